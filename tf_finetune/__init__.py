@@ -1,0 +1,1 @@
+"""Transfer learning on pictures with Keras 3 and TensorFlow."""

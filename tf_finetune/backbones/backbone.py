@@ -1,0 +1,82 @@
+"""What a backbone is: a feature extractor that says where its features are."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import keras
+
+Preprocessing = Literal["caffe", "tf", "torch", "in_graph"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneSpec:
+    """A backbone by its facts, known without importing TensorFlow.
+
+    Attributes:
+        name: As `--backbone` spells it, e.g. "mobilenet_v2".
+        builder: "package.module:function"; called with `image_tensor` (a
+            float32 KerasTensor [batch, size, size, 3], preprocessed) and, if
+            the spec has alphas, `alpha`; returns a `keras.Model` from the
+            graph's input to the last feature map.
+        image_size: Side of the square input it was pretrained with, pixels.
+        min_image_size: The smallest side it can be built with, pixels.
+        preprocessing: What is put before it so that RGB 0..255 goes in;
+            "in_graph": nothing, it scales its input itself.
+        alphas: Widths that exist, e.g. (0.25, 0.5, 1.0) for "mobilenet@0.25";
+            empty where width is fixed.
+        weights_url: Of the no-top ImageNet weights, `{}` where alpha and size
+            enter; None where the makers publish none for Keras.
+        weights_hash: First hexadecimal digits of that file's MD5 or SHA-256;
+            None where no hash is published.
+        bundled_weights: Names of weights inside this package, mapped to file
+            names in backbones/assets/ ({"digits": "small_cnn_digits…"}).
+    """
+
+    name: str
+    builder: str
+    image_size: int
+    min_image_size: int
+    preprocessing: Preprocessing
+    alphas: tuple[float, ...] = ()
+    weights_url: str | None = None
+    weights_hash: str | None = None
+    bundled_weights: tuple[tuple[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """A run of layers that end in one feature map.
+
+    Attributes:
+        name: "stage1" … "stage5", from the input on.
+        stride: Input pixels per feature-map pixel at its end.
+        layer_names: In topological order.
+    """
+
+    name: str
+    stride: int
+    layer_names: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """A built backbone.
+
+    Attributes:
+        spec: Its facts.
+        alpha: The width it was built with; None where width is fixed.
+        image_size: The side it was built with, pixels.
+        model: [batch, image_size, image_size, 3] RGB 0..255 float32 → the last
+            feature map [batch, height, width, channels]. The graph is flat:
+            preprocessing and every layer are layers of this one model.
+        feature_maps: The feature map at each stride, as tensors of the graph.
+        stages: Every layer of `model` in exactly one stage.
+    """
+
+    spec: BackboneSpec
+    alpha: float | None
+    image_size: int
+    model: "keras.Model"
+    feature_maps: dict[int, "keras.KerasTensor"]
+    stages: tuple[Stage, ...]

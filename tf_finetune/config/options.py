@@ -1,0 +1,234 @@
+"""Command-line flags derived from frozen dataclasses.
+
+A field is declared once. It is the keyword of the Python API, the absl flag of
+the shell and of flagfiles, and one entry of `--help`.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from absl import flags
+
+from tf_finetune import errors
+
+Config = TypeVar("Config")
+
+
+def option(default: Any, help: str) -> Any:
+    """Declares a field with its default value and its entry of `--help`."""
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def group(config_class: type[Config], title: str) -> Config:
+    """Declares a nested config whose fields become flags of the same name.
+
+    Args:
+        config_class: A frozen dataclass of options.
+        title: The heading of its flags in `--help`.
+    """
+    return dataclasses.field(
+        default_factory=config_class, metadata={"title": title}
+    )
+
+
+def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
+    """Builds a config from option names and values, groups flattened.
+
+    Raises:
+        UsageError: A name is unknown or a value is of the wrong type.
+    """
+    known = {name: field for name, field, _, _ in walk(config_class())}
+    for name in keywords:
+        if name not in known:
+            raise errors.unknown("option", name, known)
+    checked = {
+        name: _check(known[name], value) for name, value in keywords.items()
+    }
+    return _build(config_class, checked)
+
+
+def replace(config: Config, **changes: Any) -> Config:
+    """Returns `config` with some options changed, groups flattened."""
+    values = {name: value for name, _, value, _ in walk(config)}
+    return from_keywords(type(config), values | changes)
+
+
+def from_flags(config_class: type[Config], values: flags.FlagValues) -> Config:
+    """Builds a config from parsed flags; `__post_init__` checks its values."""
+    names = [name for name, _, _, _ in walk(config_class())]
+    return from_keywords(config_class, {n: values[n].value for n in names})
+
+
+def define_flags(config_class: type, values: flags.FlagValues) -> None:
+    """Defines one flag for each option of `config_class`."""
+    for name, field, default, title in walk(config_class()):
+        kind, optional = _kind(field)
+        values[name] = _Flag(
+            parser=_Parser(kind, optional),
+            serializer=_Serializer(),
+            name=name,
+            default=default,
+            help_string=field.metadata["help"],
+            boolean=kind is bool,
+        )
+        values.register_key_flag_for_module(title, values[name])
+
+
+def to_flagfile(config: Any) -> str:
+    """Returns the flagfile that recreates `config`, one flag a line."""
+    lines = []
+    for name, field, value, _ in walk(config):
+        kind, _ = _kind(field)
+        text = _Serializer().serialize(value)
+        if "\n" in text:
+            raise errors.UsageError(
+                f"--{name} holds a line break, which a flagfile cannot; got "
+                f"{value!r}."
+            )
+        negated = "no" if kind is bool and not value else ""
+        lines.append(f"--no{name}" if negated else f"--{name}={text}")
+    return "\n".join(lines) + "\n"
+
+
+def from_flagfile(config_class: type[Config], path: str) -> Config:
+    """Reads a flagfile without touching the process-wide `flags.FLAGS`."""
+    values = flags.FlagValues()
+    define_flags(config_class, values)
+    try:
+        values(["tf_finetune", f"--flagfile={path}"])
+    except flags.Error as error:
+        raise errors.UsageError(f"{path}: {error}") from error
+    return from_flags(config_class, values)
+
+
+def walk(config: Any) -> list[tuple[str, dataclasses.Field, Any, str]]:
+    """Lists (name, field, value, title of its group) of every option."""
+    found = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if "title" in field.metadata:
+            title = field.metadata["title"]
+            found += [(n, f, v, title) for n, f, v, _ in walk(value)]
+        else:
+            found.append((field.name, field, value, "run"))
+    names = [name for name, _, _, _ in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise TypeError(f"{type(config).__name__} declares {twice} twice.")
+    return found
+
+
+class _Flag(flags.Flag):
+    """An absl flag whose `None` can be written: `--learning_rate=none`."""
+
+    def _parse(self, argument: Any) -> Any:
+        try:
+            return self.parser.parse(argument)
+        except ValueError as error:
+            raise flags.IllegalFlagValueError(
+                f"--{self.name} {error}"
+            ) from error
+
+
+class _Parser(flags.ArgumentParser):
+    def __init__(self, kind: Any, optional: bool):
+        super().__init__()
+        self._kind, self._optional = kind, optional
+
+    def flag_type(self) -> str:
+        return describe(self._kind)
+
+    def parse(self, argument: Any) -> Any:
+        if argument is None or not isinstance(argument, str):
+            return argument
+        if self._optional and argument.lower() in ("none", ""):
+            return None
+        return _from_text(self._kind, argument)
+
+
+class _Serializer(flags.ArgumentSerializer):
+    def serialize(self, value: Any) -> str:
+        if value is None:
+            return "none"
+        if isinstance(value, tuple):
+            return ",".join(str(each) for each in value)
+        return str(value)
+
+
+def describe(kind: Any) -> str:
+    """Returns the type of an option in words, for messages and `--help`."""
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return "a comma-separated list"
+    return {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+    }[kind]
+
+
+def _from_text(kind: Any, text: str) -> Any:
+    if typing.get_origin(kind) is Literal:
+        if text not in typing.get_args(kind):
+            raise ValueError(f"must be {describe(kind)}, got {text!r}.")
+        return text
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return tuple(_from_text(item, part) for part in parts)
+    if kind is bool:
+        known = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() not in known:
+            raise ValueError(f"must be true or false, got {text!r}.")
+        return known[text.lower()]
+    try:
+        return kind(text)
+    except ValueError:
+        message = f"must be {describe(kind)}, got {text!r}."
+        raise ValueError(message) from None
+
+
+def _check(field: dataclasses.Field, value: Any) -> Any:
+    kind, optional = _kind(field)
+    if value is None and optional:
+        return None
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return _from_text(kind, value)
+        if isinstance(value, (list, tuple)):
+            return tuple(value)
+    if typing.get_origin(kind) is Literal:
+        if value in typing.get_args(kind):
+            return value
+    elif kind is str and hasattr(value, "__fspath__"):
+        return str(value)
+    elif kind is float and type(value) is int:
+        return float(value)
+    elif type(value) is kind:
+        return value
+    raise errors.UsageError(
+        f"--{field.name} must be {describe(kind)}, got {value!r}."
+    )
+
+
+def _build(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+    keywords = {}
+    for field in dataclasses.fields(config_class):
+        if "title" in field.metadata:
+            keywords[field.name] = _build(field.default_factory, values)
+        elif field.name in values:
+            keywords[field.name] = values[field.name]
+    return config_class(**keywords)
+
+
+def _kind(field: dataclasses.Field) -> tuple[Any, bool]:
+    """Returns the type of a field without its `None`, and if it had one."""
+    if isinstance(field.type, types.UnionType):
+        kinds = typing.get_args(field.type)
+        (kind,) = [each for each in kinds if each is not type(None)]
+        return kind, True
+    return field.type, False

@@ -1,0 +1,102 @@
+"""The data a run works on: plain records of picture files."""
+
+import dataclasses
+from collections.abc import Sequence
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Example:
+    """One labelled picture as a source lists it, before anyone looked at it.
+
+    Attributes:
+        path: The picture file.
+        label: Its class, as the user wrote it.
+        split: One of `SPLITS` where the source brings a split, else None.
+        group: Pictures of one group must not be divided between splits.
+    """
+
+    path: str
+    label: str
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Dropped:
+    """A file that is not used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What a source found.
+
+    Attributes:
+        examples: In an order that does not depend on the file system.
+        dropped: Files that lay among them and are no examples.
+        class_names: Every class the source declares, also without pictures;
+            empty: those of the examples.
+    """
+
+    examples: tuple[Example, ...]
+    dropped: tuple[Dropped, ...] = ()
+    class_names: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A usable picture.
+
+    Attributes:
+        path: The picture file.
+        label: Its class.
+        sha256: Of the file's bytes; equal pictures have equal hashes.
+        width: In pixels, as stored (before any EXIF rotation).
+        height: In pixels, as stored.
+        split: One of `SPLITS` once it is known.
+        group: As in `Example`.
+    """
+
+    path: str
+    label: str
+    sha256: str
+    width: int
+    height: int
+    split: str | None = None
+    group: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageData:
+    """The cleaned and divided pictures of a run.
+
+    Attributes:
+        class_names: In the order of the model's outputs.
+        pictures: Of all splits.
+        dropped: What cleaning left out, and why.
+        fingerprint: Hexadecimal hash over contents, labels and splits.
+    """
+
+    class_names: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    dropped: tuple[Dropped, ...]
+    fingerprint: str
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits that hold a picture, in `SPLITS` order."""
+        present = {picture.split for picture in self.pictures}
+        return tuple(name for name in SPLITS if name in present)
+
+    def split(self, name: str) -> tuple[Picture, ...]:
+        """Returns the pictures of one split."""
+        return tuple(p for p in self.pictures if p.split == name)
+
+    def class_indices(self, pictures: Sequence[Picture]) -> list[int]:
+        """Returns the index of each picture's class in `class_names`."""
+        index = {name: i for i, name in enumerate(self.class_names)}
+        return [index[picture.label] for picture in pictures]

@@ -1,0 +1,37 @@
+"""The errors this package raises for people, and how they leave a program."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """A flag, config or argument is wrong; programs exit with status 2."""
+
+
+class DataError(ValueError):
+    """The user's pictures, labels or splits cannot be used; exit status 2."""
+
+
+class RunError(RuntimeError):
+    """A run could not go on (files, weights, network); exit status 1."""
+
+
+class GateError(RuntimeError):
+    """A finished run missed the figure it was asked for; exit status 3."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Returns the error for a name that is not among the known ones.
+
+    Args:
+        kind: What was named, as it starts the sentence: "backbone", "flag".
+        name: What was given.
+        known: Every name that would have been accepted.
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if near:
+        hint = "Did you mean " + " or ".join(repr(each) for each in near) + "?"
+    else:
+        hint = f"Known: {', '.join(known)}."
+    return UsageError(f"Unknown {kind} {name!r}. {hint}")

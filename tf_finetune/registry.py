@@ -1,0 +1,80 @@
+"""Parts by name: a table of strings, imported only when one is used."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from tf_finetune import errors
+
+
+class Registry:
+    """Maps the names of one kind of part to where each is defined.
+
+    A value is a `"package.module:attribute"` string, so that knowing a name
+    costs no import; the same spelling is accepted wherever a name is.
+
+    Example:
+        >>> parts = Registry("shape", {"circle": "math:tau"})
+        >>> parts.names()
+        ('circle',)
+        >>> round(parts.get("circle"), 2)
+        6.28
+    """
+
+    def __init__(self, kind: str, places: Mapping[str, str]):
+        self.kind = kind
+        self._places: dict[str, Any] = dict(places)
+
+    def names(self) -> tuple[str, ...]:
+        """Returns every registered name, sorted, without importing any."""
+        return tuple(sorted(self._places))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._places or ":" in name
+
+    def add(self, name: str, part: Any) -> None:
+        """Registers a part of the user's own.
+
+        Args:
+            name: How flags and the Python API will call it.
+            part: The part itself, or its `"package.module:attribute"`.
+
+        Raises:
+            UsageError: The name is taken.
+        """
+        if name in self._places:
+            raise errors.UsageError(
+                f"The {self.kind} {name!r} exists already; choose another name."
+            )
+        self._places[name] = part
+
+    def check(self, name: str) -> None:
+        """Raises `UsageError` with the nearest names if `name` is unknown."""
+        if name not in self:
+            raise errors.unknown(self.kind, name, self._places)
+
+    def get(self, name: str) -> Any:
+        """Imports and returns the part called `name`.
+
+        Raises:
+            UsageError: No such name, module or attribute.
+        """
+        self.check(name)
+        place = self._places.get(name, name)
+        return _resolve(self.kind, place) if isinstance(place, str) else place
+
+
+def _resolve(kind: str, place: str) -> Any:
+    module_name, _, attribute = place.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and not module_name.startswith(error.name):
+            raise  # The module exists, something that it imports does not.
+        raise errors.UsageError(
+            f"No module {module_name!r} for {kind} {place!r}; expected "
+            "'package.module:attribute' importable from here."
+        ) from error
+    if not hasattr(module, attribute):
+        raise errors.unknown(f"{kind} in {module_name}", attribute, vars(module))
+    return getattr(module, attribute)
