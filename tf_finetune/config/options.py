@@ -82,7 +82,7 @@ def to_flagfile(config: Any) -> str:
     lines = []
     for name, field, value, _ in walk(config):
         kind, _ = _kind(field)
-        text = _Serializer().serialize(value)
+        text = to_text(value)
         if "\n" in text:
             raise errors.UsageError(
                 f"--{name} holds a line break, which a flagfile cannot; got "
@@ -102,6 +102,15 @@ def from_flagfile(config_class: type[Config], path: str) -> Config:
     except flags.Error as error:
         raise errors.UsageError(f"{path}: {error}") from error
     return from_flags(config_class, values)
+
+
+def to_text(value: Any) -> str:
+    """Returns a value as a flag spells it."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return ",".join(str(each) for each in value)
+    return str(value)
 
 
 def walk(config: Any) -> list[tuple[str, dataclasses.Field, Any, str]]:
@@ -150,11 +159,7 @@ class _Parser(flags.ArgumentParser):
 
 class _Serializer(flags.ArgumentSerializer):
     def serialize(self, value: Any) -> str:
-        if value is None:
-            return "none"
-        if isinstance(value, tuple):
-            return ",".join(str(each) for each in value)
-        return str(value)
+        return to_text(value)
 
 
 def describe(kind: Any) -> str:
@@ -169,6 +174,12 @@ def describe(kind: Any) -> str:
         float: "a number",
         str: "a text",
     }[kind]
+
+
+def kind_in_words(field: dataclasses.Field) -> str:
+    """Returns the type of an option's field in words, "or none" included."""
+    kind, optional = _kind(field)
+    return describe(kind) + (" or none" if optional else "")
 
 
 def _from_text(kind: Any, text: str) -> Any:

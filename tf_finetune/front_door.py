@@ -1,0 +1,140 @@
+"""How every command starts: flags to config, errors to one sentence."""
+
+import errno
+import logging as standard_logging
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from absl import app, flags, logging
+
+from tf_finetune import errors
+from tf_finetune.config import options
+
+Config = TypeVar("Config")
+
+_STATUS = {
+    errors.UsageError: 2,
+    errors.DataError: 2,
+    errors.RunError: 1,
+    errors.GateError: 3,
+}
+
+
+def run(
+    main: Callable[[Config], None], config_class: type[Config], *, purpose: str
+) -> None:
+    """Parses the command line into a config, calls `main` and exits.
+
+    Args:
+        main: The command; prints its result and returns nothing.
+        config_class: The dataclass its flags are derived from.
+        purpose: What the command does, for `--help`.
+
+    Exit status: 0 done, 1 the run could not go on, 2 the flags or the data
+    are wrong, 3 a gate was missed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    app.run(
+        lambda config: _guard(main, config),
+        flags_parser=_parser(config_class, purpose),
+    )
+
+
+def help_text(config_class: type, purpose: str) -> str:
+    """Returns the page that `--help` prints: every flag with its default."""
+    lines = [purpose]
+    title = None
+    for name, field, value, group in options.walk(config_class()):
+        if group != title:
+            lines += ["", f"{group}:"]
+            title = group
+        lines += _flag_help(name, field, value)
+    lines += [
+        "",
+        "--flagfile=FILE reads flags from a file, one --name=value a line;",
+        "a flag after it overrides it. --name=none leaves an option open.",
+    ]
+    return "\n".join(lines)
+
+
+def _flag_help(name: str, field: Any, value: Any) -> list[str]:
+    kind = options.kind_in_words(field)
+    return [
+        f"  --{name}  (default: {options.to_text(value) or repr('')})",
+        *textwrap.wrap(
+            f"{field.metadata['help']} [{kind}]",
+            width=79,
+            initial_indent="      ",
+            subsequent_indent="      ",
+            break_on_hyphens=False,
+        ),
+    ]
+
+
+def _parser(config_class: type[Config], purpose: str):
+    def parse(argv: Sequence[str]) -> Config:
+        if {"--help", "-h", "-help", "--h"} & set(argv[1:]):
+            print(help_text(config_class, purpose))
+            sys.exit(0)
+        try:
+            options.define_flags(config_class, flags.FLAGS)
+            rest = flags.FLAGS(list(argv))[1:]
+            if rest:
+                raise errors.UsageError(
+                    f"Arguments must be flags (--name=value), got {rest[0]!r}."
+                )
+            return options.from_flags(config_class, flags.FLAGS)
+        except (flags.Error, errors.UsageError, OSError) as error:
+            _leave(_sentence(error) + " (--help lists every flag)", 2)
+
+    return parse
+
+
+def _guard(main: Callable[[Config], None], config: Config) -> None:
+    _speak_plainly()
+    try:
+        main(config)
+    except tuple(_STATUS) as error:
+        status = next(_STATUS[k] for k in type(error).mro() if k in _STATUS)
+        _leave(str(error), status)
+    except ModuleNotFoundError as error:
+        if error.name not in ("tensorflow", "keras"):
+            raise
+        _leave(_NO_TENSORFLOW, 1)
+    except OSError as error:
+        _leave(_sentence(error), 1)
+    except KeyboardInterrupt:
+        _leave("Stopped; the same command goes on where it was.", 130)
+
+
+_NO_TENSORFLOW = (
+    "TensorFlow is not installed. Install one of: pip install "
+    "'tf_finetune[tensorflow]' · 'tf_finetune[cpu]' (smaller, no GPU) · "
+    "'tf_finetune[cuda]' (NVIDIA GPU libraries included)."
+)
+
+
+def _speak_plainly() -> None:
+    """Lets the log read as sentences: no time stamps, info included."""
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.INFO)
+    handler = logging.get_absl_handler()
+    handler.setFormatter(standard_logging.Formatter("%(message)s"))
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = f" while writing {error.filename}" if error.filename else ""
+        return f"No space left on the disk{where}; free some and run again."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}."
+    return str(error)
+
+
+def _leave(message: str, status: int) -> None:
+    sys.stdout.flush()
+    print(f"Error: {message}", file=sys.stderr)
+    sys.exit(status)

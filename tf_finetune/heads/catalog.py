@@ -1,0 +1,11 @@
+"""The new tops by name."""
+
+from tf_finetune import registry
+
+HEADS = registry.Registry(
+    "head",
+    {
+        "linear": "tf_finetune.heads.linear:layers",
+        "mlp": "tf_finetune.heads.mlp:layers",
+    },
+)

@@ -1,0 +1,27 @@
+"""A hidden layer between the pooled features and the linear top."""
+
+import keras
+
+from tf_finetune.config import train
+from tf_finetune.heads import linear
+
+
+def layers(options: train.ModelOptions, outputs: int) -> list[keras.Layer]:
+    """Returns a dense ReLU layer of `head_units`, then the linear head.
+
+    Args:
+        options: `head_units`, `dropout` and `l2` are read.
+        outputs: Number of logits.
+
+    Returns:
+        Layers that map features [batch, width] to logits [batch, outputs].
+    """
+    hidden = keras.layers.Dense(
+        options.head_units,
+        activation="relu",
+        kernel_regularizer=keras.regularizers.L2(options.l2)
+        if options.l2
+        else None,
+        name="head_hidden",
+    )
+    return [hidden, *linear.layers(options, outputs)]

@@ -1,0 +1,8 @@
+"""The tasks by name."""
+
+from tf_finetune import registry
+
+TASKS = registry.Registry(
+    "task",
+    {"classification": "tf_finetune.tasks.classification:Classification"},
+)

@@ -1,0 +1,45 @@
+"""What the rest of the house may ask of a task."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from tf_finetune.data import examples
+
+
+class Task(Protocol):
+    """Everything that changes with what is learnt."""
+
+    name: str
+
+    def num_outputs(self, num_classes: int) -> int:
+        """Returns the number of logits."""
+
+    def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
+        """Adds what turns logits [batch, outputs] into predictions."""
+
+    def finish(self, logits: np.ndarray) -> np.ndarray:
+        """Does to an array of logits what `predictions` does in the graph."""
+
+    def targets(
+        self, data: examples.ImageData, split: str
+    ) -> np.ndarray:
+        """Returns what the loss compares the logits of a split with."""
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """Returns what `fit` reports of logits and targets."""
+
+    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+        """Returns what orders epochs on validation; greater is better."""
+
+    def evaluate(
+        self,
+        targets: np.ndarray,
+        predictions: np.ndarray,
+        *,
+        class_names: Sequence[str],
+        seed: int,
+    ) -> dict[str, Any]:
+        """Returns the figures of one split, ready for JSON."""

@@ -1,0 +1,19 @@
+"""Fine-tunes a pretrained network: `python -m tf_finetune.train --help`."""
+
+from tf_finetune import front_door
+from tf_finetune.config import train
+
+
+def main(config: train.TrainConfig) -> None:
+    from tf_finetune import workflow
+
+    workflow.train(config, report=print)
+
+
+if __name__ == "__main__":
+    front_door.run(
+        main,
+        train.TrainConfig,
+        purpose="Fine-tunes a pretrained network on your own pictures:\n"
+        "  python -m tf_finetune.train --data=flowers/ --backbone=resnet50",
+    )
