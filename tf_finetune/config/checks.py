@@ -29,7 +29,7 @@ def in_range(
     }
     given = {w: b for w, (b, _) in bounds.items() if b is not None}
     if not all(bounds[word][1](bound) for word, bound in given.items()):
-        wanted = " and ".join(f"{word} {b:g}" for word, b in given.items())
+        wanted = " and ".join(f"{word} {b}" for word, b in given.items())
         raise errors.UsageError(f"--{name} must be {wanted}, got {value}.")
 
 

@@ -8,6 +8,7 @@ from tf_finetune.config import checks, options
 
 Augmentation = Literal["none", "light", "medium", "strong"]
 Resize = Literal["squash", "crop", "pad"]
+Loss = Literal["cross_entropy", "focal", "mean_squared_error"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -148,8 +149,9 @@ class TrainingOptions:
     weight_decay: float | None = options.option(
         None, "Decoupled weight decay; none: the optimizer's default."
     )
-    loss: str = options.option(
-        "cross_entropy", "cross_entropy, focal or mean_squared_error."
+    loss: Loss = options.option(
+        "cross_entropy",
+        "What training lowers; all are computed in float32 on the logits.",
     )
     label_smoothing: float = options.option(0.0, "For cross_entropy and focal.")
     class_weight: Literal["none", "balanced"] = options.option(
@@ -159,7 +161,9 @@ class TrainingOptions:
         "light", "Strength of the random changes to training pictures."
     )
     patience: int = options.option(
-        5, "Stop after this many epochs without a better validation loss."
+        5,
+        "Stop after this many epochs without a better validation result "
+        "(accuracy, ties by loss).",
     )
     strategy: Literal[
         "auto", "one_device", "mirrored", "multi_worker", "tpu"

@@ -44,6 +44,22 @@ class Classification:
         """Ranks by validation accuracy, ties by validation log loss."""
         return (epoch["val_accuracy"], -epoch["val_loss"])
 
+    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
+        """Orders results by accuracy, ties by log loss."""
+        return (figures["accuracy"], -figures["log_loss"])
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """Returns accuracy and log loss."""
+        return (
+            f"accuracy {figures['accuracy']:.3f} "
+            f"(log loss {figures['log_loss']:.3f})"
+        )
+
+    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns accuracy, its interval and log loss."""
+        names = ("accuracy", "accuracy_interval", "log_loss")
+        return {name: figures[name] for name in names}
+
     def evaluate(
         self,
         targets: np.ndarray,

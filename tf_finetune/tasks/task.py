@@ -34,6 +34,15 @@ class Task(Protocol):
     def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Returns what orders epochs on validation; greater is better."""
 
+    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
+        """Returns what orders results of `evaluate`; greater is better."""
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """Returns the result of `evaluate` in a few words, for the log."""
+
+    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the figures of `evaluate` that stand beside others."""
+
     def evaluate(
         self,
         targets: np.ndarray,

@@ -1,0 +1,93 @@
+"""The table of what moves, printed and saved before training."""
+
+import dataclasses
+
+import keras
+
+from tf_finetune.adaptation import freezing
+from tf_finetune.assembly import Assembly
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One group of layers.
+
+    Attributes:
+        group: A stage of the backbone, or "head".
+        layers: The first and the last of its layers that have weights.
+        parameters: Their numbers, batch-norm statistics included.
+        trainable: Those of them that training moves.
+        learning_rate_factor: Times the run's learning rate; 0 where nothing
+            moves.
+    """
+
+    group: str
+    layers: str
+    parameters: int
+    trainable: int
+    learning_rate_factor: float
+
+
+def rows(assembly: Assembly, selection: freezing.Selection) -> list[Row]:
+    """Returns a row for each stage of the backbone and one for the head."""
+    moving = {*selection.layer_names}
+    backbone = assembly.backbone
+    groups = [(stage.name, stage.layer_names) for stage in backbone.stages]
+    table = [
+        _row(name, [backbone.model.get_layer(n) for n in names], moving)
+        for name, names in groups
+    ]
+    head = [assembly.head.get_layer(name) for name in assembly.head_layers]
+    return [*table, _row("head", head, {*assembly.head_layers})]
+
+
+def text(table: list[Row]) -> str:
+    """Returns the table as plain text, at most 80 columns wide."""
+    heading = (
+        f"{'group':<8} {'layers':<35} {'parameters':>12} "
+        f"{'trainable':>11} {'rate':>5}"
+    )
+    lines = [heading, "-" * len(heading)]
+    for row in table:
+        lines.append(
+            f"{row.group:<8} {_shorten(row.layers, 35):<35} "
+            f"{row.parameters:>12,} {row.trainable:>11,} "
+            f"{'×%g' % row.learning_rate_factor:>5}"
+        )
+    lines.append("-" * len(heading))
+    lines.append(
+        f"{'all':<8} {'':<35} {sum(r.parameters for r in table):>12,} "
+        f"{sum(r.trainable for r in table):>11,}"
+    )
+    return "\n".join(lines)
+
+
+def _row(group: str, layers: list[keras.Layer], moving: set[str]) -> Row:
+    weighted = [layer for layer in layers if layer.weights]
+    ends = [weighted[0].name, weighted[-1].name] if weighted else ["–"]
+    trainable = sum(_moving_count(layer, moving) for layer in weighted)
+    return Row(
+        group=group,
+        layers=" … ".join(dict.fromkeys(ends)),
+        parameters=sum(layer.count_params() for layer in weighted),
+        trainable=trainable,
+        learning_rate_factor=1.0 if trainable else 0.0,
+    )
+
+
+def _moving_count(layer: keras.Layer, moving: set[str]) -> int:
+    """Counts what training moves; never a batch norm's own statistics."""
+    if layer.name not in moving:
+        return 0
+    still = {id(v) for v in layer.non_trainable_variables}
+    if not layer.trainable:
+        still = {
+            id(v)
+            for v in layer.variables
+            if v.path.endswith(("moving_mean", "moving_variance"))
+        }
+    return sum(v.size for v in layer.variables if id(v) not in still)
+
+
+def _shorten(words: str, width: int) -> str:
+    return words if len(words) <= width else words[: width - 1] + "…"

@@ -1,0 +1,88 @@
+"""What a finished run can be asked for: options of the other commands."""
+
+import dataclasses
+
+from tf_finetune import errors
+from tf_finetune.config import checks, options
+
+_WORKDIR_HINT = "the folder that training printed as its results."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Everything that `python -m tf_finetune.evaluate` can be told."""
+
+    workdir: str = options.option("", "The finished run to evaluate.")
+    data: str = options.option(
+        "",
+        "Other pictures, in any form that training takes; empty: the run's "
+        "own splits again.",
+    )
+    data_format: str = options.option("auto", "How --data is read.")
+    image_column: str = options.option("image", "CSV: the column of paths.")
+    label_column: str = options.option("label", "CSV: the column of classes.")
+    tfds_data_dir: str | None = options.option(
+        None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
+    )
+    output: str | None = options.option(
+        None,
+        "The JSON file of figures; none: evaluation.DATA.json in the workdir.",
+    )
+    batch_size: int = options.option(32, "Pictures per step.")
+    cache_dir: str = options.option(
+        "~/.cache/tf_finetune", "Folder of decoding verdicts and pictures."
+    )
+    fail_below: tuple[str, ...] = options.option(
+        (), "Exit with status 3 unless METRIC:VALUE is reached."
+    )
+
+    def __post_init__(self):
+        checks.given(self, "workdir", _WORKDIR_HINT)
+        checks.in_range(self, "batch_size", at_least=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PredictConfig:
+    """Everything that `python -m tf_finetune.predict` can be told."""
+
+    workdir: str = options.option("", "The finished run to predict with.")
+    data: str = options.option(
+        "", "A picture, a folder (searched through) or a quoted glob pattern."
+    )
+    output: str | None = options.option(
+        None, "The CSV file; none: predictions are printed."
+    )
+    top_k: int = options.option(5, "Classes listed for each picture.")
+    batch_size: int = options.option(32, "Pictures per step.")
+    max_pixels: int = options.option(
+        178_956_970, "Refuse pictures of more pixels than this."
+    )
+
+    def __post_init__(self):
+        checks.given(self, "workdir", _WORKDIR_HINT)
+        checks.given(self, "data", "a picture, a folder or a glob pattern.")
+        checks.in_range(self, "top_k", at_least=1)
+        checks.in_range(self, "batch_size", at_least=1)
+        checks.in_range(self, "max_pixels", at_least=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Everything that `python -m tf_finetune.export` can be told."""
+
+    workdir: str = options.option("", "The finished run to export.")
+    format: tuple[str, ...] = options.option(
+        ("saved_model",), "saved_model, h5, keras; several with commas."
+    )
+    output: str | None = options.option(
+        None, "The folder of exports; none: export/ in the workdir."
+    )
+    examples: int = options.option(
+        16, "Held-out pictures the export is proven on before it is done."
+    )
+
+    def __post_init__(self):
+        checks.given(self, "workdir", _WORKDIR_HINT)
+        checks.in_range(self, "examples", at_least=1)
+        if not self.format:
+            raise errors.UsageError("--format names no format to export.")

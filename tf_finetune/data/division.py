@@ -1,0 +1,153 @@
+"""Divides pictures that belong together into splits, class by class."""
+
+import collections
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from tf_finetune.data import examples
+
+Unit = tuple[examples.Picture, ...]
+"""Pictures that must not be divided between splits."""
+
+
+def units(pictures: Sequence[examples.Picture]) -> list[Unit]:
+    """Joins pictures of one group and pictures of equal bytes.
+
+    Args:
+        pictures: In any order.
+
+    Returns:
+        The connected components; none depends on the order or on paths.
+    """
+    parent: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def root(node: tuple[str, str]) -> tuple[str, str]:
+        while parent.setdefault(node, node) != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    for picture in pictures:
+        if picture.group is not None:
+            parent[root(("group", picture.group))] = root(_content(picture))
+    members = collections.defaultdict(list)
+    for picture in pictures:
+        members[root(_content(picture))].append(picture)
+    return [tuple(unit) for unit in members.values()]
+
+
+def shuffled(found: Iterable[Unit], *, seed: int, purpose: str) -> list[Unit]:
+    """Returns units in a random order that their contents and `seed` decide.
+
+    Where files lie and in which order they are found plays no part, and
+    further pictures do not change the order of the present ones.
+
+    Args:
+        found: The units.
+        seed: Another seed gives another order.
+        purpose: Keeps the draws of one seed for different ends independent.
+    """
+
+    def position(unit: Unit) -> bytes:
+        content = min(picture.sha256 for picture in unit)
+        return hashlib.sha256(f"{seed} {purpose} {content}".encode()).digest()
+
+    return sorted(found, key=position)
+
+
+def divide(
+    found: Sequence[Unit], fractions: Mapping[str, float], *, seed: int
+) -> dict[str, list[Unit]]:
+    """Divides units so that each split gets its share of every class.
+
+    First every class gets one unit in every split; then each unit, the largest
+    first, goes where its classes are missing most. Units of one picture come
+    out at exactly `targets`.
+
+    Args:
+        found: The units.
+        fractions: Share of each split but train, which gets the rest.
+        seed: Start of the draw.
+
+    Returns:
+        The units of each split, "train" included. A class of fewer units than
+        splits is missing somewhere.
+    """
+    needs = targets(found, fractions)
+    order = shuffled(found, seed=seed, purpose="split")
+    divided: dict[str, list[Unit]] = {split: [] for split in needs}
+    left = dict(enumerate(sorted(order, key=len, reverse=True)))
+    for index, split in _first_units(left, list(needs)):
+        _give(left.pop(index), split, divided, needs)
+    for unit in left.values():
+        labels = [picture.label for picture in unit]
+        split = max(needs, key=lambda s: sum(needs[s][k] for k in labels))
+        _give(unit, split, divided, needs)
+    return divided
+
+
+def targets(
+    found: Sequence[Unit], fractions: Mapping[str, float]
+) -> dict[str, collections.Counter]:
+    """Returns how many pictures of each class each split should get.
+
+    The share of a class is rounded up or down so that the sum over the classes
+    is the share of all pictures (largest remainders), but is at least 1.
+    """
+    counts = collections.Counter(p.label for unit in found for p in unit)
+    rest = collections.Counter(counts)
+    drawn = {}
+    for split, fraction in fractions.items():
+        exact = {label: fraction * n for label, n in counts.items()}
+        share = {label: math.floor(x) for label, x in exact.items()}
+        open_places = round(sum(exact.values())) - sum(share.values())
+        remainders = sorted(exact, key=lambda k: (share[k] - exact[k], k))
+        for label in remainders[:open_places]:
+            share[label] += 1
+        drawn[split] = collections.Counter(
+            {label: max(1, n) for label, n in share.items()}
+        )
+        rest.subtract(drawn[split])
+    return {"train": rest, **drawn}
+
+
+def _content(picture: examples.Picture) -> tuple[str, str]:
+    return "sha256", picture.sha256
+
+
+def _give(
+    unit: Unit,
+    split: str,
+    divided: dict[str, list[Unit]],
+    needs: dict[str, collections.Counter],
+) -> None:
+    divided[split].append(unit)
+    needs[split].subtract(picture.label for picture in unit)
+
+
+def _first_units(
+    left: Mapping[int, Unit], splits: Sequence[str]
+) -> list[tuple[int, str]]:
+    """Picks one unit of each class for each split, small ones for small splits.
+
+    Args:
+        left: The units by number, the largest first.
+        splits: Where they go; train first.
+
+    Returns:
+        (number of the unit, split), each unit at most once.
+    """
+    by_class = collections.defaultdict(list)
+    for index, unit in left.items():
+        for label in {picture.label for picture in unit}:
+            by_class[label].append(index)
+    given: dict[int, str] = {}
+    rare_first = sorted(by_class, key=lambda k: (len(by_class[k]), k))
+    for label in rare_first:
+        present = {given[i] for i in by_class[label] if i in given}
+        free = [i for i in by_class[label] if i not in given]
+        for split in reversed(splits):
+            if split not in present and free:
+                given[free.pop()] = split
+    return list(given.items())

@@ -1,0 +1,110 @@
+"""Turns pictures that are no files into files, once."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+from tf_finetune import errors, files
+from tf_finetune.data import examples, file_kinds
+
+_SUFFIXES = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "GIF": ".gif",
+    "BMP": ".bmp",
+    "WebP": ".webp",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """A labelled picture that is no file.
+
+    Attributes:
+        content: The bytes of an encoded picture.
+        label: Its class; None: unknown, it is dropped.
+        split: One of `examples.SPLITS`, or None.
+    """
+
+    content: bytes
+    label: str | None
+    split: str | None = None
+
+
+def listing(
+    folder: pathlib.Path,
+    produce: Callable[[], Iterable[Encoded]],
+    *,
+    class_names: Sequence[str],
+) -> examples.Listing:
+    """Lists pictures as files; they are written if they are not there yet.
+
+    Files are named by their content, so that writing again is harmless. An
+    index, written last, spares later runs the producing.
+
+    Args:
+        folder: Where the files and index.json go. Its name stands for the
+            contents: other contents need another folder.
+        produce: Yields the pictures.
+        class_names: Every class, also those without pictures.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
+    try:
+        rows = _indexed(folder)
+        if rows is None:
+            rows = [_store(folder, picture) for picture in produce()]
+            files.write_json(folder / "index.json", rows)
+    except OSError as error:
+        raise errors.RunError(
+            f"Pictures cannot be written to {folder}: {error.strerror}. "
+            "--cache_dir names another place."
+        ) from error
+    return _as_listing(folder, rows, tuple(class_names))
+
+
+def _as_listing(
+    folder: pathlib.Path, rows: list, class_names: tuple[str, ...]
+) -> examples.Listing:
+    """Turns the rows of an index, (name, label, split), into a listing."""
+    found = tuple(
+        examples.Example(path=str(folder / name), label=label, split=split)
+        for name, label, split in rows
+        if label is not None
+    )
+    unlabelled = tuple(
+        examples.Dropped(path=str(folder / name), reason="without a label")
+        for name, label, _ in rows
+        if label is None
+    )
+    present = {example.label for example in found}
+    empty = tuple(
+        examples.Dropped(path=name, reason="a class without pictures")
+        for name in class_names
+        if name not in present
+    )
+    return examples.Listing(
+        examples=found, dropped=unlabelled + empty, class_names=class_names
+    )
+
+
+def _indexed(folder: pathlib.Path) -> list | None:
+    """Returns the rows of a complete earlier writing, else None."""
+    if not (folder / "index.json").exists():
+        return None
+    rows = files.read_json(folder / "index.json")
+    present = set(os.listdir(folder))
+    return rows if all(name in present for name, _, _ in rows) else None
+
+
+def _store(folder: pathlib.Path, picture: Encoded) -> list[str | None]:
+    kind = file_kinds.of(picture.content[: file_kinds.HEAD_BYTES])
+    digest = hashlib.sha256(picture.content).hexdigest()
+    path = folder / f"{digest}{_SUFFIXES.get(kind, '.bin')}"
+    if not path.exists():
+        with files.replacing(path) as temporary:
+            temporary.write_bytes(picture.content)
+    return [path.name, picture.label, picture.split]

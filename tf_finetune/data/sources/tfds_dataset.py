@@ -1,0 +1,233 @@
+"""Data sets that TensorFlow Datasets has prepared on this machine."""
+
+import dataclasses
+import difflib
+import hashlib
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tf_finetune import errors
+from tf_finetune.config import train
+from tf_finetune.data import examples, progress
+from tf_finetune.data.sources import folder, picture_cache
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+_FORM = re.compile(
+    r"(?:tfds:)?(?P<name>\w+)(?:/(?P<config>[^:/]+))?(?::(?P<version>[\w.]+))?"
+)
+
+
+class TfdsDataset:
+    """`tfds:NAME`, `tfds:NAME/CONFIG`, `tfds:NAME:VERSION`, prepared before.
+
+    Nothing is downloaded: a name without prepared files makes TFDS try the
+    network for minutes, and a data set may be of hundreds of gigabytes.
+    """
+
+    def recognises(self, data: str) -> bool:
+        """Tells if `data` begins with tfds:."""
+        return data.startswith("tfds:")
+
+    def list_examples(
+        self, options: train.DataOptions, cache_dir: pathlib.Path
+    ) -> examples.Listing:
+        """Lists the pictures; their encoded bytes are written as files once.
+
+        Raises:
+            DataError: The data set is not prepared here, or it is not one of
+                one picture and one class per example.
+        """
+        match = _FORM.fullmatch(options.data)
+        if not match:
+            raise errors.DataError(
+                f"--data={options.data} must be tfds:NAME, tfds:NAME/CONFIG "
+                "or tfds:NAME/CONFIG:VERSION."
+            )
+        prepared = _prepared(_data_dir(options), **match.groupdict())
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(prepared)
+        image, label = _features(builder)
+        name = builder.info.full_name.replace("/", "-")
+        listing = picture_cache.listing(
+            cache_dir / "pictures" / f"{name}-{_state(prepared)}",
+            lambda: _pictures(builder, image, label),
+            class_names=tuple(builder.info.features[label].names),
+        )
+        unused = _unused_splits(builder)
+        return dataclasses.replace(listing, dropped=listing.dropped + unused)
+
+
+SOURCE = TfdsDataset()
+
+
+def _data_dir(options: train.DataOptions) -> pathlib.Path:
+    """Returns the folder of prepared data sets, TFDS' own by default."""
+    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    return pathlib.Path(options.tfds_data_dir or default).expanduser()
+
+
+def _prepared(
+    data_dir: pathlib.Path, name: str, config: str | None, version: str | None
+) -> pathlib.Path:
+    """Returns the folder of one prepared version of a data set.
+
+    Raises:
+        DataError: There is none, or several configs to choose from.
+    """
+    found = [
+        info.parent
+        for pattern in ("*/dataset_info.json", "*/*/dataset_info.json")
+        for info in (data_dir / name).glob(pattern)
+        if version in (None, info.parent.name)
+        and config in (None, info.parent.parent.name)
+    ]
+    if not found:
+        raise _not_prepared(data_dir, name, config, version)
+    configs = sorted({path.parent.name for path in found})
+    if len(configs) > 1:
+        raise errors.DataError(
+            f"{data_dir / name} holds several configs; name one: "
+            + ", ".join(f"tfds:{name}/{config}" for config in configs)
+        )
+    return max(found, key=lambda path: _version(path.name))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def _not_prepared(
+    data_dir: pathlib.Path, name: str, config: str | None, version: str | None
+) -> errors.DataError:
+    """Says how to prepare a known data set, or which name was meant."""
+    full = name + (f"/{config}" if config else "")
+    full += f":{version}" if version else ""
+    missing = f"No prepared TFDS data set {full!r} in {data_dir}."
+    here = sorted(path.name for path in data_dir.glob("*") if path.is_dir())
+    import tensorflow_datasets as tfds
+
+    known = tfds.list_builders(with_community_datasets=False)
+    if name in known:
+        return errors.DataError(
+            f'{missing} This downloads and prepares it: python -c "import '
+            f"tensorflow_datasets as tfds; tfds.builder('{full}', data_dir="
+            f"'{data_dir}').download_and_prepare()\". Prepared elsewhere: "
+            "--tfds_data_dir names the folder."
+        )
+    near = difflib.get_close_matches(name, [*here, *known], n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return errors.DataError(
+        f"{missing} TFDS knows no data set of this name.{hint} "
+        "--tfds_data_dir names the folder of prepared data sets."
+    )
+
+
+def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
+    """Returns the names of the picture and the class among the features.
+
+    Raises:
+        DataError: There is not exactly one of each.
+    """
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    supervised = builder.info.supervised_keys or ()
+    return tuple(
+        _only(features, supervised, kind, word)
+        for kind, word in (
+            (tfds.features.Image, "picture"),
+            (tfds.features.ClassLabel, "class"),
+        )
+    )
+
+
+def _only(features: Any, supervised: tuple, kind: type, word: str) -> str:
+    names = [name for name, each in features.items() if type(each) is kind]
+    # Where there are several, the makers may have said which one is learnt.
+    chosen = [name for name in names if name in supervised]
+    if len(names) == 1 or len(chosen) == 1:
+        return (chosen or names)[0]
+    every = ", ".join(
+        f"{name} ({type(each).__name__})" for name, each in features.items()
+    )
+    raise errors.DataError(
+        f"The data set must have one feature that is a {word} "
+        f"({kind.__name__}); it has {len(names)}. Its features: {every}."
+    )
+
+
+def _state(prepared: pathlib.Path) -> str:
+    """Returns a short hash that changes when the data set is prepared anew."""
+    digest = hashlib.sha256(os.fsencode(os.path.abspath(prepared)))
+    for path in sorted(prepared.iterdir()):
+        status = path.stat()
+        line = f"{path.name} {status.st_size} {status.st_mtime_ns}\n"
+        digest.update(line.encode())
+    return digest.hexdigest()[:12]
+
+
+def _pictures(
+    builder: "tfds.core.DatasetBuilder", image: str, label: str
+) -> Iterator[picture_cache.Encoded]:
+    import tensorflow_datasets as tfds
+
+    names = builder.info.features[label]
+    for tfds_split, split in _splits(builder).items():
+        dataset = builder.as_dataset(
+            split=tfds_split,
+            shuffle_files=False,
+            decoders={image: tfds.decode.SkipDecoding()},
+        )
+        total = builder.info.splits[tfds_split].num_examples
+        title = f"Reading {builder.info.name} {tfds_split}"
+        for example in progress.bar(
+            tfds.as_numpy(dataset), total=total, title=title
+        ):
+            yield picture_cache.Encoded(
+                content=bytes(example[image]),
+                label=_label(names, int(example[label])),
+                split=split,
+            )
+
+
+def _label(names: "tfds.features.ClassLabel", index: int) -> str | None:
+    """Returns the name of a class; TFDS marks unlabelled examples with -1."""
+    return names.int2str(index) if index >= 0 else None
+
+
+def _splits(builder: "tfds.core.DatasetBuilder") -> dict[str, str | None]:
+    """Maps the data set's splits to ours; a single one is to be divided.
+
+    Raises:
+        DataError: It has several splits, none of which is called train.
+    """
+    names = list(builder.info.splits)
+    if len(names) == 1:
+        return {names[0]: None}
+    words = folder.SPLIT_WORDS
+    splits = {name: words[name] for name in names if name in words}
+    if "train" not in splits.values():
+        raise errors.DataError(
+            f"{builder.info.full_name} has no split called train; its splits: "
+            f"{', '.join(names)}."
+        )
+    return splits
+
+
+def _unused_splits(
+    builder: "tfds.core.DatasetBuilder",
+) -> tuple[examples.Dropped, ...]:
+    return tuple(
+        examples.Dropped(
+            path=f"{builder.info.full_name} {name}",
+            reason="a split that is none of train, validation, test",
+        )
+        for name in builder.info.splits
+        if name not in _splits(builder)
+    )

@@ -1,0 +1,229 @@
+"""Decides which pictures are trained on, chosen by, and kept for the end."""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.data import division, examples
+
+DEFAULT_TEST_FRACTION = 0.15
+"""Share of the test split where the data brings no split of its own."""
+
+_KEPT_FIRST = ("test", "validation", "train")
+"""Of two equal pictures the one in the earlier of these splits stays."""
+
+
+def check(pictures: Sequence[examples.Picture]) -> None:
+    """Makes sure that there is something to learn and to hold out.
+
+    Raises:
+        DataError: No picture, a single class, a class with one picture, or
+            some pictures with and some without a split.
+    """
+    if not pictures:
+        raise errors.DataError("The data holds no usable picture.")
+    counts = collections.Counter(picture.label for picture in pictures)
+    if len(counts) == 1:
+        raise errors.DataError(
+            f"The data holds a single class, {pictures[0].label!r}; a "
+            "classifier needs at least two."
+        )
+    for label, count in sorted(counts.items()):
+        if count == 1:
+            raise errors.DataError(
+                f"The class {label!r} has one usable picture; it needs at "
+                "least two, one to train on and one to check with. Add "
+                "pictures or remove the class."
+            )
+    without = [p for p in pictures if p.split is None]
+    if without and len(without) < len(pictures):
+        raise errors.DataError(
+            f"{len(without)} of {len(pictures)} pictures have no split while "
+            f"the others have one, e.g. {without[0].path}; give all or none."
+        )
+
+
+def assign(
+    pictures: Sequence[examples.Picture],
+    *,
+    validation_fraction: float,
+    test_fraction: float | None,
+    max_train_per_class: int | None,
+    seed: int,
+) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+    """Gives every picture a split.
+
+    Splits that the data brings are kept. Missing ones are drawn class by
+    class, so that no group and no two pictures of equal bytes are divided.
+
+    Args:
+        pictures: All with or all without a split.
+        validation_fraction: Share of the pictures (where the data brings
+            splits: of its training pictures) for a missing validation split.
+        test_fraction: The same for test; None: `DEFAULT_TEST_FRACTION` where
+            the data brings no split, else 0.
+        max_train_per_class: Of more training pictures a random part is used.
+        seed: Start of the draws.
+
+    Returns:
+        The pictures in their order, and those that must not be used.
+
+    Raises:
+        DataError: A group lies in two given splits, a class is too small to
+            be divided, or a split ends up without pictures or classes.
+    """
+    check(pictures)
+    given = {picture.split for picture in pictures} - {None}
+    _check_groups(pictures)
+    kept, twins = _without_twins(pictures)
+    _check_kept(kept, given)
+    if test_fraction is None:
+        test_fraction = 0.0 if given else DEFAULT_TEST_FRACTION
+    fractions = {"validation": validation_fraction, "test": test_fraction}
+    missing = {s: f for s, f in fractions.items() if s not in given and f > 0}
+    divided = _draw(kept, missing, seed=seed)
+    _check_classes(divided)
+    used, beyond = _limited(divided, max_train_per_class, seed=seed)
+    return used, twins + beyond
+
+
+def _check_groups(pictures: Sequence[examples.Picture]) -> None:
+    first: dict[str, examples.Picture] = {}
+    for picture in pictures:
+        if picture.group is None:
+            continue
+        other = first.setdefault(picture.group, picture)
+        if other.split != picture.split:
+            raise errors.DataError(
+                f"The group {picture.group!r} lies in two splits: "
+                f"{other.path} in {other.split}, {picture.path} in "
+                f"{picture.split}; move it to one side."
+            )
+
+
+def _without_twins(
+    pictures: Sequence[examples.Picture],
+) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+    """Drops pictures whose equal is held out: they would be known there."""
+    best: dict[str, examples.Picture] = {}
+    for picture in pictures:
+        other = best.setdefault(picture.sha256, picture)
+        if _rank(picture) < _rank(other):
+            best[picture.sha256] = picture
+    kept, dropped = [], []
+    for picture in pictures:
+        twin = best[picture.sha256]
+        if twin.split == picture.split:
+            kept.append(picture)
+        else:
+            reason = f"byte-identical to a {twin.split} picture: {twin.path}"
+            dropped.append(examples.Dropped(path=picture.path, reason=reason))
+    return tuple(kept), tuple(dropped)
+
+
+def _rank(picture: examples.Picture) -> int:
+    return _KEPT_FIRST.index(picture.split or "train")
+
+
+def _check_kept(
+    pictures: Sequence[examples.Picture], given: set[str | None]
+) -> None:
+    present = {picture.split for picture in pictures}
+    for split in sorted(given - present):
+        raise errors.DataError(
+            f"Every {split} picture is byte-identical to one that is held "
+            f"out elsewhere; nothing is left of the {split} split."
+        )
+    if given and "train" not in given:
+        raise errors.DataError(
+            f"The data brings {' and '.join(sorted(given))} but no training "
+            "pictures."
+        )
+
+
+def _draw(
+    pictures: Sequence[examples.Picture],
+    fractions: dict[str, float],
+    *,
+    seed: int,
+) -> tuple[examples.Picture, ...]:
+    """Draws the splits in `fractions` from the training pictures."""
+    candidates = [p for p in pictures if p.split in (None, "train")]
+    units = division.units(candidates)
+    divided = division.divide(units, fractions, seed=seed)
+    _check_drawn(units, divided)
+    split_of = {
+        picture.sha256: split
+        for split, its_units in divided.items()
+        for unit in its_units
+        for picture in unit
+    }
+    return tuple(
+        dataclasses.replace(p, split=split_of.get(p.sha256, p.split))
+        for p in pictures
+    )
+
+
+def _check_drawn(
+    units: Sequence[division.Unit], divided: dict[str, list[division.Unit]]
+) -> None:
+    """Makes sure that each class is in each of the splits just drawn."""
+    for label in sorted({p.label for unit in units for p in unit}):
+        mine = [u for u in units if any(p.label == label for p in u)]
+        for split, its_units in divided.items():
+            if any(p.label == label for unit in its_units for p in unit):
+                continue
+            count = sum(p.label == label for unit in mine for p in unit)
+            raise errors.DataError(
+                f"The class {label!r} cannot be divided into "
+                f"{', '.join(divided)}: of its {count} pictures there are "
+                f"{len(mine)} that differ and are of different groups, and "
+                f"{split} gets none. Add pictures, remove the class, bring "
+                "your own splits, or (without test) use --test_fraction=0."
+            )
+
+
+def _check_classes(pictures: Sequence[examples.Picture]) -> None:
+    """Makes sure that what is held out was learnt."""
+    classes = {
+        split: {p.label for p in pictures if p.split == split}
+        for split in examples.SPLITS
+    }
+    for split in ("validation", "test"):
+        if unlearnt := sorted(classes[split] - classes["train"]):
+            raise errors.DataError(
+                f"The class {unlearnt[0]!r} has {split} pictures but no "
+                "training pictures; add some or remove the class."
+            )
+        lacking = sorted(classes["train"] - classes[split])
+        if classes[split] and lacking:
+            logging.warning(
+                "The %s split has no picture of: %s.", split, ", ".join(lacking)
+            )
+
+
+def _limited(
+    pictures: Sequence[examples.Picture], limit: int | None, *, seed: int
+) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+    """Keeps at most `limit` training pictures of each class."""
+    if limit is None:
+        return tuple(pictures), ()
+    train = [(p,) for p in pictures if p.split == "train"]
+    counts: collections.Counter = collections.Counter()
+    beyond = set()
+    for (picture,) in division.shuffled(train, seed=seed, purpose="limit"):
+        counts[picture.label] += 1
+        if counts[picture.label] > limit:
+            beyond.add(id(picture))
+    reason = f"beyond --max_train_per_class={limit}"
+    return (
+        tuple(p for p in pictures if id(p) not in beyond),
+        tuple(
+            examples.Dropped(path=p.path, reason=reason)
+            for p in pictures
+            if id(p) in beyond
+        ),
+    )

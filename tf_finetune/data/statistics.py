@@ -1,0 +1,138 @@
+"""Facts about the data of a run, for data.json and for the log."""
+
+import collections
+import hashlib
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tf_finetune.data import examples
+
+
+def fingerprint(
+    class_names: Sequence[str], pictures: Iterable[examples.Picture]
+) -> str:
+    """Returns a hash over contents, labels and splits.
+
+    Args:
+        class_names: In the order of the model's outputs.
+        pictures: In any order; where they lie plays no part.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    rows = sorted((p.sha256, p.label, p.split or "") for p in pictures)
+    text = json.dumps([list(class_names), rows])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def describe(data: examples.ImageData) -> dict[str, Any]:
+    """Returns what data.json holds, as plain JSON-able values.
+
+    Args:
+        data: The cleaned and divided pictures.
+
+    Returns:
+        `fingerprint`, `class_names`, `images` and `classes` (counts by split,
+        by split and class), `width` and `height` (pixels as stored),
+        `dropped` (by reason, and every file), `duplicates` and
+        `conflicting_labels` (pictures of equal bytes), and `split_of` (by
+        SHA-256 of the file).
+    """
+    return {
+        "fingerprint": data.fingerprint,
+        "class_names": list(data.class_names),
+        "images": {name: len(data.split(name)) for name in data.splits},
+        "classes": {name: _class_counts(data, name) for name in data.splits},
+        "width": _range([p.width for p in data.pictures]),
+        "height": _range([p.height for p in data.pictures]),
+        "dropped": {
+            "count": len(data.dropped),
+            "by_reason": _by_reason(data.dropped),
+            "files": [
+                {"path": d.path, "reason": d.reason} for d in data.dropped
+            ],
+        },
+        "duplicates": [
+            {"sha256": same[0].sha256, "paths": [p.path for p in same]}
+            for same in equal(data.pictures)
+        ],
+        "conflicting_labels": [
+            {"sha256": same[0].sha256, "labels": {p.path: p.label for p in same}}
+            for same in conflicting(data.pictures)
+        ],
+        "split_of": {p.sha256: p.split for p in data.pictures},
+    }
+
+
+def summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
+    """Returns a few lines about the data for the log.
+
+    Args:
+        data: The cleaned and divided pictures.
+        max_dropped: How many dropped files are named.
+
+    Returns:
+        "398 images, 1 dropped, 2 classes: train 245, validation 153" and a
+        line for each of the first dropped files.
+    """
+    counts = ", ".join(f"{n} {len(data.split(n))}" for n in data.splits)
+    lines = [
+        f"{len(data.pictures)} images, {len(data.dropped)} dropped, "
+        f"{len(data.class_names)} classes: {counts}"
+    ]
+    # Files left out on request would crowd out those with a fault.
+    asked = "beyond --max_train_per_class"
+    named = [d for d in data.dropped if not d.reason.startswith(asked)]
+    lines += [f"  dropped {listed(each)}" for each in named[:max_dropped]]
+    rest = len(data.dropped) - len(named[:max_dropped])
+    if rest:
+        lines.append(f"  dropped and not listed here: {rest}")
+    return "\n".join(lines)
+
+
+def listed(dropped: examples.Dropped) -> str:
+    """Returns a dropped file and its reason in one printable line."""
+    path = dropped.path
+    return f"{path if path.isprintable() else ascii(path)}: {dropped.reason}"
+
+
+def equal(
+    pictures: Iterable[examples.Picture],
+) -> list[tuple[examples.Picture, ...]]:
+    """Returns every set of two or more pictures of equal bytes."""
+    by_content = collections.defaultdict(list)
+    for picture in pictures:
+        by_content[picture.sha256].append(picture)
+    return [tuple(same) for same in by_content.values() if len(same) > 1]
+
+
+def conflicting(
+    pictures: Iterable[examples.Picture],
+) -> list[tuple[examples.Picture, ...]]:
+    """Returns every set of pictures of equal bytes and different labels."""
+    return [
+        same
+        for same in equal(pictures)
+        if len({picture.label for picture in same}) > 1
+    ]
+
+
+def _class_counts(data: examples.ImageData, split: str) -> dict[str, int]:
+    counts = collections.Counter(p.label for p in data.split(split))
+    return {name: counts[name] for name in data.class_names}
+
+
+def _range(values: Sequence[int]) -> dict[str, float]:
+    return {
+        "min": min(values),
+        "median": statistics.median(values),
+        "max": max(values),
+    }
+
+
+def _by_reason(dropped: Iterable[examples.Dropped]) -> dict[str, int]:
+    """Counts reasons; what follows a colon belongs to the single file."""
+    counts = collections.Counter(d.reason.partition(":")[0] for d in dropped)
+    return dict(counts.most_common())

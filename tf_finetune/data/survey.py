@@ -1,0 +1,179 @@
+"""From the user's --data to cleaned, divided pictures, without TensorFlow."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.config import train
+from tf_finetune.data import (
+    class_names,
+    examples,
+    inspection,
+    splits,
+    statistics,
+)
+from tf_finetune.data.sources import catalog
+
+_SHOWN = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inspected:
+    """Pictures whose headers were read but whose pixels were not.
+
+    Attributes:
+        class_names: Classes with at least one example, in output order.
+        pictures: Usable as far as their headers say.
+        dropped: Everything else that was found.
+    """
+
+    class_names: tuple[str, ...]
+    pictures: tuple[examples.Picture, ...]
+    dropped: tuple[examples.Dropped, ...]
+
+
+def list_and_inspect(
+    options: train.DataOptions, *, cache_dir: pathlib.Path
+) -> Inspected:
+    """Finds the pictures and looks at every file's header.
+
+    Args:
+        options: Which data, and what is usable.
+        cache_dir: Where pictures that are no files yet may be written.
+
+    Raises:
+        UsageError: --data or --data_format is not understood.
+        DataError: Nothing there, nothing usable, or --bad_data=error and
+            something is not usable.
+    """
+    source = catalog.find(options)
+    listing = source.list_examples(options, cache_dir)
+    names = _names(listing)
+    pictures, dropped = inspection.inspect(
+        listing.examples, max_pixels=options.max_pixels
+    )
+    inspected = Inspected(
+        class_names=names,
+        pictures=pictures,
+        dropped=listing.dropped + dropped,
+    )
+    _check_bad_data(inspected.dropped, options)
+    _check_emptied(listing.examples, inspected)
+    splits.check(pictures)
+    return inspected
+
+
+def complete(
+    inspected: Inspected,
+    problems: Mapping[str, str],
+    options: train.DataOptions,
+    *,
+    seed: int,
+) -> examples.ImageData:
+    """Leaves out what cannot be decoded and divides the rest.
+
+    Args:
+        inspected: From `list_and_inspect`.
+        problems: Reason by path of each picture that does not decode.
+        options: As for `list_and_inspect`.
+        seed: Start of the draw of splits.
+
+    Raises:
+        DataError: As for `list_and_inspect`; or the pictures cannot be
+            divided.
+    """
+    undecodable = tuple(
+        examples.Dropped(path=picture.path, reason=problems[picture.path])
+        for picture in inspected.pictures
+        if picture.path in problems
+    )
+    decodable = Inspected(
+        class_names=inspected.class_names,
+        pictures=tuple(
+            p for p in inspected.pictures if p.path not in problems
+        ),
+        dropped=inspected.dropped + undecodable,
+    )
+    _check_bad_data(undecodable, options)
+    _check_emptied(inspected.pictures, decodable)
+    _warn_of_conflicts(decodable.pictures)
+    pictures, unused = splits.assign(
+        decodable.pictures,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+        max_train_per_class=options.max_train_per_class,
+        seed=seed,
+    )
+    return examples.ImageData(
+        class_names=inspected.class_names,
+        pictures=pictures,
+        dropped=decodable.dropped + unused,
+        fingerprint=statistics.fingerprint(inspected.class_names, pictures),
+    )
+
+
+def _names(listing: examples.Listing) -> tuple[str, ...]:
+    """Returns the classes with examples; warns of those without."""
+    present = {example.label for example in listing.examples}
+    declared = listing.class_names or class_names.ordered(present)
+    class_names.check(declared)
+    for name in declared:
+        if name not in present:
+            logging.warning(
+                "The class %r has no picture; it is left out.", name
+            )
+    return tuple(name for name in declared if name in present)
+
+
+def _check_bad_data(
+    dropped: Sequence[examples.Dropped], options: train.DataOptions
+) -> None:
+    """Stops at unusable files if --bad_data=error; hidden files never count."""
+    bad = [d for d in dropped if not d.reason.startswith("a hidden ")]
+    if options.bad_data == "error" and bad:
+        raise errors.DataError(
+            f"{len(bad)} files cannot be used and --bad_data=error: "
+            f"{_shown(bad)}"
+        )
+
+
+def _check_emptied(
+    before: Sequence[examples.Example | examples.Picture], after: Inspected
+) -> None:
+    """Stops when cleaning left nothing of a whole class or split.
+
+    Raises:
+        DataError: It names what is empty and why its files were dropped.
+    """
+    reasons = {dropped.path: dropped for dropped in after.dropped}
+    for what in ("label", "split"):
+        present = {getattr(picture, what) for picture in after.pictures}
+        lost = [e for e in before if getattr(e, what) not in present]
+        if not lost:
+            continue
+        name = getattr(lost[0], what)
+        mine = [e for e in lost if getattr(e, what) == name]
+        why = [reasons[e.path] for e in mine if e.path in reasons]
+        word = "class" if what == "label" else "split"
+        raise errors.DataError(
+            f"None of the {len(mine)} files of the {word} {name!r} can be "
+            f"used: {_shown(why)}"
+        )
+
+
+def _shown(dropped: Sequence[examples.Dropped]) -> str:
+    lines = [statistics.listed(each) for each in dropped[:_SHOWN]]
+    if len(dropped) > _SHOWN:
+        lines.append(f"and {len(dropped) - _SHOWN} more")
+    return "; ".join(lines) + "."
+
+
+def _warn_of_conflicts(pictures: Sequence[examples.Picture]) -> None:
+    for same in statistics.conflicting(pictures):
+        logging.warning(
+            "The same picture has different labels: %s.",
+            ", ".join(f"{p.path} is {p.label}" for p in same),
+        )

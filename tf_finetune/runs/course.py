@@ -1,0 +1,223 @@
+"""A run before training: cleaned pictures, the built model, the plan."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import assembly, workdir
+from tf_finetune.adaptation import freezing, plan
+from tf_finetune.config import train
+from tf_finetune.data import (
+    examples,
+    pipeline,
+    statistics,
+    survey,
+    verification,
+)
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import task as task_contract
+from tf_finetune.training import (
+    distribution,
+    estimate,
+    fine_tuning,
+    optimizers,
+)
+from tf_finetune.weights import loading
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Course:
+    """What the steps of a run share.
+
+    Attributes:
+        config: What was asked for.
+        place: Where results go.
+        data: Cleaned and divided.
+        task: What is learnt.
+        built: The model.
+        loaded: Where its pretrained weights came from; None for random ones.
+        selection: The backbone layers that fine-tuning moves.
+        strategy: The devices; variables must be made in its scope.
+    """
+
+    config: train.TrainConfig
+    place: workdir.Workdir
+    data: examples.ImageData
+    task: task_contract.Task
+    built: assembly.Assembly
+    loaded: loading.LoadedWeights | None
+    selection: freezing.Selection
+    strategy: tf.distribute.Strategy
+
+    @property
+    def image_size(self) -> int:
+        """Side of the model's input, pixels."""
+        return self.built.backbone.image_size
+
+    @property
+    def cache_dir(self) -> pathlib.Path:
+        """The folder shared between runs."""
+        return cache_dir(self.config)
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether the fine-tuning stage has anything to do."""
+        options = self.config.training
+        moves = self.selection.layer_names or options.head_init == "random"
+        return bool(options.epochs and moves)
+
+    def targets(self, split: str) -> np.ndarray:
+        """Returns what the model should say of a split."""
+        return self.task.targets(self.data, split)
+
+    def evaluate(self, split: str, predicted: np.ndarray) -> dict[str, Any]:
+        """Returns the figures of predictions of a split."""
+        return self.task.evaluate(
+            self.targets(split),
+            predicted,
+            class_names=self.data.class_names,
+            seed=self.config.seed,
+        )
+
+    def predict(self, split: str) -> np.ndarray:
+        """Returns the model's predictions of a split, in its order."""
+        return predict(
+            self.built.model,
+            [picture.path for picture in self.data.split(split)],
+            image_size=self.image_size,
+            resize=self.config.model.resize,
+            batch_size=self.config.training.batch_size,
+        )
+
+
+def prepare(
+    config: train.TrainConfig,
+    inspected: survey.Inspected,
+    place: workdir.Workdir,
+) -> Course:
+    """Decodes every picture once, divides them, and builds the model."""
+    problems = verification.problems(
+        inspected.pictures, cache_dir=cache_dir(config)
+    )
+    data = survey.complete(inspected, problems, config.data, seed=config.seed)
+    logging.info("%s", statistics.summary(data))
+    task = tasks.TASKS.get(config.model.task)()
+    strategy = distribution.strategy(config.training.strategy)
+    with strategy.scope():
+        built = assembly.build(
+            config.model, task, len(data.class_names), config.seed
+        )
+        loaded = loading.load(built.backbone, config.model.weights)
+    selection = freezing.select(
+        built.backbone,
+        config.model.trainable,
+        freeze_batch_norm=config.model.freeze_batch_norm,
+    )
+    return Course(
+        config=config,
+        place=place,
+        data=data,
+        task=task,
+        built=built,
+        loaded=loaded,
+        selection=selection,
+        strategy=strategy,
+    )
+
+
+def describe(course: Course) -> str:
+    """Returns what will be done: what moves, and the settings with reasons."""
+    options = course.config.training
+    table = plan.text(plan.rows(course.built, course.selection))
+    head = f"head: {course.config.model.head}, solved on features cached once"
+    if not course.fine_tunes:
+        return f"{table}\n{head}; the backbone stays as it is"
+    rate = optimizers.learning_rate(options)
+    origin = "given" if options.learning_rate else f"{options.optimizer}'s here"
+    size = optimizers.batch_size(options, len(course.data.split("train")))
+    frozen = len(course.selection.frozen_batch_norms)
+    return "\n".join(
+        [
+            table,
+            head,
+            f"fine_tune: at most {options.epochs} epochs, {size} pictures a "
+            f"step, from a {_HEADS[options.head_init]} head",
+            f"optimizer: {options.optimizer}, learning rate {rate:g} "
+            f"({origin}; --learning_rate), {options.schedule}, warm-up over "
+            f"{options.warmup_fraction:.0%} of the steps",
+            f"batch norm: {frozen} layers kept as pretrained "
+            "(--freeze_batch_norm)",
+            f"loss: {options.loss}; augmentation: {options.augmentation}",
+        ]
+    )
+
+
+_HEADS = {"probe": "solved", "random": "random"}
+
+
+def compiled(course: Course) -> keras.Model:
+    """Returns the trainer, ready for the fine-tuning stage."""
+    with course.strategy.scope():
+        return fine_tuning.compiled(
+            course.built,
+            course.selection,
+            course.config,
+            task=course.task,
+            targets=course.targets("train"),
+        )
+
+
+def estimate_cost(course: Course) -> estimate.Estimate:
+    """Measures two steps of each kind; the model is spoilt afterwards."""
+    config, targets = course.config, course.targets("train")
+    size = optimizers.batch_size(config.training, len(targets))
+    # Enough pictures for the four batches that are measured.
+    copies = -(-4 * size // len(targets))
+    batches = pipeline.training_batches(
+        [picture.path for picture in course.data.split("train")] * copies,
+        np.concatenate([targets] * copies),
+        image_size=course.image_size,
+        resize=config.model.resize,
+        batch_size=size,
+        augmentation=config.training.augmentation,
+        seed=config.seed,
+        first_epoch=0,
+        epochs=1,
+    )
+    steps = fine_tuning.steps_per_epoch(config.training, len(targets))
+    return estimate.measure(
+        compiled(course),
+        course.built.extractor,
+        batches,
+        num_pictures=len(course.data.pictures),
+        training_steps=steps * config.training.epochs * course.fine_tunes,
+    )
+
+
+def predict(
+    model: keras.Model,
+    paths: Sequence[str],
+    *,
+    image_size: int,
+    resize: train.Resize,
+    batch_size: int,
+) -> np.ndarray:
+    """Returns a model's predictions of picture files, in their order."""
+    images = pipeline.evaluation_images(
+        paths,
+        image_size=image_size,
+        resize=resize,
+        batch_size=min(batch_size, len(paths)),
+    )
+    return model.predict(images, verbose=0)
+
+
+def cache_dir(config: train.TrainConfig) -> pathlib.Path:
+    """Returns the folder shared between runs."""
+    return pathlib.Path(config.output.cache_dir).expanduser()

@@ -1,0 +1,26 @@
+"""The figures of every epoch, as a table on disk."""
+
+import csv
+import io
+import pathlib
+from collections.abc import Iterable, Mapping
+
+from tf_finetune import files
+
+
+def rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
+    """Returns history rows: stage and epoch (from 1) before the figures."""
+    return [
+        {"stage": stage, "epoch": number, **figures}
+        for number, figures in enumerate(epochs, start=1)
+    ]
+
+
+def write(path: pathlib.Path, table: list[dict]) -> None:
+    """Writes the rows as CSV, atomically; a figure a row lacks stays empty."""
+    columns = list(dict.fromkeys(name for row in table for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    files.write_text(path, text.getvalue())

@@ -1,0 +1,78 @@
+"""Losses by name, on logits, in float32, with class weights inside."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+import numpy as np
+
+from tf_finetune.config import train
+
+
+class ClassificationLoss(keras.losses.Loss):
+    """A loss of logits against (soft) one-hot labels.
+
+    Class weights are part of the loss rather than `fit`'s `class_weight`,
+    which fails with masks; for soft labels (label smoothing aside, MixUp) the
+    weights mix as the labels do.
+    """
+
+    def __init__(
+        self,
+        name: train.Loss,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+    ):
+        """Chooses the loss.
+
+        Args:
+            name: "cross_entropy"; "focal" (Lin et al. 2017, "Focal Loss for
+                Dense Object Detection", equation 4, gamma 2, no alpha);
+                "mean_squared_error" (of the probabilities: the Brier score
+                over the number of classes).
+            label_smoothing: Szegedy et al. 2016, section 7; 0..1.
+            class_weights: One weight a class, or None.
+        """
+        super().__init__(name=name)
+        self._label_smoothing = label_smoothing
+        self._class_weights = class_weights
+
+    def call(self, y_true, y_pred):
+        """Returns the loss of each example, [batch]."""
+        labels = keras.ops.cast(y_true, "float32")
+        logits = keras.ops.cast(y_pred, "float32")
+        loss = self._of(labels, logits)
+        if self._class_weights is None:
+            return loss
+        weights = keras.ops.convert_to_tensor(self._class_weights, "float32")
+        return loss * keras.ops.sum(labels * weights, axis=-1)
+
+    def _of(self, labels, logits):
+        if self.name == "mean_squared_error":
+            probabilities = keras.ops.softmax(logits)
+            return keras.losses.mean_squared_error(labels, probabilities)
+        classes = labels.shape[-1]
+        smooth = self._label_smoothing
+        labels = labels * (1.0 - smooth) + smooth / classes
+        log_probabilities = keras.ops.log_softmax(logits)
+        if self.name == "focal":
+            misses = 1.0 - keras.ops.exp(log_probabilities)
+            log_probabilities = keras.ops.square(misses) * log_probabilities
+        return -keras.ops.sum(labels * log_probabilities, axis=-1)
+
+
+def class_weights(
+    targets: np.ndarray, kind: Literal["none", "balanced"]
+) -> np.ndarray | None:
+    """Returns a weight for each class, or None for equal ones.
+
+    Args:
+        targets: [n, classes] one-hot labels of the training split.
+        kind: "balanced" weighs a class by n / (classes × its count), so that
+            the mean weight over the examples is 1.
+    """
+    if kind == "none":
+        return None
+    counts = targets.sum(axis=0)
+    return (len(targets) / (len(counts) * counts)).astype("float32")

@@ -1,0 +1,134 @@
+"""Optimizers by name, with a learning rate that suits fine-tuning."""
+
+import dataclasses
+import inspect
+
+from tf_finetune import errors
+from tf_finetune.config import train
+
+_OURS = {
+    # Full batch; `batch_size` is overruled by `full_batch`.
+    "gd": ("SGD", {}),
+    "sgd": ("SGD", {}),
+    "momentum": ("SGD", {"momentum": 0.9}),
+}
+
+# Peak learning rates for moving pretrained weights. Adaptive methods move each
+# weight by about the rate itself in a step, so theirs are about a tenth of
+# Keras' defaults for training from scratch; sign-based Lion takes a third of
+# AdamW's (Chen et al. 2023, section 5); SGD's are those of the classic
+# fine-tuning recipes.
+_LEARNING_RATES = {
+    "gd": 1e-2,
+    "sgd": 1e-2,
+    "momentum": 1e-3,
+    "adam": 1e-4,
+    "adamw": 1e-4,
+    "adamax": 1e-4,
+    "nadam": 1e-4,
+    "rmsprop": 1e-4,
+    "lamb": 1e-3,
+    "lion": 3e-5,
+    "adagrad": 1e-3,
+    "adadelta": 1.0,
+    "adafactor": 1e-4,
+    "ftrl": 1e-3,
+    "muon": 1e-3,
+    "schedulefreeadamw": 1e-3,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The learning rate over the steps of a stage.
+
+    Attributes:
+        peak: The highest learning rate.
+        kind: "cosine" falls to 0 over the steps, "constant" stays.
+        steps: Of the whole stage.
+        warmup_steps: In which the rate rises from 0 to `peak`.
+    """
+
+    peak: float
+    kind: str
+    steps: int
+    warmup_steps: int
+
+
+def check(name: str) -> None:
+    """Raises `UsageError` with near names if no optimizer is called so.
+
+    Known without importing Keras; a name that only a newer Keras has is left
+    for `build` to judge.
+    """
+    if name.lower() not in _LEARNING_RATES and ":" not in name:
+        raise errors.unknown("optimizer", name, _LEARNING_RATES)
+
+
+def learning_rate(options: train.TrainingOptions) -> float:
+    """Returns the peak learning rate: the user's, or the optimizer's here."""
+    if options.learning_rate is not None:
+        return options.learning_rate
+    return _LEARNING_RATES.get(options.optimizer.lower(), 1e-4)
+
+
+def batch_size(options: train.TrainingOptions, num_examples: int) -> int:
+    """Returns pictures per step: `gd` takes all of them at once."""
+    if options.optimizer.lower() == "gd":
+        return num_examples
+    return min(options.batch_size, num_examples)
+
+
+def schedule(
+    options: train.TrainingOptions, *, steps_per_epoch: int
+) -> Schedule:
+    """Returns the schedule of a stage of `options.epochs` epochs."""
+    steps = options.epochs * steps_per_epoch
+    return Schedule(
+        peak=learning_rate(options),
+        kind=options.schedule,
+        steps=steps,
+        warmup_steps=round(options.warmup_fraction * steps),
+    )
+
+
+def build(options: train.TrainingOptions, plan: Schedule):
+    """Returns the `keras.optimizers.Optimizer` that the options name.
+
+    Source: Loshchilov & Hutter 2017, "SGDR", equation 5 (cosine); Goyal et
+    al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
+    """
+    class_name, keywords = _class_of(options.optimizer.lower())
+    keywords = dict(keywords)
+    if options.weight_decay is not None:
+        keywords["weight_decay"] = options.weight_decay
+    return class_name(learning_rate=_rate(plan), **keywords)
+
+
+def _class_of(name: str):
+    import keras
+
+    known = {
+        each.lower(): value
+        for each, value in vars(keras.optimizers).items()
+        if inspect.isclass(value)
+        and issubclass(value, keras.optimizers.Optimizer)
+    }
+    keras_name, keywords = _OURS.get(name, (name, {}))
+    if keras_name.lower() not in known:
+        raise errors.unknown("optimizer", name, {*known, *_OURS})
+    return known[keras_name.lower()], keywords
+
+
+def _rate(plan: Schedule):
+    import keras
+
+    if plan.kind == "constant" and not plan.warmup_steps:
+        return plan.peak
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if plan.warmup_steps else plan.peak,
+        warmup_target=plan.peak if plan.warmup_steps else None,
+        warmup_steps=plan.warmup_steps,
+        decay_steps=max(plan.steps - plan.warmup_steps, 1),
+        alpha=1.0 if plan.kind == "constant" else 0.0,
+    )
