@@ -1,15 +1,13 @@
-"""Arrays and tf.data pipelines written as picture files and a CSV."""
+"""Arrays and tf.data pipelines, written as picture files and a CSV."""
 
 import collections
-import contextlib
 import csv
-import dataclasses
 import hashlib
 import io
 import pathlib
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,13 +16,15 @@ from PIL import Image
 from tf_finetune import errors, files
 from tf_finetune.data import array_values, progress
 
+_TABLE = "pictures.csv"
+
 
 def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
     """Writes pictures in memory as PNG files with a CSV beside them.
 
     A run that was given arrays then sees files like any other run, and its
     flags can be replayed. The same pictures and labels, in whatever order,
-    give the same folder; it is written once.
+    give the same folder; it appears when it is complete.
 
     Args:
         data: `(images, labels)` or a `tf.data.Dataset` of (image, label),
@@ -41,12 +41,18 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
         RunError: The cache cannot be written.
     """
     folder = pathlib.Path(cache_dir) / "arrays"
-    pairs = array_values.pairs(data)
+    if array_values.is_repeatable(data):
+        names = [name for name, _, _ in _named(array_values.pairs(data))]
+        written = folder / _fingerprint(names) / _TABLE
+        if written.exists():
+            return written
     temporary = folder / f".tmp-{secrets.token_hex(4)}"
     try:
         temporary.mkdir(parents=True)
-        names = _write_all(pairs, temporary)
-        return _keep(temporary, folder / _fingerprint(names)) / "pictures.csv"
+        names = _write(array_values.pairs(data), temporary, _count(data))
+        written = folder / _fingerprint(names) / _TABLE
+        if not written.exists():
+            temporary.rename(written.parent)
     except OSError as error:
         raise errors.RunError(
             f"Pictures cannot be written to {folder}: {error.strerror}. "
@@ -54,3 +60,49 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    return written
+
+
+def _count(data: Any) -> int | None:
+    """Returns how many examples or batches there are, None if unknown."""
+    if array_values.is_repeatable(data):
+        return len(data[1])
+    count = int(data.cardinality()) if hasattr(data, "cardinality") else -2
+    return count if count >= 0 else None
+
+
+def _write(
+    pairs: Iterable[tuple[np.ndarray, str]],
+    folder: pathlib.Path,
+    total: int | None,
+) -> list[str]:
+    """Writes every picture and, last, the table; returns the file names."""
+    rows = []
+    counted = progress.bar(_named(pairs), total=total, title="Writing pictures")
+    for name, image, label in counted:
+        # Level 1 takes a third of the default's time for 5 % more bytes.
+        Image.fromarray(image).save(folder / name, compress_level=1)
+        rows.append((name, label))
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(("image", "label"))
+    table.writerows(sorted(rows))
+    files.write_text(folder / _TABLE, text.getvalue())
+    return [name for name, _ in rows]
+
+
+def _named(
+    pairs: Iterable[tuple[np.ndarray, str]],
+) -> Iterator[tuple[str, np.ndarray, str]]:
+    """Yields (file name, image, label); the name comes from both contents."""
+    seen: collections.Counter = collections.Counter()
+    for image, label in pairs:
+        digest = hashlib.sha256(f"{image.shape} {label}\n".encode())
+        digest.update(np.ascontiguousarray(image).data)
+        stem = digest.hexdigest()[:32]
+        yield f"{stem}-{seen[stem]}.png", image, label
+        seen[stem] += 1
+
+
+def _fingerprint(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:32]

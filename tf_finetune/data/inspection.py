@@ -8,15 +8,16 @@ import concurrent.futures
 import os
 import pathlib
 import stat
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-# The plug-in is not among those that Pillow loads first; naming it here keeps
-# Pillow from loading all of them.
 from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
     Image,
-    WebPImagePlugin,  # noqa: F401
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
 )
 
 from tf_finetune import files
@@ -24,6 +25,16 @@ from tf_finetune.data import examples as records
 from tf_finetune.data import file_kinds, progress
 
 _BLOCK = 1024
+
+# Opened by these and not by `Image.open`, whose bound against decompression
+# bombs is fixed; the bound here is `max_pixels`.
+_READERS = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "WebP": WebPImagePlugin.WebPImageFile,
+}
 
 
 def inspect(
@@ -39,16 +50,13 @@ def inspect(
         The pictures, and the files that are none with the reason, both in the
         order of `examples`; together as many as `examples`.
     """
-    with warnings.catch_warnings():
-        # The bound against bombs is `max_pixels` here.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        found = tuple(
-            progress.bar(
-                _probe_all(examples, max_pixels),
-                total=len(examples),
-                title="Looking at pictures",
-            )
+    found = tuple(
+        progress.bar(
+            _probe_all(examples, max_pixels),
+            total=len(examples),
+            title="Looking at pictures",
         )
+    )
     return (
         tuple(each for each in found if isinstance(each, records.Picture)),
         tuple(each for each in found if isinstance(each, records.Dropped)),
@@ -89,8 +97,8 @@ def _probe(
             split=example.split,
             group=example.group,
         )
-    except Image.DecompressionBombError:
-        reason = f"larger than --max_pixels={max_pixels}: by far"
+    except Image.DecompressionBombError:  # From the WebP reader.
+        reason = "larger than Pillow reads"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
     except _Damaged as error:
@@ -127,8 +135,7 @@ def _size(file: BinaryIO, kind: str) -> tuple[int, int]:
     """
     file.seek(0)
     try:
-        with Image.open(file, formats=(kind,)) as image:
-            return image.size
+        return _READERS[kind](file).size
     except Image.DecompressionBombError:
         raise
     except Exception as error:  # Pillow raises whatever its parsers meet.

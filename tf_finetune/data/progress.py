@@ -11,7 +11,9 @@ from absl import logging
 Item = TypeVar("Item")
 
 
-def bar(items: Iterable[Item], *, total: int, title: str) -> Iterator[Item]:
+def bar(
+    items: Iterable[Item], *, total: int | None, title: str
+) -> Iterator[Item]:
     """Yields `items` while a progress bar on stderr counts them.
 
     Where stderr is no terminal, one log line says at the end how many there
@@ -19,7 +21,7 @@ def bar(items: Iterable[Item], *, total: int, title: str) -> Iterator[Item]:
 
     Args:
         items: What is worked on.
-        total: How many items there will be.
+        total: How many items there will be; None: unknown.
         title: What happens to them, e.g. "Looking at pictures".
     """
     if sys.stderr.isatty():
@@ -31,4 +33,4 @@ def bar(items: Iterable[Item], *, total: int, title: str) -> Iterator[Item]:
         yield item
         count += 1
     seconds = time.monotonic() - start
-    logging.info("%s: %d of %d in %.1f s.", title, count, total, seconds)
+    logging.info("%s: %d in %.1f s.", title, count, seconds)

@@ -59,7 +59,10 @@ def describe(data: examples.ImageData) -> dict[str, Any]:
             for same in equal(data.pictures)
         ],
         "conflicting_labels": [
-            {"sha256": same[0].sha256, "labels": {p.path: p.label for p in same}}
+            {
+                "sha256": same[0].sha256,
+                "labels": {p.path: p.label for p in same},
+            }
             for same in conflicting(data.pictures)
         ],
         "split_of": {p.sha256: p.split for p in data.pictures},

@@ -92,9 +92,7 @@ def complete(
     )
     decodable = Inspected(
         class_names=inspected.class_names,
-        pictures=tuple(
-            p for p in inspected.pictures if p.path not in problems
-        ),
+        pictures=tuple(p for p in inspected.pictures if p.path not in problems),
         dropped=inspected.dropped + undecodable,
     )
     _check_bad_data(undecodable, options)

@@ -86,6 +86,8 @@ def _nearby(path: pathlib.Path) -> str:
     near = difflib.get_close_matches(path.name, names, n=3)
     if not near:
         return ""
-    return " Did you mean " + " or ".join(
-        repr(str(path.parent / name)) for name in near
-    ) + "?"
+    return (
+        " Did you mean "
+        + " or ".join(repr(str(path.parent / name)) for name in near)
+        + "?"
+    )

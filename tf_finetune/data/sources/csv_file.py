@@ -126,7 +126,9 @@ def _delimiter(text: str, options: train.DataOptions) -> str:
     """Returns the delimiter that makes the header hold the needed columns."""
     for delimiter in _DELIMITERS:
         rows = csv.reader(
-            text[:10_000].splitlines()[:1], delimiter=delimiter, skipinitialspace=True
+            text[:10_000].splitlines()[:1],
+            delimiter=delimiter,
+            skipinitialspace=True,
         )
         header = [name.strip() for name in next(rows, [])]
         if {options.image_column, options.label_column} <= set(header):

@@ -67,7 +67,9 @@ def _digits(first: int, last: int) -> Iterator[picture_cache.Encoded]:
 def _png(pixels: np.ndarray) -> bytes:
     """Returns [8, 8] ink of 0..16 as a grey PNG of `SIZE` pixels, 0..255."""
     grey = np.rint(pixels * (255 / 16)).astype(np.uint8)
-    image = Image.fromarray(grey).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    image = Image.fromarray(grey).resize(
+        (SIZE, SIZE), Image.Resampling.BILINEAR
+    )
     file = io.BytesIO()
     image.save(file, format="PNG")
     return file.getvalue()

@@ -1,0 +1,187 @@
+"""Checks arrays and tf.data pipelines, and gives them one form."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors
+
+_SHAPES = "[height, width], [height, width, 1] or [height, width, 3]"
+_EARLY = 64
+"""After this many images it is said that they are scaled to 0..1."""
+
+
+def is_repeatable(data: Any) -> bool:
+    """Tells if `data` gives the same values each time at little cost."""
+    return isinstance(data, (tuple, list))
+
+
+def pairs(data: Any) -> Iterator[tuple[np.ndarray, str]]:
+    """Yields every image and the name of its class, one at a time.
+
+    Args:
+        data: `(images, labels)`, or something with `as_numpy_iterator` (a
+            `tf.data.Dataset`) that gives (image, label), batched or not.
+
+    Yields:
+        uint8 [height, width] or [height, width, 3] of 0..255, and the class.
+
+    Raises:
+        DataError: The values cannot be pictures with classes.
+    """
+    if hasattr(data, "as_numpy_iterator"):
+        found = _from_dataset(data)
+    elif is_repeatable(data) and len(data) == 2:
+        found = _from_arrays(*data)
+    else:
+        raise errors.DataError(
+            "data must be a path, (images, labels) or a tf.data.Dataset of "
+            f"(image, label); got {_described(data)}."
+        )
+    return _checked(found)
+
+
+def _described(value: Any) -> str:
+    kind = type(value).__name__
+    if isinstance(value, dict):
+        return f"{kind} with the keys {', '.join(map(str, value))}"
+    return f"{kind} of {len(value)}" if hasattr(value, "__len__") else kind
+
+
+def _checked(
+    found: Iterable[tuple[Any, str]],
+) -> Iterator[tuple[np.ndarray, str]]:
+    """Yields images as uint8; floats that are all in 0..1 are refused."""
+    largest = 0.0
+    count = 0
+    for count, (image, label) in enumerate(found, start=1):
+        pixels = np.asarray(image)
+        _check_shape(pixels, count - 1)
+        _check_values(pixels, count - 1)
+        scaled = pixels.dtype.kind == "f"
+        largest = max(largest, float(pixels.max()) if scaled else 255.0)
+        if count == _EARLY:
+            _check_scale(largest)
+        if pixels.ndim == 3 and pixels.shape[-1] == 1:
+            pixels = pixels[..., 0]
+        yield np.rint(pixels).astype(np.uint8), label
+    if count == 0:
+        raise errors.DataError("data holds no image.")
+    _check_scale(largest)
+
+
+def _check_shape(pixels: np.ndarray, index: int) -> None:
+    good = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3))
+    if not good or pixels.size == 0:
+        raise errors.DataError(
+            f"Image {index} has the shape {pixels.shape}; possible: {_SHAPES}."
+        )
+
+
+def _check_values(pixels: np.ndarray, index: int) -> None:
+    kind = pixels.dtype.kind
+    if kind not in "uif":
+        raise errors.DataError(
+            f"Image {index} is of {pixels.dtype}; images must be numbers from "
+            "0 to 255 (uint8, other integers or floats)."
+        )
+    if kind == "f" and not np.isfinite(pixels).all():
+        raise errors.DataError(f"Image {index} holds NaN or infinite values.")
+    low, high = pixels.min(), pixels.max()
+    if low < 0 or high > 255:
+        raise errors.DataError(
+            f"Image {index} holds values from {low:g} to {high:g}; they must "
+            "be in 0..255. Undo the preprocessing: models scale their input "
+            "themselves."
+        )
+
+
+def _check_scale(largest: float) -> None:
+    if largest <= 1:
+        raise errors.DataError(
+            "The images are floats of at most 1, but must be in 0..255: "
+            "multiply them by 255."
+        )
+
+
+def _from_arrays(images: Any, labels: Any) -> Iterator[tuple[Any, str]]:
+    if len(images) != len(labels):
+        raise errors.DataError(
+            f"There are {len(images)} images but {len(labels)} labels."
+        )
+    if len(images):
+        yield from zip(images, _names(np.asarray(labels)), strict=True)
+
+
+def _from_dataset(data: Any) -> Iterator[tuple[Any, str]]:
+    if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
+        raise errors.DataError(
+            "The tf.data.Dataset never ends; take `.repeat()` out."
+        )
+    for element in data.as_numpy_iterator():
+        if not isinstance(element, tuple) or len(element) != 2:
+            raise errors.DataError(
+                "The tf.data.Dataset must give (image, label), got "
+                f"{_described(element)}. With TFDS: as_supervised=True."
+            )
+        image, label = np.asarray(element[0]), np.asarray(element[1])
+        if _is_batch(image, label):
+            yield from _from_arrays(image, label)
+        else:
+            yield from _from_arrays(image[np.newaxis], label[np.newaxis])
+
+
+def _is_batch(image: np.ndarray, label: np.ndarray) -> bool:
+    """Tells a batch from one image; [a, b, c] is grey images or one image."""
+    if image.ndim == 4:
+        return True
+    grey = image.ndim == 3 and image.shape[-1] not in (1, 3)
+    return grey and label.ndim > 0 and len(label) == len(image)
+
+
+def _names(labels: np.ndarray) -> list[str]:
+    """Returns class names.
+
+    Args:
+        labels: [n] or [n, 1] whole numbers or texts, or [n, classes] one-hot.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2:
+        labels = _from_one_hot(labels)
+    if labels.ndim != 1:
+        raise errors.DataError(
+            f"Labels must be one per image; their shape is {labels.shape}."
+        )
+    return [_name(label) for label in labels.tolist()]
+
+
+def _from_one_hot(rows: np.ndarray) -> np.ndarray:
+    numbers = rows.dtype.kind in "buif"
+    ones = numbers and np.isin(rows, (0, 1)).all() and (rows.sum(1) == 1).all()
+    if not ones:
+        raise errors.DataError(
+            "Labels of several columns must be one-hot: one 1 in each row, "
+            "else 0. Soft labels and several classes per image are not "
+            "possible."
+        )
+    return rows.argmax(1)
+
+
+def _name(label: Any) -> str:
+    if isinstance(label, bytes):
+        return label.decode("utf-8")
+    if isinstance(label, float):
+        if not label.is_integer():
+            raise errors.DataError(
+                f"Labels must be classes, got the number {label}."
+            )
+        return str(int(label))
+    if isinstance(label, (bool, int)):
+        return str(int(label))
+    if isinstance(label, str):
+        return label
+    raise errors.DataError(
+        f"Labels must be whole numbers or names, got {label!r}."
+    )
