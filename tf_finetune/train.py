@@ -5,9 +5,10 @@ from tf_finetune.config import train
 
 
 def main(config: train.TrainConfig) -> None:
+    """Trains, evaluates and prints where the results lie."""
     from tf_finetune import workflow
 
-    workflow.train(config, report=print)
+    workflow.train_run(config, report=print)
 
 
 if __name__ == "__main__":

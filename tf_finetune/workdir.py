@@ -158,6 +158,24 @@ def choose(config: train.TrainConfig) -> Workdir:
         number += 1
 
 
+def check_free(workdir: Workdir, config: train.TrainConfig) -> None:
+    """Raises `UsageError` if a run of other settings, or a finished one,
+    lies in `workdir` and `--overwrite` does not allow to replace it."""
+    if config.output.overwrite:
+        return
+    if workdir.finished:
+        raise errors.UsageError(
+            f"--workdir={workdir.path} holds a finished run. Choose another "
+            "workdir, or replace that run with --overwrite."
+        )
+    if changed := _changed(workdir, config):
+        raise errors.UsageError(
+            f"--workdir={workdir.path} holds an unfinished run with other "
+            f"settings ({', '.join(changed)}). Repeat its own command to "
+            "complete it, or replace it with --overwrite."
+        )
+
+
 @contextlib.contextmanager
 def opened(workdir: Workdir, config: train.TrainConfig) -> Iterator[None]:
     """Holds `workdir` for one run: created, locked and fit for `config`.
@@ -182,9 +200,15 @@ def opened(workdir: Workdir, config: train.TrainConfig) -> Iterator[None]:
                 f"Another process is working in --workdir={workdir.path}; "
                 "wait for it or choose another workdir."
             ) from error
-        _admit(workdir, config)
-        yield
-        (workdir.path / ".lock").unlink(missing_ok=True)
+        try:
+            check_free(workdir, config)
+            if config.output.overwrite:
+                clear(workdir)
+            yield
+        finally:
+            (workdir.path / ".lock").unlink(missing_ok=True)
+            if not os.listdir(workdir.path):
+                workdir.path.rmdir()
 
 
 def begin(workdir: Workdir, config: train.TrainConfig, facts: dict) -> None:
@@ -209,23 +233,6 @@ def finish(workdir: Workdir, facts: dict[str, Any]) -> None:
 def config_of(workdir: Workdir) -> train.TrainConfig:
     """Returns the config of the run in `workdir`."""
     return options.from_flagfile(train.TrainConfig, str(workdir.run_flags))
-
-
-def _admit(workdir: Workdir, config: train.TrainConfig) -> None:
-    if config.output.overwrite:
-        return clear(workdir)
-    if workdir.finished:
-        raise errors.UsageError(
-            f"--workdir={workdir.path} holds a finished run. Choose another "
-            "workdir, or replace that run with --overwrite."
-        )
-    if changed := _changed(workdir, config):
-        raise errors.UsageError(
-            f"--workdir={workdir.path} holds an unfinished run with other "
-            f"settings ({', '.join(changed)}). Repeat its own command to "
-            "complete it, or replace it with --overwrite."
-        )
-    return None
 
 
 def _changed(workdir: Workdir, config: train.TrainConfig) -> list[str]:

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Lint and all tests, against the installed package; what CI runs.
+# Arguments are passed on to pytest: bash scripts/check.sh -k splits
+source "$(dirname "$0")/environment.sh"
+prepare_environment dev
+
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+# The installed package is tested: pytest's own program does not put this
+# folder on the path, and the tests run commands from folders of their own.
+.venv/bin/pytest -n 2 "$@"

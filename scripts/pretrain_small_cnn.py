@@ -1,0 +1,49 @@
+"""Makes the weights that the quickstart starts from.
+
+Trains `small_cnn` from scratch on scikit-learn's handwritten digits 0-4 and
+writes the backbone's weights into the package:
+
+    python scripts/pretrain_small_cnn.py
+"""
+
+import pathlib
+import tempfile
+
+import keras
+
+import tf_finetune as tff
+from tf_finetune import files
+
+_TARGET = (
+    pathlib.Path(__file__).parents[1]
+    / "tf_finetune/backbones/assets/small_cnn_digits.weights.h5"
+)
+
+
+def main() -> None:
+    """Trains, reports the accuracy on 0-4 and writes the weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = tff.fine_tune(
+            "digits:0-4",
+            backbone="small_cnn",
+            weights="none",
+            image_size=32,
+            trainable="all",
+            freeze_batch_norm=False,
+            head_init="random",
+            optimizer="adam",
+            learning_rate=2e-3,
+            augmentation="none",
+            epochs=40,
+            patience=40,
+            workdir=f"{folder}/run",
+        )
+    features = run.model.get_layer("features")
+    backbone = keras.Model(run.model.input, features.input)
+    with files.replacing(_TARGET) as temporary:
+        backbone.save_weights(temporary)
+    print(f"{_TARGET}: {_TARGET.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Tests of tf_finetune/config/options.py."""
+
+import dataclasses
+from typing import Literal
+
+import pytest
+from absl import flags
+
+from tf_finetune import errors
+from tf_finetune.config import options
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inner:
+    rate: float | None = options.option(0.5, "A rate.")
+    names: tuple[str, ...] = options.option(("a", "b"), "Names.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outer:
+    inner: Inner = options.group(Inner, "inner things")
+    count: int = options.option(3, "A count.")
+    loud: bool = options.option(True, "Loudness.")
+    kind: Literal["x", "y"] = options.option("x", "A kind.")
+    path: str | None = options.option(None, "A path.")
+
+
+def _parse(*arguments: str) -> Outer:
+    values = flags.FlagValues()
+    options.define_flags(Outer, values)
+    values(["program", *arguments])
+    return options.from_flags(Outer, values)
+
+
+def test_no_flags_give_the_defaults():
+    assert _parse() == Outer()
+
+
+def test_every_kind_of_flag_is_parsed():
+    parsed = _parse(
+        "--rate=0.25", "--names=c, d", "--count=7", "--noloud", "--kind=y",
+        "--path=/p",
+    )  # fmt: skip
+    assert parsed == Outer(
+        inner=Inner(rate=0.25, names=("c", "d")),
+        count=7,
+        loud=False,
+        kind="y",
+        path="/p",
+    )
+
+
+def test_an_optional_flag_can_be_set_to_none():
+    assert _parse("--rate=none").inner.rate is None
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("--count=many", "--count must be a whole number, got 'many'"),
+        ("--rate=fast", "--rate must be a number, got 'fast'"),
+        ("--loud=maybe", "--loud must be true or false, got 'maybe'"),
+        ("--kind=z", "--kind must be one of x, y, got 'z'"),
+    ],
+)
+def test_a_bad_value_names_its_flag_and_what_is_possible(argument, words):
+    with pytest.raises(flags.Error, match=words):
+        _parse(argument)
+
+
+def test_an_unknown_flag_is_answered_with_the_nearest():
+    with pytest.raises(flags.Error, match="Did you mean: count"):
+        _parse("--cuont=3")
+
+
+def test_a_flagfile_replays_a_config_exactly(tmp_path):
+    config = Outer(
+        inner=Inner(rate=None, names=()), loud=False, path="/a b/ü=1,2"
+    )
+    file = tmp_path / "run.flags"
+    file.write_text(options.to_flagfile(config), encoding="utf-8")
+    assert options.from_flagfile(Outer, str(file)) == config
+
+
+def test_a_line_break_that_no_flagfile_can_hold_is_refused():
+    with pytest.raises(errors.UsageError, match="--path holds a line break"):
+        options.to_flagfile(Outer(path="a\nb"))
+
+
+def test_keywords_mean_the_same_as_flags():
+    built = options.from_keywords(
+        Outer, {"rate": 1, "names": "c,d", "count": 4}
+    )
+    assert built == _parse("--rate=1", "--names=c,d", "--count=4")
+
+
+def test_an_unknown_keyword_is_answered_with_the_nearest():
+    with pytest.raises(errors.UsageError, match="Did you mean 'count'"):
+        options.from_keywords(Outer, {"coutn": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("count", 1.5), ("count", True), ("kind", "z"), ("loud", 1)],
+)
+def test_a_keyword_of_the_wrong_type_is_refused(name, value):
+    with pytest.raises(errors.UsageError, match=f"--{name} must be"):
+        options.from_keywords(Outer, {name: value})
+
+
+def test_replace_changes_options_of_groups_by_name():
+    changed = options.replace(Outer(count=9), rate=0.1)
+    assert changed == Outer(inner=Inner(rate=0.1), count=9)
+
+
+def test_an_option_declared_twice_is_a_programming_error():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Twice:
+        inner: Inner = options.group(Inner, "inner")
+        rate: int = options.option(1, "Again.")
+
+    with pytest.raises(TypeError, match="rate"):
+        options.walk(Twice())

@@ -1,0 +1,43 @@
+"""Tests of tf_finetune/files.py."""
+
+import hashlib
+import os
+
+import pytest
+
+from tf_finetune import files
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "value.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert files.read_json(path) == {"a": 1}
+    assert os.listdir(tmp_path) == ["value.json"]
+
+
+def test_the_temporary_file_keeps_the_suffixes(tmp_path):
+    with files.replacing(tmp_path / "m.weights.h5") as temporary:
+        assert temporary.name.endswith(".weights.h5")
+        temporary.write_bytes(b"x")
+    assert (tmp_path / "m.weights.h5").read_bytes() == b"x"
+
+
+def test_nan_is_refused_rather_than_written_as_invalid_json(tmp_path):
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "v.json", {"a": float("nan")})
+    assert not os.listdir(tmp_path)
+
+
+def test_file_names_that_are_no_utf8_survive(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    files.write_json(tmp_path / "v.json", [name])
+    assert files.read_json(tmp_path / "v.json") == [name]
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    data = bytes(range(256)) * 9000
+    (tmp_path / "f").write_bytes(data)
+    assert files.sha256(tmp_path / "f") == hashlib.sha256(data).hexdigest()

@@ -1,0 +1,126 @@
+"""Tests of tf_finetune/workdir.py."""
+
+import os
+
+import pytest
+
+from tf_finetune import errors, files, workdir
+from tf_finetune.config import options, train
+
+
+def _config(**changes) -> train.TrainConfig:
+    return options.from_keywords(
+        train.TrainConfig, {"data": "/pictures", "backbone": "vgg16", **changes}
+    )
+
+
+def _place(tmp_path, config) -> workdir.Workdir:
+    place = workdir.Workdir(tmp_path / "run")
+    with workdir.opened(place, config):
+        workdir.begin(place, config, {"seed": 0})
+    return place
+
+
+def test_run_flags_replays_the_run(tmp_path):
+    config = _config(epochs=3, workdir=str(tmp_path / "run"))
+    place = _place(tmp_path, config)
+    assert workdir.config_of(place) == config
+
+
+def test_an_unfinished_run_is_admitted_again(tmp_path):
+    place = _place(tmp_path, _config())
+    with workdir.opened(place, _config()):
+        assert place.facts()["status"] == "begun"
+
+
+def test_an_unfinished_run_of_other_settings_is_refused(tmp_path):
+    place = _place(tmp_path, _config(epochs=3))
+    with pytest.raises(errors.UsageError, match="--epochs=3, now 4"):
+        workdir.check_free(place, _config(epochs=4))
+
+
+def test_a_finished_run_is_refused_unless_overwritten(tmp_path):
+    place = _place(tmp_path, _config())
+    workdir.finish(place, {"seconds": 1.0})
+    assert place.finished
+    with pytest.raises(errors.UsageError, match="holds a finished run"):
+        workdir.check_free(place, _config())
+    with workdir.opened(place, _config(overwrite=True)):
+        assert not place.run_json.exists()
+
+
+def test_overwriting_removes_only_what_runs_write(tmp_path):
+    place = _place(tmp_path, _config())
+    (place.path / "thesis.tex").write_text("keep me")
+    place.checkpoints.mkdir()
+    (place.checkpoints / "last.npz").write_bytes(b"x")
+    workdir.clear(place)
+    assert os.listdir(place.path) == ["thesis.tex"]
+
+
+def test_a_second_process_is_kept_out(tmp_path):
+    place = workdir.Workdir(tmp_path / "run")
+    with (
+        workdir.opened(place, _config()),
+        pytest.raises(errors.UsageError, match="Another process"),
+        workdir.opened(place, _config()),
+    ):
+        pass
+
+
+def test_a_run_that_fails_before_it_begins_leaves_no_folder(tmp_path):
+    place = workdir.Workdir(tmp_path / "run")
+    with pytest.raises(RuntimeError), workdir.opened(place, _config()):
+        raise RuntimeError
+    assert not place.path.exists()
+
+
+def test_a_file_in_the_way_is_a_clear_error(tmp_path):
+    (tmp_path / "run").write_text("a file")
+    place = workdir.Workdir(tmp_path / "run")
+    with (
+        pytest.raises(errors.UsageError, match="cannot be written"),
+        workdir.opened(place, _config()),
+    ):
+        pass
+
+
+def test_without_a_name_the_next_free_one_is_chosen(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = workdir.choose(_config())
+    assert str(first.path) == "runs/pictures-vgg16"
+    with workdir.opened(first, _config()):
+        workdir.begin(first, _config(), {})
+    assert workdir.choose(_config()) == first
+    workdir.finish(first, {})
+    assert str(workdir.choose(_config()).path) == "runs/pictures-vgg16-2"
+
+
+def test_a_damaged_run_json_is_a_clear_error(tmp_path):
+    place = _place(tmp_path, _config())
+    place.run_json.write_text('{"status": "fin')
+    with pytest.raises(errors.RunError, match="damaged.*--overwrite"):
+        place.facts()
+
+
+def test_an_unfinished_run_cannot_be_used(tmp_path):
+    place = _place(tmp_path, _config())
+    with pytest.raises(errors.UsageError, match="not finished"):
+        place.require_finished()
+    with pytest.raises(errors.UsageError, match="No run in"):
+        workdir.Workdir(tmp_path).require_finished()
+
+
+def test_clearing_removes_the_mark_of_a_finished_run_first(
+    tmp_path, monkeypatch
+):
+    place = _place(tmp_path, _config())
+    files.write_json(place.evaluation, {})
+    workdir.finish(place, {})
+    removed = []
+    monkeypatch.setattr(
+        type(place.path), "unlink",
+        lambda self, missing_ok=False: removed.append(self.name),
+    )  # fmt: skip
+    workdir.clear(place)
+    assert removed[0] == "run.json"

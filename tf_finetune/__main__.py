@@ -1,0 +1,46 @@
+"""`python -m tf_finetune`: lists the commands, or runs one.
+
+The console script `tf-finetune COMMAND …` is the same.
+"""
+
+import runpy
+import sys
+
+from tf_finetune import errors
+
+_COMMANDS = {
+    "train": "fine-tune a pretrained network on your own pictures",
+    "evaluate": "figures of a finished run, on its own or on other pictures",
+    "predict": "classes of pictures without labels, as CSV",
+    "export": "SavedModel for TensorFlow Serving, .h5 weights, .keras",
+    "backbones": "list the pretrained networks",
+}
+
+
+def main() -> None:
+    """Runs the command that the first argument names."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("--help", "-h", "help"):
+        print(_listing())
+        return
+    command = sys.argv.pop(1)
+    if command not in _COMMANDS:
+        error = errors.unknown("command", command, _COMMANDS)
+        print(f"Error: {error}\n\n{_listing()}", file=sys.stderr)
+        sys.exit(2)
+    runpy.run_module(
+        f"tf_finetune.{command}", run_name="__main__", alter_sys=True
+    )
+
+
+def _listing() -> str:
+    lines = [f"  {name:<10} {what}" for name, what in _COMMANDS.items()]
+    return "\n".join(
+        [
+            "Commands of tf_finetune (python -m tf_finetune.COMMAND --help):",
+            *lines,
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

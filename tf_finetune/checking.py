@@ -1,0 +1,121 @@
+"""What can be known to be wrong with a run before TensorFlow starts."""
+
+import importlib.util
+import os
+import pathlib
+
+from tf_finetune import errors, workdir
+from tf_finetune.backbones import catalog as backbones
+from tf_finetune.config import options, train, use
+from tf_finetune.evaluation import gates
+from tf_finetune.exporting import catalog as exports
+from tf_finetune.heads import catalog as heads
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.training import optimizers
+from tf_finetune.weights import checking as weights
+
+
+def check(config: train.TrainConfig) -> None:
+    """Raises `UsageError` for a name or path that cannot be.
+
+    Checks everything that needs neither the pictures nor TensorFlow, in the
+    order in which a reader of the command line meets it.
+    """
+    if not config.data.data:
+        raise errors.UsageError(
+            "--data is needed: a folder with one folder per class, a CSV "
+            "file, tfds:NAME or digits:FIRST-LAST."
+        )
+    spec, _ = backbones.find(config.model.backbone)
+    weights.check(spec, config.model.weights)
+    heads.HEADS.check(config.model.head)
+    tasks.TASKS.check(config.model.task)
+    optimizers.check(config.training.optimizer)
+    _check_image_size(config.model, spec.min_image_size)
+    _check_tensorboard(config.output)
+    gates.check_specs(config.output.fail_below)
+    _check_rival(config.output.fail_if_not_better_than)
+
+
+def absolute(config: train.TrainConfig) -> train.TrainConfig:
+    """Returns `config` with existing relative paths made absolute.
+
+    `run.flags` then replays the run from any folder.
+    """
+    changes = {}
+    for name, value in (
+        ("data", config.data.data),
+        ("weights", config.model.weights),
+        ("tfds_data_dir", config.data.tfds_data_dir),
+        ("fail_if_not_better_than", config.output.fail_if_not_better_than),
+    ):
+        path = os.path.expanduser(value) if value else ""
+        # The words that --weights and the gate know are no paths.
+        if value in ("none", "imagenet", "probe"):
+            continue
+        if path and os.path.exists(path):
+            changes[name] = os.path.abspath(path)
+    return options.replace(config, **changes)
+
+
+def check_evaluation(config: use.EvaluateConfig) -> None:
+    """Raises `UsageError` unless a run can be evaluated as asked."""
+    _finished(config.workdir).require_finished()
+    gates.check_specs(config.fail_below)
+
+
+def evaluation_source(config: use.EvaluateConfig) -> train.DataOptions:
+    """Returns where the pictures of an evaluation come from."""
+    if not config.data:
+        return workdir.config_of(_finished(config.workdir)).data
+    return train.DataOptions(
+        data=config.data,
+        data_format=config.data_format,
+        image_column=config.image_column,
+        label_column=config.label_column,
+        tfds_data_dir=config.tfds_data_dir,
+    )
+
+
+def check_prediction(config: use.PredictConfig) -> None:
+    """Raises `UsageError` unless a run can predict as asked."""
+    _finished(config.workdir).require_finished()
+
+
+def check_export(config: use.ExportConfig) -> None:
+    """Raises `UsageError` unless a run can be exported as asked."""
+    _finished(config.workdir).require_finished()
+    for name in config.format:
+        exports.EXPORTS.check(name)
+
+
+def _finished(path: str) -> workdir.Workdir:
+    return workdir.Workdir(pathlib.Path(path).expanduser())
+
+
+def _check_image_size(model: train.ModelOptions, smallest: int) -> None:
+    if model.image_size is not None and model.image_size < smallest:
+        raise errors.UsageError(
+            f"--image_size={model.image_size} is too small for "
+            f"{model.backbone}, which needs {smallest} at least."
+        )
+
+
+def _check_tensorboard(output: train.OutputOptions) -> None:
+    if output.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise errors.UsageError(
+            "--tensorboard needs TensorBoard, which is not installed: pip "
+            "install 'tf_finetune[tensorboard]'. history.csv is written "
+            "without it."
+        )
+
+
+def _check_rival(rival: str | None) -> None:
+    if rival in (None, "probe"):
+        return
+    place = workdir.Workdir(pathlib.Path(rival))
+    if not place.finished:
+        raise errors.UsageError(
+            f"--fail_if_not_better_than={rival} is neither 'probe' nor the "
+            "workdir of a finished run."
+        )

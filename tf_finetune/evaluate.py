@@ -1,0 +1,21 @@
+"""Evaluates a finished run: `python -m tf_finetune.evaluate --help`."""
+
+from tf_finetune import front_door
+from tf_finetune.config import use
+
+
+def main(config: use.EvaluateConfig) -> None:
+    """Evaluates and prints the tables."""
+    from tf_finetune import workflow
+
+    workflow.evaluate_run(config, report=print)
+
+
+if __name__ == "__main__":
+    front_door.run(
+        main,
+        use.EvaluateConfig,
+        purpose="Evaluates a finished run, on its own splits or others:\n"
+        "  python -m tf_finetune.evaluate --workdir=runs/flowers "
+        "--data=more_flowers/",
+    )

@@ -1,0 +1,22 @@
+"""Exports a finished run: `python -m tf_finetune.export --help`."""
+
+from tf_finetune import front_door
+from tf_finetune.config import use
+
+
+def main(config: use.ExportConfig) -> None:
+    """Exports, proves the exports and prints where they lie."""
+    from tf_finetune import workflow
+
+    workflow.export_run(config, report=print)
+
+
+if __name__ == "__main__":
+    front_door.run(
+        main,
+        use.ExportConfig,
+        purpose="Exports a finished run and proves that the export computes "
+        "the same:\n"
+        "  python -m tf_finetune.export --workdir=runs/flowers "
+        "--format=saved_model",
+    )

@@ -1,0 +1,21 @@
+"""Predicts with a finished run: `python -m tf_finetune.predict --help`."""
+
+from tf_finetune import front_door
+from tf_finetune.config import use
+
+
+def main(config: use.PredictConfig) -> None:
+    """Predicts and writes or prints one row a picture."""
+    from tf_finetune import workflow
+
+    workflow.predict_run(config, report=print)
+
+
+if __name__ == "__main__":
+    front_door.run(
+        main,
+        use.PredictConfig,
+        purpose="Predicts the class of pictures with a finished run:\n"
+        "  python -m tf_finetune.predict --workdir=runs/flowers "
+        "--data='holiday/*.jpg' --output=holiday.csv",
+    )

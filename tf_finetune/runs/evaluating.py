@@ -1,0 +1,161 @@
+"""Figures of a finished run, once more or on other pictures."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors, files
+from tf_finetune.config import train, use
+from tf_finetune.data import (
+    examples,
+    statistics,
+    survey,
+    unlabelled,
+    verification,
+)
+from tf_finetune.evaluation import gates, tables, yardsticks
+from tf_finetune.runs import course as courses
+from tf_finetune.runs import finished
+from tf_finetune.tasks import catalog as tasks
+
+
+def evaluate(
+    found: finished.Finished,
+    inspected: survey.Inspected,
+    source: train.DataOptions,
+    config: use.EvaluateConfig,
+    *,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Evaluates on every split of the data, prints and writes the figures.
+
+    Args:
+        found: The run.
+        inspected: Its own data again, or other pictures.
+        source: How they were read.
+        config: Output, batch size, gates.
+        report: Called with what a person should read.
+
+    Raises:
+        DataError: A picture is of a class the run does not know; or the run's
+            own pictures are not those it was trained on any more.
+        GateError: `--fail_below` is missed.
+    """
+    problems = verification.problems(
+        inspected.pictures,
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+    )
+    if config.data:
+        data = _foreign(found, inspected, problems)
+    else:
+        data = _own(found, inspected, problems, source)
+    report(statistics.summary(data))
+    figures = _figures(found, data, config)
+    output = pathlib.Path(config.output or _output(found, config))
+    files.write_json(output, figures)
+    report(tables.text(figures))
+    report(f"Figures saved to {output}")
+    _check_gates(figures, data, config)
+    return figures
+
+
+def _own(
+    found: finished.Finished,
+    inspected: survey.Inspected,
+    problems: Mapping[str, str],
+    source: train.DataOptions,
+) -> examples.ImageData:
+    seed = found.config.seed
+    data = survey.complete(inspected, problems, source, seed=seed)
+    if data.fingerprint != found.place.facts()["data_fingerprint"]:
+        raise errors.DataError(
+            f"The pictures of --data={source.data} are not those that the "
+            f"run in {found.place.path} was trained on any more. Give them as "
+            "--data to evaluate on what is there now."
+        )
+    return data
+
+
+def _foreign(
+    found: finished.Finished,
+    inspected: survey.Inspected,
+    problems: Mapping[str, str],
+) -> examples.ImageData:
+    """Returns other pictures in the run's class order, unsplit ones as test."""
+    unknown = sorted({*inspected.class_names} - {*found.class_names})
+    if unknown:
+        raise errors.DataError(
+            f"The run in {found.place.path} does not know the class "
+            f"{unknown[0]!r}; it knows {', '.join(found.class_names)}."
+        )
+    usable = [p for p in inspected.pictures if p.path not in problems]
+    dropped = [
+        examples.Dropped(path=path, reason=reason)
+        for path, reason in problems.items()
+    ]
+    pictures = tuple(
+        dataclasses.replace(each, split=each.split or "test")
+        for each in usable
+    )
+    if not pictures:
+        raise errors.DataError("None of the pictures of --data can be used.")
+    return examples.ImageData(
+        class_names=found.class_names,
+        pictures=pictures,
+        dropped=(*inspected.dropped, *dropped),
+        fingerprint=statistics.fingerprint(found.class_names, pictures),
+    )
+
+
+def _figures(
+    found: finished.Finished,
+    data: examples.ImageData,
+    config: use.EvaluateConfig,
+) -> dict[str, Any]:
+    task = tasks.TASKS.get(found.config.model.task)()
+    counts = files.read_json(found.place.data_json)["classes"]["train"]
+    trained_on = [counts[name] for name in data.class_names]
+    figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
+    for split in data.splits:
+        predicted = courses.predict(
+            found.model,
+            [picture.path for picture in data.split(split)],
+            image_size=found.image_size,
+            resize=found.config.model.resize,
+            batch_size=config.batch_size,
+        )
+        figures[split] = task.evaluate(
+            task.targets(data, split),
+            predicted,
+            class_names=data.class_names,
+            seed=found.config.seed,
+        )
+        figures[split]["yardsticks"] = {
+            "majority_class": yardsticks.majority_class(
+                np.repeat(np.arange(len(trained_on)), trained_on),
+                data.class_indices(data.split(split)),
+                class_names=data.class_names,
+            )
+        }
+    return figures
+
+
+def _output(
+    found: finished.Finished, config: use.EvaluateConfig
+) -> pathlib.Path:
+    name = unlabelled.name_of(config.data) if config.data else "again"
+    return found.place.path / f"evaluation.{name}.json"
+
+
+def _check_gates(
+    figures: Mapping[str, Any],
+    data: examples.ImageData,
+    config: use.EvaluateConfig,
+) -> None:
+    split = "test" if "test" in data.splits else data.splits[-1]
+    failed = gates.failures(figures[split], config.fail_below)
+    if failed:
+        raise errors.GateError(" ".join(failed))

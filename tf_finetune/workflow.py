@@ -1,0 +1,267 @@
+"""The Python API: the same words as the flags, one call a task.
+
+Nothing here imports TensorFlow before flags and files are known to be good:
+that costs seconds, and a typo should be answered at once.
+"""
+
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tf_finetune import checking, workdir
+from tf_finetune.config import options, train, use
+from tf_finetune.data import arrays, survey, unlabelled
+
+if TYPE_CHECKING:
+    import keras
+
+    from tf_finetune.evaluation import predictions
+    from tf_finetune.runs import finished
+
+Report = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        model: A plain Keras model, RGB 0..255 [batch, size, size, 3] →
+            probabilities [batch, classes], with the better weights.
+        evaluation: By split ("train", "validation", "test"), every figure.
+        history: A row for every epoch: stage, epoch, losses, metrics.
+        class_names: In the order of the model's outputs.
+        workdir: Where all of it lies.
+    """
+
+    model: "keras.Model"
+    evaluation: dict[str, Any]
+    history: list[dict[str, Any]]
+    class_names: tuple[str, ...]
+    workdir: pathlib.Path
+
+
+def fine_tune(data: Any, *, report: Report = print, **keywords: Any) -> Run:
+    """Fine-tunes a pretrained network on pictures.
+
+    Args:
+        data: A folder, CSV file or name as `--data` takes it; or NumPy arrays
+            `(images, labels)`, or a `tf.data.Dataset` of such pairs, with
+            images RGB or grey, 0..255.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.train`, by name.
+
+    Raises:
+        UsageError: An option is unknown or its value impossible.
+        DataError: The pictures cannot be used.
+        RunError: The run could not go on.
+        GateError: The run is finished and missed the figure asked for.
+
+    Example:
+        run = fine_tune("flowers/", backbone="resnet50", epochs=5)
+    """
+    config = options.from_keywords(train.TrainConfig, keywords)
+    if not isinstance(data, (str, os.PathLike)):
+        folder = pathlib.Path(config.output.cache_dir).expanduser()
+        data = arrays.materialize(data, cache_dir=folder)
+    return train_run(options.replace(config, data=str(data)), report=report)
+
+
+def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
+    """Does what `python -m tf_finetune.train` does.
+
+    Args:
+        config: Everything that was asked for.
+        report: Called with each block of text that a person should read.
+
+    Returns:
+        The finished run; None if `config.output.plan` asks for the plan only.
+    """
+    start = time.monotonic()
+    config = checking.absolute(config)
+    checking.check(config)
+    place = workdir.choose(config)
+    workdir.check_free(place, config)
+    inspected = survey.list_and_inspect(
+        config.data, cache_dir=_folder(config.output.cache_dir)
+    )
+    if config.output.plan:
+        return _plan(config, inspected, place, report)
+    with workdir.opened(place, config):
+        return _train(config, inspected, place, report, start)
+
+
+def evaluate(
+    workdir: str | os.PathLike,
+    data: str | os.PathLike | None = None,
+    *,
+    report: Report = print,
+    **keywords: Any,
+) -> dict[str, Any]:
+    """Evaluates a finished run, on its own splits or on other pictures.
+
+    Args:
+        workdir: The run's folder.
+        data: Labelled pictures in any form that training takes, of classes
+            that the run knows; None: the run's own.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
+
+    Returns:
+        Figures by split, as in `evaluation.json`.
+
+    Raises:
+        UsageError, DataError, RunError, GateError: As `fine_tune`.
+    """
+    given = {"workdir": str(workdir), "data": str(data or ""), **keywords}
+    config = options.from_keywords(use.EvaluateConfig, given)
+    return evaluate_run(config, report=report)
+
+
+def evaluate_run(
+    config: use.EvaluateConfig, *, report: Report
+) -> dict[str, Any]:
+    """Does what `python -m tf_finetune.evaluate` does."""
+    checking.check_evaluation(config)
+    source = checking.evaluation_source(config)
+    inspected = survey.list_and_inspect(
+        source, cache_dir=_folder(config.cache_dir), training=not config.data
+    )
+    # TensorFlow starts here.
+    from tf_finetune.runs import evaluating, finished
+
+    found = finished.load(config.workdir)
+    return evaluating.evaluate(found, inspected, source, config, report=report)
+
+
+def predict(
+    workdir: str | os.PathLike,
+    data: str | os.PathLike,
+    *,
+    report: Report = print,
+    **keywords: Any,
+) -> "list[predictions.Prediction]":
+    """Predicts the class of pictures with a finished run.
+
+    Args:
+        workdir: The run's folder.
+        data: A picture, a folder (searched through) or a glob pattern.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.predict`, by name.
+
+    Returns:
+        One prediction a file, in the order of the paths; a file that is no
+        usable picture has its `error` filled instead.
+    """
+    given = {"workdir": str(workdir), "data": str(data), **keywords}
+    config = options.from_keywords(use.PredictConfig, given)
+    return predict_run(config, report=report)
+
+
+def predict_run(
+    config: use.PredictConfig, *, report: Report
+) -> "list[predictions.Prediction]":
+    """Does what `python -m tf_finetune.predict` does."""
+    checking.check_prediction(config)
+    paths = unlabelled.find(config.data)
+    # TensorFlow starts here.
+    from tf_finetune.runs import finished, predicting
+
+    found = finished.load(config.workdir)
+    return predicting.predict(found, paths, config, report=report)
+
+
+def export(
+    workdir: str | os.PathLike,
+    format: str | tuple[str, ...] = "saved_model",
+    *,
+    report: Report = print,
+    **keywords: Any,
+) -> list[pathlib.Path]:
+    """Exports a finished run and proves each export on held-out pictures.
+
+    Args:
+        workdir: The run's folder.
+        format: "saved_model", "h5", "keras", or several.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.export`, by name.
+
+    Returns:
+        What was written, in the order of the formats.
+
+    Raises:
+        RunError: An export gives other numbers than the evaluation gave; it
+            has been removed.
+    """
+    given = {"workdir": str(workdir), "format": format, **keywords}
+    config = options.from_keywords(use.ExportConfig, given)
+    return export_run(config, report=report)
+
+
+def export_run(
+    config: use.ExportConfig, *, report: Report
+) -> list[pathlib.Path]:
+    """Does what `python -m tf_finetune.export` does."""
+    checking.check_export(config)
+    # TensorFlow starts here.
+    from tf_finetune.runs import exports, finished
+
+    found = finished.load(config.workdir)
+    return exports.export(found, config, report=report)
+
+
+def _train(
+    config: train.TrainConfig,
+    inspected: survey.Inspected,
+    place: workdir.Workdir,
+    report: Report,
+    start: float,
+) -> Run:
+    # TensorFlow starts here.
+    from tf_finetune.evaluation import tables
+    from tf_finetune.runs import course as courses
+    from tf_finetune.runs import learning, results
+
+    course = courses.prepare(config, inspected, place)
+    plan = courses.describe(course)
+    report(plan)
+    results.begin(course, plan)
+    learnt = learning.learn(course)
+    chosen = learning.choose(course, learnt)
+    figures = results.evaluate(course, chosen, learnt.probe)
+    results.save(course, learnt.table)
+    results.finish(course, chosen, time.monotonic() - start)
+    report(tables.text(figures))
+    report(f"Results saved to {place.path}")
+    results.check_gates(config, place, figures)
+    return Run(
+        model=course.built.model,
+        evaluation=figures,
+        history=learnt.table,
+        class_names=course.data.class_names,
+        workdir=place.path,
+    )
+
+
+def _plan(
+    config: train.TrainConfig,
+    inspected: survey.Inspected,
+    place: workdir.Workdir,
+    report: Report,
+) -> None:
+    # TensorFlow starts here.
+    from tf_finetune.data import statistics
+    from tf_finetune.runs import course as courses
+
+    course = courses.prepare(config, inspected, place)
+    report(statistics.summary(course.data))
+    report(courses.describe(course))
+    report(courses.estimate_cost(course).text())
+    report(f"workdir: {place.path} (nothing was written; --plan)")
+
+
+def _folder(path: str) -> pathlib.Path:
+    return pathlib.Path(path).expanduser()
