@@ -1,0 +1,47 @@
+"""Class names as they can be shown."""
+
+import unicodedata
+
+
+def shown(name: str, width: int) -> str:
+    """Returns a class name in at most `width` columns, in one line.
+
+    What cannot be printed (line breaks, bytes that are no UTF-8) is escaped;
+    a longer name loses its middle, since names often differ at their end.
+    """
+    name = name if name.isprintable() else ascii(name)
+    if columns(name) <= width:
+        return name
+    end = _tail(name, (width - 1) // 2)
+    return _head(name, width - 1 - columns(end)) + "…" + end
+
+
+def padded(name: str, width: int) -> str:
+    """Returns `shown`, filled with spaces to exactly `width` columns."""
+    text = shown(name, width)
+    return text + " " * (width - columns(text))
+
+
+def columns(text: str) -> int:
+    """Returns the width of a text in a terminal (Chinese is twice as wide)."""
+    return sum(_width(character) for character in text)
+
+
+def _width(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _head(text: str, width: int) -> str:
+    kept, used = "", 0
+    for character in text:
+        used += _width(character)
+        if used > width:
+            break
+        kept += character
+    return kept
+
+
+def _tail(text: str, width: int) -> str:
+    return _head(text[::-1], width)[::-1]

@@ -1,0 +1,135 @@
+"""What a model says of single pictures, as a table."""
+
+import collections
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_finetune import errors, files
+from tf_finetune.evaluation import names
+
+COLUMNS = ("path", "class", "probability", "top_k", "error")
+_LISTED = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The answer for one file.
+
+    Attributes:
+        path: The file.
+        class_name: The likeliest class; empty if there is an error.
+        probability: Of that class, 0..1; None if there is an error.
+        top_k: The likeliest classes with their probabilities, best first.
+        error: Why there is no answer; empty if there is one.
+    """
+
+    path: str
+    class_name: str = ""
+    probability: float | None = None
+    top_k: tuple[tuple[str, float], ...] = ()
+    error: str = ""
+
+
+def from_probabilities(
+    paths: Sequence[str],
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    top_k: int = 5,
+) -> list[Prediction]:
+    """Returns one prediction a path.
+
+    Args:
+        paths: n files.
+        probabilities: [n, classes] in 0..1, in the order of `paths`.
+        class_names: In the order of the columns.
+        top_k: How many classes to list, fewer if there are fewer.
+
+    Raises:
+        ValueError: The arrays do not belong together.
+        RunError: A probability is NaN or infinite.
+    """
+    probabilities = np.asarray(probabilities)
+    if probabilities.shape != (len(paths), len(class_names)):
+        raise ValueError(
+            "Probabilities must be [paths, classes] = "
+            f"{(len(paths), len(class_names))}, got {probabilities.shape}."
+        )
+    if not np.isfinite(probabilities).all():
+        raise errors.RunError(
+            "The model gives probabilities that are no numbers: training "
+            "diverged. Try a lower --learning_rate."
+        )
+    # Stable, so that the first of equal classes wins as in argmax.
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]
+    return [
+        _prediction(path, row, best, class_names)
+        for path, row, best in zip(paths, probabilities, order, strict=True)
+    ]
+
+
+def write_csv(path: pathlib.Path, rows: Sequence[Prediction]) -> None:
+    r"""Writes predictions as CSV, atomically.
+
+    Columns `path,class,probability,top_k,error`; top_k is
+    `name:probability|name:probability…`, with `\|` for a `|` in a name and
+    `\\` for a backslash. Paths keep their line breaks (quoted) and bytes that
+    are no UTF-8: read the file with `newline=""` and
+    `errors="surrogateescape"`.
+    """
+    table = [_cells(row) for row in rows]
+    # The csv module of Python 3.10 does not quote a lone carriage return.
+    returns = any("\r" in cell for cells in table for cell in cells)
+    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n", quoting=quoting)
+    writer.writerow(COLUMNS)
+    writer.writerows(table)
+    files.write_text(pathlib.Path(path), text.getvalue())
+
+
+def summarize(rows: Sequence[Prediction]) -> str:
+    """Returns how many pictures fell to each class and how many to errors."""
+    counts = collections.Counter(
+        row.class_name for row in rows if not row.error
+    )
+    lines = [f"{len(rows)} files, {sum(counts.values())} predicted:"]
+    for name, count in counts.most_common(_LISTED):
+        lines.append(f"  {names.padded(name, 40)} {count:>8}")
+    if len(counts) > _LISTED:
+        rest = sum(count for _, count in counts.most_common()[_LISTED:])
+        lines.append(f"  {len(counts) - _LISTED} other classes{rest:>26}")
+    failed = sum(bool(row.error) for row in rows)
+    if failed:
+        lines.append(
+            f"{failed} could not be used; the column `error` says why."
+        )
+    return "\n".join(lines)
+
+
+def _prediction(
+    path: str, row: np.ndarray, best: np.ndarray, class_names: Sequence[str]
+) -> Prediction:
+    return Prediction(
+        path=path,
+        class_name=class_names[best[0]],
+        probability=float(row[best[0]]),
+        top_k=tuple((class_names[i], float(row[i])) for i in best),
+    )
+
+
+def _cells(row: Prediction) -> list[str]:
+    listed = "|".join(
+        f"{_escaped(name)}:{probability:.6f}" for name, probability in row.top_k
+    )
+    shown = "" if row.probability is None else f"{row.probability:.6f}"
+    return [row.path, row.class_name, shown, listed, row.error]
+
+
+def _escaped(name: str) -> str:
+    return name.replace("\\", "\\\\").replace("|", "\\|")

@@ -1,0 +1,122 @@
+"""Figures as the plain text that a command prints, at most 80 columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_finetune.evaluation import names
+
+_NAME_WIDTH = 34
+_SPLIT_WIDTH = 25
+_ALL_SHOWN = 20
+_WORST, _BEST = 10, 5
+_YARDSTICKS = {"majority_class": "majority class", "probe": "head-only probe"}
+
+
+def text(figures: Mapping[str, Any]) -> str:
+    """Returns the printed result.
+
+    Args:
+        figures: As `evaluation.json` holds them: figures by split, each with
+            its `yardsticks` if there are any, beside entries of other kinds.
+
+    Returns:
+        Every split with its yardsticks, then the classes of the last split
+        that training did not use.
+    """
+    splits = {k: v for k, v in figures.items() if _is_result(v)}
+    lines = [_header(splits)]
+    for name, result in splits.items():
+        lines.append(_row(name, result))
+        for key, other in result.get("yardsticks", {}).items():
+            lines.append(_row(f"  {_yardstick(key, other)}", other))
+    if not splits:
+        return "no split was evaluated"
+    held_out = [name for name in splits if name != "train"] or list(splits)
+    return "\n".join([*lines, "", by_class(held_out[-1], splits[held_out[-1]])])
+
+
+def by_class(split: str, result: Mapping[str, Any]) -> str:
+    """Returns the table of classes of one split.
+
+    Up to 20 classes are all shown in their order; of more, the 10 worst and
+    the 5 best by F1.
+
+    Args:
+        split: Its name, for the heading.
+        result: The figures of the split.
+    """
+    rows = list(result["per_class"].items())
+    lines = [
+        f"{names.padded(split + ', by class', _NAME_WIDTH)}"
+        f"{'precision':>11}{'recall':>11}{'f1':>11}{'pictures':>11}"
+    ]
+    if len(rows) <= _ALL_SHOWN:
+        lines += [_class_row(name, row) for name, row in rows]
+    else:
+        lines += _extremes(rows)
+    for how in ("macro", "weighted"):
+        average = {
+            figure: result[f"{how}_{figure}"]
+            for figure in ("precision", "recall", "f1")
+        }
+        lines.append(_class_row(f"{how} average", average))
+    return "\n".join(lines)
+
+
+def _is_result(value: Any) -> bool:
+    return isinstance(value, Mapping) and "per_class" in value
+
+
+def _header(splits: Mapping[str, Any]) -> str:
+    top = "   top 5" if _has_top(splits.values()) else ""
+    return (
+        f"{'':{_SPLIT_WIDTH}}pictures accuracy  95 % interval "
+        f"log loss   ECE{top}"
+    )
+
+
+def _has_top(results: Any) -> bool:
+    return any(each.get("top_5_accuracy") is not None for each in results)
+
+
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    low, high = result["accuracy_interval"]
+    line = (
+        f"{names.padded(name, _SPLIT_WIDTH)}"
+        f"{result.get('examples', ''):>8}"
+        f"{result['accuracy']:>9.3f}"
+        f"  {low:.3f} - {high:.3f}"
+        f"{_number(result.get('log_loss')):>9}"
+        f"{_number(result.get('expected_calibration_error')):>6}"
+    )
+    top = result.get("top_5_accuracy")
+    return line.rstrip() if top is None else f"{line}{top:>8.3f}"
+
+
+def _yardstick(key: str, result: Mapping[str, Any]) -> str:
+    name = _YARDSTICKS.get(key, key)
+    return f"{name} ({result['class']})" if "class" in result else name
+
+
+def _extremes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    scored = [row for row in rows if row[1]["f1"] is not None]
+    ordered = sorted(scored, key=lambda row: row[1]["f1"])
+    worst = ordered[:_WORST]
+    best = ordered[_WORST:][-_BEST:]
+    hidden = len(rows) - len(worst) - len(best)
+    return [
+        *(_class_row(name, row) for name, row in worst),
+        f"… {hidden} more classes are in evaluation.json; the best are:",
+        *(_class_row(name, row) for name, row in best),
+    ]
+
+
+def _class_row(name: str, row: Mapping[str, Any]) -> str:
+    figures = (_number(row[key]) for key in ("precision", "recall", "f1"))
+    cells = "".join(f"{figure or '-':>11}" for figure in figures)
+    line = f"{names.padded(name, _NAME_WIDTH)}{cells}"
+    return f"{line}{row['support']:>11}" if "support" in row else line
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
