@@ -36,13 +36,18 @@ class Inspected:
 
 
 def list_and_inspect(
-    options: train.DataOptions, *, cache_dir: pathlib.Path
+    options: train.DataOptions,
+    *,
+    cache_dir: pathlib.Path,
+    training: bool = True,
 ) -> Inspected:
     """Finds the pictures and looks at every file's header.
 
     Args:
         options: Which data, and what is usable.
         cache_dir: Where pictures that are no files yet may be written.
+        training: Whether they are to be learnt and divided; a single class or
+            a class of one picture is an error only then.
 
     Raises:
         UsageError: --data or --data_format is not understood.
@@ -62,7 +67,8 @@ def list_and_inspect(
     )
     _check_bad_data(inspected.dropped, options)
     _check_emptied(listing.examples, inspected)
-    splits.check(pictures)
+    if training:
+        splits.check(pictures)
     return inspected
 
 
@@ -141,11 +147,15 @@ def _check_bad_data(
 def _check_emptied(
     before: Sequence[examples.Example | examples.Picture], after: Inspected
 ) -> None:
-    """Stops when cleaning left nothing of a whole class or split.
+    """Stops when cleaning left nothing, or nothing of a class or split.
 
     Raises:
         DataError: It names what is empty and why its files were dropped.
     """
+    if not after.pictures:
+        raise errors.DataError(
+            f"The data holds no usable picture. {_shown(after.dropped)}"
+        )
     reasons = {dropped.path: dropped for dropped in after.dropped}
     for what in ("label", "split"):
         present = {getattr(picture, what) for picture in after.pictures}
@@ -166,7 +176,7 @@ def _shown(dropped: Sequence[examples.Dropped]) -> str:
     lines = [statistics.listed(each) for each in dropped[:_SHOWN]]
     if len(dropped) > _SHOWN:
         lines.append(f"and {len(dropped) - _SHOWN} more")
-    return "; ".join(lines) + "."
+    return "; ".join(lines or ["no file at all"]) + "."
 
 
 def _warn_of_conflicts(pictures: Sequence[examples.Picture]) -> None:

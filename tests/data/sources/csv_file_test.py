@@ -1,0 +1,140 @@
+"""Which rows of a CSV file become examples."""
+
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.config import train
+from tf_finetune.data import examples
+from tf_finetune.data.sources import csv_file
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads a CSV of the given text beside the files a.jpg and b.jpg."""
+    for name in ("a.jpg", "b.jpg", "c d,é.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+
+    def listing(text, name="labels.csv", encoding="utf-8", **settings):
+        path = tmp_path / name
+        content = text if isinstance(text, bytes) else text.encode(encoding)
+        path.write_bytes(content)
+        options = train.DataOptions(data=str(path), **settings)
+        return csv_file.SOURCE.list_examples(options, tmp_path)
+
+    return listing
+
+
+def test_rows_become_examples_with_paths_relative_to_the_table(read, tmp_path):
+    listing = read(
+        "image,label,split,group\na.jpg,cat,train,p1\nb.jpg,dog,Testing,\n"
+    )
+    assert listing.examples == (
+        examples.Example(
+            path=str(tmp_path / "a.jpg"),
+            label="cat",
+            split="train",
+            group="p1",
+        ),
+        examples.Example(
+            path=str(tmp_path / "b.jpg"), label="dog", split="test"
+        ),
+    )
+    assert listing.dropped == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,label\na.jpg,cat\n",
+        "image,label\r\na.jpg,cat\r\n\r\n",
+        "image;label\na.jpg;cat\n",
+        "image\tlabel\na.jpg\tcat",
+        '"image", "label", "price"\n"a.jpg", "cat", "1,5"\n',
+        "\ufeffimage,label\na.jpg, cat \n",
+    ],
+)
+def test_usual_dialects_are_read(read, text):
+    (example,) = read(text).examples
+    assert (example.path[-5:], example.label) == ("a.jpg", "cat")
+    assert (example.split, example.group) == (None, None)
+
+
+def test_utf16_as_excel_saves_it_is_read(read):
+    listing = read('image\tlabel\n"c d,é.jpg"\tKätzchen\n', encoding="utf-16")
+    assert [e.label for e in listing.examples] == ["Kätzchen"]
+
+
+def test_names_that_are_no_utf8_are_found(read, tmp_path):
+    with open(bytes(tmp_path) + b"/\xe9.jpg", "wb"):
+        pass
+    (example,) = read(b"image,label\n\xe9.jpg,cat\n").examples
+    assert example.path.endswith("\udce9.jpg")
+
+
+def test_columns_can_be_renamed(read):
+    listing = read(
+        "file,genre,fold,site\na.jpg,cat,val,s\n",
+        image_column="file",
+        label_column="genre",
+        split_column="fold",
+        group_column="site",
+    )
+    (example,) = listing.examples
+    assert (example.label, example.split, example.group) == (
+        "cat",
+        "validation",
+        "s",
+    )
+
+
+def test_missing_column_names_those_that_exist(read):
+    with pytest.raises(
+        errors.DataError, match="'label'; its columns: image, class.*--label_c"
+    ):
+        read("image,class\na.jpg,cat\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,label\na.jpg,cat\nb.jpg,\n", "line 3 has no label"),
+        ("image,label\na.jpg,cat\nb.jpg\n", "line 3 has no label"),
+        ("image,label\n,cat\n", "line 2 has no image"),
+        ("image,label\na.jpg,cat,extra\n", "line 2 has more cells"),
+        (
+            "image,label,split\na.jpg,cat,dev\n",
+            "line 2 has the unknown split 'dev'; possible: train",
+        ),
+        ("image,label,image\na.jpg,cat,b.jpg\n", "two columns named 'image'"),
+        ("", "the file is empty"),
+        ("image,label\n", "has a header but no rows"),
+        (
+            "image,label\na.jpg,cat\nb.jpg,cat\n./a.jpg,dog\n",
+            "a.jpg two values of label: 'cat' in line 2, 'dog' in line 4",
+        ),
+        (
+            "image,label,split\na.jpg,cat,train\na.jpg,cat,test\n",
+            "two values of split",
+        ),
+    ],
+)
+def test_faulty_tables_are_refused_with_the_line(read, text, message):
+    with pytest.raises(errors.DataError, match=message):
+        read(text)
+
+
+def test_missing_and_repeated_pictures_are_dropped(read):
+    listing = read(
+        "image,label\na.jpg,cat\ngone.jpg,cat\na.jpg,cat\nb.jpg,dog\n"
+    )
+    assert [e.label for e in listing.examples] == ["cat", "dog"]
+    assert [d.reason for d in listing.dropped] == [
+        "file not found",
+        "listed twice: in line 2 and in line 4",
+    ]
+
+
+def test_missing_table_is_refused(tmp_path):
+    options = train.DataOptions(data=str(tmp_path / "no.csv"))
+    with pytest.raises(errors.DataError, match="cannot be read: No such file"):
+        csv_file.SOURCE.list_examples(options, tmp_path)
