@@ -1,0 +1,89 @@
+"""What an exporter is given."""
+
+import dataclasses
+import pathlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.config import train
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Proof:
+    """Pictures with known answers, which an export must reproduce.
+
+    Attributes:
+        paths: Files of held-out pictures.
+        probabilities: [pictures, classes], what the evaluation gave for them.
+        batch_size: Pictures per step while proving.
+    """
+
+    paths: tuple[str, ...]
+    probabilities: np.ndarray
+    batch_size: int = 16
+
+    def __post_init__(self):
+        if not self.paths or len(self.paths) != len(self.probabilities):
+            raise errors.UsageError(
+                "An export is proven on pictures with known probabilities; "
+                f"got {len(self.paths)} pictures and "
+                f"{len(self.probabilities)} rows."
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """One model to export.
+
+    Attributes:
+        model: RGB 0..255 float32 [batch, size, size, 3] → probabilities
+            [batch, classes]; preprocessing inside, augmentation not.
+        class_names: In the order of the model's outputs.
+        image_size: Side of the input, pixels.
+        resize: How a picture becomes square.
+        destination: The folder of exports; for formats of one file also the
+            file itself, with the format's suffix.
+        proof: What the export must reproduce before it is done.
+    """
+
+    model: "keras.Model"
+    class_names: tuple[str, ...]
+    image_size: int
+    resize: train.Resize
+    destination: pathlib.Path
+    proof: Proof
+
+    def file(self, stem: str, suffix: str) -> pathlib.Path:
+        """Returns the file to write for a format of one file.
+
+        Args:
+            stem: The name it gets in a folder, without the suffix.
+            suffix: What Keras insists on, e.g. ".weights.h5".
+
+        Raises:
+            UsageError: The destination is named like a file of another kind.
+        """
+        asked = pathlib.Path(self.destination)
+        if asked.is_dir() or asked.suffix not in (".h5", ".keras"):
+            return asked / f"{stem}{suffix}"
+        if asked.name.endswith(suffix):
+            return asked
+        if not suffix.endswith(asked.suffix):
+            raise errors.UsageError(
+                f"--output={asked} must be a folder or end in {suffix}."
+            )
+        right = asked.with_name(asked.name.removesuffix(asked.suffix) + suffix)
+        logging.info(
+            "%s is written as %s: Keras reads weights from that suffix only, "
+            "and whole models in %s reload wrong for some networks.",
+            asked.name,
+            right.name,
+            asked.suffix,
+        )
+        return right

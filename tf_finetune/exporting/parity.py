@@ -1,0 +1,147 @@
+"""Proof that an export computes what the evaluation computed."""
+
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors, files
+from tf_finetune.data import decoding
+from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting import precision
+
+RECORD = "parity.json"
+
+# The same float32 graph on the same device, sums possibly in another order
+# because of another batch size or fusion. A softmax moves by at most half of
+# what the largest logit moves, so 1e-5 allows logits of size 10 a relative
+# difference of 2e-6, some 16 units in the last place; the mistakes it is to
+# catch (other preprocessing, other resizing, lost statistics) start at 1e-3.
+TOLERANCE = 1e-5
+# float16 has 11 bits; a network trained in it differs from its float32 copy
+# by about 1e-2.
+MIXED_TOLERANCE = 3e-2
+
+Predictor = Callable[[list[bytes]], np.ndarray]
+
+
+def tolerance(model: keras.Model) -> float:
+    """Returns the allowed difference of a probability for exports of a model.
+
+    Args:
+        model: The model that the evaluation's probabilities come from.
+    """
+    return TOLERANCE if precision.is_float32(model) else MIXED_TOLERANCE
+
+
+def check(
+    name: str, predictors: Mapping[str, Predictor], job: jobs.ExportJob
+) -> dict[str, Any]:
+    """Runs an export on the job's pictures and compares.
+
+    Args:
+        name: What is proven, as a sentence calls it.
+        predictors: By how it is called (a signature), functions from encoded
+            pictures to probabilities [pictures, classes].
+        job: Pictures and what is expected of them.
+
+    Returns:
+        `pictures`, `tolerance`, and by predictor `max_abs_difference`,
+        `mean_abs_difference`, `top_1_agreement`.
+
+    Raises:
+        RunError: A probability differs by more than the tolerance.
+    """
+    allowed = tolerance(job.model)
+    figures: dict[str, Any] = {
+        "pictures": len(job.proof.paths),
+        "tolerance": allowed,
+    }
+    for way, predict in predictors.items():
+        got = [np.asarray(predict(batch)) for batch in _batches(job.proof)]
+        compared = compare(job.proof.probabilities, np.concatenate(got))
+        _require(f"{name} ({way})", compared, allowed)
+        figures[way] = compared
+    return figures
+
+
+def compare(expected: np.ndarray, got: np.ndarray) -> dict[str, float]:
+    """Compares probabilities with those expected.
+
+    Args:
+        expected: [pictures, classes].
+        got: The same of the export.
+
+    Returns:
+        `max_abs_difference`, `mean_abs_difference`, and `top_1_agreement`,
+        the share of pictures with the same likeliest class.
+
+    Raises:
+        RunError: The shapes differ, or a number is NaN or infinite.
+    """
+    expected = np.asarray(expected, dtype="float64")
+    got = np.asarray(got, dtype="float64")
+    if expected.shape != got.shape or not np.isfinite(got).all():
+        raise errors.RunError(
+            f"The export gives probabilities of shape {got.shape} where the "
+            f"evaluation gave {expected.shape}, or numbers that are none."
+        )
+    difference = np.abs(expected - got)
+    same = np.argmax(expected, axis=1) == np.argmax(got, axis=1)
+    return {
+        "max_abs_difference": float(difference.max()),
+        "mean_abs_difference": float(difference.mean()),
+        "top_1_agreement": float(same.mean()),
+    }
+
+
+def of_model(model: keras.Model, job: jobs.ExportJob) -> Predictor:
+    """Returns a predictor that decodes and calls a Keras model."""
+
+    def predict(contents: list[bytes]) -> np.ndarray:
+        return model.predict_on_batch(decoded(contents, job))
+
+    return predict
+
+
+def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
+    """Decodes encoded pictures to RGB 0..255 float32 [n, size, size, 3]."""
+    pictures = [
+        decoding.load_bytes(
+            tf.constant(each), image_size=job.image_size, resize=job.resize
+        )
+        for each in contents
+    ]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def record(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
+    """Adds the figures of the artefact `path` to `parity.json` beside it."""
+    place = path.parent / RECORD
+    try:
+        known = files.read_json(place)
+    except (FileNotFoundError, ValueError):
+        # A damaged record is replaced: what it said can be measured again.
+        known = {}
+    files.write_json(place, {**known, path.name: dict(figures)})
+
+
+def _batches(proof: jobs.Proof) -> Iterator[list[bytes]]:
+    for start in range(0, len(proof.paths), proof.batch_size):
+        paths = proof.paths[start : start + proof.batch_size]
+        yield [pathlib.Path(path).read_bytes() for path in paths]
+
+
+def _require(name: str, compared: Mapping[str, float], allowed: float) -> None:
+    if compared["max_abs_difference"] <= allowed:
+        return
+    raise errors.RunError(
+        f"The export {name} differs from the evaluation: probabilities by up "
+        f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e}), "
+        f"the same class for {compared['top_1_agreement']:.1%} of the "
+        "pictures. It has been removed. If pictures were changed since "
+        "training, evaluate the run again; otherwise please report this."
+    )
