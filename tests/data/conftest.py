@@ -81,23 +81,16 @@ def encoded(
 
 def _good() -> dict[bytes, bytes]:
     """Returns 40 pictures by file name; names are bytes, not always UTF-8."""
-    rotated = Image.Exif()
-    rotated[0x0112] = 6
-    deep = Image.fromarray(
-        np.linspace(0, 65535, 24 * 16).reshape(16, 24).astype(np.uint16)
-    )
-    file = io.BytesIO()
-    deep.save(file, "PNG")
     special = {
         b"grey.jpg": encoded(1, "JPEG", "L"),
         b"cmyk.jpg": encoded(2, "JPEG", "CMYK"),
         b"progressive.jpeg": encoded(3, "JPEG", progressive=True),
-        b"rotated.jpg": encoded(4, "JPEG", exif=rotated),
+        b"rotated.jpg": encoded(4, "JPEG", exif=_rotation()),
         b"rgba.png": encoded(5, "PNG", "RGBA"),
         b"grey_alpha.png": encoded(6, "PNG", "LA"),
         b"palette.png": encoded(7, "PNG", "P"),
         b"bits.png": encoded(8, "PNG", "1"),
-        b"sixteen.png": file.getvalue(),
+        b"sixteen.png": _sixteen_bit(),
         b"picture.gif": encoded(9, "GIF", "P"),
         b"animated.gif": _animated("GIF"),
         b"colour.bmp": encoded(10, "BMP"),
@@ -124,6 +117,20 @@ def _good() -> dict[bytes, bytes]:
         for n in range(40 - len(special))
     }
     return special | plain
+
+
+def _rotation() -> Image.Exif:
+    """Returns the tag of a camera that was held upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def _sixteen_bit() -> bytes:
+    ramp = np.linspace(0, 65535, 24 * 16).reshape(16, 24).astype(np.uint16)
+    file = io.BytesIO()
+    Image.fromarray(ramp).save(file, "PNG")
+    return file.getvalue()
 
 
 def _animated(form: str) -> bytes:

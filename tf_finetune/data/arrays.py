@@ -41,18 +41,13 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
         RunError: The cache cannot be written.
     """
     folder = pathlib.Path(cache_dir) / "arrays"
-    if array_values.is_repeatable(data):
-        names = [name for name, _, _ in _named(array_values.pairs(data))]
-        written = folder / _fingerprint(names) / _TABLE
-        if written.exists():
-            return written
+    if (written := _written(data, folder)) is not None:
+        return written
     temporary = folder / f".tmp-{secrets.token_hex(4)}"
     try:
         temporary.mkdir(parents=True)
         names = _write(array_values.pairs(data), temporary, _count(data))
-        written = folder / _fingerprint(names) / _TABLE
-        if not written.exists():
-            temporary.rename(written.parent)
+        return _keep(temporary, folder / _fingerprint(names)) / _TABLE
     except OSError as error:
         raise errors.RunError(
             f"Pictures cannot be written to {folder}: {error.strerror}. "
@@ -60,7 +55,25 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return written
+
+
+def _written(data: Any, folder: pathlib.Path) -> pathlib.Path | None:
+    """Returns the table of an earlier writing of the same arrays."""
+    if not array_values.is_repeatable(data):
+        return None
+    names = [name for name, _, _ in _named(array_values.pairs(data))]
+    table = folder / _fingerprint(names) / _TABLE
+    return table if table.exists() else None
+
+
+def _keep(temporary: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Gives a complete folder its name unless another process has done so."""
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / _TABLE).exists():
+            raise
+    return folder
 
 
 def _count(data: Any) -> int | None:

@@ -61,8 +61,8 @@ def assign(
 
     Args:
         pictures: All with or all without a split.
-        validation_fraction: Share of the pictures (where the data brings
-            splits: of its training pictures) for a missing validation split.
+        validation_fraction: Share of the undivided or the training pictures
+            for a missing validation split.
         test_fraction: The same for test; None: `DEFAULT_TEST_FRACTION` where
             the data brings no split, else 0.
         max_train_per_class: Of more training pictures a random part is used.
@@ -72,22 +72,28 @@ def assign(
         The pictures in their order, and those that must not be used.
 
     Raises:
-        DataError: A group lies in two given splits, a class is too small to
-            be divided, or a split ends up without pictures or classes.
+        DataError: They cannot be divided so, or given splits overlap.
     """
     check(pictures)
-    given = {picture.split for picture in pictures} - {None}
+    given = {p.split for p in pictures if p.split is not None}
     _check_groups(pictures)
     kept, twins = _without_twins(pictures)
-    _check_kept(kept, given)
-    if test_fraction is None:
-        test_fraction = 0.0 if given else DEFAULT_TEST_FRACTION
-    fractions = {"validation": validation_fraction, "test": test_fraction}
-    missing = {s: f for s, f in fractions.items() if s not in given and f > 0}
-    divided = _draw(kept, missing, seed=seed)
+    _check_given(kept, given)
+    fractions = _missing(given, validation_fraction, test_fraction)
+    divided = _draw(kept, fractions, seed=seed)
     _check_classes(divided)
     used, beyond = _limited(divided, max_train_per_class, seed=seed)
     return used, twins + beyond
+
+
+def _missing(
+    given: set[str], validation_fraction: float, test_fraction: float | None
+) -> dict[str, float]:
+    """Returns the share of each split that is to be drawn."""
+    if test_fraction is None:
+        test_fraction = 0.0 if given else DEFAULT_TEST_FRACTION
+    fractions = {"validation": validation_fraction, "test": test_fraction}
+    return {s: f for s, f in fractions.items() if s not in given and f > 0}
 
 
 def _check_groups(pictures: Sequence[examples.Picture]) -> None:
@@ -128,9 +134,7 @@ def _rank(picture: examples.Picture) -> int:
     return _KEPT_FIRST.index(picture.split or "train")
 
 
-def _check_kept(
-    pictures: Sequence[examples.Picture], given: set[str | None]
-) -> None:
+def _check_given(pictures: Sequence[examples.Picture], given: set[str]) -> None:
     present = {picture.split for picture in pictures}
     for split in sorted(given - present):
         raise errors.DataError(

@@ -91,17 +91,8 @@ def complete(
         DataError: As for `list_and_inspect`; or the pictures cannot be
             divided.
     """
-    undecodable = tuple(
-        examples.Dropped(path=picture.path, reason=problems[picture.path])
-        for picture in inspected.pictures
-        if picture.path in problems
-    )
-    decodable = Inspected(
-        class_names=inspected.class_names,
-        pictures=tuple(p for p in inspected.pictures if p.path not in problems),
-        dropped=inspected.dropped + undecodable,
-    )
-    _check_bad_data(undecodable, options)
+    decodable = _without(inspected, problems)
+    _check_bad_data(decodable.dropped, options)
     _check_emptied(inspected.pictures, decodable)
     _warn_of_conflicts(decodable.pictures)
     pictures, unused = splits.assign(
@@ -116,6 +107,19 @@ def complete(
         pictures=pictures,
         dropped=decodable.dropped + unused,
         fingerprint=statistics.fingerprint(inspected.class_names, pictures),
+    )
+
+
+def _without(inspected: Inspected, problems: Mapping[str, str]) -> Inspected:
+    """Moves the pictures in `problems` (reason by path) to the dropped."""
+    dropped = tuple(
+        examples.Dropped(path=picture.path, reason=problems[picture.path])
+        for picture in inspected.pictures
+        if picture.path in problems
+    )
+    kept = tuple(p for p in inspected.pictures if p.path not in problems)
+    return dataclasses.replace(
+        inspected, pictures=kept, dropped=inspected.dropped + dropped
     )
 
 
