@@ -120,3 +120,12 @@ def test_further_pictures_leave_the_order_of_the_others():
     longer = division.shuffled(many, seed=0, purpose="split")
     assert order == [unit for unit in longer if unit in few]
     assert order != few
+
+
+def test_every_class_is_to_be_held_out_at_least_once():
+    pictures = [
+        _picture(c * 100 + k, f"{c:02}") for c in range(20) for k in range(3)
+    ]
+    targets = division.targets(division.units(pictures), {"validation": 0.01})
+    assert targets["validation"] == {f"{c:02}": 1 for c in range(20)}
+    assert targets["train"] == {f"{c:02}": 2 for c in range(20)}
