@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from tf_finetune import errors
 
-
 VERSION = r"\d+"
 """The pattern of a version's name."""
 

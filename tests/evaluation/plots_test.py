@@ -1,0 +1,83 @@
+"""Pictures of figures."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_finetune.evaluation import plots
+
+
+@pytest.mark.parametrize("count", [2, 30, 100, 150])
+def test_a_confusion_matrix_of_any_size_is_drawn(tmp_path, count):
+    path = tmp_path / "new" / "confusion.png"
+    matrix = np.eye(count, dtype=int) * 50
+
+    plots.confusion(matrix.tolist(), [f"class {i}" for i in range(count)], path)
+
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        # A class has room for a line of small letters.
+        assert min(picture.size) >= min(12 * count, 1800)
+    assert [p.name for p in path.parent.iterdir()] == ["confusion.png"]
+
+
+def test_the_diagonal_is_dark_and_the_rest_is_light(tmp_path):
+    path = tmp_path / "confusion.png"
+    plots.confusion([[500, 0], [0, 1]], ["a", "b"], path)
+
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    full = np.all(np.abs(pixels - [8, 48, 107]) <= 2, axis=1).mean()
+    # Two of four cells, the rare class as dark as the common one.
+    assert 0.15 < full < 0.35
+
+
+@pytest.mark.parametrize(
+    "name", ["$x_{", "蚂蚁", "a\nb", "caf\udce9", "", "a" * 500]
+)
+def test_no_class_name_stops_the_plot(tmp_path, name, recwarn):
+    path = tmp_path / "confusion.png"
+
+    plots.confusion([[1, 2], [3, 4]], [name, "b"], path)
+
+    assert path.exists()
+    assert not [w for w in recwarn if "font" in str(w.message)]
+
+
+def test_an_empty_row_is_drawn(tmp_path, recwarn):
+    plots.confusion([[0, 0], [1, 1]], ["a", "b"], tmp_path / "c.png")
+
+    assert not [w for w in recwarn if "divide" in str(w.message)]
+
+
+def test_curves_have_a_panel_for_each_metric(tmp_path):
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    losses = [
+        {"stage": "s", "epoch": i, "loss": 1 / i, "val_loss": 2 / i}
+        for i in (1, 2, 3)
+    ]
+    both = [{**row, "accuracy": 0.5} for row in losses]
+
+    plots.curves(losses, one)
+    plots.curves(both, two)
+
+    with Image.open(one) as first, Image.open(two) as second:
+        assert second.height == pytest.approx(2 * first.height, abs=2)
+
+
+def test_curves_of_rows_with_holes_are_drawn(tmp_path):
+    history = [
+        {"stage": "head", "epoch": 1, "loss": float("nan"), "val_loss": None},
+        {"stage": "fine_tune", "epoch": 1, "loss": 0.5, "accuracy": ""},
+    ]
+
+    plots.curves(history, tmp_path / "history.png")
+
+    assert (tmp_path / "history.png").exists()
+
+
+def test_curves_of_nothing_are_an_error(tmp_path):
+    with pytest.raises(ValueError, match="no epoch"):
+        plots.curves([], tmp_path / "history.png")
+
+    assert list(tmp_path.iterdir()) == []

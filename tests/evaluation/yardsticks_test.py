@@ -1,0 +1,61 @@
+"""Trivial answers and comparisons."""
+
+import numpy as np
+import pytest
+
+from tf_finetune.evaluation import yardsticks
+
+
+def test_the_majority_is_that_of_the_training_pictures():
+    yardstick = yardsticks.majority_class(
+        [0, 0, 0, 1], [1, 1, 1, 0], class_names=("ants", "bees")
+    )
+
+    assert yardstick["class"] == "ants"
+    assert yardstick["accuracy"] == 0.25
+    low, high = yardstick["accuracy_interval"]
+    assert low < 0.25 < high
+
+
+def test_of_equally_common_classes_the_first_is_the_majority():
+    yardstick = yardsticks.majority_class(
+        [2, 1, 1, 2], [0, 1], class_names=("a", "b", "c")
+    )
+
+    assert yardstick["class"] == "b"
+
+
+def test_a_comparison_combines_the_intervals_by_hand():
+    first = {"accuracy": 0.9, "accuracy_interval": [0.87, 0.92]}
+    second = {"accuracy": 0.8, "accuracy_interval": [0.77, 0.84]}
+
+    compared = yardsticks.compare(first, second)
+
+    assert compared.difference == pytest.approx(0.1)
+    assert compared.low == pytest.approx(0.1 - 0.05)  # 3-4-5
+    assert compared.high == pytest.approx(0.1 + np.hypot(0.02, 0.03))
+
+
+def test_a_paired_comparison_sees_what_an_unpaired_one_cannot():
+    generator = np.random.default_rng(0)
+    other = generator.random(1000) < 0.7
+    better = other.copy()
+    better[np.flatnonzero(~other)[:10]] = True
+
+    compared = yardsticks.compare_paired(better, other, seed=0)
+
+    assert compared.difference == pytest.approx(0.01)
+    assert 0 < compared.low < 0.01 < compared.high < 0.02
+
+
+def test_a_paired_comparison_of_equals_is_zero():
+    correct = np.array([True, False, True])
+
+    compared = yardsticks.compare_paired(correct, correct, seed=0)
+
+    assert (compared.low, compared.difference, compared.high) == (0, 0, 0)
+
+
+def test_pairs_need_the_same_pictures():
+    with pytest.raises(ValueError, match="2 and 3"):
+        yardsticks.compare_paired(np.ones(2, bool), np.ones(3, bool), seed=0)

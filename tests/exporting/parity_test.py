@@ -1,0 +1,50 @@
+"""The comparison that decides whether an export is done."""
+
+import numpy as np
+import pytest
+
+from tf_finetune import errors, files
+from tf_finetune.exporting import parity
+
+
+def test_figures_of_a_comparison():
+    expected = np.array([[0.6, 0.4], [0.3, 0.7]])
+    got = np.array([[0.4, 0.6], [0.3, 0.7]])
+
+    figures = parity.compare(expected, got)
+
+    assert figures["max_abs_difference"] == pytest.approx(0.2)
+    assert figures["mean_abs_difference"] == pytest.approx(0.1)
+    assert figures["top_1_agreement"] == 0.5
+
+
+@pytest.mark.parametrize("got", [[[np.nan, 0.5]], [[0.5, 0.3, 0.2]]])
+def test_numbers_that_cannot_be_compared_are_an_error(got):
+    with pytest.raises(errors.RunError):
+        parity.compare(np.array([[0.5, 0.5]]), np.array(got))
+
+
+def test_every_predictor_must_agree(make_job):
+    job = make_job()
+    answers = iter(np.array_split(job.proof.probabilities, [2, 4]))
+    predictors = {
+        "right": lambda contents: next(answers),
+        "wrong": lambda contents: np.full([len(contents), 3], 1 / 3),
+    }
+
+    with pytest.raises(errors.RunError, match=r"model\.x \(wrong\)"):
+        parity.check("model.x", predictors, job)
+
+
+def test_mixed_precision_is_allowed_more(tiny_model, mixed_model):
+    assert parity.tolerance(tiny_model) == 1e-5
+    assert parity.tolerance(mixed_model) > 1e-3
+
+
+def test_a_damaged_record_is_replaced(tmp_path):
+    (tmp_path / "parity.json").write_text("{")
+
+    parity.record(tmp_path / "1", {"pictures": 3})
+
+    record = files.read_json(tmp_path / "parity.json")
+    assert record == {"1": {"pictures": 3}}
