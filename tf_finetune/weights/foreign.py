@@ -1,0 +1,104 @@
+"""What files that hold no readable weights are, in words."""
+
+import pathlib
+from collections.abc import Sequence
+
+READABLE = (
+    "Readable are: a Keras .h5 (with or without top), a .weights.h5, a .keras "
+    "file, or the workdir of an earlier run."
+)
+
+_PYTORCH = "is a PyTorch file; PyTorch weights are not readable yet"
+_PAGE = (
+    "is a web page, not weights: the download went wrong. Open the address in "
+    "a browser, or fetch the raw file"
+)
+_POINTER = (
+    "is a Git LFS pointer, not the weights themselves; run 'git lfs pull' in "
+    "its repository"
+)
+
+
+def describe_file(path: pathlib.Path, start: bytes) -> str:
+    """Returns what a file is, as the verb of a sentence about it.
+
+    Args:
+        path: Only its suffix is looked at.
+        start: Its first bytes, some hundred.
+    """
+    if not start:
+        return "is an empty file"
+    for recognises, words in _SIGNS:
+        if recognises(start):
+            return words
+    return _BY_SUFFIX.get(
+        path.suffix.lower(), "is no weights file that is known here"
+    )
+
+
+def describe_zip(names: Sequence[str]) -> str:
+    """Returns what a zip archive with the members `names` is."""
+    if any(name.endswith("data.pkl") for name in names):
+        return _PYTORCH
+    if names and all(name.endswith(".npy") for name in names):
+        return "is a NumPy .npz file, not a Keras one"
+    if any(name.endswith((".weights.json", ".npz")) for name in names):
+        return (
+            "is a .keras file whose weights are split over several files; "
+            "save it again with model.save_weights('model.weights.h5')"
+        )
+    return "is a zip archive without model.weights.h5; unpack it first"
+
+
+def describe_folder(path: pathlib.Path) -> str:
+    """Returns what a folder is, as the verb of a sentence about it."""
+    if (path / "saved_model.pb").is_file():
+        return (
+            "is a SavedModel folder, which holds a program and no layers; "
+            "give the .keras or .h5 file of the same model"
+        )
+    if (path / "model.weights.h5").is_file():
+        return (
+            "is a folder that is no workdir (it has no run.flags); give the "
+            "model.weights.h5 in it"
+        )
+    if any(path.glob("*.index")) and any(path.glob("*.data-*-of-*")):
+        return "is a folder of TensorFlow checkpoints; give a Keras file"
+    inside = sorted(each.name for each in path.iterdir())[:5]
+    return "is a folder with " + (", ".join(inside) or "nothing in it")
+
+
+def _is_page(start: bytes) -> bool:
+    head = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
+
+
+def _is_safetensors(start: bytes) -> bool:
+    return start[8:10] == b'{"'
+
+
+def _is_pickle(start: bytes) -> bool:
+    return start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04")
+
+
+_SIGNS = (
+    (_is_page, _PAGE),
+    (lambda start: start.startswith(b"version https://git-lfs"), _POINTER),
+    (_is_pickle, _PYTORCH),
+    (
+        _is_safetensors,
+        "is a safetensors file (PyTorch's layout); it is not readable yet",
+    ),
+    (lambda start: start[4:8] == b"TFL3", "is a LiteRT model, not weights"),
+    (lambda start: start.startswith(b"\x1f\x8b"), "is packed; unpack it first"),
+    (lambda start: start.startswith(b"\x93NUMPY"), "is a NumPy array"),
+)
+_BY_SUFFIX = {
+    ".pt": _PYTORCH,
+    ".pth": _PYTORCH,
+    ".onnx": "is an ONNX model; it is not readable yet",
+    ".pb": "is a part of a SavedModel; give a Keras file",
+    ".index": "is a part of a TensorFlow checkpoint; give a Keras file",
+    ".h5": "is named .h5 but is no HDF5 file; copy or download it again",
+    ".keras": "is named .keras but is no zip; copy or download it again",
+}

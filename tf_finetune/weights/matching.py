@@ -1,0 +1,179 @@
+"""Which layer of a file belongs to which layer of a model.
+
+Names that people chose are matched as names. Names that Keras numbered
+(conv2d_17) say nothing across processes: such layers are matched by their
+order, and only where the shapes of the whole sequence agree.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A layer of the model that has weights.
+
+    Attributes:
+        name: Its name.
+        kind: Its class, or for a layer in a nested model the classes on the
+            way to it, as Keras 3 files spell them: ("sequential", "conv2d").
+        order: Its place among the layers of its kind.
+        variables: Keras variables.
+    """
+
+    name: str
+    kind: tuple[str, ...]
+    order: tuple[int, ...]
+    variables: tuple[Any, ...]
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape of each variable."""
+        return tuple(tuple(each.shape) for each in self.variables)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether Keras chose the name."""
+        return split_number(self.name)[0] == self.kind[-1]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A layer of the file that has weights.
+
+    Attributes:
+        label: Its name for people.
+        name: None where Keras chose it.
+        kind: Like `Unit.kind`; None where the file does not say.
+        order: Its place among the entries of its kind.
+        arrays: In the order of the layer's variables.
+        path: Of the saved layer it is, or is a part of.
+    """
+
+    label: str
+    name: str | None
+    kind: tuple[str, ...] | None
+    order: tuple[int, ...]
+    arrays: tuple[np.ndarray, ...]
+    path: str
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape of each array."""
+        return tuple(each.shape for each in self.arrays)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Matching:
+    """Pairs of a model's layer and a file's.
+
+    Attributes:
+        by_name: Equal in name and shapes.
+        by_order: Equal in shapes and place.
+        unfit: Equal in name, other shapes.
+    """
+
+    by_name: tuple[tuple[Unit, Entry], ...]
+    by_order: tuple[tuple[Unit, Entry], ...]
+    unfit: tuple[tuple[Unit, Entry], ...]
+
+    @property
+    def pairs(self) -> tuple[tuple[Unit, Entry], ...]:
+        """All that fits."""
+        return self.by_name + self.by_order
+
+
+def split_number(name: str) -> tuple[str, int]:
+    """Splits "conv2d_17" into ("conv2d", 17); no number is 0."""
+    base, number = re.fullmatch(r"(.*?)(?:_(\d+))?", name).groups()
+    return base, int(number or 0)
+
+
+def match(
+    units: Sequence[Unit], entries: Sequence[Entry], *, ordered: bool
+) -> Matching:
+    """Pairs the layers of a model with those of one view of a file.
+
+    Args:
+        units: In topological order.
+        entries: In file order.
+        ordered: Whether the file keeps its layers in topological order; the
+            same network under other names is then recognised by its shapes.
+    """
+    by_name, unfit = _match_names(units, entries)
+    paired = by_name + unfit
+    by_order = _match_order(
+        _without(units, [unit for unit, _ in paired]),
+        _without(entries, [entry for _, entry in paired]),
+    )
+    if ordered and len(by_name) + len(by_order) < len(units):
+        renamed = _align(units, entries, whole=True)
+        if renamed:
+            return Matching(by_name=(), by_order=tuple(renamed), unfit=())
+    return Matching(
+        by_name=tuple(by_name), by_order=tuple(by_order), unfit=tuple(unfit)
+    )
+
+
+def _without(items: Sequence[Any], taken: Sequence[Any]) -> list[Any]:
+    gone = {id(each) for each in taken}
+    return [each for each in items if id(each) not in gone]
+
+
+def _match_names(
+    units: Sequence[Unit], entries: Sequence[Entry]
+) -> tuple[list[tuple[Unit, Entry]], list[tuple[Unit, Entry]]]:
+    named: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.name is not None:
+            named.setdefault(entry.name, entry)
+    fits, unfit = [], []
+    for unit in units:
+        if unit.numbered or unit.name not in named:
+            continue
+        entry = named[unit.name]
+        (fits if unit.shapes == entry.shapes else unfit).append((unit, entry))
+    return fits, unfit
+
+
+def _match_order(
+    units: Sequence[Unit], entries: Sequence[Entry]
+) -> list[tuple[Unit, Entry]]:
+    pairs = []
+    for kind in dict.fromkeys(unit.kind for unit in units):
+        pairs += _align(
+            sorted(
+                (each for each in units if each.kind == kind),
+                key=lambda each: each.order,
+            ),
+            sorted(
+                (each for each in entries if each.kind == kind),
+                key=lambda each: each.order,
+            ),
+        )
+    return pairs
+
+
+def _align(
+    units: Sequence[Unit], entries: Sequence[Entry], *, whole: bool = False
+) -> list[tuple[Unit, Entry]]:
+    """Pairs two sequences one of which continues the other.
+
+    Either the model's shapes are a run within the file's (a top, or layers of
+    the user's own around it), or the file's are the beginning of the model's
+    (it was cut off); anything else is chance, and pairs nothing.
+    """
+    wanted = [unit.shapes for unit in units]
+    given = [entry.shapes for entry in entries]
+    for start in range(len(given) - len(wanted) + 1):
+        if wanted == given[start : start + len(wanted)]:
+            return list(zip(units, entries[start:], strict=False))
+    if given and given == wanted[: len(given)] and not whole:
+        return list(zip(units, entries, strict=False))
+    return []

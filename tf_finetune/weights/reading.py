@@ -1,0 +1,190 @@
+"""Weights files by what is in them: recognised, then read as plain arrays.
+
+No TensorFlow and no Keras is imported, and nothing in a file is turned into an
+object: a model file cannot run code here.
+"""
+
+import contextlib
+import io
+import json
+import pathlib
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from tf_finetune import errors, files
+from tf_finetune.weights import foreign, saved
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
+_KERAS_MEMBER = "model.weights.h5"
+_LARGE_BYTES = 1 << 30
+_MAX_EXPANSION = 100
+
+
+def kind_of(path: pathlib.Path) -> saved.Kind:
+    """Recognises a weights file or workdir by its content, not its name.
+
+    Cheap: reads a few bytes, and the table of contents of a zip or HDF5 file.
+
+    Raises:
+        UsageError: Nothing is there, or something that is no readable weights
+            file; the message says what it is instead.
+        RunError: The file is damaged.
+    """
+    try:
+        if path.is_dir():
+            return _folder_kind(path)
+        start = _start(path)
+    except FileNotFoundError as error:
+        raise errors.UsageError(
+            f"--weights={path}: no such file or folder."
+        ) from error
+    except OSError as error:
+        raise errors.UsageError(
+            f"--weights={path} cannot be read: {error.strerror or error}."
+        ) from error
+    if start.startswith(_HDF5):
+        return _hdf5_kind(path)
+    if start.startswith(_ZIP):
+        return _zip_kind(path)
+    raise errors.UsageError(
+        f"--weights={path} {foreign.describe_file(path, start)}. "
+        f"{foreign.READABLE}"
+    )
+
+
+def read(path: pathlib.Path) -> saved.SavedWeights:
+    """Reads all weights of a file or of an earlier workdir.
+
+    Raises:
+        UsageError: Nothing is there, or something that is no readable weights
+            file; the message says what it is instead.
+        RunError: The file is damaged, or refused because it points outside
+            itself.
+    """
+    kind = kind_of(path)
+    file = path / _KERAS_MEMBER if kind == "workdir" else path
+    with _explained(file):
+        layers, config = _content(file, kind)
+        sha256 = files.sha256(file)
+    if not any(layer.arrays for layer in layers):
+        raise errors.RunError(f"{file} holds no weights; it is empty.")
+    return saved.SavedWeights(
+        kind=kind,
+        path=file,
+        sha256=sha256,
+        layers=layers,
+        config=config,
+        backbone=backbone_of(path) if kind == "workdir" else None,
+    )
+
+
+def backbone_of(workdir: pathlib.Path) -> str | None:
+    """Returns the `--backbone` in the run.flags of an earlier workdir."""
+    text = (workdir / "run.flags").read_text("utf-8", errors="replace")
+    for line in text.splitlines():
+        name, _, value = line.strip().lstrip("-").partition("=")
+        if name == "backbone":
+            return value
+    return None
+
+
+def _content(
+    file: pathlib.Path, kind: saved.Kind
+) -> tuple[tuple[saved.SavedLayer, ...], dict[str, Any] | None]:
+    import h5py
+
+    from tf_finetune.weights import hdf5
+
+    if kind != "keras":
+        with h5py.File(file, "r") as opened:
+            if kind == "classic_h5":
+                config = hdf5.classic_config(opened)
+                return hdf5.classic_layers(opened), config
+            return hdf5.keras3_layers(opened), None
+    with zipfile.ZipFile(file) as archive:
+        content = io.BytesIO(_member(archive, _KERAS_MEMBER))
+        config = json.loads(_member(archive, "config.json"))
+    with h5py.File(content, "r") as opened:
+        return hdf5.keras3_layers(opened), config
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    entry = archive.getinfo(name)
+    if entry.file_size > max(
+        _LARGE_BYTES, _MAX_EXPANSION * entry.compress_size
+    ):
+        raise errors.RunError(
+            f"The file is refused: {name!r} in it unpacks from "
+            f"{entry.compress_size:,} to {entry.file_size:,} bytes."
+        )
+    return archive.read(entry)
+
+
+@contextlib.contextmanager
+def _explained(path: pathlib.Path) -> Iterator[None]:
+    """Turns what goes wrong inside a file into a sentence with its name."""
+    try:
+        yield
+    except errors.RunError as error:
+        raise errors.RunError(f"Cannot read {path}. {error}") from error
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        EOFError,
+    ) as error:
+        raise errors.RunError(
+            f"{path} is damaged or incomplete ({error}). Copy or download it "
+            "again."
+        ) from error
+
+
+def _start(path: pathlib.Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(512)
+
+
+def _folder_kind(path: pathlib.Path) -> saved.Kind:
+    if (path / "run.flags").is_file():
+        if (path / _KERAS_MEMBER).is_file():
+            return "workdir"
+        raise errors.UsageError(
+            f"--weights={path} is a workdir without {_KERAS_MEMBER}: its run "
+            "is not finished. Repeat its command to complete it."
+        )
+    raise errors.UsageError(
+        f"--weights={path} {foreign.describe_folder(path)}. {foreign.READABLE}"
+    )
+
+
+def _hdf5_kind(path: pathlib.Path) -> saved.Kind:
+    import h5py
+
+    from tf_finetune.weights import hdf5
+
+    with _explained(path), h5py.File(path, "r") as opened:
+        if hdf5.is_classic(opened):
+            return "classic_h5"
+        if hdf5.is_keras3(opened):
+            return "keras3_h5"
+        names = ", ".join(sorted(opened)[:8]) or "nothing"
+    raise errors.UsageError(
+        f"--weights={path} is an HDF5 file without Keras layers; it holds: "
+        f"{names}. {foreign.READABLE}"
+    )
+
+
+def _zip_kind(path: pathlib.Path) -> saved.Kind:
+    with _explained(path), zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if _KERAS_MEMBER in names:
+        return "keras"
+    raise errors.UsageError(
+        f"--weights={path} {foreign.describe_zip(names)}. {foreign.READABLE}"
+    )

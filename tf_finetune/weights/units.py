@@ -1,0 +1,78 @@
+"""The layers of a model that a weights file may fill."""
+
+import dataclasses
+import re
+from typing import Any
+
+from tf_finetune.weights import matching
+
+
+def leaves(model: Any) -> list[matching.Unit]:
+    """Returns the weighted layers of a model, nested models opened.
+
+    Keras 3 files call the layers of a model by class and count, in the order
+    of `model.layers`; that is reproduced here.
+    Source: keras/src/saving/saving_lib.py, `_save_container_state`.
+    """
+    return _leaves(model, (), ())
+
+
+def _leaves(
+    model: Any, kind: tuple[str, ...], order: tuple[int, ...]
+) -> list[matching.Unit]:
+    found: list[matching.Unit] = []
+    counts: dict[str, int] = {}
+    for layer in model.layers:
+        base = snake_case(type(layer).__name__)
+        place = counts.get(base, -1) + 1
+        counts[base] = place
+        if getattr(layer, "layers", None):
+            found += _leaves(layer, (*kind, base), (*order, place))
+        elif layer.weights:
+            found.append(
+                matching.Unit(
+                    name=layer.name,
+                    kind=(*kind, base),
+                    order=(*order, place),
+                    variables=tuple(layer.weights),
+                )
+            )
+    return found
+
+
+def wholes(model: Any) -> list[matching.Unit]:
+    """Returns the weighted layers of a model, nested models as one layer.
+
+    Classic files keep the variables of a nested model that train before those
+    that do not.
+    """
+    return [
+        matching.Unit(
+            name=layer.name,
+            kind=(snake_case(type(layer).__name__),),
+            order=(place,),
+            variables=tuple(
+                layer.trainable_weights + layer.non_trainable_weights
+            ),
+        )
+        for place, layer in enumerate(model.layers)
+        if layer.weights
+    ]
+
+
+def flat_leaves(model: Any) -> list[matching.Unit]:
+    """Returns `leaves` with the kinds and places that classic files know."""
+    return [
+        dataclasses.replace(unit, kind=unit.kind[-1:], order=(place,))
+        for place, unit in enumerate(leaves(model))
+    ]
+
+
+def snake_case(name: str) -> str:
+    """Spells a class as Keras does in names: DepthwiseConv2D, depthwise_conv2d.
+
+    Source: keras/src/utils/naming.py, `to_snake_case`.
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
