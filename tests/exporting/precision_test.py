@@ -22,7 +22,10 @@ def test_a_mixed_model_becomes_a_float32_one_with_its_weights(mixed_model):
 
 def test_nested_models_are_converted_too(keras, mixed_model):
     images = keras.Input(mixed_model.input_shape[1:])
-    nested = keras.Model(images, mixed_model(images))
+    answer = mixed_model(images)
+    inner = keras.Model(images, answer + answer * 2)
+    images = keras.Input(mixed_model.input_shape[1:])
+    nested = keras.Model(images, inner(images) + 1)
 
     assert not precision.is_float32(nested)
     assert precision.is_float32(precision.in_float32(nested))

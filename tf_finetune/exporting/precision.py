@@ -41,8 +41,12 @@ def rebuilt(model: keras.Model) -> keras.Model:
     )
 
 
-def _float32_layer(layer: keras.Layer) -> keras.Layer:
-    return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+def _float32_layer(layer: keras.Operation) -> keras.Operation:
+    config = layer.get_config()
+    if isinstance(layer, keras.Layer):
+        config["dtype"] = "float32"
+    # An operation such as `x + y` computes in whatever goes into it.
+    return type(layer).from_config(config)
 
 
 def _layers(model: keras.Model) -> Iterator[keras.Layer]:
