@@ -1,0 +1,6 @@
+"""`python -m tf_finetune backbones`: lists the pretrained networks."""
+
+from tf_finetune.backbones import catalog
+
+if __name__ == "__main__":
+    print(catalog.table())

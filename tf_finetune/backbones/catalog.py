@@ -1,0 +1,203 @@
+"""The backbones by name: one line of facts each, no TensorFlow needed."""
+
+from tf_finetune import errors, registry
+from tf_finetune.backbones import backbone as backbones
+
+_HOST = "https://storage.googleapis.com"
+_KERAS = f"{_HOST}/tensorflow/keras-applications"
+
+# By family of keras.applications: preprocessing, smallest image, where its
+# ImageNet weights without top lie.
+_FAMILIES = {
+    "convnext": ("in_graph", 32, f"{_KERAS}/convnext/%s_notop.h5"),
+    "densenet": (
+        "torch",
+        32,
+        f"{_KERAS}/densenet/%s_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+    "efficientnet": (
+        "in_graph",
+        32,
+        f"{_HOST}/keras-applications/%s_notop.h5",
+    ),
+    "efficientnet_v2": (
+        "in_graph",
+        32,
+        f"{_KERAS}/efficientnet_v2/%s_notop.h5",
+    ),
+    "inception": (
+        "tf",
+        75,
+        f"{_KERAS}/%s_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+    "mobilenet": ("tf", 32, f"{_KERAS}/mobilenet/%s_tf_no_top.h5"),
+    "mobilenet_v2": ("tf", 32, f"{_KERAS}/mobilenet_v2/%s_no_top.h5"),
+    "mobilenet_v3": (
+        "in_graph",
+        32,
+        f"{_KERAS}/mobilenet_v3/weights_%s_float_no_top_v2.h5",
+    ),
+    "nasnet": ("tf", 32, f"{_KERAS}/nasnet/%s-no-top.h5"),
+    "resnet": (
+        "caffe",
+        32,
+        f"{_KERAS}/resnet/%s_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+    "resnet_v2": (
+        "tf",
+        32,
+        f"{_KERAS}/resnet/%s_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+    "vgg": (
+        "caffe",
+        32,
+        f"{_KERAS}/%s_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+    "xception": (
+        "tf",
+        71,
+        f"{_KERAS}/%s_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+}
+
+# Name, class in keras.applications, family, image size, first digits of the
+# weights' MD5 (- where Keras gives none), file.
+_TABLE = """
+convnext_tiny ConvNeXtTiny convnext 224 d547c096 convnext_tiny
+convnext_small ConvNeXtSmall convnext 224 6fc8009f convnext_small
+convnext_base ConvNeXtBase convnext 224 40a20c55 convnext_base
+convnext_large ConvNeXtLarge convnext 224 96f02b6f convnext_large
+convnext_xlarge ConvNeXtXLarge convnext 224 de3f8a54 convnext_xlarge
+densenet121 DenseNet121 densenet 224 30ee3e11 densenet121
+densenet169 DenseNet169 densenet 224 b8c4d4c2 densenet169
+densenet201 DenseNet201 densenet 224 c13680b5 densenet201
+efficientnet_b0 EfficientNetB0 efficientnet 224 50bc09e7 efficientnetb0
+efficientnet_b1 EfficientNetB1 efficientnet 240 74c4e6b3 efficientnetb1
+efficientnet_b2 EfficientNetB2 efficientnet 260 111f8e2a efficientnetb2
+efficientnet_b3 EfficientNetB3 efficientnet 300 af6d1077 efficientnetb3
+efficientnet_b4 EfficientNetB4 efficientnet 380 ebc24e6d efficientnetb4
+efficientnet_b5 EfficientNetB5 efficientnet 456 38879255 efficientnetb5
+efficientnet_b6 EfficientNetB6 efficientnet 528 9ecce426 efficientnetb6
+efficientnet_b7 EfficientNetB7 efficientnet 600 cbcfe445 efficientnetb7
+efficientnet_v2_b0 EfficientNetV2B0 efficientnet_v2 224 893217f2 efficientnetv2-b0
+efficientnet_v2_b1 EfficientNetV2B1 efficientnet_v2 240 0e806630 efficientnetv2-b1
+efficientnet_v2_b2 EfficientNetV2B2 efficientnet_v2 260 1dfe2e7a efficientnetv2-b2
+efficientnet_v2_b3 EfficientNetV2B3 efficientnet_v2 300 f6abf7b5 efficientnetv2-b3
+efficientnet_v2_s EfficientNetV2S efficientnet_v2 384 af0682fb efficientnetv2-s
+efficientnet_v2_m EfficientNetV2M efficientnet_v2 480 1b8dc055 efficientnetv2-m
+efficientnet_v2_l EfficientNetV2L efficientnet_v2 480 b0b66b5c efficientnetv2-l
+inception_resnet_v2 InceptionResNetV2 inception 299 d19885ff inception_resnet_v2/inception_resnet_v2
+inception_v3 InceptionV3 inception 299 bcbd6486 inception_v3/inception_v3
+mobilenet MobileNet mobilenet 224 - mobilenet_{tenths}_{size}
+mobilenet_v2 MobileNetV2 mobilenet_v2 224 - mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{size}
+mobilenet_v3_large MobileNetV3Large mobilenet_v3 224 07fb09a5 mobilenet_v3_large_224_1.0
+mobilenet_v3_small MobileNetV3Small mobilenet_v3 224 d3e8ec80 mobilenet_v3_small_224_1.0
+nasnet_large NASNetLarge nasnet 331 d81d89dc NASNet-large
+nasnet_mobile NASNetMobile nasnet 224 1ed92395 NASNet-mobile
+resnet50 ResNet50 resnet 224 4d473c1d resnet50
+resnet101 ResNet101 resnet 224 88cf7a10 resnet101
+resnet152 ResNet152 resnet 224 ee4c566c resnet152
+resnet50_v2 ResNet50V2 resnet_v2 224 fac2f116 resnet50v2
+resnet101_v2 ResNet101V2 resnet_v2 224 c0ed64b8 resnet101v2
+resnet152_v2 ResNet152V2 resnet_v2 224 ed17cf2e resnet152v2
+vgg16 VGG16 vgg 224 6d6bbae1 vgg16/vgg16
+vgg19 VGG19 vgg 224 253f8cb5 vgg19/vgg19
+xception Xception xception 299 b0042744 xception/xception
+"""  # noqa: E501
+
+_ALPHAS = {
+    "mobilenet": (0.25, 0.5, 0.75, 1.0),
+    "mobilenet_v2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+}
+
+
+def _keras_spec(line: str) -> backbones.BackboneSpec:
+    name, class_name, family, size, digits, file = line.split()
+    preprocessing, smallest, place = _FAMILIES[family]
+    return backbones.BackboneSpec(
+        name=name,
+        builder=f"tf_finetune.backbones.keras_applications:{class_name}",
+        image_size=int(size),
+        min_image_size=smallest,
+        preprocessing=preprocessing,
+        alphas=_ALPHAS.get(name, ()),
+        weights_url=place % file,
+        weights_hash=None if digits == "-" else digits,
+    )
+
+
+def _torchvision_spec(name: str) -> backbones.BackboneSpec:
+    return backbones.BackboneSpec(
+        name=name,
+        builder=f"tf_finetune.backbones.resnet:{name}",
+        image_size=224,
+        min_image_size=32,
+        preprocessing="torch",
+    )
+
+
+_SPECS = [
+    *(_keras_spec(line) for line in _TABLE.strip().splitlines()),
+    _torchvision_spec("resnet18"),
+    _torchvision_spec("resnet34"),
+    backbones.BackboneSpec(
+        name="small_cnn",
+        builder="tf_finetune.backbones.small_cnn:small_cnn",
+        image_size=32,
+        min_image_size=16,
+        preprocessing="tf",
+        bundled_weights=(("digits", "small_cnn_digits.weights.h5"),),
+    ),
+]
+
+BACKBONES = registry.Registry("backbone", {each.name: each for each in _SPECS})
+
+
+def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
+    """Returns a backbone's facts and the width asked for.
+
+    Args:
+        name: As `--backbone` takes it: a name, "NAME@ALPHA" for families of
+            several widths, or "package.module:attribute" of a spec.
+
+    Returns:
+        The spec, and alpha: 1.0 where none was given, None where the width is
+        fixed.
+
+    Raises:
+        UsageError: There is no such backbone or width.
+    """
+    base, at, text = name.partition("@")
+    spec = BACKBONES.get(base)
+    if not at:
+        return spec, 1.0 if spec.alphas else None
+    if not spec.alphas:
+        raise errors.UsageError(
+            f"--backbone={name}: {base} has one width; write it without @."
+        )
+    try:
+        alpha = float(text)
+    except ValueError:
+        alpha = None
+    if alpha not in spec.alphas:
+        widths = ", ".join(f"{base}@{each:g}" for each in spec.alphas)
+        raise errors.UsageError(
+            f"--backbone={name}: no such width. Possible: {widths}."
+        )
+    return spec, alpha
+
+
+def table() -> str:
+    """Returns every backbone with its facts, one a line."""
+    lines = [
+        f"{'name':<22} {'image size':>10} {'smallest':>9}  "
+        f"{'preprocessing':<14} widths"
+    ]
+    for name in BACKBONES.names():
+        spec = BACKBONES.get(name)
+        widths = ", ".join(f"{each:g}" for each in spec.alphas)
+        lines.append(
+            f"{name:<22} {spec.image_size:>10} {spec.min_image_size:>9}  "
+            f"{spec.preprocessing:<14} {widths}".rstrip()
+        )
+    return "\n".join(lines)

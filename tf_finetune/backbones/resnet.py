@@ -1,0 +1,81 @@
+"""ResNet-18 and ResNet-34, which keras.applications lacks.
+
+Source: He et al. 2016, "Deep Residual Learning for Image Recognition", table 1
+and figure 5 left; in torchvision's variant, so that its weights fit: padding
+of 3 and 1 pixels before the strided layers, batch norm with epsilon 1e-5,
+projection shortcuts (option B) where a block changes the shape.
+"""
+
+import keras
+
+_FILTERS = (64, 128, 256, 512)
+
+
+def resnet18(image_tensor: keras.KerasTensor) -> keras.Model:
+    """Builds ResNet-18 without its top.
+
+    Args:
+        image_tensor: [batch, size, size, 3], standardised RGB.
+
+    Returns:
+        A model to the last feature map [batch, size/32, size/32, 512].
+    """
+    return _resnet(image_tensor, (2, 2, 2, 2), name="resnet18")
+
+
+def resnet34(image_tensor: keras.KerasTensor) -> keras.Model:
+    """Builds ResNet-34 without its top; arguments as for `resnet18`."""
+    return _resnet(image_tensor, (3, 4, 6, 3), name="resnet34")
+
+
+def _resnet(
+    image_tensor: keras.KerasTensor, blocks: tuple[int, ...], *, name: str
+) -> keras.Model:
+    x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image_tensor)
+    x = _convolution(x, 64, kernel=7, stride=2, name="conv1")
+    x = keras.layers.ReLU(name="conv1_relu")(x)
+    # Behind a ReLU, padding with zeros is padding with minus infinity.
+    x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
+    x = keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
+    for stage, (filters, count) in enumerate(
+        zip(_FILTERS, blocks, strict=True), start=2
+    ):
+        for block in range(1, count + 1):
+            stride = 2 if block == 1 and stage > 2 else 1
+            block_name = f"conv{stage}_block{block}"
+            x = _block(x, filters, stride=stride, name=block_name)
+    inputs = keras.utils.get_source_inputs(image_tensor)
+    return keras.Model(inputs, x, name=name)
+
+
+def _block(
+    x: keras.KerasTensor, filters: int, *, stride: int, name: str
+) -> keras.KerasTensor:
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = _convolution(
+            x, filters, kernel=1, stride=stride, name=f"{name}_0"
+        )
+    x = keras.layers.ZeroPadding2D(1, name=f"{name}_1_pad")(x)
+    x = _convolution(x, filters, kernel=3, stride=stride, name=f"{name}_1")
+    x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
+    x = keras.layers.ZeroPadding2D(1, name=f"{name}_2_pad")(x)
+    x = _convolution(x, filters, kernel=3, stride=1, name=f"{name}_2")
+    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.ReLU(name=f"{name}_out")(x)
+
+
+def _convolution(
+    x: keras.KerasTensor, filters: int, *, kernel: int, stride: int, name: str
+) -> keras.KerasTensor:
+    x = keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides=stride,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return keras.layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
+    )(x)
