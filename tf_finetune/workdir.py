@@ -92,6 +92,11 @@ class Workdir:
         return self.path / "predictions.csv"
 
     @property
+    def proof(self) -> pathlib.Path:
+        """What the model says of some held-out pictures, for exports."""
+        return self.path / "proof.json"
+
+    @property
     def export(self) -> pathlib.Path:
         """The folder of exported models."""
         return self.path / "export"
@@ -267,6 +272,7 @@ def clear(workdir: Workdir) -> None:
         workdir.weights,
         workdir.evaluation,
         workdir.predictions,
+        workdir.proof,
         *workdir.path.glob("confusion_*.png"),
         *workdir.path.glob("evaluation.*.json"),
         *workdir.path.glob(".tmp-*"),

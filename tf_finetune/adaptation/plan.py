@@ -1,6 +1,7 @@
 """The table of what moves, printed and saved before training."""
 
 import dataclasses
+import math
 
 import keras
 
@@ -79,14 +80,12 @@ def _moving_count(layer: keras.Layer, moving: set[str]) -> int:
     """Counts what training moves; never a batch norm's own statistics."""
     if layer.name not in moving:
         return 0
-    still = {id(v) for v in layer.non_trainable_variables}
-    if not layer.trainable:
-        still = {
-            id(v)
-            for v in layer.variables
-            if v.path.endswith(("moving_mean", "moving_variance"))
-        }
-    return sum(v.size for v in layer.variables if id(v) not in still)
+    still = ("moving_mean", "moving_variance")
+    return sum(
+        math.prod(variable.shape)
+        for variable in layer.weights
+        if not variable.path.endswith(still)
+    )
 
 
 def _shorten(words: str, width: int) -> str:

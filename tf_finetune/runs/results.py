@@ -11,7 +11,7 @@ from tf_finetune.config import train
 from tf_finetune.data import statistics
 from tf_finetune.evaluation import gates, plots, predictions, yardsticks
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import learning
+from tf_finetune.runs import learning, proof
 from tf_finetune.training import history
 
 
@@ -57,6 +57,10 @@ def evaluate(
             course.place.confusion(split),
         )
     _write_predictions(course, predicted)
+    last = course.data.splits[-1]
+    proof.write(
+        course.place.proof, course.data.split(last), predicted[last]
+    )
     files.write_json(course.place.evaluation, figures)
     return figures
 

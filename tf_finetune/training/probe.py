@@ -1,0 +1,225 @@
+"""The linear head at its optimum: multinomial logistic regression.
+
+The features are standardised, the L2 strength is chosen by cross-validation on
+the training data alone, and the standardisation is folded into the weights, so
+that the result is a plain dense layer on the raw features.
+"""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import special
+
+# Inverse strengths C, from strong to weak: each solution starts the next one.
+_STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
+# What is used where there are too few pictures to cross-validate.
+_DEFAULT_STRENGTH = 1e-2
+_FOLDS = 5
+_ITERATIONS = 1000
+# Multiplications of one pass over the data up to which the exact solver takes
+# about a minute at most on two cores, cross-validation included.
+_LARGEST_PASS = 1e8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One strength, judged on training pictures left out of its solution.
+
+    Attributes:
+        strength: C, the inverse of the L2 penalty.
+        log_loss: Mean over all left-out pictures.
+        accuracy: Mean over all left-out pictures, 0..1.
+    """
+
+    strength: float
+    log_loss: float
+    accuracy: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A solved linear head.
+
+    Attributes:
+        kernel: [width, classes] float32, for raw features.
+        bias: [classes] float32.
+        strength: C, the inverse of the L2 penalty, on standardised features.
+        cross_validation: Every strength that was tried.
+        note: What was out of the ordinary; empty if nothing was.
+        seconds: That the solution took.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strength: float
+    cross_validation: tuple[Trial, ...]
+    note: str
+    seconds: float
+
+
+def is_small(num_examples: int, width: int, num_classes: int) -> bool:
+    """Whether `solve` is the quicker way to the optimum.
+
+    Args:
+        num_examples: Of the training split.
+        width: Numbers in a feature vector.
+        num_classes: Of the data.
+    """
+    inner = min(num_examples, width)
+    return num_examples * inner * num_classes <= _LARGEST_PASS
+
+
+def solve(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_classes: int,
+    groups: Sequence[str] | None = None,
+    class_weight: Literal["none", "balanced"] = "none",
+    seed: int,
+) -> Probe:
+    """Solves the head to its optimum.
+
+    The strength with the lowest cross-validated log loss is taken: log loss
+    uses every probability, where accuracy on small data jumps by whole
+    pictures and leaves many strengths tied.
+
+    Args:
+        features: [n, width] raw features.
+        labels: [n] class indices; every class occurs.
+        num_classes: k.
+        groups: A key for each example; examples of one key are never divided
+            between a solution and its judgement. None: each stands alone.
+        class_weight: "balanced" weighs classes inversely to their frequency.
+        seed: Of the folds.
+
+    Source: Hastie et al. 2009, "The Elements of Statistical Learning",
+    sections 4.4 and 18.3.5 (rotating n examples of width d > n into n
+    dimensions leaves an L2-penalised solution unchanged).
+    """
+    start = time.perf_counter()
+    mean, scale = _standard(features)
+    rows, basis = _rotated((features.astype("float64") - mean) / scale)
+    folds = _folds(labels, groups, seed)
+    trials = _cross_validate(rows, labels, folds, num_classes, class_weight)
+    strength, note = _DEFAULT_STRENGTH, ""
+    if trials:
+        strength = min(trials, key=lambda trial: trial.log_loss).strength
+    else:
+        note = "a class has one picture; strength not cross-validated"
+    coefficients, bias = _fit(
+        rows, labels, [s for s in _STRENGTHS if s <= strength], class_weight
+    )[-1]
+    kernel = (basis @ coefficients) / scale[:, np.newaxis]
+    return Probe(
+        kernel=kernel.astype("float32"),
+        bias=(bias - mean @ kernel).astype("float32"),
+        strength=strength,
+        cross_validation=trials,
+        note=note,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
+    """Returns [n, classes] probabilities of raw features [n, width]."""
+    return special.softmax(features @ probe.kernel + probe.bias, axis=1)
+
+
+def _standard(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean = features.mean(axis=0, dtype="float64")
+    scale = features.std(axis=0, dtype="float64")
+    return mean, np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
+
+
+def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows in as few dimensions as they span, and the way back."""
+    if rows.shape[0] >= rows.shape[1]:
+        return rows, np.eye(rows.shape[1])
+    left, sizes, right = np.linalg.svd(rows, full_matrices=False)
+    return left * sizes, right.T
+
+
+def _folds(
+    labels: np.ndarray, groups: Sequence[str] | None, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns (solve on, judge on) indices; none if a class is too small."""
+    from sklearn import model_selection
+
+    keys = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    smallest = min(
+        len(np.unique(keys[labels == each])) for each in np.unique(labels)
+    )
+    count = min(_FOLDS, smallest)
+    if count < 2:
+        return []
+    splitter = model_selection.StratifiedGroupKFold(
+        count, shuffle=True, random_state=seed
+    )
+    folds = splitter.split(np.zeros(len(labels)), labels, keys)
+    every = len(np.unique(labels))
+    return [
+        (solve_on, judge_on)
+        for solve_on, judge_on in folds
+        if len(np.unique(labels[solve_on])) == every and len(judge_on)
+    ]
+
+
+def _cross_validate(
+    rows, labels, folds, num_classes, class_weight
+) -> tuple[Trial, ...]:
+    if not folds:
+        return ()
+    losses = np.zeros(len(_STRENGTHS))
+    hits = np.zeros(len(_STRENGTHS))
+    judged = sum(len(judge_on) for _, judge_on in folds)
+    for solve_on, judge_on in folds:
+        path = _fit(rows[solve_on], labels[solve_on], _STRENGTHS, class_weight)
+        for index, (coefficients, bias) in enumerate(path):
+            logits = rows[judge_on] @ coefficients + bias
+            log_p = special.log_softmax(logits, axis=1)
+            truth = labels[judge_on]
+            losses[index] -= log_p[np.arange(len(truth)), truth].sum()
+            hits[index] += (log_p.argmax(axis=1) == truth).sum()
+    return tuple(
+        Trial(strength=s, log_loss=loss / judged, accuracy=hit / judged)
+        for s, loss, hit in zip(_STRENGTHS, losses, hits, strict=True)
+    )
+
+
+def _fit(
+    rows, labels, strengths, class_weight
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Solves for each strength in turn, each from the one before.
+
+    Returns:
+        (coefficients [width, classes], bias [classes]) for each strength.
+    """
+    from sklearn import linear_model
+
+    model = linear_model.LogisticRegression(
+        max_iter=_ITERATIONS,
+        tol=1e-6,
+        warm_start=True,
+        class_weight=None if class_weight == "none" else class_weight,
+    )
+    path = []
+    for strength in strengths:
+        model.set_params(C=strength)
+        model.fit(rows, labels)
+        path.append(_softmax_columns(model.coef_, model.intercept_))
+    return path
+
+
+def _softmax_columns(coefficients, intercept):
+    """Returns one column a class; two classes are solved with one row."""
+    if len(coefficients) > 1:
+        return coefficients.T.copy(), intercept.copy()
+    half = coefficients[0] / 2
+    return (
+        np.stack([-half, half], axis=1),
+        np.array([-intercept[0], intercept[0]]) / 2,
+    )
