@@ -1,0 +1,166 @@
+"""Picture files as batches of pixels, in an order that can be relied upon."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import train
+from tf_finetune.data import augmentation as augmentations
+from tf_finetune.data import decoding
+
+# Streams of random numbers of one seed that must not repeat each other.
+_ORDER, _CHANGES = 0, 1
+
+
+def evaluation_images(
+    paths: Sequence[str],
+    *,
+    image_size: int,
+    resize: train.Resize,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """Returns the pictures in the order of their paths, each exactly once.
+
+    Args:
+        paths: Picture files.
+        image_size: Side of the square in pixels.
+        resize: As in `decoding.load_bytes`.
+        batch_size: Pictures a batch; the last batch may hold fewer.
+
+    Returns:
+        Dataset of float32 [batch, image_size, image_size, 3], 0..255.
+    """
+    return (
+        tf.data.Dataset.from_tensor_slices(_encoded(paths))
+        .map(
+            lambda path: decoding.load(
+                path, image_size=image_size, resize=resize
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def training_batches(
+    paths: Sequence[str],
+    labels: np.ndarray,
+    *,
+    image_size: int,
+    resize: train.Resize,
+    batch_size: int,
+    augmentation: train.Augmentation,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+) -> tf.data.Dataset:
+    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+
+    Order and augmentation of an epoch depend on `seed` and the epoch's number
+    alone: a run that starts again at an epoch sees what it would have seen.
+
+    Args:
+        paths: Picture files.
+        labels: float32 [len(paths), num_classes], one-hot or soft.
+        image_size: Side of the square in pixels.
+        resize: As in `decoding.load_bytes`.
+        batch_size: Pictures a batch; an epoch's last batch may hold fewer.
+        augmentation: A level of `augmentation.LEVELS`.
+        seed: Start of every random draw.
+        first_epoch: From 0.
+        epochs: Number of the first epoch that is not wanted.
+
+    Returns:
+        Dataset of (images float32 [batch, image_size, image_size, 3] 0..255,
+        labels float32 [batch, num_classes]).
+    """
+    files = tf.constant(_encoded(paths))
+    targets = tf.constant(labels, tf.float32)
+    steps = -(-len(paths) // batch_size)
+
+    def places(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = _order(len(paths), steps * batch_size, seed, epoch)
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    def loaded(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        def image() -> tf.Tensor:
+            return decoding.load(
+                files[place], image_size=image_size, resize=resize
+            )
+
+        def nothing() -> tf.Tensor:
+            return tf.zeros((image_size, image_size, 3))
+
+        is_real = place >= 0
+        target = targets[tf.maximum(place, 0)]
+        return tf.cond(is_real, image, nothing), target, is_real
+
+    change = augmentations.build(augmentation)
+
+    def finished(number, batch):
+        images, batch_labels, is_real = batch
+        count = tf.math.count_nonzero(is_real)
+        images, batch_labels = images[:count], batch_labels[:count]
+        if change is None:
+            return images, batch_labels
+        epoch = first_epoch + number // steps
+        step_seed = _seed(seed, _CHANGES, epoch, number % steps)
+        return change(images, batch_labels, step_seed)
+
+    parallel = {
+        "num_parallel_calls": tf.data.AUTOTUNE,
+        "deterministic": True,
+    }
+    count = steps * max(epochs - first_epoch, 0)
+    return (
+        tf.data.Dataset.range(first_epoch, epochs)
+        .flat_map(places)
+        .map(loaded, **parallel)
+        .batch(batch_size, drop_remainder=True)
+        .enumerate()
+        .map(finished, **parallel)
+        .apply(tf.data.experimental.assert_cardinality(count))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _encoded(paths: Sequence[str]) -> list[bytes]:
+    """Returns the names as the file system knows them, UTF-8 or not."""
+    return [os.fsencode(path) for path in paths]
+
+
+def _order(
+    count: int, padded_count: int, seed: int, epoch: tf.Tensor
+) -> tf.Tensor:
+    """Returns the order of an epoch.
+
+    Padding makes each epoch a whole number of batches, so that pictures of
+    the next epoch can be read while this one ends.
+
+    Returns:
+        int64 [padded_count]: a permutation of 0 .. count - 1, then -1.
+    """
+    keys = tf.random.stateless_uniform(
+        (count,),
+        seed=_seed(seed, _ORDER, epoch),
+        minval=None,
+        maxval=None,
+        dtype=tf.int64,
+        alg="philox",
+    )
+    order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
+    return tf.pad(order, [[0, padded_count - count]], constant_values=-1)
+
+
+def _seed(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:
+    """Returns an int32 [2] seed that is a function of all the numbers."""
+    folded = tf.constant([seed, 0], tf.int32)
+    for number in numbers:
+        folded = tf.random.fold_in(
+            folded, tf.cast(number, tf.int32), alg="philox"
+        )
+    return folded

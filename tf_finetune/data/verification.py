@@ -1,0 +1,173 @@
+"""Decodes every picture once before training, so that none fails later."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import files
+from tf_finetune.data import decoding, examples, file_kinds, progress
+
+_BLOCK = 1024
+
+# What TensorFlow says, and what it means to the owner of the picture.
+_MEANINGS = (
+    (r"PNG size too large", "larger than can be decoded"),
+    (r"WebP Animation", "an animated WebP; only still ones are decoded"),
+    (
+        r"BMP of a kind|channels inherent",
+        "a BMP of an unusual kind (RLE, OS/2 or not 8, 24 or 32 bits); "
+        "saved as PNG it can be used",
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Verdict:
+    """What decoding one picture came to.
+
+    Attributes:
+        reason: Why the picture cannot be used; None: it can.
+        is_lasting: Whether the same bytes will always give this verdict.
+    """
+
+    reason: str | None
+    is_lasting: bool
+
+
+def problems(
+    pictures: Sequence[examples.Picture], *, cache_dir: pathlib.Path
+) -> dict[str, str]:
+    """Finds the pictures that do not decode, using all cores.
+
+    Verdicts are kept by content in verdicts/ of the cache, so that nothing is
+    decoded a second time. A cache that cannot be read or written costs time
+    only; that is logged.
+
+    Args:
+        pictures: Whose headers are fine.
+        cache_dir: Folder shared between runs.
+
+    Returns:
+        Reason by path of each picture that cannot be used.
+    """
+    store = _store(cache_dir)
+    known = _read(store)
+    found = {
+        picture.path: "cannot be read: it is not there any more"
+        for picture in pictures
+        if picture.sha256 in known and not os.path.isfile(picture.path)
+    }
+    unknown = [p for p in pictures if p.sha256 not in known]
+    fresh: dict[str, str | None] = {}
+    try:
+        for picture, verdict in _judge_all(unknown):
+            if verdict.is_lasting:
+                fresh[picture.sha256] = verdict.reason
+            elif verdict.reason:
+                found[picture.path] = verdict.reason
+    finally:
+        if fresh:
+            _merge(store, fresh)
+    verdicts = known | fresh
+    for picture in pictures:
+        reason = verdicts.get(picture.sha256)
+        if reason:
+            found.setdefault(picture.path, reason)
+    return found
+
+
+def _judge_all(
+    pictures: Sequence[examples.Picture],
+) -> Iterator[tuple[examples.Picture, _Verdict]]:
+    if not pictures:
+        return
+    judged = progress.bar(
+        _in_parallel(pictures), total=len(pictures), title="Decoding pictures"
+    )
+    yield from zip(pictures, judged, strict=True)
+
+
+def _in_parallel(pictures: Sequence[examples.Picture]) -> Iterator[_Verdict]:
+    # The size forces the decoding, and no pixel is copied to Python.
+    decode = tf.function(
+        lambda contents: tf.size(decoding.decode(contents)),
+        input_signature=[tf.TensorSpec((), tf.string)],
+    )
+    with (
+        tf.device("CPU"),
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        for start in range(0, len(pictures), _BLOCK):
+            block = pictures[start : start + _BLOCK]
+            yield from pool.map(lambda picture: _judge(picture, decode), block)
+
+
+def _judge(
+    picture: examples.Picture, decode: Callable[[bytes], tf.Tensor]
+) -> _Verdict:
+    try:
+        contents = pathlib.Path(picture.path).read_bytes()
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        return _Verdict(reason=reason, is_lasting=False)
+    if hashlib.sha256(contents).hexdigest() != picture.sha256:
+        reason = "it changed while the pictures were looked at"
+        return _Verdict(reason=reason, is_lasting=False)
+    try:
+        decode(contents)
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        return _Verdict(reason="does not fit into memory", is_lasting=False)
+    except tf.errors.OpError as error:
+        reason = _meaning(error.message, contents)
+        return _Verdict(reason=f"does not decode: {reason}", is_lasting=True)
+    return _Verdict(reason=None, is_lasting=True)
+
+
+def _meaning(message: str, contents: bytes) -> str:
+    for pattern, meaning in _MEANINGS:
+        if re.search(pattern, message):
+            return meaning
+    kind = file_kinds.of(contents[: file_kinds.HEAD_BYTES])
+    if kind not in file_kinds.DECODABLE:
+        return f"it is {kind}"
+    return f"a truncated or damaged {kind}"
+
+
+def _store(cache_dir: pathlib.Path) -> pathlib.Path:
+    """Returns the file of verdicts of this decoder in this TensorFlow."""
+    name = f"decoder-{decoding.VERSION}-tensorflow-{tf.__version__}.json"
+    return pathlib.Path(cache_dir) / "verdicts" / name
+
+
+def _read(store: pathlib.Path) -> dict[str, str | None]:
+    """Returns reason (None: decodes) by SHA-256; empty if there is no file."""
+    try:
+        verdicts = files.read_json(store)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        logging.warning("%s cannot be read and is ignored: %s", store, error)
+        return {}
+    is_sound = isinstance(verdicts, dict) and all(
+        reason is None or isinstance(reason, str)
+        for reason in verdicts.values()
+    )
+    if not is_sound:
+        logging.warning("%s holds no verdicts and is ignored.", store)
+        return {}
+    return verdicts
+
+
+def _merge(store: pathlib.Path, fresh: Mapping[str, str | None]) -> None:
+    """Adds verdicts; of two runs at once, one may lose what it found."""
+    try:
+        files.write_json(store, _read(store) | dict(fresh))
+    except OSError as error:
+        logging.warning("%s cannot be written: %s", store, error)
