@@ -4,33 +4,61 @@ keras.applications builds another graph for `weights="imagenet"`: behind the
 Normalization layer a Rescaling by 1/sqrt(s), s = (0.229, 0.224, 0.225). The
 published files hold s as the variance, and only with that layer the input is
 divided by s as in training. Here the graph is always the plain one, and the
-factor moves into the variance: (x - m) / sqrt(v) * f = (x - m) / sqrt(v / f²).
+factor f = 1/sqrt(s) moves into the variance v:
+(x - m) / sqrt(v) * f = (x - m) / sqrt(v / f²) = (x - m) / sqrt(v * s).
 
 Source: keras/src/applications/efficientnet.py, "Build stem";
 github.com/tensorflow/tensorflow/issues/49930.
 """
 
-import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import Any
 
+import keras
 import numpy as np
 
-from tf_finetune.backbones import backbone
+from tf_finetune.backbones import keras_applications
 from tf_finetune.weights import matching, saved
 
-if TYPE_CHECKING:
-    import keras
 
-STANDARD_DEVIATIONS = (0.229, 0.224, 0.225)
+def adapt(
+    model: keras.Model,
+    name: str,
+    file: saved.SavedWeights,
+    *,
+    matched: Collection[str],
+    published: bool,
+) -> bool:
+    """Makes a model compute what the graph that a file belongs to computes.
+
+    Args:
+        model: Of a backbone, with the file's weights just put into it.
+        name: Of the backbone.
+        file: Where the weights came from.
+        matched: Names of the layers that took their weights from it.
+        published: Whether the file is known to be the official one.
+
+    Returns:
+        Whether anything had to be changed; never for other backbones.
+    """
+    factors = keras_applications.imagenet_variance_factors(name)
+    if factors is None or not (published or has_extra_rescaling(file, factors)):
+        return False
+    changed = False
+    for layer in _normalizations(model):
+        if layer.name not in matched:
+            continue
+        _, variance, *_ = layer.weights
+        value = keras.ops.convert_to_numpy(variance)
+        variance.assign(value * np.float32(factors))
+        layer.finalize_state()
+        changed = True
+    return changed
 
 
-def concerns(spec: backbone.BackboneSpec) -> bool:
-    """Says whether a backbone is one of EfficientNet B0 to B7."""
-    return re.fullmatch(r"efficientnet_?b[0-7]", spec.name) is not None
-
-
-def has_extra_rescaling(file: saved.SavedWeights) -> bool:
+def has_extra_rescaling(
+    file: saved.SavedWeights, factors: tuple[float, ...]
+) -> bool:
     """Says whether a file belongs to the graph with the Rescaling layer.
 
     A config, or the list of layers that a Keras 3 file holds, tells. A classic
@@ -42,22 +70,13 @@ def has_extra_rescaling(file: saved.SavedWeights) -> bool:
         return False
     if file.config is not None:
         return _in_config(file.config)
-    if file.kind == "keras3_h5":
-        return _count_rescalings(file) > 1
-    return _count_rescalings(file) > 1 or _has_published_variance(file)
+    rescalings = _count_rescalings(file)
+    if file.kind == "keras3_h5" and rescalings:
+        return rescalings > 1
+    return rescalings > 1 or _has_variance(file, factors)
 
 
-def fold(model: "keras.Model") -> None:
-    """Moves the factor of the missing Rescaling into the model's variance."""
-    for layer in _normalizations(model):
-        _, variance, *_ = layer.weights
-        # v / f² with f = 1 / sqrt(s).
-        factors = np.asarray(STANDARD_DEVIATIONS, np.float32)
-        variance.assign(np.asarray(variance) * factors)
-        layer.finalize_state()
-
-
-def _normalizations(model: "keras.Model") -> Iterator[Any]:
+def _normalizations(model: keras.Model) -> Iterator[Any]:
     for layer in model.layers:
         if type(layer).__name__ == "Normalization" and layer.weights:
             yield layer
@@ -98,11 +117,12 @@ def _base(layer: saved.SavedLayer) -> str:
     return matching.split_number(layer.path.rpartition("/")[2])[0]
 
 
-def _has_published_variance(file: saved.SavedWeights) -> bool:
+def _has_variance(file: saved.SavedWeights, values: tuple[float, ...]) -> bool:
     for layer in file.layers:
         for name, array in zip(layer.array_names, layer.arrays, strict=True):
-            if "variance" not in name or array.shape != (3,):
+            # Keras 3 files number the variables: mean, variance, count.
+            if "variance" not in name and name != "1":
                 continue
-            if np.allclose(array, STANDARD_DEVIATIONS, rtol=1e-3):
+            if array.shape == (3,) and np.allclose(array, values, rtol=1e-3):
                 return True
     return False

@@ -29,8 +29,9 @@ _NAMES_IN_CACHE = {
     "NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5",
     "NASNet-large-no-top.h5": "nasnet_large_no_top.h5",
 }
-_MOBILENET_SIZES = (128, 160, 192, 224)
-_MOBILENET_V2_SIZES = (96, *_MOBILENET_SIZES)
+_PUBLISHED_SIZES = (96, 128, 160, 192, 224)
+_USUAL_SIZE = 224
+_TENTHS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 
 
 def fetch(
@@ -74,17 +75,16 @@ def address(
 ) -> str:
     """Returns the address of a backbone's file.
 
-    `weights_url` may hold `{}` or `{alpha}` for the width and, after it, `{}`
-    or `{size}` for the side. MobileNet spells its widths "2_5", others "0.25".
+    `weights_url` may hold `{alpha}`, spelt "0.25", or `{tenths}`, spelt "2_5"
+    as MobileNet does, and `{size}`.
     """
     width = 1.0 if alpha is None else float(alpha)
-    text = str(width)
-    sizes = _MOBILENET_V2_SIZES
-    if spec.name == "mobilenet":
-        text = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0"}.get(width, "2_5")
-        sizes = _MOBILENET_SIZES
-    size = image_size if image_size in sizes else 224
-    return spec.weights_url.format(text, size, alpha=text, size=size)
+    size = image_size if image_size in _PUBLISHED_SIZES else _USUAL_SIZE
+    if size == 96 and "{tenths}" in spec.weights_url:
+        size = _USUAL_SIZE  # MobileNetV2 alone has files of this size.
+    return spec.weights_url.format(
+        alpha=width, tenths=_TENTHS.get(width, width), size=size
+    )
 
 
 def cache_dir() -> pathlib.Path:

@@ -60,10 +60,13 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         file = reading.read(path)
         _check_alpha(backbone, file, path)
         report = merging.merge(backbone.model, file)
-    if efficientnet.concerns(backbone.spec) and (
-        weights == "imagenet" or efficientnet.has_extra_rescaling(file)
+    if efficientnet.adapt(
+        backbone.model,
+        backbone.spec.name,
+        file,
+        matched=report.matched,
+        published=weights == "imagenet",
     ):
-        efficientnet.fold(backbone.model)
         logging.info(
             "%s belongs to the graph with one more Rescaling layer; its factor "
             "was moved into the input's Normalization.",
