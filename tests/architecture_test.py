@@ -13,7 +13,8 @@ _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 
 # A room may import itself and rooms before it.
 _ROOMS = [
-    ["errors", "registry", "files", "version", "environment"],
+    ["errors", "version"],
+    ["registry", "files", "environment", "inference"],
     ["config"],
     ["front_door", "workdir"],
     ["data"],

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from tf_finetune import inference
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build as backbone_building
 from tf_finetune.config import train
@@ -90,8 +91,8 @@ def largest_difference(
     Returns:
         The largest difference of a logit, in units of the largest logit.
     """
-    whole = assembly.trainer.predict_on_batch(images)
-    cached = assembly.head.predict_on_batch(features)
+    whole = inference.predict_rows(assembly.trainer, images)
+    cached = inference.predict_rows(assembly.head, features)
     largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
     return float(np.max(np.abs(whole - cached)) / largest)
 

@@ -1,9 +1,15 @@
-"""Versions and hardware of a run, for `run.json`."""
+"""The start of TensorFlow, and what a run runs on."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
+import sys
+import tempfile
+from collections.abc import Iterator
 from typing import Any
+
+from tf_finetune import errors
 
 _PACKAGES = (
     "tf_finetune",
@@ -14,6 +20,51 @@ _PACKAGES = (
     "scikit-learn",
     "pillow",
 )
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow, which takes seconds, without its start-up notes.
+
+    It writes those to the process's stderr before its log level is known. A
+    level that the user's environment sets is left alone, and then the notes
+    are too.
+
+    Raises:
+        RunError: Keras is told to use another backend.
+    """
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        raise errors.RunError(
+            f"KERAS_BACKEND is {backend!r}; this package trains and exports "
+            "with TensorFlow. Unset it, or set it to 'tensorflow'."
+        )
+    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    # Errors of its C++ parts reach us as Python exceptions as well; as log
+    # lines they are mostly about processors other than this one.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    with _stderr_kept():
+        import keras  # noqa: F401
+        import tensorflow  # noqa: F401
+
+
+@contextlib.contextmanager
+def _stderr_kept() -> Iterator[None]:
+    """Keeps what C code writes to stderr, and shows it if the block fails."""
+    sys.stderr.flush()
+    real = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(real, kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(real, 2)
+            os.close(real)
 
 
 def describe() -> dict[str, Any]:

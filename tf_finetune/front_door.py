@@ -2,7 +2,6 @@
 
 import errno
 import logging as standard_logging
-import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -36,7 +35,6 @@ def run(
     Exit status: 0 done, 1 the run could not go on, 2 the flags or the data
     are wrong, 3 a gate was missed.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     app.run(
         lambda config: _guard(main, config),
         flags_parser=_parser(config_class, purpose),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tf_finetune import checking, workdir
+from tf_finetune import checking, environment, workdir
 from tf_finetune.config import options, train, use
 from tf_finetune.data import arrays, survey, unlabelled
 
@@ -130,7 +130,7 @@ def evaluate_run(
     inspected = survey.list_and_inspect(
         source, cache_dir=_folder(config.cache_dir), training=not config.data
     )
-    # TensorFlow starts here.
+    environment.start_tensorflow()
     from tf_finetune.runs import evaluating, finished
 
     found = finished.load(config.workdir)
@@ -167,7 +167,7 @@ def predict_run(
     """Does what `python -m tf_finetune.predict` does."""
     checking.check_prediction(config)
     paths = unlabelled.find(config.data)
-    # TensorFlow starts here.
+    environment.start_tensorflow()
     from tf_finetune.runs import finished, predicting
 
     found = finished.load(config.workdir)
@@ -206,7 +206,7 @@ def export_run(
 ) -> list[pathlib.Path]:
     """Does what `python -m tf_finetune.export` does."""
     checking.check_export(config)
-    # TensorFlow starts here.
+    environment.start_tensorflow()
     from tf_finetune.runs import exports, finished
 
     found = finished.load(config.workdir)
@@ -220,7 +220,7 @@ def _train(
     report: Report,
     start: float,
 ) -> Run:
-    # TensorFlow starts here.
+    environment.start_tensorflow()
     from tf_finetune.evaluation import tables
     from tf_finetune.runs import course as courses
     from tf_finetune.runs import learning, results
@@ -252,7 +252,7 @@ def _plan(
     place: workdir.Workdir,
     report: Report,
 ) -> None:
-    # TensorFlow starts here.
+    environment.start_tensorflow()
     from tf_finetune.data import statistics
     from tf_finetune.runs import course as courses
 

@@ -1,7 +1,7 @@
 """Picture files as batches of pixels, in an order that can be relied upon."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -78,54 +78,78 @@ def training_batches(
         Dataset of (images float32 [batch, image_size, image_size, 3] 0..255,
         labels float32 [batch, num_classes]).
     """
-    files = tf.constant(_encoded(paths))
-    targets = tf.constant(labels, tf.float32)
     steps = -(-len(paths) // batch_size)
+    loaded = _loader(paths, labels, image_size=image_size, resize=resize)
+    changed = _changer(augmentation, seed, first_epoch, steps)
 
     def places(epoch: tf.Tensor) -> tf.data.Dataset:
         order = _order(len(paths), steps * batch_size, seed, epoch)
         return tf.data.Dataset.from_tensor_slices(order)
 
-    def loaded(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        def image() -> tf.Tensor:
-            return decoding.load(
-                files[place], image_size=image_size, resize=resize
-            )
-
-        def nothing() -> tf.Tensor:
-            return tf.zeros((image_size, image_size, 3))
-
-        is_real = place >= 0
-        target = targets[tf.maximum(place, 0)]
-        return tf.cond(is_real, image, nothing), target, is_real
-
-    change = augmentations.build(augmentation)
-
-    def finished(number, batch):
-        images, batch_labels, is_real = batch
-        count = tf.math.count_nonzero(is_real)
-        images, batch_labels = images[:count], batch_labels[:count]
-        if change is None:
-            return images, batch_labels
-        epoch = first_epoch + number // steps
-        step_seed = _seed(seed, _CHANGES, epoch, number % steps)
-        return change(images, batch_labels, step_seed)
-
-    parallel = {
-        "num_parallel_calls": tf.data.AUTOTUNE,
-        "deterministic": True,
-    }
     count = steps * max(epochs - first_epoch, 0)
     return (
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(places)
-        .map(loaded, **parallel)
+        .map(loaded, tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size, drop_remainder=True)
         .enumerate()
-        .map(finished, **parallel)
+        .map(changed, tf.data.AUTOTUNE, deterministic=True)
         .apply(tf.data.experimental.assert_cardinality(count))
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def _loader(
+    paths: Sequence[str],
+    labels: np.ndarray,
+    *,
+    image_size: int,
+    resize: train.Resize,
+) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Returns place → (image, label, whether it is no padding)."""
+    with tf.device("CPU"):
+        files = tf.constant(_encoded(paths))
+        targets = tf.constant(labels, tf.float32)
+
+    def loaded(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        is_real = place >= 0
+        image = tf.cond(
+            is_real,
+            lambda: decoding.load(
+                files[place], image_size=image_size, resize=resize
+            ),
+            lambda: tf.zeros((image_size, image_size, 3)),
+        )
+        return image, targets[tf.maximum(place, 0)], is_real
+
+    return loaded
+
+
+def _changer(
+    level: train.Augmentation, seed: int, first_epoch: int, steps: int
+) -> Callable[[tf.Tensor, tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]]:
+    """Returns (number of the batch, batch) → images and labels as trained on.
+
+    Args:
+        level: Of the augmentation.
+        seed: Start of every random draw.
+        first_epoch: The one that batch 0 belongs to.
+        steps: Batches an epoch.
+    """
+    change = augmentations.build(level)
+
+    def changed(
+        number: tf.Tensor, batch: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels, is_real = batch
+        count = tf.math.count_nonzero(is_real)
+        images, labels = images[:count], labels[:count]
+        if change is None:
+            return images, labels
+        epoch, step = first_epoch + number // steps, number % steps
+        return change(images, labels, _seed(seed, _CHANGES, epoch, step))
+
+    return changed
 
 
 def _encoded(paths: Sequence[str]) -> list[bytes]:

@@ -95,15 +95,14 @@ def _judge_all(
 
 
 def _in_parallel(pictures: Sequence[examples.Picture]) -> Iterator[_Verdict]:
-    # The size forces the decoding, and no pixel is copied to Python.
-    decode = tf.function(
-        lambda contents: tf.size(decoding.decode(contents)),
-        input_signature=[tf.TensorSpec((), tf.string)],
-    )
-    with (
-        tf.device("CPU"),
-        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
+    @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
+    def decode(contents: tf.Tensor) -> tf.Tensor:
+        # The size forces the decoding, and no pixel is copied to Python.
+        with tf.device("CPU"):
+            return tf.size(decoding.decode(contents))
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        # In blocks, because `map` makes a task of every item at once.
         for start in range(0, len(pictures), _BLOCK):
             block = pictures[start : start + _BLOCK]
             yield from pool.map(lambda picture: _judge(picture, decode), block)

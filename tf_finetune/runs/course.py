@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import assembly, workdir
+from tf_finetune import assembly, inference, workdir
 from tf_finetune.adaptation import freezing, plan
 from tf_finetune.config import train
 from tf_finetune.data import (
@@ -213,9 +213,9 @@ def predict(
         paths,
         image_size=image_size,
         resize=resize,
-        batch_size=min(batch_size, len(paths)),
+        batch_size=batch_size,
     )
-    return model.predict(images, verbose=0)
+    return inference.predict(model, images)
 
 
 def cache_dir(config: train.TrainConfig) -> pathlib.Path:

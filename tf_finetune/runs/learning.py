@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from tf_finetune import assembly, errors
+from tf_finetune import assembly, errors, inference
 from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
 from tf_finetune.training import (
@@ -108,7 +108,7 @@ def _probe(course: courses.Course) -> Candidate:
     head.install(course.built.head, solution)
     _check_reattached(course, cached)
     logits = {
-        split: course.built.head.predict(rows, batch_size=1024, verbose=0)
+        split: inference.predict_rows(course.built.head, rows)
         for split, rows in cached.items()
     }
     return Candidate(

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_finetune import inference
 from tf_finetune.config import train
 from tf_finetune.data import decoding, examples, pipeline, progress
 from tf_finetune.training import feature_store
@@ -103,7 +104,7 @@ def _compute(
         resize=resize,
         batch_size=min(batch_size, len(names)),
     )
-    step = _step(extractor, image_size)
+    step = inference.step(extractor)
     total = -(-len(names) // min(batch_size, len(names)))
     done: list[np.ndarray] = []
     written = 0
@@ -117,16 +118,6 @@ def _compute(
             store.put(names[start : start + len(fresh)], fresh)
             written = number
     return np.concatenate(done)
-
-
-def _step(extractor: keras.Model, image_size: int):
-    """Compiles the forward pass for batches of any size, the last one too."""
-    shape = tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
-    return tf.function(
-        lambda images: extractor(images, training=False),
-        input_signature=[shape],
-        autograph=False,
-    )
 
 
 def _graph(model: keras.Model) -> list[Any]:

@@ -85,6 +85,7 @@ def fit(
             steps_per_epoch=stage.steps_per_epoch,
             validation_data=stage.validation,
             callbacks=[keeper, *callbacks],
+            shuffle=False,
             verbose=1 if stage.rank and sys.stderr.isatty() else 0,
         )
     keeper.load_best()

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_finetune import inference
 from tf_finetune.config import train
 from tf_finetune.training import fit, objectives, probe
 
@@ -154,7 +155,7 @@ def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
 
 
 def _log_loss(model, features, targets) -> float:
-    logits = model.predict(features, batch_size=1024, verbose=0)
+    logits = inference.predict_rows(model, features)
     shifted = logits - logits.max(axis=1, keepdims=True)
     normal = np.log(np.exp(shifted).sum(axis=1))
     return float(np.mean(normal - (shifted * targets).sum(axis=1)))
