@@ -1,0 +1,178 @@
+import hashlib
+import json
+import os
+import pathlib
+import threading
+
+import pytest
+
+from tf_finetune.data import decoding, examples, verification
+
+
+def recorded(path: pathlib.Path | str) -> examples.Picture:
+    with open(path, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return examples.Picture(
+        path=str(path), label="cat", sha256=digest, width=1, height=1
+    )
+
+
+@pytest.fixture
+def pictures(tmp_path, picture_bytes):
+    """Four files: two good ones, a truncated one and a file of text."""
+    contents = {
+        "good.png": picture_bytes(1),
+        "good.jpg": picture_bytes(2, "JPEG"),
+        "cut.jpg": picture_bytes(3, "JPEG", size=(99, 99))[:-30],
+        "text.png": b"no picture",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    return [recorded(tmp_path / name) for name in contents]
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The number of times that the decoder was made ready."""
+    traces = []
+    original = decoding.decode
+
+    def counting(contents):
+        traces.append(contents)
+        return original(contents)
+
+    monkeypatch.setattr(decoding, "decode", counting)
+    return traces
+
+
+def names(found: dict[str, str]) -> dict[str, str]:
+    return {pathlib.Path(path).name: why for path, why in found.items()}
+
+
+def test_each_bad_picture_is_named_with_a_readable_reason(pictures, tmp_path):
+    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert names(found) == {
+        "cut.jpg": "does not decode: a truncated or damaged JPEG",
+        "text.png": "does not decode: it is plain text",
+    }
+
+
+def test_hostile_folder_loses_exactly_what_does_not_decode(
+    hostile_folder, tmp_path
+):
+    both = hostile_folder.good | hostile_folder.bad_at_decoding
+    found = verification.problems(
+        [recorded(path) for path in sorted(both)], cache_dir=tmp_path / "cache"
+    )
+    assert set(found) == hostile_folder.bad_at_decoding
+    for path, reason in found.items():
+        assert hostile_folder.bad[path] in reason
+
+
+def test_odd_kinds_are_explained(tmp_path, picture_bytes):
+    (tmp_path / "bits.bmp").write_bytes(picture_bytes(1, "BMP", "1"))
+    (tmp_path / "moving.webp").write_bytes(
+        # A header that claims an animation is enough.
+        b"RIFF\x2a\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\0\0\0\0\0\0ANIM\x06\0\0\0"
+        + bytes(6)
+    )
+    found = names(
+        verification.problems(
+            [recorded(tmp_path / n) for n in ("bits.bmp", "moving.webp")],
+            cache_dir=tmp_path / "cache",
+        )
+    )
+    assert "BMP of an unusual kind" in found["bits.bmp"]
+    assert "WebP" in found["moving.webp"]
+
+
+def test_a_second_run_decodes_nothing(pictures, tmp_path, decoded):
+    first = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert decoded
+    decoded.clear()
+    second = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert not decoded
+    assert second == first
+
+
+def test_equal_content_elsewhere_needs_no_decoding(pictures, tmp_path, decoded):
+    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    decoded.clear()
+    copy = tmp_path / "copy.jpg"
+    copy.write_bytes((tmp_path / "cut.jpg").read_bytes())
+    found = verification.problems(
+        [recorded(copy)], cache_dir=tmp_path / "cache"
+    )
+    assert not decoded
+    assert list(found) == [str(copy)]
+
+
+def test_another_decoder_looks_again(pictures, tmp_path, decoded, monkeypatch):
+    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    decoded.clear()
+    monkeypatch.setattr(decoding, "VERSION", decoding.VERSION + 1)
+    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert decoded
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_vanished_picture_is_a_reason(pictures, tmp_path, known):
+    if known:
+        verification.problems(pictures, cache_dir=tmp_path / "cache")
+    os.remove(pictures[0].path)
+    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert found[pictures[0].path].startswith("cannot be read")
+
+
+def test_a_changed_picture_is_a_reason_and_leaves_no_verdict(
+    pictures, tmp_path
+):
+    good, other = (pathlib.Path(p.path) for p in pictures[:2])
+    content = good.read_bytes()
+    good.write_bytes(b"something else")
+    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert "changed" in found[str(good)]
+    assert str(other) not in found
+    good.write_bytes(content)
+    again = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert str(good) not in again
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"a": 1}', b"\xff"])
+def test_a_damaged_cache_is_ignored_and_replaced(pictures, tmp_path, content):
+    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    (store,) = (tmp_path / "cache" / "verdicts").iterdir()
+    store.write_bytes(content)
+    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert len(found) == 2
+    assert set(json.loads(store.read_text())) == {p.sha256 for p in pictures}
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(pictures, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    assert len(found) == 2
+
+
+def test_runs_at_the_same_time_leave_a_sound_cache(pictures, tmp_path):
+    cache = tmp_path / "cache"
+    runs = [
+        threading.Thread(
+            target=verification.problems,
+            args=([picture],),
+            kwargs={"cache_dir": cache},
+        )
+        for picture in pictures
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    (store,) = (cache / "verdicts").iterdir()
+    known = json.loads(store.read_text())
+    assert known.keys() <= {picture.sha256 for picture in pictures}
+    assert len(verification.problems(pictures, cache_dir=cache)) == 2
+
+
+def test_no_pictures_are_no_problem(tmp_path):
+    assert verification.problems([], cache_dir=tmp_path) == {}
