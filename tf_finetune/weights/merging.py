@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import keras
 
 _SHOWN = 8
+# Below this share, names and shapes agree by chance ("conv1", "conv1_bn").
+_CHANCE = 0.1
 # Statistics of the input that say nothing about which network this is.
 _INPUT_LAYERS = ("normalization",)
 
@@ -86,8 +88,9 @@ def merge(model: "keras.Model", file: saved.SavedWeights) -> MergeReport:
     shapes fit only in part keeps all of its own values.
 
     Raises:
-        RunError: No layer that learns matches; most of the layers have other
-            shapes; or a weight is NaN or infinite.
+        RunError: No layer that learns matches, or so few that it is chance;
+            more layers have other shapes than match; or a weight is NaN or
+            infinite.
     """
     view, found = _best(model, file)
     report = _report(view, found, file)
@@ -160,9 +163,10 @@ def _check(
     learnt = [
         unit for unit, _ in found.pairs if unit.kind[-1] not in _INPUT_LAYERS
     ]
-    if len(learnt) > len(found.unfit):
+    enough = len(learnt) > max(len(found.unfit), _CHANCE * len(view.units))
+    if enough:
         return
-    if found.unfit:
+    if 2 * len(found.unfit) >= len(view.units):
         shapes = [
             Mismatch(name=unit.name, model=unit.shapes, file=entry.shapes)
             for unit, entry in found.unfit
@@ -175,7 +179,8 @@ def _check(
             "--weights."
         )
     raise errors.RunError(
-        f"No layer of {file.path} matches the model. The file holds "
+        f"{len(learnt) or 'No'} of {len(view.units)} layers of the model "
+        f"match {file.path}. The file holds "
         f"{_examples(view.entries)}; the model has {_examples(view.units)}. "
         "These are probably the weights of another backbone; check --backbone "
         "and --weights."
