@@ -94,7 +94,7 @@ def test_what_starts_before_the_flags_are_good_loads_no_tensorflow():
         f"for name in {[*names, 'tf_finetune', 'tf_finetune.workflow']!r}:\n"
         "    importlib.import_module(name)\n"
         "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib'}\n"
-        "sys.exit(', '.join(heavy & set(sys.modules)))"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True

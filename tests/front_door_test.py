@@ -31,7 +31,7 @@ def test_help_lists_every_flag_and_succeeds(tmp_path, command):
 def test_help_of_train_shows_each_flag_with_default_and_help(tmp_path):
     page = _run(tmp_path, "tf_finetune.train", "--help").stdout
     joined = " ".join(page.split())
-    for name, field, value, _ in options.walk(train.TrainConfig()):
+    for name, field, value, _ in options.declared(train.TrainConfig):
         shown = options.to_text(value) or "''"
         assert f"--{name} (default: {shown})" in joined
         assert " ".join(field.metadata["help"].split()) in joined
@@ -66,7 +66,7 @@ def test_the_console_program_runs_a_command(tmp_path):
         (["--flagfile=none.flags"], "none.flags"),
         ([], "--data is needed"),
         (["--data=nowhere"], "nowhere"),
-        (["--data=.", "--weights=none"], "--data"),
+        (["--data=.", "--weights=none"], "holds no folder per class"),
         (["--data=.", "--backbone=resnt50"], "Did you mean 'resnet50'"),
         (["--data=.", "--optimizer=adamm"], "Did you mean 'adam'"),
         (["--data=.", "--head=liner"], "Did you mean 'linear'"),

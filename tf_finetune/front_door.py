@@ -2,6 +2,7 @@
 
 import errno
 import logging as standard_logging
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -45,7 +46,7 @@ def help_text(config_class: type, purpose: str) -> str:
     """Returns the page that `--help` prints: every flag with its default."""
     lines = [purpose]
     title = None
-    for name, field, value, group in options.walk(config_class()):
+    for name, field, value, group in options.declared(config_class):
         if group != title:
             lines += ["", f"{group}:"]
             title = group
@@ -108,6 +109,12 @@ def _guard(main: Callable[[Config], None], config: Config) -> None:
         _leave("Stopped; the same command goes on where it was.", 130)
 
 
+def _is_ours_or_serious(record: standard_logging.LogRecord) -> bool:
+    """Leaves out what TensorFlow notes of its own inner workings."""
+    ours = record.pathname.startswith(os.path.dirname(__file__))
+    return ours or record.levelno >= standard_logging.ERROR
+
+
 _NO_TENSORFLOW = (
     "TensorFlow is not installed. Install one of: pip install "
     "'tf_finetune[tensorflow]' · 'tf_finetune[cpu]' (smaller, no GPU) · "
@@ -121,6 +128,7 @@ def _speak_plainly() -> None:
         logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
     handler.setFormatter(standard_logging.Formatter("%(message)s"))
+    handler.addFilter(_is_ours_or_serious)
 
 
 def _sentence(error: BaseException) -> str:

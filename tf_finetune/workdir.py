@@ -244,8 +244,8 @@ def _changed(workdir: Workdir, config: train.TrainConfig) -> list[str]:
     """Lists the flags in which `config` differs from the run in `workdir`."""
     if not workdir.run_flags.exists():
         return []
-    before = {n: v for n, _, v, _ in options.walk(config_of(workdir))}
-    now = {n: v for n, _, v, _ in options.walk(config)}
+    before = options.values_of(config_of(workdir))
+    now = options.values_of(config)
     return [
         f"--{name}={options.to_text(before[name])}, now "
         f"{options.to_text(now[name])}"

@@ -113,6 +113,21 @@ def test_replace_changes_options_of_groups_by_name():
     assert changed == Outer(inner=Inner(rate=0.1), count=9)
 
 
+def test_a_config_whose_defaults_are_impossible_still_has_flags():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Needy:
+        name: str = options.option("", "A name that must be given.")
+
+        def __post_init__(self):
+            if not self.name:
+                raise errors.UsageError("--name is needed")
+
+    values = flags.FlagValues()
+    options.define_flags(Needy, values)
+    values(["program", "--name=x"])
+    assert options.from_flags(Needy, values) == Needy(name="x")
+
+
 def test_an_option_declared_twice_is_a_programming_error():
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Twice:
@@ -120,4 +135,4 @@ def test_an_option_declared_twice_is_a_programming_error():
         rate: int = options.option(1, "Again.")
 
     with pytest.raises(TypeError, match="rate"):
-        options.walk(Twice())
+        options.declared(Twice)

@@ -240,6 +240,40 @@ def test_values_that_are_no_numbers_leave_the_model_alone(
         np.testing.assert_array_equal(old, new)
 
 
+def test_deeper_network_is_not_taken_for_a_top(tmp_path, write_classic):
+    images = keras.Input([8, 8, 3])
+    x = keras.layers.Conv2D(2, 3, use_bias=False, name="block1")(images)
+    model = keras.Model(images, x)
+    path = write_classic(
+        tmp_path / "x.h5",
+        {
+            "block1": {"k": np.ones((3, 3, 3, 2), "f4")},
+            "block2": {"k": np.ones((3, 3, 2, 2), "f4")},
+            "logits": {"k": np.ones((1, 1, 2, 5), "f4")},
+        },
+    )
+    report = merging.merge(model, reading.read(path))
+    assert report.complete
+    assert not report.clean
+    assert report.deeper == ("block2",)
+    assert "deeper network?" in report.summary()
+
+
+def test_few_layers_that_agree_by_chance_are_not_a_match(
+    tmp_path, write_classic
+):
+    x = images = keras.Input([2])
+    for name in "abcde":
+        x = keras.layers.Dense(2, use_bias=False, name=name)(x)
+    model = keras.Model(images, x)
+    path = write_classic(
+        tmp_path / "x.h5",
+        {"a": {"k": np.ones((2, 2), "f4")}, "z": {"k": np.ones((9, 9), "f4")}},
+    )
+    with pytest.raises(errors.RunError, match="1 of 5 layers.*another back"):
+        merging.merge(model, reading.read(path))
+
+
 def test_long_lists_are_cut(tmp_path):
     report = merging.MergeReport(
         matched=("a",),

@@ -40,7 +40,7 @@ def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
     Raises:
         UsageError: A name is unknown or a value is of the wrong type.
     """
-    known = {name: field for name, field, _, _ in walk(config_class())}
+    known = {name: field for name, field, _, _ in declared(config_class)}
     for name in keywords:
         if name not in known:
             raise errors.unknown("option", name, known)
@@ -52,19 +52,18 @@ def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
 
 def replace(config: Config, **changes: Any) -> Config:
     """Returns `config` with some options changed, groups flattened."""
-    values = {name: value for name, _, value, _ in walk(config)}
-    return from_keywords(type(config), values | changes)
+    return from_keywords(type(config), values_of(config) | changes)
 
 
 def from_flags(config_class: type[Config], values: flags.FlagValues) -> Config:
     """Builds a config from parsed flags; `__post_init__` checks its values."""
-    names = [name for name, _, _, _ in walk(config_class())]
+    names = [name for name, _, _, _ in declared(config_class)]
     return from_keywords(config_class, {n: values[n].value for n in names})
 
 
 def define_flags(config_class: type, values: flags.FlagValues) -> None:
     """Defines one flag for each option of `config_class`."""
-    for name, field, default, title in walk(config_class()):
+    for name, field, default, title in declared(config_class):
         kind, optional = _kind(field)
         values[name] = _Flag(
             parser=_Parser(kind, optional),
@@ -80,8 +79,10 @@ def define_flags(config_class: type, values: flags.FlagValues) -> None:
 def to_flagfile(config: Any) -> str:
     """Returns the flagfile that recreates `config`, one flag a line."""
     lines = []
-    for name, field, value, _ in walk(config):
+    values = values_of(config)
+    for name, field, _, _ in declared(type(config)):
         kind, _ = _kind(field)
+        value = values[name]
         text = to_text(value)
         if "\n" in text:
             raise errors.UsageError(
@@ -113,19 +114,36 @@ def to_text(value: Any) -> str:
     return str(value)
 
 
-def walk(config: Any) -> list[tuple[str, dataclasses.Field, Any, str]]:
-    """Lists (name, field, value, title of its group) of every option."""
+def declared(
+    config_class: type,
+) -> list[tuple[str, dataclasses.Field, Any, str]]:
+    """Lists (name, field, default, title of its group) of every option.
+
+    Makes no config: the defaults alone need not be a possible one.
+    """
     found = []
+    for field in dataclasses.fields(config_class):
+        if "title" in field.metadata:
+            title = field.metadata["title"]
+            inner = declared(field.default_factory)
+            found += [(n, f, v, title) for n, f, v, _ in inner]
+        else:
+            found.append((field.name, field, field.default, "run"))
+    names = [name for name, _, _, _ in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise TypeError(f"{config_class.__name__} declares {twice} twice.")
+    return found
+
+
+def values_of(config: Any) -> dict[str, Any]:
+    """Returns the value of every option by name."""
+    found = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if "title" in field.metadata:
-            title = field.metadata["title"]
-            found += [(n, f, v, title) for n, f, v, _ in walk(value)]
+            found |= values_of(value)
         else:
-            found.append((field.name, field, value, "run"))
-    names = [name for name, _, _, _ in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise TypeError(f"{type(config).__name__} declares {twice} twice.")
+            found[field.name] = value
     return found
 
 

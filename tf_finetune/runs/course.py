@@ -191,12 +191,14 @@ def estimate_cost(course: Course) -> estimate.Estimate:
         epochs=1,
     )
     steps = fine_tuning.steps_per_epoch(config.training, len(targets))
+    epochs = config.training.epochs if course.fine_tunes else 0
     return estimate.measure(
         compiled(course),
         course.built.extractor,
         batches,
         num_pictures=len(course.data.pictures),
-        training_steps=steps * config.training.epochs * course.fine_tunes,
+        training_steps=steps * epochs,
+        validated_pictures=len(course.data.split("validation")) * epochs,
     )
 
 

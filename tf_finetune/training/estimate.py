@@ -17,7 +17,7 @@ class Estimate:
 
     Attributes:
         features_seconds: One forward pass over all pictures.
-        fine_tune_seconds: All epochs, validation not counted.
+        fine_tune_seconds: All epochs and their validation.
         memory_bytes: The largest this process has been so far, which after
             two training steps is close to what training needs.
     """
@@ -43,6 +43,7 @@ def measure(
     *,
     num_pictures: int,
     training_steps: int,
+    validated_pictures: int,
 ) -> Estimate:
     """Runs two steps of each kind, the first to warm up, and scales up.
 
@@ -54,6 +55,7 @@ def measure(
         batches: Training batches, two at least.
         num_pictures: Of all splits.
         training_steps: Of the whole fine-tuning stage; 0: none is run.
+        validated_pictures: Over all epochs of that stage.
     """
     steps = iter(batches)
     images, targets = next(steps)
@@ -62,10 +64,11 @@ def measure(
     if training_steps:
         step = _seconds(lambda: trainer.train_on_batch(images, targets))
     loading = _seconds(lambda: next(steps, None))
-    passes = num_pictures / len(np.asarray(targets))
+    per_picture = (forward + loading) / len(np.asarray(targets))
     return Estimate(
-        features_seconds=passes * (forward + loading),
-        fine_tune_seconds=training_steps * (step + loading),
+        features_seconds=num_pictures * per_picture,
+        fine_tune_seconds=training_steps * (step + loading)
+        + validated_pictures * per_picture,
         memory_bytes=_peak_bytes(),
     )
 

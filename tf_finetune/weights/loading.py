@@ -72,7 +72,7 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
             "was moved into the input's Normalization.",
             file.path,
         )
-    log = logging.info if report.complete else logging.warning
+    log = logging.info if report.clean else logging.warning
     log("Weights of %s: %s.", file.path, report.summary())
     return LoadedWeights(
         source=weights, path=file.path, sha256=file.sha256, report=report

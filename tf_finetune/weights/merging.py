@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 8
 # Below this share, names and shapes agree by chance ("conv1", "conv1_bn").
-_CHANCE = 0.1
+_CHANCE = 0.25
 # Statistics of the input that say nothing about which network this is.
 _INPUT_LAYERS = ("normalization",)
 
@@ -48,6 +48,9 @@ class MergeReport:
         unused: Layers of the file that the model does not have.
         mismatched: Layers whose shapes differ; they keep the model's values.
         prefix: The part of the file that the model is; "" for all of it.
+        deeper: Those of `unused` that see more than one position (kernels
+            above 1x1). A classifier's top has none: the file is probably that
+            of a deeper network, and its weights do not belong here.
     """
 
     matched: tuple[str, ...]
@@ -56,11 +59,17 @@ class MergeReport:
     unused: tuple[str, ...]
     mismatched: tuple[Mismatch, ...]
     prefix: str
+    deeper: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether every layer of the model took its weights from the file."""
         return not (self.missing or self.mismatched)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing about it should worry anyone."""
+        return self.complete and not self.deeper
 
     def summary(self) -> str:
         """Returns counts and names, a line for each kind of outcome."""
@@ -78,6 +87,11 @@ class MergeReport:
         ):
             if names:
                 lines.append(f"{words} ({len(names)}): {_listed(names)}")
+        if self.deeper:
+            lines.append(
+                f"{self.deeper[0]} is not part of a top: is the file that of a "
+                "deeper network?"
+            )
         return "; ".join(lines)
 
 
@@ -112,7 +126,10 @@ def _best(
     best = None
     for view in views.of(file, model):
         found = matching.match(view.units, view.entries, ordered=view.ordered)
-        score = (_count_arrays(found), -len(found.unfit))
+        # Of equal views the narrowest: it says best where the model lies, and
+        # leaves the layers around it out of every comparison by order.
+        narrow = len(view.prefix)
+        score = (_count_arrays(found), -len(found.unfit), narrow)
         if best is None or score > best[0]:
             best = (score, view, found)
     if best is None:
@@ -130,7 +147,8 @@ def _report(
     matched = {id(unit) for unit, _ in found.pairs}
     unfit = {id(unit) for unit, _ in found.unfit}
     taken = {entry.path for _, entry in found.pairs + found.unfit}
-    parts = {entry.path: entry.label for entry in view.entries}
+    unused = [entry for entry in view.entries if entry.path not in taken]
+    parts = {entry.path for entry in view.entries}
     # What lies outside the view is unused as well.
     outside = [
         layer.name or layer.path
@@ -145,16 +163,18 @@ def _report(
         missing=tuple(
             unit.name for unit in view.units if id(unit) not in matched | unfit
         ),
-        unused=tuple(
-            [label for path, label in parts.items() if path not in taken]
-            + outside
-        ),
+        unused=tuple([entry.label for entry in unused] + outside),
         mismatched=tuple(
             Mismatch(name=unit.name, model=unit.shapes, file=entry.shapes)
             for unit, entry in found.unfit
         ),
         prefix=view.prefix,
+        deeper=tuple(entry.label for entry in unused if _sees_more(entry)),
     )
+
+
+def _sees_more(entry: matching.Entry) -> bool:
+    return any(len(shape) == 4 and max(shape[:2]) > 1 for shape in entry.shapes)
 
 
 def _check(
@@ -166,7 +186,8 @@ def _check(
     enough = len(learnt) > max(len(found.unfit), _CHANCE * len(view.units))
     if enough:
         return
-    if 2 * len(found.unfit) >= len(view.units):
+    named = [unit for unit in view.units if not unit.numbered]
+    if found.unfit and 2 * len(found.unfit) >= len(named):
         shapes = [
             Mismatch(name=unit.name, model=unit.shapes, file=entry.shapes)
             for unit, entry in found.unfit
