@@ -77,19 +77,33 @@ def choose(course: courses.Course, learnt: Learnt) -> Candidate:
     """Gives the model the better weights on validation and returns them."""
     if learnt.tuned is None:
         return learnt.probe
+    chosen = learnt.probe
+    if np.isfinite(learnt.tuned.predicted["validation"]).all():
+        chosen = _better(course, learnt.probe, learnt.tuned)
+    else:
+        logging.warning(
+            "fine-tuning diverged: the model gives no finite predictions. The "
+            "probe is kept; try a lower --learning_rate."
+        )
+    course.built.model.set_weights(list(chosen.weights))
+    return chosen
+
+
+def _better(
+    course: courses.Course, probe: Candidate, tuned: Candidate
+) -> Candidate:
     figures = [
         course.evaluate("validation", each.predicted["validation"])
-        for each in (learnt.probe, learnt.tuned)
+        for each in (probe, tuned)
     ]
     merits = [course.task.merit(each) for each in figures]
-    chosen = learnt.tuned if merits[1] > merits[0] else learnt.probe
+    chosen = tuned if merits[1] > merits[0] else probe
     logging.info(
         "on validation: probe %s, fine-tuned %s; kept: %s",
         course.task.brief(figures[0]),
         course.task.brief(figures[1]),
         chosen.name,
     )
-    course.built.model.set_weights(list(chosen.weights))
     return chosen
 
 
@@ -168,15 +182,17 @@ def _check_reattached(
 
 def _fine_tune(course: courses.Course) -> list[dict]:
     place = course.place
-    outcome = fine_tuning.run(
-        courses.compiled(course),
-        data=course.data,
-        task=course.task,
-        config=course.config,
-        image_size=course.image_size,
-        place=place,
-        report=lambda rows: history.write(
-            place.history, history.rows("fine_tune", rows)
-        ),
-    )
+    trainer = courses.compiled(course)
+    with course.strategy.scope():
+        outcome = fine_tuning.run(
+            trainer,
+            data=course.data,
+            task=course.task,
+            config=course.config,
+            image_size=course.image_size,
+            place=place,
+            report=lambda rows: history.write(
+                place.history, history.rows("fine_tune", rows)
+            ),
+        )
     return history.rows("fine_tune", outcome.rows)

@@ -1,0 +1,110 @@
+"""A run that is killed is completed by the same command."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from tf_finetune import files, workdir
+
+_PATIENCE_SECONDS = 240
+
+
+def _command(pictures, settings, place: pathlib.Path) -> list[str]:
+    flags = {**settings, "epochs": 6, "augmentation": "none", "data": pictures}
+    return [
+        sys.executable, "-m", "tf_finetune.train", f"--workdir={place}",
+        *(f"--{name}={value}" for name, value in flags.items()),
+    ]  # fmt: skip
+
+
+def _kill_when(command: list[str], there, cwd) -> None:
+    """Starts a command and kills it as soon as `there()` holds."""
+    process = subprocess.Popen(
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not there():
+        assert process.poll() is None, process.stdout.read().decode()
+        assert time.monotonic() < end, "the moment to kill never came"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(pictures, settings, tmp_path_factory) -> workdir.Workdir:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    place = workdir.Workdir(folder / "run")
+    command = _command(pictures, settings, place.path)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return place
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "run.flags",
+        "checkpoints/best.npz",
+        "checkpoints/last.npz",
+        "evaluation.json",
+        "model.weights.h5",
+    ],
+)
+def test_a_killed_run_is_completed_to_the_same_numbers(
+    moment, uninterrupted, pictures, settings, tmp_path
+):
+    place = workdir.Workdir(tmp_path / "run")
+    command = _command(pictures, settings, place.path)
+    _kill_when(command, (place.path / moment).exists, tmp_path)
+    assert not place.finished
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert place.finished
+    ours = files.read_json(place.evaluation)
+    assert ours == files.read_json(uninterrupted.evaluation)
+    assert place.history.read_text() == uninterrupted.history.read_text()
+    for mine, theirs in zip(
+        keras.saving.load_model(place.model).get_weights(),
+        keras.saving.load_model(uninterrupted.model).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+    assert not list(place.path.glob(".tmp-*")), "leftovers"
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(
+    run, tmp_path, command
+):
+    # A file-size limit stops writes as a full disk does.
+    code = (
+        "import resource, runpy, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "sys.argv[0] = 'train'\n"
+        "runpy.run_module('tf_finetune.train', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [
+            sys.executable, "-c", code,
+            f"--flagfile={run.workdir / 'run.flags'}",
+            f"--workdir={tmp_path / 'run'}",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Error: " in done.stderr
+    assert not workdir.Workdir(tmp_path / "run").finished
+    assert not list((tmp_path / "run").glob("model*"))
+    assert not list((tmp_path / "run").glob(".tmp-*"))

@@ -1,0 +1,61 @@
+"""Real pictures and real pretrained weights give the known figures."""
+
+import pytest
+
+import tf_finetune
+
+pytestmark = pytest.mark.real
+
+
+def _accuracy(material, tmp_path, backbone, weights, **settings) -> float:
+    run = tf_finetune.fine_tune(
+        material / "hymenoptera",
+        backbone=backbone,
+        weights=str(material / "weights" / weights),
+        workdir=str(tmp_path / "run"),
+        cache_dir=str(tmp_path / "cache"),
+        report=lambda text: None,
+        **settings,
+    )
+    return run.evaluation["validation"]["accuracy"]
+
+
+def test_the_solved_head_on_mobilenet(material, tmp_path):
+    # Reference: 0.869 by logistic regression, standard error 0.03.
+    accuracy = _accuracy(
+        material,
+        tmp_path,
+        "mobilenet@0.25",
+        "mobilenet_0.25_224_notop.h5",
+        trainable="head",
+    )
+    assert accuracy >= 0.85
+
+
+@pytest.mark.slow
+def test_the_solved_head_on_mobilenet_v2(material, tmp_path):
+    # Reference: 0.948 by logistic regression, standard error 0.02.
+    accuracy = _accuracy(
+        material,
+        tmp_path,
+        "mobilenet_v2",
+        "mobilenetv2_1.0_224_notop.h5",
+        trainable="head",
+    )
+    assert accuracy >= 0.93
+
+
+def test_fine_tuning_is_never_worse_than_the_head(material, tmp_path):
+    run = tf_finetune.fine_tune(
+        material / "hymenoptera",
+        backbone="mobilenet@0.25",
+        weights=str(material / "weights" / "mobilenet_0.25_224_notop.h5"),
+        trainable="top",
+        epochs=2,
+        workdir=str(tmp_path / "run"),
+        cache_dir=str(tmp_path / "cache"),
+        report=lambda text: None,
+    )
+    validation = run.evaluation["validation"]
+    probe = validation["yardsticks"]["probe"]["accuracy"]
+    assert validation["accuracy"] >= probe >= 0.85

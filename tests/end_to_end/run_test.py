@@ -1,0 +1,356 @@
+"""A run from pictures to exports, and what it leaves."""
+
+import csv
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tf_finetune
+from tf_finetune import errors, files, workdir
+
+
+def test_a_run_leaves_what_the_plan_promises(run):
+    names = {path.name for path in run.workdir.iterdir()}
+    assert names >= {
+        "run.flags", "run.json", "labels.txt", "data.json", "plan.txt",
+        "history.csv", "history.png", "model.keras", "model.weights.h5",
+        "evaluation.json", "predictions.csv", "confusion_test.png",
+    }  # fmt: skip
+    assert not [name for name in names if name.startswith(".")]
+    assert workdir.Workdir(run.workdir).finished
+
+
+def test_every_split_is_evaluated_beside_its_yardsticks(run):
+    for split in ("train", "validation", "test"):
+        figures = run.evaluation[split]
+        low, high = figures["accuracy_interval"]
+        assert low <= figures["accuracy"] <= high
+        assert set(figures["yardsticks"]) == {"majority_class", "probe"}
+    assert files.read_json(run.workdir / "evaluation.json") == run.evaluation
+
+
+def test_colours_are_learnt(run):
+    assert run.class_names == ("blue", "green", "red")
+    assert run.evaluation["test"]["accuracy"] == 1.0
+
+
+def test_the_model_is_plain_keras_and_takes_rgb_0_to_255(run):
+    plain = keras.saving.load_model(run.workdir / "model.keras")
+    red = np.full([1, 32, 32, 3], 60.0, "float32")
+    red[..., 0] = 160.0
+    np.testing.assert_allclose(
+        plain.predict(red, verbose=0),
+        run.model.predict(red, verbose=0),
+        atol=1e-6,
+    )
+    assert plain.predict(red, verbose=0).sum() == pytest.approx(1.0)
+
+
+def test_the_better_of_probe_and_fine_tuning_is_kept(run):
+    validation = run.evaluation["validation"]
+    probe = validation["yardsticks"]["probe"]
+    assert validation["accuracy"] >= probe["accuracy"]
+    assert run.evaluation["kept"] in ("probe", "fine_tune")
+    assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
+
+
+def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path, command):
+    done = command(
+        "train",
+        f"--flagfile={run.workdir / 'run.flags'}",
+        f"--workdir={tmp_path / 'again'}",
+    )
+    assert done.returncode == 0, done.stderr
+    again = files.read_json(tmp_path / "again" / "evaluation.json")
+    assert again == run.evaluation
+    ours = keras.saving.load_model(tmp_path / "again" / "model.keras")
+    for mine, theirs in zip(
+        ours.get_weights(), run.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
+    again = tf_finetune.evaluate(
+        run.workdir,
+        output=str(tmp_path / "again.json"),
+        cache_dir=settings["cache_dir"],
+        report=lambda text: None,
+    )
+    for split in ("train", "validation", "test"):
+        assert again[split]["accuracy"] == run.evaluation[split]["accuracy"]
+        assert (
+            again[split]["confusion_matrix"]
+            == run.evaluation[split]["confusion_matrix"]
+        )
+
+
+def test_other_pictures_are_evaluated_in_the_runs_classes(
+    run, pictures, settings, tmp_path
+):
+    (tmp_path / "more").mkdir()
+    shutil.copytree(pictures / "red", tmp_path / "more" / "red")
+    figures = tf_finetune.evaluate(
+        run.workdir,
+        tmp_path / "more",
+        cache_dir=settings["cache_dir"],
+        report=lambda text: None,
+    )
+    assert figures["test"]["per_class"]["red"]["support"] == 16
+    assert figures["test"]["accuracy"] == 1.0
+    assert (run.workdir / "evaluation.more.json").exists()
+
+
+def test_a_class_the_run_does_not_know_is_named(run, pictures, tmp_path):
+    shutil.copytree(pictures / "red", tmp_path / "more" / "pink")
+    with pytest.raises(errors.DataError, match="'pink'.*blue, green, red"):
+        tf_finetune.evaluate(
+            run.workdir, tmp_path / "more", report=lambda text: None
+        )
+
+
+def test_predict_fills_error_for_a_bad_picture_and_goes_on(
+    run, pictures, tmp_path, command
+):
+    folder = tmp_path / "new pictures"
+    folder.mkdir()
+    shutil.copy(pictures / "red" / "0.png", folder / "a.png")
+    (folder / "b.jpg").write_bytes(b"")
+    shutil.copy(pictures / "blue" / "0.png", folder / "c.png")
+    done = command(
+        "predict", f"--workdir={run.workdir}", f"--data={folder}",
+        "--output=x.csv", "--top_k=2",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "x.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["path", "class", "probability", "top_k", "error"]
+    assert [row["class"] for row in rows] == ["red", "", "blue"]
+    assert "empty" in rows[1]["error"]
+    assert len(rows[0]["top_k"].split("|")) == 2
+
+
+def test_a_saved_model_serves_encoded_pictures_without_this_package(
+    run, pictures, tmp_path
+):
+    (path,) = tf_finetune.export(
+        run.workdir, output=str(tmp_path / "out"), report=lambda text: None
+    )
+    assert path == tmp_path / "out" / "1"
+    code = (
+        "import sys, tensorflow as tf\n"
+        "sys.modules['tf_finetune'] = None\n"
+        "serve = tf.saved_model.load(sys.argv[1]).signatures\n"
+        "data = tf.constant([open(p, 'rb').read() for p in sys.argv[2:]])\n"
+        "out = serve['serving_default'](image_bytes=data)\n"
+        "print(b' '.join(out['classes'].numpy()).decode())\n"
+    )
+    chosen = [pictures / c / "3.png" for c in ("red", "blue", "green")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, path, *chosen],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout.split() == ["red", "blue", "green"], done.stderr
+
+
+def test_every_format_is_written_and_proven(run, tmp_path):
+    written = tf_finetune.export(
+        run.workdir,
+        "h5,keras",
+        output=str(tmp_path / "out"),
+        report=lambda text: None,
+    )
+    assert [path.name for path in written] == [
+        "model.weights.h5",
+        "model.keras",
+    ]
+    parity = files.read_json(tmp_path / "out" / "parity.json")
+    assert set(parity) == {"model.weights.h5", "model.keras"}
+
+
+def test_an_export_that_cannot_be_proven_is_refused(run, tmp_path):
+    spoilt = tmp_path / "run"
+    shutil.copytree(run.workdir, spoilt)
+    rows = files.read_json(spoilt / "proof.json")
+    for row in rows:
+        row["probabilities"] = [0.2, 0.3, 0.5]
+    files.write_json(spoilt / "proof.json", rows)
+    with pytest.raises(errors.RunError, match="differs from the evaluation"):
+        tf_finetune.export(spoilt, report=lambda text: None)
+    assert not list((spoilt / "export").glob("[0-9]*"))
+
+
+def test_an_earlier_run_lends_its_backbone(run, pictures, settings, tmp_path):
+    later = tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path / "later"),
+        report=lambda text: None,
+        **{**settings, "weights": str(run.workdir), "trainable": "head"},
+    )
+    earlier = run.model.get_layer("stem_conv").get_weights()
+    np.testing.assert_array_equal(
+        later.model.get_layer("stem_conv").get_weights()[0], earlier[0]
+    )
+    facts = files.read_json(later.workdir / "run.json")
+    assert facts["weights"]["sha256"] == files.sha256(
+        run.workdir / "model.weights.h5"
+    )
+
+
+def test_a_gate_that_is_missed_exits_with_3_and_keeps_the_run(
+    pictures, settings, tmp_path, command
+):
+    flags = [f"--{name}={value}" for name, value in settings.items()]
+    done = command(
+        "train", *flags, f"--data={pictures}", "--trainable=head",
+        "--workdir=run", "--fail_if_not_better_than=probe",
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "not better than the probe" in done.stderr
+    assert workdir.Workdir(tmp_path / "run").finished
+
+
+def test_arrays_are_accepted(settings, tmp_path):
+    generator = np.random.default_rng(1)
+    labels = np.arange(40) % 2
+    images = generator.integers(0, 100, [40, 20, 20, 3], dtype="uint8")
+    images[labels == 1, :, :, 2] += 120
+    run = tf_finetune.fine_tune(
+        (images, labels),
+        workdir=str(tmp_path / "run"),
+        report=lambda text: None,
+        **{**settings, "trainable": "head"},
+    )
+    assert run.class_names == ("0", "1")
+    assert run.evaluation["test"]["accuracy"] == 1.0
+
+
+def test_an_mlp_head_is_trained_on_the_cached_features(
+    pictures, settings, tmp_path
+):
+    run = tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path / "run"),
+        report=lambda text: None,
+        **{**settings, "trainable": "head", "head": "mlp", "dropout": 0.2},
+    )
+    assert run.evaluation["test"]["accuracy"] == 1.0
+    assert run.model.get_layer("head_hidden").units == 256
+
+
+def test_the_plan_writes_nothing(pictures, settings, tmp_path):
+    told = []
+    tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path / "run"),
+        report=told.append,
+        plan=True,
+        **settings,
+    )
+    text = "\n".join(told)
+    assert "48 images, 0 dropped, 3 classes" in text
+    assert "estimate (from two measured steps)" in text
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_not_overwritten_by_accident(
+    run, pictures, settings
+):
+    with pytest.raises(errors.UsageError, match="holds a finished run"):
+        tf_finetune.fine_tune(pictures, workdir=str(run.workdir), **settings)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.slow
+def test_the_classic_recipes_run(name, pictures, tmp_path, command):
+    root = pathlib.Path(__file__).parents[2]
+    done = command(
+        "train", f"--flagfile={root / f'configs/classic/{name}_sgd.flags'}",
+        f"--data={pictures}", "--weights=none", "--image_size=32",
+        "--epochs=1", "--workdir=run", f"--cache_dir={tmp_path / 'cache'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "run" / "history.csv") as file:
+        assert len(list(csv.DictReader(file))) == 1
+
+
+def test_mirrored_training_runs(pictures, settings, tmp_path):
+    run = tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path / "run"),
+        report=lambda text: None,
+        strategy="mirrored",
+        **settings,
+    )
+    assert len(run.history) == 2
+
+
+def test_label_smoothing_mixup_class_weights_and_full_batches_run(
+    pictures, settings, tmp_path
+):
+    run = tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path / "run"),
+        report=lambda text: None,
+        **{
+            **settings,
+            "epochs": 1,
+            "augmentation": "strong",
+            "optimizer": "gd",
+            "loss": "focal",
+            "label_smoothing": 0.1,
+            "class_weight": "balanced",
+            "trainable": "all",
+            "l2": 1e-4,
+        },
+    )
+    assert np.isfinite(run.history[0]["loss"])
+
+
+def test_a_csv_with_groups_keeps_them_on_one_side(
+    pictures, settings, tmp_path
+):
+    table = tmp_path / "pictures.csv"
+    lines = ["image,label,group"]
+    for path in sorted(pictures.glob("*/*.png")):
+        group = f"{path.parent.name}{int(path.stem) // 2}"
+        lines.append(f"{path},{path.parent.name},{group}")
+    table.write_text("\n".join(lines))
+    run = tf_finetune.fine_tune(
+        table,
+        workdir=str(tmp_path / "run"),
+        report=lambda text: None,
+        **{**settings, "trainable": "head"},
+    )
+    split_of = files.read_json(run.workdir / "data.json")["split_of"]
+    sides = {}
+    for path in pictures.glob("*/*.png"):
+        group = f"{path.parent.name}{int(path.stem) // 2}"
+        sides.setdefault(group, set()).add(split_of[files.sha256(path)])
+    assert len(sides) == 24
+    assert all(len(each) == 1 for each in sides.values())
+
+
+def test_a_large_picture_is_dropped_and_said_so(pictures, settings, tmp_path):
+    folder = tmp_path / "pictures"
+    shutil.copytree(pictures, folder)
+    Image.new("RGB", (300, 300)).save(folder / "red" / "large.png")
+    run = tf_finetune.fine_tune(
+        folder,
+        workdir=str(tmp_path / "run"),
+        report=lambda text: None,
+        max_pixels=10_000,
+        **{**settings, "trainable": "head"},
+    )
+    dropped = files.read_json(run.workdir / "data.json")["dropped"]
+    assert dropped["count"] == 1
+    assert dropped["files"][0]["path"].endswith("large.png")
+    assert "--max_pixels" in dropped["files"][0]["reason"]
