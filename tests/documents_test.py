@@ -61,9 +61,7 @@ def test_the_readme_shows_every_command():
 
 @pytest.mark.parametrize(("command", "flags"), _commands())
 def test_every_command_in_a_document_has_flags_that_exist(command, flags):
-    keywords = dict(
-        flag.removeprefix("--").split("=", 1) for flag in flags
-    )
+    keywords = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
     options.from_keywords(_CONFIGS[command], keywords)
 
 

@@ -32,13 +32,10 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes `text` as UTF-8 to `path`, atomically."""
+    # File names may hold bytes that are no UTF-8; they must survive.
+    data = text.encode("utf-8", errors="surrogateescape")
     with replacing(path) as temporary:
-        # File names may hold bytes that are no UTF-8; they must survive.
-        with open(
-            temporary, "w", encoding="utf-8", errors="surrogateescape",
-            newline="",
-        ) as file:
-            file.write(text)
+        temporary.write_bytes(data)
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:

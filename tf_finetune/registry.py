@@ -76,5 +76,7 @@ def _resolve(kind: str, place: str) -> Any:
             "'package.module:attribute' importable from here."
         ) from error
     if not hasattr(module, attribute):
-        raise errors.unknown(f"{kind} in {module_name}", attribute, vars(module))
+        raise errors.unknown(
+            f"{kind} in {module_name}", attribute, vars(module)
+        )
     return getattr(module, attribute)

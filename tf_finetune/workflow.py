@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import keras
 
     from tf_finetune.evaluation import predictions
-    from tf_finetune.runs import finished
 
 Report = Callable[[str], None]
 

@@ -6,11 +6,27 @@ from tf_finetune import errors
 from tf_finetune.config import options, train
 
 # The names that users, checks and flagfiles rely on.
-_PROMISED = """
-data data_format validation_fraction test_fraction task backbone weights
-image_size trainable epochs batch_size optimizer learning_rate loss
-augmentation seed workdir cache_dir overwrite
-""".split()
+_PROMISED = [
+    "data",
+    "data_format",
+    "validation_fraction",
+    "test_fraction",
+    "task",
+    "backbone",
+    "weights",
+    "image_size",
+    "trainable",
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "learning_rate",
+    "loss",
+    "augmentation",
+    "seed",
+    "workdir",
+    "cache_dir",
+    "overwrite",
+]
 
 # Names that absl and TensorFlow define, or that are theirs by prefix.
 _TAKEN = {"log_dir", "v", "verbosity", "help", "flagfile", "logtostderr"}

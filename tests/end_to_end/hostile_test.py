@@ -32,7 +32,9 @@ def test_hostile_files_are_dropped_and_named(
         **{**settings, "augmentation": "medium"},
     )
     found = files.read_json(run.workdir / "data.json")
-    dropped = {each["path"]: each["reason"] for each in found["dropped"]["files"]}
+    dropped = {
+        each["path"]: each["reason"] for each in found["dropped"]["files"]
+    }
     assert set(dropped) == set(hostile_folder.bad)
     for path, word in hostile_folder.bad.items():
         assert word in dropped[path], path

@@ -261,9 +261,7 @@ def test_the_plan_writes_nothing(pictures, settings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_finished_run_is_not_overwritten_by_accident(
-    run, pictures, settings
-):
+def test_a_finished_run_is_not_overwritten_by_accident(run, pictures, settings):
     with pytest.raises(errors.UsageError, match="holds a finished run"):
         tf_finetune.fine_tune(pictures, workdir=str(run.workdir), **settings)
 
@@ -315,9 +313,7 @@ def test_label_smoothing_mixup_class_weights_and_full_batches_run(
     assert np.isfinite(run.history[0]["loss"])
 
 
-def test_a_csv_with_groups_keeps_them_on_one_side(
-    pictures, settings, tmp_path
-):
+def test_a_csv_with_groups_keeps_them_on_one_side(pictures, settings, tmp_path):
     table = tmp_path / "pictures.csv"
     lines = ["image,label,group"]
     for path in sorted(pictures.glob("*/*.png")):

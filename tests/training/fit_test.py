@@ -40,9 +40,12 @@ def _batches(first_epoch: int) -> tf.data.Dataset:
 
 
 def _stage(**changes) -> fit.Stage:
-    settings = dict(
-        name="test", epochs=_EPOCHS, steps_per_epoch=2, batches=_batches
-    )
+    settings = {
+        "name": "test",
+        "epochs": _EPOCHS,
+        "steps_per_epoch": 2,
+        "batches": _batches,
+    }
     return fit.Stage(**{**settings, **changes})
 
 

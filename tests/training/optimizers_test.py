@@ -57,9 +57,7 @@ def test_cosine_rises_to_the_peak_and_falls_to_zero():
     )
     assert rates[0] == 0.0
     assert rates[2] == pytest.approx(0.5)
-    expected = [
-        0.25 * (1 + math.cos(math.pi * step / 8)) for step in range(9)
-    ]
+    expected = [0.25 * (1 + math.cos(math.pi * step / 8)) for step in range(9)]
     assert rates[2:] == pytest.approx(expected, abs=1e-7)
 
 
@@ -80,9 +78,7 @@ def test_an_unknown_optimizer_is_answered_with_the_nearest():
 
 
 def test_the_users_learning_rate_and_weight_decay_win():
-    options = _options(
-        optimizer="adamw", learning_rate=0.3, weight_decay=0.07
-    )
+    options = _options(optimizer="adamw", learning_rate=0.3, weight_decay=0.07)
     plan = optimizers.schedule(options, steps_per_epoch=5)
     assert plan.peak == 0.3
     assert optimizers.build(options, plan).weight_decay == 0.07

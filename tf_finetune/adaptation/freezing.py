@@ -82,7 +82,9 @@ def _matches(
     backbone: backbones.Backbone, weighted: list[keras.Layer], pattern: str
 ) -> set[str]:
     names = {layer.name for layer in weighted}
-    stages = {stage.name: names & {*stage.layer_names} for stage in backbone.stages}
+    stages = {
+        stage.name: names & {*stage.layer_names} for stage in backbone.stages
+    }
     if pattern == "head":
         return set()
     if pattern == "all":

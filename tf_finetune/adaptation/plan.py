@@ -53,7 +53,7 @@ def text(table: list[Row]) -> str:
         lines.append(
             f"{row.group:<8} {_shorten(row.layers, 35):<35} "
             f"{row.parameters:>12,} {row.trainable:>11,} "
-            f"{'×%g' % row.learning_rate_factor:>5}"
+            f"{f'×{row.learning_rate_factor:g}':>5}"
         )
     lines.append("-" * len(heading))
     lines.append(

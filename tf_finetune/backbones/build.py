@@ -71,7 +71,9 @@ def preprocessed(
     Source: keras.applications.imagenet_utils.preprocess_input.
     """
     if kind == "tf":
-        return keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocess")(images)
+        return keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocess")(
+            images
+        )
     if kind == "torch":
         scale = [1 / (255 * each) for each in _TORCH_STDDEV]
         offset = [

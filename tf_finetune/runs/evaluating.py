@@ -97,8 +97,7 @@ def _foreign(
         for path, reason in problems.items()
     ]
     pictures = tuple(
-        dataclasses.replace(each, split=each.split or "test")
-        for each in usable
+        dataclasses.replace(each, split=each.split or "test") for each in usable
     )
     if not pictures:
         raise errors.DataError("None of the pictures of --data can be used.")

@@ -135,7 +135,10 @@ def _probe(course: courses.Course) -> Candidate:
 def _features(course: courses.Course) -> dict[str, np.ndarray]:
     """Returns [n, width] pooled features of each split, in its order."""
     extractor = course.built.extractor
-    size = {"image_size": course.image_size, "resize": course.config.model.resize}
+    size = {
+        "image_size": course.image_size,
+        "resize": course.config.model.resize,
+    }
     key = features.key(extractor, **size)
     store = feature_store.Store(
         course.cache_dir / "features" / key, width=extractor.output_shape[-1]

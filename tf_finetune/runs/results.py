@@ -36,7 +36,9 @@ def begin(course: courses.Course, plan: str) -> None:
 
 
 def evaluate(
-    course: courses.Course, chosen: learning.Candidate, probe: learning.Candidate
+    course: courses.Course,
+    chosen: learning.Candidate,
+    probe: learning.Candidate,
 ) -> dict[str, Any]:
     """Evaluates every split with its yardsticks; writes and returns it."""
     figures: dict[str, Any] = {
@@ -58,9 +60,7 @@ def evaluate(
         )
     _write_predictions(course, predicted)
     last = course.data.splits[-1]
-    proof.write(
-        course.place.proof, course.data.split(last), predicted[last]
-    )
+    proof.write(course.place.proof, course.data.split(last), predicted[last])
     files.write_json(course.place.evaluation, figures)
     return figures
 
@@ -123,7 +123,9 @@ def _not_better_than_run(
             f"The run in {other} was evaluated on other pictures or splits "
             "than this one; their figures cannot be compared."
         )
-    return gates.not_better(figures[split], theirs[split], f"the run in {other}")
+    return gates.not_better(
+        figures[split], theirs[split], f"the run in {other}"
+    )
 
 
 def _yardsticks(

@@ -23,9 +23,7 @@ class Task(Protocol):
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Does to an array of logits what `predictions` does in the graph."""
 
-    def targets(
-        self, data: examples.ImageData, split: str
-    ) -> np.ndarray:
+    def targets(self, data: examples.ImageData, split: str) -> np.ndarray:
         """Returns what the loss compares the logits of a split with."""
 
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -74,7 +74,9 @@ def restore(
     except FileNotFoundError:
         return None
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-        logging.warning("checkpoint %s is unusable (%s); starting anew", path, e)
+        logging.warning(
+            "checkpoint %s is unusable (%s); starting anew", path, e
+        )
         return None
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

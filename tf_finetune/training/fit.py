@@ -108,8 +108,7 @@ class _Keeper(keras.callbacks.Callback):
         """Whether patience has run out."""
         patience = self._stage.patience
         return (
-            patience is not None
-            and self.progress.epochs_since_best >= patience
+            patience is not None and self.progress.epochs_since_best >= patience
         )
 
     def on_train_batch_end(self, batch, logs=None):
@@ -181,7 +180,8 @@ class _Keeper(keras.callbacks.Callback):
 
     def _log(self, epoch: int) -> None:
         figures = "  ".join(
-            f"{name} {value:.4g}" for name, value in self.progress.rows[-1].items()
+            f"{name} {value:.4g}"
+            for name, value in self.progress.rows[-1].items()
         )
         star = " *" if self.progress.best == epoch else ""
         logging.info(
