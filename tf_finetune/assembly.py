@@ -97,7 +97,9 @@ def largest_difference(
     return float(np.max(np.abs(whole - cached)) / largest)
 
 
-def _through(layers: list[keras.Layer], tensor: keras.KerasTensor):
+def _through(
+    layers: list[keras.Layer], tensor: keras.KerasTensor
+) -> keras.KerasTensor:
     for layer in layers:
         tensor = layer(tensor)
     return tensor

@@ -73,7 +73,9 @@ def _flag_help(name: str, field: Any, value: Any) -> list[str]:
     ]
 
 
-def _parser(config_class: type[Config], purpose: str):
+def _parser(
+    config_class: type[Config], purpose: str
+) -> Callable[[Sequence[str]], Config]:
     def parse(argv: Sequence[str]) -> Config:
         if {"--help", "-h", "-help", "--h"} & set(argv[1:]):
             print(help_text(config_class, purpose))

@@ -21,7 +21,7 @@ class Registry:
         6.28
     """
 
-    def __init__(self, kind: str, places: Mapping[str, str]):
+    def __init__(self, kind: str, places: Mapping[str, str]) -> None:
         self.kind = kind
         self._places: dict[str, Any] = dict(places)
 

@@ -160,7 +160,7 @@ class _Flag(flags.Flag):
 
 
 class _Parser(flags.ArgumentParser):
-    def __init__(self, kind: Any, optional: bool):
+    def __init__(self, kind: Any, optional: bool) -> None:
         super().__init__()
         self._kind, self._optional = kind, optional
 

@@ -61,7 +61,7 @@ class DataOptions:
         "drop", "Pictures that cannot be used: drop and report, or stop."
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.in_range(self, "validation_fraction", above=0, below=1)
         checks.in_range(self, "test_fraction", at_least=0, below=1)
         checks.in_range(self, "max_train_per_class", at_least=1)
@@ -112,7 +112,7 @@ class ModelOptions:
         True, "Keep batch-norm layers of the backbone as they were pretrained."
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.in_range(self, "image_size", at_least=8)
         checks.in_range(self, "head_units", at_least=1)
         checks.in_range(self, "dropout", at_least=0, below=1)
@@ -169,7 +169,7 @@ class TrainingOptions:
         "auto", "one_device", "mirrored", "multi_worker", "tpu"
     ] = options.option("auto", "The tf.distribute strategy.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.in_range(self, "epochs", at_least=0)
         checks.in_range(self, "batch_size", at_least=1)
         checks.in_range(self, "learning_rate", above=0)
@@ -220,5 +220,5 @@ class TrainConfig:
     output: OutputOptions = options.group(OutputOptions, "output")
     seed: int = options.option(0, "Start of every random draw.")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.in_range(self, "seed", at_least=0, below=2**31)

@@ -36,7 +36,7 @@ class EvaluateConfig:
         (), "Exit with status 3 unless METRIC:VALUE is reached."
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)
         checks.in_range(self, "batch_size", at_least=1)
 
@@ -58,7 +58,7 @@ class PredictConfig:
         178_956_970, "Refuse pictures of more pixels than this."
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)
         checks.given(self, "data", "a picture, a folder or a glob pattern.")
         checks.in_range(self, "top_k", at_least=1)
@@ -81,7 +81,7 @@ class ExportConfig:
         16, "Held-out pictures the export is proven on before it is done."
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)
         checks.in_range(self, "examples", at_least=1)
         if not self.format:

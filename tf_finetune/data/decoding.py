@@ -143,7 +143,7 @@ class _BitmapHeader:
     Source: Microsoft, "BITMAPFILEHEADER" and "BITMAPV4HEADER".
     """
 
-    def __init__(self, contents: tf.Tensor):
+    def __init__(self, contents: tf.Tensor) -> None:
         head = _bytes(contents, 66)
 
         def number(position: int, count: int) -> tf.Tensor:

@@ -14,7 +14,7 @@ class Draws(keras.random.SeedGenerator):
         seed: int32 [2]; draws are made where it may be used (same graph).
     """
 
-    def __init__(self, seed: tf.Tensor):
+    def __init__(self, seed: tf.Tensor) -> None:
         # Without super().__init__, which makes the variable.
         self._seed = seed
         self._count = 0

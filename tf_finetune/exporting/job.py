@@ -28,7 +28,7 @@ class Proof:
     probabilities: np.ndarray
     batch_size: int = 16
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.paths or len(self.paths) != len(self.probabilities):
             raise errors.UsageError(
                 "An export is proven on pictures with known probabilities; "

@@ -67,7 +67,7 @@ class _Served(tf.Module):
 
     def __init__(
         self, model: keras.Model, job: jobs.ExportJob, labels: pathlib.Path
-    ):
+    ) -> None:
         super().__init__()
         self.model_variables = list(model.variables)
         self.labels = tf.saved_model.Asset(str(labels))

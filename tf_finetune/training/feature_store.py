@@ -21,7 +21,7 @@ class Store:
     computed again.
     """
 
-    def __init__(self, folder: pathlib.Path, *, width: int):
+    def __init__(self, folder: pathlib.Path, *, width: int) -> None:
         """Opens the store; nothing is written yet.
 
         Args:
@@ -91,7 +91,12 @@ class Store:
                 )
                 path.unlink(missing_ok=True)
 
-    def _intact(self, names, rows, checksum) -> bool:
+    def _intact(
+        self,
+        names: np.ndarray | None,
+        rows: np.ndarray | None,
+        checksum: int | None,
+    ) -> bool:
         if names is None or rows.shape != (len(names), self._width):
             return False
         return _checksum(names, rows) == checksum

@@ -126,7 +126,12 @@ def training_batches(
     )
 
 
-def _validation(data, task, config, image_size) -> tf.data.Dataset:
+def _validation(
+    data: examples.ImageData,
+    task: tasks.Task,
+    config: train.TrainConfig,
+    image_size: int,
+) -> tf.data.Dataset:
     pictures = data.split("validation")
     batch_size = min(config.training.batch_size, len(pictures))
     images = pipeline.evaluation_images(

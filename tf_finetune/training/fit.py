@@ -95,7 +95,7 @@ def fit(
 class _Keeper(keras.callbacks.Callback):
     """Writes the checkpoint and the best weights after every epoch."""
 
-    def __init__(self, model: keras.Model, stage: Stage):
+    def __init__(self, model: keras.Model, stage: Stage) -> None:
         super().__init__()
         self._stage = stage
         self._weights = list(model.variables)
@@ -111,7 +111,9 @@ class _Keeper(keras.callbacks.Callback):
             patience is not None and self.progress.epochs_since_best >= patience
         )
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(
+        self, batch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
         """Stops at the first loss that is no number."""
         loss = (logs or {}).get("loss", 0.0)
         if not (loss == loss and abs(loss) != float("inf")):
@@ -121,7 +123,9 @@ class _Keeper(keras.callbacks.Callback):
                 "smaller --learning_rate; the workdir keeps the epochs before."
             )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(
+        self, epoch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
         """Notes the epoch; keeps its weights if it is the best so far."""
         rows, rank = self.progress.rows, self._stage.rank
         rows.append({name: float(value) for name, value in logs.items()})

@@ -66,7 +66,13 @@ def solve(
         model.set_weights(before)
 
 
-def _exact(features, targets, *, config, groups) -> Solution:
+def _exact(
+    features: np.ndarray,
+    targets: np.ndarray,
+    *,
+    config: train.TrainConfig,
+    groups: Sequence[str],
+) -> Solution:
     solved = probe.solve(
         features,
         targets.argmax(axis=1),
@@ -81,7 +87,14 @@ def _exact(features, targets, *, config, groups) -> Solution:
     return Solution(weights=(solved.kernel, solved.bias), how=how)
 
 
-def _by_steps(model, features, targets, *, config, groups) -> Solution:
+def _by_steps(
+    model: keras.Model,
+    features: np.ndarray,
+    targets: np.ndarray,
+    *,
+    config: train.TrainConfig,
+    groups: Sequence[str],
+) -> Solution:
     mean = features.mean(axis=0)
     scale = features.std(axis=0)
     scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
@@ -100,7 +113,13 @@ def _by_steps(model, features, targets, *, config, groups) -> Solution:
     return Solution(weights=(kernel, bias, *rest), how=how)
 
 
-def _train(model, features, targets, weight_decay, config) -> None:
+def _train(
+    model: keras.Model,
+    features: np.ndarray,
+    targets: np.ndarray,
+    weight_decay: float,
+    config: train.TrainConfig,
+) -> None:
     """Trains from fresh weights; the same ones for every strength."""
     _initialize(model, config.seed)
     weights = objectives.class_weights(targets, config.training.class_weight)
@@ -125,7 +144,12 @@ def _train(model, features, targets, weight_decay, config) -> None:
     )
 
 
-def _batches(features, targets, config, first_epoch) -> tf.data.Dataset:
+def _batches(
+    features: np.ndarray,
+    targets: np.ndarray,
+    config: train.TrainConfig,
+    first_epoch: int,
+) -> tf.data.Dataset:
     rows = tf.data.Dataset.from_tensor_slices((features, targets))
     shuffled = rows.shuffle(len(features), seed=config.seed)
     return shuffled.batch(_batch_size(config)).repeat(_EPOCHS - first_epoch)
@@ -154,7 +178,9 @@ def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
     return held[members]
 
 
-def _log_loss(model, features, targets) -> float:
+def _log_loss(
+    model: keras.Model, features: np.ndarray, targets: np.ndarray
+) -> float:
     logits = inference.predict_rows(model, features)
     shifted = logits - logits.max(axis=1, keepdims=True)
     normal = np.log(np.exp(shifted).sum(axis=1))

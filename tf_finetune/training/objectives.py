@@ -1,7 +1,7 @@
 """Losses by name, on logits, in float32, with class weights inside."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ class ClassificationLoss(keras.losses.Loss):
         *,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
-    ):
+    ) -> None:
         """Chooses the loss.
 
         Args:
@@ -38,7 +38,7 @@ class ClassificationLoss(keras.losses.Loss):
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Returns the loss of each example, [batch]."""
         labels = keras.ops.cast(y_true, "float32")
         logits = keras.ops.cast(y_pred, "float32")
@@ -48,7 +48,7 @@ class ClassificationLoss(keras.losses.Loss):
         weights = keras.ops.convert_to_tensor(self._class_weights, "float32")
         return loss * keras.ops.sum(labels * weights, axis=-1)
 
-    def _of(self, labels, logits):
+    def _of(self, labels: Any, logits: Any) -> Any:
         if self.name == "mean_squared_error":
             probabilities = keras.ops.softmax(logits)
             return keras.losses.mean_squared_error(labels, probabilities)

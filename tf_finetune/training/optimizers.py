@@ -2,9 +2,13 @@
 
 import dataclasses
 import inspect
+from typing import TYPE_CHECKING
 
 from tf_finetune import errors
 from tf_finetune.config import train
+
+if TYPE_CHECKING:
+    import keras
 
 _OURS = {
     # Full batch; `batch_size` is overruled by `full_batch`.
@@ -92,7 +96,9 @@ def schedule(
     )
 
 
-def build(options: train.TrainingOptions, plan: Schedule):
+def build(
+    options: train.TrainingOptions, plan: Schedule
+) -> "keras.optimizers.Optimizer":
     """Returns the `keras.optimizers.Optimizer` that the options name.
 
     Source: Loshchilov & Hutter 2017, "SGDR", equation 5 (cosine); Goyal et
@@ -105,7 +111,9 @@ def build(options: train.TrainingOptions, plan: Schedule):
     return class_name(learning_rate=_rate(plan), **keywords)
 
 
-def _class_of(name: str):
+def _class_of(
+    name: str,
+) -> tuple[type["keras.optimizers.Optimizer"], dict[str, float]]:
     import keras
 
     known = {
@@ -120,7 +128,9 @@ def _class_of(name: str):
     return known[keras_name.lower()], keywords
 
 
-def _rate(plan: Schedule):
+def _rate(
+    plan: Schedule,
+) -> "float | keras.optimizers.schedules.LearningRateSchedule":
     import keras
 
     if plan.kind == "constant" and not plan.warmup_steps:
