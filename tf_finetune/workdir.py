@@ -209,6 +209,7 @@ def opened(workdir: Workdir, config: train.TrainConfig) -> Iterator[None]:
             check_free(workdir, config)
             if config.output.overwrite:
                 clear(workdir)
+            _sweep(workdir)
             yield
         finally:
             (workdir.path / ".lock").unlink(missing_ok=True)
@@ -238,6 +239,13 @@ def finish(workdir: Workdir, facts: dict[str, Any]) -> None:
 def config_of(workdir: Workdir) -> train.TrainConfig:
     """Returns the config of the run in `workdir`."""
     return options.from_flagfile(train.TrainConfig, str(workdir.run_flags))
+
+
+def _sweep(workdir: Workdir) -> None:
+    """Removes the temporary files of a run that was killed while writing."""
+    for folder in (workdir.path, workdir.checkpoints):
+        for leftover in folder.glob(".tmp-*"):
+            leftover.unlink()
 
 
 def _changed(workdir: Workdir, config: train.TrainConfig) -> list[str]:
@@ -275,7 +283,6 @@ def clear(workdir: Workdir) -> None:
         workdir.proof,
         *workdir.path.glob("confusion_*.png"),
         *workdir.path.glob("evaluation.*.json"),
-        *workdir.path.glob(".tmp-*"),
     ):
         path.unlink(missing_ok=True)
     for folder in (workdir.checkpoints, workdir.tensorboard, workdir.export):

@@ -18,7 +18,8 @@ class BackboneSpec:
         builder: "package.module:function"; called with `image_tensor` (a
             float32 KerasTensor [batch, size, size, 3], preprocessed) and, if
             the spec has alphas, `alpha`; returns a `keras.Model` from the
-            graph's input to the last feature map.
+            graph's input to the last feature map. A constructor of Keras'
+            own, "keras.applications:ResNet50", is called in its own manner.
         image_size: Side of the square input it was pretrained with, pixels.
         min_image_size: The smallest side it can be built with, pixels.
         preprocessing: What is put before it so that RGB 0..255 goes in;

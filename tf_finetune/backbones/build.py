@@ -4,7 +4,7 @@ import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import catalog, topology
+from tf_finetune.backbones import catalog, keras_applications, topology
 from tf_finetune.registry import Registry
 
 # ImageNet's mean, in the order that each kind of preprocessing uses, and for
@@ -30,18 +30,14 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
         UsageError: The name is unknown or the image too small.
     """
     spec, alpha = catalog.find(name)
-    size = image_size or spec.image_size
+    size = spec.image_size if image_size is None else image_size
     if size < spec.min_image_size:
         raise errors.UsageError(
             f"--image_size={size} is too small for {name}, which needs "
             f"{spec.min_image_size} at least."
         )
     images = keras.Input([size, size, 3], dtype="float32", name="images")
-    builder = _BUILDERS.get(spec.builder)
-    keywords = {"alpha": alpha} if spec.alphas else {}
-    inner = builder(
-        image_tensor=preprocessed(images, spec.preprocessing), **keywords
-    )
+    inner = _network(spec, preprocessed(images, spec.preprocessing), alpha)
     model = keras.Model(images, inner.outputs[0], name=spec.name)
     maps = topology.feature_maps(model)
     return backbones.Backbone(
@@ -70,21 +66,43 @@ def preprocessed(
 
     Source: keras.applications.imagenet_utils.preprocess_input.
     """
+    if kind == "in_graph":
+        return images
     if kind == "tf":
-        return keras.layers.Rescaling(1 / 127.5, -1.0, name="preprocess")(
-            images
-        )
+        return _rescaled(images, 1 / 127.5, -1.0)
     if kind == "torch":
         scale = [1 / (255 * each) for each in _TORCH_STDDEV]
         offset = [
             -mean / stddev
             for mean, stddev in zip(_TORCH_MEAN, _TORCH_STDDEV, strict=True)
         ]
-        return keras.layers.Rescaling(scale, offset, name="preprocess")(images)
-    if kind == "caffe":
-        offset = [-mean for mean in _CAFFE_MEAN_BGR]
-        reversed_channels = keras.ops.flip(images, axis=-1)
-        return keras.layers.Rescaling(1.0, offset, name="preprocess")(
-            reversed_channels
+        return _rescaled(images, scale, offset)
+    reversed_channels = keras.ops.flip(images, axis=-1)
+    return _rescaled(
+        reversed_channels, 1.0, [-mean for mean in _CAFFE_MEAN_BGR]
+    )
+
+
+def _rescaled(
+    images: keras.KerasTensor,
+    scale: float | list[float],
+    offset: float | list[float],
+) -> keras.KerasTensor:
+    # In float32 under mixed precision too: float16 has 11 bits for 0..255.
+    return keras.layers.Rescaling(
+        scale, offset, dtype="float32", name="preprocess"
+    )(images)
+
+
+def _network(
+    spec: backbones.BackboneSpec,
+    image_tensor: keras.KerasTensor,
+    alpha: float | None,
+) -> keras.Model:
+    builder = _BUILDERS.get(spec.builder)
+    if spec.builder.startswith("keras.applications:"):
+        return keras_applications.without_top(
+            builder, image_tensor, alpha=alpha
         )
-    return images
+    keywords = {"alpha": alpha} if spec.alphas else {}
+    return builder(image_tensor=image_tensor, **keywords)

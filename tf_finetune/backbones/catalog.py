@@ -1,5 +1,7 @@
 """The backbones by name: one line of facts each, no TensorFlow needed."""
 
+import re
+
 from tf_finetune import errors, registry
 from tf_finetune.backbones import backbone as backbones
 
@@ -61,7 +63,7 @@ _FAMILIES = {
 }
 
 # Name, class in keras.applications, family, image size, first digits of the
-# weights' MD5 (- where Keras gives none), file.
+# weights' hash (MD5; SHA-256 for ConvNeXt; - where Keras gives none), file.
 _TABLE = """
 convnext_tiny ConvNeXtTiny convnext 224 d547c096 convnext_tiny
 convnext_small ConvNeXtSmall convnext 224 6fc8009f convnext_small
@@ -90,8 +92,8 @@ inception_resnet_v2 InceptionResNetV2 inception 299 d19885ff inception_resnet_v2
 inception_v3 InceptionV3 inception 299 bcbd6486 inception_v3/inception_v3
 mobilenet MobileNet mobilenet 224 - mobilenet_{tenths}_{size}
 mobilenet_v2 MobileNetV2 mobilenet_v2 224 - mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{size}
-mobilenet_v3_large MobileNetV3Large mobilenet_v3 224 07fb09a5 mobilenet_v3_large_224_1.0
-mobilenet_v3_small MobileNetV3Small mobilenet_v3 224 d3e8ec80 mobilenet_v3_small_224_1.0
+mobilenet_v3_large MobileNetV3Large mobilenet_v3 224 07fb09a5 mobilenet_v3_large_224_{alpha}
+mobilenet_v3_small MobileNetV3Small mobilenet_v3 224 d3e8ec80 mobilenet_v3_small_224_{alpha}
 nasnet_large NASNetLarge nasnet 331 d81d89dc NASNet-large
 nasnet_mobile NASNetMobile nasnet 224 1ed92395 NASNet-mobile
 resnet50 ResNet50 resnet 224 4d473c1d resnet50
@@ -108,6 +110,8 @@ xception Xception xception 299 b0042744 xception/xception
 _ALPHAS = {
     "mobilenet": (0.25, 0.5, 0.75, 1.0),
     "mobilenet_v2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+    "mobilenet_v3_large": (0.75, 1.0),
+    "mobilenet_v3_small": (0.75, 1.0),
 }
 
 
@@ -116,7 +120,7 @@ def _keras_spec(line: str) -> backbones.BackboneSpec:
     preprocessing, smallest, place = _FAMILIES[family]
     return backbones.BackboneSpec(
         name=name,
-        builder=f"tf_finetune.backbones.keras_applications:{class_name}",
+        builder=f"keras.applications:{class_name}",
         image_size=int(size),
         min_image_size=smallest,
         preprocessing=preprocessing,
@@ -157,8 +161,9 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     """Returns a backbone's facts and the width asked for.
 
     Args:
-        name: As `--backbone` takes it: a name, "NAME@ALPHA" for families of
-            several widths, or "package.module:attribute" of a spec.
+        name: As `--backbone` takes it: a name, in Keras' spelling too
+            ("ResNet50V2"), "NAME@ALPHA" for families of several widths, or
+            "package.module:attribute" of a spec.
 
     Returns:
         The spec, and alpha: 1.0 where none was given, None where the width is
@@ -168,7 +173,12 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
         UsageError: There is no such backbone or width.
     """
     base, at, text = name.partition("@")
-    spec = BACKBONES.get(base)
+    spec = BACKBONES.get(_known(base))
+    if not isinstance(spec, backbones.BackboneSpec):
+        raise errors.UsageError(
+            f"--backbone={name}: {base} is a {type(spec).__name__}, but a "
+            "tf_finetune.backbones.backbone.BackboneSpec is needed."
+        )
     if not at:
         return spec, 1.0 if spec.alphas else None
     if not spec.alphas:
@@ -185,6 +195,18 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
             f"--backbone={name}: no such width. Possible: {widths}."
         )
     return spec, alpha
+
+
+def _known(name: str) -> str:
+    """Returns the registered name that differs in case, "_" and "-" alone."""
+    if name in BACKBONES:
+        return name
+    same = (each for each in BACKBONES.names() if _bare(each) == _bare(name))
+    return next(same, name)
+
+
+def _bare(name: str) -> str:
+    return re.sub("[_-]", "", name).lower()
 
 
 def table() -> str:

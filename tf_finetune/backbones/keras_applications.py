@@ -1,9 +1,6 @@
-"""The networks of keras.applications, as builders.
+"""The networks of keras.applications, as their constructors build them."""
 
-Every attribute `NAME` that keras.applications has is a builder here too.
-"""
-
-import functools
+import re
 from collections.abc import Callable
 
 import keras
@@ -14,12 +11,35 @@ import keras
 # there and are used as variances.
 _IMAGENET_STDDEV_RGB = (0.229, 0.224, 0.225)
 
-# These scale their own input; MobileNetV3 and EfficientNetV2 on request.
-_SCALES_INPUT = ("ConvNeXt", "EfficientNetV2", "MobileNetV3")
 
+def without_top(
+    constructor: Callable[..., keras.Model],
+    image_tensor: keras.KerasTensor,
+    *,
+    alpha: float | None,
+) -> keras.Model:
+    """Calls a constructor of keras.applications for features alone.
 
-def __getattr__(name: str) -> Callable[..., keras.Model]:
-    return functools.partial(_build, getattr(keras.applications, name))
+    Networks that scale their own input (ConvNeXt, EfficientNet, MobileNetV3)
+    do so here too, which is their default.
+
+    Args:
+        constructor: E.g. `keras.applications.ResNet50`.
+        image_tensor: [batch, size, size, 3], preprocessed as it needs.
+        alpha: The width; None for networks of one width.
+
+    Returns:
+        A model with random weights, from the input behind `image_tensor` to
+        the last feature map [batch, height, width, channels].
+    """
+    keywords = {} if alpha is None else {"alpha": alpha}
+    return constructor(
+        include_top=False,
+        weights=None,
+        input_tensor=image_tensor,
+        input_shape=image_tensor.shape[1:],
+        **keywords,
+    )
 
 
 def imagenet_variance_factors(name: str) -> tuple[float, ...] | None:
@@ -33,23 +53,6 @@ def imagenet_variance_factors(name: str) -> tuple[float, ...] | None:
         with Keras' own ImageNet weights what Keras computes with them; None
         where Keras has one graph anyway.
     """
-    if not name.startswith("efficientnet_b"):
-        return None
-    return _IMAGENET_STDDEV_RGB
-
-
-def _build(
-    constructor: Callable[..., keras.Model],
-    image_tensor: keras.KerasTensor,
-    alpha: float | None = None,
-) -> keras.Model:
-    keywords = {} if alpha is None else {"alpha": alpha}
-    if constructor.__name__.startswith(_SCALES_INPUT):
-        keywords["include_preprocessing"] = True
-    return constructor(
-        include_top=False,
-        weights=None,
-        input_tensor=image_tensor,
-        input_shape=image_tensor.shape[1:],
-        **keywords,
-    )
+    if re.fullmatch(r"efficientnet_b[0-7]", name):
+        return _IMAGENET_STDDEV_RGB
+    return None

@@ -21,16 +21,22 @@ _STRIDED = (
     keras.layers.AveragePooling2D,
 )
 # These prepare the next layer and are no features themselves.
-_NO_FEATURES = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
+_NO_FEATURES = (
+    keras.layers.InputLayer,
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+)
+_MERGING = (keras.layers.Add, keras.layers.Concatenate)
 
 
 def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
     """Finds the feature map at each stride, the richest one there is.
 
     At each stride this is the last tensor that all information passes
-    through, i.e. the end of the last block at that resolution; in graphs whose
-    blocks look two blocks back (NASNet), where there is no such tensor, it is
-    the last one at that resolution.
+    through, i.e. the end of the last block at that resolution. In graphs whose
+    blocks look two blocks back (NASNet) there is no such tensor; there it is
+    the last one that merges branches. What comes behind that is the next
+    block's preparation, and may be of the block before.
 
     Args:
         model: One input, one output, [batch, height, width, channels].
@@ -50,8 +56,9 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
             and not isinstance(operation, _NO_FEATURES)
         ]
         passed_by_all = [each for each in there if each in cuts]
+        merging = [each for each in there if isinstance(each, _MERGING)]
         if there:
-            found[wanted] = (passed_by_all or there)[-1].output
+            found[wanted] = (passed_by_all or merging or there)[-1].output
     found[max(found)] = model.outputs[0]
     return found
 
