@@ -35,8 +35,8 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
     At each stride this is the last tensor that all information passes
     through, i.e. the end of the last block at that resolution. In graphs whose
     blocks look two blocks back (NASNet) there is no such tensor; there it is
-    the last one that merges branches. What comes behind that is the next
-    block's preparation, and may be of the block before.
+    the one that merges branches and has the most layers before it. The last
+    one in order would be the preparation of an earlier block's output.
 
     Args:
         model: One input, one output, [batch, height, width, channels].
@@ -46,6 +46,7 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         8, 16 and 32 that exist. The last one is the model's output.
     """
     strides = _strides(model)
+    makers = _makers(model)
     cuts = set(_cuts(model))
     found: dict[int, keras.KerasTensor] = {}
     for wanted in _STRIDES:
@@ -56,9 +57,10 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
             and not isinstance(operation, _NO_FEATURES)
         ]
         passed_by_all = [each for each in there if each in cuts]
-        merging = [each for each in there if isinstance(each, _MERGING)]
-        if there:
-            found[wanted] = (passed_by_all or merging or there)[-1].output
+        if passed_by_all:
+            found[wanted] = passed_by_all[-1].output
+        elif there:
+            found[wanted] = _deepest(there, makers).output
     found[max(found)] = model.outputs[0]
     return found
 
@@ -76,7 +78,7 @@ def stages(
         One stage a feature map; "stageN" ends at stride 2 to the N. A layer
         belongs to the first one it is needed for.
     """
-    makers = {id(op.output): op for op in model.operations}
+    makers = _makers(model)
     taken: set[int] = set()
     found = []
     for stride, tensor in maps.items():
@@ -147,6 +149,21 @@ def _cuts(model: keras.Model) -> Iterator[keras.Operation]:
         live.add(id(operation.output))
         if live == {id(operation.output)}:
             yield operation
+
+
+def _deepest(
+    operations: list[keras.Operation], makers: dict[int, keras.Operation]
+) -> keras.Operation:
+    """Returns the one with most before it, a merging one if there is any."""
+    merging = [each for each in operations if isinstance(each, _MERGING)]
+    return max(
+        merging or operations, key=lambda each: len(_ancestors(each, makers))
+    )
+
+
+def _makers(model: keras.Model) -> dict[int, keras.Operation]:
+    """Returns the operation that makes each tensor, by the tensor's id."""
+    return {id(each.output): each for each in model.operations}
 
 
 def _ancestors(
