@@ -32,6 +32,10 @@ def test_as_many_convolutions_as_the_paper_says(name, count):
     # All but the final dense layer of 18 or 34, and three projections.
     assert len(convolutions) == count
     assert not any(layer.use_bias for layer in convolutions)
+    # PyTorch's momentum of 0.1 is Keras' 0.9.
+    norms = [each for each in model.layers if hasattr(each, "momentum")]
+    assert {layer.momentum for layer in norms} == {0.9}
+    assert len(norms) == count
     names = [layer.name for layer in model.layers]
     for each in ("conv1_conv", "conv1_bn", "conv2_block1_1_conv"):
         assert each in names

@@ -26,6 +26,7 @@ def test_the_last_layer_at_each_stride():
     x = _layers.ZeroPadding2D(1, name="pad")(x)
     x = _layers.MaxPooling2D(3, 2, name="pool")(x)
     x = _convolution(x, "b")
+    x = _layers.Cropping2D(1, name="crop")(x)
     x = _convolution(x, "c", strides=4)
     model = keras.Model(images, x)
     assert _found(model) == {2: "a_relu", 4: "b", 16: "c"}
@@ -64,6 +65,26 @@ def test_squeeze_and_excitation_changes_no_stride(keepdims):
     x = _layers.Multiply(name="excited")([x, gate])
     x = _convolution(x, "b", strides=2)
     assert _found(keras.Model(images, x)) == {2: "excited", 4: "b"}
+
+
+def test_rows_of_tokens_are_no_feature_maps():
+    images = keras.Input([32, 32, 3])
+    x = _convolution(images, "patches", strides=4)
+    x = _layers.Reshape([64, 4], name="tokens")(x)
+    x = _layers.Dense(4, name="mixed")(x)
+    x = _layers.Reshape([8, 8, 4], name="map")(x)
+    x = _layers.Reshape([64, 4], name="flat")(x)
+    x = _layers.UpSampling1D(1, name="more")(x)
+    split = keras.Model(images, _split_patches(x))
+    assert _found(split) == {4: "map", 8: "end"}
+
+
+def _split_patches(x):
+    """Tokens to a map again inside a nested model of stride 2."""
+    inner = keras.Sequential(
+        [_layers.Reshape([8, 8, 4]), _layers.Conv2D(4, 2, 2)], name="end"
+    )
+    return inner(x)
 
 
 def test_cells_that_look_two_cells_back_end_in_a_merge():

@@ -53,8 +53,7 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         there = [
             operation
             for operation in model.operations
-            if strides[operation] == wanted
-            and not isinstance(operation, _NO_FEATURES)
+            if strides[operation] == wanted and _is_feature(operation)
         ]
         passed_by_all = [each for each in there if each in cuts]
         if passed_by_all:
@@ -101,25 +100,20 @@ def _inputs(operation: keras.Operation) -> list[keras.KerasTensor]:
     return keras.tree.flatten(operation.input)
 
 
-def _strides(model: keras.Model) -> dict[keras.Operation, int | None]:
-    """Returns the stride of each operation's output; None: not spatial."""
-    found: dict[int, int | None] = {}
+def _strides(model: keras.Model) -> dict[keras.Operation, int]:
+    """Returns the stride of what each operation is computed at."""
+    found: dict[int, int] = {}
     result = {}
     for operation in model.operations:
         before = [found[id(tensor)] for tensor in _inputs(operation)]
-        spatial = [stride for stride in before if stride is not None]
-        stride = 1 if not before else max(spatial, default=None)
-        if _loses_space(operation):
-            stride = None
-        if stride is not None:
-            stride *= _factor(operation)
+        stride = max(before, default=1) * _factor(operation)
         result[operation] = found[id(operation.output)] = stride
     return result
 
 
-def _loses_space(operation: keras.Operation) -> bool:
-    pooling = keras.layers.GlobalAveragePooling2D
-    return isinstance(operation, pooling) or len(operation.output.shape) != 4
+def _is_feature(operation: keras.Operation) -> bool:
+    is_spatial = len(operation.output.shape) == 4
+    return is_spatial and not isinstance(operation, _NO_FEATURES)
 
 
 def _factor(operation: keras.Operation) -> int:
