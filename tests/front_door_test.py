@@ -102,10 +102,10 @@ def test_a_missing_tensorflow_is_answered_with_what_to_install(tmp_path):
     code = (
         "import sys\n"
         "sys.modules['tensorflow'] = None\n"
-        "from tf_finetune import front_door\n"
+        "from tf_finetune import environment, front_door\n"
         "from tf_finetune.config import train\n"
         "def main(config):\n"
-        "    import tensorflow\n"
+        "    environment.start_tensorflow()\n"
         "sys.argv = ['train']\n"
         "front_door.run(main, train.TrainConfig, purpose='x')\n"
     )

@@ -21,6 +21,12 @@ _PACKAGES = (
     "pillow",
 )
 
+_NO_TENSORFLOW = (
+    "TensorFlow is not installed. Install one of: pip install "
+    "'tf_finetune[tensorflow]' · 'tf_finetune[cpu]' (smaller, no GPU) · "
+    "'tf_finetune[cuda]' (NVIDIA GPU libraries included)."
+)
+
 
 def start_tensorflow() -> None:
     """Imports TensorFlow, which takes seconds, without its start-up notes.
@@ -30,7 +36,8 @@ def start_tensorflow() -> None:
     are too.
 
     Raises:
-        RunError: Keras is told to use another backend.
+        RunError: TensorFlow is not installed, or Keras is told to use another
+            backend.
     """
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend != "tensorflow":
@@ -38,14 +45,19 @@ def start_tensorflow() -> None:
             f"KERAS_BACKEND is {backend!r}; this package trains and exports "
             "with TensorFlow. Unset it, or set it to 'tensorflow'."
         )
-    if "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
+    heard = "TF_CPP_MIN_LOG_LEVEL" in os.environ
     # Errors of its C++ parts reach us as Python exceptions as well; as log
     # lines they are mostly about processors other than this one.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    with _stderr_kept():
-        import keras  # noqa: F401
-        import tensorflow  # noqa: F401
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        with contextlib.nullcontext() if heard else _stderr_kept():
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in ("keras", "tensorflow"):
+            raise
+        raise errors.RunError(_NO_TENSORFLOW) from error
 
 
 @contextlib.contextmanager

@@ -101,10 +101,6 @@ def _guard(main: Callable[[Config], None], config: Config) -> None:
     except tuple(_STATUS) as error:
         status = next(_STATUS[k] for k in type(error).mro() if k in _STATUS)
         _leave(str(error), status)
-    except ModuleNotFoundError as error:
-        if error.name not in ("tensorflow", "keras"):
-            raise
-        _leave(_NO_TENSORFLOW, 1)
     except OSError as error:
         _leave(_sentence(error), 1)
     except KeyboardInterrupt:
@@ -115,13 +111,6 @@ def _is_ours_or_serious(record: standard_logging.LogRecord) -> bool:
     """Leaves out what TensorFlow notes of its own inner workings."""
     ours = record.pathname.startswith(os.path.dirname(__file__))
     return ours or record.levelno >= standard_logging.ERROR
-
-
-_NO_TENSORFLOW = (
-    "TensorFlow is not installed. Install one of: pip install "
-    "'tf_finetune[tensorflow]' · 'tf_finetune[cpu]' (smaller, no GPU) · "
-    "'tf_finetune[cuda]' (NVIDIA GPU libraries included)."
-)
 
 
 def _speak_plainly() -> None:
