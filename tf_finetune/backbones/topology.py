@@ -35,8 +35,8 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
     At each stride this is the last tensor that all information passes
     through, i.e. the end of the last block at that resolution. In graphs whose
     blocks look two blocks back (NASNet) there is no such tensor; there it is
-    the one that merges branches and has the most layers before it. The last
-    one in order would be the preparation of an earlier block's output.
+    the merge of branches that lies farthest from the input. The last one in
+    order would be the preparation of an earlier block's output.
 
     Args:
         model: One input, one output, [batch, height, width, channels].
@@ -46,7 +46,6 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         8, 16 and 32 that exist. The last one is the model's output.
     """
     strides = _strides(model)
-    makers = _makers(model)
     cuts = set(_cuts(model))
     found: dict[int, keras.KerasTensor] = {}
     for wanted in _STRIDES:
@@ -59,7 +58,7 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         if passed_by_all:
             found[wanted] = passed_by_all[-1].output
         elif there:
-            found[wanted] = _deepest(there, makers).output
+            found[wanted] = _deepest(model, there).output
     found[max(found)] = model.outputs[0]
     return found
 
@@ -146,13 +145,20 @@ def _cuts(model: keras.Model) -> Iterator[keras.Operation]:
 
 
 def _deepest(
-    operations: list[keras.Operation], makers: dict[int, keras.Operation]
+    model: keras.Model, operations: list[keras.Operation]
 ) -> keras.Operation:
-    """Returns the one with most before it, a merging one if there is any."""
+    """Returns the one farthest from the input, a merging one if there is any.
+
+    Args:
+        model: The whole graph.
+        operations: Some of its operations, to choose from.
+    """
+    depths: dict[int, int] = {}
+    for operation in model.operations:
+        before = [depths[id(tensor)] for tensor in _inputs(operation)]
+        depths[id(operation.output)] = max(before, default=0) + 1
     merging = [each for each in operations if isinstance(each, _MERGING)]
-    return max(
-        merging or operations, key=lambda each: len(_ancestors(each, makers))
-    )
+    return max(merging or operations, key=lambda each: depths[id(each.output)])
 
 
 def _makers(model: keras.Model) -> dict[int, keras.Operation]:
