@@ -1,0 +1,76 @@
+"""Tests of tf_finetune/training/head.py."""
+
+import keras
+import numpy as np
+import pytest
+
+from tf_finetune import inference
+from tf_finetune.config import options, train
+from tf_finetune.training import head, probe
+
+
+def _data(seed: int = 0):
+    """Three classes apart in raw units of very different size."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(120) % 3
+    centres = generator.normal(size=[3, 6]) * 3
+    rows = (centres[labels] + generator.normal(size=[120, 6])) * (
+        10.0 ** np.arange(-2, 4)
+    ) + 50
+    return rows.astype("float32"), np.eye(3, dtype="float32")[labels]
+
+
+def _model(hidden: bool) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    layers = [keras.Input([6])]
+    if hidden:
+        layers.append(keras.layers.Dense(16, activation="relu"))
+    return keras.Sequential([*layers, keras.layers.Dense(3)])
+
+
+def _config(**changes) -> train.TrainConfig:
+    return options.from_keywords(train.TrainConfig, changes)
+
+
+@pytest.mark.parametrize("way", ["exact", "by steps", "mlp"])
+def test_every_way_separates_raw_features_and_leaves_the_model_alone(
+    way, monkeypatch
+):
+    if way == "by steps":
+        monkeypatch.setattr(probe, "is_small", lambda *sizes: False)
+    features, targets = _data()
+    model = _model(hidden=way == "mlp")
+    before = model.get_weights()
+    solution = head.solve(
+        model,
+        features,
+        targets,
+        config=_config(head="mlp" if way == "mlp" else "linear"),
+        groups=[str(number) for number in range(120)],
+    )
+    for ours, theirs in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    head.install(model, solution)
+    logits = inference.predict_rows(model, features)
+    accuracy = np.mean(logits.argmax(axis=1) == targets.argmax(axis=1))
+    assert accuracy > 0.97
+    assert ("logistic" in solution.how) == (way == "exact")
+
+
+def test_the_same_seed_gives_the_same_head(monkeypatch):
+    monkeypatch.setattr(probe, "is_small", lambda *sizes: False)
+    features, targets = _data()
+    groups = [str(number) for number in range(120)]
+    one, two = (
+        head.solve(
+            _model(hidden=False),
+            features,
+            targets,
+            config=_config(seed=5),
+            groups=groups,
+        )
+        for _ in range(2)
+    )
+    for ours, theirs in zip(one.weights, two.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert one.how == two.how
