@@ -40,8 +40,14 @@ def check(config: train.TrainConfig) -> None:
 def absolute(config: train.TrainConfig) -> train.TrainConfig:
     """Returns `config` with existing relative paths made absolute.
 
-    `run.flags` then replays the run from any folder.
+    `run.flags` then replays the run from any folder. A word that `check` takes
+    for a name stays one, even if a folder is called so too.
     """
+    spec, _ = backbones.find(config.model.backbone)
+    words = {
+        "weights": weights.names(spec),
+        "fail_if_not_better_than": ("probe",),
+    }
     changes = {}
     for name, value in (
         ("data", config.data.data),
@@ -50,10 +56,8 @@ def absolute(config: train.TrainConfig) -> train.TrainConfig:
         ("fail_if_not_better_than", config.output.fail_if_not_better_than),
     ):
         path = os.path.expanduser(value) if value else ""
-        # The words that --weights and the gate know are no paths.
-        if value in ("none", "imagenet", "probe"):
-            continue
-        if path and os.path.exists(path):
+        is_word = value in words.get(name, ())
+        if path and not is_word and os.path.exists(path):
             changes[name] = os.path.abspath(path)
     return options.replace(config, **changes)
 

@@ -42,6 +42,15 @@ def run(
     )
 
 
+def show(page: str) -> None:
+    """Prints `page`, silently short if its reader leaves, as `head` does."""
+    try:
+        print(page, flush=True)
+    except BrokenPipeError:
+        # Python flushes once more as it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def help_text(config_class: type, purpose: str) -> str:
     """Returns the page that `--help` prints: every flag with its default."""
     lines = [purpose]
@@ -78,7 +87,7 @@ def _parser(
 ) -> Callable[[Sequence[str]], Config]:
     def parse(argv: Sequence[str]) -> Config:
         if {"--help", "-h", "-help", "--h"} & set(argv[1:]):
-            print(help_text(config_class, purpose))
+            show(help_text(config_class, purpose))
             sys.exit(0)
         try:
             options.define_flags(config_class, flags.FLAGS)

@@ -80,8 +80,8 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
         The finished run; None if `config.output.plan` asks for the plan only.
     """
     start = time.monotonic()
-    config = checking.absolute(config)
     checking.check(config)
+    config = checking.absolute(config)
     place = workdir.choose(config)
     workdir.check_free(place, config)
     inspected = survey.list_and_inspect(

@@ -1,6 +1,7 @@
 """`python -m tf_finetune backbones`: lists the pretrained networks."""
 
+from tf_finetune import front_door
 from tf_finetune.backbones import catalog
 
 if __name__ == "__main__":
-    print(catalog.table())
+    front_door.show(catalog.table())

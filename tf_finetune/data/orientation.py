@@ -117,7 +117,9 @@ def _find(data: tf.Tensor, start: int, step: _Step) -> tf.Tensor:
     """
     size = tf.size(data, out_type=tf.int64)
 
-    def body(position, begin, length):
+    def body(
+        position: tf.Tensor, begin: tf.Tensor, length: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         del begin, length
         found, begin, length, following = step(data, position)
         # Forward at each step, whatever lengths the file claims.
@@ -137,7 +139,9 @@ def _find(data: tf.Tensor, start: int, step: _Step) -> tf.Tensor:
     return data[begin : begin + length]
 
 
-def _jpeg_segment(data: tf.Tensor, position: tf.Tensor):
+def _jpeg_segment(
+    data: tf.Tensor, position: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
     head = _bytes(data, position, 10)
     marker = head[1]
     found = (marker == 0xE1) & _is(head[4:], _PREFIX)
@@ -150,7 +154,7 @@ def _jpeg_segment(data: tf.Tensor, position: tf.Tensor):
     return found & ~over, position + 4, length - 2, following
 
 
-def _png_chunk(data: tf.Tensor, position: tf.Tensor):
+def _png_chunk(data: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
     head = _bytes(data, position, 8)
     length = _number(head[:4], big=True)
     found = _is(head[4:], b"eXIf")
@@ -159,7 +163,7 @@ def _png_chunk(data: tf.Tensor, position: tf.Tensor):
     return found, position + 8, length, following
 
 
-def _webp_chunk(data: tf.Tensor, position: tf.Tensor):
+def _webp_chunk(data: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
     head = _bytes(data, position, 8)
     length = _number(head[4:], big=False)
     # Chunks are padded to even lengths.

@@ -104,7 +104,7 @@ def solve(
     mean, scale = _standard(features)
     rows, basis = _rotated((features.astype("float64") - mean) / scale)
     folds = _folds(labels, groups, seed)
-    trials = _cross_validate(rows, labels, folds, num_classes, class_weight)
+    trials = _cross_validate(rows, labels, folds, class_weight)
     strength, note = _DEFAULT_STRENGTH, ""
     if trials:
         strength = min(trials, key=lambda trial: trial.log_loss).strength
@@ -169,7 +169,10 @@ def _folds(
 
 
 def _cross_validate(
-    rows, labels, folds, num_classes, class_weight
+    rows: np.ndarray,
+    labels: np.ndarray,
+    folds: list[tuple[np.ndarray, np.ndarray]],
+    class_weight: str,
 ) -> tuple[Trial, ...]:
     if not folds:
         return ()
@@ -191,7 +194,10 @@ def _cross_validate(
 
 
 def _fit(
-    rows, labels, strengths, class_weight
+    rows: np.ndarray,
+    labels: np.ndarray,
+    strengths: Sequence[float],
+    class_weight: str,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Solves for each strength in turn, each from the one before.
 
@@ -214,7 +220,9 @@ def _fit(
     return path
 
 
-def _softmax_columns(coefficients, intercept):
+def _softmax_columns(
+    coefficients: np.ndarray, intercept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns one column a class; two classes are solved with one row."""
     if len(coefficients) > 1:
         return coefficients.T.copy(), intercept.copy()
