@@ -226,13 +226,7 @@ def begin(workdir: Workdir, config: train.TrainConfig, facts: dict) -> None:
 def finish(
     workdir: Workdir, config: train.TrainConfig, facts: dict[str, Any]
 ) -> None:
-    """Adds what the run found out and marks it as finished; the last write.
-
-    Args:
-        workdir: Of the run.
-        config: With what the run itself chose, so that a replay chooses so.
-        facts: For `run.json`.
-    """
+    """Adds what the run found out and chose, and marks it as finished."""
     _write_flags(workdir, config)
     known = {**workdir.facts(), **facts, "status": "finished"}
     files.write_json(workdir.run_json, known)

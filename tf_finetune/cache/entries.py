@@ -139,14 +139,15 @@ def remove(entry: Entry) -> bool:
 
 def table(entries: Sequence[Entry]) -> str:
     """Returns the entries as text, one a line, with the sum."""
-    lines = [f"{'entry':<44} {'size':>9}  {'unused for':<10}  what"]
+    width = max([len(entry.name) for entry in entries], default=5)
+    lines = [f"{'entry':<{width}} {'size':>9}  {'unused for':<10}  what"]
     for entry in entries:
         lines.append(
-            f"{entry.name:<44} {size_text(entry.size_bytes):>9}  "
+            f"{entry.name:<{width}} {size_text(entry.size_bytes):>9}  "
             f"{_age(entry.used):<10}  {entry.what}"
         )
     total = sum(entry.size_bytes for entry in entries)
-    return "\n".join([*lines, f"{'all':<44} {size_text(total):>9}"])
+    return "\n".join([*lines, f"{'all':<{width}} {size_text(total):>9}"])
 
 
 def size_text(count: float) -> str:

@@ -77,19 +77,15 @@ def _target(
             "nothing that could be computed once lies below the first layer "
             "that trains, or more than a few tensors cross there"
         )
-    train = len(course.data.split("train"))
-    # Pictures as they are take four bytes a number, augmented views two.
-    needed = cut.width * (
-        4 * len(course.data.pictures)
-        + 2 * (frozen.num_views(course) - 1) * train
-    )
+    store = cache.store(cut, "float32")
+    needed = frozen.missing_bytes(course, cache, cut)
     limit = course.config.output.cache_gb
     if not entries.make_room(course.cache_dir, needed, limit_bytes=limit * _GB):
         return None, (
             f"{entries.size_text(needed)} of features do not fit into "
             f"--cache_gb={limit:g} or onto the disk"
         )
-    return (cut, cache.store(cut, "float32")), ""
+    return (cut, store), ""
 
 
 def _cheaper(

@@ -154,7 +154,19 @@ def describe(course: Course) -> str:
             f"batch norm: {frozen} layers kept as pretrained "
             "(--freeze_batch_norm)",
             f"loss: {options.loss}; augmentation: {options.augmentation}",
+            f"cache: {course.config.output.cache} (--cache); {_cut(course)}",
         ]
+    )
+
+
+def _cut(course: Course) -> str:
+    """Returns in words what could be computed once."""
+    found = cut(course)
+    if found is None:
+        return "nothing of the network can be computed once"
+    return (
+        f"{found.frozen_share:.0%} of the forward pass lie below the first "
+        f"layer that trains (cut at {', '.join(found.names)})"
     )
 
 

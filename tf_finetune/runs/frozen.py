@@ -13,6 +13,7 @@ from tf_finetune import inference
 from tf_finetune.adaptation import cutting
 from tf_finetune.cache import batches, entries, keys, passes
 from tf_finetune.cache import store as stores
+from tf_finetune.data import examples
 from tf_finetune.runs import course as courses
 
 # Pictures by which it is judged whether float16 is precise enough.
@@ -68,6 +69,7 @@ class Cache:
         self._course = course
         self._held = held
         self._networks: dict[tuple, passes.Network] = {}
+        self._stores: dict[tuple, stores.Store] = {}
         extractor = course.built.extractor
         self._features = self._open(
             extractor, extractor.output_shape[-1], "float32", "features"
@@ -75,7 +77,12 @@ class Cache:
 
     def store(self, cut: cutting.Cut, dtype: str) -> stores.Store:
         """Opens the entry of what crosses a cut."""
-        return self._open(cut.up_to(), cut.width, dtype, ", ".join(cut.names))
+        key = cut.names, dtype
+        if key not in self._stores:
+            self._stores[key] = self._open(
+                cut.up_to(), cut.width, dtype, ", ".join(cut.names)
+            )
+        return self._stores[key]
 
     def features(
         self, crossing: Target | None = None
@@ -100,21 +107,14 @@ class Cache:
     def fill(
         self,
         number: int,
-        pictures: Sequence,
+        pictures: Sequence[examples.Picture],
         crossing: Target | None,
         *,
         with_features: bool,
     ) -> list[str]:
         """Computes what is missing of one view; returns the rows' names."""
         course = self._course
-        level = course.config.training.augmentation
-        wanted = passes.views(
-            [picture.path for picture in pictures],
-            [picture.sha256 for picture in pictures],
-            number=number,
-            level=level,
-            seed=course.config.seed,
-        )
+        wanted = self.views(number, pictures)
         into = [self._features] if with_features else []
         if crossing:
             into.append(crossing[1])
@@ -125,10 +125,23 @@ class Cache:
             image_size=course.image_size,
             resize=course.config.model.resize,
             batch_size=course.config.training.batch_size,
-            level=level,
+            level=course.config.training.augmentation,
             title=f"Augmented view {number}" if number else "Features",
         )
         return [view.name for view in wanted]
+
+    def views(
+        self, number: int, pictures: Sequence[examples.Picture]
+    ) -> list[passes.View]:
+        """Returns one view of each picture; 0 is the picture as it is."""
+        config = self._course.config
+        return passes.views(
+            [picture.path for picture in pictures],
+            [picture.sha256 for picture in pictures],
+            number=number,
+            level=config.training.augmentation,
+            seed=config.seed,
+        )
 
     def network(
         self, crossing: Target | None, *, with_features: bool
@@ -183,6 +196,21 @@ def cross(course: courses.Course, cache: Cache, target: Target) -> Crossing:
         )
         views = views.followed_by(store.rows(names))
     return Crossing(cut=cut, rows=rows, views=views)
+
+
+def missing_bytes(
+    course: courses.Course, cache: Cache, cut: cutting.Cut
+) -> int:
+    """Returns what has still to be written: augmented views as float16."""
+    store = cache.store(cut, "float32")
+    names = [picture.sha256 for picture in course.data.pictures]
+    size = len(store.missing(names)) * store.row_bytes
+    for number in range(1, num_views(course)):
+        store = cache.store(cut, "float16")
+        wanted = cache.views(number, course.data.split("train"))
+        missing = store.missing(view.name for view in wanted)
+        size += len(missing) * store.row_bytes
+    return size
 
 
 def num_views(course: courses.Course) -> int:
