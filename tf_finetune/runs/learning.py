@@ -14,6 +14,7 @@ from tf_finetune.cache import store as stores
 from tf_finetune.data import pipeline
 from tf_finetune.runs import caching, frozen
 from tf_finetune.runs import course as courses
+from tf_finetune.runs import crossing as crossings
 from tf_finetune.training import (
     fine_tuning,
     head,
@@ -75,7 +76,7 @@ def _learn(course: courses.Course, cache: frozen.Cache) -> Learnt:
     probe = _probe(course, features)
     if not course.fine_tunes:
         return Learnt(probe=probe, tuned=None, table=[])
-    crossing = choice.target and frozen.cross(course, cache, choice.target)
+    crossing = choice.target and crossings.cross(course, cache, choice.target)
     if course.config.training.head_init == "random":
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
@@ -195,7 +196,7 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
 
 def _fine_tune(
     course: courses.Course,
-    crossing: frozen.Crossing | None,
+    crossing: crossings.Crossing | None,
     trainer: keras.Model | None,
 ) -> list[dict]:
     place = course.place
