@@ -186,7 +186,7 @@ def _check_reattached(
 def _fine_tune(course: courses.Course) -> list[dict]:
     place = course.place
     trainer = courses.compiled(course)
-    with course.strategy.scope():
+    with course.strategy.scope(), courses.in_precision(course):
         outcome = fine_tuning.run(
             trainer,
             data=course.data,
