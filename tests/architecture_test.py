@@ -19,7 +19,7 @@ _ROOMS = [
     ["front_door", "workdir"],
     ["data"],
     ["backbones"],
-    ["heads", "weights"],
+    ["heads", "weights", "cache"],
     ["evaluation"],
     ["tasks"],
     ["assembly"],

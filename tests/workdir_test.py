@@ -41,7 +41,7 @@ def test_an_unfinished_run_of_other_settings_is_refused(tmp_path):
 
 def test_a_finished_run_is_refused_unless_overwritten(tmp_path):
     place = _place(tmp_path, _config())
-    workdir.finish(place, {"seconds": 1.0})
+    workdir.finish(place, _config(), {"seconds": 1.0})
     assert place.finished
     with pytest.raises(errors.UsageError, match="holds a finished run"):
         workdir.check_free(place, _config())
@@ -92,7 +92,7 @@ def test_without_a_name_the_next_free_one_is_chosen(tmp_path, monkeypatch):
     with workdir.opened(first, _config()):
         workdir.begin(first, _config(), {})
     assert workdir.choose(_config()) == first
-    workdir.finish(first, {})
+    workdir.finish(first, _config(), {})
     assert str(workdir.choose(_config()).path) == "runs/pictures-vgg16-2"
 
 
@@ -116,7 +116,7 @@ def test_clearing_removes_the_mark_of_a_finished_run_first(
 ):
     place = _place(tmp_path, _config())
     files.write_json(place.evaluation, {})
-    workdir.finish(place, {})
+    workdir.finish(place, _config(), {})
     removed = []
     monkeypatch.setattr(
         type(place.path), "unlink",

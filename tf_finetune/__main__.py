@@ -14,6 +14,7 @@ _COMMANDS = {
     "predict": "classes of pictures without labels, as CSV",
     "export": "SavedModel for TensorFlow Serving, .h5 weights, .keras",
     "backbones": "list the pretrained networks",
+    "cache": "list what is kept between runs, or clear it",
 }
 
 

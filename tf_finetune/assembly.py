@@ -3,9 +3,7 @@
 import dataclasses
 
 import keras
-import numpy as np
 
-from tf_finetune import inference
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build as backbone_building
 from tf_finetune.config import train
@@ -76,25 +74,6 @@ def build(
         extractor=keras.Model(images, features, name="extractor"),
         head=keras.Model(vectors, _through(top, vectors), name="head"),
     )
-
-
-def largest_difference(
-    assembly: Assembly, images: np.ndarray, features: np.ndarray
-) -> float:
-    """Compares the whole model's logits with the head's on cached features.
-
-    Args:
-        assembly: The model in question.
-        images: [n, size, size, 3] RGB 0..255.
-        features: [n, width], what the cache holds for these pictures.
-
-    Returns:
-        The largest difference of a logit, in units of the largest logit.
-    """
-    whole = inference.predict_rows(assembly.trainer, images)
-    cached = inference.predict_rows(assembly.head, features)
-    largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
-    return float(np.max(np.abs(whole - cached)) / largest)
 
 
 def _through(

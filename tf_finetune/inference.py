@@ -9,30 +9,46 @@ import tensorflow as tf
 _ROWS = 4096
 
 
-def step(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def step(model: keras.Model) -> Callable[..., tf.Tensor]:
     """Compiles the forward pass, inference mode.
 
     `Model.predict` compiles anew for the last batch, which is smaller.
 
     Args:
-        model: One input, one output.
+        model: Any inputs, one output or several.
 
     Returns:
-        A function of a batch of inputs.
+        A function of a batch of each input.
     """
-    shape = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)
+    shapes = [
+        tf.TensorSpec([None, *each.shape[1:]], tf.float32)
+        for each in model.inputs
+    ]
     compiled = tf.function(
-        lambda batch: model(batch, training=False), autograph=False
+        lambda *batch: model(
+            batch[0] if len(batch) == 1 else list(batch), training=False
+        ),
+        autograph=False,
     )
-    return compiled.get_concrete_function(shape)
+    return compiled.get_concrete_function(*shapes)
 
 
-def predict(model: keras.Model, batches: Iterable[tf.Tensor]) -> np.ndarray:
-    """Returns a model's answers to all batches, in their order."""
+def predict(
+    model: keras.Model,
+    batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]],
+) -> np.ndarray:
+    """Returns a model's answers to all batches, in their order.
+
+    Args:
+        model: Any inputs, one output.
+        batches: Of its input, or tuples where it has several.
+    """
     compiled = step(model)
-    return np.concatenate(
-        [np.asarray(compiled(tf.convert_to_tensor(each))) for each in batches]
-    )
+    answers = []
+    for batch in batches:
+        parts = batch if isinstance(batch, tuple) else (batch,)
+        answers.append(np.asarray(compiled(*map(tf.convert_to_tensor, parts))))
+    return np.concatenate(answers)
 
 
 def predict_rows(model: keras.Model, rows: np.ndarray) -> np.ndarray:

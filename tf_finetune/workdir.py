@@ -13,7 +13,7 @@ from typing import Any
 from tf_finetune import errors, files
 from tf_finetune.config import options, train
 
-_UNTIED = ("workdir", "overwrite", "plan", "cache_dir")
+_UNTIED = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,6 +219,20 @@ def opened(workdir: Workdir, config: train.TrainConfig) -> Iterator[None]:
 
 def begin(workdir: Workdir, config: train.TrainConfig, facts: dict) -> None:
     """Writes `run.flags` and marks the run as begun, not finished."""
+    _write_flags(workdir, config)
+    files.write_json(workdir.run_json, {"status": "begun", **facts})
+
+
+def finish(
+    workdir: Workdir, config: train.TrainConfig, facts: dict[str, Any]
+) -> None:
+    """Adds what the run found out and chose, and marks it as finished."""
+    _write_flags(workdir, config)
+    known = {**workdir.facts(), **facts, "status": "finished"}
+    files.write_json(workdir.run_json, known)
+
+
+def _write_flags(workdir: Workdir, config: train.TrainConfig) -> None:
     tied = options.replace(
         config, workdir=str(workdir.path), overwrite=False, plan=False
     )
@@ -227,13 +241,6 @@ def begin(workdir: Workdir, config: train.TrainConfig, facts: dict) -> None:
         "--flagfile=run.flags --workdir=ANOTHER\n"
     )
     files.write_text(workdir.run_flags, text + options.to_flagfile(tied))
-    files.write_json(workdir.run_json, {"status": "begun", **facts})
-
-
-def finish(workdir: Workdir, facts: dict[str, Any]) -> None:
-    """Adds what the run found out and marks it as finished; the last write."""
-    known = {**workdir.facts(), **facts, "status": "finished"}
-    files.write_json(workdir.run_json, known)
 
 
 def config_of(workdir: Workdir) -> train.TrainConfig:

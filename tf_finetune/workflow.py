@@ -232,7 +232,7 @@ def _train(
     chosen = learning.choose(course, learnt)
     figures = results.evaluate(course, chosen, learnt.probe)
     results.save(course, learnt.table)
-    results.finish(course, chosen, time.monotonic() - start)
+    results.finish(course, learnt, chosen, time.monotonic() - start)
     report(tables.text(figures))
     report(f"Results saved to {place.path}")
     results.check_gates(config, place, figures)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import inference
+from tf_finetune.cache import store as stores
 from tf_finetune.config import options, train
 from tf_finetune.training import head, probe
 
@@ -18,6 +19,22 @@ def _data(seed: int = 0):
         10.0 ** np.arange(-2, 4)
     ) + 50
     return rows.astype("float32"), np.eye(3, dtype="float32")[labels]
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Puts a matrix where training reads it from."""
+
+    def put(matrix: np.ndarray) -> stores.Rows:
+        names = [f"{number:064x}" for number in range(len(matrix))]
+        store = stores.Store(
+            tmp_path / "s", width=matrix.shape[1], dtype="float32"
+        )
+        if store.missing(names):
+            store.put(names, matrix)
+        return store.rows(names)
+
+    return put
 
 
 def _model(hidden: bool) -> keras.Model:
@@ -34,7 +51,7 @@ def _config(**changes) -> train.TrainConfig:
 
 @pytest.mark.parametrize("way", ["exact", "by steps", "mlp"])
 def test_every_way_separates_raw_features_and_leaves_the_model_alone(
-    way, monkeypatch
+    way, monkeypatch, stored
 ):
     if way == "by steps":
         monkeypatch.setattr(probe, "is_small", lambda *sizes: False)
@@ -43,7 +60,7 @@ def test_every_way_separates_raw_features_and_leaves_the_model_alone(
     before = model.get_weights()
     solution = head.solve(
         model,
-        features,
+        stored(features),
         targets,
         config=_config(head="mlp" if way == "mlp" else "linear"),
         groups=[str(number) for number in range(120)],
@@ -57,14 +74,14 @@ def test_every_way_separates_raw_features_and_leaves_the_model_alone(
     assert ("logistic" in solution.how) == (way == "exact")
 
 
-def test_the_same_seed_gives_the_same_head(monkeypatch):
+def test_the_same_seed_gives_the_same_head(monkeypatch, stored):
     monkeypatch.setattr(probe, "is_small", lambda *sizes: False)
     features, targets = _data()
     groups = [str(number) for number in range(120)]
     one, two = (
         head.solve(
             _model(hidden=False),
-            features,
+            stored(features),
             targets,
             config=_config(seed=5),
             groups=groups,

@@ -97,5 +97,5 @@ def test_features_that_never_change_play_no_part():
 
 def test_what_counts_as_small_grows_with_neither_side_alone():
     assert probe.is_small(245, 256, 2)
-    assert probe.is_small(245, 100_000, 2)
+    assert probe.is_small(245, 50_000, 2)
     assert not probe.is_small(1_000_000, 2048, 100)

@@ -46,7 +46,7 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         8, 16 and 32 that exist. The last one is the model's output.
     """
     strides = _strides(model)
-    cuts = set(_cuts(model))
+    waist = set(cuts(model))
     found: dict[int, keras.KerasTensor] = {}
     for wanted in _STRIDES:
         there = [
@@ -54,7 +54,7 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
             for operation in model.operations
             if strides[operation] == wanted and _is_feature(operation)
         ]
-        passed_by_all = [each for each in there if each in cuts]
+        passed_by_all = [each for each in there if each in waist]
         if passed_by_all:
             found[wanted] = passed_by_all[-1].output
         elif there:
@@ -93,7 +93,31 @@ def stages(
     return tuple(found)
 
 
-def _inputs(operation: keras.Operation) -> list[keras.KerasTensor]:
+def cuts(model: keras.Model) -> Iterator[keras.Operation]:
+    """Yields the operations whose output every path to the end goes through.
+
+    Going through the operations in order, these are the points at which
+    nothing else that was computed is still needed.
+    """
+    waiting: dict[int, int] = {}
+    for operation in model.operations:
+        for tensor in inputs_of(operation):
+            waiting[id(tensor)] = waiting.get(id(tensor), 0) + 1
+    last = id(model.outputs[0])
+    waiting[last] = waiting.get(last, 0) + 1
+    live: set[int] = set()
+    for operation in model.operations:
+        for tensor in inputs_of(operation):
+            waiting[id(tensor)] -= 1
+            if not waiting[id(tensor)]:
+                live.discard(id(tensor))
+        live.add(id(operation.output))
+        if live == {id(operation.output)}:
+            yield operation
+
+
+def inputs_of(operation: keras.Operation) -> list[keras.KerasTensor]:
+    """Returns the tensors an operation is computed from."""
     if isinstance(operation, keras.layers.InputLayer):
         return []
     return keras.tree.flatten(operation.input)
@@ -104,7 +128,7 @@ def _strides(model: keras.Model) -> dict[keras.Operation, int]:
     found: dict[int, int] = {}
     result = {}
     for operation in model.operations:
-        before = [found[id(tensor)] for tensor in _inputs(operation)]
+        before = [found[id(tensor)] for tensor in inputs_of(operation)]
         stride = max(before, default=1) * _factor(operation)
         result[operation] = found[id(operation.output)] = stride
     return result
@@ -121,29 +145,6 @@ def _factor(operation: keras.Operation) -> int:
     return operation.strides[0] if isinstance(operation, _STRIDED) else 1
 
 
-def _cuts(model: keras.Model) -> Iterator[keras.Operation]:
-    """Yields the operations whose output every path to the end goes through.
-
-    Going through the operations in order, these are the points at which
-    nothing else that was computed is still needed.
-    """
-    waiting: dict[int, int] = {}
-    for operation in model.operations:
-        for tensor in _inputs(operation):
-            waiting[id(tensor)] = waiting.get(id(tensor), 0) + 1
-    last = id(model.outputs[0])
-    waiting[last] = waiting.get(last, 0) + 1
-    live: set[int] = set()
-    for operation in model.operations:
-        for tensor in _inputs(operation):
-            waiting[id(tensor)] -= 1
-            if not waiting[id(tensor)]:
-                live.discard(id(tensor))
-        live.add(id(operation.output))
-        if live == {id(operation.output)}:
-            yield operation
-
-
 def _deepest(
     model: keras.Model, operations: list[keras.Operation]
 ) -> keras.Operation:
@@ -155,7 +156,7 @@ def _deepest(
     """
     depths: dict[int, int] = {}
     for operation in model.operations:
-        before = [depths[id(tensor)] for tensor in _inputs(operation)]
+        before = [depths[id(tensor)] for tensor in inputs_of(operation)]
         depths[id(operation.output)] = max(before, default=0) + 1
     merging = [each for each in operations if isinstance(each, _MERGING)]
     return max(merging or operations, key=lambda each: depths[id(each.output)])
@@ -177,5 +178,5 @@ def _ancestors(
         if id(current) in found:
             continue
         found.add(id(current))
-        open_ += [makers[id(tensor)] for tensor in _inputs(current)]
+        open_ += [makers[id(tensor)] for tensor in inputs_of(current)]
     return found

@@ -161,6 +161,11 @@ class TrainingOptions:
     augmentation: Augmentation = options.option(
         "light", "Strength of the random changes to training pictures."
     )
+    augmentation_views: int = options.option(
+        4,
+        "With the cache: this many fixed views of each training picture, the "
+        "first as it is, take turns; without it, each epoch changes it anew.",
+    )
     patience: int = options.option(
         5,
         "Stop after this many epochs without a better validation result "
@@ -183,6 +188,7 @@ class TrainingOptions:
         checks.in_range(self, "warmup_fraction", at_least=0, below=1)
         checks.in_range(self, "weight_decay", at_least=0)
         checks.in_range(self, "label_smoothing", at_least=0, below=1)
+        checks.in_range(self, "augmentation_views", at_least=1)
         checks.in_range(self, "patience", at_least=1)
 
 
@@ -195,6 +201,16 @@ class OutputOptions:
     )
     cache_dir: str = options.option(
         "~/.cache/tf_finetune", "Folder of features shared between runs."
+    )
+    cache: Literal["auto", "on", "off"] = options.option(
+        "auto",
+        "Compute what lies below the first layer that trains once, not in "
+        "every epoch; auto measures both ways and takes the cheaper one.",
+    )
+    cache_gb: float = options.option(
+        20.0,
+        "What the features of all runs may take on disk, GB; the longest "
+        "unused are removed first.",
     )
     overwrite: bool = options.option(
         False, "Replace the run that --workdir holds."
@@ -215,6 +231,9 @@ class OutputOptions:
         "Exit with status 3 unless the result beats probe, or the run in "
         "another workdir.",
     )
+
+    def __post_init__(self) -> None:
+        checks.in_range(self, "cache_gb", above=0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -86,3 +86,17 @@ class ExportConfig:
         checks.in_range(self, "examples", at_least=1)
         if not self.format:
             raise errors.UsageError("--format names no format to export.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CacheConfig:
+    """Everything that `python -m tf_finetune.cache` can be told."""
+
+    cache_dir: str = options.option(
+        "~/.cache/tf_finetune", "Folder shared between runs."
+    )
+    clear: tuple[str, ...] = options.option(
+        (),
+        "What to remove: all, features, or entries by their name; what a "
+        "running process uses stays. Empty: list.",
+    )

@@ -77,6 +77,20 @@ LEVELS: dict[str, Level] = {
 """What each value of --augmentation does, beside "none"."""
 
 
+VERSION = 2
+"""To be raised whenever a level changes pictures otherwise than before."""
+
+
+def describe(level: train.Augmentation) -> str:
+    """Returns what decides the changes of a level: equal texts, equal ones."""
+    return f"{VERSION} {LEVELS[level]} {keras.__version__}"
+
+
+def mixes(level: train.Augmentation) -> bool:
+    """Whether a level mixes pictures of one batch with each other."""
+    return level != "none" and LEVELS[level].mix
+
+
 def build(level: train.Augmentation) -> Change | None:
     """Returns the function that changes a batch; None for "none".
 

@@ -46,6 +46,45 @@ def evaluation_images(
     )
 
 
+def changed_images(
+    paths: Sequence[str],
+    seeds: np.ndarray,
+    *,
+    image_size: int,
+    resize: train.Resize,
+    batch_size: int,
+    level: train.Augmentation,
+) -> tf.data.Dataset:
+    """Returns augmented pictures in the order of their paths, each once.
+
+    Args:
+        paths: Picture files.
+        seeds: int32 [len(paths), 2]; each picture's change depends on its own
+            alone, not on its neighbours.
+        image_size: Side of the square in pixels.
+        resize: As in `decoding.load_bytes`.
+        batch_size: Pictures a batch; the last batch may hold fewer.
+        level: Of the augmentation, one that mixes no pictures.
+
+    Returns:
+        Dataset of float32 [batch, image_size, image_size, 3], 0..255.
+    """
+    change = augmentations.build(level)
+
+    def changed(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        image = decoding.load(path, image_size=image_size, resize=resize)
+        images, _ = change(image[tf.newaxis], tf.zeros((1, 1)), seed)
+        return tf.ensure_shape(images[0], (image_size, image_size, 3))
+
+    seeds = np.asarray(seeds, "int32")
+    return (
+        tf.data.Dataset.from_tensor_slices((_encoded(paths), seeds))
+        .map(changed, tf.data.AUTOTUNE, deterministic=True)
+        .batch(batch_size)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
 def training_batches(
     paths: Sequence[str],
     labels: np.ndarray,
@@ -83,7 +122,7 @@ def training_batches(
     changed = _changer(augmentation, seed, first_epoch, steps)
 
     def places(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = _order(len(paths), steps * batch_size, seed, epoch)
+        order = padded_order(len(paths), steps * batch_size, seed, epoch)
         return tf.data.Dataset.from_tensor_slices(order)
 
     count = steps * max(epochs - first_epoch, 0)
@@ -157,13 +196,19 @@ def _encoded(paths: Sequence[str]) -> list[bytes]:
     return [os.fsencode(path) for path in paths]
 
 
-def _order(
+def padded_order(
     count: int, padded_count: int, seed: int, epoch: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the order of an epoch.
+    """Returns the order of an epoch's examples.
 
     Padding makes each epoch a whole number of batches, so that pictures of
     the next epoch can be read while this one ends.
+
+    Args:
+        count: Of the examples.
+        padded_count: Of the places, a multiple of the batch size.
+        seed: Start of every random draw.
+        epoch: Scalar integer, from 0.
 
     Returns:
         int64 [padded_count]: a permutation of 0 .. count - 1, then -1.

@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import assembly, environment, inference, workdir
-from tf_finetune.adaptation import freezing, plan
+from tf_finetune.adaptation import cutting, freezing, plan
 from tf_finetune.config import train
 from tf_finetune.data import (
     examples,
@@ -166,17 +166,42 @@ def describe(course: Course) -> str:
             f"batch norm: {frozen} layers kept as pretrained "
             "(--freeze_batch_norm)",
             f"loss: {options.loss}; augmentation: {options.augmentation}",
+            f"cache: {course.config.output.cache} (--cache); {_cut(course)}",
         ]
+    )
+
+
+def _cut(course: Course) -> str:
+    """Returns in words what could be computed once."""
+    found = cut(course)
+    if found is None:
+        return "nothing of the network can be computed once"
+    return (
+        f"{found.frozen_share:.0%} of the forward pass lie below the first "
+        f"layer that trains (cut at {', '.join(found.names)})"
     )
 
 
 _HEADS = {"probe": "solved", "random": "random"}
 
 
-def compiled(course: Course) -> keras.Model:
-    """Returns the trainer, ready for the fine-tuning stage."""
+def cut(course: Course) -> cutting.Cut | None:
+    """Cuts the network below the first layer that fine-tuning moves."""
+    moving = {*course.selection.layer_names, *course.built.head_layers}
+    with course.strategy.scope():
+        return cutting.cut(course.built.trainer, moving)
+
+
+def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:
+    """Returns the trainer, ready for the fine-tuning stage.
+
+    Args:
+        course: The run.
+        above: Trains on what crosses this cut; None: on pictures.
+    """
     with course.strategy.scope():
         return fine_tuning.compiled(
+            above.suffix if above else course.built.trainer,
             course.built,
             course.selection,
             course.config,

@@ -1,17 +1,20 @@
 """The two stages of a run, and which of their results is kept."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
+import keras
 import numpy as np
 from absl import logging
 
-from tf_finetune import assembly, errors, inference
+from tf_finetune import errors, inference
+from tf_finetune.cache import store as stores
 from tf_finetune.data import pipeline
+from tf_finetune.runs import caching, frozen
 from tf_finetune.runs import course as courses
 from tf_finetune.training import (
-    feature_store,
-    features,
     fine_tuning,
     head,
     history,
@@ -49,28 +52,50 @@ class Learnt:
         probe: The yardstick of every run.
         tuned: None where nothing but the head moves.
         table: The history of the epochs.
+        cache: "on" if fine-tuning read the cache, else "off"; None where
+            there was no fine-tuning.
     """
 
     probe: Candidate
     tuned: Candidate | None
     table: list[dict]
+    cache: Literal["on", "off"] | None = None
 
 
 def learn(course: courses.Course) -> Learnt:
     """Solves the head on cached features, then fine-tunes."""
+    with contextlib.ExitStack() as held:
+        return _learn(course, frozen.Cache(course, held))
+
+
+def _learn(course: courses.Course, cache: frozen.Cache) -> Learnt:
     fresh_head = course.built.head.get_weights()
-    probe = _probe(course)
+    choice = caching.choose(course, cache)
+    features = cache.features(choice.target)
+    probe = _probe(course, features)
     if not course.fine_tunes:
         return Learnt(probe=probe, tuned=None, table=[])
+    crossing = choice.target and frozen.cross(course, cache, choice.target)
     if course.config.training.head_init == "random":
         course.built.head.set_weights(fresh_head)
-    table = _fine_tune(course)
+    table = _fine_tune(course, crossing, choice.trainer)
+    if crossing:
+        logits = crossing.logits(course)
+        _check_reattached(course, logits["validation"])
+        predicted = {s: course.task.finish(each) for s, each in logits.items()}
+    else:
+        predicted = {"validation": course.predict("validation")}
     tuned = Candidate(
         name="fine_tune",
         weights=course.built.model.get_weights(),
-        predicted={"validation": course.predict("validation")},
+        predicted=predicted,
     )
-    return Learnt(probe=probe, tuned=tuned, table=table)
+    return Learnt(
+        probe=probe,
+        tuned=tuned,
+        table=table,
+        cache="on" if crossing else "off",
+    )
 
 
 def choose(course: courses.Course, learnt: Learnt) -> Candidate:
@@ -107,11 +132,12 @@ def _better(
     return chosen
 
 
-def _probe(course: courses.Course) -> Candidate:
-    cached = _features(course)
+def _probe(
+    course: courses.Course, features: Mapping[str, stores.Rows]
+) -> Candidate:
     solution = head.solve(
         course.built.head,
-        cached["train"],
+        features["train"],
         course.targets("train"),
         config=course.config,
         groups=[
@@ -120,11 +146,11 @@ def _probe(course: courses.Course) -> Candidate:
         ],
     )
     head.install(course.built.head, solution)
-    _check_reattached(course, cached)
     logits = {
-        split: inference.predict_rows(course.built.head, rows)
-        for split, rows in cached.items()
+        split: inference.predict(course.built.head, rows.blocks())
+        for split, rows in features.items()
     }
+    _check_reattached(course, logits["validation"])
     return Candidate(
         name="probe",
         weights=course.built.model.get_weights(),
@@ -132,67 +158,71 @@ def _probe(course: courses.Course) -> Candidate:
     )
 
 
-def _features(course: courses.Course) -> dict[str, np.ndarray]:
-    """Returns [n, width] pooled features of each split, in its order."""
-    extractor = course.built.extractor
-    size = {
-        "image_size": course.image_size,
-        "resize": course.config.model.resize,
-    }
-    key = features.key(extractor, **size)
-    store = feature_store.Store(
-        course.cache_dir / "features" / key, width=extractor.output_shape[-1]
-    )
-    rows = features.extract(
-        extractor,
-        course.data.pictures,
-        batch_size=course.config.training.batch_size,
-        store=store,
-        **size,
-    )
-    where = np.array([picture.split for picture in course.data.pictures])
-    return {split: rows[where == split] for split in course.data.splits}
+def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
+    """Compares the joined model with the cached path on real pictures.
 
-
-def _check_reattached(
-    course: courses.Course, cached: Mapping[str, np.ndarray]
-) -> None:
-    """Compares the joined model with the cached path on real pictures."""
+    Args:
+        course: The run.
+        logits: Of the validation split, from the cache.
+    """
     pictures = course.data.split("validation")[:_REATTACHED]
-    (images,) = pipeline.evaluation_images(
+    images = pipeline.evaluation_images(
         [picture.path for picture in pictures],
         image_size=course.image_size,
         resize=course.config.model.resize,
         batch_size=len(pictures),
     )
-    rows = cached["validation"][:_REATTACHED]
-    difference = assembly.largest_difference(
-        course.built, np.asarray(images), rows
-    )
+    whole = inference.predict(course.built.trainer, images)
+    cached = logits[: len(pictures)]
+    largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
+    difference = float(np.max(np.abs(whole - cached)) / largest)
     logging.info(
-        "cached features against the joined model: logits of %d pictures "
-        "differ by at most %.1e of the largest",
+        "from the cache and from pictures: logits of %d pictures differ by at "
+        "most %.1e of the largest",
         len(pictures),
         difference,
     )
     if not difference <= _TOLERANCE:
         raise errors.RunError(
             "The cached features are not those of this model: logits differ "
-            f"by {difference:.1e} of the largest. Remove --cache_dir="
-            f"{course.cache_dir} and run again."
+            f"by {difference:.1e} of the largest. Run `python -m "
+            f"tf_finetune.cache --cache_dir={course.cache_dir} --clear=all` "
+            "and repeat the command."
         )
 
 
-def _fine_tune(course: courses.Course) -> list[dict]:
+def _fine_tune(
+    course: courses.Course,
+    crossing: frozen.Crossing | None,
+    trainer: keras.Model | None,
+) -> list[dict]:
     place = course.place
-    trainer = courses.compiled(course)
+    if crossing:
+        trainer = trainer or courses.compiled(course, crossing.cut)
+        feed = fine_tuning.from_rows(
+            {
+                "train": crossing.views,
+                "validation": crossing.rows["validation"],
+            },
+            crossing.cut.crossing,
+            course.data,
+            course.task,
+            course.config,
+        )
+    else:
+        trainer = courses.compiled(course)
+        feed = fine_tuning.from_pictures(
+            course.data,
+            course.task,
+            course.config,
+            image_size=course.image_size,
+        )
     with course.strategy.scope(), courses.in_precision(course):
         outcome = fine_tuning.run(
             trainer,
-            data=course.data,
+            feed,
             task=course.task,
             config=course.config,
-            image_size=course.image_size,
             place=place,
             report=lambda rows: history.write(
                 place.history, history.rows("fine_tune", rows)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tf_finetune import environment, errors, files, workdir
-from tf_finetune.config import train
+from tf_finetune.config import options, train
 from tf_finetune.data import statistics
 from tf_finetune.evaluation import gates, plots, predictions, yardsticks
 from tf_finetune.runs import course as courses
@@ -83,11 +83,21 @@ def save_weights(model: keras.Model, place: workdir.Workdir) -> None:
 
 
 def finish(
-    course: courses.Course, chosen: learning.Candidate, seconds: float
+    course: courses.Course,
+    learnt: learning.Learnt,
+    chosen: learning.Candidate,
+    seconds: float,
 ) -> None:
     """Marks the run as finished and drops what only an unfinished one needs."""
-    facts = {"kept": chosen.name, "seconds": round(seconds, 1)}
-    workdir.finish(course.place, facts)
+    facts = {
+        "kept": chosen.name,
+        "cache": learnt.cache,
+        "seconds": round(seconds, 1),
+    }
+    config = course.config
+    if learnt.cache:
+        config = options.replace(config, cache=learnt.cache)
+    workdir.finish(course.place, config, facts)
     for leftover in course.place.checkpoints.glob("*"):
         leftover.unlink()
 

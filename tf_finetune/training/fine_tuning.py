@@ -5,6 +5,7 @@ Underperform Out-of-Distribution", section 3.4 (LP-FT: first the head, then
 everything, so that the features are not bent by a random head's gradients).
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -13,6 +14,8 @@ import tensorflow as tf
 
 from tf_finetune import assembly, workdir
 from tf_finetune.adaptation import freezing
+from tf_finetune.cache import batches
+from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.data import examples, pipeline
 from tf_finetune.tasks import task as tasks
@@ -25,7 +28,23 @@ from tf_finetune.training import (
 )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feed:
+    """What the stage trains on.
+
+    Attributes:
+        num_examples: Of the training split.
+        batches: First epoch → (inputs, targets) of all epochs from it on.
+        validation: (inputs, targets) of the validation split in batches.
+    """
+
+    num_examples: int
+    batches: Callable[[int], tf.data.Dataset]
+    validation: tf.data.Dataset
+
+
 def compiled(
+    trainer: keras.Model,
     built: assembly.Assembly,
     selection: freezing.Selection,
     config: train.TrainConfig,
@@ -37,7 +56,9 @@ def compiled(
     """Returns the trainer, frozen as selected and compiled for the stage.
 
     Args:
-        built: The model.
+        trainer: What is trained: `built.trainer`, or the part of it above a
+            cut; its outputs are logits.
+        built: The whole model.
         selection: The backbone layers that move; the head always does.
         config: Optimizer, loss and their settings.
         task: Its metrics are reported.
@@ -46,13 +67,15 @@ def compiled(
         settings: Of the device.
     """
     freezing.apply(
-        [built.trainer, built.head], selection, always=built.head_layers
+        [built.trainer, trainer, built.head],
+        selection,
+        always=built.head_layers,
     )
     options = config.training
     plan = optimizers.schedule(
         options, steps_per_epoch=steps_per_epoch(options, len(targets))
     )
-    built.trainer.compile(
+    trainer.compile(
         optimizer=precision.scaled(
             optimizers.build(options, plan), settings.precision
         ),
@@ -67,16 +90,15 @@ def compiled(
         jit_compile=settings.jit_compile,
         steps_per_execution=settings.steps_per_execution,
     )
-    return built.trainer
+    return trainer
 
 
 def run(
     trainer: keras.Model,
+    feed: Feed,
     *,
-    data: examples.ImageData,
     task: tasks.Task,
     config: train.TrainConfig,
-    image_size: int,
     place: workdir.Workdir,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
@@ -84,22 +106,18 @@ def run(
 
     Args:
         trainer: As `compiled` returns it.
-        data: Trains on "train", chooses on "validation".
-        task: Targets and the ranking of epochs.
+        feed: What it trains on and is chosen by.
+        task: The ranking of epochs.
         config: The run.
-        image_size: Side of the model's input, pixels.
         place: Checkpoints and TensorBoard events go there.
         report: Called with all rows after every epoch.
     """
-    targets = task.targets(data, "train")
     stage = fit.Stage(
         name="fine_tune",
         epochs=config.training.epochs,
-        steps_per_epoch=steps_per_epoch(config.training, len(targets)),
-        batches=lambda epoch: training_batches(
-            data, targets, config, image_size=image_size, first_epoch=epoch
-        ),
-        validation=_validation(data, task, config, image_size),
+        steps_per_epoch=steps_per_epoch(config.training, feed.num_examples),
+        batches=feed.batches,
+        validation=feed.validation,
         rank=task.rank,
         patience=config.training.patience,
         folder=place.checkpoints,
@@ -116,43 +134,91 @@ def steps_per_epoch(options: train.TrainingOptions, num_examples: int) -> int:
     return -(-num_examples // optimizers.batch_size(options, num_examples))
 
 
-def training_batches(
-    data: examples.ImageData,
-    targets: np.ndarray,
-    config: train.TrainConfig,
-    *,
-    image_size: int,
-    first_epoch: int,
-) -> tf.data.Dataset:
-    """Returns the augmented batches of all epochs from `first_epoch` on."""
-    return pipeline.training_batches(
-        [picture.path for picture in data.split("train")],
-        targets,
-        image_size=image_size,
-        resize=config.model.resize,
-        batch_size=optimizers.batch_size(config.training, len(targets)),
-        augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=first_epoch,
-        epochs=config.training.epochs,
-    )
-
-
-def _validation(
+def from_pictures(
     data: examples.ImageData,
     task: tasks.Task,
     config: train.TrainConfig,
+    *,
     image_size: int,
-) -> tf.data.Dataset:
-    pictures = data.split("validation")
-    batch_size = min(config.training.batch_size, len(pictures))
+) -> Feed:
+    """Returns the pictures themselves, augmented anew in every epoch."""
+    targets = task.targets(data, "train")
+    size = {"image_size": image_size, "resize": config.model.resize}
+    options = config.training
+
+    def training(first_epoch: int) -> tf.data.Dataset:
+        return pipeline.training_batches(
+            [picture.path for picture in data.split("train")],
+            targets,
+            batch_size=optimizers.batch_size(options, len(targets)),
+            augmentation=options.augmentation,
+            seed=config.seed,
+            first_epoch=first_epoch,
+            epochs=options.epochs,
+            **size,
+        )
+
     images = pipeline.evaluation_images(
-        [picture.path for picture in pictures],
-        image_size=image_size,
-        resize=config.model.resize,
-        batch_size=batch_size,
+        [picture.path for picture in data.split("validation")],
+        batch_size=options.batch_size,
+        **size,
     )
-    targets = tf.data.Dataset.from_tensor_slices(
-        task.targets(data, "validation")
+    return Feed(
+        num_examples=len(targets),
+        batches=training,
+        validation=_with_targets(images, data, task, config),
     )
-    return tf.data.Dataset.zip(images, targets.batch(batch_size))
+
+
+def from_rows(
+    rows: Mapping[str, stores.Rows],
+    unpack: batches.Unpack,
+    data: examples.ImageData,
+    task: tasks.Task,
+    config: train.TrainConfig,
+) -> Feed:
+    """Returns what the frozen part of the network says of the pictures.
+
+    Args:
+        rows: "train" (all views) and "validation" from the cache.
+        unpack: Rows → inputs of the trained part.
+        data: The pictures, in the order of the rows.
+        task: Turns their labels into targets.
+        config: The run.
+    """
+    targets = task.targets(data, "train")
+    options = config.training
+    return Feed(
+        num_examples=len(targets),
+        batches=lambda first_epoch: batches.training(
+            rows["train"],
+            targets,
+            unpack=unpack,
+            batch_size=optimizers.batch_size(options, len(targets)),
+            seed=config.seed,
+            first_epoch=first_epoch,
+            epochs=options.epochs,
+        ),
+        validation=_with_targets(
+            batches.in_order(
+                rows["validation"],
+                unpack=unpack,
+                batch_size=options.batch_size,
+            ),
+            data,
+            task,
+            config,
+        ),
+    )
+
+
+def _with_targets(
+    inputs: tf.data.Dataset,
+    data: examples.ImageData,
+    task: tasks.Task,
+    config: train.TrainConfig,
+) -> tf.data.Dataset:
+    """Returns batches of the validation split with their targets."""
+    targets = task.targets(data, "validation")
+    rows = tf.data.Dataset.from_tensor_slices(targets)
+    return tf.data.Dataset.zip(inputs, rows.batch(config.training.batch_size))

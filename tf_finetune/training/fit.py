@@ -3,9 +3,11 @@
 import dataclasses
 import pathlib
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -90,6 +92,36 @@ def fit(
         )
     keeper.load_best()
     return Outcome(rows=tuple(progress.rows), best=progress.best or 0)
+
+
+def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
+    """Times a training step of a compiled model, which ends as it began.
+
+    Args:
+        model: Compiled.
+        batches: Three of them: two to warm up, one that is timed.
+    """
+    model.optimizer.build(model.trainable_variables)
+    state = [*model.variables, *model.optimizer.variables]
+    before = [np.asarray(variable) for variable in state]
+    clock = _Clock()
+    model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
+    for variable, value in zip(state, before, strict=True):
+        variable.assign(value)
+    return clock.times[-1] - clock.times[-2]
+
+
+class _Clock(keras.callbacks.Callback):
+    """Notes when each step ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def on_train_batch_end(
+        self, batch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        self.times.append(time.perf_counter())
 
 
 class _Keeper(keras.callbacks.Callback):

@@ -14,6 +14,8 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import inference
+from tf_finetune.cache import batches
+from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.training import fit, objectives, probe
 
@@ -22,6 +24,8 @@ from tf_finetune.training import fit, objectives, probe
 _WEIGHT_DECAYS = (1e-4, 1e-2, 1.0)
 _EPOCHS = 30
 _LEAST_STEPS = 600
+_STEPS_PER_EPOCH = 50  # Where there are enough examples for larger batches.
+_SMALLEST_BATCH, _LARGEST_BATCH = 128, 2048
 _LEARNING_RATE = 3e-3
 _HELD_OUT = 5  # One training example in five judges the strength.
 
@@ -41,7 +45,7 @@ class Solution:
 
 def solve(
     model: keras.Model,
-    features: np.ndarray,
+    features: stores.Rows,
     targets: np.ndarray,
     *,
     config: train.TrainConfig,
@@ -51,7 +55,7 @@ def solve(
 
     Args:
         model: Features [batch, width] → logits [batch, classes].
-        features: [n, width] of the training split.
+        features: n rows, of the training split.
         targets: [n, classes] one-hot.
         config: `head`, `class_weight` and `seed` are read.
         groups: For each example; those of one group are judged together.
@@ -59,9 +63,9 @@ def solve(
     before = model.get_weights()
     try:
         if config.model.head == "linear" and probe.is_small(
-            *features.shape, targets.shape[1]
+            len(features), features.width, targets.shape[1]
         ):
-            return _exact(features, targets, config=config, groups=groups)
+            return _exact(features.all(), targets, config=config, groups=groups)
         return _by_steps(model, features, targets, config=config, groups=groups)
     finally:
         model.set_weights(before)
@@ -90,26 +94,25 @@ def _exact(
 
 def _by_steps(
     model: keras.Model,
-    features: np.ndarray,
+    features: stores.Rows,
     targets: np.ndarray,
     *,
     config: train.TrainConfig,
     groups: Sequence[str],
 ) -> Solution:
-    mean = features.mean(axis=0)
-    scale = features.std(axis=0)
-    scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
-    standard = (features - mean) / scale
+    standard = _Standard(features)
     held_out = _held_out(groups, config.seed)
+    judged = features.select(held_out), targets[held_out]
+    trained = features.select(~held_out), targets[~held_out]
     losses = {}
     for decay in _WEIGHT_DECAYS:
-        _train(model, standard[~held_out], targets[~held_out], decay, config)
-        losses[decay] = _log_loss(model, standard[held_out], targets[held_out])
+        _train(model, *trained, standard, decay, config)
+        losses[decay] = _log_loss(model, *judged, standard)
     decay = min(losses, key=losses.get)
-    _train(model, standard, targets, decay, config)
+    _train(model, features, targets, standard, decay, config)
     kernel, bias, *rest = model.get_weights()
-    kernel = kernel / scale[:, np.newaxis]
-    bias = bias - mean @ kernel
+    kernel = kernel / standard.scale[:, np.newaxis]
+    bias = bias - standard.mean @ kernel
     how = (
         f"{_steps(len(features), config)} steps on cached features, weight "
         f"decay {decay:g}"
@@ -117,10 +120,29 @@ def _by_steps(
     return Solution(weights=(kernel, bias, *rest), how=how)
 
 
+class _Standard:
+    """What makes each feature of mean 0 and deviation 1, found in one pass."""
+
+    def __init__(self, features: stores.Rows) -> None:
+        count, total, squares = len(features), 0.0, 0.0
+        for block in features.blocks():
+            total = total + block.sum(axis=0, dtype="float64")
+        mean = total / count
+        for block in features.blocks():
+            squares = squares + ((block - mean) ** 2).sum(axis=0)
+        scale = np.sqrt(squares / count)
+        self.mean = mean.astype("float32")
+        self.scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        return (rows - self.mean) / self.scale
+
+
 def _train(
     model: keras.Model,
-    features: np.ndarray,
+    features: stores.Rows,
     targets: np.ndarray,
+    standard: _Standard,
     weight_decay: float,
     config: train.TrainConfig,
 ) -> None:
@@ -135,6 +157,16 @@ def _train(
             "cross_entropy", class_weights=weights
         ),
     )
+    size = _batch_size(len(features), config)
+    endless = batches.training(
+        features,
+        targets,
+        unpack=standard,
+        batch_size=size,
+        seed=config.seed,
+        first_epoch=0,
+        epochs=-(-steps * size // len(features)) + 1,
+    )
     fit.fit(
         model,
         fit.Stage(
@@ -142,27 +174,19 @@ def _train(
             # As one epoch: those of a small problem would be a step each.
             epochs=1,
             steps_per_epoch=steps,
-            batches=lambda epoch: _batches(features, targets, config),
+            batches=lambda epoch: endless.take(steps),
         ),
     )
 
 
-def _batches(
-    features: np.ndarray, targets: np.ndarray, config: train.TrainConfig
-) -> tf.data.Dataset:
-    rows = tf.data.Dataset.from_tensor_slices((features, targets))
-    shuffled = rows.shuffle(len(features), seed=config.seed)
-    batches = shuffled.batch(_batch_size(config)).repeat()
-    return batches.take(_steps(len(features), config))
-
-
 def _steps(num_examples: int, config: train.TrainConfig) -> int:
-    per_epoch = -(-num_examples // _batch_size(config))
+    per_epoch = -(-num_examples // _batch_size(num_examples, config))
     return max(_EPOCHS * per_epoch, _LEAST_STEPS)
 
 
-def _batch_size(config: train.TrainConfig) -> int:
-    return max(config.training.batch_size, 128)
+def _batch_size(num_examples: int, config: train.TrainConfig) -> int:
+    good = min(num_examples // _STEPS_PER_EPOCH, _LARGEST_BATCH)
+    return max(config.training.batch_size, good, _SMALLEST_BATCH)
 
 
 def _initialize(model: keras.Model, seed: int) -> None:
@@ -185,9 +209,12 @@ def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
 
 
 def _log_loss(
-    model: keras.Model, features: np.ndarray, targets: np.ndarray
+    model: keras.Model,
+    features: stores.Rows,
+    targets: np.ndarray,
+    standard: _Standard,
 ) -> float:
-    logits = inference.predict_rows(model, features)
+    logits = inference.predict(model, map(standard, features.blocks()))
     shifted = logits - logits.max(axis=1, keepdims=True)
     normal = np.log(np.exp(shifted).sum(axis=1))
     return float(np.mean(normal - (shifted * targets).sum(axis=1)))

@@ -22,6 +22,8 @@ _ITERATIONS = 1000
 # Multiplications of one pass over the data up to which the exact solver takes
 # about a minute at most on two cores, cross-validation included.
 _LARGEST_PASS = 1e8
+# Numbers of a matrix of which some copies fit into memory: 160 MB each.
+_LARGEST_MATRIX = 2e7
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ class Probe:
 
 
 def is_small(num_examples: int, width: int, num_classes: int) -> bool:
-    """Whether `solve` is the quicker way to the optimum.
+    """Whether `solve` is the quicker way to the optimum, and fits memory.
 
     Args:
         num_examples: Of the training split.
@@ -69,7 +71,10 @@ def is_small(num_examples: int, width: int, num_classes: int) -> bool:
         num_classes: Of the data.
     """
     inner = min(num_examples, width)
-    return num_examples * inner * num_classes <= _LARGEST_PASS
+    return (
+        num_examples * inner * num_classes <= _LARGEST_PASS
+        and num_examples * width <= _LARGEST_MATRIX
+    )
 
 
 def solve(

@@ -1,0 +1,134 @@
+"""Runs whose frozen part is computed once, against runs without the cache."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+import tf_finetune
+from tf_finetune import errors, files
+from tf_finetune.cache import entries
+from tf_finetune.config import options, train
+
+
+@pytest.fixture
+def call(pictures, settings, tmp_path):
+    """Runs with a cache of the test's own; returns the run and its log."""
+
+    def run(name: str, **changes):
+        log = []
+        given = {
+            **settings,
+            "workdir": str(tmp_path / name),
+            "cache_dir": str(tmp_path / "cache"),
+            "trainable": "top",
+            **changes,
+        }
+        done = tf_finetune.fine_tune(pictures, report=log.append, **given)
+        return done, "\n".join(log)
+
+    return run
+
+
+def _weights(run) -> list[np.ndarray]:
+    return run.model.get_weights()
+
+
+def _shards(tmp_path) -> list[pathlib.Path]:
+    return sorted((tmp_path / "cache" / "features").glob("*/*.rows"))
+
+
+def test_without_augmentation_both_ways_train_alike(call):
+    changes = {"augmentation": "none", "epochs": 3}
+    (on, _), (off, _) = (
+        call(cache, cache=cache, **changes) for cache in ("on", "off")
+    )
+    for ours, theirs in zip(_weights(on), _weights(off), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+    for ours, theirs in zip(on.history, off.history, strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=1e-4)
+    assert files.read_json(on.workdir / "run.json")["cache"] == "on"
+    assert files.read_json(off.workdir / "run.json")["cache"] == "off"
+
+
+def test_the_second_run_computes_nothing_and_gives_the_same_numbers(
+    call, tmp_path
+):
+    first, _ = call("first", cache="on", augmentation_views=3)
+    before = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
+    second, _ = call("second", cache="on", augmentation_views=3)
+    after = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
+    assert after == before
+    for ours, theirs in zip(_weights(first), _weights(second), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert first.evaluation == second.evaluation
+
+
+def test_a_flipped_byte_is_found_and_the_numbers_stay(call, tmp_path):
+    first, _ = call("first", cache="on", augmentation_views=2)
+    for path in _shards(tmp_path):
+        data = bytearray(path.read_bytes())
+        data[-5] ^= 64
+        path.write_bytes(data)
+    damaged = {path: path.read_bytes() for path in _shards(tmp_path)}
+    second, _ = call("second", cache="on", augmentation_views=2)
+    assert not set(damaged) & set(_shards(tmp_path))
+    for ours, theirs in zip(_weights(first), _weights(second), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_the_figures_are_those_of_the_saved_model(call):
+    run, _ = call("run", cache="on", head_init="random", epochs=3)
+    figures = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+    for split in ("train", "validation", "test"):
+        for name in ("accuracy", "log_loss"):
+            assert figures[split][name] == pytest.approx(
+                run.evaluation[split][name], abs=1e-5
+            )
+
+
+def test_auto_decides_once_and_the_replay_does_the_same(call):
+    run, _ = call("run")
+    decided = files.read_json(run.workdir / "run.json")["cache"]
+    flags = options.from_flagfile(
+        train.TrainConfig, str(run.workdir / "run.flags")
+    )
+    assert flags.output.cache == decided in ("on", "off")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"augmentation": "strong"}, "mixes pictures"),
+        ({"trainable": "all"}, "first layer that trains"),
+        ({"cache_gb": 1e-6}, "--cache_gb"),
+    ],
+)
+def test_on_where_it_cannot_be_is_an_error_that_says_why(call, changes, why):
+    with pytest.raises(errors.UsageError, match=why):
+        call("run", cache="on", **changes)
+
+
+def test_auto_goes_on_without_the_cache_where_it_cannot_be(call):
+    run, _ = call("run", augmentation="strong", epochs=1)
+    assert files.read_json(run.workdir / "run.json")["cache"] == "off"
+
+
+def test_what_can_be_computed_once_is_in_the_plan(call):
+    _, log = call("run", cache="on")
+    assert "of the forward pass lie below the first layer" in log
+
+
+def test_an_earlier_runs_features_make_room_for_a_new_ones(call, tmp_path):
+    def features():
+        found = entries.listing(tmp_path / "cache")
+        return {e.name: e for e in found if e.name.startswith("features")}
+
+    call("first", cache="on")
+    first = features()
+    limit = 1.3e-9 * sum(entry.size_bytes for entry in first.values())
+    call("again", cache="on", cache_gb=limit)
+    assert features().keys() == first.keys()
+    call("second", weights="none", cache="on", cache_gb=limit)
+    large = max(first.values(), key=lambda entry: entry.size_bytes)
+    assert features() and large.name not in features()

@@ -1,0 +1,33 @@
+"""Tests of tf_finetune/training/estimate.py."""
+
+import pytest
+
+from tf_finetune.training import estimate
+
+_COSTS = estimate.Costs(load=1.0, change=2.0, frozen=10.0, step=3.0)
+_SIZES = {"trained": 100, "validated": 50, "pictures": 160}
+
+
+def test_both_ways_are_added_up_from_their_parts():
+    on, off = estimate.paths(_COSTS, **_SIZES, views=3, epochs=5)
+    first = 160 * (1 + 10 + 1)
+    upper = 5 * (100 * 3 + 50 * 1)
+    assert on == pytest.approx(first + 2 * 100 * 12 + upper)
+    assert off == pytest.approx(first + 5 * (100 * 12 + 50 * 11) + upper)
+
+
+@pytest.mark.parametrize(("views", "epochs", "pays"), [
+    (4, 10, True),
+    (1, 1, True),
+    (8, 2, False),
+])  # fmt: skip
+def test_the_cache_pays_where_epochs_outnumber_views(views, epochs, pays):
+    on, off = estimate.paths(_COSTS, **_SIZES, views=views, epochs=epochs)
+    assert (on < off) == pays
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(12.4, "12 s"), (300, "5 min"), (9000, "2.5 h")]
+)
+def test_durations_are_in_words(seconds, text):
+    assert estimate.duration(seconds) == text

@@ -1,0 +1,180 @@
+"""Where a network is cut, so that its frozen part is computed only once.
+
+Everything below the first layer that trains gives the same numbers for the
+same picture in every epoch. The network is cut there, anywhere in the graph:
+a single tensor, or a few, carry everything across.
+"""
+
+import dataclasses
+import math
+from collections.abc import Collection, Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_finetune.backbones import topology
+
+# Residual and dense blocks are crossed by two tensors, Inception's by four.
+_MOST_TENSORS = 4
+# A cut further down holds fewer numbers but what lies above it is computed in
+# every step: at most this share of the step's own multiplications.
+_RECOMPUTED = 0.1
+# One forward pass, and one backward for the input and for the weights.
+_PASSES_PER_STEP = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cut:
+    """A network in two parts, which share its layers.
+
+    Attributes:
+        names: The layers whose outputs cross the cut.
+        shapes: Of those outputs, without the batch.
+        images: The network's input.
+        tensors: What crosses the cut, in the network's graph.
+        suffix: What crosses the cut, one tensor or several → logits.
+        frozen_share: The prefix' share of the forward pass's
+            multiplications, 0..1.
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    images: keras.KerasTensor
+    tensors: tuple[keras.KerasTensor, ...]
+    suffix: keras.Model
+    frozen_share: float
+
+    def up_to(self, *others: keras.KerasTensor) -> keras.Model:
+        """Returns images → what crosses the cut, then `others`."""
+        return keras.Model(self.images, [*self.tensors, *others], name="prefix")
+
+    @property
+    def width(self) -> int:
+        """Numbers that cross the cut for one picture."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def flat(self, crossing: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Joins what crosses the cut to rows [batch, width]."""
+        rows = [
+            tf.reshape(each, [-1, math.prod(shape)])
+            for each, shape in zip(crossing, self.shapes, strict=True)
+        ]
+        return tf.concat(rows, axis=1)
+
+    def crossing(self, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
+        """Undoes `flat`: rows, float32, to what the suffix takes."""
+        sizes = [math.prod(shape) for shape in self.shapes]
+        parts = tuple(
+            tf.reshape(part, [-1, *shape])
+            for part, shape in zip(
+                tf.split(rows, sizes, axis=1), self.shapes, strict=True
+            )
+        )
+        return parts if len(parts) > 1 else parts[0]
+
+
+def cut(model: keras.Model, moving: Collection[str]) -> Cut | None:
+    """Cuts a network below the layers that train.
+
+    Of the possible cuts the one with the fewest numbers is taken, as long as
+    little is computed again above it.
+
+    Args:
+        model: One input, one output, as a graph of layers.
+        moving: The names of the layers that train.
+
+    Returns:
+        The cut; None where nothing with weights lies below the first layer
+        that trains, or too many tensors cross.
+    """
+    frozen = _frozen(model, moving)
+    work = {id(each): _multiplications(each) for each in model.operations}
+    moved = sum(
+        work[id(each)] for each in model.operations if id(each) not in frozen
+    )
+    allowed = _RECOMPUTED * _PASSES_PER_STEP * moved
+    best: tuple[float, list[keras.KerasTensor], set[int]] | None = None
+    for below in _candidates(model, frozen):
+        tensors = _crossing(model, below)
+        again = sum(work[each] for each in frozen - below)
+        if not 0 < len(tensors) <= _MOST_TENSORS or again > allowed:
+            continue
+        size = sum(math.prod(tensor.shape[1:]) for tensor in tensors)
+        if best is None or size < best[0]:
+            best = size, tensors, below
+    if best is None or not any(work[each] for each in best[2]):
+        return None
+    return _built(model, best[1], sum(work[e] for e in best[2]), work)
+
+
+def _built(
+    model: keras.Model,
+    tensors: list[keras.KerasTensor],
+    below: float,
+    work: dict[int, float],
+) -> Cut:
+    makers = {id(each.output): each.name for each in model.operations}
+    return Cut(
+        names=tuple(makers[id(tensor)] for tensor in tensors),
+        shapes=tuple(tuple(tensor.shape[1:]) for tensor in tensors),
+        images=model.inputs[0],
+        tensors=tuple(tensors),
+        suffix=keras.Model(
+            tensors if len(tensors) > 1 else tensors[0],
+            model.outputs[0],
+            name="suffix",
+        ),
+        frozen_share=below / sum(work.values()),
+    )
+
+
+def _frozen(model: keras.Model, moving: Collection[str]) -> set[int]:
+    """Returns the ids of the operations that no training changes."""
+    found: set[int] = set()
+    made: set[int] = set()
+    for operation in model.operations:
+        before = topology.inputs_of(operation)
+        if operation.name in moving or any(id(t) not in made for t in before):
+            continue
+        found.add(id(operation))
+        made.add(id(operation.output))
+    return found
+
+
+def _candidates(model: keras.Model, frozen: set[int]) -> list[set[int]]:
+    """Returns sets of operations below possible cuts, the largest first."""
+    found: list[set[int]] = []
+    below: set[int] = set()
+    waist = {id(each) for each in topology.cuts(model)}
+    for operation in model.operations:
+        below.add(id(operation))
+        if not below <= frozen:
+            break
+        if id(operation) in waist:
+            found.append(set(below))
+    return [frozen, *reversed(found)]
+
+
+def _crossing(model: keras.Model, below: set[int]) -> list[keras.KerasTensor]:
+    """Returns the tensors made below a cut and used above it."""
+    used = {
+        id(tensor)
+        for operation in model.operations
+        if id(operation) not in below
+        for tensor in topology.inputs_of(operation)
+    }
+    used |= {id(tensor) for tensor in model.outputs}
+    return [
+        operation.output
+        for operation in model.operations
+        if id(operation) in below and id(operation.output) in used
+    ]
+
+
+def _multiplications(operation: keras.Operation) -> float:
+    """Returns those of one picture, of layers with kernels; 0 of others."""
+    weights = getattr(operation, "weights", [])
+    kernels = sum(
+        math.prod(each.shape) for each in weights if len(each.shape) > 1
+    )
+    return float(kernels * math.prod(operation.output.shape[1:-1]))

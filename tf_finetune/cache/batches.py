@@ -1,0 +1,94 @@
+"""Rows of the cache as the batches that training sees in place of pictures."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.cache import store as stores
+from tf_finetune.data import pipeline
+
+Unpack = Callable[[tf.Tensor], tf.Tensor | tuple[tf.Tensor, ...]]
+
+
+def training(
+    rows: stores.Rows,
+    labels: np.ndarray,
+    *,
+    unpack: Unpack,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+) -> tf.data.Dataset:
+    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+
+    Their order is that of `pipeline.training_batches`. Each picture's views
+    take turns from epoch to epoch, not all pictures being at the same one.
+
+    Args:
+        rows: Of view 0 of every picture, then of view 1, and so on.
+        labels: float32 [n, num_classes]; n divides the number of rows.
+        unpack: Rows [batch, width] → what the trained model takes.
+        batch_size: Pictures a batch; an epoch's last batch may hold fewer.
+        seed: Start of every random draw.
+        first_epoch: From 0.
+        epochs: Number of the first epoch that is not wanted.
+
+    Returns:
+        Dataset of (inputs, labels [batch, num_classes]).
+    """
+    count = len(labels)
+    steps = -(-count // batch_size)
+    targets = tf.constant(labels, tf.float32)
+
+    def batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = pipeline.padded_order(count, steps * batch_size, seed, epoch)
+        order = tf.reshape(order, [steps, batch_size])
+        numbered = tf.fill([steps], epoch)
+        return tf.data.Dataset.from_tensor_slices((order, numbered))
+
+    def loaded(
+        places: tf.Tensor, epoch: tf.Tensor
+    ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
+        places = places[places >= 0]
+        view = (places + epoch) % (len(rows) // count)
+        taken = _taken(rows, view * count + places)
+        return unpack(taken), tf.gather(targets, places)
+
+    total = steps * max(epochs - first_epoch, 0)
+    return (
+        tf.data.Dataset.range(first_epoch, epochs)
+        .flat_map(batches)
+        .map(loaded, tf.data.AUTOTUNE, deterministic=True)
+        .apply(tf.data.experimental.assert_cardinality(total))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def in_order(
+    rows: stores.Rows, *, unpack: Unpack, batch_size: int
+) -> tf.data.Dataset:
+    """Returns the inputs of all rows in their order."""
+    return (
+        tf.data.Dataset.range(len(rows))
+        .batch(batch_size)
+        .map(
+            lambda places: unpack(_taken(rows, places)),
+            tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _taken(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
+    """Returns rows [len(places), width], float32.
+
+    One call of Python a batch, which reads a memory map; everything else is
+    part of the graph.
+    """
+    taken = tf.numpy_function(
+        rows.take, [places], tf.as_dtype(rows.dtype), stateful=False
+    )
+    return tf.cast(tf.ensure_shape(taken, [None, rows.width]), tf.float32)

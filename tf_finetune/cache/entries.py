@@ -1,0 +1,195 @@
+"""What the cache directory holds: sizes, last use, eviction, clearing.
+
+Everything in it can be computed again; removing any of it costs time only.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+
+from absl import logging
+
+from tf_finetune import errors, files
+
+FEATURES = "features"
+_ABOUT = "about.json"
+_LOCK = ".lock"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One folder of the cache.
+
+    Attributes:
+        name: Its path below the cache directory, e.g. "features/1f3a…".
+        path: The folder.
+        what: What lies in it, for people.
+        size_bytes: Of all its files.
+        used: When it was last used, seconds since 1970.
+    """
+
+    name: str
+    path: pathlib.Path
+    what: str
+    size_bytes: int
+    used: float
+
+
+@contextlib.contextmanager
+def held(
+    cache_dir: pathlib.Path, name: str, *, what: str
+) -> Iterator[pathlib.Path]:
+    """Yields the folder of an entry, made if need be and safe from eviction.
+
+    Args:
+        cache_dir: The cache directory.
+        name: Of the entry, below it.
+        what: Its description, kept with it.
+
+    Raises:
+        RunError: The cache directory cannot be written.
+    """
+    folder = cache_dir / name
+    try:
+        files.write_json(folder / _ABOUT, {"what": what})
+        lock = open(folder / _LOCK, "w")  # noqa: SIM115
+    except OSError as error:
+        raise errors.RunError(
+            f"The cache {cache_dir} cannot be written: {error.strerror}. "
+            "--cache_dir names another place."
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield folder
+
+
+def listing(cache_dir: pathlib.Path) -> list[Entry]:
+    """Returns what the cache holds, the longest unused first.
+
+    These are the folders of features, one a network, and every other folder
+    as a whole.
+    """
+    if not cache_dir.is_dir():
+        return []
+    folders = [each for each in cache_dir.iterdir() if each.is_dir()]
+    inner = [each for each in folders if each.name == FEATURES]
+    outer = [each for each in folders if each.name != FEATURES]
+    networks = [
+        each for folder in inner for each in folder.iterdir() if each.is_dir()
+    ]
+    found = [_entry(cache_dir, folder) for folder in [*outer, *networks]]
+    return sorted(found, key=lambda entry: (entry.used, entry.name))
+
+
+def make_room(
+    cache_dir: pathlib.Path, needed_bytes: int, *, limit_bytes: float
+) -> bool:
+    """Removes features, the longest unused first, until there is room.
+
+    What a running process holds stays.
+
+    Args:
+        cache_dir: The cache directory.
+        needed_bytes: What is to be added to its features.
+        limit_bytes: What all its features may come to.
+
+    Returns:
+        Whether there is room now, within the limit and on the disk.
+    """
+    if needed_bytes > limit_bytes:
+        return False
+    kept = [e for e in listing(cache_dir) if e.name.startswith(FEATURES)]
+    total = sum(entry.size_bytes for entry in kept)
+    for entry in kept:
+        if total + needed_bytes <= limit_bytes:
+            break
+        if remove(entry):
+            logging.info(
+                "cache: removed %s (%s, %s), unused the longest, to stay "
+                "within --cache_gb",
+                entry.name,
+                entry.what,
+                size_text(entry.size_bytes),
+            )
+            total -= entry.size_bytes
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    fits_disk = needed_bytes < shutil.disk_usage(cache_dir).free
+    return total + needed_bytes <= limit_bytes and fits_disk
+
+
+def remove(entry: Entry) -> bool:
+    """Removes an entry; False if a running process holds it."""
+    try:
+        lock = open(entry.path / _LOCK, "a")  # noqa: SIM115
+    except OSError:
+        return not entry.path.exists()
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        # Shards first, so that a half removed entry holds whole ones.
+        shutil.rmtree(entry.path, ignore_errors=True)
+        return not entry.path.exists()
+
+
+def table(entries: Sequence[Entry]) -> str:
+    """Returns the entries as text, one a line, with the sum."""
+    width = max([len(entry.name) for entry in entries], default=5)
+    lines = [f"{'entry':<{width}} {'size':>9}  {'unused for':<10}  what"]
+    for entry in entries:
+        lines.append(
+            f"{entry.name:<{width}} {size_text(entry.size_bytes):>9}  "
+            f"{_age(entry.used):<10}  {entry.what}"
+        )
+    total = sum(entry.size_bytes for entry in entries)
+    return "\n".join([*lines, f"{'all':<{width}} {size_text(total):>9}"])
+
+
+def size_text(count: float) -> str:
+    """Returns a number of bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            digits = 0 if unit == "B" else 1
+            return f"{count:.{digits}f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _entry(cache_dir: pathlib.Path, folder: pathlib.Path) -> Entry:
+    size, used = 0, 0.0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            size += status.st_size if path.is_file() else 0
+            used = max(used, status.st_mtime)
+    try:
+        what = str(files.read_json(folder / _ABOUT)["what"])
+    except (OSError, ValueError, KeyError, TypeError):
+        what = _KNOWN.get(folder.name, "")
+    return Entry(
+        name=str(folder.relative_to(cache_dir)),
+        path=folder,
+        what=what,
+        size_bytes=size,
+        used=used,
+    )
+
+
+_KNOWN = {
+    "verdicts": "which pictures decode",
+    "pictures": "pictures that were no files (TFDS, digits)",
+    "arrays": "pictures that were arrays or a tf.data.Dataset",
+}
+
+
+def _age(used: float) -> str:
+    seconds = max(time.time() - used, 0.0)
+    for length, unit in ((86400, "days"), (3600, "hours"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

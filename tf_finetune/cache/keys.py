@@ -1,0 +1,76 @@
+"""Which network computed what: the name of an entry of the cache."""
+
+import hashlib
+import json
+import os
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import train
+from tf_finetune.data import decoding
+
+
+def of(model: keras.Model, *, image_size: int, resize: train.Resize) -> str:
+    """Returns what names the outputs of one network on one kind of input.
+
+    Two networks with the same key give the same output for a picture: it
+    hashes the weights, the graph (layers by position, since Keras numbers
+    their names by a counter of the process), which of its tensors come out,
+    the size and kind of resizing, the versions of TensorFlow and of the
+    decoder and the kernels in use, whose numbers differ in the last digits.
+    """
+    digest = hashlib.sha256()
+    facts = [
+        _graph(model),
+        image_size,
+        resize,
+        tf.__version__,
+        decoding.VERSION,
+        os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
+        [device.device_type for device in tf.config.list_physical_devices()],
+    ]
+    digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    for weight in model.weights:
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _graph(model: keras.Model) -> list[Any]:
+    """Returns every operation's settings and inputs, by position."""
+    place = {
+        id(operation.output): index
+        for index, operation in enumerate(model.operations)
+    }
+    operations = [
+        [
+            type(operation).__name__,
+            _settings(operation),
+            [
+                place[id(tensor)]
+                for tensor in keras.tree.flatten(operation.input)
+                if id(tensor) in place
+            ],
+        ]
+        for operation in model.operations
+    ]
+    return [operations, [place[id(tensor)] for tensor in model.outputs]]
+
+
+def _settings(operation: keras.Operation) -> Any:
+    """Returns an operation's config without names, at any depth."""
+    return _without_names(operation.get_config())
+
+
+def _without_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _without_names(each)
+            for name, each in value.items()
+            if name not in ("name", "registered_name", "trainable")
+        }
+    if isinstance(value, (list, tuple)):
+        return [_without_names(each) for each in value]
+    return value

@@ -1,0 +1,168 @@
+"""One pass of pictures through a frozen network, into a store."""
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.cache import store as stores
+from tf_finetune.config import train
+from tf_finetune.data import augmentation, pipeline, progress
+
+# What is lost at most when a pass is killed, and how large a shard becomes.
+_SECONDS_PER_SHARD = 20.0
+_BYTES_PER_SHARD = 64 << 20
+
+Network = Callable[[tf.Tensor], Sequence[tf.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class View:
+    """A picture as it is, or with one fixed random change.
+
+    Attributes:
+        name: Of its row: a SHA-256 of all that decides what it looks like.
+        path: The picture's file.
+        is_changed: Whether it is augmented; the name is then also the seed.
+    """
+
+    name: str
+    path: str
+    is_changed: bool
+
+
+def views(
+    paths: Sequence[str],
+    hashes: Sequence[str],
+    *,
+    number: int,
+    level: train.Augmentation,
+    seed: int,
+) -> list[View]:
+    """Returns view `number` of each picture.
+
+    Args:
+        paths: Of the pictures.
+        hashes: The SHA-256 of each one's content.
+        number: 0 is the picture as it is, every other one an augmented view.
+        level: Of the augmentation.
+        seed: Start of its random draws.
+    """
+    if number == 0:
+        return [
+            View(name=name, path=path, is_changed=False)
+            for name, path in zip(hashes, paths, strict=True)
+        ]
+    change = f"{augmentation.describe(level)}/{seed}/{number}"
+    return [
+        View(
+            name=hashlib.sha256(f"{name}/{change}".encode()).hexdigest(),
+            path=path,
+            is_changed=True,
+        )
+        for name, path in zip(hashes, paths, strict=True)
+    ]
+
+
+def fill(
+    into: Sequence[stores.Store],
+    network: Network,
+    wanted: Sequence[View],
+    *,
+    image_size: int,
+    resize: train.Resize,
+    batch_size: int,
+    level: train.Augmentation = "none",
+    title: str,
+) -> None:
+    """Computes the rows that stores lack, in one pass for all of them.
+
+    Args:
+        into: Where the rows go, as they are computed: a killed pass goes on
+            where it was.
+        network: [batch, image_size, image_size, 3] → rows [batch, width] for
+            each store.
+        wanted: All as they are or all changed; equal names are computed once.
+        image_size: Side of the model's input, pixels.
+        resize: How pictures become square.
+        batch_size: Pictures per step.
+        level: Of the augmentation of changed views.
+        title: Of the progress bar.
+    """
+    writers = [_Writer(s, s.missing(v.name for v in wanted)) for s in into]
+    missing = set().union(*(writer.names for writer in writers))
+    todo = [view for view in _distinct(wanted) if view.name in missing]
+    if not todo:
+        return
+    batch_size = min(batch_size, len(todo))
+    batches = _images(todo, image_size, resize, batch_size, level)
+    total = -(-len(todo) // batch_size)
+    bar = progress.bar(batches, total=total, title=title)
+    for number, images in enumerate(bar):
+        start = number * batch_size
+        names = [view.name for view in todo[start : start + batch_size]]
+        for writer, rows in zip(writers, network(images), strict=True):
+            writer.add(names, np.asarray(rows))
+    for writer in writers:
+        writer.flush()
+
+
+def _distinct(wanted: Sequence[View]) -> list[View]:
+    """Returns the first view of each name, in their order."""
+    first: dict[str, View] = {}
+    for view in wanted:
+        first.setdefault(view.name, view)
+    return list(first.values())
+
+
+class _Writer:
+    """Gathers the rows a store lacks into shards of a good size."""
+
+    def __init__(self, store: stores.Store, names: Sequence[str]) -> None:
+        self.names = frozenset(names)
+        self._store = store
+        self._waiting: list[tuple[list[str], np.ndarray]] = []
+        self._since = time.monotonic()
+
+    def add(self, names: Sequence[str], rows: np.ndarray) -> None:
+        wanted = [i for i, name in enumerate(names) if name in self.names]
+        if wanted:
+            self._waiting.append(([names[i] for i in wanted], rows[wanted]))
+        count = sum(len(part) for part, _ in self._waiting)
+        is_full = count * self._store.row_bytes >= _BYTES_PER_SHARD
+        if is_full or time.monotonic() - self._since > _SECONDS_PER_SHARD:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            names, rows = zip(*self._waiting, strict=True)
+            self._store.put(sum(names, []), np.concatenate(rows))
+            self._waiting = []
+        self._since = time.monotonic()
+
+
+def _images(
+    wanted: Sequence[View],
+    image_size: int,
+    resize: train.Resize,
+    batch_size: int,
+    level: train.Augmentation,
+) -> tf.data.Dataset:
+    paths = [view.path for view in wanted]
+    size = {"image_size": image_size, "resize": resize}
+    if not wanted[0].is_changed:
+        return pipeline.evaluation_images(paths, batch_size=batch_size, **size)
+    seeds = (
+        [int(view.name[:8], 16) for view in wanted],
+        [int(view.name[8:16], 16) for view in wanted],
+    )
+    return pipeline.changed_images(
+        paths,
+        np.array(seeds, "uint32").T.view("int32"),
+        level=level,
+        batch_size=batch_size,
+        **size,
+    )

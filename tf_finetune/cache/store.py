@@ -1,0 +1,230 @@
+"""Rows of numbers by name, kept on disk in shards and read by memory map."""
+
+import dataclasses
+import pathlib
+import secrets
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from absl import logging
+
+from tf_finetune import files
+
+_NAME = "S64"  # A SHA-256 in hexadecimal digits.
+_BLOCK_BYTES = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shard:
+    """One file: names, checksum and rows, each in NumPy's own format.
+
+    Attributes:
+        path: The file.
+        offset: Where its rows begin, bytes.
+        shape: Of its rows.
+        dtype: Of its rows.
+    """
+
+    path: pathlib.Path
+    offset: int
+    shape: tuple[int, int]
+    dtype: np.dtype
+
+    def mapped(self) -> np.ndarray:
+        """Returns the rows, unread; dropping them gives the memory back."""
+        return np.memmap(
+            self.path, self.dtype, "r", offset=self.offset, shape=self.shape
+        )
+
+
+class Store:
+    """Append-only shards of (name, row).
+
+    A shard is written whole under a name of its own, so several processes may
+    write at once and a killed one leaves whole shards. Each carries a
+    checksum; one that is damaged or foreign is removed when the store is
+    opened, and its rows are missing again.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, width: int, dtype: str) -> None:
+        """Reads what is there; nothing is written yet.
+
+        Args:
+            folder: Of the shards; need not exist.
+            width: Numbers in a row.
+            dtype: Of the rows, "float32" or "float16".
+        """
+        self._folder = pathlib.Path(folder)
+        self._width = width
+        self._dtype = np.dtype(dtype)
+        self._shards: list[_Shard] = []
+        self._names = np.empty([0], _NAME)
+        self._places = np.empty([0, 2], np.int32)
+        for path in sorted(self._folder.glob("*.rows")):
+            self._add(path)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the rows."""
+        return self._dtype
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one row on disk."""
+        return self._width * self._dtype.itemsize
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Returns the names without a row, each once, in their order."""
+        names = list(dict.fromkeys(names))
+        known = self._find(names) >= 0
+        return [name for name, there in zip(names, known, strict=True)
+                if not there]  # fmt: skip
+
+    def put(self, names: Sequence[str], rows: np.ndarray) -> None:
+        """Adds rows as one shard.
+
+        Args:
+            names: n names, hexadecimal SHA-256.
+            rows: [n, width]; converted to the store's dtype.
+        """
+        path = self._folder / f"{secrets.token_hex(8)}.rows"
+        rows = np.ascontiguousarray(rows, self._dtype)
+        array = np.array(names, _NAME)
+        checksum = np.uint32(_checksum(array, rows))
+        with files.replacing(path) as temporary, open(temporary, "wb") as file:
+            for part in (array, checksum, rows):
+                np.lib.format.write_array(file, np.asarray(part))
+        self._add(path)
+
+    def rows(self, names: Sequence[str]) -> "Rows":
+        """Returns rows in the order of `names`, read when asked for.
+
+        Raises:
+            KeyError: A name has no row.
+        """
+        found = self._find(names)
+        if len(found) and found.min() < 0:
+            raise KeyError(names[int(found.argmin())])
+        return Rows(self._shards, self._places[found], self._width, self._dtype)
+
+    def _find(self, names: Sequence[str]) -> np.ndarray:
+        """Returns the position of each name, -1 where there is none."""
+        wanted = np.array(names, _NAME)
+        if not len(self._names):
+            return np.full(len(wanted), -1)
+        place = np.searchsorted(self._names, wanted)
+        place = np.minimum(place, len(self._names) - 1)
+        return np.where(self._names[place] == wanted, place, -1)
+
+    def _add(self, path: pathlib.Path) -> None:
+        try:
+            shard, names = _opened(path, self._width, self._dtype)
+        except FileNotFoundError:
+            return  # Another process found it damaged.
+        except (ValueError, OSError, EOFError) as error:
+            logging.warning(
+                "%s in the cache is damaged or foreign (%s); what it held is "
+                "computed again",
+                path,
+                error,
+            )
+            path.unlink(missing_ok=True)
+            return
+        places = np.empty([len(names), 2], np.int32)
+        places[:, 0] = len(self._shards)
+        places[:, 1] = np.arange(len(names))
+        self._shards.append(shard)
+        every = np.concatenate([self._names, names])
+        self._names, first = np.unique(every, return_index=True)
+        self._places = np.concatenate([self._places, places])[first]
+
+
+class Rows:
+    """Rows of a store in a chosen order, of which only those asked for are
+    in memory."""
+
+    def __init__(
+        self,
+        shards: list[_Shard],
+        places: np.ndarray,
+        width: int,
+        dtype: np.dtype,
+    ) -> None:
+        """`places` is [n, 2]: the shard of each row, its place there."""
+        self._shards = list(shards)
+        self._places = places
+        self.width = width
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Returns rows [len(indices), width] in the dtype of the store."""
+        places = self._places[indices]
+        found = np.empty([len(places), self.width], self.dtype)
+        for shard in np.unique(places[:, 0]):
+            here = places[:, 0] == shard
+            # Mapped anew each time: pages that stay mapped count as memory
+            # of this process, however many the system could take back.
+            found[here] = self._shards[shard].mapped()[places[here, 1]]
+        return found
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yields all rows in order, float32, some megabytes at a time."""
+        size = max(_BLOCK_BYTES // (4 * self.width), 1)
+        for start in range(0, len(self), size):
+            stop = min(start + size, len(self))
+            yield self.take(np.arange(start, stop)).astype("float32")
+
+    def select(self, indices: np.ndarray) -> "Rows":
+        """Returns some of the rows, unread."""
+        places = self._places[indices]
+        return Rows(self._shards, places, self.width, self.dtype)
+
+    def followed_by(self, other: "Rows") -> "Rows":
+        """Returns these rows and then those of another store, unread."""
+        places = other._places + [len(self._shards), 0]
+        return Rows(
+            [*self._shards, *other._shards],
+            np.concatenate([self._places, places]),
+            self.width,
+            np.promote_types(self.dtype, other.dtype),
+        )
+
+    def all(self) -> np.ndarray:
+        """Returns [n, width] float32."""
+        return self.take(np.arange(len(self))).astype("float32")
+
+
+def _opened(
+    path: pathlib.Path, width: int, dtype: np.dtype
+) -> tuple[_Shard, np.ndarray]:
+    """Returns a shard and its names.
+
+    Raises:
+        ValueError: It is no shard, or not one of this store, or damaged.
+    """
+    with open(path, "rb") as file:
+        names = np.lib.format.read_array(file, allow_pickle=False)
+        checksum = np.lib.format.read_array(file, allow_pickle=False)
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"format {version}")
+        header = np.lib.format.read_array_header_1_0(file)
+        offset = file.tell()
+    if header != ((len(names), width), False, dtype):
+        raise ValueError(f"rows are {header}")
+    shard = _Shard(path, offset, header[0], dtype)
+    if _checksum(names, shard.mapped()) != checksum:
+        raise ValueError("its checksum is not that of its content")
+    return shard, names.astype(_NAME)
+
+
+def _checksum(names: np.ndarray, rows: np.ndarray) -> int:
+    result = zlib.crc32(names.tobytes())
+    step = max(_BLOCK_BYTES // max(rows.shape[1] * rows.itemsize, 1), 1)
+    for start in range(0, len(rows), step):
+        result = zlib.crc32(rows[start : start + step], result)
+    return result
