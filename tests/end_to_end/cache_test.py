@@ -7,7 +7,7 @@ import pytest
 
 import tf_finetune
 from tf_finetune import errors, files
-from tf_finetune.cache import entries
+from tf_finetune.cache import entries, passes
 from tf_finetune.config import options, train
 
 
@@ -132,3 +132,37 @@ def test_an_earlier_runs_features_make_room_for_a_new_ones(call, tmp_path):
     call("second", weights="none", cache="on", cache_gb=limit)
     large = max(first.values(), key=lambda entry: entry.size_bytes)
     assert features() and large.name not in features()
+
+
+def test_after_the_top_moved_nothing_below_it_is_computed_again(
+    call, monkeypatch
+):
+    first, _ = call("first", cache="on", augmentation="none", epochs=3)
+    computed = []
+    real = passes.fill
+
+    def spy(into, network, wanted, **keywords):
+        def counted(images):
+            computed.append(len(images))
+            return network(images)
+
+        return real(into, counted, wanted, **keywords)
+
+    monkeypatch.setattr(passes, "fill", spy)
+    again = {
+        "weights": str(first.workdir),
+        "augmentation": "none",
+        "seed": 4,
+    }
+    second, _ = call("second", cache="on", **again)
+    assert not computed
+    monkeypatch.undo()
+    other, _ = call(
+        "third", cache="on", cache_dir=str(first.workdir / "c"), **again
+    )
+    for split in ("train", "validation"):
+        ours, theirs = (
+            run.evaluation[split]["yardsticks"]["probe"]["log_loss"]
+            for run in (second, other)
+        )
+        assert ours == pytest.approx(theirs, abs=1e-4)

@@ -26,9 +26,7 @@ def test_the_solution_is_scikit_learns_optimum_on_standardised_features(
     keep = np.ones(count, bool)
     keep[np.flatnonzero(labels == 0)[:7]] = False
     features, labels = features[keep], labels[keep]
-    solved = probe.solve(
-        features, labels, num_classes=classes, class_weight=weight, seed=0
-    )
+    solved = probe.solve(features, labels, class_weight=weight, seed=0)
     standard = preprocessing.StandardScaler().fit_transform(
         features.astype("float64")
     )
@@ -47,7 +45,7 @@ def test_the_solution_is_scikit_learns_optimum_on_standardised_features(
 
 def test_the_strength_is_the_one_with_the_lowest_left_out_log_loss():
     features, labels = _data(3, 20, 90)
-    solved = probe.solve(features, labels, num_classes=3, seed=0)
+    solved = probe.solve(features, labels, seed=0)
     losses = {t.strength: t.log_loss for t in solved.cross_validation}
     assert len(losses) >= 5
     assert losses[solved.strength] == min(losses.values())
@@ -56,9 +54,7 @@ def test_the_strength_is_the_one_with_the_lowest_left_out_log_loss():
 
 def test_two_solutions_are_equal_to_the_bit():
     features, labels = _data(3, 200, 60)
-    one, two = (
-        probe.solve(features, labels, num_classes=3, seed=4) for _ in range(2)
-    )
+    one, two = (probe.solve(features, labels, seed=4) for _ in range(2))
     np.testing.assert_array_equal(one.kernel, two.kernel)
     np.testing.assert_array_equal(one.bias, two.bias)
 
@@ -70,8 +66,8 @@ def test_examples_of_one_group_are_judged_together():
     rows = np.repeat(generator.normal(size=[30, 60]), 4, axis=0)
     labels = np.repeat(np.arange(30) % 2, 4)
     groups = [str(number // 4) for number in range(120)]
-    honest = probe.solve(rows, labels, num_classes=2, groups=groups, seed=0)
-    leaky = probe.solve(rows, labels, num_classes=2, seed=0)
+    honest = probe.solve(rows, labels, groups=groups, seed=0)
+    leaky = probe.solve(rows, labels, seed=0)
     assert max(t.accuracy for t in honest.cross_validation) < 0.75
     assert max(t.accuracy for t in leaky.cross_validation) > 0.9
 
@@ -80,7 +76,7 @@ def test_a_class_of_one_picture_is_solved_and_noted():
     features, labels = _data(2, 5, 20)
     labels = np.zeros(20, int)
     labels[3] = 1
-    solved = probe.solve(features, labels, num_classes=2, seed=0)
+    solved = probe.solve(features, labels, seed=0)
     assert "one picture" in solved.note
     assert np.isfinite(solved.kernel).all()
     assert solved.kernel.shape == (5, 2)
@@ -90,7 +86,7 @@ def test_features_that_never_change_play_no_part():
     features, labels = _data(2, 6, 40)
     features[:, 2] = 7.0
     features[:, 4] = 0.0
-    solved = probe.solve(features, labels, num_classes=2, seed=0)
+    solved = probe.solve(features, labels, seed=0)
     assert np.isfinite(solved.kernel).all()
     np.testing.assert_allclose(solved.kernel[[2, 4]], 0.0, atol=1e-6)
 

@@ -48,6 +48,13 @@ class Cut:
         """Returns images → what crosses the cut, then `others`."""
         return keras.Model(self.images, [*self.tensors, *others], name="prefix")
 
+    def above(self, output: keras.KerasTensor) -> keras.Model:
+        """Returns what crosses the cut → a tensor of the network above it."""
+        tensors = self.tensors
+        return keras.Model(
+            list(tensors) if len(tensors) > 1 else tensors[0], output
+        )
+
     @property
     def width(self) -> int:
         """Numbers that cross the cut for one picture."""

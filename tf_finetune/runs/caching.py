@@ -13,7 +13,7 @@ from tf_finetune.adaptation import cutting
 from tf_finetune.cache import entries
 from tf_finetune.data import augmentation, pipeline
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import frozen
+from tf_finetune.runs import crossing, frozen
 from tf_finetune.training import estimate, fit, optimizers
 
 _GB = 1e9
@@ -78,7 +78,7 @@ def _target(
             "that trains, or more than a few tensors cross there"
         )
     store = cache.store(cut, "float32")
-    needed = frozen.missing_bytes(course, cache, cut)
+    needed = crossing.missing_bytes(course, cache, cut)
     limit = course.config.output.cache_gb
     if not entries.make_room(course.cache_dir, needed, limit_bytes=limit * _GB):
         return None, (
@@ -98,7 +98,7 @@ def _cheaper(
         trained=len(data.split("train")),
         validated=len(data.split("validation")),
         pictures=len(data.pictures),
-        views=frozen.num_views(course),
+        views=crossing.num_views(course),
         epochs=course.config.training.epochs,
     )
     cut, store = target
@@ -107,7 +107,7 @@ def _cheaper(
         "cut at %s, %s each), %s without (--cache)",
         "on" if on < off else "off",
         estimate.duration(on),
-        frozen.num_views(course),
+        crossing.num_views(course),
         ", ".join(cut.names),
         entries.size_text(store.row_bytes),
         estimate.duration(off),

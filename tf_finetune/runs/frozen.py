@@ -1,13 +1,10 @@
-"""The frozen part of a run's network: what it says, read from the cache."""
+"""The frozen part of a run's network: its output, kept in the cache."""
 
 import contextlib
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from tf_finetune import inference
 from tf_finetune.adaptation import cutting
@@ -16,42 +13,10 @@ from tf_finetune.cache import store as stores
 from tf_finetune.data import examples
 from tf_finetune.runs import course as courses
 
-# Pictures by which it is judged whether float16 is precise enough.
-_JUDGED = 1024
-# What the loss on them may move by.
-_TOLERANCE = 1e-3
-
-
 Target = tuple[cutting.Cut, stores.Store]
+"""A cut, and where what crosses it is kept in float32."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Crossing:
-    """What crosses the cut of a network, for every picture.
-
-    Attributes:
-        cut: Where that is.
-        rows: By split, of the pictures as they are, float32.
-        views: Of the training split: every view, one after the other.
-    """
-
-    cut: cutting.Cut
-    rows: Mapping[str, stores.Rows]
-    views: stores.Rows
-
-    def logits(self, course: courses.Course) -> dict[str, np.ndarray]:
-        """Returns what the trained part makes of each split."""
-        return {
-            split: inference.predict(
-                self.cut.suffix,
-                batches.in_order(
-                    rows,
-                    unpack=self.cut.crossing,
-                    batch_size=course.config.training.batch_size,
-                ),
-            )
-            for split, rows in self.rows.items()
-        }
+_NAMES_A_BLOCK = 4096
 
 
 class Cache:
@@ -93,8 +58,27 @@ class Cache:
             crossing: Whose rows are computed in the same pass; None: none.
         """
         pictures = self._course.data.pictures
+        names = [picture.sha256 for picture in pictures]
+        if crossing and not crossing[1].missing(names):
+            self._finish(crossing, self._features.missing(names))
         self.fill(0, pictures, crossing, with_features=True)
         return self.by_split(self._features)
+
+    def _finish(self, crossing: Target, names: Sequence[str]) -> None:
+        """Computes features from what crosses a cut, not from pictures.
+
+        So it is where only layers above the cut have moved since.
+        """
+        cut, store = crossing
+        upper = cut.above(self._course.built.extractor.outputs[0])
+        for start in range(0, len(names), _NAMES_A_BLOCK):
+            block = names[start : start + _NAMES_A_BLOCK]
+            inputs = batches.in_order(
+                store.rows(block),
+                unpack=cut.crossing,
+                batch_size=self._course.config.training.batch_size,
+            )
+            self._features.put(block, inference.predict(upper, inputs))
 
     def by_split(self, store: stores.Store) -> dict[str, stores.Rows]:
         """Returns the rows of the pictures as they are, in their order."""
@@ -120,7 +104,10 @@ class Cache:
             into.append(crossing[1])
         passes.fill(
             into,
-            self.network(crossing, with_features=with_features),
+            # Compiled only if there is something to compute.
+            lambda images: self.network(crossing, with_features=with_features)(
+                images
+            ),
             wanted,
             image_size=course.image_size,
             resize=course.config.model.resize,
@@ -173,97 +160,6 @@ class Cache:
             )
         )
         return stores.Store(folder, width=width, dtype=dtype)
-
-
-def cross(course: courses.Course, cache: Cache, target: Target) -> Crossing:
-    """Computes every view that training needs; returns them all.
-
-    The pictures as they are stay float32, since figures are taken on them;
-    augmented views, the bulk, are float16 where that is precise enough.
-    """
-    cut, store = target
-    rows = cache.by_split(store)
-    views = rows["train"]
-    if num_views(course) > 1:
-        dtype = "float16" if _may_round(course, cut, rows) else "float32"
-        store = cache.store(cut, dtype)
-    for number in range(1, num_views(course)):
-        names = cache.fill(
-            number,
-            course.data.split("train"),
-            (cut, store),
-            with_features=False,
-        )
-        views = views.followed_by(store.rows(names))
-    return Crossing(cut=cut, rows=rows, views=views)
-
-
-def missing_bytes(
-    course: courses.Course, cache: Cache, cut: cutting.Cut
-) -> int:
-    """Returns what has still to be written: augmented views as float16."""
-    store = cache.store(cut, "float32")
-    names = [picture.sha256 for picture in course.data.pictures]
-    size = len(store.missing(names)) * store.row_bytes
-    for number in range(1, num_views(course)):
-        store = cache.store(cut, "float16")
-        wanted = cache.views(number, course.data.split("train"))
-        missing = store.missing(view.name for view in wanted)
-        size += len(missing) * store.row_bytes
-    return size
-
-
-def num_views(course: courses.Course) -> int:
-    """Returns how many views of a training picture the cache holds."""
-    options = course.config.training
-    return 1 if options.augmentation == "none" else options.augmentation_views
-
-
-def _may_round(
-    course: courses.Course,
-    cut: cutting.Cut,
-    rows: Mapping[str, stores.Rows],
-) -> bool:
-    """Whether rows rounded to float16 give the figures that exact ones give.
-
-    On validation pictures the task's figure of merit must be the same, and
-    what ties are told apart by (the loss) within a thousandth.
-    """
-    validation = rows["validation"]
-    few = validation.select(np.arange(min(_JUDGED, len(validation))))
-    merits = []
-    for unpack in (
-        cut.crossing,
-        lambda each: cut.crossing(tf.cast(tf.cast(each, "float16"), "float32")),
-    ):
-        size = course.config.training.batch_size
-        inputs = batches.in_order(few, unpack=unpack, batch_size=size)
-        logits = inference.predict(cut.suffix, inputs)
-        if not np.isfinite(logits).all():
-            return False
-        merits.append(_merit(course, logits))
-    first, *others = zip(*merits, strict=True)
-    may = first[0] == first[1] and all(
-        abs(a - b) <= _TOLERANCE for a, b in others
-    )
-    logging.info(
-        "cache: augmented views in %s; figures of %d validation pictures from "
-        "exact and from rounded rows: %s",
-        "float16" if may else "float32",
-        len(few),
-        ", ".join(f"{a:.6g} and {b:.6g}" for a, b in (first, *others)),
-    )
-    return may
-
-
-def _merit(course: courses.Course, logits: np.ndarray) -> tuple[float, ...]:
-    figures = course.task.evaluate(
-        course.targets("validation")[: len(logits)],
-        course.task.finish(logits),
-        class_names=course.data.class_names,
-        seed=course.config.seed,
-    )
-    return course.task.merit(figures)
 
 
 def _network(

@@ -14,6 +14,7 @@ from tf_finetune.cache import store as stores
 from tf_finetune.data import pipeline
 from tf_finetune.runs import caching, frozen
 from tf_finetune.runs import course as courses
+from tf_finetune.runs import crossing as crossings
 from tf_finetune.training import (
     fine_tuning,
     head,
@@ -21,7 +22,7 @@ from tf_finetune.training import (
 )
 
 # Pictures on which the joined model is compared with the cached features.
-_REATTACHED = 8
+_REATTACHED = 4
 # Above this difference of a logit, relative to the largest one, the cache and
 # the model disagree; float32 sums in another order (another batch size) stay
 # two orders of magnitude below it.
@@ -75,7 +76,7 @@ def _learn(course: courses.Course, cache: frozen.Cache) -> Learnt:
     probe = _probe(course, features)
     if not course.fine_tunes:
         return Learnt(probe=probe, tuned=None, table=[])
-    crossing = choice.target and frozen.cross(course, cache, choice.target)
+    crossing = choice.target and crossings.cross(course, cache, choice.target)
     if course.config.training.head_init == "random":
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
@@ -172,7 +173,9 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
         resize=course.config.model.resize,
         batch_size=len(pictures),
     )
-    whole = inference.predict(course.built.trainer, images)
+    # Not compiled: for one batch that would take longer than the batch.
+    (batch,) = images
+    whole = np.asarray(course.built.trainer(batch, training=False))
     cached = logits[: len(pictures)]
     largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
     difference = float(np.max(np.abs(whole - cached)) / largest)
@@ -193,7 +196,7 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
 
 def _fine_tune(
     course: courses.Course,
-    crossing: frozen.Crossing | None,
+    crossing: crossings.Crossing | None,
     trainer: keras.Model | None,
 ) -> list[dict]:
     place = course.place

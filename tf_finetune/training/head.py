@@ -81,7 +81,6 @@ def _exact(
     solved = probe.solve(
         features,
         targets.argmax(axis=1),
-        num_classes=targets.shape[1],
         groups=groups,
         class_weight=config.training.class_weight,
         seed=config.seed,

@@ -6,11 +6,11 @@ that the result is a plain dense layer on the raw features.
 """
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import threadpoolctl
 from scipy import special
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
@@ -24,6 +24,8 @@ _ITERATIONS = 1000
 _LARGEST_PASS = 1e8
 # Numbers of a matrix of which some copies fit into memory: 160 MB each.
 _LARGEST_MATRIX = 2e7
+# Numbers of a matrix up to which one thread solves it as fast as several.
+_ONE_THREAD = 5e6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,6 @@ class Probe:
         strength: C, the inverse of the L2 penalty, on standardised features.
         cross_validation: Every strength that was tried.
         note: What was out of the ordinary; empty if nothing was.
-        seconds: That the solution took.
     """
 
     kernel: np.ndarray
@@ -59,7 +60,6 @@ class Probe:
     strength: float
     cross_validation: tuple[Trial, ...]
     note: str
-    seconds: float
 
 
 def is_small(num_examples: int, width: int, num_classes: int) -> bool:
@@ -81,7 +81,6 @@ def solve(
     features: np.ndarray,
     labels: np.ndarray,
     *,
-    num_classes: int,
     groups: Sequence[str] | None = None,
     class_weight: Literal["none", "balanced"] = "none",
     seed: int,
@@ -95,7 +94,6 @@ def solve(
     Args:
         features: [n, width] raw features.
         labels: [n] class indices; every class occurs.
-        num_classes: k.
         groups: A key for each example; examples of one key are never divided
             between a solution and its judgement. None: each stands alone.
         class_weight: "balanced" weighs classes inversely to their frequency.
@@ -105,7 +103,20 @@ def solve(
     sections 4.4 and 18.3.5 (rotating n examples of width d > n into n
     dimensions leaves an L2-penalised solution unchanged).
     """
-    start = time.perf_counter()
+    # Threads of BLAS wait for each other in products as small as these, ten
+    # times as long as one of them computes when the machine has other work.
+    threads = 1 if features.size <= _ONE_THREAD else None
+    with threadpoolctl.threadpool_limits(threads, "blas"):
+        return _solve(features, labels, groups, class_weight, seed)
+
+
+def _solve(
+    features: np.ndarray,
+    labels: np.ndarray,
+    groups: Sequence[str] | None,
+    class_weight: str,
+    seed: int,
+) -> Probe:
     mean, scale = _standard(features)
     rows, basis = _rotated((features.astype("float64") - mean) / scale)
     folds = _folds(labels, groups, seed)
@@ -125,7 +136,6 @@ def solve(
         strength=strength,
         cross_validation=trials,
         note=note,
-        seconds=time.perf_counter() - start,
     )
 
 

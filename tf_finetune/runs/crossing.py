@@ -1,0 +1,142 @@
+"""Every view of every picture at the cut, ready for fine-tuning."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import inference
+from tf_finetune.adaptation import cutting
+from tf_finetune.cache import batches
+from tf_finetune.cache import store as stores
+from tf_finetune.runs import course as courses
+from tf_finetune.runs import frozen
+
+# Pictures by which it is judged whether float16 is precise enough.
+_JUDGED = 1024
+# What the loss on them may move by.
+_TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Crossing:
+    """What crosses the cut of a network, for every picture.
+
+    Attributes:
+        cut: Where that is.
+        rows: By split, of the pictures as they are, float32.
+        views: Of the training split: every view, one after the other.
+    """
+
+    cut: cutting.Cut
+    rows: Mapping[str, stores.Rows]
+    views: stores.Rows
+
+    def logits(self, course: courses.Course) -> dict[str, np.ndarray]:
+        """Returns what the trained part makes of each split."""
+        return {
+            split: inference.predict(
+                self.cut.suffix,
+                batches.in_order(
+                    rows,
+                    unpack=self.cut.crossing,
+                    batch_size=course.config.training.batch_size,
+                ),
+            )
+            for split, rows in self.rows.items()
+        }
+
+
+def cross(
+    course: courses.Course, cache: frozen.Cache, target: frozen.Target
+) -> Crossing:
+    """Computes every view that training needs; returns them all.
+
+    The pictures as they are stay float32, since figures are taken on them;
+    augmented views, the bulk, are float16 where that is precise enough.
+    """
+    cut, store = target
+    rows = cache.by_split(store)
+    views = rows["train"]
+    if num_views(course) > 1:
+        dtype = "float16" if _may_round(course, cut, rows) else "float32"
+        store = cache.store(cut, dtype)
+    for number in range(1, num_views(course)):
+        names = cache.fill(
+            number,
+            course.data.split("train"),
+            (cut, store),
+            with_features=False,
+        )
+        views = views.followed_by(store.rows(names))
+    return Crossing(cut=cut, rows=rows, views=views)
+
+
+def missing_bytes(
+    course: courses.Course, cache: frozen.Cache, cut: cutting.Cut
+) -> int:
+    """Returns what has still to be written: augmented views as float16."""
+    store = cache.store(cut, "float32")
+    names = [picture.sha256 for picture in course.data.pictures]
+    size = len(store.missing(names)) * store.row_bytes
+    for number in range(1, num_views(course)):
+        store = cache.store(cut, "float16")
+        wanted = cache.views(number, course.data.split("train"))
+        missing = store.missing(view.name for view in wanted)
+        size += len(missing) * store.row_bytes
+    return size
+
+
+def num_views(course: courses.Course) -> int:
+    """Returns how many views of a training picture the cache holds."""
+    options = course.config.training
+    return 1 if options.augmentation == "none" else options.augmentation_views
+
+
+def _may_round(
+    course: courses.Course,
+    cut: cutting.Cut,
+    rows: Mapping[str, stores.Rows],
+) -> bool:
+    """Whether rows rounded to float16 give the figures that exact ones give.
+
+    On validation pictures the task's figure of merit must be the same, and
+    what ties are told apart by (the loss) within a thousandth.
+    """
+    validation = rows["validation"]
+    few = validation.select(np.arange(min(_JUDGED, len(validation))))
+    merits = []
+    for unpack in (
+        cut.crossing,
+        lambda each: cut.crossing(tf.cast(tf.cast(each, "float16"), "float32")),
+    ):
+        size = course.config.training.batch_size
+        inputs = batches.in_order(few, unpack=unpack, batch_size=size)
+        logits = inference.predict(cut.suffix, inputs)
+        if not np.isfinite(logits).all():
+            return False
+        merits.append(_merit(course, logits))
+    first, *others = zip(*merits, strict=True)
+    may = first[0] == first[1] and all(
+        abs(a - b) <= _TOLERANCE for a, b in others
+    )
+    logging.info(
+        "cache: augmented views in %s; figures of %d validation pictures from "
+        "exact and from rounded rows: %s",
+        "float16" if may else "float32",
+        len(few),
+        ", ".join(f"{a:.6g} and {b:.6g}" for a, b in (first, *others)),
+    )
+    return may
+
+
+def _merit(course: courses.Course, logits: np.ndarray) -> tuple[float, ...]:
+    figures = course.task.evaluate(
+        course.targets("validation")[: len(logits)],
+        course.task.finish(logits),
+        class_names=course.data.class_names,
+        seed=course.config.seed,
+    )
+    return course.task.merit(figures)
