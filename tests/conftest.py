@@ -7,6 +7,7 @@ import pytest
 
 # Set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # As in a run.
 
 _BESIDE = pathlib.Path(__file__).parents[2] / "shared" / "material"
 

@@ -231,6 +231,114 @@ def test_a_file_decodes_whatever_its_name_says(tmp_path):
     )
 
 
+def load(contents: bytes, resize: str, size: int = 32) -> np.ndarray:
+    return decoding.load_bytes(
+        tf.constant(contents), image_size=size, resize=resize
+    ).numpy()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "resize", "ratio"),
+    [
+        (399, 600, "squash", 1),
+        (400, 600, "squash", 2),
+        (600, 400, "crop", 2),
+        (800, 800, "squash", 4),
+        (1600, 1600, "squash", 8),
+        (1600, 1592, "squash", 4),  # The shorter side is decisive …
+        (1600, 104, "pad", 8),  # … but the longer one where it fits.
+        (1600, 100, "pad", 4),  # 100 / 8 is 12.5.
+        (801, 801, "squash", 2),  # 801 / 4 = 200.25, rounded up to 201.
+        (401, 401, "squash", 1),  # 401 / 2 = 200.5: 0.25 of 100 pixels off.
+        (6401, 6400, "squash", 8),
+    ],
+)
+def test_a_jpeg_is_decoded_no_larger_than_twice_what_is_needed(
+    width, height, resize, ratio, monkeypatch
+):
+    asked = []
+    original = decoding._jpeg
+
+    def spy(contents, ratio):
+        asked.append(ratio)
+        return original(contents, ratio)
+
+    monkeypatch.setattr(decoding, "_jpeg", spy)
+    load(encoded(Image.new("L", (width, height)), "JPEG"), resize, 100)
+    assert asked == [ratio]
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """Smooth areas, hard edges and some noise."""
+    y, x = np.mgrid[:height, :width]
+    pixels = 110 + np.stack(
+        [60 * np.sin(x / 41), 60 * np.sin(y / 29), 50 * np.cos((x + y) / 53)],
+        axis=-1,
+    )
+    pixels[((x // 97 + y // 61) % 3) == 0] += 60
+    pixels += np.random.default_rng(0).normal(0, 4, pixels.shape)
+    return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+LARGE = {
+    "baseline": encoded(photograph(640, 512), "JPEG", quality=92),
+    "4:4:4": encoded(photograph(640, 512), "JPEG", subsampling=0),
+    "4:2:2": encoded(photograph(640, 512), "JPEG", subsampling=1),
+    "progressive": encoded(photograph(640, 512), "JPEG", progressive=True),
+    "grey": encoded(photograph(640, 512).convert("L"), "JPEG"),
+    "CMYK": encoded(photograph(640, 512).convert("CMYK"), "JPEG"),
+    "restarts": encoded(photograph(640, 512), "JPEG", restart_marker_blocks=7),
+    "low quality": encoded(photograph(640, 512), "JPEG", quality=20),
+    "odd sides": encoded(photograph(641, 513), "JPEG", quality=92),
+}
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_reduced_jpeg_is_like_the_full_one(kind, resize, monkeypatch):
+    reduced = load(LARGE[kind], resize)
+    monkeypatch.setattr(decoding, "_RATIOS", (1,))
+    full = load(LARGE[kind], resize)
+    difference = abs(reduced - full)
+    assert 0 < difference.mean() < 1.0
+    assert difference.max() < 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_jpeg_is_turned_as_its_tag_says(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    contents = encoded(photograph(640, 384), "JPEG", quality=92, exif=exif)
+    upright = Image.fromarray(by_pillow(contents))
+    expected = upright.resize((32, 32), Image.Resampling.BILINEAR)
+    difference = abs(load(contents, "squash") - np.asarray(expected, float))
+    assert difference.mean() < 1.5
+
+
+def test_a_small_jpeg_is_decoded_in_full():
+    contents = encoded(photograph(63, 80), "JPEG", quality=92)
+    pixels = by_pillow(contents)
+    expected = tf.image.resize(pixels, (32, 32), antialias=True).numpy()
+    np.testing.assert_allclose(load(contents, "squash"), expected, atol=0.01)
+
+
+def test_a_large_truncated_jpeg_is_an_error_too():
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        load(LARGE["baseline"][:-2], "squash")
+
+
+@pytest.mark.real
+def test_real_pictures_reduce_to_what_they_are(material, monkeypatch):
+    paths = sorted((material / "hymenoptera").rglob("*.jp*g"))[::20]
+    contents = [path.read_bytes() for path in paths]
+    reduced = [load(each, "squash", 64) for each in contents]
+    monkeypatch.setattr(decoding, "_RATIOS", (1,))
+    full = [load(each, "squash", 64) for each in contents]
+    differences = abs(np.array(reduced) - np.array(full)).mean(axis=(1, 2, 3))
+    assert differences.max() < 2.0
+    assert differences.mean() < 1.0
+
+
 @pytest.mark.real
 def test_real_pictures_decode_as_pillow_does(material):
     paths = sorted((material / "hymenoptera").rglob("*.jp*g"))

@@ -136,3 +136,11 @@ def test_a_torn_checkpoint_is_noticed_and_not_used(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     assert checkpoints.restore(path, variables) is None
     assert checkpoints.restore(tmp_path / "none.npz", variables) is None
+
+
+def test_a_checkpoint_of_another_optimizer_is_noticed_and_not_used(tmp_path):
+    path = tmp_path / "last.npz"
+    variables = [keras.Variable(np.ones(2)), keras.Variable(np.ones(3))]
+    checkpoints.save(path, variables, checkpoints.Progress())
+    assert checkpoints.restore(path, variables) is not None
+    assert checkpoints.restore(path, variables[:1]) is None

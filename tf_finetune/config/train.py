@@ -8,6 +8,7 @@ from tf_finetune.config import checks, options
 
 Augmentation = Literal["none", "light", "medium", "strong"]
 Resize = Literal["squash", "crop", "pad"]
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 Loss = Literal["cross_entropy", "focal", "mean_squared_error"]
 
 
@@ -173,6 +174,12 @@ class TrainingOptions:
     strategy: Literal[
         "auto", "one_device", "mirrored", "multi_worker", "tpu"
     ] = options.option("auto", "The tf.distribute strategy.")
+    precision: Precision = options.option(
+        "auto",
+        "What the backbone computes in while it trains; auto: float32 on "
+        "CPUs, mixed_float16 on GPUs with units for it, mixed_bfloat16 on "
+        "TPUs. Losses and everything saved are float32.",
+    )
 
     def __post_init__(self) -> None:
         checks.in_range(self, "epochs", at_least=0)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_finetune.config import train
 from tf_finetune.data import draws as random_draws
-from tf_finetune.data import rand_augment
+from tf_finetune.data import geometry, rand_augment
 
 Change = Callable[
     [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
@@ -77,7 +77,7 @@ LEVELS: dict[str, Level] = {
 """What each value of --augmentation does, beside "none"."""
 
 
-VERSION = 1
+VERSION = 2
 """To be raised whenever a level changes pictures otherwise than before."""
 
 
@@ -116,6 +116,9 @@ def build(level: train.Augmentation) -> Change | None:
         images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         draws = random_draws.Draws(seed)
+        images = geometry.moved(
+            images, draws, zoom=strength.zoom, shift=strength.shift
+        )
         for layer in layers:
             images = random_draws.apply(layer, images, draws)
         images = shuffled_changes(images, draws)
@@ -129,11 +132,7 @@ def build(level: train.Augmentation) -> Change | None:
 def _layers(level: Level) -> tuple[keras.layers.Layer, ...]:
     # Whatever the global policy is, pixels are computed in float32.
     kind = {"dtype": "float32"}
-    layers = [
-        keras.layers.RandomFlip("horizontal", **kind),
-        keras.layers.RandomTranslation(level.shift, level.shift, **kind),
-        keras.layers.RandomZoom((-level.zoom, 0.0), **kind),
-    ]
+    layers = []
     if level.brightness:
         layers.append(keras.layers.RandomBrightness(level.brightness, **kind))
     if level.contrast:

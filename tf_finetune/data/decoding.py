@@ -5,14 +5,19 @@ so that a picture means the same numbers everywhere. It consists of TensorFlow
 graph operations only and can therefore be part of a SavedModel.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import train
 from tf_finetune.data import orientation
 
-VERSION = 1
+VERSION = 2
 """To be raised whenever the same bytes decode otherwise than before."""
+
+# What libjpeg can shrink by while it decodes, at a part of the cost.
+_RATIOS = (1, 2, 4, 8)
 
 _BITFIELDS = 3  # BMP: 32 bits, with masks that say where each channel is.
 _RGB_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
@@ -34,16 +39,7 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: When it runs: the bytes are no such
             picture, or a damaged one.
     """
-    pixels = tf.cond(
-        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
-        # Bit-equal to Pillow; what `decode_image` does is up to 8 of 255 off.
-        lambda: tf.io.decode_jpeg(
-            contents, channels=3, dct_method="INTEGER_ACCURATE"
-        ),
-        lambda: _no_jpeg(contents),
-    )
-    pixels = orientation.upright(pixels, orientation.of(contents))
-    return tf.ensure_shape(pixels, (None, None, 3))
+    return _decoded(contents, jpeg=lambda: _jpeg(contents, 1))
 
 
 def load(
@@ -68,6 +64,10 @@ def load_bytes(
 ) -> tf.Tensor:
     """Decodes a picture and makes it square.
 
+    A JPEG far larger than needed is decoded at a half, a quarter or an eighth
+    of its size. From 4000 x 3000 to 224 this takes half to three quarters of
+    the time, and pixels move by less than 0.5 of 255 on average.
+
     Args:
         contents: Scalar string, the bytes of a file.
         image_size: Side of the square in pixels.
@@ -77,7 +77,9 @@ def load_bytes(
     Returns:
         float32 [image_size, image_size, 3], 0..255.
     """
-    pixels = decode(contents)
+    pixels = _decoded(
+        contents, jpeg=lambda: _reduced_jpeg(contents, image_size, resize)
+    )
     if resize == "crop":
         pixels = _middle(pixels)
     if resize == "pad":
@@ -89,11 +91,77 @@ def load_bytes(
     return tf.ensure_shape(image, (image_size, image_size, 3))
 
 
+def _decoded(
+    contents: tf.Tensor, *, jpeg: Callable[[], tf.Tensor]
+) -> tf.Tensor:
+    pixels = tf.cond(
+        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
+        jpeg,
+        lambda: _no_jpeg(contents),
+    )
+    pixels = orientation.upright(pixels, orientation.of(contents))
+    return tf.ensure_shape(pixels, (None, None, 3))
+
+
+def _jpeg(contents: tf.Tensor, ratio: int) -> tf.Tensor:
+    # Bit-equal to Pillow; what `decode_image` does is up to 8 of 255 off.
+    return tf.io.decode_jpeg(
+        contents, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
+    )
+
+
+def _reduced_jpeg(
+    contents: tf.Tensor, image_size: int, resize: train.Resize
+) -> tf.Tensor:
+    """Decodes to at least twice the size that is needed.
+
+    Twice, so that the antialiased resizing still decides what is seen. Sides
+    come out rounded up to whole pixels, which stretches the picture: where
+    that would move anything by more than an eighth of a final pixel, a lesser
+    ratio is taken.
+    """
+    sides = tf.image.extract_jpeg_shape(contents)[:2]
+    decisive = tf.reduce_max if resize == "pad" else tf.reduce_min
+    ratios = tf.constant(_RATIOS)
+    is_enough = decisive(sides) >= 2 * image_size * ratios
+    added = tf.math.floormod(-sides[:, None], ratios)
+    is_true = tf.reduce_all(8 * image_size * added <= sides[:, None], axis=0)
+    places = tf.where(is_enough & is_true, tf.range(len(_RATIOS)), 0)
+    return tf.switch_case(
+        tf.reduce_max(places),
+        [lambda ratio=ratio: _jpeg(contents, ratio) for ratio in _RATIOS],
+    )
+
+
 def _resized(pixels: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
-    # Without antialiasing a photograph of 4000 pixels is sampled at every
-    # eighteenth and fine patterns become coarse ones that are not there. It
-    # costs 1.1 ms more from 500 x 375 to 224, less than any network does.
-    return tf.image.resize(pixels, size, antialias=True)
+    """Does what `tf.image.resize(…, antialias=True)` does, bit for bit.
+
+    Without antialiasing a photograph of 4000 pixels is sampled at every
+    eighteenth and fine patterns become coarse ones that are not there.
+
+    TensorFlow's kernel adds up rows of a picture as whole vectors, but its
+    columns pixel by pixel. Resizing the rows, of the picture and of what it is
+    with its axes exchanged, takes 0.7 ms for 384 x 288 to 224 instead of 1.4.
+    """
+    rows = _rows_resized(pixels, size[0])
+    columns = _rows_resized(tf.transpose(rows, (1, 0, 2)), size[1])
+    return tf.transpose(columns, (1, 0, 2))
+
+
+def _rows_resized(pixels: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Returns float32 [count, width, 3] of [height, width, 3]."""
+    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+    scale = tf.cast(count, tf.float32) / tf.cast(height, tf.float32)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        # A row is one pixel of many channels.
+        images=tf.reshape(pixels, (1, height, 1, 3 * width)),
+        size=tf.stack([count, 1]),
+        scale=tf.stack([scale, 1.0]),
+        translation=(0.0, 0.0),
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return tf.reshape(resized, (count, width, 3))
 
 
 def _middle(pixels: tf.Tensor) -> tf.Tensor:

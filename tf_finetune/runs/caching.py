@@ -178,5 +178,5 @@ def _seconds_of_step(
         .batch(len(rows))
         .map(lambda each, label: (cut.crossing(each), label))
     )
-    with course.strategy.scope():
+    with course.strategy.scope(), courses.in_precision(course):
         return fit.seconds_of_step(trainer, batches)

@@ -1,5 +1,6 @@
 """A run before training: cleaned pictures, the built model, the plan."""
 
+import contextlib
 import dataclasses
 import pathlib
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import assembly, inference, workdir
+from tf_finetune import assembly, environment, inference, workdir
 from tf_finetune.adaptation import cutting, freezing, plan
 from tf_finetune.config import train
 from tf_finetune.data import (
@@ -23,10 +24,12 @@ from tf_finetune.data import (
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import (
+    device_settings,
     distribution,
     estimate,
     fine_tuning,
     optimizers,
+    precision,
 )
 from tf_finetune.weights import loading
 
@@ -44,6 +47,7 @@ class Course:
         loaded: Where its pretrained weights came from; None for random ones.
         selection: The backbone layers that fine-tuning moves.
         strategy: The devices; variables must be made in its scope.
+        settings: How they compute while training.
     """
 
     config: train.TrainConfig
@@ -54,6 +58,7 @@ class Course:
     loaded: loading.LoadedWeights | None
     selection: freezing.Selection
     strategy: tf.distribute.Strategy
+    settings: device_settings.Settings
 
     @property
     def image_size(self) -> int:
@@ -109,6 +114,11 @@ def prepare(
     logging.info("%s", statistics.summary(data))
     task = tasks.TASKS.get(config.model.task)()
     strategy = distribution.strategy(config.training.strategy)
+    settings = device_settings.settings(
+        device_settings.device(strategy),
+        config.training.precision,
+        onednn=environment.onednn(),
+    )
     with strategy.scope():
         built = assembly.build(
             config.model, task, len(data.class_names), config.seed
@@ -128,6 +138,7 @@ def prepare(
         loaded=loaded,
         selection=selection,
         strategy=strategy,
+        settings=settings,
     )
 
 
@@ -135,6 +146,7 @@ def describe(course: Course) -> str:
     """Returns what will be done: what moves, and the settings with reasons."""
     options = course.config.training
     table = plan.text(plan.rows(course.built, course.selection))
+    table = f"{course.settings.line}\n{table}"
     head = f"head: {course.config.model.head}, solved on features cached once"
     if not course.fine_tunes:
         return f"{table}\n{head}; the backbone stays as it is"
@@ -195,7 +207,15 @@ def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:
             course.config,
             task=course.task,
             targets=course.targets("train"),
+            settings=course.settings,
         )
+
+
+def in_precision(course: Course) -> contextlib.AbstractContextManager[None]:
+    """Returns the block in which the backbone computes as training does."""
+    return precision.computing(
+        course.built.backbone.model, course.settings.precision
+    )
 
 
 def estimate_cost(course: Course) -> estimate.Estimate:
@@ -217,14 +237,15 @@ def estimate_cost(course: Course) -> estimate.Estimate:
     )
     steps = fine_tuning.steps_per_epoch(config.training, len(targets))
     epochs = config.training.epochs if course.fine_tunes else 0
-    return estimate.measure(
-        compiled(course),
-        course.built.extractor,
-        batches,
-        num_pictures=len(course.data.pictures),
-        training_steps=steps * epochs,
-        validated_pictures=len(course.data.split("validation")) * epochs,
-    )
+    with in_precision(course):
+        return estimate.measure(
+            compiled(course),
+            course.built.extractor,
+            batches,
+            num_pictures=len(course.data.pictures),
+            training_steps=steps * epochs,
+            validated_pictures=len(course.data.split("validation")) * epochs,
+        )
 
 
 def predict(

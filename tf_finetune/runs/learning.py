@@ -220,7 +220,7 @@ def _fine_tune(
             course.config,
             image_size=course.image_size,
         )
-    with course.strategy.scope():
+    with course.strategy.scope(), courses.in_precision(course):
         outcome = fine_tuning.run(
             trainer,
             feed,

@@ -69,6 +69,7 @@ def restore(
     """
     try:
         with np.load(path, allow_pickle=False) as saved:
+            _check_count(len(saved.files) - 1, len(variables))
             arrays = [saved[f"{i:05d}"] for i in range(len(variables))]
             note: dict[str, Any] = json.loads(str(saved["progress"]))
     except FileNotFoundError:
@@ -81,3 +82,9 @@ def restore(
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
     return Progress(**note)
+
+
+def _check_count(saved: int, wanted: int) -> None:
+    # A run that went on in another precision has other optimizer variables.
+    if saved != wanted:
+        raise ValueError(f"it holds {saved} variables instead of {wanted}")

@@ -19,7 +19,13 @@ from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.data import examples, pipeline
 from tf_finetune.tasks import task as tasks
-from tf_finetune.training import fit, objectives, optimizers
+from tf_finetune.training import (
+    device_settings,
+    fit,
+    objectives,
+    optimizers,
+    precision,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,7 @@ def compiled(
     *,
     task: tasks.Task,
     targets: np.ndarray,
+    settings: device_settings.Settings,
 ) -> keras.Model:
     """Returns the trainer, frozen as selected and compiled for the stage.
 
@@ -57,6 +64,7 @@ def compiled(
         task: Its metrics are reported.
         targets: [n, classes] of the training split; class weights and the
             schedule's length come from them.
+        settings: Of the device.
     """
     freezing.apply(
         [built.trainer, trainer, built.head],
@@ -68,7 +76,9 @@ def compiled(
         options, steps_per_epoch=steps_per_epoch(options, len(targets))
     )
     trainer.compile(
-        optimizer=optimizers.build(options, plan),
+        optimizer=precision.scaled(
+            optimizers.build(options, plan), settings.precision
+        ),
         loss=objectives.ClassificationLoss(
             options.loss,
             label_smoothing=options.label_smoothing,
@@ -77,6 +87,8 @@ def compiled(
             ),
         ),
         metrics=task.metrics(),
+        jit_compile=settings.jit_compile,
+        steps_per_execution=settings.steps_per_execution,
     )
     return trainer
 

@@ -1,0 +1,94 @@
+"""Training in mixed precision leaves nothing but float32 behind."""
+
+import keras
+import numpy as np
+import pytest
+
+import tf_finetune
+from tf_finetune.exporting import precision as artefacts
+from tf_finetune.training import history
+
+_MIXED = ("mixed_float16", "mixed_bfloat16")
+
+
+def _train(pictures, settings, place, **changes):
+    texts = []
+    run = tf_finetune.fine_tune(
+        pictures,
+        workdir=str(place),
+        report=texts.append,
+        **{**settings, "trainable": "all", **changes},
+    )
+    return run, "\n".join(texts)
+
+
+@pytest.fixture(scope="module")
+def runs(pictures, settings, tmp_path_factory):
+    """A run in each precision, and what it said."""
+    folder = tmp_path_factory.mktemp("precisions")
+    return {
+        name: _train(pictures, settings, folder / name, precision=name)
+        for name in (*_MIXED, "float32")
+    }
+
+
+@pytest.mark.parametrize("name", _MIXED)
+def test_everything_saved_is_float32(runs, name):
+    run, text = runs[name]
+    assert f"{name} (as asked for" in text.splitlines()[0]
+    assert artefacts.is_float32(run.model)
+    for path in (run.workdir / "model.keras", *_exported(run)):
+        loaded = keras.saving.load_model(path)
+        assert artefacts.is_float32(loaded)
+        images = _images(run)
+        np.testing.assert_allclose(loaded(images), run.model(images), atol=1e-6)
+
+
+def _exported(run):
+    return tf_finetune.export(run.workdir, "keras", report=lambda text: None)
+
+
+def _images(run) -> np.ndarray:
+    size = run.model.input_shape[1]
+    generator = np.random.default_rng(0)
+    return generator.uniform(0, 255, [4, size, size, 3]).astype("float32")
+
+
+@pytest.mark.parametrize("name", _MIXED)
+def test_training_did_compute_in_it(runs, name):
+    losses = [row["loss"] for row in runs[name][0].history]
+    exact = [row["loss"] for row in runs["float32"][0].history]
+    assert losses != exact
+    np.testing.assert_allclose(losses, exact, rtol=0.05, atol=0.01)
+
+
+def test_the_evaluation_is_that_of_the_saved_model(runs):
+    run, _ = runs["mixed_float16"]
+    again = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+    assert again["validation"]["log_loss"] == pytest.approx(
+        run.evaluation["validation"]["log_loss"], rel=1e-5
+    )
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+    runs, pictures, settings, tmp_path, monkeypatch
+):
+    name = "mixed_float16"  # Its loss scale is part of the state.
+
+    class Killed(Exception):
+        pass
+
+    def killed(*arguments):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(history, "write", killed)
+        with pytest.raises(Killed):
+            _train(pictures, settings, tmp_path / "run", precision=name)
+    assert (tmp_path / "run" / "checkpoints" / "last.npz").exists()
+    run, _ = _train(pictures, settings, tmp_path / "run", precision=name)
+    for mine, theirs in zip(
+        run.model.get_weights(), runs[name][0].model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+    assert run.history == runs[name][0].history

@@ -1,0 +1,62 @@
+"""Tests of tf_finetune/environment.py."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tf_finetune import environment
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [(None, "1"), ("0", "0"), ("1", "1")]
+)
+def test_onednn_is_on_unless_the_users_environment_says(given, expected):
+    surroundings = {
+        name: value
+        for name, value in os.environ.items()
+        if name != environment.ONEDNN
+    }
+    if given is not None:
+        surroundings[environment.ONEDNN] = given
+    code = (
+        "import os, sys\n"
+        # What matters is the variable at the moment TensorFlow loads.
+        "class Seen:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'tensorflow':\n"
+        "            print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))\n"
+        "            os._exit(sys.stdout.flush() or 0)\n"
+        "sys.meta_path.insert(0, Seen())\n"
+        "from tf_finetune import environment\n"
+        "environment.start_tensorflow()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=surroundings,
+    )
+    assert done.stdout.strip() == expected, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(None, "as TensorFlow chose"), ("0", "off"), ("1", "on"), ("True", "on")],
+)
+def test_onednn_is_reported_as_the_environment_has_it(
+    monkeypatch, value, words
+):
+    if value is None:
+        monkeypatch.delenv(environment.ONEDNN, raising=False)
+    else:
+        monkeypatch.setenv(environment.ONEDNN, value)
+    assert environment.onednn() == words
+
+
+def test_a_tensorflow_that_is_loaded_already_is_not_misreported(monkeypatch):
+    pytest.importorskip("tensorflow")
+    monkeypatch.delenv(environment.ONEDNN, raising=False)
+    environment.start_tensorflow()
+    assert environment.ONEDNN not in os.environ

@@ -1,0 +1,63 @@
+"""Tests of tf_finetune/training/device_settings.py."""
+
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.training import device_settings
+
+
+def _settings(precision="auto", onednn="on", **facts):
+    facts = {"kind": "gpu", "name": "A", **facts}
+    found = device_settings.Device(**facts)
+    return device_settings.settings(found, precision, onednn=onednn)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"kind": "cpu"}, "float32"),
+        ({"kind": "cpu", "replicas": 2}, "float32"),
+        ({"kind": "tpu", "replicas": 8}, "mixed_bfloat16"),
+        ({"compute_capability": (6, 1)}, "float32"),
+        ({"compute_capability": (7, 0)}, "mixed_float16"),
+        ({"compute_capability": (9, 0)}, "mixed_float16"),
+        ({"compute_capability": None}, "float32"),
+        ({"compute_capability": (7, 5), "replicas": 2}, "float32"),
+        ({"compute_capability": (8, 0), "replicas": 2}, "mixed_bfloat16"),
+    ],
+)
+def test_auto_takes_what_the_device_has_units_for(facts, expected):
+    assert _settings(**facts).precision == expected
+
+
+def test_what_the_user_asks_for_wins():
+    settings = _settings("mixed_bfloat16", kind="cpu")
+    assert settings.precision == "mixed_bfloat16"
+    assert "as asked for" in settings.line
+
+
+def test_float16_on_several_replicas_is_refused_with_what_to_use():
+    with pytest.raises(errors.UsageError, match="Use mixed_bfloat16"):
+        _settings("mixed_float16", replicas=2, compute_capability=(8, 0))
+
+
+def test_xla_is_left_out_on_a_cpu_only():
+    assert _settings(kind="cpu").jit_compile is False
+    assert _settings().jit_compile == "auto"
+
+
+def test_everything_is_said_in_one_line():
+    line = _settings(kind="cpu", name="CPU (2 cores)", onednn="off").line
+    assert line.startswith("device: CPU (2 cores): float32")
+    assert line.endswith("oneDNN off")
+    assert "\n" not in line
+    assert _settings(replicas=4).line.startswith("device: 4 x A: ")
+
+
+def test_the_device_of_this_machine_is_found():
+    import tensorflow as tf
+
+    found = device_settings.device(tf.distribute.get_strategy())
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    assert found.kind == ("gpu" if has_gpu else "cpu")
+    assert found.replicas == 1

@@ -1,0 +1,138 @@
+"""What is set per device, in one place: facts → settings with reasons.
+
+The one switch that must be set before TensorFlow loads, oneDNN, is set in
+`environment.start_tensorflow`; here it is only reported.
+"""
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING, Literal
+
+from tf_finetune import errors
+from tf_finetune.config import train
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# From here on NVIDIA's GPUs have units for float16 and for bfloat16 (NVIDIA,
+# "Train With Mixed Precision", tables of compute capabilities 7.0 and 8.0).
+_FLOAT16_CAPABILITY = (7, 0)
+_BFLOAT16_CAPABILITY = (8, 0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Device:
+    """What a run trains on.
+
+    Attributes:
+        kind: Of the devices that compute.
+        name: As people call it.
+        replicas: How many compute in step.
+        compute_capability: NVIDIA's, of the weakest one; None for others.
+    """
+
+    kind: Literal["cpu", "gpu", "tpu"]
+    name: str
+    replicas: int = 1
+    compute_capability: tuple[int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How training computes.
+
+    Attributes:
+        precision: A Keras dtype policy, of the backbone while it trains.
+        jit_compile: As `Model.compile` takes it.
+        steps_per_execution: As `Model.compile` takes it.
+        line: All of it with its reasons, to be printed once.
+    """
+
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"]
+    jit_compile: bool | Literal["auto"]
+    steps_per_execution: int
+    line: str
+
+
+def device(strategy: "tf.distribute.Strategy") -> Device:
+    """Returns what the replicas of a strategy run on."""
+    import tensorflow as tf
+
+    replicas = strategy.num_replicas_in_sync
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return Device(kind="tpu", name="TPU", replicas=replicas)
+    gpus = tf.config.get_visible_devices("GPU")
+    if not gpus:
+        name = f"CPU ({os.cpu_count()} cores)"
+        return Device(kind="cpu", name=name, replicas=replicas)
+    details = [tf.config.experimental.get_device_details(each) for each in gpus]
+    capabilities = [each.get("compute_capability") for each in details]
+    return Device(
+        kind="gpu",
+        name=details[0].get("device_name", "GPU"),
+        replicas=replicas,
+        compute_capability=None if None in capabilities else min(capabilities),
+    )
+
+
+def settings(
+    found: Device, precision: train.Precision, *, onednn: str
+) -> Settings:
+    """Decides how training computes on a device.
+
+    Args:
+        found: The device.
+        precision: What the user asked for.
+        onednn: What the environment says of oneDNN, for the line.
+
+    Raises:
+        UsageError: The precision would give wrong results here.
+    """
+    if precision == "auto":
+        chosen, reason = _precision(found)
+    else:
+        chosen, reason = precision, "as asked for"
+        _check(found, precision)
+    parts = [f"{chosen} ({reason}; --precision)"]
+    if found.kind == "cpu":
+        # MobileNetV2's forward pass took 11 times as long with XLA; 4 or 16
+        # steps in one call changed nothing beyond the noise, not even for a
+        # net that trains on 1,800 pictures a second.
+        jit_compile: bool | Literal["auto"] = False
+        parts += ["no XLA (slower on a CPU)", f"oneDNN {onednn}"]
+    else:
+        jit_compile = "auto"
+        parts.append("XLA where Keras supports it")
+    count = f"{found.replicas} x " if found.replicas > 1 else ""
+    return Settings(
+        precision=chosen,
+        jit_compile=jit_compile,
+        steps_per_execution=1,
+        line=f"device: {count}{found.name}: {', '.join(parts)}",
+    )
+
+
+def _precision(found: Device) -> tuple[str, str]:
+    capability = found.compute_capability
+    if found.kind == "tpu":
+        return "mixed_bfloat16", "what TPUs multiply in"
+    if found.kind == "cpu":
+        return "float32", "the fastest on most CPUs"
+    if capability is None or capability < _FLOAT16_CAPABILITY:
+        return "float32", "this GPU has no units for less"
+    if found.replicas == 1:
+        return "mixed_float16", "this GPU has units for it; losses in float32"
+    if capability >= _BFLOAT16_CAPABILITY:
+        return "mixed_bfloat16", "needs no loss scaling across replicas"
+    return "float32", "loss scaling is not safe across replicas"
+
+
+def _check(found: Device, precision: train.Precision) -> None:
+    # Keras 3.15 looks for overflow before the gradients are summed: one
+    # replica skips the step that another one takes, and they drift apart.
+    if precision == "mixed_float16" and found.replicas > 1:
+        raise errors.UsageError(
+            f"--precision=mixed_float16 is wrong on {found.replicas} "
+            "replicas: an overflow on one of them is not seen by the others. "
+            "Use mixed_bfloat16, float32 or auto, or --strategy=one_device."
+        )
