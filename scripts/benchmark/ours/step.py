@@ -21,7 +21,7 @@ def main(backbone: str) -> None:
     from tf_finetune import assembly
     from tf_finetune.adaptation import freezing
     from tf_finetune.tasks import catalog as tasks
-    from tf_finetune.training import fine_tuning
+    from tf_finetune.training import device_settings, fine_tuning
 
     config = options.from_keywords(
         train.TrainConfig,
@@ -33,8 +33,19 @@ def main(backbone: str) -> None:
         built.backbone, ("all",), freeze_batch_norm=False
     )
     targets = np.eye(2, dtype="float32")[np.arange(_BATCH) % 2]
+    settings = device_settings.settings(
+        device_settings.Device(kind="cpu", name="CPU"),
+        "auto",
+        onednn=environment.onednn(),
+    )
     model = fine_tuning.compiled(
-        built.trainer, built, selection, config, task=task, targets=targets
+        built.trainer,
+        built,
+        selection,
+        config,
+        task=task,
+        targets=targets,
+        settings=settings,
     )
     images = np.random.default_rng(0).uniform(0, 255, (_BATCH, 224, 224, 3))
     images = images.astype("float32")
