@@ -1,0 +1,46 @@
+"""The input pipeline of this package.
+
+python input.py FOLDER none|light [PASSES]
+"""
+
+import json
+import pathlib
+import sys
+import time
+
+from tf_finetune import environment
+
+
+def main(folder: str, level: str, passes: str = "3") -> None:
+    """Prints pictures per second, read, changed and in a random order."""
+    environment.start_tensorflow()
+    import numpy as np
+
+    from tf_finetune.data import pipeline
+
+    paths = [
+        str(path)
+        for path in sorted(pathlib.Path(folder).glob("*/*"))
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    ]
+    batches = pipeline.training_batches(
+        paths,
+        np.zeros([len(paths), 1], "float32"),
+        image_size=224,
+        resize="squash",
+        batch_size=32,
+        augmentation=level,
+        seed=0,
+        first_epoch=0,
+        epochs=int(passes) + 1,
+    )
+    count = 0
+    for number, (images, _) in enumerate(batches):
+        if number == 1:
+            start = time.perf_counter()
+        count += len(images) if number else 0
+    print(json.dumps({"rate": count / (time.perf_counter() - start)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,87 @@
+"""Full training steps of this package.
+
+python step.py BACKBONE
+"""
+
+import json
+import sys
+import time
+
+from tf_finetune import environment
+from tf_finetune.config import options, train
+
+_BATCH, _WARM, _STEPS = 32, 2, 4
+
+
+def main(backbone: str) -> None:
+    """Prints pictures per second, and the share of what the machine can do."""
+    environment.start_tensorflow()
+    import numpy as np
+
+    from tf_finetune import assembly
+    from tf_finetune.adaptation import freezing
+    from tf_finetune.tasks import catalog as tasks
+    from tf_finetune.training import device_settings, fine_tuning
+
+    config = options.from_keywords(
+        train.TrainConfig,
+        {"data": "x", "backbone": backbone, "optimizer": "momentum"},
+    )
+    task = tasks.TASKS.get("classification")()
+    built = assembly.build(config.model, task, 2, seed=0)
+    selection = freezing.select(
+        built.backbone, ("all",), freeze_batch_norm=False
+    )
+    targets = np.eye(2, dtype="float32")[np.arange(_BATCH) % 2]
+    settings = device_settings.settings(
+        device_settings.Device(kind="cpu", name="CPU"),
+        "auto",
+        onednn=environment.onednn(),
+    )
+    model = fine_tuning.compiled(
+        built.trainer,
+        built,
+        selection,
+        config,
+        task=task,
+        targets=targets,
+        settings=settings,
+    )
+    images = np.random.default_rng(0).uniform(0, 255, (_BATCH, 224, 224, 3))
+    images = images.astype("float32")
+    for number in range(_WARM + _STEPS):
+        if number == _WARM:
+            start = time.perf_counter()
+        model.train_on_batch(images, targets)
+    rate = _STEPS * _BATCH / (time.perf_counter() - start)
+    work = _multiplications(built.trainer)
+    share = 3 * 2 * work * rate / _peak()
+    print(json.dumps({"rate": rate, "share of matrix product": share}))
+
+
+def _multiplications(model) -> float:
+    import math
+
+    return sum(
+        math.prod(weight.shape) * math.prod(layer.output.shape[1:-1])
+        for layer in model.layers
+        for weight in layer.weights
+        if len(weight.shape) > 1
+    )
+
+
+def _peak() -> float:
+    """Returns floating-point operations per second of a matrix product."""
+    import tensorflow as tf
+
+    side = 2048
+    a = tf.random.uniform([side, side])
+    tf.matmul(a, a).numpy()
+    start = time.perf_counter()
+    for _ in range(5):
+        tf.matmul(a, a).numpy()
+    return 5 * 2 * side**3 / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,102 @@
+"""The peer: the transfer-learning flow that Keras' own guides teach.
+
+`image_dataset_from_directory`, augmentation and preprocessing as layers of the
+model, a frozen base under a new head; then, if asked for, part of the base
+unfrozen at a tenth of the learning rate. Prints one JSON line.
+
+    python keras_head.py DATA BACKBONE WEIGHTS [--tuned=third|top] [--until=X]
+"""
+
+import argparse
+import json
+import pathlib
+import time
+
+import keras
+
+_SIZE = (224, 224)
+_EPOCHS = 10
+
+
+def main() -> None:
+    """Trains and prints the accuracies."""
+    parser = argparse.ArgumentParser()
+    for name in ("data", "backbone", "weights"):
+        parser.add_argument(name)
+    parser.add_argument("--tuned", choices=("third", "top"))
+    parser.add_argument("--learning_rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    keras.utils.set_random_seed(given.seed)
+    start = time.perf_counter()
+    training, validation = (
+        keras.utils.image_dataset_from_directory(
+            pathlib.Path(given.data) / part, image_size=_SIZE, seed=given.seed
+        )
+        for part in ("train", "val")
+    )
+    base, model = _model(given.backbone, given.weights)
+    base.trainable = False
+    accuracy = _fit(model, training, validation, given.learning_rate, 0)
+    if given.tuned:
+        _unfreeze(base, given.tuned)
+        accuracy = _fit(
+            model, training, validation, given.learning_rate / 10, _EPOCHS
+        )
+    seconds = time.perf_counter() - start
+    print(json.dumps({"accuracy": accuracy, "without_start": seconds}))
+
+
+def _unfreeze(base: keras.Model, which: str) -> None:
+    """Lets the upper third, or the last stage, train; batch norm stays."""
+    base.trainable = True
+    if which == "third":
+        first = len(base.layers) * 2 // 3
+    else:
+        names = [layer.name for layer in base.layers]
+        first = names.index("block_13_depthwise")
+    for layer in base.layers[:first]:
+        layer.trainable = False
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def _model(backbone: str, weights: str) -> tuple[keras.Model, keras.Model]:
+    settings = {"include_top": False, "weights": weights}
+    if backbone == "mobilenet@0.25":
+        base = keras.applications.MobileNet(
+            alpha=0.25, input_shape=(*_SIZE, 3), **settings
+        )
+    else:
+        base = keras.applications.MobileNetV2(
+            input_shape=(*_SIZE, 3), **settings
+        )
+    images = keras.Input((*_SIZE, 3))
+    x = keras.layers.RandomFlip("horizontal")(images)
+    x = keras.layers.RandomRotation(0.2)(x)
+    x = keras.layers.Rescaling(1 / 127.5, offset=-1)(x)
+    x = base(x, training=False)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dropout(0.2)(x)
+    return base, keras.Model(images, keras.layers.Dense(1)(x))
+
+
+def _fit(model, training, validation, rate: float, first_epoch: int) -> float:
+    model.compile(
+        keras.optimizers.Adam(rate),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=[keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy")],
+    )
+    history = model.fit(
+        training,
+        validation_data=validation,
+        initial_epoch=first_epoch,
+        epochs=first_epoch + _EPOCHS,
+        verbose=0,
+    )
+    return history.history["val_accuracy"][-1]
+
+
+if __name__ == "__main__":
+    main()

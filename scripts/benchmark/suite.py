@@ -1,0 +1,294 @@
+"""The comparisons, and the command that runs them.
+
+    bash scripts/benchmark/run.sh [--rounds=3] [--quick] [NAME …]
+
+Real pictures and weights are looked for in $TF_FINETUNE_MATERIAL, else in
+../shared/material. Results are printed and written into docs/benchmarks.md.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import tempfile
+
+import measure
+import pictures
+
+_HERE = pathlib.Path(__file__).resolve().parent
+_ROOT = _HERE.parents[1]
+_MATERIAL = pathlib.Path(
+    os.environ.get("TF_FINETUNE_MATERIAL", _ROOT.parent / "shared/material")
+)
+_DATA = _MATERIAL / "hymenoptera"
+_WEIGHTS = {
+    "mobilenet@0.25": _MATERIAL / "weights/mobilenet_0.25_224_notop.h5",
+    "mobilenet_v2": _MATERIAL / "weights/mobilenetv2_1.0_224_notop.h5",
+}
+_SMALL, _LARGE = "mobilenet@0.25", "mobilenet_v2"
+_PEERS_PYTHON = os.environ.get("PEERS_PYTHON", sys.executable)
+_COUNTS = (1_000, 10_000, 100_000)
+
+
+def head(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """A head on a frozen network, whole processes."""
+    many = pictures.copied(_DATA, made / "many", times=2 if quick else 10)
+    return [
+        _heads("398 pictures", _DATA, tuned=True),
+        _heads(f"{pictures.count(many)} pictures", many, tuned=False),
+    ]
+
+
+def top(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """The last stage of MobileNetV2 for ten epochs, whole processes."""
+    return [
+        measure.Comparison(
+            title=f"the last stage, ten epochs, seed {seed}",
+            contenders={
+                "ours": _ours(
+                    _LARGE, _DATA, "--trainable=top", "--patience=10",
+                    f"--seed={seed}",
+                ),
+                "ours, one view": _ours(
+                    _LARGE, _DATA, "--trainable=top", "--patience=10",
+                    f"--seed={seed}", "--augmentation=none",
+                ),
+                "Keras, as its guides teach": _keras(
+                    _LARGE, _DATA, "--tuned=top", f"--seed={seed}"
+                ),
+            },
+            beside=("accuracy",),
+        )
+        for seed in range(1 if quick else 3)
+    ]  # fmt: skip
+
+
+def full_step(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """A training step of a whole network, pictures a second."""
+    return [
+        measure.Comparison(
+            title=f"{name}, all weights, 32 pictures a step",
+            contenders={
+                "ours": _script("ours/step.py", name),
+                "Keras as it comes": _script("peers/keras_step.py", name),
+                "PyTorch, eager": _torch("torch_step.py", name, "eager"),
+                "PyTorch, compiled": _torch("torch_step.py", name, "compiled"),
+            },
+            figure="rate",
+            more_is_better=True,
+            beside=("share of matrix product",),
+        )
+        for name in ((_LARGE,) if quick else (_LARGE, "resnet50"))
+    ]
+
+
+def read(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Decoded, resized and augmented pictures a second."""
+    folder = str(_DATA / "train")
+    return [
+        measure.Comparison(
+            title=f"augmentation {level}",
+            contenders={
+                "ours": _script("ours/input.py", folder, level),
+                "image_dataset_from_directory": _script(
+                    "peers/keras_input.py", folder, level
+                ),
+                "PyTorch DataLoader": _torch("torch_input.py", folder, level),
+            },
+            figure="rate",
+            more_is_better=True,
+        )
+        for level in ("none", "light")
+    ]
+
+
+def startup(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Seconds until something is seen."""
+    del quick
+    warm = str(made / "warm")
+    return [
+        measure.Comparison(
+            title="first answers",
+            contenders={
+                "--help": measure.Contender(
+                    command=lambda folder: [
+                        sys.executable, "-m", "tf_finetune.train", "--help",
+                    ]
+                ),
+                "command to its end, one step, warm cache": _ours(
+                    _SMALL, _DATA, "--trainable=top", "--epochs=1",
+                    "--augmentation=none", "--batch_size=245",
+                    f"--cache_dir={warm}",
+                ),
+            },
+        )
+    ]  # fmt: skip
+
+
+def memory(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Peak memory with more and more pictures of 64 pixels."""
+    found = []
+    for count in _COUNTS[: 2 if quick else 3]:
+        folder = pictures.multiplied(_DATA, made / f"{count}", count=count)
+        found.append(
+            measure.Comparison(
+                title=f"{count:,} pictures",
+                contenders={
+                    "ours": _ours(
+                        _SMALL, folder, "--trainable=head", "--image_size=64"
+                    ),
+                    "image_dataset_from_directory + cache()": _script(
+                        "peers/keras_memory.py",
+                        str(folder),
+                        str(_WEIGHTS[_SMALL]),
+                    ),
+                },
+                figure="peak_mb",
+                beside=("seconds",),
+            )
+        )
+    return found
+
+
+def predict(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Pictures a second from files to probabilities."""
+    del quick
+    run = _finished_run(made)
+    folder = str(_DATA / "val")
+    return [
+        measure.Comparison(
+            title="MobileNetV2",
+            contenders={
+                "ours": _script("ours/predict.py", folder, str(run)),
+                "our SavedModel, encoded pictures": _script(
+                    "ours/predict.py", folder, str(run / "export")
+                ),
+                "model.predict on a folder": _script(
+                    "peers/keras_predict.py", folder, str(run / "model.keras")
+                ),
+            },
+            figure="rate",
+            more_is_better=True,
+        )
+    ]
+
+
+COMPARISONS = {
+    "head": head,
+    "top": top,
+    "full_step": full_step,
+    "input": read,
+    "startup": startup,
+    "memory": memory,
+    "predict": predict,
+}
+
+
+def main() -> None:
+    """Runs the comparisons that were named, all of them by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=", ".join(COMPARISONS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="less of each")
+    given = parser.parse_args()
+    if unknown := {*given.names} - {*COMPARISONS}:
+        parser.error(f"unknown: {unknown}; known: {', '.join(COMPARISONS)}")
+    if not _DATA.is_dir():
+        parser.error(f"no real pictures at {_DATA}; set TF_FINETUNE_MATERIAL")
+    for name in given.names or COMPARISONS:
+        _publish(name, given.rounds, given.quick)
+
+
+def _publish(name: str, rounds: int, quick: bool) -> None:
+    before = os.getloadavg()
+    blocks = []
+    with tempfile.TemporaryDirectory() as made:
+        for each in COMPARISONS[name](pathlib.Path(made), quick):
+            print(f"{name}: {each.title}", file=sys.stderr, flush=True)
+            found = measure.run(each, rounds)
+            blocks.append(f"{each.title}:\n\n{measure.table(each, found)}")
+    blocks.append(f"{rounds} rounds. {measure.conditions(before)}")
+    text = "\n\n".join(blocks)
+    print(text, flush=True)
+    page = _ROOT / "docs" / "benchmarks.md"
+    page.write_text(measure.replaced(page.read_text("utf-8"), name, text))
+
+
+def _heads(title: str, data: pathlib.Path, *, tuned: bool):
+    contenders = {
+        "ours": _ours(_SMALL, data, "--trainable=head"),
+        "Keras' guide, head, 10 epochs": _keras(_SMALL, data),
+        "PyTorch loop, head, 10 epochs": _torch(
+            "torch_head.py", str(data), _SMALL, str(_WEIGHTS[_SMALL])
+        ),
+    }
+    if tuned:
+        contenders["Keras' guide, 10 + 10 epochs"] = _keras(
+            _SMALL, data, "--tuned=third"
+        )
+    return measure.Comparison(
+        title=title,
+        contenders=contenders,
+        beside=("accuracy", "without_start"),
+    )
+
+
+def _ours(backbone: str, data: pathlib.Path, *flags: str) -> measure.Contender:
+    def command(folder: pathlib.Path) -> list[str]:
+        return [
+            sys.executable, "-m", "tf_finetune.train", f"--data={data}",
+            f"--backbone={backbone}", f"--weights={_WEIGHTS[backbone]}",
+            f"--workdir={folder}/run", f"--cache_dir={folder}/cache", *flags,
+        ]  # fmt: skip
+
+    return measure.Contender(command=command, figures=_accuracy)
+
+
+def _accuracy(folder: pathlib.Path) -> dict[str, float]:
+    text = (folder / "run" / "evaluation.json").read_text("utf-8")
+    return {"accuracy": json.loads(text)["validation"]["accuracy"]}
+
+
+def _keras(backbone: str, data: pathlib.Path, *flags: str) -> measure.Contender:
+    return _script(
+        "peers/keras_head.py",
+        str(data),
+        backbone,
+        str(_WEIGHTS[backbone]),
+        *flags,
+    )
+
+
+def _script(name: str, *arguments: str) -> measure.Contender:
+    return measure.Contender(
+        command=lambda folder: [sys.executable, str(_HERE / name), *arguments]
+    )
+
+
+def _torch(name: str, *arguments: str) -> measure.Contender:
+    path = str(_HERE / "peers" / name)
+    return measure.Contender(
+        command=lambda folder: [_PEERS_PYTHON, path, *arguments]
+    )
+
+
+def _finished_run(made: pathlib.Path) -> pathlib.Path:
+    """Makes what is predicted with."""
+    import subprocess
+
+    command = _ours(_LARGE, _DATA, "--trainable=head").command(made)
+    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable, "-m", "tf_finetune.export",
+            f"--workdir={made}/run", "--format=saved_model",
+        ],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return made / "run"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Tests of the pure parts of scripts/benchmark/."""
+
+import importlib.util
+import pathlib
+import re
+import sys
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).resolve().parents[1]
+_FOLDER = _ROOT / "scripts" / "benchmark"
+
+
+@pytest.fixture
+def suite(monkeypatch):
+    """The module suite.py, with its neighbours importable."""
+    monkeypatch.syspath_prepend(str(_FOLDER))
+    for name in ("measure", "pictures", "suite"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    path = _FOLDER / "suite.py"
+    spec = importlib.util.spec_from_file_location("suite", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ratios_are_those_within_a_round(suite):
+    comparison = suite.measure.Comparison(
+        title="", contenders={"ours": None, "peer": None}
+    )
+    found = {
+        "ours": [{"seconds": 2.0}, {"seconds": 4.0}, {"seconds": 1.0}],
+        "peer": [{"seconds": 8.0}, {"seconds": 8.0}, {"seconds": 3.0}],
+    }
+    text = suite.measure.table(comparison, found)
+    assert "| ours | 2 (1–4) |" in text
+    assert "| peer | 8 (3–8) | 3 (2–4)× |" in text
+
+
+def test_a_higher_rate_is_a_higher_ratio(suite):
+    comparison = suite.measure.Comparison(
+        title="",
+        contenders={"ours": None, "peer": None},
+        figure="rate",
+        more_is_better=True,
+    )
+    found = {"ours": [{"rate": 30.0}], "peer": [{"rate": 20.0}]}
+    assert suite.measure.ratio(comparison, found, "peer") == "1.5×"
+
+
+def test_only_the_named_block_of_the_page_is_replaced(suite):
+    page = (
+        "a\n<!-- begin x -->old<!-- end x -->\n<!-- begin y -->\n<!-- end y -->"
+    )
+    text = suite.measure.replaced(page, "x", r"new \1")
+    assert text.startswith("a\n<!-- begin x -->\nnew \\1\n<!-- end x -->")
+    assert text.endswith("<!-- begin y -->\n<!-- end y -->")
+    with pytest.raises(ValueError, match="begin z"):
+        suite.measure.replaced(page, "z", "")
+
+
+def test_every_comparison_has_its_place_on_the_page(suite):
+    page = (_ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    places = re.findall(r"<!-- begin (\w+) -->", page)
+    assert {*places} == {*suite.COMPARISONS}
+
+
+def test_every_script_that_is_run_is_there(suite):
+    text = (_FOLDER / "suite.py").read_text("utf-8")
+    named = re.findall(r'"((?:ours|peers)/\w+\.py)"', text)
+    named += [f"peers/{n}" for n in re.findall(r'"(torch_\w+\.py)"', text)]
+    assert len(named) > 8
+    assert not [name for name in named if not (_FOLDER / name).is_file()]
+
+
+def test_figures_are_read_from_a_command(suite, tmp_path):
+    contender = suite.measure.Contender(
+        command=lambda folder: [
+            sys.executable,
+            "-c",
+            "print('talk'); print('{\"rate\": 7.5}')",
+        ],
+        figures=lambda folder: {"left": float(folder.is_dir())},
+    )
+    comparison = suite.measure.Comparison(
+        title="", contenders={"ours": contender}
+    )
+    (row,) = suite.measure.run(comparison, rounds=1)["ours"]
+    assert row["rate"] == 7.5 and row["left"] == 1.0
+    assert row["seconds"] > 0 and 1 < row["peak_mb"] < 1000
+
+
+def test_copies_differ_in_content(suite, tmp_path):
+    from PIL import Image
+
+    source = tmp_path / "s" / "train" / "a"
+    source.mkdir(parents=True)
+    Image.new("RGB", (80, 80)).save(source / "x.jpg")
+    many = suite.pictures.copied(tmp_path / "s", tmp_path / "m", times=3)
+    assert suite.pictures.count(many) == 3
+    assert len({p.read_bytes() for p in many.glob("*/*/*")}) == 3
+    small = suite.pictures.multiplied(tmp_path / "s", tmp_path / "n", count=20)
+    assert suite.pictures.count(small) == 20
+    assert Image.open(next(small.glob("val/a/*"))).size == (64, 64)
