@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tf_finetune import checking, environment, workdir
 from tf_finetune.config import options, train, use
 from tf_finetune.data import arrays, survey, unlabelled
+from tf_finetune.training import batch_size
 
 if TYPE_CHECKING:
     import keras
@@ -219,13 +220,14 @@ def _train(
     report: Report,
     start: float,
 ) -> Run:
+    largest = _largest_batch(config, inspected, place)
     environment.start_tensorflow()
     from tf_finetune.evaluation import tables
     from tf_finetune.runs import course as courses
-    from tf_finetune.runs import learning, results
+    from tf_finetune.runs import describing, learning, results
 
-    course = courses.prepare(config, inspected, place)
-    plan = courses.describe(course)
+    course = courses.prepare(config, inspected, place, largest)
+    plan = describing.text(course)
     report(plan)
     results.begin(course, plan)
     learnt = learning.learn(course)
@@ -251,15 +253,35 @@ def _plan(
     place: workdir.Workdir,
     report: Report,
 ) -> None:
+    largest = _largest_batch(config, inspected, place)
     environment.start_tensorflow()
     from tf_finetune.data import statistics
     from tf_finetune.runs import course as courses
+    from tf_finetune.runs import describing
 
-    course = courses.prepare(config, inspected, place)
+    course = courses.prepare(config, inspected, place, largest)
     report(statistics.summary(course.data))
-    report(courses.describe(course))
+    report(describing.text(course))
     report(courses.estimate_cost(course).text())
     report(f"workdir: {place.path} (nothing was written; --plan)")
+
+
+def _largest_batch(
+    config: train.TrainConfig,
+    inspected: survey.Inspected,
+    place: workdir.Workdir,
+) -> int | None:
+    """Returns what `--batch_size=auto` finds, or found in an unfinished run."""
+    if config.training.batch_size != "auto":
+        return None
+    known = None if config.output.overwrite else place.facts()
+    if known and known.get("largest_batch"):
+        return known["largest_batch"]
+    return batch_size.largest_that_fits(
+        config,
+        num_pictures=len(inspected.pictures),
+        num_classes=len(inspected.class_names),
+    )
 
 
 def _folder(path: str) -> pathlib.Path:

@@ -23,6 +23,7 @@ class Outer:
     loud: bool = options.option(True, "Loudness.")
     kind: Literal["x", "y"] = options.option("x", "A kind.")
     path: str | None = options.option(None, "A path.")
+    size: int | Literal["auto", "most"] = options.option(1, "A size.")
 
 
 def _parse(*arguments: str) -> Outer:
@@ -136,3 +137,24 @@ def test_an_option_declared_twice_is_a_programming_error():
 
     with pytest.raises(TypeError, match="rate"):
         options.declared(Twice)
+
+
+@pytest.mark.parametrize("size", [12, "auto", "most"])
+def test_a_number_or_a_word_is_either(size):
+    assert _parse(f"--size={size}").size == size
+    assert options.from_keywords(Outer, {"size": size}).size == size
+    assert options.to_flagfile(Outer(size=size)).endswith(f"--size={size}\n")
+
+
+def test_neither_number_nor_word_is_refused_with_both():
+    words = "--size must be a whole number or auto, most, got"
+    with pytest.raises(flags.IllegalFlagValueError, match=f"{words} 'big'"):
+        _parse("--size=big")
+    for value in (1.5, True, None):
+        with pytest.raises(errors.UsageError, match=f"{words} {value}"):
+            options.from_keywords(Outer, {"size": value})
+
+
+def test_help_says_that_a_number_or_a_word_is_possible():
+    (field,) = (f for n, f, *_ in options.declared(Outer) if n == "size")
+    assert options.kind_in_words(field) == "a whole number or auto, most"

@@ -92,3 +92,22 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     ):
         np.testing.assert_array_equal(mine, theirs)
     assert run.history == runs[name][0].history
+
+
+def test_what_lies_above_the_cache_trains_in_it_too(
+    pictures, settings, tmp_path
+):
+    losses = {}
+    for name in ("float32", "mixed_bfloat16"):
+        run, _ = _train(
+            pictures,
+            settings,
+            tmp_path / name,
+            precision=name,
+            trainable="top",
+            cache="on",
+        )
+        assert artefacts.is_float32(run.model)
+        losses[name] = [row["loss"] for row in run.history]
+    assert losses["mixed_bfloat16"] != losses["float32"]
+    np.testing.assert_allclose(*losses.values(), rtol=0.05, atol=0.01)

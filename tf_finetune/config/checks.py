@@ -16,10 +16,11 @@ def in_range(
 ) -> None:
     """Raises `UsageError` if the option `name` lies outside its range.
 
-    `None` passes: an option that may be left open has no range then.
+    `None` passes: an option that may be left open has no range then. So does
+    a word such as "auto".
     """
     value = getattr(config, name)
-    if value is None:
+    if value is None or isinstance(value, str):
         return
     bounds = {
         "above": (above, lambda bound: value > bound),

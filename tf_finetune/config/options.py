@@ -4,6 +4,7 @@ A field is declared once. It is the keyword of the Python API, the absl flag of
 the shell and of flagfiles, and one entry of `--help`.
 """
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -182,6 +183,11 @@ class _Serializer(flags.ArgumentSerializer):
 
 def describe(kind: Any) -> str:
     """Returns the type of an option in words, for messages and `--help`."""
+    if len(_alternatives(kind)) > 1:
+        return " or ".join(
+            describe(each).removeprefix("one of ")
+            for each in _alternatives(kind)
+        )
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(map(str, typing.get_args(kind)))
     if typing.get_origin(kind) is tuple:
@@ -201,6 +207,11 @@ def kind_in_words(field: dataclasses.Field) -> str:
 
 
 def _from_text(kind: Any, text: str) -> Any:
+    if len(_alternatives(kind)) > 1:
+        for each in _alternatives(kind):
+            with contextlib.suppress(ValueError):
+                return _from_text(each, text)
+        raise ValueError(f"must be {describe(kind)}, got {text!r}.")
     if typing.get_origin(kind) is Literal:
         if text not in typing.get_args(kind):
             raise ValueError(f"must be {describe(kind)}, got {text!r}.")
@@ -225,6 +236,16 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
     kind, optional = _kind(field)
     if value is None and optional:
         return None
+    for each in _alternatives(kind):
+        with contextlib.suppress(TypeError):
+            return _accepted(each, value)
+    raise errors.UsageError(
+        f"--{field.name} must be {describe(kind)}, got {value!r}."
+    )
+
+
+def _accepted(kind: Any, value: Any) -> Any:
+    """Returns a Python value as an option keeps it, or raises `TypeError`."""
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             return _from_text(kind, value)
@@ -239,9 +260,7 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
         return float(value)
     elif type(value) is kind:
         return value
-    raise errors.UsageError(
-        f"--{field.name} must be {describe(kind)}, got {value!r}."
-    )
+    raise TypeError
 
 
 def _build(config_class: type[Config], values: Mapping[str, Any]) -> Config:
@@ -256,8 +275,15 @@ def _build(config_class: type[Config], values: Mapping[str, Any]) -> Config:
 
 def _kind(field: dataclasses.Field) -> tuple[Any, bool]:
     """Returns the type of a field without its `None`, and if it had one."""
-    if isinstance(field.type, types.UnionType):
-        kinds = typing.get_args(field.type)
-        (kind,) = [each for each in kinds if each is not type(None)]
-        return kind, True
-    return field.type, False
+    kinds = _alternatives(field.type)
+    others = tuple(each for each in kinds if each is not type(None))
+    kind = others[0] if len(others) == 1 else typing.Union[others]  # noqa: UP007
+    return kind, len(others) < len(kinds)
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    """Returns the types that `A | B` stands for; of `A`, A alone."""
+    # `int | Literal["auto"]` is a typing.Union, `int | None` is not.
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return typing.get_args(kind)
+    return (kind,)

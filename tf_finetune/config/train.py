@@ -128,7 +128,12 @@ class TrainingOptions:
     epochs: int = options.option(
         10, "Passes of the fine-tuning stage at most; 0: the probe alone."
     )
-    batch_size: int = options.option(32, "Pictures per step, all replicas.")
+    batch_size: int | Literal["auto"] = options.option(
+        32,
+        "Pictures per step, all replicas; auto: the largest power of two up "
+        "to 256 that fits into memory, found by trying, and a default "
+        "learning rate is scaled with it.",
+    )
     head_init: Literal["probe", "random"] = options.option(
         "probe",
         "Fine-tuning starts from the solved head (Kumar et al. 2022) or, as "

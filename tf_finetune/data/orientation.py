@@ -17,9 +17,10 @@ _ORIENTATION_TAG = 0x0112
 _SHORT = 3
 _PREFIX = b"Exif\0\0"
 
-# Where these letters are nowhere in a file, nothing needs to be parsed: one
-# operation instead of hundreds of small ones. \C is any byte.
-_MENTION = r"\C*(?:Exif\x00\x00|eXIf|EXIF)\C*"
+# An entry of the tag begins with its number and type, in either byte order.
+# Where neither is anywhere in a file, nothing needs to be parsed: one operation
+# instead of hundreds of small ones. \C is any byte.
+_MENTION = r"\C*(?:\x12\x01\x03\x00|\x01\x12\x00\x03)\C*"
 
 # A walk through a file ends here; a PNG of 80 MB has so many chunks of the
 # 8 kB that libpng writes.

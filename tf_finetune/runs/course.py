@@ -12,7 +12,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import assembly, environment, inference, workdir
-from tf_finetune.adaptation import cutting, freezing, plan
+from tf_finetune.adaptation import cutting, freezing
 from tf_finetune.config import train
 from tf_finetune.data import (
     examples,
@@ -23,6 +23,7 @@ from tf_finetune.data import (
 )
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
+from tf_finetune.training import batch_size as batch_sizes
 from tf_finetune.training import (
     device_settings,
     distribution,
@@ -39,7 +40,11 @@ class Course:
     """What the steps of a run share.
 
     Attributes:
-        config: What was asked for.
+        config: What is done.
+        asked: What was asked for: the same, but for a batch size and a
+            learning rate that were found.
+        largest_batch: The batch size that fits into memory; None where that
+            was not asked.
         place: Where results go.
         data: Cleaned and divided.
         task: What is learnt.
@@ -51,6 +56,8 @@ class Course:
     """
 
     config: train.TrainConfig
+    asked: train.TrainConfig
+    largest_batch: int | None
     place: workdir.Workdir
     data: examples.ImageData
     task: task_contract.Task
@@ -105,13 +112,25 @@ def prepare(
     config: train.TrainConfig,
     inspected: survey.Inspected,
     place: workdir.Workdir,
+    largest_batch: int | None = None,
 ) -> Course:
-    """Decodes every picture once, divides them, and builds the model."""
+    """Decodes every picture once, divides them, and builds the model.
+
+    Args:
+        config: What is asked for.
+        inspected: The pictures.
+        place: Where results go.
+        largest_batch: The batch size that fits, if that is asked for.
+    """
     problems = verification.problems(
         inspected.pictures, cache_dir=cache_dir(config)
     )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))
+    asked = config
+    if largest_batch is not None:
+        num_examples = len(data.split("train"))
+        config = batch_sizes.settled(config, largest_batch, num_examples)
     task = tasks.TASKS.get(config.model.task)()
     strategy = distribution.strategy(config.training.strategy)
     settings = device_settings.settings(
@@ -131,6 +150,8 @@ def prepare(
     )
     return Course(
         config=config,
+        asked=asked,
+        largest_batch=largest_batch,
         place=place,
         data=data,
         task=task,
@@ -140,49 +161,6 @@ def prepare(
         strategy=strategy,
         settings=settings,
     )
-
-
-def describe(course: Course) -> str:
-    """Returns what will be done: what moves, and the settings with reasons."""
-    options = course.config.training
-    table = plan.text(plan.rows(course.built, course.selection))
-    table = f"{course.settings.line}\n{table}"
-    head = f"head: {course.config.model.head}, solved on features cached once"
-    if not course.fine_tunes:
-        return f"{table}\n{head}; the backbone stays as it is"
-    rate = optimizers.learning_rate(options)
-    origin = "given" if options.learning_rate else f"{options.optimizer}'s here"
-    size = optimizers.batch_size(options, len(course.data.split("train")))
-    frozen = len(course.selection.frozen_batch_norms)
-    return "\n".join(
-        [
-            table,
-            head,
-            f"fine_tune: at most {options.epochs} epochs, {size} pictures a "
-            f"step, from a {_HEADS[options.head_init]} head",
-            f"optimizer: {options.optimizer}, learning rate {rate:g} "
-            f"({origin}; --learning_rate), {options.schedule}, warm-up over "
-            f"{options.warmup_fraction:.0%} of the steps",
-            f"batch norm: {frozen} layers kept as pretrained "
-            "(--freeze_batch_norm)",
-            f"loss: {options.loss}; augmentation: {options.augmentation}",
-            f"cache: {course.config.output.cache} (--cache); {_cut(course)}",
-        ]
-    )
-
-
-def _cut(course: Course) -> str:
-    """Returns in words what could be computed once."""
-    found = cut(course)
-    if found is None:
-        return "nothing of the network can be computed once"
-    return (
-        f"{found.frozen_share:.0%} of the forward pass lie below the first "
-        f"layer that trains (cut at {', '.join(found.names)})"
-    )
-
-
-_HEADS = {"probe": "solved", "random": "random"}
 
 
 def cut(course: Course) -> cutting.Cut | None:

@@ -32,7 +32,7 @@ def begin(course: courses.Course, plan: str) -> None:
     files.write_json(place.data_json, statistics.describe(data))
     files.write_text(place.labels, "\n".join(data.class_names) + "\n")
     files.write_text(place.plan, plan + "\n")
-    workdir.begin(place, course.config, _facts(course))
+    workdir.begin(place, course.asked, _facts(course))
 
 
 def evaluate(
@@ -175,6 +175,7 @@ def _facts(course: courses.Course) -> dict[str, Any]:
     return {
         **environment.describe(),
         "seed": course.config.seed,
+        "largest_batch": course.largest_batch,
         "data_fingerprint": course.data.fingerprint,
         "model": {
             "task": course.task.name,

@@ -120,7 +120,7 @@ def measure(
         features_seconds=num_pictures * per_picture,
         fine_tune_seconds=training_steps * (step + loading)
         + validated_pictures * per_picture,
-        memory_bytes=_peak_bytes(),
+        memory_bytes=peak_bytes(),
     )
 
 
@@ -132,7 +132,8 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
+    """Returns the most memory that this process has taken."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

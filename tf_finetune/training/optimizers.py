@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tf_finetune import errors
 from tf_finetune.config import train
@@ -16,6 +16,9 @@ _OURS = {
     "sgd": ("SGD", {}),
     "momentum": ("SGD", {"momentum": 0.9}),
 }
+
+USUAL_BATCH_SIZE = 32
+"""What default learning rates are meant for."""
 
 # Peak learning rates for moving pretrained weights. Adaptive methods move each
 # weight by about the rate itself in a step, so theirs are about a tenth of
@@ -74,6 +77,35 @@ def learning_rate(options: train.TrainingOptions) -> float:
     if options.learning_rate is not None:
         return options.learning_rate
     return _LEARNING_RATES.get(options.optimizer.lower(), 1e-4)
+
+
+def scaled_learning_rate(
+    options: train.TrainingOptions, batch_size: int
+) -> float:
+    """Returns the peak rate for a batch size that was found, not asked for.
+
+    The user's own rate stays as it is. The optimizer's default is meant for
+    32 pictures a step: plain gradient descent takes it in proportion to the
+    batch size, adaptive methods to its square root.
+
+    Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1;
+    Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient
+    Algorithms", section 5 (and Krizhevsky 2014, "One weird trick", section 5).
+    """
+    if options.learning_rate is not None:
+        return options.learning_rate
+    times = batch_size / USUAL_BATCH_SIZE
+    if scaling_rule(options) == "as its square root":
+        times = times**0.5
+    return learning_rate(options) * times
+
+
+def scaling_rule(
+    options: train.TrainingOptions,
+) -> Literal["in proportion", "as its square root"]:
+    """Returns how a default learning rate grows with the batch size."""
+    is_plain = options.optimizer.lower() in _OURS
+    return "in proportion" if is_plain else "as its square root"
 
 
 def batch_size(options: train.TrainingOptions, num_examples: int) -> int:

@@ -1,0 +1,65 @@
+"""`--batch_size=auto`: found once, then fixed."""
+
+import pytest
+
+import tf_finetune
+from tf_finetune import workdir
+from tf_finetune.runs import learning
+from tf_finetune.training import batch_size
+
+
+class _Killed(Exception):
+    pass
+
+
+def _train(pictures, settings, place, **changes):
+    texts = []
+    asked = {**settings, "epochs": 1, "batch_size": "auto", **changes}
+    tf_finetune.fine_tune(
+        pictures, workdir=str(place), report=texts.append, **asked
+    )
+    return workdir.Workdir(place), "\n".join(texts)
+
+
+def _unasked(*arguments, **keywords):
+    raise AssertionError("the size was looked for again")
+
+
+@pytest.fixture
+def finding_16(monkeypatch):
+    monkeypatch.setattr(batch_size, "largest_that_fits", lambda *a, **k: 16)
+
+
+def test_what_was_found_is_said_and_replayed(
+    pictures, settings, tmp_path, finding_16
+):
+    place, text = _train(pictures, settings, tmp_path / "run")
+    assert "16 pictures a step (--batch_size=auto; 16 fit" in text
+    assert "7.07107e-05 (adamw's here, 0.0001 for 32 pictures" in text
+    config = workdir.config_of(place)
+    assert config.training.batch_size == 16
+    assert config.training.learning_rate == pytest.approx(1e-4 * 0.5**0.5)
+
+
+def test_a_resumed_run_keeps_what_was_found(
+    pictures, settings, tmp_path, finding_16, monkeypatch
+):
+    def killed(*arguments):
+        raise _Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learning, "choose", killed)
+        with pytest.raises(_Killed):
+            _train(pictures, settings, tmp_path / "run")
+    monkeypatch.setattr(batch_size, "largest_that_fits", _unasked)
+    place, text = _train(pictures, settings, tmp_path / "run")
+    assert "--batch_size=auto; 16 fit" in text
+    assert workdir.config_of(place).training.batch_size == 16
+
+
+@pytest.mark.slow
+def test_it_is_found_in_child_processes(pictures, settings, tmp_path):
+    # 48 pictures; about 30 of them, or 32 at most, are trained on.
+    place, text = _train(pictures, settings, tmp_path / "run")
+    assert workdir.config_of(place).training.batch_size in (16, 32)
+    assert "--batch_size=auto; 32 fit into memory" in text

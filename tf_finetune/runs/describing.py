@@ -1,0 +1,68 @@
+"""The plan of a run in words: what moves, and the settings with reasons."""
+
+from tf_finetune.adaptation import plan
+from tf_finetune.runs import course as courses
+from tf_finetune.training import optimizers
+
+_HEADS = {"probe": "solved", "random": "random"}
+
+
+def text(course: courses.Course) -> str:
+    """Returns what will be done: what moves, and the settings with reasons."""
+    options = course.config.training
+    table = plan.text(plan.rows(course.built, course.selection))
+    table = f"{course.settings.line}\n{table}"
+    head = f"head: {course.config.model.head}, solved on features cached once"
+    if not course.fine_tunes:
+        return f"{table}\n{head}; the backbone stays as it is"
+    size = optimizers.batch_size(options, len(course.data.split("train")))
+    frozen = len(course.selection.frozen_batch_norms)
+    return "\n".join(
+        [
+            table,
+            head,
+            f"fine_tune: at most {options.epochs} epochs, {size} pictures a "
+            f"step{_fits(course)}, from a {_HEADS[options.head_init]} head",
+            f"optimizer: {options.optimizer}, learning rate {_rate(course)}, "
+            f"{options.schedule}, warm-up over {options.warmup_fraction:.0%} "
+            "of the steps",
+            f"batch norm: {frozen} layers kept as pretrained "
+            "(--freeze_batch_norm)",
+            f"loss: {options.loss}; augmentation: {options.augmentation}",
+            f"cache: {course.config.output.cache} (--cache); {_cut(course)}",
+        ]
+    )
+
+
+def _fits(course: courses.Course) -> str:
+    if course.largest_batch is None:
+        return ""
+    return f" (--batch_size=auto; {course.largest_batch} fit into memory)"
+
+
+def _rate(course: courses.Course) -> str:
+    options, asked = course.config.training, course.asked.training
+    rate = optimizers.learning_rate(options)
+    if asked.learning_rate is not None:
+        origin = "given"
+    elif course.largest_batch is None:
+        origin = f"{options.optimizer}'s here"
+    else:
+        usual = optimizers.learning_rate(asked)
+        origin = (
+            f"{options.optimizer}'s here, {usual:g} for "
+            f"{optimizers.USUAL_BATCH_SIZE} pictures, "
+            f"{optimizers.scaling_rule(options)}"
+        )
+    return f"{rate:g} ({origin}; --learning_rate)"
+
+
+def _cut(course: courses.Course) -> str:
+    """Returns in words what could be computed once."""
+    found = courses.cut(course)
+    if found is None:
+        return "nothing of the network can be computed once"
+    return (
+        f"{found.frozen_share:.0%} of the forward pass lie below the first "
+        f"layer that trains (cut at {', '.join(found.names)})"
+    )

@@ -1,0 +1,110 @@
+"""A few training steps of one size, and the memory they took.
+
+Run as a child by `batch_size`, with a flagfile and the number of classes:
+prints one line of JSON, the fields of `batch_size.Trial`.
+"""
+
+import json
+import pathlib
+import re
+import sys
+import tempfile
+
+import numpy as np
+from PIL import Image
+
+from tf_finetune import environment
+from tf_finetune.config import options, train
+
+_STEPS = 2
+_PICTURE_SIZE = (1024, 768)
+_STATUS = pathlib.Path("/proc/self/status")
+
+
+def main(flagfile: str, num_classes: str) -> None:
+    """Trains on a picture of noise and prints what that took."""
+    environment.start_tensorflow()
+    config = options.from_flagfile(train.TrainConfig, flagfile)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "picture.jpg"
+        _write_picture(path)
+        on_cpu = run(config, int(num_classes), str(path))
+    print(json.dumps({"on_cpu": on_cpu, "peak_bytes": peak_bytes()}))
+
+
+def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
+    """Trains a few steps as the run itself would; returns if on a CPU."""
+    from tf_finetune import assembly
+    from tf_finetune.adaptation import freezing
+    from tf_finetune.data import pipeline
+    from tf_finetune.tasks import catalog as tasks
+    from tf_finetune.training import (
+        device_settings,
+        distribution,
+        fine_tuning,
+        fit,
+        precision,
+    )
+
+    task = tasks.TASKS.get(config.model.task)()
+    strategy = distribution.strategy(config.training.strategy)
+    device = device_settings.device(strategy)
+    settings = device_settings.settings(
+        device, config.training.precision, onednn=environment.onednn()
+    )
+    size = config.training.batch_size
+    labels = np.arange(size * _STEPS) % num_classes
+    targets = np.eye(num_classes, dtype="float32")[labels]
+    with strategy.scope():
+        built = assembly.build(config.model, task, num_classes, config.seed)
+        selection = freezing.select(
+            built.backbone,
+            config.model.trainable,
+            freeze_batch_norm=config.model.freeze_batch_norm,
+        )
+        trainer = fine_tuning.compiled(
+            built.trainer,
+            built,
+            selection,
+            config,
+            task=task,
+            targets=targets,
+            settings=settings,
+        )
+        batches = pipeline.training_batches(
+            [picture] * len(targets),
+            targets,
+            image_size=built.backbone.image_size,
+            resize=config.model.resize,
+            batch_size=size,
+            augmentation=config.training.augmentation,
+            seed=config.seed,
+            first_epoch=0,
+            epochs=1,
+        )
+        with precision.computing(built.backbone.model, settings.precision):
+            fit.seconds_of_step(trainer, batches)
+    return device.kind == "cpu"
+
+
+def peak_bytes() -> int:
+    """Returns the most memory that this process has taken."""
+    try:
+        # `getrusage` counts on from the process that started this one.
+        found = re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())
+    except OSError:
+        found = None
+    if found:
+        return int(found[1]) * 1024
+    from tf_finetune.training import estimate
+
+    return estimate.peak_bytes()
+
+
+def _write_picture(path: pathlib.Path) -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (75, 100, 3), "uint8")
+    Image.fromarray(coarse).resize(_PICTURE_SIZE).save(path)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
