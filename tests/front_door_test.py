@@ -140,3 +140,43 @@ def test_an_operating_system_error_is_one_sentence(error, words):
     assert done.returncode == 1
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("ending", "status"), [("None", 0), ("exit(7)", 7)])
+def test_all_that_waits_for_the_end_of_the_process_still_happens(
+    ending, status
+):
+    code = (
+        "import atexit, logging, sys, threading, time\n"
+        "from tf_finetune import front_door\n"
+        "from tf_finetune.config import train\n"
+        "def late():\n"
+        "    time.sleep(0.2)\n"
+        "    print('a thread')\n"
+        "def main(config):\n"
+        "    atexit.register(print, 'what was registered')\n"
+        "    threading.Thread(target=late).start()\n"
+        f"    {ending}\n"
+        "sys.argv = ['train']\n"
+        "front_door.run(main, train.TrainConfig, purpose='x')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == status
+    assert done.stdout.split("\n") == ["a thread", "what was registered", ""]
+
+
+def test_a_fault_of_ours_shows_its_traceback():
+    code = (
+        "import sys\n"
+        "from tf_finetune import front_door\n"
+        "from tf_finetune.config import train\n"
+        "sys.argv = ['train']\n"
+        "front_door.run(lambda _: 1 / 0, train.TrainConfig, purpose='x')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr

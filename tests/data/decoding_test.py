@@ -190,7 +190,8 @@ def load_wide(resize: str, size: int) -> np.ndarray:
     colours = np.eye(3)[[0, 1, 1, 2]] * 255
     wide = np.repeat(np.repeat(colours, 10, axis=0)[None], 20, axis=0)
     contents = encoded(Image.fromarray(wide.astype(np.uint8)), "PNG")
-    return decoding.load_bytes(
+    # What `load_bytes` compiles, so that its parts can be changed.
+    return decoding._loaded(
         tf.constant(contents), image_size=size, resize=resize
     ).numpy()
 
@@ -232,7 +233,8 @@ def test_a_file_decodes_whatever_its_name_says(tmp_path):
 
 
 def load(contents: bytes, resize: str, size: int = 32) -> np.ndarray:
-    return decoding.load_bytes(
+    # What `load_bytes` compiles, so that its parts can be changed.
+    return decoding._loaded(
         tf.constant(contents), image_size=size, resize=resize
     ).numpy()
 
@@ -354,3 +356,22 @@ def test_real_pictures_decode_as_pillow_does(material):
 def test_the_real_placeholder_gif_decodes(material):
     (path,) = (material / "hymenoptera").rglob("*.gif")
     check_equal(path.read_bytes(), by_pillow(path.read_bytes()))
+
+
+def test_the_decoder_is_made_ready_once_for_all_pipelines(monkeypatch):
+    traced = []
+    original = decoding._loaded
+
+    def spy(contents, *, image_size, resize):
+        traced.append(image_size)
+        return original(contents, image_size=image_size, resize=resize)
+
+    monkeypatch.setattr(decoding, "_loaded", spy)
+    for size in (13, 17, 13):
+        dataset = tf.data.Dataset.from_tensors(KINDS["PNG"]).map(
+            lambda contents, size=size: decoding.load_bytes(
+                contents, image_size=size, resize="pad"
+            )
+        )
+        assert next(iter(dataset)).shape == (size, size, 3)
+    assert traced == [13, 17]

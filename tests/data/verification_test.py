@@ -33,16 +33,22 @@ def pictures(tmp_path, picture_bytes):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """The number of times that the decoder was made ready."""
-    traces = []
-    original = decoding.decode
+    """The pictures that were decoded."""
+    contents = []
+    original = decoding.load_bytes
 
-    def counting(contents):
-        traces.append(contents)
-        return original(contents)
+    def counting(content, **kind):
+        contents.append(content)
+        return original(content, **kind)
 
-    monkeypatch.setattr(decoding, "decode", counting)
-    return traces
+    monkeypatch.setattr(decoding, "load_bytes", counting)
+    return contents
+
+
+def problems(pictures, *, cache_dir):
+    return verification.problems(
+        pictures, cache_dir=cache_dir, image_size=24, resize="squash"
+    )
 
 
 def names(found: dict[str, str]) -> dict[str, str]:
@@ -50,7 +56,7 @@ def names(found: dict[str, str]) -> dict[str, str]:
 
 
 def test_each_bad_picture_is_named_with_a_readable_reason(pictures, tmp_path):
-    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    found = problems(pictures, cache_dir=tmp_path / "cache")
     assert names(found) == {
         "cut.jpg": "does not decode: a truncated or damaged JPEG",
         "text.png": "does not decode: it is plain text",
@@ -61,7 +67,7 @@ def test_hostile_folder_loses_exactly_what_does_not_decode(
     hostile_folder, tmp_path
 ):
     both = hostile_folder.good | hostile_folder.bad_at_decoding
-    found = verification.problems(
+    found = problems(
         [recorded(path) for path in sorted(both)], cache_dir=tmp_path / "cache"
     )
     assert set(found) == hostile_folder.bad_at_decoding
@@ -77,7 +83,7 @@ def test_odd_kinds_are_explained(tmp_path, picture_bytes):
         + bytes(6)
     )
     found = names(
-        verification.problems(
+        problems(
             [recorded(tmp_path / n) for n in ("bits.bmp", "moving.webp")],
             cache_dir=tmp_path / "cache",
         )
@@ -87,40 +93,38 @@ def test_odd_kinds_are_explained(tmp_path, picture_bytes):
 
 
 def test_a_second_run_decodes_nothing(pictures, tmp_path, decoded):
-    first = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    first = problems(pictures, cache_dir=tmp_path / "cache")
     assert decoded
     decoded.clear()
-    second = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    second = problems(pictures, cache_dir=tmp_path / "cache")
     assert not decoded
     assert second == first
 
 
 def test_equal_content_elsewhere_needs_no_decoding(pictures, tmp_path, decoded):
-    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    problems(pictures, cache_dir=tmp_path / "cache")
     decoded.clear()
     copy = tmp_path / "copy.jpg"
     copy.write_bytes((tmp_path / "cut.jpg").read_bytes())
-    found = verification.problems(
-        [recorded(copy)], cache_dir=tmp_path / "cache"
-    )
+    found = problems([recorded(copy)], cache_dir=tmp_path / "cache")
     assert not decoded
     assert list(found) == [str(copy)]
 
 
 def test_another_decoder_looks_again(pictures, tmp_path, decoded, monkeypatch):
-    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    problems(pictures, cache_dir=tmp_path / "cache")
     decoded.clear()
     monkeypatch.setattr(decoding, "VERSION", decoding.VERSION + 1)
-    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    problems(pictures, cache_dir=tmp_path / "cache")
     assert decoded
 
 
 @pytest.mark.parametrize("known", [False, True])
 def test_a_vanished_picture_is_a_reason(pictures, tmp_path, known):
     if known:
-        verification.problems(pictures, cache_dir=tmp_path / "cache")
+        problems(pictures, cache_dir=tmp_path / "cache")
     os.remove(pictures[0].path)
-    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    found = problems(pictures, cache_dir=tmp_path / "cache")
     assert found[pictures[0].path].startswith("cannot be read")
 
 
@@ -130,27 +134,27 @@ def test_a_changed_picture_is_a_reason_and_leaves_no_verdict(
     good, other = (pathlib.Path(p.path) for p in pictures[:2])
     content = good.read_bytes()
     good.write_bytes(b"something else")
-    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    found = problems(pictures, cache_dir=tmp_path / "cache")
     assert "changed" in found[str(good)]
     assert str(other) not in found
     good.write_bytes(content)
-    again = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    again = problems(pictures, cache_dir=tmp_path / "cache")
     assert str(good) not in again
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b'{"a": 1}', b"\xff"])
 def test_a_damaged_cache_is_ignored_and_replaced(pictures, tmp_path, content):
-    verification.problems(pictures, cache_dir=tmp_path / "cache")
+    problems(pictures, cache_dir=tmp_path / "cache")
     (store,) = (tmp_path / "cache" / "verdicts").iterdir()
     store.write_bytes(content)
-    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    found = problems(pictures, cache_dir=tmp_path / "cache")
     assert len(found) == 2
     assert set(json.loads(store.read_text())) == {p.sha256 for p in pictures}
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(pictures, tmp_path):
     (tmp_path / "cache").write_text("a file where a folder should be")
-    found = verification.problems(pictures, cache_dir=tmp_path / "cache")
+    found = problems(pictures, cache_dir=tmp_path / "cache")
     assert len(found) == 2
 
 
@@ -158,7 +162,7 @@ def test_runs_at_the_same_time_leave_a_sound_cache(pictures, tmp_path):
     cache = tmp_path / "cache"
     runs = [
         threading.Thread(
-            target=verification.problems,
+            target=problems,
             args=([picture],),
             kwargs={"cache_dir": cache},
         )
@@ -171,8 +175,8 @@ def test_runs_at_the_same_time_leave_a_sound_cache(pictures, tmp_path):
     (store,) = (cache / "verdicts").iterdir()
     known = json.loads(store.read_text())
     assert known.keys() <= {picture.sha256 for picture in pictures}
-    assert len(verification.problems(pictures, cache_dir=cache)) == 2
+    assert len(problems(pictures, cache_dir=cache)) == 2
 
 
 def test_no_pictures_are_no_problem(tmp_path):
-    assert verification.problems([], cache_dir=tmp_path) == {}
+    assert problems([], cache_dir=tmp_path) == {}

@@ -5,13 +5,14 @@ so that a picture means the same numbers everywhere. It consists of TensorFlow
 graph operations only and can therefore be part of a SavedModel.
 """
 
+import functools
+import threading
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import train
-from tf_finetune.data import orientation
+from tf_finetune.data import bitmaps, orientation
 
 VERSION = 2
 """To be raised whenever the same bytes decode otherwise than before."""
@@ -19,11 +20,13 @@ VERSION = 2
 # What libjpeg can shrink by while it decodes, at a part of the cost.
 _RATIOS = (1, 2, 4, 8)
 
-_BITFIELDS = 3  # BMP: 32 bits, with masks that say where each channel is.
-_RGB_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
+# Threads that need the decoder at once wait for the first one's.
+_TRACING = threading.Lock()
 
 
-def decode(contents: tf.Tensor) -> tf.Tensor:
+def decode(
+    contents: tf.Tensor, *, jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None
+) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (its first frame), BMP or WebP picture.
 
     Grey-scale, palette, 16-bit and CMYK pictures come out as RGB; alpha is
@@ -31,6 +34,8 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
 
     Args:
         contents: Scalar string, the bytes of a file of any name.
+        jpeg: Decodes those of a JPEG to uint8 [height, width, 3] as stored;
+            None: at full size.
 
     Returns:
         uint8 [height, width, 3].
@@ -39,7 +44,13 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
         tf.errors.InvalidArgumentError: When it runs: the bytes are no such
             picture, or a damaged one.
     """
-    return _decoded(contents, jpeg=lambda: _jpeg(contents, 1))
+    pixels = tf.cond(
+        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
+        lambda: (jpeg or _jpeg)(contents),
+        lambda: _no_jpeg(contents),
+    )
+    pixels = orientation.upright(pixels, orientation.of(contents))
+    return tf.ensure_shape(pixels, (None, None, 3))
 
 
 def load(
@@ -78,8 +89,31 @@ def load_bytes(
     Returns:
         float32 [image_size, image_size, 3], 0..255.
     """
-    pixels = _decoded(
-        contents, jpeg=lambda: _reduced_jpeg(contents, image_size, resize)
+    with _TRACING:
+        function = _compiled(image_size, resize)
+    return function(tf.convert_to_tensor(contents))
+
+
+@functools.cache
+def _compiled(
+    image_size: int, resize: train.Resize
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns `_loaded` of one size, traced once, not by each pipeline."""
+    # Without autograph, which takes three times as long and changes nothing.
+    function = tf.function(
+        functools.partial(_loaded, image_size=image_size, resize=resize),
+        input_signature=[tf.TensorSpec((), tf.string)],
+        autograph=False,
+    )
+    with tf.init_scope():
+        return function.get_concrete_function()
+
+
+def _loaded(
+    contents: tf.Tensor, *, image_size: int, resize: train.Resize
+) -> tf.Tensor:
+    pixels = decode(
+        contents, jpeg=lambda each: _reduced_jpeg(each, image_size, resize)
     )
     if resize == "crop":
         pixels = _middle(pixels)
@@ -92,19 +126,7 @@ def load_bytes(
     return tf.ensure_shape(image, (image_size, image_size, 3))
 
 
-def _decoded(
-    contents: tf.Tensor, *, jpeg: Callable[[], tf.Tensor]
-) -> tf.Tensor:
-    pixels = tf.cond(
-        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
-        jpeg,
-        lambda: _no_jpeg(contents),
-    )
-    pixels = orientation.upright(pixels, orientation.of(contents))
-    return tf.ensure_shape(pixels, (None, None, 3))
-
-
-def _jpeg(contents: tf.Tensor, ratio: int) -> tf.Tensor:
+def _jpeg(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
     # Bit-equal to Pillow; what `decode_image` does is up to 8 of 255 off.
     return tf.io.decode_jpeg(
         contents, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
@@ -189,93 +211,8 @@ def _no_jpeg(contents: tf.Tensor) -> tf.Tensor:
     # memory when it is asked to find out the number of channels itself.
     return tf.cond(
         tf.strings.substr(contents, 0, 2) == b"BM",
-        lambda: _bitmap(contents),
+        lambda: bitmaps.decode(contents),
         lambda: tf.io.decode_image(
             contents, channels=3, expand_animations=False
         ),
     )
-
-
-def _bitmap(contents: tf.Tensor) -> tf.Tensor:
-    """Decodes BMP, of which `tf.io.decode_image` refuses many kinds."""
-    head = _BitmapHeader(contents)
-    return tf.cond(
-        head.bits == 8,
-        lambda: _palette_bitmap(contents, head),
-        lambda: _colour_bitmap(contents, head),
-    )
-
-
-class _BitmapHeader:
-    """The fields of a BMP file's header, as scalar tensors.
-
-    Source: Microsoft, "BITMAPFILEHEADER" and "BITMAPV4HEADER".
-    """
-
-    def __init__(self, contents: tf.Tensor) -> None:
-        head = _bytes(contents, 66)
-
-        def number(position: int, count: int) -> tf.Tensor:
-            weights = 256 ** np.arange(count, dtype=np.int64)
-            return tf.reduce_sum(head[position : position + count] * weights)
-
-        self.offset = number(10, 4)
-        self.width = number(18, 4)
-        height = number(22, 4)
-        # Negative where the first row is the uppermost one.
-        self.height = tf.minimum(height, 2**32 - height)
-        self.header_bytes = number(14, 4)
-        self.bits = number(28, 2)
-        self.compression = number(30, 4)
-        self.colours = number(46, 4)
-        self.masks = tf.stack([number(54 + 4 * i, 4) for i in range(3)])
-
-
-def _colour_bitmap(contents: tf.Tensor, head: _BitmapHeader) -> tf.Tensor:
-    """Decodes a BMP of 24 or 32 bits; TensorFlow refuses all others."""
-    usual_masks = tf.reduce_all(head.masks == tf.constant(_RGB_MASKS, tf.int64))
-    readable = (head.compression == 0) | (
-        (head.compression == _BITFIELDS) & (head.bits == 32) & usual_masks
-    )
-    with tf.control_dependencies([_check_bitmap(readable, head)]):
-        pixels = tf.io.decode_bmp(_without_tail(contents, head))
-    return pixels[..., :3]
-
-
-def _palette_bitmap(contents: tf.Tensor, head: _BitmapHeader) -> tf.Tensor:
-    """Decodes a BMP of 8 bits, whose pixels are rows of a colour table."""
-    with tf.control_dependencies([_check_bitmap(head.compression == 0, head)]):
-        rows = tf.io.decode_bmp(_without_tail(contents, head))
-    rows = tf.ensure_shape(rows, (None, None, 1))[..., 0]
-    count = tf.where(
-        head.colours == 0, tf.constant(256, tf.int64), head.colours
-    )
-    begin = 14 + head.header_bytes
-    data = tf.io.decode_raw(contents, tf.uint8)
-    table = data[begin : begin + 4 * tf.minimum(count, 256)]
-    # A pixel beyond the end of the table is black.
-    table = tf.pad(table, [[0, 4 * 256 - tf.size(table)]])
-    colours = tf.reshape(table, (256, 4))[:, 2::-1]
-    return tf.gather(colours, tf.cast(rows, tf.int32))
-
-
-def _without_tail(contents: tf.Tensor, head: _BitmapHeader) -> tf.Tensor:
-    """Cuts off what follows the pixels; Photoshop appends two bytes."""
-    row_bytes = (head.width * head.bits + 31) // 32 * 4
-    size = head.offset + row_bytes * head.height
-    begin = tf.zeros_like(size)
-    return tf.strings.substr(contents, begin, tf.maximum(size, begin))
-
-
-def _check_bitmap(readable: tf.Tensor, head: _BitmapHeader) -> tf.Operation:
-    return tf.debugging.Assert(
-        readable & (head.header_bytes >= 40),
-        ["BMP of a kind that is not decoded; bits:", head.bits],
-    )
-
-
-def _bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns the first bytes as int64 [count], zeros beyond the end."""
-    start = tf.io.decode_raw(tf.strings.substr(contents, 0, count), tf.uint8)
-    padded = tf.pad(start, [[0, count - tf.size(start)]])
-    return tf.cast(tf.ensure_shape(padded, (count,)), tf.int64)

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -12,9 +13,12 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import files
+from tf_finetune.config import train
 from tf_finetune.data import decoding, examples, file_kinds, progress
 
 _BLOCK = 1024
+
+_Load = Callable[[bytes], tf.Tensor]
 
 # What TensorFlow says, and what it means to the owner of the picture.
 _MEANINGS = (
@@ -42,9 +46,13 @@ class _Verdict:
 
 
 def problems(
-    pictures: Sequence[examples.Picture], *, cache_dir: pathlib.Path
+    pictures: Sequence[examples.Picture],
+    *,
+    cache_dir: pathlib.Path,
+    image_size: int,
+    resize: train.Resize,
 ) -> dict[str, str]:
-    """Finds the pictures that do not decode, using all cores.
+    """Finds the pictures that cannot be loaded, using all cores.
 
     Verdicts are kept by content in verdicts/ of the cache, so that nothing is
     decoded a second time. A cache that cannot be read or written costs time
@@ -53,6 +61,9 @@ def problems(
     Args:
         pictures: Whose headers are fine.
         cache_dir: Folder shared between runs.
+        image_size: As they will be loaded; that has no part in a verdict, but
+            the decoder is made ready once and not twice.
+        resize: Likewise.
 
     Returns:
         Reason by path of each picture that cannot be used.
@@ -64,10 +75,13 @@ def problems(
         for picture in pictures
         if picture.sha256 in known and not os.path.isfile(picture.path)
     }
+    load = functools.partial(
+        decoding.load_bytes, image_size=image_size, resize=resize
+    )
     unknown = [p for p in pictures if p.sha256 not in known]
     fresh: dict[str, str | None] = {}
     try:
-        for picture, verdict in _judge_all(unknown):
+        for picture, verdict in _judge_all(unknown, load):
             if verdict.is_lasting:
                 fresh[picture.sha256] = verdict.reason
             elif verdict.reason:
@@ -84,33 +98,29 @@ def problems(
 
 
 def _judge_all(
-    pictures: Sequence[examples.Picture],
+    pictures: Sequence[examples.Picture], load: _Load
 ) -> Iterator[tuple[examples.Picture, _Verdict]]:
     if not pictures:
         return
     judged = progress.bar(
-        _in_parallel(pictures), total=len(pictures), title="Decoding pictures"
+        _in_parallel(pictures, load),
+        total=len(pictures),
+        title="Decoding pictures",
     )
     yield from zip(pictures, judged, strict=True)
 
 
-def _in_parallel(pictures: Sequence[examples.Picture]) -> Iterator[_Verdict]:
-    @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
-    def decode(contents: tf.Tensor) -> tf.Tensor:
-        # The size forces the decoding, and no pixel is copied to Python.
-        with tf.device("CPU"):
-            return tf.size(decoding.decode(contents))
-
+def _in_parallel(
+    pictures: Sequence[examples.Picture], load: _Load
+) -> Iterator[_Verdict]:
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         # In blocks, because `map` makes a task of every item at once.
         for start in range(0, len(pictures), _BLOCK):
             block = pictures[start : start + _BLOCK]
-            yield from pool.map(lambda picture: _judge(picture, decode), block)
+            yield from pool.map(lambda picture: _judge(picture, load), block)
 
 
-def _judge(
-    picture: examples.Picture, decode: Callable[[bytes], tf.Tensor]
-) -> _Verdict:
+def _judge(picture: examples.Picture, load: _Load) -> _Verdict:
     try:
         contents = pathlib.Path(picture.path).read_bytes()
     except OSError as error:
@@ -120,7 +130,8 @@ def _judge(
         reason = "it changed while the pictures were looked at"
         return _Verdict(reason=reason, is_lasting=False)
     try:
-        decode(contents)
+        with tf.device("CPU"):
+            load(contents)
     except (tf.errors.ResourceExhaustedError, MemoryError):
         return _Verdict(reason="does not fit into memory", is_lasting=False)
     except tf.errors.OpError as error:

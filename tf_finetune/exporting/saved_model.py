@@ -82,8 +82,6 @@ class _Served(tf.Module):
                 "probabilities": probabilities,
             }
 
-        # With autograph, as in a data pipeline, unlike the functions below.
-        @tf.function
         def decode(contents: tf.Tensor) -> tf.Tensor:
             return decoding.load_bytes(
                 contents, image_size=size, resize=job.resize

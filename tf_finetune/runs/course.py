@@ -114,7 +114,7 @@ def prepare(
     place: workdir.Workdir,
     largest_batch: int | None = None,
 ) -> Course:
-    """Decodes every picture once, divides them, and builds the model.
+    """Builds the model, decodes every picture once and divides them.
 
     Args:
         config: What is asked for.
@@ -122,15 +122,6 @@ def prepare(
         place: Where results go.
         largest_batch: The batch size that fits, if that is asked for.
     """
-    problems = verification.problems(
-        inspected.pictures, cache_dir=cache_dir(config)
-    )
-    data = survey.complete(inspected, problems, config.data, seed=config.seed)
-    logging.info("%s", statistics.summary(data))
-    asked = config
-    if largest_batch is not None:
-        num_examples = len(data.split("train"))
-        config = batch_sizes.settled(config, largest_batch, num_examples)
     task = tasks.TASKS.get(config.model.task)()
     strategy = distribution.strategy(config.training.strategy)
     settings = device_settings.settings(
@@ -140,9 +131,21 @@ def prepare(
     )
     with strategy.scope():
         built = assembly.build(
-            config.model, task, len(data.class_names), config.seed
+            config.model, task, len(inspected.class_names), config.seed
         )
         loaded = loading.load(built.backbone, config.model.weights)
+    problems = verification.problems(
+        inspected.pictures,
+        cache_dir=cache_dir(config),
+        image_size=built.backbone.image_size,
+        resize=config.model.resize,
+    )
+    data = survey.complete(inspected, problems, config.data, seed=config.seed)
+    logging.info("%s", statistics.summary(data))
+    asked = config
+    if largest_batch is not None:
+        num_examples = len(data.split("train"))
+        config = batch_sizes.settled(config, largest_batch, num_examples)
     selection = freezing.select(
         built.backbone,
         config.model.trainable,

@@ -47,6 +47,8 @@ def evaluate(
     problems = verification.problems(
         inspected.pictures,
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+        image_size=found.image_size,
+        resize=found.config.model.resize,
     )
     if config.data:
         data = _foreign(found, inspected, problems)

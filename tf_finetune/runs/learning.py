@@ -2,16 +2,18 @@
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors, inference
 from tf_finetune.cache import store as stores
-from tf_finetune.data import pipeline
+from tf_finetune.data import decoding
 from tf_finetune.runs import caching, frozen
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing as crossings
@@ -167,15 +169,16 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
         logits: Of the validation split, from the cache.
     """
     pictures = course.data.split("validation")[:_REATTACHED]
-    images = pipeline.evaluation_images(
-        [picture.path for picture in pictures],
-        image_size=course.image_size,
-        resize=course.config.model.resize,
-        batch_size=len(pictures),
-    )
+    images = [
+        decoding.load(
+            os.fsencode(picture.path),
+            image_size=course.image_size,
+            resize=course.config.model.resize,
+        )
+        for picture in pictures
+    ]
     # Not compiled: for one batch that would take longer than the batch.
-    (batch,) = images
-    whole = np.asarray(course.built.trainer(batch, training=False))
+    whole = np.asarray(course.built.trainer(tf.stack(images), training=False))
     cached = logits[: len(pictures)]
     largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
     difference = float(np.max(np.abs(whole - cached)) / largest)

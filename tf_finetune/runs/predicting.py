@@ -32,7 +32,7 @@ def predict(
     pictures, problems = unlabelled.inspect(
         list(paths), max_pixels=config.max_pixels
     )
-    problems |= _undecodable(pictures)
+    problems |= _undecodable(found, pictures)
     good = [path for path in paths if path not in problems]
     rows = {row.path: row for row in _predicted(found, good, config)}
     table = [rows.get(path) or _failed(path, problems) for path in paths]
@@ -45,10 +45,17 @@ def predict(
     return table
 
 
-def _undecodable(pictures: Sequence[examples.Picture]) -> dict[str, str]:
+def _undecodable(
+    found: finished.Finished, pictures: Sequence[examples.Picture]
+) -> dict[str, str]:
     # Verdicts of pictures that are seen once are not worth keeping.
     with tempfile.TemporaryDirectory() as folder:
-        return verification.problems(pictures, cache_dir=pathlib.Path(folder))
+        return verification.problems(
+            pictures,
+            cache_dir=pathlib.Path(folder),
+            image_size=found.image_size,
+            resize=found.config.model.resize,
+        )
 
 
 def _predicted(

@@ -1,0 +1,106 @@
+"""BMP files, of which `tf.io.decode_image` refuses many kinds.
+
+TensorFlow graph operations only, as in `decoding`.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+_BITFIELDS = 3  # 32 bits, with masks that say where each channel is.
+_RGB_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
+
+
+def decode(contents: tf.Tensor) -> tf.Tensor:
+    """Decodes a BMP of 8, 24 or 32 bits.
+
+    Args:
+        contents: Scalar string that begins with "BM".
+
+    Returns:
+        uint8 [height, width, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: When it runs: a BMP of another kind,
+            or a damaged one.
+    """
+    head = _Header(contents)
+    return tf.cond(
+        head.bits == 8,
+        lambda: _palette(contents, head),
+        lambda: _colour(contents, head),
+    )
+
+
+class _Header:
+    """The fields of a BMP file's header, as scalar tensors.
+
+    Source: Microsoft, "BITMAPFILEHEADER" and "BITMAPV4HEADER".
+    """
+
+    def __init__(self, contents: tf.Tensor) -> None:
+        head = _bytes(contents, 66)
+
+        def number(position: int, count: int) -> tf.Tensor:
+            weights = 256 ** np.arange(count, dtype=np.int64)
+            return tf.reduce_sum(head[position : position + count] * weights)
+
+        self.offset = number(10, 4)
+        self.width = number(18, 4)
+        height = number(22, 4)
+        # Negative where the first row is the uppermost one.
+        self.height = tf.minimum(height, 2**32 - height)
+        self.header_bytes = number(14, 4)
+        self.bits = number(28, 2)
+        self.compression = number(30, 4)
+        self.colours = number(46, 4)
+        self.masks = tf.stack([number(54 + 4 * i, 4) for i in range(3)])
+
+
+def _colour(contents: tf.Tensor, head: _Header) -> tf.Tensor:
+    """Decodes a BMP of 24 or 32 bits; TensorFlow refuses all others."""
+    usual_masks = tf.reduce_all(head.masks == tf.constant(_RGB_MASKS, tf.int64))
+    readable = (head.compression == 0) | (
+        (head.compression == _BITFIELDS) & (head.bits == 32) & usual_masks
+    )
+    with tf.control_dependencies([_check(readable, head)]):
+        pixels = tf.io.decode_bmp(_without_tail(contents, head))
+    return pixels[..., :3]
+
+
+def _palette(contents: tf.Tensor, head: _Header) -> tf.Tensor:
+    """Decodes a BMP of 8 bits, whose pixels are rows of a colour table."""
+    with tf.control_dependencies([_check(head.compression == 0, head)]):
+        rows = tf.io.decode_bmp(_without_tail(contents, head))
+    rows = tf.ensure_shape(rows, (None, None, 1))[..., 0]
+    count = tf.where(
+        head.colours == 0, tf.constant(256, tf.int64), head.colours
+    )
+    begin = 14 + head.header_bytes
+    data = tf.io.decode_raw(contents, tf.uint8)
+    table = data[begin : begin + 4 * tf.minimum(count, 256)]
+    # A pixel beyond the end of the table is black.
+    table = tf.pad(table, [[0, 4 * 256 - tf.size(table)]])
+    colours = tf.reshape(table, (256, 4))[:, 2::-1]
+    return tf.gather(colours, tf.cast(rows, tf.int32))
+
+
+def _without_tail(contents: tf.Tensor, head: _Header) -> tf.Tensor:
+    """Cuts off what follows the pixels; Photoshop appends two bytes."""
+    row_bytes = (head.width * head.bits + 31) // 32 * 4
+    size = head.offset + row_bytes * head.height
+    begin = tf.zeros_like(size)
+    return tf.strings.substr(contents, begin, tf.maximum(size, begin))
+
+
+def _check(readable: tf.Tensor, head: _Header) -> tf.Operation:
+    return tf.debugging.Assert(
+        readable & (head.header_bytes >= 40),
+        ["BMP of a kind that is not decoded; bits:", head.bits],
+    )
+
+
+def _bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns the first bytes as int64 [count], zeros beyond the end."""
+    start = tf.io.decode_raw(tf.strings.substr(contents, 0, count), tf.uint8)
+    padded = tf.pad(start, [[0, count - tf.size(start)]])
+    return tf.cast(tf.ensure_shape(padded, (count,)), tf.int64)
