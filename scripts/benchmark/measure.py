@@ -25,11 +25,14 @@ class Contender:
         figures: Folder → figures that it left there; the last line of its
             output, if it is JSON, is read anyway.
         environment: Changes to the environment.
+        until: A pattern of a line of stderr at which the time is taken and
+            the process ended; None: its own end.
     """
 
     command: Callable[[pathlib.Path], list[str]]
     figures: Callable[[pathlib.Path], dict[str, float]] = lambda folder: {}
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    until: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ class Comparison:
             that every contender reports.
         more_is_better: Of that figure.
         beside: Figures that stand beside it in the table.
+        most_rounds: Of what takes long and is far apart.
     """
 
     title: str
@@ -50,12 +54,13 @@ class Comparison:
     figure: str = "seconds"
     more_is_better: bool = False
     beside: tuple[str, ...] = ()
+    most_rounds: int | None = None
 
 
 def run(comparison: Comparison, rounds: int) -> dict[str, list[dict]]:
     """Runs the contenders in turn, round by round."""
     found: dict[str, list[dict]] = {name: [] for name in comparison.contenders}
-    for _ in range(rounds):
+    for _ in range(min(rounds, comparison.most_rounds or rounds)):
         for name, contender in comparison.contenders.items():
             found[name].append(_once(contender))
             print(f"  {name}: {found[name][-1]}", file=sys.stderr, flush=True)
@@ -134,12 +139,16 @@ def _versions() -> str:
 def _once(contender: Contender) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
+        environment = {**os.environ, **contender.environment}
+        if contender.until:
+            command = contender.command(folder)
+            return {"seconds": _seen(command, environment, contender.until)}
         start = time.perf_counter()
         done = subprocess.run(
             [*_peak(), *contender.command(folder)],
             capture_output=True,
             text=True,
-            env={**os.environ, **contender.environment},
+            env=environment,
         )
         seconds = time.perf_counter() - start
         if done.returncode:
@@ -147,10 +156,34 @@ def _once(contender: Contender) -> dict[str, float]:
         *_, peak = done.stderr.split("peak bytes ")
         return {
             "seconds": seconds,
+            # When the result was there; a script may know better.
+            "reached": seconds,
             "peak_mb": int(peak) / 1e6,
             **_last_line(done.stdout),
             **contender.figures(folder),
         }
+
+
+def _seen(
+    command: Sequence[str], environment: Mapping[str, str], pattern: str
+) -> float:
+    """Returns the seconds until a line of stderr matches."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        lines = []
+        for line in process.stderr:
+            if re.search(pattern, line):
+                seconds = time.perf_counter() - start
+                process.kill()
+                return seconds
+            lines.append(line)
+    raise RuntimeError(f"never {pattern!r}:\n{''.join(lines)[-3000:]}")
 
 
 def _peak() -> list[str]:

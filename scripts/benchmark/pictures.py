@@ -1,5 +1,6 @@
 """More pictures than there are: copies that differ in their bytes."""
 
+import csv
 import io
 import pathlib
 
@@ -23,6 +24,20 @@ def copied(
             name = f"{number}_{path.name}"
             (target / name).write_bytes(content + b"%06d" % number)
     return to
+
+
+def as_table(folder: pathlib.Path) -> pathlib.Path:
+    """Writes a CSV file that says which copies are of one picture."""
+    table = folder / "pictures.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split", "group"])
+        for path in sorted(folder.glob("*/*/*.jp*g")):
+            split = "train" if path.parts[-3] == "train" else "validation"
+            _, original = path.name.split("_", 1)
+            label = path.parent.name
+            writer.writerow([path, label, split, original])
+    return table
 
 
 def multiplied(

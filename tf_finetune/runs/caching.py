@@ -53,10 +53,12 @@ def choose(course: courses.Course, cache: frozen.Cache) -> Choice:
     if obstacle:
         logging.info("cache: off; %s", obstacle)
         choice = Choice(target=None)
-    elif wanted == "auto":
-        choice = _cheaper(course, cache, target)
-    else:
+    elif wanted == "on" or not crossing.missing_bytes(course, cache, target[0]):
+        if wanted == "auto":
+            logging.info("cache: on; everything is in it already")
         choice = Choice(target=target)
+    else:
+        choice = _cheaper(course, cache, target)
     files.write_json(note, {"cache": "on" if choice.target else "off"})
     return choice
 

@@ -1,6 +1,6 @@
 """The peer: `image_dataset_from_directory` and augmentation layers.
 
-python keras_input.py FOLDER none|light [PASSES]
+python keras_input.py FOLDER none|light [bilinear|area] [PASSES]
 """
 
 import json
@@ -11,10 +11,19 @@ import keras
 import tensorflow as tf
 
 
-def main(folder: str, level: str, passes: str = "3") -> None:
+def main(
+    folder: str,
+    level: str,
+    interpolation: str = "bilinear",
+    passes: str = "3",
+) -> None:
     """Prints pictures per second, read and changed."""
     batches = keras.utils.image_dataset_from_directory(
-        folder, image_size=(224, 224), label_mode="int", seed=0
+        folder,
+        image_size=(224, 224),
+        interpolation=interpolation,
+        label_mode="int",
+        seed=0,
     )
     if level == "light":
         layers = keras.Sequential(
