@@ -65,8 +65,7 @@ def fine_tune(data: Any, *, report: Report = print, **keywords: Any) -> Run:
     """
     config = options.from_keywords(train.TrainConfig, keywords)
     if not isinstance(data, (str, os.PathLike)):
-        folder = pathlib.Path(config.output.cache_dir).expanduser()
-        data = arrays.materialize(data, cache_dir=folder)
+        data = arrays.materialize(data, cache_dir=config.output.cache_folder)
     return train_run(options.replace(config, data=str(data)), report=report)
 
 
@@ -86,7 +85,7 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
     place = workdir.choose(config)
     workdir.check_free(place, config)
     inspected = survey.list_and_inspect(
-        config.data, cache_dir=_folder(config.output.cache_dir)
+        config.data, cache_dir=config.output.cache_folder
     )
     if config.output.plan:
         return _plan(config, inspected, place, report)
@@ -128,7 +127,9 @@ def evaluate_run(
     checking.check_evaluation(config)
     source = checking.evaluation_source(config)
     inspected = survey.list_and_inspect(
-        source, cache_dir=_folder(config.cache_dir), training=not config.data
+        source,
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+        training=not config.data,
     )
     environment.start_tensorflow()
     from tf_finetune.runs import evaluating, finished
@@ -282,7 +283,3 @@ def _largest_batch(
         num_pictures=len(inspected.pictures),
         num_classes=len(inspected.class_names),
     )
-
-
-def _folder(path: str) -> pathlib.Path:
-    return pathlib.Path(path).expanduser()

@@ -92,7 +92,7 @@ def fill(
         level: Of the augmentation of changed views.
         title: Of the progress bar.
     """
-    writers = [_Writer(s, s.missing(v.name for v in wanted)) for s in into]
+    writers = [Writer(s, s.missing(v.name for v in wanted)) for s in into]
     missing = set().union(*(writer.names for writer in writers))
     todo = [view for view in _distinct(wanted) if view.name in missing]
     if not todo:
@@ -118,16 +118,23 @@ def _distinct(wanted: Sequence[View]) -> list[View]:
     return list(first.values())
 
 
-class _Writer:
+class Writer:
     """Gathers the rows a store lacks into shards of a good size."""
 
     def __init__(self, store: stores.Store, names: Sequence[str]) -> None:
+        """Starts with nothing.
+
+        Args:
+            store: Where the rows go.
+            names: Of the rows that are wanted; others are passed over.
+        """
         self.names = frozenset(names)
         self._store = store
         self._waiting: list[tuple[list[str], np.ndarray]] = []
         self._since = time.monotonic()
 
     def add(self, names: Sequence[str], rows: np.ndarray) -> None:
+        """Takes rows [len(names), width]; writes when there are enough."""
         wanted = [i for i, name in enumerate(names) if name in self.names]
         if wanted:
             self._waiting.append(([names[i] for i in wanted], rows[wanted]))
@@ -137,6 +144,7 @@ class _Writer:
             self.flush()
 
     def flush(self) -> None:
+        """Writes what waits."""
         if self._waiting:
             names, rows = zip(*self._waiting, strict=True)
             self._store.put(sum(names, []), np.concatenate(rows))

@@ -1,6 +1,7 @@
 """What a training run is: every option, with its default and its reason."""
 
 import dataclasses
+import pathlib
 from typing import Literal
 
 from tf_finetune import errors
@@ -239,6 +240,11 @@ class OutputOptions:
 
     def __post_init__(self) -> None:
         checks.in_range(self, "cache_gb", above=0)
+
+    @property
+    def cache_folder(self) -> pathlib.Path:
+        """`cache_dir` as a path, "~" resolved."""
+        return pathlib.Path(self.cache_dir).expanduser()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Decodes every picture once before training, so that none fails later."""
 
+import collections
 import concurrent.futures
 import dataclasses
 import functools
@@ -16,8 +17,10 @@ from tf_finetune import files
 from tf_finetune.config import train
 from tf_finetune.data import decoding, examples, file_kinds, progress
 
-_BLOCK = 1024
+# Pictures that are being decoded or wait to be used.
+_AHEAD = 32
 
+Use = Callable[[str, tf.Tensor], None]
 _Load = Callable[[bytes], tf.Tensor]
 
 # What TensorFlow says, and what it means to the owner of the picture.
@@ -39,10 +42,12 @@ class _Verdict:
     Attributes:
         reason: Why the picture cannot be used; None: it can.
         is_lasting: Whether the same bytes will always give this verdict.
+        image: The picture, if it can be used.
     """
 
     reason: str | None
     is_lasting: bool
+    image: tf.Tensor | None = None
 
 
 def problems(
@@ -51,6 +56,7 @@ def problems(
     cache_dir: pathlib.Path,
     image_size: int,
     resize: train.Resize,
+    use: Use | None = None,
 ) -> dict[str, str]:
     """Finds the pictures that cannot be loaded, using all cores.
 
@@ -64,6 +70,8 @@ def problems(
         image_size: As they will be loaded; that has no part in a verdict, but
             the decoder is made ready once and not twice.
         resize: Likewise.
+        use: Called with the SHA-256 and the pixels (as `decoding.load` gives
+            them) of each picture that was decoded, in their order.
 
     Returns:
         Reason by path of each picture that cannot be used.
@@ -82,6 +90,8 @@ def problems(
     fresh: dict[str, str | None] = {}
     try:
         for picture, verdict in _judge_all(unknown, load):
+            if use and verdict.image is not None:
+                use(picture.sha256, verdict.image)
             if verdict.is_lasting:
                 fresh[picture.sha256] = verdict.reason
             elif verdict.reason:
@@ -113,11 +123,14 @@ def _judge_all(
 def _in_parallel(
     pictures: Sequence[examples.Picture], load: _Load
 ) -> Iterator[_Verdict]:
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        # In blocks, because `map` makes a task of every item at once.
-        for start in range(0, len(pictures), _BLOCK):
-            block = pictures[start : start + _BLOCK]
-            yield from pool.map(lambda picture: _judge(picture, load), block)
+        for picture in pictures:
+            waiting.append(pool.submit(_judge, picture, load))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _judge(picture: examples.Picture, load: _Load) -> _Verdict:
@@ -131,13 +144,13 @@ def _judge(picture: examples.Picture, load: _Load) -> _Verdict:
         return _Verdict(reason=reason, is_lasting=False)
     try:
         with tf.device("CPU"):
-            load(contents)
+            image = load(contents)
     except (tf.errors.ResourceExhaustedError, MemoryError):
         return _Verdict(reason="does not fit into memory", is_lasting=False)
     except tf.errors.OpError as error:
         reason = _meaning(error.message, contents)
         return _Verdict(reason=f"does not decode: {reason}", is_lasting=True)
-    return _Verdict(reason=None, is_lasting=True)
+    return _Verdict(reason=None, is_lasting=True, image=image)
 
 
 def _meaning(message: str, contents: bytes) -> str:

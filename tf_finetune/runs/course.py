@@ -19,8 +19,8 @@ from tf_finetune.data import (
     pipeline,
     statistics,
     survey,
-    verification,
 )
+from tf_finetune.runs import first_look
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import batch_size as batch_sizes
@@ -75,14 +75,12 @@ class Course:
     @property
     def cache_dir(self) -> pathlib.Path:
         """The folder shared between runs."""
-        return cache_dir(self.config)
+        return self.config.output.cache_folder
 
     @property
     def fine_tunes(self) -> bool:
         """Whether the fine-tuning stage has anything to do."""
-        options = self.config.training
-        moves = self.selection.layer_names or options.head_init == "random"
-        return bool(options.epochs and moves)
+        return _fine_tunes(self.config, self.selection)
 
     def targets(self, split: str) -> np.ndarray:
         """Returns what the model should say of a split."""
@@ -122,6 +120,7 @@ def prepare(
         place: Where results go.
         largest_batch: The batch size that fits, if that is asked for.
     """
+    size = largest_batch or config.training.batch_size
     task = tasks.TASKS.get(config.model.task)()
     strategy = distribution.strategy(config.training.strategy)
     settings = device_settings.settings(
@@ -134,11 +133,18 @@ def prepare(
             config.model, task, len(inspected.class_names), config.seed
         )
         loaded = loading.load(built.backbone, config.model.weights)
-    problems = verification.problems(
-        inspected.pictures,
-        cache_dir=cache_dir(config),
-        image_size=built.backbone.image_size,
-        resize=config.model.resize,
+    selection = freezing.select(
+        built.backbone,
+        config.model.trainable,
+        freeze_batch_norm=config.model.freeze_batch_norm,
+    )
+    moves = _fine_tunes(config, selection)
+    problems = first_look.problems(
+        inspected,
+        config,
+        built,
+        # Before fine-tuning, they are computed with what crosses the cut.
+        batch_size=None if moves else size,
     )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))
@@ -146,11 +152,6 @@ def prepare(
     if largest_batch is not None:
         num_examples = len(data.split("train"))
         config = batch_sizes.settled(config, largest_batch, num_examples)
-    selection = freezing.select(
-        built.backbone,
-        config.model.trainable,
-        freeze_batch_norm=config.model.freeze_batch_norm,
-    )
     return Course(
         config=config,
         asked=asked,
@@ -247,6 +248,9 @@ def predict(
     return inference.predict(model, images)
 
 
-def cache_dir(config: train.TrainConfig) -> pathlib.Path:
-    """Returns the folder shared between runs."""
-    return pathlib.Path(config.output.cache_dir).expanduser()
+def _fine_tunes(
+    config: train.TrainConfig, selection: freezing.Selection
+) -> bool:
+    options = config.training
+    moves = selection.layer_names or options.head_init == "random"
+    return bool(options.epochs and moves)

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from tf_finetune import inference
 from tf_finetune.adaptation import cutting
-from tf_finetune.cache import batches, entries, keys, passes
+from tf_finetune.cache import batches, opening, passes
 from tf_finetune.cache import store as stores
 from tf_finetune.data import examples
 from tf_finetune.runs import course as courses
+from tf_finetune.runs import first_look
 
 Target = tuple[cutting.Cut, stores.Store]
 """A cut, and where what crosses it is kept in float32."""
@@ -35,10 +36,7 @@ class Cache:
         self._held = held
         self._networks: dict[tuple, passes.Network] = {}
         self._stores: dict[tuple, stores.Store] = {}
-        extractor = course.built.extractor
-        self._features = self._open(
-            extractor, extractor.output_shape[-1], "float32", "features"
-        )
+        self._features = first_look.features(course.config, course.built, held)
 
     def store(self, cut: cutting.Cut, dtype: str) -> stores.Store:
         """Opens the entry of what crosses a cut."""
@@ -146,20 +144,16 @@ class Cache:
         self, model: keras.Model, width: int, dtype: str, up_to: str
     ) -> stores.Store:
         config = self._course.config
-        key = keys.of(
+        return opening.store(
             model,
+            width=width,
+            dtype=dtype,
             image_size=self._course.image_size,
             resize=config.model.resize,
+            cache_dir=self._course.cache_dir,
+            what=f"{config.model.backbone} up to {up_to}",
+            held=self._held,
         )
-        folder = self._held.enter_context(
-            entries.held(
-                self._course.cache_dir,
-                f"{entries.FEATURES}/{key}-{dtype}",
-                what=f"{config.model.backbone} up to {up_to}, "
-                f"{self._course.image_size} pixels, {dtype}",
-            )
-        )
-        return stores.Store(folder, width=width, dtype=dtype)
 
 
 def _network(

@@ -1,0 +1,47 @@
+"""The entry of one network's outputs."""
+
+import contextlib
+import pathlib
+
+import keras
+
+from tf_finetune.cache import entries, keys
+from tf_finetune.cache import store as stores
+from tf_finetune.config import train
+
+
+def store(
+    model: keras.Model,
+    *,
+    width: int,
+    dtype: str,
+    image_size: int,
+    resize: train.Resize,
+    cache_dir: pathlib.Path,
+    what: str,
+    held: contextlib.ExitStack,
+) -> stores.Store:
+    """Opens what the cache knows of a network, nothing at first.
+
+    Args:
+        model: Pictures → what is kept.
+        width: Numbers a row.
+        dtype: Of the rows.
+        image_size: Side of the model's input, pixels.
+        resize: How pictures become square.
+        cache_dir: The folder shared between runs.
+        what: Description for people.
+        held: Keeps the entry safe from eviction until it is closed.
+
+    Raises:
+        RunError: The cache directory cannot be written.
+    """
+    key = keys.of(model, image_size=image_size, resize=resize)
+    folder = held.enter_context(
+        entries.held(
+            cache_dir,
+            f"{entries.FEATURES}/{key}-{dtype}",
+            what=f"{what}, {image_size} pixels, {dtype}",
+        )
+    )
+    return stores.Store(folder, width=width, dtype=dtype)
