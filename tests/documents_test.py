@@ -19,6 +19,7 @@ _CONFIGS = {
     "evaluate": use.EvaluateConfig,
     "predict": use.PredictConfig,
     "export": use.ExportConfig,
+    "cache": use.CacheConfig,
 }
 
 

@@ -4,6 +4,7 @@ import os
 import pathlib
 import threading
 
+import numpy as np
 import pytest
 
 from tf_finetune.data import decoding, examples, verification
@@ -45,9 +46,9 @@ def decoded(monkeypatch):
     return contents
 
 
-def problems(pictures, *, cache_dir):
+def problems(pictures, *, cache_dir, use=None):
     return verification.problems(
-        pictures, cache_dir=cache_dir, image_size=24, resize="squash"
+        pictures, cache_dir=cache_dir, image_size=24, resize="squash", use=use
     )
 
 
@@ -180,3 +181,17 @@ def test_runs_at_the_same_time_leave_a_sound_cache(pictures, tmp_path):
 
 def test_no_pictures_are_no_problem(tmp_path):
     assert problems([], cache_dir=tmp_path) == {}
+
+
+def test_what_was_decoded_is_handed_on_in_order(pictures, tmp_path):
+    used = []
+    cache = tmp_path / "cache"
+    problems(pictures, cache_dir=cache, use=lambda *pair: used.append(pair))
+    good = [picture for picture in pictures if "good" in picture.path]
+    assert [name for name, _ in used] == [each.sha256 for each in good]
+    for (_, image), picture in zip(used, good, strict=True):
+        expected = decoding.load(picture.path, image_size=24, resize="squash")
+        np.testing.assert_array_equal(image, expected)
+    used.clear()
+    problems(pictures, cache_dir=cache, use=lambda *pair: used.append(pair))
+    assert not used

@@ -1,6 +1,9 @@
 """Runs whose frozen part is computed once, against runs without the cache."""
 
 import pathlib
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.cache import entries, passes
 from tf_finetune.config import options, train
+from tf_finetune.data import decoding, pipeline
 
 
 @pytest.fixture
@@ -166,3 +170,72 @@ def test_after_the_top_moved_nothing_below_it_is_computed_again(
             for run in (second, other)
         )
         assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_a_head_alone_decodes_each_picture_once(call, monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("pictures are read a second time")
+
+    decoded = []
+    original = decoding.load_bytes
+
+    def counting(contents, **kind):
+        if isinstance(contents, bytes):
+            decoded.append(contents)
+        return original(contents, **kind)
+
+    monkeypatch.setattr(decoding, "load_bytes", counting)
+    monkeypatch.setattr(pipeline, "evaluation_images", fail)
+    first, _ = call("first", trainable="head")
+    assert len(decoded) == 48
+    decoded.clear()
+    second, _ = call("second", trainable="head")
+    assert not decoded
+    assert second.evaluation["validation"] == first.evaluation["validation"]
+
+
+def test_a_killed_build_goes_on_with_what_it_had_written(
+    pictures, settings, tmp_path
+):
+    flags = {
+        **settings,
+        "data": pictures,
+        "trainable": "top",
+        "cache": "on",
+        "augmentation": "none",
+        "cache_dir": tmp_path / "cache",
+        "workdir": tmp_path / "run",
+    }
+    # A shard a batch; the process is killed as it is about to write the third.
+    code = (
+        "import os, runpy, signal, sys\n"
+        "from tf_finetune.cache import passes, store\n"
+        "passes._SECONDS_PER_SHARD = 0\n"
+        "put, count = store.Store.put, [0]\n"
+        "def counted(*arguments):\n"
+        "    count[0] += 1\n"
+        "    if count[0] == 5:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return put(*arguments)\n"
+        "store.Store.put = counted\n"
+        "sys.argv[0] = 'tf_finetune.train'\n"
+        "runpy.run_module('tf_finetune.train', run_name='__main__')\n"
+    )
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path
+    )
+    assert done.returncode == -signal.SIGKILL
+    before = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
+    assert len(before) == 4  # Two batches, of features and of what crosses.
+    del flags["data"]
+    again = tf_finetune.fine_tune(pictures, report=lambda text: None, **flags)
+    after = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
+    assert before.items() < after.items()
+    whole = tf_finetune.fine_tune(
+        pictures,
+        report=lambda text: None,
+        **{**flags, "cache_dir": tmp_path / "other", "workdir": tmp_path / "o"},
+    )
+    for ours, theirs in zip(_weights(again), _weights(whole), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
