@@ -31,7 +31,7 @@ def as_table(folder: pathlib.Path) -> pathlib.Path:
     table = folder / "pictures.csv"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "label", "split", "group"])
+        writer.writerow(["image", "label", "split", "group"])
         for path in sorted(folder.glob("*/*/*.jp*g")):
             split = "train" if path.parts[-3] == "train" else "validation"
             _, original = path.name.split("_", 1)
