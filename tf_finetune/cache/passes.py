@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,7 +15,7 @@ from tf_finetune.data import augmentation, pipeline, progress
 
 # What is lost at most when a pass is killed, and how large a shard becomes.
 _SECONDS_PER_SHARD = 20.0
-_BYTES_PER_SHARD = 64 << 20
+_BYTES_PER_SHARD = 8 << 20
 
 Network = Callable[[tf.Tensor], Sequence[tf.Tensor]]
 
@@ -147,7 +148,9 @@ class Writer:
         """Writes what waits."""
         if self._waiting:
             names, rows = zip(*self._waiting, strict=True)
-            self._store.put(sum(names, []), np.concatenate(rows))
+            self._store.put(
+                [*itertools.chain.from_iterable(names)], np.concatenate(rows)
+            )
             self._waiting = []
         self._since = time.monotonic()
 

@@ -12,7 +12,7 @@ from absl import logging
 from tf_finetune import files
 
 _NAME = "S64"  # A SHA-256 in hexadecimal digits.
-_BLOCK_BYTES = 16 << 20
+_BLOCK_BYTES = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,13 +131,16 @@ class Store:
             )
             path.unlink(missing_ok=True)
             return
+        names, first = np.unique(names, return_index=True)
+        is_new = self._find(names) < 0
+        names, first = names[is_new], first[is_new]
         places = np.empty([len(names), 2], np.int32)
         places[:, 0] = len(self._shards)
-        places[:, 1] = np.arange(len(names))
+        places[:, 1] = first
         self._shards.append(shard)
-        every = np.concatenate([self._names, names])
-        self._names, first = np.unique(every, return_index=True)
-        self._places = np.concatenate([self._places, places])[first]
+        before = np.searchsorted(self._names, names)
+        self._names = np.insert(self._names, before, names)
+        self._places = np.insert(self._places, before, places, axis=0)
 
 
 class Rows:
@@ -176,7 +179,9 @@ class Rows:
         size = max(_BLOCK_BYTES // (4 * self.width), 1)
         for start in range(0, len(self), size):
             stop = min(start + size, len(self))
-            yield self.take(np.arange(start, stop)).astype("float32")
+            yield self.take(np.arange(start, stop)).astype(
+                "float32", copy=False
+            )
 
     def select(self, indices: np.ndarray) -> "Rows":
         """Returns some of the rows, unread."""
@@ -195,7 +200,7 @@ class Rows:
 
     def all(self) -> np.ndarray:
         """Returns [n, width] float32."""
-        return self.take(np.arange(len(self))).astype("float32")
+        return self.take(np.arange(len(self))).astype("float32", copy=False)
 
 
 def _opened(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 SPLITS = ("train", "validation", "test")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
     """One labelled picture as a source lists it, before anyone looked at it.
 
@@ -47,7 +47,7 @@ class Listing:
     class_names: tuple[str, ...] = ()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """A usable picture.
 

@@ -99,9 +99,8 @@ def problems(
     finally:
         if fresh:
             _merge(store, fresh)
-    verdicts = known | fresh
     for picture in pictures:
-        reason = verdicts.get(picture.sha256)
+        reason = fresh.get(picture.sha256) or known.get(picture.sha256)
         if reason:
             found.setdefault(picture.path, reason)
     return found

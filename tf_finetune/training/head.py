@@ -201,10 +201,11 @@ def _initialize(model: keras.Model, seed: int) -> None:
 
 def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
     """Marks whole groups, about one example in `_HELD_OUT`."""
-    names, members = np.unique(np.asarray(groups), return_inverse=True)
-    chosen = np.random.default_rng(seed).permutation(len(names))
-    held = chosen < max(len(names) // _HELD_OUT, 1)
-    return held[members]
+    # Not by np.unique, whose copies of long keys take much memory.
+    place = {key: index for index, key in enumerate(sorted(set(groups)))}
+    chosen = np.random.default_rng(seed).permutation(len(place))
+    held = chosen < max(len(place) // _HELD_OUT, 1)
+    return held[[place[key] for key in groups]]
 
 
 def _log_loss(
