@@ -14,7 +14,8 @@ _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 # A room may import itself and rooms before it.
 _ROOMS = [
     ["errors", "version"],
-    ["registry", "files", "environment", "inference"],
+    ["registry", "files", "environment", "batch_norm"],
+    ["inference"],
     ["config"],
     ["front_door", "workdir"],
     ["data"],

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_finetune import batch_norm
+
 _ROWS = 4096
 
 
@@ -30,7 +32,8 @@ def step(model: keras.Model) -> Callable[..., tf.Tensor]:
         ),
         autograph=False,
     )
-    return compiled.get_concrete_function(*shapes)
+    with batch_norm.in_one_kernel(model):
+        return compiled.get_concrete_function(*shapes)
 
 
 def predict(

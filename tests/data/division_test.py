@@ -1,6 +1,7 @@
 """Dividing units: what stays together, and how many go where."""
 
 import collections
+import dataclasses
 
 import pytest
 
@@ -99,7 +100,7 @@ def test_another_seed_divides_otherwise():
 def test_order_and_place_of_the_files_play_no_part():
     pictures = [_picture(k, "ab"[k % 2], group=f"{k % 17}") for k in range(50)]
     moved = [
-        examples.Picture(**{**vars(p), "path": f"/elsewhere/{100 - k}"})
+        dataclasses.replace(p, path=f"/elsewhere/{100 - k}")
         for k, p in enumerate(pictures)
     ][::-1]
     splits = []

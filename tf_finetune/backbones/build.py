@@ -4,12 +4,7 @@ import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import (
-    batch_norm,
-    catalog,
-    keras_applications,
-    topology,
-)
+from tf_finetune.backbones import catalog, keras_applications, topology
 from tf_finetune.registry import Registry
 
 # ImageNet's mean, in the order that each kind of preprocessing uses, and for
@@ -44,7 +39,6 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
     images = keras.Input([size, size, 3], dtype="float32", name="images")
     inner = _network(spec, preprocessed(images, spec.preprocessing), alpha)
     model = keras.Model(images, inner.outputs[0], name=spec.name)
-    batch_norm.fuse(model)
     maps = topology.feature_maps(model)
     return backbones.Backbone(
         spec=spec,

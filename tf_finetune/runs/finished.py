@@ -6,7 +6,6 @@ import pathlib
 import keras
 
 from tf_finetune import errors, workdir
-from tf_finetune.backbones import batch_norm
 from tf_finetune.config import train
 
 
@@ -46,7 +45,6 @@ def load(path: str) -> Finished:
         raise errors.RunError(
             f"{place.model} cannot be read: {error}"
         ) from error
-    batch_norm.fuse(model)
     return Finished(
         place=place,
         config=workdir.config_of(place),

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_finetune import batch_norm, inference
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -110,10 +112,12 @@ def measure(
     """
     steps = iter(batches)
     images, targets = next(steps)
-    forward = _seconds(lambda: extractor.predict_on_batch(images))
+    network = inference.step(extractor)
+    forward = _seconds(lambda: network(images))
     step = 0.0
     if training_steps:
-        step = _seconds(lambda: trainer.train_on_batch(images, targets))
+        with batch_norm.in_one_kernel(trainer):
+            step = _seconds(lambda: trainer.train_on_batch(images, targets))
     loading = _seconds(lambda: next(steps, None))
     per_picture = (forward + loading) / len(np.asarray(targets))
     return Estimate(

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import errors
+from tf_finetune import batch_norm, errors
 from tf_finetune.training import checkpoints
 
 Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
@@ -80,16 +80,17 @@ def fit(
             "%s: continuing after epoch %d", stage.name, progress.epochs_done
         )
     if progress.epochs_done < stage.epochs and not keeper.exhausted:
-        model.fit(
-            stage.batches(progress.epochs_done),
-            initial_epoch=progress.epochs_done,
-            epochs=stage.epochs,
-            steps_per_epoch=stage.steps_per_epoch,
-            validation_data=stage.validation,
-            callbacks=[keeper, *callbacks],
-            shuffle=False,
-            verbose=1 if stage.rank and sys.stderr.isatty() else 0,
-        )
+        with batch_norm.in_one_kernel(model):
+            model.fit(
+                stage.batches(progress.epochs_done),
+                initial_epoch=progress.epochs_done,
+                epochs=stage.epochs,
+                steps_per_epoch=stage.steps_per_epoch,
+                validation_data=stage.validation,
+                callbacks=[keeper, *callbacks],
+                shuffle=False,
+                verbose=1 if stage.rank and sys.stderr.isatty() else 0,
+            )
     keeper.load_best()
     return Outcome(rows=tuple(progress.rows), best=progress.best or 0)
 
@@ -105,7 +106,8 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     state = [*model.variables, *model.optimizer.variables]
     before = [np.asarray(variable) for variable in state]
     clock = _Clock()
-    model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
+    with batch_norm.in_one_kernel(model):
+        model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
     for variable, value in zip(state, before, strict=True):
         variable.assign(value)
     return clock.times[-1] - clock.times[-2]

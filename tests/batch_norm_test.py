@@ -1,11 +1,12 @@
-"""Tests of tf_finetune/backbones/batch_norm.py."""
+"""Tests of tf_finetune/batch_norm.py."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune.backbones import batch_norm, build
+from tf_finetune import batch_norm, inference
+from tf_finetune.backbones import build
 
 
 def _net(**settings) -> keras.Model:
@@ -36,45 +37,64 @@ def _batches(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize("trainable", [True, False])
 def test_training_is_that_of_keras(settings, trainable):
     plain, fused = _net(**settings), _net(**settings)
-    batch_norm.fuse(fused)
     for model in (plain, fused):
         model.get_layer("norm").trainable = trainable
         model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
-        for images, targets in _batches(4):
-            model.train_on_batch(images, targets)
+    for images, targets in _batches(4):
+        plain.train_on_batch(images, targets)
+        with batch_norm.in_one_kernel(fused):
+            fused.train_on_batch(images, targets)
     for one, other in zip(
         plain.get_weights(), fused.get_weights(), strict=True
     ):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
 
 
-def test_the_kernel_is_used():
+def _kinds(function: tf.types.experimental.ConcreteFunction) -> set[str]:
+    return {each.type for each in function.graph.get_operations()}
+
+
+def test_what_is_traced_inside_uses_the_kernel_and_what_is_outside_does_not():
     model = _net()
-    batch_norm.fuse(model)
     images = tf.zeros([2, 6, 6, 3])
     for training in (True, False):
-        graph = tf.function(
-            lambda x, training=training: model(x, training=training)
-        ).get_concrete_function(images)
-        kinds = {each.type for each in graph.graph.get_operations()}
-        assert "FusedBatchNormV3" in kinds
+
+        def traced(model=model, training=training):
+            function = tf.function(lambda x: model(x, training=training))
+            return _kinds(function.get_concrete_function(images))
+
+        with batch_norm.in_one_kernel(model):
+            assert "FusedBatchNormV3" in traced()
+        assert "FusedBatchNormV3" not in traced()
 
 
-def test_inference_is_that_of_keras():
-    plain, fused = _net(), _net()
-    batch_norm.fuse(fused)
+def test_compiled_inference_uses_it_and_is_that_of_keras():
+    model = _net()
+    step = inference.step(model)
+    assert "FusedBatchNormV3" in _kinds(step)
     ((images, _),) = _batches(1)
     np.testing.assert_allclose(
-        plain(images, training=False), fused(images, training=False), rtol=1e-5
+        step(tf.constant(images)), model(images, training=False), rtol=1e-5
     )
 
 
-def test_saved_files_know_nothing_of_it(tmp_path):
+def test_blocks_of_models_that_share_layers_may_be_nested():
     model = _net()
-    batch_norm.fuse(model)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert "call" not in vars(loaded.get_layer("norm"))
+    norm = model.get_layer("norm")
+    part = keras.Model(model.inputs, norm.output)
+    with batch_norm.in_one_kernel(model):
+        call = vars(norm)["call"]
+        with batch_norm.in_one_kernel(part):
+            assert vars(norm)["call"] is call
+        assert vars(norm)["call"] is call
+    assert "call" not in vars(norm)
+
+
+def test_a_block_that_fails_leaves_the_layers_as_they_were():
+    model = _net()
+    with pytest.raises(KeyError), batch_norm.in_one_kernel(model):
+        raise KeyError
+    assert "call" not in vars(model.get_layer("norm"))
 
 
 def test_other_kinds_are_left_alone():
@@ -84,12 +104,12 @@ def test_other_kinds_are_left_alone():
     maps = keras.layers.BatchNormalization(axis=1, name="rows")(inputs)
     both = keras.layers.BatchNormalization(synchronized=True, name="both")(maps)
     model = keras.Model(inputs, [flat, both])
-    batch_norm.fuse(model)
-    for name in ("flat", "rows", "both"):
-        assert "call" not in vars(model.get_layer(name))
+    with batch_norm.in_one_kernel(model):
+        for name in ("flat", "rows", "both"):
+            assert "call" not in vars(model.get_layer(name))
 
 
-def test_every_backbone_has_it():
+def test_every_batch_norm_of_a_backbone_is_meant():
     model = build.build("resnet18", image_size=32).model
     norms = [
         layer
@@ -97,4 +117,5 @@ def test_every_backbone_has_it():
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     assert norms
-    assert all("call" in vars(layer) for layer in norms)
+    with batch_norm.in_one_kernel(model):
+        assert all("call" in vars(layer) for layer in norms)
