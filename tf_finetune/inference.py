@@ -8,10 +8,13 @@ import tensorflow as tf
 
 from tf_finetune import batch_norm
 
+Step = Callable[..., tf.Tensor]
+"""A forward pass, compiled: a batch of each input → the outputs."""
+
 _ROWS = 4096
 
 
-def step(model: keras.Model) -> Callable[..., tf.Tensor]:
+def step(model: keras.Model) -> Step:
     """Compiles the forward pass, inference mode.
 
     `Model.predict` compiles anew for the last batch, which is smaller.
@@ -46,12 +49,18 @@ def predict(
         model: Any inputs, one output.
         batches: Of its input, or tuples where it has several.
     """
-    compiled = step(model)
-    answers = []
+    return answers(step(model), batches)
+
+
+def answers(
+    compiled: Step, batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]]
+) -> np.ndarray:
+    """Does what `predict` does, with a forward pass of one output."""
+    found = []
     for batch in batches:
         parts = batch if isinstance(batch, tuple) else (batch,)
-        answers.append(np.asarray(compiled(*map(tf.convert_to_tensor, parts))))
-    return np.concatenate(answers)
+        found.append(np.asarray(compiled(*map(tf.convert_to_tensor, parts))))
+    return np.concatenate(found)
 
 
 def predict_rows(model: keras.Model, rows: np.ndarray) -> np.ndarray:

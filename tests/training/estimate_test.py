@@ -4,16 +4,18 @@ import pytest
 
 from tf_finetune.training import estimate
 
-_COSTS = estimate.Costs(load=1.0, change=2.0, frozen=10.0, step=3.0)
-_SIZES = {"trained": 100, "validated": 50, "pictures": 160}
+_COSTS = estimate.Costs(load=1.0, frozen=10.0, step=3.0)
+_SIZES = {"trained": 100, "validated": 50, "missing_features": 30}
 
 
 def test_both_ways_are_added_up_from_their_parts():
-    on, off = estimate.paths(_COSTS, **_SIZES, views=3, epochs=5)
-    first = 160 * (1 + 10 + 1)
+    on, off = estimate.paths(
+        _COSTS, **_SIZES, missing_rows=160, views=3, epochs=5
+    )
+    whole = 1 + 10 + 1
     upper = 5 * (100 * 3 + 50 * 1)
-    assert on == pytest.approx(first + 2 * 100 * 12 + upper)
-    assert off == pytest.approx(first + 5 * (100 * 12 + 50 * 11) + upper)
+    assert on == pytest.approx(160 * whole + 2 * 100 * 11 + upper)
+    assert off == pytest.approx(30 * whole + 5 * 150 * 11 + upper)
 
 
 @pytest.mark.parametrize(("views", "epochs", "pays"), [
@@ -22,7 +24,9 @@ def test_both_ways_are_added_up_from_their_parts():
     (8, 2, False),
 ])  # fmt: skip
 def test_the_cache_pays_where_epochs_outnumber_views(views, epochs, pays):
-    on, off = estimate.paths(_COSTS, **_SIZES, views=views, epochs=epochs)
+    on, off = estimate.paths(
+        _COSTS, **_SIZES, missing_rows=30, views=views, epochs=epochs
+    )
     assert (on < off) == pays
 
 

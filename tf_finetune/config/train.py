@@ -197,6 +197,11 @@ class TrainingOptions:
         checks.in_range(self, "augmentation_views", at_least=1)
         checks.in_range(self, "patience", at_least=1)
 
+    @property
+    def num_views(self) -> int:
+        """How many views of a training picture the cache holds."""
+        return 1 if self.augmentation == "none" else self.augmentation_views
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputOptions:

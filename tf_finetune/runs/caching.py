@@ -9,7 +9,6 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.adaptation import cutting
 from tf_finetune.cache import entries
 from tf_finetune.data import augmentation, pipeline
 from tf_finetune.runs import course as courses
@@ -24,12 +23,12 @@ class Choice:
     """How fine-tuning is fed.
 
     Attributes:
-        target: The cut and the store of what crosses it; None: pictures.
+        reads_cache: Whether from what crosses the cut; else from pictures.
         trainer: The part above the cut, compiled while it was measured; None
             if nothing was.
     """
 
-    target: frozen.Target | None
+    reads_cache: bool
     trainer: keras.Model | None = None
 
 
@@ -41,87 +40,81 @@ def choose(course: courses.Course, cache: frozen.Cache) -> Choice:
     """
     wanted = course.config.output.cache
     if not course.fine_tunes:
-        return Choice(target=None)
+        return Choice(reads_cache=False)
     note = course.place.checkpoints / "cache.json"
     if note.exists():
         wanted = files.read_json(note)["cache"]
     if wanted == "off":
-        return Choice(target=None)
-    target, obstacle = _target(course, cache)
+        return Choice(reads_cache=False)
+    obstacle = _obstacle(course, cache)
     if obstacle and wanted == "on":
         raise errors.UsageError(f"--cache=on is not possible: {obstacle}.")
     if obstacle:
         logging.info("cache: off; %s", obstacle)
-        choice = Choice(target=None)
-    elif wanted == "on" or not crossing.missing_bytes(course, cache, target[0]):
+        choice = Choice(reads_cache=False)
+    elif wanted == "on" or not crossing.missing_bytes(course, cache):
         if wanted == "auto":
             logging.info("cache: on; everything is in it already")
-        choice = Choice(target=target)
+        choice = Choice(reads_cache=True)
     else:
-        choice = _cheaper(course, cache, target)
-    files.write_json(note, {"cache": "on" if choice.target else "off"})
+        choice = _cheaper(course, cache)
+    files.write_json(note, {"cache": "on" if choice.reads_cache else "off"})
     return choice
 
 
-def _target(
-    course: courses.Course, cache: frozen.Cache
-) -> tuple[frozen.Target | None, str]:
-    """Returns the cut and its store, or why there is none."""
+def _obstacle(course: courses.Course, cache: frozen.Cache) -> str:
+    """Returns why the cache cannot be read; empty if it can."""
     level = course.config.training.augmentation
     if augmentation.mixes(level):
-        return None, (
+        return (
             f"--augmentation={level} mixes pictures with others of their "
             "batch, which are others in every epoch"
         )
-    cut = courses.cut(course)
-    if cut is None:
-        return None, (
+    if course.networks.cut is None:
+        return (
             "nothing that could be computed once lies below the first layer "
             "that trains, or more than a few tensors cross there"
         )
-    store = cache.store(cut, "float32")
-    needed = crossing.missing_bytes(course, cache, cut)
+    needed = crossing.missing_bytes(course, cache)
     limit = course.config.output.cache_gb
     if not entries.make_room(course.cache_dir, needed, limit_bytes=limit * _GB):
-        return None, (
+        return (
             f"{entries.size_text(needed)} of features do not fit into "
             f"--cache_gb={limit:g} or onto the disk"
         )
-    return (cut, store), ""
+    return ""
 
 
-def _cheaper(
-    course: courses.Course, cache: frozen.Cache, target: frozen.Target
-) -> Choice:
-    costs, trainer = _measured(course, cache, target)
-    data = course.data
+def _cheaper(course: courses.Course, cache: frozen.Cache) -> Choice:
+    costs, trainer = _measured(course)
+    data, options = course.data, course.config.training
+    rows = cache.crossing("float32")
+    names = [picture.sha256 for picture in data.pictures]
     on, off = estimate.paths(
         costs,
         trained=len(data.split("train")),
         validated=len(data.split("validation")),
-        pictures=len(data.pictures),
-        views=crossing.num_views(course),
-        epochs=course.config.training.epochs,
+        missing_features=len(cache.features.missing(names)),
+        missing_rows=len(rows.missing(names)),
+        views=options.num_views,
+        epochs=options.epochs,
     )
-    cut, store = target
     logging.info(
         "cache: %s; fine-tuning takes about %s with it (%d views a picture, "
         "cut at %s, %s each), %s without (--cache)",
         "on" if on < off else "off",
         estimate.duration(on),
-        crossing.num_views(course),
-        ", ".join(cut.names),
-        entries.size_text(store.row_bytes),
+        options.num_views,
+        ", ".join(course.networks.cut.names),
+        entries.size_text(rows.row_bytes),
         estimate.duration(off),
     )
     if on < off:
-        return Choice(target=target, trainer=trainer)
-    return Choice(target=None)
+        return Choice(reads_cache=True, trainer=trainer)
+    return Choice(reads_cache=False)
 
 
-def _measured(
-    course: courses.Course, cache: frozen.Cache, target: frozen.Target
-) -> tuple[estimate.Costs, keras.Model]:
+def _measured(course: courses.Course) -> tuple[estimate.Costs, keras.Model]:
     """Times two steps of each part; the weights are as before afterwards."""
     config = course.config
     train = course.data.split("train")
@@ -129,9 +122,7 @@ def _measured(
     size = min(size, config.training.batch_size)
     pictures = (train * 2)[: 2 * size]
     paths = [picture.path for picture in pictures]
-    kind = {"image_size": course.image_size, "resize": config.model.resize}
-    plain = pipeline.evaluation_images(paths, batch_size=size, **kind)
-    changed = pipeline.training_batches(
+    batches = pipeline.training_batches(
         paths,
         np.zeros([len(paths), 1], "float32"),
         batch_size=size,
@@ -139,46 +130,37 @@ def _measured(
         seed=config.seed,
         first_epoch=0,
         epochs=1,
-        **kind,
+        image_size=course.image_size,
+        resize=config.model.resize,
     )
-    load, change = _seconds_to_read(plain), _seconds_to_read(changed)
-    images = next(iter(plain))
-    network = cache.network(target, with_features=True)
-    rows = np.asarray(network(images)[-1])
     start = time.perf_counter()
-    rows = np.asarray(network(images)[-1])
+    (images, _), *_ = batches
+    load = time.perf_counter() - start
+    # Compiled, and warm, where the scan has computed what crosses the cut.
+    course.networks.prefix(images[:1])
+    start = time.perf_counter()
+    rows = np.asarray(course.networks.prefix(images))
     seconds = time.perf_counter() - start
-    trainer = courses.compiled(course, target[0])
-    step = _seconds_of_step(course, target[0], trainer, rows)
+    trainer = courses.compiled(course, course.networks.cut)
+    step = _seconds_of_step(course, trainer, rows)
     return estimate.Costs(
         load=load / len(paths),
-        change=change / len(paths),
         frozen=seconds / len(rows),
         step=step / len(rows),
     ), trainer
 
 
-def _seconds_to_read(batches: tf.data.Dataset) -> float:
-    start = time.perf_counter()
-    for _ in batches:
-        pass
-    return time.perf_counter() - start
-
-
 def _seconds_of_step(
-    course: courses.Course,
-    cut: cutting.Cut,
-    trainer: keras.Model,
-    rows: np.ndarray,
+    course: courses.Course, trainer: keras.Model, rows: np.ndarray
 ) -> float:
     """Times the third of three training steps and undoes them all."""
-    targets = course.targets("train")
+    targets, crosses = course.targets("train"), course.networks.cut.crossing
     labels = np.resize(targets, [len(rows), *targets.shape[1:]])
     batches = (
         tf.data.Dataset.from_tensor_slices((rows.astype("float32"), labels))
         .repeat(3)
         .batch(len(rows))
-        .map(lambda each, label: (cut.crossing(each), label))
+        .map(lambda each, label: (crosses(each), label))
     )
     with course.strategy.scope(), courses.in_precision(course):
         return fit.seconds_of_step(trainer, batches)

@@ -21,6 +21,7 @@ from tf_finetune.data import (
     survey,
 )
 from tf_finetune.runs import first_look
+from tf_finetune.runs import networks as compiled_networks
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import batch_size as batch_sizes
@@ -51,6 +52,7 @@ class Course:
         built: The model.
         loaded: Where its pretrained weights came from; None for random ones.
         selection: The backbone layers that fine-tuning moves.
+        networks: The model compiled, cut below the first of them.
         strategy: The devices; variables must be made in its scope.
         settings: How they compute while training.
     """
@@ -64,6 +66,7 @@ class Course:
     built: assembly.Assembly
     loaded: loading.LoadedWeights | None
     selection: freezing.Selection
+    networks: compiled_networks.Networks
     strategy: tf.distribute.Strategy
     settings: device_settings.Settings
 
@@ -138,13 +141,10 @@ def prepare(
         config.model.trainable,
         freeze_batch_norm=config.model.freeze_batch_norm,
     )
-    moves = _fine_tunes(config, selection)
+    with strategy.scope():
+        networks = _networks(config, built, selection)
     problems = first_look.problems(
-        inspected,
-        config,
-        built,
-        # Before fine-tuning, they are computed with what crosses the cut.
-        batch_size=None if moves else size,
+        inspected, config, built, networks, batch_size=size
     )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))
@@ -162,16 +162,10 @@ def prepare(
         built=built,
         loaded=loaded,
         selection=selection,
+        networks=networks,
         strategy=strategy,
         settings=settings,
     )
-
-
-def cut(course: Course) -> cutting.Cut | None:
-    """Cuts the network below the first layer that fine-tuning moves."""
-    moving = {*course.selection.layer_names, *course.built.head_layers}
-    with course.strategy.scope():
-        return cutting.cut(course.built.trainer, moving)
 
 
 def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:
@@ -246,6 +240,19 @@ def predict(
         batch_size=batch_size,
     )
     return inference.predict(model, images)
+
+
+def _networks(
+    config: train.TrainConfig,
+    built: assembly.Assembly,
+    selection: freezing.Selection,
+) -> compiled_networks.Networks:
+    """Cuts the network below the first layer that fine-tuning moves."""
+    cut = None
+    if _fine_tunes(config, selection):
+        moving = {*selection.layer_names, *built.head_layers}
+        cut = cutting.cut(built.trainer, moving)
+    return compiled_networks.Networks(built, cut)
 
 
 def _fine_tunes(

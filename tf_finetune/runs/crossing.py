@@ -8,7 +8,6 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import inference
-from tf_finetune.adaptation import cutting
 from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
 from tf_finetune.runs import course as courses
@@ -22,99 +21,68 @@ _TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Crossing:
-    """What crosses the cut of a network, for every picture.
+    """What crosses the cut of a run's network, for every picture.
 
     Attributes:
-        cut: Where that is.
         rows: By split, of the pictures as they are, float32.
         views: Of the training split: every view, one after the other.
     """
 
-    cut: cutting.Cut
     rows: Mapping[str, stores.Rows]
     views: stores.Rows
 
     def logits(self, course: courses.Course) -> dict[str, np.ndarray]:
         """Returns what the trained part makes of each split."""
         return {
-            split: inference.predict(
-                self.cut.suffix,
-                batches.in_order(
-                    rows,
-                    unpack=self.cut.crossing,
-                    batch_size=course.config.training.batch_size,
-                ),
-            )
+            split: _logits(course, rows, course.networks.cut.crossing)
             for split, rows in self.rows.items()
         }
 
 
-def cross(
-    course: courses.Course, cache: frozen.Cache, target: frozen.Target
-) -> Crossing:
+def cross(course: courses.Course, cache: frozen.Cache) -> Crossing:
     """Computes every view that training needs; returns them all.
 
     The pictures as they are stay float32, since figures are taken on them;
     augmented views, the bulk, are float16 where that is precise enough.
     """
-    cut, store = target
-    rows = cache.by_split(store)
+    rows = frozen.by_split(cache.crossing("float32"), course.data)
     views = rows["train"]
-    if num_views(course) > 1:
-        dtype = "float16" if _may_round(course, cut, rows) else "float32"
-        store = cache.store(cut, dtype)
-    for number in range(1, num_views(course)):
-        names = cache.fill(
-            number,
-            course.data.split("train"),
-            (cut, store),
-            with_features=False,
+    if course.config.training.num_views > 1:
+        rounded = _may_round(course, rows["validation"])
+        store = cache.crossing("float16" if rounded else "float32")
+        views = views.followed_by(
+            cache.augmented(course.data.split("train"), store)
         )
-        views = views.followed_by(store.rows(names))
-    return Crossing(cut=cut, rows=rows, views=views)
+    return Crossing(rows=rows, views=views)
 
 
-def missing_bytes(
-    course: courses.Course, cache: frozen.Cache, cut: cutting.Cut
-) -> int:
+def missing_bytes(course: courses.Course, cache: frozen.Cache) -> int:
     """Returns what has still to be written: augmented views as float16."""
-    store = cache.store(cut, "float32")
+    store = cache.crossing("float32")
     names = [picture.sha256 for picture in course.data.pictures]
     size = len(store.missing(names)) * store.row_bytes
-    for number in range(1, num_views(course)):
-        store = cache.store(cut, "float16")
+    for number in range(1, course.config.training.num_views):
+        store = cache.crossing("float16")
         wanted = cache.views(number, course.data.split("train"))
         missing = store.missing(view.name for view in wanted)
         size += len(missing) * store.row_bytes
     return size
 
 
-def num_views(course: courses.Course) -> int:
-    """Returns how many views of a training picture the cache holds."""
-    options = course.config.training
-    return 1 if options.augmentation == "none" else options.augmentation_views
-
-
-def _may_round(
-    course: courses.Course,
-    cut: cutting.Cut,
-    rows: Mapping[str, stores.Rows],
-) -> bool:
+def _may_round(course: courses.Course, validation: stores.Rows) -> bool:
     """Whether rows rounded to float16 give the figures that exact ones give.
 
     On validation pictures the task's figure of merit must be the same, and
     what ties are told apart by (the loss) within a thousandth.
     """
-    validation = rows["validation"]
+    crossing = course.networks.cut.crossing
     few = validation.select(np.arange(min(_JUDGED, len(validation))))
     merits = []
     for unpack in (
-        cut.crossing,
-        lambda each: cut.crossing(tf.cast(tf.cast(each, "float16"), "float32")),
+        crossing,
+        lambda each: crossing(tf.cast(tf.cast(each, "float16"), "float32")),
     ):
-        size = course.config.training.batch_size
-        inputs = batches.in_order(few, unpack=unpack, batch_size=size)
-        logits = inference.predict(cut.suffix, inputs)
+        logits = _logits(course, few, unpack)
         if not np.isfinite(logits).all():
             return False
         merits.append(_merit(course, logits))
@@ -130,6 +98,14 @@ def _may_round(
         ", ".join(f"{a:.6g} and {b:.6g}" for a, b in (first, *others)),
     )
     return may
+
+
+def _logits(
+    course: courses.Course, rows: stores.Rows, unpack: batches.Unpack
+) -> np.ndarray:
+    size = course.config.training.batch_size
+    inputs = batches.in_order(rows, unpack=unpack, batch_size=size)
+    return inference.answers(course.networks.suffix, inputs)
 
 
 def _merit(course: courses.Course, logits: np.ndarray) -> tuple[float, ...]:

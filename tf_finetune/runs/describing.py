@@ -59,7 +59,7 @@ def _rate(course: courses.Course) -> str:
 
 def _cut(course: courses.Course) -> str:
     """Returns in words what could be computed once."""
-    found = courses.cut(course)
+    found = course.networks.cut
     if found is None:
         return "nothing of the network can be computed once"
     return (

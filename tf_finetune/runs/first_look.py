@@ -1,29 +1,34 @@
 """The one scan before training, which decodes every picture.
 
-Where nothing but the head will move, the features are computed on the way, so
-that no picture is decoded twice.
+What the frozen network says of the pictures is computed on the way, so that
+none is decoded twice: the features that the head is solved on, and what
+crosses the cut where fine-tuning is going to read it.
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune import assembly, inference
-from tf_finetune.cache import opening, passes
+from tf_finetune import assembly
+from tf_finetune.cache import entries, passes
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
-from tf_finetune.data import survey, verification
+from tf_finetune.data import augmentation, survey, verification
+from tf_finetune.runs import frozen
+from tf_finetune.runs import networks as compiled
+
+_GB = 1e9
 
 
 def problems(
     inspected: survey.Inspected,
     config: train.TrainConfig,
     built: assembly.Assembly,
+    networks: compiled.Networks,
     *,
-    batch_size: int | None,
+    batch_size: int,
 ) -> dict[str, str]:
     """Decodes the pictures that no run has decoded yet.
 
@@ -31,17 +36,21 @@ def problems(
         inspected: The pictures.
         config: What is asked for.
         built: The model.
-        batch_size: Of the features that are computed too; None: none are.
+        networks: That model, compiled.
+        batch_size: Of what is computed on the way.
 
     Returns:
         Reason by path of each picture that cannot be used.
     """
+    names = [picture.sha256 for picture in inspected.pictures]
     with contextlib.ExitStack() as held:
-        use = None
-        if batch_size:
-            store = features(config, built, held)
-            names = [picture.sha256 for picture in inspected.pictures]
-            use = _Features(built.extractor, store, names, batch_size)
+        cache = frozen.Cache(config, built, networks, held)
+        into = {"features": cache.features}
+        if _keeps_rows(config, networks):
+            rows = cache.crossing("float32")
+            if _fit(config, rows, names):
+                into["rows"] = rows
+        use = _Pass(networks, into, names, batch_size)
         found = verification.problems(
             inspected.pictures,
             cache_dir=config.output.cache_folder,
@@ -49,47 +58,59 @@ def problems(
             resize=config.model.resize,
             use=use,
         )
-        if use:
-            use.finish()
+        use.finish()
     return found
 
 
-def features(
-    config: train.TrainConfig,
-    built: assembly.Assembly,
-    held: contextlib.ExitStack,
-) -> stores.Store:
-    """Opens the entry of the pooled features."""
-    return opening.store(
-        built.extractor,
-        width=built.extractor.output_shape[-1],
-        dtype="float32",
-        image_size=built.backbone.image_size,
-        resize=config.model.resize,
-        cache_dir=config.output.cache_folder,
-        what=f"{config.model.backbone} up to features",
-        held=held,
+def _keeps_rows(config: train.TrainConfig, networks: compiled.Networks) -> bool:
+    """Whether fine-tuning will most likely read what crosses the cut.
+
+    It does if it is told to; left to itself (`caching`), hardly ever where
+    each picture is seen no more often than the cache would compute it.
+    """
+    wanted, options = config.output.cache, config.training
+    if networks.cut is None or wanted == "off":
+        return False
+    if augmentation.mixes(options.augmentation):
+        return False
+    return wanted == "on" or options.epochs >= options.num_views
+
+
+def _fit(
+    config: train.TrainConfig, rows: stores.Store, names: list[str]
+) -> bool:
+    """Whether there is room for them and, with them, for all other views."""
+    needed = len(rows.missing(names)) * rows.row_bytes
+    return entries.make_room(
+        config.output.cache_folder,
+        needed * config.training.num_views,
+        limit_bytes=config.output.cache_gb * _GB,
     )
 
 
-class _Features:
-    """Computes the rows that a store lacks, of pictures that come singly."""
+class _Pass:
+    """Computes the rows that stores lack, of pictures that come singly."""
 
     def __init__(
         self,
-        extractor: keras.Model,
-        store: stores.Store,
+        networks: compiled.Networks,
+        into: Mapping[str, stores.Store],
         names: list[str],
         batch_size: int,
     ) -> None:
-        self._extractor = extractor
-        self._writer = passes.Writer(store, store.missing(names))
+        self._networks = networks
+        self._writers = {
+            kind: passes.Writer(store, store.missing(names))
+            for kind, store in into.items()
+        }
+        self._wanted = frozenset().union(
+            *(writer.names for writer in self._writers.values())
+        )
         self._batch_size = batch_size
-        self._network: Callable[[tf.Tensor], tf.Tensor] | None = None
         self._waiting: dict[str, tf.Tensor] = {}
 
     def __call__(self, name: str, image: tf.Tensor) -> None:
-        if name in self._writer.names:
+        if name in self._wanted:
             self._waiting[name] = image
         if len(self._waiting) == self._batch_size:
             self._compute()
@@ -98,11 +119,13 @@ class _Features:
         """Computes the last ones and writes them."""
         if self._waiting:
             self._compute()
-        self._writer.flush()
+        for writer in self._writers.values():
+            writer.flush()
 
     def _compute(self) -> None:
-        if self._network is None:
-            self._network = inference.step(self._extractor)
-        rows = self._network(tf.stack([*self._waiting.values()]))
-        self._writer.add([*self._waiting], np.asarray(rows))
+        network: Callable[[tf.Tensor], compiled.Answers]
+        network = self._networks.whole(with_rows="rows" in self._writers)
+        answers = network(tf.stack([*self._waiting.values()]))
+        for kind, writer in self._writers.items():
+            writer.add([*self._waiting], np.asarray(getattr(answers, kind)))
         self._waiting.clear()

@@ -68,17 +68,20 @@ class Learnt:
 def learn(course: courses.Course) -> Learnt:
     """Solves the head on cached features, then fine-tunes."""
     with contextlib.ExitStack() as held:
-        return _learn(course, frozen.Cache(course, held))
+        cache = frozen.Cache(course.config, course.built, course.networks, held)
+        return _learn(course, cache)
 
 
 def _learn(course: courses.Course, cache: frozen.Cache) -> Learnt:
     fresh_head = course.built.head.get_weights()
     choice = caching.choose(course, cache)
-    features = cache.features(choice.target)
-    probe = _probe(course, features)
+    cache.complete(course.data.pictures, with_rows=choice.reads_cache)
+    probe = _probe(course, frozen.by_split(cache.features, course.data))
     if not course.fine_tunes:
         return Learnt(probe=probe, tuned=None, table=[])
-    crossing = choice.target and crossings.cross(course, cache, choice.target)
+    crossing = None
+    if choice.reads_cache:
+        crossing = crossings.cross(course, cache)
     if course.config.training.head_init == "random":
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
@@ -177,8 +180,8 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
         )
         for picture in pictures
     ]
-    # Not compiled: for one batch that would take longer than the batch.
-    whole = np.asarray(course.built.trainer(tf.stack(images), training=False))
+    joined = course.networks.any_whole()
+    whole = np.asarray(joined(tf.stack(images)).logits)
     cached = logits[: len(pictures)]
     largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
     difference = float(np.max(np.abs(whole - cached)) / largest)
@@ -204,13 +207,14 @@ def _fine_tune(
 ) -> list[dict]:
     place = course.place
     if crossing:
-        trainer = trainer or courses.compiled(course, crossing.cut)
+        cut = course.networks.cut
+        trainer = trainer or courses.compiled(course, cut)
         feed = fine_tuning.from_rows(
             {
                 "train": crossing.views,
                 "validation": crossing.rows["validation"],
             },
-            crossing.cut.crossing,
+            cut.crossing,
             course.data,
             course.task,
             course.config,

@@ -43,14 +43,12 @@ class Costs:
     """Seconds a picture.
 
     Attributes:
-        load: To decode it and make it square.
-        change: The same and to augment it.
+        load: To decode it, make it square and augment it.
         frozen: Forward through the layers below the first that trains.
         step: Of a training step on the layers above.
     """
 
     load: float
-    change: float
     frozen: float
     step: float
 
@@ -60,33 +58,35 @@ def paths(
     *,
     trained: int,
     validated: int,
-    pictures: int,
+    missing_features: int,
+    missing_rows: int,
     views: int,
     epochs: int,
 ) -> tuple[float, float]:
     """Returns the seconds of fine-tuning with the cache and without it.
 
-    Both take one pass over all pictures for the head. Loading and computing
-    are added up, as they share the processor's cores. A forward pass of the
+    What the scan has computed already is not counted. Features are needed
+    either way, for the head. Loading and computing are added up, as they share the processor's cores. A forward pass of the
     upper layers is taken as a third of their training step.
 
     Args:
         costs: As measured.
         trained: Pictures of the training split.
         validated: Pictures of the validation split.
-        pictures: Of all splits.
+        missing_features: Pictures of all splits without pooled features.
+        missing_rows: Those without what crosses the cut.
         views: Of each training picture in the cache.
         epochs: Of fine-tuning at most.
     """
     forward = costs.step / 3
-    first = pictures * (costs.load + costs.frozen + forward)
-    more_views = (views - 1) * trained * (costs.change + costs.frozen)
+    whole = costs.load + costs.frozen + forward
+    more_views = (views - 1) * trained * (costs.load + costs.frozen)
     upper = epochs * (trained * costs.step + validated * forward)
-    lower = epochs * (
-        trained * (costs.change + costs.frozen)
-        + validated * (costs.load + costs.frozen)
+    lower = epochs * (trained + validated) * (costs.load + costs.frozen)
+    return (
+        max(missing_features, missing_rows) * whole + more_views + upper,
+        missing_features * whole + lower + upper,
     )
-    return first + more_views + upper, first + lower + upper
 
 
 def measure(
