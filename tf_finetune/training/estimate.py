@@ -66,7 +66,8 @@ def paths(
     """Returns the seconds of fine-tuning with the cache and without it.
 
     What the scan has computed already is not counted. Features are needed
-    either way, for the head. Loading and computing are added up, as they share the processor's cores. A forward pass of the
+    either way, for the head. Loading and computing are added up, as they
+    share the processor's cores. A forward pass of the
     upper layers is taken as a third of their training step.
 
     Args:
