@@ -1,5 +1,7 @@
 """Tests of tf_finetune/batch_norm.py."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def test_training_is_that_of_keras(settings, trainable):
         model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
     for images, targets in _batches(4):
         plain.train_on_batch(images, targets)
-        with batch_norm.in_one_kernel(fused):
+        with batch_norm.fast(fused):
             fused.train_on_batch(images, targets)
     for one, other in zip(
         plain.get_weights(), fused.get_weights(), strict=True
@@ -50,41 +52,113 @@ def test_training_is_that_of_keras(settings, trainable):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
 
 
-def _kinds(function: tf.types.experimental.ConcreteFunction) -> set[str]:
-    return {each.type for each in function.graph.get_operations()}
+def _operations(model: keras.Model, training: bool) -> collections.Counter:
+    """Counts the kinds of operations that a forward pass really runs."""
+    function = tf.function(lambda x: model(x, training=training))
+    concrete = function.get_concrete_function(tf.zeros([2, 6, 6, 3]))
+    used, waiting = {}, [*concrete.outputs]
+    while waiting:
+        operation = waiting.pop().op
+        if operation.name not in used:
+            used[operation.name] = operation.type
+            waiting += operation.inputs
+    return collections.Counter(used.values())
 
 
-def test_what_is_traced_inside_uses_the_kernel_and_what_is_outside_does_not():
+def test_statistics_of_the_batch_are_those_of_one_kernel():
     model = _net()
-    images = tf.zeros([2, 6, 6, 3])
-    for training in (True, False):
-
-        def traced(model=model, training=training):
-            function = tf.function(lambda x: model(x, training=training))
-            return _kinds(function.get_concrete_function(images))
-
-        with batch_norm.in_one_kernel(model):
-            assert "FusedBatchNormV3" in traced()
-        assert "FusedBatchNormV3" not in traced()
+    with batch_norm.fast(model):
+        assert _operations(model, True)["FusedBatchNormV3"] == 1
+    assert "FusedBatchNormV3" not in _operations(model, True)
 
 
-def test_compiled_inference_uses_it_and_is_that_of_keras():
+@pytest.mark.parametrize("training", [True, False])
+def test_fixed_statistics_leave_a_convolution_and_its_bias(training):
     model = _net()
-    step = inference.step(model)
-    assert "FusedBatchNormV3" in _kinds(step)
-    ((images, _),) = _batches(1)
-    np.testing.assert_allclose(
-        step(tf.constant(images)), model(images, training=False), rtol=1e-5
+    model.get_layer("norm").trainable = not training
+    with batch_norm.fast(model):
+        inside = _operations(model, training)
+    assert inside["Conv2D"] == inside["BiasAdd"] == 1
+    assert "FusedBatchNormV3" not in inside
+    assert inside != _operations(model, training)
+
+
+def _varied(seed: int, layers: list[keras.Layer]) -> keras.Model:
+    """Returns layers in a row, all weights and statistics being drawn."""
+    inputs = keras.Input([9, 9, 6])
+    maps = inputs
+    for layer in layers:
+        maps = layer(maps)
+    model = keras.Model(inputs, maps)
+    generator = np.random.default_rng(seed)
+    model.set_weights(
+        [
+            generator.uniform(0.3, 2, each.shape)
+            if "variance" in each.path
+            else generator.normal(size=each.shape)
+            for each in model.weights
+        ]
     )
+    return model
+
+
+_KINDS = {
+    "plain": lambda: [keras.layers.Conv2D(4, 3)],
+    "without bias": lambda: [keras.layers.Conv2D(4, 3, use_bias=False)],
+    "strides": lambda: [keras.layers.Conv2D(4, 3, 2, padding="same")],
+    "dilation": lambda: [keras.layers.Conv2D(4, 3, dilation_rate=2)],
+    "groups": lambda: [keras.layers.Conv2D(4, 3, groups=2)],
+    "depthwise": lambda: [keras.layers.DepthwiseConv2D(3, 2, padding="same")],
+    "multiplier": lambda: [
+        keras.layers.DepthwiseConv2D(3, depth_multiplier=3, use_bias=False)
+    ],
+    "activation": lambda: [keras.layers.Conv2D(4, 3, activation="relu")],
+    "no convolution": lambda: [keras.layers.ReLU()],
+    "separable": lambda: [keras.layers.SeparableConv2D(4, 3)],
+}
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_compiled_inference_is_that_of_keras(kind):
+    model = _varied(0, [*_KINDS[kind](), keras.layers.BatchNormalization()])
+    images = np.random.default_rng(1).normal(size=[3, 9, 9, 6]).astype("f4")
+    np.testing.assert_allclose(
+        inference.step(model)(tf.constant(images)),
+        model(images, training=False),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_a_convolution_that_others_read_too_stays_what_it_is():
+    inputs = keras.Input([9, 9, 6])
+    maps = keras.layers.Conv2D(4, 3)(inputs)
+    outputs = [maps, keras.layers.BatchNormalization(epsilon=1.0)(maps)]
+    model = keras.Model(inputs, outputs)
+    images = np.random.default_rng(1).normal(size=[3, 9, 9, 6]).astype("f4")
+    for one, other in zip(
+        inference.step(model)(tf.constant(images)),
+        model(images, training=False),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_called_inside_a_block_answers_as_outside():
+    model, images = _net(), np.ones([2, 6, 6, 3], "float32")
+    expected = model(images, training=False)
+    with batch_norm.fast(model):
+        found = model(images, training=False)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_blocks_of_models_that_share_layers_may_be_nested():
     model = _net()
     norm = model.get_layer("norm")
     part = keras.Model(model.inputs, norm.output)
-    with batch_norm.in_one_kernel(model):
+    with batch_norm.fast(model):
         call = vars(norm)["call"]
-        with batch_norm.in_one_kernel(part):
+        with batch_norm.fast(part):
             assert vars(norm)["call"] is call
         assert vars(norm)["call"] is call
     assert "call" not in vars(norm)
@@ -92,7 +166,7 @@ def test_blocks_of_models_that_share_layers_may_be_nested():
 
 def test_a_block_that_fails_leaves_the_layers_as_they_were():
     model = _net()
-    with pytest.raises(KeyError), batch_norm.in_one_kernel(model):
+    with pytest.raises(KeyError), batch_norm.fast(model):
         raise KeyError
     assert "call" not in vars(model.get_layer("norm"))
 
@@ -104,7 +178,7 @@ def test_other_kinds_are_left_alone():
     maps = keras.layers.BatchNormalization(axis=1, name="rows")(inputs)
     both = keras.layers.BatchNormalization(synchronized=True, name="both")(maps)
     model = keras.Model(inputs, [flat, both])
-    with batch_norm.in_one_kernel(model):
+    with batch_norm.fast(model):
         for name in ("flat", "rows", "both"):
             assert "call" not in vars(model.get_layer(name))
 
@@ -117,5 +191,5 @@ def test_every_batch_norm_of_a_backbone_is_meant():
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     assert norms
-    with batch_norm.in_one_kernel(model):
+    with batch_norm.fast(model):
         assert all("call" in vars(layer) for layer in norms)

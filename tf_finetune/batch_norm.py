@@ -1,18 +1,27 @@
-"""Batch norm in one kernel on a CPU, while a graph is traced.
+"""Batch norm at its cheapest on a CPU, while a graph is traced.
 
 Keras 3 computes batch norm from its formula: moments, differences, products,
 each a pass over the feature map of its own, in training and backwards too.
-TensorFlow has one kernel for all of it: a forward pass of MobileNetV2 takes
-three quarters of the time, a training step two thirds. What is compiled here
-uses it; the model itself stays Keras' own, and so does what it answers when it
-is called and what lies in its files.
+Two things are cheaper:
 
-Source: Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2.
+- Where the statistics are fixed (inference, and frozen layers in training) it
+  is a factor and an offset for each channel, which the convolution below takes
+  in: kernel times factor, bias plus offset. No pass over the map is left.
+- Where they are those of the batch, TensorFlow has one kernel for all of it.
+
+Only what is traced here computes so; the model itself stays Keras' own, and so
+does what it answers when it is called and what lies in its files.
+
+Source: Ioffe & Szegedy 2015, "Batch Normalization", algorithms 1 and 2; Jacob
+et al. 2018, "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", section 3.2 (folding).
 """
 
 import contextlib
+import dataclasses
+import functools
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -21,27 +30,68 @@ _PLAIN = keras.layers.BatchNormalization.call
 
 
 @contextlib.contextmanager
-def in_one_kernel(model: keras.Model) -> Iterator[None]:
-    """Lets batch norm layers, at any depth, use that kernel for a while.
+def fast(model: keras.Model) -> Iterator[None]:
+    """Lets a model's batch norms, at any depth, compute so for a while.
 
     A function is compiled for what is set when it first runs: whatever is to
-    use the kernel has to run for the first time inside the block. Numbers
-    differ by rounding only. Where a GPU or TPU is visible nothing is done: XLA
-    fuses the formula there.
+    be fast has to run for the first time inside the block. Numbers differ by
+    rounding only. Where a GPU or TPU is visible nothing is done: XLA fuses the
+    formula there.
 
     Args:
         model: Whose layers are meant; inside the block of another model that
             shares them, nothing is done twice.
     """
     layers = [] if _accelerated() else model._flatten_layers(include_self=False)
-    changed = [layer for layer in layers if _is_plain(layer)]
+    made = _Convolutions()
+    changed = []
     try:
-        for layer in changed:
-            layer.call = types.MethodType(_call, layer)
+        for layer in layers:
+            call = _replacement(layer, made)
+            if call is not None:
+                layer.call = types.MethodType(call, layer)
+                changed.append(layer)
         yield
     finally:
         for layer in changed:
             del layer.call
+
+
+@dataclasses.dataclass(frozen=True)
+class _Convolution:
+    """One call of a convolution.
+
+    Attributes:
+        layer: Whose call it was.
+        inputs: What it got.
+        output: What it returned.
+    """
+
+    layer: keras.Layer
+    inputs: tf.Tensor
+    output: tf.Tensor
+
+
+class _Convolutions:
+    """The calls of convolutions in a block, by what they returned.
+
+    A convolution that a batch norm then takes in is computed again with the
+    other kernel; the first one is used by nothing and drops out of the graph.
+    """
+
+    def __init__(self) -> None:
+        # The output is kept with its call: its id must not be given away.
+        self._calls: dict[int, _Convolution] = {}
+
+    def note(
+        self, layer: keras.Layer, inputs: tf.Tensor, output: tf.Tensor
+    ) -> None:
+        """Remembers a call."""
+        self._calls[id(output)] = _Convolution(layer, inputs, output)
+
+    def behind(self, tensor: tf.Tensor) -> _Convolution | None:
+        """Returns the call that made a tensor."""
+        return self._calls.get(id(tensor))
 
 
 def _accelerated() -> bool:
@@ -49,10 +99,20 @@ def _accelerated() -> bool:
     return any(device.device_type != "CPU" for device in visible)
 
 
-def _is_plain(layer: keras.Layer) -> bool:
+def _replacement(layer: keras.Layer, made: _Convolutions) -> Callable | None:
+    """Returns what a layer's `call` becomes; None: it stays."""
+    if "call" in vars(layer):
+        return None
+    if _is_plain_batch_norm(layer):
+        return functools.partial(_normalize, made)
+    if _is_plain_convolution(layer):
+        return functools.partial(_convolve, made)
+    return None
+
+
+def _is_plain_batch_norm(layer: keras.Layer) -> bool:
     return (
         type(layer) is keras.layers.BatchNormalization
-        and "call" not in vars(layer)
         and layer.input_spec is not None
         and layer.input_spec.ndim == 4
         and layer.axis in (-1, 3)
@@ -61,7 +121,27 @@ def _is_plain(layer: keras.Layer) -> bool:
     )
 
 
-def _call(
+def _is_plain_convolution(layer: keras.Layer) -> bool:
+    return (
+        type(layer) in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+        and layer.data_format == "channels_last"
+        and layer.activation is keras.activations.linear
+    )
+
+
+def _convolve(
+    made: _Convolutions, layer: keras.Layer, inputs: tf.Tensor
+) -> tf.Tensor:
+    """Stands in for the `call` of a convolution."""
+    output = type(layer).call(layer, inputs)
+    # Outside a graph it would be computed twice, and kept.
+    if not tf.executing_eagerly():
+        made.note(layer, inputs, output)
+    return output
+
+
+def _normalize(
+    made: _Convolutions,
     layer: keras.layers.BatchNormalization,
     inputs: tf.Tensor,
     training: bool | None = None,
@@ -70,6 +150,11 @@ def _call(
     """Stands in for `BatchNormalization.call`."""
     if mask is not None or inputs.dtype != "float32":
         return _PLAIN(layer, inputs, training=training, mask=mask)
+    if training and layer.trainable:
+        return _of_batch(layer, inputs)
+    below = made.behind(inputs)
+    if below is not None and below.inputs.dtype == "float32":
+        return _folded(layer, below)
     if not training:
         return _normalized(
             layer,
@@ -78,9 +163,45 @@ def _call(
             variance=layer.moving_variance.value,
             is_training=False,
         ).y
-    if not layer.trainable:
-        # The kernel's gradient takes longer than that of the formula.
-        return _PLAIN(layer, inputs, training=training, mask=mask)
+    # The kernel's gradient takes longer than that of the formula.
+    return _PLAIN(layer, inputs, training=training, mask=mask)
+
+
+def _folded(
+    layer: keras.layers.BatchNormalization, below: _Convolution
+) -> tf.Tensor:
+    """Returns what a batch norm of fixed statistics makes of a convolution."""
+    factor = tf.math.rsqrt(layer.moving_variance.value + layer.epsilon)
+    if layer.scale:
+        factor *= layer.gamma.value
+    offset = -layer.moving_mean.value * factor
+    if layer.center:
+        offset += layer.beta.value
+    convolution = below.layer
+    if convolution.use_bias:
+        offset += convolution.bias * factor
+    kernel = tf.convert_to_tensor(convolution.kernel)
+    settings = {
+        "strides": convolution.strides,
+        "padding": convolution.padding,
+        "data_format": convolution.data_format,
+        "dilation_rate": convolution.dilation_rate,
+    }
+    if isinstance(convolution, keras.layers.DepthwiseConv2D):
+        # Its channels are input channels times multiplier, in that order.
+        factor = tf.reshape(factor, kernel.shape[2:])
+        maps = keras.ops.depthwise_conv(
+            below.inputs, kernel * factor, **settings
+        )
+    else:
+        maps = keras.ops.conv(below.inputs, kernel * factor, **settings)
+    return tf.nn.bias_add(maps, offset)
+
+
+def _of_batch(
+    layer: keras.layers.BatchNormalization, inputs: tf.Tensor
+) -> tf.Tensor:
+    """Normalizes by the batch, whose statistics move those of the layer."""
     none = tf.zeros([0])
     found = _normalized(
         layer, inputs, mean=none, variance=none, is_training=True

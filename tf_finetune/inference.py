@@ -35,7 +35,7 @@ def step(model: keras.Model) -> Step:
         ),
         autograph=False,
     )
-    with batch_norm.in_one_kernel(model):
+    with batch_norm.fast(model):
         return compiled.get_concrete_function(*shapes)
 
 

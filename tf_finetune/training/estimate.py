@@ -117,7 +117,7 @@ def measure(
     forward = _seconds(lambda: network(images))
     step = 0.0
     if training_steps:
-        with batch_norm.in_one_kernel(trainer):
+        with batch_norm.fast(trainer):
             step = _seconds(lambda: trainer.train_on_batch(images, targets))
     loading = _seconds(lambda: next(steps, None))
     per_picture = (forward + loading) / len(np.asarray(targets))

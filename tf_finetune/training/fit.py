@@ -80,7 +80,7 @@ def fit(
             "%s: continuing after epoch %d", stage.name, progress.epochs_done
         )
     if progress.epochs_done < stage.epochs and not keeper.exhausted:
-        with batch_norm.in_one_kernel(model):
+        with batch_norm.fast(model):
             model.fit(
                 stage.batches(progress.epochs_done),
                 initial_epoch=progress.epochs_done,
@@ -106,7 +106,7 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     state = [*model.variables, *model.optimizer.variables]
     before = [np.asarray(variable) for variable in state]
     clock = _Clock()
-    with batch_norm.in_one_kernel(model):
+    with batch_norm.fast(model):
         model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
     for variable, value in zip(state, before, strict=True):
         variable.assign(value)
