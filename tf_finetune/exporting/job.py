@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
@@ -50,6 +51,12 @@ class ExportJob:
         destination: The folder of exports; for formats of one file also the
             file itself, with the format's suffix.
         proof: What the export must reproduce before it is done.
+        task: Its name; decides what a served model answers.
+        name: What a server calls the model.
+        out_of_distribution: Whether a served model also says how far a
+            picture is from those that were learnt.
+        temperature: What calibrating the probabilities did, for the record;
+            None: they are as they were trained.
     """
 
     model: "keras.Model"
@@ -58,6 +65,10 @@ class ExportJob:
     resize: train.Resize
     destination: pathlib.Path
     proof: Proof
+    task: str = "classification"
+    name: str = "model"
+    out_of_distribution: bool = False
+    temperature: Mapping[str, Any] | None = None
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
         """Returns the file to write for a format of one file.
