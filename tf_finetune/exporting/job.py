@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import keras
 
 
+# What tells a file from a folder in --output.
+_SUFFIXES = (".h5", ".keras", ".tflite", ".onnx")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
     """Pictures with known answers, which an export must reproduce.
@@ -22,11 +26,14 @@ class Proof:
     Attributes:
         paths: Files of held-out pictures.
         probabilities: [pictures, classes], what the evaluation gave for them.
+        labels: [pictures], the index of each true class; None where the run
+            did not keep them.
         batch_size: Pictures per step while proving.
     """
 
     paths: tuple[str, ...]
     probabilities: np.ndarray
+    labels: np.ndarray | None = None
     batch_size: int = 16
 
     def __post_init__(self) -> None:
@@ -57,6 +64,10 @@ class ExportJob:
             picture is from those that were learnt.
         temperature: What calibrating the probabilities did, for the record;
             None: they are as they were trained.
+        judging: More such pictures, for formats that are judged by how often
+            they agree; None: those of `proof`.
+        calibration: Files of training pictures, which the ranges of a
+            quantised export are measured on.
     """
 
     model: "keras.Model"
@@ -69,6 +80,8 @@ class ExportJob:
     name: str = "model"
     out_of_distribution: bool = False
     temperature: Mapping[str, Any] | None = None
+    judging: Proof | None = None
+    calibration: tuple[str, ...] = ()
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
         """Returns the file to write for a format of one file.
@@ -81,7 +94,7 @@ class ExportJob:
             UsageError: The destination is named like a file of another kind.
         """
         asked = pathlib.Path(self.destination)
-        if asked.is_dir() or asked.suffix not in (".h5", ".keras"):
+        if asked.is_dir() or asked.suffix not in _SUFFIXES:
             return asked / f"{stem}{suffix}"
         if asked.name.endswith(suffix):
             return asked
