@@ -29,3 +29,19 @@ def complete(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
                 graph.signature_def[name].method_name = method
     path.write_bytes(proto.SerializeToString(deterministic=True))
     (folder / _FINGERPRINT).unlink(missing_ok=True)
+
+
+def methods(folder: pathlib.Path) -> dict[str, str]:
+    """Returns the name of the method of each signature.
+
+    Args:
+        folder: The SavedModel.
+    """
+    contents = (folder / _MODEL).read_bytes()
+    proto = saved_model_pb2.SavedModel.FromString(contents)
+    return {
+        name: signature.method_name
+        for name, signature in proto.meta_graphs[0].signature_def.items()
+        # TensorFlow's own, which initialises tables.
+        if not name.startswith("__")
+    }
