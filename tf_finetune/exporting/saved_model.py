@@ -15,9 +15,16 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors, inference
-from tf_finetune.exporting import fresh, parity, saved_proto, signatures
+from tf_finetune.exporting import (
+    fresh,
+    parity,
+    saved_proto,
+    server_settings,
+    signatures,
+    staging,
+    warmup,
+)
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import server_settings, staging, warmup
 
 LABELS = "labels.txt"
 """The name of the file of class names among the SavedModel's assets."""
@@ -58,8 +65,9 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     )
     with staging.locked(folder, names=names):
         with staging.new_version(folder) as (temporary, version):
-            _save(job, temporary)
+            folded = _save(job, temporary)
             figures = _proven(temporary, version, job)
+            figures["batch_norms_folded"] = folded
             measured = _measured(temporary, job)
             warmup.write(
                 temporary,
@@ -78,7 +86,8 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     return path
 
 
-def _save(job: jobs.ExportJob, folder: pathlib.Path) -> None:
+def _save(job: jobs.ExportJob, folder: pathlib.Path) -> int:
+    """Writes the SavedModel; returns how many batch norms are folded."""
     with tempfile.TemporaryDirectory() as scratch:
         labels = pathlib.Path(scratch) / LABELS
         text = "".join(f"{name}\n" for name in job.class_names)
@@ -87,6 +96,7 @@ def _save(job: jobs.ExportJob, folder: pathlib.Path) -> None:
         served = signatures.Served(job, labels)
         tf.saved_model.save(served, str(folder), signatures=served.functions)
     saved_proto.complete(folder, signatures.METHODS)
+    return served.folded
 
 
 def _proven(
@@ -101,7 +111,7 @@ def _proven(
         f"{signatures.EMBED}/image_bytes": _objects(contents),
         f"{signatures.CLASSIFY}/inputs": _objects(map(_example, contents)),
     }
-    known = _signatures(folder)
+    known = saved_proto.methods(folder)
     answers = fresh.run(
         fresh.RUNTIMES / "saved_model.py",
         folder,
@@ -181,10 +191,6 @@ def _measured(
         lambda batch: serve(image_bytes=tf.constant(batch))["classes"].numpy(),
         [pathlib.Path(path).read_bytes() for path in job.proof.paths],
     )
-
-
-def _signatures(folder: pathlib.Path) -> set[str]:
-    return set(saved_proto.methods(folder))
 
 
 def _of(key: str) -> str:

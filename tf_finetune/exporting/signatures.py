@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import batch_norm
+from tf_finetune import batch_norm, inference
 from tf_finetune.data import encoded
-from tf_finetune.exporting import folding, precision
+from tf_finetune.exporting import folding, parity, precision
 from tf_finetune.exporting import job as jobs
 from tf_finetune.tasks import catalog as tasks
 
@@ -40,10 +41,12 @@ class Network:
         model: Images → a list of the tensors in `outputs`.
         outputs: What each of its outputs is: "predictions", and where the
             graph has them "features" and "logits".
+        folded: The number of batch norm layers that are folded.
     """
 
     model: keras.Model
     outputs: tuple[str, ...]
+    folded: int
 
 
 class Served(tf.Module):
@@ -53,12 +56,14 @@ class Served(tf.Module):
 
     Attributes:
         functions: By the name of their signature.
+        folded: The number of batch norm layers that are folded.
     """
 
     def __init__(self, job: jobs.ExportJob, labels: pathlib.Path) -> None:
         super().__init__()
         network = optimized(job)
-        self.model_variables = list(network.model.variables)
+        # Not `variables`: those hold the random states of dropout, too.
+        self.model_weights = list(network.model.weights)
         self.labels = tf.saved_model.Asset(str(labels))
         with batch_norm.in_one_kernel(network.model):
             functions = {
@@ -66,6 +71,7 @@ class Served(tf.Module):
                 for name, (body, spec) in _bodies(network, job).items()
             }
         self.functions = functions
+        self.folded = network.folded
 
 
 def features(model: keras.Model) -> keras.KerasTensor | None:
@@ -86,7 +92,29 @@ def features(model: keras.Model) -> keras.KerasTensor | None:
 
 
 def optimized(job: jobs.ExportJob) -> Network:
-    """Returns a float32 copy of the job's model with batch norm folded."""
+    """Returns a float32 copy of the job's model made quick.
+
+    Batch norm is folded where that stays within the tolerance on the job's
+    pictures; else none is.
+    """
+    network = _copied(job)
+    found = folding.folded(network.model)
+    largest = _difference(found.model, job)
+    allowed = parity.tolerance(job.model)
+    if not largest <= allowed:
+        logging.info(
+            "batch norm is not folded: probabilities would differ by %.2g "
+            "from the evaluation's (allowed %.0e)",
+            largest,
+            allowed,
+        )
+        return _copied(job)
+    return dataclasses.replace(
+        network, model=found.model, folded=len(found.names)
+    )
+
+
+def _copied(job: jobs.ExportJob) -> Network:
     copy = precision.copied(job.model)
     tensors = {"predictions": copy.outputs[0]}
     pooled = features(copy)
@@ -100,13 +128,30 @@ def optimized(job: jobs.ExportJob) -> Network:
         )
     if job.out_of_distribution:
         tensors["logits"] = tasks.TASKS.get(job.task)().logits(copy)
-    found = folding.folded(keras.Model(copy.inputs, list(tensors.values())))
-    logging.info(
-        "batch norm: %d layers folded, %d left",
-        len(found.names),
-        len(found.left),
+    return Network(
+        model=keras.Model(copy.inputs, list(tensors.values())),
+        outputs=tuple(tensors),
+        folded=0,
     )
-    return Network(model=found.model, outputs=tuple(tensors))
+
+
+def _difference(model: keras.Model, job: jobs.ExportJob) -> float:
+    """Returns the largest difference of what a model predicts from the proof.
+
+    Args:
+        model: Images → a list whose first is the predictions.
+        job: Pictures and what is expected of them.
+    """
+    paths, size = job.proof.paths, job.proof.batch_size
+    predict = inference.step(keras.Model(model.inputs, model.outputs[0]))
+    largest = 0.0
+    for start in range(0, len(paths), size):
+        rows = slice(start, start + size)
+        contents = [pathlib.Path(path).read_bytes() for path in paths[rows]]
+        got = np.asarray(predict(tf.constant(parity.decoded(contents, job))))
+        difference = np.abs(got - job.proof.probabilities[rows])
+        largest = max(largest, float(difference.max()))
+    return largest
 
 
 def _bodies(
@@ -184,9 +229,7 @@ def _blanked(
     """
     found = {}
     for name, values in answer.items():
-        good = tf.reshape(
-            errors == "", [-1, *[1] * (values.shape.rank - 1)]
-        )
+        good = tf.reshape(errors == "", [-1, *[1] * (values.shape.rank - 1)])
         found[name] = tf.where(good, values, tf.zeros_like(values))
     return found
 

@@ -83,9 +83,7 @@ def request_log(
     return _field(6, _field(1, request))
 
 
-def _batches(
-    contents: Sequence[bytes], largest: int
-) -> Iterator[list[bytes]]:
+def _batches(contents: Sequence[bytes], largest: int) -> Iterator[list[bytes]]:
     count, next_one = 1, 0
     while count <= largest:
         places = range(next_one, next_one + count)

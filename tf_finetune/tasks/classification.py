@@ -12,7 +12,6 @@ from tf_finetune import errors
 from tf_finetune.data import examples
 from tf_finetune.evaluation import metrics
 
-
 _TOP = 5
 _TEMPERATURE = "temperature"
 
@@ -48,9 +47,7 @@ class Classification:
         scaled = [each for each in model.layers if each.name == _TEMPERATURE]
         return scaled[0].input if scaled else softmax.input
 
-    def calibrated(
-        self, model: keras.Model, temperature: float
-    ) -> keras.Model:
+    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
         """Returns a model whose logits are divided by a temperature.
 
         Its layers are those of `model`, but for two new ones at the end.
