@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import warnings
 
 import keras
 import numpy as np
@@ -44,9 +45,12 @@ def _convert(model: keras.Model, size: int, path: pathlib.Path) -> None:
     spec = keras.InputSpec(
         dtype="float32", shape=(None, size, size, 3), name=INPUT
     )
-    model.export(
-        str(path), format="onnx", input_signature=[spec], verbose=False
-    )
+    with warnings.catch_warnings():
+        # Keras looks for a name that NumPy is going to bring back.
+        warnings.simplefilter("ignore", FutureWarning)
+        model.export(
+            str(path), format="onnx", input_signature=[spec], verbose=False
+        )
 
 
 def _finish(path: pathlib.Path, class_names: tuple[str, ...]) -> None:
