@@ -186,7 +186,7 @@ def export(
 
     Args:
         workdir: The run's folder.
-        format: "saved_model", "h5", "keras", or several.
+        format: "saved_model", "h5", "keras", "litert", "onnx" …, or several.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.export`, by name.
 

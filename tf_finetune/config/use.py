@@ -72,10 +72,15 @@ class ExportConfig:
 
     workdir: str = options.option("", "The finished run to export.")
     format: tuple[str, ...] = options.option(
-        ("saved_model",), "saved_model, h5, keras; several with commas."
+        ("saved_model",),
+        "saved_model (TensorFlow Serving), keras, h5 (weights alone), "
+        "whole_h5, litert, litert_float16, litert_dynamic, litert_int8, onnx; "
+        "several with commas.",
     )
     output: str | None = options.option(
-        None, "The folder of exports; none: export/ in the workdir."
+        None,
+        "The folder of exports, or for a format of one file that file; none: "
+        "export/ in the workdir.",
     )
     examples: int = options.option(
         16, "Held-out pictures the export is proven on before it is done."

@@ -51,7 +51,7 @@ def added(model: bytes, class_names: Sequence[str], image_size: int) -> bytes:
 class _Builder(flatbuffers.Builder):
     """A builder that keeps constants aligned, as the schema of models asks."""
 
-    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+    def CreateNumpyVector(self, x: np.ndarray) -> int:
         self.Prep(_ALIGNMENT, x.nbytes)
         return super().CreateNumpyVector(x)
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import warnings
 
 import keras
 import numpy as np
@@ -44,19 +45,18 @@ def _convert(model: keras.Model, size: int, path: pathlib.Path) -> None:
     spec = keras.InputSpec(
         dtype="float32", shape=(None, size, size, 3), name=INPUT
     )
-    model.export(
-        str(path), format="onnx", input_signature=[spec], verbose=False
-    )
+    with warnings.catch_warnings():
+        # Keras looks for a name that NumPy is going to bring back.
+        warnings.simplefilter("ignore", FutureWarning)
+        model.export(
+            str(path), format="onnx", input_signature=[spec], verbose=False
+        )
 
 
 def _finish(path: pathlib.Path, class_names: tuple[str, ...]) -> None:
-    """Names the output, adds the labels, and checks the file's form."""
+    """Names what is in the file, adds the labels, and checks its form."""
     held = onnx.load(path)
-    old = held.graph.output[0].name
-    for node in held.graph.node:
-        for names in (node.input, node.output):
-            names[:] = [OUTPUT if each == old else each for each in names]
-    held.graph.output[0].name = OUTPUT
+    _rename(held.graph)
     for value in (held.graph.input[0], held.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.helper.set_model_props(
@@ -69,3 +69,29 @@ def _finish(path: pathlib.Path, class_names: tuple[str, ...]) -> None:
     )
     onnx.checker.check_model(held, full_check=True)
     onnx.save(held, path)
+
+
+def _rename(graph: onnx.GraphProto) -> None:
+    """Numbers everything in the order of its use.
+
+    The converter's names and the order of its constants depend on Python's
+    hashes, so that no two files would be equal.
+    """
+    constants = {each.name: each for each in graph.initializer}
+    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    ordered = []
+    for place, node in enumerate(graph.node):
+        for name in (*node.input, *node.output):
+            if name in constants and name not in names:
+                names[name] = f"constant_{len(ordered)}"
+                ordered.append(constants[name])
+            elif name:
+                names.setdefault(name, f"value_{len(names)}")
+        node.input[:] = [names.get(name, "") for name in node.input]
+        node.output[:] = [names.get(name, "") for name in node.output]
+        node.name = f"{node.op_type}_{place}"
+    for constant in ordered:
+        constant.name = names[constant.name]
+    del graph.initializer[:], graph.value_info[:]
+    graph.initializer.extend(ordered)
+    graph.input[0].name, graph.output[0].name = INPUT, OUTPUT

@@ -35,6 +35,8 @@ def export(
         resize=found.config.model.resize,
         destination=pathlib.Path(config.output or found.place.export),
         proof=proof.read(found.place.proof, config.examples),
+        judging=proof.read(found.place.proof),
+        calibration=proof.calibration(found.place.proof),
     )
     written = []
     for name in config.format:

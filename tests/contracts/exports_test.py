@@ -1,0 +1,145 @@
+"""Every format proves itself for one backbone of each family."""
+
+import gc
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_finetune import assembly, errors, files
+from tf_finetune.backbones import catalog as backbones
+from tf_finetune.config import train
+from tf_finetune.data import decoding
+from tf_finetune.exporting import catalog
+from tf_finetune.exporting import job as jobs
+from tf_finetune.tasks import classification
+
+pytestmark = pytest.mark.slow
+
+_FAMILIES = (
+    "convnext_tiny",
+    "densenet121",
+    "efficientnet_b0",
+    "efficientnet_v2_b0",
+    "inception_v3",
+    "mobilenet",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "nasnet_mobile",
+    "resnet18",
+    "resnet50",
+    "resnet50_v2",
+    "small_cnn",
+    "vgg16",
+    "xception",
+)
+# Seconds for each, so only for networks that are quickly quantised.
+_QUANTISED = ("mobilenet", "mobilenet_v2", "resnet18", "small_cnn")
+# A fresh process with Keras takes seven seconds to start, so one network of
+# each kind of preprocessing and of each kind of layer that Keras has had
+# trouble with.
+_KERAS = ("convnext_tiny", "efficientnet_b0", "resnet18")
+
+_CLASSES = ("a", "b", "c")
+
+
+def _asked(name):
+    formats = ["litert", "litert_float16", "onnx"]
+    if name in _QUANTISED:
+        formats += ["litert_dynamic", "litert_int8"]
+    if name in _KERAS:
+        formats += ["keras", "whole_h5", "h5"]
+    return formats
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Sixteen pictures of coarse, medium and fine patches of colours."""
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    paths = []
+    for index in range(16):
+        side = (1, 2, 4, 16)[index % 4]
+        patches = generator.integers(0, 256, (side, side, 3), dtype="uint8")
+        path = folder / f"{index}.png"
+        Image.fromarray(patches).resize((80, 80), Image.NEAREST).save(path)
+        paths.append(str(path))
+    return tuple(paths)
+
+
+@pytest.fixture(scope="module", params=_FAMILIES)
+def job(request, pictures):
+    """A network at its smallest size whose head tells the pictures apart."""
+    spec, _ = backbones.find(request.param)
+    size = spec.min_image_size
+    built = assembly.build(
+        train.ModelOptions(backbone=request.param, image_size=size),
+        classification.Classification(),
+        len(_CLASSES),
+        seed=0,
+    )
+    images = np.stack(
+        [
+            np.asarray(decoding.load(p, image_size=size, resize="squash"))
+            for p in pictures
+        ]
+    )
+    _randomise(built.model, np.random.default_rng(1))
+    _spread(built, images)
+    yield jobs.ExportJob(
+        model=built.model,
+        class_names=_CLASSES,
+        image_size=size,
+        resize="squash",
+        destination=pathlib.Path(request.param),
+        proof=jobs.Proof(
+            paths=pictures,
+            probabilities=built.model.predict_on_batch(images),
+        ),
+        calibration=pictures,
+    )
+    gc.collect()
+
+
+def _randomise(model, generator):
+    """Gives batch norms statistics that matter."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.moving_mean.assign(
+                generator.normal(0, 0.1, layer.moving_mean.shape)
+            )
+            layer.moving_variance.assign(
+                generator.uniform(0.5, 1.5, layer.moving_variance.shape)
+            )
+
+
+def _spread(built, images):
+    """Sets the head so that logits are spread over about [-3, 3]."""
+    features = built.extractor.predict_on_batch(images).astype("float64")
+    centred = features - features.mean(axis=0)
+    kernel, bias = built.head.layers[-1].get_weights()
+    directions = np.random.default_rng(2).normal(size=kernel.shape)
+    directions *= 2 / (centred @ directions).std(axis=0)
+    built.head.layers[-1].set_weights(
+        [directions, -features.mean(axis=0) @ directions]
+    )
+
+
+def test_every_format_is_proven(job, tmp_path):
+    name = job.destination.name
+    place = jobs.dataclasses.replace(job, destination=tmp_path)
+    # Otherwise everything would look equal to everything.
+    assert np.ptp(job.proof.probabilities, axis=0).max() > 0.5
+
+    for form in _asked(name):
+        try:
+            path = catalog.EXPORTS.get(form)(place)
+        except errors.RunError as error:
+            # The one format that may say that it cannot hold a network.
+            assert form == "whole_h5", f"{name} {form}: {error}"
+            assert "--format=keras" in str(error)
+            print(name, form, error)
+            continue
+        print(name, form, files.read_json(tmp_path / "parity.json")[path.name])
