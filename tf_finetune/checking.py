@@ -93,6 +93,13 @@ def check_export(config: use.ExportConfig) -> None:
         choice.check(name)
 
 
+def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
+    """Returns the run whose pictures an export needs; None: it needs none."""
+    if not config.calibrate:
+        return None
+    return workdir.config_of(_finished(config.workdir))
+
+
 def _finished(path: str) -> workdir.Workdir:
     return workdir.Workdir(pathlib.Path(path).expanduser())
 

@@ -207,11 +207,15 @@ def export_run(
 ) -> list[pathlib.Path]:
     """Does what `python -m tf_finetune.export` does."""
     checking.check_export(config)
+    source = checking.export_source(config)
+    inspected = source and survey.list_and_inspect(
+        source.data, cache_dir=source.output.cache_folder
+    )
     environment.start_tensorflow()
     from tf_finetune.runs import exports, finished
 
     found = finished.load(config.workdir)
-    return exports.export(found, config, report=report)
+    return exports.export(found, config, inspected, report=report)
 
 
 def _train(
