@@ -119,7 +119,9 @@ def test_constants_survive_and_are_aligned(labelled):
 
     assert model.Buffers(2).DataAsNumpy().tolist() == list(range(40))
     for index in range(1, model.BuffersLength()):
-        assert (model.Buffers(index).DataAsNumpy().ctypes.data - whole) % 16 == 0
+        assert (
+            model.Buffers(index).DataAsNumpy().ctypes.data - whole
+        ) % 16 == 0
 
 
 def test_the_same_labels_give_the_same_bytes():
