@@ -17,7 +17,13 @@ from tf_finetune.runs import proof
 _SCRIPT = fresh.RUNTIMES / "saved_model.py"
 
 
-@pytest.fixture(scope="module", params=["mixed_bfloat16", "mixed_float16"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        "mixed_bfloat16",
+        pytest.param("mixed_float16", marks=pytest.mark.slow),
+    ],
+)
 def trained(request, pictures, settings, tmp_path_factory):
     """A run with augmentation, all weights moving in mixed precision."""
     return tf_finetune.fine_tune(
