@@ -42,6 +42,10 @@ _QUANTISED = ("mobilenet", "mobilenet_v2", "resnet18", "small_cnn")
 # trouble with.
 _KERAS = ("convnext_tiny", "efficientnet_b0", "resnet18")
 
+# Keras does not find the layers of ConvNeXt in a whole-model .h5, and tf2onnx
+# knows neither its grouped convolution nor its GELU.
+_REFUSED = {("convnext_tiny", "whole_h5"), ("convnext_tiny", "onnx")}
+
 _CLASSES = ("a", "b", "c")
 
 
@@ -86,7 +90,7 @@ def job(request, pictures):
             for p in pictures
         ]
     )
-    _randomise(built.model, np.random.default_rng(1))
+    _settle(built.model, images)
     _spread(built, images)
     yield jobs.ExportJob(
         model=built.model,
@@ -103,16 +107,22 @@ def job(request, pictures):
     gc.collect()
 
 
-def _randomise(model, generator):
-    """Gives batch norms statistics that matter."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.moving_mean.assign(
-                generator.normal(0, 0.1, layer.moving_mean.shape)
-            )
-            layer.moving_variance.assign(
-                generator.uniform(0.5, 1.5, layer.moving_variance.shape)
-            )
+def _settle(model, images):
+    """Gives batch norms the statistics of the pictures, as training does.
+
+    With those of a fresh network what comes out of some is all but constant.
+    """
+    norms = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    model(images, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def _spread(built, images):
@@ -137,9 +147,8 @@ def test_every_format_is_proven(job, tmp_path):
         try:
             path = catalog.EXPORTS.get(form)(place)
         except errors.RunError as error:
-            # The one format that may say that it cannot hold a network.
-            assert form == "whole_h5", f"{name} {form}: {error}"
-            assert "--format=keras" in str(error)
-            print(name, form, error)
+            assert (name, form) in _REFUSED, f"{name} {form}: {error}"
+            assert "--format=" in str(error)
             continue
+        assert (name, form) not in _REFUSED
         print(name, form, files.read_json(tmp_path / "parity.json")[path.name])

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("ai_edge_litert")
 
-from ai_edge_litert import schema_py_generated as schema  # noqa: E402
+from ai_edge_litert import schema_py_generated as schema
 
-from tf_finetune.exporting import litert_labels  # noqa: E402
+from tf_finetune.exporting import litert_labels
 
 
 def _bare_model():
@@ -119,7 +119,9 @@ def test_constants_survive_and_are_aligned(labelled):
 
     assert model.Buffers(2).DataAsNumpy().tolist() == list(range(40))
     for index in range(1, model.BuffersLength()):
-        assert (model.Buffers(index).DataAsNumpy().ctypes.data - whole) % 16 == 0
+        assert (
+            model.Buffers(index).DataAsNumpy().ctypes.data - whole
+        ) % 16 == 0
 
 
 def test_the_same_labels_give_the_same_bytes():
