@@ -132,7 +132,7 @@ def _settle(model, images):
 
 
 def _spread(built, images):
-    """Sets the head so that logits are have a standard deviation of one."""
+    """Sets the head so that logits have a standard deviation of one."""
     features = built.extractor.predict_on_batch(images).astype("float64")
     centred = features - features.mean(axis=0)
     kernel, bias = built.head.layers[-1].get_weights()
