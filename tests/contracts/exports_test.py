@@ -1,5 +1,6 @@
 """Every format proves itself for one backbone of each family."""
 
+import dataclasses
 import gc
 import pathlib
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune import assembly, errors, files
+from tf_finetune import assembly, errors
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import train
 from tf_finetune.data import decoding
@@ -35,18 +36,27 @@ _FAMILIES = (
     "vgg16",
     "xception",
 )
-# Seconds for each, so only for networks that are quickly quantised.
-_QUANTISED = ("mobilenet", "mobilenet_v2", "resnet18", "small_cnn")
+# Random weights enlarge the rounding of weights more than trained ones do, so
+# the formats that round are asked of networks of few layers; what they do to a
+# trained network of many is measured in tests/end_to_end/exports_test.py.
+_ROUNDED = ("convnext_tiny", "resnet18", "small_cnn", "vgg16")
+_QUANTISED = ("resnet18", "small_cnn")
 # A fresh process with Keras takes seven seconds to start, so one network of
 # each kind of preprocessing and of each kind of layer that Keras has had
 # trouble with.
 _KERAS = ("convnext_tiny", "efficientnet_b0", "resnet18")
 
+# Keras does not find the layers of ConvNeXt in a whole-model .h5, and tf2onnx
+# knows neither its grouped convolution nor its GELU.
+_REFUSED = {("convnext_tiny", "whole_h5"), ("convnext_tiny", "onnx")}
+
 _CLASSES = ("a", "b", "c")
 
 
 def _asked(name):
-    formats = ["litert", "litert_float16", "onnx"]
+    formats = ["litert", "onnx"]
+    if name in _ROUNDED:
+        formats += ["litert_float16"]
     if name in _QUANTISED:
         formats += ["litert_dynamic", "litert_int8"]
     if name in _KERAS:
@@ -86,7 +96,7 @@ def job(request, pictures):
             for p in pictures
         ]
     )
-    _randomise(built.model, np.random.default_rng(1))
+    _settle(built.model, images)
     _spread(built, images)
     yield jobs.ExportJob(
         model=built.model,
@@ -103,25 +113,31 @@ def job(request, pictures):
     gc.collect()
 
 
-def _randomise(model, generator):
-    """Gives batch norms statistics that matter."""
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.moving_mean.assign(
-                generator.normal(0, 0.1, layer.moving_mean.shape)
-            )
-            layer.moving_variance.assign(
-                generator.uniform(0.5, 1.5, layer.moving_variance.shape)
-            )
+def _settle(model, images):
+    """Gives batch norms the statistics of the pictures, as training does.
+
+    With those of a fresh network what comes out of some is all but constant.
+    """
+    norms = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0
+    model(images, training=True)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def _spread(built, images):
-    """Sets the head so that logits are spread over about [-3, 3]."""
+    """Sets the head so that logits have a standard deviation of one."""
     features = built.extractor.predict_on_batch(images).astype("float64")
     centred = features - features.mean(axis=0)
     kernel, bias = built.head.layers[-1].get_weights()
     directions = np.random.default_rng(2).normal(size=kernel.shape)
-    directions *= 2 / (centred @ directions).std(axis=0)
+    directions *= 1 / (centred @ directions).std(axis=0)
     built.head.layers[-1].set_weights(
         [directions, -features.mean(axis=0) @ directions]
     )
@@ -129,17 +145,15 @@ def _spread(built, images):
 
 def test_every_format_is_proven(job, tmp_path):
     name = job.destination.name
-    place = jobs.dataclasses.replace(job, destination=tmp_path)
+    place = dataclasses.replace(job, destination=tmp_path)
     # Otherwise everything would look equal to everything.
-    assert np.ptp(job.proof.probabilities, axis=0).max() > 0.5
+    assert np.ptp(job.proof.probabilities, axis=0).max() > 0.3
 
     for form in _asked(name):
         try:
-            path = catalog.EXPORTS.get(form)(place)
+            catalog.EXPORTS.get(form)(place)
         except errors.RunError as error:
-            # The one format that may say that it cannot hold a network.
-            assert form == "whole_h5", f"{name} {form}: {error}"
-            assert "--format=keras" in str(error)
-            print(name, form, error)
+            assert (name, form) in _REFUSED, f"{name} {form}: {error}"
+            assert "--format=" in str(error)
             continue
-        print(name, form, files.read_json(tmp_path / "parity.json")[path.name])
+        assert (name, form) not in _REFUSED

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("ai_edge_litert")
 
-from ai_edge_litert import schema_py_generated as schema  # noqa: E402
+from ai_edge_litert import schema_py_generated as schema
 
-from tf_finetune.exporting import litert_labels  # noqa: E402
+from tf_finetune.exporting import litert_labels
 
 
 def _bare_model():

@@ -96,6 +96,11 @@ class ExportJob:
         asked = pathlib.Path(self.destination)
         if asked.is_dir() or asked.suffix not in _SUFFIXES:
             return asked / f"{stem}{suffix}"
+        if suffix == ".h5" and asked.name.endswith(".weights.h5"):
+            raise errors.UsageError(
+                f"--output={asked} is the name of a file of weights; a whole "
+                "model in HDF5 ends in .h5 alone."
+            )
         if asked.name.endswith(suffix):
             return asked
         if not suffix.endswith(asked.suffix):

@@ -4,21 +4,19 @@ import functools
 import pathlib
 from collections.abc import Iterator
 
-import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework import convert_to_constants
 
 from tf_finetune import errors
 from tf_finetune.data import decoding
-from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import (
+    freezing,
     litert_labels,
     parity,
-    precision,
     quantised,
     single_file,
 )
+from tf_finetune.exporting import job as jobs
 
 _SUFFIX = ".tflite"
 _SCRIPT = "litert.py"
@@ -102,8 +100,7 @@ def write_int8(job: jobs.ExportJob) -> pathlib.Path:
 
 
 def _converter(job: jobs.ExportJob) -> tf.lite.TFLiteConverter:
-    size = job.image_size
-    frozen = _frozen(precision.in_float32(job.model), size)
+    frozen = freezing.frozen(job.model, job.image_size)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [frozen], tf.Module()
     )
@@ -111,24 +108,6 @@ def _converter(job: jobs.ExportJob) -> tf.lite.TFLiteConverter:
     only = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.target_spec.supported_ops = only
     return converter
-
-
-def _frozen(model: keras.Model, size: int) -> tf.types.experimental.Callable:
-    """Returns the model as a function whose weights are constants.
-
-    The converter would keep them as variables, which its calibration cannot
-    read.
-    """
-    compiled = tf.function(
-        lambda images: tf.identity(
-            model(images, training=False), name="probabilities"
-        ),
-        autograph=False,
-    )
-    spec = tf.TensorSpec([None, size, size, 3], tf.float32, name="images")
-    return convert_to_constants.convert_variables_to_constants_v2(
-        compiled.get_concrete_function(spec)
-    )
 
 
 def _write(

@@ -1,21 +1,24 @@
 """An ONNX file, which ONNX Runtime and many others run."""
 
+import contextlib
 import json
+import logging
 import pathlib
-import warnings
+from collections.abc import Iterator
 
-import keras
-import numpy as np
 import onnx
+import tf2onnx
 
+from tf_finetune import errors
+from tf_finetune.exporting import freezing, parity, single_file
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import parity, precision, single_file
 
 # The same float32 weights; the converter folds batch norm and turns the axes
 # of pictures, and another library sums in another order.
 TOLERANCE = 1e-4
 
-INPUT, OUTPUT = "images", "probabilities"
+# Of the operators; old enough for every runtime in use.
+_OPSET = 15
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
@@ -31,31 +34,57 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     """
 
     def save(path: pathlib.Path) -> None:
-        _convert(precision.in_float32(job.model), job.image_size, path)
-        _finish(path, job.class_names)
+        held = _converted(job)
+        _finish(held, job.class_names)
+        onnx.save(held, path)
 
     allowed = max(TOLERANCE, parity.tolerance(job.model))
     prove = single_file.prove_exact("onnx.py", job, allowed=allowed)
     return single_file.write(job.file("model", ".onnx"), save, prove)
 
 
-def _convert(model: keras.Model, size: int, path: pathlib.Path) -> None:
-    # Keras exports models that were called before only.
-    model(np.zeros([1, size, size, 3], dtype="float32"))
-    spec = keras.InputSpec(
-        dtype="float32", shape=(None, size, size, 3), name=INPUT
-    )
-    with warnings.catch_warnings():
-        # Keras looks for a name that NumPy is going to bring back.
-        warnings.simplefilter("ignore", FutureWarning)
-        model.export(
-            str(path), format="onnx", input_signature=[spec], verbose=False
+def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
+    """Converts a frozen graph.
+
+    Not by Keras' own export, which leaves the statistics of a Normalization
+    layer among the inputs and changes NumPy for the whole process.
+    """
+    frozen = freezing.frozen(job.model, job.image_size)
+    with _quiet("tf2onnx"), _quiet("tensorflow"):
+        held, _ = tf2onnx.convert.from_graph_def(
+            frozen.graph.as_graph_def(),
+            input_names=[frozen.inputs[0].name],
+            output_names=[frozen.outputs[0].name],
+            opset=_OPSET,
         )
+    unknown = {
+        node.op_type
+        for node in held.graph.node
+        if not onnx.defs.has(node.op_type, node.domain)
+    }
+    if unknown:
+        raise errors.RunError(
+            "This network cannot be exported to ONNX: its converter, tf2onnx, "
+            f"does not know TensorFlow's {', '.join(sorted(unknown))}. "
+            "--format=litert and --format=saved_model hold it."
+        )
+    return held
 
 
-def _finish(path: pathlib.Path, class_names: tuple[str, ...]) -> None:
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    # What matters of it is in our own message.
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _finish(held: onnx.ModelProto, class_names: tuple[str, ...]) -> None:
     """Names what is in the file, adds the labels, and checks its form."""
-    held = onnx.load(path)
     _rename(held.graph)
     for value in (held.graph.input[0], held.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -68,7 +97,6 @@ def _finish(path: pathlib.Path, class_names: tuple[str, ...]) -> None:
         },
     )
     onnx.checker.check_model(held, full_check=True)
-    onnx.save(held, path)
 
 
 def _rename(graph: onnx.GraphProto) -> None:
@@ -78,7 +106,8 @@ def _rename(graph: onnx.GraphProto) -> None:
     hashes, so that no two files would be equal.
     """
     constants = {each.name: each for each in graph.initializer}
-    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+    names = {graph.input[0].name: freezing.INPUT}
+    names[graph.output[0].name] = freezing.OUTPUT
     ordered = []
     for place, node in enumerate(graph.node):
         for name in (*node.input, *node.output):
@@ -94,4 +123,5 @@ def _rename(graph: onnx.GraphProto) -> None:
         constant.name = names[constant.name]
     del graph.initializer[:], graph.value_info[:]
     graph.initializer.extend(ordered)
-    graph.input[0].name, graph.output[0].name = INPUT, OUTPUT
+    graph.input[0].name = freezing.INPUT
+    graph.output[0].name = freezing.OUTPUT
