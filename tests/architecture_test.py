@@ -88,6 +88,23 @@ def test_no_module_asserts():
         assert not any(isinstance(n, ast.Assert) for n in ast.walk(tree)), path
 
 
+@pytest.mark.parametrize(
+    "path",
+    sorted((_PACKAGE / "exporting" / "runtimes").glob("*.py")),
+    ids=lambda p: p.name,
+)
+def test_a_runtime_script_imports_numpy_and_its_format_alone(path):
+    runtimes = {
+        "__init__.py": set(),
+        "keras_file.py": {"keras"},
+        "litert.py": {"ai_edge_litert", "tensorflow"},
+        "onnx.py": {"onnxruntime"},
+        "saved_model.py": {"tensorflow"},
+    }
+    found = {name.partition(".")[0] for name in _imports(path)}
+    assert found <= {"sys", "numpy"} | runtimes[path.name]
+
+
 def test_what_starts_before_the_flags_are_good_loads_no_tensorflow():
     names = [f"tf_finetune.{name}" for name in _FRONT_DOORS]
     code = (

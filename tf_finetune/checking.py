@@ -8,7 +8,7 @@ from tf_finetune import errors, workdir
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import options, train, use
 from tf_finetune.evaluation import gates
-from tf_finetune.exporting import catalog as exports
+from tf_finetune.exporting import choice
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import optimizers
@@ -90,7 +90,14 @@ def check_export(config: use.ExportConfig) -> None:
     """Raises `UsageError` unless a run can be exported as asked."""
     _finished(config.workdir).require_finished()
     for name in config.format:
-        exports.EXPORTS.check(name)
+        choice.check(name)
+
+
+def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
+    """Returns the run whose pictures an export needs; None: it needs none."""
+    if not config.calibrate:
+        return None
+    return workdir.config_of(_finished(config.workdir))
 
 
 def _finished(path: str) -> workdir.Workdir:

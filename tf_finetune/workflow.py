@@ -186,7 +186,7 @@ def export(
 
     Args:
         workdir: The run's folder.
-        format: "saved_model", "h5", "keras", or several.
+        format: "saved_model", "h5", "keras", "litert", "onnx" …, or several.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.export`, by name.
 
@@ -207,11 +207,15 @@ def export_run(
 ) -> list[pathlib.Path]:
     """Does what `python -m tf_finetune.export` does."""
     checking.check_export(config)
+    source = checking.export_source(config)
+    inspected = source and survey.list_and_inspect(
+        source.data, cache_dir=source.output.cache_folder
+    )
     environment.start_tensorflow()
     from tf_finetune.runs import exports, finished
 
     found = finished.load(config.workdir)
-    return exports.export(found, config, report=report)
+    return exports.export(found, config, inspected, report=report)
 
 
 def _train(

@@ -250,6 +250,41 @@ def predict(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     ]
 
 
+def serving(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Answers a second of exported models."""
+    found = []
+    # The same kernels for both; ours sets it in any case.
+    environment = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+    for name in (_SMALL,) if quick else (_SMALL, _LARGE):
+        run = _finished_run(made / name, name)
+        for kind in ("arrays", "bytes"):
+            peer = _script(
+                "peers/keras_serving.py",
+                str(_DATA / "val"),
+                str(run / "model.keras"),
+                kind,
+            )
+            found.append(
+                measure.Comparison(
+                    title=f"{name}, {kind}",
+                    contenders={
+                        "our SavedModel": _script(
+                            "ours/serving.py",
+                            str(_DATA / "val"),
+                            str(run / "export"),
+                            kind,
+                        ),
+                        "Keras' model.export()": dataclasses.replace(
+                            peer, environment=environment
+                        ),
+                    },
+                    figure="rate",
+                    more_is_better=True,
+                )
+            )
+    return found
+
+
 COMPARISONS = {
     "head": head,
     "head_many": head_many,
@@ -260,6 +295,7 @@ COMPARISONS = {
     "startup": startup,
     "memory": memory,
     "predict": predict,
+    "serving": serving,
 }
 
 
@@ -347,11 +383,11 @@ def _torch(name: str, *arguments: str) -> measure.Contender:
     )
 
 
-def _finished_run(made: pathlib.Path) -> pathlib.Path:
+def _finished_run(made: pathlib.Path, backbone: str = _LARGE) -> pathlib.Path:
     """Makes what is predicted with."""
     import subprocess
 
-    command = _ours(_LARGE, _DATA, "--trainable=head").command(made)
+    command = _ours(backbone, _DATA, "--trainable=head").command(made)
     subprocess.run(command, check=True, capture_output=True)
     subprocess.run(
         [

@@ -2,8 +2,24 @@
 
 from tf_finetune.exporting import catalog
 
+_FORMATS = (
+    "h5",
+    "keras",
+    "litert",
+    "litert_dynamic",
+    "litert_float16",
+    "litert_int8",
+    "onnx",
+    "saved_model",
+    "whole_h5",
+)
+
 
 def test_the_formats_that_the_flag_promises_exist():
-    assert catalog.EXPORTS.names() == ("h5", "keras", "saved_model")
+    assert catalog.EXPORTS.names() == _FORMATS
     for name in catalog.EXPORTS.names():
         assert callable(catalog.EXPORTS.get(name))
+
+
+def test_extras_belong_to_formats():
+    assert set(catalog.EXTRAS) <= set(_FORMATS)

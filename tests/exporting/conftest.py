@@ -79,12 +79,12 @@ def _encoded(picture: Image.Image, suffix: str) -> bytes:
     return stream.getvalue()
 
 
-@pytest.fixture
-def make_job(tiny_model, pictures, tmp_path):
+@pytest.fixture(scope="session")
+def build_job(tiny_model, pictures):
     """A function that builds a job; by default its proof is right."""
     from tf_finetune.exporting import job as jobs
 
-    def make(model=tiny_model, destination=tmp_path / "export", spoil=0.0):
+    def build(*, destination, model=tiny_model, spoil=0.0):
         proof = jobs.Proof(
             paths=pictures,
             probabilities=_expected(model, pictures) + spoil,
@@ -98,6 +98,16 @@ def make_job(tiny_model, pictures, tmp_path):
             destination=pathlib.Path(destination),
             proof=proof,
         )
+
+    return build
+
+
+@pytest.fixture
+def make_job(build_job, tmp_path):
+    """The same with a destination of the test's own."""
+
+    def make(*, destination=tmp_path / "export", **changes):
+        return build_job(destination=destination, **changes)
 
     return make
 

@@ -29,7 +29,7 @@ def test_parity_is_recorded_beside_other_exports(make_job):
 
     record = files.read_json(job.destination / "parity.json")
     assert record["1"] == {"pictures": 9}
-    assert record["model.keras"]["loaded model"]["top_1_agreement"] == 1.0
+    assert record["model.keras"]["fresh process"]["top_1_agreement"] == 1.0
 
 
 def test_a_failed_proof_keeps_the_file_that_was_there(make_job, tmp_path):

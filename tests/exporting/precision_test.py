@@ -20,6 +20,17 @@ def test_a_mixed_model_becomes_a_float32_one_with_its_weights(mixed_model):
         np.testing.assert_array_equal(mine, theirs)
 
 
+def test_a_copy_shares_no_weights_with_its_model(tiny_model):
+    copy = precision.copied(tiny_model)
+
+    before = tiny_model.get_weights()
+    for mine, theirs in zip(before, copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    copy.set_weights([0 * each for each in copy.get_weights()])
+    for mine, theirs in zip(before, tiny_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_nested_models_are_converted_too(keras, mixed_model):
     images = keras.Input(mixed_model.input_shape[1:])
     answer = mixed_model(images)

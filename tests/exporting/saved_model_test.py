@@ -5,77 +5,198 @@ import os
 import pathlib
 import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pytest
 
 from tf_finetune import errors, files
-from tf_finetune.exporting import saved_model
+from tf_finetune.exporting import fresh, saved_model
 
-_LOAD = """
-    import json, sys
-    import numpy as np
-    sys.modules["keras"] = None  # Not needed, so not to be found.
-    import tensorflow as tf
 
-    model = tf.saved_model.load(sys.argv[1])
-    contents = [open(path, "rb").read() for path in sys.argv[2:]]
-    answer = model.signatures["serving_default"](
-        image_bytes=tf.constant(contents)
+def _ask(version, **inputs):
+    """Returns what a process without this package answers, by signature."""
+    return fresh.run(fresh.RUNTIMES / "saved_model.py", version, inputs)
+
+
+def _objects(contents):
+    array = np.empty([len(contents)], dtype=object)
+    array[:] = contents
+    return array
+
+
+def _contents(pictures):
+    return [pathlib.Path(path).read_bytes() for path in pictures]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, build_job):
+    """A version, and the job it was made of."""
+    job = build_job(destination=tmp_path_factory.mktemp("exports") / "export")
+    return saved_model.write(job), job
+
+
+def test_a_fresh_process_without_this_package_serves_encoded_pictures(
+    exported, pictures
+):
+    version, job = exported
+    bad = [b"", b"no picture", _contents(pictures)[0][:200]]
+    contents = _objects([*_contents(pictures), *bad])
+
+    answer = _ask(version, **{"serving_default/image_bytes": contents})
+
+    got = {key.partition("/")[2]: each for key, each in answer.items()}
+    expected = job.proof.probabilities
+    assert set(got) == {
+        "classes", "probabilities", "top_k_classes", "top_k_probabilities",
+        "error",
+    }  # fmt: skip
+    assert got["probabilities"].dtype == np.float32
+    np.testing.assert_allclose(got["probabilities"][:5], expected, atol=1e-5)
+    order = np.argsort(-expected, axis=1)
+    names = np.array([each.encode() for each in job.class_names], object)
+    assert got["classes"][:5].tolist() == names[order[:, 0]].tolist()
+    assert got["top_k_classes"][:5].tolist() == names[order].tolist()
+    np.testing.assert_allclose(
+        got["top_k_probabilities"][:5], -np.sort(-expected), atol=1e-5
     )
-    arrays = model.signatures["serve_array"]
-    size = arrays.structured_input_signature[1]["images"].shape[1]
-    answer_to_black = arrays(images=tf.zeros([2, size, size, 3]))
-    print(json.dumps({
-        "classes": [name.decode() for name in answer["classes"].numpy()],
-        "probabilities": answer["probabilities"].numpy().tolist(),
-        "dtype": answer["probabilities"].dtype.name,
-        "black": answer_to_black["probabilities"].numpy().tolist(),
-        "foreign": sorted(
-            name for name in sys.modules
-            if name.split(".")[0] == "tf_finetune"
-        ),
-    }))
+    assert [bool(each) for each in got["error"]] == [False] * 5 + [True] * 3
+    assert got["classes"][5:].tolist() == [b""] * 3
+    assert not got["probabilities"][5:].any()
+
+
+def test_pixels_are_served_as_the_model_answers(exported):
+    version, job = exported
+    images = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 3))
+    images = images.astype("float32")
+
+    answer = _ask(version, **{"serve_array/images": images})
+
+    np.testing.assert_allclose(
+        answer["serve_array/probabilities"],
+        job.model.predict_on_batch(images),
+        atol=1e-5,
+    )
+    assert "serve_array/error" not in answer
+
+
+def test_pooled_features_are_served(exported, pictures, keras):
+    version, job = exported
+    contents = _objects([_contents(pictures)[1], b"bad"])
+
+    answer = _ask(version, **{"embed/image_bytes": contents})
+
+    from tf_finetune.exporting import parity
+
+    pooled = job.model.get_layer(index=-4)
+    assert isinstance(pooled, keras.layers.GlobalAveragePooling2D)
+    extractor = keras.Model(job.model.inputs, pooled.output)
+    expected = extractor.predict_on_batch(parity.decoded([contents[0]], job))
+    got = answer["embed/features"]
+    np.testing.assert_allclose(got[:1], expected, rtol=1e-4, atol=1e-5)
+    assert not got[1].any()
+    assert [bool(each) for each in answer["embed/error"]] == [False, True]
+
+
+def test_classify_takes_examples_and_is_called_so(exported, pictures):
+    tf = pytest.importorskip("tensorflow")
+    from tf_finetune.exporting import saved_proto
+
+    version, job = exported
+    value = tf.train.Feature(
+        bytes_list=tf.train.BytesList(value=_contents(pictures)[:1])
+    )
+    good, other = (
+        tf.train.Example(features=tf.train.Features(feature={name: value}))
+        for name in ("image_bytes", "another")
+    )
+    examples = [each.SerializeToString() for each in (good, other)]
+
+    answer = _ask(version, **{"classify/inputs": _objects(examples)})
+
+    assert set(answer) == {"classify/classes", "classify/scores"}
+    names = [each.encode() for each in job.class_names]
+    assert answer["classify/classes"].tolist() == [names, [b""] * 3]
+    np.testing.assert_allclose(
+        answer["classify/scores"][0], job.proof.probabilities[0], atol=1e-5
+    )
+    assert saved_proto.methods(version) == {
+        "serving_default": "tensorflow/serving/predict",
+        "serve_array": "tensorflow/serving/predict",
+        "embed": "tensorflow/serving/predict",
+        "classify": "tensorflow/serving/classify",
+    }
+
+
+def test_a_server_finds_its_settings_beside_the_versions(exported):
+    version, _ = exported
+
+    assert (version / "assets.extra/tf_serving_warmup_requests").stat().st_size
+    config = (version.parent / "model.config").read_text()
+    assert 'name: "model"' in config
+    assert (
+        "max_batch_size {"
+        in (version.parent / "batching_parameters.txt").read_text()
+    )
+
+
+def test_batch_norm_is_folded_and_counted(exported):
+    version, _ = exported
+
+    figures = files.read_json(version.parent / "parity.json")["1"]
+    assert figures["batch_norms_folded"] == 1
+
+
+_EXPORT = """
+import os, sys
+from tf_finetune import environment
+environment.start_tensorflow()
+import keras, numpy as np, pathlib
+from tf_finetune.exporting import saved_model
+from tf_finetune.exporting import job as jobs
+model = keras.saving.load_model(sys.argv[1], compile=False)
+proof = jobs.Proof(
+    paths=tuple(sys.argv[3:]),
+    probabilities=np.load(sys.argv[2] + ".npy"),
+)
+saved_model.write(jobs.ExportJob(
+    model=model, class_names=("ants", "bees", "wasps"), image_size=24,
+    resize="squash", destination=pathlib.Path(sys.argv[2]), proof=proof,
+))
 """
 
 
-def test_a_fresh_process_without_this_package_serves_jpeg_bytes(
-    make_job, pictures, tmp_path
-):
-    job = make_job()
-    version = saved_model.write(job)
+def test_the_same_command_writes_the_same_bytes(exported, pictures, tmp_path):
+    _, job = exported
+    job.model.save(tmp_path / "model.keras")
+    for name in ("a", "b"):
+        np.save(tmp_path / f"{name}.npy", job.proof.probabilities)
+        done = subprocess.run(
+            [sys.executable, "-c", _EXPORT, tmp_path / "model.keras",
+             tmp_path / name, *pictures],
+            capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
 
-    answer = _in_fresh_process(version, pictures, tmp_path)
+    first, second = (_files(tmp_path / name / "1") for name in ("a", "b"))
+    # How many requests warm a server up depends on what was measured.
+    for each in (first, second):
+        each.pop("assets.extra/tf_serving_warmup_requests")
+    assert first == second
+    assert set(first) >= {
+        "saved_model.pb",
+        "assets/labels.txt",
+        "variables/variables.index",
+        "variables/variables.data-00000-of-00001",
+    }
 
-    assert answer["foreign"] == []
-    assert answer["dtype"] == "float32"
-    expected = job.proof.probabilities
-    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
-    best = np.argmax(expected, axis=1)
-    assert answer["classes"] == [job.class_names[i] for i in best]
-    black = job.model.predict_on_batch(np.zeros([2, 24, 24, 3], "float32"))
-    np.testing.assert_allclose(answer["black"], black, atol=1e-5)
 
-
-def _in_fresh_process(version, pictures, tmp_path):
-    script = tmp_path / "load.py"
-    script.write_text(textwrap.dedent(_LOAD))
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-P", script, version, *pictures]
-        if sys.version_info >= (3, 11)
-        else [sys.executable, script, version, *pictures],
-        cwd=tmp_path,
-        env=environment | {"TF_CPP_MIN_LOG_LEVEL": "2"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answer = tmp_path / "answer.json"
-    answer.write_text(done.stdout.splitlines()[-1])
-    return files.read_json(answer)
+def _files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_versions_count_up_from_the_greatest(make_job, tmp_path):
@@ -85,19 +206,20 @@ def test_versions_count_up_from_the_greatest(make_job, tmp_path):
     assert saved_model.write(make_job()) == tmp_path / "export" / "8"
 
 
-def test_labels_lie_among_the_assets_in_the_order_of_the_outputs(make_job):
-    version = saved_model.write(make_job())
+def test_labels_lie_among_the_assets_in_the_order_of_the_outputs(exported):
+    version, _ = exported
 
     labels = (version / "assets" / "labels.txt").read_text()
     assert labels == "ants\nbees\nwasps\n"
 
 
-def test_parity_of_both_signatures_is_recorded_beside_the_version(make_job):
-    version = saved_model.write(make_job())
+def test_parity_of_every_signature_is_recorded_beside_the_version(exported):
+    version, _ = exported
 
     figures = files.read_json(version.parent / "parity.json")["1"]
     assert figures["pictures"] == 5
-    for signature in ("serving_default", "serve_array"):
+    assert figures["embed"]["max_abs_difference"] <= 1e-4
+    for signature in ("serving_default", "serve_array", "classify"):
         assert figures[signature]["max_abs_difference"] <= 1e-5
         assert figures[signature]["top_1_agreement"] == 1.0
 
@@ -131,12 +253,14 @@ def test_a_killed_export_leaves_no_version_and_is_swept_up_later(
     assert len(left) == 1 and left[0].startswith(".tmp-")
 
     assert saved_model.write(make_job()) == folder / "1"
-    assert sorted(p.name for p in folder.iterdir()) == ["1", "parity.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "1", "batching_parameters.txt", "model.config", "parity.json",
+    ]  # fmt: skip
 
 
-def test_dropout_is_off_and_answers_repeat(make_job, pictures):
+def test_dropout_is_off_and_answers_repeat(exported, pictures):
     tf = pytest.importorskip("tensorflow")
-    version = saved_model.write(make_job())
+    version, _ = exported
     serve = tf.saved_model.load(str(version)).signatures["serving_default"]
     contents = tf.constant([pathlib.Path(pictures[0]).read_bytes()] * 3)
 

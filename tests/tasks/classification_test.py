@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from tf_finetune import errors
 from tf_finetune.data import examples
 from tf_finetune.tasks import classification
 
@@ -54,3 +55,69 @@ def test_higher_accuracy_wins_and_lower_loss_breaks_ties():
         (1.0, (np.log(0.8) + np.log(0.6)) / 2)
     )
     assert "1.000" in _TASK.brief(figures)
+
+
+def _model(keras):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input([4])
+    logits = keras.layers.Dense(3, name="logits")(inputs)
+    return keras.Model(inputs, _TASK.predictions(logits))
+
+
+def test_logits_are_what_goes_into_the_softmax():
+    keras = pytest.importorskip("keras")
+    model = _model(keras)
+
+    assert _TASK.logits(model) is model.get_layer("logits").output
+    scaled = _TASK.calibrated(model, 2.0)
+    assert _TASK.logits(scaled) is model.get_layer("logits").output
+    inputs = keras.Input([4])
+    other = keras.Model(inputs, keras.layers.Dense(3, "softmax")(inputs))
+    with pytest.raises(errors.RunError, match="logits cannot be told"):
+        _TASK.logits(other)
+
+
+def test_a_calibrated_model_divides_its_logits():
+    keras = pytest.importorskip("keras")
+    model = _model(keras)
+    values = np.random.default_rng(0).normal(size=[5, 4]).astype("float32")
+    before = model.predict_on_batch(values)
+
+    after = _TASK.calibrated(model, 2.5).predict_on_batch(values)
+
+    expected = special.softmax(np.log(before.astype("float64")) / 2.5, axis=1)
+    np.testing.assert_allclose(after, expected, rtol=1e-5)
+    np.testing.assert_array_equal(model.predict_on_batch(values), before)
+
+
+def test_what_is_served_names_the_likeliest_classes():
+    probabilities = np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4]], "float32")
+
+    got = _TASK.serve(probabilities, ("a", "b", "caf\udce9"))
+
+    assert got["classes"].numpy().tolist() == [b"b", b"a"]
+    assert got["top_k_classes"].numpy().tolist() == [
+        [b"b", b"caf\xe9", b"a"],
+        [b"a", b"caf\xe9", b"b"],
+    ]
+    np.testing.assert_array_equal(
+        got["top_k_probabilities"],
+        np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2]], "float32"),
+    )
+
+
+def test_five_of_many_classes_are_listed():
+    got = _TASK.serve(np.full([1, 9], 1 / 9, "float32"), "abcdefghi")
+
+    assert got["top_k_classes"].numpy().tolist() == [
+        [b"a", b"b", b"c", b"d", b"e"]
+    ]
+
+
+def test_classify_gives_every_class_and_its_score():
+    scores = np.array([[0.2, 0.8], [0.7, 0.3]], "float32")
+
+    got = _TASK.classify(scores, ("a", "b"))
+
+    assert got["classes"].numpy().tolist() == [[b"a", b"b"]] * 2
+    np.testing.assert_array_equal(got["scores"], scores)

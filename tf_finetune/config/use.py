@@ -72,13 +72,30 @@ class ExportConfig:
 
     workdir: str = options.option("", "The finished run to export.")
     format: tuple[str, ...] = options.option(
-        ("saved_model",), "saved_model, h5, keras; several with commas."
+        ("saved_model",),
+        "saved_model (TensorFlow Serving), keras, h5 (weights alone), "
+        "whole_h5, litert, litert_float16, litert_dynamic, litert_int8, onnx; "
+        "several with commas.",
     )
     output: str | None = options.option(
-        None, "The folder of exports; none: export/ in the workdir."
+        None,
+        "The folder of exports, or for a format of one file that file; none: "
+        "export/ in the workdir.",
     )
     examples: int = options.option(
         16, "Held-out pictures the export is proven on before it is done."
+    )
+    calibrate: bool = options.option(
+        False,
+        "Divide the logits by a temperature found on the validation pictures, "
+        "so that probabilities mean what they say (Guo et al. 2017); which "
+        "class is the likeliest stays, and so does the run itself.",
+    )
+    out_of_distribution: bool = options.option(
+        False,
+        "saved_model: also give `ood_score`, the free energy of the logits "
+        "(Liu et al. 2020): the higher, the further is a picture from those "
+        "that were learnt.",
     )
 
     def __post_init__(self) -> None:
@@ -86,6 +103,16 @@ class ExportConfig:
         checks.in_range(self, "examples", at_least=1)
         if not self.format:
             raise errors.UsageError("--format names no format to export.")
+        if self.calibrate and "h5" in self.format:
+            raise errors.UsageError(
+                "--calibrate cannot be had with --format=h5: a file of weights "
+                "alone holds no temperature. Leave one of them out."
+            )
+        if self.out_of_distribution and "saved_model" not in self.format:
+            raise errors.UsageError(
+                "--out_of_distribution is an output of saved_model, which "
+                f"--format={options.to_text(self.format)} does not name."
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The export formats by name.
 
 A format is a function `write(job: job.ExportJob) -> pathlib.Path`, which
-proves what it wrote before anything bears its final name.
+proves what it wrote before anything bears its final name. What it needs
+beyond this package's own requirements stands in `EXTRAS`.
 """
 
 from tf_finetune import registry
@@ -11,6 +12,23 @@ EXPORTS = registry.Registry(
     {
         "h5": "tf_finetune.exporting.h5:write",
         "keras": "tf_finetune.exporting.keras_file:write",
+        "litert": "tf_finetune.exporting.litert:write",
+        "litert_dynamic": "tf_finetune.exporting.litert:write_dynamic",
+        "litert_float16": "tf_finetune.exporting.litert:write_float16",
+        "litert_int8": "tf_finetune.exporting.litert:write_int8",
+        "onnx": "tf_finetune.exporting.onnx:write",
         "saved_model": "tf_finetune.exporting.saved_model:write",
+        "whole_h5": "tf_finetune.exporting.whole_h5:write",
     },
 )
+
+_LITERT = ("litert", ("ai_edge_litert",))
+
+EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "litert": _LITERT,
+    "litert_dynamic": _LITERT,
+    "litert_float16": _LITERT,
+    "litert_int8": _LITERT,
+    "onnx": ("onnx", ("tf2onnx", "onnx", "onnxruntime")),
+}
+"""By format: the extra in setup.cfg, and the modules that it brings."""

@@ -17,7 +17,9 @@ _SUFFIX = ".weights.h5"
 def write(job: jobs.ExportJob) -> pathlib.Path:
     """Writes the weights in float32 and proves them; returns the file.
 
-    They are proven by loading them into the same graph built afresh.
+    They are proven by loading them into the same graph built afresh. Here,
+    not in a fresh process: without this package there is no graph to load
+    weights into.
 
     Raises:
         RunError: The file computes something else; nothing is left of it.

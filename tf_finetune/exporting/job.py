@@ -2,7 +2,8 @@
 
 import dataclasses
 import pathlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import keras
 
 
+# What tells a file from a folder in --output.
+_SUFFIXES = (".h5", ".keras", ".tflite", ".onnx")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
     """Pictures with known answers, which an export must reproduce.
@@ -21,11 +26,14 @@ class Proof:
     Attributes:
         paths: Files of held-out pictures.
         probabilities: [pictures, classes], what the evaluation gave for them.
+        labels: [pictures], the index of each true class; None where the run
+            did not keep them.
         batch_size: Pictures per step while proving.
     """
 
     paths: tuple[str, ...]
     probabilities: np.ndarray
+    labels: np.ndarray | None = None
     batch_size: int = 16
 
     def __post_init__(self) -> None:
@@ -50,6 +58,16 @@ class ExportJob:
         destination: The folder of exports; for formats of one file also the
             file itself, with the format's suffix.
         proof: What the export must reproduce before it is done.
+        task: Its name; decides what a served model answers.
+        name: What a server calls the model.
+        out_of_distribution: Whether a served model also says how far a
+            picture is from those that were learnt.
+        temperature: What calibrating the probabilities did, for the record;
+            None: they are as they were trained.
+        judging: More such pictures, for formats that are judged by how often
+            they agree; None: those of `proof`.
+        calibration: Files of training pictures, which the ranges of a
+            quantised export are measured on.
     """
 
     model: "keras.Model"
@@ -58,6 +76,12 @@ class ExportJob:
     resize: train.Resize
     destination: pathlib.Path
     proof: Proof
+    task: str = "classification"
+    name: str = "model"
+    out_of_distribution: bool = False
+    temperature: Mapping[str, Any] | None = None
+    judging: Proof | None = None
+    calibration: tuple[str, ...] = ()
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
         """Returns the file to write for a format of one file.
@@ -70,8 +94,13 @@ class ExportJob:
             UsageError: The destination is named like a file of another kind.
         """
         asked = pathlib.Path(self.destination)
-        if asked.is_dir() or asked.suffix not in (".h5", ".keras"):
+        if asked.is_dir() or asked.suffix not in _SUFFIXES:
             return asked / f"{stem}{suffix}"
+        if suffix == ".h5" and asked.name.endswith(".weights.h5"):
+            raise errors.UsageError(
+                f"--output={asked} is the name of a file of weights; a whole "
+                "model in HDF5 ends in .h5 alone."
+            )
         if asked.name.endswith(suffix):
             return asked
         if not suffix.endswith(asked.suffix):

@@ -55,14 +55,42 @@ def check(
     Raises:
         RunError: A probability differs by more than the tolerance.
     """
+    answers = {
+        way: np.concatenate([predict(each) for each in _batches(job.proof)])
+        for way, predict in predictors.items()
+    }
     allowed = tolerance(job.model)
+    return check_answers(name, answers, job, allowed=allowed)
+
+
+def check_answers(
+    name: str,
+    answers: Mapping[str, np.ndarray],
+    job: jobs.ExportJob,
+    *,
+    allowed: float,
+) -> dict[str, Any]:
+    """Compares what an export said of the job's pictures.
+
+    Args:
+        name: What is proven, as a sentence calls it.
+        answers: By how the export was asked (a signature), probabilities
+            [pictures, classes].
+        job: What is expected.
+        allowed: The largest difference of a probability.
+
+    Returns:
+        As `check` does.
+
+    Raises:
+        RunError: A probability differs by more.
+    """
     figures: dict[str, Any] = {
         "pictures": len(job.proof.paths),
         "tolerance": allowed,
     }
-    for way, predict in predictors.items():
-        got = [np.asarray(predict(batch)) for batch in _batches(job.proof)]
-        compared = compare(job.proof.probabilities, np.concatenate(got))
+    for way, got in answers.items():
+        compared = compare(job.proof.probabilities, got)
         _require(f"{name} ({way})", compared, allowed)
         figures[way] = compared
     return figures

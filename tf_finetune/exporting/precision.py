@@ -22,8 +22,11 @@ def is_float32(model: keras.Model) -> bool:
 
 def in_float32(model: keras.Model) -> keras.Model:
     """Returns the model itself if it is float32, else a float32 copy of it."""
-    if is_float32(model):
-        return model
+    return model if is_float32(model) else copied(model)
+
+
+def copied(model: keras.Model) -> keras.Model:
+    """Returns a float32 copy of a model that shares nothing with it."""
     copy = rebuilt(model)
     with tempfile.TemporaryDirectory() as folder:
         # Through a file, not set_weights: only loading tells a Normalization

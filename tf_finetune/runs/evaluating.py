@@ -53,7 +53,7 @@ def evaluate(
     if config.data:
         data = _foreign(found, inspected, problems)
     else:
-        data = _own(found, inspected, problems, source)
+        data = own(found, inspected, problems, source)
     report(statistics.summary(data))
     figures = _figures(found, data, config)
     output = pathlib.Path(config.output or _output(found, config))
@@ -64,19 +64,30 @@ def evaluate(
     return figures
 
 
-def _own(
+def own(
     found: finished.Finished,
     inspected: survey.Inspected,
     problems: Mapping[str, str],
     source: train.DataOptions,
 ) -> examples.ImageData:
+    """Returns a run's own pictures, divided as they were.
+
+    Args:
+        found: The run.
+        inspected: Its pictures, listed again.
+        problems: Reason by path of each that cannot be used.
+        source: How they were read.
+
+    Raises:
+        DataError: They are not what they were.
+    """
     seed = found.config.seed
     data = survey.complete(inspected, problems, source, seed=seed)
     if data.fingerprint != found.place.facts()["data_fingerprint"]:
         raise errors.DataError(
             f"The pictures of --data={source.data} are not those that the "
-            f"run in {found.place.path} was trained on any more. Give them as "
-            "--data to evaluate on what is there now."
+            f"run in {found.place.path} was trained on any more. `python -m "
+            "tf_finetune.evaluate --data=…` evaluates on what is there now."
         )
     return data
 

@@ -1,17 +1,20 @@
 """Exports of a finished run, each proven on held-out pictures."""
 
 import pathlib
+import re
 from collections.abc import Callable
 
 from tf_finetune.config import use
+from tf_finetune.data import survey
 from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
-from tf_finetune.runs import finished, proof
+from tf_finetune.runs import calibrating, finished, proof
 
 
 def export(
     found: finished.Finished,
     config: use.ExportConfig,
+    inspected: survey.Inspected | None = None,
     *,
     report: Callable[[str], None],
 ) -> list[pathlib.Path]:
@@ -20,6 +23,7 @@ def export(
     Args:
         found: The run.
         config: Formats, destination, number of proving pictures.
+        inspected: The run's own pictures, to calibrate on.
         report: Called with where each export lies.
 
     Returns:
@@ -28,14 +32,12 @@ def export(
     Raises:
         RunError: An export gives other numbers than the evaluation gave.
     """
-    job = jobs.ExportJob(
-        model=found.model,
-        class_names=found.class_names,
-        image_size=found.image_size,
-        resize=found.config.model.resize,
-        destination=pathlib.Path(config.output or found.place.export),
-        proof=proof.read(found.place.proof, config.examples),
-    )
+    job = _job(found, config)
+    if inspected:
+        job, calibration = calibrating.calibrated(
+            found, inspected, found.config.data, job
+        )
+        report(calibration.sentence())
     written = []
     for name in config.format:
         path = catalog.EXPORTS.get(name)(job)
@@ -45,3 +47,25 @@ def export(
         )
         written.append(path)
     return written
+
+
+def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
+    return jobs.ExportJob(
+        model=found.model,
+        class_names=found.class_names,
+        image_size=found.image_size,
+        resize=found.config.model.resize,
+        destination=pathlib.Path(config.output or found.place.export),
+        proof=proof.read(found.place.proof, config.examples),
+        judging=proof.read(found.place.proof),
+        calibration=proof.calibration(found.place.proof),
+        task=found.config.model.task,
+        name=_served_name(found.place.path),
+        out_of_distribution=config.out_of_distribution,
+    )
+
+
+def _served_name(workdir: pathlib.Path) -> str:
+    """Returns the workdir's name in what addresses and files may hold."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", workdir.resolve().name)
+    return name.strip("_") or "model"

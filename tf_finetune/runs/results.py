@@ -60,7 +60,7 @@ def evaluate(
         )
     _write_predictions(course, predicted)
     last = course.data.splits[-1]
-    proof.write(course.place.proof, course.data.split(last), predicted[last])
+    proof.write(course.place.proof, course.data, predicted[last])
     files.write_json(course.place.evaluation, figures)
     return figures
 

@@ -5,10 +5,15 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from scipy import special
 
+from tf_finetune import errors
 from tf_finetune.data import examples
 from tf_finetune.evaluation import metrics
+
+_TOP = 5
+_TEMPERATURE = "temperature"
 
 
 class Classification:
@@ -26,6 +31,33 @@ class Classification:
             "softmax", dtype="float32", name="probabilities"
         )
         return softmax(logits)
+
+    def logits(self, model: keras.Model) -> keras.KerasTensor:
+        """Returns what goes into the softmax, [batch, classes].
+
+        Raises:
+            RunError: The model does not end as `predictions` ends it.
+        """
+        softmax = model.layers[-1]
+        if softmax.name != "probabilities":
+            raise errors.RunError(
+                f"The model ends with the layer {softmax.name!r}, not with "
+                "the softmax this package adds; its logits cannot be told."
+            )
+        scaled = [each for each in model.layers if each.name == _TEMPERATURE]
+        return scaled[0].input if scaled else softmax.input
+
+    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
+        """Returns a model whose logits are divided by a temperature.
+
+        Its layers are those of `model`, but for two new ones at the end.
+
+        Source: Guo et al. 2017, "On Calibration of Modern Neural Networks",
+        section 4.2, equation 9.
+        """
+        scaled = keras.layers.Rescaling(1 / temperature, name=_TEMPERATURE)
+        probabilities = self.predictions(scaled(self.logits(model)))
+        return keras.Model(model.inputs, probabilities, name=model.name)
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, classes] logits, float32."""
@@ -75,3 +107,40 @@ class Classification:
             class_names=class_names,
             seed=seed,
         )
+
+    def serve(
+        self, predictions: tf.Tensor, class_names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns the likeliest class, all probabilities, the five likeliest.
+
+        `classes` string [batch], `probabilities` float32 [batch, classes],
+        `top_k_classes` and `top_k_probabilities` [batch, k], best first; of
+        equal classes the first one leads, in all of them.
+        """
+        names = _constant(class_names)
+        best = tf.math.top_k(predictions, k=min(_TOP, len(class_names)))
+        listed = tf.gather(names, best.indices)
+        return {
+            "classes": listed[:, 0],
+            "probabilities": predictions,
+            "top_k_classes": listed,
+            "top_k_probabilities": best.values,
+        }
+
+    def classify(
+        self, predictions: tf.Tensor, class_names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns every class and its probability, in the labels' order."""
+        names = _constant(class_names)
+        count = tf.shape(predictions)[0]
+        return {
+            "classes": tf.tile(names[tf.newaxis], [count, 1]),
+            "scores": predictions,
+        }
+
+
+def _constant(class_names: Sequence[str]) -> tf.Tensor:
+    # A class may be called after a folder whose name is no UTF-8.
+    return tf.constant(
+        [each.encode("utf-8", errors="surrogateescape") for each in class_names]
+    )

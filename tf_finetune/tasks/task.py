@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_finetune.data import examples
 
@@ -19,6 +20,12 @@ class Task(Protocol):
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds what turns logits [batch, outputs] into predictions."""
+
+    def logits(self, model: keras.Model) -> keras.KerasTensor:
+        """Returns what `predictions` was added to, in a model's graph."""
+
+    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
+        """Returns a model whose logits are divided by a temperature."""
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Does to an array of logits what `predictions` does in the graph."""
@@ -50,3 +57,16 @@ class Task(Protocol):
         seed: int,
     ) -> dict[str, Any]:
         """Returns the figures of one split, ready for JSON."""
+
+    def serve(
+        self, predictions: tf.Tensor, class_names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns what an exported model answers, by name; [batch, …] each."""
+
+    def classify(
+        self, predictions: tf.Tensor, class_names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns TensorFlow Serving's `classes` and `scores`.
+
+        Both [batch, classes]; empty for a task that does not classify.
+        """

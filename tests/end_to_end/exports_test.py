@@ -1,0 +1,89 @@
+"""Every format of a real run, and how much int8 costs it."""
+
+import csv
+
+import numpy as np
+import pytest
+
+import tf_finetune
+from tf_finetune import files
+
+pytest.importorskip("ai_edge_litert")
+pytest.importorskip("onnxruntime")
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def workdir(material, tmp_path_factory):
+    """The head of MobileNet 0.25 on ants and bees."""
+    folder = tmp_path_factory.mktemp("real")
+    run = tf_finetune.fine_tune(
+        material / "hymenoptera",
+        backbone="mobilenet@0.25",
+        weights=str(material / "weights" / "mobilenet_0.25_224_notop.h5"),
+        trainable="head",
+        workdir=str(folder / "run"),
+        cache_dir=str(folder / "cache"),
+        report=lambda text: None,
+    )
+    return run.workdir
+
+
+def test_every_format_of_one_file_is_proven(workdir, tmp_path):
+    formats = (
+        *("keras", "h5", "whole_h5", "onnx"),
+        *("litert", "litert_float16", "litert_dynamic", "litert_int8"),
+    )
+    written = tf_finetune.export(
+        workdir, formats, output=str(tmp_path), report=lambda text: None
+    )
+
+    record = files.read_json(tmp_path / "parity.json")
+    assert set(record) == {path.name for path in written}
+    assert len(written) == len(formats)
+    # All that a run keeps, also where fewer examples are asked for.
+    assert record["model_int8.tflite"]["pictures"] == 64
+    assert record["model.tflite"]["pictures"] == 16
+
+
+def test_int8_is_within_two_points_on_all_validation_pictures(
+    workdir, tmp_path
+):
+    from tf_finetune.exporting import job as jobs
+    from tf_finetune.exporting import litert, parity, single_file
+    from tf_finetune.runs import finished, proof
+
+    found = finished.load(str(workdir))
+    paths, labels = _validation(workdir)
+    job = jobs.ExportJob(
+        model=found.model,
+        class_names=found.class_names,
+        image_size=found.image_size,
+        resize=found.config.model.resize,
+        destination=tmp_path,
+        proof=proof.read(found.place.proof),
+        calibration=proof.calibration(found.place.proof),
+    )
+    everything = jobs.Proof(
+        paths=paths, probabilities=np.zeros([len(paths), 2]), labels=labels
+    )
+    contents = [files.pathlib.Path(path).read_bytes() for path in paths]
+    said = found.model.predict(parity.decoded(contents, job), verbose=0)
+
+    got = single_file.answers(
+        "litert.py", litert.write_int8(job), everything, job
+    )
+
+    assert len(paths) == 153
+    accuracy = (said.argmax(axis=1) == labels).mean()
+    in_int8 = (got.argmax(axis=1) == labels).mean()
+    print(f"float32 {accuracy:.4f}, int8 {in_int8:.4f}")
+    assert in_int8 >= accuracy - 0.02
+
+
+def _validation(workdir):
+    with open(workdir / "predictions.csv", encoding="utf-8") as file:
+        paths = tuple(row["path"] for row in csv.DictReader(file))
+    names = [path.split("/")[-2] for path in paths]
+    return paths, np.array([["ants", "bees"].index(name) for name in names])

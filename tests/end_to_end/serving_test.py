@@ -1,0 +1,148 @@
+"""What is served is what was evaluated, whatever training did."""
+
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import special
+
+import tf_finetune
+from tf_finetune import files, inference
+from tf_finetune.evaluation import calibration
+from tf_finetune.exporting import fresh
+from tf_finetune.runs import proof
+
+_SCRIPT = fresh.RUNTIMES / "saved_model.py"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "mixed_bfloat16",
+        pytest.param("mixed_float16", marks=pytest.mark.slow),
+    ],
+)
+def trained(request, pictures, settings, tmp_path_factory):
+    """A run with augmentation, all weights moving in mixed precision."""
+    return tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path_factory.mktemp("served") / "run"),
+        report=lambda text: None,
+        **{**settings, "trainable": "all", "augmentation": "light"},
+        precision=request.param,
+    )
+
+
+def _ask(version, paths):
+    contents = np.empty([len(paths)], object)
+    contents[:] = [pathlib.Path(path).read_bytes() for path in paths]
+    answer = fresh.run(
+        _SCRIPT, version, {"serving_default/image_bytes": contents}
+    )
+    return {key.partition("/")[2]: each for key, each in answer.items()}
+
+
+def test_encoded_pictures_give_what_the_evaluation_gave(trained):
+    (version,) = tf_finetune.export(trained.workdir, report=lambda text: None)
+
+    kept = proof.read(trained.workdir / "proof.json", 64)
+    answer = _ask(version, kept.paths)
+
+    np.testing.assert_allclose(
+        answer["probabilities"], kept.probabilities, rtol=0, atol=1e-5
+    )
+    assert answer["probabilities"].dtype == np.float32
+    assert version.parent.joinpath("model.config").read_text().count('"run"')
+
+
+def test_a_models_own_export_serves_the_augmentation_inside_it(run, tmp_path):
+    # What many guides teach: augmentation as the model's first layers.
+    images = keras.Input(run.model.input_shape[1:])
+    augmented = keras.layers.RandomFlip()(images)
+    augmented = keras.layers.RandomRotation(0.3)(augmented)
+    augmented = keras.layers.RandomZoom(0.5)(augmented)
+    model = keras.Model(images, run.model(augmented))
+    model.export(tmp_path / "plain", verbose=False)
+    generator = np.random.default_rng(0)
+    coarse = generator.uniform(0, 255, [8, 4, 4, 3]).astype("float32")
+    batch = tf.image.resize(coarse, model.input_shape[1:3])
+
+    served = tf.saved_model.load(str(tmp_path / "plain"))
+    first, second = (served.serve(batch).numpy() for _ in range(2))
+
+    evaluated = model.predict_on_batch(batch)
+    assert np.abs(first - evaluated).max() > 1e-3
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_an_export_can_be_calibrated_and_tell_what_is_strange(
+    run, tmp_path, monkeypatch
+):
+    # The run makes no mistake, of which a temperature could be learnt.
+    found = calibration.Calibration(
+        temperature=2.0,
+        examples=9,
+        log_loss=(0.5, 0.25),
+        expected_calibration_error=(0.2, 0.1),
+    )
+    monkeypatch.setattr(calibration, "calibrate", lambda *arguments: found)
+    before = (run.workdir / "model.keras").read_bytes()
+    said = []
+
+    version, file = tf_finetune.export(
+        run.workdir,
+        "saved_model,keras",
+        calibrate=True,
+        out_of_distribution=True,
+        output=str(tmp_path / "export"),
+        report=said.append,
+    )
+
+    kept = proof.read(run.workdir / "proof.json", 64)
+    answer = _ask(version, kept.paths)
+    logits = np.log(kept.probabilities)
+    np.testing.assert_allclose(
+        answer["probabilities"], special.softmax(logits / 2, axis=1), atol=1e-4
+    )
+    model = keras.Model(run.model.inputs, run.model.get_layer("logits").output)
+    images = [tf.io.decode_png(tf.io.read_file(path), 3) for path in kept.paths]
+    images = tf.image.resize(images, run.model.input_shape[1:3], antialias=True)
+    energy = -special.logsumexp(inference.predict(model, [images]), axis=1)
+    np.testing.assert_allclose(answer["ood_score"], energy, atol=1e-3)
+    assert found.sentence() in said
+    record = files.read_json(version.parent / "parity.json")["1"]
+    assert record["temperature"]["log_loss"] == [0.5, 0.25]
+    loaded = keras.saving.load_model(file)
+    np.testing.assert_allclose(
+        loaded.predict_on_batch(images), answer["probabilities"], atol=1e-3
+    )
+    assert (run.workdir / "model.keras").read_bytes() == before
+
+
+@pytest.mark.real
+def test_a_run_with_mistakes_is_calibrated_on_its_validation_pictures(
+    material, tmp_path
+):
+    finished = tf_finetune.fine_tune(
+        material / "hymenoptera",
+        backbone="mobilenet@0.25",
+        weights=str(material / "weights" / "mobilenet_0.25_224_notop.h5"),
+        trainable="head",
+        workdir=str(tmp_path / "run"),
+        cache_dir=str(tmp_path / "cache"),
+        report=lambda text: None,
+    )
+    (version,) = tf_finetune.export(
+        finished.workdir, calibrate=True, report=lambda text: None
+    )
+
+    record = files.read_json(version.parent / "parity.json")["1"]
+    found = record["temperature"]
+    assert found["examples"] == 153
+    validation = finished.evaluation["validation"]
+    assert found["log_loss"][0] == pytest.approx(
+        validation["log_loss"], rel=1e-4
+    )
+    assert found["log_loss"][1] < found["log_loss"][0]

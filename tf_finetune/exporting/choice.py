@@ -1,0 +1,62 @@
+"""What can be said of `--format` before TensorFlow starts."""
+
+import importlib.util
+
+from tf_finetune import errors
+from tf_finetune.exporting import catalog
+
+# What people write for a format, by the end of it, longest first.
+_MEANT = {
+    "saved_model.pb": "saved_model",
+    "savedmodel": "saved_model",
+    "weights.h5": "h5",
+    "hdf5": "h5",
+    "h5": "h5",
+    "keras": "keras",
+    "tflite": "litert",
+    "onnx": "onnx",
+    "tf": "saved_model",
+    "pb": "saved_model",
+}
+
+
+def check(name: str) -> None:
+    """Checks that a format exists and that what it needs is installed.
+
+    Raises:
+        UsageError: It is unknown, or an extra has to be installed first.
+    """
+    meant = _meant(name)
+    if meant:
+        raise errors.UsageError(
+            f"--format={name}: the format is called {meant!r}, so "
+            f"--format={meant}{_more(meant)} Where it goes is said by --output."
+        )
+    catalog.EXPORTS.check(name)
+    extra, modules = catalog.EXTRAS.get(name, ("", ()))
+    missing = [each for each in modules if not importlib.util.find_spec(each)]
+    if missing:
+        raise errors.UsageError(
+            f"--format={name} needs {', '.join(missing)}, which is not "
+            f"installed: pip install 'tf_finetune[{extra}]'."
+        )
+
+
+def _meant(name: str) -> str | None:
+    if name in catalog.EXPORTS:
+        return None
+    ends = name.lower()
+    for end, meant in _MEANT.items():
+        if ends == end or ends.endswith(f".{end}"):
+            return meant
+    return None
+
+
+def _more(meant: str) -> str:
+    if meant != "h5":
+        return "."
+    return (
+        " for the weights alone (model.weights.h5), or --format=keras for the "
+        "whole model. A whole-model .h5, --format=whole_h5, is refused for "
+        "networks that Keras reloads wrong from it."
+    )

@@ -1,0 +1,37 @@
+"""A model as one graph of constants, which converters read."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework import convert_to_constants
+
+from tf_finetune.exporting import precision
+
+INPUT, OUTPUT = "images", "probabilities"
+
+
+def frozen(model: keras.Model, size: int) -> Any:
+    """Returns the model in float32 as a function without variables.
+
+    Converters that are given variables keep them (LiteRT's calibration cannot
+    read those), and some take a layer's statistics for inputs (ONNX's).
+
+    Args:
+        model: RGB 0..255 [batch, size, size, 3] → probabilities.
+        size: Side of the input, pixels.
+
+    Returns:
+        A concrete function from `images` to `probabilities`, any batch.
+    """
+    computing = precision.in_float32(model)
+    compiled = tf.function(
+        lambda images: tf.identity(
+            computing(images, training=False), name=OUTPUT
+        ),
+        autograph=False,
+    )
+    spec = tf.TensorSpec([None, size, size, 3], tf.float32, name=INPUT)
+    return convert_to_constants.convert_variables_to_constants_v2(
+        compiled.get_concrete_function(spec)
+    )

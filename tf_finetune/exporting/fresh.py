@@ -1,0 +1,128 @@
+"""Runs an export in a process that knows nothing of this package."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_finetune import errors
+
+RUNTIMES = pathlib.Path(__file__).parent / "runtimes"
+"""The folder of the scripts that can be run."""
+
+# Long enough for the largest network on a slow machine; a process that hangs
+# must not hang the export for ever.
+_TIMEOUT_SECONDS = 3600
+_LAST_LINES = 3
+
+
+def run(
+    script: pathlib.Path,
+    artefact: pathlib.Path,
+    inputs: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Starts one of the scripts of `runtimes/` and returns what it answers.
+
+    The process is isolated (`python -I`): neither this folder, nor that of
+    the script, nor PYTHONPATH or the user's own packages are on its path.
+
+    Args:
+        script: E.g. `RUNTIMES / "saved_model.py"`; it says which inputs it
+            takes and which outputs it gives.
+        artefact: The file or folder it is to load.
+        inputs: Arrays by name. Arrays of bytes have dtype object.
+
+    Returns:
+        Arrays by name; arrays of bytes have dtype object.
+
+    Raises:
+        RunError: The process fails; its last words are in the message.
+        TypeError: An array of objects holds something else than bytes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "inputs.npz"
+        target = pathlib.Path(folder) / "outputs.npz"
+        np.savez(source, **_stored(inputs))
+        _start(
+            [script.resolve(), pathlib.Path(artefact).resolve(), source, target]
+        )
+        with np.load(target, allow_pickle=False) as file:
+            return _arrays(dict(file))
+
+
+def _start(arguments: list[pathlib.Path]) -> None:
+    script, artefact, source, _ = arguments
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", *map(str, arguments)],
+            cwd=source.parent,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise errors.RunError(
+            f"{artefact} could not be proven in a process of its own: "
+            f"{script.name} was still running after {_TIMEOUT_SECONDS} seconds."
+        ) from error
+    if done.returncode == 0:
+        return
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    said = " / ".join(line.strip() for line in lines[-_LAST_LINES:])
+    raise errors.RunError(
+        f"{artefact} could not be proven in a process of its own: "
+        f"{script.name} ended with status {done.returncode}, saying: "
+        f"{said or 'nothing'}"
+    )
+
+
+def _environment() -> dict[str, str]:
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("PYTHON")
+    }
+    # This process may hold the GPU; the other one must not take all the rest.
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    return kept | quiet
+
+
+def _stored(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    # Without pickle, which could run code, and without numpy's own strings,
+    # which lose zeros at their ends.
+    stored = {}
+    for name, array in arrays.items():
+        array = np.asarray(array)
+        if array.dtype != object:
+            stored[name] = array
+            continue
+        text = b"".join(array.ravel())
+        lengths = np.array([len(each) for each in array.flat], dtype="int64")
+        stored[f"{name}:bytes"] = np.frombuffer(text, dtype="uint8")
+        stored[f"{name}:lengths"] = lengths.reshape(array.shape)
+    return stored
+
+
+def _arrays(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    arrays = {}
+    for name, value in stored.items():
+        key, _, kind = name.partition(":")
+        if not kind:
+            arrays[key] = value
+        elif kind == "lengths":
+            arrays[key] = _cut(stored[f"{key}:bytes"].tobytes(), value)
+    return arrays
+
+
+def _cut(text: bytes, lengths: np.ndarray) -> np.ndarray:
+    cut = np.empty(lengths.size, dtype=object)
+    ends = np.cumsum(lengths)
+    for index, (end, length) in enumerate(zip(ends, lengths.flat, strict=True)):
+        cut[index] = text[end - length : end]
+    return cut.reshape(lengths.shape)

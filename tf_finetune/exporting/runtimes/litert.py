@@ -1,0 +1,50 @@
+"""Runs a LiteRT file (`.tflite`) with its stock interpreter.
+
+`python -I litert.py FILE INPUTS.npz OUTPUTS.npz`
+
+Inputs: `images`, RGB 0..255, and `batch_size`, how many go in at once.
+Outputs: `probabilities`. Integers are used as the file says.
+"""
+
+import sys
+
+import numpy as np
+
+# What phones and boards run. TensorFlow's own copy, `tf.lite.Interpreter`, is
+# deprecated and may know operations that LiteRT does not.
+from ai_edge_litert.interpreter import Interpreter
+
+
+def main(path: str, inputs: str, outputs: str) -> None:
+    """Loads the file, without any delegate for Flex operations."""
+    with np.load(inputs) as given:
+        images, batch_size = given["images"], int(given["batch_size"])
+    interpreter = Interpreter(model_path=path)
+    answers = [
+        _answer(interpreter, images[start : start + batch_size])
+        for start in range(0, len(images), batch_size)
+    ]
+    np.savez(outputs, probabilities=np.concatenate(answers))
+
+
+def _answer(interpreter: Interpreter, images: np.ndarray) -> np.ndarray:
+    source = interpreter.get_input_details()[0]
+    interpreter.resize_tensor_input(source["index"], images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(source["index"], _whole(images, source["dtype"]))
+    interpreter.invoke()
+    target = interpreter.get_output_details()[0]
+    answer = interpreter.get_tensor(target["index"])
+    if not np.issubdtype(target["dtype"], np.integer):
+        return answer
+    scale, zero = target["quantization"]
+    return (answer.astype("float32") - zero) * scale
+
+
+def _whole(images: np.ndarray, dtype: type) -> np.ndarray:
+    # A resized picture has fractions; a camera's bytes have none.
+    return np.rint(images).astype(dtype) if dtype == np.uint8 else images
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,31 @@
+"""Runs an ONNX file with ONNX Runtime.
+
+`python -I onnx.py FILE INPUTS.npz OUTPUTS.npz`
+
+Inputs: `images`, and `batch_size`, how many go in at once. Outputs:
+`probabilities`.
+"""
+
+import sys
+
+import numpy as np
+import onnxruntime
+
+
+def main(path: str, inputs: str, outputs: str) -> None:
+    """Loads the file and runs it on the processor."""
+    with np.load(inputs) as given:
+        images, batch_size = given["images"], int(given["batch_size"])
+    session = onnxruntime.InferenceSession(
+        path, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+    answers = [
+        session.run(None, {name: images[start : start + batch_size]})[0]
+        for start in range(0, len(images), batch_size)
+    ]
+    np.savez(outputs, probabilities=np.concatenate(answers))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,93 @@
+"""Runs signatures of a SavedModel with plain TensorFlow.
+
+`python -I saved_model.py FOLDER INPUTS.npz OUTPUTS.npz`
+
+Inputs are called SIGNATURE/INPUT and outputs SIGNATURE/OUTPUT; `batch_size`
+may say how many rows go in at once. Strings are a pair NAME:bytes, uint8, all
+of them in a row, and NAME:lengths, in the shape of the array.
+"""
+
+import sys
+
+import numpy as np
+
+# Must load where this package is not installed.
+sys.modules["tf_finetune"] = None
+
+import tensorflow as tf  # noqa: E402
+
+
+def main(folder: str, inputs: str, outputs: str) -> None:
+    """Calls every signature that there are inputs for."""
+    given = _read(inputs)
+    batch_size = int(given.pop("batch_size", sys.maxsize))
+    loaded = tf.saved_model.load(folder)
+    answers = {}
+    for name in sorted({key.partition("/")[0] for key in given}):
+        own = {
+            key.removeprefix(f"{name}/"): value
+            for key, value in given.items()
+            if key.startswith(f"{name}/")
+        }
+        answer = _call(loaded.signatures[name], own, batch_size)
+        answers |= {f"{name}/{key}": value for key, value in answer.items()}
+    _write(outputs, answers)
+
+
+def _call(signature, own: dict, batch_size: int) -> dict:
+    batches = []
+    for start in range(0, len(next(iter(own.values()))), batch_size):
+        rows = {
+            key: value[start : start + batch_size] for key, value in own.items()
+        }
+        # Lists, because TensorFlow would take an array of bytes for numbers.
+        answer = signature(
+            **{
+                key: tf.constant(
+                    part.tolist() if part.dtype == object else part
+                )
+                for key, part in rows.items()
+            }
+        )
+        batches.append({key: value.numpy() for key, value in answer.items()})
+    return {
+        key: np.concatenate([each[key] for each in batches])
+        for key in batches[0]
+    }
+
+
+def _read(path: str) -> dict:
+    with np.load(path) as file:
+        stored = dict(file)
+    arrays = {}
+    for name, value in stored.items():
+        key, _, kind = name.partition(":")
+        if not kind:
+            arrays[key] = value
+        elif kind == "lengths":
+            text = stored[f"{key}:bytes"].tobytes()
+            ends = np.cumsum(value)
+            array = np.empty(value.size, dtype=object)
+            for i, length in enumerate(value.flat):
+                array[i] = text[ends[i] - length : ends[i]]
+            arrays[key] = array.reshape(value.shape)
+    return arrays
+
+
+def _write(path: str, arrays: dict) -> None:
+    stored = {}
+    for name, value in arrays.items():
+        if value.dtype == object:
+            lengths = [len(each) for each in value.flat]
+            stored[f"{name}:lengths"] = np.array(
+                lengths, dtype="int64"
+            ).reshape(value.shape)
+            text = b"".join(value.flat)
+            stored[f"{name}:bytes"] = np.frombuffer(text, dtype="uint8")
+        else:
+            stored[name] = value
+    np.savez(path, **stored)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

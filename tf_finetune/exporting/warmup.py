@@ -1,0 +1,106 @@
+"""Requests that TensorFlow Serving sends to a model before anybody else does.
+
+The first request of each batch size takes many times as long as later ones;
+these are sent while a version is loaded, before it is called available.
+
+A record is a `PredictionLog`. Its few fields are written by hand, because the
+package that has the official classes, tensorflow-serving-api, pulls a second
+TensorFlow over `tensorflow-cpu`; a test reads the file with those classes.
+Field numbers never change in protocol buffers:
+
+    PredictionLog    6 predict_log
+    PredictLog       1 request
+    PredictRequest   1 model_spec   2 inputs (map: 1 key, 2 TensorProto)
+    ModelSpec        1 name         3 signature_name
+
+Source: github.com/tensorflow/serving, tensorflow_serving/apis/
+{prediction_log,predict,model}.proto; "SavedModel Warmup" in its g3doc.
+"""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+
+PLACE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
+"""Where in a version's folder TensorFlow Serving looks for them."""
+
+_MOST_BYTES = 16_000_000
+_LENGTH_DELIMITED = 2
+
+
+def write(
+    version: pathlib.Path,
+    paths: Sequence[str],
+    *,
+    model: str,
+    signature: str,
+    largest_batch: int,
+) -> int:
+    """Writes requests of 1, 2, 4, 8 … pictures.
+
+    Args:
+        version: The folder of the SavedModel.
+        paths: Real pictures, used in turn.
+        model: What the server calls the model.
+        signature: Takes `image_bytes`.
+        largest_batch: Pictures of the largest request; where requests would
+            come to more than 16 MB in all, the larger ones are left out.
+
+    Returns:
+        The number of requests, at least one.
+    """
+    place = version / PLACE
+    place.parent.mkdir(parents=True, exist_ok=True)
+    contents = [pathlib.Path(path).read_bytes() for path in paths]
+    written = size = 0
+    # TFRecords as they are: any compression would not be recognised.
+    with tf.io.TFRecordWriter(str(place)) as writer:
+        for batch in _batches(contents, largest_batch):
+            record = request_log(batch, model=model, signature=signature)
+            size += len(record)
+            if written and size > _MOST_BYTES:
+                break
+            writer.write(record)
+            written += 1
+    return written
+
+
+def request_log(
+    contents: Sequence[bytes], *, model: str, signature: str
+) -> bytes:
+    """Returns a PredictionLog of one request.
+
+    Args:
+        contents: Encoded pictures of one batch.
+        model: What the server calls the model.
+        signature: Takes `image_bytes`.
+    """
+    tensor = tf.make_tensor_proto(list(contents), tf.string, [len(contents)])
+    spec = _field(1, model.encode()) + _field(3, signature.encode())
+    entry = _field(1, b"image_bytes") + _field(2, tensor.SerializeToString())
+    request = _field(1, spec) + _field(2, entry)
+    return _field(6, _field(1, request))
+
+
+def _batches(contents: Sequence[bytes], largest: int) -> Iterator[list[bytes]]:
+    count, next_one = 1, 0
+    while count <= largest:
+        places = range(next_one, next_one + count)
+        yield [contents[place % len(contents)] for place in places]
+        next_one += count
+        count *= 2
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """Returns a field of bytes in the wire format of protocol buffers."""
+    tag = _varint(number << 3 | _LENGTH_DELIMITED)
+    return tag + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
