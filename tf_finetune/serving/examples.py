@@ -56,7 +56,7 @@ def _feature(name: str, value: Any) -> tf.train.Feature:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
     try:
         if all(type(each) in (int, bool) for each in values):
-            numbers = tf.train.Int64List(value=values)
+            numbers = tf.train.Int64List(value=map(int, values))
             return tf.train.Feature(int64_list=numbers)
         if all(type(each) in (int, float) for each in values):
             return tf.train.Feature(float_list=tf.train.FloatList(value=values))

@@ -27,6 +27,13 @@ _STATUS = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 _SIGNATURES = "signature_def"
+_FIELDS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int64": "int64_val",
+    "bool": "bool_val",
+    **dict.fromkeys(["int32", "int16", "int8", "uint8"], "int_val"),
+}
 
 
 def start(
@@ -105,8 +112,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         wanted = _filtered(outputs, list(request.output_filter))
         response = predict_pb2.PredictResponse(model_spec=spec)
         for name in wanted:
-            proto = tf.make_tensor_proto(outputs[name])
-            response.outputs[name].CopyFrom(proto)
+            response.outputs[name].CopyFrom(_tensor(outputs[name]))
         return response
 
     @_answering
@@ -182,6 +188,21 @@ def _array(name: str, tensor: Any, max_bytes: int) -> np.ndarray:
         raise failures.RequestError(
             400, f"Input {name!r} is no tensor: {error}"
         ) from error
+
+
+def _tensor(array: np.ndarray) -> Any:
+    """Converts an output, values in the field of their type.
+
+    TensorFlow Serving does so, and clients read `float_val`; TensorFlow
+    itself would write the bytes of the array.
+    """
+    field = _FIELDS.get(array.dtype.name)
+    if field is None:
+        return tf.make_tensor_proto(array)
+    tensor = tf.make_tensor_proto(0, dtype=array.dtype, shape=array.shape)
+    tensor.ClearField(field)
+    getattr(tensor, field).extend(array.ravel().tolist())
+    return tensor
 
 
 def _examples(given: Any) -> list[bytes]:

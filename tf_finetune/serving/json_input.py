@@ -227,6 +227,8 @@ def _numbers(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
     floating = info.dtype.kind == "f"
     limits = np.finfo(info.dtype) if floating else np.iinfo(info.dtype)
     low, high = limits.min, limits.max
+    if floating:
+        low, high = float(low), float(high)
     whole = 2 ** (limits.nmant + 1) - 1 if floating else None
     for value in values:
         if type(value) is int:

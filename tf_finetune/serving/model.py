@@ -182,5 +182,6 @@ def _array(tensor: tf.Tensor) -> np.ndarray:
 
 def _plain(error: tf.errors.OpError) -> str:
     """Returns TensorFlow's message without the places in its graph."""
-    text = " ".join(_NOISE.sub("", error.message).split())
+    message = error.message.rpartition("<stack traces unavailable>")[2]
+    text = " ".join(_NOISE.sub("", message).split())
     return text or type(error).__name__
