@@ -20,8 +20,10 @@ class ServeConfig:
     version: int | None = options.option(
         None, "The version to serve; none: the newest."
     )
-    model_name: str = options.option(
-        "model", "The model's name in addresses: /v1/models/NAME."
+    model_name: str | None = options.option(
+        None,
+        "The model's name in addresses, /v1/models/NAME; none: the one in "
+        "the export's model.config, or else model.",
     )
     host: str = options.option(
         "127.0.0.1",
@@ -61,7 +63,7 @@ class ServeConfig:
                 self, "workdir", "the folder that training printed as its "
                 "results.",
             )  # fmt: skip
-        if not re.fullmatch(r"[A-Za-z0-9_.@-]+", self.model_name):
+        if not re.fullmatch(r"[A-Za-z0-9_.@-]+", self.model_name or "model"):
             raise errors.UsageError(
                 "--model_name may have letters, digits, _ . @ and -, got "
                 f"{self.model_name!r}."

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
 from tf_finetune.config import serve
+from tf_finetune.serving import versions
 
 if TYPE_CHECKING:
     from tf_finetune.serving import service
@@ -64,9 +65,10 @@ def serve_folder(
     from tf_finetune.serving import batching, service
     from tf_finetune.serving import model as models
 
+    name = config.model_name or versions.model_name(folder.parent)
     with _told_to_stop() as stop, contextlib.ExitStack() as ends:
         served = service.Service(
-            models.ServedModel(folder, name=config.model_name),
+            models.ServedModel(folder, name=name),
             batching.Limits(
                 max_batch_size=config.max_batch_size,
                 max_delay_seconds=config.max_delay_milliseconds / 1000,

@@ -1,10 +1,12 @@
 """The versions of an exported model on disk."""
 
 import pathlib
+import re
 
 from tf_finetune import errors
 
 _GRAPH = "saved_model.pb"
+_CONFIG = "model.config"
 
 
 def find(
@@ -31,6 +33,21 @@ def find(
             f"--version={version} is not in {folder}. Versions there: {known}."
         )
     return found[max(found) if version is None else version]
+
+
+def model_name(folder: pathlib.Path) -> str:
+    """Returns what the export's `model.config` calls the model.
+
+    Args:
+        folder: Holds the versions, and perhaps that file.
+
+    Returns:
+        The name, or "model" if there is no such file or no name in it.
+    """
+    path = folder / _CONFIG
+    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    found = re.search(r"""\bname\s*:\s*["']([A-Za-z0-9_.@-]+)["']""", text)
+    return found[1] if found else "model"
 
 
 def _versions(folder: pathlib.Path) -> dict[int, pathlib.Path]:
