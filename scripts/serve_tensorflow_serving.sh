@@ -44,4 +44,4 @@ exec "$docker" run --rm \
   --publish "127.0.0.1:${GRPC_PORT:-8500}:8500" \
   --mount "type=bind,source=$exports,target=/models/$name,readonly" \
   --env "MODEL_NAME=$name" \
-  "${IMAGE:-tensorflow/serving:2.19.1}" ${server[@]+"${server[@]}"}
+  "${IMAGE:-tensorflow/serving:latest}" ${server[@]+"${server[@]}"}

@@ -2,7 +2,11 @@
 
 import contextlib
 import json
+import re
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -54,11 +58,84 @@ def read_all(connection: socket.socket) -> bytes:
     return got
 
 
+class Program:
+    """`python -m tf_finetune.serve`, once it listens or has failed."""
+
+    def __init__(self, exports, folder, *flags) -> None:
+        self._errors = open(folder / "stderr.txt", "w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [
+                sys.executable, "-m", "tf_finetune.serve",
+                f"--exports={exports}", "--port=0", *flags,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            cwd=folder,
+        )  # fmt: skip
+        self.lines = [self.process.stdout.readline() for _ in range(2)]
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", self.lines[0])
+        self.port = int(found[1]) if found else None
+
+    def errors(self) -> str:
+        """Returns what it wrote to stderr."""
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
+        """Returns the exit status and what was printed last."""
+        self.process.send_signal(number)
+        rest = self.process.stdout.read()
+        return self.process.wait(60), rest
+
+    def kill(self) -> None:
+        """Ends it for certain."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self._errors.close()
+
+
 def echo(method: str, path: str, body: bytes) -> responses.Response:
     """Answers with what was asked."""
     return responses.of_json(
         {"method": method, "path": path, "body": body.decode("latin-1")}
     )
+
+
+@pytest.fixture(scope="session")
+def connect():
+    """A function from a port to a client."""
+    return Client
+
+
+@pytest.fixture(scope="session")
+def program(exported, tmp_path_factory):
+    """A program that serves the small SavedModel, with tight limits."""
+    from tf_finetune.serving import running
+
+    grpc_port = "0" if running.has_grpc() else "none"
+    started = Program(
+        exported, tmp_path_factory.mktemp("program"), "--model_name=small",
+        "--timeout_seconds=2", "--max_request_megabytes=2",
+        f"--grpc_port={grpc_port}",
+    )  # fmt: skip
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def start_program(exported, tmp_path):
+    """A function that serves the small SavedModel with more flags."""
+    started = []
+
+    def start(*flags):
+        started.append(Program(exported, tmp_path, *flags))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
 
 
 @pytest.fixture
