@@ -168,11 +168,11 @@ def start_http():
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """A folder of exports: version 3, three signatures, made by hand.
+    """A folder of exports: version 3, four signatures, made by hand.
 
     serving_default: length and first byte of each string; a string that
     begins with "bad" is an error. sums: of two float rows. classify: labels
-    and scores, the same for every example.
+    and scores, the same for every example. double: of one number, no batch.
     """
     tf = pytest.importorskip("tensorflow")
     folder = tmp_path_factory.mktemp("exports")
@@ -186,6 +186,7 @@ def exported(tmp_path_factory):
             "serving_default": module.measure,
             "sums": module.add,
             "classify": module.classify,
+            "double": module.double,
         },
     )
     return folder
@@ -223,6 +224,10 @@ def _module(tf, labels):
         def add(self, a, b):
             return {"sum": a + b}
 
+        @tf.function(input_signature=[tf.TensorSpec([], tf.float32, "x")])
+        def double(self, x):
+            return {"y": 2.0 * x}
+
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, "inputs")]
         )
@@ -249,6 +254,7 @@ def served(exported):
         batching.Limits(
             max_batch_size=8, max_delay_seconds=0.0, max_queued_rows=64
         ),
+        max_pixels=1000,
     )
     yield made
     made.close()

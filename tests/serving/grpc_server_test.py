@@ -101,6 +101,13 @@ def _huge():
     return tensor
 
 
+def _repeated():
+    """Returns one string that claims to be sixty."""
+    tensor = _tensor([b"a" * 1000])
+    tensor.tensor_shape.dim[0].size = 60
+    return tensor
+
+
 def _negative():
     tensor = _tensor([b"a"])
     tensor.tensor_shape.dim[0].size = -3
@@ -126,11 +133,12 @@ def _short():
         (_request(text=_tensor([b"bad"])), "INVALID_ARGUMENT"),
         (_request(text=_tensor([b"a"] * 100)), "INVALID_ARGUMENT"),
         (_request(text=_negative()), "INVALID_ARGUMENT"),
+        (_request(text=_repeated()), "INVALID_ARGUMENT"),
         (_request("sums", a=_huge(), b=_huge()), "INVALID_ARGUMENT"),
         (_request("sums", a=_short(), b=_short()), "INVALID_ARGUMENT"),
         (_request(text=_tensor([b"a" * (2 << 20)])), "RESOURCE_EXHAUSTED"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_what_does_not_fit_is_refused_and_the_next_answered(
     stub, request_, code

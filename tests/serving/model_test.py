@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from tf_finetune import errors
 from tf_finetune.serving import failures
+from tf_finetune.serving import model as models
 
 
 def _objects(*values):
@@ -14,12 +16,15 @@ def _objects(*values):
 
 def test_signatures_tell_names_types_and_shapes(served):
     model = served.model
-    assert set(model.signatures) == {"serving_default", "sums", "classify"}
+    assert set(model.signatures) == {
+        "serving_default", "sums", "classify", "double",
+    }  # fmt: skip
     (text,) = model.signature("serving_default").inputs
     assert (text.name, text.is_text, text.shape) == ("text", True, (None,))
     a, b = model.signature("sums").inputs
     assert (a.dtype, a.shape) == (np.dtype("float32"), (None, 2))
-    assert all(each.can_batch for each in model.signatures.values())
+    for name, signature in model.signatures.items():
+        assert signature.can_batch == (name != "double")
 
 
 def test_name_version_and_labels(served):
@@ -45,3 +50,12 @@ def test_what_the_model_refuses_is_a_400_in_plain_words(served):
 def test_an_unknown_signature_is_answered_with_the_known_ones(served):
     with pytest.raises(failures.RequestError, match="Known: classify, "):
         served.model.signature("embed")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no graph"])
+def test_a_folder_that_is_no_saved_model_is_an_error(tmp_path, content):
+    (tmp_path / "1").mkdir()
+    if content is not None:
+        (tmp_path / "1" / "saved_model.pb").write_bytes(content)
+    with pytest.raises(errors.RunError, match="cannot be loaded"):
+        models.ServedModel(tmp_path / "1", name="x")

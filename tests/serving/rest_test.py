@@ -76,6 +76,13 @@ def test_predict_in_column_format_of_a_named_signature(ask):
     assert ask(path, document) == (200, {"outputs": [[11.0, 22.0]]})
 
 
+def test_a_signature_without_rows_has_the_column_format_alone(ask):
+    document = {"signature_name": "double", "inputs": 1.5}
+    assert ask(_PREDICT, document) == (200, {"outputs": 3.0})
+    document = {"signature_name": "double", "instances": [1.5]}
+    assert ask(_PREDICT, document)[0] == 400
+
+
 def test_classify_takes_examples_and_their_context(ask):
     path = "/v1/models/small:classify"
     document = {
@@ -117,7 +124,7 @@ def test_classify_takes_examples_and_their_context(ask):
             _PREDICT,
             {"instances": ["a"], "signature_name": "serving"},
             400,
-            "Known: classify, serving_default, sums",
+            "Known: classify, double, serving_default, sums",
         ),
         (_PREDICT, {"instances": ["a"] * 10_000}, 413, "64 instances"),
         ("/v1/models/small:regress", {"examples": [{}]}, 400, "regress"),

@@ -50,6 +50,11 @@ class ServeConfig:
     max_request_megabytes: int = options.option(
         32, "Size of a request; a larger one is refused with status 413."
     )
+    max_pixels: int = options.option(
+        50_000_000,
+        "Refuse pictures of more pixels than this: each pixel takes some 15 "
+        "bytes while it is decoded.",
+    )
     max_connections: int = options.option(
         64, "Open connections; more are refused with status 503."
     )
@@ -75,7 +80,12 @@ class ServeConfig:
             raise errors.UsageError(
                 f"--port and --grpc_port cannot both be {self.port}."
             )
-        for name in ("max_batch_size", "max_queue", "max_connections"):
+        for name in (
+            "max_batch_size",
+            "max_queue",
+            "max_pixels",
+            "max_connections",
+        ):
             checks.in_range(self, name, at_least=1)
         checks.in_range(self, "max_request_megabytes", at_least=1, at_most=2047)
         checks.in_range(

@@ -177,7 +177,14 @@ def _array(name: str, tensor: Any, max_bytes: int) -> np.ndarray:
     try:
         dtype = np.dtype(tf.as_dtype(tensor.dtype).as_numpy_dtype)
         # One value may stand for many, as a broadcast.
-        if math.prod(sizes) * dtype.itemsize > max_bytes:
+        claimed = math.prod(sizes)
+        if tensor.string_val and len(tensor.string_val) != claimed:
+            raise failures.RequestError(
+                400,
+                f"Input {name!r} of shape {sizes} must hold {claimed} "
+                f"strings, got {len(tensor.string_val)}.",
+            )
+        if claimed * dtype.itemsize > max_bytes:
             raise failures.RequestError(
                 400,
                 f"Input {name!r} of shape {sizes} is larger than the "

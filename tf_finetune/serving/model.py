@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from absl import logging
-from google.protobuf import json_format
+from google.protobuf import json_format, message
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from tf_finetune import errors
 from tf_finetune.serving import failures, tensor_info
 
 _LABELS = pathlib.Path("assets") / "labels.txt"
@@ -37,11 +38,17 @@ class Signature:
         """Whether rows of several requests may be computed together."""
         return all(each.has_rows for each in (*self.inputs, *self.outputs))
 
+    @property
+    def takes_examples(self) -> bool:
+        """Whether it takes serialised tf.train.Examples, by its input."""
+        names = [each.name for each in self.inputs]
+        return names == ["inputs"] and self.inputs[0].is_text
+
     def require_classify(self) -> None:
         """Raises `RequestError` unless Examples go in and classes come out."""
         outputs = {each.name for each in self.outputs}
         names = [each.name for each in self.inputs]
-        if names != ["inputs"] or not self.inputs[0].is_text:
+        if not self.takes_examples:
             raise failures.RequestError(
                 400,
                 f"Signature {self.name!r} cannot classify: it must have one "
@@ -72,11 +79,20 @@ class ServedModel:
         Args:
             folder: The version directory, named by its number.
             name: What requests call the model.
+
+        Raises:
+            RunError: It is no SavedModel for serving, or a damaged one.
         """
         self.name = name
         self.version = int(folder.name)
-        self._definitions = _definitions(folder)
-        self._loaded = tf.saved_model.load(str(folder))
+        try:
+            self._definitions = _definitions(folder)
+            self._loaded = tf.saved_model.load(str(folder))
+        except (OSError, ValueError, LookupError, tf.errors.OpError,
+                message.DecodeError) as error:  # fmt: skip
+            raise errors.RunError(
+                f"{folder} cannot be loaded as a SavedModel: {error}"
+            ) from error
         self.labels = _labels(folder)
         self.signatures = {
             each: _signature(each, self._definitions[each])
@@ -142,12 +158,10 @@ def _definitions(
 ) -> dict[str, meta_graph_pb2.SignatureDef]:
     saved = saved_model_pb2.SavedModel()
     saved.ParseFromString((folder / "saved_model.pb").read_bytes())
-    graph = next(
-        each
-        for each in saved.meta_graphs
-        if tf.saved_model.SERVING in each.meta_info_def.tags
-    )
-    return dict(sorted(graph.signature_def.items()))
+    for graph in saved.meta_graphs:
+        if tf.saved_model.SERVING in graph.meta_info_def.tags:
+            return dict(sorted(graph.signature_def.items()))
+    raise ValueError("it holds no graph for serving.")
 
 
 def _signature(name: str, definition: Any) -> Signature:
@@ -182,6 +196,6 @@ def _array(tensor: tf.Tensor) -> np.ndarray:
 
 def _plain(error: tf.errors.OpError) -> str:
     """Returns TensorFlow's message without the places in its graph."""
-    message = error.message.rpartition("<stack traces unavailable>")[2]
-    text = " ".join(_NOISE.sub("", message).split())
+    last = error.message.rpartition("<stack traces unavailable>")[2]
+    text = " ".join(_NOISE.sub("", last).split())
     return text or type(error).__name__

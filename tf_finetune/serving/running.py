@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import pathlib
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -74,11 +75,12 @@ def serve_folder(
                 max_delay_seconds=config.max_delay_milliseconds / 1000,
                 max_queued_rows=config.max_queue,
             ),
+            max_pixels=config.max_pixels,
         )
         ends.callback(served.close)
         report(_start_rest(served, config, ends))
         report(_start_grpc(served, config, ends))
-        stop.wait()
+        stop.get()
         report("Stopping: what is under way is finished first.")
 
 
@@ -150,15 +152,16 @@ def _host(host: str) -> str:
 
 
 @contextlib.contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """Yields an event that the first SIGTERM or SIGINT sets."""
-    stop = threading.Event()
+def _told_to_stop() -> Iterator["queue.SimpleQueue[int]"]:
+    """Yields a queue into which the first SIGTERM or SIGINT comes."""
+    # An event's lock could be held by what the signal interrupts.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     before: dict[int, Any] = {}
 
-    def tell(*_: object) -> None:
-        stop.set()
-        for number in before:
-            signal.signal(number, signal.SIG_DFL)
+    def tell(number: int, _: object) -> None:
+        stop.put(number)
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):

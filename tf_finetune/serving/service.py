@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_finetune.serving import batching, failures
+from tf_finetune.serving import batching, failures, pictures
 from tf_finetune.serving import model as models
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -15,9 +15,14 @@ class Service:
     """A model, its name and version checked and its requests batched."""
 
     def __init__(
-        self, model: models.ServedModel, limits: batching.Limits
+        self,
+        model: models.ServedModel,
+        limits: batching.Limits,
+        *,
+        max_pixels: int,
     ) -> None:
         self.model = model
+        self._max_pixels = max_pixels
         self._batcher = batching.Batcher(model.run, limits)
         self._alone = threading.Lock()
 
@@ -63,6 +68,7 @@ class Service:
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         _check_inputs(signature, inputs)
+        self._check_pictures(signature, inputs)
         if signature.can_batch and inputs:
             return self._batcher.answer(signature.name, inputs)
         with self._alone:
@@ -99,6 +105,16 @@ class Service:
             ]
             for labels, row in zip(classes, scores, strict=True)
         ]
+
+    def _check_pictures(
+        self, signature: models.Signature, inputs: Mapping[str, np.ndarray]
+    ) -> None:
+        for info in signature.inputs:
+            if info.is_text:
+                contents = inputs[info.name].ravel().tolist()
+                if signature.takes_examples:
+                    contents = pictures.in_examples(contents)
+                pictures.check(contents, max_pixels=self._max_pixels)
 
     def close(self) -> None:
         """Answers what waits and stops computing."""
