@@ -98,7 +98,8 @@ class Service:
             scores = np.zeros(classes.shape, dtype="float32")
         return [
             [
-                (label.decode(errors="replace"), float(score))
+                # By way of text: the shortest decimal of a float32.
+                (label.decode(errors="replace"), float(str(score)))
                 for label, score in zip(
                     np.atleast_1d(labels), np.atleast_1d(row), strict=True
                 )
