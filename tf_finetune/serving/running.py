@@ -78,6 +78,10 @@ def serve_folder(
             max_pixels=config.max_pixels,
         )
         ends.callback(served.close)
+        if has_grpc():
+            from tf_finetune.serving import warm_up
+
+            warm_up.send(served, folder)
         report(_start_rest(served, config, ends))
         report(_start_grpc(served, config, ends))
         stop.get()
