@@ -85,8 +85,8 @@ class Program:
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Returns the exit status and what was printed last."""
         self.process.send_signal(number)
-        rest = self.process.stdout.read()
-        return self.process.wait(60), rest
+        rest, _ = self.process.communicate(timeout=60)
+        return self.process.returncode, rest
 
     def kill(self) -> None:
         """Ends it for certain."""

@@ -107,6 +107,15 @@ def test_a_signal_ends_it_with_status_0(start_program, number, connect):
         client.open()
 
 
+def test_a_signal_to_a_paused_process_ends_it_when_it_goes_on(start_program):
+    # Then the kernel gives the signal to any thread, not to the first one.
+    program = start_program("--grpc_port=none")
+    program.process.send_signal(signal.SIGSTOP)
+    program.process.send_signal(signal.SIGTERM)
+    status, _ = program.end(signal.SIGCONT)
+    assert status == 0
+
+
 def test_a_port_that_is_taken_is_a_usage_error(start_program):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -20,6 +20,7 @@ _GRACE_SECONDS = 30.0
 # So many of the largest requests may be in memory at once.
 _HELD_REQUESTS = 4
 _GRPC_PORT = 8500
+_LOOK_SECONDS = 0.5
 
 WITHOUT_GRPC = (
     "pip install --no-deps tensorflow-serving-api && pip install grpcio "
@@ -84,7 +85,7 @@ def serve_folder(
             warm_up.send(served, folder)
         report(_start_rest(served, config, ends))
         report(_start_grpc(served, config, ends))
-        stop.get()
+        _wait(stop)
         report("Stopping: what is under way is finished first.")
 
 
@@ -153,6 +154,14 @@ def _cannot_listen(flag: str, port: int, host: str) -> errors.UsageError:
 
 def _host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _wait(stop: "queue.SimpleQueue[int]") -> int:
+    # A process that was paused may get a signal in any of its threads, and
+    # then nothing wakes this one, in which Python handles it.
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return stop.get(timeout=_LOOK_SECONDS)
 
 
 @contextlib.contextmanager
