@@ -49,6 +49,11 @@ prepare_environment() {
     .venv/bin/python -m pip uninstall --quiet --yes tf_finetune 2>/dev/null
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
       --constraint scripts/constraints.txt ".[$extras]"
+    case ",$extras," in *,dev,*)
+      # It declares `tensorflow`, which would be put over `tensorflow-cpu`.
+      .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        --no-deps --constraint scripts/constraints.txt tensorflow-serving-api ;;
+    esac
     rm -rf build tf_finetune.egg-info
     echo "$fingerprint" > .venv/.installed
   fi

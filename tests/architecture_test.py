@@ -27,12 +27,13 @@ _ROOMS = [
     ["adaptation"],
     ["training"],
     ["exporting"],
+    ["serving"],
     ["runs", "checking"],
     ["workflow"],
-    ["train", "evaluate", "predict", "export", "__main__", "__init__"],
+    ["train", "evaluate", "predict", "export", "serve", "__main__", "__init__"],
 ]
 _RANK = {room: rank for rank, rooms in enumerate(_ROOMS) for room in rooms}
-_FRONT_DOORS = _ROOMS[-1][:4]
+_FRONT_DOORS = _ROOMS[-1][:5]
 
 
 def _modules() -> list[pathlib.Path]:

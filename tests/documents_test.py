@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from absl import flags as absl_flags
 
 from tf_finetune import checking
-from tf_finetune.config import options, train, use
+from tf_finetune.config import options, serve, train, use
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _DOCUMENTS = sorted([*_ROOT.glob("*.md"), *_ROOT.glob("docs/*.md")])
@@ -20,6 +21,7 @@ _CONFIGS = {
     "predict": use.PredictConfig,
     "export": use.ExportConfig,
     "cache": use.CacheConfig,
+    "serve": serve.ServeConfig,
 }
 
 
@@ -62,8 +64,10 @@ def test_the_readme_shows_every_command():
 
 @pytest.mark.parametrize(("command", "flags"), _commands())
 def test_every_command_in_a_document_has_flags_that_exist(command, flags):
-    keywords = dict(flag.removeprefix("--").split("=", 1) for flag in flags)
-    options.from_keywords(_CONFIGS[command], keywords)
+    values = absl_flags.FlagValues()
+    options.define_flags(_CONFIGS[command], values)
+    assert values([command, *flags]) == [command]
+    options.from_flags(_CONFIGS[command], values)
 
 
 @pytest.mark.parametrize("script", ["quickstart.sh", "check.sh"])

@@ -7,7 +7,7 @@ import pytest
 
 from tf_finetune.config import options, train
 
-_COMMANDS = ("train", "evaluate", "predict", "export")
+_COMMANDS = ("train", "evaluate", "predict", "export", "serve")
 
 
 def _run(tmp_path, *arguments: str) -> subprocess.CompletedProcess:
@@ -88,7 +88,7 @@ def test_a_mistake_is_one_sentence_and_status_2(tmp_path, flags, words):
     assert not list(tmp_path.iterdir()), "something was written"
 
 
-@pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
+@pytest.mark.parametrize("command", ["evaluate", "predict", "export", "serve"])
 def test_a_workdir_without_a_run_is_a_usage_error(tmp_path, command):
     done = _run(
         tmp_path, f"tf_finetune.{command}", "--workdir=.",

@@ -19,6 +19,7 @@ _PUBLIC = {
     "evaluate": "tf_finetune.workflow",
     "predict": "tf_finetune.workflow",
     "export": "tf_finetune.workflow",
+    "serve": "tf_finetune.serving.starting",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -13,6 +13,7 @@ _COMMANDS = {
     "evaluate": "figures of a finished run, on its own or on other pictures",
     "predict": "classes of pictures without labels, as CSV",
     "export": "SavedModel for TensorFlow Serving, .h5 weights, .keras",
+    "serve": "serve an export as TensorFlow Serving does, with a page",
     "backbones": "list the pretrained networks",
     "cache": "list what is kept between runs, or clear it",
 }

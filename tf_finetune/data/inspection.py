@@ -85,7 +85,7 @@ def _probe(
             kind = file_kinds.of(file.read(file_kinds.HEAD_BYTES))
             if reason := _not_decodable(kind):
                 return records.Dropped(path=example.path, reason=reason)
-            width, height = _size(file, kind)
+            width, height = header_size(file, kind)
         if reason := _wrong_size(width, height, max_pixels):
             return records.Dropped(path=example.path, reason=reason)
         return records.Picture(
@@ -101,12 +101,12 @@ def _probe(
         reason = "larger than Pillow reads"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-    except _Damaged as error:
+    except Damaged as error:
         reason = str(error)
     return records.Dropped(path=example.path, reason=reason)
 
 
-class _Damaged(Exception):
+class Damaged(Exception):
     """A header that cannot be understood."""
 
 
@@ -127,11 +127,16 @@ def _not_decodable(kind: str) -> str | None:
     return f"not an image that can be used: it is {kind}; possible: {possible}"
 
 
-def _size(file: BinaryIO, kind: str) -> tuple[int, int]:
+def header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
     """Returns (width, height) in pixels from the header.
 
+    Args:
+        file: The encoded picture.
+        kind: One of `file_kinds.DECODABLE`.
+
     Raises:
-        _Damaged: The header cannot be understood.
+        Damaged: The header cannot be understood.
+        DecompressionBombError: A WebP of more pixels than Pillow reads.
     """
     file.seek(0)
     try:
@@ -139,7 +144,7 @@ def _size(file: BinaryIO, kind: str) -> tuple[int, int]:
     except Image.DecompressionBombError:
         raise
     except Exception as error:  # Pillow raises whatever its parsers meet.
-        raise _Damaged(f"a damaged {kind}: its header is broken") from error
+        raise Damaged(f"a damaged {kind}: its header is broken") from error
 
 
 def _wrong_size(width: int, height: int, max_pixels: int) -> str | None:

@@ -1,0 +1,65 @@
+"""Tests of tf_finetune/serving/pictures.py."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tf_finetune.serving import failures, pictures
+
+
+def _encoded(kind, width=10, height=20):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, kind)
+    return stream.getvalue()
+
+
+def _bomb():
+    """Returns a PNG that claims 60,000 x 60,000 pixels in 33 bytes."""
+    head = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    checksum = struct.pack(">I", zlib.crc32(head))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + checksum
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp"])
+def test_pixels_are_counted_by_the_header(kind):
+    pictures.check([_encoded(kind)], max_pixels=200)
+    with pytest.raises(failures.RequestError, match="Picture 1 has 200") as e:
+        pictures.check([b"", _encoded(kind)], max_pixels=199)
+    assert e.value.status == 413
+
+
+def test_a_claim_is_refused_without_the_pixels():
+    with pytest.raises(failures.RequestError, match="3600000000 pixels"):
+        pictures.check([_bomb()], max_pixels=50_000_000)
+
+
+def test_what_is_no_picture_is_left_to_the_model():
+    damaged = _encoded("jpeg")[:30]
+    pictures.check([b"", b"text", damaged, b"\x89PNG\r\n"], max_pixels=1)
+
+
+def test_pictures_in_examples_are_found():
+    example = tf.train.Example()
+    example.features.feature["image"].bytes_list.value.append(b"abc")
+    example.features.feature["x"].float_list.value.append(1.0)
+    contents = [example.SerializeToString(), b"\xff\xff no example"]
+    assert pictures.in_examples(contents) == [b"abc"]
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "classify"])
+def test_the_service_refuses_them(served, signature):
+    content = _bomb()
+    if signature == "classify":
+        example = tf.train.Example()
+        example.features.feature["image"].bytes_list.value.append(content)
+        content = example.SerializeToString()
+    name = "inputs" if signature == "classify" else "text"
+    inputs = {name: np.array([content], dtype=object)}
+    with pytest.raises(failures.RequestError, match="max_pixels") as error:
+        served.predict(signature, inputs)
+    assert error.value.status == 413

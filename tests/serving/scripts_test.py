@@ -1,0 +1,123 @@
+"""The scripts beside the server: client, load test, container."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+_SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """Two files that the small SavedModel measures."""
+    for name, content in (("a", b"abc"), ("b", b"hello")):
+        (tmp_path / name).write_bytes(content)
+    return [str(tmp_path / "a"), str(tmp_path / "b")]
+
+
+def _run(script, *arguments, **variables):
+    start = ["bash"] if script.endswith(".sh") else [sys.executable]
+    return subprocess.run(
+        [*start, str(_SCRIPTS / script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **variables},
+    )
+
+
+def _lengths(done):
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(each["protocol"], each["answer"]["length"]) for each in lines]
+
+
+def test_the_client_asks_over_rest(program, texts):
+    done = _run(
+        "client.py", *texts, f"--rest=http://127.0.0.1:{program.port}",
+        "--model=small",
+    )  # fmt: skip
+    assert _lengths(done) == [("rest", 3), ("rest", 5)]
+
+
+def test_the_client_asks_over_grpc_and_hears_the_same(program, texts):
+    pytest.importorskip("tensorflow_serving")
+    address = program.lines[1].removeprefix("gRPC: ").strip()
+    done = _run(
+        "client.py", *texts, "--rest=none", f"--grpc={address}",
+        "--model=small",
+    )  # fmt: skip
+    assert _lengths(done) == [("grpc", 3), ("grpc", 5)]
+
+
+def test_the_clients_error_is_a_sentence(program, texts):
+    done = _run(
+        "client.py", *texts, f"--rest=http://127.0.0.1:{program.port}",
+        "--model=other",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "404" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_load_test_prints_a_row_for_each_crowd(program, texts):
+    done = _run(
+        "load_test.py", f"--pictures={pathlib.Path(texts[0]).parent}/[ab]",
+        f"--address=http://127.0.0.1:{program.port}", "--model=small",
+        "--clients=1,3", "--requests=12",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^\| (\d+) \| [1-9]\d* \|", done.stdout, re.MULTILINE)
+    assert rows == ["1", "3"]
+
+
+def test_the_load_test_stays_on_this_machine(texts):
+    done = _run(
+        "load_test.py", f"--pictures={texts[0]}",
+        "--address=http://example.com",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "this machine" in done.stderr
+
+
+def _container(folder):
+    done = _run("serve_tensorflow_serving.sh", folder, DOCKER="echo")
+    assert done.returncode == 0, done.stderr
+    return shlex.split(done.stdout)
+
+
+def test_the_container_gets_the_export_read_only_on_loopback(exported):
+    words = _container(exported)
+    mount = f"type=bind,source={exported},target=/models/model,readonly"
+    assert mount in words
+    assert "127.0.0.1:8501:8501" in words and "127.0.0.1:8500:8500" in words
+    assert words[-1].startswith("tensorflow/serving")
+
+
+def test_the_container_uses_the_settings_beside_the_versions(tmp_path):
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").touch()
+    (tmp_path / "model.config").write_text(
+        'model_config_list {\n  config {\n    name: "flowers"\n'
+        '    base_path: "/models/flowers"\n  }\n}\n'
+    )
+    (tmp_path / "batching_parameters.txt").touch()
+    words = _container(tmp_path)
+    folder = "/models/flowers"
+    assert words[-3:] == [
+        f"--model_config_file={folder}/model.config",
+        "--enable_batching",
+        f"--batching_parameters_file={folder}/batching_parameters.txt",
+    ]
+    assert f"type=bind,source={tmp_path},target={folder},readonly" in words
+
+
+def test_a_folder_without_versions_is_an_error(tmp_path):
+    done = _run("serve_tensorflow_serving.sh", tmp_path, DOCKER="echo")
+    assert done.returncode == 2
+    assert "no version of a SavedModel" in done.stderr

@@ -1,0 +1,94 @@
+"""What serving an export can be told."""
+
+import dataclasses
+import re
+from typing import Literal
+
+from tf_finetune import errors
+from tf_finetune.config import checks, options
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """Everything that `python -m tf_finetune.serve` can be told."""
+
+    workdir: str = options.option("", "The finished run whose export to serve.")
+    exports: str | None = options.option(
+        None,
+        "The folder of exported versions; none: export/ in the workdir.",
+    )
+    version: int | None = options.option(
+        None, "The version to serve; none: the newest."
+    )
+    model_name: str | None = options.option(
+        None,
+        "The model's name in addresses, /v1/models/NAME; none: the one in "
+        "the export's model.config, or else model.",
+    )
+    host: str = options.option(
+        "127.0.0.1",
+        "The address to listen on; the default answers this machine alone, "
+        "0.0.0.0 everyone who can reach it, without asking who they are.",
+    )
+    port: int = options.option(
+        8501, "The port of REST and of the page; 0: a free one."
+    )
+    grpc_port: int | Literal["auto"] | None = options.option(
+        "auto",
+        "The port of gRPC, 0: a free one; auto: 8500 if the stubs of "
+        "TensorFlow Serving are installed.",
+    )
+    max_batch_size: int = options.option(
+        32, "Pictures that are computed together, of all requests that wait."
+    )
+    max_delay_milliseconds: float = options.option(
+        0.0, "How long an idle model waits for more requests to batch."
+    )
+    max_queue: int = options.option(
+        256, "Pictures that may wait; more are refused with status 503."
+    )
+    max_request_megabytes: int = options.option(
+        32, "Size of a request; a larger one is refused with status 413."
+    )
+    max_pixels: int = options.option(
+        50_000_000,
+        "Refuse pictures of more pixels than this: each pixel takes some 15 "
+        "bytes while it is decoded.",
+    )
+    max_connections: int = options.option(
+        64, "Open connections; more are refused with status 503."
+    )
+    timeout_seconds: float = options.option(
+        30.0, "How long a client may take to send a request or read an answer."
+    )
+
+    def __post_init__(self) -> None:
+        if self.exports is None:
+            checks.given(
+                self, "workdir", "the folder that training printed as its "
+                "results.",
+            )  # fmt: skip
+        if not re.fullmatch(r"[A-Za-z0-9_.@-]+", self.model_name or "model"):
+            raise errors.UsageError(
+                "--model_name may have letters, digits, _ . @ and -, got "
+                f"{self.model_name!r}."
+            )
+        checks.in_range(self, "version", at_least=0)
+        for name in ("port", "grpc_port"):
+            checks.in_range(self, name, at_least=0, at_most=65535)
+        if self.port and self.port == self.grpc_port:
+            raise errors.UsageError(
+                f"--port and --grpc_port cannot both be {self.port}."
+            )
+        for name in (
+            "max_batch_size",
+            "max_queue",
+            "max_pixels",
+            "max_connections",
+        ):
+            checks.in_range(self, name, at_least=1)
+        checks.in_range(self, "max_request_megabytes", at_least=1, at_most=2047)
+        checks.in_range(
+            self, "max_delay_milliseconds", at_least=0, at_most=10_000
+        )
+        checks.in_range(self, "timeout_seconds", above=0)

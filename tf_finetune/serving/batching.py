@@ -1,0 +1,205 @@
+"""Requests that come at the same time, answered in one batch.
+
+Knows arrays and nothing of what computes on them.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tf_finetune.serving import failures
+
+Arrays = Mapping[str, np.ndarray]
+Run = Callable[[str, Arrays], Arrays]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How requests are merged and how many may wait.
+
+    Attributes:
+        max_batch_size: Rows per call of the function.
+        max_delay_seconds: How long the first request of a batch waits for
+            others while the function is idle.
+        max_queued_rows: Rows that may wait, of all requests together.
+    """
+
+    max_batch_size: int
+    max_delay_seconds: float
+    max_queued_rows: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Piece:
+    """Rows of one request that are computed together."""
+
+    key: tuple
+    inputs: Arrays
+    rows: int
+    arrived: float
+    answer: concurrent.futures.Future
+
+
+class Batcher:
+    """Calls one function with the rows of several requests at once.
+
+    One thread calls it; requests are answered in the order they came, those
+    that fit to the oldest one (same signature, types and shapes) with it. A
+    request larger than a batch is computed in parts. Where a batch of several
+    requests fails, each of them is computed alone, so that only the one at
+    fault is answered with its error.
+    """
+
+    def __init__(self, run: Run, limits: Limits) -> None:
+        """Starts the thread.
+
+        Args:
+            run: From a signature's name and arrays of equal length to arrays
+                of that length.
+            limits: How requests are merged.
+        """
+        self._run = run
+        self._limits = limits
+        self._waiting: collections.deque[_Piece] = collections.deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def answer(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Returns what the function gives for these rows; waits for it.
+
+        Args:
+            signature: Which of the function's signatures.
+            inputs: Arrays [rows, …] by name.
+
+        Raises:
+            RequestError: 413 if the rows can never fit into the queue, 503 if
+                they do not fit now; or what the function raised.
+        """
+        pieces = self._cut(signature, inputs)
+        self._enqueue(pieces)
+        answers = [piece.answer.result() for piece in pieces]
+        if len(answers) == 1:
+            return dict(answers[0])
+        return {
+            name: np.concatenate([each[name] for each in answers])
+            for name in answers[0]
+        }
+
+    def close(self) -> None:
+        """Answers what waits and ends the thread."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _cut(self, signature: str, inputs: Arrays) -> list[_Piece]:
+        rows = len(next(iter(inputs.values())))
+        key = (signature, *sorted(
+            (name, array.dtype.str, array.shape[1:])
+            for name, array in inputs.items()
+        ))  # fmt: skip
+        size = self._limits.max_batch_size
+        arrived = time.monotonic()
+        return [
+            _Piece(
+                key,
+                {n: array[start : start + size] for n, array in inputs.items()},
+                min(size, rows - start),
+                arrived,
+                concurrent.futures.Future(),
+            )
+            for start in range(0, max(rows, 1), size)
+        ]
+
+    def _enqueue(self, pieces: list[_Piece]) -> None:
+        rows = sum(piece.rows for piece in pieces)
+        limit = self._limits.max_queued_rows
+        if rows > limit:
+            raise failures.RequestError(
+                413,
+                f"A request may have {limit} instances at most, got {rows}. "
+                "Send them in several requests.",
+            )
+        with self._changed:
+            queued = sum(piece.rows for piece in self._waiting)
+            if self._closed:
+                raise failures.RequestError(503, "The server is stopping.")
+            if queued + rows > limit:
+                raise failures.RequestError(
+                    503,
+                    f"{queued} instances are waiting already, of {limit} that "
+                    "may. Try again later.",
+                )
+            self._waiting.extend(pieces)
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            self._compute(batch)
+
+    def _next_batch(self) -> list[_Piece]:
+        """Waits for a batch that is full or old enough; empty: closed."""
+        with self._changed:
+            while not self._waiting:
+                if self._closed:
+                    return []
+                self._changed.wait()
+            due = self._waiting[0].arrived + self._limits.max_delay_seconds
+            while not self._closed and not self._full():
+                left = due - time.monotonic()
+                if left <= 0 or not self._changed.wait(left):
+                    break
+            return self._take()
+
+    def _full(self) -> bool:
+        key = self._waiting[0].key
+        rows = sum(piece.rows for piece in self._waiting if piece.key == key)
+        return rows >= self._limits.max_batch_size
+
+    def _take(self) -> list[_Piece]:
+        """Removes the oldest piece and those that fit to it."""
+        batch, others, rows = [], [], 0
+        for piece in self._waiting:
+            fits = rows + piece.rows <= self._limits.max_batch_size
+            if not batch or (piece.key == batch[0].key and fits):
+                batch.append(piece)
+                rows += piece.rows
+            else:
+                others.append(piece)
+        self._waiting = collections.deque(others)
+        return batch
+
+    def _compute(self, batch: list[_Piece]) -> None:
+        try:
+            answers = self._merged(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].answer.set_exception(error)
+                return
+            for piece in batch:
+                self._compute([piece])
+            return
+        for piece, answer in zip(batch, answers, strict=True):
+            piece.answer.set_result(answer)
+
+    def _merged(self, batch: list[_Piece]) -> list[Arrays]:
+        signature = batch[0].key[0]
+        if len(batch) == 1:
+            return [self._run(signature, batch[0].inputs)]
+        inputs = {
+            name: np.concatenate([piece.inputs[name] for piece in batch])
+            for name in batch[0].inputs
+        }
+        outputs = self._run(signature, inputs)
+        ends = np.cumsum([piece.rows for piece in batch])
+        return [
+            {n: array[end - piece.rows : end] for n, array in outputs.items()}
+            for piece, end in zip(batch, ends, strict=True)
+        ]

@@ -1,0 +1,71 @@
+"""tf.train.Example messages from JSON, for classification requests.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest, "Classify and Regress
+API".
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from tf_finetune.serving import failures, json_input
+
+
+def from_json(document: Mapping[str, Any]) -> list[bytes]:
+    """Returns the serialised examples of a classify request.
+
+    Args:
+        document: With "examples", a list of objects of features, and perhaps
+            "context", features common to all.
+
+    Raises:
+        RequestError: A feature is no value or list of one type.
+    """
+    rows = document.get("examples")
+    if not isinstance(rows, list) or not rows:
+        raise failures.RequestError(
+            400,
+            "'examples' must be a list of objects, got "
+            f"{json_input.shown(rows)}.",
+        )
+    context = _features(document.get("context", {}))
+    return [
+        tf.train.Example(
+            features=tf.train.Features(feature={**context, **_features(row)})
+        ).SerializeToString()
+        for row in rows
+    ]
+
+
+def _features(row: Any) -> dict[str, tf.train.Feature]:
+    if not isinstance(row, dict):
+        raise failures.RequestError(
+            400,
+            "An example must be an object of features, got "
+            f"{json_input.shown(row)}.",
+        )
+    return {name: _feature(name, value) for name, value in row.items()}
+
+
+def _feature(name: str, value: Any) -> tf.train.Feature:
+    values = value if isinstance(value, list) else [value]
+    if all(isinstance(each, str) or json_input.is_base64(each)
+           for each in values):  # fmt: skip
+        encoded = [json_input.text(each, name) for each in values]
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
+    try:
+        if all(type(each) in (int, bool) for each in values):
+            numbers = tf.train.Int64List(value=map(int, values))
+            return tf.train.Feature(int64_list=numbers)
+        if all(type(each) in (int, float) for each in values):
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    except (ValueError, OverflowError) as error:
+        raise failures.RequestError(
+            400, f"Feature {name!r}: {error}."
+        ) from error
+    raise failures.RequestError(
+        400,
+        f"Feature {name!r} must be strings, whole numbers or numbers with a "
+        f"point, all of one kind, got {json_input.shown(value)}.",
+    )

@@ -1,0 +1,201 @@
+"""A SavedModel, loaded the plain way, behind arrays."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from google.protobuf import json_format, message
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from tf_finetune import errors
+from tf_finetune.serving import failures, tensor_info
+
+_LABELS = pathlib.Path("assets") / "labels.txt"
+_NOISE = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """One way to call the model.
+
+    Attributes:
+        name: As requests name it.
+        inputs: By name, in the order of the names.
+        outputs: The same.
+    """
+
+    name: str
+    inputs: tuple[tensor_info.TensorInfo, ...]
+    outputs: tuple[tensor_info.TensorInfo, ...]
+
+    @property
+    def can_batch(self) -> bool:
+        """Whether rows of several requests may be computed together."""
+        return all(each.has_rows for each in (*self.inputs, *self.outputs))
+
+    @property
+    def takes_examples(self) -> bool:
+        """Whether it takes serialised tf.train.Examples, by its input."""
+        names = [each.name for each in self.inputs]
+        return names == ["inputs"] and self.inputs[0].is_text
+
+    def require_classify(self) -> None:
+        """Raises `RequestError` unless Examples go in and classes come out."""
+        outputs = {each.name for each in self.outputs}
+        names = [each.name for each in self.inputs]
+        if not self.takes_examples:
+            raise failures.RequestError(
+                400,
+                f"Signature {self.name!r} cannot classify: it must have one "
+                f"string input 'inputs', and has {', '.join(names)}.",
+            )
+        if not outputs & {"classes", "scores"}:
+            raise failures.RequestError(
+                400,
+                f"Signature {self.name!r} cannot classify: it must have the "
+                f"outputs 'classes' or 'scores', and has "
+                f"{', '.join(sorted(outputs))}.",
+            )
+
+
+class ServedModel:
+    """One version of an exported model.
+
+    Attributes:
+        name: What requests call it.
+        version: Its number.
+        signatures: By name.
+        labels: The class names among its assets; empty if it has none.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, name: str) -> None:
+        """Loads a version directory; needs only TensorFlow to run it.
+
+        Args:
+            folder: The version directory, named by its number.
+            name: What requests call the model.
+
+        Raises:
+            RunError: It is no SavedModel for serving, or a damaged one.
+        """
+        self.name = name
+        self.version = int(folder.name)
+        try:
+            self._definitions = _definitions(folder)
+            self._loaded = tf.saved_model.load(str(folder))
+        except (OSError, ValueError, LookupError, tf.errors.OpError,
+                message.DecodeError) as error:  # fmt: skip
+            raise errors.RunError(
+                f"{folder} cannot be loaded as a SavedModel: {error}"
+            ) from error
+        self.labels = _labels(folder)
+        self.signatures = {
+            each: _signature(each, self._definitions[each])
+            for each in sorted(self._loaded.signatures)
+        }
+
+    def signature(self, name: str) -> Signature:
+        """Returns a signature, or raises `RequestError`."""
+        if name not in self.signatures:
+            raise failures.RequestError(
+                400,
+                f"Serving signature name: {name!r} not found in signature "
+                f"def. Known: {', '.join(self.signatures)}.",
+            )
+        return self.signatures[name]
+
+    def run(
+        self, signature: str, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Computes one batch.
+
+        Args:
+            signature: Its name; known to be one of `signatures`.
+            inputs: Arrays by name; strings are objects of bytes.
+
+        Raises:
+            RequestError: 400 if the model refuses the values, 500 if it fails.
+        """
+        infos = {i.name: i for i in self.signatures[signature].inputs}
+        tensors = {
+            name: tf.convert_to_tensor(
+                array, tf.string if infos[name].is_text else array.dtype
+            )
+            for name, array in inputs.items()
+        }
+        try:
+            outputs = self._loaded.signatures[signature](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise failures.RequestError(400, _plain(error)) from error
+        except tf.errors.OpError as error:
+            logging.error("The model failed: %s", error)
+            raise failures.RequestError(500, _plain(error)) from error
+        return {name: _array(tensor) for name, tensor in outputs.items()}
+
+    def definitions(self) -> dict[str, meta_graph_pb2.SignatureDef]:
+        """Returns the signatures as the file defines them."""
+        return dict(self._definitions)
+
+    def definitions_json(self) -> dict[str, Any]:
+        """Returns the same as JSON values, as the REST API gives them."""
+        return {
+            name: json_format.MessageToDict(
+                definition,
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+            )
+            for name, definition in self._definitions.items()
+        }
+
+
+def _definitions(
+    folder: pathlib.Path,
+) -> dict[str, meta_graph_pb2.SignatureDef]:
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    for graph in saved.meta_graphs:
+        if tf.saved_model.SERVING in graph.meta_info_def.tags:
+            return dict(sorted(graph.signature_def.items()))
+    raise ValueError("it holds no graph for serving.")
+
+
+def _signature(name: str, definition: Any) -> Signature:
+    def infos(tensors: Mapping) -> tuple[tensor_info.TensorInfo, ...]:
+        return tuple(_info(n, tensors[n]) for n in sorted(tensors))
+
+    return Signature(name, infos(definition.inputs), infos(definition.outputs))
+
+
+def _info(name: str, info: meta_graph_pb2.TensorInfo) -> tensor_info.TensorInfo:
+    shape = None
+    if not info.tensor_shape.unknown_rank:
+        sizes = (dimension.size for dimension in info.tensor_shape.dim)
+        shape = tuple(None if size < 0 else size for size in sizes)
+    dtype = np.dtype(tf.as_dtype(info.dtype).as_numpy_dtype)
+    return tensor_info.TensorInfo(name, dtype, shape)
+
+
+def _labels(folder: pathlib.Path) -> tuple[str, ...]:
+    path = folder / _LABELS
+    if not path.is_file():
+        return ()
+    text = path.read_bytes().decode(errors="replace")
+    return tuple(text.removesuffix("\n").split("\n"))
+
+
+def _array(tensor: tf.Tensor) -> np.ndarray:
+    value = tensor.numpy()
+    # A single string comes as bytes, from which NumPy would cut zeros.
+    return np.array(value, object) if isinstance(value, bytes) else value
+
+
+def _plain(error: tf.errors.OpError) -> str:
+    """Returns TensorFlow's message without the places in its graph."""
+    last = error.message.rpartition("<stack traces unavailable>")[2]
+    text = " ".join(_NOISE.sub("", last).split())
+    return text or type(error).__name__

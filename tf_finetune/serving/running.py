@@ -1,0 +1,186 @@
+"""A server from its start to its graceful end."""
+
+import contextlib
+import importlib.util
+import pathlib
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from tf_finetune import errors
+from tf_finetune.config import serve
+from tf_finetune.serving import versions
+
+if TYPE_CHECKING:
+    from tf_finetune.serving import service
+
+_GRACE_SECONDS = 30.0
+# So many of the largest requests may be in memory at once.
+_HELD_REQUESTS = 4
+_GRPC_PORT = 8500
+_LOOK_SECONDS = 0.5
+
+WITHOUT_GRPC = (
+    "pip install --no-deps tensorflow-serving-api && pip install grpcio "
+    "(without --no-deps it would install a second TensorFlow)"
+)
+
+
+def has_grpc() -> bool:
+    """Tells if the official stubs are installed, loading nothing."""
+    return all(
+        importlib.util.find_spec(each)
+        for each in ("grpc", "tensorflow_serving")
+    )
+
+
+def check_grpc(config: serve.ServeConfig) -> None:
+    """Raises `UsageError` if gRPC is asked for and cannot be."""
+    if isinstance(config.grpc_port, int) and not has_grpc():
+        raise errors.UsageError(
+            f"--grpc_port={config.grpc_port} needs the stubs of TensorFlow "
+            f"Serving, which are not installed: {WITHOUT_GRPC}. "
+            "--grpc_port=none serves REST alone."
+        )
+
+
+def serve_folder(
+    folder: pathlib.Path,
+    config: serve.ServeConfig,
+    *,
+    report: Callable[[str], None],
+) -> None:
+    """Serves one version until SIGTERM or SIGINT (Ctrl-C), then ends cleanly.
+
+    What is under way is finished first; a second signal ends at once.
+
+    Args:
+        folder: The version directory.
+        config: Where to listen, and the limits.
+        report: Told the addresses once they answer.
+
+    Raises:
+        UsageError: An address cannot be listened on.
+    """
+    from tf_finetune.serving import batching, service
+    from tf_finetune.serving import model as models
+
+    name = config.model_name or versions.model_name(folder.parent)
+    with _told_to_stop() as stop, contextlib.ExitStack() as ends:
+        served = service.Service(
+            models.ServedModel(folder, name=name),
+            batching.Limits(
+                max_batch_size=config.max_batch_size,
+                max_delay_seconds=config.max_delay_milliseconds / 1000,
+                max_queued_rows=config.max_queue,
+            ),
+            max_pixels=config.max_pixels,
+        )
+        ends.callback(served.close)
+        if has_grpc():
+            from tf_finetune.serving import warm_up
+
+            warm_up.send(served, folder)
+        report(_start_rest(served, config, ends))
+        report(_start_grpc(served, config, ends))
+        _wait(stop)
+        report("Stopping: what is under way is finished first.")
+
+
+def _start_rest(
+    served: "service.Service",
+    config: serve.ServeConfig,
+    ends: contextlib.ExitStack,
+) -> str:
+    from tf_finetune.serving import http_server, rest
+
+    megabytes = config.max_request_megabytes
+    limits = http_server.Limits(
+        max_request_bytes=megabytes << 20,
+        max_held_bytes=_HELD_REQUESTS * megabytes << 20,
+        max_connections=config.max_connections,
+        timeout_seconds=config.timeout_seconds,
+    )
+    try:
+        server = http_server.Server(
+            (config.host, config.port), rest.Api(served).answer, limits
+        )
+    except OSError as error:
+        raise _cannot_listen("port", config.port, config.host) from error
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ends.callback(server.stop, _GRACE_SECONDS)
+    address = f"http://{_host(config.host)}:{server.server_port}"
+    return (
+        f"Serving {served.model.name}, version {served.model.version}: "
+        f"{address}/ (a page to try it), "
+        f"{address}/v1/models/{served.model.name}:predict"
+    )
+
+
+def _start_grpc(
+    served: "service.Service",
+    config: serve.ServeConfig,
+    ends: contextlib.ExitStack,
+) -> str:
+    if config.grpc_port is None:
+        return "gRPC: off (--grpc_port=none)"
+    if not has_grpc():
+        return f"gRPC: off, for it needs stubs: {WITHOUT_GRPC}"
+    from tf_finetune.serving import grpc_server
+
+    asked = _GRPC_PORT if config.grpc_port == "auto" else config.grpc_port
+    try:
+        server, port = grpc_server.start(
+            served,
+            f"{_host(config.host)}:{asked}",
+            max_request_bytes=config.max_request_megabytes << 20,
+            max_calls=config.max_connections,
+        )
+    except RuntimeError as error:
+        raise _cannot_listen("grpc_port", asked, config.host) from error
+    ends.callback(lambda: server.stop(_GRACE_SECONDS).wait())
+    return f"gRPC: {_host(config.host)}:{port}"
+
+
+def _cannot_listen(flag: str, port: int, host: str) -> errors.UsageError:
+    return errors.UsageError(
+        f"--{flag}={port} on --host={host} cannot be listened on: it is "
+        "taken, not this machine's, or not allowed. Choose another, or 0 for "
+        "a free one."
+    )
+
+
+def _host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _wait(stop: "queue.SimpleQueue[int]") -> int:
+    # A process that was paused may get a signal in any of its threads, and
+    # then nothing wakes this one, in which Python handles it.
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return stop.get(timeout=_LOOK_SECONDS)
+
+
+@contextlib.contextmanager
+def _told_to_stop() -> Iterator["queue.SimpleQueue[int]"]:
+    """Yields a queue into which the first SIGTERM or SIGINT comes."""
+    # An event's lock could be held by what the signal interrupts.
+    stop: queue.SimpleQueue[int] = queue.SimpleQueue()
+    before: dict[int, Any] = {}
+
+    def tell(number: int, _: object) -> None:
+        stop.put(number)
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, tell)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,151 @@
+"""What can be asked of the served model, whatever the protocol."""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tf_finetune.serving import batching, failures, pictures
+from tf_finetune.serving import model as models
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class Service:
+    """A model, its name and version checked and its requests batched."""
+
+    def __init__(
+        self,
+        model: models.ServedModel,
+        limits: batching.Limits,
+        *,
+        max_pixels: int,
+    ) -> None:
+        self.model = model
+        self._max_pixels = max_pixels
+        self._batcher = batching.Batcher(model.run, limits)
+        self._alone = threading.Lock()
+
+    def require(self, name: str, version: int | None, label: str = "") -> None:
+        """Raises `RequestError` unless this model and version are served.
+
+        Args:
+            name: The model's name.
+            version: None: the newest.
+            label: A version by label, of which there are none.
+        """
+        if label:
+            raise failures.RequestError(
+                400,
+                f"Unrecognized servable version label: {label}. This server "
+                "has no labels; give a version's number, or none.",
+            )
+        if name == self.model.name and version in (None, self.model.version):
+            return
+        asked = (
+            f"Latest({name})"
+            if version is None
+            else f"Specific({name}, {version})"
+        )
+        raise failures.RequestError(
+            404,
+            f"Servable not found for request: {asked}. This server has "
+            f"{self.model.name}, version {self.model.version}.",
+        )
+
+    def predict(
+        self, signature_name: str, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Computes a request, together with others where that is possible.
+
+        Args:
+            signature_name: Which signature; empty: the default one.
+            inputs: Arrays by name, of the signature's types and shapes.
+
+        Raises:
+            RequestError: The inputs or what is in them do not fit, or too
+                many wait already.
+        """
+        signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
+        _check_inputs(signature, inputs)
+        self._check_pictures(signature, inputs)
+        if signature.can_batch and inputs:
+            return self._batcher.answer(signature.name, inputs)
+        with self._alone:
+            return self.model.run(signature.name, inputs)
+
+    def classify(
+        self, signature_name: str, examples: Sequence[bytes]
+    ) -> list[list[tuple[str, float]]]:
+        """Returns the classes of each example with their scores.
+
+        Args:
+            signature_name: Which signature; empty: the default one.
+            examples: Serialised tf.train.Example messages.
+
+        Raises:
+            RequestError: The signature cannot classify, or as `predict`.
+        """
+        signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
+        signature.require_classify()
+        inputs = np.empty(len(examples), dtype=object)
+        inputs[:] = list(examples)
+        outputs = self.predict(signature.name, {"inputs": inputs})
+        classes, scores = outputs.get("classes"), outputs.get("scores")
+        if classes is None:
+            classes = np.full(scores.shape, b"", dtype=object)
+        if scores is None:
+            scores = np.zeros(classes.shape, dtype="float32")
+        return [
+            [
+                # By way of text: the shortest decimal of a float32.
+                (label.decode(errors="replace"), float(str(score)))
+                for label, score in zip(
+                    np.atleast_1d(labels), np.atleast_1d(row), strict=True
+                )
+            ]
+            for labels, row in zip(classes, scores, strict=True)
+        ]
+
+    def _check_pictures(
+        self, signature: models.Signature, inputs: Mapping[str, np.ndarray]
+    ) -> None:
+        for info in signature.inputs:
+            if info.is_text:
+                contents = inputs[info.name].ravel().tolist()
+                if signature.takes_examples:
+                    contents = pictures.in_examples(contents)
+                pictures.check(contents, max_pixels=self._max_pixels)
+
+    def close(self) -> None:
+        """Answers what waits and stops computing."""
+        self._batcher.close()
+
+
+def _check_inputs(
+    signature: models.Signature, inputs: Mapping[str, np.ndarray]
+) -> None:
+    wanted = {info.name: info for info in signature.inputs}
+    if set(inputs) != set(wanted):
+        raise failures.RequestError(
+            400,
+            f"Signature {signature.name!r} takes the inputs "
+            f"{', '.join(wanted)}, got {', '.join(sorted(inputs)) or 'none'}.",
+        )
+    for name, array in inputs.items():
+        if array.dtype != wanted[name].dtype:
+            raise failures.RequestError(
+                400,
+                f"Input {name!r} must be {_type(wanted[name].dtype)}, got "
+                f"{_type(array.dtype)}.",
+            )
+        wanted[name].check(array.shape)
+    rows = {n: a.shape[0] for n, a in inputs.items() if wanted[n].has_rows}
+    if len(set(rows.values())) > 1:
+        raise failures.RequestError(
+            400, f"The inputs differ in their number of rows: {rows}."
+        )
+
+
+def _type(dtype: np.dtype) -> str:
+    return "string" if dtype == np.dtype(object) else str(dtype)

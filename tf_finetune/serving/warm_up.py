@@ -1,0 +1,58 @@
+"""The requests that an export carries to be warm before anybody asks.
+
+TensorFlow does much at the first request of each size of a batch. Needs the
+official stubs, as gRPC does.
+
+Source: https://www.tensorflow.org/tfx/serving/saved_model_warmup
+"""
+
+import pathlib
+
+import tensorflow as tf
+from absl import logging
+from google.protobuf import message
+from tensorflow_serving.apis import prediction_log_pb2
+
+from tf_finetune.serving import failures, service
+
+_FILE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
+_MOST_REQUESTS = 1000  # As many as TensorFlow Serving sends.
+
+
+def send(served: service.Service, folder: pathlib.Path) -> int:
+    """Sends the predict requests of a version to its model.
+
+    One that fails is logged and keeps nobody from serving.
+
+    Args:
+        served: The model.
+        folder: Its version directory.
+
+    Returns:
+        How many were answered.
+    """
+    if not (folder / _FILE).is_file():
+        return 0
+    answered = 0
+    try:
+        records = tf.data.TFRecordDataset(str(folder / _FILE))
+        for record in records.take(_MOST_REQUESTS):
+            answered += _send_one(served, record.numpy())
+    except tf.errors.OpError as error:
+        logging.warning("%s is damaged: %s", _FILE, error.message)
+    return answered
+
+
+def _send_one(served: service.Service, record: bytes) -> bool:
+    try:
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = log.predict_log.request
+        inputs = {
+            name: tf.make_ndarray(tensor)
+            for name, tensor in request.inputs.items()
+        }
+        served.predict(request.model_spec.signature_name, inputs)
+    except (failures.RequestError, message.DecodeError, ValueError) as error:
+        logging.warning("A warm-up request failed: %s", error)
+        return False
+    return True
