@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import batch_norm, inference
+from tf_finetune import inference
 from tf_finetune.data import encoded
 from tf_finetune.exporting import folding, parity, precision
 from tf_finetune.exporting import job as jobs
@@ -65,12 +65,10 @@ class Served(tf.Module):
         # Not `variables`: those hold the random states of dropout, too.
         self.model_weights = list(network.model.weights)
         self.labels = tf.saved_model.Asset(str(labels))
-        with batch_norm.in_one_kernel(network.model):
-            functions = {
-                name: _function(body, spec)
-                for name, (body, spec) in _bodies(network, job).items()
-            }
-        self.functions = functions
+        self.functions = {
+            name: _function(body, spec)
+            for name, (body, spec) in _bodies(network, job).items()
+        }
         self.folded = network.folded
 
 
