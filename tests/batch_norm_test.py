@@ -144,6 +144,55 @@ def test_a_convolution_that_others_read_too_stays_what_it_is():
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_layers_in_models_in_models_are_meant_too():
+    inner = _varied(0, [keras.layers.Conv2D(4, 3)])
+    middle = keras.Sequential([inner, keras.layers.BatchNormalization()])
+    inputs = keras.Input([9, 9, 6])
+    model = keras.Model(inputs, middle(inputs))
+    with batch_norm.fast(model):
+        assert "call" in vars(inner.layers[-1])
+        assert "call" in vars(middle.layers[-1])
+    images = np.random.default_rng(1).normal(size=[3, 9, 9, 6]).astype("f4")
+    np.testing.assert_allclose(
+        inference.step(model)(tf.constant(images)),
+        model(images, training=False),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_layers_that_are_called_twice_keep_their_calls_apart():
+    generator = np.random.default_rng(2)
+    convolution = keras.layers.Conv2D(6, 3, padding="same")
+    first, second = (keras.layers.BatchNormalization() for _ in range(2))
+    inputs = keras.Input([9, 9, 6])
+    maps = first(convolution(inputs))
+    maps = second(convolution(maps)) + first(convolution(maps))
+    model = keras.Model(inputs, maps)
+    for weight in model.weights:
+        weight.assign(generator.uniform(0.2, 0.6, weight.shape))
+    images = generator.normal(size=[3, 9, 9, 6]).astype("f4")
+    np.testing.assert_allclose(
+        inference.step(model)(tf.constant(images)),
+        model(images, training=False),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_half_precision_is_left_to_keras():
+    model = _net()
+    norm = model.get_layer("norm")
+    for layer in model.layers:
+        layer.dtype_policy = "mixed_bfloat16"
+    images = np.random.default_rng(1).normal(size=[2, 6, 6, 3]).astype("f4")
+    expected = tf.function(lambda x: model(x, training=False))(images)
+    with batch_norm.fast(model):
+        assert "call" in vars(norm)
+        found = tf.function(lambda x: model(x, training=False))(images)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_a_model_called_inside_a_block_answers_as_outside():
     model, images = _net(), np.ones([2, 6, 6, 3], "float32")
     expected = model(images, training=False)

@@ -4,6 +4,7 @@ Nothing here imports TensorFlow before flags and files are known to be good:
 that costs seconds, and a typo should be answered at once.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -231,11 +232,12 @@ def _train(
     from tf_finetune.runs import course as courses
     from tf_finetune.runs import describing, learning, results
 
-    course = courses.prepare(config, inspected, place, largest)
-    plan = describing.text(course)
-    report(plan)
-    results.begin(course, plan)
-    learnt = learning.learn(course)
+    with contextlib.ExitStack() as held:
+        course = courses.prepare(config, inspected, place, held, largest)
+        plan = describing.text(course)
+        report(plan)
+        results.begin(course, plan)
+        learnt = learning.learn(course)
     chosen = learning.choose(course, learnt)
     figures = results.evaluate(course, chosen, learnt.probe)
     results.save(course, learnt.table)
@@ -264,10 +266,11 @@ def _plan(
     from tf_finetune.runs import course as courses
     from tf_finetune.runs import describing
 
-    course = courses.prepare(config, inspected, place, largest)
-    report(statistics.summary(course.data))
-    report(describing.text(course))
-    report(courses.estimate_cost(course).text())
+    with contextlib.ExitStack() as held:
+        course = courses.prepare(config, inspected, place, held, largest)
+        report(statistics.summary(course.data))
+        report(describing.text(course))
+        report(courses.estimate_cost(course).text())
     report(f"workdir: {place.path} (nothing was written; --plan)")
 
 

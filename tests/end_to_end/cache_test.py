@@ -172,7 +172,15 @@ def test_after_the_top_moved_nothing_below_it_is_computed_again(
         assert ours == pytest.approx(theirs, abs=1e-4)
 
 
-def test_a_head_alone_decodes_each_picture_once(call, monkeypatch):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trainable": "head"},
+        {"trainable": "top", "cache": "on", "augmentation": "none"},
+    ],
+    ids=["head", "top"],
+)
+def test_each_picture_as_it_is_is_decoded_once(call, changes, monkeypatch):
     def fail(*_, **__):
         raise AssertionError("pictures are read a second time")
 
@@ -186,10 +194,10 @@ def test_a_head_alone_decodes_each_picture_once(call, monkeypatch):
 
     monkeypatch.setattr(decoding, "load_bytes", counting)
     monkeypatch.setattr(pipeline, "evaluation_images", fail)
-    first, _ = call("first", trainable="head")
+    first, _ = call("first", **changes)
     assert len(decoded) == 48
     decoded.clear()
-    second, _ = call("second", trainable="head")
+    second, _ = call("second", **changes)
     assert not decoded
     assert second.evaluation["validation"] == first.evaluation["validation"]
 

@@ -12,10 +12,8 @@ from tf_finetune import errors, files
 from tf_finetune.cache import entries
 from tf_finetune.data import augmentation, pipeline
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import crossing, frozen
+from tf_finetune.runs import crossing
 from tf_finetune.training import estimate, fit, optimizers
-
-_GB = 1e9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +30,7 @@ class Choice:
     trainer: keras.Model | None = None
 
 
-def choose(course: courses.Course, cache: frozen.Cache) -> Choice:
+def choose(course: courses.Course) -> Choice:
     """Decides once a run, and remembers it for a resumed one.
 
     Raises:
@@ -46,23 +44,23 @@ def choose(course: courses.Course, cache: frozen.Cache) -> Choice:
         wanted = files.read_json(note)["cache"]
     if wanted == "off":
         return Choice(reads_cache=False)
-    obstacle = _obstacle(course, cache)
+    obstacle = _obstacle(course)
     if obstacle and wanted == "on":
         raise errors.UsageError(f"--cache=on is not possible: {obstacle}.")
     if obstacle:
         logging.info("cache: off; %s", obstacle)
         choice = Choice(reads_cache=False)
-    elif wanted == "on" or not crossing.missing_bytes(course, cache):
+    elif wanted == "on" or not crossing.missing_bytes(course):
         if wanted == "auto":
             logging.info("cache: on; everything is in it already")
         choice = Choice(reads_cache=True)
     else:
-        choice = _cheaper(course, cache)
+        choice = _cheaper(course)
     files.write_json(note, {"cache": "on" if choice.reads_cache else "off"})
     return choice
 
 
-def _obstacle(course: courses.Course, cache: frozen.Cache) -> str:
+def _obstacle(course: courses.Course) -> str:
     """Returns why the cache cannot be read; empty if it can."""
     level = course.config.training.augmentation
     if augmentation.mixes(level):
@@ -75,9 +73,9 @@ def _obstacle(course: courses.Course, cache: frozen.Cache) -> str:
             "nothing that could be computed once lies below the first layer "
             "that trains, or more than a few tensors cross there"
         )
-    needed = crossing.missing_bytes(course, cache)
+    needed = crossing.missing_bytes(course)
     limit = course.config.output.cache_gb
-    if not entries.make_room(course.cache_dir, needed, limit_bytes=limit * _GB):
+    if not course.cache.make_room(needed):
         return (
             f"{entries.size_text(needed)} of features do not fit into "
             f"--cache_gb={limit:g} or onto the disk"
@@ -85,16 +83,16 @@ def _obstacle(course: courses.Course, cache: frozen.Cache) -> str:
     return ""
 
 
-def _cheaper(course: courses.Course, cache: frozen.Cache) -> Choice:
+def _cheaper(course: courses.Course) -> Choice:
     costs, trainer = _measured(course)
     data, options = course.data, course.config.training
-    rows = cache.crossing("float32")
+    rows = course.cache.crossing("float32")
     names = [picture.sha256 for picture in data.pictures]
     on, off = estimate.paths(
         costs,
         trained=len(data.split("train")),
         validated=len(data.split("validation")),
-        missing_features=len(cache.features.missing(names)),
+        missing_features=len(course.cache.features.missing(names)),
         missing_rows=len(rows.missing(names)),
         views=options.num_views,
         epochs=options.epochs,
@@ -136,8 +134,7 @@ def _measured(course: courses.Course) -> tuple[estimate.Costs, keras.Model]:
     start = time.perf_counter()
     (images, _), *_ = batches
     load = time.perf_counter() - start
-    # Compiled, and warm, where the scan has computed what crosses the cut.
-    course.networks.prefix(images[:1])
+    course.networks.prefix(images)  # Compiled, and the cores are warm.
     start = time.perf_counter()
     rows = np.asarray(course.networks.prefix(images))
     seconds = time.perf_counter() - start

@@ -20,7 +20,7 @@ from tf_finetune.data import (
     statistics,
     survey,
 )
-from tf_finetune.runs import first_look
+from tf_finetune.runs import first_look, frozen
 from tf_finetune.runs import networks as compiled_networks
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
@@ -53,6 +53,7 @@ class Course:
         loaded: Where its pretrained weights came from; None for random ones.
         selection: The backbone layers that fine-tuning moves.
         networks: The model compiled, cut below the first of them.
+        cache: What its frozen part says of pictures.
         strategy: The devices; variables must be made in its scope.
         settings: How they compute while training.
     """
@@ -67,6 +68,7 @@ class Course:
     loaded: loading.LoadedWeights | None
     selection: freezing.Selection
     networks: compiled_networks.Networks
+    cache: frozen.Cache
     strategy: tf.distribute.Strategy
     settings: device_settings.Settings
 
@@ -100,19 +102,20 @@ class Course:
 
     def predict(self, split: str) -> np.ndarray:
         """Returns the model's predictions of a split, in its order."""
-        return predict(
-            self.built.model,
+        images = pipeline.evaluation_images(
             [picture.path for picture in self.data.split(split)],
             image_size=self.image_size,
             resize=self.config.model.resize,
             batch_size=self.config.training.batch_size,
         )
+        return inference.answers(self.networks.predictions, images)
 
 
 def prepare(
     config: train.TrainConfig,
     inspected: survey.Inspected,
     place: workdir.Workdir,
+    held: contextlib.ExitStack,
     largest_batch: int | None = None,
 ) -> Course:
     """Builds the model, decodes every picture once and divides them.
@@ -121,6 +124,7 @@ def prepare(
         config: What is asked for.
         inspected: The pictures.
         place: Where results go.
+        held: Keeps what the run reads from the cache until it is closed.
         largest_batch: The batch size that fits, if that is asked for.
     """
     size = largest_batch or config.training.batch_size
@@ -143,8 +147,9 @@ def prepare(
     )
     with strategy.scope():
         networks = _networks(config, built, selection)
+        cache = frozen.Cache(config, built, networks, held)
     problems = first_look.problems(
-        inspected, config, built, networks, batch_size=size
+        inspected, config, networks, cache, batch_size=size
     )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))
@@ -163,6 +168,7 @@ def prepare(
         loaded=loaded,
         selection=selection,
         networks=networks,
+        cache=cache,
         strategy=strategy,
         settings=settings,
     )

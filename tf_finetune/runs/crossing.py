@@ -39,31 +39,31 @@ class Crossing:
         }
 
 
-def cross(course: courses.Course, cache: frozen.Cache) -> Crossing:
+def cross(course: courses.Course) -> Crossing:
     """Computes every view that training needs; returns them all.
 
     The pictures as they are stay float32, since figures are taken on them;
     augmented views, the bulk, are float16 where that is precise enough.
     """
-    rows = frozen.by_split(cache.crossing("float32"), course.data)
+    rows = frozen.by_split(course.cache.crossing("float32"), course.data)
     views = rows["train"]
     if course.config.training.num_views > 1:
         rounded = _may_round(course, rows["validation"])
-        store = cache.crossing("float16" if rounded else "float32")
+        store = course.cache.crossing("float16" if rounded else "float32")
         views = views.followed_by(
-            cache.augmented(course.data.split("train"), store)
+            course.cache.augmented(course.data.split("train"), store)
         )
     return Crossing(rows=rows, views=views)
 
 
-def missing_bytes(course: courses.Course, cache: frozen.Cache) -> int:
+def missing_bytes(course: courses.Course) -> int:
     """Returns what has still to be written: augmented views as float16."""
-    store = cache.crossing("float32")
+    store = course.cache.crossing("float32")
     names = [picture.sha256 for picture in course.data.pictures]
     size = len(store.missing(names)) * store.row_bytes
     for number in range(1, course.config.training.num_views):
-        store = cache.crossing("float16")
-        wanted = cache.views(number, course.data.split("train"))
+        store = course.cache.crossing("float16")
+        wanted = course.cache.views(number, course.data.split("train"))
         missing = store.missing(view.name for view in wanted)
         size += len(missing) * store.row_bytes
     return size

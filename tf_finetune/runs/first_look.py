@@ -5,28 +5,24 @@ none is decoded twice: the features that the head is solved on, and what
 crosses the cut where fine-tuning is going to read it.
 """
 
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune import assembly
-from tf_finetune.cache import entries, passes
+from tf_finetune.cache import passes
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.data import augmentation, survey, verification
 from tf_finetune.runs import frozen
-from tf_finetune.runs import networks as compiled
-
-_GB = 1e9
+from tf_finetune.runs import networks as compiled_networks
 
 
 def problems(
     inspected: survey.Inspected,
     config: train.TrainConfig,
-    built: assembly.Assembly,
-    networks: compiled.Networks,
+    networks: compiled_networks.Networks,
+    cache: frozen.Cache,
     *,
     batch_size: int,
 ) -> dict[str, str]:
@@ -35,34 +31,36 @@ def problems(
     Args:
         inspected: The pictures.
         config: What is asked for.
-        built: The model.
-        networks: That model, compiled.
+        networks: The model, compiled.
+        cache: Where what it says of them goes.
         batch_size: Of what is computed on the way.
 
     Returns:
         Reason by path of each picture that cannot be used.
     """
     names = [picture.sha256 for picture in inspected.pictures]
-    with contextlib.ExitStack() as held:
-        cache = frozen.Cache(config, built, networks, held)
-        into = {"features": cache.features}
-        if _keeps_rows(config, networks):
-            rows = cache.crossing("float32")
-            if _fit(config, rows, names):
-                into["rows"] = rows
-        use = _Pass(networks, into, names, batch_size)
-        found = verification.problems(
-            inspected.pictures,
-            cache_dir=config.output.cache_folder,
-            image_size=built.backbone.image_size,
-            resize=config.model.resize,
-            use=use,
-        )
-        use.finish()
+    into = {"features": cache.features}
+    if keeps_rows(config, networks):
+        if config.training.num_views > 1:
+            cache.crossing("float16")  # Making room leaves alone what is open.
+        rows = cache.crossing("float32")
+        if cache.make_room(len(rows.missing(names)) * rows.row_bytes):
+            into["rows"] = rows
+    use = _Pass(networks, into, names, batch_size)
+    found = verification.problems(
+        inspected.pictures,
+        cache_dir=config.output.cache_folder,
+        image_size=networks.image_size,
+        resize=config.model.resize,
+        use=use,
+    )
+    use.finish()
     return found
 
 
-def _keeps_rows(config: train.TrainConfig, networks: compiled.Networks) -> bool:
+def keeps_rows(
+    config: train.TrainConfig, networks: compiled_networks.Networks
+) -> bool:
     """Whether fine-tuning will most likely read what crosses the cut.
 
     It does if it is told to; left to itself (`caching`), hardly ever where
@@ -76,24 +74,12 @@ def _keeps_rows(config: train.TrainConfig, networks: compiled.Networks) -> bool:
     return wanted == "on" or options.epochs >= options.num_views
 
 
-def _fit(
-    config: train.TrainConfig, rows: stores.Store, names: list[str]
-) -> bool:
-    """Whether there is room for them and, with them, for all other views."""
-    needed = len(rows.missing(names)) * rows.row_bytes
-    return entries.make_room(
-        config.output.cache_folder,
-        needed * config.training.num_views,
-        limit_bytes=config.output.cache_gb * _GB,
-    )
-
-
 class _Pass:
     """Computes the rows that stores lack, of pictures that come singly."""
 
     def __init__(
         self,
-        networks: compiled.Networks,
+        networks: compiled_networks.Networks,
         into: Mapping[str, stores.Store],
         names: list[str],
         batch_size: int,
@@ -103,7 +89,7 @@ class _Pass:
             kind: passes.Writer(store, store.missing(names))
             for kind, store in into.items()
         }
-        self._wanted = frozenset().union(
+        self._wanted = set().union(
             *(writer.names for writer in self._writers.values())
         )
         self._batch_size = batch_size
@@ -111,6 +97,7 @@ class _Pass:
 
     def __call__(self, name: str, image: tf.Tensor) -> None:
         if name in self._wanted:
+            self._wanted.remove(name)
             self._waiting[name] = image
         if len(self._waiting) == self._batch_size:
             self._compute()
@@ -123,7 +110,6 @@ class _Pass:
             writer.flush()
 
     def _compute(self) -> None:
-        network: Callable[[tf.Tensor], compiled.Answers]
         network = self._networks.whole(with_rows="rows" in self._writers)
         answers = network(tf.stack([*self._waiting.values()]))
         for kind, writer in self._writers.items():

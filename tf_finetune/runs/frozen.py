@@ -7,13 +7,14 @@ import keras
 import tensorflow as tf
 
 from tf_finetune import assembly, inference
-from tf_finetune.cache import batches, opening, passes
+from tf_finetune.cache import batches, entries, opening, passes
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.data import examples
-from tf_finetune.runs import networks as compiled
+from tf_finetune.runs import networks as compiled_networks
 
 _NAMES_A_BLOCK = 4096
+_GB = 1e9
 
 
 class Cache:
@@ -23,7 +24,7 @@ class Cache:
         self,
         config: train.TrainConfig,
         built: assembly.Assembly,
-        networks: compiled.Networks,
+        networks: compiled_networks.Networks,
         held: contextlib.ExitStack,
     ) -> None:
         """Opens the entry of the pooled features.
@@ -57,6 +58,21 @@ class Cache:
                 up_to=", ".join(cut.names),
             )
         return self._crossing[dtype]
+
+    def make_room(self, needed_bytes: int) -> bool:
+        """Makes room for more, at the cost of what was unused the longest.
+
+        The entries that are open stay.
+
+        Returns:
+            Whether there is room now, within `--cache_gb` and on the disk.
+        """
+        output = self._config.output
+        return entries.make_room(
+            output.cache_folder,
+            needed_bytes,
+            limit_bytes=output.cache_gb * _GB,
+        )
 
     def complete(
         self, pictures: Sequence[examples.Picture], *, with_rows: bool
@@ -122,7 +138,7 @@ class Cache:
         So it is where only layers above the cut have moved since.
         """
         cut = self._networks.cut
-        upper = cut.above(self._built.extractor.outputs[0])
+        upper = inference.step(cut.above(self._built.extractor.outputs[0]))
         for start in range(0, len(names), _NAMES_A_BLOCK):
             block = names[start : start + _NAMES_A_BLOCK]
             inputs = batches.in_order(
@@ -130,7 +146,7 @@ class Cache:
                 unpack=cut.crossing,
                 batch_size=self._config.training.batch_size,
             )
-            self.features.put(block, inference.predict(upper, inputs))
+            self.features.put(block, inference.answers(upper, inputs))
 
     def _fill(
         self,

@@ -1,6 +1,5 @@
 """The two stages of a run, and which of their results is kept."""
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -67,21 +66,16 @@ class Learnt:
 
 def learn(course: courses.Course) -> Learnt:
     """Solves the head on cached features, then fine-tunes."""
-    with contextlib.ExitStack() as held:
-        cache = frozen.Cache(course.config, course.built, course.networks, held)
-        return _learn(course, cache)
-
-
-def _learn(course: courses.Course, cache: frozen.Cache) -> Learnt:
+    cache = course.cache
     fresh_head = course.built.head.get_weights()
-    choice = caching.choose(course, cache)
+    choice = caching.choose(course)
     cache.complete(course.data.pictures, with_rows=choice.reads_cache)
     probe = _probe(course, frozen.by_split(cache.features, course.data))
     if not course.fine_tunes:
         return Learnt(probe=probe, tuned=None, table=[])
     crossing = None
     if choice.reads_cache:
-        crossing = crossings.cross(course, cache)
+        crossing = crossings.cross(course)
     if course.config.training.head_init == "random":
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
@@ -152,8 +146,9 @@ def _probe(
         ],
     )
     head.install(course.built.head, solution)
+    solved = inference.step(course.built.head)
     logits = {
-        split: inference.predict(course.built.head, rows.blocks())
+        split: inference.answers(solved, rows.blocks())
         for split, rows in features.items()
     }
     _check_reattached(course, logits["validation"])
@@ -180,8 +175,8 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
         )
         for picture in pictures
     ]
-    joined = course.networks.any_whole()
-    whole = np.asarray(joined(tf.stack(images)).logits)
+    # Not compiled: what is compiled computes in another way than Keras.
+    whole = np.asarray(course.built.trainer(tf.stack(images), training=False))
     cached = logits[: len(pictures)]
     largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
     difference = float(np.max(np.abs(whole - cached)) / largest)

@@ -12,17 +12,15 @@ from tf_finetune.adaptation import cutting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a network says of a batch of pictures.
+    """What the pretrained part of a network says of a batch of pictures.
 
     Attributes:
-        rows: [batch, cut.width], what crosses the cut; None without a cut.
         features: [batch, width], pooled.
-        logits: [batch, outputs].
+        rows: [batch, cut.width], what crosses the cut; None if not asked for.
     """
 
-    rows: tf.Tensor | None
     features: tf.Tensor
-    logits: tf.Tensor
+    rows: tf.Tensor | None
 
 
 Whole = Callable[[tf.Tensor], Answers]
@@ -48,6 +46,12 @@ class Networks:
         self._whole: dict[bool, Whole] = {}
         self._prefix: Callable[[tf.Tensor], tf.Tensor] | None = None
         self._suffix: inference.Step | None = None
+        self._predictions: inference.Step | None = None
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures, pixels."""
+        return self._built.backbone.image_size
 
     def whole(self, *, with_rows: bool) -> Whole:
         """Returns pictures [batch, size, size, 3] → answers.
@@ -56,13 +60,8 @@ class Networks:
             with_rows: Whether what crosses the cut is part of them.
         """
         if with_rows not in self._whole:
-            crossing = self.cut.tensors if with_rows else ()
-            self._whole[with_rows] = self._compiled(len(crossing))
+            self._whole[with_rows] = self._compiled(with_rows=with_rows)
         return self._whole[with_rows]
-
-    def any_whole(self) -> Whole:
-        """Returns the one that is compiled already, if one is."""
-        return self._whole.get(True) or self.whole(with_rows=False)
 
     def prefix(self, images: tf.Tensor) -> tf.Tensor:
         """Returns what crosses the cut, [batch, cut.width], of pictures."""
@@ -77,17 +76,22 @@ class Networks:
             self._suffix = inference.step(self.cut.suffix)
         return self._suffix
 
-    def _compiled(self, crossing: int) -> Whole:
-        built = self._built
-        outputs = [*built.extractor.outputs, *built.trainer.outputs]
-        if crossing:
-            outputs = [*self.cut.tensors, *outputs]
-        step = inference.step(keras.Model(built.model.inputs, outputs))
+    @property
+    def predictions(self) -> inference.Step:
+        """Pictures → predictions of the whole model."""
+        if self._predictions is None:
+            self._predictions = inference.step(self._built.model)
+        return self._predictions
+
+    def _compiled(self, *, with_rows: bool) -> Whole:
+        extractor = self._built.extractor
+        if not with_rows:
+            step = inference.step(extractor)
+            return lambda images: Answers(features=step(images), rows=None)
+        step = inference.step(self.cut.up_to(extractor.outputs[0]))
 
         def answers(images: tf.Tensor) -> Answers:
-            found = keras.tree.flatten(step(images))
-            features, logits = found[crossing:]
-            rows = self.cut.flat(found[:crossing]) if crossing else None
-            return Answers(rows=rows, features=features, logits=logits)
+            *crossing, features = keras.tree.flatten(step(images))
+            return Answers(features=features, rows=self.cut.flat(crossing))
 
         return answers
