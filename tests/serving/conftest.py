@@ -46,16 +46,15 @@ class Client:
             # The server may close before it has read everything.
             with contextlib.suppress(ConnectionError):
                 connection.sendall(content)
-            return read_all(connection)
+            return self.rest(connection)
 
-
-def read_all(connection: socket.socket) -> bytes:
-    """Returns all that comes until the other side closes."""
-    got = b""
-    with contextlib.suppress(ConnectionError):
-        while block := connection.recv(1 << 16):
-            got += block
-    return got
+    def rest(self, connection: socket.socket) -> bytes:
+        """Returns all that comes until the server closes."""
+        got = bytearray()
+        with contextlib.suppress(ConnectionError):
+            while block := connection.recv(1 << 16):
+                got += block
+        return bytes(got)
 
 
 class Program:

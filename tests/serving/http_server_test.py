@@ -9,8 +9,8 @@ import pytest
 
 from tf_finetune.serving import responses
 
-_GET = b"GET /x HTTP/1.1\r\nHost: h\r\n"
-_POST = b"POST /x HTTP/1.1\r\nHost: h\r\n"
+_GET = b"GET /x HTTP/1.1\r\nHost: localhost\r\n"
+_POST = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
 _LAST = b"Connection: close\r\n\r\n"
 
 
@@ -154,6 +154,23 @@ def test_a_byte_now_and_then_gains_no_time(start_http):
             connection.sendall(b"G")
             threading.Event().wait(0.05)
     assert not server._open
+
+
+def test_a_client_that_reads_too_slowly_gets_no_byte_twice(start_http):
+    size = 40 << 20
+
+    def large(method, path, body):
+        return responses.Response(body=b"a" * size)
+
+    server, client = start_http(large, timeout_seconds=0.3)
+    with client.open() as connection:
+        connection.sendall(_GET + b"\r\n")
+        connection.recv(12)
+        threading.Event().wait(0.5)  # Longer than the answer may take.
+        rest = client.rest(connection)
+    assert b"HTTP/1.1" not in rest
+    assert rest.count(b"a") <= size + 100
+    _until(lambda: not server._open)
 
 
 def test_more_connections_than_allowed_are_refused_with_503(start_http):

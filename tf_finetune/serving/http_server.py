@@ -180,18 +180,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _read_and_answer(self, may_be_empty: bool) -> None:
         limits = self.server.limits
-        try:
-            length = bodies.declared_length(
-                self.headers, limits.max_request_bytes, may_be_empty
-            )
-            with bodies.Body(
-                self.rfile, self.server.budget, limits.max_request_bytes
-            ) as body:
-                self._answer(body.read(length))
-        except failures.RequestError as error:
-            self._refuse(error.status, error.message)
-        except TimeoutError:
-            self._refuse(408, "The request did not come in time.")
+        with bodies.Body(
+            self.rfile, self.server.budget, limits.max_request_bytes
+        ) as body:
+            # Around reading alone: an answer that was sent in part must not
+            # be followed by another one.
+            try:
+                length = bodies.declared_length(
+                    self.headers, limits.max_request_bytes, may_be_empty
+                )
+                content = body.read(length)
+            except failures.RequestError as error:
+                refusal = error
+            except TimeoutError:
+                refusal = _too_slow()
+            else:
+                self._answer(content)
+                return
+        self._refuse(refusal.status, refusal.message)
 
     def _other_method(self) -> None:
         self._refuse(405, f"{self.command} is not possible here.")
@@ -244,8 +250,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _transmit(self) -> None:
         # Reading has set it to what was left of the time to read.
         self.connection.settimeout(self.server.limits.timeout_seconds)
-        self.connection.sendall(self.wfile.getvalue())
-        self.wfile = io.BytesIO()
+        content, self.wfile = self.wfile.getvalue(), io.BytesIO()
+        self.connection.sendall(content)
 
     def _refuse(self, status: int, message: str) -> None:
         """Answers without having read all, and ends the connection."""
@@ -258,3 +264,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         left = _LINGER_BYTES
         while left > 0 and (block := self.rfile.read1(1 << 16)):
             left -= len(block)
+
+
+def _too_slow() -> failures.RequestError:
+    return failures.RequestError(408, "The request did not come in time.")
