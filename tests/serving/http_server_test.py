@@ -1,8 +1,10 @@
 """Tests of tf_finetune/serving/http_server.py, with bare connections."""
 
 import concurrent.futures
+import errno
 import json
 import socket
+import socketserver
 import threading
 
 import pytest
@@ -96,6 +98,7 @@ def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
         (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", 414),
         (_GET + b"A: " + b"a" * 70000 + b"\r\n\r\n", 431),
         (_GET + b"A: a\r\n" * 200 + b"\r\n", 431),
+        (_GET + (b"A: " + b"a" * 1000 + b"\r\n") * 17 + b"\r\n", 431),
         (b"DELETE /x HTTP/1.1\r\n\r\n", 405),
         (b"BREW /x HTTP/1.1\r\n\r\n", 501),
     ],
@@ -134,7 +137,6 @@ def test_half_a_request_is_no_request(start_http):
 @pytest.mark.parametrize(
     "beginning",
     [
-        b"",
         b"GE",
         _GET,
         _POST + b"Content-Length: 10\r\n\r\n12345",
@@ -144,7 +146,13 @@ def test_half_a_request_is_no_request(start_http):
 def test_a_client_that_is_too_slow_is_left(start_http, beginning):
     _, client = start_http(timeout_seconds=0.2)
     answer = client.say(beginning)  # Returns: the server has closed.
-    assert not answer or _status(answer) == 408
+    assert _status(answer) == 408
+    assert "in time" in _json(answer)["error"]
+
+
+def test_a_connection_without_a_request_is_closed_without_an_answer(start_http):
+    _, client = start_http(timeout_seconds=0.2)
+    assert client.say(b"") == b""
 
 
 def test_a_byte_now_and_then_gains_no_time(start_http):
@@ -234,6 +242,33 @@ def test_stopping_finishes_what_is_under_way_and_ends_idle_connections(
         allowed.set()
         assert under_way.result(30) == (200, "done")
         stopping.result(30)
+
+
+def test_a_connection_that_is_reset_does_not_hinder_the_end(start_http):
+    class Reset:
+        def shutdown(self, _):
+            raise OSError(errno.ENOTCONN, "not connected")
+
+    server, client = start_http()
+    with client.open() as connection:
+        connection.sendall(_GET + b"\r\n")
+        connection.recv(1 << 16)
+        (handler,) = server._open
+        _until(lambda: not handler._busy)
+        handler.connection, kept = Reset(), handler.connection
+        handler.leave_if_idle()  # As `stop` does.
+        handler.connection = kept
+
+
+def test_a_thread_that_cannot_start_takes_no_place(start_http, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("can't start new thread")
+
+    _, client = start_http(max_connections=1)
+    with monkeypatch.context() as context:
+        context.setattr(socketserver.ThreadingMixIn, "process_request", fail)
+        assert client.say(_GET + _LAST) == b""
+    _still_answers(client)
 
 
 def test_a_client_that_leaves_harms_nobody(start_http):

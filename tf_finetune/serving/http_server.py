@@ -5,6 +5,7 @@ connections, of a request's size and of the time it takes, and an end that
 finishes what is under way.
 """
 
+import contextlib
 import dataclasses
 import http.server
 import io
@@ -81,7 +82,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Gives a new connection a thread, or refuses it."""
         if self._slots.acquire(blocking=False):
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # No thread could be started.
+                self._slots.release()
+                raise
             return
         error = responses.of_error(503, "Too many connections.")
         head = (
@@ -143,7 +148,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
         self._busy = False
         self._input = bodies.TimedInput(self.connection)
-        self.rfile = io.BufferedReader(self._input, 1 << 16)
+        self._stream = io.BufferedReader(self._input, 1 << 16)
         # Head and body of an answer leave together, in one timed call.
         self.wfile = io.BytesIO()
         self.server.opened(self)
@@ -157,20 +162,39 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def leave_if_idle(self) -> None:
         """Ends the wait for a next request; one that has come is answered."""
         if not self._busy:
-            self.connection.shutdown(socket.SHUT_RD)
+            # The client may have reset the connection by now.
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RD)
 
     def handle_one_request(self) -> None:
         self._busy = False
         self._input.allow(self.server.limits.timeout_seconds)
         try:
             self.close_connection = True
-            if self.server.stopping or not self.rfile.peek(1):
+            if self.server.stopping or not self._stream.peek(1):
                 return
             self._busy = True
             self._input.allow(self.server.limits.timeout_seconds)
-            super().handle_one_request()
+            if self._read_head():
+                getattr(self, f"do_{self.command}", self._unknown_method)()
         except OSError:
             self.close_connection = True
+
+    def _read_head(self) -> bool:
+        """Reads up to the body; tells if there is a request to answer."""
+        self.command, self.requestline = "", ""
+        self.request_version = self.protocol_version
+        try:
+            line, fields = bodies.read_head(self._stream)
+        except failures.RequestError as error:
+            refusal = error
+        except TimeoutError:
+            refusal = _too_slow()
+        else:
+            self.raw_requestline, self.rfile = line, io.BytesIO(fields)
+            return self.parse_request()
+        self._refuse(refusal.status, refusal.message)
+        return False
 
     def do_GET(self) -> None:
         self._read_and_answer(may_be_empty=True)
@@ -181,7 +205,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _read_and_answer(self, may_be_empty: bool) -> None:
         limits = self.server.limits
         with bodies.Body(
-            self.rfile, self.server.budget, limits.max_request_bytes
+            self._stream, self.server.budget, limits.max_request_bytes
         ) as body:
             # Around reading alone: an answer that was sent in part must not
             # be followed by another one.
@@ -203,6 +227,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._refuse(405, f"{self.command} is not possible here.")
 
     do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _other_method
+
+    def _unknown_method(self) -> None:
+        self._refuse(501, f"Unsupported method ({self.command!r}).")
 
     def handle_expect_100(self) -> bool:
         """Lets a client send its body, unless it is too large anyway."""
@@ -262,7 +289,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_WR)
         self._input.allow(_LINGER_SECONDS)
         left = _LINGER_BYTES
-        while left > 0 and (block := self.rfile.read1(1 << 16)):
+        while left > 0 and (block := self._stream.read1(1 << 16)):
             left -= len(block)
 
 
