@@ -92,6 +92,11 @@ def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
         ),
         (_POST + b"Expect: 100-continue\r\nContent-Length: 1000000000\r\n\r\n",
          413),
+        (b"GET / HTTP/1.1\r\nHost: rebound.example\r\n\r\n", 403),
+        (_POST + b"Origin: http://evil.example\r\nContent-Type: text/plain\r\n"
+         b"Content-Length: 2\r\n\r\n{}", 403),
+        (_POST + b"Origin: null\r\nExpect: 100-continue\r\n"
+         b"Content-Length: 2\r\n\r\n", 403),
         (b"GARBAGE\r\n\r\n", 400),
         (b"\x00\xff\x16\x03\x01\r\n\r\n", 400),
         (b"GET /x HTTP/9.9\r\n\r\n", 505),

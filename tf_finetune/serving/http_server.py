@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_finetune.serving import bodies, failures, responses
+from tf_finetune.serving import bodies, failures, origins, responses
 
 Answer = Callable[[str, str, bytes], responses.Response]
 
@@ -32,14 +32,12 @@ class Limits:
 
     Attributes:
         max_request_bytes: Size of a body.
-        max_held_bytes: Size of all bodies that are held at the same time.
         max_connections: Open connections; each has a thread.
         timeout_seconds: For a whole request to come in, for the answer to go
             out, and for the next request of a connection to begin.
     """
 
     max_request_bytes: int
-    max_held_bytes: int
     max_connections: int
     timeout_seconds: float
 
@@ -51,7 +49,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], answer: Answer, limits: Limits
+        self,
+        address: tuple[str, int],
+        answer: Answer,
+        limits: Limits,
+        budget: bodies.Budget,
     ) -> None:
         """Listens.
 
@@ -59,13 +61,14 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             address: Host and port; port 0: a free one.
             answer: From method, path and body to the answer; raises nothing.
             limits: What clients may take.
+            budget: Bytes of bodies that may be held at the same time.
 
         Raises:
             OSError: The address cannot be listened on.
         """
         self.answer = answer
         self.limits = limits
-        self.budget = bodies.Budget(limits.max_held_bytes)
+        self.budget = budget
         self.stopping = False
         self._slots = threading.BoundedSemaphore(limits.max_connections)
         self._open: set[_Handler] = set()
@@ -76,8 +79,10 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def server_bind(self) -> None:
         """Binds, without asking the network for the host's full name."""
+        asked = self.server_address[0]
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
+        self.hosts = origins.expected_hosts(asked, self.server_name)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Gives a new connection a thread, or refuses it."""
@@ -88,16 +93,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
                 self._slots.release()
                 raise
             return
-        error = responses.of_error(503, "Too many connections.")
-        head = (
-            "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-            f"Retry-After: {responses.RETRY_AFTER_SECONDS}\r\n"
-            "Content-Type: application/json\r\n"
-            f"Content-Length: {len(error.body)}\r\n\r\n"
-        )
         # It fits into the socket's buffer: nobody is waited for.
         request.setblocking(False)
-        request.send(head.encode() + error.body)
+        request.send(responses.too_many_connections())
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -210,10 +208,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             # Around reading alone: an answer that was sent in part must not
             # be followed by another one.
             try:
-                length = bodies.declared_length(
-                    self.headers, limits.max_request_bytes, may_be_empty
-                )
-                content = body.read(length)
+                content = body.read(self._length(may_be_empty))
             except failures.RequestError as error:
                 refusal = error
             except TimeoutError:
@@ -222,6 +217,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 self._answer(content)
                 return
         self._refuse(refusal.status, refusal.message)
+
+    def _length(self, may_be_empty: bool) -> int | None:
+        """Returns the body's length if the request may be read at all."""
+        origins.check(self.headers, self.server.hosts)
+        return bodies.declared_length(
+            self.headers, self.server.limits.max_request_bytes, may_be_empty
+        )
 
     def _other_method(self) -> None:
         self._refuse(405, f"{self.command} is not possible here.")
@@ -234,9 +236,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def handle_expect_100(self) -> bool:
         """Lets a client send its body, unless it is too large anyway."""
         try:
-            bodies.declared_length(
-                self.headers, self.server.limits.max_request_bytes, True
-            )
+            self._length(may_be_empty=True)
         except failures.RequestError as error:
             self._refuse(error.status, error.message)
             return False
