@@ -1,11 +1,13 @@
 """Reading what a client sends, within limits of size and time."""
 
+import contextlib
 import email.message
 import io
 import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 from tf_finetune.serving import failures
 
@@ -46,11 +48,20 @@ class TimedInput(io.RawIOBase):
 
 
 class Budget:
-    """Bytes of request bodies that are held at the same time."""
+    """Bytes of requests that are held at the same time."""
 
     def __init__(self, total: int) -> None:
         self._left = total
         self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def held(self, amount: int) -> Iterator[None]:
+        """Counts bytes that are there while the context lasts; as `take`."""
+        self.take(amount)
+        try:
+            yield
+        finally:
+            self.give(amount)
 
     def take(self, amount: int) -> None:
         """Counts bytes that have come in.

@@ -80,9 +80,9 @@ def serve_folder(
         )
         ends.callback(served.close)
         if has_grpc():
-            from tf_finetune.serving import warm_up
+            from tf_finetune.serving import warmup
 
-            warm_up.send(served, folder)
+            warmup.send(served, folder)
         budget = bodies.Budget(
             _HELD_REQUESTS * config.max_request_megabytes << 20
         )
@@ -143,6 +143,8 @@ def _start_grpc(
             f"{_host(config.host)}:{asked}",
             max_request_bytes=config.max_request_megabytes << 20,
             max_calls=config.max_connections,
+            timeout_seconds=config.timeout_seconds,
+            budget=budget,
         )
     except RuntimeError as error:
         raise _cannot_listen("grpc_port", asked, config.host) from error
