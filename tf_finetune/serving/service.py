@@ -113,8 +113,6 @@ class Service:
         for info in signature.inputs:
             if info.is_text:
                 contents = inputs[info.name].ravel().tolist()
-                if signature.takes_examples:
-                    contents = pictures.in_examples(contents)
                 pictures.check(contents, max_pixels=self._max_pixels)
 
     def close(self) -> None:

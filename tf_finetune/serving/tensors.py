@@ -90,7 +90,7 @@ def _type(tensor: tensor_pb2.TensorProto) -> np.dtype | None:
         return np.dtype(object)
     try:
         dtype = np.dtype(tf.as_dtype(tensor.dtype).as_numpy_dtype)
-    except (TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         return None
     # Resources and variants are objects to NumPy, too.
     return None if dtype == np.dtype(object) else dtype

@@ -53,7 +53,8 @@ def _send_one(served: service.Service, record: bytes) -> bool:
         }
         served.predict(request.model_spec.signature_name, inputs)
     except (
-        failures.RequestError, message.DecodeError, TypeError, ValueError,
+        failures.RequestError, message.DecodeError,
+        LookupError, TypeError, ValueError,
     ) as error:  # fmt: skip
         logging.warning("A warm-up request failed: %s", error)
         return False
