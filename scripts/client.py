@@ -1,7 +1,8 @@
-"""Sends pictures to a served model, over REST and over gRPC.
+r"""Sends pictures to a served model, over REST and over gRPC.
 
-    python scripts/client.py picture.jpg --rest=http://127.0.0.1:8501
-    python scripts/client.py picture.jpg --rest=none --grpc=127.0.0.1:8500
+    python scripts/client.py picture.jpg --model=flowers
+    python scripts/client.py picture.jpg --model=flowers --rest=none \
+        --grpc=127.0.0.1:8500
 
 Works with `python -m tf_finetune.serve` and with TensorFlow Serving itself
 alike. REST needs Python alone; gRPC needs TensorFlow and the official stubs:
@@ -121,7 +122,9 @@ def main() -> None:
         "--rest", default="http://127.0.0.1:8501", help="address, or none"
     )
     parser.add_argument("--grpc", default="none", help="HOST:PORT, or none")
-    parser.add_argument("--model", default="model", help="its name")
+    parser.add_argument(
+        "--model", required=True, help="its name, as the server prints it"
+    )
     parser.add_argument("--signature", default="serving_default")
     arguments = parser.parse_args()
     contents = [path.read_bytes() for path in arguments.pictures]

@@ -1,7 +1,7 @@
 """How a served model fares with 1, 8 and 32 clients at once; REST, loopback.
 
     python scripts/load_test.py --pictures='photos/*.jpg' \
-        --address=http://127.0.0.1:8501
+        --model=flowers --address=http://127.0.0.1:8501
 
 Each client keeps one connection and sends its next picture when it has the
 answer to the last one; it waits and tries again where it is told to (503).
@@ -111,7 +111,9 @@ def main() -> None:
     )
     parser.add_argument("--pictures", required=True, help="a glob pattern")
     parser.add_argument("--address", default="http://127.0.0.1:8501")
-    parser.add_argument("--model", default="model")
+    parser.add_argument(
+        "--model", required=True, help="its name, as the server prints it"
+    )
     parser.add_argument("--clients", default="1,8,32")
     parser.add_argument("--requests", type=int, default=400, help="per row")
     arguments = parser.parse_args()

@@ -4,7 +4,7 @@
 #   bash scripts/serve_tensorflow_serving.sh runs/flowers/export
 #
 # PORT (8501) and GRPC_PORT (8500) choose the ports, on this machine alone;
-# IMAGE another image, MODEL_NAME the model's name; DOCKER=echo shows the
+# IMAGE another image than tensorflow/serving:2.19.1, MODEL_NAME the model's name; DOCKER=echo shows the
 # command instead of running it. What lies beside the versions is used:
 # model.config, and batching_parameters.txt.
 set -euo pipefail
@@ -44,4 +44,4 @@ exec "$docker" run --rm \
   --publish "127.0.0.1:${GRPC_PORT:-8500}:8500" \
   --mount "type=bind,source=$exports,target=/models/$name,readonly" \
   --env "MODEL_NAME=$name" \
-  "${IMAGE:-tensorflow/serving:latest}" ${server[@]+"${server[@]}"}
+  "${IMAGE:-tensorflow/serving:2.19.1}" ${server[@]+"${server[@]}"}

@@ -23,6 +23,8 @@ def test_the_defaults_answer_this_machine_alone():
         ({"max_batch_size": 0}, "--max_batch_size must be at least 1"),
         ({"max_request_megabytes": 4096}, "at most 2047"),
         ({"timeout_seconds": 0.0}, "--timeout_seconds must be above 0"),
+        ({"timeout_seconds": float("inf")}, "at most 86400"),
+        ({"timeout_seconds": float("nan")}, "--timeout_seconds must be"),
         ({"max_delay_milliseconds": -1.0}, "at least 0"),
     ],
 )

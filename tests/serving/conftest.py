@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from tf_finetune.serving import http_server, responses
+from tf_finetune.serving import bodies, http_server, responses
 
 
 class Client:
@@ -46,16 +46,15 @@ class Client:
             # The server may close before it has read everything.
             with contextlib.suppress(ConnectionError):
                 connection.sendall(content)
-            return read_all(connection)
+            return self.rest(connection)
 
-
-def read_all(connection: socket.socket) -> bytes:
-    """Returns all that comes until the other side closes."""
-    got = b""
-    with contextlib.suppress(ConnectionError):
-        while block := connection.recv(1 << 16):
-            got += block
-    return got
+    def rest(self, connection: socket.socket) -> bytes:
+        """Returns all that comes until the server closes."""
+        got = bytearray()
+        with contextlib.suppress(ConnectionError):
+            while block := connection.recv(1 << 16):
+                got += block
+        return bytes(got)
 
 
 class Program:
@@ -143,10 +142,9 @@ def start_http():
     """A function that starts an HTTP server of a function."""
     started = []
 
-    def start(answer=echo, **limits):
+    def start(answer=echo, *, max_held_bytes=1 << 22, **limits):
         defaults = {
             "max_request_bytes": 1 << 20,
-            "max_held_bytes": 1 << 22,
             "max_connections": 16,
             "timeout_seconds": 30.0,
         }
@@ -154,6 +152,7 @@ def start_http():
             ("127.0.0.1", 0),
             answer,
             http_server.Limits(**{**defaults, **limits}),
+            bodies.Budget(max_held_bytes),
         )
         threading.Thread(
             target=server.serve_forever, args=(0.01,), daemon=True

@@ -1,5 +1,8 @@
 """Tests of tf_finetune/serving/grpc_server.py with the official stubs."""
 
+import contextlib
+import threading
+
 import numpy as np
 import pytest
 
@@ -15,18 +18,31 @@ from tensorflow_serving.apis import (  # noqa: E402
     regression_pb2,
 )
 
-from tf_finetune.serving import grpc_server  # noqa: E402
+from tf_finetune.serving import bodies, grpc_server  # noqa: E402
+
+
+@contextlib.contextmanager
+def _serving(served, **changes):
+    """Yields a channel to a server of the small SavedModel."""
+    settings = {
+        "max_request_bytes": 1 << 20,
+        "max_calls": 4,
+        "timeout_seconds": 30.0,
+        "budget": bodies.Budget(1 << 22),
+    }
+    server, port = grpc_server.start(
+        served, "127.0.0.1:0", **{**settings, **changes}
+    )
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    server.stop(None).wait()
 
 
 @pytest.fixture(scope="module")
 def stub(served):
-    """A client of a server of the small SavedModel."""
-    server, port = grpc_server.start(
-        served, "127.0.0.1:0", max_request_bytes=1 << 20, max_calls=4
-    )
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    """A client of such a server."""
+    with _serving(served) as channel:
         yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
-    server.stop(None).wait()
 
 
 def _request(signature="", version=None, name="small", **inputs):
@@ -108,6 +124,40 @@ def _repeated():
     return tensor
 
 
+def _one_for_all():
+    """Returns one number that claims to be 100,000: 400 kB."""
+    tensor = _tensor(1.0, shape=[1, 2])
+    tensor.tensor_shape.dim[0].size = 50_000
+    return tensor
+
+
+def _no_strings():
+    """Returns a tensor of two strings that holds none."""
+    tensor = _tensor([b"a", b"b"])
+    tensor.ClearField("string_val")
+    return tensor
+
+
+def _many():
+    """Returns claims that are small each, of which the model takes two."""
+    request = _request("sums", a=_one_for_all(), b=_one_for_all())
+    for number in range(1000):
+        request.inputs[f"more{number}"].CopyFrom(_one_for_all())
+    return request
+
+
+def _large_context():
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = "small"
+    request.model_spec.signature_name = "classify"
+    chosen = request.input.example_list_with_context
+    values = chosen.context.features.feature["x"].bytes_list.value
+    values.append(b"a" * 100_000)
+    for _ in range(20):
+        chosen.examples.add()
+    return request
+
+
 def _negative():
     tensor = _tensor([b"a"])
     tensor.tensor_shape.dim[0].size = -3
@@ -137,8 +187,10 @@ def _short():
         (_request("sums", a=_huge(), b=_huge()), "INVALID_ARGUMENT"),
         (_request("sums", a=_short(), b=_short()), "INVALID_ARGUMENT"),
         (_request(text=_tensor([b"a" * (2 << 20)])), "RESOURCE_EXHAUSTED"),
+        (_request(text=_no_strings()), "INVALID_ARGUMENT"),
+        (_many(), "INVALID_ARGUMENT"),
     ],
-    ids=range(13),
+    ids=range(15),
 )
 def test_what_does_not_fit_is_refused_and_the_next_answered(
     stub, request_, code
@@ -147,6 +199,63 @@ def test_what_does_not_fit_is_refused_and_the_next_answered(
         stub.Predict(request_)
     assert error.value.code().name == code, error.value.details()
     assert stub.Predict(_request(text=_tensor([b"a"]))).outputs
+
+
+def test_inputs_that_nobody_takes_are_not_converted(stub, monkeypatch):
+    converted = []
+    convert = tf.make_ndarray
+
+    def noting(tensor):
+        converted.append(tensor)
+        return convert(tensor)
+
+    monkeypatch.setattr(tf, "make_ndarray", noting)
+    with pytest.raises(grpc.RpcError, match="more0"):
+        stub.Predict(_many())
+    assert not converted
+
+
+def test_the_inputs_together_are_bounded(served):
+    request = _request("sums", a=_one_for_all(), b=_one_for_all())
+    with _serving(served, max_request_bytes=700_000) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        with pytest.raises(grpc.RpcError, match="stand for 800000 bytes"):
+            stub.Predict(request)
+
+
+def test_the_context_counts_once_for_each_example(stub):
+    with pytest.raises(grpc.RpcError, match="max_request_megabytes"):
+        stub.Classify(_large_context())
+
+
+def test_requests_share_a_budget(served):
+    budget = bodies.Budget(2000)
+    with _serving(served, budget=budget) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        request = _request(text=_tensor([b"a" * 900]))
+        for _ in range(5):  # What was held is given back.
+            assert stub.Predict(request).outputs
+        with budget.held(1500), pytest.raises(grpc.RpcError) as error:
+            stub.Predict(request)
+        assert error.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert stub.Predict(request).outputs
+
+
+def test_a_call_that_never_sends_its_message_ends(served):
+    never = threading.Event()
+
+    def messages():
+        never.wait(60)
+        yield b""
+
+    with _serving(served, timeout_seconds=0.3) as channel:
+        call = channel.stream_unary(
+            "/tensorflow.serving.PredictionService/Predict"
+        )
+        with pytest.raises(grpc.RpcError) as error:
+            call(messages(), timeout=50)
+        assert error.value.code() != grpc.StatusCode.DEADLINE_EXCEEDED
+        never.set()
 
 
 def test_regression_is_not_there(stub):

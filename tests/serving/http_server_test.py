@@ -1,16 +1,18 @@
 """Tests of tf_finetune/serving/http_server.py, with bare connections."""
 
 import concurrent.futures
+import errno
 import json
 import socket
+import socketserver
 import threading
 
 import pytest
 
 from tf_finetune.serving import responses
 
-_GET = b"GET /x HTTP/1.1\r\nHost: h\r\n"
-_POST = b"POST /x HTTP/1.1\r\nHost: h\r\n"
+_GET = b"GET /x HTTP/1.1\r\nHost: localhost\r\n"
+_POST = b"POST /x HTTP/1.1\r\nHost: localhost\r\n"
 _LAST = b"Connection: close\r\n\r\n"
 
 
@@ -90,12 +92,18 @@ def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
         ),
         (_POST + b"Expect: 100-continue\r\nContent-Length: 1000000000\r\n\r\n",
          413),
+        (b"GET / HTTP/1.1\r\nHost: rebound.example\r\n\r\n", 403),
+        (_POST + b"Origin: http://evil.example\r\nContent-Type: text/plain\r\n"
+         b"Content-Length: 2\r\n\r\n{}", 403),
+        (_POST + b"Origin: null\r\nExpect: 100-continue\r\n"
+         b"Content-Length: 2\r\n\r\n", 403),
         (b"GARBAGE\r\n\r\n", 400),
         (b"\x00\xff\x16\x03\x01\r\n\r\n", 400),
         (b"GET /x HTTP/9.9\r\n\r\n", 505),
         (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", 414),
         (_GET + b"A: " + b"a" * 70000 + b"\r\n\r\n", 431),
         (_GET + b"A: a\r\n" * 200 + b"\r\n", 431),
+        (_GET + (b"A: " + b"a" * 1000 + b"\r\n") * 17 + b"\r\n", 431),
         (b"DELETE /x HTTP/1.1\r\n\r\n", 405),
         (b"BREW /x HTTP/1.1\r\n\r\n", 501),
     ],
@@ -134,7 +142,6 @@ def test_half_a_request_is_no_request(start_http):
 @pytest.mark.parametrize(
     "beginning",
     [
-        b"",
         b"GE",
         _GET,
         _POST + b"Content-Length: 10\r\n\r\n12345",
@@ -144,7 +151,13 @@ def test_half_a_request_is_no_request(start_http):
 def test_a_client_that_is_too_slow_is_left(start_http, beginning):
     _, client = start_http(timeout_seconds=0.2)
     answer = client.say(beginning)  # Returns: the server has closed.
-    assert not answer or _status(answer) == 408
+    assert _status(answer) == 408
+    assert "in time" in _json(answer)["error"]
+
+
+def test_a_connection_without_a_request_is_closed_without_an_answer(start_http):
+    _, client = start_http(timeout_seconds=0.2)
+    assert client.say(b"") == b""
 
 
 def test_a_byte_now_and_then_gains_no_time(start_http):
@@ -154,6 +167,23 @@ def test_a_byte_now_and_then_gains_no_time(start_http):
             connection.sendall(b"G")
             threading.Event().wait(0.05)
     assert not server._open
+
+
+def test_a_client_that_reads_too_slowly_gets_no_byte_twice(start_http):
+    size = 40 << 20
+
+    def large(method, path, body):
+        return responses.Response(body=b"a" * size)
+
+    server, client = start_http(large, timeout_seconds=0.3)
+    with client.open() as connection:
+        connection.sendall(_GET + b"\r\n")
+        connection.recv(12)
+        threading.Event().wait(0.5)  # Longer than the answer may take.
+        rest = client.rest(connection)
+    assert b"HTTP/1.1" not in rest
+    assert rest.count(b"a") <= size + 100
+    _until(lambda: not server._open)
 
 
 def test_more_connections_than_allowed_are_refused_with_503(start_http):
@@ -217,6 +247,33 @@ def test_stopping_finishes_what_is_under_way_and_ends_idle_connections(
         allowed.set()
         assert under_way.result(30) == (200, "done")
         stopping.result(30)
+
+
+def test_a_connection_that_is_reset_does_not_hinder_the_end(start_http):
+    class Reset:
+        def shutdown(self, _):
+            raise OSError(errno.ENOTCONN, "not connected")
+
+    server, client = start_http()
+    with client.open() as connection:
+        connection.sendall(_GET + b"\r\n")
+        connection.recv(1 << 16)
+        (handler,) = server._open
+        _until(lambda: not handler._busy)
+        handler.connection, kept = Reset(), handler.connection
+        handler.leave_if_idle()  # As `stop` does.
+        handler.connection = kept
+
+
+def test_a_thread_that_cannot_start_takes_no_place(start_http, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("can't start new thread")
+
+    _, client = start_http(max_connections=1)
+    with monkeypatch.context() as context:
+        context.setattr(socketserver.ThreadingMixIn, "process_request", fail)
+        assert client.say(_GET + _LAST) == b""
+    _still_answers(client)
 
 
 def test_a_client_that_leaves_harms_nobody(start_http):

@@ -140,6 +140,13 @@ def test_lists_as_deep_as_the_parser_allows_are_a_400(info):
         _read({"instances": [nested, 1]}, (info,))
 
 
+def test_more_dimensions_than_an_array_can_have_are_a_400():
+    nested = json.loads("[" * 70 + "1" + "]" * 70)
+    with pytest.raises(failures.RequestError, match="dimensions") as error:
+        _read({"inputs": nested}, _one("float32", None))
+    assert error.value.status == 400
+
+
 def test_the_signature_is_named_or_the_default():
     assert json_input.signature_name({}) == "serving_default"
     assert json_input.signature_name({"signature_name": "s"}) == "s"

@@ -39,16 +39,35 @@ def test_a_claim_is_refused_without_the_pixels():
 
 
 def test_what_is_no_picture_is_left_to_the_model():
-    damaged = _encoded("jpeg")[:30]
-    pictures.check([b"", b"text", damaged, b"\x89PNG\r\n"], max_pixels=1)
+    pictures.check([b"", b"text", b"BMW", b"\x0a\x99"], max_pixels=10)
+
+
+@pytest.mark.parametrize(
+    "content", [_encoded("jpeg")[:30], b"\x89PNG\r\n\x1a\n", b"GIF89a"]
+)
+def test_a_picture_whose_size_cannot_be_read_is_refused(content):
+    with pytest.raises(failures.RequestError, match="Picture 1 is dam") as e:
+        pictures.check([b"", content], max_pixels=10**9)
+    assert e.value.status == 400
 
 
 def test_pictures_in_examples_are_found():
     example = tf.train.Example()
     example.features.feature["image"].bytes_list.value.append(b"abc")
     example.features.feature["x"].float_list.value.append(1.0)
-    contents = [example.SerializeToString(), b"\xff\xff no example"]
-    assert pictures.in_examples(contents) == [b"abc"]
+    assert pictures.in_examples(example.SerializeToString()) == [b"abc"]
+    sequence = tf.train.SequenceExample()
+    lists = sequence.feature_lists.feature_list["images"]
+    lists.feature.add().bytes_list.value.append(b"d")
+    assert pictures.in_examples(sequence.SerializeToString()) == [b"d"]
+    assert pictures.in_examples(b"\xff\xff no example") == []
+
+
+def test_pictures_in_examples_count_whatever_the_input_is_called():
+    example = tf.train.Example()
+    example.features.feature["image"].bytes_list.value.append(_bomb())
+    with pytest.raises(failures.RequestError, match="3600000000 pixels"):
+        pictures.check([example.SerializeToString()], max_pixels=50_000_000)
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "classify"])

@@ -79,7 +79,7 @@ def test_the_load_test_prints_a_row_for_each_crowd(program, texts):
 def test_the_load_test_stays_on_this_machine(texts):
     done = _run(
         "load_test.py", f"--pictures={texts[0]}",
-        "--address=http://example.com",
+        "--address=http://example.com", "--model=small",
     )  # fmt: skip
     assert done.returncode == 1
     assert "this machine" in done.stderr
@@ -96,7 +96,24 @@ def test_the_container_gets_the_export_read_only_on_loopback(exported):
     mount = f"type=bind,source={exported},target=/models/model,readonly"
     assert mount in words
     assert "127.0.0.1:8501:8501" in words and "127.0.0.1:8500:8500" in words
-    assert words[-1].startswith("tensorflow/serving")
+    assert re.fullmatch(r"tensorflow/serving:\d+\.\d+\.\d+", words[-1])
+
+
+def test_another_image_can_be_chosen(exported):
+    done = _run(
+        "serve_tensorflow_serving.sh", exported, DOCKER="echo", IMAGE="mine:1"
+    )
+    assert shlex.split(done.stdout)[-1] == "mine:1"
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [("client.py", ["a.jpg"]), ("load_test.py", ["--pictures=a.jpg"])],
+)
+def test_the_models_name_must_be_given(script, arguments):
+    done = _run(script, *arguments)
+    assert done.returncode == 2
+    assert "--model" in done.stderr
 
 
 def test_the_container_uses_the_settings_beside_the_versions(tmp_path):

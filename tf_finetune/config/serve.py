@@ -91,4 +91,4 @@ class ServeConfig:
         checks.in_range(
             self, "max_delay_milliseconds", at_least=0, at_most=10_000
         )
-        checks.in_range(self, "timeout_seconds", above=0)
+        checks.in_range(self, "timeout_seconds", above=0, at_most=86_400)

@@ -1,15 +1,18 @@
 """Reading what a client sends, within limits of size and time."""
 
+import contextlib
 import email.message
 import io
 import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 from tf_finetune.serving import failures
 
 _BLOCK = 1 << 16
+_MAX_HEAD_BYTES = 1 << 14
 _LONGEST_CHUNK_LINE = 1024
 _MAX_TRAILERS = 20
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
@@ -45,11 +48,20 @@ class TimedInput(io.RawIOBase):
 
 
 class Budget:
-    """Bytes of request bodies that are held at the same time."""
+    """Bytes of requests that are held at the same time."""
 
     def __init__(self, total: int) -> None:
         self._left = total
         self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def held(self, amount: int) -> Iterator[None]:
+        """Counts bytes that are there while the context lasts; as `take`."""
+        self.take(amount)
+        try:
+            yield
+        finally:
+            self.give(amount)
 
     def take(self, amount: int) -> None:
         """Counts bytes that have come in.
@@ -68,6 +80,29 @@ class Budget:
         """Counts bytes that have gone."""
         with self._lock:
             self._left += amount
+
+
+def read_head(stream: io.BufferedReader) -> tuple[bytes, bytes]:
+    """Returns a request's first line, and its header fields with the end.
+
+    Raises:
+        RequestError: It ends early, or is larger than 16 KiB.
+        TimeoutError: The client is too slow.
+    """
+    first = stream.readline(_MAX_HEAD_BYTES)
+    if len(first) == _MAX_HEAD_BYTES:
+        raise failures.RequestError(414, "The first line is too long.")
+    lines, left = [first], _MAX_HEAD_BYTES - len(first)
+    while lines[-1] not in (b"\r\n", b"\n"):
+        lines.append(stream.readline(left))
+        left -= len(lines[-1])
+        if not left:
+            raise failures.RequestError(
+                431, f"The header has more than {_MAX_HEAD_BYTES} bytes."
+            )
+        if not lines[-1].endswith(b"\n"):
+            raise failures.RequestError(400, "The header ends too early.")
+    return first, b"".join(lines[1:])
 
 
 def declared_length(

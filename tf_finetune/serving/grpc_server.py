@@ -2,12 +2,10 @@
 
 import concurrent.futures
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import grpc
-import numpy as np
 import tensorflow as tf
 from absl import logging
 from tensorflow_serving.apis import (
@@ -18,7 +16,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tf_finetune.serving import failures, service
+from tf_finetune.serving import bodies, failures, service, tensors
 
 _STATUS = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -27,13 +25,6 @@ _STATUS = {
     503: grpc.StatusCode.UNAVAILABLE,
 }
 _SIGNATURES = "signature_def"
-_FIELDS = {
-    "float32": "float_val",
-    "float64": "double_val",
-    "int64": "int64_val",
-    "bool": "bool_val",
-    **dict.fromkeys(["int32", "int16", "int8", "uint8"], "int_val"),
-}
 
 
 def start(
@@ -42,6 +33,8 @@ def start(
     *,
     max_request_bytes: int,
     max_calls: int,
+    timeout_seconds: float,
+    budget: bodies.Budget,
 ) -> tuple[grpc.Server, int]:
     """Starts a server; returns it and its port.
 
@@ -50,20 +43,29 @@ def start(
         address: Host and port; port 0: a free one.
         max_request_bytes: Size of a message, and of the arrays it stands for.
         max_calls: Calls at the same time; more are refused.
+        timeout_seconds: After it, a connection takes no new calls, and after
+            as much again those under way end: also one that has opened and
+            never sends its message. Clients connect again by themselves.
+        budget: Bytes of requests that may be held at the same time.
 
     Raises:
         RuntimeError: The address cannot be listened on.
     """
+    milliseconds = max(1, round(1000 * timeout_seconds))
     server = grpc.server(
         concurrent.futures.ThreadPoolExecutor(max_calls),
         maximum_concurrent_rpcs=max_calls,
         options=[
             ("grpc.max_receive_message_length", max_request_bytes),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_concurrent_streams", max_calls),
+            ("grpc.max_connection_idle_ms", milliseconds),
+            ("grpc.max_connection_age_ms", milliseconds),
+            ("grpc.max_connection_age_grace_ms", milliseconds),
         ],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _Prediction(served, max_request_bytes), server
+        _Prediction(served, max_request_bytes, budget), server
     )
     port = server.add_insecure_port(address)
     if not port:
@@ -94,9 +96,12 @@ def _answering(call: Callable) -> Callable:
 class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     """What is not here answers UNIMPLEMENTED."""
 
-    def __init__(self, served: service.Service, max_bytes: int) -> None:
+    def __init__(
+        self, served: service.Service, max_bytes: int, budget: bodies.Budget
+    ) -> None:
         self._service = served
         self._max_bytes = max_bytes
+        self._budget = budget
 
     @_answering
     def Predict(
@@ -104,15 +109,16 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> predict_pb2.PredictResponse:
         """Computes named tensors from named tensors."""
         spec = self._spec(request.model_spec)
-        inputs = {
-            name: _array(name, request.inputs[name], self._max_bytes)
-            for name in request.inputs
-        }
-        outputs = self._service.predict(spec.signature_name, inputs)
+        infos = self._service.model.signature(spec.signature_name).inputs
+        claimed = tensors.claimed_bytes(request.inputs, infos)
+        self._require_small(claimed)
+        with self._budget.held(request.ByteSize() + claimed):
+            inputs = tensors.to_arrays(request.inputs, infos)
+            outputs = self._service.predict(spec.signature_name, inputs)
         wanted = _filtered(outputs, list(request.output_filter))
         response = predict_pb2.PredictResponse(model_spec=spec)
         for name in wanted:
-            response.outputs[name].CopyFrom(_tensor(outputs[name]))
+            response.outputs[name].CopyFrom(tensors.from_array(outputs[name]))
         return response
 
     @_answering
@@ -121,9 +127,12 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> classification_pb2.ClassificationResponse:
         """Classifies tf.train.Example messages."""
         spec = self._spec(request.model_spec)
-        results = self._service.classify(
-            spec.signature_name, _examples(request.input)
-        )
+        size = _merged_size(request.input)
+        self._require_small(size)
+        with self._budget.held(request.ByteSize() + size):
+            results = self._service.classify(
+                spec.signature_name, _examples(request.input)
+            )
         response = classification_pb2.ClassificationResponse(model_spec=spec)
         for classes in results:
             one = response.result.classifications.add()
@@ -153,6 +162,14 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.metadata[_SIGNATURES].Pack(signatures)
         return response
 
+    def _require_small(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise failures.RequestError(
+                413,
+                f"The inputs stand for {size} bytes; {self._max_bytes} are "
+                "allowed (--max_request_megabytes).",
+            )
+
     def _spec(self, asked: model_pb2.ModelSpec) -> model_pb2.ModelSpec:
         """Checks the model asked for; returns the one that answers."""
         has_version = asked.HasField("version")
@@ -167,49 +184,13 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         return spec
 
 
-def _array(name: str, tensor: Any, max_bytes: int) -> np.ndarray:
-    """Converts a tensor; a message may claim more values than it holds."""
-    sizes = [dimension.size for dimension in tensor.tensor_shape.dim]
-    if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
-        raise failures.RequestError(
-            400, f"Input {name!r} must have a shape of known sizes."
-        )
-    try:
-        dtype = np.dtype(tf.as_dtype(tensor.dtype).as_numpy_dtype)
-        # One value may stand for many, as a broadcast.
-        claimed = math.prod(sizes)
-        if tensor.string_val and len(tensor.string_val) != claimed:
-            raise failures.RequestError(
-                400,
-                f"Input {name!r} of shape {sizes} must hold {claimed} "
-                f"strings, got {len(tensor.string_val)}.",
-            )
-        if claimed * dtype.itemsize > max_bytes:
-            raise failures.RequestError(
-                400,
-                f"Input {name!r} of shape {sizes} is larger than the "
-                f"{max_bytes} bytes a request may have.",
-            )
-        return tf.make_ndarray(tensor)
-    except (TypeError, ValueError) as error:
-        raise failures.RequestError(
-            400, f"Input {name!r} is no tensor: {error}"
-        ) from error
-
-
-def _tensor(array: np.ndarray) -> Any:
-    """Converts an output, values in the field of their type.
-
-    TensorFlow Serving does so, and clients read `float_val`; TensorFlow
-    itself would write the bytes of the array.
-    """
-    field = _FIELDS.get(array.dtype.name)
-    if field is None:
-        return tf.make_tensor_proto(array)
-    tensor = tf.make_tensor_proto(0, dtype=array.dtype, shape=array.shape)
-    tensor.ClearField(field)
-    getattr(tensor, field).extend(array.ravel().tolist())
-    return tensor
+def _merged_size(given: Any) -> int:
+    """Returns how large the examples are once each holds the context."""
+    if given.WhichOneof("kind") != "example_list_with_context":
+        return given.ByteSize()
+    chosen = given.example_list_with_context
+    context = chosen.context.ByteSize() * len(chosen.examples)
+    return context + given.ByteSize()
 
 
 def _examples(given: Any) -> list[bytes]:

@@ -5,6 +5,7 @@ connections, of a request's size and of the time it takes, and an end that
 finishes what is under way.
 """
 
+import contextlib
 import dataclasses
 import http.server
 import io
@@ -17,7 +18,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_finetune.serving import bodies, failures, responses
+from tf_finetune.serving import bodies, failures, origins, responses
 
 Answer = Callable[[str, str, bytes], responses.Response]
 
@@ -31,14 +32,12 @@ class Limits:
 
     Attributes:
         max_request_bytes: Size of a body.
-        max_held_bytes: Size of all bodies that are held at the same time.
         max_connections: Open connections; each has a thread.
         timeout_seconds: For a whole request to come in, for the answer to go
             out, and for the next request of a connection to begin.
     """
 
     max_request_bytes: int
-    max_held_bytes: int
     max_connections: int
     timeout_seconds: float
 
@@ -50,7 +49,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], answer: Answer, limits: Limits
+        self,
+        address: tuple[str, int],
+        answer: Answer,
+        limits: Limits,
+        budget: bodies.Budget,
     ) -> None:
         """Listens.
 
@@ -58,13 +61,14 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             address: Host and port; port 0: a free one.
             answer: From method, path and body to the answer; raises nothing.
             limits: What clients may take.
+            budget: Bytes of bodies that may be held at the same time.
 
         Raises:
             OSError: The address cannot be listened on.
         """
         self.answer = answer
         self.limits = limits
-        self.budget = bodies.Budget(limits.max_held_bytes)
+        self.budget = budget
         self.stopping = False
         self._slots = threading.BoundedSemaphore(limits.max_connections)
         self._open: set[_Handler] = set()
@@ -75,24 +79,23 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
     def server_bind(self) -> None:
         """Binds, without asking the network for the host's full name."""
+        asked = self.server_address[0]
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
+        self.hosts = origins.expected_hosts(asked, self.server_name)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Gives a new connection a thread, or refuses it."""
         if self._slots.acquire(blocking=False):
-            super().process_request(request, client_address)
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # No thread could be started.
+                self._slots.release()
+                raise
             return
-        error = responses.of_error(503, "Too many connections.")
-        head = (
-            "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-            f"Retry-After: {responses.RETRY_AFTER_SECONDS}\r\n"
-            "Content-Type: application/json\r\n"
-            f"Content-Length: {len(error.body)}\r\n\r\n"
-        )
         # It fits into the socket's buffer: nobody is waited for.
         request.setblocking(False)
-        request.send(head.encode() + error.body)
+        request.send(responses.too_many_connections())
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -143,7 +146,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         super().setup()
         self._busy = False
         self._input = bodies.TimedInput(self.connection)
-        self.rfile = io.BufferedReader(self._input, 1 << 16)
+        self._stream = io.BufferedReader(self._input, 1 << 16)
         # Head and body of an answer leave together, in one timed call.
         self.wfile = io.BytesIO()
         self.server.opened(self)
@@ -157,20 +160,39 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def leave_if_idle(self) -> None:
         """Ends the wait for a next request; one that has come is answered."""
         if not self._busy:
-            self.connection.shutdown(socket.SHUT_RD)
+            # The client may have reset the connection by now.
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RD)
 
     def handle_one_request(self) -> None:
         self._busy = False
         self._input.allow(self.server.limits.timeout_seconds)
         try:
             self.close_connection = True
-            if self.server.stopping or not self.rfile.peek(1):
+            if self.server.stopping or not self._stream.peek(1):
                 return
             self._busy = True
             self._input.allow(self.server.limits.timeout_seconds)
-            super().handle_one_request()
+            if self._read_head():
+                getattr(self, f"do_{self.command}", self._unknown_method)()
         except OSError:
             self.close_connection = True
+
+    def _read_head(self) -> bool:
+        """Reads up to the body; tells if there is a request to answer."""
+        self.command, self.requestline = "", ""
+        self.request_version = self.protocol_version
+        try:
+            line, fields = bodies.read_head(self._stream)
+        except failures.RequestError as error:
+            refusal = error
+        except TimeoutError:
+            refusal = _too_slow()
+        else:
+            self.raw_requestline, self.rfile = line, io.BytesIO(fields)
+            return self.parse_request()
+        self._refuse(refusal.status, refusal.message)
+        return False
 
     def do_GET(self) -> None:
         self._read_and_answer(may_be_empty=True)
@@ -180,30 +202,41 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _read_and_answer(self, may_be_empty: bool) -> None:
         limits = self.server.limits
-        try:
-            length = bodies.declared_length(
-                self.headers, limits.max_request_bytes, may_be_empty
-            )
-            with bodies.Body(
-                self.rfile, self.server.budget, limits.max_request_bytes
-            ) as body:
-                self._answer(body.read(length))
-        except failures.RequestError as error:
-            self._refuse(error.status, error.message)
-        except TimeoutError:
-            self._refuse(408, "The request did not come in time.")
+        with bodies.Body(
+            self._stream, self.server.budget, limits.max_request_bytes
+        ) as body:
+            # Around reading alone: an answer that was sent in part must not
+            # be followed by another one.
+            try:
+                content = body.read(self._length(may_be_empty))
+            except failures.RequestError as error:
+                refusal = error
+            except TimeoutError:
+                refusal = _too_slow()
+            else:
+                self._answer(content)
+                return
+        self._refuse(refusal.status, refusal.message)
+
+    def _length(self, may_be_empty: bool) -> int | None:
+        """Returns the body's length if the request may be read at all."""
+        origins.check(self.headers, self.server.hosts)
+        return bodies.declared_length(
+            self.headers, self.server.limits.max_request_bytes, may_be_empty
+        )
 
     def _other_method(self) -> None:
         self._refuse(405, f"{self.command} is not possible here.")
 
     do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _other_method
 
+    def _unknown_method(self) -> None:
+        self._refuse(501, f"Unsupported method ({self.command!r}).")
+
     def handle_expect_100(self) -> bool:
         """Lets a client send its body, unless it is too large anyway."""
         try:
-            bodies.declared_length(
-                self.headers, self.server.limits.max_request_bytes, True
-            )
+            self._length(may_be_empty=True)
         except failures.RequestError as error:
             self._refuse(error.status, error.message)
             return False
@@ -244,8 +277,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _transmit(self) -> None:
         # Reading has set it to what was left of the time to read.
         self.connection.settimeout(self.server.limits.timeout_seconds)
-        self.connection.sendall(self.wfile.getvalue())
-        self.wfile = io.BytesIO()
+        content, self.wfile = self.wfile.getvalue(), io.BytesIO()
+        self.connection.sendall(content)
 
     def _refuse(self, status: int, message: str) -> None:
         """Answers without having read all, and ends the connection."""
@@ -256,5 +289,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_WR)
         self._input.allow(_LINGER_SECONDS)
         left = _LINGER_BYTES
-        while left > 0 and (block := self.rfile.read1(1 << 16)):
+        while left > 0 and (block := self._stream.read1(1 << 16)):
             left -= len(block)
+
+
+def _too_slow() -> failures.RequestError:
+    return failures.RequestError(408, "The request did not come in time.")

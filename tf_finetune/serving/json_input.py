@@ -20,6 +20,7 @@ from tf_finetune.serving import failures, tensor_info
 Format = Literal["row", "column"]
 
 _BASE64 = "b64"
+_MAX_DIMENSIONS = 32  # NumPy's, before its version 2.
 _SHOWN_CHARACTERS = 60
 _SPACES = dict.fromkeys(map(ord, string.whitespace))
 
@@ -187,6 +188,12 @@ def _array(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
     """Converts nested lists, level by level: they may be nested deeply."""
     level, shape = [value], []
     while level and isinstance(level[0], list):
+        if len(shape) == _MAX_DIMENSIONS:
+            raise failures.RequestError(
+                400,
+                f"Input {info.name!r} has more than {_MAX_DIMENSIONS} "
+                "dimensions.",
+            )
         lengths = {len(v) if isinstance(v, list) else None for v in level}
         if len(lengths) > 1:
             raise failures.RequestError(

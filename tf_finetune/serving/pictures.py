@@ -1,29 +1,27 @@
 """Pictures that would take too much memory, known by their first bytes."""
 
-import io
-import struct
 from collections.abc import Iterable
 
 import tensorflow as tf
 from google.protobuf import message
-from PIL import Image
 
-from tf_finetune.data import file_kinds, inspection
-from tf_finetune.serving import failures
+from tf_finetune.serving import failures, picture_sizes
 
 
 def check(contents: Iterable[bytes], *, max_pixels: int) -> None:
     """Raises `RequestError` if one claims more pixels than allowed.
 
     A file of some 100 kB can claim a picture of gigabytes. What is no picture
-    passes: the model says what is wrong with it.
+    passes: the model says what is wrong with it. A picture whose size cannot
+    be read does not.
 
     Args:
-        contents: Encoded pictures, or anything else.
-        max_pixels: Width times height.
+        contents: Encoded pictures, serialised tf.train.Examples with such
+            pictures in them, or anything else.
+        max_pixels: Width times height times frames.
     """
     for number, content in enumerate(contents):
-        pixels = _pixels(content)
+        pixels = _pixels(number, content)
         if pixels > max_pixels:
             raise failures.RequestError(
                 413,
@@ -32,34 +30,29 @@ def check(contents: Iterable[bytes], *, max_pixels: int) -> None:
             )
 
 
-def in_examples(serialized: Iterable[bytes]) -> list[bytes]:
-    """Returns every string of bytes in serialised tf.train.Examples."""
-    found: list[bytes] = []
-    for each in serialized:
-        try:
-            features = tf.train.Example.FromString(each).features.feature
-        except message.DecodeError:
-            continue  # The model will say what is wrong with it.
-        for feature in features.values():
-            found += feature.bytes_list.value
-    return found
+def in_examples(serialized: bytes) -> list[bytes]:
+    """Returns every string of bytes in an Example or SequenceExample.
 
-
-def _pixels(content: bytes) -> int:
-    kind = file_kinds.of(content[: file_kinds.HEAD_BYTES])
-    if kind not in file_kinds.DECODABLE:
-        return 0
+    An Example is a SequenceExample of its context alone: their first fields
+    are the same.
+    """
     try:
-        width, height = inspection.header_size(io.BytesIO(content), kind)
-    except Image.DecompressionBombError:
-        return 2 * Image.MAX_IMAGE_PIXELS
-    except inspection.Damaged:
-        # TensorFlow decodes some PNGs in whose later parts Pillow sees damage.
-        width, height = _png_size(content) if kind == "PNG" else (0, 0)
-    return width * height
+        found = tf.train.SequenceExample.FromString(serialized)
+    except message.DecodeError:
+        return []
+    features = list(found.context.feature.values())
+    for each in found.feature_lists.feature_list.values():
+        features += each.feature
+    return [value for each in features for value in each.bytes_list.value]
 
 
-def _png_size(content: bytes) -> tuple[int, int]:
-    """Returns what the first part says, which is always IHDR."""
-    head = content[16:24]
-    return struct.unpack(">II", head) if len(head) == 8 else (0, 0)
+def _pixels(number: int, content: bytes) -> int:
+    try:
+        # Both: an Example may begin as a small picture does.
+        return picture_sizes.pixels(content) + sum(
+            map(picture_sizes.pixels, in_examples(content))
+        )
+    except picture_sizes.UnknownSizeError as error:
+        raise failures.RequestError(
+            400, f"Picture {number} is damaged: its size cannot be read."
+        ) from error

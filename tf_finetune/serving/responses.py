@@ -44,3 +44,15 @@ def of_error(status: int, message: str) -> Response:
         body=json.dumps({"error": message}).encode(),
         headers=headers,
     )
+
+
+def too_many_connections() -> bytes:
+    """Returns the whole answer, with its head, that refuses a connection."""
+    error = of_error(503, "Too many connections.")
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
+        f"Retry-After: {RETRY_AFTER_SECONDS}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {len(error.body)}\r\n\r\n"
+    )
+    return head.encode() + error.body

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
 from tf_finetune.config import serve
-from tf_finetune.serving import versions
+from tf_finetune.serving import bodies, versions
 
 if TYPE_CHECKING:
     from tf_finetune.serving import service
@@ -80,11 +80,14 @@ def serve_folder(
         )
         ends.callback(served.close)
         if has_grpc():
-            from tf_finetune.serving import warm_up
+            from tf_finetune.serving import warmup
 
-            warm_up.send(served, folder)
-        report(_start_rest(served, config, ends))
-        report(_start_grpc(served, config, ends))
+            warmup.send(served, folder)
+        budget = bodies.Budget(
+            _HELD_REQUESTS * config.max_request_megabytes << 20
+        )
+        report(_start_rest(served, config, budget, ends))
+        report(_start_grpc(served, config, budget, ends))
         _wait(stop)
         report("Stopping: what is under way is finished first.")
 
@@ -92,20 +95,22 @@ def serve_folder(
 def _start_rest(
     served: "service.Service",
     config: serve.ServeConfig,
+    budget: bodies.Budget,
     ends: contextlib.ExitStack,
 ) -> str:
     from tf_finetune.serving import http_server, rest
 
-    megabytes = config.max_request_megabytes
     limits = http_server.Limits(
-        max_request_bytes=megabytes << 20,
-        max_held_bytes=_HELD_REQUESTS * megabytes << 20,
+        max_request_bytes=config.max_request_megabytes << 20,
         max_connections=config.max_connections,
         timeout_seconds=config.timeout_seconds,
     )
     try:
         server = http_server.Server(
-            (config.host, config.port), rest.Api(served).answer, limits
+            (config.host, config.port),
+            rest.Api(served).answer,
+            limits,
+            budget,
         )
     except OSError as error:
         raise _cannot_listen("port", config.port, config.host) from error
@@ -122,6 +127,7 @@ def _start_rest(
 def _start_grpc(
     served: "service.Service",
     config: serve.ServeConfig,
+    budget: bodies.Budget,
     ends: contextlib.ExitStack,
 ) -> str:
     if config.grpc_port is None:
@@ -137,6 +143,8 @@ def _start_grpc(
             f"{_host(config.host)}:{asked}",
             max_request_bytes=config.max_request_megabytes << 20,
             max_calls=config.max_connections,
+            timeout_seconds=config.timeout_seconds,
+            budget=budget,
         )
     except RuntimeError as error:
         raise _cannot_listen("grpc_port", asked, config.host) from error

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_finetune.serving import batching, failures, pictures
+from tf_finetune.serving import batching, failures, pictures, tensor_info
 from tf_finetune.serving import model as models
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -113,8 +113,6 @@ class Service:
         for info in signature.inputs:
             if info.is_text:
                 contents = inputs[info.name].ravel().tolist()
-                if signature.takes_examples:
-                    contents = pictures.in_examples(contents)
                 pictures.check(contents, max_pixels=self._max_pixels)
 
     def close(self) -> None:
@@ -125,27 +123,13 @@ class Service:
 def _check_inputs(
     signature: models.Signature, inputs: Mapping[str, np.ndarray]
 ) -> None:
+    tensor_info.check_names(signature.inputs, inputs)
     wanted = {info.name: info for info in signature.inputs}
-    if set(inputs) != set(wanted):
-        raise failures.RequestError(
-            400,
-            f"Signature {signature.name!r} takes the inputs "
-            f"{', '.join(wanted)}, got {', '.join(sorted(inputs)) or 'none'}.",
-        )
     for name, array in inputs.items():
-        if array.dtype != wanted[name].dtype:
-            raise failures.RequestError(
-                400,
-                f"Input {name!r} must be {_type(wanted[name].dtype)}, got "
-                f"{_type(array.dtype)}.",
-            )
+        wanted[name].check_type(array.dtype)
         wanted[name].check(array.shape)
     rows = {n: a.shape[0] for n, a in inputs.items() if wanted[n].has_rows}
     if len(set(rows.values())) > 1:
         raise failures.RequestError(
             400, f"The inputs differ in their number of rows: {rows}."
         )
-
-
-def _type(dtype: np.dtype) -> str:
-    return "string" if dtype == np.dtype(object) else str(dtype)

@@ -1,10 +1,13 @@
 """What a signature says of one of its tensors."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tf_finetune.serving import failures
+
+_SHOWN = 10  # Of what a message names; requests may have very many.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,15 @@ class TensorInfo:
         """Whether its first dimension counts examples, as many as come."""
         return bool(self.shape) and self.shape[0] is None
 
+    def check_type(self, dtype: np.dtype | None) -> None:
+        """Raises `RequestError` unless values of this type can be it."""
+        if dtype != self.dtype:
+            raise failures.RequestError(
+                400,
+                f"Input {self.name!r} must be {_type(self.dtype)}, got "
+                f"{_type(dtype)}.",
+            )
+
     def check(self, shape: tuple[int, ...]) -> None:
         """Raises `RequestError` unless an array of this shape can be it."""
         if self.shape is None:
@@ -47,5 +59,29 @@ class TensorInfo:
             )
 
 
+def check_names(inputs: Sequence[TensorInfo], given: Iterable[str]) -> None:
+    """Raises `RequestError` unless these inputs are given, and no others."""
+    wanted, got = {each.name for each in inputs}, sorted(given)
+    if set(got) != wanted:
+        raise failures.RequestError(
+            400,
+            f"The signature takes the inputs {', '.join(sorted(wanted))}, got "
+            f"{_some(got) or 'none'}.",
+        )
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(name[:100] for name in names[:_SHOWN])
+    return shown + (f" … ({len(names)})" if len(names) > _SHOWN else "")
+
+
+def _type(dtype: np.dtype | None) -> str:
+    if dtype is None:
+        return "a type that cannot be sent"
+    return "string" if dtype == np.dtype(object) else str(dtype)
+
+
 def _words(shape: tuple[int | None, ...]) -> str:
+    if len(shape) > _SHOWN:
+        return f"one of {len(shape)} dimensions"
     return "[" + ", ".join("?" if n is None else str(n) for n in shape) + "]"

@@ -52,7 +52,10 @@ def _send_one(served: service.Service, record: bytes) -> bool:
             for name, tensor in request.inputs.items()
         }
         served.predict(request.model_spec.signature_name, inputs)
-    except (failures.RequestError, message.DecodeError, ValueError) as error:
+    except (
+        failures.RequestError, message.DecodeError,
+        LookupError, TypeError, ValueError,
+    ) as error:  # fmt: skip
         logging.warning("A warm-up request failed: %s", error)
         return False
     return True

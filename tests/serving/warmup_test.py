@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/serving/warm_up.py with the official stubs."""
+"""Tests of tf_finetune/serving/warmup.py with the official stubs."""
 
 import pytest
 
@@ -7,7 +7,7 @@ tf = pytest.importorskip("tensorflow")
 
 from tensorflow_serving.apis import prediction_log_pb2  # noqa: E402
 
-from tf_finetune.serving import failures, warm_up  # noqa: E402
+from tf_finetune.serving import failures, warmup  # noqa: E402
 
 
 class Noting:
@@ -49,7 +49,7 @@ def write(tmp_path):
 def test_every_request_is_sent(write, tmp_path):
     write(_log(b"a"), _log(b"b", b"c"))
     served = Noting()
-    assert warm_up.send(served, tmp_path) == 2
+    assert warmup.send(served, tmp_path) == 2
     assert served.asked == [
         ("serving_default", [b"a"]),
         ("serving_default", [b"b", b"c"]),
@@ -58,14 +58,21 @@ def test_every_request_is_sent(write, tmp_path):
 
 def test_one_that_fails_does_not_keep_the_others(write, tmp_path):
     write(_log(b"bad"), b"\xff\xff\xff", _log(b"c"))
-    assert warm_up.send(Noting(), tmp_path) == 1
+    assert warmup.send(Noting(), tmp_path) == 1
+
+
+def test_a_type_that_no_array_has_does_not_keep_the_others(write, tmp_path):
+    log = prediction_log_pb2.PredictionLog.FromString(_log(b"a"))
+    log.predict_log.request.inputs["text"].dtype = 99
+    write(log.SerializeToString(), _log(b"c"))
+    assert warmup.send(Noting(), tmp_path) == 1
 
 
 def test_a_damaged_file_keeps_nobody_from_serving(write, tmp_path):
     place = write(_log(b"a"), _log(b"b"))
     place.write_bytes(place.read_bytes()[:-7])
-    assert warm_up.send(Noting(), tmp_path) == 1
+    assert warmup.send(Noting(), tmp_path) == 1
 
 
 def test_an_export_without_them_is_served_cold(tmp_path):
-    assert warm_up.send(Noting(), tmp_path) == 0
+    assert warmup.send(Noting(), tmp_path) == 0

@@ -1,0 +1,105 @@
+"""Arrays from and to TensorProto, of which small ones can claim to be huge."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2, types_pb2
+
+from tf_finetune.serving import failures, tensor_info
+
+_FIELDS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int64": "int64_val",
+    "bool": "bool_val",
+    **dict.fromkeys(["int32", "int16", "int8", "uint8"], "int_val"),
+}
+
+
+def claimed_bytes(
+    given: Mapping[str, tensor_pb2.TensorProto],
+    inputs: Sequence[tensor_info.TensorInfo],
+) -> int:
+    """Returns how large the arrays would be, making none.
+
+    Args:
+        given: By name.
+        inputs: What the signature takes.
+
+    Raises:
+        RequestError: Names, a type, a shape or a number of strings are not
+            what the signature takes.
+    """
+    tensor_info.check_names(inputs, given)
+    return sum(_claimed(given[each.name], each) for each in inputs)
+
+
+def to_arrays(
+    given: Mapping[str, tensor_pb2.TensorProto],
+    inputs: Sequence[tensor_info.TensorInfo],
+) -> dict[str, np.ndarray]:
+    """Converts what a signature takes, once `claimed_bytes` is small enough.
+
+    Raises:
+        RequestError: The values do not fill the shape.
+    """
+    return {each.name: _array(given[each.name], each.name) for each in inputs}
+
+
+def from_array(array: np.ndarray) -> tensor_pb2.TensorProto:
+    """Converts an output, values in the field of their type.
+
+    TensorFlow Serving does so, and clients read `float_val`; TensorFlow
+    itself would write the bytes of the array.
+    """
+    field = _FIELDS.get(array.dtype.name)
+    if field is None:
+        return tf.make_tensor_proto(array)
+    tensor = tf.make_tensor_proto(0, dtype=array.dtype, shape=array.shape)
+    tensor.ClearField(field)
+    getattr(tensor, field).extend(array.ravel().tolist())
+    return tensor
+
+
+def _claimed(
+    tensor: tensor_pb2.TensorProto, info: tensor_info.TensorInfo
+) -> int:
+    info.check_type(_type(tensor))
+    sizes = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
+    if tensor.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
+        raise failures.RequestError(
+            400, f"Input {info.name!r} must have a shape of known sizes."
+        )
+    info.check(sizes)
+    # One value may stand for many, as a broadcast; not so a string.
+    claimed = math.prod(sizes)
+    if info.is_text and len(tensor.string_val) != claimed:
+        raise failures.RequestError(
+            400,
+            f"Input {info.name!r} of shape {list(sizes)[:16]} must hold "
+            f"{claimed} strings, got {len(tensor.string_val)}.",
+        )
+    return claimed * info.dtype.itemsize
+
+
+def _type(tensor: tensor_pb2.TensorProto) -> np.dtype | None:
+    """Returns NumPy's type; None for what no array can hold."""
+    if tensor.dtype == types_pb2.DT_STRING:
+        return np.dtype(object)
+    try:
+        dtype = np.dtype(tf.as_dtype(tensor.dtype).as_numpy_dtype)
+    except (LookupError, TypeError, ValueError):
+        return None
+    # Resources and variants are objects to NumPy, too.
+    return None if dtype == np.dtype(object) else dtype
+
+
+def _array(tensor: tensor_pb2.TensorProto, name: str) -> np.ndarray:
+    try:
+        return tf.make_ndarray(tensor)
+    except (TypeError, ValueError) as error:
+        raise failures.RequestError(
+            400, f"Input {name!r} is no tensor: {error}"
+        ) from error
