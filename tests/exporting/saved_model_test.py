@@ -233,29 +233,38 @@ def test_an_export_that_computes_something_else_leaves_nothing(
     assert list((tmp_path / "export").iterdir()) == []
 
 
+class _Killed(BaseException):
+    pass
+
+
+def _die(*_):
+    raise _Killed
+
+
+_BESIDE = ["batching_parameters.txt", "model.config", "parity.json"]
+
+
+@pytest.mark.parametrize("late", [False, True])
 def test_a_killed_export_leaves_no_version_and_is_swept_up_later(
-    make_job, tmp_path, monkeypatch
+    make_job, tmp_path, monkeypatch, late
 ):
-    class Killed(BaseException):
-        pass
-
-    def die(*_):
-        raise Killed
-
     folder = tmp_path / "export"
     with monkeypatch.context() as patch:
-        patch.setattr(saved_model, "_proven", die)
+        if late:
+            patch.setattr(saved_model.staging.os, "rename", _die)
+        else:
+            patch.setattr(saved_model, "_proven", _die)
         # What kill -9 leaves: nobody clears up.
         patch.setattr(saved_model.staging.shutil, "rmtree", lambda *_, **__: 0)
-        with pytest.raises(Killed):
+        with pytest.raises(_Killed):
             saved_model.write(make_job())
-    left = [path.name for path in folder.iterdir()]
-    assert len(left) == 1 and left[0].startswith(".tmp-")
+    left = sorted(path.name for path in folder.iterdir())
+    assert left[0].startswith(".tmp-")
+    # All that belongs to a version is there before the version is.
+    assert left[1:] == (_BESIDE if late else [])
 
     assert saved_model.write(make_job()) == folder / "1"
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "1", "batching_parameters.txt", "model.config", "parity.json",
-    ]  # fmt: skip
+    assert sorted(p.name for p in folder.iterdir()) == ["1", *_BESIDE]
 
 
 def test_dropout_is_off_and_answers_repeat(exported, pictures):

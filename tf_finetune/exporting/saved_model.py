@@ -60,30 +60,31 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         UsageError: The destination cannot be written.
     """
     folder = pathlib.Path(job.destination)
-    names = "|".join(
-        [staging.VERSION, server_settings.MODEL, server_settings.BATCHING]
-    )
-    with staging.locked(folder, names=names):
-        with staging.new_version(folder) as (temporary, version):
-            folded = _save(job, temporary)
-            figures = _proven(temporary, version, job)
-            figures["batch_norms_folded"] = folded
-            measured = _measured(temporary, job)
-            warmup.write(
-                temporary,
-                job.proof.paths,
-                model=job.name,
-                signature=signatures.BYTES,
-                largest_batch=server_settings.best_batch(measured).batch_size,
-            )
-        path = folder / version
-        parity.record(path, figures)
+    beside = (server_settings.MODEL, server_settings.BATCHING, parity.RECORD)
+    with (
+        staging.locked(folder, names=(staging.VERSION, *beside)),
+        staging.new_version(folder) as (temporary, version),
+    ):
+        folded = _save(job, temporary)
+        figures = _proven(temporary, version, job)
+        figures["batch_norms_folded"] = folded
+        measured = _measured(temporary, job)
+        warmup.write(
+            temporary,
+            job.proof.paths,
+            model=job.name,
+            signature=signatures.BYTES,
+            largest_batch=server_settings.best_batch(measured).batch_size,
+        )
+        # A server takes a version up as soon as it bears its name: what lies
+        # beside it is written before.
         server_settings.write(
             folder,
             job.name,
             server_settings.batching(measured, cores=os.cpu_count() or 1),
         )
-    return path
+        parity.record(folder / version, figures)
+    return folder / version
 
 
 def _save(job: jobs.ExportJob, folder: pathlib.Path) -> int:
