@@ -8,10 +8,10 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from tf_finetune.exporting import catalog, parity, precision, single_file
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import parity, precision, single_file
 
-_SUFFIX = ".weights.h5"
+_SUFFIX = catalog.SUFFIXES["h5"]
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:

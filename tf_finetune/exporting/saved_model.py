@@ -128,7 +128,7 @@ def _proven(
             if key.endswith(("/probabilities", "/scores"))
         },
         job,
-        allowed=parity.tolerance(job.model),
+        allowed=parity.tolerance(job),
     )
     _require_names(name, answers, job)
     if signatures.EMBED in known:
@@ -170,7 +170,7 @@ def _compared_features(
     )
     difference = np.abs(expected.astype("float64") - got)
     largest = float(np.abs(expected).max())
-    tolerance = parity.tolerance(job.model) / parity.TOLERANCE
+    tolerance = parity.tolerance(job) / parity.TOLERANCE
     if not difference.max() <= _FEATURES_TOLERANCE * tolerance * largest:
         raise errors.RunError(
             f"The export {name} ({signatures.EMBED}) differs from the "
@@ -191,6 +191,7 @@ def _measured(
     return server_settings.measure(
         lambda batch: serve(image_bytes=tf.constant(batch))["classes"].numpy(),
         [pathlib.Path(path).read_bytes() for path in job.proof.paths],
+        budget_seconds=job.measuring_seconds,
     )
 
 

@@ -48,7 +48,7 @@ def measure(
     answer: Callable[[list[bytes]], object],
     contents: Sequence[bytes],
     *,
-    budget_seconds: float = 2.0,
+    budget_seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Measured]:
     """Times batches of 1, 2, 4 … 32 pictures.

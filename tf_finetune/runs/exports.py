@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tf_finetune.config import use
 from tf_finetune.data import survey
-from tf_finetune.exporting import catalog
+from tf_finetune.exporting import catalog, parity
 from tf_finetune.exporting import job as jobs
 from tf_finetune.runs import calibrating, finished, proof
 
@@ -32,7 +32,7 @@ def export(
     Raises:
         RunError: An export gives other numbers than the evaluation gave.
     """
-    job = _job(found, config)
+    job = parity.with_rounding(_job(found, config))
     if inspected:
         job, calibration = calibrating.calibrated(
             found, inspected, found.config.data, job
