@@ -77,4 +77,6 @@ def test_a_file_is_no_folder_of_exports(tmp_path):
 
 
 def test_every_format_but_the_folder_of_versions_has_a_suffix():
-    assert set(catalog.EXPORTS.names()) - set(catalog.SUFFIXES) == {"saved_model"}
+    assert set(catalog.EXPORTS.names()) - set(catalog.SUFFIXES) == {
+        "saved_model"
+    }

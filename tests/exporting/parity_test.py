@@ -82,5 +82,6 @@ def test_a_damaged_record_is_replaced(tmp_path):
 
     parity.record(tmp_path / "1", {"pictures": 3})
 
+    assert parity.recorded(tmp_path / "1") == {"pictures": 3}
     record = files.read_json(tmp_path / "parity.json")
     assert record == {"1": {"pictures": 3}}

@@ -18,12 +18,6 @@ def _ask(version, **inputs):
     return fresh.run(fresh.RUNTIMES / "saved_model.py", version, inputs)
 
 
-def _objects(contents):
-    array = np.empty([len(contents)], dtype=object)
-    array[:] = contents
-    return array
-
-
 def _contents(pictures):
     return [pathlib.Path(path).read_bytes() for path in pictures]
 
@@ -40,7 +34,7 @@ def test_a_fresh_process_without_this_package_serves_encoded_pictures(
 ):
     version, job = exported
     bad = [b"", b"no picture", _contents(pictures)[0][:200]]
-    contents = _objects([*_contents(pictures), *bad])
+    contents = fresh.strings([*_contents(pictures), *bad])
 
     answer = _ask(version, **{"serving_default/image_bytes": contents})
 
@@ -81,7 +75,7 @@ def test_pixels_are_served_as_the_model_answers(exported):
 
 def test_pooled_features_are_served(exported, pictures, keras):
     version, job = exported
-    contents = _objects([_contents(pictures)[1], b"bad"])
+    contents = fresh.strings([_contents(pictures)[1], b"bad"])
 
     answer = _ask(version, **{"embed/image_bytes": contents})
 
@@ -111,7 +105,7 @@ def test_classify_takes_examples_and_is_called_so(exported, pictures):
     )
     examples = [each.SerializeToString() for each in (good, other)]
 
-    answer = _ask(version, **{"classify/inputs": _objects(examples)})
+    answer = _ask(version, **{"classify/inputs": fresh.strings(examples)})
 
     assert set(answer) == {"classify/classes", "classify/scores"}
     names = [each.encode() for each in job.class_names]

@@ -12,9 +12,7 @@ import tensorflow as tf
 from tf_finetune import errors, files, inference
 from tf_finetune.data import decoding
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import precision
-
-RECORD = "parity.json"
+from tf_finetune.exporting import layout, precision
 
 # The evaluation computes in float32 with batch norm folded into convolutions
 # (batch_norm.py), a `.keras` file by Keras' formula, a SavedModel with batch
@@ -193,13 +191,18 @@ def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
 
 def record(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
     """Adds the figures of the artefact `path` to `parity.json` beside it."""
-    place = path.parent / RECORD
+    place = path.parent / layout.PARITY
     try:
         known = files.read_json(place)
     except (FileNotFoundError, ValueError):
         # A damaged record is replaced: what it said can be measured again.
         known = {}
     files.write_json(place, {**known, path.name: dict(figures)})
+
+
+def recorded(path: pathlib.Path) -> Mapping[str, Any]:
+    """Returns what `record` kept of the artefact `path`."""
+    return files.read_json(path.parent / layout.PARITY)[path.name]
 
 
 def _batches(proof: jobs.Proof) -> Iterator[list[bytes]]:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tf_finetune import errors, inference
 from tf_finetune.exporting import (
     fresh,
+    layout,
     parity,
     saved_proto,
     server_settings,
@@ -25,9 +26,6 @@ from tf_finetune.exporting import (
     warmup,
 )
 from tf_finetune.exporting import job as jobs
-
-LABELS = "labels.txt"
-"""The name of the file of class names among the SavedModel's assets."""
 
 # A feature is a mean over sums of many products; rounding is relative to the
 # largest of them. Measured: 3e-6 for MobileNetV2 with batch norm folded.
@@ -60,7 +58,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         UsageError: The destination cannot be written.
     """
     folder = pathlib.Path(job.destination)
-    beside = (server_settings.MODEL, server_settings.BATCHING, parity.RECORD)
+    beside = (layout.MODEL_CONFIG, layout.BATCHING, layout.PARITY)
     with (
         staging.locked(folder, names=(staging.VERSION, *beside)),
         staging.new_version(folder) as (temporary, version),
@@ -90,7 +88,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
 def _save(job: jobs.ExportJob, folder: pathlib.Path) -> int:
     """Writes the SavedModel; returns how many batch norms are folded."""
     with tempfile.TemporaryDirectory() as scratch:
-        labels = pathlib.Path(scratch) / LABELS
+        labels = pathlib.Path(scratch) / layout.LABELS
         text = "".join(f"{name}\n" for name in job.class_names)
         # A class may be called after a folder whose name is no UTF-8.
         labels.write_bytes(text.encode("utf-8", errors="surrogateescape"))
@@ -107,10 +105,12 @@ def _proven(
     contents = [pathlib.Path(path).read_bytes() for path in job.proof.paths]
     images = parity.decoded(contents, job)
     inputs = {
-        f"{signatures.BYTES}/image_bytes": _objects(contents),
+        f"{signatures.BYTES}/image_bytes": fresh.strings(contents),
         f"{signatures.ARRAY}/images": images,
-        f"{signatures.EMBED}/image_bytes": _objects(contents),
-        f"{signatures.CLASSIFY}/inputs": _objects(map(_example, contents)),
+        f"{signatures.EMBED}/image_bytes": fresh.strings(contents),
+        f"{signatures.CLASSIFY}/inputs": fresh.strings(
+            [_example(each) for each in contents]
+        ),
     }
     known = saved_proto.methods(folder)
     answers = fresh.run(
@@ -197,13 +197,6 @@ def _measured(
 
 def _of(key: str) -> str:
     return key.partition("/")[0]
-
-
-def _objects(contents: Any) -> np.ndarray:
-    contents = list(contents)
-    array = np.empty([len(contents)], dtype=object)
-    array[:] = contents
-    return array
 
 
 def _example(contents: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import files
-from tf_finetune.exporting import fresh, parity, staging
+from tf_finetune.exporting import fresh, layout, parity, staging
 from tf_finetune.exporting import job as jobs
 
 FRESH = "fresh process"
@@ -35,7 +35,7 @@ def write(path: pathlib.Path, save: Save, prove: Prove) -> pathlib.Path:
         UsageError: The destination cannot be written.
     """
     with (
-        staging.locked(path.parent, names=(path.name, parity.RECORD)),
+        staging.locked(path.parent, names=(path.name, layout.PARITY)),
         files.replacing(path) as temporary,
     ):
         save(temporary)
