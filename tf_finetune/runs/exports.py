@@ -41,9 +41,11 @@ def export(
     written = []
     for name in config.format:
         path = catalog.EXPORTS.get(name)(job)
+        # Formats are not all proven on the same pictures.
+        pictures = parity.recorded(path)["pictures"]
         report(
-            f"{name}: {path}, proven on {len(job.proof.paths)} held-out "
-            "pictures (parity.json)"
+            f"{name}: {path}, proven on {pictures} held-out pictures "
+            "(parity.json)"
         )
         written.append(path)
     return written
