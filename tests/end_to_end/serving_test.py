@@ -78,7 +78,8 @@ def test_augmentation_inside_a_model_is_not_served(run, tmp_path):
     model.export(tmp_path / "plain", verbose=False)
 
     ours = _ask(saved_model.write(job), kept.paths)["probabilities"]
-    plain = tf.saved_model.load(str(tmp_path / "plain")).serve(images).numpy()
+    loaded = tf.saved_model.load(str(tmp_path / "plain"))
+    plain = loaded.serve(images).numpy()
 
     evaluated = run.model.predict_on_batch(images)
     assert np.abs(ours - evaluated).max() <= 1e-5
