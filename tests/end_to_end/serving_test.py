@@ -6,12 +6,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from scipy import special
 
 import tf_finetune
 from tf_finetune import files, inference
+from tf_finetune.data import decoding
 from tf_finetune.evaluation import calibration
-from tf_finetune.exporting import fresh, parity, saved_model
+from tf_finetune.exporting import fresh, saved_model
 from tf_finetune.exporting import job as jobs
 from tf_finetune.runs import proof
 
@@ -63,27 +65,44 @@ def test_augmentation_inside_a_model_is_not_served(run, tmp_path):
     # What many guides teach: augmentation as the model's first layers. Keras'
     # own export keeps it in what is served.
     model = _with_augmentation(run.model)
-    kept = proof.read(run.workdir / "proof.json", 16)
+    paths = _coarse_pictures(tmp_path)
+    contents = [pathlib.Path(path).read_bytes() for path in paths]
+    images = tf.stack(
+        [
+            decoding.load_bytes(each, image_size=32, resize="squash")
+            for each in contents
+        ]
+    )
+    evaluated = run.model.predict_on_batch(images)
     job = jobs.ExportJob(
         model=model,
         class_names=run.class_names,
-        image_size=model.input_shape[1],
+        image_size=32,
         resize="squash",
         destination=tmp_path / "ours",
-        proof=kept,
+        proof=jobs.Proof(paths=paths, probabilities=evaluated),
         measuring_seconds=0.0,
     )
-    contents = [pathlib.Path(path).read_bytes() for path in kept.paths]
-    images = parity.decoded(contents, job)
     model.export(tmp_path / "plain", verbose=False)
 
-    ours = _ask(saved_model.write(job), kept.paths)["probabilities"]
+    ours = _ask(saved_model.write(job), paths)["probabilities"]
     loaded = tf.saved_model.load(str(tmp_path / "plain"))
     plain = loaded.serve(images).numpy()
 
-    evaluated = run.model.predict_on_batch(images)
     assert np.abs(ours - evaluated).max() <= 1e-5
     assert np.abs(plain - evaluated).max() > 1e-3
+
+
+def _coarse_pictures(folder):
+    """Writes pictures of no class, of which the network is not sure."""
+    generator = np.random.default_rng(0)
+    paths = []
+    for index in range(8):
+        coarse = generator.integers(0, 256, [4, 4, 3], dtype="uint8")
+        path = folder / f"{index}.png"
+        Image.fromarray(coarse).resize([32, 32]).save(path)
+        paths.append(str(path))
+    return tuple(paths)
 
 
 def _with_augmentation(inner):
