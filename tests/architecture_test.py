@@ -98,7 +98,7 @@ def test_a_runtime_script_imports_numpy_and_its_format_alone(path):
     runtimes = {
         "__init__.py": set(),
         "keras_file.py": {"keras"},
-        "litert.py": {"ai_edge_litert", "tensorflow"},
+        "litert.py": {"ai_edge_litert"},
         "onnx.py": {"onnxruntime"},
         "saved_model.py": {"tensorflow"},
     }

@@ -4,11 +4,11 @@ import importlib.util
 import os
 import pathlib
 
-from tf_finetune import errors, workdir
+from tf_finetune import errors, files, workdir
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import options, train, use
 from tf_finetune.evaluation import gates
-from tf_finetune.exporting import choice
+from tf_finetune.exporting import choice, destination
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import optimizers
@@ -88,9 +88,13 @@ def check_prediction(config: use.PredictConfig) -> None:
 
 def check_export(config: use.ExportConfig) -> None:
     """Raises `UsageError` unless a run can be exported as asked."""
-    _finished(config.workdir).require_finished()
+    place = _finished(config.workdir)
+    place.require_finished()
     for name in config.format:
         choice.check(name)
+    destination.check(config.output, config.format)
+    if config.calibrate:
+        _check_validation(place)
 
 
 def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
@@ -98,6 +102,15 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
     if not config.calibrate:
         return None
     return workdir.config_of(_finished(config.workdir))
+
+
+def _check_validation(place: workdir.Workdir) -> None:
+    if not files.read_json(place.data_json)["images"].get("validation"):
+        raise errors.UsageError(
+            "--calibrate needs validation pictures, and the run in "
+            f"{place.path} has none: {place.data_json.name} names none. Export "
+            "without it, or train again with --validation_fraction above 0."
+        )
 
 
 def _finished(path: str) -> workdir.Workdir:

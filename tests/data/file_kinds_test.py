@@ -15,6 +15,11 @@ def test_pictures_that_pillow_writes_are_known(kind):
     assert file_kinds.of(file.getvalue()[:512]) == kind
 
 
+def test_every_kind_that_is_decoded_has_a_signature():
+    kinds = dict.fromkeys(kind for kind, _ in file_kinds.SIGNATURES)
+    assert tuple(kinds) == file_kinds.DECODABLE
+
+
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
@@ -22,6 +27,8 @@ def test_pictures_that_pillow_writes_are_known(kind):
         (b"\x00\x00\x00\x20ftypavif", "an AVIF"),
         (b"\x00\x00\x00\x18ftypheic", "a HEIC"),
         (b"\x00\x00\x00\x18ftypmp42", "a video"),
+        (b"\x89PNG and text", "no known kind of file"),
+        (b"GIF85a", "plain text"),
         (b"RIFF\x00\x00\x00\x00WAVE", "no known kind of file"),
         (b"PK\x03\x04", "a ZIP archive"),
         (b"  <!-- x -->\n<HTML>", "HTML"),

@@ -35,8 +35,9 @@ def test_every_format_of_one_file_is_proven(workdir, tmp_path):
         *("keras", "h5", "whole_h5", "onnx"),
         *("litert", "litert_float16", "litert_dynamic", "litert_int8"),
     )
+    said = []
     written = tf_finetune.export(
-        workdir, formats, output=str(tmp_path), report=lambda text: None
+        workdir, formats, output=str(tmp_path), report=said.append
     )
 
     record = files.read_json(tmp_path / "parity.json")
@@ -45,6 +46,10 @@ def test_every_format_of_one_file_is_proven(workdir, tmp_path):
     # All that a run keeps, also where fewer examples are asked for.
     assert record["model_int8.tflite"]["pictures"] == 64
     assert record["model.tflite"]["pictures"] == 16
+    proven = dict(zip(formats, said, strict=True))
+    assert "proven on 64 held-out" in proven["litert_int8"]
+    assert "proven on 64 held-out" in proven["litert_dynamic"]
+    assert "proven on 16 held-out" in proven["litert"]
 
 
 def test_int8_is_within_two_points_on_all_validation_pictures(

@@ -79,3 +79,10 @@ def test_the_process_sees_neither_PYTHONPATH_nor_the_scripts_folder(
 
     with pytest.raises(errors.RunError, match="saying: nothing"):
         fresh.run(script, tmp_path, {"images": np.zeros(1)})
+
+
+def test_bytes_keep_the_zeros_at_their_ends():
+    array = fresh.strings([b"a\x00", b"", b"\x00\x00"])
+
+    assert array.shape == (3,)
+    assert array.tolist() == [b"a\x00", b"", b"\x00\x00"]

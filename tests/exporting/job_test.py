@@ -29,17 +29,6 @@ def _job(tmp_path, name):
     )
 
 
-@pytest.mark.parametrize("suffix", [".tflite", ".onnx", ".keras"])
-def test_a_file_may_be_named_by_its_own_suffix(tmp_path, suffix):
-    named = _job(tmp_path, f"flowers{suffix}")
-    assert named.file("model", suffix) == tmp_path / f"flowers{suffix}"
-
-
-def test_a_file_of_another_format_is_refused(tmp_path):
-    with pytest.raises(errors.UsageError, match=r"end in \.onnx"):
-        _job(tmp_path, "flowers.tflite").file("model", ".onnx")
-
-
-def test_anything_else_is_a_folder(tmp_path):
+def test_the_file_lies_where_the_job_says(tmp_path):
     named = _job(tmp_path, "out.v2")
     assert named.file("model", ".onnx") == tmp_path / "out.v2" / "model.onnx"

@@ -1,5 +1,7 @@
 """The comparison that decides whether an export is done."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,9 +38,43 @@ def test_every_predictor_must_agree(make_job):
         parity.check("model.x", predictors, job)
 
 
-def test_mixed_precision_is_allowed_more(tiny_model, mixed_model):
-    assert parity.tolerance(tiny_model) == 1e-5
-    assert parity.tolerance(mixed_model) > 1e-3
+@pytest.mark.parametrize(
+    ("rounding", "allowed"),
+    [(0.0, 1e-5), (2e-6, 1e-5), (1e-4, 4e-4), (0.01, 1e-3)],
+)
+def test_a_network_that_rounds_more_is_allowed_more_up_to_a_limit(
+    make_job, rounding, allowed
+):
+    job = dataclasses.replace(make_job(), rounding=rounding)
+
+    assert parity.tolerance(job) == pytest.approx(allowed)
+
+
+def test_mixed_precision_is_allowed_more(make_job, mixed_model):
+    job = parity.with_rounding(make_job(model=mixed_model))
+
+    assert job.rounding == 0
+    assert 1e-3 < parity.tolerance(job) < 0.05
+
+
+def test_rounding_is_what_two_computations_differ_by(make_job, monkeypatch):
+    job = make_job()
+    assert 0 <= parity.with_rounding(job).rounding < 2e-6
+
+    def shifted(model):
+        return lambda images: model(images) + 0.25
+
+    monkeypatch.setattr(parity.inference, "step", shifted)
+    assert parity.with_rounding(job).rounding == pytest.approx(0.25, abs=1e-5)
+
+
+def test_what_the_evaluation_said_is_no_part_of_rounding(make_job):
+    right, wrong = make_job(), make_job(spoil=0.1)
+
+    assert (
+        parity.with_rounding(wrong).rounding
+        == parity.with_rounding(right).rounding
+    )
 
 
 def test_a_damaged_record_is_replaced(tmp_path):
@@ -46,5 +82,6 @@ def test_a_damaged_record_is_replaced(tmp_path):
 
     parity.record(tmp_path / "1", {"pictures": 3})
 
+    assert parity.recorded(tmp_path / "1") == {"pictures": 3}
     record = files.read_json(tmp_path / "parity.json")
     assert record == {"1": {"pictures": 3}}

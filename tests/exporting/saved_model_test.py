@@ -18,12 +18,6 @@ def _ask(version, **inputs):
     return fresh.run(fresh.RUNTIMES / "saved_model.py", version, inputs)
 
 
-def _objects(contents):
-    array = np.empty([len(contents)], dtype=object)
-    array[:] = contents
-    return array
-
-
 def _contents(pictures):
     return [pathlib.Path(path).read_bytes() for path in pictures]
 
@@ -40,7 +34,7 @@ def test_a_fresh_process_without_this_package_serves_encoded_pictures(
 ):
     version, job = exported
     bad = [b"", b"no picture", _contents(pictures)[0][:200]]
-    contents = _objects([*_contents(pictures), *bad])
+    contents = fresh.strings([*_contents(pictures), *bad])
 
     answer = _ask(version, **{"serving_default/image_bytes": contents})
 
@@ -81,7 +75,7 @@ def test_pixels_are_served_as_the_model_answers(exported):
 
 def test_pooled_features_are_served(exported, pictures, keras):
     version, job = exported
-    contents = _objects([_contents(pictures)[1], b"bad"])
+    contents = fresh.strings([_contents(pictures)[1], b"bad"])
 
     answer = _ask(version, **{"embed/image_bytes": contents})
 
@@ -111,7 +105,7 @@ def test_classify_takes_examples_and_is_called_so(exported, pictures):
     )
     examples = [each.SerializeToString() for each in (good, other)]
 
-    answer = _ask(version, **{"classify/inputs": _objects(examples)})
+    answer = _ask(version, **{"classify/inputs": fresh.strings(examples)})
 
     assert set(answer) == {"classify/classes", "classify/scores"}
     names = [each.encode() for each in job.class_names]
@@ -233,29 +227,38 @@ def test_an_export_that_computes_something_else_leaves_nothing(
     assert list((tmp_path / "export").iterdir()) == []
 
 
+class _Killed(BaseException):
+    pass
+
+
+def _die(*_):
+    raise _Killed
+
+
+_BESIDE = ["batching_parameters.txt", "model.config", "parity.json"]
+
+
+@pytest.mark.parametrize("late", [False, True])
 def test_a_killed_export_leaves_no_version_and_is_swept_up_later(
-    make_job, tmp_path, monkeypatch
+    make_job, tmp_path, monkeypatch, late
 ):
-    class Killed(BaseException):
-        pass
-
-    def die(*_):
-        raise Killed
-
     folder = tmp_path / "export"
     with monkeypatch.context() as patch:
-        patch.setattr(saved_model, "_proven", die)
+        if late:
+            patch.setattr(saved_model.staging.os, "rename", _die)
+        else:
+            patch.setattr(saved_model, "_proven", _die)
         # What kill -9 leaves: nobody clears up.
         patch.setattr(saved_model.staging.shutil, "rmtree", lambda *_, **__: 0)
-        with pytest.raises(Killed):
+        with pytest.raises(_Killed):
             saved_model.write(make_job())
-    left = [path.name for path in folder.iterdir()]
-    assert len(left) == 1 and left[0].startswith(".tmp-")
+    left = sorted(path.name for path in folder.iterdir())
+    assert left[0].startswith(".tmp-")
+    # All that belongs to a version is there before the version is.
+    assert left[1:] == (_BESIDE if late else [])
 
     assert saved_model.write(make_job()) == folder / "1"
-    assert sorted(p.name for p in folder.iterdir()) == [
-        "1", "batching_parameters.txt", "model.config", "parity.json",
-    ]  # fmt: skip
+    assert sorted(p.name for p in folder.iterdir()) == ["1", *_BESIDE]
 
 
 def test_dropout_is_off_and_answers_repeat(exported, pictures):

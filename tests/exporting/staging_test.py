@@ -29,27 +29,31 @@ def test_nothing_is_seen_under_the_version_before_the_end(tmp_path):
 
 def test_a_second_export_into_the_same_folder_is_refused(tmp_path):
     with (
-        staging.locked(tmp_path, names="a"),
+        staging.locked(tmp_path, names=["a"]),
         pytest.raises(errors.UsageError, match="Another process"),
-        staging.locked(tmp_path, names="a"),
+        staging.locked(tmp_path, names=["a"]),
     ):
         pass
 
 
 def test_only_leftovers_of_the_same_artefact_are_removed(tmp_path):
-    ours = tmp_path / ".tmp-0123abcd-3"
+    ours = [
+        tmp_path / ".tmp-0123abcd-3",
+        tmp_path / ".tmp-0123abcd-parity.json",
+    ]
     foreign = [
         tmp_path / ".tmp-mine",
+        tmp_path / ".tmp-0123abcd-parity_json",
         tmp_path / ".tmp-0123abcd-model.keras",
         tmp_path / "3",
     ]
-    for path in (ours, *foreign):
+    for path in (*ours, *foreign):
         path.mkdir()
 
-    with staging.locked(tmp_path, names=staging.VERSION):
+    with staging.locked(tmp_path, names=[staging.VERSION, "parity.json"]):
         pass
 
-    assert not ours.exists()
+    assert not any(path.exists() for path in ours)
     assert all(path.exists() for path in foreign)
 
 
@@ -58,6 +62,6 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path):
 
     with (
         pytest.raises(errors.UsageError, match="cannot be written"),
-        staging.locked(tmp_path / "file" / "export", names="a"),
+        staging.locked(tmp_path / "file" / "export", names=["a"]),
     ):
         pass

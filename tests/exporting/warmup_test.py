@@ -6,13 +6,13 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from tf_finetune.exporting import warmup  # noqa: E402
+from tf_finetune.exporting import layout, warmup  # noqa: E402
 
 
 def _records(version):
     return [
         each.numpy()
-        for each in tf.data.TFRecordDataset(str(version / warmup.PLACE))
+        for each in tf.data.TFRecordDataset(str(version / layout.WARM_UP))
     ]
 
 

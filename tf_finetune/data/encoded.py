@@ -16,14 +16,7 @@ import tensorflow as tf
 from tf_finetune.config import train
 from tf_finetune.data import decoding, file_kinds
 
-# Where a kind's signature begins, and what it is; see `file_kinds`.
-_SIGNATURES = (
-    (0, b"\xff\xd8\xff", "JPEG"),
-    (0, b"\x89PNG", "PNG"),
-    (0, b"GIF8", "GIF"),
-    (0, b"BM", "BMP"),
-    (8, b"WEBP", "WebP"),
-)
+# Enough for every signature.
 _HEAD_BYTES = 12
 _EMPTY = "empty: no bytes were sent"
 _UNKNOWN = (
@@ -109,8 +102,11 @@ def _reasons(contents: tf.Tensor) -> tf.Tensor:
         [tf.strings.substr(contents, 0, _HEAD_BYTES), b"\0" * _HEAD_BYTES]
     )
     reasons = tf.fill(tf.shape(contents), _UNKNOWN)
-    for begin, signature, kind in _SIGNATURES:
-        start = tf.strings.substr(head, begin, len(signature))
+    for kind, parts in file_kinds.SIGNATURES:
+        fits = [
+            tf.strings.substr(head, begin, len(part)) == part
+            for begin, part in parts
+        ]
         damaged = _DAMAGED.format(kind=kind)
-        reasons = tf.where(start == signature, damaged, reasons)
+        reasons = tf.where(tf.reduce_all(fits, axis=0), damaged, reasons)
     return tf.where(contents == b"", _EMPTY, reasons)

@@ -8,12 +8,21 @@ DECODABLE = ("JPEG", "PNG", "GIF", "BMP", "WebP")
 HEAD_BYTES = 512
 """How many bytes of a file `of` wants to see."""
 
+SIGNATURES: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
+    ("JPEG", ((0, b"\xff\xd8\xff"),)),
+    ("PNG", ((0, b"\x89PNG\r\n\x1a\n"),)),
+    ("GIF", ((0, b"GIF87a"),)),
+    ("GIF", ((0, b"GIF89a"),)),
+    ("BMP", ((0, b"BM"),)),
+    ("WebP", ((0, b"RIFF"), (8, b"WEBP"))),
+)
+"""The kinds of `DECODABLE` and what begins where in a file of each.
+
+Plain bytes, no expressions: graphs of TensorFlow, whose expressions know text
+only, look for them too.
+"""
+
 _STARTS = (
-    (rb"\xff\xd8\xff", "JPEG"),
-    (rb"\x89PNG\r\n\x1a\n", "PNG"),
-    (rb"GIF8[79]a", "GIF"),
-    (rb"BM", "BMP"),
-    (rb"RIFF.{4}WEBP", "WebP"),
     (rb"II[*+]\x00|MM\x00[*+]", "a TIFF"),
     (rb".{4}ftypavi[fs]", "an AVIF"),
     (rb".{4}ftyp(hei|hev|mif|msf)", "a HEIC"),
@@ -51,6 +60,9 @@ def of(head: bytes) -> str:
         One of `DECODABLE`, or what else it is in words: "a TIFF", "HTML",
         "plain text", "no known kind of file".
     """
+    for kind, parts in SIGNATURES:
+        if all(head.startswith(part, begin) for begin, part in parts):
+            return kind
     for pattern, kind in _STARTS:
         if re.match(pattern, head, re.DOTALL):
             return kind

@@ -22,6 +22,18 @@ EXPORTS = registry.Registry(
     },
 )
 
+SUFFIXES: dict[str, str] = {
+    "h5": ".weights.h5",
+    "keras": ".keras",
+    "litert": ".tflite",
+    "litert_dynamic": ".tflite",
+    "litert_float16": ".tflite",
+    "litert_int8": ".tflite",
+    "onnx": ".onnx",
+    "whole_h5": ".h5",
+}
+"""How the file of a format ends; a format that is not here makes folders."""
+
 _LITERT = ("litert", ("ai_edge_litert",))
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -5,7 +5,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -54,6 +54,16 @@ def run(
             return _arrays(dict(file))
 
 
+def strings(contents: Sequence[bytes]) -> np.ndarray:
+    """Returns an array of dtype object, [len(contents)].
+
+    Not numpy's own strings, which lose zeros at their ends.
+    """
+    array = np.empty([len(contents)], dtype=object)
+    array[:] = contents
+    return array
+
+
 def _start(arguments: list[pathlib.Path]) -> None:
     script, artefact, source, _ = arguments
     try:
@@ -94,8 +104,7 @@ def _environment() -> dict[str, str]:
 
 
 def _stored(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    # Without pickle, which could run code, and without numpy's own strings,
-    # which lose zeros at their ends.
+    # Without pickle, which could run code.
     stored = {}
     for name, array in arrays.items():
         array = np.asarray(array)
@@ -121,8 +130,9 @@ def _arrays(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _cut(text: bytes, lengths: np.ndarray) -> np.ndarray:
-    cut = np.empty(lengths.size, dtype=object)
     ends = np.cumsum(lengths)
-    for index, (end, length) in enumerate(zip(ends, lengths.flat, strict=True)):
-        cut[index] = text[end - length : end]
-    return cut.reshape(lengths.shape)
+    cut = [
+        text[end - length : end]
+        for end, length in zip(ends, lengths.flat, strict=True)
+    ]
+    return strings(cut).reshape(lengths.shape)

@@ -5,13 +5,13 @@ with other outputs and that of ConvNeXt not at all, while weights are exact.
 """
 
 import pathlib
-import re
+from collections.abc import Mapping
+from typing import Any
 
-from tf_finetune import files
+from tf_finetune.exporting import catalog, parity, precision, single_file
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import parity, precision, staging
 
-_SUFFIX = ".weights.h5"
+_SUFFIX = catalog.SUFFIXES["h5"]
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
@@ -25,13 +25,15 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         RunError: The file computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-    path = job.file("model", _SUFFIX)
-    with staging.locked(path.parent, names=re.escape(path.name)):
-        with files.replacing(path) as temporary:
-            precision.in_float32(job.model).save_weights(temporary)
-            loaded = precision.rebuilt(job.model)
-            loaded.load_weights(temporary)
-            predictors = {"loaded weights": parity.of_model(loaded, job)}
-            figures = parity.check(path.name, predictors, job)
-        parity.record(path, figures)
-    return path
+
+    def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
+        loaded = precision.rebuilt(job.model)
+        loaded.load_weights(path)
+        predictors = {"loaded weights": parity.of_model(loaded, job)}
+        return parity.check(name, predictors, job)
+
+    return single_file.write(
+        job.file("model", _SUFFIX),
+        precision.in_float32(job.model).save_weights,
+        prove,
+    )

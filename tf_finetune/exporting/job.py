@@ -6,17 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import train
+from tf_finetune.exporting import destination
 
 if TYPE_CHECKING:
     import keras
-
-
-# What tells a file from a folder in --output.
-_SUFFIXES = (".h5", ".keras", ".tflite", ".onnx")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +62,10 @@ class ExportJob:
             None: they are as they were trained.
         judging: More such pictures, for formats that are judged by how often
             they agree; None: those of `proof`.
+        rounding: The largest difference of a probability between two right
+            computations of the model, see `parity.with_rounding`.
+        measuring_seconds: How long batch sizes are tried for a server's
+            settings; 0: batches of one picture only.
         calibration: Files of training pictures, which the ranges of a
             quantised export are measured on.
     """
@@ -81,38 +81,11 @@ class ExportJob:
     out_of_distribution: bool = False
     temperature: Mapping[str, Any] | None = None
     judging: Proof | None = None
+    rounding: float = 0.0
+    measuring_seconds: float = 2.0
     calibration: tuple[str, ...] = ()
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
-        """Returns the file to write for a format of one file.
-
-        Args:
-            stem: The name it gets in a folder, without the suffix.
-            suffix: What Keras insists on, e.g. ".weights.h5".
-
-        Raises:
-            UsageError: The destination is named like a file of another kind.
-        """
+        """Returns the file to write, as `destination.file` does."""
         asked = pathlib.Path(self.destination)
-        if asked.is_dir() or asked.suffix not in _SUFFIXES:
-            return asked / f"{stem}{suffix}"
-        if suffix == ".h5" and asked.name.endswith(".weights.h5"):
-            raise errors.UsageError(
-                f"--output={asked} is the name of a file of weights; a whole "
-                "model in HDF5 ends in .h5 alone."
-            )
-        if asked.name.endswith(suffix):
-            return asked
-        if not suffix.endswith(asked.suffix):
-            raise errors.UsageError(
-                f"--output={asked} must be a folder or end in {suffix}."
-            )
-        right = asked.with_name(asked.name.removesuffix(asked.suffix) + suffix)
-        logging.info(
-            "%s is written as %s: Keras reads weights from that suffix only, "
-            "and whole models in %s reload wrong for some networks.",
-            asked.name,
-            right.name,
-            asked.suffix,
-        )
-        return right
+        return destination.file(asked, stem=stem, suffix=suffix)

@@ -2,8 +2,8 @@
 
 import pathlib
 
+from tf_finetune.exporting import catalog, parity, precision, single_file
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import parity, precision, single_file
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
@@ -17,9 +17,9 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         UsageError: The destination cannot be written.
     """
     return single_file.write(
-        job.file("model", ".keras"),
+        job.file("model", catalog.SUFFIXES["keras"]),
         precision.in_float32(job.model).save,
         single_file.prove_exact(
-            "keras_file.py", job, allowed=parity.tolerance(job.model)
+            "keras_file.py", job, allowed=parity.tolerance(job)
         ),
     )

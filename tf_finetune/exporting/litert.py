@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_finetune import errors
 from tf_finetune.data import decoding
 from tf_finetune.exporting import (
+    catalog,
     freezing,
     litert_labels,
     parity,
@@ -18,7 +19,7 @@ from tf_finetune.exporting import (
 )
 from tf_finetune.exporting import job as jobs
 
-_SUFFIX = ".tflite"
+_SUFFIX = catalog.SUFFIXES["litert"]
 _SCRIPT = "litert.py"
 
 # The same float32 weights; batch norm is folded into them and XNNPACK sums in
@@ -119,7 +120,7 @@ def _write(
     if allowed is None:
         prove = functools.partial(quantised.prove, _SCRIPT, job)
     else:
-        allowed = max(allowed, parity.tolerance(job.model))
+        allowed = max(allowed, parity.tolerance(job))
         prove = single_file.prove_exact(_SCRIPT, job, allowed=allowed)
 
     def save(path: pathlib.Path) -> None:

@@ -16,7 +16,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-LABELS = "labels.txt"
+from tf_finetune.exporting import layout
 
 _ENTRY = b"TFLITE_METADATA"
 _IDENTIFIER = b"M001"
@@ -63,7 +63,8 @@ def _with_file(model: bytes, class_names: Sequence[str]) -> bytes:
     with zipfile.ZipFile(stream, "a") as archive:
         # ZipInfo's own date is fixed: the same labels give the same bytes.
         archive.writestr(
-            zipfile.ZipInfo(LABELS), text.encode(errors="surrogateescape")
+            zipfile.ZipInfo(layout.LABELS),
+            text.encode(errors="surrogateescape"),
         )
     return stream.getvalue()
 
@@ -113,7 +114,7 @@ def _probabilities(builder: flatbuffers.Builder) -> int:
     file = _table(
         builder,
         4,
-        (0, _offset, builder.CreateString(LABELS)),
+        (0, _offset, builder.CreateString(layout.LABELS)),
         (2, _byte, _TENSOR_AXIS_LABELS),
     )
     return _table(

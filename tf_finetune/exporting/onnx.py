@@ -10,7 +10,7 @@ import onnx
 import tf2onnx
 
 from tf_finetune import errors
-from tf_finetune.exporting import freezing, parity, single_file
+from tf_finetune.exporting import catalog, freezing, parity, single_file
 from tf_finetune.exporting import job as jobs
 
 # The same float32 weights; the converter folds batch norm and turns the axes
@@ -38,9 +38,11 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         _finish(held, job.class_names)
         onnx.save(held, path)
 
-    allowed = max(TOLERANCE, parity.tolerance(job.model))
+    allowed = max(TOLERANCE, parity.tolerance(job))
     prove = single_file.prove_exact("onnx.py", job, allowed=allowed)
-    return single_file.write(job.file("model", ".onnx"), save, prove)
+    return single_file.write(
+        job.file("model", catalog.SUFFIXES["onnx"]), save, prove
+    )
 
 
 def _converted(job: jobs.ExportJob) -> onnx.ModelProto:

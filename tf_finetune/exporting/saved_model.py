@@ -17,6 +17,7 @@ import tensorflow as tf
 from tf_finetune import errors, inference
 from tf_finetune.exporting import (
     fresh,
+    layout,
     parity,
     saved_proto,
     server_settings,
@@ -25,9 +26,6 @@ from tf_finetune.exporting import (
     warmup,
 )
 from tf_finetune.exporting import job as jobs
-
-LABELS = "labels.txt"
-"""The name of the file of class names among the SavedModel's assets."""
 
 # A feature is a mean over sums of many products; rounding is relative to the
 # largest of them. Measured: 3e-6 for MobileNetV2 with batch norm folded.
@@ -60,36 +58,37 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         UsageError: The destination cannot be written.
     """
     folder = pathlib.Path(job.destination)
-    names = "|".join(
-        [staging.VERSION, server_settings.MODEL, server_settings.BATCHING]
-    )
-    with staging.locked(folder, names=names):
-        with staging.new_version(folder) as (temporary, version):
-            folded = _save(job, temporary)
-            figures = _proven(temporary, version, job)
-            figures["batch_norms_folded"] = folded
-            measured = _measured(temporary, job)
-            warmup.write(
-                temporary,
-                job.proof.paths,
-                model=job.name,
-                signature=signatures.BYTES,
-                largest_batch=server_settings.best_batch(measured).batch_size,
-            )
-        path = folder / version
-        parity.record(path, figures)
+    beside = (layout.MODEL_CONFIG, layout.BATCHING, layout.PARITY)
+    with (
+        staging.locked(folder, names=(staging.VERSION, *beside)),
+        staging.new_version(folder) as (temporary, version),
+    ):
+        folded = _save(job, temporary)
+        figures = _proven(temporary, version, job)
+        figures["batch_norms_folded"] = folded
+        measured = _measured(temporary, job)
+        warmup.write(
+            temporary,
+            job.proof.paths,
+            model=job.name,
+            signature=signatures.BYTES,
+            largest_batch=server_settings.best_batch(measured).batch_size,
+        )
+        # A server takes a version up as soon as it bears its name: what lies
+        # beside it is written before.
         server_settings.write(
             folder,
             job.name,
             server_settings.batching(measured, cores=os.cpu_count() or 1),
         )
-    return path
+        parity.record(folder / version, figures)
+    return folder / version
 
 
 def _save(job: jobs.ExportJob, folder: pathlib.Path) -> int:
     """Writes the SavedModel; returns how many batch norms are folded."""
     with tempfile.TemporaryDirectory() as scratch:
-        labels = pathlib.Path(scratch) / LABELS
+        labels = pathlib.Path(scratch) / layout.LABELS
         text = "".join(f"{name}\n" for name in job.class_names)
         # A class may be called after a folder whose name is no UTF-8.
         labels.write_bytes(text.encode("utf-8", errors="surrogateescape"))
@@ -106,10 +105,12 @@ def _proven(
     contents = [pathlib.Path(path).read_bytes() for path in job.proof.paths]
     images = parity.decoded(contents, job)
     inputs = {
-        f"{signatures.BYTES}/image_bytes": _objects(contents),
+        f"{signatures.BYTES}/image_bytes": fresh.strings(contents),
         f"{signatures.ARRAY}/images": images,
-        f"{signatures.EMBED}/image_bytes": _objects(contents),
-        f"{signatures.CLASSIFY}/inputs": _objects(map(_example, contents)),
+        f"{signatures.EMBED}/image_bytes": fresh.strings(contents),
+        f"{signatures.CLASSIFY}/inputs": fresh.strings(
+            [_example(each) for each in contents]
+        ),
     }
     known = saved_proto.methods(folder)
     answers = fresh.run(
@@ -127,7 +128,7 @@ def _proven(
             if key.endswith(("/probabilities", "/scores"))
         },
         job,
-        allowed=parity.tolerance(job.model),
+        allowed=parity.tolerance(job),
     )
     _require_names(name, answers, job)
     if signatures.EMBED in known:
@@ -169,7 +170,7 @@ def _compared_features(
     )
     difference = np.abs(expected.astype("float64") - got)
     largest = float(np.abs(expected).max())
-    tolerance = parity.tolerance(job.model) / parity.TOLERANCE
+    tolerance = parity.tolerance(job) / parity.TOLERANCE
     if not difference.max() <= _FEATURES_TOLERANCE * tolerance * largest:
         raise errors.RunError(
             f"The export {name} ({signatures.EMBED}) differs from the "
@@ -190,18 +191,12 @@ def _measured(
     return server_settings.measure(
         lambda batch: serve(image_bytes=tf.constant(batch))["classes"].numpy(),
         [pathlib.Path(path).read_bytes() for path in job.proof.paths],
+        budget_seconds=job.measuring_seconds,
     )
 
 
 def _of(key: str) -> str:
     return key.partition("/")[0]
-
-
-def _objects(contents: Any) -> np.ndarray:
-    contents = list(contents)
-    array = np.empty([len(contents)], dtype=object)
-    array[:] = contents
-    return array
 
 
 def _example(contents: bytes) -> bytes:

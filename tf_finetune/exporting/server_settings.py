@@ -17,8 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tf_finetune import files
-
-MODEL, BATCHING = "model.config", "batching_parameters.txt"
+from tf_finetune.exporting import layout
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 _ENOUGH = 0.95
@@ -48,7 +47,7 @@ def measure(
     answer: Callable[[list[bytes]], object],
     contents: Sequence[bytes],
     *,
-    budget_seconds: float = 2.0,
+    budget_seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Measured]:
     """Times batches of 1, 2, 4 … 32 pictures.
@@ -139,5 +138,5 @@ def model_config(name: str) -> str:
 
 def write(folder: pathlib.Path, name: str, parameters: str) -> None:
     """Writes both files into the folder of versions, atomically."""
-    files.write_text(folder / MODEL, model_config(name))
-    files.write_text(folder / BATCHING, parameters)
+    files.write_text(folder / layout.MODEL_CONFIG, model_config(name))
+    files.write_text(folder / layout.BATCHING, parameters)

@@ -98,7 +98,7 @@ def optimized(job: jobs.ExportJob) -> Network:
     network = _copied(job)
     found = folding.folded(network.model)
     largest = _difference(found.model, job)
-    allowed = parity.tolerance(job.model)
+    allowed = parity.tolerance(job)
     if not largest <= allowed:
         logging.info(
             "batch norm is not folded: probabilities would differ by %.2g "

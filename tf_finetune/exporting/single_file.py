@@ -1,14 +1,13 @@
 """The way of every format of one file: written, proven, then named."""
 
 import pathlib
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tf_finetune import files
-from tf_finetune.exporting import fresh, parity, staging
+from tf_finetune.exporting import fresh, layout, parity, staging
 from tf_finetune.exporting import job as jobs
 
 FRESH = "fresh process"
@@ -25,7 +24,8 @@ def write(path: pathlib.Path, save: Save, prove: Prove) -> pathlib.Path:
         path: The file.
         save: Writes to the path it is given.
         prove: Of the written path and the name it is going to get, returns
-            the figures for `parity.json`, or raises.
+            the figures for `parity.json`, or raises. The file's `sha256` is
+            added to them.
 
     Returns:
         `path`.
@@ -34,11 +34,16 @@ def write(path: pathlib.Path, save: Save, prove: Prove) -> pathlib.Path:
         RunError: The proof fails; nothing is left of the file.
         UsageError: The destination cannot be written.
     """
-    with staging.locked(path.parent, names=re.escape(path.name)):
-        with files.replacing(path) as temporary:
-            save(temporary)
-            figures = prove(temporary, path.name)
-        parity.record(path, figures)
+    with (
+        staging.locked(path.parent, names=(path.name, layout.PARITY)),
+        files.replacing(path) as temporary,
+    ):
+        save(temporary)
+        figures = prove(temporary, path.name)
+        # Before the file has its name: whoever finds the file finds what was
+        # proven of it. The checksum says so, should this be killed here with
+        # an earlier file still in its place.
+        parity.record(path, {**figures, "sha256": files.sha256(temporary)})
     return path
 
 

@@ -7,24 +7,25 @@ import pathlib
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tf_finetune import errors
 
-VERSION = r"\d+"
-"""The pattern of a version's name."""
+VERSION = "VERSION"
+"""Stands for the name of any version, a number."""
 
 
 @contextlib.contextmanager
-def locked(folder: pathlib.Path, *, names: str) -> Iterator[None]:
+def locked(folder: pathlib.Path, *, names: Iterable[str]) -> Iterator[None]:
     """Holds a folder of exports, created if needed, for one process.
 
     What an export that was killed left in it is removed.
 
     Args:
         folder: Where something is going to be written.
-        names: A regular expression of the names it can get, and so of what
-            may be left of an earlier attempt at it.
+        names: What it and the files beside it can be called, and so what may
+            be left of an earlier attempt at them; `VERSION` stands for all
+            versions.
 
     Raises:
         UsageError: It cannot be written, or another process exports into it.
@@ -83,8 +84,11 @@ def _lock(handle: int, folder: pathlib.Path) -> None:
         ) from error
 
 
-def _remove_leftovers(folder: pathlib.Path, names: str) -> None:
-    pattern = re.compile(rf"\.tmp-[0-9a-f]{{8}}-({names})")
+def _remove_leftovers(folder: pathlib.Path, names: Iterable[str]) -> None:
+    patterns = (
+        r"\d+" if name == VERSION else re.escape(name) for name in names
+    )
+    pattern = re.compile(rf"\.tmp-[0-9a-f]{{8}}-({'|'.join(patterns)})")
     for path in folder.iterdir():
         if not pattern.fullmatch(path.name):
             continue

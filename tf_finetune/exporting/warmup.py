@@ -22,8 +22,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-PLACE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
-"""Where in a version's folder TensorFlow Serving looks for them."""
+from tf_finetune.exporting import layout
 
 _MOST_BYTES = 16_000_000
 _LENGTH_DELIMITED = 2
@@ -50,7 +49,7 @@ def write(
     Returns:
         The number of requests, at least one.
     """
-    place = version / PLACE
+    place = version / layout.WARM_UP
     place.parent.mkdir(parents=True, exist_ok=True)
     contents = [pathlib.Path(path).read_bytes() for path in paths]
     written = size = 0

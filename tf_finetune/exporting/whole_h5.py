@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_finetune import errors
+from tf_finetune.exporting import catalog, parity, precision, single_file
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import parity, precision, single_file
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
@@ -23,7 +23,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         UsageError: The destination cannot be written.
     """
     proof = single_file.prove_exact(
-        "keras_file.py", job, allowed=parity.tolerance(job.model)
+        "keras_file.py", job, allowed=parity.tolerance(job)
     )
 
     def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
@@ -37,5 +37,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
             ) from error
 
     return single_file.write(
-        job.file("model", ".h5"), precision.in_float32(job.model).save, prove
+        job.file("model", catalog.SUFFIXES["whole_h5"]),
+        precision.in_float32(job.model).save,
+        prove,
     )

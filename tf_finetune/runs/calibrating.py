@@ -43,13 +43,14 @@ def calibrated(
     task = tasks.TASKS.get(found.config.model.task)()
     model = keras.Model(found.model.inputs, task.logits(found.model))
     paths, labels = _validation(found, inspected, source)
+    allowed = parity.tolerance(job)
     result = calibration.calibrate(_logits(found, model, paths), labels)
 
     def scaled(proof: jobs.Proof | None) -> jobs.Proof | None:
         if proof is None:
             return None
         logits = _logits(found, model, proof.paths)
-        _require_same(task.finish(logits), proof)
+        _require_same(task.finish(logits), proof, allowed)
         changed = task.finish(logits / result.temperature)
         return dataclasses.replace(proof, probabilities=changed)
 
@@ -60,7 +61,8 @@ def calibrated(
         judging=scaled(job.judging),
         temperature=dataclasses.asdict(result),
     )
-    return changed, result
+    # A temperature below 1 enlarges what is rounded, too.
+    return parity.with_rounding(changed), result
 
 
 def _validation(
@@ -96,9 +98,11 @@ def _logits(
     )
 
 
-def _require_same(probabilities: np.ndarray, proof: jobs.Proof) -> None:
+def _require_same(
+    probabilities: np.ndarray, proof: jobs.Proof, allowed: float
+) -> None:
     difference = np.abs(probabilities - proof.probabilities).max()
-    if not difference <= parity.TOLERANCE:
+    if not difference <= allowed:
         raise errors.RunError(
             "The model gives other probabilities than its evaluation gave, by "
             f"up to {difference:.2g}; it is not calibrated. Evaluate the run "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tf_finetune.config import use
 from tf_finetune.data import survey
-from tf_finetune.exporting import catalog
+from tf_finetune.exporting import catalog, parity
 from tf_finetune.exporting import job as jobs
 from tf_finetune.runs import calibrating, finished, proof
 
@@ -32,7 +32,7 @@ def export(
     Raises:
         RunError: An export gives other numbers than the evaluation gave.
     """
-    job = _job(found, config)
+    job = parity.with_rounding(_job(found, config))
     if inspected:
         job, calibration = calibrating.calibrated(
             found, inspected, found.config.data, job
@@ -41,9 +41,11 @@ def export(
     written = []
     for name in config.format:
         path = catalog.EXPORTS.get(name)(job)
+        # Formats are not all proven on the same pictures.
+        pictures = parity.recorded(path)["pictures"]
         report(
-            f"{name}: {path}, proven on {len(job.proof.paths)} held-out "
-            "pictures (parity.json)"
+            f"{name}: {path}, proven on {pictures} held-out pictures "
+            "(parity.json)"
         )
         written.append(path)
     return written

@@ -1,0 +1,94 @@
+"""Where exports go: a folder for several, a file for one."""
+
+import pathlib
+from collections.abc import Sequence
+
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.exporting import catalog
+
+# What tells a file from a folder in --output.
+_ENDS = frozenset(
+    "." + suffix.rpartition(".")[2] for suffix in catalog.SUFFIXES.values()
+)
+
+
+def file(asked: pathlib.Path, *, stem: str, suffix: str) -> pathlib.Path:
+    """Returns the file to write for a format of one file.
+
+    Args:
+        asked: A folder, or a file.
+        stem: The name it gets in a folder, without the suffix.
+        suffix: What the format's readers insist on, e.g. ".weights.h5".
+
+    Raises:
+        UsageError: `asked` is named like a file of another kind.
+    """
+    if not _is_file(asked):
+        return asked / f"{stem}{suffix}"
+    if suffix == ".h5" and asked.name.endswith(".weights.h5"):
+        raise errors.UsageError(
+            f"--output={asked} is the name of a file of weights; a whole "
+            "model in HDF5 ends in .h5 alone."
+        )
+    if asked.name.endswith(suffix):
+        return asked
+    if not suffix.endswith(asked.suffix):
+        raise errors.UsageError(
+            f"--output={asked} must be a folder or end in {suffix}."
+        )
+    right = asked.with_name(asked.name.removesuffix(asked.suffix) + suffix)
+    logging.info(
+        "%s is written as %s: Keras reads weights from that suffix only, "
+        "and whole models in %s reload wrong for some networks.",
+        asked.name,
+        right.name,
+        asked.suffix,
+    )
+    return right
+
+
+def check(output: str | None, formats: Sequence[str]) -> None:
+    """Checks that all formats can be written to where they are to go.
+
+    Args:
+        output: As `--output` says; None: the run's own folder of exports.
+        formats: Their names in the catalog.
+
+    Raises:
+        UsageError: A file is named, and several formats or one of another
+            suffix would be written to it; or a file lies where a folder is
+            needed.
+    """
+    if output is None:
+        return
+    asked = pathlib.Path(output)
+    if not _is_file(asked):
+        if asked.exists() and not asked.is_dir():
+            raise errors.UsageError(
+                f"--output={asked} is a file; exports go into a folder, or a "
+                f"single one into a file ending in {_list(sorted(_ENDS))}."
+            )
+        return
+    if len(formats) > 1:
+        raise errors.UsageError(
+            f"--output={asked} names one file, and "
+            f"--format={','.join(formats)} makes {len(formats)} exports. Name "
+            "a folder, or one format."
+        )
+    suffix = catalog.SUFFIXES.get(formats[0])
+    if suffix is None:
+        raise errors.UsageError(
+            f"--output={asked} is the name of a file, and "
+            f"--format={formats[0]} makes a folder. Name a folder."
+        )
+    file(asked, stem="model", suffix=suffix)
+
+
+def _is_file(asked: pathlib.Path) -> bool:
+    return asked.suffix in _ENDS and not asked.is_dir()
+
+
+def _list(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"

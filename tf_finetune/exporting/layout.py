@@ -1,0 +1,19 @@
+"""What the files of an exported model are called; needs no TensorFlow."""
+
+import pathlib
+
+LABELS = "labels.txt"
+"""Class names, one a line, in the order of the outputs: in the `assets/` of a
+SavedModel and in the archive at the end of a LiteRT file."""
+
+WARM_UP = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
+"""Where in a version's folder TensorFlow Serving looks for requests."""
+
+MODEL_CONFIG = "model.config"
+"""Beside the versions: what a server calls the model."""
+
+BATCHING = "batching_parameters.txt"
+"""Beside the versions: how large batches a server makes."""
+
+PARITY = "parity.json"
+"""Beside exports: what was proven of each."""
