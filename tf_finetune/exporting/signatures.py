@@ -65,7 +65,7 @@ class Served(tf.Module):
         # Not `variables`: those hold the random states of dropout, too.
         self.model_weights = list(network.model.weights)
         self.labels = tf.saved_model.Asset(str(labels))
-        with batch_norm.in_one_kernel(network.model):
+        with batch_norm.fast(network.model):
             functions = {
                 name: _function(body, spec)
                 for name, (body, spec) in _bodies(network, job).items()
