@@ -1,8 +1,10 @@
 """The documents, flagfiles and scripts, held to what is there."""
 
 import ast
+import configparser
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 
@@ -48,13 +50,38 @@ def test_every_python_block_is_python():
         ast.parse(block)
 
 
+def _shell_lines() -> list[str]:
+    """Every command of a block for the shell, a line each, no comments."""
+    blocks = _code_blocks("bash") + _code_blocks("sh")
+    text = "\n".join(blocks).replace("\\\n", " ")
+    lines = [line.split("  #")[0].strip() for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def _commands() -> list[tuple[str, list[str]]]:
     found = []
-    for block in _code_blocks("bash"):
-        for line in block.splitlines():
-            words = line.split("#")[0].replace("'", "").split()
-            if words[:2] == ["python", "-m"] and "." in words[2]:
-                found.append((words[2].split(".")[1], words[3:]))
+    for line in _shell_lines():
+        words = line.replace("'", "").split()
+        if words[:2] == ["python", "-m"] and "." in words[2]:
+            found.append((words[2].split(".")[1], words[3:]))
+    return found
+
+
+def _scripts() -> list[tuple[str, list[str]]]:
+    """Commands that start a script, those within a sentence too."""
+    spans = [
+        span
+        for document in _DOCUMENTS
+        for span in re.findall(
+            r"`((?:bash|python) scripts/[^`]+)`",
+            document.read_text(encoding="utf-8"),
+        )
+    ]
+    found = []
+    for line in [*_shell_lines(), *spans]:
+        words = shlex.split(line)
+        if words[0] in ("bash", "python") and words[1].startswith("scripts/"):
+            found.append((words[1], words[2:]))
     return found
 
 
@@ -68,6 +95,88 @@ def test_every_command_in_a_document_has_flags_that_exist(command, flags):
     options.define_flags(_CONFIGS[command], values)
     assert values([command, *flags]) == [command]
     options.from_flags(_CONFIGS[command], values)
+
+
+@pytest.mark.parametrize("script", sorted({name for name, _ in _scripts()}))
+def test_every_script_in_a_document_exists_and_has_its_flags(script):
+    flags = {
+        word.split("=")[0]
+        for name, words in _scripts()
+        for word in words
+        if name == script and word.startswith("--")
+    }
+    if script.endswith(".sh"):
+        # It passes on what it is given, to programs that check it.
+        assert subprocess.run(["bash", "-n", _ROOT / script]).returncode == 0
+    elif flags:
+        page = subprocess.run(
+            [sys.executable, _ROOT / script, "--help"],
+            capture_output=True,
+            text=True,
+        ).stdout
+        known = set(re.findall(r"--[a-z_]+", page))
+        assert flags <= known
+    else:
+        assert (_ROOT / script).is_file()
+
+
+def test_every_kind_of_command_in_a_block_is_held_to_something():
+    starts = {" ".join(line.split()[:2]) for line in _shell_lines()}
+    checked = {"python -m", "pip install", "curl -d"}
+    checked |= {f"bash {name}" for name, _ in _scripts()}
+    checked |= {f"python {name}" for name, _ in _scripts()}
+    assert starts <= checked
+
+
+def test_every_extra_that_a_document_installs_exists():
+    setup = configparser.ConfigParser()
+    setup.read(_ROOT / "setup.cfg")
+    known = set(setup["options.extras_require"])
+    named = set()
+    for document in [*_DOCUMENTS, *_ROOT.glob("notebooks/*.ipynb")]:
+        text = document.read_text(encoding="utf-8")
+        for extras in re.findall(
+            r"'(?:\.|tf_finetune)\[([a-z0-9_,]+)\]'", text
+        ):
+            named |= set(extras.split(","))
+    assert {"tensorflow", "litert", "onnx"} <= named <= known
+
+
+def test_commands_ask_a_served_model_by_the_name_of_its_run():
+    served = {
+        pathlib.PurePath(flag.split("=")[1]).name
+        for command, flags in _commands()
+        for flag in flags
+        if command == "serve" and flag.startswith("--workdir=")
+    }
+    text = "\n".join(_shell_lines())
+    asked = set(re.findall(r"/v1/models/([^:\s]+):", text))
+    asked |= set(re.findall(r"--model=(\S+)", text))
+    assert asked == served
+    for line in _shell_lines():
+        if "client.py" in line or "load_test.py" in line:
+            assert "--model=" in line
+
+
+def test_calls_in_python_blocks_have_keywords_that_exist():
+    configs = {"fine_tune": "train", "start_server": "serve"}
+    calls = [
+        node
+        for block in _code_blocks("python")
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.Call)
+        and getattr(getattr(node.func, "value", None), "id", "") == "tff"
+    ]
+    assert calls
+    for call in calls:
+        config = _CONFIGS[configs.get(call.func.attr, call.func.attr)]
+        given = {
+            each.arg: ast.literal_eval(each.value) for each in call.keywords
+        }
+        if call.args:
+            first = "data" if call.func.attr == "fine_tune" else "workdir"
+            given[first] = ast.literal_eval(call.args[0])
+        options.from_keywords(config, given)
 
 
 @pytest.mark.parametrize("script", ["quickstart.sh", "check.sh"])

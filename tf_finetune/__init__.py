@@ -20,6 +20,7 @@ _PUBLIC = {
     "predict": "tf_finetune.workflow",
     "export": "tf_finetune.workflow",
     "serve": "tf_finetune.serving.starting",
+    "start_server": "tf_finetune.serving.starting",
 }
 
 __all__ = ["__version__", *_PUBLIC]

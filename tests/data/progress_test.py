@@ -1,8 +1,9 @@
-"""A bar on a terminal, a line in the log elsewhere."""
+"""A bar on a terminal and in a notebook, a line in the log elsewhere."""
 
 import io
 import logging
 import sys
+import types
 
 import pytest
 
@@ -35,3 +36,30 @@ def test_log_gets_one_line(monkeypatch, caplog):
     assert len(caplog.records) == 1
     assert "Spelling: 3 in" in caplog.text
     assert "%|" not in stream.getvalue()
+
+
+def _ipython(**of_the_shell):
+    shell = types.SimpleNamespace(**of_the_shell)
+    return types.SimpleNamespace(get_ipython=lambda: shell)
+
+
+def test_notebook_shows_a_bar_that_is_not_coloured_as_an_error(
+    monkeypatch, caplog
+):
+    below_the_cell, errors = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", below_the_cell)
+    monkeypatch.setattr(sys, "stderr", errors)
+    monkeypatch.setitem(sys.modules, "IPython", _ipython(kernel=object()))
+    assert list(progress.bar("abc", total=3, title="Spelling")) == [*"abc"]
+    assert "Spelling: 100%" in below_the_cell.getvalue()
+    assert errors.getvalue() == ""
+    assert caplog.text == ""
+
+
+def test_ipython_without_a_kernel_is_no_notebook(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setitem(sys.modules, "IPython", _ipython())
+    assert progress.screen() is None
+    nobody = types.SimpleNamespace(get_ipython=lambda: None)
+    monkeypatch.setitem(sys.modules, "IPython", nobody)
+    assert progress.screen() is None

@@ -1,4 +1,8 @@
-"""Tests of tf_finetune/serving/starting.py: what is said before TensorFlow."""
+"""Tests of tf_finetune/serving/starting.py."""
+
+import json
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -37,3 +41,47 @@ def test_a_run_without_export_names_the_command(tmp_path):
 def test_an_unknown_option_is_answered_with_the_nearest(workdir):
     with pytest.raises(errors.UsageError, match="Did you mean 'port'"):
         tf_finetune.serve(workdir, prot=1)
+
+
+@pytest.fixture
+def start(exported, tmp_path):
+    """A function that starts a server of the small SavedModel here."""
+
+    def start(**keywords):
+        return tf_finetune.start_server(
+            tmp_path, exports=str(exported), model_name="small",
+            grpc_port=None, report=lambda text: None, **keywords,
+        )  # fmt: skip
+
+    return start
+
+
+def _ask(server):
+    body = json.dumps({"instances": ["abc"]}).encode()
+    request = urllib.request.Request(f"{server.address}:predict", body)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)["predictions"][0]["length"]
+
+
+def test_a_server_in_the_background_answers_until_it_is_stopped(start):
+    server = start(port=0)
+    assert server.address.endswith("/v1/models/small")
+    assert _ask(server) == 3
+    server.stop()
+    with pytest.raises(urllib.error.URLError):
+        _ask(server)
+
+
+def test_the_port_is_free_again_after_a_block(start):
+    with start(port=0) as server:
+        port = int(server.address.split(":")[2].split("/")[0])
+    with start(port=port) as again:
+        assert _ask(again) == 3
+
+
+def test_a_server_that_cannot_listen_leaves_nothing_behind(start):
+    with start(port=0) as server:
+        port = int(server.address.split(":")[2].split("/")[0])
+        with pytest.raises(errors.UsageError, match=f"--port={port}"):
+            start(port=port)
+        assert _ask(server) == 3

@@ -64,11 +64,39 @@ def serve_folder(
     Raises:
         UsageError: An address cannot be listened on.
     """
+    with (
+        _told_to_stop() as stop,
+        started(folder, config, report=report),
+    ):
+        _wait(stop)
+        report("Stopping: what is under way is finished first.")
+
+
+@contextlib.contextmanager
+def started(
+    folder: pathlib.Path,
+    config: serve.ServeConfig,
+    *,
+    report: Callable[[str], None],
+) -> Iterator[str]:
+    """Serves one version in threads of this process, for the block's time.
+
+    Args:
+        folder: The version directory.
+        config: Where to listen, and the limits.
+        report: Told the addresses once they answer.
+
+    Yields:
+        The model's address over REST, http://HOST:PORT/v1/models/NAME.
+
+    Raises:
+        UsageError: An address cannot be listened on.
+    """
     from tf_finetune.serving import batching, service
     from tf_finetune.serving import model as models
 
     name = config.model_name or versions.model_name(folder.parent)
-    with _told_to_stop() as stop, contextlib.ExitStack() as ends:
+    with contextlib.ExitStack() as ends:
         served = service.Service(
             models.ServedModel(folder, name=name),
             batching.Limits(
@@ -86,10 +114,14 @@ def serve_folder(
         budget = bodies.Budget(
             _HELD_REQUESTS * config.max_request_megabytes << 20
         )
-        report(_start_rest(served, config, budget, ends))
+        address = _start_rest(served, config, budget, ends)
+        path = f"/v1/models/{served.model.name}"
+        report(
+            f"Serving {served.model.name}, version {served.model.version}: "
+            f"{address}/ (a page to try it), {address}{path}:predict"
+        )
         report(_start_grpc(served, config, budget, ends))
-        _wait(stop)
-        report("Stopping: what is under way is finished first.")
+        yield address + path
 
 
 def _start_rest(
@@ -116,12 +148,7 @@ def _start_rest(
         raise _cannot_listen("port", config.port, config.host) from error
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ends.callback(server.stop, _GRACE_SECONDS)
-    address = f"http://{_host(config.host)}:{server.server_port}"
-    return (
-        f"Serving {served.model.name}, version {served.model.version}: "
-        f"{address}/ (a page to try it), "
-        f"{address}/v1/models/{served.model.name}:predict"
-    )
+    return f"http://{_host(config.host)}:{server.server_port}"
 
 
 def _start_grpc(

@@ -1,8 +1,10 @@
 """The Python API of serving, and what is checked before TensorFlow starts."""
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from tf_finetune import environment, workdir
@@ -11,6 +13,34 @@ from tf_finetune.config import serve as serving_options
 from tf_finetune.serving import running, versions
 
 Report = Callable[[str], None]
+
+
+class Server:
+    """A server in the background of this process; ends with a `with` block.
+
+    Attributes:
+        address: The model's address, http://HOST:PORT/v1/models/NAME; with
+            ":predict" behind it pictures are sent there.
+    """
+
+    def __init__(self, address: str, ends: contextlib.ExitStack) -> None:
+        self.address = address
+        self._ends = ends
+
+    def stop(self) -> None:
+        """Finishes what is under way and frees the ports."""
+        self._ends.close()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
 
 
 def serve(
@@ -26,16 +56,37 @@ def serve(
     Raises:
         UsageError: There is no export, or it cannot be served as asked.
     """
-    given = {"workdir": str(workdir), **keywords}
-    config = options.from_keywords(serving_options.ServeConfig, given)
-    serve_run(config, report=report)
+    serve_run(_config(workdir, keywords), report=report)
+
+
+def start_server(
+    workdir: str | os.PathLike, *, report: Report = print, **keywords: Any
+) -> Server:
+    """Serves as `serve` does, in the background, as a notebook wants it.
+
+    Args:
+        workdir: The run's folder, with an exported SavedModel.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.serve`, by name.
+
+    Returns:
+        What answers now, until it is told to stop or the process ends.
+
+    Raises:
+        UsageError: There is no export, or it cannot be served as asked.
+    """
+    config = _config(workdir, keywords)
+    folder = _made_ready(config)
+    with contextlib.ExitStack() as ends:
+        address = ends.enter_context(
+            running.started(folder, config, report=report)
+        )
+        return Server(address, ends.pop_all())
 
 
 def serve_run(config: serving_options.ServeConfig, *, report: Report) -> None:
     """Does what `python -m tf_finetune.serve` does."""
-    folder = served_version(config)
-    running.check_grpc(config)
-    environment.start_tensorflow()
+    folder = _made_ready(config)
     running.serve_folder(folder, config, report=report)
 
 
@@ -57,3 +108,17 @@ def served_version(config: serving_options.ServeConfig) -> pathlib.Path:
             f"--output={config.exports}"
         )
     return versions.find(folder, config.version, command=command)
+
+
+def _config(
+    workdir: str | os.PathLike, keywords: dict[str, Any]
+) -> serving_options.ServeConfig:
+    given = {"workdir": str(workdir), **keywords}
+    return options.from_keywords(serving_options.ServeConfig, given)
+
+
+def _made_ready(config: serving_options.ServeConfig) -> pathlib.Path:
+    folder = served_version(config)
+    running.check_grpc(config)
+    environment.start_tensorflow()
+    return folder

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,6 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import batch_norm, errors
+from tf_finetune.data import progress as bars
 from tf_finetune.training import checkpoints
 
 Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
@@ -89,7 +89,7 @@ def fit(
                 validation_data=stage.validation,
                 callbacks=[keeper, *callbacks],
                 shuffle=False,
-                verbose=1 if stage.rank and sys.stderr.isatty() else 0,
+                verbose=1 if stage.rank and bars.screen() else 0,
             )
     keeper.load_best()
     return Outcome(rows=tuple(progress.rows), best=progress.best or 0)
