@@ -47,8 +47,7 @@ _QUANTISED = ("resnet18", "small_cnn")
 _KERAS = ("convnext_tiny", "efficientnet_b0", "resnet18")
 
 # LiteRT and ONNX are converted from a frozen graph, whatever made it, which
-# takes long for one of many layers: one network for each kind of layer. All of
-# them have been converted once.
+# takes long for one of many layers: one network for each kind of layer.
 _CONVERTED = (
     "convnext_tiny",
     "efficientnet_b0",
