@@ -43,6 +43,16 @@ def test_every_link_leads_somewhere(document):
             assert (document.parent / target).exists(), target
 
 
+def test_every_test_that_the_readme_names_exists():
+    text = (_ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"\[`(test_\w+)`\]\((tests/[^)]+)\)", text)
+    assert len(named) == text.count("`test_") >= 10
+    for name, path in named:
+        tree = ast.parse((_ROOT / path).read_text(encoding="utf-8"))
+        functions = {n.name for n in tree.body if hasattr(n, "name")}
+        assert name in functions, f"{path}::{name}"
+
+
 def test_every_python_block_is_python():
     blocks = _code_blocks("python")
     assert blocks

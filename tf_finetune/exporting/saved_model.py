@@ -5,9 +5,11 @@ numbers functions by a counter that runs through the whole process. Made by the
 same command in two processes, all files of a version are byte-equal.
 """
 
+import contextlib
 import os
 import pathlib
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -93,9 +95,24 @@ def _save(job: jobs.ExportJob, folder: pathlib.Path) -> int:
         # A class may be called after a folder whose name is no UTF-8.
         labels.write_bytes(text.encode("utf-8", errors="surrogateescape"))
         served = signatures.Served(job, labels)
-        tf.saved_model.save(served, str(folder), signatures=served.functions)
+        with _quiet():
+            tf.saved_model.save(
+                served, str(folder), signatures=served.functions
+            )
     saved_proto.complete(folder, signatures.METHODS)
     return served.folded
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # It tells of a temporary folder, which a notebook shows as an error.
+    logger = tf.get_logger()
+    before = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _proven(
