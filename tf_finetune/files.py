@@ -44,8 +44,19 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     Raises:
         ValueError: A number in it is NaN or infinite, which JSON cannot hold.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, text + "\n")
+    with (
+        replacing(path) as temporary,
+        # As in `write_text`; piece by piece, since the whole may be large.
+        open(
+            temporary,
+            "w",
+            encoding="utf-8",
+            errors="surrogateescape",
+            newline="\n",
+        ) as file,
+    ):
+        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
 
 
 def read_json(path: pathlib.Path) -> Any:

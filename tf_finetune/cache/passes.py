@@ -120,16 +120,21 @@ def _distinct(wanted: Sequence[View]) -> list[View]:
 
 
 class Writer:
-    """Gathers the rows a store lacks into shards of a good size."""
+    """Gathers the rows a store lacks into shards of a good size.
+
+    Attributes:
+        names: Of the rows that are still wanted.
+    """
 
     def __init__(self, store: stores.Store, names: Sequence[str]) -> None:
         """Starts with nothing.
 
         Args:
             store: Where the rows go.
-            names: Of the rows that are wanted; others are passed over.
+            names: Of the rows that are wanted; others are passed over, and
+                so is one that comes again.
         """
-        self.names = frozenset(names)
+        self.names = set(names)
         self._store = store
         self._waiting: list[tuple[list[str], np.ndarray]] = []
         self._since = time.monotonic()
@@ -138,7 +143,9 @@ class Writer:
         """Takes rows [len(names), width]; writes when there are enough."""
         wanted = [i for i, name in enumerate(names) if name in self.names]
         if wanted:
-            self._waiting.append(([names[i] for i in wanted], rows[wanted]))
+            taken = [names[i] for i in wanted]
+            self._waiting.append((taken, rows[wanted]))
+            self.names.difference_update(taken)
         count = sum(len(part) for part, _ in self._waiting)
         is_full = count * self._store.row_bytes >= _BYTES_PER_SHARD
         if is_full or time.monotonic() - self._since > _SECONDS_PER_SHARD:

@@ -89,15 +89,11 @@ class _Pass:
             kind: passes.Writer(store, store.missing(names))
             for kind, store in into.items()
         }
-        self._wanted = set().union(
-            *(writer.names for writer in self._writers.values())
-        )
         self._batch_size = batch_size
         self._waiting: dict[str, tf.Tensor] = {}
 
     def __call__(self, name: str, image: tf.Tensor) -> None:
-        if name in self._wanted:
-            self._wanted.remove(name)
+        if any(name in writer.names for writer in self._writers.values()):
             self._waiting[name] = image
         if len(self._waiting) == self._batch_size:
             self._compute()
