@@ -6,6 +6,7 @@ import pathlib
 
 import numpy as np
 import pytest
+from etils import epath
 
 from tf_finetune import errors
 from tf_finetune.config import train
@@ -21,6 +22,9 @@ def _pixels(number):
 
 class _Base(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
+    # Else TFDS looks for the description in the first package called `tests`,
+    # which may be that of any installed distribution.
+    pkg_dir_path = epath.Path(__file__).parent
 
     def _features(self):
         return {
