@@ -19,7 +19,10 @@ def test_the_server_answers_what_predict_says(run, pictures):
     served = service.Service(
         model.ServedModel(folder, name="colours"),
         batching.Limits(
-            max_batch_size=4, max_delay_seconds=0.0, max_queued_rows=64
+            max_batch_size=4,
+            max_delay_seconds=0.0,
+            max_queued_rows=64,
+            max_batch_weight=config.max_pixels,
         ),
         max_pixels=config.max_pixels,
     )

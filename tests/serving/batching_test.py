@@ -38,6 +38,7 @@ def make():
             max_batch_size=size,
             max_delay_seconds=delay,
             max_queued_rows=queued,
+            max_batch_weight=10,
         )
         started.append(batching.Batcher(run, limits))
         return started[-1]
@@ -58,8 +59,8 @@ def _while_busy(batcher, run, requests):
         first = pool.submit(batcher.answer, "s", _rows(0))
         assert run.entered.wait(30)
         futures = []
-        for signature, rows in requests:
-            futures.append(pool.submit(batcher.answer, signature, rows))
+        for request in requests:
+            futures.append(pool.submit(batcher.answer, *request))
             _until_queued(batcher, len(futures))
         run.allowed.set()
         first.result(30)
@@ -110,6 +111,23 @@ def test_a_large_request_is_computed_in_parts_and_put_together(make):
     answer = make(run).answer("s", {"x": values})
     np.testing.assert_array_equal(answer["y"], values * 2)
     assert [rows for _, rows in run.batches] == [4, 4, 2]
+
+
+def test_a_heavy_request_is_computed_in_parts(make):
+    run = Doubling()
+    weights = np.array([4, 4, 4, 11, 1, 9, 1])
+    answer = make(run).answer("s", _rows(*range(7)), weights)
+    np.testing.assert_array_equal(answer["y"], 2 * np.arange(7))
+    # The last row fits to the first two.
+    assert [rows for _, rows in run.batches] == [3, 1, 1, 2]
+
+
+def test_heavy_requests_are_not_put_together(make):
+    run = Doubling()
+    requests = [("s", _rows(1), weight) for weight in (6, 5, 4, 1)]
+    _while_busy(make(run), run, requests)
+    # 6 and 4; 5 and 1 do not fit to them.
+    assert [rows for _, rows in run.batches] == [1, 2, 2]
 
 
 def test_one_bad_request_does_not_fail_those_beside_it(make):

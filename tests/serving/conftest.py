@@ -251,7 +251,10 @@ def served(exported):
     made = service.Service(
         model.ServedModel(exported / "3", name="small"),
         batching.Limits(
-            max_batch_size=8, max_delay_seconds=0.0, max_queued_rows=64
+            max_batch_size=8,
+            max_delay_seconds=0.0,
+            max_queued_rows=64,
+            max_batch_weight=1000,
         ),
         max_pixels=1000,
     )

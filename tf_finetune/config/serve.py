@@ -52,8 +52,8 @@ class ServeConfig:
     )
     max_pixels: int = options.option(
         50_000_000,
-        "Refuse pictures of more pixels than this: each pixel takes some 15 "
-        "bytes while it is decoded.",
+        "Refuse pictures of more pixels than this, and compute no more than "
+        "this together: each pixel takes some 15 bytes while it is decoded.",
     )
     max_connections: int = options.option(
         64, "Open connections; more are refused with status 503."

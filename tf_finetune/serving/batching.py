@@ -8,7 +8,7 @@ import concurrent.futures
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -27,11 +27,18 @@ class Limits:
         max_delay_seconds: How long the first request of a batch waits for
             others while the function is idle.
         max_queued_rows: Rows that may wait, of all requests together.
+        max_batch_weight: Of the rows of a call together; one that weighs more
+            is computed alone.
     """
 
     max_batch_size: int
     max_delay_seconds: float
     max_queued_rows: int
+    max_batch_weight: int
+
+    def allow(self, rows: int, weight: int) -> bool:
+        """Tells whether so much may be computed together."""
+        return rows <= self.max_batch_size and weight <= self.max_batch_weight
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +48,7 @@ class _Piece:
     key: tuple
     inputs: Arrays
     rows: int
+    weight: int
     arrived: float
     answer: concurrent.futures.Future
 
@@ -50,9 +58,9 @@ class Batcher:
 
     One thread calls it; requests are answered in the order they came, those
     that fit to the oldest one (same signature, types and shapes) with it. A
-    request larger than a batch is computed in parts. Where a batch of several
-    requests fails, each of them is computed alone, so that only the one at
-    fault is answered with its error.
+    request larger or heavier than a batch is computed in parts. Where a batch
+    of several requests fails, each of them is computed alone, so that only
+    the one at fault is answered with its error.
     """
 
     def __init__(self, run: Run, limits: Limits) -> None:
@@ -71,18 +79,22 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def answer(self, signature: str, inputs: Arrays) -> dict[str, np.ndarray]:
+    def answer(
+        self, signature: str, inputs: Arrays, weights: np.ndarray | int = 0
+    ) -> dict[str, np.ndarray]:
         """Returns what the function gives for these rows; waits for it.
 
         Args:
             signature: Which of the function's signatures.
             inputs: Arrays [rows, …] by name.
+            weights: int [rows], or one number for all: what computing a row
+                takes, in the unit of `Limits.max_batch_weight`.
 
         Raises:
             RequestError: 413 if the rows can never fit into the queue, 503 if
                 they do not fit now; or what the function raised.
         """
-        pieces = self._cut(signature, inputs)
+        pieces = self._cut(signature, inputs, weights)
         self._enqueue(pieces)
         answers = [piece.answer.result() for piece in pieces]
         if len(answers) == 1:
@@ -99,24 +111,38 @@ class Batcher:
             self._changed.notify_all()
         self._thread.join()
 
-    def _cut(self, signature: str, inputs: Arrays) -> list[_Piece]:
+    def _cut(
+        self, signature: str, inputs: Arrays, weights: np.ndarray | int
+    ) -> list[_Piece]:
         rows = len(next(iter(inputs.values())))
+        weights = np.broadcast_to(weights, rows).tolist()
         key = (signature, *sorted(
             (name, array.dtype.str, array.shape[1:])
             for name, array in inputs.items()
         ))  # fmt: skip
-        size = self._limits.max_batch_size
         arrived = time.monotonic()
         return [
             _Piece(
                 key,
-                {n: array[start : start + size] for n, array in inputs.items()},
-                min(size, rows - start),
+                {name: array[start:end] for name, array in inputs.items()},
+                end - start,
+                sum(weights[start:end]),
                 arrived,
                 concurrent.futures.Future(),
             )
-            for start in range(0, max(rows, 1), size)
+            for start, end in self._parts(weights)
         ]
+
+    def _parts(self, weights: Sequence[int]) -> list[tuple[int, int]]:
+        """Returns where to cut rows; a single empty part if there are none."""
+        starts, weight = [0], 0
+        for row, each in enumerate(weights):
+            weight += each
+            if not self._limits.allow(row + 1 - starts[-1], weight):
+                if row > starts[-1]:
+                    starts.append(row)
+                weight = each
+        return list(zip(starts, [*starts[1:], len(weights)], strict=True))
 
     def _enqueue(self, pieces: list[_Piece]) -> None:
         rows = sum(piece.rows for piece in pieces)
@@ -160,17 +186,20 @@ class Batcher:
 
     def _full(self) -> bool:
         key = self._waiting[0].key
-        rows = sum(piece.rows for piece in self._waiting if piece.key == key)
-        return rows >= self._limits.max_batch_size
+        fitting = [piece for piece in self._waiting if piece.key == key]
+        rows = sum(piece.rows for piece in fitting)
+        weight = sum(piece.weight for piece in fitting)
+        return not self._limits.allow(rows + 1, weight)
 
     def _take(self) -> list[_Piece]:
         """Removes the oldest piece and those that fit to it."""
-        batch, others, rows = [], [], 0
+        batch, others, rows, weight = [], [], 0, 0
         for piece in self._waiting:
-            fits = rows + piece.rows <= self._limits.max_batch_size
+            fits = self._limits.allow(rows + piece.rows, weight + piece.weight)
             if not batch or (piece.key == batch[0].key and fits):
                 batch.append(piece)
                 rows += piece.rows
+                weight += piece.weight
             else:
                 others.append(piece)
         self._waiting = collections.deque(others)

@@ -8,8 +8,8 @@ from google.protobuf import message
 from tf_finetune.serving import failures, picture_sizes
 
 
-def check(contents: Iterable[bytes], *, max_pixels: int) -> None:
-    """Raises `RequestError` if one claims more pixels than allowed.
+def pixels(contents: Iterable[bytes], *, max_pixels: int) -> list[int]:
+    """Returns how many pixels each claims, of all its frames together.
 
     A file of some 100 kB can claim a picture of gigabytes. What is no picture
     passes: the model says what is wrong with it. A picture whose size cannot
@@ -18,16 +18,22 @@ def check(contents: Iterable[bytes], *, max_pixels: int) -> None:
     Args:
         contents: Encoded pictures, serialised tf.train.Examples with such
             pictures in them, or anything else.
-        max_pixels: Width times height times frames.
+        max_pixels: What is allowed; width times height times frames.
+
+    Raises:
+        RequestError: One claims more than allowed, or its size is nowhere to
+            be read.
     """
+    counts = []
     for number, content in enumerate(contents):
-        pixels = _pixels(number, content)
-        if pixels > max_pixels:
+        counts.append(_pixels(number, content))
+        if counts[-1] > max_pixels:
             raise failures.RequestError(
                 413,
-                f"Picture {number} has {pixels} pixels or more; {max_pixels} "
-                "are allowed (--max_pixels).",
+                f"Picture {number} has {counts[-1]} pixels or more; "
+                f"{max_pixels} are allowed (--max_pixels).",
             )
+    return counts
 
 
 def in_examples(serialized: bytes) -> list[bytes]:

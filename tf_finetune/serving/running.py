@@ -103,6 +103,7 @@ def started(
                 max_batch_size=config.max_batch_size,
                 max_delay_seconds=config.max_delay_milliseconds / 1000,
                 max_queued_rows=config.max_queue,
+                max_batch_weight=config.max_pixels,
             ),
             max_pixels=config.max_pixels,
         )

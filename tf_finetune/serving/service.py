@@ -68,9 +68,9 @@ class Service:
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         _check_inputs(signature, inputs)
-        self._check_pictures(signature, inputs)
+        pixels = self._pixels(signature, inputs)
         if signature.can_batch and inputs:
-            return self._batcher.answer(signature.name, inputs)
+            return self._batcher.answer(signature.name, inputs, pixels)
         with self._alone:
             return self.model.run(signature.name, inputs)
 
@@ -107,13 +107,24 @@ class Service:
             for labels, row in zip(classes, scores, strict=True)
         ]
 
-    def _check_pictures(
+    def _pixels(
         self, signature: models.Signature, inputs: Mapping[str, np.ndarray]
-    ) -> None:
+    ) -> np.ndarray | int:
+        """Returns int64 [rows], what the pictures of each row decode to.
+
+        A single 0 where no input with rows can hold pictures.
+        """
+        counts = 0
         for info in signature.inputs:
             if info.is_text:
-                contents = inputs[info.name].ravel().tolist()
-                pictures.check(contents, max_pixels=self._max_pixels)
+                texts = inputs[info.name]
+                found = pictures.pixels(
+                    texts.ravel().tolist(), max_pixels=self._max_pixels
+                )
+                if info.has_rows:
+                    found = np.array(found, "int64").reshape(texts.shape)
+                    counts += found.sum(axis=tuple(range(1, texts.ndim)))
+        return counts
 
     def close(self) -> None:
         """Answers what waits and stops computing."""
