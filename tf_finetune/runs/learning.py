@@ -167,14 +167,17 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
         logits: Of the validation split, from the cache.
     """
     pictures = course.data.split("validation")[:_REATTACHED]
-    images = [
-        decoding.load(
-            os.fsencode(picture.path),
-            image_size=course.image_size,
-            resize=course.config.model.resize,
-        )
-        for picture in pictures
-    ]
+    # On the device of the scan: on another one TensorFlow would prepare the
+    # decoder anew, for a third of a second.
+    with tf.device("CPU"):
+        images = [
+            decoding.load(
+                os.fsencode(picture.path),
+                image_size=course.image_size,
+                resize=course.config.model.resize,
+            )
+            for picture in pictures
+        ]
     # Not compiled: what is compiled computes in another way than Keras.
     whole = np.asarray(course.built.trainer(tf.stack(images), training=False))
     cached = logits[: len(pictures)]
