@@ -62,8 +62,8 @@ def test_no_two_names_differ_in_spelling_alone():
     [
         ("resnt50", "Unknown backbone 'resnt50'. Did you mean 'resnet50'"),
         ("mobilnet@0.5", "Unknown backbone 'mobilnet'. Did you mean"),
-        ("zzzz", "Unknown backbone 'zzzz'. Known: convnext_base"),
-        ("", "Unknown backbone ''. Known: convnext_base"),
+        ("zzzz", "Unknown backbone 'zzzz'. Known: alexnet"),
+        ("", "Unknown backbone ''. Known: alexnet"),
         ("resnet50@0.5", "resnet50 has one width; write it without @."),
         (
             "mobilenet@0.3",

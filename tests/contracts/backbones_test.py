@@ -13,8 +13,10 @@ from keras.src.utils import file_utils
 from tf_finetune.backbones import build, catalog
 
 _FAST = {
+    "alexnet",
     "convnext_tiny",
     "efficientnet_b0",
+    "googlenet",
     "mobilenet",
     "mobilenet_v3_small",
     "resnet18",
@@ -23,6 +25,7 @@ _FAST = {
 }
 # Their first convolutions do not pad, so that pictures lose a few pixels more.
 _UNPADDED = {
+    "alexnet",
     "inception_resnet_v2",
     "inception_v3",
     "nasnet_large",
@@ -33,7 +36,13 @@ _UNPADDED = {
 # networks of the same family.
 _MOST_PARAMETERS_SAVED = 100e6
 # Of networks that Keras lacks; "in_graph" for one that scales its input.
-_MODES = {"resnet18": "torch", "resnet34": "torch", "small_cnn": "tf"}
+_MODES = {
+    "alexnet": "torch",
+    "googlenet": "torch",
+    "resnet18": "torch",
+    "resnet34": "torch",
+    "small_cnn": "tf",
+}
 
 
 def _marked(names):

@@ -130,20 +130,24 @@ def _keras_spec(line: str) -> backbones.BackboneSpec:
     )
 
 
-def _torchvision_spec(name: str) -> backbones.BackboneSpec:
+def _torchvision_spec(
+    name: str, module: str, smallest: int = 32
+) -> backbones.BackboneSpec:
     return backbones.BackboneSpec(
         name=name,
-        builder=f"tf_finetune.backbones.resnet:{name}",
+        builder=f"tf_finetune.backbones.{module}:{name}",
         image_size=224,
-        min_image_size=32,
+        min_image_size=smallest,
         preprocessing="torch",
     )
 
 
 _SPECS = [
     *(_keras_spec(line) for line in _TABLE.strip().splitlines()),
-    _torchvision_spec("resnet18"),
-    _torchvision_spec("resnet34"),
+    _torchvision_spec("alexnet", "alexnet", 63),
+    _torchvision_spec("googlenet", "googlenet"),
+    _torchvision_spec("resnet18", "resnet"),
+    _torchvision_spec("resnet34", "resnet"),
     backbones.BackboneSpec(
         name="small_cnn",
         builder="tf_finetune.backbones.small_cnn:small_cnn",
