@@ -1,13 +1,15 @@
 """Tests of tf_finetune/training/fit.py, keeping.py and stage.py."""
 
 import dataclasses
+import os
+import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune import errors
+from tf_finetune import errors, stopping
 from tf_finetune.training import fit
 from tf_finetune.training import stage as stages
 
@@ -124,6 +126,27 @@ def test_steps_before_the_checkpoint_are_not_done_again(tmp_path):
     )
     assert starts == [(2, 2), (3, 0)]
     assert steps == [9, 10, 11, 12]
+
+
+@pytest.mark.parametrize(("step", "checkpoint"), [(4, 4), (6, 6), (8, 8)])
+def test_asked_to_stop_it_writes_a_checkpoint_and_goes_on_from_it(
+    tmp_path, uninterrupted, step, checkpoint
+):
+    class Ask(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if self.model.optimizer.iterations == step - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    stage = _stage(folder=tmp_path, rank=_loss)
+    with pytest.raises(stopping.Stopped) as stopped:
+        fit.fit(_model(), stage, callbacks=[Ask()])
+    assert stopped.value.code == 143
+    newest = max(tmp_path.glob("*.checkpoint")).name
+    epoch, rest = divmod(checkpoint, _STEPS)
+    assert newest == f"epoch-{epoch:05d}-step-{rest:08d}.checkpoint"
+    resumed = _model()
+    assert fit.fit(resumed, stage) == uninterrupted[1]
+    _assert_equal(resumed, uninterrupted[0])
 
 
 @pytest.mark.parametrize("on_disk", [True, False])

@@ -23,7 +23,8 @@ class Progress:
 
     Attributes:
         rows: The history of its finished epochs.
-        best: The index in `rows` of the best one; None before the first.
+        best: The index in `rows` of the best one; None before the first, and
+            where none is kept.
         step: Steps done of the epoch under way.
         recoveries: How often a loss that was no number was recovered from.
     """

@@ -60,8 +60,10 @@ def fit(
             except keeping.DivergedError as diverged:
                 keeper.recover(diverged)
     keeper.load_best()
-    progress = keeper.progress
-    return Outcome(rows=tuple(progress.rows), best=progress.best or 0)
+    rows, best = keeper.progress.rows, keeper.progress.best
+    return Outcome(
+        rows=tuple(rows), best=len(rows) - 1 if best is None else best
+    )
 
 
 def _fit_from(

@@ -115,7 +115,7 @@ class Keeper(keras.callbacks.Callback):
         progress.rows.append({k: float(value) for k, value in logs.items()})
         progress.step = 0
         rows, best = progress.rows, progress.best
-        if rank is None or best is None or rank(rows[-1]) > rank(rows[best]):
+        if rank and (best is None or rank(rows[-1]) > rank(rows[best])):
             progress.best = len(rows) - 1
             self._keep_best()
         if self._checkpoints:
@@ -141,9 +141,9 @@ class Keeper(keras.callbacks.Callback):
                 checkpoint; it says where the trouble began.
         """
         recoveries = self.progress.recoveries + 1
-        if not self._checkpoints or recoveries > self._stage.max_recoveries:
+        is_allowed = recoveries <= self._stage.max_recoveries
+        if not (self._checkpoints and is_allowed and self._restore()):
             raise errors.RunError(self._obituary(diverged.place))
-        self._restore()
         self.progress.recoveries = recoveries
         self._checkpoints.save(self.progress, self._sums)
         self._scale_rate()
@@ -160,7 +160,7 @@ class Keeper(keras.callbacks.Callback):
 
     def load_best(self) -> None:
         """Gives the model the weights of its best epoch."""
-        if self._stage.rank is None or self.progress.best is None:
+        if self.progress.best is None:
             return
         if self._checkpoints:
             self._checkpoints.load_best(self.progress.best)
@@ -209,17 +209,15 @@ class Keeper(keras.callbacks.Callback):
                 start=self.progress,
                 failed=place,
             )
-        tried = ""
-        if self.progress.recoveries:
-            tried = f" {self.progress.recoveries} times with half the rate, too"
+        tried, recoveries = "", self.progress.recoveries
+        if recoveries:
+            tried = f", with a learning rate halved {recoveries} times too"
         return (
             f"The loss became no number at {place}{tried}. {origin}Use a "
             "smaller --learning_rate; the workdir keeps the epochs before."
         )
 
     def _keep_best(self) -> None:
-        if self._stage.rank is None:
-            return
         if self._checkpoints:
             self._checkpoints.save_best(self.progress.best)
         else:
