@@ -83,24 +83,29 @@ class Count:
 
 
 def main() -> None:
-    """Runs the campaign and prints its one line."""
+    """Runs the campaign; prints and writes what was seen so far."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory() as scratch:
-        count, seconds = _campaign(
+        began = time.monotonic()
+        for count in _campaign(
             pathlib.Path(scratch), arguments.kills, arguments.seed
-        )
-    clean = not (count.mismatches or count.lost_files or count.failures)
-    files.write_json(
-        pathlib.Path(arguments.output),
-        {**vars(count), "seconds": round(seconds, 1)},
-    )
-    print(
+        ):
+            seconds = time.monotonic() - began
+            files.write_json(
+                pathlib.Path(arguments.output),
+                {**vars(count), "seconds": round(seconds, 1)},
+            )
+            print(_line(count, seconds), flush=True)
+    sys.exit(1 if count.mismatches or count.lost_files or count.failures else 0)
+
+
+def _line(count: Count, seconds: float) -> str:
+    return (
         f"{count.kills} kills, {count.runs} runs finished, "
         f"{len(count.mismatches)} mismatches, {len(count.lost_files)} lost "
         f"files, {len(count.failures)} failures; {seconds:.0f} s; kills by "
         f"part: {dict(count.kills_at)}"
     )
-    sys.exit(0 if clean else 1)
 
 
 def _arguments() -> argparse.Namespace:
@@ -113,13 +118,11 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _campaign(
-    scratch: pathlib.Path, kills: int, seed: int
-) -> tuple[Count, float]:
+def _campaign(scratch: pathlib.Path, kills: int, seed: int) -> Iterator[Count]:
+    """Yields what was seen after every run that finished."""
     pictures = scratch / "pictures"
     _make_pictures(pictures)
     _preload()
-    began = time.monotonic()
     whole = []
     for number, variant in enumerate(_VARIANTS):
         place = scratch / f"whole-{number}"
@@ -150,8 +153,7 @@ def _campaign(
             ]
         shutil.rmtree(place)
         number += 1
-        print(f"{count.kills} kills, {count.runs} runs", flush=True)
-    return count, time.monotonic() - began
+        yield count
 
 
 def _until_finished(
