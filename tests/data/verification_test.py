@@ -47,9 +47,14 @@ def decoded(monkeypatch):
     return contents
 
 
-def problems(pictures, *, cache_dir, use=None):
+def problems(pictures, *, cache_dir, use=None, finish=None):
     return verification.problems(
-        pictures, cache_dir=cache_dir, image_size=24, resize="squash", use=use
+        pictures,
+        cache_dir=cache_dir,
+        image_size=24,
+        resize="squash",
+        use=use,
+        finish=finish,
     )
 
 

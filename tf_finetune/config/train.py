@@ -183,7 +183,7 @@ class TrainingOptions:
     deterministic: bool = options.option(
         False,
         "Use only operations that give the same bits each time, on a GPU too "
-        "(slower; a CPU always does).",
+        "(slower; on a CPU runs are equal without it).",
     )
     precision: Precision = options.option(
         "auto",
