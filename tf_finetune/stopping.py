@@ -56,8 +56,9 @@ def listening(grace_seconds: float, *, at_once: bool) -> Iterator[Request]:
     changed.
 
     Args:
-        grace_seconds: When this has passed since the request and the block
-            has not ended, the process exits with 128 + the signal.
+        grace_seconds: When this has passed since SIGTERM and the block has
+            not ended, the process exits with 143. (Who presses Ctrl-C can
+            press it again; a notebook's process should outlive it.)
         at_once: The request is obeyed between any two instructions; else the
             block has to ask for it, or a second signal comes.
     """
@@ -85,7 +86,7 @@ def listening(grace_seconds: float, *, at_once: bool) -> Iterator[Request]:
 
 @contextlib.contextmanager
 def _deadline(seconds: float) -> Iterator[None]:
-    """Ends the process if the block outlives a signal by `seconds`."""
+    """Ends the process if the block outlives SIGTERM by `seconds`."""
     told, tell = socket.socketpair()
     tell.setblocking(False)
     before = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
@@ -102,7 +103,7 @@ def _deadline(seconds: float) -> Iterator[None]:
 
 def _watch(told: socket.socket, seconds: float) -> None:
     number = 0
-    while number not in _SIGNALS:
+    while number != signal.SIGTERM:
         byte = told.recv(1)
         if not byte:
             return

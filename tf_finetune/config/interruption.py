@@ -19,8 +19,8 @@ class InterruptionOptions:
     )
     grace_seconds: float = options.option(
         30.0,
-        "After SIGTERM or Ctrl-C, wait at most this long for the step to end "
-        "and its checkpoint to be written.",
+        "After SIGTERM, wait at most this long for the step to end and its "
+        "checkpoint to be written; Ctrl-C waits until it is pressed again.",
     )
     max_recoveries: int = options.option(
         2,
