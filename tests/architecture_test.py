@@ -14,7 +14,7 @@ _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 # A room may import itself and rooms before it.
 _ROOMS = [
     ["errors", "version"],
-    ["registry", "files", "environment", "batch_norm"],
+    ["registry", "files", "environment", "batch_norm", "stopping"],
     ["inference"],
     ["config"],
     ["front_door", "workdir"],

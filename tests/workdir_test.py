@@ -53,7 +53,9 @@ def test_overwriting_removes_only_what_runs_write(tmp_path):
     place = _place(tmp_path, _config())
     (place.path / "thesis.tex").write_text("keep me")
     place.checkpoints.mkdir()
-    (place.checkpoints / "last.npz").write_bytes(b"x")
+    (place.checkpoints / "epoch-00001-step-00000000.checkpoint").write_bytes(
+        b"x"
+    )
     workdir.clear(place)
     assert os.listdir(place.path) == ["thesis.tex"]
 

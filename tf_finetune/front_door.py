@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from absl import app, flags, logging
 
-from tf_finetune import errors
+from tf_finetune import errors, stopping
 from tf_finetune.config import options
 
 Config = TypeVar("Config")
@@ -35,7 +35,7 @@ def run(
         purpose: What the command does, for `--help`.
 
     Exit status: 0 done, 1 the run could not go on, 2 the flags or the data
-    are wrong, 3 a gate was missed.
+    are wrong, 3 a gate was missed, 128 + a signal that stopped it.
     """
     statuses: list[Any] = []
     # What is registered first is called last.
@@ -120,6 +120,8 @@ def _guard(main: Callable[[Config], None], config: Config) -> None:
         _leave(str(error), status)
     except OSError as error:
         _leave(_sentence(error), 1)
+    except stopping.Stopped as stopped:
+        _leave(stopped.sentence, stopped.code)
     except KeyboardInterrupt:
         _leave("Stopped; the same command goes on where it was.", 130)
 

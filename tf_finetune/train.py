@@ -1,6 +1,6 @@
 """Fine-tunes a pretrained network: `python -m tf_finetune.train --help`."""
 
-from tf_finetune import front_door
+from tf_finetune import front_door, stopping
 from tf_finetune.config import train
 
 
@@ -8,7 +8,8 @@ def main(config: train.TrainConfig) -> None:
     """Trains, evaluates and prints where the results lie."""
     from tf_finetune import workflow
 
-    workflow.train_run(config, report=print)
+    with stopping.listening(config.interruptions.grace_seconds, at_once=True):
+        workflow.train_run(config, report=print)
 
 
 if __name__ == "__main__":

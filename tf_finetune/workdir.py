@@ -261,11 +261,12 @@ def _changed(workdir: Workdir, config: train.TrainConfig) -> list[str]:
         return []
     before = options.values_of(config_of(workdir))
     now = options.values_of(config)
+    untied = {*_UNTIED, *vars(config.interruptions)}
     return [
         f"--{name}={options.to_text(before[name])}, now "
         f"{options.to_text(now[name])}"
         for name in now
-        if before[name] != now[name] and name not in _UNTIED
+        if before[name] != now[name] and name not in untied
     ]
 
 

@@ -21,7 +21,7 @@ def rows(tmp_path) -> stores.Rows:
     return store.rows(names)
 
 
-def _training(rows, first_epoch=0, epochs=3, seed=0):
+def _training(rows, first_epoch=0, epochs=3, seed=0, first_step=0):
     dataset = batches.training(
         rows,
         np.eye(_COUNT, dtype="float32"),
@@ -29,6 +29,7 @@ def _training(rows, first_epoch=0, epochs=3, seed=0):
         batch_size=3,
         seed=seed,
         first_epoch=first_epoch,
+        first_step=first_step,
         epochs=epochs,
     )
     return [(np.asarray(x), np.asarray(y)) for x, y in dataset]
@@ -57,9 +58,11 @@ def test_views_take_turns_and_are_mixed_in_an_epoch(rows):
 
 
 def test_a_later_start_sees_what_it_would_have_seen(rows):
-    whole, late = _training(rows), _training(rows, first_epoch=1)
-    for (a, _), (b, _) in zip(whole[3:], late, strict=True):
-        np.testing.assert_array_equal(a, b)
+    whole = _training(rows)
+    for step in range(3):
+        late = _training(rows, first_epoch=1, first_step=step)
+        for (a, _), (b, _) in zip(whole[3 + step :], late, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_the_order_is_that_of_training_on_pictures(rows, tmp_path):

@@ -131,6 +131,33 @@ def test_a_killed_pass_goes_on_where_it_stopped(
     )
 
 
+@pytest.mark.parametrize("killed_at", range(4))
+def test_a_killed_pass_goes_on_in_the_same_batches(
+    paths, tmp_path, asked, monkeypatch, killed_at
+):
+    # One store fills a shard with each batch, the other one never does.
+    monkeypatch.setattr(passes, "_BYTES_PER_SHARD", 4 * 100)
+    stores = [_store(tmp_path / "n"), _store(tmp_path / "w", 100)]
+    done = []
+
+    def dies(images):
+        if len(done) == killed_at:
+            raise KeyboardInterrupt
+        done.append(images)
+        (means,) = _means(images)
+        return [means, tf.pad(means, [[0, 0], [0, 97]])]
+
+    wanted = _views(paths[:6])
+    if killed_at < 3:
+        with pytest.raises(KeyboardInterrupt):
+            _fill(stores, dies, wanted)
+    else:
+        _fill(stores, dies, wanted)
+    for store in stores:
+        missing = store.missing(view.name for view in wanted)
+        assert missing == [view.name for view in wanted[2 * killed_at :]]
+
+
 def _pixels(images: tf.Tensor) -> list[tf.Tensor]:
     return [tf.reshape(images, [-1, 16 * 16 * 3])]
 

@@ -124,6 +124,35 @@ def test_a_run_resumed_at_an_epoch_sees_what_it_would_have_seen(
         np.testing.assert_array_equal(label, other_label)
 
 
+@pytest.mark.parametrize("augmentation", ["none", "light", "strong"])
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_run_resumed_within_an_epoch_sees_what_it_would_have_seen(
+    paths, augmentation, step
+):
+    whole = batches(paths, epochs=3, augmentation=augmentation)
+    rest = batches(
+        paths,
+        first_epoch=1,
+        first_step=step,
+        epochs=3,
+        augmentation=augmentation,
+    )
+    for (image, label), (other, other_label) in zip(
+        whole[3 + step :], rest, strict=True
+    ):
+        np.testing.assert_array_equal(image, other)
+        np.testing.assert_array_equal(label, other_label)
+
+
+def test_what_is_left_out_is_not_read(paths, tmp_path):
+    first = numbers(batches(paths))[0]
+    gone = [*paths]
+    for number in first:
+        gone[number] = str(tmp_path / "not_there.png")
+    found = batches(gone, first_step=1, epochs=1)
+    assert [len(images) for images, _ in found] == [4, 3]
+
+
 def test_augmentation_differs_between_epochs_and_steps(tmp_path):
     random = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3))
     path = tmp_path / "picture.png"

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -46,9 +47,14 @@ def decoded(monkeypatch):
     return contents
 
 
-def problems(pictures, *, cache_dir, use=None):
+def problems(pictures, *, cache_dir, use=None, finish=None):
     return verification.problems(
-        pictures, cache_dir=cache_dir, image_size=24, resize="squash", use=use
+        pictures,
+        cache_dir=cache_dir,
+        image_size=24,
+        resize="squash",
+        use=use,
+        finish=finish,
     )
 
 
@@ -195,3 +201,23 @@ def test_what_was_decoded_is_handed_on_in_order(pictures, tmp_path):
     used.clear()
     problems(pictures, cache_dir=cache, use=lambda *pair: used.append(pair))
     assert not used
+
+
+def test_an_interrupted_scan_hands_on_the_same_pictures_again(
+    pictures, tmp_path
+):
+    used = []
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    for finish in (interrupted, lambda: None):
+        used.clear()
+        with contextlib.suppress(KeyboardInterrupt):
+            problems(
+                pictures,
+                cache_dir=tmp_path / "cache",
+                use=lambda name, image: used.append(name),
+                finish=finish,
+            )
+        assert used == [p.sha256 for p in pictures if "good" in p.path]

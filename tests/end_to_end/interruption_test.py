@@ -24,8 +24,14 @@ def _command(pictures, settings, place: pathlib.Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _kill_when(command: list[str], there, cwd) -> None:
-    """Starts a command and kills it as soon as `there()` holds."""
+def _end_when(
+    command: list[str], there, cwd, number: int = signal.SIGKILL
+) -> tuple[int, str]:
+    """Starts a command and sends it a signal as soon as `there()` holds.
+
+    Returns:
+        Its exit status and what it said.
+    """
     process = subprocess.Popen(
         command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -34,8 +40,9 @@ def _kill_when(command: list[str], there, cwd) -> None:
         assert process.poll() is None, process.stdout.read().decode()
         assert time.monotonic() < end, "the moment to kill never came"
         time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.kill(process.pid, number)
+    said, _ = process.communicate()
+    return process.returncode, said.decode()
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +59,8 @@ def uninterrupted(pictures, settings, tmp_path_factory) -> workdir.Workdir:
     "moment",
     [
         "run.flags",
-        "checkpoints/best.npz",
-        "checkpoints/last.npz",
+        "checkpoints/epoch-00000-step-00000003.checkpoint",
+        "checkpoints/best-00000.weights",
         "evaluation.json",
         "model.weights.h5",
     ],
@@ -63,10 +70,15 @@ def test_a_killed_run_is_completed_to_the_same_numbers(
 ):
     place = workdir.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
-    _kill_when(command, (place.path / moment).exists, tmp_path)
+    command.append("--checkpoint_every_steps=1")
+    _end_when(command, (place.path / moment).exists, tmp_path)
     assert not place.finished
     done = subprocess.run(command, cwd=tmp_path, capture_output=True)
     assert done.returncode == 0, done.stderr
+    _assert_same(place, uninterrupted)
+
+
+def _assert_same(place: workdir.Workdir, uninterrupted: workdir.Workdir):
     assert place.finished
     ours = files.read_json(place.evaluation)
     assert ours == files.read_json(uninterrupted.evaluation)
@@ -78,6 +90,49 @@ def test_a_killed_run_is_completed_to_the_same_numbers(
     ):
         np.testing.assert_array_equal(mine, theirs)
     assert not list(place.path.glob(".tmp-*")), "leftovers"
+
+
+@pytest.mark.slow
+def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
+    uninterrupted, pictures, settings, tmp_path
+):
+    place = workdir.Workdir(tmp_path / "run")
+    command = _command(pictures, settings, place.path)
+    status, said = _end_when(
+        command,
+        lambda: any(place.checkpoints.glob("epoch-00002*")),
+        tmp_path,
+        signal.SIGTERM,
+    )
+    assert status == 143, said
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == (
+        "Error: Stopped by SIGTERM; the same command goes on where it was."
+    )
+    # And the checkpoint that was written then is damaged.
+    newest = max(place.checkpoints.glob("*.checkpoint"))
+    content = bytearray(newest.read_bytes())
+    content[-9] ^= 4
+    newest.write_bytes(content)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert newest.name in done.stderr
+    assert "continuing after epoch" in done.stderr
+    _assert_same(place, uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_run_asked_to_stop_before_training_stops(
+    pictures, settings, tmp_path
+):
+    place = workdir.Workdir(tmp_path / "run")
+    command = _command(pictures, settings, place.path)
+    status, said = _end_when(
+        command, place.path.exists, tmp_path, signal.SIGTERM
+    )
+    assert status == 143, said
+    assert "Stopped by SIGTERM" in said
+    assert "Traceback" not in said
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(

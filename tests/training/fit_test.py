@@ -1,14 +1,20 @@
-"""Tests of tf_finetune/training/fit.py and checkpoints.py."""
+"""Tests of tf_finetune/training/fit.py, keeping.py and stage.py."""
+
+import dataclasses
+import os
+import signal
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune import errors
-from tf_finetune.training import checkpoints, fit
+from tf_finetune import errors, stopping
+from tf_finetune.training import fit
+from tf_finetune.training import stage as stages
 
 _EPOCHS = 4
+_STEPS = 3
 
 
 def _model(learning_rate: float = 0.1) -> keras.Model:
@@ -26,27 +32,28 @@ def _model(learning_rate: float = 0.1) -> keras.Model:
     return model
 
 
-def _batches(first_epoch: int) -> tf.data.Dataset:
+def _batches(first_epoch: int, first_step: int) -> tf.data.Dataset:
     """Another order in every epoch, as a function of the epoch alone."""
-    x = np.random.default_rng(0).normal(size=[10, 3]).astype("float32")
+    x = np.random.default_rng(0).normal(size=[15, 3]).astype("float32")
     epochs = []
     for epoch in range(first_epoch, _EPOCHS):
-        order = np.random.default_rng(epoch).permutation(10)
+        order = np.random.default_rng(epoch).permutation(15)
         rows = x[order]
         epochs.append((rows, rows.sum(axis=1, keepdims=True)))
     x = np.concatenate([each for each, _ in epochs])
     y = np.concatenate([each for _, each in epochs])
-    return tf.data.Dataset.from_tensor_slices((x, y)).batch(5)
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(5)
+    return batches.skip(first_step)
 
 
-def _stage(**changes) -> fit.Stage:
+def _stage(**changes) -> stages.Stage:
     settings = {
         "name": "test",
         "epochs": _EPOCHS,
-        "steps_per_epoch": 2,
+        "steps_per_epoch": _STEPS,
         "batches": _batches,
     }
-    return fit.Stage(**{**settings, **changes})
+    return stages.Stage(**{**settings, **changes})
 
 
 def _loss(row) -> tuple[float, ...]:
@@ -58,34 +65,88 @@ class _Killed(Exception):
 
 
 class _Kill(keras.callbacks.Callback):
-    def __init__(self, epoch: int):
+    def __init__(self, step: int):
         super().__init__()
-        self._epoch = epoch
+        self._step = step
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == 1 and self.model.optimizer.iterations >= self._epoch * 2:
+        if self.model.optimizer.iterations >= self._step:
             raise _Killed
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 3])
-def test_an_interrupted_stage_ends_bit_equal_to_the_uninterrupted(
-    tmp_path, epoch
-):
-    whole = _model()
-    expected = fit.fit(whole, _stage(folder=tmp_path / "a", rank=_loss))
-    with pytest.raises(_Killed):
-        fit.fit(
-            _model(),
-            _stage(folder=tmp_path / "b", rank=_loss),
-            callbacks=[_Kill(epoch)],
-        )
-    resumed = _model()
-    found = fit.fit(resumed, _stage(folder=tmp_path / "b", rank=_loss))
-    assert found == expected
+def _assert_equal(model: keras.Model, other: keras.Model) -> None:
     for ours, theirs in zip(
-        resumed.get_weights(), whole.get_weights(), strict=True
+        model.get_weights(), other.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> tuple[keras.Model, fit.Outcome]:
+    model, folder = _model(), tmp_path_factory.mktemp("whole")
+    return model, fit.fit(model, _stage(folder=folder, rank=_loss))
+
+
+@pytest.mark.parametrize(
+    ("steps", "every"),
+    [([2], None), ([5], None), ([1, 2, 3, 5, 6], 1), ([4, 11], 2), ([7], 3)],
+)
+def test_an_interrupted_stage_ends_bit_equal_to_the_uninterrupted(
+    tmp_path, uninterrupted, steps, every
+):
+    whole, expected = uninterrupted
+    stage = _stage(folder=tmp_path, rank=_loss, checkpoint_every_steps=every)
+    for step in steps:
+        with pytest.raises(_Killed):
+            fit.fit(_model(), stage, callbacks=[_Kill(step)])
+    resumed = _model()
+    # Figures too: the sums of a half epoch are part of the checkpoint.
+    assert fit.fit(resumed, stage) == expected
+    _assert_equal(resumed, whole)
+
+
+def test_steps_before_the_checkpoint_are_not_done_again(tmp_path):
+    stage = _stage(folder=tmp_path, rank=_loss, checkpoint_every_steps=1)
+    with pytest.raises(_Killed):
+        fit.fit(_model(), stage, callbacks=[_Kill(8)])
+    starts, steps = [], []
+
+    def batches(epoch, step):
+        starts.append((epoch, step))
+        return _batches(epoch, step)
+
+    class Count(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            steps.append(int(self.model.optimizer.iterations))
+
+    fit.fit(
+        _model(),
+        dataclasses.replace(stage, batches=batches),
+        callbacks=[Count()],
+    )
+    assert starts == [(2, 2), (3, 0)]
+    assert steps == [9, 10, 11, 12]
+
+
+@pytest.mark.parametrize(("step", "checkpoint"), [(4, 4), (6, 6), (8, 8)])
+def test_asked_to_stop_it_writes_a_checkpoint_and_goes_on_from_it(
+    tmp_path, uninterrupted, step, checkpoint
+):
+    class Ask(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if self.model.optimizer.iterations == step - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    stage = _stage(folder=tmp_path, rank=_loss)
+    with pytest.raises(stopping.Stopped) as stopped:
+        fit.fit(_model(), stage, callbacks=[Ask()])
+    assert stopped.value.code == 143
+    newest = max(tmp_path.glob("*.checkpoint")).name
+    epoch, rest = divmod(checkpoint, _STEPS)
+    assert newest == f"epoch-{epoch:05d}-step-{rest:08d}.checkpoint"
+    resumed = _model()
+    assert fit.fit(resumed, stage) == uninterrupted[1]
+    _assert_equal(resumed, uninterrupted[0])
 
 
 @pytest.mark.parametrize("on_disk", [True, False])
@@ -103,8 +164,8 @@ def test_the_best_epochs_weights_are_kept(tmp_path, on_disk):
     )
     losses = [row["loss"] for row in outcome.rows]
     # Neither the first nor the last, so that keeping either would show.
-    assert outcome.best == np.argmin(losses) == 1
-    for ours, theirs in zip(model.get_weights(), seen[1], strict=True):
+    assert outcome.best == np.argmin(losses) == 2
+    for ours, theirs in zip(model.get_weights(), seen[2], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -126,21 +187,3 @@ def test_an_exhausted_stage_is_not_trained_any_further(tmp_path):
 def test_a_loss_that_is_no_number_stops_with_a_hint():
     with pytest.raises(errors.RunError, match="--learning_rate"):
         fit.fit(_model(learning_rate=1e30), _stage())
-
-
-def test_a_torn_checkpoint_is_noticed_and_not_used(tmp_path):
-    variables = [keras.Variable(np.arange(1000.0))]
-    path = tmp_path / "last.npz"
-    checkpoints.save(path, variables, checkpoints.Progress())
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    assert checkpoints.restore(path, variables) is None
-    assert checkpoints.restore(tmp_path / "none.npz", variables) is None
-
-
-def test_a_checkpoint_of_another_optimizer_is_noticed_and_not_used(tmp_path):
-    path = tmp_path / "last.npz"
-    variables = [keras.Variable(np.ones(2)), keras.Variable(np.ones(3))]
-    checkpoints.save(path, variables, checkpoints.Progress())
-    assert checkpoints.restore(path, variables) is not None
-    assert checkpoints.restore(path, variables[:1]) is None

@@ -20,6 +20,7 @@ def training(
     seed: int,
     first_epoch: int,
     epochs: int,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -34,6 +35,7 @@ def training(
         seed: Start of every random draw.
         first_epoch: From 0.
         epochs: Number of the first epoch that is not wanted.
+        first_step: Batches of the first epoch that are left out.
 
     Returns:
         Dataset of (inputs, labels [batch, num_classes]).
@@ -46,7 +48,10 @@ def training(
         order = pipeline.padded_order(count, steps * batch_size, seed, epoch)
         order = tf.reshape(order, [steps, batch_size])
         numbered = tf.fill([steps], epoch)
-        return tf.data.Dataset.from_tensor_slices((order, numbered))
+        begun = tf.where(epoch == first_epoch, first_step, 0)
+        return tf.data.Dataset.from_tensor_slices(
+            (order[begun:], numbered[begun:])
+        )
 
     def loaded(
         places: tf.Tensor, epoch: tf.Tensor
@@ -56,7 +61,7 @@ def training(
         taken = _taken(rows, view * count + places)
         return unpack(taken), tf.gather(targets, places)
 
-    total = steps * max(epochs - first_epoch, 0)
+    total = max(steps * (epochs - first_epoch) - first_step, 0)
     return (
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(batches)

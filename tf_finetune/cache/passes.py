@@ -107,6 +107,24 @@ def fill(
         names = [view.name for view in todo[start : start + batch_size]]
         for writer, rows in zip(writers, network(images), strict=True):
             writer.add(names, np.asarray(rows))
+        flush_due(writers)
+    flush(writers)
+
+
+def flush_due(writers: Sequence["Writer"]) -> None:
+    """Writes what waits in all writers when it is time for one of them.
+
+    All together, so that a killed pass goes on behind a whole batch, in
+    batches of the same pictures as if it had not been killed: the last bits
+    of a row depend on what is computed with it. And in their order, so that
+    where the last store is complete, the others are.
+    """
+    if any(writer.is_due for writer in writers):
+        flush(writers)
+
+
+def flush(writers: Sequence["Writer"]) -> None:
+    """Writes what waits in all writers, in their order."""
     for writer in writers:
         writer.flush()
 
@@ -140,16 +158,19 @@ class Writer:
         self._since = time.monotonic()
 
     def add(self, names: Sequence[str], rows: np.ndarray) -> None:
-        """Takes rows [len(names), width]; writes when there are enough."""
+        """Takes rows [len(names), width]; writes nothing yet."""
         wanted = [i for i, name in enumerate(names) if name in self.names]
         if wanted:
             taken = [names[i] for i in wanted]
             self._waiting.append((taken, rows[wanted]))
             self.names.difference_update(taken)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what waits is enough for a shard, or waits for long."""
         count = sum(len(part) for part, _ in self._waiting)
         is_full = count * self._store.row_bytes >= _BYTES_PER_SHARD
-        if is_full or time.monotonic() - self._since > _SECONDS_PER_SHARD:
-            self.flush()
+        return is_full or time.monotonic() - self._since > _SECONDS_PER_SHARD
 
     def flush(self) -> None:
         """Writes what waits."""

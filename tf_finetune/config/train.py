@@ -5,7 +5,7 @@ import pathlib
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import checks, options
+from tf_finetune.config import checks, interruption, options
 
 Augmentation = Literal["none", "light", "medium", "strong"]
 Resize = Literal["squash", "crop", "pad"]
@@ -180,6 +180,11 @@ class TrainingOptions:
     strategy: Literal[
         "auto", "one_device", "mirrored", "multi_worker", "tpu"
     ] = options.option("auto", "The tf.distribute strategy.")
+    deterministic: bool = options.option(
+        False,
+        "Use only operations that give the same bits each time, on a GPU too "
+        "(slower; on a CPU runs are equal without it).",
+    )
     precision: Precision = options.option(
         "auto",
         "What the backbone computes in while it trains; auto: float32 on "
@@ -260,6 +265,9 @@ class TrainConfig:
     model: ModelOptions = options.group(ModelOptions, "model")
     training: TrainingOptions = options.group(TrainingOptions, "training")
     output: OutputOptions = options.group(OutputOptions, "output")
+    interruptions: interruption.InterruptionOptions = options.group(
+        interruption.InterruptionOptions, "interruptions"
+    )
     seed: int = options.option(0, "Start of every random draw.")
 
     def __post_init__(self) -> None:

@@ -96,11 +96,12 @@ def training_batches(
     seed: int,
     first_epoch: int,
     epochs: int,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
-    Order and augmentation of an epoch depend on `seed` and the epoch's number
-    alone: a run that starts again at an epoch sees what it would have seen.
+    Order and augmentation of a batch depend on `seed`, its epoch and its step
+    alone: a run that starts again at one sees what it would have seen.
 
     Args:
         paths: Picture files.
@@ -112,6 +113,8 @@ def training_batches(
         seed: Start of every random draw.
         first_epoch: From 0.
         epochs: Number of the first epoch that is not wanted.
+        first_step: Batches of the first epoch that are left out, and not even
+            read.
 
     Returns:
         Dataset of (images float32 [batch, image_size, image_size, 3] 0..255,
@@ -119,13 +122,15 @@ def training_batches(
     """
     steps = -(-len(paths) // batch_size)
     loaded = _loader(paths, labels, image_size=image_size, resize=resize)
-    changed = _changer(augmentation, seed, first_epoch, steps)
+    first = first_epoch * steps + first_step
+    changed = _changer(augmentation, seed, first, steps)
 
     def places(epoch: tf.Tensor) -> tf.data.Dataset:
         order = padded_order(len(paths), steps * batch_size, seed, epoch)
-        return tf.data.Dataset.from_tensor_slices(order)
+        begun = tf.where(epoch == first_epoch, first_step * batch_size, 0)
+        return tf.data.Dataset.from_tensor_slices(order[begun:])
 
-    count = steps * max(epochs - first_epoch, 0)
+    count = max(epochs * steps - first, 0)
     return (
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(places)
@@ -165,14 +170,14 @@ def _loader(
 
 
 def _changer(
-    level: train.Augmentation, seed: int, first_epoch: int, steps: int
+    level: train.Augmentation, seed: int, first: int, steps: int
 ) -> Callable[[tf.Tensor, tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]]:
     """Returns (number of the batch, batch) → images and labels as trained on.
 
     Args:
         level: Of the augmentation.
         seed: Start of every random draw.
-        first_epoch: The one that batch 0 belongs to.
+        first: Batches before batch 0, from the start of epoch 0.
         steps: Batches an epoch.
     """
     change = augmentations.build(level)
@@ -185,7 +190,7 @@ def _changer(
         images, labels = images[:count], labels[:count]
         if change is None:
             return images, labels
-        epoch, step = first_epoch + number // steps, number % steps
+        epoch, step = (first + number) // steps, (first + number) % steps
         return change(images, labels, _seed(seed, _CHANGES, epoch, step))
 
     return changed

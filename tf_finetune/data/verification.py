@@ -57,6 +57,7 @@ def problems(
     image_size: int,
     resize: train.Resize,
     use: Use | None = None,
+    finish: Callable[[], None] | None = None,
 ) -> dict[str, str]:
     """Finds the pictures that cannot be loaded, using all cores.
 
@@ -72,6 +73,8 @@ def problems(
         resize: Likewise.
         use: Called with the SHA-256 and the pixels (as `decoding.load` gives
             them) of each picture that was decoded, in their order.
+        finish: Called when all were decoded, before it is written that they
+            were: an interrupted scan hands on the same pictures again.
 
     Returns:
         Reason by path of each picture that cannot be used.
@@ -88,17 +91,17 @@ def problems(
     )
     unknown = [p for p in pictures if p.sha256 not in known]
     fresh: dict[str, str | None] = {}
-    try:
-        for picture, verdict in _judge_all(unknown, load):
-            if use and verdict.image is not None:
-                use(picture.sha256, verdict.image)
-            if verdict.is_lasting:
-                fresh[picture.sha256] = verdict.reason
-            elif verdict.reason:
-                found[picture.path] = verdict.reason
-    finally:
-        if fresh:
-            _merge(store, fresh)
+    for picture, verdict in _judge_all(unknown, load):
+        if use and verdict.image is not None:
+            use(picture.sha256, verdict.image)
+        if verdict.is_lasting:
+            fresh[picture.sha256] = verdict.reason
+        elif verdict.reason:
+            found[picture.path] = verdict.reason
+    if finish:
+        finish()
+    if fresh:
+        _merge(store, fresh)
     for picture in pictures:
         reason = fresh.get(picture.sha256) or known.get(picture.sha256)
         if reason:

@@ -127,6 +127,8 @@ def prepare(
         held: Keeps what the run reads from the cache until it is closed.
         largest_batch: The batch size that fits, if that is asked for.
     """
+    if config.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
     size = largest_batch or config.training.batch_size
     task = tasks.TASKS.get(config.model.task)()
     strategy = distribution.strategy(config.training.strategy)

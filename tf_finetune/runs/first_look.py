@@ -47,15 +47,14 @@ def problems(
         if cache.make_room(len(rows.missing(names)) * rows.row_bytes):
             into["rows"] = rows
     use = _Pass(networks, into, names, batch_size)
-    found = verification.problems(
+    return verification.problems(
         inspected.pictures,
         cache_dir=config.output.cache_folder,
         image_size=networks.image_size,
         resize=config.model.resize,
         use=use,
+        finish=use.finish,
     )
-    use.finish()
-    return found
 
 
 def keeps_rows(
@@ -102,12 +101,12 @@ class _Pass:
         """Computes the last ones and writes them."""
         if self._waiting:
             self._compute()
-        for writer in self._writers.values():
-            writer.flush()
+        passes.flush([*self._writers.values()])
 
     def _compute(self) -> None:
         network = self._networks.whole(with_rows="rows" in self._writers)
         answers = network(tf.stack([*self._waiting.values()]))
         for kind, writer in self._writers.items():
             writer.add([*self._waiting], np.asarray(getattr(answers, kind)))
+        passes.flush_due([*self._writers.values()])
         self._waiting.clear()

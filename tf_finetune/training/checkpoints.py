@@ -1,17 +1,20 @@
-"""Where an interrupted stage goes on: variables and progress in one file."""
+"""Where an interrupted stage goes on: numbered, checked, always consistent.
+
+A checkpoint names its best epoch, whose weights lie in a file of their own
+that is written before it and removed after it. So a stage that is killed
+between any two writes has a checkpoint and the best weights that belong to it.
+"""
 
 import dataclasses
-import json
 import pathlib
-import zipfile
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
-from tf_finetune import files
+from tf_finetune import errors
+from tf_finetune.training import state_file
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -20,11 +23,16 @@ class Progress:
 
     Attributes:
         rows: The history of its finished epochs.
-        best: The index in `rows` of the best one; None before the first.
+        best: The index in `rows` of the best one; None before the first, and
+            where none is kept.
+        step: Steps done of the epoch under way.
+        recoveries: How often a loss that was no number was recovered from.
     """
 
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
     best: int | None = None
+    step: int = 0
+    recoveries: int = 0
 
     @property
     def epochs_done(self) -> int:
@@ -37,54 +45,147 @@ class Progress:
         return 0 if self.best is None else self.epochs_done - 1 - self.best
 
 
-def save(
-    path: pathlib.Path,
-    variables: Sequence[keras.Variable],
-    progress: Progress,
-) -> None:
-    """Writes variables and progress to one `.npz`, atomically.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What a checkpoint gave back, but for the variables.
 
-    Args:
-        path: The file; an older one is replaced.
-        variables: Weights, optimizer state, states of random generators.
-        progress: What goes with them.
+    Attributes:
+        progress: How far the stage had come.
+        sums: Of the metrics of the epoch under way; empty between epochs.
     """
-    arrays = {
-        f"{index:05d}": np.asarray(variable)
-        for index, variable in enumerate(variables)
-    }
-    note = json.dumps(dataclasses.asdict(progress))
-    with files.replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, progress=np.array(note), **arrays)
+
+    progress: Progress
+    sums: list[np.ndarray]
 
 
-def restore(
-    path: pathlib.Path, variables: Sequence[keras.Variable]
-) -> Progress | None:
-    """Puts a saved state back into `variables`.
+class Checkpoints:
+    """The checkpoints of one stage in their folder."""
 
-    Returns:
-        The progress saved with it; None where there is no file, or none that
-        can be read (which is logged: the stage then starts anew).
-    """
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            _check_count(len(saved.files) - 1, len(variables))
-            arrays = [saved[f"{i:05d}"] for i in range(len(variables))]
-            note: dict[str, Any] = json.loads(str(saved["progress"]))
-    except FileNotFoundError:
-        return None
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-        logging.warning(
-            "checkpoint %s is unusable (%s); starting anew", path, e
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        state: Sequence[keras.Variable],
+        weights: Sequence[keras.Variable],
+        keep: int,
+    ) -> None:
+        """Writes nothing yet.
+
+        Args:
+            folder: Of the files; need not exist.
+            state: Weights, optimizer state, states of random generators.
+            weights: Those of them that the stage's result consists of.
+            keep: How many checkpoints are kept, at least 1.
+        """
+        self._folder = pathlib.Path(folder)
+        self._state = list(state)
+        self._weights = list(weights)
+        self._keep = keep
+
+    def save(self, progress: Progress, sums: Sequence[np.ndarray]) -> None:
+        """Writes a checkpoint, and removes those that are too many.
+
+        Args:
+            progress: Names the checkpoint; the best weights that it names
+                have been saved.
+            sums: Of the metrics of the epoch under way.
+
+        Raises:
+            RunError: It cannot be written; those before it are whole.
+        """
+        name = f"epoch-{progress.epochs_done:05d}-step-{progress.step:08d}"
+        state_file.write(
+            self._folder / f"{name}.checkpoint",
+            {"progress": dataclasses.asdict(progress)},
+            [*map(np.asarray, self._state), *sums],
         )
+        # As many checkpoints name as many best epochs at most, the last ones.
+        for paths in (self._checkpoints(), self._bests()):
+            for path in paths[: -self._keep]:
+                path.unlink()
+
+    def save_best(self, epoch: int) -> None:
+        """Writes the weights of an epoch that is the best so far."""
+        state_file.write(
+            self._best(epoch), {}, [*map(np.asarray, self._weights)]
+        )
+
+    def load_best(self, epoch: int) -> None:
+        """Gives the model the weights of an epoch that was the best.
+
+        Raises:
+            RunError: They were damaged since they were written.
+        """
+        path = self._best(epoch)
+        try:
+            saved = state_file.read(path)
+        except (state_file.DamagedError, OSError) as error:
+            raise errors.RunError(
+                f"The weights of the best epoch, {path}, were damaged "
+                f"({error}). The same command computes them again."
+            ) from error
+        _assign(self._weights, saved.arrays)
+
+    def restore(self) -> Restored | None:
+        """Puts the variables back to the newest checkpoint that is whole.
+
+        Others are named in a warning and removed: they will be written anew.
+
+        Returns:
+            What else it holds; None where there is none.
+        """
+        for path in reversed(self._checkpoints()):
+            try:
+                saved = state_file.read(path)
+                progress = Progress(**saved.note["progress"])
+                self._check(saved.arrays, progress)
+            except (ValueError, TypeError, KeyError, OSError) as error:
+                logging.warning(
+                    "The checkpoint %s cannot be used (%s) and is removed.",
+                    path,
+                    error,
+                )
+                path.unlink(missing_ok=True)
+                continue
+            _assign(self._state, saved.arrays[: len(self._state)])
+            self._remove_bests_after(progress.best)
+            return Restored(
+                progress=progress, sums=saved.arrays[len(self._state) :]
+            )
+        self._remove_bests_after(None)
         return None
+
+    def _check(self, arrays: list[np.ndarray], progress: Progress) -> None:
+        """Raises an error if this run cannot go on from a checkpoint."""
+        # A run that went on in another precision has other optimizer state.
+        own = [tuple(each.shape) for each in self._state]
+        theirs = [array.shape for array in arrays[: len(own)]]
+        if theirs != own:
+            raise ValueError("it is of another model, optimizer or precision")
+        best = progress.best
+        if best is not None and self._best(best).exists():
+            state_file.read(self._best(best))
+        elif best is not None:
+            raise ValueError(f"{self._best(best)} is not there")
+
+    def _remove_bests_after(self, epoch: int | None) -> None:
+        for path in self._bests():
+            if epoch is None or path > self._best(epoch):
+                path.unlink()
+
+    def _best(self, epoch: int) -> pathlib.Path:
+        return self._folder / f"best-{epoch:05d}.weights"
+
+    def _checkpoints(self) -> list[pathlib.Path]:
+        """Returns the checkpoints, the newest last."""
+        return sorted(self._folder.glob("epoch-*.checkpoint"))
+
+    def _bests(self) -> list[pathlib.Path]:
+        return sorted(self._folder.glob("best-*.weights"))
+
+
+def _assign(
+    variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]
+) -> None:
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)
-    return Progress(**note)
-
-
-def _check_count(saved: int, wanted: int) -> None:
-    # A run that went on in another precision has other optimizer variables.
-    if saved != wanted:
-        raise ValueError(f"it holds {saved} variables instead of {wanted}")

@@ -26,6 +26,7 @@ from tf_finetune.training import (
     optimizers,
     precision,
 )
+from tf_finetune.training import stage as stages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,13 +35,15 @@ class Feed:
 
     Attributes:
         num_examples: Of the training split.
-        batches: First epoch → (inputs, targets) of all epochs from it on.
+        batches: Epoch and step → all (inputs, targets) from there on.
         validation: (inputs, targets) of the validation split in batches.
+        names: Epoch and step → the pictures of that batch.
     """
 
     num_examples: int
-    batches: Callable[[int], tf.data.Dataset]
+    batches: Callable[[int, int], tf.data.Dataset]
     validation: tf.data.Dataset
+    names: Callable[[int, int], Sequence[str]]
 
 
 def compiled(
@@ -112,7 +115,8 @@ def run(
         place: Checkpoints and TensorBoard events go there.
         report: Called with all rows after every epoch.
     """
-    stage = fit.Stage(
+    kept = config.interruptions
+    stage = stages.Stage(
         name="fine_tune",
         epochs=config.training.epochs,
         steps_per_epoch=steps_per_epoch(config.training, feed.num_examples),
@@ -122,6 +126,11 @@ def run(
         patience=config.training.patience,
         folder=place.checkpoints,
         report=report,
+        checkpoint_every_steps=kept.checkpoint_every_steps,
+        keep_checkpoints=kept.keep_checkpoints,
+        grace_seconds=kept.grace_seconds,
+        max_recoveries=kept.max_recoveries,
+        names=feed.names,
     )
     callbacks = []
     if config.output.tensorboard:
@@ -146,7 +155,7 @@ def from_pictures(
     size = {"image_size": image_size, "resize": config.model.resize}
     options = config.training
 
-    def training(first_epoch: int) -> tf.data.Dataset:
+    def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
         return pipeline.training_batches(
             [picture.path for picture in data.split("train")],
             targets,
@@ -154,6 +163,7 @@ def from_pictures(
             augmentation=options.augmentation,
             seed=config.seed,
             first_epoch=first_epoch,
+            first_step=first_step,
             epochs=options.epochs,
             **size,
         )
@@ -167,6 +177,7 @@ def from_pictures(
         num_examples=len(targets),
         batches=training,
         validation=_with_targets(images, data, task, config),
+        names=_names(data, config),
     )
 
 
@@ -190,13 +201,14 @@ def from_rows(
     options = config.training
     return Feed(
         num_examples=len(targets),
-        batches=lambda first_epoch: batches.training(
+        batches=lambda first_epoch, first_step: batches.training(
             rows["train"],
             targets,
             unpack=unpack,
             batch_size=optimizers.batch_size(options, len(targets)),
             seed=config.seed,
             first_epoch=first_epoch,
+            first_step=first_step,
             epochs=options.epochs,
         ),
         validation=_with_targets(
@@ -209,7 +221,25 @@ def from_rows(
             task,
             config,
         ),
+        names=_names(data, config),
     )
+
+
+def _names(
+    data: examples.ImageData, config: train.TrainConfig
+) -> Callable[[int, int], Sequence[str]]:
+    """Returns epoch and step → the paths of the pictures trained on then."""
+    paths = [picture.path for picture in data.split("train")]
+    size = optimizers.batch_size(config.training, len(paths))
+
+    def names(epoch: int, step: int) -> Sequence[str]:
+        order = pipeline.padded_order(
+            len(paths), len(paths), config.seed, epoch
+        )
+        places = np.asarray(order)[step * size : (step + 1) * size]
+        return [paths[place] for place in places]
+
+    return names
 
 
 def _with_targets(

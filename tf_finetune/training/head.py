@@ -18,6 +18,7 @@ from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.training import fit, objectives, probe
+from tf_finetune.training import stage as stages
 
 # Decoupled weight decays tried for a head that is trained by steps, and the
 # length of each trial: on cached features a step costs about a millisecond.
@@ -168,12 +169,12 @@ def _train(
     )
     fit.fit(
         model,
-        fit.Stage(
+        stages.Stage(
             name="head",
             # As one epoch: those of a small problem would be a step each.
             epochs=1,
             steps_per_epoch=steps,
-            batches=lambda epoch: endless.take(steps),
+            batches=lambda epoch, step: endless.skip(step).take(steps),
         ),
     )
 

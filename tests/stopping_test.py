@@ -1,0 +1,94 @@
+"""Tests of tf_finetune/stopping.py."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from tf_finetune import stopping
+
+
+def test_a_signal_waits_until_it_is_asked_for():
+    with (
+        pytest.raises(stopping.Stopped) as stopped,
+        stopping.listening(60, at_once=False) as request,
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert request.number == signal.SIGTERM
+        request.obey()
+    assert stopped.value.code == 143
+    assert "SIGTERM; the same command" in stopped.value.sentence
+
+
+def test_ctrl_c_stays_a_keyboard_interrupt():
+    with (
+        pytest.raises(KeyboardInterrupt),
+        stopping.listening(60, at_once=False) as request,
+    ):
+        os.kill(os.getpid(), signal.SIGINT)
+        request.obey()
+
+
+def test_a_second_signal_is_obeyed_at_once():
+    with (
+        pytest.raises(stopping.Stopped),
+        stopping.listening(60, at_once=False),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+
+def test_without_a_signal_nothing_is_left_behind():
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    threads = threading.active_count()
+    with stopping.listening(60, at_once=True) as request:
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+        request.obey()
+    after = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    assert after == before
+    assert threading.active_count() == threads
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_the_inner_of_two_blocks_decides():
+    with stopping.listening(60, at_once=True) as outer:
+        with stopping.listening(60, at_once=False) as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert (outer.number, inner.number) == (None, signal.SIGTERM)
+
+
+def test_another_thread_gets_no_signals_and_may_train():
+    found = []
+
+    def work():
+        with stopping.listening(60, at_once=True) as request:
+            found.append(request.number)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [None]
+
+
+def test_when_the_grace_time_is_over_the_process_ends():
+    code = (
+        "import os, signal, time\n"
+        "from tf_finetune import stopping\n"
+        "with stopping.listening(0.3, at_once=False):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(60)\n"
+    )
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 143
+    assert time.monotonic() - start < 30
+    assert done.stderr.count("\n") == 1
+    assert "the same command goes on" in done.stderr
+    assert "0.3 s" in done.stderr

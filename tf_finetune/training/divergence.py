@@ -1,0 +1,135 @@
+"""Where a loss that is no number began: step, layer and pictures."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.training import checkpoints
+from tf_finetune.training import stage as stages
+
+_NAMES_SHOWN = 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A step of a stage; as text, counted from 1.
+
+    Attributes:
+        stage: Its name.
+        epoch: From 0.
+        step: Of the epoch, from 0.
+    """
+
+    stage: str
+    epoch: int
+    step: int
+
+    def __str__(self) -> str:
+        return (
+            f"step {self.step + 1} of epoch {self.epoch + 1} of stage "
+            f"{self.stage}"
+        )
+
+
+def not_finite(model: keras.Model) -> bool:
+    """Whether a weight of a model is no number."""
+    return any(not _is_finite(each) for each in model.weights)
+
+
+def origin(
+    model: keras.Model,
+    stage: stages.Stage,
+    *,
+    start: checkpoints.Progress,
+    failed: Place,
+) -> str:
+    """Finds where it began by doing the steps up to there again.
+
+    Args:
+        model: As it was at `start`; it is spoilt afterwards.
+        stage: What was trained.
+        start: The checkpoint before the failure, of the same epoch.
+        failed: The step at which the failure was seen. It may have begun a
+            step earlier: a gradient spoils the next step's loss.
+
+    Returns:
+        A sentence and a space; empty if the failure does not come again.
+    """
+    batches = stage.batches(failed.epoch, start.step)
+    steps = zip(itertools.count(start.step), batches, strict=False)
+    for step, (inputs, targets) in itertools.islice(
+        steps, failed.step + 1 - start.step
+    ):
+        is_near = step >= failed.step - 1
+        if is_near and (found := _first_in_step(model, inputs, targets)):
+            place = dataclasses.replace(failed, step=step)
+            return f"It began at {place}: {found}{_batch(stage, place)}. "
+        model.train_on_batch(inputs, targets)
+    if not_finite(model):
+        return f"It began at {failed}: in an update{_batch(stage, failed)}. "
+    return ""
+
+
+def _first_in_step(model: keras.Model, inputs: Any, targets: Any) -> str:
+    """Returns what is the first to be no number in a step; empty: nothing."""
+    for each in keras.tree.flatten(inputs):
+        if not _is_finite(each):
+            return "the pictures themselves hold what is no number"
+    for weight in model.weights:
+        if not _is_finite(weight):
+            return f"the weight {weight.path} is no number"
+    with tf.GradientTape() as tape:
+        for name, output in _outputs(model, inputs):
+            if not all(map(_is_finite, keras.tree.flatten(output))):
+                return f"the output of layer {name} is no number"
+        loss = model.compute_loss(x=inputs, y=targets, y_pred=output)
+    if not _is_finite(loss):
+        return "the loss is no number, though the model's output is"
+    variables = [v.value for v in model.trainable_variables]
+    gradients = tape.gradient(loss, variables)
+    # From the loss backwards: the last layer is the first to be reached.
+    for variable, gradient in zip(
+        reversed(model.trainable_variables), reversed(gradients), strict=True
+    ):
+        if gradient is not None and not _is_finite(gradient):
+            return f"the gradient of {variable.path} is no number"
+    return ""
+
+
+def _outputs(model: keras.Model, inputs: Any) -> list[tuple[str, Any]]:
+    """Returns each layer's name and output, the model's own output last."""
+    graph = getattr(model, "_functional", None) or model
+    # A layer may be part of several models: its nodes in this one count.
+    by_depth = sorted(graph._nodes_by_depth.items(), reverse=True)
+    nodes = [n for _, nodes in by_depth for n in nodes if not n.is_input]
+    every = keras.Model(
+        graph.inputs, [*(n.output_tensors for n in nodes), graph.outputs]
+    )
+    *outputs, last = every(inputs, training=True)
+    named = [(n.operation.name, o) for n, o in zip(nodes, outputs, strict=True)]
+    return [*named, (graph.name, last[0])]
+
+
+def _batch(stage: stages.Stage, place: Place) -> str:
+    if stage.names is None:
+        return f" (batch {place.step + 1})"
+    names: Sequence[str] = stage.names(place.epoch, place.step)
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    rest = len(names) - _NAMES_SHOWN
+    return f" (batch of {shown}{f' and {rest} more' if rest > 0 else ''})"
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, tf.IndexedSlices):
+        value = value.values
+    array = np.asarray(value)
+    # Of other kinds are the states of random generators, and bfloat16, which
+    # NumPy does not know as a number.
+    if array.dtype.kind not in "fV":
+        return True
+    return bool(np.isfinite(array.astype("float32", copy=False)).all())

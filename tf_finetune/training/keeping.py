@@ -1,0 +1,241 @@
+"""What `fit` keeps of a stage while it runs, and goes back to."""
+
+import math
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import errors, stopping
+from tf_finetune.training import checkpoints, divergence, learning_rates
+from tf_finetune.training import stage as stages
+
+
+class DivergedError(ArithmeticError):
+    """The loss or a weight is no number any more.
+
+    Attributes:
+        place: The step at which that was seen.
+    """
+
+    def __init__(self, place: divergence.Place) -> None:
+        """Takes the step."""
+        super().__init__(f"diverged at {place}")
+        self.place = place
+
+
+class Keeper(keras.callbacks.Callback):
+    """Writes checkpoints and the best weights; watches for what is no number.
+
+    It acts after every step (the loss; every `checkpoint_every_steps` steps,
+    and when the process is asked to stop, a checkpoint) and after every epoch
+    (its figures, the best weights, a checkpoint).
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        stage: stages.Stage,
+        request: stopping.Request,
+    ) -> None:
+        """Puts the model back to where an interrupted stage was.
+
+        Args:
+            model: Compiled, its optimizer built.
+            stage: What is trained.
+            request: Says when to stop.
+        """
+        super().__init__()
+        self._stage = stage
+        self._trained = model
+        self._request = request
+        self._weights = list(model.variables)
+        self._state = [*model.variables, *model.optimizer.variables]
+        self._rate = learning_rates.Handle(model.optimizer)
+        self._best_in_memory: list[np.ndarray] | None = None
+        self._sums: list[np.ndarray] = []
+        self._first_step = 0
+        self.progress = checkpoints.Progress()
+        self._checkpoints = None
+        if stage.folder:
+            self._checkpoints = checkpoints.Checkpoints(
+                stage.folder,
+                state=self._state,
+                weights=self._weights,
+                keep=stage.keep_checkpoints,
+            )
+            if not self._restore():
+                self._checkpoints.save(self.progress, [])
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no epoch is left, or patience has run out."""
+        patience = self._stage.patience
+        is_exhausted = (
+            patience is not None and self.progress.epochs_since_best >= patience
+        )
+        return is_exhausted or self.progress.epochs_done >= self._stage.epochs
+
+    def on_epoch_begin(
+        self, epoch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        """Goes on with the metrics of an epoch that was interrupted."""
+        self._first_step = self.progress.step
+        if self._sums:
+            stages.build_metrics(self.model)
+            variables = stages.metric_variables(self.model)
+            for variable, value in zip(variables, self._sums, strict=True):
+                variable.assign(value)
+        self._sums = []
+
+    def on_train_batch_end(
+        self, batch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        """Stops at the first loss that is no number; writes what is due."""
+        place = self._place(self._first_step + batch)
+        if not math.isfinite(float((logs or {}).get("loss", 0.0))):
+            raise DivergedError(place)
+        self.progress.step = self._first_step + batch + 1
+        if self.progress.step == self._stage.steps_per_epoch:
+            return  # What is to be done now is done behind its validation.
+        every = self._stage.checkpoint_every_steps
+        is_asked = self._request.number is not None
+        if is_asked or (every and self.progress.step % every == 0):
+            self._save(place, stages.metric_variables(self.model))
+        self._request.obey()
+
+    def on_epoch_end(
+        self, epoch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        """Notes the epoch; keeps its weights if it is the best so far."""
+        self._require_finite(self._place(self._stage.steps_per_epoch - 1))
+        progress, rank = self.progress, self._stage.rank
+        progress.rows.append({k: float(value) for k, value in logs.items()})
+        progress.step = 0
+        rows, best = progress.rows, progress.best
+        if rank and (best is None or rank(rows[-1]) > rank(rows[best])):
+            progress.best = len(rows) - 1
+            self._keep_best()
+        if self._checkpoints:
+            self._checkpoints.save(progress, [])
+        if self._stage.report:
+            self._stage.report(rows)
+        if rank:
+            self._log(epoch)
+        self._request.obey()
+        if self.is_done and progress.epochs_done < self._stage.epochs:
+            logging.info(
+                "%s: no better epoch in %d; stopping early",
+                self._stage.name,
+                self._stage.patience,
+            )
+        self.model.stop_training = self.is_done
+
+    def recover(self, diverged: DivergedError) -> None:
+        """Goes back to the last checkpoint and halves the learning rate.
+
+        Raises:
+            RunError: That was done as often as is allowed, or there is no
+                checkpoint; it says where the trouble began.
+        """
+        recoveries = self.progress.recoveries + 1
+        is_allowed = recoveries <= self._stage.max_recoveries
+        if not (self._checkpoints and is_allowed and self._restore()):
+            raise errors.RunError(self._obituary(diverged.place))
+        self.progress.recoveries = recoveries
+        self._checkpoints.save(self.progress, self._sums)
+        self._scale_rate()
+        logging.warning(
+            "The loss was no number at %s; going back to step %d of epoch %d "
+            "with the learning rate times %g (%d of --max_recoveries=%d)",
+            diverged.place,
+            self.progress.step,
+            self.progress.epochs_done + 1,
+            0.5**recoveries,
+            recoveries,
+            self._stage.max_recoveries,
+        )
+
+    def load_best(self) -> None:
+        """Gives the model the weights of its best epoch."""
+        if self.progress.best is None:
+            return
+        if self._checkpoints:
+            self._checkpoints.load_best(self.progress.best)
+        elif self._best_in_memory is not None:
+            for variable, value in zip(
+                self._weights, self._best_in_memory, strict=True
+            ):
+                variable.assign(value)
+
+    def _restore(self) -> bool:
+        restored = self._checkpoints.restore()
+        if restored is None:
+            return False
+        self.progress, self._sums = restored.progress, restored.sums
+        self._scale_rate()
+        return True
+
+    def _scale_rate(self) -> None:
+        is_news = self._rate.scale(0.5**self.progress.recoveries)
+        if is_news and self._trained.train_function is not None:
+            self._trained.make_train_function(force=True)
+
+    def _save(self, place: divergence.Place, sums: list[tf.Variable]) -> None:
+        self._require_finite(place)
+        if self._checkpoints:
+            self._checkpoints.save(self.progress, [*map(np.asarray, sums)])
+
+    def _require_finite(self, place: divergence.Place) -> None:
+        """Keeps weights that are no numbers out of every checkpoint."""
+        if self._checkpoints and divergence.not_finite(self._trained):
+            raise DivergedError(place)
+
+    def _place(self, step: int) -> divergence.Place:
+        return divergence.Place(
+            stage=self._stage.name,
+            epoch=self.progress.epochs_done,
+            step=step,
+        )
+
+    def _obituary(self, place: divergence.Place) -> str:
+        origin = ""
+        if self._checkpoints and self._restore():
+            origin = divergence.origin(
+                self._trained,
+                self._stage,
+                start=self.progress,
+                failed=place,
+            )
+        tried, recoveries = "", self.progress.recoveries
+        if recoveries:
+            tried = f", with a learning rate halved {recoveries} times too"
+        return (
+            f"The loss became no number at {place}{tried}. {origin}Use a "
+            "smaller --learning_rate; the workdir keeps the epochs before."
+        )
+
+    def _keep_best(self) -> None:
+        if self._checkpoints:
+            self._checkpoints.save_best(self.progress.best)
+        else:
+            self._best_in_memory = [
+                keras.ops.convert_to_numpy(each) for each in self._weights
+            ]
+
+    def _log(self, epoch: int) -> None:
+        figures = "  ".join(
+            f"{name} {value:.4g}"
+            for name, value in self.progress.rows[-1].items()
+        )
+        star = " *" if self.progress.best == epoch else ""
+        logging.info(
+            "%s epoch %d/%d  %s%s",
+            self._stage.name,
+            epoch + 1,
+            self._stage.epochs,
+            figures,
+            star,
+        )

@@ -1,0 +1,60 @@
+"""A learning rate that is lowered while training goes on."""
+
+from typing import Any
+
+import keras
+
+
+class Lowered(keras.optimizers.schedules.LearningRateSchedule):
+    """Another schedule's learning rate, times a factor."""
+
+    def __init__(
+        self,
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+        factor: float,
+    ) -> None:
+        """Takes the schedule as it is, and the factor."""
+        super().__init__()
+        self._schedule = schedule
+        self._factor = factor
+
+    def __call__(self, step: Any) -> Any:
+        """Returns the learning rate of a step."""
+        return self._schedule(step) * self._factor
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what makes the schedule anew."""
+        return {"schedule": self._schedule, "factor": self._factor}
+
+
+class Handle:
+    """Sets the learning rate of an optimizer relative to its first one."""
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Remembers the optimizer's learning rate as it is now."""
+        # The public attribute gives a schedule's value, not the schedule.
+        plain = getattr(optimizer, "inner_optimizer", optimizer)
+        self._optimizer = plain
+        self._first = plain._learning_rate
+        if not _is_schedule(self._first):
+            self._first = float(plain.learning_rate)
+        self._factor = 1.0
+
+    def scale(self, factor: float) -> bool:
+        """Makes the learning rate `factor` times what it was at first.
+
+        Returns:
+            Whether functions that were compiled before know nothing of it.
+        """
+        if not _is_schedule(self._first):
+            self._optimizer.learning_rate = self._first * factor
+            return False
+        is_news = factor != self._factor
+        if is_news:
+            self._optimizer.learning_rate = Lowered(self._first, factor)
+            self._factor = factor
+        return is_news
+
+
+def _is_schedule(rate: Any) -> bool:
+    return isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)

@@ -1,0 +1,62 @@
+"""One stretch of training, as data."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stretch of training.
+
+    Attributes:
+        name: As history and log call it.
+        epochs: At most.
+        steps_per_epoch: Batches an epoch, the last partial one included.
+        batches: Epoch and step → all batches from there on; those before are
+            not read.
+        validation: Batches for `model.evaluate` after each epoch, or None.
+        rank: Orders epochs by their figures; None: the last one is kept.
+        patience: Epochs without a better rank before the stage ends; None:
+            never.
+        folder: Where the stage keeps what it continues from; None: nowhere,
+            and nothing is recovered from.
+        report: Called with the rows of all finished epochs after each.
+        checkpoint_every_steps: Besides after every epoch; None or 0: not.
+        keep_checkpoints: How many.
+        grace_seconds: What a request to stop may take.
+        max_recoveries: How often a loss that is no number is gone back from.
+        names: Epoch and step → what the examples of that batch are called.
+    """
+
+    name: str
+    epochs: int
+    steps_per_epoch: int
+    batches: Callable[[int, int], tf.data.Dataset]
+    validation: tf.data.Dataset | None = None
+    rank: Rank | None = None
+    patience: int | None = None
+    folder: pathlib.Path | None = None
+    report: Callable[[Sequence[Mapping[str, float]]], None] | None = None
+    checkpoint_every_steps: int | None = None
+    keep_checkpoints: int = 2
+    grace_seconds: float = 30.0
+    max_recoveries: int = 2
+    names: Callable[[int, int], Sequence[str]] | None = None
+
+
+def metric_variables(model: keras.Model) -> list[keras.Variable]:
+    """Returns the running sums of a compiled model's loss and metrics."""
+    return [v for metric in model.metrics for v in metric.variables]
+
+
+def build_metrics(model: keras.Model) -> None:
+    """Makes the variables of metrics that no step has made yet."""
+    zeros = tf.zeros([1, *model.output_shape[1:]])
+    model.compute_metrics(x=None, y=zeros, y_pred=zeros)
+    model.reset_metrics()

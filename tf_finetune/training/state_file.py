@@ -1,0 +1,115 @@
+"""Arrays and a note in one file that knows whether it is whole."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tf_finetune import errors, files
+
+_DIGEST = 64  # A SHA-256 in hexadecimal digits.
+_BLOCK_BYTES = 1 << 20
+
+
+class DamagedError(ValueError):
+    """The file is torn, changed, or no such file at all."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a file holds.
+
+    Attributes:
+        note: Plain values.
+        arrays: In the order in which they were written.
+    """
+
+    note: dict[str, Any]
+    arrays: list[np.ndarray]
+
+
+def write(
+    path: pathlib.Path, note: Mapping[str, Any], arrays: Sequence[np.ndarray]
+) -> None:
+    """Writes a file of this kind, atomically.
+
+    It begins with the SHA-256 of all that follows: note and arrays, each in
+    NumPy's own format.
+
+    Args:
+        path: The file; an older one is replaced.
+        note: Plain values, as JSON takes them.
+        arrays: Of numbers.
+
+    Raises:
+        RunError: The disk is full, or does not take it for another reason;
+            an older file is then as it was.
+    """
+    text = json.dumps({**note, "arrays": len(arrays)}).encode()
+    try:
+        with (
+            files.replacing(path) as temporary,
+            open(temporary, "wb") as file,
+        ):
+            file.write(b" " * _DIGEST)
+            hashing = _Hashing(file)
+            for each in (np.frombuffer(text, "uint8"), *arrays):
+                np.lib.format.write_array(hashing, each, allow_pickle=False)
+            file.seek(0)
+            file.write(hashing.hexdigest().encode())
+    except OSError as error:
+        raise errors.RunError(
+            f"The checkpoint {path} cannot be written: "
+            f"{error.strerror or error}. Those before it are whole: make "
+            "room, and the same command goes on from the last of them."
+        ) from error
+
+
+def read(path: pathlib.Path) -> Content:
+    """Reads a file back.
+
+    Raises:
+        DamagedError: It is not what `write` wrote.
+        OSError: It cannot be read, or is not there.
+    """
+    with open(path, "rb") as file:
+        wanted = file.read(_DIGEST)
+        digest = hashlib.sha256()
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+        if digest.hexdigest().encode() != wanted:
+            raise DamagedError("its checksum is not that of its content")
+        file.seek(_DIGEST)
+        note = json.loads(_array(file).tobytes())
+        arrays = [_array(file) for _ in range(note.pop("arrays"))]
+    return Content(note=note, arrays=arrays)
+
+
+def _array(file: BinaryIO) -> np.ndarray:
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+class _Hashing(io.RawIOBase):
+    """Passes on what is written, and hashes it.
+
+    NumPy writes to a real file by itself, and then loses the reason when the
+    disk is full.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+        self._digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._digest.update(data)
+        return self._file.write(data)
+
+    def hexdigest(self) -> str:
+        """Returns the SHA-256 of all that was written."""
+        return self._digest.hexdigest()
