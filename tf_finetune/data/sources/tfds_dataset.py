@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FORM = re.compile(
     r"(?:tfds:)?(?P<name>\w+)(?:/(?P<config>[^:/]+))?(?::(?P<version>[\w.]+))?"
 )
+_ANEW = "Copy the whole folder again, or prepare the data set anew."
 
 
 class TfdsDataset:
@@ -49,9 +50,7 @@ class TfdsDataset:
                 "or tfds:NAME/CONFIG:VERSION."
             )
         prepared = _prepared(_data_dir(options), **match.groupdict())
-        import tensorflow_datasets as tfds
-
-        builder = tfds.builder_from_directory(prepared)
+        builder = _builder(prepared)
         image, label = _features(builder)
         name = builder.info.full_name.replace("/", "-")
         listing = picture_cache.listing(
@@ -96,6 +95,35 @@ def _prepared(
             + ", ".join(f"tfds:{name}/{config}" for config in configs)
         )
     return max(found, key=lambda path: _version(path.name))
+
+
+def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
+    """Reads what TFDS wrote beside the shards of a data set.
+
+    Raises:
+        DataError: It is damaged, or shards are missing.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(prepared)
+        shards = [
+            str(path)
+            for split in builder.info.splits.values()
+            for path in split.filepaths
+        ]
+    except Exception as error:  # TFDS raises whatever its parsers meet.
+        raise errors.DataError(
+            f"{prepared} is no data set that this TFDS can read: {error}. "
+            f"{_ANEW}"
+        ) from error
+    missing = [path for path in shards if not os.path.isfile(path)]
+    if missing:
+        raise errors.DataError(
+            f"{len(missing)} of the {len(shards)} shards of {prepared} are "
+            f"missing, e.g. {os.path.basename(missing[0])}. {_ANEW}"
+        )
+    return builder
 
 
 def _version(text: str) -> tuple[int, ...]:
