@@ -213,7 +213,7 @@ def opened(workdir: Workdir, config: train.TrainConfig) -> Iterator[None]:
             yield
         finally:
             (workdir.path / ".lock").unlink(missing_ok=True)
-            if not os.listdir(workdir.path):
+            with contextlib.suppress(OSError):  # Not empty, or gone.
                 workdir.path.rmdir()
 
 
@@ -227,6 +227,8 @@ def finish(
     workdir: Workdir, config: train.TrainConfig, facts: dict[str, Any]
 ) -> None:
     """Adds what the run found out and chose, and marks it as finished."""
+    if not workdir.run_json.exists():
+        raise errors.RunError(f"{workdir.run_json} vanished; run it again.")
     _write_flags(workdir, config)
     known = {**workdir.facts(), **facts, "status": "finished"}
     files.write_json(workdir.run_json, known)
