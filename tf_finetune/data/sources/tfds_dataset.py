@@ -6,7 +6,7 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
@@ -214,14 +214,29 @@ def _pictures(
         )
         total = builder.info.splits[tfds_split].num_examples
         title = f"Reading {builder.info.name} {tfds_split}"
-        for example in progress.bar(
-            tfds.as_numpy(dataset), total=total, title=title
-        ):
+        found = _explained(tfds.as_numpy(dataset), builder)
+        for example in progress.bar(found, total=total, title=title):
             yield picture_cache.Encoded(
                 content=bytes(example[image]),
                 label=_label(names, int(example[label])),
                 split=split,
             )
+
+
+def _explained(
+    found: Iterable[dict[str, Any]], builder: "tfds.core.DatasetBuilder"
+) -> Iterator[dict[str, Any]]:
+    """Yields examples; a shard that cannot be read is one sentence."""
+    import tensorflow as tf
+
+    try:
+        yield from found
+    except tf.errors.OpError as error:
+        reason = error.message.splitlines()[0]
+        raise errors.DataError(
+            f"The shards of {builder.data_path} cannot be read: {reason}. "
+            f"{_ANEW}"
+        ) from error
 
 
 def _label(names: "tfds.features.ClassLabel", index: int) -> str | None:
