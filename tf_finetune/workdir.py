@@ -109,7 +109,7 @@ class Workdir:
         """Returns the content of `run_json`; empty where there is none."""
         try:
             return files.read_json(self.run_json)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError as error:
             raise errors.RunError(

@@ -69,7 +69,10 @@ def _train(folder, settings, tmp_path, **changes):
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (lambda path: shutil.copy(path.parent / "1.png", path), "another cont"),
+        (
+            lambda path: shutil.copy(path.parent / "1.png", path),
+            "has another cont",
+        ),
         (lambda path: path.unlink(), "is not there any more"),
         (lambda path: path.write_bytes(b"<html>"), "has another content"),
     ],
