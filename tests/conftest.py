@@ -3,11 +3,18 @@
 import os
 import pathlib
 
+import hypothesis
 import pytest
 
 # Set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # As in a run.
+
+# The same examples everywhere, however slow the machine.
+hypothesis.settings.register_profile(
+    "steady", derandomize=True, deadline=None, database=None
+)
+hypothesis.settings.load_profile("steady")
 
 _BESIDE = pathlib.Path(__file__).parents[2] / "shared" / "material"
 

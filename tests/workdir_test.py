@@ -1,6 +1,7 @@
 """Tests of tf_finetune/workdir.py."""
 
 import os
+import shutil
 
 import pytest
 
@@ -126,3 +127,21 @@ def test_clearing_removes_the_mark_of_a_finished_run_first(
     )  # fmt: skip
     workdir.clear(place)
     assert removed[0] == "run.json"
+
+
+def test_a_run_whose_folder_vanished_is_not_called_finished(tmp_path):
+    place = _place(tmp_path, _config())
+    with (
+        pytest.raises(errors.RunError, match=r"run\.json vanished"),
+        workdir.opened(place, _config()),
+    ):
+        shutil.rmtree(place.path)
+        workdir.finish(place, _config(), {"seconds": 1.0})
+    assert not place.path.exists()
+
+
+def test_a_run_in_a_folder_that_is_no_utf8_can_be_read_back(tmp_path):
+    config = _config(data=os.fsdecode(b"/pictures/\xe9"))
+    place = _place(tmp_path, config)
+    assert workdir.config_of(place).data.data == config.data.data
+    workdir.check_free(place, config)

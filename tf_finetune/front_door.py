@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from absl import app, flags, logging
 
 from tf_finetune import errors, stopping
-from tf_finetune.config import options
+from tf_finetune.config import options, parsing
 
 Config = TypeVar("Config")
 
@@ -99,11 +99,7 @@ def _parser(
             sys.exit(0)
         try:
             options.define_flags(config_class, flags.FLAGS)
-            rest = flags.FLAGS(list(argv))[1:]
-            if rest:
-                raise errors.UsageError(
-                    f"Arguments must be flags (--name=value), got {rest[0]!r}."
-                )
+            parsing.parse(flags.FLAGS, argv[1:])
             return options.from_flags(config_class, flags.FLAGS)
         except (flags.Error, errors.UsageError, OSError) as error:
             _leave(_sentence(error) + " (--help lists every flag)", 2)

@@ -109,7 +109,7 @@ class Workdir:
         """Returns the content of `run_json`; empty where there is none."""
         try:
             return files.read_json(self.run_json)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError as error:
             raise errors.RunError(
@@ -213,7 +213,7 @@ def opened(workdir: Workdir, config: train.TrainConfig) -> Iterator[None]:
             yield
         finally:
             (workdir.path / ".lock").unlink(missing_ok=True)
-            if not os.listdir(workdir.path):
+            with contextlib.suppress(OSError):  # Not empty, or gone.
                 workdir.path.rmdir()
 
 
@@ -227,6 +227,8 @@ def finish(
     workdir: Workdir, config: train.TrainConfig, facts: dict[str, Any]
 ) -> None:
     """Adds what the run found out and chose, and marks it as finished."""
+    if not workdir.run_json.exists():
+        raise errors.RunError(f"{workdir.run_json} vanished; run it again.")
     _write_flags(workdir, config)
     known = {**workdir.facts(), **facts, "status": "finished"}
     files.write_json(workdir.run_json, known)

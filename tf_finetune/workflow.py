@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_finetune import checking, environment, workdir
 from tf_finetune.config import options, train, use
-from tf_finetune.data import arrays, survey, unlabelled
+from tf_finetune.data import arrays, changes, survey, unlabelled
 from tf_finetune.training import batch_size
 
 if TYPE_CHECKING:
@@ -237,9 +237,11 @@ def _train(
         plan = describing.text(course)
         report(plan)
         results.begin(course, plan)
-        learnt = learning.learn(course)
+        with changes.watched(course.data.pictures):
+            learnt = learning.learn(course)
     chosen = learning.choose(course, learnt)
-    figures = results.evaluate(course, chosen, learnt.probe)
+    with changes.watched(course.data.pictures):
+        figures = results.evaluate(course, chosen, learnt.probe)
     results.save(course, learnt.table)
     results.finish(course, learnt, chosen, time.monotonic() - start)
     report(tables.text(figures))

@@ -23,3 +23,18 @@ def test_names_that_labels_txt_cannot_hold_are_refused(name):
 
 def test_ordinary_names_pass():
     class_names.check(["cat", "größe 2", "猫"])
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "inf", "-Infinity"])
+def test_nan_among_numbers_is_a_missing_value(name):
+    with pytest.raises(errors.DataError, match=f"{name}.*a value is missing"):
+        class_names.check(["0", name, "1.5"])
+
+
+def test_nan_among_words_is_a_class():
+    class_names.check(["nan", "roti", "7"])
+
+
+def test_numbers_too_long_to_convert_are_names():
+    long = "1" * 5000
+    assert class_names.ordered([long, "2"]) == (long, "2")

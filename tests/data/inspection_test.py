@@ -3,9 +3,13 @@
 import hashlib
 import os
 import pathlib
+import resource
+import socket
+import struct
 import subprocess
 import sys
 import warnings
+import zlib
 
 import pytest
 
@@ -123,3 +127,61 @@ def test_nothing_in_this_half_of_the_room_imports_tensorflow():
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert done.stdout.strip() == "set()"
+
+
+def _declaring(form: str, side: int, encoded) -> bytes:
+    """Returns a small file whose header claims a square of so many pixels."""
+    data = bytearray(encoded(0, form))
+    if form == "PNG":
+        struct.pack_into(">II", data, 16, side, side)
+        struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    elif form == "JPEG":
+        struct.pack_into(">HH", data, data.index(b"\xff\xc0") + 5, side, side)
+    elif form == "GIF":
+        struct.pack_into("<HH", data, 6, side, side)
+    elif form == "BMP":
+        struct.pack_into("<ii", data, 18, side, side)
+    else:  # WebP of the lossy kind: 14 bits for each side.
+        begin = data.index(b"\x9d\x01\x2a") + 3
+        struct.pack_into("<HH", data, begin, side, side)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("form", "side"),
+    [
+        ("PNG", 60_000),
+        ("JPEG", 65_500),
+        ("GIF", 65_535),
+        ("BMP", 60_000),
+        ("WEBP", 16_383),
+    ],
+)
+def test_a_bomb_of_any_kind_is_dropped_unopened(
+    tmp_path, picture_bytes, form, side
+):
+    path = tmp_path / "bomb"
+    path.write_bytes(_declaring(form, side, picture_bytes))
+    listed = [examples.Example(path=str(path), label="a")]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pictures, (dropped,) = inspection.inspect(listed, max_pixels=178_956_970)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert pictures == ()
+    assert grown < 50_000  # kB; the pixels would take 268 MB and more.
+    words = ("larger than", f"damaged {form}", "damaged WebP")
+    assert dropped.reason.startswith(words)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path, kind):
+    path = str(tmp_path / "a.jpg")
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            server.bind(path)
+        else:
+            path = "/dev/zero"
+        listed = [examples.Example(path=path, label="a")]
+        _, (dropped,) = inspection.inspect(listed, max_pixels=10)
+    assert dropped.reason == "not a regular file"

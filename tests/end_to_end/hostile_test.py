@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import shutil
 
 import pytest
 
@@ -50,3 +51,127 @@ def test_bad_data_can_be_an_error(hostile_folder, settings, tmp_path):
             **settings,
         )
     assert not (tmp_path / "run").exists()
+
+
+def _copy(pictures, tmp_path):
+    return pathlib.Path(shutil.copytree(pictures, tmp_path / "pictures"))
+
+
+def _train(folder, settings, tmp_path, **changes):
+    return tf_finetune.fine_tune(
+        folder,
+        workdir=str(tmp_path / "run"),
+        report=lambda text: None,
+        **{**settings, "cache_dir": str(tmp_path / "cache"), **changes},
+    )
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (
+            lambda path: shutil.copy(path.parent / "1.png", path),
+            "has another cont",
+        ),
+        (lambda path: path.unlink(), "is not there any more"),
+        (lambda path: path.write_bytes(b"<html>"), "has another content"),
+    ],
+    ids=["replaced", "removed", "damaged"],
+)
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_a_picture_that_changes_before_training_stops_the_run(
+    pictures, settings, tmp_path, monkeypatch, harm, words, cache
+):
+    from tf_finetune.runs import learning
+
+    folder = _copy(pictures, tmp_path)
+    learn = learning.learn
+
+    def late(course):
+        harm(pathlib.Path(course.data.split("train")[0].path))
+        return learn(course)
+
+    monkeypatch.setattr(learning, "learn", late)
+    with pytest.raises(errors.RunError, match=rf"1 pictures.*\.png {words}"):
+        _train(folder, settings, tmp_path, cache=cache)
+    facts = files.read_json(tmp_path / "run" / "run.json")
+    assert facts["status"] == "begun"
+    assert not (tmp_path / "run" / "evaluation.json").exists()
+
+
+def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
+    from tf_finetune.cache import passes, store
+
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.png").write_bytes(
+            _load_fixtures().encoded(ord(name))
+        )
+    wanted = passes.views(
+        [str(tmp_path / "a.png"), str(tmp_path / "b.png")],
+        ["a" * 64, "b" * 64],
+        number=0,
+        level="none",
+        seed=0,
+    )
+    seen = []
+
+    def check(views):
+        seen.extend(view.name[0] for view in views)
+        raise errors.RunError("changed")
+
+    rows = store.Store(tmp_path / "rows", width=1, dtype="float32")
+    with pytest.raises(errors.RunError):
+        passes.fill(
+            [rows],
+            lambda images: [images[:, 0, 0, :1]],
+            wanted,
+            image_size=8,
+            resize="squash",
+            batch_size=2,
+            title="",
+            check=check,
+        )
+    assert seen == ["a", "b"]
+    again = store.Store(tmp_path / "rows", width=1, dtype="float32")
+    assert len(again.missing(["a" * 64, "b" * 64])) == 2
+
+
+def test_a_workdir_that_vanishes_is_not_called_finished(
+    pictures, settings, tmp_path, monkeypatch
+):
+    from tf_finetune.runs import learning
+
+    learn = learning.learn
+
+    def late(course):
+        learnt = learn(course)
+        shutil.rmtree(tmp_path / "run")
+        return learnt
+
+    monkeypatch.setattr(learning, "learn", late)
+    with pytest.raises(errors.RunError, match=r"run\.json vanished"):
+        _train(pictures, settings, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["workdir", "cache_dir"])
+def test_a_place_that_cannot_be_written_is_one_sentence(
+    pictures, command, tmp_path, name
+):
+    (tmp_path / "file").write_bytes(b"")
+    places = {
+        "workdir": str(tmp_path / "run"),
+        "cache_dir": str(tmp_path / "cache"),
+        name: str(tmp_path / "file" / "below"),
+    }
+    done = command(
+        "train",
+        f"--data={pictures}",
+        "--backbone=small_cnn",
+        "--weights=digits",
+        "--image_size=32",
+        "--epochs=1",
+        *(f"--{key}={value}" for key, value in places.items()),
+    )
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert f"--{name}" in done.stderr.splitlines()[-1]

@@ -78,6 +78,7 @@ def fill(
     batch_size: int,
     level: train.Augmentation = "none",
     title: str,
+    check: Callable[[Sequence[View]], None] = lambda views: None,
 ) -> None:
     """Computes the rows that stores lack, in one pass for all of them.
 
@@ -92,8 +93,17 @@ def fill(
         batch_size: Pictures per step.
         level: Of the augmentation of changed views.
         title: Of the progress bar.
+        check: Called with views before their rows are written; raises if
+            their files are not what the names say.
     """
-    writers = [Writer(s, s.missing(v.name for v in wanted)) for s in into]
+    view_of = {view.name: view for view in reversed(wanted)}
+
+    def check_names(names: Sequence[str]) -> None:
+        check([view_of[name] for name in names])
+
+    writers = [
+        Writer(s, s.missing(v.name for v in wanted), check_names) for s in into
+    ]
     missing = set().union(*(writer.names for writer in writers))
     todo = [view for view in _distinct(wanted) if view.name in missing]
     if not todo:
@@ -144,14 +154,22 @@ class Writer:
         names: Of the rows that are still wanted.
     """
 
-    def __init__(self, store: stores.Store, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        store: stores.Store,
+        names: Sequence[str],
+        check: Callable[[Sequence[str]], None] = lambda names: None,
+    ) -> None:
         """Starts with nothing.
 
         Args:
             store: Where the rows go.
             names: Of the rows that are wanted; others are passed over, and
                 so is one that comes again.
+            check: Called with names before their rows are written; raises if
+                the rows are not theirs.
         """
+        self._check = check
         self.names = set(names)
         self._store = store
         self._waiting: list[tuple[list[str], np.ndarray]] = []
@@ -176,9 +194,9 @@ class Writer:
         """Writes what waits."""
         if self._waiting:
             names, rows = zip(*self._waiting, strict=True)
-            self._store.put(
-                [*itertools.chain.from_iterable(names)], np.concatenate(rows)
-            )
+            names = [*itertools.chain.from_iterable(names)]
+            self._check(names)
+            self._store.put(names, np.concatenate(rows))
             self._waiting = []
         self._since = time.monotonic()
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from absl import flags
 
 from tf_finetune import errors
+from tf_finetune.config import parsing
 
 Config = TypeVar("Config")
 
@@ -82,27 +83,32 @@ def to_flagfile(config: Any) -> str:
     lines = []
     values = values_of(config)
     for name, field, _, _ in declared(type(config)):
-        kind, _ = _kind(field)
         value = values[name]
         text = to_text(value)
-        if "\n" in text:
+        if not _survives(field, value, text):
             raise errors.UsageError(
-                f"--{name} holds a line break, which a flagfile cannot; got "
-                f"{value!r}."
+                f"--{name} holds what a flagfile cannot: a line break, "
+                f"blanks at an end, a comma in an entry; got {value!r}."
             )
-        negated = "no" if kind is bool and not value else ""
-        lines.append(f"--no{name}" if negated else f"--{name}={text}")
+        lines.append(f"--no{name}" if value is False else f"--{name}={text}")
     return "\n".join(lines) + "\n"
+
+
+def _survives(field: dataclasses.Field, value: Any, text: str) -> bool:
+    """Tells if a line of a flagfile gives the value that it was made of."""
+    with contextlib.suppress(ValueError):
+        text.encode("utf-8", errors="surrogateescape")
+        again = _Parser(*_kind(field)).parse(text)
+        is_line = text == text.rstrip() and len(text.splitlines()) < 2
+        return is_line and again == value
+    return False
 
 
 def from_flagfile(config_class: type[Config], path: str) -> Config:
     """Reads a flagfile without touching the process-wide `flags.FLAGS`."""
     values = flags.FlagValues()
     define_flags(config_class, values)
-    try:
-        values(["tf_finetune", f"--flagfile={path}"])
-    except flags.Error as error:
-        raise errors.UsageError(f"{path}: {error}") from error
+    parsing.parse_file(values, path)
     return from_flags(config_class, values)
 
 
@@ -225,11 +231,9 @@ def _from_text(kind: Any, text: str) -> Any:
         if text.lower() not in known:
             raise ValueError(f"must be true or false, got {text!r}.")
         return known[text.lower()]
-    try:
+    with contextlib.suppress(ValueError):
         return kind(text)
-    except ValueError:
-        message = f"must be {describe(kind)}, got {text!r}."
-        raise ValueError(message) from None
+    raise ValueError(f"must be {describe(kind)}, got {text!r}.")
 
 
 def _check(field: dataclasses.Field, value: Any) -> Any:
@@ -250,7 +254,8 @@ def _accepted(kind: Any, value: Any) -> Any:
         if isinstance(value, str):
             return _from_text(kind, value)
         if isinstance(value, (list, tuple)):
-            return tuple(value)
+            (item, *_) = typing.get_args(kind)
+            return tuple(_accepted(item, each) for each in value)
     if typing.get_origin(kind) is Literal:
         if value in typing.get_args(kind):
             return value

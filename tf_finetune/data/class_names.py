@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 from tf_finetune import errors
 
-_INTEGER = re.compile(r"-?[0-9]+")
+# Of numbers that Python converts at once; longer ones are names.
+_INTEGER = re.compile(r"-?[0-9]{1,4000}")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_NO_NUMBERS = ("nan", "inf", "-inf", "infinity", "-infinity")
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
@@ -28,8 +31,11 @@ def check(names: Iterable[str]) -> None:
     """Makes sure that class names can be written one a line as UTF-8.
 
     Raises:
-        DataError: A name holds a line break or bytes that are no UTF-8.
+        DataError: A name holds a line break or bytes that are no UTF-8; or
+            it is NaN or infinite among numbers, a label that is missing.
     """
+    names = tuple(names)
+    _check_numbers(names)
     for name in names:
         if name.splitlines() != [name]:
             raise errors.DataError(
@@ -43,3 +49,15 @@ def check(names: Iterable[str]) -> None:
                 f"The class name {name!r} is not valid UTF-8; rename the "
                 "class, or save the CSV file as UTF-8."
             ) from error
+
+
+def _check_numbers(names: tuple[str, ...]) -> None:
+    odd = [name for name in names if name.lower() in _NO_NUMBERS]
+    others = [name for name in names if name not in odd]
+    # "nan" is a class like any other among words.
+    if odd and others and all(_NUMBER.fullmatch(name) for name in others):
+        raise errors.DataError(
+            f"The label {odd[0]!r} stands among numbers such as "
+            f"{others[0]!r}: a value is missing there. Fill it in or remove "
+            "its rows."
+        )

@@ -59,6 +59,8 @@ class Picture:
         height: In pixels, as stored.
         split: One of `SPLITS` once it is known.
         group: As in `Example`.
+        stamp: Of the file before it was read, by which `changes` notices
+            that it was written since; None: unknown.
     """
 
     path: str
@@ -68,6 +70,9 @@ class Picture:
     height: int
     split: str | None = None
     group: str | None = None
+    stamp: int | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,8 +21,8 @@ from PIL import (
 )
 
 from tf_finetune import files
+from tf_finetune.data import changes, file_kinds, progress
 from tf_finetune.data import examples as records
-from tf_finetune.data import file_kinds, progress
 
 _BLOCK = 1024
 
@@ -81,6 +81,7 @@ def _probe(
     try:
         if reason := _unusual(example.path):
             return records.Dropped(path=example.path, reason=reason)
+        stamp = changes.stamp(example.path)  # Before its bytes are read.
         with open(example.path, "rb") as file:
             kind = file_kinds.of(file.read(file_kinds.HEAD_BYTES))
             if reason := _not_decodable(kind):
@@ -96,6 +97,7 @@ def _probe(
             height=height,
             split=example.split,
             group=example.group,
+            stamp=stamp,
         )
     except Image.DecompressionBombError:  # From the WebP reader.
         reason = "larger than Pillow reads"

@@ -41,9 +41,10 @@ def load(path: str) -> Finished:
         model = keras.saving.load_model(
             place.model, compile=False, safe_mode=True
         )
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # Keras raises whatever a file makes it meet.
         raise errors.RunError(
-            f"{place.model} cannot be read: {error}"
+            f"{place.model} cannot be read: {error}. Train it again, or copy "
+            "its folder again."
         ) from error
     return Finished(
         place=place,

@@ -10,7 +10,7 @@ from tf_finetune import assembly, inference
 from tf_finetune.cache import batches, entries, opening, passes
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
-from tf_finetune.data import examples
+from tf_finetune.data import changes, examples
 from tf_finetune.runs import networks as compiled_networks
 
 _NAMES_A_BLOCK = 4096
@@ -94,7 +94,8 @@ class Cache:
             return [found.features, *([found.rows] if with_rows else [])]
 
         into = [self.features, *([rows] if rows else [])]
-        self._fill(into, network, self.views(0, pictures), "Features")
+        wanted = self.views(0, pictures)
+        self._fill(into, network, wanted, pictures, "Features")
 
     def augmented(
         self, pictures: Sequence[examples.Picture], store: stores.Store
@@ -117,7 +118,7 @@ class Cache:
         def network(images: tf.Tensor) -> list[tf.Tensor]:
             return [tf.cast(self._networks.prefix(images), store.dtype)]
 
-        self._fill([store], network, wanted, "Augmented views")
+        self._fill([store], network, wanted, pictures, "Augmented views")
         return store.rows([view.name for view in wanted])
 
     def views(
@@ -153,8 +154,10 @@ class Cache:
         into: Sequence[stores.Store],
         network: passes.Network,
         wanted: Sequence[passes.View],
+        pictures: Sequence[examples.Picture],
         title: str,
     ) -> None:
+        picture_of = {picture.path: picture for picture in pictures}
         passes.fill(
             into,
             network,
@@ -164,6 +167,9 @@ class Cache:
             batch_size=self._config.training.batch_size,
             level=self._config.training.augmentation,
             title=title,
+            check=lambda views: changes.check(
+                [picture_of[view.path] for view in views]
+            ),
         )
 
     def _open(

@@ -78,7 +78,7 @@ def _is_safetensors(start: bytes) -> bool:
 
 
 def _is_pickle(start: bytes) -> bool:
-    return start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04")
+    return start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"
 
 
 _SIGNS = (

@@ -35,6 +35,11 @@ def kind_of(path: pathlib.Path) -> saved.Kind:
     try:
         if path.is_dir():
             return _folder_kind(path)
+        # A pipe would be waited for.
+        if path.exists() and not path.is_file():
+            raise errors.UsageError(
+                f"--weights={path} is not a regular file. {foreign.READABLE}"
+            )
         start = _start(path)
     except FileNotFoundError as error:
         raise errors.UsageError(

@@ -1,5 +1,11 @@
 """Which rows of a CSV file become examples."""
 
+import csv
+import io
+import os
+import re
+import socket
+
 import pytest
 
 from tf_finetune import errors
@@ -138,3 +144,42 @@ def test_missing_table_is_refused(tmp_path):
     options = train.DataOptions(data=str(tmp_path / "no.csv"))
     with pytest.raises(errors.DataError, match="cannot be read: No such file"):
         csv_file.SOURCE.list_examples(options, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+def test_a_table_that_is_no_regular_file_is_refused_at_once(tmp_path, kind):
+    path = tmp_path / "labels.csv"
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "socket":
+            server.bind(str(path))
+        else:
+            path = "/dev/zero"
+        options = train.DataOptions(data=str(path), data_format="csv")
+        with pytest.raises(errors.DataError, match="not a regular file"):
+            csv_file.SOURCE.list_examples(options, tmp_path)
+
+
+def test_names_may_hold_blanks_breaks_commas_quotes_and_dashes(read, tmp_path):
+    names = ["-rf.jpg", " b.jpg", "line\nbreak.jpg", 'a,"b".jpg', "--data=x"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"x")
+    text = io.StringIO()
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerows([["image", "label"], *([n, "cat"] for n in names)])
+    found = [os.path.basename(e.path) for e in read(text.getvalue()).examples]
+    assert found == names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('image,label\n"a.jpg,cat\nb.jpg,dog\n', "line 3 has no label"),
+        ("image|label\na.jpg|cat\n", "no column 'image'; its columns: image|"),
+        ("image,label\n" + 200_000 * "a", "line 2 is not CSV"),
+    ],
+)
+def test_what_is_hardly_a_table_is_refused(read, text, message):
+    with pytest.raises(errors.DataError, match=re.escape(message)):
+        read(text)

@@ -3,6 +3,7 @@
 import collections
 import hashlib
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
@@ -219,3 +220,40 @@ def test_mocked_data_is_read(prepared, tmp_path):
     pictures, dropped = inspection.inspect(listing.examples, max_pixels=10**9)
     assert len(listing.examples) == len(pictures) == 4
     assert dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda path: next(path.glob("*tfrecord*")).unlink(), "1 of the 1 sha"),
+        (
+            lambda path: (path / "dataset_info.json").write_text("{"),
+            "is no data set that this TFDS can read",
+        ),
+        (
+            lambda path: (path / "features.json").unlink(),
+            "is no data set that this TFDS can read",
+        ),
+    ],
+    ids=["shard", "info", "features"],
+)
+def test_a_damaged_set_is_one_sentence(prepared, tmp_path, harm, words):
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared / "one_split", copy / "one_split")
+    harm(copy / "one_split" / "1.0.0")
+    with pytest.raises(errors.DataError, match=f"{words}.*Copy the whole"):
+        _list("tfds:one_split", copy, tmp_path)
+
+
+def test_a_truncated_shard_is_one_sentence(prepared, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(prepared / "one_split", copy / "one_split")
+    shard = next((copy / "one_split" / "1.0.0").glob("*tfrecord*"))
+    shard.write_bytes(shard.read_bytes()[:-40])
+    with pytest.raises(errors.DataError, match="cannot be read.*Copy the who"):
+        _list("tfds:one_split", copy, tmp_path)
+
+
+def test_a_version_that_is_not_there_is_one_sentence(prepared, tmp_path):
+    with pytest.raises(errors.DataError, match="No prepared .*one_split:9"):
+        _list("tfds:one_split:9.9.9", prepared, tmp_path)

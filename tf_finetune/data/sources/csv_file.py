@@ -98,13 +98,18 @@ def _rows(path: pathlib.Path, options: train.DataOptions) -> Iterator[_Row]:
             yield _Row(line=reader.line_num, example=example)
     except csv.Error as error:
         raise errors.DataError(
-            f"{path}, line {reader.line_num} is not CSV: {error}."
+            f"{path}, line {reader.reader.line_num} is not CSV: {error}."
         ) from error
 
 
 def _read(path: pathlib.Path) -> str:
     """Returns the text; bytes that are no UTF-8 survive in file names."""
     try:
+        # A pipe would be waited for, a device read without end.
+        if path.exists() and not path.is_file():
+            raise errors.DataError(
+                f"The CSV file {path} is not a regular file; give a file."
+            )
         content = path.read_bytes()
     except OSError as error:
         raise errors.DataError(

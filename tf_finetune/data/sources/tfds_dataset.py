@@ -6,7 +6,7 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FORM = re.compile(
     r"(?:tfds:)?(?P<name>\w+)(?:/(?P<config>[^:/]+))?(?::(?P<version>[\w.]+))?"
 )
+_ANEW = "Copy the whole folder again, or prepare the data set anew."
 
 
 class TfdsDataset:
@@ -49,9 +50,7 @@ class TfdsDataset:
                 "or tfds:NAME/CONFIG:VERSION."
             )
         prepared = _prepared(_data_dir(options), **match.groupdict())
-        import tensorflow_datasets as tfds
-
-        builder = tfds.builder_from_directory(prepared)
+        builder = _builder(prepared)
         image, label = _features(builder)
         name = builder.info.full_name.replace("/", "-")
         listing = picture_cache.listing(
@@ -96,6 +95,35 @@ def _prepared(
             + ", ".join(f"tfds:{name}/{config}" for config in configs)
         )
     return max(found, key=lambda path: _version(path.name))
+
+
+def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
+    """Reads what TFDS wrote beside the shards of a data set.
+
+    Raises:
+        DataError: It is damaged, or shards are missing.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(prepared)
+        shards = [
+            str(path)
+            for split in builder.info.splits.values()
+            for path in split.filepaths
+        ]
+    except Exception as error:  # TFDS raises whatever its parsers meet.
+        raise errors.DataError(
+            f"{prepared} is no data set that this TFDS can read: {error}. "
+            f"{_ANEW}"
+        ) from error
+    missing = [path for path in shards if not os.path.isfile(path)]
+    if missing:
+        raise errors.DataError(
+            f"{len(missing)} of the {len(shards)} shards of {prepared} are "
+            f"missing, e.g. {os.path.basename(missing[0])}. {_ANEW}"
+        )
+    return builder
 
 
 def _version(text: str) -> tuple[int, ...]:
@@ -186,14 +214,29 @@ def _pictures(
         )
         total = builder.info.splits[tfds_split].num_examples
         title = f"Reading {builder.info.name} {tfds_split}"
-        for example in progress.bar(
-            tfds.as_numpy(dataset), total=total, title=title
-        ):
+        found = _explained(tfds.as_numpy(dataset), builder)
+        for example in progress.bar(found, total=total, title=title):
             yield picture_cache.Encoded(
                 content=bytes(example[image]),
                 label=_label(names, int(example[label])),
                 split=split,
             )
+
+
+def _explained(
+    found: Iterable[dict[str, Any]], builder: "tfds.core.DatasetBuilder"
+) -> Iterator[dict[str, Any]]:
+    """Yields examples; a shard that cannot be read is one sentence."""
+    import tensorflow as tf
+
+    try:
+        yield from found
+    except tf.errors.OpError as error:
+        reason = error.message.splitlines()[0]
+        raise errors.DataError(
+            f"The shards of {builder.data_path} cannot be read: {reason}. "
+            f"{_ANEW}"
+        ) from error
 
 
 def _label(names: "tfds.features.ClassLabel", index: int) -> str | None:

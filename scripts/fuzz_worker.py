@@ -1,0 +1,75 @@
+"""The child process of fuzz_decoding.py: takes pictures, answers with words.
+
+Reads a length (4 bytes, big-endian) and so many bytes, answers with one line
+of JSON: "accepted", "refused …", "raised …" or "disagreed …".
+"""
+
+import json
+import os
+import pathlib
+import resource
+import struct
+import sys
+import tempfile
+import traceback
+
+
+def main() -> None:
+    """Answers until its input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    limit = int(float(sys.argv[1]) * (1 << 30))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with tempfile.TemporaryDirectory() as folder:
+        place = pathlib.Path(folder)
+        _fate(place, b"")  # Everything is loaded before time counts.
+        print(json.dumps("ready"), file=answers, flush=True)
+        while size := sys.stdin.buffer.read(4):
+            data = sys.stdin.buffer.read(*struct.unpack(">I", size))
+            print(json.dumps(_fate(place, data)), file=answers, flush=True)
+
+
+def _fate(place: pathlib.Path, data: bytes) -> str:
+    try:
+        return _answer(place, data)
+    except Exception:
+        return "raised " + traceback.format_exc()
+
+
+def _answer(place: pathlib.Path, data: bytes) -> str:
+    """Sends one picture through the package."""
+    import tensorflow as tf
+
+    from tf_finetune.config import train
+    from tf_finetune.data import decoding, examples, inspection, verification
+
+    path = place / "picture"
+    path.write_bytes(data)
+    pictures, dropped = inspection.inspect(
+        [examples.Example(path=str(path), label="")],
+        max_pixels=train.DataOptions().max_pixels,
+    )
+    if dropped:
+        return f"refused {dropped[0].reason}"
+    cache = place / "cache"
+    found = verification.problems(
+        pictures, cache_dir=cache, image_size=32, resize="squash"
+    )
+    for file in cache.glob("verdicts/*"):
+        file.unlink()
+    if found:
+        return f"refused {found[str(path)]}"
+    # Verdicts are kept for runs of any size and shape.
+    for image_size, resize in ((128, "crop"), (16, "pad")):
+        try:
+            decoding.load(str(path), image_size=image_size, resize=resize)
+        except tf.errors.OpError as error:
+            return f"disagreed at {image_size}, {resize}: {error.message}"
+    return "accepted"
+
+
+if __name__ == "__main__":
+    main()
