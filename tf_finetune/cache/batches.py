@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.cache import store as stores
-from tf_finetune.data import pipeline
+from tf_finetune.data import parts, pipeline
 
 Unpack = Callable[[tf.Tensor], tf.Tensor | tuple[tf.Tensor, ...]]
 
@@ -20,6 +20,7 @@ def training(
     seed: int,
     first_epoch: int,
     epochs: int,
+    part: parts.Part = parts.WHOLE,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -34,9 +35,11 @@ def training(
         seed: Start of every random draw.
         first_epoch: From 0.
         epochs: Number of the first epoch that is not wanted.
+        part: Of each batch; other rows are not read.
 
     Returns:
-        Dataset of (inputs, labels [batch, num_classes]).
+        Dataset of (inputs, labels [batch, num_classes]); of a part, also the
+        size of the whole batch, int64.
     """
     count = len(labels)
     steps = -(-count // batch_size)
@@ -52,9 +55,13 @@ def training(
         places: tf.Tensor, epoch: tf.Tensor
     ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
         places = places[places >= 0]
+        size = tf.shape(places, tf.int64)[0]
+        low, high = part.bounds(size)
+        places = places[low:high]
         view = (places + epoch) % (len(rows) // count)
         taken = _taken(rows, view * count + places)
-        return unpack(taken), tf.gather(targets, places)
+        batch = (unpack(taken), tf.gather(targets, places))
+        return batch if part.is_all else (*batch, size)
 
     total = steps * max(epochs - first_epoch, 0)
     return (
