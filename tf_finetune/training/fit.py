@@ -12,7 +12,7 @@ from absl import logging
 
 from tf_finetune import batch_norm, errors
 from tf_finetune.data import progress as bars
-from tf_finetune.training import checkpoints
+from tf_finetune.training import checkpoints, replicas
 
 Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
 
@@ -31,6 +31,7 @@ class Stage:
         patience: Epochs without a better rank before the stage ends; None:
             never.
         folder: Where the stage keeps what it continues from; None: nowhere.
+        writes: Whether this process writes there; else another one does.
         report: Called with the rows of all finished epochs after each.
     """
 
@@ -42,6 +43,7 @@ class Stage:
     rank: Rank | None = None
     patience: int | None = None
     folder: pathlib.Path | None = None
+    writes: bool = True
     report: Callable[[Sequence[Mapping[str, float]]], None] | None = None
 
 
@@ -80,13 +82,18 @@ def fit(
             "%s: continuing after epoch %d", stage.name, progress.epochs_done
         )
     if progress.epochs_done < stage.epochs and not keeper.exhausted:
-        with batch_norm.fast(model):
+        strategy = model.distribute_strategy
+        batches = stage.batches(progress.epochs_done)
+        with batch_norm.fast(model), replicas.apart(model):
             model.fit(
-                stage.batches(progress.epochs_done),
+                replicas.distributed(batches, strategy),
                 initial_epoch=progress.epochs_done,
                 epochs=stage.epochs,
                 steps_per_epoch=stage.steps_per_epoch,
-                validation_data=stage.validation,
+                validation_data=replicas.distributed(
+                    stage.validation, strategy
+                ),
+                validation_steps=replicas.steps(stage.validation, strategy),
                 callbacks=[keeper, *callbacks],
                 shuffle=False,
                 verbose=1 if stage.rank and bars.screen() else 0,
@@ -106,8 +113,15 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     state = [*model.variables, *model.optimizer.variables]
     before = [np.asarray(variable) for variable in state]
     clock = _Clock()
-    with batch_norm.fast(model):
-        model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
+    strategy = model.distribute_strategy
+    with batch_norm.fast(model), replicas.apart(model):
+        model.fit(
+            replicas.distributed(batches, strategy),
+            steps_per_epoch=replicas.steps(batches, strategy),
+            verbose=0,
+            shuffle=False,
+            callbacks=[clock],
+        )
     for variable, value in zip(state, before, strict=True):
         variable.assign(value)
     return clock.times[-1] - clock.times[-2]
@@ -167,7 +181,7 @@ class _Keeper(keras.callbacks.Callback):
         if rank is None or best is None or rank(rows[-1]) > rank(rows[best]):
             self.progress.best = len(rows) - 1
             self._keep_best()
-        if self._stage.folder:
+        if self._stage.folder and self._stage.writes:
             checkpoints.save(self._last, self._state, self.progress)
         if self._stage.report:
             self._stage.report(rows)
@@ -185,13 +199,13 @@ class _Keeper(keras.callbacks.Callback):
         """Gives the model the weights of its best epoch."""
         if self._stage.rank is None:
             return
-        if self._stage.folder:
-            checkpoints.restore(self._best, self._weights)
-        elif self._best_in_memory is not None:
+        if self._best_in_memory is not None:
             for variable, value in zip(
                 self._weights, self._best_in_memory, strict=True
             ):
                 variable.assign(value)
+        elif self._stage.folder:
+            checkpoints.restore(self._best, self._weights)
 
     @property
     def _last(self) -> pathlib.Path:
@@ -209,7 +223,7 @@ class _Keeper(keras.callbacks.Callback):
     def _keep_best(self) -> None:
         if self._stage.rank is None:
             return
-        if self._stage.folder:
+        if self._stage.folder and self._stage.writes:
             checkpoints.save(self._best, self._weights, self.progress)
         else:
             self._best_in_memory = [
