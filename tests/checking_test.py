@@ -72,3 +72,25 @@ class TestExport:
         )
         with pytest.raises(errors.UsageError, match="makes 2 exports"):
             checking.check_export(config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "parameter_server"}, "has no model.fit for it"),
+        ({"tpu": "mine"}, "--tpu=mine needs --strategy=tpu"),
+        ({"clip_norm": 1.0, "clip_variable_norm": 1.0}, "exclude each other"),
+        ({"strategy": "multi_worker"}, "needs --workdir"),
+        (
+            {"strategy": "multi_worker", "workdir": "a", "plan": True},
+            "--plan measures one process",
+        ),
+        (
+            {"strategy": "multi_worker", "workdir": "a", "batch_size": "auto"},
+            "cannot be tried",
+        ),
+    ],
+)
+def test_what_several_replicas_cannot_do_is_refused(changes, message):
+    with pytest.raises(errors.UsageError, match=message):
+        checking.check(_config(**changes))

@@ -6,7 +6,7 @@ import pathlib
 
 from tf_finetune import errors, files, workdir
 from tf_finetune.backbones import catalog as backbones
-from tf_finetune.config import options, train, use
+from tf_finetune.config import cluster, options, train, use
 from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.heads import catalog as heads
@@ -31,6 +31,8 @@ def check(config: train.TrainConfig) -> None:
     heads.HEADS.check(config.model.head)
     tasks.TASKS.check(config.model.task)
     optimizers.check(config.training.optimizer)
+    _check_training(config.training)
+    _check_workers(config)
     _check_image_size(config.model, spec.min_image_size)
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below)
@@ -122,6 +124,46 @@ def _check_image_size(model: train.ModelOptions, smallest: int) -> None:
         raise errors.UsageError(
             f"--image_size={model.image_size} is too small for "
             f"{model.backbone}, which needs {smallest} at least."
+        )
+
+
+def _check_training(training: train.TrainingOptions) -> None:
+    if training.strategy == "parameter_server":
+        raise errors.UsageError(
+            "--strategy=parameter_server is not possible: Keras 3 has no "
+            "model.fit for it, and its workers do not train in step, so that "
+            "no result could be repeated. Use multi_worker."
+        )
+    if training.tpu and training.strategy != "tpu":
+        raise errors.UsageError(
+            f"--tpu={training.tpu} needs --strategy=tpu, got "
+            f"--strategy={training.strategy}."
+        )
+    if training.clip_norm and training.clip_variable_norm:
+        raise errors.UsageError(
+            "--clip_norm and --clip_variable_norm exclude each other; give "
+            "one of them."
+        )
+
+
+def _check_workers(config: train.TrainConfig) -> None:
+    if config.training.strategy != "multi_worker":
+        return
+    cluster.worker_number()
+    if not config.output.workdir:
+        raise errors.UsageError(
+            "--strategy=multi_worker needs --workdir, and --cache_dir where "
+            "home folders are not shared: folders that all workers see under "
+            "one name."
+        )
+    if config.training.batch_size == "auto":
+        raise errors.UsageError(
+            "--batch_size=auto cannot be tried with --strategy=multi_worker; "
+            "give a number."
+        )
+    if config.output.plan:
+        raise errors.UsageError(
+            "--plan measures one process; use it with --strategy=one_device."
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import checking, environment, workdir
-from tf_finetune.config import options, train, use
+from tf_finetune.config import cluster, options, train, use
 from tf_finetune.data import arrays, changes, survey, unlabelled
 from tf_finetune.training import batch_size
 
@@ -78,13 +78,19 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
         report: Called with each block of text that a person should read.
 
     Returns:
-        The finished run; None if `config.output.plan` asks for the plan only.
+        The finished run; None if `config.output.plan` asks for the plan only,
+        and of a worker that is not the chief.
     """
     start = time.monotonic()
     checking.check(config)
     config = checking.absolute(config)
     place = workdir.choose(config)
     workdir.check_free(place, config)
+    if cluster.assists(config.training.strategy):
+        environment.start_tensorflow()
+        from tf_finetune.runs import assisting
+
+        return assisting.assist(config)
     inspected = survey.list_and_inspect(
         config.data, cache_dir=config.output.cache_folder
     )

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.cache import store as stores
-from tf_finetune.data import pipeline
+from tf_finetune.data import parts, pipeline
 
 Unpack = Callable[[tf.Tensor], tf.Tensor | tuple[tf.Tensor, ...]]
 
@@ -21,6 +21,7 @@ def training(
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
+    part: parts.Part = parts.WHOLE,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -36,9 +37,11 @@ def training(
         first_epoch: From 0.
         epochs: Number of the first epoch that is not wanted.
         first_step: Batches of the first epoch that are left out.
+        part: Of each batch; other rows are not read.
 
     Returns:
-        Dataset of (inputs, labels [batch, num_classes]).
+        Dataset of (inputs, labels [batch, num_classes]); of a part, also the
+        size of the whole batch, int64.
     """
     count = len(labels)
     steps = -(-count // batch_size)
@@ -57,9 +60,13 @@ def training(
         places: tf.Tensor, epoch: tf.Tensor
     ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
         places = places[places >= 0]
+        size = tf.shape(places, tf.int64)[0]
+        low, high = part.bounds(size)
+        places = places[low:high]
         view = (places + epoch) % (len(rows) // count)
         taken = _taken(rows, view * count + places)
-        return unpack(taken), tf.gather(targets, places)
+        batch = (unpack(taken), tf.gather(targets, places))
+        return batch if part.is_all else (*batch, size)
 
     total = max(steps * (epochs - first_epoch) - first_step, 0)
     return (

@@ -10,6 +10,9 @@ from tf_finetune.config import checks, interruption, options
 Augmentation = Literal["none", "light", "medium", "strong"]
 Resize = Literal["squash", "crop", "pad"]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+Strategy = Literal[
+    "auto", "one_device", "mirrored", "multi_worker", "tpu", "parameter_server"
+]
 Loss = Literal["cross_entropy", "focal", "mean_squared_error"]
 
 
@@ -177,9 +180,26 @@ class TrainingOptions:
         "Stop after this many epochs without a better validation result "
         "(accuracy, ties by loss).",
     )
-    strategy: Literal[
-        "auto", "one_device", "mirrored", "multi_worker", "tpu"
-    ] = options.option("auto", "The tf.distribute strategy.")
+    strategy: Strategy = options.option(
+        "auto", "The tf.distribute strategy; see docs/distributed.md."
+    )
+    tpu: str = options.option("", "Name or address of the TPU; none: local.")
+    gradient_accumulation_steps: int = options.option(
+        1,
+        "Micro-batches that a replica's batch is computed in, to save memory.",
+    )
+    clip_norm: float | None = options.option(
+        None, "Largest norm of the gradient of all weights together."
+    )
+    clip_variable_norm: float | None = options.option(
+        None, "Largest norm of the gradient of each variable."
+    )
+    ema_momentum: float | None = options.option(
+        None, "Judge and save moving averages of the weights, e.g. 0.99."
+    )
+    sync_batch_norm: bool = options.option(
+        False, "Trained batch norms see the batches of all replicas as one."
+    )
     deterministic: bool = options.option(
         False,
         "Use only operations that give the same bits each time, on a GPU too "
@@ -201,6 +221,10 @@ class TrainingOptions:
         checks.in_range(self, "label_smoothing", at_least=0, below=1)
         checks.in_range(self, "augmentation_views", at_least=1)
         checks.in_range(self, "patience", at_least=1)
+        checks.in_range(self, "gradient_accumulation_steps", at_least=1)
+        checks.in_range(self, "clip_norm", above=0)
+        checks.in_range(self, "clip_variable_norm", above=0)
+        checks.in_range(self, "ema_momentum", above=0, below=1)
 
     @property
     def num_views(self) -> int:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_finetune.config import train
 from tf_finetune.data import augmentation as augmentations
-from tf_finetune.data import decoding
+from tf_finetune.data import decoding, parts
 
 # Streams of random numbers of one seed that must not repeat each other.
 _ORDER, _CHANGES = 0, 1
@@ -97,6 +97,7 @@ def training_batches(
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
+    part: parts.Part = parts.WHOLE,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -115,32 +116,45 @@ def training_batches(
         epochs: Number of the first epoch that is not wanted.
         first_step: Batches of the first epoch that are left out, and not even
             read.
+        part: Of each batch; other pictures are not read. Changes drawn at
+            random are others in each part.
 
     Returns:
         Dataset of (images float32 [batch, image_size, image_size, 3] 0..255,
-        labels float32 [batch, num_classes]).
+        labels float32 [batch, num_classes]); of a part, also the size of the
+        whole batch, int64.
     """
     steps = -(-len(paths) // batch_size)
     loaded = _loader(paths, labels, image_size=image_size, resize=resize)
     first = first_epoch * steps + first_step
-    changed = _changer(augmentation, seed, first, steps)
+    changed = _changer(augmentation, seed, first, steps, part)
+    width = part.largest(batch_size)
 
     def places(epoch: tf.Tensor) -> tf.data.Dataset:
         order = padded_order(len(paths), steps * batch_size, seed, epoch)
-        begun = tf.where(epoch == first_epoch, first_step * batch_size, 0)
+        if not part.is_all:
+            order = part_of_order(order, batch_size, part)
+        begun = tf.where(epoch == first_epoch, first_step * width, 0)
         return tf.data.Dataset.from_tensor_slices(order[begun:])
 
+    def sized(number: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple:
+        # Only the last batch of an epoch is smaller.
+        rest = len(paths) - (first + number) % steps * batch_size
+        return (*batch, tf.minimum(rest, batch_size))
+
     count = max(epochs * steps - first, 0)
-    return (
+    batches = (
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(places)
         .map(loaded, tf.data.AUTOTUNE, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
+        .batch(width, drop_remainder=True)
         .enumerate()
         .map(changed, tf.data.AUTOTUNE, deterministic=True)
-        .apply(tf.data.experimental.assert_cardinality(count))
-        .prefetch(tf.data.AUTOTUNE)
     )
+    if not part.is_all:
+        batches = batches.enumerate().map(sized)
+    exactly = tf.data.experimental.assert_cardinality(count)
+    return batches.apply(exactly).prefetch(tf.data.AUTOTUNE)
 
 
 def _loader(
@@ -170,7 +184,11 @@ def _loader(
 
 
 def _changer(
-    level: train.Augmentation, seed: int, first: int, steps: int
+    level: train.Augmentation,
+    seed: int,
+    first: int,
+    steps: int,
+    part: parts.Part,
 ) -> Callable[[tf.Tensor, tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]]:
     """Returns (number of the batch, batch) → images and labels as trained on.
 
@@ -179,6 +197,7 @@ def _changer(
         seed: Start of every random draw.
         first: Batches before batch 0, from the start of epoch 0.
         steps: Batches an epoch.
+        part: Of each batch.
     """
     change = augmentations.build(level)
 
@@ -191,7 +210,8 @@ def _changer(
         if change is None:
             return images, labels
         epoch, step = (first + number) // steps, (first + number) % steps
-        return change(images, labels, _seed(seed, _CHANGES, epoch, step))
+        numbers = (epoch, step) if part.is_all else (epoch, step, part.first)
+        return change(images, labels, _seed(seed, _CHANGES, *numbers))
 
     return changed
 
@@ -228,6 +248,31 @@ def padded_order(
     )
     order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
     return tf.pad(order, [[0, padded_count - count]], constant_values=-1)
+
+
+def part_of_order(
+    order: tf.Tensor, batch_size: int, part: parts.Part
+) -> tf.Tensor:
+    """Returns a part of each batch of an order, padded to one length.
+
+    Args:
+        order: [steps * batch_size]; -1 behind the last example.
+        batch_size: Of whole batches.
+        part: Which one.
+
+    Returns:
+        int64 [steps * part.largest(batch_size)], -1 where there is none.
+    """
+
+    def taken(places: tf.Tensor) -> tf.Tensor:
+        low, high = part.bounds(tf.math.count_nonzero(places >= 0))
+        found = places[low:high]
+        width = part.largest(batch_size)
+        padding = [[0, width - tf.shape(found)[0]]]
+        return tf.pad(found, padding, constant_values=-1)
+
+    rows = tf.reshape(order, [-1, batch_size])
+    return tf.reshape(tf.map_fn(taken, rows), [-1])
 
 
 def _seed(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:

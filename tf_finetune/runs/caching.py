@@ -13,7 +13,7 @@ from tf_finetune.cache import entries
 from tf_finetune.data import augmentation, pipeline
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing
-from tf_finetune.training import estimate, fit, optimizers
+from tf_finetune.training import estimate, fit, optimizers, replicas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ def choose(course: courses.Course) -> Choice:
     wanted = course.config.output.cache
     if not course.fine_tunes:
         return Choice(reads_cache=False)
-    note = course.place.checkpoints / "cache.json"
+    note = course.shared.checkpoints / "cache.json"
     if note.exists():
         wanted = files.read_json(note)["cache"]
     if wanted == "off":
@@ -54,9 +54,14 @@ def choose(course: courses.Course) -> Choice:
         if wanted == "auto":
             logging.info("cache: on; everything is in it already")
         choice = Choice(reads_cache=True)
+    elif replicas.worker_of(course.strategy)[1] > 1:
+        # A step cannot be timed by the chief alone.
+        options = course.config.training
+        choice = Choice(reads_cache=options.epochs >= options.num_views)
     else:
         choice = _cheaper(course)
-    files.write_json(note, {"cache": "on" if choice.reads_cache else "off"})
+    if course.is_chief:
+        files.write_json(note, {"cache": "on" if choice.reads_cache else "off"})
     return choice
 
 

@@ -32,6 +32,7 @@ from tf_finetune.training import (
     fine_tuning,
     optimizers,
     precision,
+    workers,
 )
 from tf_finetune.weights import loading
 
@@ -46,7 +47,9 @@ class Course:
             learning rate that were found.
         largest_batch: The batch size that fits into memory; None where that
             was not asked.
-        place: Where results go.
+        place: Where results go; a worker that is not the chief has one of its
+            own, which nobody reads.
+        shared: Where the chief's results go, which all workers read.
         data: Cleaned and divided.
         task: What is learnt.
         built: The model.
@@ -62,6 +65,7 @@ class Course:
     asked: train.TrainConfig
     largest_batch: int | None
     place: workdir.Workdir
+    shared: workdir.Workdir
     data: examples.ImageData
     task: task_contract.Task
     built: assembly.Assembly
@@ -81,6 +85,11 @@ class Course:
     def cache_dir(self) -> pathlib.Path:
         """The folder shared between runs."""
         return self.config.output.cache_folder
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the results."""
+        return workers.is_chief(self.strategy)
 
     @property
     def fine_tunes(self) -> bool:
@@ -131,7 +140,9 @@ def prepare(
         tf.config.experimental.enable_op_determinism()
     size = largest_batch or config.training.batch_size
     task = tasks.TASKS.get(config.model.task)()
-    strategy = distribution.strategy(config.training.strategy)
+    strategy = distribution.strategy(
+        config.training.strategy, tpu=config.training.tpu
+    )
     settings = device_settings.settings(
         device_settings.device(strategy),
         config.training.precision,
@@ -149,10 +160,11 @@ def prepare(
     )
     with strategy.scope():
         networks = _networks(config, built, selection)
+    with workers.chief_first(strategy):
         cache = frozen.Cache(config, built, networks, held)
-    problems = first_look.problems(
-        inspected, config, networks, cache, batch_size=size
-    )
+        problems = first_look.problems(
+            inspected, config, networks, cache, batch_size=size
+        )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))
     asked = config
@@ -164,6 +176,7 @@ def prepare(
         asked=asked,
         largest_batch=largest_batch,
         place=place,
+        shared=place if workers.is_chief(strategy) else workdir.choose(config),
         data=data,
         task=task,
         built=built,

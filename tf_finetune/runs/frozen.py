@@ -47,6 +47,16 @@ class Cache:
             up_to="features",
         )
 
+    def reopen(self) -> None:
+        """Sees what other processes have written since."""
+        self._crossing.clear()
+        self.features = self._open(
+            self._built.extractor,
+            width=self._built.extractor.output_shape[-1],
+            dtype="float32",
+            up_to="features",
+        )
+
     def crossing(self, dtype: str) -> stores.Store:
         """Opens the entry of what crosses the cut."""
         cut = self._networks.cut

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import errors, inference
+from tf_finetune import errors, files, inference
 from tf_finetune.cache import store as stores
 from tf_finetune.data import decoding
 from tf_finetune.runs import caching, frozen
@@ -20,6 +20,8 @@ from tf_finetune.training import (
     fine_tuning,
     head,
     history,
+    replicas,
+    workers,
 )
 
 # Pictures on which the joined model is compared with the cached features.
@@ -65,17 +67,31 @@ class Learnt:
 
 
 def learn(course: courses.Course) -> Learnt:
-    """Solves the head on cached features, then fine-tunes."""
+    """Solves the head on cached features, then fine-tunes.
+
+    Raises:
+        RunError: Another worker has ended.
+    """
+    with workers.watched(course.strategy):
+        learnt = _learn(course)
+        workers.wait(course.strategy)
+    return learnt
+
+
+def _learn(course: courses.Course) -> Learnt:
     cache = course.cache
     fresh_head = course.built.head.get_weights()
-    choice = caching.choose(course)
-    cache.complete(course.data.pictures, with_rows=choice.reads_cache)
-    probe = _probe(course, frozen.by_split(cache.features, course.data))
+    crossing = None
+    with workers.chief_first(course.strategy):
+        if not course.is_chief:
+            cache.reopen()
+        choice = caching.choose(course)
+        cache.complete(course.data.pictures, with_rows=choice.reads_cache)
+        probe = _probe(course, frozen.by_split(cache.features, course.data))
+        if course.fine_tunes and choice.reads_cache:
+            crossing = crossings.cross(course)
     if not course.fine_tunes:
         return Learnt(probe=probe, tuned=None, table=[])
-    crossing = None
-    if choice.reads_cache:
-        crossing = crossings.cross(course)
     if course.config.training.head_init == "random":
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
@@ -135,16 +151,7 @@ def _better(
 def _probe(
     course: courses.Course, features: Mapping[str, stores.Rows]
 ) -> Candidate:
-    solution = head.solve(
-        course.built.head,
-        features["train"],
-        course.targets("train"),
-        config=course.config,
-        groups=[
-            picture.group or picture.sha256
-            for picture in course.data.split("train")
-        ],
-    )
+    solution = _solution(course, features["train"])
     head.install(course.built.head, solution)
     solved = inference.step(course.built.head)
     logits = {
@@ -157,6 +164,35 @@ def _probe(
         weights=course.built.model.get_weights(),
         predicted={s: course.task.finish(each) for s, each in logits.items()},
     )
+
+
+def _solution(course: courses.Course, features: stores.Rows) -> head.Solution:
+    """Returns the solved head; the chief solves it and the others read it."""
+    path = course.shared.checkpoints / "head.npz"
+    if not course.is_chief:
+        with np.load(path, allow_pickle=False) as saved:
+            weights = tuple(saved[name] for name in sorted(saved.files))
+        return head.Solution(weights=weights, how="as the chief solved it")
+    model = course.built.head
+    if course.strategy.num_replicas_in_sync > 1:
+        # A stage on one device; its variables must not lie on all.
+        model = keras.models.clone_model(model)
+        model.set_weights(course.built.head.get_weights())
+    solution = head.solve(
+        model,
+        features,
+        course.targets("train"),
+        config=course.config,
+        groups=[
+            picture.group or picture.sha256
+            for picture in course.data.split("train")
+        ],
+    )
+    if replicas.worker_of(course.strategy)[1] > 1:
+        arrays = {f"{i:02d}": w for i, w in enumerate(solution.weights)}
+        with files.replacing(path) as temporary:
+            np.savez(temporary, **arrays)
+    return solution
 
 
 def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
@@ -204,6 +240,7 @@ def _fine_tune(
     trainer: keras.Model | None,
 ) -> list[dict]:
     place = course.place
+    part = replicas.part_of(course.strategy)
     if crossing:
         cut = course.networks.cut
         trainer = trainer or courses.compiled(course, cut)
@@ -216,6 +253,7 @@ def _fine_tune(
             course.data,
             course.task,
             course.config,
+            part=part,
         )
     else:
         trainer = courses.compiled(course)
@@ -224,6 +262,7 @@ def _fine_tune(
             course.task,
             course.config,
             image_size=course.image_size,
+            part=part,
         )
     with course.strategy.scope(), courses.in_precision(course):
         outcome = fine_tuning.run(
@@ -231,7 +270,8 @@ def _fine_tune(
             feed,
             task=course.task,
             config=course.config,
-            place=place,
+            place=course.shared,
+            writes=course.is_chief,
             report=lambda rows: history.write(
                 place.history, history.rows("fine_tune", rows)
             ),

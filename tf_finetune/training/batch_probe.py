@@ -47,7 +47,9 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
     )
 
     task = tasks.TASKS.get(config.model.task)()
-    strategy = distribution.strategy(config.training.strategy)
+    strategy = distribution.strategy(
+        config.training.strategy, tpu=config.training.tpu
+    )
     device = device_settings.device(strategy)
     settings = device_settings.settings(
         device, config.training.precision, onednn=environment.onednn()

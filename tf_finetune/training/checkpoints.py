@@ -68,6 +68,7 @@ class Checkpoints:
         state: Sequence[keras.Variable],
         weights: Sequence[keras.Variable],
         keep: int,
+        writes: bool = True,
     ) -> None:
         """Writes nothing yet.
 
@@ -76,11 +77,14 @@ class Checkpoints:
             state: Weights, optimizer state, states of random generators.
             weights: Those of them that the stage's result consists of.
             keep: How many checkpoints are kept, at least 1.
+            writes: Otherwise another process does; nothing is written or
+                removed here.
         """
         self._folder = pathlib.Path(folder)
         self._state = list(state)
         self._weights = list(weights)
         self._keep = keep
+        self._writes = writes
 
     def save(self, progress: Progress, sums: Sequence[np.ndarray]) -> None:
         """Writes a checkpoint, and removes those that are too many.
@@ -93,6 +97,8 @@ class Checkpoints:
         Raises:
             RunError: It cannot be written; those before it are whole.
         """
+        if not self._writes:
+            return
         name = f"epoch-{progress.epochs_done:05d}-step-{progress.step:08d}"
         state_file.write(
             self._folder / f"{name}.checkpoint",
@@ -145,7 +151,8 @@ class Checkpoints:
                     path,
                     error,
                 )
-                path.unlink(missing_ok=True)
+                if self._writes:
+                    path.unlink(missing_ok=True)
                 continue
             _assign(self._state, saved.arrays[: len(self._state)])
             self._remove_bests_after(progress.best)
@@ -169,7 +176,7 @@ class Checkpoints:
             raise ValueError(f"{self._best(best)} is not there")
 
     def _remove_bests_after(self, epoch: int | None) -> None:
-        for path in self._bests():
+        for path in self._bests() if self._writes else ():
             if epoch is None or path > self._best(epoch):
                 path.unlink()
 

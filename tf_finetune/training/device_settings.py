@@ -100,6 +100,9 @@ def settings(
         # net that trains on 1,800 pictures a second.
         jit_compile: bool | Literal["auto"] = False
         parts += ["no XLA (slower on a CPU)", f"oneDNN {onednn}"]
+    elif found.replicas > 1 and found.kind == "gpu":
+        jit_compile = False
+        parts.append("no XLA (it cannot sum gradients across GPUs here)")
     else:
         jit_compile = "auto"
         parts.append("XLA where Keras supports it")

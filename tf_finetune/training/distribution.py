@@ -1,29 +1,37 @@
 """Which devices train: `tf.distribute` strategies by name."""
 
+import json
+import os
+from collections.abc import Mapping
+
 import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors
 
 
-def strategy(name: str) -> tf.distribute.Strategy:
+def strategy(name: str, *, tpu: str = "") -> tf.distribute.Strategy:
     """Returns the strategy that `--strategy` names.
 
     Args:
         name: "auto" takes all GPUs of this machine when it has several, else
-            the one device; "one_device"; "mirrored"; "multi_worker" (the
-            cluster comes from TF_CONFIG); "tpu".
+            the one device; "one_device"; "mirrored" (all GPUs, or all logical
+            CPU devices); "multi_worker" (the cluster comes from TF_CONFIG,
+            else from Slurm); "tpu".
+        tpu: Name or address of the TPU; empty: the machine's own.
 
     Raises:
         RunError: The devices that the strategy needs are not there.
     """
-    gpus = tf.config.list_logical_devices("GPU")
     if name == "auto":
+        # Not asked otherwise: it starts TensorFlow's runtime, and workers must
+        # be joined before that.
+        gpus = tf.config.list_logical_devices("GPU")
         name = "mirrored" if len(gpus) > 1 else "one_device"
     if name == "one_device":
         return tf.distribute.get_strategy()
     try:
-        chosen = _BUILDERS[name]()
+        chosen = _tpu(tpu) if name == "tpu" else _BUILDERS[name]()
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise errors.RunError(
             f"--strategy={name} cannot start here: {error} Use "
@@ -34,15 +42,34 @@ def strategy(name: str) -> tf.distribute.Strategy:
     return chosen
 
 
-def _tpu() -> tf.distribute.Strategy:
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver()
+def is_in_slurm(environment: Mapping[str, str]) -> bool:
+    """Whether a cluster is to be read from Slurm: no TF_CONFIG, in a step."""
+    has_cluster = bool(
+        json.loads(environment.get("TF_CONFIG") or "{}").get("cluster")
+    )
+    return not has_cluster and "SLURM_STEP_NUM_TASKS" in environment
+
+
+def _mirrored() -> tf.distribute.Strategy:
+    # TensorFlow alone would take one of several logical CPU devices.
+    if tf.config.list_logical_devices("GPU"):
+        return tf.distribute.MirroredStrategy()
+    cpus = tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([each.name for each in cpus])
+
+
+def _multi_worker() -> tf.distribute.Strategy:
+    resolver = None
+    if is_in_slurm(os.environ):
+        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver()
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def _tpu(name: str) -> tf.distribute.Strategy:
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)
 
 
-_BUILDERS = {
-    "mirrored": tf.distribute.MirroredStrategy,
-    "multi_worker": tf.distribute.MultiWorkerMirroredStrategy,
-    "tpu": _tpu,
-}
+_BUILDERS = {"mirrored": _mirrored, "multi_worker": _multi_worker}

@@ -17,14 +17,17 @@ from tf_finetune.adaptation import freezing
 from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
-from tf_finetune.data import examples, pipeline
+from tf_finetune.data import examples, parts, pipeline
 from tf_finetune.tasks import task as tasks
 from tf_finetune.training import (
+    averaging,
     device_settings,
     fit,
     objectives,
     optimizers,
     precision,
+    replicas,
+    train_step,
 )
 from tf_finetune.training import stage as stages
 
@@ -78,9 +81,14 @@ def compiled(
     plan = optimizers.schedule(
         options, steps_per_epoch=steps_per_epoch(options, len(targets))
     )
+    ours = needs_trainer(options)
+    if ours:
+        trainer = train_step.Trainer.of(
+            trainer, micro_batches=options.gradient_accumulation_steps
+        )
     trainer.compile(
         optimizer=precision.scaled(
-            optimizers.build(options, plan), settings.precision
+            optimizers.build(options, plan, sums=ours), settings.precision
         ),
         loss=objectives.ClassificationLoss(
             options.loss,
@@ -103,6 +111,7 @@ def run(
     task: tasks.Task,
     config: train.TrainConfig,
     place: workdir.Workdir,
+    writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
     """Trains the compiled trainer; afterwards it has its best epoch's weights.
@@ -113,6 +122,7 @@ def run(
         task: The ranking of epochs.
         config: The run.
         place: Checkpoints and TensorBoard events go there.
+        writes: Whether this process writes them; else it only reads them.
         report: Called with all rows after every epoch.
     """
     kept = config.interruptions
@@ -125,6 +135,10 @@ def run(
         rank=task.rank,
         patience=config.training.patience,
         folder=place.checkpoints,
+        writes=writes,
+        averages=None
+        if config.training.ema_momentum is None
+        else averaging.Averages(),
         report=report,
         checkpoint_every_steps=kept.checkpoint_every_steps,
         keep_checkpoints=kept.keep_checkpoints,
@@ -133,9 +147,21 @@ def run(
         names=feed.names,
     )
     callbacks = []
-    if config.output.tensorboard:
+    if config.output.tensorboard and writes:
         callbacks.append(keras.callbacks.TensorBoard(str(place.tensorboard)))
-    return fit.fit(trainer, stage, callbacks=callbacks)
+    with replicas.synchronized(trainer, wanted=config.training.sync_batch_norm):
+        return fit.fit(trainer, stage, callbacks=callbacks)
+
+
+def needs_trainer(options: train.TrainingOptions) -> bool:
+    """Whether Keras' own step would do something else than was asked for.
+
+    Asked in the scope of the strategy.
+    """
+    return (
+        tf.distribute.get_strategy().num_replicas_in_sync > 1
+        or options.gradient_accumulation_steps > 1
+    )
 
 
 def steps_per_epoch(options: train.TrainingOptions, num_examples: int) -> int:
@@ -149,6 +175,7 @@ def from_pictures(
     config: train.TrainConfig,
     *,
     image_size: int,
+    part: parts.Part = parts.WHOLE,
 ) -> Feed:
     """Returns the pictures themselves, augmented anew in every epoch."""
     targets = task.targets(data, "train")
@@ -165,6 +192,7 @@ def from_pictures(
             first_epoch=first_epoch,
             first_step=first_step,
             epochs=options.epochs,
+            part=part,
             **size,
         )
 
@@ -187,6 +215,8 @@ def from_rows(
     data: examples.ImageData,
     task: tasks.Task,
     config: train.TrainConfig,
+    *,
+    part: parts.Part = parts.WHOLE,
 ) -> Feed:
     """Returns what the frozen part of the network says of the pictures.
 
@@ -196,6 +226,7 @@ def from_rows(
         data: The pictures, in the order of the rows.
         task: Turns their labels into targets.
         config: The run.
+        part: Of each training batch that this process works on.
     """
     targets = task.targets(data, "train")
     options = config.training
@@ -210,6 +241,7 @@ def from_rows(
             first_epoch=first_epoch,
             first_step=first_step,
             epochs=options.epochs,
+            part=part,
         ),
         validation=_with_targets(
             batches.in_order(

@@ -11,7 +11,7 @@ from absl import logging
 
 from tf_finetune import batch_norm, stopping
 from tf_finetune.data import progress as bars
-from tf_finetune.training import keeping
+from tf_finetune.training import keeping, replicas
 from tf_finetune.training import stage as stages
 
 
@@ -50,6 +50,7 @@ def fit(
     model.optimizer.build(model.trainable_variables)
     with (
         batch_norm.fast(model),
+        replicas.apart(model),
         stopping.listening(stage.grace_seconds, at_once=False) as request,
     ):
         keeper = keeping.Keeper(model, stage, request)
@@ -74,13 +75,16 @@ def _fit_from(
 ) -> None:
     """Trains to the stage's end, or that of an epoch begun before."""
     epoch, step = keeper.progress.epochs_done, keeper.progress.step
+    strategy = model.distribute_strategy
+    own = [keeper, stage.averages] if stage.averages else [keeper]
     model.fit(
-        stage.batches(epoch, step),
+        replicas.distributed(stage.batches(epoch, step), strategy),
         initial_epoch=epoch,
         epochs=epoch + 1 if step else stage.epochs,
         steps_per_epoch=stage.steps_per_epoch - step,
-        validation_data=stage.validation,
-        callbacks=[keeper, *callbacks],
+        validation_data=replicas.distributed(stage.validation, strategy),
+        validation_steps=replicas.steps(stage.validation, strategy),
+        callbacks=[*own, *callbacks],
         shuffle=False,
         verbose=1 if stage.rank and bars.screen() else 0,
     )
@@ -106,8 +110,15 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     state = [*model.variables, *model.optimizer.variables]
     before = [np.asarray(variable) for variable in state]
     clock = _Clock()
-    with batch_norm.fast(model):
-        model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
+    strategy = model.distribute_strategy
+    with batch_norm.fast(model), replicas.apart(model):
+        model.fit(
+            replicas.distributed(batches, strategy),
+            steps_per_epoch=replicas.steps(batches, strategy),
+            verbose=0,
+            shuffle=False,
+            callbacks=[clock],
+        )
     for variable, value in zip(state, before, strict=True):
         variable.assign(value)
     return clock.times[-1] - clock.times[-2]

@@ -9,7 +9,12 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors, stopping
-from tf_finetune.training import checkpoints, divergence, learning_rates
+from tf_finetune.training import (
+    checkpoints,
+    divergence,
+    learning_rates,
+    replicas,
+)
 from tf_finetune.training import stage as stages
 
 
@@ -53,6 +58,8 @@ class Keeper(keras.callbacks.Callback):
         self._request = request
         self._weights = list(model.variables)
         self._state = [*model.variables, *model.optimizer.variables]
+        workers = replicas.worker_of(model.distribute_strategy)[1]
+        self._is_shared = workers > 1
         self._rate = learning_rates.Handle(model.optimizer)
         self._best_in_memory: list[np.ndarray] | None = None
         self._sums: list[np.ndarray] = []
@@ -65,6 +72,7 @@ class Keeper(keras.callbacks.Callback):
                 state=self._state,
                 weights=self._weights,
                 keep=stage.keep_checkpoints,
+                writes=stage.writes,
             )
             if not self._restore():
                 self._checkpoints.save(self.progress, [])
@@ -84,7 +92,8 @@ class Keeper(keras.callbacks.Callback):
         """Goes on with the metrics of an epoch that was interrupted."""
         self._first_step = self.progress.step
         if self._sums:
-            stages.build_metrics(self.model)
+            if self.model.distribute_strategy.num_replicas_in_sync == 1:
+                stages.build_metrics(self.model)
             variables = stages.metric_variables(self.model)
             for variable, value in zip(variables, self._sums, strict=True):
                 variable.assign(value)
@@ -101,7 +110,8 @@ class Keeper(keras.callbacks.Callback):
         if self.progress.step == self._stage.steps_per_epoch:
             return  # What is to be done now is done behind its validation.
         every = self._stage.checkpoint_every_steps
-        is_asked = self._request.number is not None
+        # What is read from all workers cannot be read at one's own time.
+        is_asked = self._request.number is not None and not self._is_shared
         if is_asked or (every and self.progress.step % every == 0):
             self._save(place, stages.metric_variables(self.model))
         self._request.obey()
@@ -118,6 +128,8 @@ class Keeper(keras.callbacks.Callback):
         if rank and (best is None or rank(rows[-1]) > rank(rows[best])):
             progress.best = len(rows) - 1
             self._keep_best()
+        if self._stage.averages:
+            self._stage.averages.put_back()
         if self._checkpoints:
             self._checkpoints.save(progress, [])
         if self._stage.report:
@@ -141,6 +153,8 @@ class Keeper(keras.callbacks.Callback):
                 checkpoint; it says where the trouble began.
         """
         recoveries = self.progress.recoveries + 1
+        if self._stage.averages:
+            self._stage.averages.put_back()
         is_allowed = recoveries <= self._stage.max_recoveries
         if not (self._checkpoints and is_allowed and self._restore()):
             raise errors.RunError(self._obituary(diverged.place))
@@ -162,13 +176,13 @@ class Keeper(keras.callbacks.Callback):
         """Gives the model the weights of its best epoch."""
         if self.progress.best is None:
             return
-        if self._checkpoints:
-            self._checkpoints.load_best(self.progress.best)
-        elif self._best_in_memory is not None:
+        if self._best_in_memory is not None:
             for variable, value in zip(
                 self._weights, self._best_in_memory, strict=True
             ):
                 variable.assign(value)
+        elif self._checkpoints:
+            self._checkpoints.load_best(self.progress.best)
 
     def _restore(self) -> bool:
         restored = self._checkpoints.restore()
@@ -202,7 +216,10 @@ class Keeper(keras.callbacks.Callback):
 
     def _obituary(self, place: divergence.Place) -> str:
         origin = ""
-        if self._checkpoints and self._restore():
+        strategy = self._trained.distribute_strategy
+        # On several replicas the step is not one that could be replayed here.
+        is_alone = strategy.num_replicas_in_sync == 1
+        if is_alone and self._checkpoints and self._restore():
             origin = divergence.origin(
                 self._trained,
                 self._stage,
@@ -218,7 +235,7 @@ class Keeper(keras.callbacks.Callback):
         )
 
     def _keep_best(self) -> None:
-        if self._checkpoints:
+        if self._checkpoints and self._stage.writes:
             self._checkpoints.save_best(self.progress.best)
         else:
             self._best_in_memory = [

@@ -129,18 +129,43 @@ def schedule(
 
 
 def build(
-    options: train.TrainingOptions, plan: Schedule
+    options: train.TrainingOptions, plan: Schedule, *, sums: bool = False
 ) -> "keras.optimizers.Optimizer":
     """Returns the `keras.optimizers.Optimizer` that the options name.
+
+    Args:
+        options: Which one, with its settings.
+        plan: Its learning rate.
+        sums: Whether it is given gradients that all replicas' are summed in.
 
     Source: Loshchilov & Hutter 2017, "SGDR", equation 5 (cosine); Goyal et
     al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
     """
     class_name, keywords = _class_of(options.optimizer.lower())
     keywords = dict(keywords)
-    if options.weight_decay is not None:
-        keywords["weight_decay"] = options.weight_decay
-    return class_name(learning_rate=_rate(plan), **keywords)
+    for name, value in (
+        ("weight_decay", options.weight_decay),
+        ("global_clipnorm", options.clip_norm),
+        ("clipnorm", options.clip_variable_norm),
+        ("ema_momentum", options.ema_momentum),
+    ):
+        if value is not None:
+            keywords[name] = value
+    if options.ema_momentum is not None:
+        keywords["use_ema"] = True
+    made = of_sums(class_name) if sums else class_name
+    return made(learning_rate=_rate(plan), **keywords)
+
+
+def of_sums(
+    name: type["keras.optimizers.Optimizer"],
+) -> type["keras.optimizers.Optimizer"]:
+    """Returns an optimizer's class that takes gradients as summed already.
+
+    Keras clips first and then sums the gradients of all replicas.
+    """
+    body = {"_all_reduce_sum_gradients": lambda self, pairs: [*pairs]}
+    return type(name.__name__, (name,), body)
 
 
 def _class_of(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import tensorflow as tf
 
+from tf_finetune.training import averaging
+
 Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
 
 
@@ -26,6 +28,8 @@ class Stage:
             never.
         folder: Where the stage keeps what it continues from; None: nowhere,
             and nothing is recovered from.
+        writes: Whether this process writes there; else another one does.
+        averages: Judged and kept in place of the weights; None: the weights.
         report: Called with the rows of all finished epochs after each.
         checkpoint_every_steps: Besides after every epoch; None or 0: not.
         keep_checkpoints: How many.
@@ -42,6 +46,8 @@ class Stage:
     rank: Rank | None = None
     patience: int | None = None
     folder: pathlib.Path | None = None
+    writes: bool = True
+    averages: averaging.Averages | None = None
     report: Callable[[Sequence[Mapping[str, float]]], None] | None = None
     checkpoint_every_steps: int | None = None
     keep_checkpoints: int = 2

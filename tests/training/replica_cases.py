@@ -1,0 +1,196 @@
+"""Trains tiny nets on several replicas; prints what they came to as JSON.
+
+`python replica_cases.py one|mirrored|multi_worker [CASE …]`. "one" is plain
+Keras in one process: what the others are compared with.
+"""
+
+import contextlib
+import faulthandler
+import itertools
+import json
+import os
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import train
+from tf_finetune.training import (
+    averaging,
+    fit,
+    objectives,
+    optimizers,
+    replicas,
+    train_step,
+)
+from tf_finetune.training import stage as stages
+
+_EPOCHS, _BATCH = 2, 16
+CASES = {
+    "sgd": {"optimizer": "sgd"},
+    "momentum": {"optimizer": "momentum"},
+    "adam": {"optimizer": "adam"},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
+    "last_batch_of_one": {"optimizer": "adam", "examples": 33},
+    "clip_norm": {"optimizer": "sgd", "clip_norm": 0.05},
+    "clip_variable_norm": {"optimizer": "sgd", "clip_variable_norm": 0.05},
+    "accumulation": {"optimizer": "adam", "gradient_accumulation_steps": 3},
+    "averages": {"optimizer": "adamw", "ema_momentum": 0.8},
+    "class_weights": {"optimizer": "adam", "class_weights": (0.2, 1.0, 3.0)},
+    "penalty": {"optimizer": "sgd", "l2": 0.1},
+    "batch_norm": {"optimizer": "momentum", "sync_batch_norm": True},
+    "batch_norm_last_of_one": {
+        "optimizer": "sgd", "sync_batch_norm": True, "examples": 33,
+    },
+    "overflow": {"optimizer": "adamw", "scaled": True},
+    "all_together": {
+        "optimizer": "adamw", "ema_momentum": 0.8, "clip_norm": 0.05,
+        "gradient_accumulation_steps": 2, "scaled": True,
+        "class_weights": (0.2, 1.0, 3.0),
+    },
+}  # fmt: skip
+# What costs time and shows nothing new is left out elsewhere.
+IN_WORKERS = (
+    "momentum", "adamw", "last_batch_of_one", "clip_norm", "batch_norm",
+    "overflow", "all_together",
+)  # fmt: skip
+ON_ONE = ("adamw", "accumulation", "averages", "batch_norm", "all_together")
+_OURS = ("class_weights", "l2", "scaled", "examples")
+
+
+def _data(case: dict) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    count = case.get("examples", 57)
+    inputs = generator.normal(size=[count, 6]).astype("float32")
+    if case.get("scaled"):
+        # In the second batch, with the first replica: the loss is finite, the
+        # scaled one is not.
+        inputs[17] = 1e6
+    labels = generator.integers(0, 3, count)
+    return inputs, np.eye(3, dtype="float32")[labels]
+
+
+def _model(case: dict) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    layers = [
+        keras.Input([6]),
+        keras.layers.Dense(
+            8, "relu", kernel_regularizer=keras.regularizers.L2(
+                case.get("l2", 0.0)
+            ),
+        ),
+    ]  # fmt: skip
+    if case.get("sync_batch_norm"):
+        layers.append(keras.layers.BatchNormalization(momentum=0.5))
+    made = keras.Sequential([*layers, keras.layers.Dense(3)])
+    return keras.Model(made.inputs[0], made.outputs[0])
+
+
+def _compiled(case: dict, *, plain: bool) -> keras.Model:
+    fields = {k: v for k, v in case.items() if k not in _OURS}
+    options = train.TrainingOptions(
+        learning_rate=0.05, schedule="constant", warmup_fraction=0.0, **fields
+    )
+    model = _model(case)
+    if not plain:
+        steps = options.gradient_accumulation_steps
+        model = train_step.Trainer.of(model, micro_batches=steps)
+    plan = optimizers.schedule(options, steps_per_epoch=4)
+    optimizer = optimizers.build(options, plan, sums=not plain)
+    if case.get("scaled"):
+        optimizer = keras.optimizers.LossScaleOptimizer(
+            optimizer, initial_scale=1e36
+        )
+    model.compile(
+        optimizer=optimizer,
+        loss=objectives.ClassificationLoss(
+            "cross_entropy", class_weights=case.get("class_weights")
+        ),
+        metrics=[
+            keras.metrics.CategoricalAccuracy(name="accuracy"),
+            keras.metrics.AUC(from_logits=True, name="auc"),
+        ],
+        jit_compile=False,
+    )
+    return model
+
+
+def _run(case: dict, strategy, *, plain: bool) -> dict:
+    inputs, targets = _data(case)
+    batches = tf.data.Dataset.from_tensor_slices((inputs, targets))
+    judged = tf.data.Dataset.from_tensor_slices((inputs[20:], targets[20:]))
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        model = _compiled(case, plain=plain)
+        wanted = bool(case.get("sync_batch_norm")) and not plain
+        epochs = itertools.count()  # The last one is kept.
+        stage = stages.Stage(
+            name="case",
+            epochs=_EPOCHS,
+            steps_per_epoch=-(-len(inputs) // _BATCH),
+            batches=lambda epoch, step: batches.batch(_BATCH).repeat(_EPOCHS),
+            validation=judged.take(10).batch(9),
+            rank=lambda row: (float(next(epochs)),),
+            averages=averaging.Averages() if "ema_momentum" in case else None,
+        )
+        with replicas.synchronized(model, wanted=wanted):
+            outcome = fit.fit(model, stage)
+    return {
+        "weights": [np.array(each).tolist() for each in model.weights],
+        "state": [
+            np.array(each).astype("float64").tolist()
+            for each in model.optimizer.variables
+        ],
+        "rows": outcome.rows,
+    }
+
+
+def _masks(strategy) -> list:
+    """Returns what dropout leaves of ones on each replica."""
+    with strategy.scope():
+        inputs = keras.Input([64])
+        model = train_step.Trainer(
+            inputs, keras.layers.Dropout(0.5, seed=3)(inputs)
+        )
+
+        def call():
+            return model(tf.ones([1, 64]), training=True)
+
+        with replicas.apart(model):
+            found = tf.function(lambda: strategy.run(call))()
+    return [
+        each.numpy().tolist()
+        for each in strategy.experimental_local_results(found)
+    ]
+
+
+def main(kind: str, *names: str) -> None:
+    """Runs the cases."""
+    # Workers that wait for each other for ever say where.
+    if kind == "multi_worker":
+        faulthandler.dump_traceback_later(56, exit=True)
+    strategy = None
+    if kind == "mirrored":
+        cpus = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(
+            cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    elif kind == "multi_worker":
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        names = names or IN_WORKERS
+    names = names or CASES
+    found = {
+        name: _run(CASES[name], strategy, plain=kind == "one") for name in names
+    }
+    if kind == "one":
+        for name in ON_ONE:
+            found[f"{name}/trainer"] = _run(CASES[name], None, plain=False)
+    if strategy:
+        found["masks"] = _masks(strategy)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main(*sys.argv[1:])

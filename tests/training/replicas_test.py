@@ -1,0 +1,127 @@
+"""Tests of tf_finetune/training/replicas.py and train_step.py.
+
+Programs of their own train (`replica_cases.py`): how many devices there are is
+settled once a process.
+"""
+
+import importlib.util
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+_PROGRAM = pathlib.Path(__file__).with_name("replica_cases.py")
+_TOLERANCE = 1e-5
+_SPEC = importlib.util.spec_from_file_location("replica_cases", _PROGRAM)
+replica_cases = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(replica_cases)
+
+
+def _started(kind: str, worker: int = 0, ports: tuple[int, ...] = ()):
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    if ports:
+        addresses = [f"localhost:{port}" for port in ports]
+        environment["TF_CONFIG"] = json.dumps(
+            {
+                "cluster": {"worker": addresses},
+                "task": {"type": "worker", "index": worker},
+            }
+        )
+    return subprocess.Popen(
+        [sys.executable, str(_PROGRAM), kind],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def _found(process) -> dict:
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err[-3000:]
+    return json.loads(out)
+
+
+def _free_ports(count: int) -> tuple[int, ...]:
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = tuple(each.getsockname()[1] for each in sockets)
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def one() -> dict:
+    """What plain Keras comes to in one process."""
+    return _found(_started("one"))
+
+
+@pytest.fixture(scope="module")
+def several(one) -> dict:
+    """The same on two devices of a process, and in two processes."""
+    mirrored = _found(_started("mirrored"))
+    ports = _free_ports(2)
+    workers = [_started("multi_worker", i, ports) for i in range(2)]
+    try:
+        found = [_found(worker) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    return {"mirrored": mirrored, "worker 0": found[0], "worker 1": found[1]}
+
+
+def _assert_same(found: dict, expected: dict) -> None:
+    for ours, theirs in zip(found["weights"], expected["weights"], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=_TOLERANCE)
+    for ours, theirs in zip(found["rows"], expected["rows"], strict=True):
+        assert ours == pytest.approx(theirs, rel=_TOLERANCE, abs=_TOLERANCE)
+
+
+@pytest.mark.parametrize("case", replica_cases.CASES)
+def test_two_devices_come_to_what_one_process_comes_to(case, one, several):
+    _assert_same(several["mirrored"][case], one[case])
+
+
+@pytest.mark.parametrize("worker", ["worker 0", "worker 1"])
+@pytest.mark.parametrize("case", replica_cases.IN_WORKERS)
+def test_workers_come_to_what_one_process_comes_to(worker, case, one, several):
+    _assert_same(several[worker][case], one[case])
+
+
+@pytest.mark.parametrize("case", replica_cases.ON_ONE)
+def test_the_trainer_on_one_device_is_plain_keras(case, one):
+    _assert_same(one[f"{case}/trainer"], one[case])
+
+
+@pytest.mark.parametrize("case", replica_cases.CASES)
+def test_a_case_trains_at_all(case, one):
+    losses = [row["loss"] for row in one[case]["rows"]]
+    assert np.isfinite(losses).all()
+    assert losses[0] != losses[1]
+
+
+def test_an_overflow_on_one_replica_skips_the_step_everywhere(one, several):
+    # Of 8 steps the 2 with the large example are skipped; each halves the
+    # scale.
+    for found in (one, *several.values()):
+        state = found["overflow"]["state"]
+        scalars = [each for each in state if np.ndim(each) == 0]
+        assert 6 in scalars
+        assert any(each == pytest.approx(2.5e35) for each in scalars)
+
+
+def test_each_replica_draws_its_own_dropout(several):
+    masks = [
+        *several["mirrored"]["masks"],
+        *several["worker 0"]["masks"],
+        *several["worker 1"]["masks"],
+    ]
+    assert masks[0] != masks[1]
+    assert masks[2] != masks[3]
+    for mask in masks:
+        assert 0 < np.count_nonzero(mask) < 64

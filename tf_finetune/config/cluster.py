@@ -1,0 +1,39 @@
+"""Which worker of a cluster this process is, known before TensorFlow starts."""
+
+import json
+import os
+from collections.abc import Mapping
+
+from tf_finetune import errors
+
+
+def worker_number(environment: Mapping[str, str] | None = None) -> int:
+    """Returns the number of this worker, from 0, the chief.
+
+    Args:
+        environment: TF_CONFIG is read, else SLURM_PROCID; none: the process'.
+
+    Raises:
+        UsageError: TF_CONFIG is no description of a cluster.
+    """
+    environment = os.environ if environment is None else environment
+    text = environment.get("TF_CONFIG")
+    if not text:
+        return int(environment.get("SLURM_PROCID", 0))
+    try:
+        found = json.loads(text)
+        cluster, task = found.get("cluster", {}), found.get("task", {})
+        kind, index = task.get("type", "worker"), int(task.get("index", 0))
+        chiefs = len(cluster.get("chief", ()))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise errors.UsageError(
+            f"TF_CONFIG is no description of a cluster ({error}): it must be "
+            'JSON such as {"cluster": {"worker": ["host1:1234", '
+            '"host2:1234"]}, "task": {"type": "worker", "index": 0}}.'
+        ) from error
+    return index if kind == "chief" else index + chiefs
+
+
+def assists(strategy: str) -> bool:
+    """Whether this process is a worker that is not the chief."""
+    return strategy == "multi_worker" and worker_number() > 0

@@ -1,0 +1,62 @@
+"""Which part of every batch a replica, or a worker with several, works on.
+
+Batches are divided by position, so that all parts together are the batch that
+one process would have seen.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """Neighbouring replicas among all of them.
+
+    Attributes:
+        first: The number of the first one, from 0.
+        count: How many they are.
+        total: How many there are altogether.
+    """
+
+    first: int = 0
+    count: int = 1
+    total: int = 1
+
+    @property
+    def is_all(self) -> bool:
+        """Whether these are all replicas."""
+        return self.count == self.total
+
+    def bounds(self, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns where the part of a batch begins and ends.
+
+        No part is empty: parts differ by one example at most, and a batch of
+        fewer examples than replicas is given whole to each of them.
+
+        Args:
+            size: Examples in the batch, scalar integer, at least 1.
+        """
+        size = tf.cast(size, tf.int64)
+        low = size * self.first // self.total
+        high = size * (self.first + self.count) // self.total
+        is_small = size < self.total
+        return (
+            tf.where(is_small, tf.zeros_like(size), low),
+            tf.where(is_small, size, high),
+        )
+
+    def largest(self, batch_size: int) -> int:
+        """Returns the most examples that `bounds` can span.
+
+        Args:
+            batch_size: The most examples in a batch.
+        """
+        if self.is_all:
+            return batch_size
+        whole = min(batch_size, self.total - 1)
+        return max(whole, -(-batch_size * self.count // self.total))
+
+
+WHOLE = Part()
+"""The part of the only replica."""

@@ -1,0 +1,28 @@
+"""What a worker that is not the chief does: it trains, and writes nothing."""
+
+import contextlib
+import pathlib
+import tempfile
+
+from tf_finetune import workdir
+from tf_finetune.config import train
+from tf_finetune.data import survey
+from tf_finetune.runs import course as courses
+from tf_finetune.runs import learning
+
+
+def assist(config: train.TrainConfig) -> None:
+    """Trains beside the chief, with what the chief has computed.
+
+    Args:
+        config: The run; the chief's is the same.
+    """
+    inspected = survey.list_and_inspect(
+        config.data, cache_dir=config.output.cache_folder
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix="tf_finetune-") as folder,
+        contextlib.ExitStack() as held,
+    ):
+        place = workdir.Workdir(pathlib.Path(folder))
+        learning.learn(courses.prepare(config, inspected, place, held))

@@ -1,0 +1,236 @@
+"""Batches divided among replicas, and what each replica must do in its own way.
+
+`model.fit` under a strategy then trains on what one process would train on:
+no replica gets an empty piece, none gets a weight that is not its share of the
+batch, and each draws random numbers of its own.
+"""
+
+import contextlib
+import types
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from tf_finetune.data import parts
+
+# Far apart, so that the seeds of replicas do not meet (Weyl's sequence, by
+# the golden ratio).
+_STRIDE = 0x9E3779B1
+
+
+def part_of(strategy: tf.distribute.Strategy) -> parts.Part:
+    """Returns which replicas are those of this process."""
+    total = strategy.num_replicas_in_sync
+    index, workers = worker_of(strategy)
+    each = total // workers
+    return parts.Part(first=index * each, count=each, total=total)
+
+
+def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+    """Returns the number of this worker, from 0, and how many there are.
+
+    Number 0 is the chief: the task of that name, else the first worker.
+    """
+    resolver = strategy.cluster_resolver
+    if (
+        not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        or resolver is None
+    ):
+        return 0, 1
+    cluster = resolver.cluster_spec().as_dict()
+    chiefs, workers = len(cluster.get("chief", ())), cluster.get("worker", ())
+    if not chiefs + len(workers):
+        return 0, 1
+    offset = chiefs if resolver.task_type == "worker" else 0
+    return offset + (resolver.task_id or 0), chiefs + len(workers)
+
+
+def distributed(
+    batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
+) -> tf.data.Dataset | tf.distribute.DistributedDataset | None:
+    """Returns batches in pieces, one a replica, as `Trainer` takes them.
+
+    Args:
+        batches: (inputs, targets) of whole batches; or (inputs, targets,
+            size), of this process' part of batches of `size` examples.
+        strategy: Of the trainer. With one replica, nothing is done; else the
+            batches begin anew after the last one, and for ever.
+    """
+    if batches is None or strategy.num_replicas_in_sync == 1:
+        return batches
+
+    def pieces(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        total = context.num_replicas_in_sync
+        count = total // context.num_input_pipelines
+        part = parts.Part(
+            first=context.input_pipeline_id * count, count=count, total=total
+        )
+        # Without an end, workers need not agree at each step whether it has
+        # come; `steps` says when it has.
+        return _pieces(batches, part).repeat().prefetch(2 * count)
+
+    return strategy.distribute_datasets_from_function(pieces)
+
+
+def steps(
+    batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
+) -> int | None:
+    """Returns how many of what `distributed` returns are one pass.
+
+    Args:
+        batches: As `distributed` takes them.
+        strategy: Of the trainer. With one replica there is an end: None.
+    """
+    if batches is None or strategy.num_replicas_in_sync == 1:
+        return None
+    count = int(batches.cardinality())
+    return count if count >= 0 else sum(1 for _ in batches)
+
+
+def _pieces(batches: tf.data.Dataset, part: parts.Part) -> tf.data.Dataset:
+    """Returns the pieces of this process' replicas, one after the other."""
+    divided = len(batches.element_spec) == 3
+
+    def cut(*batch: tf.Tensor) -> tuple:
+        inputs, targets = batch[:2]
+        if divided:
+            size = tf.cast(batch[2], tf.int64)
+            start, _ = part.bounds(size)
+        else:
+            size = tf.shape(targets, tf.int64)[0]
+            start = tf.zeros([], tf.int64)
+        return tuple(
+            _piece(inputs, targets, size, start, number, part.total)
+            for number in range(part.first, part.first + part.count)
+        )
+
+    def in_turn(*pieces: tuple) -> tf.data.Dataset:
+        found = tf.data.Dataset.from_tensors(pieces[0])
+        for piece in pieces[1:]:
+            found = found.concatenate(tf.data.Dataset.from_tensors(piece))
+        return found
+
+    cut_up = batches.map(cut, tf.data.AUTOTUNE, deterministic=True)
+    return cut_up.flat_map(in_turn)
+
+
+def _piece(
+    inputs: tf.Tensor | tuple[tf.Tensor, ...],
+    targets: tf.Tensor,
+    size: tf.Tensor,
+    start: tf.Tensor,
+    number: int,
+    total: int,
+) -> tuple:
+    """Returns what one replica works on.
+
+    Args:
+        inputs: [examples, …] each.
+        targets: [examples, …].
+        size: Examples in the whole batch.
+        start: The place in it of the first one that is here.
+        number: Of the replica.
+        total: Number of replicas.
+
+    Returns:
+        Inputs, targets, and a pair: the share of the batch that the piece's
+        mean loss stands for, and how many of its examples count in metrics.
+        A batch of fewer examples than replicas is everybody's, and the first
+        replica counts it.
+    """
+    low, high = parts.Part(first=number, total=total).bounds(size)
+    is_small = size < total
+    counted = tf.where(is_small, size * int(number == 0), high - low)
+    share = tf.where(
+        is_small,
+        tf.constant(1.0 / total, tf.float64),
+        tf.cast(high - low, tf.float64) / tf.cast(size, tf.float64),
+    )
+
+    def taken(tensor: tf.Tensor) -> tf.Tensor:
+        return tensor[low - start : high - start]
+
+    return (
+        keras.tree.map_structure(taken, inputs),
+        taken(targets),
+        (tf.cast(share, tf.float32), counted),
+    )
+
+
+@contextlib.contextmanager
+def apart(model: keras.Model) -> Iterator[None]:
+    """Lets each replica draw random numbers of its own for a while.
+
+    Keras keeps one state of a random generator on all replicas, and dropout
+    then drops the same places on each. Here the replica's number is added to
+    every seed that is drawn. It holds for what is traced inside the block.
+
+    Args:
+        model: Whose layers are meant, at any depth.
+    """
+    generators = []
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        generators = [*_generators(model)]
+    try:
+        for generator in generators:
+            generator.next = types.MethodType(_next, generator)
+        yield
+    finally:
+        for generator in generators:
+            del generator.next
+
+
+def _generators(model: keras.Model) -> Iterator[keras.random.SeedGenerator]:
+    seen = set()
+    for layer in model._flatten_layers(include_self=False):
+        for found in vars(layer).values():
+            is_one = isinstance(found, keras.random.SeedGenerator)
+            if is_one and id(found) not in seen:
+                seen.add(id(found))
+                yield found
+
+
+def _next(
+    generator: keras.random.SeedGenerator, ordered: bool = True
+) -> tf.Tensor:
+    """Stands in for `SeedGenerator.next`."""
+    seed = type(generator).next(generator, ordered=ordered)
+    context = tf.distribute.get_replica_context()
+    if context is None:
+        return seed
+    number = tf.cast(context.replica_id_in_sync_group, tf.int64)
+    moved = tf.cast(seed[0], tf.int64) + number * _STRIDE
+    return tf.stack([tf.cast(moved % 2**32, seed.dtype), seed[1]])
+
+
+@contextlib.contextmanager
+def synchronized(model: keras.Model, *, wanted: bool) -> Iterator[None]:
+    """Lets batch norms normalise by the whole batch of all replicas.
+
+    It holds for what is traced inside the block.
+
+    Args:
+        model: Whose layers are meant, at any depth.
+        wanted: Otherwise each replica normalises by its own piece.
+    """
+    changed = [each for each in batch_norms(model) if not each.synchronized]
+    changed = changed if wanted else []
+    try:
+        for layer in changed:
+            layer.synchronized = True
+        yield
+    finally:
+        for layer in changed:
+            layer.synchronized = False
+
+
+def batch_norms(
+    model: keras.Model,
+) -> list[keras.layers.BatchNormalization]:
+    """Returns the batch norms of a model, at any depth."""
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]

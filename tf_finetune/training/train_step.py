@@ -1,0 +1,233 @@
+"""A training step that gives the same result on any number of replicas.
+
+Keras 3.15 clips each replica's own gradient, tests each for overflow on its
+own, and gives every replica the same weight, however few examples it got. Here
+the gradients are weighed by examples and summed first; all that follows sees
+the gradient of the whole batch.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_finetune.training import replicas
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Piece:
+    """What one replica works on.
+
+    Attributes:
+        inputs: [n, …] each, n at least 1.
+        targets: [n, …].
+        share: Which part of the batch its mean loss stands for, 0..1.
+        counted: How many of its examples count in metrics.
+    """
+
+    inputs: Any
+    targets: tf.Tensor
+    share: tf.Tensor
+    counted: tf.Tensor
+
+
+class Trainer(keras.Model):
+    """A functional model whose `fit` knows of replicas and micro-batches.
+
+    Its optimizer must come from `optimizers.build`: it does not sum gradients
+    that are sums already.
+    """
+
+    micro_batches = 1
+
+    @classmethod
+    def of(cls, model: keras.Model, *, micro_batches: int = 1) -> "Trainer":
+        """Returns a trainer with the layers of a functional model.
+
+        Args:
+            model: One output.
+            micro_batches: Into how many pieces a replica cuts its batch, to
+                hold the activations of one of them at a time.
+        """
+        inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
+        made = cls(inputs, model.outputs[0], name=model.name)
+        made.micro_batches = micro_batches
+        return made
+
+    def train_step(self, data: tuple) -> dict[str, tf.Tensor]:
+        """Moves the weights by one batch; returns the running figures."""
+        piece = _piece(data)
+        gradients, loss, predicted = self._gradients(piece)
+        context = tf.distribute.get_replica_context()
+        loss_of_all = loss * piece.share
+        if context.num_replicas_in_sync > 1:
+            *gradients, loss_of_all = context.all_reduce(
+                tf.distribute.ReduceOp.SUM, [*gradients, loss_of_all]
+            )
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self._average_statistics(context, piece.share)
+        figures = self._figures(piece, loss, predicted)
+        # A loss that is no number must be seen by all workers in one step.
+        is_finite = tf.math.is_finite(loss_of_all)
+        figures["loss"] = tf.where(is_finite, figures["loss"], loss_of_all)
+        return figures
+
+    def test_step(self, data: tuple) -> dict[str, tf.Tensor]:
+        """Judges one batch; returns the running figures."""
+        piece = _piece(data)
+        predicted = self(piece.inputs, training=False)
+        loss = self._loss(piece.inputs, piece.targets, predicted, False)
+        return self._figures(piece, loss, predicted)
+
+    def _gradients(
+        self, piece: Piece
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Returns this replica's summand of the gradient, loss, outputs."""
+        if self.micro_batches == 1:
+            return self._gradients_of(piece.inputs, piece.targets, piece.share)
+        total, losses, outputs = None, [], []
+        for low, high, weight in _cuts(piece.targets, self.micro_batches):
+            # An empty micro-batch would make a loss that is no number.
+            end = tf.maximum(high, low + 1)
+            gradients, loss, predicted = self._gradients_of(
+                _rows(piece.inputs, low, end),
+                piece.targets[low:end],
+                piece.share * weight,
+            )
+            total = gradients if total is None else _added(total, gradients)
+            losses.append(loss * weight)
+            outputs.append(predicted[: high - low])
+        return total, tf.add_n(losses), tf.concat(outputs, axis=0)
+
+    def _gradients_of(
+        self, inputs: Any, targets: tf.Tensor, share: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            predicted = self(inputs, training=True)
+            loss = self._loss(inputs, targets, predicted, True)
+            scaled = self.optimizer.scale_loss(loss * share)
+        variables = [each.value for each in self.trainable_variables]
+        gradients = tape.gradient(
+            scaled, variables, unconnected_gradients="zero"
+        )
+        dense = [tf.convert_to_tensor(each) for each in gradients]
+        return dense, loss, predicted
+
+    def _loss(
+        self, inputs: Any, targets: Any, predicted: Any, training: bool
+    ) -> tf.Tensor:
+        """Returns the mean loss of a piece, penalties added."""
+        loss = self._compute_loss(
+            x=inputs, y=targets, y_pred=predicted, training=training
+        )
+        # Keras divides by the number of replicas, as if all had as much.
+        replicas_in_sync = tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.cast(loss, tf.float32) * float(replicas_in_sync)
+
+    def _figures(
+        self, piece: Piece, loss: tf.Tensor, predicted: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        self._loss_tracker.update_state(loss, sample_weight=piece.counted)
+        return self.compute_metrics(
+            _rows(piece.inputs, 0, piece.counted),
+            piece.targets[: piece.counted],
+            predicted[: piece.counted],
+        )
+
+    def _average_statistics(
+        self, context: tf.distribute.ReplicaContext, share: tf.Tensor
+    ) -> None:
+        """Makes the moving statistics of all replicas the same."""
+        moving = [
+            variable
+            for layer in replicas.batch_norms(self)
+            if layer.trainable
+            for variable in (layer.moving_mean, layer.moving_variance)
+        ]
+        if context.num_replicas_in_sync == 1 or not moving:
+            return
+        averages = context.all_reduce(
+            tf.distribute.ReduceOp.SUM,
+            [tf.convert_to_tensor(each.value) * share for each in moving],
+        )
+        for variable, average in zip(moving, averages, strict=True):
+            variable.assign(average)
+
+    def _make_function(self, step_function: Callable) -> Callable:
+        """Returns what Keras calls with an iterator for every step.
+
+        Keras' own averages the replicas' figures, which fails with several
+        workers (keras issue 20585); those of the first are taken here, and
+        Keras reads the metrics of all of them when an epoch ends.
+        """
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync == 1:
+            return super()._make_function(step_function)
+
+        @tf.autograph.experimental.do_not_convert
+        def step(iterator: Any) -> Mapping[str, tf.Tensor]:
+            found = strategy.run(step_function, args=(next(iterator),))
+            return keras.tree.map_structure(
+                lambda each: strategy.experimental_local_results(each)[0],
+                found,
+            )
+
+        return tf.function(step, reduce_retracing=True)
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        """Makes the metrics' variables, from one replica's first piece."""
+        strategy = self.distribute_strategy
+        if strategy.num_replicas_in_sync == 1 or iterator is None:
+            super()._maybe_symbolic_build(iterator, data_batch)
+            return
+        for _, _, steps in iterator:
+            data_batch = keras.tree.map_structure(
+                lambda each: strategy.experimental_local_results(each)[0],
+                next(steps)[:2],
+            )
+            break
+        with strategy.scope():
+            self._symbolic_build(data_batch=data_batch)
+
+
+def _piece(data: tuple) -> Piece:
+    """Returns a batch as a piece; on one replica it is all of it."""
+    if len(data) == 3:
+        inputs, targets, (share, counted) = data
+        return Piece(
+            inputs=inputs, targets=targets, share=share, counted=counted
+        )
+    inputs, targets = data
+    return Piece(
+        inputs=inputs,
+        targets=targets,
+        share=tf.ones([]),
+        counted=tf.shape(targets, tf.int64)[0],
+    )
+
+
+def _cuts(
+    targets: tf.Tensor, count: int
+) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Returns where each micro-batch begins and ends, and its weight."""
+    size = tf.shape(targets, tf.int64)[0]
+    cuts = []
+    for number in range(count):
+        low, high = size * number // count, size * (number + 1) // count
+        weight = tf.cast(high - low, tf.float32) / tf.cast(size, tf.float32)
+        cuts.append((low, high, weight))
+    return cuts
+
+
+def _rows(inputs: Any, low: Any, high: Any) -> Any:
+    return keras.tree.map_structure(lambda each: each[low:high], inputs)
+
+
+def _added(
+    total: Sequence[tf.Tensor], more: Sequence[tf.Tensor]
+) -> list[tf.Tensor]:
+    return [a + b for a, b in zip(total, more, strict=True)]

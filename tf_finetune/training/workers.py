@@ -1,0 +1,62 @@
+"""Workers that wait for each other, and notice when one is gone."""
+
+import contextlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from tf_finetune import errors
+from tf_finetune.training import replicas
+
+_GONE = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes."""
+    return replicas.worker_of(strategy)[0] == 0
+
+
+def wait(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers have come here."""
+    if replicas.worker_of(strategy)[1] > 1:
+        ones = strategy.run(lambda: tf.ones([]))
+        strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None)
+
+
+@contextlib.contextmanager
+def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Lets the chief do a block before the other workers do it.
+
+    What the chief computes and writes, the others find and read.
+    """
+    if not is_chief(strategy):
+        wait(strategy)
+    yield
+    if is_chief(strategy):
+        wait(strategy)
+
+
+@contextlib.contextmanager
+def watched(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """Says in words that another worker has ended.
+
+    Raises:
+        RunError: It has.
+    """
+    try:
+        yield
+    except _GONE as error:
+        if replicas.worker_of(strategy)[1] == 1:
+            raise
+        raise errors.RunError(
+            "Another worker of this run has ended or cannot be reached "
+            f"({type(error).__name__}), so this one stops too; the other's "
+            "output says why. Started again on all workers, the same command "
+            "goes on after the last finished epoch."
+        ) from error
