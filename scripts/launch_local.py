@@ -103,16 +103,17 @@ def _status(workers: Sequence[subprocess.Popen]) -> int:
     """Waits for all workers, or for the first that fails."""
     while True:
         found = [worker.poll() for worker in workers]
-        for number, status in enumerate(found):
-            if status:
-                print(
-                    f"Worker {number} {_in_words(status)}; the others are "
-                    "ended. The same command goes on after the last finished "
-                    "epoch.",
-                    file=sys.stderr,
-                    flush=True,
-                )
-                return status if status > 0 else 128 - status
+        failed = [(s, number) for number, s in enumerate(found) if s]
+        if failed:
+            # One that was killed comes before those that miss it.
+            status, number = min(failed)
+            print(
+                f"Worker {number} {_in_words(status)}; the others are ended. "
+                "The same command goes on after the last finished epoch.",
+                file=sys.stderr,
+                flush=True,
+            )
+            return status if status > 0 else 128 - status
         if all(status == 0 for status in found):
             return 0
         time.sleep(0.1)

@@ -1,8 +1,12 @@
 """Whole runs on several replicas, against the same run on one."""
 
+import json
+import os
 import pathlib
+import socket
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
@@ -100,6 +104,53 @@ def test_a_run_of_two_workers_is_that_of_one(alone, pictures, tmp_path):
     assert "head: as the chief solved it" in done.stdout
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "run"]
     _assert_same_run(tmp_path / "run", alone)
+
+
+_LONG = ("--cache=off", "--epochs=40", "--patience=40")
+
+
+def _wait_for_epoch(run: pathlib.Path) -> None:
+    deadline = time.monotonic() + 120
+    while not (run / "checkpoints" / "last.npz").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_worker_notices_that_the_other_is_gone(pictures, tmp_path):
+    ports = []
+    for _ in range(2):
+        with socket.create_server(("localhost", 0)) as server:
+            ports.append(server.getsockname()[1])
+    addresses = [f"localhost:{port}" for port in ports]
+    workers = []
+    for index in range(2):
+        task = {"type": "worker", "index": index}
+        cluster = {"cluster": {"worker": addresses}, "task": task}
+        workers.append(
+            subprocess.Popen(
+                [
+                    sys.executable, "-m", "tf_finetune.train", *_FLAGS,
+                    f"--data={pictures}", "--workdir=run",
+                    "--cache_dir=cache", "--strategy=multi_worker", *_LONG,
+                ],
+                cwd=tmp_path,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "TF_CONFIG": json.dumps(cluster)},
+            )
+        )  # fmt: skip
+    try:
+        _wait_for_epoch(tmp_path / "run")
+        workers[1].kill()
+        _, err = workers[0].communicate(timeout=60)
+    finally:
+        for worker in workers:
+            worker.kill()
+    assert workers[0].returncode == 1, err
+    assert "Another worker of this run has ended" in err
+    assert "Traceback" not in err
 
 
 def test_a_wrong_flag_ends_all_workers_with_its_status(tmp_path):
