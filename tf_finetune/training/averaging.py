@@ -21,6 +21,10 @@ class Averages(keras.callbacks.Callback):
         super().__init__()
         self._changed_over = False
 
+    def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
+        """Keeps Keras from leaving the averages in place when `fit` ends."""
+        self._optimizer.finalize_variable_values = lambda variables: None
+
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Puts the averages in place."""
         if not self._changed_over:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 
 class Lowered(keras.optimizers.schedules.LearningRateSchedule):
@@ -37,7 +38,7 @@ class Handle:
         self._optimizer = plain
         self._first = plain._learning_rate
         if not _is_schedule(self._first):
-            self._first = float(plain.learning_rate)
+            self._first = float(np.asarray(plain.learning_rate))
         self._factor = 1.0
 
     def scale(self, factor: float) -> bool:
