@@ -27,7 +27,9 @@ _TWO_CPUS = (
     "    [tf.config.LogicalDeviceConfiguration()] * 2)\n"
     "import tf_finetune\n"
     "from tf_finetune.config import options, train\n"
-    "from absl import flags\n"
+    "from absl import flags, logging\n"
+    "logging.use_absl_handler()\n"
+    "logging.set_verbosity(logging.INFO)\n"
     "options.define_flags(train.TrainConfig, flags.FLAGS)\n"
     "flags.FLAGS(sys.argv)\n"
     "from tf_finetune import workflow\n"
@@ -106,18 +108,41 @@ def test_a_run_of_two_workers_is_that_of_one(alone, pictures, tmp_path):
     _assert_same_run(tmp_path / "run", alone)
 
 
-_LONG = ("--cache=off", "--epochs=40", "--patience=40")
+def test_a_killed_run_on_two_devices_goes_on_within_an_epoch(
+    alone, pictures, tmp_path
+):
+    command = [
+        sys.executable, "-c", _TWO_CPUS, *_FLAGS, f"--data={pictures}",
+        "--workdir=run", "--cache_dir=cache", "--cache=off",
+        "--strategy=mirrored", "--checkpoint_every_steps=1",
+        "--keep_checkpoints=9",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as killed:  # fmt: skip
+        _wait_for(tmp_path / "run", "epoch-00001-step-00000001")
+        killed.kill()
+    done = _call(*command[1:], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "continuing after epoch 1 and step" in done.stderr
+    _assert_same_run(tmp_path / "run", alone)
 
 
-def _wait_for_epoch(run: pathlib.Path) -> None:
+_LONG = ("--cache=off", "--epochs=20", "--patience=20")
+
+
+def _wait_for(run: pathlib.Path, checkpoint: str) -> None:
     deadline = time.monotonic() + 120
-    while not (run / "checkpoints" / "last.npz").exists():
+    while not (run / "checkpoints" / f"{checkpoint}.checkpoint").exists():
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.005)
 
 
 @pytest.mark.slow
-def test_a_worker_notices_that_the_other_is_gone(pictures, tmp_path):
+def test_a_worker_notices_that_the_other_is_gone_and_both_go_on(
+    pictures, tmp_path
+):
     ports = []
     for _ in range(2):
         with socket.create_server(("localhost", 0)) as server:
@@ -142,7 +167,7 @@ def test_a_worker_notices_that_the_other_is_gone(pictures, tmp_path):
             )
         )  # fmt: skip
     try:
-        _wait_for_epoch(tmp_path / "run")
+        _wait_for(tmp_path / "run", "epoch-00001-step-00000000")
         workers[1].kill()
         _, err = workers[0].communicate(timeout=60)
     finally:
@@ -151,6 +176,15 @@ def test_a_worker_notices_that_the_other_is_gone(pictures, tmp_path):
     assert workers[0].returncode == 1, err
     assert "Another worker of this run has ended" in err
     assert "Traceback" not in err
+    done = _call(
+        str(_LAUNCH), "--workers=2", "--", *_FLAGS, f"--data={pictures}",
+        "--workdir=run", "--cache_dir=cache", *_LONG, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for number in range(2):
+        assert f"[{number}] " in done.stdout
+    assert done.stdout.count("continuing after epoch") == 2
+    assert len(_last_of_training(tmp_path / "run")) == 20
 
 
 def test_a_wrong_flag_ends_all_workers_with_its_status(tmp_path):
