@@ -109,7 +109,7 @@ def _status(workers: Sequence[subprocess.Popen]) -> int:
             status, number = min(failed)
             print(
                 f"Worker {number} {_in_words(status)}; the others are ended. "
-                "The same command goes on after the last finished epoch.",
+                "The same command goes on from the last checkpoint.",
                 file=sys.stderr,
                 flush=True,
             )

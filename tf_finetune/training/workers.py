@@ -58,5 +58,5 @@ def watched(strategy: tf.distribute.Strategy) -> Iterator[None]:
             "Another worker of this run has ended or cannot be reached "
             f"({type(error).__name__}), so this one stops too; the other's "
             "output says why. Started again on all workers, the same command "
-            "goes on after the last finished epoch."
+            "goes on from the last checkpoint."
         ) from error
