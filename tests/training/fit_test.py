@@ -105,6 +105,32 @@ def test_an_interrupted_stage_ends_bit_equal_to_the_uninterrupted(
     _assert_equal(resumed, whole)
 
 
+@pytest.mark.parametrize("plain", ["sgd", "adam"])
+def test_a_trainer_that_was_timed_leaves_the_checkpoints_of_any_other(
+    plain, tmp_path
+):
+    """Also with loss scaling, whose optimizer builds as often as it is told."""
+
+    def model() -> keras.Model:
+        made = _model()
+        made.compile(
+            optimizer=keras.optimizers.LossScaleOptimizer(
+                keras.optimizers.get(plain)
+            ),
+            loss="mse",
+        )
+        return made
+
+    stage = _stage(folder=tmp_path, rank=_loss, checkpoint_every_steps=1)
+    timed, other = model(), model()
+    fit.seconds_of_step(timed, _batches(0, 0).take(3))
+    with pytest.raises(_Killed):
+        fit.fit(timed, stage, callbacks=[_Kill(5)])
+    with pytest.raises(_Killed):
+        fit.fit(other, stage, callbacks=[_Kill(5)])
+    assert int(other.optimizer.iterations) == 6
+
+
 def test_steps_before_the_checkpoint_are_not_done_again(tmp_path):
     stage = _stage(folder=tmp_path, rank=_loss, checkpoint_every_steps=1)
     with pytest.raises(_Killed):

@@ -164,5 +164,11 @@ def _seconds_of_step(
         .batch(len(rows))
         .map(lambda each, label: (crosses(each), label))
     )
-    with course.strategy.scope(), courses.in_precision(course):
+    # What is traced here is what will train.
+    wanted = course.config.training.sync_batch_norm
+    with (
+        course.strategy.scope(),
+        courses.in_precision(course),
+        replicas.synchronized(trainer, wanted=wanted),
+    ):
         return fit.seconds_of_step(trainer, batches)

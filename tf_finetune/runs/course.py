@@ -133,7 +133,8 @@ def prepare(
         config: What is asked for.
         inspected: The pictures.
         place: Where results go.
-        held: Keeps what the run reads from the cache until it is closed.
+        held: Until it is closed, it keeps what the run reads from the cache
+            and says in words that another worker has ended.
         largest_batch: The batch size that fits, if that is asked for.
     """
     if config.training.deterministic:
@@ -143,6 +144,7 @@ def prepare(
     strategy = distribution.strategy(
         config.training.strategy, tpu=config.training.tpu
     )
+    held.enter_context(workers.watched(strategy))
     settings = device_settings.settings(
         device_settings.device(strategy),
         config.training.precision,
@@ -216,7 +218,7 @@ def in_precision(course: Course) -> contextlib.AbstractContextManager[None]:
 
 
 def estimate_cost(course: Course) -> estimate.Estimate:
-    """Measures two steps of each kind; the model is spoilt afterwards."""
+    """Measures two steps of each kind."""
     config, targets = course.config, course.targets("train")
     size = optimizers.batch_size(config.training, len(targets))
     # Enough pictures for the four batches that are measured.
@@ -234,7 +236,7 @@ def estimate_cost(course: Course) -> estimate.Estimate:
     )
     steps = fine_tuning.steps_per_epoch(config.training, len(targets))
     epochs = config.training.epochs if course.fine_tunes else 0
-    with in_precision(course):
+    with course.strategy.scope(), in_precision(course):
         return estimate.measure(
             compiled(course),
             course.built.extractor,

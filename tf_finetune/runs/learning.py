@@ -67,14 +67,9 @@ class Learnt:
 
 
 def learn(course: courses.Course) -> Learnt:
-    """Solves the head on cached features, then fine-tunes.
-
-    Raises:
-        RunError: Another worker has ended.
-    """
-    with workers.watched(course.strategy):
-        learnt = _learn(course)
-        workers.wait(course.strategy)
+    """Solves the head on cached features, then fine-tunes."""
+    learnt = _learn(course)
+    workers.wait(course.strategy)
     return learnt
 
 

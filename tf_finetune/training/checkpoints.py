@@ -102,7 +102,10 @@ class Checkpoints:
         name = f"epoch-{progress.epochs_done:05d}-step-{progress.step:08d}"
         state_file.write(
             self._folder / f"{name}.checkpoint",
-            {"progress": dataclasses.asdict(progress)},
+            {
+                "progress": dataclasses.asdict(progress),
+                "state": len(self._state),
+            },
             [*map(np.asarray, self._state), *sums],
         )
         # As many checkpoints name as many best epochs at most, the last ones.
@@ -144,7 +147,7 @@ class Checkpoints:
             try:
                 saved = state_file.read(path)
                 progress = Progress(**saved.note["progress"])
-                self._check(saved.arrays, progress)
+                self._check(saved, progress)
             except (ValueError, TypeError, KeyError, OSError) as error:
                 logging.warning(
                     "The checkpoint %s cannot be used (%s) and is removed.",
@@ -162,12 +165,12 @@ class Checkpoints:
         self._remove_bests_after(None)
         return None
 
-    def _check(self, arrays: list[np.ndarray], progress: Progress) -> None:
+    def _check(self, saved: state_file.Content, progress: Progress) -> None:
         """Raises an error if this run cannot go on from a checkpoint."""
         # A run that went on in another precision has other optimizer state.
         own = [tuple(each.shape) for each in self._state]
-        theirs = [array.shape for array in arrays[: len(own)]]
-        if theirs != own:
+        theirs = [array.shape for array in saved.arrays[: len(own)]]
+        if theirs != own or saved.note["state"] != len(own):
             raise ValueError("it is of another model, optimizer or precision")
         best = progress.best
         if best is not None and self._best(best).exists():

@@ -33,6 +33,13 @@ def strategy(name: str, *, tpu: str = "") -> tf.distribute.Strategy:
     try:
         chosen = _tpu(tpu) if name == "tpu" else _BUILDERS[name]()
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        if "program startup" in str(error):
+            raise errors.RunError(
+                "Workers cannot be joined after TensorFlow has unpacked the "
+                "pictures in the same process. Unpack them once with "
+                "--plan --strategy=one_device and the same --cache_dir, then "
+                "start the workers."
+            ) from error
         raise errors.RunError(
             f"--strategy={name} cannot start here: {error} Use "
             "--strategy=auto for what this machine has."

@@ -47,7 +47,7 @@ def fit(
         Stopped, KeyboardInterrupt: The process was asked to stop; what it
             goes on from is written.
     """
-    model.optimizer.build(model.trainable_variables)
+    _build_optimizer(model)
     with (
         batch_norm.fast(model),
         replicas.apart(model),
@@ -60,6 +60,7 @@ def fit(
                 _fit_from(model, stage, keeper, callbacks)
             except keeping.DivergedError as diverged:
                 keeper.recover(diverged)
+        request.obey()
     keeper.load_best()
     rows, best = keeper.progress.rows, keeper.progress.best
     return Outcome(
@@ -106,7 +107,7 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
         model: Compiled.
         batches: Three of them: two to warm up, one that is timed.
     """
-    model.optimizer.build(model.trainable_variables)
+    _build_optimizer(model)
     state = [*model.variables, *model.optimizer.variables]
     before = [np.asarray(variable) for variable in state]
     clock = _Clock()
@@ -122,6 +123,12 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     for variable, value in zip(state, before, strict=True):
         variable.assign(value)
     return clock.times[-1] - clock.times[-2]
+
+
+def _build_optimizer(model: keras.Model) -> None:
+    # Built a second time, one with loss scaling makes its variables anew.
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 class _Clock(keras.callbacks.Callback):

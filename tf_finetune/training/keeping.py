@@ -14,6 +14,7 @@ from tf_finetune.training import (
     divergence,
     learning_rates,
     replicas,
+    workers,
 )
 from tf_finetune.training import stage as stages
 
@@ -58,8 +59,8 @@ class Keeper(keras.callbacks.Callback):
         self._request = request
         self._weights = list(model.variables)
         self._state = [*model.variables, *model.optimizer.variables]
-        workers = replicas.worker_of(model.distribute_strategy)[1]
-        self._is_shared = workers > 1
+        self._strategy = model.distribute_strategy
+        self._is_shared = replicas.worker_of(self._strategy)[1] > 1
         self._rate = learning_rates.Handle(model.optimizer)
         self._best_in_memory: list[np.ndarray] | None = None
         self._sums: list[np.ndarray] = []
@@ -74,7 +75,16 @@ class Keeper(keras.callbacks.Callback):
                 keep=stage.keep_checkpoints,
                 writes=stage.writes,
             )
-            if not self._restore():
+            is_new = not self._restore()
+            workers.require_same(
+                self._strategy,
+                [
+                    self.progress.epochs_done,
+                    self.progress.step,
+                    self.progress.recoveries,
+                ],
+            )
+            if is_new:
                 self._checkpoints.save(self.progress, [])
 
     @property
@@ -92,7 +102,7 @@ class Keeper(keras.callbacks.Callback):
         """Goes on with the metrics of an epoch that was interrupted."""
         self._first_step = self.progress.step
         if self._sums:
-            if self.model.distribute_strategy.num_replicas_in_sync == 1:
+            if self._strategy.num_replicas_in_sync == 1:
                 stages.build_metrics(self.model)
             variables = stages.metric_variables(self.model)
             for variable, value in zip(variables, self._sums, strict=True):
@@ -159,6 +169,7 @@ class Keeper(keras.callbacks.Callback):
         if not (self._checkpoints and is_allowed and self._restore()):
             raise errors.RunError(self._obituary(diverged.place))
         self.progress.recoveries = recoveries
+        workers.wait(self._strategy)  # Until all have read what is replaced.
         self._checkpoints.save(self.progress, self._sums)
         self._scale_rate()
         logging.warning(
@@ -216,9 +227,8 @@ class Keeper(keras.callbacks.Callback):
 
     def _obituary(self, place: divergence.Place) -> str:
         origin = ""
-        strategy = self._trained.distribute_strategy
         # On several replicas the step is not one that could be replayed here.
-        is_alone = strategy.num_replicas_in_sync == 1
+        is_alone = self._strategy.num_replicas_in_sync == 1
         if is_alone and self._checkpoints and self._restore():
             origin = divergence.origin(
                 self._trained,

@@ -196,12 +196,12 @@ class Trainer(keras.Model):
 
 def _piece(data: tuple) -> Piece:
     """Returns a batch as a piece; on one replica it is all of it."""
-    if len(data) == 3:
-        inputs, targets, (share, counted) = data
+    inputs, targets, *divided = data
+    if divided and divided[0] is not None:
+        share, counted = divided[0]
         return Piece(
             inputs=inputs, targets=targets, share=share, counted=counted
         )
-    inputs, targets = data
     return Piece(
         inputs=inputs,
         targets=targets,

@@ -1,7 +1,7 @@
 """Workers that wait for each other, and notice when one is gone."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -27,6 +27,30 @@ def wait(strategy: tf.distribute.Strategy) -> None:
     if replicas.worker_of(strategy)[1] > 1:
         ones = strategy.run(lambda: tf.ones([]))
         strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None)
+
+
+def require_same(
+    strategy: tf.distribute.Strategy, numbers: Sequence[int]
+) -> None:
+    """Raises `RunError` unless all workers come here with the same numbers.
+
+    They are those of the checkpoint that each has read: where a shared folder
+    shows its files late, workers may find others.
+    """
+    if replicas.worker_of(strategy)[1] == 1:
+        return
+    own = tf.constant(list(numbers), tf.float32)
+    found = strategy.reduce(
+        tf.distribute.ReduceOp.SUM, strategy.run(lambda: own), axis=None
+    )
+    mean = found / strategy.num_replicas_in_sync
+    if not bool(tf.reduce_all(tf.abs(mean - own) < 1e-3)):
+        raise errors.RunError(
+            "The workers found different checkpoints in the workdir: this one "
+            f"would go on from {list(numbers)} (epoch, step, recoveries), "
+            f"their mean is {mean.numpy().tolist()}. Is it a folder that all "
+            "of them share? Start the same command again."
+        )
 
 
 @contextlib.contextmanager
