@@ -44,7 +44,7 @@ def _call(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=170,
+        timeout=500,
     )
 
 
@@ -133,7 +133,7 @@ _LONG = ("--cache=off", "--epochs=20", "--patience=20")
 
 
 def _wait_for(run: pathlib.Path, checkpoint: str) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while not (run / "checkpoints" / f"{checkpoint}.checkpoint").exists():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -168,7 +168,7 @@ def main(kind: str, *names: str) -> None:
     """Runs the cases."""
     # Workers that wait for each other for ever say where.
     if kind == "multi_worker":
-        faulthandler.dump_traceback_later(56, exit=True)
+        faulthandler.dump_traceback_later(500, exit=True)
     strategy = None
     if kind == "mirrored":
         cpus = tf.config.list_physical_devices("CPU")

@@ -4,6 +4,7 @@ Programs of their own train (`replica_cases.py`): how many devices there are is
 settled once a process.
 """
 
+import fcntl
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def _started(kind: str, worker: int = 0, ports: tuple[int, ...] = ()):
 
 
 def _found(process) -> dict:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, err[-3000:]
     return json.loads(out)
 
@@ -55,15 +57,32 @@ def _free_ports(count: int) -> tuple[int, ...]:
     return ports
 
 
+def _once(tmp_path_factory, name: str, compute: Callable[[], dict]) -> dict:
+    """Returns what is computed by the first of pytest's processes to ask."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    path = folder / f"replicas_{name}.json"
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            path.write_text(json.dumps(compute()))
+        return json.loads(path.read_text())
+
+
 @pytest.fixture(scope="module")
-def one() -> dict:
+def one(tmp_path_factory) -> dict:
     """What plain Keras comes to in one process."""
-    return _found(_started("one"))
+    return _once(tmp_path_factory, "one", lambda: _found(_started("one")))
 
 
 @pytest.fixture(scope="module")
-def several(one) -> dict:
+def several(tmp_path_factory, one) -> dict:
     """The same on two devices of a process, and in two processes."""
+    return _once(tmp_path_factory, "several", _several)
+
+
+def _several() -> dict:
     mirrored = _found(_started("mirrored"))
     ports = _free_ports(2)
     workers = [_started("multi_worker", i, ports) for i in range(2)]
