@@ -155,12 +155,11 @@ def prepare(
             config.model, task, len(inspected.class_names), config.seed
         )
         loaded = loading.load(built.backbone, config.model.weights)
-    selection = freezing.select(
-        built.backbone,
-        config.model.trainable,
-        freeze_batch_norm=config.model.freeze_batch_norm,
-    )
-    with strategy.scope():
+        selection = freezing.select(
+            built.backbone,
+            config.model.trainable,
+            freeze_batch_norm=config.model.freeze_batch_norm,
+        )
         networks = _networks(config, built, selection)
     with workers.chief_first(strategy):
         cache = frozen.Cache(config, built, networks, held)

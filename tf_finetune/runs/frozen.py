@@ -40,19 +40,18 @@ class Cache:
         self._networks = networks
         self._held = held
         self._crossing: dict[str, stores.Store] = {}
-        self.features = self._open(
-            built.extractor,
-            width=built.extractor.output_shape[-1],
-            dtype="float32",
-            up_to="features",
-        )
+        self.features = self._open_features()
 
     def reopen(self) -> None:
         """Sees what other processes have written since."""
         self._crossing.clear()
-        self.features = self._open(
-            self._built.extractor,
-            width=self._built.extractor.output_shape[-1],
+        self.features = self._open_features()
+
+    def _open_features(self) -> stores.Store:
+        extractor = self._built.extractor
+        return self._open(
+            extractor,
+            width=extractor.output_shape[-1],
             dtype="float32",
             up_to="features",
         )
