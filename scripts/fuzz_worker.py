@@ -43,14 +43,14 @@ def _answer(place: pathlib.Path, data: bytes) -> str:
     """Sends one picture through the package."""
     import tensorflow as tf
 
-    from tf_finetune.config import train
+    from tf_finetune.config import data_options
     from tf_finetune.data import decoding, examples, inspection, verification
 
     path = place / "picture"
     path.write_bytes(data)
     pictures, dropped = inspection.inspect(
         [examples.Example(path=str(path), label="")],
-        max_pixels=train.DataOptions().max_pixels,
+        max_pixels=data_options.DataOptions().max_pixels,
     )
     if dropped:
         return f"refused {dropped[0].reason}"

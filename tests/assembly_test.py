@@ -6,7 +6,7 @@ import pytest
 from scipy import special
 
 from tf_finetune import assembly, inference
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import classification
 
@@ -15,7 +15,9 @@ _TASK = classification.Classification()
 
 def _built(**options) -> assembly.Assembly:
     settings = {"backbone": "small_cnn", "image_size": 16, **options}
-    return assembly.build(train.ModelOptions(**settings), _TASK, 4, seed=0)
+    return assembly.build(
+        model_options.ModelOptions(**settings), _TASK, 4, seed=0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others():
     ):
         np.testing.assert_array_equal(ours, theirs)
     other = assembly.build(
-        train.ModelOptions(backbone="small_cnn", image_size=16),
+        model_options.ModelOptions(backbone="small_cnn", image_size=16),
         _TASK,
         4,
         seed=1,

@@ -1,12 +1,14 @@
 """Backbone + head = model."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build as backbone_building
-from tf_finetune.config import train
+from tf_finetune.cache import layout
+from tf_finetune.config import model_options
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import task as tasks
 
@@ -22,8 +24,9 @@ class Assembly:
         model: RGB 0..255 [batch, size, size, 3] → the task's predictions;
             the model that is saved.
         trainer: The same up to the logits, which losses are computed on.
-        extractor: Pictures → pooled features [batch, width].
-        head: Pooled features → logits.
+        extractor: Pictures → what goes into the head: pooled features
+            [batch, width], or feature maps.
+        head: What goes into it → logits.
     """
 
     backbone: backbones.Backbone
@@ -33,8 +36,15 @@ class Assembly:
     head: keras.Model
 
     @property
+    def features(self) -> layout.Layout:
+        """How what goes into the head lies in a row of the cache."""
+        return layout.Layout(
+            shapes=tuple(tuple(e.shape[1:]) for e in self.extractor.outputs)
+        )
+
+    @property
     def head_layers(self) -> tuple[str, ...]:
-        """The names of the layers above the pooled features."""
+        """The names of the layers of the head."""
         return tuple(
             layer.name
             for layer in self.head.layers
@@ -43,14 +53,17 @@ class Assembly:
 
 
 def build(
-    options: train.ModelOptions, task: tasks.Task, num_classes: int, seed: int
+    options: model_options.ModelOptions,
+    task: tasks.Task,
+    names: Sequence[str],
+    seed: int,
 ) -> Assembly:
     """Builds the model with random weights.
 
     Args:
         options: Backbone, image size, head.
         task: Decides the number of logits and what becomes of them.
-        num_classes: Of the data.
+        names: Of the outputs.
         seed: Of the random weights.
 
     Raises:
@@ -61,24 +74,14 @@ def build(
         options.backbone, image_size=options.image_size
     )
     images = backbone.model.inputs[0]
-    features = keras.layers.GlobalAveragePooling2D(name="features")(
-        backbone.model.outputs[0]
-    )
-    top = heads.HEADS.get(options.head)(options, task.num_outputs(num_classes))
-    logits = _through(top, features)
-    vectors = keras.Input([features.shape[-1]], name="features_input")
+    build_head = heads.HEADS.get(options.head)
+    top = build_head(backbone, options, task.network.num_outputs(names))
+    inputs = list(top.inputs) if len(top.inputs) > 1 else top.inputs[0]
+    predictions = task.network.predictions(top.logits)
     return Assembly(
         backbone=backbone,
-        model=keras.Model(images, task.predictions(logits), name="model"),
-        trainer=keras.Model(images, logits, name="trainer"),
-        extractor=keras.Model(images, features, name="extractor"),
-        head=keras.Model(vectors, _through(top, vectors), name="head"),
+        model=keras.Model(images, predictions, name="model"),
+        trainer=keras.Model(images, top.logits, name="trainer"),
+        extractor=keras.Model(images, inputs, name="extractor"),
+        head=keras.Model(inputs, top.logits, name="head"),
     )
-
-
-def _through(
-    layers: list[keras.Layer], tensor: keras.KerasTensor
-) -> keras.KerasTensor:
-    for layer in layers:
-        tensor = layer(tensor)
-    return tensor

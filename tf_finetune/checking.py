@@ -6,11 +6,21 @@ import pathlib
 
 from tf_finetune import errors, files, workdir
 from tf_finetune.backbones import catalog as backbones
-from tf_finetune.config import cluster, options, train, use
+from tf_finetune.config import (
+    cluster,
+    data_options,
+    model_options,
+    options,
+    output_options,
+    train,
+    training_options,
+    use,
+)
 from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import optimizers
 from tf_finetune.weights import checking as weights
 
@@ -29,13 +39,14 @@ def check(config: train.TrainConfig) -> None:
     spec, _ = backbones.find(config.model.backbone)
     weights.check(spec, config.model.weights)
     heads.HEADS.check(config.model.head)
-    tasks.TASKS.check(config.model.task)
+    task = tasks.TASKS.get(config.model.task)
+    task.check_loss(config.training.loss)
     optimizers.check(config.training.optimizer)
     _check_training(config.training)
     _check_workers(config)
     _check_image_size(config.model, spec.min_image_size)
     _check_tensorboard(config.output)
-    gates.check_specs(config.output.fail_below)
+    gates.check_specs(config.output.fail_below, task.figures)
     _check_rival(config.output.fail_if_not_better_than)
 
 
@@ -67,18 +78,24 @@ def absolute(config: train.TrainConfig) -> train.TrainConfig:
 def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     _finished(config.workdir).require_finished()
-    gates.check_specs(config.fail_below)
+    gates.check_specs(config.fail_below, task_of(config.workdir).figures)
 
 
-def evaluation_source(config: use.EvaluateConfig) -> train.DataOptions:
+def task_of(path: str) -> task_contract.Task:
+    """Returns what the finished run in a folder learnt."""
+    return tasks.TASKS.get(workdir.config_of(_finished(path)).model.task)
+
+
+def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
     """Returns where the pictures of an evaluation come from."""
+    trained = workdir.config_of(_finished(config.workdir)).data
     if not config.data:
-        return workdir.config_of(_finished(config.workdir)).data
-    return train.DataOptions(
+        return trained
+    return data_options.DataOptions(
         data=config.data,
         data_format=config.data_format,
         image_column=config.image_column,
-        label_column=config.label_column,
+        label_column=config.label_column or trained.label_column,
         tfds_data_dir=config.tfds_data_dir,
     )
 
@@ -119,7 +136,7 @@ def _finished(path: str) -> workdir.Workdir:
     return workdir.Workdir(pathlib.Path(path).expanduser())
 
 
-def _check_image_size(model: train.ModelOptions, smallest: int) -> None:
+def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
     if model.image_size is not None and model.image_size < smallest:
         raise errors.UsageError(
             f"--image_size={model.image_size} is too small for "
@@ -127,7 +144,7 @@ def _check_image_size(model: train.ModelOptions, smallest: int) -> None:
         )
 
 
-def _check_training(training: train.TrainingOptions) -> None:
+def _check_training(training: training_options.TrainingOptions) -> None:
     if training.strategy == "parameter_server":
         raise errors.UsageError(
             "--strategy=parameter_server is not possible: Keras 3 has no "
@@ -167,7 +184,7 @@ def _check_workers(config: train.TrainConfig) -> None:
         )
 
 
-def _check_tensorboard(output: train.OutputOptions) -> None:
+def _check_tensorboard(output: output_options.OutputOptions) -> None:
     if output.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise errors.UsageError(
             "--tensorboard needs TensorBoard, which is not installed: pip "

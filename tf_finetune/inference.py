@@ -1,6 +1,6 @@
 """A model's answers, compiled once for batches of any size."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import numpy as np
@@ -56,11 +56,23 @@ def answers(
     compiled: Step, batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]]
 ) -> np.ndarray:
     """Does what `predict` does, with a forward pass of one output."""
-    found = []
+    return np.concatenate([*stream(compiled, batches)])
+
+
+def stream(
+    compiled: Step, batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]]
+) -> Iterator[np.ndarray]:
+    """Yields what `answers` returns, a batch at a time."""
     for batch in batches:
-        parts = batch if isinstance(batch, tuple) else (batch,)
-        found.append(np.asarray(compiled(*map(tf.convert_to_tensor, parts))))
-    return np.concatenate(found)
+        yield np.asarray(called(compiled, batch))
+
+
+def called(
+    compiled: Step, batch: tf.Tensor | tuple[tf.Tensor, ...]
+) -> tf.Tensor:
+    """Returns a forward pass' answer to a batch of its input or inputs."""
+    parts = batch if isinstance(batch, tuple) else (batch,)
+    return compiled(*map(tf.convert_to_tensor, parts))
 
 
 def predict_rows(model: keras.Model, rows: np.ndarray) -> np.ndarray:

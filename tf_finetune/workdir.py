@@ -97,13 +97,14 @@ class Workdir:
         return self.path / "proof.json"
 
     @property
+    def proven(self) -> pathlib.Path:
+        """What the model says of the pictures in `proof`."""
+        return self.path / "proof.npz"
+
+    @property
     def export(self) -> pathlib.Path:
         """The folder of exported models."""
         return self.path / "export"
-
-    def confusion(self, split: str) -> pathlib.Path:
-        """The confusion matrix of one split, drawn."""
-        return self.path / f"confusion_{split}.png"
 
     def facts(self) -> dict[str, Any]:
         """Returns the content of `run_json`; empty where there is none."""
@@ -291,6 +292,7 @@ def clear(workdir: Workdir) -> None:
         workdir.evaluation,
         workdir.predictions,
         workdir.proof,
+        workdir.proven,
         *workdir.path.glob("confusion_*.png"),
         *workdir.path.glob("evaluation.*.json"),
     ):

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tf_finetune import checking, environment, workdir
 from tf_finetune.config import cluster, options, train, use
 from tf_finetune.data import arrays, changes, survey, unlabelled
+from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import batch_size
 
 if TYPE_CHECKING:
     import keras
-
-    from tf_finetune.evaluation import predictions
 
 Report = Callable[[str], None]
 
@@ -31,7 +30,7 @@ class Run:
 
     Attributes:
         model: A plain Keras model, RGB 0..255 [batch, size, size, 3] →
-            probabilities [batch, classes], with the better weights.
+            predictions, with the better weights.
         evaluation: By split ("train", "validation", "test"), every figure.
         history: A row for every epoch: stage, epoch, losses, metrics.
         class_names: In the order of the model's outputs.
@@ -92,7 +91,9 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
 
         return assisting.assist(config)
     inspected = survey.list_and_inspect(
-        config.data, cache_dir=config.output.cache_folder
+        config.data,
+        tasks.TASKS.get(config.model.task).labels,
+        cache_dir=config.output.cache_folder,
     )
     if config.output.plan:
         return _plan(config, inspected, place, report)
@@ -135,6 +136,7 @@ def evaluate_run(
     source = checking.evaluation_source(config)
     inspected = survey.list_and_inspect(
         source,
+        checking.task_of(config.workdir).labels,
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         training=not config.data,
     )
@@ -151,8 +153,8 @@ def predict(
     *,
     report: Report = print,
     **keywords: Any,
-) -> "list[predictions.Prediction]":
-    """Predicts the class of pictures with a finished run.
+) -> list[Any]:
+    """Predicts what a finished run learnt, of other pictures.
 
     Args:
         workdir: The run's folder.
@@ -169,9 +171,7 @@ def predict(
     return predict_run(config, report=report)
 
 
-def predict_run(
-    config: use.PredictConfig, *, report: Report
-) -> "list[predictions.Prediction]":
+def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
     """Does what `python -m tf_finetune.predict` does."""
     checking.check_prediction(config)
     paths = unlabelled.find(config.data)
@@ -216,7 +216,9 @@ def export_run(
     checking.check_export(config)
     source = checking.export_source(config)
     inspected = source and survey.list_and_inspect(
-        source.data, cache_dir=source.output.cache_folder
+        source.data,
+        tasks.TASKS.get(source.model.task).labels,
+        cache_dir=source.output.cache_folder,
     )
     environment.start_tensorflow()
     from tf_finetune.runs import exports, finished
@@ -234,7 +236,6 @@ def _train(
 ) -> Run:
     largest = _largest_batch(config, inspected, place)
     environment.start_tensorflow()
-    from tf_finetune.evaluation import tables
     from tf_finetune.runs import course as courses
     from tf_finetune.runs import describing, learning, results
 
@@ -250,9 +251,9 @@ def _train(
         figures = results.evaluate(course, chosen, learnt.probe)
     results.save(course, learnt.table)
     results.finish(course, learnt, chosen, time.monotonic() - start)
-    report(tables.text(figures))
+    report(course.task.figures.text(figures))
     report(f"Results saved to {place.path}")
-    results.check_gates(config, place, figures)
+    results.check_gates(course, figures)
     return Run(
         model=course.built.model,
         evaluation=figures,
@@ -271,14 +272,14 @@ def _plan(
     largest = _largest_batch(config, inspected, place)
     environment.start_tensorflow()
     from tf_finetune.data import statistics
+    from tf_finetune.runs import costing, describing
     from tf_finetune.runs import course as courses
-    from tf_finetune.runs import describing
 
     with contextlib.ExitStack() as held:
         course = courses.prepare(config, inspected, place, held, largest)
         report(statistics.summary(course.data))
         report(describing.text(course))
-        report(courses.estimate_cost(course).text())
+        report(costing.estimated(course).text())
     report(f"workdir: {place.path} (nothing was written; --plan)")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tf_finetune import assembly, errors
 from tf_finetune.adaptation import freezing, plan
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.tasks import classification
 
 _STATISTICS = ("moving_mean", "moving_variance")
@@ -14,7 +14,7 @@ _STATISTICS = ("moving_mean", "moving_variance")
 
 @pytest.fixture
 def built() -> assembly.Assembly:
-    options = train.ModelOptions(
+    options = model_options.ModelOptions(
         backbone="small_cnn", weights="none", image_size=16
     )
     return assembly.build(options, classification.Classification(), 3, seed=0)

@@ -3,7 +3,7 @@
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import options, train
+from tf_finetune.config import data_options, options, train
 
 # The names that users, checks and flagfiles rely on.
 _PROMISED = [
@@ -64,4 +64,4 @@ def test_a_value_out_of_range_is_refused_with_the_range(name, value, words):
 
 def test_fractions_that_leave_nothing_to_train_on_are_refused():
     with pytest.raises(errors.UsageError, match="leave nothing to train on"):
-        train.DataOptions(validation_fraction=0.5, test_fraction=0.5)
+        data_options.DataOptions(validation_fraction=0.5, test_fraction=0.5)

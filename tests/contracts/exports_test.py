@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_finetune import assembly, errors, files, inference
 from tf_finetune.backbones import catalog as backbones
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.data import decoding
 from tf_finetune.exporting import catalog, parity
 from tf_finetune.exporting import job as jobs
@@ -116,7 +116,7 @@ def job(request, pictures):
     spec, _ = backbones.find(request.param)
     size = spec.min_image_size
     built = assembly.build(
-        train.ModelOptions(backbone=request.param, image_size=size),
+        model_options.ModelOptions(backbone=request.param, image_size=size),
         classification.Classification(),
         len(_CLASSES),
         seed=0,

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import arrays, survey
 
 
@@ -46,7 +46,7 @@ def test_files_hold_the_arrays_exactly(tmp_path):
 def test_survey_reads_the_table(tmp_path):
     images, labels = _data(40)
     table = arrays.materialize((images, labels), cache_dir=tmp_path)
-    options = train.DataOptions(data=str(table))
+    options = data_options.DataOptions(data=str(table))
     inspected = survey.list_and_inspect(options, cache_dir=tmp_path)
     assert inspected.class_names == ("class 0", "class 1")
     assert len(inspected.pictures) == 40

@@ -13,11 +13,11 @@ import zlib
 
 import pytest
 
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import examples, inspection
 from tf_finetune.data.sources import folder
 
-MAX_PIXELS = train.DataOptions().max_pixels
+MAX_PIXELS = data_options.DataOptions().max_pixels
 
 
 def _inspect(*paths, max_pixels=MAX_PIXELS):
@@ -26,7 +26,7 @@ def _inspect(*paths, max_pixels=MAX_PIXELS):
 
 
 def test_hostile_folder_loses_exactly_the_bad_files(hostile_folder, tmp_path):
-    options = train.DataOptions(data=str(hostile_folder.folder))
+    options = data_options.DataOptions(data=str(hostile_folder.folder))
     listing = folder.SOURCE.list_examples(options, tmp_path)
     pictures, dropped = inspection.inspect(
         listing.examples, max_pixels=MAX_PIXELS

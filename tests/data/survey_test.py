@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tf_finetune import errors, files
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import statistics, survey
 
 
@@ -28,7 +28,7 @@ def _survey(options, cache_dir, problems=None, seed=0):
 def test_hostile_folder_uses_the_good_and_names_every_bad_file(
     hostile_folder, tmp_path
 ):
-    options = train.DataOptions(data=str(hostile_folder.folder))
+    options = data_options.DataOptions(data=str(hostile_folder.folder))
     undecodable = dict.fromkeys(
         hostile_folder.bad_at_decoding, "does not decode"
     )
@@ -43,7 +43,7 @@ def test_hostile_folder_uses_the_good_and_names_every_bad_file(
 def test_nothing_is_lost_between_the_disk_and_the_data(
     hostile_folder, tmp_path
 ):
-    options = train.DataOptions(
+    options = data_options.DataOptions(
         data=str(hostile_folder.folder), max_train_per_class=3
     )
     on_disk = sum(
@@ -63,7 +63,7 @@ def test_nothing_is_lost_between_the_disk_and_the_data(
 def test_description_of_odd_names_can_be_written_and_read(
     hostile_folder, tmp_path
 ):
-    options = train.DataOptions(data=str(hostile_folder.folder))
+    options = data_options.DataOptions(data=str(hostile_folder.folder))
     data = _survey(options, tmp_path)
     description = statistics.describe(data)
     files.write_json(tmp_path / "data.json", description)
@@ -74,9 +74,9 @@ def test_description_of_odd_names_can_be_written_and_read(
 def test_moving_the_folder_changes_neither_split_nor_fingerprint(
     clean_folder, tmp_path
 ):
-    before = _survey(train.DataOptions(data=str(clean_folder)), tmp_path)
+    before = _survey(data_options.DataOptions(data=str(clean_folder)), tmp_path)
     moved = clean_folder.rename(tmp_path / "moved")
-    after = _survey(train.DataOptions(data=str(moved)), tmp_path)
+    after = _survey(data_options.DataOptions(data=str(moved)), tmp_path)
     assert before.fingerprint == after.fingerprint
     name = str(moved)
     assert [p.split for p in before.pictures] == [
@@ -87,7 +87,7 @@ def test_moving_the_folder_changes_neither_split_nor_fingerprint(
 
 def test_bad_data_error_names_the_bad_files(clean_folder, tmp_path):
     (clean_folder / "cats" / ".hidden").write_text("no matter")
-    options = train.DataOptions(data=str(clean_folder), bad_data="error")
+    options = data_options.DataOptions(data=str(clean_folder), bad_data="error")
     inspected = survey.list_and_inspect(options, cache_dir=tmp_path)
     (clean_folder / "cats" / "bad.jpg").write_text("text")
     with pytest.raises(errors.DataError, match=r"1 files.*bad\.jpg.*plain te"):
@@ -99,7 +99,7 @@ def test_bad_data_error_names_the_bad_files(clean_folder, tmp_path):
 
 def test_empty_class_folder_is_no_output_but_reported(clean_folder, tmp_path):
     (clean_folder / "birds").mkdir()
-    data = _survey(train.DataOptions(data=str(clean_folder)), tmp_path)
+    data = _survey(data_options.DataOptions(data=str(clean_folder)), tmp_path)
     assert data.class_names == ("cats", "dogs")
     (dropped,) = data.dropped
     assert dropped.path == str(clean_folder / "birds")
@@ -111,13 +111,13 @@ def test_class_without_usable_pictures_is_refused_with_reasons(
 ):
     (clean_folder / "birds").mkdir()
     (clean_folder / "birds" / "a.jpg").write_bytes(b"")
-    options = train.DataOptions(data=str(clean_folder))
+    options = data_options.DataOptions(data=str(clean_folder))
     with pytest.raises(errors.DataError, match="class 'birds'.*empty file"):
         survey.list_and_inspect(options, cache_dir=tmp_path)
 
 
 def test_class_that_decoding_empties_is_refused(clean_folder, tmp_path):
-    options = train.DataOptions(data=str(clean_folder))
+    options = data_options.DataOptions(data=str(clean_folder))
     inspected = survey.list_and_inspect(options, cache_dir=tmp_path)
     problems = {p.path: "cut" for p in inspected.pictures if p.label == "cats"}
     with pytest.raises(errors.DataError, match="10 files of the class 'cats'"):
@@ -135,7 +135,7 @@ def test_split_without_usable_pictures_is_refused(
         (root / "test" / name / "a.jpg").write_bytes(b"")
     with pytest.raises(errors.DataError, match="2 files of the split 'test'"):
         survey.list_and_inspect(
-            train.DataOptions(data=str(root)), cache_dir=tmp_path
+            data_options.DataOptions(data=str(root)), cache_dir=tmp_path
         )
 
 
@@ -144,13 +144,14 @@ def test_folder_of_empty_folders_is_refused(tmp_path):
         (tmp_path / "empty" / name).mkdir(parents=True)
     with pytest.raises(errors.DataError, match="no usable picture"):
         survey.list_and_inspect(
-            train.DataOptions(data=str(tmp_path / "empty")), cache_dir=tmp_path
+            data_options.DataOptions(data=str(tmp_path / "empty")),
+            cache_dir=tmp_path,
         )
 
 
 def test_single_class_is_refused_in_training_only(clean_folder, tmp_path):
     (clean_folder / "dogs").rename(tmp_path / "dogs")
-    options = train.DataOptions(data=str(clean_folder))
+    options = data_options.DataOptions(data=str(clean_folder))
     with pytest.raises(errors.DataError, match="single class"):
         survey.list_and_inspect(options, cache_dir=tmp_path)
     inspected = survey.list_and_inspect(
@@ -164,7 +165,7 @@ def test_conflicting_labels_are_warned_of(
 ):
     for name in ("cats", "dogs"):
         (clean_folder / name / "same.png").write_bytes(picture_bytes(99))
-    data = _survey(train.DataOptions(data=str(clean_folder)), tmp_path)
+    data = _survey(data_options.DataOptions(data=str(clean_folder)), tmp_path)
     assert "different labels" in caplog.text
     assert len({p.split for p in data.pictures if "same" in p.path}) == 1
     (conflict,) = statistics.describe(data)["conflicting_labels"]
@@ -172,7 +173,7 @@ def test_conflicting_labels_are_warned_of(
 
 
 def test_replayed_options_give_the_same_data(clean_folder, tmp_path):
-    options = train.DataOptions(data=str(clean_folder))
+    options = data_options.DataOptions(data=str(clean_folder))
     first = _survey(options, tmp_path)
     assert _survey(dataclasses.replace(options), tmp_path) == first
     assert _survey(options, tmp_path, seed=1).fingerprint != first.fingerprint
@@ -180,7 +181,7 @@ def test_replayed_options_give_the_same_data(clean_folder, tmp_path):
 
 @pytest.mark.real
 def test_ants_and_bees_keep_their_splits(material, tmp_path):
-    options = train.DataOptions(data=str(material / "hymenoptera"))
+    options = data_options.DataOptions(data=str(material / "hymenoptera"))
     data = _survey(options, tmp_path)
     assert statistics.summary(data) == (
         "398 images, 0 dropped, 2 classes: train 245, validation 153"

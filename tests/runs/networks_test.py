@@ -7,14 +7,14 @@ import tensorflow as tf
 
 from tf_finetune import assembly
 from tf_finetune.adaptation import cutting
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.runs import networks
 from tf_finetune.tasks import classification
 
 
 @pytest.fixture(scope="module")
 def built():
-    config = train.ModelOptions(backbone="small_cnn", image_size=32)
+    config = model_options.ModelOptions(backbone="small_cnn", image_size=32)
     return assembly.build(config, classification.Classification(), 3, seed=0)
 
 

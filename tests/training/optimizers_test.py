@@ -6,15 +6,17 @@ import keras
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import training_options
 from tf_finetune.training import optimizers
 
 
-def _options(**changes) -> train.TrainingOptions:
-    return train.TrainingOptions(**changes)
+def _options(**changes) -> training_options.TrainingOptions:
+    return training_options.TrainingOptions(**changes)
 
 
-def _rates(options: train.TrainingOptions, steps: int) -> list[float]:
+def _rates(
+    options: training_options.TrainingOptions, steps: int
+) -> list[float]:
     plan = optimizers.schedule(options, steps_per_epoch=steps)
     built = optimizers.build(options, plan)
     rate = built._learning_rate

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import train
+from tf_finetune.config import training_options
 from tf_finetune.training import (
     averaging,
     fit,
@@ -89,7 +89,7 @@ def _model(case: dict) -> keras.Model:
 
 def _compiled(case: dict, *, plain: bool) -> keras.Model:
     fields = {k: v for k, v in case.items() if k not in _OURS}
-    options = train.TrainingOptions(
+    options = training_options.TrainingOptions(
         learning_rate=0.05, schedule="constant", warmup_fraction=0.0, **fields
     )
     model = _model(case)

@@ -10,9 +10,9 @@ import math
 from collections.abc import Collection, Sequence
 
 import keras
-import tensorflow as tf
 
 from tf_finetune.backbones import topology
+from tf_finetune.cache import layout
 
 # Residual and dense blocks are crossed by two tensors, Inception's by four.
 _MOST_TENSORS = 4
@@ -24,60 +24,38 @@ _PASSES_PER_STEP = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Cut:
+class Cut(layout.Layout):
     """A network in two parts, which share its layers.
+
+    What crosses the cut is kept as rows of this layout.
 
     Attributes:
         names: The layers whose outputs cross the cut.
-        shapes: Of those outputs, without the batch.
         images: The network's input.
-        tensors: What crosses the cut, in the network's graph.
+        crossing: What crosses the cut, in the network's graph.
         suffix: What crosses the cut, one tensor or several → logits.
         frozen_share: The prefix' share of the forward pass's
             multiplications, 0..1.
     """
 
     names: tuple[str, ...]
-    shapes: tuple[tuple[int, ...], ...]
     images: keras.KerasTensor
-    tensors: tuple[keras.KerasTensor, ...]
+    crossing: tuple[keras.KerasTensor, ...]
     suffix: keras.Model
     frozen_share: float
 
     def up_to(self, *others: keras.KerasTensor) -> keras.Model:
         """Returns images → what crosses the cut, then `others`."""
-        return keras.Model(self.images, [*self.tensors, *others], name="prefix")
-
-    def above(self, output: keras.KerasTensor) -> keras.Model:
-        """Returns what crosses the cut → a tensor of the network above it."""
-        tensors = self.tensors
         return keras.Model(
-            list(tensors) if len(tensors) > 1 else tensors[0], output
+            self.images, [*self.crossing, *others], name="prefix"
         )
 
-    @property
-    def width(self) -> int:
-        """Numbers that cross the cut for one picture."""
-        return sum(math.prod(shape) for shape in self.shapes)
-
-    def flat(self, crossing: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Joins what crosses the cut to rows [batch, width]."""
-        rows = [
-            tf.reshape(each, [-1, math.prod(shape)])
-            for each, shape in zip(crossing, self.shapes, strict=True)
-        ]
-        return tf.concat(rows, axis=1)
-
-    def crossing(self, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
-        """Undoes `flat`: rows, float32, to what the suffix takes."""
-        sizes = [math.prod(shape) for shape in self.shapes]
-        parts = tuple(
-            tf.reshape(part, [-1, *shape])
-            for part, shape in zip(
-                tf.split(rows, sizes, axis=1), self.shapes, strict=True
-            )
+    def above(self, outputs: Sequence[keras.KerasTensor]) -> keras.Model:
+        """Returns what crosses the cut → tensors of the network above it."""
+        crossing = self.crossing
+        return keras.Model(
+            list(crossing) if len(crossing) > 1 else crossing[0], list(outputs)
         )
-        return parts if len(parts) > 1 else parts[0]
 
 
 def cut(model: keras.Model, moving: Collection[str]) -> Cut | None:
@@ -125,7 +103,7 @@ def _built(
         names=tuple(makers[id(tensor)] for tensor in tensors),
         shapes=tuple(tuple(tensor.shape[1:]) for tensor in tensors),
         images=model.inputs[0],
-        tensors=tuple(tensors),
+        crossing=tuple(tensors),
         suffix=keras.Model(
             tensors if len(tensors) > 1 else tensors[0],
             model.outputs[0],

@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
 from tf_finetune.cache import store as stores
 from tf_finetune.data import parts, pipeline
+from tf_finetune.data import targets as target_rows
 
 Unpack = Callable[[tf.Tensor], tf.Tensor | tuple[tf.Tensor, ...]]
 
 
 def training(
     rows: stores.Rows,
-    labels: np.ndarray,
+    targets: target_rows.Targets,
     *,
     unpack: Unpack,
     batch_size: int,
@@ -30,7 +30,7 @@ def training(
 
     Args:
         rows: Of view 0 of every picture, then of view 1, and so on.
-        labels: float32 [n, num_classes]; n divides the number of rows.
+        targets: Of n pictures; n divides the number of rows.
         unpack: Rows [batch, width] → what the trained model takes.
         batch_size: Pictures a batch; an epoch's last batch may hold fewer.
         seed: Start of every random draw.
@@ -40,12 +40,11 @@ def training(
         part: Of each batch; other rows are not read.
 
     Returns:
-        Dataset of (inputs, labels [batch, num_classes]); of a part, also the
-        size of the whole batch, int64.
+        Dataset of (inputs, targets [batch, …]); of a part, also the size of
+        the whole batch, int64.
     """
-    count = len(labels)
+    count = len(targets)
     steps = -(-count // batch_size)
-    targets = tf.constant(labels, tf.float32)
 
     def batches(epoch: tf.Tensor) -> tf.data.Dataset:
         order = pipeline.padded_order(count, steps * batch_size, seed, epoch)
@@ -65,7 +64,7 @@ def training(
         places = places[low:high]
         view = (places + epoch) % (len(rows) // count)
         taken = _taken(rows, view * count + places)
-        batch = (unpack(taken), tf.gather(targets, places))
+        batch = (unpack(taken), targets.batch(places, view))
         return batch if part.is_all else (*batch, size)
 
     total = max(steps * (epochs - first_epoch) - first_step, 0)

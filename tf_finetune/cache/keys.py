@@ -9,11 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.data import decoding
 
 
-def of(model: keras.Model, *, image_size: int, resize: train.Resize) -> str:
+def of(
+    model: keras.Model, *, image_size: int, resize: model_options.Resize
+) -> str:
     """Returns what names the outputs of one network on one kind of input.
 
     Two networks with the same key give the same output for a picture: it

@@ -7,7 +7,7 @@ import keras
 
 from tf_finetune.cache import entries, keys
 from tf_finetune.cache import store as stores
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 
 
 def store(
@@ -16,7 +16,7 @@ def store(
     width: int,
     dtype: str,
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
     cache_dir: pathlib.Path,
     what: str,
     held: contextlib.ExitStack,

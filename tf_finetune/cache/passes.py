@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.cache import store as stores
-from tf_finetune.config import train
+from tf_finetune.config import model_options, training_options
 from tf_finetune.data import augmentation, pipeline, progress
 
 # What is lost at most when a pass is killed, and how large a shard becomes.
@@ -40,7 +40,7 @@ def views(
     hashes: Sequence[str],
     *,
     number: int,
-    level: train.Augmentation,
+    level: training_options.Augmentation,
     seed: int,
 ) -> list[View]:
     """Returns view `number` of each picture.
@@ -74,9 +74,9 @@ def fill(
     wanted: Sequence[View],
     *,
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
     batch_size: int,
-    level: train.Augmentation = "none",
+    level: training_options.Augmentation = "none",
     title: str,
     check: Callable[[Sequence[View]], None] = lambda views: None,
 ) -> None:
@@ -204,9 +204,9 @@ class Writer:
 def _images(
     wanted: Sequence[View],
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
     batch_size: int,
-    level: train.Augmentation,
+    level: training_options.Augmentation,
 ) -> tf.data.Dataset:
     paths = [view.path for view in wanted]
     size = {"image_size": image_size, "resize": resize}

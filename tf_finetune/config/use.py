@@ -20,7 +20,9 @@ class EvaluateConfig:
     )
     data_format: str = options.option("auto", "How --data is read.")
     image_column: str = options.option("image", "CSV: the column of paths.")
-    label_column: str = options.option("label", "CSV: the column of classes.")
+    label_column: tuple[str, ...] = options.option(
+        (), "CSV: the columns of labels; empty: as the run was trained."
+    )
     tfds_data_dir: str | None = options.option(
         None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tf_finetune.config import train
+from tf_finetune.config import training_options
 from tf_finetune.data import draws as random_draws
 from tf_finetune.data import geometry, rand_augment
 
@@ -81,17 +81,17 @@ VERSION = 2
 """To be raised whenever a level changes pictures otherwise than before."""
 
 
-def describe(level: train.Augmentation) -> str:
+def describe(level: training_options.Augmentation) -> str:
     """Returns what decides the changes of a level: equal texts, equal ones."""
     return f"{VERSION} {LEVELS[level]} {keras.__version__}"
 
 
-def mixes(level: train.Augmentation) -> bool:
+def mixes(level: training_options.Augmentation) -> bool:
     """Whether a level mixes pictures of one batch with each other."""
     return level != "none" and LEVELS[level].mix
 
 
-def build(level: train.Augmentation) -> Change | None:
+def build(level: training_options.Augmentation) -> Change | None:
     """Returns the function that changes a batch; None for "none".
 
     Args:

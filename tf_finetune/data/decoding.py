@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.data import bitmaps, orientation
 
 VERSION = 2
@@ -54,7 +54,7 @@ def decode(
 
 
 def load(
-    path: tf.Tensor, *, image_size: int, resize: train.Resize
+    path: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
     """Reads and decodes a file and makes it square.
 
@@ -71,7 +71,7 @@ def load(
 
 
 def load_bytes(
-    contents: tf.Tensor, *, image_size: int, resize: train.Resize
+    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
     """Decodes a picture and makes it square.
 
@@ -96,7 +96,7 @@ def load_bytes(
 
 @functools.cache
 def _compiled(
-    image_size: int, resize: train.Resize
+    image_size: int, resize: model_options.Resize
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns `_loaded` of one size, traced once, not by each pipeline."""
     # Without autograph, which takes three times as long and changes nothing.
@@ -110,7 +110,7 @@ def _compiled(
 
 
 def _loaded(
-    contents: tf.Tensor, *, image_size: int, resize: train.Resize
+    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
     pixels = decode(
         contents, jpeg=lambda each: _reduced_jpeg(each, image_size, resize)
@@ -134,7 +134,7 @@ def _jpeg(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
 
 
 def _reduced_jpeg(
-    contents: tf.Tensor, image_size: int, resize: train.Resize
+    contents: tf.Tensor, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
     """Decodes to at least twice the size that is needed.
 

@@ -1,9 +1,9 @@
-"""Divides pictures that belong together into splits, class by class."""
+"""Divides pictures that belong together into splits, stratum by stratum."""
 
 import collections
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tf_finetune.data import examples
 
@@ -59,11 +59,11 @@ def shuffled(found: Iterable[Unit], *, seed: int, purpose: str) -> list[Unit]:
 def divide(
     found: Sequence[Unit], fractions: Mapping[str, float], *, seed: int
 ) -> dict[str, list[Unit]]:
-    """Divides units so that each split gets its share of every class.
+    """Divides units so that each split gets its share of every stratum.
 
-    First every class gets one unit in every split; then each unit, the largest
-    first, goes where its classes are missing most. Units of one picture come
-    out at exactly `targets`.
+    First every stratum gets one unit in every split; then each unit, the
+    largest first, goes where its strata are missing most. Units of one picture
+    come out at exactly `targets`.
 
     Args:
         found: The units.
@@ -71,8 +71,11 @@ def divide(
         seed: Start of the draw.
 
     Returns:
-        The units of each split, "train" included. A class of fewer units than
-        splits is missing somewhere.
+        The units of each split, "train" included. A stratum of fewer units
+        than splits is missing somewhere.
+
+    Source: for pictures of several strata, Sechidis et al. 2011, "On the
+    Stratification of Multi-label Data", algorithm 1.
     """
     needs = targets(found, fractions)
     order = shuffled(found, seed=seed, purpose="split")
@@ -81,8 +84,8 @@ def divide(
     for index, split in _first_units(left, list(needs)):
         _give(left.pop(index), split, divided, needs)
     for unit in left.values():
-        labels = [picture.label for picture in unit]
-        split = max(needs, key=lambda s: sum(needs[s][k] for k in labels))
+        strata = list(strata_of(unit))
+        split = max(needs, key=lambda s: sum(needs[s][k] for k in strata))
         _give(unit, split, divided, needs)
     return divided
 
@@ -90,26 +93,32 @@ def divide(
 def targets(
     found: Sequence[Unit], fractions: Mapping[str, float]
 ) -> dict[str, collections.Counter]:
-    """Returns how many pictures of each class each split should get.
+    """Returns how many pictures of each stratum each split should get.
 
-    The share of a class is rounded up or down so that the sum over the classes
-    is the share of all pictures (largest remainders), but is at least 1.
+    Its share is rounded up or down so that the sum over the strata is the
+    share of all of them (largest remainders), but is at least 1.
     """
-    counts = collections.Counter(p.label for unit in found for p in unit)
+    counts = collections.Counter(s for unit in found for s in strata_of(unit))
     rest = collections.Counter(counts)
     drawn = {}
     for split, fraction in fractions.items():
-        exact = {label: fraction * n for label, n in counts.items()}
-        share = {label: math.floor(x) for label, x in exact.items()}
+        exact = {name: fraction * n for name, n in counts.items()}
+        share = {name: math.floor(x) for name, x in exact.items()}
         open_places = round(sum(exact.values())) - sum(share.values())
         remainders = sorted(exact, key=lambda k: (share[k] - exact[k], k))
-        for label in remainders[:open_places]:
-            share[label] += 1
+        for name in remainders[:open_places]:
+            share[name] += 1
         drawn[split] = collections.Counter(
-            {label: max(1, n) for label, n in share.items()}
+            {name: max(1, n) for name, n in share.items()}
         )
         rest.subtract(drawn[split])
     return {"train": rest, **drawn}
+
+
+def strata_of(unit: Unit) -> Iterator[str]:
+    """Yields the strata of a unit's pictures, each as often as it occurs."""
+    for picture in unit:
+        yield from picture.strata
 
 
 def _content(picture: examples.Picture) -> tuple[str, str]:
@@ -123,13 +132,13 @@ def _give(
     needs: dict[str, collections.Counter],
 ) -> None:
     divided[split].append(unit)
-    needs[split].subtract(picture.label for picture in unit)
+    needs[split].subtract(strata_of(unit))
 
 
 def _first_units(
     left: Mapping[int, Unit], splits: Sequence[str]
 ) -> list[tuple[int, str]]:
-    """Picks one unit of each class for each split, small ones for small splits.
+    """Picks one unit a stratum for each split, small ones for small splits.
 
     Args:
         left: The units by number, the largest first.
@@ -138,15 +147,15 @@ def _first_units(
     Returns:
         (number of the unit, split), each unit at most once.
     """
-    by_class = collections.defaultdict(list)
+    by_stratum = collections.defaultdict(list)
     for index, unit in left.items():
-        for label in {picture.label for picture in unit}:
-            by_class[label].append(index)
+        for name in set(strata_of(unit)):
+            by_stratum[name].append(index)
     given: dict[int, str] = {}
-    rare_first = sorted(by_class, key=lambda k: (len(by_class[k]), k))
-    for label in rare_first:
-        present = {given[i] for i in by_class[label] if i in given}
-        free = [i for i in by_class[label] if i not in given]
+    rare_first = sorted(by_stratum, key=lambda k: (len(by_stratum[k]), k))
+    for name in rare_first:
+        present = {given[i] for i in by_stratum[name] if i in given}
+        free = [i for i in by_stratum[name] if i not in given]
         for split in reversed(splits):
             if split not in present and free:
                 given[free.pop()] = split

@@ -13,7 +13,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.data import decoding, file_kinds
 
 # Enough for every signature.
@@ -41,7 +41,7 @@ class Decoded:
 
 
 def decode(
-    contents: tf.Tensor, *, image_size: int, resize: train.Resize
+    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> Decoded:
     """Decodes a batch with the one decoder, on all cores.
 

@@ -7,18 +7,35 @@ SPLITS = ("train", "validation", "test")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Mask:
+    """A picture of classes, one for each pixel.
+
+    Attributes:
+        path: Its file.
+        sha256: Of the file's bytes once it was looked at.
+    """
+
+    path: str
+    sha256: str = ""
+
+
+Label = str | tuple[str, ...] | tuple[float, ...] | Mask
+"""A class, several classes, numbers or a mask, as the task has it."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
     """One labelled picture as a source lists it, before anyone looked at it.
 
     Attributes:
         path: The picture file.
-        label: Its class, as the user wrote it.
+        label: What it shows, as the user wrote it.
         split: One of `SPLITS` where the source brings a split, else None.
         group: Pictures of one group must not be divided between splits.
     """
 
     path: str
-    label: str
+    label: Label
     split: str | None = None
     group: str | None = None
 
@@ -53,23 +70,25 @@ class Picture:
 
     Attributes:
         path: The picture file.
-        label: Its class.
+        label: What it shows.
         sha256: Of the file's bytes; equal pictures have equal hashes.
         width: In pixels, as stored (before any EXIF rotation).
         height: In pixels, as stored.
         split: One of `SPLITS` once it is known.
         group: As in `Example`.
+        strata: Of what every split gets its share where splits are drawn.
         stamp: Of the file before it was read, by which `changes` notices
             that it was written since; None: unknown.
     """
 
     path: str
-    label: str
+    label: Label
     sha256: str
     width: int
     height: int
     split: str | None = None
     group: str | None = None
+    strata: tuple[str, ...] = ()
     stamp: int | None = dataclasses.field(
         default=None, compare=False, repr=False
     )
@@ -80,7 +99,8 @@ class ImageData:
     """The cleaned and divided pictures of a run.
 
     Attributes:
-        class_names: In the order of the model's outputs.
+        class_names: Of the model's outputs, in their order: classes, or
+            what is measured.
         pictures: Of all splits.
         dropped: What cleaning left out, and why.
         fingerprint: Hexadecimal hash over contents, labels and splits.

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import train
+from tf_finetune.config import model_options, training_options
 from tf_finetune.data import augmentation as augmentations
 from tf_finetune.data import decoding, parts
+from tf_finetune.data import targets as target_rows
 
 # Streams of random numbers of one seed that must not repeat each other.
 _ORDER, _CHANGES = 0, 1
@@ -18,7 +19,7 @@ def evaluation_images(
     paths: Sequence[str],
     *,
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Returns the pictures in the order of their paths, each exactly once.
@@ -51,9 +52,9 @@ def changed_images(
     seeds: np.ndarray,
     *,
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
     batch_size: int,
-    level: train.Augmentation,
+    level: training_options.Augmentation,
 ) -> tf.data.Dataset:
     """Returns augmented pictures in the order of their paths, each once.
 
@@ -87,12 +88,12 @@ def changed_images(
 
 def training_batches(
     paths: Sequence[str],
-    labels: np.ndarray,
+    targets: target_rows.Targets,
     *,
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
     batch_size: int,
-    augmentation: train.Augmentation,
+    augmentation: training_options.Augmentation,
     seed: int,
     first_epoch: int,
     epochs: int,
@@ -106,7 +107,7 @@ def training_batches(
 
     Args:
         paths: Picture files.
-        labels: float32 [len(paths), num_classes], one-hot or soft.
+        targets: Of the pictures; they begin again where there are more paths.
         image_size: Side of the square in pixels.
         resize: As in `decoding.load_bytes`.
         batch_size: Pictures a batch; an epoch's last batch may hold fewer.
@@ -121,11 +122,11 @@ def training_batches(
 
     Returns:
         Dataset of (images float32 [batch, image_size, image_size, 3] 0..255,
-        labels float32 [batch, num_classes]); of a part, also the size of the
-        whole batch, int64.
+        targets [batch, …]); of a part, also the size of the whole batch,
+        int64.
     """
     steps = -(-len(paths) // batch_size)
-    loaded = _loader(paths, labels, image_size=image_size, resize=resize)
+    loaded = _loader(paths, targets, image_size=image_size, resize=resize)
     first = first_epoch * steps + first_step
     changed = _changer(augmentation, seed, first, steps, part)
     width = part.largest(batch_size)
@@ -159,15 +160,14 @@ def training_batches(
 
 def _loader(
     paths: Sequence[str],
-    labels: np.ndarray,
+    targets: target_rows.Targets,
     *,
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Returns place → (image, label, whether it is no padding)."""
+    """Returns place → (image, target, whether it is no padding)."""
     with tf.device("CPU"):
         files = tf.constant(_encoded(paths))
-        targets = tf.constant(labels, tf.float32)
 
     def loaded(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         is_real = place >= 0
@@ -178,13 +178,14 @@ def _loader(
             ),
             lambda: tf.zeros((image_size, image_size, 3)),
         )
-        return image, targets[tf.maximum(place, 0)], is_real
+        number = tf.maximum(place, 0)[tf.newaxis] % len(targets)
+        return image, targets.batch(number, tf.zeros_like(number))[0], is_real
 
     return loaded
 
 
 def _changer(
-    level: train.Augmentation,
+    level: training_options.Augmentation,
     seed: int,
     first: int,
     steps: int,

@@ -4,10 +4,8 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
-from absl import logging
-
 from tf_finetune import errors
-from tf_finetune.data import division, examples
+from tf_finetune.data import division, examples, labelling
 
 DEFAULT_TEST_FRACTION = 0.15
 """Share of the test split where the data brings no split of its own."""
@@ -16,28 +14,18 @@ _KEPT_FIRST = ("test", "validation", "train")
 """Of two equal pictures the one in the earlier of these splits stays."""
 
 
-def check(pictures: Sequence[examples.Picture]) -> None:
+def check(
+    pictures: Sequence[examples.Picture], labels: labelling.Labels
+) -> None:
     """Makes sure that there is something to learn and to hold out.
 
     Raises:
-        DataError: No picture, a single class, a class with one picture, or
+        DataError: No picture, labels that nothing can be learnt from, or
             some pictures with and some without a split.
     """
     if not pictures:
         raise errors.DataError("The data holds no usable picture.")
-    counts = collections.Counter(picture.label for picture in pictures)
-    if len(counts) == 1:
-        raise errors.DataError(
-            f"The data holds a single class, {pictures[0].label!r}; a "
-            "classifier needs at least two."
-        )
-    for label, count in sorted(counts.items()):
-        if count == 1:
-            raise errors.DataError(
-                f"The class {label!r} has one usable picture; it needs at "
-                "least two, one to train on and one to check with. Add "
-                "pictures or remove the class."
-            )
+    labels.check(pictures)
     without = [p for p in pictures if p.split is None]
     if without and len(without) < len(pictures):
         raise errors.DataError(
@@ -48,6 +36,7 @@ def check(pictures: Sequence[examples.Picture]) -> None:
 
 def assign(
     pictures: Sequence[examples.Picture],
+    labels: labelling.Labels,
     *,
     validation_fraction: float,
     test_fraction: float | None,
@@ -56,16 +45,18 @@ def assign(
 ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
     """Gives every picture a split.
 
-    Splits that the data brings are kept. Missing ones are drawn class by
-    class, so that no group and no two pictures of equal bytes are divided.
+    Splits that the data brings are kept. Missing ones are drawn stratum by
+    stratum, so that no group and no two pictures of equal bytes are divided.
 
     Args:
         pictures: All with or all without a split.
+        labels: How their labels are understood.
         validation_fraction: Share of the undivided or the training pictures
             for a missing validation split.
         test_fraction: The same for test; None: `DEFAULT_TEST_FRACTION` where
             the data brings no split, else 0.
-        max_train_per_class: Of more training pictures a random part is used.
+        max_train_per_class: Of more training pictures a class (a stratum) a
+            random part is used.
         seed: Start of the draws.
 
     Returns:
@@ -74,14 +65,14 @@ def assign(
     Raises:
         DataError: They cannot be divided so, or given splits overlap.
     """
-    check(pictures)
+    check(pictures, labels)
     given = {p.split for p in pictures if p.split is not None}
     _check_groups(pictures)
     kept, twins = _without_twins(pictures)
     _check_given(kept, given)
     fractions = _missing(given, validation_fraction, test_fraction)
-    divided = _draw(kept, fractions, seed=seed)
-    _check_classes(divided)
+    divided = _draw(kept, fractions, labels, seed=seed)
+    labels.check_divided(divided)
     used, beyond = _limited(divided, max_train_per_class, seed=seed)
     return used, twins + beyond
 
@@ -151,6 +142,7 @@ def _check_given(pictures: Sequence[examples.Picture], given: set[str]) -> None:
 def _draw(
     pictures: Sequence[examples.Picture],
     fractions: dict[str, float],
+    labels: labelling.Labels,
     *,
     seed: int,
 ) -> tuple[examples.Picture, ...]:
@@ -158,7 +150,7 @@ def _draw(
     candidates = [p for p in pictures if p.split in (None, "train")]
     units = division.units(candidates)
     divided = division.divide(units, fractions, seed=seed)
-    _check_drawn(units, divided)
+    labels.check_drawn(units, divided)
     split_of = {
         picture.sha256: split
         for split, its_units in divided.items()
@@ -171,44 +163,6 @@ def _draw(
     )
 
 
-def _check_drawn(
-    units: Sequence[division.Unit], divided: dict[str, list[division.Unit]]
-) -> None:
-    """Makes sure that each class is in each of the splits just drawn."""
-    for label in sorted({p.label for unit in units for p in unit}):
-        mine = [u for u in units if any(p.label == label for p in u)]
-        for split, its_units in divided.items():
-            if any(p.label == label for unit in its_units for p in unit):
-                continue
-            count = sum(p.label == label for unit in mine for p in unit)
-            raise errors.DataError(
-                f"The class {label!r} cannot be divided into "
-                f"{', '.join(divided)}: of its {count} pictures there are "
-                f"{len(mine)} that differ and are of different groups, and "
-                f"{split} gets none. Add pictures, remove the class, bring "
-                "your own splits, or (without test) use --test_fraction=0."
-            )
-
-
-def _check_classes(pictures: Sequence[examples.Picture]) -> None:
-    """Makes sure that what is held out was learnt."""
-    classes = {
-        split: {p.label for p in pictures if p.split == split}
-        for split in examples.SPLITS
-    }
-    for split in ("validation", "test"):
-        if unlearnt := sorted(classes[split] - classes["train"]):
-            raise errors.DataError(
-                f"The class {unlearnt[0]!r} has {split} pictures but no "
-                "training pictures; add some or remove the class."
-            )
-        lacking = sorted(classes["train"] - classes[split])
-        if classes[split] and lacking:
-            logging.warning(
-                "The %s split has no picture of: %s.", split, ", ".join(lacking)
-            )
-
-
 def _limited(
     pictures: Sequence[examples.Picture], limit: int | None, *, seed: int
 ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
@@ -219,9 +173,10 @@ def _limited(
     counts: collections.Counter = collections.Counter()
     beyond = set()
     for (picture,) in division.shuffled(train, seed=seed, purpose="limit"):
-        counts[picture.label] += 1
-        if counts[picture.label] > limit:
+        if all(counts[name] >= limit for name in picture.strata):
             beyond.add(id(picture))
+        else:
+            counts.update(picture.strata)
     reason = f"beyond --max_train_per_class={limit}"
     return (
         tuple(p for p in pictures if id(p) not in beyond),

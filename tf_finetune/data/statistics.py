@@ -7,35 +7,43 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tf_finetune.data import examples
+from tf_finetune.data import examples, labelling
 
 
 def fingerprint(
-    class_names: Sequence[str], pictures: Iterable[examples.Picture]
+    class_names: Sequence[str],
+    pictures: Iterable[examples.Picture],
+    labels: labelling.Labels,
 ) -> str:
     """Returns a hash over contents, labels and splits.
 
     Args:
         class_names: In the order of the model's outputs.
         pictures: In any order; where they lie plays no part.
+        labels: How their labels are understood.
 
     Returns:
         64 hexadecimal digits.
     """
-    rows = sorted((p.sha256, p.label, p.split or "") for p in pictures)
+    rows = sorted(
+        (p.sha256, labels.text(p.label), p.split or "") for p in pictures
+    )
     text = json.dumps([list(class_names), rows])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def describe(data: examples.ImageData) -> dict[str, Any]:
+def describe(
+    data: examples.ImageData, labels: labelling.Labels
+) -> dict[str, Any]:
     """Returns what data.json holds, as plain JSON-able values.
 
     Args:
         data: The cleaned and divided pictures.
+        labels: How their labels are understood.
 
     Returns:
-        `fingerprint`, `class_names`, `images` and `classes` (counts by split,
-        by split and class), `width` and `height` (pixels as stored),
+        `fingerprint`, `class_names`, `images` (counts by split), what the
+        task says of its labels, `width` and `height` (pixels as stored),
         `dropped` (by reason, and every file), `duplicates` and
         `conflicting_labels` (pictures of equal bytes), and `split_of` (by
         SHA-256 of the file).
@@ -44,7 +52,7 @@ def describe(data: examples.ImageData) -> dict[str, Any]:
         "fingerprint": data.fingerprint,
         "class_names": list(data.class_names),
         "images": {name: len(data.split(name)) for name in data.splits},
-        "classes": {name: _class_counts(data, name) for name in data.splits},
+        **labels.describe(data),
         "width": _range([p.width for p in data.pictures]),
         "height": _range([p.height for p in data.pictures]),
         "dropped": {
@@ -61,9 +69,9 @@ def describe(data: examples.ImageData) -> dict[str, Any]:
         "conflicting_labels": [
             {
                 "sha256": same[0].sha256,
-                "labels": {p.path: p.label for p in same},
+                "labels": {p.path: labels.text(p.label) for p in same},
             }
-            for same in conflicting(data.pictures)
+            for same in conflicting(data.pictures, labels)
         ],
         "split_of": {p.sha256: p.split for p in data.pictures},
     }
@@ -112,19 +120,14 @@ def equal(
 
 
 def conflicting(
-    pictures: Iterable[examples.Picture],
+    pictures: Iterable[examples.Picture], labels: labelling.Labels
 ) -> list[tuple[examples.Picture, ...]]:
     """Returns every set of pictures of equal bytes and different labels."""
     return [
         same
         for same in equal(pictures)
-        if len({picture.label for picture in same}) > 1
+        if len({labels.text(picture.label) for picture in same}) > 1
     ]
-
-
-def _class_counts(data: examples.ImageData, split: str) -> dict[str, int]:
-    counts = collections.Counter(p.label for p in data.split(split))
-    return {name: counts[name] for name in data.class_names}
 
 
 def _range(values: Sequence[int]) -> dict[str, float]:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import (
-    class_names,
     examples,
     inspection,
+    labelling,
     splits,
     statistics,
 )
@@ -25,18 +25,21 @@ class Inspected:
     """Pictures whose headers were read but whose pixels were not.
 
     Attributes:
-        class_names: Classes with at least one example, in output order.
+        class_names: Of the model's outputs, in their order.
         pictures: Usable as far as their headers say.
         dropped: Everything else that was found.
+        labels: How their labels are understood.
     """
 
     class_names: tuple[str, ...]
     pictures: tuple[examples.Picture, ...]
     dropped: tuple[examples.Dropped, ...]
+    labels: labelling.Labels
 
 
 def list_and_inspect(
-    options: train.DataOptions,
+    options: data_options.DataOptions,
+    labels: labelling.Labels,
     *,
     cache_dir: pathlib.Path,
     training: bool = True,
@@ -45,6 +48,7 @@ def list_and_inspect(
 
     Args:
         options: Which data, and what is usable.
+        labels: How their labels are understood.
         cache_dir: Where pictures that are no files yet may be written.
         training: Whether they are to be learnt and divided; a single class or
             a class of one picture is an error only then.
@@ -54,28 +58,30 @@ def list_and_inspect(
         DataError: Nothing there, nothing usable, or --bad_data=error and
             something is not usable.
     """
-    source = catalog.find(options)
-    listing = source.list_examples(options, cache_dir)
-    names = _names(listing)
+    source = catalog.find(options, labels)
+    listing = source.list_examples(options, labels, cache_dir)
+    names = labels.names(listing)
     pictures, dropped = inspection.inspect(
         listing.examples, max_pixels=options.max_pixels
     )
+    pictures, without_label = labels.inspected(pictures, names)
     inspected = Inspected(
         class_names=names,
         pictures=pictures,
-        dropped=listing.dropped + dropped,
+        dropped=listing.dropped + dropped + without_label,
+        labels=labels,
     )
     _check_bad_data(inspected.dropped, options)
     _check_emptied(listing.examples, inspected)
     if training:
-        splits.check(pictures)
+        splits.check(pictures, labels)
     return inspected
 
 
 def complete(
     inspected: Inspected,
     problems: Mapping[str, str],
-    options: train.DataOptions,
+    options: data_options.DataOptions,
     *,
     seed: int,
 ) -> examples.ImageData:
@@ -94,9 +100,10 @@ def complete(
     decodable = _without(inspected, problems)
     _check_bad_data(decodable.dropped, options)
     _check_emptied(inspected.pictures, decodable)
-    _warn_of_conflicts(decodable.pictures)
+    _warn_of_conflicts(decodable)
     pictures, unused = splits.assign(
         decodable.pictures,
+        inspected.labels,
         validation_fraction=options.validation_fraction,
         test_fraction=options.test_fraction,
         max_train_per_class=options.max_train_per_class,
@@ -106,7 +113,9 @@ def complete(
         class_names=inspected.class_names,
         pictures=pictures,
         dropped=decodable.dropped + unused,
-        fingerprint=statistics.fingerprint(inspected.class_names, pictures),
+        fingerprint=statistics.fingerprint(
+            inspected.class_names, pictures, inspected.labels
+        ),
     )
 
 
@@ -123,21 +132,8 @@ def _without(inspected: Inspected, problems: Mapping[str, str]) -> Inspected:
     )
 
 
-def _names(listing: examples.Listing) -> tuple[str, ...]:
-    """Returns the classes with examples; warns of those without."""
-    present = {example.label for example in listing.examples}
-    declared = listing.class_names or class_names.ordered(present)
-    class_names.check(declared)
-    for name in declared:
-        if name not in present:
-            logging.warning(
-                "The class %r has no picture; it is left out.", name
-            )
-    return tuple(name for name in declared if name in present)
-
-
 def _check_bad_data(
-    dropped: Sequence[examples.Dropped], options: train.DataOptions
+    dropped: Sequence[examples.Dropped], options: data_options.DataOptions
 ) -> None:
     """Stops at unusable files if --bad_data=error; hidden files never count."""
     bad = [d for d in dropped if not d.reason.startswith("a hidden ")]
@@ -161,17 +157,19 @@ def _check_emptied(
             f"The data holds no usable picture. {_shown(after.dropped)}"
         )
     reasons = {dropped.path: dropped for dropped in after.dropped}
-    for what in ("label", "split"):
-        present = {getattr(picture, what) for picture in after.pictures}
-        lost = [e for e in before if getattr(e, what) not in present]
+    classes = after.labels.classes
+    for word, kinds in (
+        ("class", lambda each: classes(each.label)),
+        ("split", lambda each: (each.split,)),
+    ):
+        present = {kind for each in after.pictures for kind in kinds(each)}
+        lost = [k for e in before for k in kinds(e) if k not in present]
         if not lost:
             continue
-        name = getattr(lost[0], what)
-        mine = [e for e in lost if getattr(e, what) == name]
+        mine = [each for each in before if lost[0] in kinds(each)]
         why = [reasons[e.path] for e in mine if e.path in reasons]
-        word = "class" if what == "label" else "split"
         raise errors.DataError(
-            f"None of the {len(mine)} files of the {word} {name!r} can be "
+            f"None of the {len(mine)} files of the {word} {lost[0]!r} can be "
             f"used: {_shown(why)}"
         )
 
@@ -183,9 +181,10 @@ def _shown(dropped: Sequence[examples.Dropped]) -> str:
     return "; ".join(lines or ["no file at all"]) + "."
 
 
-def _warn_of_conflicts(pictures: Sequence[examples.Picture]) -> None:
-    for same in statistics.conflicting(pictures):
+def _warn_of_conflicts(found: Inspected) -> None:
+    text = found.labels.text
+    for same in statistics.conflicting(found.pictures, found.labels):
         logging.warning(
             "The same picture has different labels: %s.",
-            ", ".join(f"{p.path} is {p.label}" for p in same),
+            ", ".join(f"{p.path} is {text(p.label)}" for p in same),
         )

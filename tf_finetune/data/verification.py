@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import files
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.data import decoding, examples, file_kinds, progress
 
 # Pictures that are being decoded or wait to be used.
@@ -55,7 +55,7 @@ def problems(
     *,
     cache_dir: pathlib.Path,
     image_size: int,
-    resize: train.Resize,
+    resize: model_options.Resize,
     use: Use | None = None,
     finish: Callable[[], None] | None = None,
 ) -> dict[str, str]:

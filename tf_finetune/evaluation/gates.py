@@ -2,22 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from tf_finetune import errors
-from tf_finetune.evaluation import yardsticks
 
-LOWER_IS_BETTER = ("expected_calibration_error", "log_loss")
-HIGHER_IS_BETTER = (
-    "accuracy",
-    "macro_f1",
-    "macro_precision",
-    "macro_recall",
-    "top_5_accuracy",
-    "weighted_f1",
-    "weighted_precision",
-    "weighted_recall",
-)
 # Two results must agree in these, where both state them, to be compared.
 _IDENTITY = {
     "split": "on another split",
@@ -26,14 +14,39 @@ _IDENTITY = {
 }
 
 
-def check_specs(specs: Sequence[str]) -> None:
+class Measures(Protocol):
+    """What the gates need to know of a task's figures.
+
+    Attributes:
+        higher_is_better: The names of figures.
+        lower_is_better: Those of which less is better.
+        unbounded: Those of both that may exceed 1.
+    """
+
+    higher_is_better: tuple[str, ...]
+    lower_is_better: tuple[str, ...]
+    unbounded: tuple[str, ...]
+
+    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
+        """Returns what orders results; greater is better."""
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """Returns the result in a few words."""
+
+    def compared(
+        self, figures: Mapping[str, Any], other: Mapping[str, Any]
+    ) -> str:
+        """Returns how sure a difference is, in words; may be empty."""
+
+
+def check_specs(specs: Sequence[str], measures: Measures) -> None:
     """Raises `UsageError` if a METRIC:VALUE of `--fail_below` cannot be."""
     for spec in specs:
-        _parse(spec)
+        _parse(spec, measures)
 
 
 def failures(
-    evaluation: Mapping[str, Any], specs: Sequence[str]
+    evaluation: Mapping[str, Any], specs: Sequence[str], measures: Measures
 ) -> tuple[str, ...]:
     """Returns a sentence for every METRIC:VALUE that is missed.
 
@@ -41,11 +54,15 @@ def failures(
         evaluation: The figures of one split.
         specs: As `--fail_below` takes them. A metric for which lower is
             better must not lie above its value.
+        measures: Of the task.
 
     Raises:
         UsageError: A spec is none.
     """
-    sentences = (_failure(evaluation, *_parse(spec)) for spec in specs)
+    sentences = (
+        _failure(evaluation, *_parse(spec, measures), measures)
+        for spec in specs
+    )
     return tuple(sentence for sentence in sentences if sentence)
 
 
@@ -53,53 +70,46 @@ def not_better(
     evaluation: Mapping[str, Any],
     other_evaluation: Mapping[str, Any],
     other_name: str,
+    measures: Measures,
 ) -> str | None:
     """Returns why a result is not better than another, or None if it is.
 
-    Better is the higher accuracy; with equal ones the lower log loss.
-
     Args:
         evaluation: The figures of one split.
-        other_evaluation: At least `accuracy`, `accuracy_interval` and
-            `log_loss` on the same split of the same data.
+        other_evaluation: At least their summary, on the same split of the
+            same data.
         other_name: As a sentence calls it: "the probe".
+        measures: Of the task; they say which is better.
 
     Raises:
         RunError: Both state their `split`, `data_fingerprint` or number of
             `examples`, and these differ.
     """
     _check_comparable(evaluation, other_evaluation, other_name)
-    merits = [
-        (each["accuracy"], -each["log_loss"])
-        for each in (evaluation, other_evaluation)
-    ]
-    if merits[0] > merits[1]:
+    if measures.merit(evaluation) > measures.merit(other_evaluation):
         return None
-    compared = yardsticks.compare(evaluation, other_evaluation)
+    compared = measures.compared(evaluation, other_evaluation)
     return (
-        f"The result (accuracy {merits[0][0]:.4f}, log loss "
-        f"{-merits[0][1]:.4f}) is not better than {other_name} (accuracy "
-        f"{merits[1][0]:.4f}, log loss {-merits[1][1]:.4f}); the difference "
-        f"in accuracy is {compared.difference:+.4f}, 95 % interval "
-        f"{compared.low:+.4f} to {compared.high:+.4f}."
+        f"The result ({measures.brief(evaluation)}) is not better than "
+        f"{other_name} ({measures.brief(other_evaluation)})"
+        f"{compared and '; '}{compared}."
     )
 
 
-def _parse(spec: str) -> tuple[str, float]:
+def _parse(spec: str, measures: Measures) -> tuple[str, float]:
     name, colon, text = spec.partition(":")
     if not colon:
         raise errors.UsageError(
             f"--fail_below={spec} must be METRIC:VALUE, e.g. accuracy:0.9."
         )
-    if name not in LOWER_IS_BETTER + HIGHER_IS_BETTER:
-        raise errors.unknown(
-            "metric of --fail_below", name, LOWER_IS_BETTER + HIGHER_IS_BETTER
-        )
+    known = measures.lower_is_better + measures.higher_is_better
+    if name not in known:
+        raise errors.unknown("metric of --fail_below", name, known)
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    highest = math.inf if name == "log_loss" else 1.0
+    highest = math.inf if name in measures.unbounded else 1.0
     if not (0 <= value <= highest and math.isfinite(value)):
         wanted = "at least 0" if highest > 1 else "between 0 and 1"
         raise errors.UsageError(
@@ -110,12 +120,15 @@ def _parse(spec: str) -> tuple[str, float]:
 
 
 def _failure(
-    evaluation: Mapping[str, Any], name: str, bound: float
+    evaluation: Mapping[str, Any],
+    name: str,
+    bound: float,
+    measures: Measures,
 ) -> str | None:
     value = evaluation.get(name)
     if value is None:
         return f"{name} is not defined here; {bound:g} was asked for."
-    lower = name in LOWER_IS_BETTER
+    lower = name in measures.lower_is_better
     if value <= bound if lower else value >= bound:
         return None
     word = "above" if lower else "below"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import model_options
 from tf_finetune.exporting import destination
 
 if TYPE_CHECKING:
@@ -21,23 +21,23 @@ class Proof:
 
     Attributes:
         paths: Files of held-out pictures.
-        probabilities: [pictures, classes], what the evaluation gave for them.
+        predictions: [pictures, …], what the evaluation gave for them.
         labels: [pictures], the index of each true class; None where the run
             did not keep them.
         batch_size: Pictures per step while proving.
     """
 
     paths: tuple[str, ...]
-    probabilities: np.ndarray
+    predictions: np.ndarray
     labels: np.ndarray | None = None
     batch_size: int = 16
 
     def __post_init__(self) -> None:
-        if not self.paths or len(self.paths) != len(self.probabilities):
+        if not self.paths or len(self.paths) != len(self.predictions):
             raise errors.UsageError(
-                "An export is proven on pictures with known probabilities; "
+                "An export is proven on pictures with known predictions; "
                 f"got {len(self.paths)} pictures and "
-                f"{len(self.probabilities)} rows."
+                f"{len(self.predictions)} rows."
             )
 
 
@@ -73,7 +73,7 @@ class ExportJob:
     model: "keras.Model"
     class_names: tuple[str, ...]
     image_size: int
-    resize: train.Resize
+    resize: model_options.Resize
     destination: pathlib.Path
     proof: Proof
     task: str = "classification"

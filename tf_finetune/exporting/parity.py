@@ -133,7 +133,7 @@ def check_answers(
         "rounding": job.rounding,
     }
     for way, got in answers.items():
-        compared = compare(job.proof.probabilities, got)
+        compared = compare(job.proof.predictions, got)
         _require(f"{name} ({way})", compared, allowed)
         figures[way] = compared
     return figures

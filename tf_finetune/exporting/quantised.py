@@ -77,7 +77,7 @@ def judge(
     Raises:
         RunError: A figure misses what is asked of it.
     """
-    expected = np.asarray(proof.probabilities)
+    expected = np.asarray(proof.predictions)
     figures: dict[str, float | None] = dict(parity.compare(expected, got))
     figures["decided_agreement"] = _decided_agreement(expected, got)
     if proof.labels is not None:

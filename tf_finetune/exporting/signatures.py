@@ -125,7 +125,7 @@ def _copied(job: jobs.ExportJob) -> Network:
             EMBED,
         )
     if job.out_of_distribution:
-        tensors["logits"] = tasks.TASKS.get(job.task)().logits(copy)
+        tensors["logits"] = tasks.TASKS.get(job.task).network.logits(copy)
     return Network(
         model=keras.Model(copy.inputs, list(tensors.values())),
         outputs=tuple(tensors),
@@ -147,7 +147,7 @@ def _difference(model: keras.Model, job: jobs.ExportJob) -> float:
         rows = slice(start, start + size)
         contents = [pathlib.Path(path).read_bytes() for path in paths[rows]]
         got = np.asarray(predict(tf.constant(parity.decoded(contents, job))))
-        difference = np.abs(got - job.proof.probabilities[rows])
+        difference = np.abs(got - job.proof.predictions[rows])
         largest = max(largest, float(difference.max()))
     return largest
 
@@ -156,7 +156,7 @@ def _bodies(
     network: Network, job: jobs.ExportJob
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
     """Returns function and input of each signature."""
-    task = tasks.TASKS.get(job.task)()
+    task = tasks.TASKS.get(job.task).network
     size, names = job.image_size, job.class_names
 
     def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:

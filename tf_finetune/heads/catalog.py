@@ -5,7 +5,7 @@ from tf_finetune import registry
 HEADS = registry.Registry(
     "head",
     {
-        "linear": "tf_finetune.heads.linear:layers",
-        "mlp": "tf_finetune.heads.mlp:layers",
+        "linear": "tf_finetune.heads.linear:build",
+        "mlp": "tf_finetune.heads.mlp:build",
     },
 )

@@ -2,11 +2,23 @@
 
 import keras
 
-from tf_finetune.config import train
-from tf_finetune.heads import linear
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.config import model_options
+from tf_finetune.heads import head, linear
 
 
-def layers(options: train.ModelOptions, outputs: int) -> list[keras.Layer]:
+def build(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> head.Head:
+    """Returns `layers` on the pooled features."""
+    return head.on_pooled(backbone, layers(options, outputs))
+
+
+def layers(
+    options: model_options.ModelOptions, outputs: int
+) -> list[keras.Layer]:
     """Returns a dense ReLU layer of `head_units`, then the linear head.
 
     Args:

@@ -10,7 +10,7 @@ from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.cache import entries
-from tf_finetune.data import augmentation, pipeline
+from tf_finetune.data import augmentation, pipeline, targets
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing
 from tf_finetune.training import estimate, fit, optimizers, replicas
@@ -127,7 +127,7 @@ def _measured(course: courses.Course) -> tuple[estimate.Costs, keras.Model]:
     paths = [picture.path for picture in pictures]
     batches = pipeline.training_batches(
         paths,
-        np.zeros([len(paths), 1], "float32"),
+        targets.Array(np.zeros([len(paths), 1])),
         batch_size=size,
         augmentation=config.training.augmentation,
         seed=config.seed,
@@ -156,13 +156,14 @@ def _seconds_of_step(
     course: courses.Course, trainer: keras.Model, rows: np.ndarray
 ) -> float:
     """Times the third of three training steps and undoes them all."""
-    targets, crosses = course.targets("train"), course.networks.cut.crossing
-    labels = np.resize(targets, [len(rows), *targets.shape[1:]])
+    expected, tensors = course.targets("train"), course.networks.cut.tensors
+    places = np.arange(len(rows)) % len(expected)
+    labels = np.asarray(expected.batch(places, np.zeros_like(places)))
     batches = (
         tf.data.Dataset.from_tensor_slices((rows.astype("float32"), labels))
         .repeat(3)
         .batch(len(rows))
-        .map(lambda each, label: (crosses(each), label))
+        .map(lambda each, label: (tensors(each), label))
     )
     # What is traced here is what will train.
     wanted = course.config.training.sync_batch_norm

@@ -6,14 +6,12 @@ import keras
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import survey, verification
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import parity
-from tf_finetune.runs import course as courses
 from tf_finetune.runs import evaluating, finished
-from tf_finetune.tasks import catalog as tasks
 
 _BATCH_SIZE = 32
 
@@ -21,7 +19,7 @@ _BATCH_SIZE = 32
 def calibrated(
     found: finished.Finished,
     inspected: survey.Inspected,
-    source: train.DataOptions,
+    source: data_options.DataOptions,
     job: jobs.ExportJob,
 ) -> tuple[jobs.ExportJob, calibration.Calibration]:
     """Finds a temperature on validation and puts it into what is exported.
@@ -40,7 +38,7 @@ def calibrated(
         DataError: The pictures are not those of the run any more, or there
             is no validation split.
     """
-    task = tasks.TASKS.get(found.config.model.task)()
+    task = found.task.network
     model = keras.Model(found.model.inputs, task.logits(found.model))
     paths, labels = _validation(found, inspected, source)
     allowed = parity.tolerance(job)
@@ -52,7 +50,7 @@ def calibrated(
         logits = _logits(found, model, proof.paths)
         _require_same(task.finish(logits), proof, allowed)
         changed = task.finish(logits / result.temperature)
-        return dataclasses.replace(proof, probabilities=changed)
+        return dataclasses.replace(proof, predictions=changed)
 
     changed = dataclasses.replace(
         job,
@@ -68,7 +66,7 @@ def calibrated(
 def _validation(
     found: finished.Finished,
     inspected: survey.Inspected,
-    source: train.DataOptions,
+    source: data_options.DataOptions,
 ) -> tuple[list[str], np.ndarray]:
     problems = verification.problems(
         inspected.pictures,
@@ -89,19 +87,14 @@ def _validation(
 def _logits(
     found: finished.Finished, model: keras.Model, paths: list[str]
 ) -> np.ndarray:
-    return courses.predict(
-        model,
-        paths,
-        image_size=found.image_size,
-        resize=found.config.model.resize,
-        batch_size=_BATCH_SIZE,
-    )
+    batches = found.predict(paths, batch_size=_BATCH_SIZE, model=model)
+    return np.concatenate([*batches])
 
 
 def _require_same(
     probabilities: np.ndarray, proof: jobs.Proof, allowed: float
 ) -> None:
-    difference = np.abs(probabilities - proof.probabilities).max()
+    difference = np.abs(probabilities - proof.predictions).max()
     if not difference <= allowed:
         raise errors.RunError(
             "The model gives other probabilities than its evaluation gave, by "

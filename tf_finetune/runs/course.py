@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -20,17 +21,17 @@ from tf_finetune.data import (
     statistics,
     survey,
 )
-from tf_finetune.runs import first_look, frozen
+from tf_finetune.data import targets as target_rows
+from tf_finetune.runs import first_look, frozen, proof
 from tf_finetune.runs import networks as compiled_networks
 from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import judging
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import batch_size as batch_sizes
 from tf_finetune.training import (
     device_settings,
     distribution,
-    estimate,
     fine_tuning,
-    optimizers,
     precision,
     workers,
 )
@@ -96,28 +97,59 @@ class Course:
         """Whether the fine-tuning stage has anything to do."""
         return _fine_tunes(self.config, self.selection)
 
-    def targets(self, split: str) -> np.ndarray:
-        """Returns what the model should say of a split."""
-        return self.task.targets(self.data, split)
+    @functools.cached_property
+    def described(self) -> dict[str, Any]:
+        """What is to be said of the labels."""
+        return self.task.labels.describe(self.data)
 
-    def evaluate(self, split: str, predicted: np.ndarray) -> dict[str, Any]:
-        """Returns the figures of predictions of a split."""
-        return self.task.evaluate(
-            self.targets(split),
-            predicted,
-            class_names=self.data.class_names,
-            seed=self.config.seed,
+    @property
+    def loss(self) -> keras.losses.Loss:
+        """Of the trainer's logits."""
+        return self.task.network.loss(
+            self.config.training, self.data.class_names, self.described
         )
 
-    def predict(self, split: str) -> np.ndarray:
-        """Returns the model's predictions of a split, in its order."""
+    def targets(self, split: str) -> target_rows.Targets:
+        """Returns what the model should say of a split."""
+        return self.task.network.targets(
+            self.data, split, config=self.config, image_size=self.image_size
+        )
+
+    def judge(
+        self, split: str, predictions: Iterable[np.ndarray]
+    ) -> judging.Judged:
+        """Compares predictions with the labels of a split.
+
+        Args:
+            split: Of the pictures.
+            predictions: Of all of them in their order, in batches.
+
+        Returns:
+            Figures; for what was not learnt from also a row a picture, and
+            for the last split the predictions that prove exports.
+        """
+        keep = ()
+        if split == self.data.splits[-1]:
+            keep = proof.places(self.data, self.task.network.num_proven)
+        return judging.judge(
+            self.task,
+            self.data,
+            split,
+            predictions,
+            seed=self.config.seed,
+            with_rows=split != "train",
+            keep=keep,
+        )
+
+    def predict(self, split: str) -> Iterator[np.ndarray]:
+        """Yields the model's predictions of a split, in its order."""
         images = pipeline.evaluation_images(
             [picture.path for picture in self.data.split(split)],
             image_size=self.image_size,
             resize=self.config.model.resize,
             batch_size=self.config.training.batch_size,
         )
-        return inference.answers(self.networks.predictions, images)
+        return inference.stream(self.networks.predictions, images)
 
 
 def prepare(
@@ -140,7 +172,7 @@ def prepare(
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     size = largest_batch or config.training.batch_size
-    task = tasks.TASKS.get(config.model.task)()
+    task = tasks.TASKS.get(config.model.task)
     strategy = distribution.strategy(
         config.training.strategy, tpu=config.training.tpu
     )
@@ -152,7 +184,7 @@ def prepare(
     )
     with strategy.scope():
         built = assembly.build(
-            config.model, task, len(inspected.class_names), config.seed
+            config.model, task, inspected.class_names, config.seed
         )
         loaded = loading.load(built.backbone, config.model.weights)
         selection = freezing.select(
@@ -168,6 +200,7 @@ def prepare(
         )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))
+    task.network.adapt(built.model, data)
     asked = config
     if largest_batch is not None:
         num_examples = len(data.split("train"))
@@ -203,8 +236,9 @@ def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:
             course.built,
             course.selection,
             course.config,
-            task=course.task,
-            targets=course.targets("train"),
+            loss=course.loss,
+            metrics=course.task.network.metrics(course.data.class_names),
+            num_examples=len(course.data.split("train")),
             settings=course.settings,
         )
 
@@ -214,54 +248,6 @@ def in_precision(course: Course) -> contextlib.AbstractContextManager[None]:
     return precision.computing(
         course.built.backbone.model, course.settings.precision
     )
-
-
-def estimate_cost(course: Course) -> estimate.Estimate:
-    """Measures two steps of each kind."""
-    config, targets = course.config, course.targets("train")
-    size = optimizers.batch_size(config.training, len(targets))
-    # Enough pictures for the four batches that are measured.
-    copies = -(-4 * size // len(targets))
-    batches = pipeline.training_batches(
-        [picture.path for picture in course.data.split("train")] * copies,
-        np.concatenate([targets] * copies),
-        image_size=course.image_size,
-        resize=config.model.resize,
-        batch_size=size,
-        augmentation=config.training.augmentation,
-        seed=config.seed,
-        first_epoch=0,
-        epochs=1,
-    )
-    steps = fine_tuning.steps_per_epoch(config.training, len(targets))
-    epochs = config.training.epochs if course.fine_tunes else 0
-    with course.strategy.scope(), in_precision(course):
-        return estimate.measure(
-            compiled(course),
-            course.built.extractor,
-            batches,
-            num_pictures=len(course.data.pictures),
-            training_steps=steps * epochs,
-            validated_pictures=len(course.data.split("validation")) * epochs,
-        )
-
-
-def predict(
-    model: keras.Model,
-    paths: Sequence[str],
-    *,
-    image_size: int,
-    resize: train.Resize,
-    batch_size: int,
-) -> np.ndarray:
-    """Returns a model's predictions of picture files, in their order."""
-    images = pipeline.evaluation_images(
-        paths,
-        image_size=image_size,
-        resize=resize,
-        batch_size=batch_size,
-    )
-    return inference.predict(model, images)
 
 
 def _networks(

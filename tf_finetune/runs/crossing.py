@@ -1,7 +1,7 @@
 """Every view of every picture at the cut, ready for fine-tuning."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,7 @@ from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import frozen
+from tf_finetune.tasks import judging
 
 # Pictures by which it is judged whether float16 is precise enough.
 _JUDGED = 1024
@@ -31,12 +32,11 @@ class Crossing:
     rows: Mapping[str, stores.Rows]
     views: stores.Rows
 
-    def logits(self, course: courses.Course) -> dict[str, np.ndarray]:
-        """Returns what the trained part makes of each split."""
-        return {
-            split: _logits(course, rows, course.networks.cut.crossing)
-            for split, rows in self.rows.items()
-        }
+    def logits(
+        self, course: courses.Course, split: str
+    ) -> Iterator[np.ndarray]:
+        """Yields what the trained part makes of a split, in batches."""
+        return _logits(course, self.rows[split], course.networks.cut.tensors)
 
 
 def cross(course: courses.Course) -> Crossing:
@@ -75,17 +75,17 @@ def _may_round(course: courses.Course, validation: stores.Rows) -> bool:
     On validation pictures the task's figure of merit must be the same, and
     what ties are told apart by (the loss) within a thousandth.
     """
-    crossing = course.networks.cut.crossing
+    tensors = course.networks.cut.tensors
     few = validation.select(np.arange(min(_JUDGED, len(validation))))
     merits = []
     for unpack in (
-        crossing,
-        lambda each: crossing(tf.cast(tf.cast(each, "float16"), "float32")),
+        tensors,
+        lambda each: tensors(tf.cast(tf.cast(each, "float16"), "float32")),
     ):
-        logits = _logits(course, few, unpack)
-        if not np.isfinite(logits).all():
+        merit = _merit(course, _logits(course, few, unpack))
+        if merit is None:
             return False
-        merits.append(_merit(course, logits))
+        merits.append(merit)
     first, *others = zip(*merits, strict=True)
     may = first[0] == first[1] and all(
         abs(a - b) <= _TOLERANCE for a, b in others
@@ -102,17 +102,21 @@ def _may_round(course: courses.Course, validation: stores.Rows) -> bool:
 
 def _logits(
     course: courses.Course, rows: stores.Rows, unpack: batches.Unpack
-) -> np.ndarray:
+) -> Iterator[np.ndarray]:
     size = course.config.training.batch_size
     inputs = batches.in_order(rows, unpack=unpack, batch_size=size)
-    return inference.answers(course.networks.suffix, inputs)
+    return inference.stream(course.networks.suffix, inputs)
 
 
-def _merit(course: courses.Course, logits: np.ndarray) -> tuple[float, ...]:
-    figures = course.task.evaluate(
-        course.targets("validation")[: len(logits)],
-        course.task.finish(logits),
-        class_names=course.data.class_names,
+def _merit(
+    course: courses.Course, logits: Iterable[np.ndarray]
+) -> tuple[float, ...] | None:
+    """Returns the merit of the first pictures; None if it is no number."""
+    figures = judging.judge(
+        course.task,
+        course.data,
+        "validation",
+        map(course.task.network.finish, logits),
         seed=course.config.seed,
-    )
-    return course.task.merit(figures)
+    ).figures
+    return None if figures is None else course.task.figures.merit(figures)

@@ -5,10 +5,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from tf_finetune import errors, files
-from tf_finetune.config import train, use
+from tf_finetune.config import data_options, use
 from tf_finetune.data import (
     examples,
     statistics,
@@ -16,16 +14,16 @@ from tf_finetune.data import (
     unlabelled,
     verification,
 )
-from tf_finetune.evaluation import gates, tables, yardsticks
-from tf_finetune.runs import course as courses
+from tf_finetune.evaluation import gates
 from tf_finetune.runs import finished
-from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import judging
+from tf_finetune.tasks import task as task_contract
 
 
 def evaluate(
     found: finished.Finished,
     inspected: survey.Inspected,
-    source: train.DataOptions,
+    source: data_options.DataOptions,
     config: use.EvaluateConfig,
     *,
     report: Callable[[str], None],
@@ -58,9 +56,10 @@ def evaluate(
     figures = _figures(found, data, config)
     output = pathlib.Path(config.output or _output(found, config))
     files.write_json(output, figures)
-    report(tables.text(figures))
+    task = found.task
+    report(task.figures.text(figures))
     report(f"Figures saved to {output}")
-    _check_gates(figures, data, config)
+    _check_gates(figures, data, config, task)
     return figures
 
 
@@ -68,7 +67,7 @@ def own(
     found: finished.Finished,
     inspected: survey.Inspected,
     problems: Mapping[str, str],
-    source: train.DataOptions,
+    source: data_options.DataOptions,
 ) -> examples.ImageData:
     """Returns a run's own pictures, divided as they were.
 
@@ -118,7 +117,9 @@ def _foreign(
         class_names=found.class_names,
         pictures=pictures,
         dropped=(*inspected.dropped, *dropped),
-        fingerprint=statistics.fingerprint(found.class_names, pictures),
+        fingerprint=statistics.fingerprint(
+            found.class_names, pictures, inspected.labels
+        ),
     )
 
 
@@ -127,30 +128,25 @@ def _figures(
     data: examples.ImageData,
     config: use.EvaluateConfig,
 ) -> dict[str, Any]:
-    task = tasks.TASKS.get(found.config.model.task)()
-    counts = files.read_json(found.place.data_json)["classes"]["train"]
-    trained_on = [counts[name] for name in data.class_names]
+    task = found.task
+    described = files.read_json(found.place.data_json)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
-        predicted = courses.predict(
-            found.model,
+        predicted = found.predict(
             [picture.path for picture in data.split(split)],
-            image_size=found.image_size,
-            resize=found.config.model.resize,
             batch_size=config.batch_size,
         )
-        figures[split] = task.evaluate(
-            task.targets(data, split),
-            predicted,
-            class_names=data.class_names,
-            seed=found.config.seed,
+        judged = judging.judge(
+            task, data, split, predicted, seed=found.config.seed
         )
-        figures[split]["yardsticks"] = {
-            "majority_class": yardsticks.majority_class(
-                np.repeat(np.arange(len(trained_on)), trained_on),
-                data.class_indices(data.split(split)),
-                class_names=data.class_names,
+        if judged.figures is None:
+            raise errors.RunError(
+                f"The run in {found.place.path} predicts values that are no "
+                "finite numbers; train it again with a lower --learning_rate."
             )
+        figures[split] = {
+            **judged.figures,
+            "yardsticks": task.figures.trivial(described, data, split),
         }
     return figures
 
@@ -166,8 +162,9 @@ def _check_gates(
     figures: Mapping[str, Any],
     data: examples.ImageData,
     config: use.EvaluateConfig,
+    task: task_contract.Task,
 ) -> None:
     split = "test" if "test" in data.splits else data.splits[-1]
-    failed = gates.failures(figures[split], config.fail_below)
+    failed = gates.failures(figures[split], config.fail_below, task.figures)
     if failed:
         raise errors.GateError(" ".join(failed))

@@ -2,11 +2,16 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Iterator, Sequence
 
 import keras
+import numpy as np
 
-from tf_finetune import errors, workdir
+from tf_finetune import errors, inference, workdir
 from tf_finetune.config import train
+from tf_finetune.data import pipeline
+from tf_finetune.tasks import catalog
+from tf_finetune.tasks import task as tasks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +31,33 @@ class Finished:
     model: keras.Model
     class_names: tuple[str, ...]
     image_size: int
+
+    @property
+    def task(self) -> tasks.Task:
+        """What it learnt."""
+        return catalog.TASKS.get(self.config.model.task)
+
+    def predict(
+        self,
+        paths: Sequence[str],
+        *,
+        batch_size: int,
+        model: keras.Model | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yields predictions of picture files in their order, in batches.
+
+        Args:
+            paths: The files.
+            batch_size: Pictures per step.
+            model: Predicts in place of the run's own; pictures go in.
+        """
+        images = pipeline.evaluation_images(
+            paths,
+            image_size=self.image_size,
+            resize=self.config.model.resize,
+            batch_size=batch_size,
+        )
+        return inference.stream(inference.step(model or self.model), images)
 
 
 def load(path: str) -> Finished:

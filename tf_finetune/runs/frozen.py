@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_finetune import assembly, inference
@@ -27,7 +28,7 @@ class Cache:
         networks: compiled_networks.Networks,
         held: contextlib.ExitStack,
     ) -> None:
-        """Opens the entry of the pooled features.
+        """Opens the entry of what goes into the head.
 
         Args:
             config: The run.
@@ -51,7 +52,7 @@ class Cache:
         extractor = self._built.extractor
         return self._open(
             extractor,
-            width=extractor.output_shape[-1],
+            width=self._built.features.width,
             dtype="float32",
             up_to="features",
         )
@@ -148,15 +149,19 @@ class Cache:
         So it is where only layers above the cut have moved since.
         """
         cut = self._networks.cut
-        upper = inference.step(cut.above(self._built.extractor.outputs[0]))
+        upper = inference.step(cut.above(self._built.extractor.outputs))
         for start in range(0, len(names), _NAMES_A_BLOCK):
             block = names[start : start + _NAMES_A_BLOCK]
             inputs = batches.in_order(
                 rows.rows(block),
-                unpack=cut.crossing,
+                unpack=cut.tensors,
                 batch_size=self._config.training.batch_size,
             )
-            self.features.put(block, inference.answers(upper, inputs))
+            found = [
+                self._built.features.flat(inference.called(upper, each))
+                for each in inputs
+            ]
+            self.features.put(block, np.concatenate(found))
 
     def _fill(
         self,

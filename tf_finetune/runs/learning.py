@@ -1,8 +1,9 @@
 """The two stages of a run, and which of their results is kept."""
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import keras
@@ -10,12 +11,13 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import errors, files, inference
+from tf_finetune import errors, inference
 from tf_finetune.cache import store as stores
 from tf_finetune.data import decoding
-from tf_finetune.runs import caching, frozen
+from tf_finetune.runs import caching, frozen, solving
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing as crossings
+from tf_finetune.tasks import judging
 from tf_finetune.training import (
     fine_tuning,
     head,
@@ -40,12 +42,13 @@ class Candidate:
         name: "probe" (the pretrained backbone under the solved head) or
             "fine_tune".
         weights: Of the whole model.
-        predicted: Its predictions of the splits it was asked about.
+        judged: What its predictions of splits came to, of those that it was
+            asked about.
     """
 
     name: str
     weights: Sequence[np.ndarray]
-    predicted: Mapping[str, np.ndarray]
+    judged: Mapping[str, judging.Judged]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,15 +94,17 @@ def _learn(course: courses.Course) -> Learnt:
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
     if crossing:
-        logits = crossing.logits(course)
-        _check_reattached(course, logits["validation"])
-        predicted = {s: course.task.finish(each) for s, each in logits.items()}
+        judged = {
+            split: _judged(course, split, crossing.logits(course, split))
+            for split in crossing.rows
+        }
     else:
-        predicted = {"validation": course.predict("validation")}
+        found = course.predict("validation")
+        judged = {"validation": course.judge("validation", found)}
     tuned = Candidate(
         name="fine_tune",
         weights=course.built.model.get_weights(),
-        predicted=predicted,
+        judged=judged,
     )
     return Learnt(
         probe=probe,
@@ -114,7 +119,7 @@ def choose(course: courses.Course, learnt: Learnt) -> Candidate:
     if learnt.tuned is None:
         return learnt.probe
     chosen = learnt.probe
-    if np.isfinite(learnt.tuned.predicted["validation"]).all():
+    if learnt.tuned.judged["validation"].figures is not None:
         chosen = _better(course, learnt.probe, learnt.tuned)
     else:
         logging.warning(
@@ -128,16 +133,14 @@ def choose(course: courses.Course, learnt: Learnt) -> Candidate:
 def _better(
     course: courses.Course, probe: Candidate, tuned: Candidate
 ) -> Candidate:
-    figures = [
-        course.evaluate("validation", each.predicted["validation"])
-        for each in (probe, tuned)
-    ]
-    merits = [course.task.merit(each) for each in figures]
+    measures = course.task.figures
+    figures = [each.judged["validation"].figures for each in (probe, tuned)]
+    merits = [measures.merit(each) for each in figures]
     chosen = tuned if merits[1] > merits[0] else probe
     logging.info(
         "on validation: probe %s, fine-tuned %s; kept: %s",
-        course.task.brief(figures[0]),
-        course.task.brief(figures[1]),
+        measures.brief(figures[0]),
+        measures.brief(figures[1]),
         chosen.name,
     )
     return chosen
@@ -146,48 +149,40 @@ def _better(
 def _probe(
     course: courses.Course, features: Mapping[str, stores.Rows]
 ) -> Candidate:
-    solution = _solution(course, features["train"])
+    solution = solving.solution(course, features["train"])
     head.install(course.built.head, solution)
     solved = inference.step(course.built.head)
-    logits = {
-        split: inference.answers(solved, rows.blocks())
+    judged = {
+        split: _judged(course, split, _of_head(course, solved, rows))
         for split, rows in features.items()
     }
-    _check_reattached(course, logits["validation"])
     return Candidate(
         name="probe",
         weights=course.built.model.get_weights(),
-        predicted={s: course.task.finish(each) for s, each in logits.items()},
+        judged=judged,
     )
 
 
-def _solution(course: courses.Course, features: stores.Rows) -> head.Solution:
-    """Returns the solved head; the chief solves it and the others read it."""
-    path = course.shared.checkpoints / "head.npz"
-    if not course.is_chief:
-        with np.load(path, allow_pickle=False) as saved:
-            weights = tuple(saved[name] for name in sorted(saved.files))
-        return head.Solution(weights=weights, how="as the chief solved it")
-    model = course.built.head
-    if course.strategy.num_replicas_in_sync > 1:
-        # A stage on one device; its variables must not lie on all.
-        model = keras.models.clone_model(model)
-        model.set_weights(course.built.head.get_weights())
-    solution = head.solve(
-        model,
-        features,
-        course.targets("train"),
-        config=course.config,
-        groups=[
-            picture.group or picture.sha256
-            for picture in course.data.split("train")
-        ],
-    )
-    if replicas.worker_of(course.strategy)[1] > 1:
-        arrays = {f"{i:02d}": w for i, w in enumerate(solution.weights)}
-        with files.replacing(path) as temporary:
-            np.savez(temporary, **arrays)
-    return solution
+def _of_head(
+    course: courses.Course, solved: inference.Step, rows: stores.Rows
+) -> Iterator[np.ndarray]:
+    tensors = course.built.features.tensors
+    for block in rows.blocks():
+        yield np.asarray(inference.called(solved, tensors(block)))
+
+
+def _judged(
+    course: courses.Course, split: str, logits: Iterator[np.ndarray]
+) -> judging.Judged:
+    """Judges what the cached path says of a split.
+
+    On the first validation pictures the joined model is compared with it.
+    """
+    if split == "validation":
+        first = next(logits)
+        _check_reattached(course, first)
+        logits = itertools.chain([first], logits)
+    return course.judge(split, map(course.task.network.finish, logits))
 
 
 def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
@@ -195,9 +190,10 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
 
     Args:
         course: The run.
-        logits: Of the validation split, from the cache.
+        logits: Of the first validation pictures, from the cache.
     """
-    pictures = course.data.split("validation")[:_REATTACHED]
+    count = min(_REATTACHED, len(logits))
+    pictures = course.data.split("validation")[:count]
     # On the device of the scan: on another one TensorFlow would prepare the
     # decoder anew, for a third of a second.
     with tf.device("CPU"):
@@ -236,6 +232,7 @@ def _fine_tune(
 ) -> list[dict]:
     place = course.place
     part = replicas.part_of(course.strategy)
+    targets = {s: course.targets(s) for s in ("train", "validation")}
     if crossing:
         cut = course.networks.cut
         trainer = trainer or courses.compiled(course, cut)
@@ -244,9 +241,9 @@ def _fine_tune(
                 "train": crossing.views,
                 "validation": crossing.rows["validation"],
             },
-            cut.crossing,
+            cut.tensors,
             course.data,
-            course.task,
+            targets,
             course.config,
             part=part,
         )
@@ -254,7 +251,7 @@ def _fine_tune(
         trainer = courses.compiled(course)
         feed = fine_tuning.from_pictures(
             course.data,
-            course.task,
+            targets,
             course.config,
             image_size=course.image_size,
             part=part,

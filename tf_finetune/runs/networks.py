@@ -15,7 +15,7 @@ class Answers:
     """What the pretrained part of a network says of a batch of pictures.
 
     Attributes:
-        features: [batch, width], pooled.
+        features: [batch, width], what goes into the head.
         rows: [batch, cut.width], what crosses the cut; None if not asked for.
     """
 
@@ -84,14 +84,20 @@ class Networks:
         return self._predictions
 
     def _compiled(self, *, with_rows: bool) -> Whole:
-        extractor = self._built.extractor
+        extractor, flat = self._built.extractor, self._built.features.flat
         if not with_rows:
             step = inference.step(extractor)
-            return lambda images: Answers(features=step(images), rows=None)
-        step = inference.step(self.cut.up_to(extractor.outputs[0]))
+            return lambda images: Answers(
+                features=flat(keras.tree.flatten(step(images))), rows=None
+            )
+        step = inference.step(self.cut.up_to(*extractor.outputs))
+        count = len(self.cut.shapes)
 
         def answers(images: tf.Tensor) -> Answers:
-            *crossing, features = keras.tree.flatten(step(images))
-            return Answers(features=features, rows=self.cut.flat(crossing))
+            tensors = keras.tree.flatten(step(images))
+            return Answers(
+                features=flat(tensors[count:]),
+                rows=self.cut.flat(tensors[:count]),
+            )
 
         return answers

@@ -2,12 +2,11 @@
 
 import pathlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from tf_finetune.config import use
 from tf_finetune.data import examples, unlabelled, verification
-from tf_finetune.evaluation import predictions
-from tf_finetune.runs import course as courses
 from tf_finetune.runs import finished
 
 
@@ -17,7 +16,7 @@ def predict(
     config: use.PredictConfig,
     *,
     report: Callable[[str], None],
-) -> list[predictions.Prediction]:
+) -> list[Any]:
     """Predicts every usable picture; the others get their `error` filled.
 
     Args:
@@ -34,14 +33,17 @@ def predict(
     )
     problems |= _undecodable(found, pictures)
     good = [path for path in paths if path not in problems]
+    answers = found.task.answers
     rows = {row.path: row for row in _predicted(found, good, config)}
-    table = [rows.get(path) or _failed(path, problems) for path in paths]
+    table = [
+        rows.get(path) or answers.failed(path, problems[path]) for path in paths
+    ]
     if config.output:
-        predictions.write_csv(pathlib.Path(config.output), table)
-        report(predictions.summarize(table))
+        answers.write(pathlib.Path(config.output), table)
+        report(answers.summarize(table))
         report(f"Predictions saved to {config.output}")
     else:
-        report("\n".join(_line(row) for row in table))
+        report("\n".join(answers.line(row) for row in table))
     return table
 
 
@@ -59,29 +61,16 @@ def _undecodable(
 
 
 def _predicted(
-    found: finished.Finished, paths: Sequence[str], config: use.PredictConfig
-) -> list[predictions.Prediction]:
+    found: finished.Finished,
+    paths: Sequence[str],
+    config: use.PredictConfig,
+) -> Iterator[Any]:
     if not paths:
-        return []
-    probabilities = courses.predict(
-        found.model,
-        paths,
-        image_size=found.image_size,
-        resize=found.config.model.resize,
-        batch_size=config.batch_size,
-    )
-    return list(
-        predictions.from_probabilities(
-            paths, probabilities, found.class_names, top_k=config.top_k
+        return
+    start = 0
+    for batch in found.predict(paths, batch_size=config.batch_size):
+        named = paths[start : start + len(batch)]
+        start += len(batch)
+        yield from found.task.answers.of(
+            named, batch, found.class_names, top_k=config.top_k
         )
-    )
-
-
-def _failed(path: str, problems: Mapping[str, str]) -> predictions.Prediction:
-    return predictions.Prediction(path=path, error=problems[path])
-
-
-def _line(row: predictions.Prediction) -> str:
-    if row.error:
-        return f"{row.path}: error: {row.error}"
-    return f"{row.path}: {row.class_name} {row.probability:.3f}"

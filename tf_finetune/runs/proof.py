@@ -7,63 +7,69 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from tf_finetune import errors, files
+from tf_finetune import errors, files, workdir
 from tf_finetune.data import examples
 from tf_finetune.exporting import job as jobs
 
-# Enough for every class of most data, and small as text.
-_KEPT = 64
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
 _KEPT_FOR_CALIBRATION = 256
 
 
+def places(data: examples.ImageData, count: int) -> list[int]:
+    """Returns up to `count` numbers of pictures, spread over the last split.
+
+    The evaluation's last word is on the last split.
+    """
+    return _spread(len(data.split(data.splits[-1])), count)
+
+
 def write(
-    path: pathlib.Path,
-    data: examples.ImageData,
-    probabilities: np.ndarray,
+    place: workdir.Workdir, data: examples.ImageData, kept: np.ndarray
 ) -> None:
-    """Keeps the predictions of pictures spread evenly over the last split.
+    """Keeps the predictions of some pictures of the last split.
 
     And which training pictures a quantised export is calibrated on.
 
     Args:
-        path: The JSON file to write.
-        data: The pictures of the run; the evaluation's last word is on the
-            last split.
-        probabilities: [pictures, classes] of the last split, what the
-            evaluation is based on.
+        place: The run's folder.
+        data: Its pictures.
+        kept: [n, …], what the evaluation is based on, of the pictures that
+            `places` names for n.
     """
     pictures = data.split(data.splits[-1])
-    labels = data.class_indices(pictures)
     proving = [
         {
-            **_named(pictures[index]),
-            "label": labels[index],
-            "probabilities": [float(each) for each in probabilities[index]],
+            **_named(pictures[number]),
+            "label": _index(data, pictures[number]),
         }
-        for index in _spread(len(pictures), _KEPT)
+        for number in _spread(len(pictures), len(kept))
     ]
     training = data.split("train")
     calibration = [
         _named(training[index])
         for index in _spread(len(training), _KEPT_FOR_CALIBRATION)
     ]
-    files.write_json(path, {"pictures": proving, "calibration": calibration})
+    with files.replacing(place.proven) as temporary:
+        np.savez(temporary, predictions=kept.astype("float32"))
+    files.write_json(
+        place.proof, {"pictures": proving, "calibration": calibration}
+    )
 
 
-def read(path: pathlib.Path, count: int | None = None) -> jobs.Proof:
+def read(place: workdir.Workdir, count: int | None = None) -> jobs.Proof:
     """Returns up to `count` of the pictures that are still what they were.
 
     Args:
-        path: What `write` wrote, in this version or an earlier one.
+        place: The folder of a run of this version or an earlier one.
         count: None: all of them.
 
     Raises:
         RunError: None is.
     """
-    rows = _kept(path)["pictures"]
-    same = [row for row in rows if _unchanged(row)]
+    rows = _kept(place.proof)["pictures"]
+    predictions = _predictions(place, rows)
+    same = [i for i, row in enumerate(rows) if _unchanged(row)]
     if len(same) < len(rows):
         logging.warning(
             "%d of %d pictures that prove exports have changed or are gone",
@@ -72,22 +78,22 @@ def read(path: pathlib.Path, count: int | None = None) -> jobs.Proof:
         )
     if not same:
         raise errors.RunError(
-            f"None of the held-out pictures listed in {path} is there "
+            f"None of the held-out pictures listed in {place.proof} is there "
             "unchanged, so an export cannot be proven. Bring them back, or "
             "train again."
         )
     chosen = [same[index] for index in _spread(len(same), count or len(same))]
-    labelled = all("label" in row for row in chosen)
+    labels = [rows[number].get("label") for number in chosen]
     return jobs.Proof(
-        paths=tuple(row["path"] for row in chosen),
-        probabilities=np.array([row["probabilities"] for row in chosen]),
-        labels=np.array([r["label"] for r in chosen]) if labelled else None,
+        paths=tuple(rows[number]["path"] for number in chosen),
+        predictions=predictions[chosen],
+        labels=None if None in labels else np.array(labels),
     )
 
 
-def calibration(path: pathlib.Path) -> tuple[str, ...]:
+def calibration(place: workdir.Workdir) -> tuple[str, ...]:
     """Returns the training pictures kept that are still what they were."""
-    rows = _kept(path)["calibration"]
+    rows = _kept(place.proof)["calibration"]
     return tuple(row["path"] for row in rows if _unchanged(row))
 
 
@@ -97,6 +103,21 @@ def _kept(path: pathlib.Path) -> Mapping[str, list[Mapping[str, Any]]]:
         # Of runs up to 0.1.0: neither labels nor pictures for calibration.
         return {"pictures": kept, "calibration": []}
     return kept
+
+
+def _predictions(
+    place: workdir.Workdir, rows: Sequence[Mapping[str, Any]]
+) -> np.ndarray:
+    if rows and "probabilities" in rows[0]:  # Of runs up to 0.1.0.
+        return np.array([row["probabilities"] for row in rows])
+    with np.load(place.proven, allow_pickle=False) as saved:
+        return saved["predictions"]
+
+
+def _index(data: examples.ImageData, picture: examples.Picture) -> int | None:
+    """Returns the number of a picture's class; None where it has no one."""
+    names = data.class_names
+    return names.index(picture.label) if picture.label in names else None
 
 
 def _named(picture: examples.Picture) -> dict[str, Any]:

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import numpy as np
 
 from tf_finetune import environment, errors, files, workdir
-from tf_finetune.config import options, train
+from tf_finetune.config import options
 from tf_finetune.data import statistics
-from tf_finetune.evaluation import gates, plots, predictions, yardsticks
+from tf_finetune.evaluation import gates, plots
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import learning, proof
 from tf_finetune.training import history
@@ -29,7 +28,9 @@ def begin(course: courses.Course, plan: str) -> None:
             f"since the unfinished run in --workdir={place.path} began. "
             "Start it anew with --overwrite."
         )
-    files.write_json(place.data_json, statistics.describe(data))
+    files.write_json(
+        place.data_json, statistics.describe(data, course.task.labels)
+    )
     files.write_text(place.labels, "\n".join(data.class_names) + "\n")
     files.write_text(place.plan, plan + "\n")
     workdir.begin(place, course.asked, _facts(course))
@@ -45,22 +46,22 @@ def evaluate(
         "kept": chosen.name,
         "data_fingerprint": course.data.fingerprint,
     }
-    predicted = {}
+    rows = []
     for split in course.data.splits:
-        if split in chosen.predicted:
-            predicted[split] = chosen.predicted[split]
-        else:
-            predicted[split] = course.predict(split)
-        figures[split] = course.evaluate(split, predicted[split])
-        figures[split]["yardsticks"] = _yardsticks(course, split, probe)
-        plots.confusion(
-            figures[split]["confusion_matrix"],
-            course.data.class_names,
-            course.place.confusion(split),
+        judged = chosen.judged.get(split)
+        if judged is None:
+            judged = course.judge(split, course.predict(split))
+        figures[split] = {
+            **judged.figures,
+            "yardsticks": _yardsticks(course, split, probe),
+        }
+        course.task.figures.draw(
+            judged.figures, course.data.class_names, course.place.path, split
         )
-    _write_predictions(course, predicted)
-    last = course.data.splits[-1]
-    proof.write(course.place.proof, course.data, predicted[last])
+        rows += judged.rows
+    # What was not learnt from.
+    course.task.answers.write(course.place.predictions, rows)
+    proof.write(course.place, course.data, judged.kept)
     files.write_json(course.place.evaluation, figures)
     return figures
 
@@ -102,30 +103,29 @@ def finish(
         leftover.unlink()
 
 
-def check_gates(
-    config: train.TrainConfig,
-    place: workdir.Workdir,
-    figures: Mapping[str, Any],
-) -> None:
+def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:
     """Raises `GateError` if the result is not what was asked for."""
+    output, measures = course.config.output, course.task.figures
     split = "test" if "test" in figures else "validation"
-    failed = list(gates.failures(figures[split], config.output.fail_below))
-    other = config.output.fail_if_not_better_than
+    failed = list(gates.failures(figures[split], output.fail_below, measures))
+    other = output.fail_if_not_better_than
     if other == "probe":
         probe = figures[split]["yardsticks"]["probe"]
-        failed.append(gates.not_better(figures[split], probe, "the probe"))
+        failed.append(
+            gates.not_better(figures[split], probe, "the probe", measures)
+        )
     elif other:
-        failed.append(_not_better_than_run(figures, split, other))
+        failed.append(_not_better_than_run(course, figures, split, other))
     failed = [sentence for sentence in failed if sentence]
     if failed:
         raise errors.GateError(
             f"{' '.join(failed)} (The run is finished; its results lie in "
-            f"{place.path}.)"
+            f"{course.place.path}.)"
         )
 
 
 def _not_better_than_run(
-    figures: Mapping[str, Any], split: str, other: str
+    course: courses.Course, figures: Mapping[str, Any], split: str, other: str
 ) -> str | None:
     theirs = files.read_json(workdir.Workdir(other).evaluation)
     if theirs["data_fingerprint"] != figures["data_fingerprint"]:
@@ -134,40 +134,21 @@ def _not_better_than_run(
             "than this one; their figures cannot be compared."
         )
     return gates.not_better(
-        figures[split], theirs[split], f"the run in {other}"
+        figures[split],
+        theirs[split],
+        f"the run in {other}",
+        course.task.figures,
     )
 
 
 def _yardsticks(
     course: courses.Course, split: str, probe: learning.Candidate
 ) -> dict[str, Any]:
-    data = course.data
+    measures = course.task.figures
     return {
-        "majority_class": yardsticks.majority_class(
-            data.class_indices(data.split("train")),
-            data.class_indices(data.split(split)),
-            class_names=data.class_names,
-        ),
-        "probe": course.task.summary(
-            course.evaluate(split, probe.predicted[split])
-        ),
+        **measures.trivial(course.described, course.data, split),
+        "probe": measures.summary(probe.judged[split].figures),
     }
-
-
-def _write_predictions(
-    course: courses.Course, predicted: Mapping[str, np.ndarray]
-) -> None:
-    """Writes what the model says of the pictures it did not learn from."""
-    rows = []
-    for split in course.data.splits:
-        if split == "train":
-            continue
-        rows += predictions.from_probabilities(
-            [picture.path for picture in course.data.split(split)],
-            predicted[split],
-            course.data.class_names,
-        )
-    predictions.write_csv(course.place.predictions, rows)
 
 
 def _facts(course: courses.Course) -> dict[str, Any]:

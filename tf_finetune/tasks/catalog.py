@@ -4,5 +4,5 @@ from tf_finetune import registry
 
 TASKS = registry.Registry(
     "task",
-    {"classification": "tf_finetune.tasks.classification:Classification"},
+    {"classification": "tf_finetune.tasks.classification:TASK"},
 )

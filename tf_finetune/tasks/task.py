@@ -1,72 +1,247 @@
 """What the rest of the house may ask of a task."""
 
+import dataclasses
+import functools
+import importlib
+import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from tf_finetune.data import examples
+from tf_finetune import errors
+from tf_finetune.config import train, training_options
+from tf_finetune.data import examples, labelling
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from tf_finetune.data import targets
 
 
-class Task(Protocol):
-    """Everything that changes with what is learnt."""
+class Judge(Protocol):
+    """Compares predictions with the truth as they come."""
 
-    name: str
+    def add(self, predictions: np.ndarray) -> None:
+        """Takes the predictions of the next pictures of the split."""
 
-    def num_outputs(self, num_classes: int) -> int:
-        """Returns the number of logits."""
+    def figures(self) -> dict[str, Any]:
+        """Returns the figures of all that was added, ready for JSON."""
 
-    def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds what turns logits [batch, outputs] into predictions."""
 
-    def logits(self, model: keras.Model) -> keras.KerasTensor:
-        """Returns what `predictions` was added to, in a model's graph."""
+class Figures(Protocol):
+    """What a task measures, and how that ranks, prints and looks.
 
-    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
-        """Returns a model whose logits are divided by a temperature."""
+    Attributes:
+        higher_is_better: Figures that `--fail_below` knows.
+        lower_is_better: Those of which less is better.
+        unbounded: Those of both that may exceed 1.
+    """
 
-    def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Does to an array of logits what `predictions` does in the graph."""
-
-    def targets(self, data: examples.ImageData, split: str) -> np.ndarray:
-        """Returns what the loss compares the logits of a split with."""
-
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Returns what `fit` reports of logits and targets."""
+    higher_is_better: tuple[str, ...]
+    lower_is_better: tuple[str, ...]
+    unbounded: tuple[str, ...]
 
     def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Returns what orders epochs on validation; greater is better."""
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns what orders results of `evaluate`; greater is better."""
+        """Returns what orders results; greater is better."""
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns the result of `evaluate` in a few words, for the log."""
+        """Returns the result in a few words, for the log."""
+
+    def compared(
+        self, figures: Mapping[str, Any], other: Mapping[str, Any]
+    ) -> str:
+        """Returns how sure a difference is, in words; may be empty."""
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the figures of `evaluate` that stand beside others."""
+        """Returns the figures that stand beside others."""
 
-    def evaluate(
+    def judge(
+        self, data: examples.ImageData, split: str, *, seed: int
+    ) -> Judge:
+        """Returns what compares predictions of a split with its labels."""
+
+    def trivial(
         self,
-        targets: np.ndarray,
-        predictions: np.ndarray,
-        *,
-        class_names: Sequence[str],
-        seed: int,
+        described: Mapping[str, Any],
+        data: examples.ImageData,
+        split: str,
     ) -> dict[str, Any]:
-        """Returns the figures of one split, ready for JSON."""
+        """Returns what answers reach that do not look at the picture.
+
+        Args:
+            described: What `Labels.describe` said of the data that was
+                learnt from.
+            data: The pictures.
+            split: Which of them are evaluated.
+
+        Returns:
+            By name of the yardstick, figures as of `summary`.
+        """
+
+    def text(self, figures: Mapping[str, Any]) -> str:
+        """Returns the printed result.
+
+        Args:
+            figures: As evaluation.json holds them: by split, each with its
+                `yardsticks`, beside entries of other kinds.
+        """
+
+    def draw(
+        self,
+        figures: Mapping[str, Any],
+        names: Sequence[str],
+        folder: pathlib.Path,
+        split: str,
+    ) -> None:
+        """Draws what is worth seeing of a split into a folder."""
+
+
+class Answers(Protocol):
+    """What a model says of single pictures, as a table.
+
+    A row has the attributes `path` and `error`, which is empty where there is
+    an answer.
+    """
+
+    def of(
+        self,
+        paths: Sequence[str],
+        predictions: np.ndarray,
+        names: Sequence[str],
+        *,
+        top_k: int = 5,
+    ) -> list[Any]:
+        """Returns a row for each picture."""
+
+    def failed(self, path: str, reason: str) -> Any:
+        """Returns the row of a file that is no usable picture."""
+
+    def line(self, row: Any) -> str:
+        """Returns a row as it is printed."""
+
+    def write(self, path: pathlib.Path, rows: Sequence[Any]) -> None:
+        """Writes rows as CSV, atomically."""
+
+    def summarize(self, rows: Sequence[Any]) -> str:
+        """Returns a few lines about all rows."""
+
+
+class Network(Protocol):
+    """What a task needs of a network; loads TensorFlow.
+
+    Attributes:
+        solver: How a linear head is solved to its optimum; a name in
+            `training.head.SOLVERS`, or "steps" where there is no such way.
+        proven: The outputs of `serve` that are the predictions themselves.
+        num_proven: Pictures whose predictions prove exports, at most.
+    """
+
+    solver: str
+    proven: tuple[str, ...]
+    num_proven: int
+
+    def num_outputs(self, names: Sequence[str]) -> int:
+        """Returns the number of logits."""
+
+    def predictions(self, logits: "keras.KerasTensor") -> "keras.KerasTensor":
+        """Adds what turns logits [batch, …, outputs] into predictions."""
+
+    def logits(self, model: "keras.Model") -> "keras.KerasTensor":
+        """Returns what `predictions` was added to, in a model's graph."""
+
+    def calibrated(
+        self, model: "keras.Model", temperature: float
+    ) -> "keras.Model":
+        """Returns a model whose logits are divided by a temperature."""
+
+    def finish(self, logits: np.ndarray) -> np.ndarray:
+        """Does to an array of logits what `predictions` does in the graph."""
+
+    def adapt(self, model: "keras.Model", data: examples.ImageData) -> None:
+        """Gives layers of `predictions` what the training data tells them."""
+
+    def targets(
+        self,
+        data: examples.ImageData,
+        split: str,
+        *,
+        config: train.TrainConfig,
+        image_size: int,
+    ) -> "targets.Targets":
+        """Returns what the loss compares the logits of a split with."""
+
+    def blank(
+        self, names: Sequence[str], count: int, *, image_size: int
+    ) -> "targets.Targets":
+        """Returns targets of `count` pictures that do not exist."""
+
+    def loss(
+        self,
+        options: training_options.TrainingOptions,
+        names: Sequence[str],
+        described: Mapping[str, Any] | None,
+    ) -> "keras.losses.Loss":
+        """Returns the loss of logits.
+
+        Args:
+            options: `loss`, its settings, and `class_weight`.
+            names: Of the outputs.
+            described: What `Labels.describe` says of the data, which class
+                weights come from; None: as if all were equal.
+        """
+
+    def metrics(self, names: Sequence[str]) -> "list[keras.metrics.Metric]":
+        """Returns what `fit` reports of logits and targets."""
 
     def serve(
-        self, predictions: tf.Tensor, class_names: Sequence[str]
-    ) -> dict[str, tf.Tensor]:
+        self, predictions: "tf.Tensor", names: Sequence[str]
+    ) -> "dict[str, tf.Tensor]":
         """Returns what an exported model answers, by name; [batch, …] each."""
 
     def classify(
-        self, predictions: tf.Tensor, class_names: Sequence[str]
-    ) -> dict[str, tf.Tensor]:
+        self, predictions: "tf.Tensor", names: Sequence[str]
+    ) -> "dict[str, tf.Tensor]":
         """Returns TensorFlow Serving's `classes` and `scores`.
 
         Both [batch, classes]; empty for a task that does not classify.
         """
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """Everything that changes with what is learnt.
+
+    Attributes:
+        name: As `--task` spells it.
+        losses: What `--loss` may be, the default first.
+        labels: How labels are read, checked, divided and described.
+        figures: What is measured.
+        answers: What is said of single pictures.
+        network_at: "package.module:attribute" of the part that needs
+            TensorFlow, so that a task can be known without it.
+    """
+
+    name: str
+    losses: tuple[str, ...]
+    labels: labelling.Labels
+    figures: Figures
+    answers: Answers
+    network_at: str
+
+    def check_loss(self, name: str) -> None:
+        """Raises `UsageError` unless `--loss` can be `name`."""
+        if name != "auto" and name not in self.losses:
+            raise errors.unknown(
+                f"--loss of --task={self.name}", name, ("auto", *self.losses)
+            )
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The part that needs TensorFlow."""
+        module, attribute = self.network_at.split(":")
+        return getattr(importlib.import_module(module), attribute)

@@ -46,7 +46,7 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
         precision,
     )
 
-    task = tasks.TASKS.get(config.model.task)()
+    task = tasks.TASKS.get(config.model.task)
     strategy = distribution.strategy(
         config.training.strategy, tpu=config.training.tpu
     )
@@ -55,10 +55,9 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
         device, config.training.precision, onednn=environment.onednn()
     )
     size = config.training.batch_size
-    labels = np.arange(size * _STEPS) % num_classes
-    targets = np.eye(num_classes, dtype="float32")[labels]
+    names = [str(number) for number in range(num_classes)]
     with strategy.scope():
-        built = assembly.build(config.model, task, num_classes, config.seed)
+        built = assembly.build(config.model, task, names, config.seed)
         selection = freezing.select(
             built.backbone,
             config.model.trainable,
@@ -69,12 +68,16 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
             built,
             selection,
             config,
-            task=task,
-            targets=targets,
+            loss=task.network.loss(config.training, names, None),
+            metrics=task.network.metrics(names),
+            num_examples=size * _STEPS,
             settings=settings,
         )
+        targets = task.network.blank(
+            names, size * _STEPS, image_size=built.backbone.image_size
+        )
         batches = pipeline.training_batches(
-            [picture] * len(targets),
+            [picture] * size * _STEPS,
             targets,
             image_size=built.backbone.image_size,
             resize=config.model.resize,

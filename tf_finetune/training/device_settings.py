@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import training_options
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -76,7 +76,7 @@ def device(strategy: "tf.distribute.Strategy") -> Device:
 
 
 def settings(
-    found: Device, precision: train.Precision, *, onednn: str
+    found: Device, precision: training_options.Precision, *, onednn: str
 ) -> Settings:
     """Decides how training computes on a device.
 
@@ -130,7 +130,7 @@ def _precision(found: Device) -> tuple[str, str]:
     return "float32", "loss scaling is not safe across replicas"
 
 
-def _check(found: Device, precision: train.Precision) -> None:
+def _check(found: Device, precision: training_options.Precision) -> None:
     # Keras 3.15 looks for overflow before the gradients are summed: one
     # replica skips the step that another one takes, and they drift apart.
     if precision == "mixed_float16" and found.replicas > 1:

@@ -16,14 +16,14 @@ from tf_finetune import assembly, workdir
 from tf_finetune.adaptation import freezing
 from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
-from tf_finetune.config import train
+from tf_finetune.config import train, training_options
 from tf_finetune.data import examples, parts, pipeline
+from tf_finetune.data import targets as target_rows
 from tf_finetune.tasks import task as tasks
 from tf_finetune.training import (
     averaging,
     device_settings,
     fit,
-    objectives,
     optimizers,
     precision,
     replicas,
@@ -55,8 +55,9 @@ def compiled(
     selection: freezing.Selection,
     config: train.TrainConfig,
     *,
-    task: tasks.Task,
-    targets: np.ndarray,
+    loss: keras.losses.Loss,
+    metrics: Sequence[keras.metrics.Metric],
+    num_examples: int,
     settings: device_settings.Settings,
 ) -> keras.Model:
     """Returns the trainer, frozen as selected and compiled for the stage.
@@ -66,10 +67,11 @@ def compiled(
             cut; its outputs are logits.
         built: The whole model.
         selection: The backbone layers that move; the head always does.
-        config: Optimizer, loss and their settings.
-        task: Its metrics are reported.
-        targets: [n, classes] of the training split; class weights and the
-            schedule's length come from them.
+        config: The optimizer and its settings.
+        loss: Of logits and targets.
+        metrics: What is reported of them.
+        num_examples: Of the training split; the schedule's length comes from
+            them.
         settings: Of the device.
     """
     freezing.apply(
@@ -79,7 +81,7 @@ def compiled(
     )
     options = config.training
     plan = optimizers.schedule(
-        options, steps_per_epoch=steps_per_epoch(options, len(targets))
+        options, steps_per_epoch=steps_per_epoch(options, num_examples)
     )
     ours = needs_trainer(options)
     if ours:
@@ -90,14 +92,8 @@ def compiled(
         optimizer=precision.scaled(
             optimizers.build(options, plan, sums=ours), settings.precision
         ),
-        loss=objectives.ClassificationLoss(
-            options.loss,
-            label_smoothing=options.label_smoothing,
-            class_weights=objectives.class_weights(
-                targets, options.class_weight
-            ),
-        ),
-        metrics=task.metrics(),
+        loss=loss,
+        metrics=list(metrics),
         jit_compile=settings.jit_compile,
         steps_per_execution=settings.steps_per_execution,
     )
@@ -132,7 +128,7 @@ def run(
         steps_per_epoch=steps_per_epoch(config.training, feed.num_examples),
         batches=feed.batches,
         validation=feed.validation,
-        rank=task.rank,
+        rank=task.figures.rank,
         patience=config.training.patience,
         folder=place.checkpoints,
         writes=writes,
@@ -153,7 +149,7 @@ def run(
         return fit.fit(trainer, stage, callbacks=callbacks)
 
 
-def needs_trainer(options: train.TrainingOptions) -> bool:
+def needs_trainer(options: training_options.TrainingOptions) -> bool:
     """Whether Keras' own step would do something else than was asked for.
 
     Asked in the scope of the strategy.
@@ -164,29 +160,31 @@ def needs_trainer(options: train.TrainingOptions) -> bool:
     )
 
 
-def steps_per_epoch(options: train.TrainingOptions, num_examples: int) -> int:
+def steps_per_epoch(
+    options: training_options.TrainingOptions, num_examples: int
+) -> int:
     """Returns batches an epoch, the partial last one included."""
     return -(-num_examples // optimizers.batch_size(options, num_examples))
 
 
 def from_pictures(
     data: examples.ImageData,
-    task: tasks.Task,
+    targets: Mapping[str, target_rows.Targets],
     config: train.TrainConfig,
     *,
     image_size: int,
     part: parts.Part = parts.WHOLE,
 ) -> Feed:
     """Returns the pictures themselves, augmented anew in every epoch."""
-    targets = task.targets(data, "train")
+    count = len(targets["train"])
     size = {"image_size": image_size, "resize": config.model.resize}
     options = config.training
 
     def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
         return pipeline.training_batches(
             [picture.path for picture in data.split("train")],
-            targets,
-            batch_size=optimizers.batch_size(options, len(targets)),
+            targets["train"],
+            batch_size=optimizers.batch_size(options, count),
             augmentation=options.augmentation,
             seed=config.seed,
             first_epoch=first_epoch,
@@ -202,9 +200,9 @@ def from_pictures(
         **size,
     )
     return Feed(
-        num_examples=len(targets),
+        num_examples=count,
         batches=training,
-        validation=_with_targets(images, data, task, config),
+        validation=_with_targets(images, targets, config),
         names=_names(data, config),
     )
 
@@ -213,7 +211,7 @@ def from_rows(
     rows: Mapping[str, stores.Rows],
     unpack: batches.Unpack,
     data: examples.ImageData,
-    task: tasks.Task,
+    targets: Mapping[str, target_rows.Targets],
     config: train.TrainConfig,
     *,
     part: parts.Part = parts.WHOLE,
@@ -224,19 +222,18 @@ def from_rows(
         rows: "train" (all views) and "validation" from the cache.
         unpack: Rows → inputs of the trained part.
         data: The pictures, in the order of the rows.
-        task: Turns their labels into targets.
+        targets: Of "train" and "validation".
         config: The run.
         part: Of each training batch that this process works on.
     """
-    targets = task.targets(data, "train")
-    options = config.training
+    count, options = len(targets["train"]), config.training
     return Feed(
-        num_examples=len(targets),
+        num_examples=count,
         batches=lambda first_epoch, first_step: batches.training(
             rows["train"],
-            targets,
+            targets["train"],
             unpack=unpack,
-            batch_size=optimizers.batch_size(options, len(targets)),
+            batch_size=optimizers.batch_size(options, count),
             seed=config.seed,
             first_epoch=first_epoch,
             first_step=first_step,
@@ -249,8 +246,7 @@ def from_rows(
                 unpack=unpack,
                 batch_size=options.batch_size,
             ),
-            data,
-            task,
+            targets,
             config,
         ),
         names=_names(data, config),
@@ -276,11 +272,10 @@ def _names(
 
 def _with_targets(
     inputs: tf.data.Dataset,
-    data: examples.ImageData,
-    task: tasks.Task,
+    targets: Mapping[str, target_rows.Targets],
     config: train.TrainConfig,
 ) -> tf.data.Dataset:
     """Returns batches of the validation split with their targets."""
-    targets = task.targets(data, "validation")
-    rows = tf.data.Dataset.from_tensor_slices(targets)
-    return tf.data.Dataset.zip(inputs, rows.batch(config.training.batch_size))
+    size = config.training.batch_size
+    expected = target_rows.in_order(targets["validation"], size)
+    return tf.data.Dataset.zip(inputs, expected)

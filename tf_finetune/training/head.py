@@ -1,6 +1,6 @@
 """The first stage: the head, on features computed once.
 
-A linear head of a small problem is solved to its optimum (`probe`); a larger
+A linear head of a small problem is solved to its optimum (`solvers/`); a larger
 problem, or a head with a hidden layer, is trained on the cached features by
 the one `fit`. Either way its strength is chosen on training data alone.
 """
@@ -17,8 +17,11 @@ from tf_finetune import inference
 from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
-from tf_finetune.training import fit, objectives, probe
+from tf_finetune.data import targets as target_rows
+from tf_finetune.training import fit
 from tf_finetune.training import stage as stages
+from tf_finetune.training.solvers import catalog
+from tf_finetune.training.solvers import problem as problems
 
 # Decoupled weight decays tried for a head that is trained by steps, and the
 # length of each trial: on cached features a step costs about a millisecond.
@@ -31,93 +34,46 @@ _LEARNING_RATE = 3e-3
 _HELD_OUT = 5  # One training example in five judges the strength.
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Solution:
-    """A head's weights and how they came about.
-
-    Attributes:
-        weights: In the order of the head model's `weights`, for raw features.
-        how: One sentence for the log.
-    """
-
-    weights: tuple[np.ndarray, ...]
-    how: str
-
-
-def solve(
-    model: keras.Model,
-    features: stores.Rows,
-    targets: np.ndarray,
-    *,
-    config: train.TrainConfig,
-    groups: Sequence[str],
-) -> Solution:
-    """Finds the head's weights; leaves the model as it was.
-
-    Args:
-        model: Features [batch, width] → logits [batch, classes].
-        features: n rows, of the training split.
-        targets: [n, classes] one-hot.
-        config: `head`, `class_weight` and `seed` are read.
-        groups: For each example; those of one group are judged together.
-    """
-    before = model.get_weights()
+def solve(problem: problems.Problem) -> problems.Solution:
+    """Finds the head's weights; leaves the model as it was."""
+    before = problem.model.get_weights()
     try:
-        if config.model.head == "linear" and probe.is_small(
-            len(features), features.width, targets.shape[1]
-        ):
-            return _exact(features.all(), targets, config=config, groups=groups)
-        return _by_steps(model, features, targets, config=config, groups=groups)
+        found = None
+        is_linear = problem.config.model.head == "linear"
+        if is_linear and problem.solver in catalog.SOLVERS:
+            found = catalog.SOLVERS.get(problem.solver)(problem)
+        return found or _by_steps(problem)
     finally:
-        model.set_weights(before)
+        problem.model.set_weights(before)
 
 
-def _exact(
-    features: np.ndarray,
-    targets: np.ndarray,
-    *,
-    config: train.TrainConfig,
-    groups: Sequence[str],
-) -> Solution:
-    solved = probe.solve(
-        features,
-        targets.argmax(axis=1),
-        groups=groups,
-        class_weight=config.training.class_weight,
-        seed=config.seed,
-    )
-    how = f"logistic regression at its optimum, strength C={solved.strength:g}"
-    if solved.note:
-        how += f" ({solved.note})"
-    return Solution(weights=(solved.kernel, solved.bias), how=how)
-
-
-def _by_steps(
-    model: keras.Model,
-    features: stores.Rows,
-    targets: np.ndarray,
-    *,
-    config: train.TrainConfig,
-    groups: Sequence[str],
-) -> Solution:
-    standard = _Standard(features)
-    held_out = _held_out(groups, config.seed)
-    judged = features.select(held_out), targets[held_out]
-    trained = features.select(~held_out), targets[~held_out]
+def _by_steps(problem: problems.Problem) -> problems.Solution:
+    standard = _Standard(problem.features)
+    held_out = _held_out(problem.groups, problem.config.seed)
+    judged, trained = _part(problem, held_out), _part(problem, ~held_out)
     losses = {}
     for decay in _WEIGHT_DECAYS:
-        _train(model, *trained, standard, decay, config)
-        losses[decay] = _log_loss(model, *judged, standard)
+        _train(trained, standard, decay)
+        losses[decay] = _loss(judged, standard)
     decay = min(losses, key=losses.get)
-    _train(model, features, targets, standard, decay, config)
-    kernel, bias, *rest = model.get_weights()
+    _train(problem, standard, decay)
+    kernel, bias, *rest = problem.model.get_weights()
     kernel = kernel / standard.scale[:, np.newaxis]
     bias = bias - standard.mean @ kernel
     how = (
-        f"{_steps(len(features), config)} steps on cached features, weight "
-        f"decay {decay:g}"
+        f"{_steps(len(problem.features), problem.config)} steps on cached "
+        f"features, weight decay {decay:g}"
     )
-    return Solution(weights=(kernel, bias, *rest), how=how)
+    return problems.Solution(weights=(kernel, bias, *rest), how=how)
+
+
+def _part(problem: problems.Problem, chosen: np.ndarray) -> problems.Problem:
+    """Returns the problem of some of the pictures."""
+    return dataclasses.replace(
+        problem,
+        features=problem.features.select(chosen),
+        targets=target_rows.Selected(problem.targets, np.flatnonzero(chosen)),
+    )
 
 
 class _Standard:
@@ -139,33 +95,26 @@ class _Standard:
 
 
 def _train(
-    model: keras.Model,
-    features: stores.Rows,
-    targets: np.ndarray,
-    standard: _Standard,
-    weight_decay: float,
-    config: train.TrainConfig,
+    problem: problems.Problem, standard: _Standard, weight_decay: float
 ) -> None:
     """Trains from fresh weights; the same ones for every strength."""
+    model, config = problem.model, problem.config
+    count = len(problem.features)
     _initialize(model, config.seed)
-    weights = objectives.class_weights(targets, config.training.class_weight)
-    steps = _steps(len(features), config)
+    steps, size = _steps(count, config), _batch_size(count, config)
     schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
     model.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
-        loss=objectives.ClassificationLoss(
-            "cross_entropy", class_weights=weights
-        ),
+        loss=problem.loss,
     )
-    size = _batch_size(len(features), config)
     endless = batches.training(
-        features,
-        targets,
-        unpack=standard,
+        problem.features,
+        problem.targets,
+        unpack=lambda rows: problem.layout.tensors(standard(rows)),
         batch_size=size,
         seed=config.seed,
         first_epoch=0,
-        epochs=-(-steps * size // len(features)) + 1,
+        epochs=-(-steps * size // count) + 1,
     )
     fit.fit(
         model,
@@ -209,19 +158,24 @@ def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
     return held[[place[key] for key in groups]]
 
 
-def _log_loss(
-    model: keras.Model,
-    features: stores.Rows,
-    targets: np.ndarray,
-    standard: _Standard,
-) -> float:
-    logits = inference.predict(model, map(standard, features.blocks()))
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    normal = np.log(np.exp(shifted).sum(axis=1))
-    return float(np.mean(normal - (shifted * targets).sum(axis=1)))
+def _loss(problem: problems.Problem, standard: _Standard) -> float:
+    """Returns the mean loss of the model as it is."""
+    size = _batch_size(len(problem.features), problem.config)
+    network = inference.step(problem.model)
+    inputs = batches.in_order(
+        problem.features,
+        unpack=lambda rows: problem.layout.tensors(standard(rows)),
+        batch_size=size,
+    )
+    expected = target_rows.in_order(problem.targets, size)
+    total = 0.0
+    for tensors, truth in zip(inputs, expected, strict=True):
+        logits = inference.called(network, tensors)
+        total += float(tf.reduce_sum(problem.judged_by.call(truth, logits)))
+    return total / len(problem.features)
 
 
-def install(model: keras.Model, solution: Solution) -> None:
+def install(model: keras.Model, solution: problems.Solution) -> None:
     """Gives the head the weights that were found and says how."""
     model.set_weights(list(solution.weights))
     logging.info("head: %s", solution.how)

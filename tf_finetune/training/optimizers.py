@@ -5,7 +5,7 @@ import inspect
 from typing import TYPE_CHECKING, Literal
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import training_options
 
 if TYPE_CHECKING:
     import keras
@@ -72,7 +72,7 @@ def check(name: str) -> None:
         raise errors.unknown("optimizer", name, _LEARNING_RATES)
 
 
-def learning_rate(options: train.TrainingOptions) -> float:
+def learning_rate(options: training_options.TrainingOptions) -> float:
     """Returns the peak learning rate: the user's, or the optimizer's here."""
     if options.learning_rate is not None:
         return options.learning_rate
@@ -80,7 +80,7 @@ def learning_rate(options: train.TrainingOptions) -> float:
 
 
 def scaled_learning_rate(
-    options: train.TrainingOptions, batch_size: int
+    options: training_options.TrainingOptions, batch_size: int
 ) -> float:
     """Returns the peak rate for a batch size that was found, not asked for.
 
@@ -101,14 +101,16 @@ def scaled_learning_rate(
 
 
 def scaling_rule(
-    options: train.TrainingOptions,
+    options: training_options.TrainingOptions,
 ) -> Literal["in proportion", "as its square root"]:
     """Returns how a default learning rate grows with the batch size."""
     is_plain = options.optimizer.lower() in _OURS
     return "in proportion" if is_plain else "as its square root"
 
 
-def batch_size(options: train.TrainingOptions, num_examples: int) -> int:
+def batch_size(
+    options: training_options.TrainingOptions, num_examples: int
+) -> int:
     """Returns pictures per step: `gd` takes all of them at once."""
     if options.optimizer.lower() == "gd":
         return num_examples
@@ -116,7 +118,7 @@ def batch_size(options: train.TrainingOptions, num_examples: int) -> int:
 
 
 def schedule(
-    options: train.TrainingOptions, *, steps_per_epoch: int
+    options: training_options.TrainingOptions, *, steps_per_epoch: int
 ) -> Schedule:
     """Returns the schedule of a stage of `options.epochs` epochs."""
     steps = options.epochs * steps_per_epoch
@@ -129,7 +131,10 @@ def schedule(
 
 
 def build(
-    options: train.TrainingOptions, plan: Schedule, *, sums: bool = False
+    options: training_options.TrainingOptions,
+    plan: Schedule,
+    *,
+    sums: bool = False,
 ) -> "keras.optimizers.Optimizer":
     """Returns the `keras.optimizers.Optimizer` that the options name.
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.sources import catalog, csv_file, digits, tfds_dataset
 from tf_finetune.data.sources import folder as folder_source
@@ -21,7 +21,7 @@ MINE = _Mine()
 
 
 def _find(data, **settings):
-    return catalog.find(train.DataOptions(data=str(data), **settings))
+    return catalog.find(data_options.DataOptions(data=str(data), **settings))
 
 
 def test_form_is_recognised_from_what_is_there(tmp_path):
@@ -71,7 +71,7 @@ def test_no_data_is_a_usage_error():
 
 @pytest.mark.parametrize("name", catalog.SOURCES.names())
 def test_every_source_refuses_what_is_not_there(name, tmp_path):
-    options = train.DataOptions(
+    options = data_options.DataOptions(
         data=str(tmp_path / "nowhere"), tfds_data_dir=str(tmp_path)
     )
     source = catalog.SOURCES.get(name)

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.sources import csv_file
 
@@ -24,7 +24,7 @@ def read(tmp_path):
         path = tmp_path / name
         content = text if isinstance(text, bytes) else text.encode(encoding)
         path.write_bytes(content)
-        options = train.DataOptions(data=str(path), **settings)
+        options = data_options.DataOptions(data=str(path), **settings)
         return csv_file.SOURCE.list_examples(options, tmp_path)
 
     return listing
@@ -141,7 +141,7 @@ def test_missing_and_repeated_pictures_are_dropped(read):
 
 
 def test_missing_table_is_refused(tmp_path):
-    options = train.DataOptions(data=str(tmp_path / "no.csv"))
+    options = data_options.DataOptions(data=str(tmp_path / "no.csv"))
     with pytest.raises(errors.DataError, match="cannot be read: No such file"):
         csv_file.SOURCE.list_examples(options, tmp_path)
 
@@ -156,7 +156,7 @@ def test_a_table_that_is_no_regular_file_is_refused_at_once(tmp_path, kind):
             server.bind(str(path))
         else:
             path = "/dev/zero"
-        options = train.DataOptions(data=str(path), data_format="csv")
+        options = data_options.DataOptions(data=str(path), data_format="csv")
         with pytest.raises(errors.DataError, match="not a regular file"):
             csv_file.SOURCE.list_examples(options, tmp_path)
 

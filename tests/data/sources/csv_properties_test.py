@@ -10,7 +10,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import class_names
 from tf_finetune.data.sources import csv_file
 
@@ -19,7 +19,7 @@ def _list(content: bytes):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "labels.csv"
         path.write_bytes(content)
-        options = train.DataOptions(data=str(path), data_format="csv")
+        options = data_options.DataOptions(data=str(path), data_format="csv")
         return csv_file.SOURCE.list_examples(options, pathlib.Path(folder))
 
 
@@ -89,6 +89,6 @@ def test_labels_are_read_back(labels):
             writer = csv.writer(file)
             writer.writerow(["label", "image"])
             writer.writerows([[x, n] for n, x in enumerate(labels)])
-        options = train.DataOptions(data=str(path))
+        options = data_options.DataOptions(data=str(path))
         listing = csv_file.SOURCE.list_examples(options, path.parent)
     assert [each.label for each in listing.examples] == labels

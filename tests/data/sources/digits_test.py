@@ -9,12 +9,12 @@ from PIL import Image
 from sklearn import datasets
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data.sources import digits
 
 
 def _list(data, cache_dir):
-    options = train.DataOptions(data=data)
+    options = data_options.DataOptions(data=data)
     return digits.SOURCE.list_examples(options, cache_dir)
 
 

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data.sources import folder
 
 
@@ -19,7 +19,7 @@ def _make(root: pathlib.Path, *names: str) -> pathlib.Path:
 
 
 def _list(root: pathlib.Path):
-    options = train.DataOptions(data=str(root))
+    options = data_options.DataOptions(data=str(root))
     return folder.SOURCE.list_examples(options, root)
 
 

@@ -10,7 +10,7 @@ import pytest
 from etils import epath
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import inspection
 from tf_finetune.data.sources import tfds_dataset
 
@@ -100,7 +100,7 @@ def prepared(tmp_path_factory):
 
 
 def _list(data, prepared, cache_dir):
-    options = train.DataOptions(data=data, tfds_data_dir=str(prepared))
+    options = data_options.DataOptions(data=data, tfds_data_dir=str(prepared))
     return tfds_dataset.SOURCE.list_examples(options, cache_dir)
 
 

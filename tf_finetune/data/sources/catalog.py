@@ -6,8 +6,8 @@ import pathlib
 from typing import Protocol
 
 from tf_finetune import errors, registry
-from tf_finetune.config import train
-from tf_finetune.data import examples
+from tf_finetune.config import data_options
+from tf_finetune.data import examples, labelling
 
 SOURCES = registry.Registry(
     "data format",
@@ -33,12 +33,16 @@ class Source(Protocol):
         """Tells, from names and what is on disk, if `data` has this form."""
 
     def list_examples(
-        self, options: train.DataOptions, cache_dir: pathlib.Path
+        self,
+        options: data_options.DataOptions,
+        labels: labelling.Labels,
+        cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the pictures of `options.data`.
 
         Args:
             options: Which data.
+            labels: How their labels are understood.
             cache_dir: Where pictures that are no files yet may be written.
 
         Raises:
@@ -46,22 +50,36 @@ class Source(Protocol):
         """
 
 
-def find(options: train.DataOptions) -> Source:
+def find(options: data_options.DataOptions, labels: labelling.Labels) -> Source:
     """Returns the source that reads `options.data`.
 
+    Args:
+        options: Which data.
+        labels: What it must be labelled with.
+
     Raises:
-        UsageError: No data is given, or the data format is unknown.
+        UsageError: No data is given, or the data format is unknown, or holds
+            no such labels.
         DataError: There is nothing there, or nothing that is recognised.
     """
     if not options.data:
         raise errors.UsageError(f"--data is needed: {_POSSIBLE}.")
     if options.data_format != "auto":
+        _check_format(options.data_format, labels)
         return SOURCES.get(options.data_format)
-    for name in SOURCES.names():
+    for name in labels.sources:
         source = SOURCES.get(name)
         if source.recognises(options.data):
             return source
     raise _unrecognised(options.data)
+
+
+def _check_format(name: str, labels: labelling.Labels) -> None:
+    if name in SOURCES.names() and name not in labels.sources:
+        raise errors.UsageError(
+            f"--data_format={name} holds no labels of this task, which reads "
+            f"{', '.join(labels.sources)}."
+        )
 
 
 def _unrecognised(data: str) -> errors.DataError:

@@ -5,11 +5,11 @@ import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from tf_finetune import errors
-from tf_finetune.config import train
-from tf_finetune.data import examples
+from tf_finetune.config import data_options
+from tf_finetune.data import examples, labelling
 from tf_finetune.data.sources import folder
 
 _SUFFIXES = (".csv", ".tsv")
@@ -25,7 +25,10 @@ class CsvFile:
         return path.suffix.lower() in _SUFFIXES and path.is_file()
 
     def list_examples(
-        self, options: train.DataOptions, cache_dir: pathlib.Path
+        self,
+        options: data_options.DataOptions,
+        labels: labelling.Labels,
+        cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the rows; missing files and repeated rows are dropped.
 
@@ -36,7 +39,7 @@ class CsvFile:
         path = pathlib.Path(options.data).expanduser()
         kept: dict[str, _Row] = {}
         dropped = []
-        for row in _rows(path, options):
+        for row in _rows(path, options, labels):
             example = row.example
             key = os.path.normpath(example.path)
             if key in kept:
@@ -81,20 +84,25 @@ def _repeated(row: _Row, first: _Row, path: pathlib.Path) -> str:
     return f"listed twice: in line {first.line} and in line {row.line}"
 
 
-def _rows(path: pathlib.Path, options: train.DataOptions) -> Iterator[_Row]:
+def _rows(
+    path: pathlib.Path,
+    options: data_options.DataOptions,
+    labels: labelling.Labels,
+) -> Iterator[_Row]:
     text = _read(path)
+    needed = _needed(options, labels)
     reader = csv.DictReader(
         io.StringIO(text, newline=""),
-        delimiter=_delimiter(text, options),
+        delimiter=_delimiter(text, needed),
         skipinitialspace=True,
     )
     try:
         header = [name.strip() for name in reader.fieldnames or ()]
-        _check_header(header, path, options)
+        _check_header(header, path, needed)
         reader.fieldnames = header
         for cells in reader:
             where = f"{path}, line {reader.line_num}"
-            example = _example(cells, where, path.parent, options)
+            example = _example(cells, where, path.parent, options, labels)
             yield _Row(line=reader.line_num, example=example)
     except csv.Error as error:
         raise errors.DataError(
@@ -127,7 +135,15 @@ def _read(path: pathlib.Path) -> str:
         ) from error
 
 
-def _delimiter(text: str, options: train.DataOptions) -> str:
+def _needed(
+    options: data_options.DataOptions, labels: labelling.Labels
+) -> dict[str, tuple[str, ...]]:
+    """Returns the columns that must exist, by the flag that names them."""
+    columns = labels.columns(options)
+    return {"image_column": (options.image_column,), **columns}
+
+
+def _delimiter(text: str, needed: Mapping[str, tuple[str, ...]]) -> str:
     """Returns the delimiter that makes the header hold the needed columns."""
     for delimiter in _DELIMITERS:
         rows = csv.reader(
@@ -136,20 +152,21 @@ def _delimiter(text: str, options: train.DataOptions) -> str:
             skipinitialspace=True,
         )
         header = [name.strip() for name in next(rows, [])]
-        if {options.image_column, options.label_column} <= set(header):
+        if {name for names in needed.values() for name in names} <= set(header):
             return delimiter
     return ","
 
 
 def _check_header(
-    header: list[str], path: pathlib.Path, options: train.DataOptions
+    header: list[str],
+    path: pathlib.Path,
+    needed: Mapping[str, tuple[str, ...]],
 ) -> None:
-    for flag in ("image_column", "label_column"):
-        name = getattr(options, flag)
-        if name not in header:
+    for flag, names in needed.items():
+        if lacking := [name for name in names if name not in header]:
             columns = ", ".join(header) or "none, the file is empty"
             raise errors.DataError(
-                f"{path} has no column {name!r}; its columns: {columns}. "
+                f"{path} has no column {lacking[0]!r}; its columns: {columns}. "
                 f"--{flag} says which one it is."
             )
     if twice := sorted({name for name in header if header.count(name) > 1}):
@@ -162,7 +179,8 @@ def _example(
     cells: dict[str, str | None],
     where: str,
     beside: pathlib.Path,
-    options: train.DataOptions,
+    options: data_options.DataOptions,
+    labels: labelling.Labels,
 ) -> examples.Example:
     """Turns a row into an example.
 
@@ -171,6 +189,7 @@ def _example(
         where: Names the row in messages.
         beside: The folder that relative paths start from.
         options: The names of the columns.
+        labels: How labels are understood.
     """
     if None in cells:
         raise errors.DataError(
@@ -178,15 +197,14 @@ def _example(
             "that hold the delimiter in double quotes."
         )
     image = cells[options.image_column]
-    label = (cells[options.label_column] or "").strip()
-    if not image or not label:
-        empty = "image" if not image else "label"
-        column = options.image_column if not image else options.label_column
-        raise errors.DataError(f"{where} has no {empty} (column {column!r}).")
+    if not image:
+        column = options.image_column
+        raise errors.DataError(f"{where} has no image (column {column!r}).")
+    stripped = {name: (text or "").strip() for name, text in cells.items()}
     group = (cells.get(options.group_column) or "").strip()
     return examples.Example(
         path=os.path.join(beside, image),
-        label=label,
+        label=labels.of_row(stripped, where, beside, options),
         split=_split(cells.get(options.split_column), where),
         group=group or None,
     )

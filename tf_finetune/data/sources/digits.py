@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from tf_finetune import errors
-from tf_finetune.config import train
-from tf_finetune.data import examples
+from tf_finetune.config import data_options
+from tf_finetune.data import examples, labelling
 from tf_finetune.data.sources import picture_cache
 
 SIZE = 32
@@ -31,7 +31,10 @@ class Digits:
         return data.startswith("digits:")
 
     def list_examples(
-        self, options: train.DataOptions, cache_dir: pathlib.Path
+        self,
+        options: data_options.DataOptions,
+        labels: labelling.Labels,
+        cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the digits; they are written as PNG files once.
 

@@ -6,8 +6,8 @@ import stat
 from collections.abc import Iterator
 
 from tf_finetune import errors
-from tf_finetune.config import train
-from tf_finetune.data import class_names, examples
+from tf_finetune.config import data_options
+from tf_finetune.data import class_names, examples, labelling
 
 SPLIT_WORDS = {
     "train": "train",
@@ -29,7 +29,10 @@ class Folder:
         return pathlib.Path(data).expanduser().is_dir()
 
     def list_examples(
-        self, options: train.DataOptions, cache_dir: pathlib.Path
+        self,
+        options: data_options.DataOptions,
+        labels: labelling.Labels,
+        cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists every file in every class folder; hidden files are dropped.
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
-from tf_finetune.config import train
-from tf_finetune.data import examples, progress
+from tf_finetune.config import data_options
+from tf_finetune.data import examples, labelling, progress
 from tf_finetune.data.sources import folder, picture_cache
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ class TfdsDataset:
         return data.startswith("tfds:")
 
     def list_examples(
-        self, options: train.DataOptions, cache_dir: pathlib.Path
+        self,
+        options: data_options.DataOptions,
+        labels: labelling.Labels,
+        cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the pictures; their encoded bytes are written as files once.
 
@@ -65,7 +68,7 @@ class TfdsDataset:
 SOURCE = TfdsDataset()
 
 
-def _data_dir(options: train.DataOptions) -> pathlib.Path:
+def _data_dir(options: data_options.DataOptions) -> pathlib.Path:
     """Returns the folder of prepared data sets, TFDS' own by default."""
     default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     return pathlib.Path(options.tfds_data_dir or default).expanduser()

@@ -1,12 +1,10 @@
-"""Losses by name, on logits, in float32, with class weights inside."""
+"""Losses of a classifier, in float32, with class weights inside."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
-
-from tf_finetune.config import train
 
 
 class ClassificationLoss(keras.losses.Loss):
@@ -19,7 +17,7 @@ class ClassificationLoss(keras.losses.Loss):
 
     def __init__(
         self,
-        name: train.Loss,
+        name: str,
         *,
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
@@ -63,16 +61,15 @@ class ClassificationLoss(keras.losses.Loss):
 
 
 def class_weights(
-    targets: np.ndarray, kind: Literal["none", "balanced"]
+    counts: np.ndarray, kind: Literal["none", "balanced"]
 ) -> np.ndarray | None:
     """Returns a weight for each class, or None for equal ones.
 
     Args:
-        targets: [n, classes] one-hot labels of the training split.
+        counts: [classes], training pictures of each, at least one.
         kind: "balanced" weighs a class by n / (classes × its count), so that
             the mean weight over the examples is 1.
     """
     if kind == "none":
         return None
-    counts = targets.sum(axis=0)
-    return (len(targets) / (len(counts) * counts)).astype("float32")
+    return (counts.sum() / (len(counts) * counts)).astype("float32")

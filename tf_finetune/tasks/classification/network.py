@@ -1,4 +1,4 @@
-"""Classification: each picture belongs to exactly one class."""
+"""The softmax of a classifier, its loss, and what it answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,21 +9,26 @@ import tensorflow as tf
 from scipy import special
 
 from tf_finetune import errors
+from tf_finetune.config import train, training_options
 from tf_finetune.data import examples
-from tf_finetune.evaluation import metrics
+from tf_finetune.data import targets as target_rows
+from tf_finetune.tasks.classification import losses
 
 _TOP = 5
+_LOSS = "cross_entropy"  # What "auto" means.
 _TEMPERATURE = "temperature"
 
 
-class Classification:
+class Network:
     """One softmax over all classes."""
 
-    name = "classification"
+    solver = "logistic"
+    proven = ("probabilities",)
+    num_proven = 64
 
-    def num_outputs(self, num_classes: int) -> int:
+    def num_outputs(self, names: Sequence[str]) -> int:
         """Returns one logit a class, also for two classes."""
-        return num_classes
+        return len(names)
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the softmax; [batch, classes] probabilities in float32."""
@@ -63,53 +68,55 @@ class Classification:
         """Returns the probabilities of [n, classes] logits, float32."""
         return special.softmax(logits.astype("float32"), axis=-1)
 
-    def targets(self, data: examples.ImageData, split: str) -> np.ndarray:
+    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
+        """Does nothing: the softmax has no weights."""
+
+    def targets(
+        self,
+        data: examples.ImageData,
+        split: str,
+        *,
+        config: train.TrainConfig,
+        image_size: int,
+    ) -> target_rows.Array:
         """Returns one-hot float32 labels [n, classes]."""
         indices = data.class_indices(data.split(split))
-        return np.eye(len(data.class_names), dtype="float32")[indices]
+        return target_rows.Array(
+            np.eye(len(data.class_names), dtype="float32")[indices]
+        )
 
-    def metrics(self) -> list[keras.metrics.Metric]:
+    def blank(
+        self, names: Sequence[str], count: int, *, image_size: int
+    ) -> target_rows.Array:
+        """Returns one-hot rows, each class in turn."""
+        indices = np.arange(count) % len(names)
+        return target_rows.Array(np.eye(len(names), dtype="float32")[indices])
+
+    def loss(
+        self,
+        options: training_options.TrainingOptions,
+        names: Sequence[str],
+        described: Mapping[str, Any] | None,
+    ) -> losses.ClassificationLoss:
+        """Returns the loss that `--loss` names."""
+        weights = None
+        if described is not None:
+            counts = [described["classes"]["train"][name] for name in names]
+            weights = losses.class_weights(
+                np.array(counts), options.class_weight
+            )
+        return losses.ClassificationLoss(
+            _LOSS if options.loss == "auto" else options.loss,
+            label_smoothing=options.label_smoothing,
+            class_weights=weights,
+        )
+
+    def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
         """Returns accuracy, over examples."""
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
-    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation accuracy, ties by validation log loss."""
-        return (epoch["val_accuracy"], -epoch["val_loss"])
-
-    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by accuracy, ties by log loss."""
-        return (figures["accuracy"], -figures["log_loss"])
-
-    def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns accuracy and log loss."""
-        return (
-            f"accuracy {figures['accuracy']:.3f} "
-            f"(log loss {figures['log_loss']:.3f})"
-        )
-
-    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns accuracy, its interval and log loss."""
-        names = ("accuracy", "accuracy_interval", "log_loss")
-        return {name: figures[name] for name in names}
-
-    def evaluate(
-        self,
-        targets: np.ndarray,
-        predictions: np.ndarray,
-        *,
-        class_names: Sequence[str],
-        seed: int,
-    ) -> dict[str, Any]:
-        """Returns accuracy with its interval and all that goes with it."""
-        return metrics.classification(
-            np.argmax(targets, axis=-1),
-            predictions,
-            class_names=class_names,
-            seed=seed,
-        )
-
     def serve(
-        self, predictions: tf.Tensor, class_names: Sequence[str]
+        self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
         """Returns the likeliest class, all probabilities, the five likeliest.
 
@@ -117,9 +124,9 @@ class Classification:
         `top_k_classes` and `top_k_probabilities` [batch, k], best first; of
         equal classes the first one leads, in all of them.
         """
-        names = _constant(class_names)
-        best = tf.math.top_k(predictions, k=min(_TOP, len(class_names)))
-        listed = tf.gather(names, best.indices)
+        listed_names = _constant(names)
+        best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
+        listed = tf.gather(listed_names, best.indices)
         return {
             "classes": listed[:, 0],
             "probabilities": predictions,
@@ -128,19 +135,22 @@ class Classification:
         }
 
     def classify(
-        self, predictions: tf.Tensor, class_names: Sequence[str]
+        self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
         """Returns every class and its probability, in the labels' order."""
-        names = _constant(class_names)
+        listed_names = _constant(names)
         count = tf.shape(predictions)[0]
         return {
-            "classes": tf.tile(names[tf.newaxis], [count, 1]),
+            "classes": tf.tile(listed_names[tf.newaxis], [count, 1]),
             "scores": predictions,
         }
 
 
-def _constant(class_names: Sequence[str]) -> tf.Tensor:
+NETWORK = Network()
+
+
+def _constant(names: Sequence[str]) -> tf.Tensor:
     # A class may be called after a folder whose name is no UTF-8.
     return tf.constant(
-        [each.encode("utf-8", errors="surrogateescape") for each in class_names]
+        [each.encode("utf-8", errors="surrogateescape") for each in names]
     )

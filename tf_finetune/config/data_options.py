@@ -1,0 +1,75 @@
+"""Which pictures a run is about."""
+
+import dataclasses
+from typing import Literal
+
+from tf_finetune import errors
+from tf_finetune.config import checks, options
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which pictures, and how they are cleaned and divided."""
+
+    data: str = options.option(
+        "",
+        "The pictures: a folder with one folder per class, or with train/, "
+        "validation/ and test/ of such folders; a CSV file; tfds:NAME; "
+        "digits:FIRST-LAST for scikit-learn's handwritten digits.",
+    )
+    data_format: str = options.option(
+        "auto",
+        "How --data is read: auto, folder, csv, tfds, digits, or "
+        "package.module:attribute of a source of your own.",
+    )
+    image_column: str = options.option(
+        "image", "CSV: the column of picture paths, relative to the CSV."
+    )
+    label_column: tuple[str, ...] = options.option(
+        ("label",),
+        "CSV: the column of labels; several, with commas, for tasks that read "
+        "several.",
+    )
+    split_column: str = options.option(
+        "split", "CSV: the column of train|validation|test; may be absent."
+    )
+    group_column: str = options.option(
+        "group",
+        "CSV: the column of groups (patients, sites …) that must not be "
+        "divided between splits; may be absent.",
+    )
+    tfds_data_dir: str | None = options.option(
+        None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
+    )
+    validation_fraction: float = options.option(
+        0.15, "Share held out for choosing, where the data brings no split."
+    )
+    test_fraction: float | None = options.option(
+        None,
+        "Share held out for the last word; none: 0.15 where the data brings "
+        "no split of its own, else 0.",
+    )
+    max_train_per_class: int | None = options.option(
+        None, "Train on at most this many pictures per class; none: all."
+    )
+    max_pixels: int = options.option(
+        178_956_970,
+        "Drop pictures of more pixels than this (the default is Pillow's "
+        "bound against decompression bombs).",
+    )
+    bad_data: Literal["drop", "error"] = options.option(
+        "drop", "Pictures that cannot be used: drop and report, or stop."
+    )
+
+    def __post_init__(self) -> None:
+        checks.given(self, "label_column", "the column of labels.")
+        checks.in_range(self, "validation_fraction", above=0, below=1)
+        checks.in_range(self, "test_fraction", at_least=0, below=1)
+        checks.in_range(self, "max_train_per_class", at_least=1)
+        checks.in_range(self, "max_pixels", at_least=1)
+        if self.validation_fraction + (self.test_fraction or 0) >= 1:
+            raise errors.UsageError(
+                "--validation_fraction and --test_fraction leave nothing to "
+                f"train on: {self.validation_fraction} + "
+                f"{self.test_fraction} is not below 1."
+            )

@@ -1,0 +1,54 @@
+"""Which network a run adapts."""
+
+import dataclasses
+from typing import Literal
+
+from tf_finetune.config import checks, options
+
+Resize = Literal["squash", "crop", "pad"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The network, its weights, and which of them move."""
+
+    task: str = options.option("classification", "What is learnt.")
+    backbone: str = options.option(
+        "mobilenet_v2",
+        "The pretrained network, e.g. resnet50, efficientnet_b0, "
+        "mobilenet@0.25; `python -m tf_finetune backbones` lists them.",
+    )
+    weights: str = options.option(
+        "imagenet",
+        "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
+        ".keras file, or the workdir of an earlier run.",
+    )
+    image_size: int | None = options.option(
+        None, "Side of the square input in pixels; none: the backbone's own."
+    )
+    resize: Resize = options.option(
+        "squash",
+        "How a picture becomes square: squash ignores its shape, crop keeps "
+        "the middle, pad adds black.",
+    )
+    head: str = options.option("linear", "The new top: linear or mlp.")
+    head_units: int = options.option(256, "Width of the mlp head's layer.")
+    dropout: float = options.option(0.0, "Dropout before the last layer.")
+    l2: float = options.option(
+        0.0, "L2 penalty on the head's kernels while fine-tuning."
+    )
+    trainable: tuple[str, ...] = options.option(
+        ("top",),
+        "What fine-tuning moves: head, top (the last stage), all, or layer "
+        "patterns such as conv5* (comma-separated; the head always moves).",
+    )
+    freeze_batch_norm: bool = options.option(
+        True, "Keep batch-norm layers of the backbone as they were pretrained."
+    )
+
+    def __post_init__(self) -> None:
+        checks.in_range(self, "image_size", at_least=8)
+        checks.in_range(self, "head_units", at_least=1)
+        checks.in_range(self, "dropout", at_least=0, below=1)
+        checks.in_range(self, "l2", at_least=0)
+        checks.given(self, "trainable", "head, top, all or layer patterns.")

@@ -1,0 +1,56 @@
+"""Where the results of a run go."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+from tf_finetune.config import checks, options
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Where results go, and what they must reach."""
+
+    workdir: str = options.option(
+        "", "Folder of the results; an unfinished run in it is continued."
+    )
+    cache_dir: str = options.option(
+        "~/.cache/tf_finetune", "Folder of features shared between runs."
+    )
+    cache: Literal["auto", "on", "off"] = options.option(
+        "auto",
+        "Compute what lies below the first layer that trains once, not in "
+        "every epoch; auto measures both ways and takes the cheaper one.",
+    )
+    cache_gb: float = options.option(
+        20.0,
+        "What the features of all runs may take on disk, GB; the longest "
+        "unused are removed first.",
+    )
+    overwrite: bool = options.option(
+        False, "Replace the run that --workdir holds."
+    )
+    tensorboard: bool = options.option(
+        False, "Also write TensorBoard events (needs the extra [tensorboard])."
+    )
+    plan: bool = options.option(
+        False, "Stop after printing what would be done, and its cost."
+    )
+    fail_below: tuple[str, ...] = options.option(
+        (),
+        "Exit with status 3 unless METRIC:VALUE is reached, e.g. "
+        "accuracy:0.9 (on test where it exists, else on validation).",
+    )
+    fail_if_not_better_than: str | None = options.option(
+        None,
+        "Exit with status 3 unless the result beats probe, or the run in "
+        "another workdir.",
+    )
+
+    def __post_init__(self) -> None:
+        checks.in_range(self, "cache_gb", above=0)
+
+    @property
+    def cache_folder(self) -> pathlib.Path:
+        """`cache_dir` as a path, "~" resolved."""
+        return pathlib.Path(self.cache_dir).expanduser()

@@ -1,0 +1,120 @@
+"""How a run learns."""
+
+import dataclasses
+from typing import Literal
+
+from tf_finetune.config import checks, options
+
+Augmentation = Literal["none", "light", "medium", "strong"]
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
+Strategy = Literal[
+    "auto", "one_device", "mirrored", "multi_worker", "tpu", "parameter_server"
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """How the weights are learnt."""
+
+    epochs: int = options.option(
+        10, "Passes of the fine-tuning stage at most; 0: the probe alone."
+    )
+    batch_size: int | Literal["auto"] = options.option(
+        32,
+        "Pictures per step, all replicas; auto: the largest power of two up "
+        "to 256 that fits into memory, found by trying, and a default "
+        "learning rate is scaled with it.",
+    )
+    head_init: Literal["probe", "random"] = options.option(
+        "probe",
+        "Fine-tuning starts from the solved head (Kumar et al. 2022) or, as "
+        "the classic recipes do, from a random one.",
+    )
+    optimizer: str = options.option(
+        "adamw",
+        "A Keras optimizer by name, or sgd, momentum (0.9), gd (full batch).",
+    )
+    learning_rate: float | None = options.option(
+        None, "Peak learning rate; none: the optimizer's default here."
+    )
+    schedule: Literal["cosine", "constant"] = options.option(
+        "cosine", "Learning rate after the warm-up."
+    )
+    warmup_fraction: float = options.option(
+        0.1, "Share of the steps in which the learning rate rises from 0."
+    )
+    weight_decay: float | None = options.option(
+        None, "Decoupled weight decay; none: the optimizer's default."
+    )
+    loss: str = options.option(
+        "auto",
+        "What training lowers, in float32 on the logits; auto: the task's "
+        "own. Of classification: cross_entropy, focal, mean_squared_error.",
+    )
+    label_smoothing: float = options.option(0.0, "For cross_entropy and focal.")
+    class_weight: Literal["none", "balanced"] = options.option(
+        "none", "balanced weighs classes inversely to their frequency."
+    )
+    augmentation: Augmentation = options.option(
+        "light", "Strength of the random changes to training pictures."
+    )
+    augmentation_views: int = options.option(
+        4,
+        "With the cache: this many fixed views of each training picture, the "
+        "first as it is, take turns; without it, each epoch changes it anew.",
+    )
+    patience: int = options.option(
+        5,
+        "Stop after this many epochs without a better validation result "
+        "(accuracy, ties by loss).",
+    )
+    strategy: Strategy = options.option(
+        "auto", "The tf.distribute strategy; see docs/distributed.md."
+    )
+    tpu: str = options.option("", "Name or address of the TPU; none: local.")
+    gradient_accumulation_steps: int = options.option(
+        1,
+        "Micro-batches that a replica's batch is computed in, to save memory.",
+    )
+    clip_norm: float | None = options.option(
+        None, "Largest norm of the gradient of all weights together."
+    )
+    clip_variable_norm: float | None = options.option(
+        None, "Largest norm of the gradient of each variable."
+    )
+    ema_momentum: float | None = options.option(
+        None, "Judge and save moving averages of the weights, e.g. 0.99."
+    )
+    sync_batch_norm: bool = options.option(
+        False, "Trained batch norms see the batches of all replicas as one."
+    )
+    deterministic: bool = options.option(
+        False,
+        "Use only operations that give the same bits each time, on a GPU too "
+        "(slower; on a CPU runs are equal without it).",
+    )
+    precision: Precision = options.option(
+        "auto",
+        "What the backbone computes in while it trains; auto: float32 on "
+        "CPUs, mixed_float16 on GPUs with units for it, mixed_bfloat16 on "
+        "TPUs. Losses and everything saved are float32.",
+    )
+
+    def __post_init__(self) -> None:
+        checks.in_range(self, "epochs", at_least=0)
+        checks.in_range(self, "batch_size", at_least=1)
+        checks.in_range(self, "learning_rate", above=0)
+        checks.in_range(self, "warmup_fraction", at_least=0, below=1)
+        checks.in_range(self, "weight_decay", at_least=0)
+        checks.in_range(self, "label_smoothing", at_least=0, below=1)
+        checks.in_range(self, "augmentation_views", at_least=1)
+        checks.in_range(self, "patience", at_least=1)
+        checks.in_range(self, "gradient_accumulation_steps", at_least=1)
+        checks.in_range(self, "clip_norm", above=0)
+        checks.in_range(self, "clip_variable_norm", above=0)
+        checks.in_range(self, "ema_momentum", above=0, below=1)
+
+    @property
+    def num_views(self) -> int:
+        """How many views of a training picture the cache holds."""
+        return 1 if self.augmentation == "none" else self.augmentation_views

@@ -1,0 +1,94 @@
+"""What the data needs to know of a task: how its labels are understood."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from tf_finetune.config import data_options
+from tf_finetune.data import examples
+
+
+class Labels(Protocol):
+    """How the labels of one task are read, checked, divided and described.
+
+    Attributes:
+        sources: The data formats that such labels can be read from.
+    """
+
+    sources: tuple[str, ...]
+
+    def columns(
+        self, options: data_options.DataOptions
+    ) -> dict[str, tuple[str, ...]]:
+        """Returns the CSV columns that must exist, by the flag naming them."""
+
+    def of_row(
+        self,
+        cells: Mapping[str, str],
+        where: str,
+        beside: pathlib.Path,
+        options: data_options.DataOptions,
+    ) -> examples.Label:
+        """Returns the label in a row of a CSV file.
+
+        Args:
+            cells: Text by column, without spaces around it.
+            where: Names the row in messages: "x.csv, line 3".
+            beside: The folder that relative paths start from.
+            options: The names of the columns.
+
+        Raises:
+            DataError: The row has no such label.
+        """
+
+    def names(self, listing: examples.Listing) -> tuple[str, ...]:
+        """Returns the names of the model's outputs, in their order."""
+
+    def inspected(
+        self, pictures: Sequence[examples.Picture], names: Sequence[str]
+    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+        """Completes pictures by what takes all of them to know.
+
+        Above all `strata`, of which every split gets its share.
+
+        Returns:
+            The pictures, and those whose label cannot be used.
+        """
+
+    def classes(self, label: examples.Label) -> tuple[str, ...]:
+        """Returns the classes that a label names; empty if it names none."""
+
+    def check(self, pictures: Sequence[examples.Picture]) -> None:
+        """Makes sure that there is something to learn.
+
+        Raises:
+            DataError: There is not.
+        """
+
+    def check_drawn(
+        self,
+        units: Sequence[Sequence[examples.Picture]],
+        divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
+    ) -> None:
+        """Makes sure that splits that were drawn hold what they should.
+
+        Args:
+            units: What was divided: pictures that belong together.
+            divided: The units of each split.
+
+        Raises:
+            DataError: They do not.
+        """
+
+    def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
+        """Makes sure that what is held out was learnt.
+
+        Raises:
+            DataError: It was not.
+        """
+
+    def text(self, label: examples.Label) -> str:
+        """Returns a text that is equal for equal labels alone."""
+
+    def describe(self, data: examples.ImageData) -> dict[str, Any]:
+        """Returns what data.json says of the labels, ready for JSON."""

@@ -1,0 +1,13 @@
+"""Classification: each picture belongs to exactly one class."""
+
+from tf_finetune.tasks import task
+from tf_finetune.tasks.classification import answers, figures, labels
+
+TASK = task.Task(
+    name="classification",
+    losses=("cross_entropy", "focal", "mean_squared_error"),
+    labels=labels.LABELS,
+    figures=figures.FIGURES,
+    answers=answers.ANSWERS,
+    network_at="tf_finetune.tasks.classification.network:NETWORK",
+)

@@ -1,0 +1,48 @@
+"""What a classifier says of single pictures."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_finetune.evaluation import predictions
+
+
+class Answers:
+    """The likeliest classes of each picture."""
+
+    def of(
+        self,
+        paths: Sequence[str],
+        predictions_: np.ndarray,
+        names: Sequence[str],
+        *,
+        top_k: int = 5,
+    ) -> list[predictions.Prediction]:
+        """Returns the likeliest classes, best first."""
+        return predictions.from_probabilities(
+            paths, predictions_, names, top_k=top_k
+        )
+
+    def failed(self, path: str, reason: str) -> predictions.Prediction:
+        """Returns a row without a class."""
+        return predictions.Prediction(path=path, error=reason)
+
+    def line(self, row: predictions.Prediction) -> str:
+        """Returns the likeliest class and its probability."""
+        if row.error:
+            return f"{row.path}: error: {row.error}"
+        return f"{row.path}: {row.class_name} {row.probability:.3f}"
+
+    def write(
+        self, path: pathlib.Path, rows: Sequence[predictions.Prediction]
+    ) -> None:
+        """Writes rows as CSV; see `predictions.write_csv`."""
+        predictions.write_csv(path, rows)
+
+    def summarize(self, rows: Sequence[predictions.Prediction]) -> str:
+        """Returns how many pictures fell to each class."""
+        return predictions.summarize(rows)
+
+
+ANSWERS = Answers()

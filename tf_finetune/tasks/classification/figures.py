@@ -1,0 +1,112 @@
+"""What a classifier is measured by."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune.data import examples
+from tf_finetune.evaluation import metrics, tables, yardsticks
+from tf_finetune.tasks import judging
+
+
+class Figures:
+    """Accuracy above all; between equal ones log loss decides."""
+
+    higher_is_better = (
+        "accuracy",
+        "macro_f1",
+        "macro_precision",
+        "macro_recall",
+        "top_5_accuracy",
+        "weighted_f1",
+        "weighted_precision",
+        "weighted_recall",
+    )
+    lower_is_better = ("expected_calibration_error", "log_loss")
+    unbounded = ("log_loss",)
+
+    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+        """Ranks by validation accuracy, ties by validation log loss."""
+        return (epoch["val_accuracy"], -epoch["val_loss"])
+
+    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
+        """Orders results by accuracy, ties by log loss."""
+        return (figures["accuracy"], -figures["log_loss"])
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """Returns accuracy and log loss."""
+        return (
+            f"accuracy {figures['accuracy']:.3f} "
+            f"(log loss {figures['log_loss']:.3f})"
+        )
+
+    def compared(
+        self, figures: Mapping[str, Any], other: Mapping[str, Any]
+    ) -> str:
+        """Returns the difference in accuracy and its interval."""
+        found = yardsticks.compare(figures, other)
+        return (
+            f"the difference in accuracy is {found.difference:+.4f}, 95 % "
+            f"interval {found.low:+.4f} to {found.high:+.4f}"
+        )
+
+    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns accuracy, its interval and log loss."""
+        names = ("accuracy", "accuracy_interval", "log_loss")
+        return {name: figures[name] for name in names}
+
+    def judge(
+        self, data: examples.ImageData, split: str, *, seed: int
+    ) -> judging.Collected:
+        """Returns what gives accuracy and all that goes with it."""
+        labels = np.array(data.class_indices(data.split(split)))
+        return judging.Collected(
+            lambda predictions: metrics.classification(
+                labels[: len(predictions)],
+                predictions,
+                class_names=data.class_names,
+                seed=seed,
+            )
+        )
+
+    def trivial(
+        self,
+        described: Mapping[str, Any],
+        data: examples.ImageData,
+        split: str,
+    ) -> dict[str, Any]:
+        """Returns what the commonest training class reaches."""
+        counts = described["classes"]["train"]
+        trained_on = [counts[name] for name in data.class_names]
+        found = yardsticks.majority_class(
+            np.repeat(np.arange(len(trained_on)), trained_on),
+            data.class_indices(data.split(split)),
+            class_names=data.class_names,
+        )
+        return {"majority_class": found}
+
+    def text(self, figures: Mapping[str, Any]) -> str:
+        """Returns every split with its yardsticks, then the classes."""
+        return tables.text(figures)
+
+    def draw(
+        self,
+        figures: Mapping[str, Any],
+        names: Sequence[str],
+        folder: pathlib.Path,
+        split: str,
+    ) -> None:
+        """Draws the confusion matrix."""
+        # Takes a while to load, and not every command draws.
+        from tf_finetune.evaluation import plots
+
+        plots.confusion(
+            figures["confusion_matrix"],
+            names,
+            folder / f"confusion_{split}.png",
+        )
+
+
+FIGURES = Figures()

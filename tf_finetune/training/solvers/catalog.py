@@ -1,0 +1,12 @@
+"""The ways to solve a linear head to its optimum, by name.
+
+Each is a function of a `problem.Problem` that returns its solution, or None
+where the problem is too large for it.
+"""
+
+from tf_finetune import registry
+
+SOLVERS = registry.Registry(
+    "solver",
+    {"logistic": "tf_finetune.training.solvers.logistic:solve"},
+)

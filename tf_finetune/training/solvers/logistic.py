@@ -1,0 +1,26 @@
+"""Multinomial logistic regression as the solver of a classifier's head."""
+
+from tf_finetune.training import probe
+from tf_finetune.training.solvers import problem as problems
+
+
+def solve(problem: problems.Problem) -> problems.Solution | None:
+    """Returns the optimum; None where that would take long.
+
+    Args:
+        problem: Its targets are one-hot rows.
+    """
+    features, targets = problem.features, problem.targets.values
+    if not probe.is_small(len(features), features.width, targets.shape[1]):
+        return None
+    solved = probe.solve(
+        features.all(),
+        targets.argmax(axis=1),
+        groups=problem.groups,
+        class_weight=problem.config.training.class_weight,
+        seed=problem.config.seed,
+    )
+    how = f"logistic regression at its optimum, strength C={solved.strength:g}"
+    if solved.note:
+        how += f" ({solved.note})"
+    return problems.Solution(weights=(solved.kernel, solved.bias), how=how)
