@@ -10,13 +10,13 @@ from tf_finetune.config import model_options
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import classification
 
-_TASK = classification.Classification()
+_TASK = classification.TASK
 
 
 def _built(**options) -> assembly.Assembly:
     settings = {"backbone": "small_cnn", "image_size": 16, **options}
     return assembly.build(
-        model_options.ModelOptions(**settings), _TASK, 4, seed=0
+        model_options.ModelOptions(**settings), _TASK, "abcd", seed=0
     )
 
 
@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others():
     other = assembly.build(
         model_options.ModelOptions(backbone="small_cnn", image_size=16),
         _TASK,
-        4,
+        "abcd",
         seed=1,
     )
     assert (

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import os
 import pathlib
 import re
@@ -13,6 +14,8 @@ from typing import Any
 from tf_finetune import errors, files
 from tf_finetune.config import options, train
 
+# What is drawn of a split is called after it.
+_SPLITS = ("train", "validation", "test")
 _UNTIED = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 
 
@@ -279,23 +282,14 @@ def clear(workdir: Workdir) -> None:
     `run.json` goes first: a clearing that is interrupted must not leave the
     mark of a finished run on half of its files.
     """
+    plots = [workdir.path.glob(f"*_{split}.png") for split in _SPLITS]
     for path in (
-        workdir.run_json,
-        workdir.run_flags,
-        workdir.labels,
-        workdir.data_json,
-        workdir.plan,
-        workdir.history,
-        workdir.curves,
-        workdir.model,
-        workdir.weights,
-        workdir.evaluation,
-        workdir.predictions,
-        workdir.proof,
-        workdir.proven,
-        *workdir.path.glob("confusion_*.png"),
-        *workdir.path.glob("evaluation.*.json"),
-    ):
+        workdir.run_json, workdir.run_flags, workdir.labels,
+        workdir.data_json, workdir.plan, workdir.history, workdir.curves,
+        workdir.model, workdir.weights, workdir.evaluation,
+        workdir.predictions, workdir.proof, workdir.proven,
+        *itertools.chain(*plots), *workdir.path.glob("evaluation.*.json"),
+    ):  # fmt: skip
         path.unlink(missing_ok=True)
     for folder in (workdir.checkpoints, workdir.tensorboard, workdir.export):
         if os.path.isdir(folder):

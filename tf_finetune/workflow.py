@@ -234,7 +234,12 @@ def _train(
     report: Report,
     start: float,
 ) -> Run:
-    largest = _largest_batch(config, inspected, place)
+    largest = batch_size.found(
+        config,
+        {} if config.output.overwrite else place.facts(),
+        num_pictures=len(inspected.pictures),
+        num_classes=len(inspected.class_names),
+    )
     environment.start_tensorflow()
     from tf_finetune.runs import course as courses
     from tf_finetune.runs import describing, learning, results
@@ -269,7 +274,12 @@ def _plan(
     place: workdir.Workdir,
     report: Report,
 ) -> None:
-    largest = _largest_batch(config, inspected, place)
+    largest = batch_size.found(
+        config,
+        {} if config.output.overwrite else place.facts(),
+        num_pictures=len(inspected.pictures),
+        num_classes=len(inspected.class_names),
+    )
     environment.start_tensorflow()
     from tf_finetune.data import statistics
     from tf_finetune.runs import costing, describing
@@ -281,21 +291,3 @@ def _plan(
         report(describing.text(course))
         report(costing.estimated(course).text())
     report(f"workdir: {place.path} (nothing was written; --plan)")
-
-
-def _largest_batch(
-    config: train.TrainConfig,
-    inspected: survey.Inspected,
-    place: workdir.Workdir,
-) -> int | None:
-    """Returns what `--batch_size=auto` finds, or found in an unfinished run."""
-    if config.training.batch_size != "auto":
-        return None
-    known = None if config.output.overwrite else place.facts()
-    if known and known.get("largest_batch"):
-        return known["largest_batch"]
-    return batch_size.largest_that_fits(
-        config,
-        num_pictures=len(inspected.pictures),
-        num_classes=len(inspected.class_names),
-    )

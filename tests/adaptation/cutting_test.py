@@ -35,7 +35,7 @@ def _joined(cut: cutting.Cut, images: np.ndarray) -> np.ndarray:
     tensors = keras.tree.flatten(inference.step(cut.up_to())(images))
     rows = cut.flat(tensors)
     assert rows.shape == (len(images), cut.width)
-    inputs = keras.tree.flatten(cut.crossing(rows))
+    inputs = keras.tree.flatten(cut.tensors(rows))
     return np.asarray(inference.step(cut.suffix)(*inputs))
 
 

@@ -17,7 +17,7 @@ def built() -> assembly.Assembly:
     options = model_options.ModelOptions(
         backbone="small_cnn", weights="none", image_size=16
     )
-    return assembly.build(options, classification.Classification(), 3, seed=0)
+    return assembly.build(options, classification.TASK, "abc", seed=0)
 
 
 def _moved(built, trainable, *, freeze_batch_norm=True) -> set[str]:

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
-from tf_finetune.data import pipeline
+from tf_finetune.data import pipeline, targets
 
 _COUNT = 7
 
@@ -24,7 +24,7 @@ def rows(tmp_path) -> stores.Rows:
 def _training(rows, first_epoch=0, epochs=3, seed=0, first_step=0):
     dataset = batches.training(
         rows,
-        np.eye(_COUNT, dtype="float32"),
+        targets.Array(np.eye(_COUNT)),
         unpack=lambda each: each,
         batch_size=3,
         seed=seed,
@@ -74,7 +74,7 @@ def test_the_order_is_that_of_training_on_pictures(rows, tmp_path):
         paths.append(str(path))
     pictures = pipeline.training_batches(
         paths,
-        np.eye(_COUNT, dtype="float32"),
+        targets.Array(np.eye(_COUNT)),
         image_size=8,
         resize="squash",
         batch_size=3,

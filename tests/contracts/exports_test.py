@@ -117,8 +117,8 @@ def job(request, pictures):
     size = spec.min_image_size
     built = assembly.build(
         model_options.ModelOptions(backbone=request.param, image_size=size),
-        classification.Classification(),
-        len(_CLASSES),
+        classification.TASK,
+        _CLASSES,
         seed=0,
     )
     images = np.stack(
@@ -139,7 +139,7 @@ def job(request, pictures):
             image_size=size,
             resize="squash",
             destination=pathlib.Path(request.param),
-            proof=jobs.Proof(paths=pictures, probabilities=probabilities),
+            proof=jobs.Proof(paths=pictures, predictions=probabilities),
             calibration=pictures,
             # What a server is told is measured elsewhere.
             measuring_seconds=0.0,

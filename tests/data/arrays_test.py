@@ -10,6 +10,7 @@ from PIL import Image
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import arrays, survey
+from tf_finetune.tasks.classification import labels as classes
 
 
 def _data(n=12, seed=0):
@@ -47,7 +48,9 @@ def test_survey_reads_the_table(tmp_path):
     images, labels = _data(40)
     table = arrays.materialize((images, labels), cache_dir=tmp_path)
     options = data_options.DataOptions(data=str(table))
-    inspected = survey.list_and_inspect(options, cache_dir=tmp_path)
+    inspected = survey.list_and_inspect(
+        options, classes.LABELS, cache_dir=tmp_path
+    )
     assert inspected.class_names == ("class 0", "class 1")
     assert len(inspected.pictures) == 40
     assert inspected.dropped == ()

@@ -12,6 +12,7 @@ def _picture(number, label="a", group=None, content=None):
     return examples.Picture(
         path=f"/p/{number}.jpg",
         label=label,
+        strata=(label,),
         sha256=content or f"{number:064x}",
         width=1,
         height=1,

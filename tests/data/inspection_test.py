@@ -16,6 +16,7 @@ import pytest
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, inspection
 from tf_finetune.data.sources import folder
+from tf_finetune.tasks.classification import labels as classes
 
 MAX_PIXELS = data_options.DataOptions().max_pixels
 
@@ -27,7 +28,7 @@ def _inspect(*paths, max_pixels=MAX_PIXELS):
 
 def test_hostile_folder_loses_exactly_the_bad_files(hostile_folder, tmp_path):
     options = data_options.DataOptions(data=str(hostile_folder.folder))
-    listing = folder.SOURCE.list_examples(options, tmp_path)
+    listing = folder.SOURCE.list_examples(options, classes.LABELS, tmp_path)
     pictures, dropped = inspection.inspect(
         listing.examples, max_pixels=MAX_PIXELS
     )

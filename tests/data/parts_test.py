@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_finetune.cache import batches
-from tf_finetune.data import parts, pipeline
+from tf_finetune.data import parts, pipeline, targets
 
 
 class _Rows:
@@ -43,7 +43,7 @@ def test_a_batch_smaller_than_the_replicas_is_everybodys():
 
 def _places(part: parts.Part, count: int, size: int) -> list[list[int]]:
     found = batches.training(
-        _Rows(count), np.eye(count, dtype="float32"), unpack=lambda rows: rows,
+        _Rows(count), targets.Array(np.eye(count)), unpack=lambda rows: rows,
         batch_size=size, seed=5, first_epoch=0, epochs=2, part=part,
     )  # fmt: skip
     return [batch[0].numpy()[:, 0].astype(int).tolist() for batch in found]
@@ -76,7 +76,7 @@ def test_pictures_are_divided_as_rows_are():
 def test_a_worker_is_told_the_size_of_the_whole_batch():
     part = parts.Part(first=1, total=2)
     found = batches.training(
-        _Rows(11), np.eye(11, dtype="float32"), unpack=lambda rows: rows,
+        _Rows(11), targets.Array(np.eye(11)), unpack=lambda rows: rows,
         batch_size=4, seed=5, first_epoch=0, epochs=1, part=part,
     )  # fmt: skip
     assert [int(batch[2]) for batch in found] == [4, 4, 3]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.data import pipeline
+from tf_finetune.data import pipeline, targets
 
 SIZE = 8
 
@@ -31,7 +31,7 @@ def batches(paths, *, batch_size=4, first_epoch=0, epochs=2, **options):
     } | options
     dataset = pipeline.training_batches(
         paths,
-        np.eye(len(paths), dtype=np.float32),
+        targets.Array(np.eye(len(paths))),
         batch_size=batch_size,
         first_epoch=first_epoch,
         epochs=epochs,
@@ -74,7 +74,7 @@ def test_the_shapes_of_batches_are_known(paths):
     for level in ("none", "strong"):
         dataset = pipeline.training_batches(
             paths,
-            np.eye(11),
+            targets.Array(np.eye(11)),
             image_size=SIZE,
             resize="pad",
             batch_size=4,
@@ -177,7 +177,7 @@ def test_soft_labels_stay_as_they_are(paths):
     soft = np.full((11, 2), 0.5, np.float32)
     dataset = pipeline.training_batches(
         paths,
-        soft,
+        targets.Array(soft),
         image_size=SIZE,
         resize="squash",
         batch_size=11,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tf_finetune import errors
 from tf_finetune.data import division, examples, splits
+from tf_finetune.tasks.classification import labels as classes
 
 
 @st.composite
@@ -23,7 +24,8 @@ def _pictures(draw, *, groups=True):
         found.append(
             examples.Picture(
                 path=f"/p/{number}",
-                label=draw(labels),
+                label=(label := draw(labels)),
+                strata=(label,),
                 sha256=f"{number + 100 if same is None else same:064x}",
                 width=1,
                 height=1,
@@ -36,6 +38,7 @@ def _pictures(draw, *, groups=True):
 def _assign(pictures, seed=0, limit=None, test=0.15):
     return splits.assign(
         pictures,
+        classes.LABELS,
         validation_fraction=0.15,
         test_fraction=test,
         max_train_per_class=limit,

@@ -7,12 +7,14 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.data import examples, splits
+from tf_finetune.tasks.classification import labels as classes
 
 
 def _picture(number, label="a", split=None, group=None, content=None):
     return examples.Picture(
         path=f"/p/{number}.jpg",
         label=label,
+        strata=(label,),
         sha256=content or f"{number:064x}",
         width=1,
         height=1,
@@ -32,7 +34,7 @@ def _assign(pictures, **changes):
         "max_train_per_class": None,
         "seed": 0,
     }
-    return splits.assign(pictures, **(settings | changes))
+    return splits.assign(pictures, classes.LABELS, **(settings | changes))
 
 
 def _counts(pictures):
@@ -76,7 +78,7 @@ def test_test_is_drawn_beside_given_splits_only_on_request():
 def test_pictures_with_and_without_split_are_refused():
     mixed = _two_classes(5, "train") + _two_classes(5, None, 100)
     with pytest.raises(errors.DataError, match="10 of 20 pictures have no spl"):
-        splits.check(mixed)
+        splits.check(mixed, classes.LABELS)
 
 
 def test_group_split_keeps_a_patient_on_one_side():
@@ -153,17 +155,19 @@ def test_no_training_split_is_refused():
 
 def test_single_class_is_refused():
     with pytest.raises(errors.DataError, match="single class, 'a'"):
-        splits.check([_picture(0), _picture(1)])
+        splits.check([_picture(0), _picture(1)], classes.LABELS)
 
 
 def test_class_with_one_picture_is_refused():
     with pytest.raises(errors.DataError, match="'b' has one usable picture"):
-        splits.check([_picture(0), _picture(1), _picture(2, "b")])
+        splits.check(
+            [_picture(0), _picture(1), _picture(2, "b")], classes.LABELS
+        )
 
 
 def test_no_picture_is_refused():
     with pytest.raises(errors.DataError, match="no usable picture"):
-        splits.check([])
+        splits.check([], classes.LABELS)
 
 
 def test_class_too_small_for_three_splits_is_named():

@@ -3,12 +3,14 @@
 import json
 
 from tf_finetune.data import examples, statistics
+from tf_finetune.tasks.classification import labels as classes
 
 
 def _picture(number, label, split, content=None, size=(10, 20), where="/p"):
     return examples.Picture(
         path=f"{where}/{number}.jpg",
         label=label,
+        strata=(label,),
         sha256=content or f"{number}",
         width=size[0],
         height=size[1],
@@ -37,7 +39,7 @@ def test_description_counts_by_hand():
         examples.Dropped(path="y", reason="larger than --max_pixels=9: 6 x 6"),
         examples.Dropped(path="z", reason="an empty file"),
     )
-    found = statistics.describe(_data(dropped))
+    found = statistics.describe(_data(dropped), classes.LABELS)
     assert found["images"] == {"train": 3, "validation": 1}
     assert found["classes"] == {
         "train": {"a": 1, "b": 2},
@@ -64,10 +66,14 @@ def test_description_counts_by_hand():
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
+def _fingerprint(names, pictures):
+    return statistics.fingerprint(names, pictures, classes.LABELS)
+
+
 def test_fingerprint_ignores_order_and_place():
     one = [_picture(k, "a", "train") for k in range(3)]
     two = [_picture(k, "a", "train", where="/moved") for k in (2, 0, 1)]
-    assert statistics.fingerprint("a", one) == statistics.fingerprint("a", two)
+    assert _fingerprint("a", one) == _fingerprint("a", two)
 
 
 def test_fingerprint_sees_content_label_split_and_class_order():
@@ -80,7 +86,7 @@ def test_fingerprint_sees_content_label_split_and_class_order():
         (("a", "b"), [_picture(0, "b", "train")]),
         (("a", "b"), [_picture(0, "a", "test")]),
     ]
-    found = {statistics.fingerprint(*variant) for variant in variants}
+    found = {_fingerprint(*variant) for variant in variants}
     assert len(found) == len(variants)
 
 

@@ -7,6 +7,7 @@ import pytest
 from tf_finetune import errors, files
 from tf_finetune.config import data_options
 from tf_finetune.data import statistics, survey
+from tf_finetune.tasks.classification import labels as classes
 
 
 @pytest.fixture
@@ -21,7 +22,9 @@ def clean_folder(tmp_path, picture_bytes):
 
 
 def _survey(options, cache_dir, problems=None, seed=0):
-    inspected = survey.list_and_inspect(options, cache_dir=cache_dir)
+    inspected = survey.list_and_inspect(
+        options, classes.LABELS, cache_dir=cache_dir
+    )
     return survey.complete(inspected, problems or {}, options, seed=seed)
 
 
@@ -50,7 +53,9 @@ def test_nothing_is_lost_between_the_disk_and_the_data(
         not path.is_dir() for path in hostile_folder.folder.rglob("*")
     )
     folders = 3  # folder.jpg, the link loop, .git: no files, but reported.
-    inspected = survey.list_and_inspect(options, cache_dir=tmp_path)
+    inspected = survey.list_and_inspect(
+        options, classes.LABELS, cache_dir=tmp_path
+    )
     assert len(inspected.pictures) + len(inspected.dropped) == (
         on_disk + folders
     )
@@ -65,7 +70,7 @@ def test_description_of_odd_names_can_be_written_and_read(
 ):
     options = data_options.DataOptions(data=str(hostile_folder.folder))
     data = _survey(options, tmp_path)
-    description = statistics.describe(data)
+    description = statistics.describe(data, classes.LABELS)
     files.write_json(tmp_path / "data.json", description)
     assert files.read_json(tmp_path / "data.json") == description
     assert len(description["split_of"]) == len(data.pictures)
@@ -88,10 +93,12 @@ def test_moving_the_folder_changes_neither_split_nor_fingerprint(
 def test_bad_data_error_names_the_bad_files(clean_folder, tmp_path):
     (clean_folder / "cats" / ".hidden").write_text("no matter")
     options = data_options.DataOptions(data=str(clean_folder), bad_data="error")
-    inspected = survey.list_and_inspect(options, cache_dir=tmp_path)
+    inspected = survey.list_and_inspect(
+        options, classes.LABELS, cache_dir=tmp_path
+    )
     (clean_folder / "cats" / "bad.jpg").write_text("text")
     with pytest.raises(errors.DataError, match=r"1 files.*bad\.jpg.*plain te"):
-        survey.list_and_inspect(options, cache_dir=tmp_path)
+        survey.list_and_inspect(options, classes.LABELS, cache_dir=tmp_path)
     problems = {inspected.pictures[0].path: "is truncated"}
     with pytest.raises(errors.DataError, match="is truncated"):
         survey.complete(inspected, problems, options, seed=0)
@@ -113,12 +120,14 @@ def test_class_without_usable_pictures_is_refused_with_reasons(
     (clean_folder / "birds" / "a.jpg").write_bytes(b"")
     options = data_options.DataOptions(data=str(clean_folder))
     with pytest.raises(errors.DataError, match="class 'birds'.*empty file"):
-        survey.list_and_inspect(options, cache_dir=tmp_path)
+        survey.list_and_inspect(options, classes.LABELS, cache_dir=tmp_path)
 
 
 def test_class_that_decoding_empties_is_refused(clean_folder, tmp_path):
     options = data_options.DataOptions(data=str(clean_folder))
-    inspected = survey.list_and_inspect(options, cache_dir=tmp_path)
+    inspected = survey.list_and_inspect(
+        options, classes.LABELS, cache_dir=tmp_path
+    )
     problems = {p.path: "cut" for p in inspected.pictures if p.label == "cats"}
     with pytest.raises(errors.DataError, match="10 files of the class 'cats'"):
         survey.complete(inspected, problems, options, seed=0)
@@ -145,6 +154,7 @@ def test_folder_of_empty_folders_is_refused(tmp_path):
     with pytest.raises(errors.DataError, match="no usable picture"):
         survey.list_and_inspect(
             data_options.DataOptions(data=str(tmp_path / "empty")),
+            classes.LABELS,
             cache_dir=tmp_path,
         )
 
@@ -153,9 +163,9 @@ def test_single_class_is_refused_in_training_only(clean_folder, tmp_path):
     (clean_folder / "dogs").rename(tmp_path / "dogs")
     options = data_options.DataOptions(data=str(clean_folder))
     with pytest.raises(errors.DataError, match="single class"):
-        survey.list_and_inspect(options, cache_dir=tmp_path)
+        survey.list_and_inspect(options, classes.LABELS, cache_dir=tmp_path)
     inspected = survey.list_and_inspect(
-        options, cache_dir=tmp_path, training=False
+        options, classes.LABELS, cache_dir=tmp_path, training=False
     )
     assert len(inspected.pictures) == 10
 
@@ -168,7 +178,9 @@ def test_conflicting_labels_are_warned_of(
     data = _survey(data_options.DataOptions(data=str(clean_folder)), tmp_path)
     assert "different labels" in caplog.text
     assert len({p.split for p in data.pictures if "same" in p.path}) == 1
-    (conflict,) = statistics.describe(data)["conflicting_labels"]
+    (conflict,) = statistics.describe(data, classes.LABELS)[
+        "conflicting_labels"
+    ]
     assert sorted(conflict["labels"].values()) == ["cats", "dogs"]
 
 

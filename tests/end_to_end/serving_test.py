@@ -80,7 +80,7 @@ def test_augmentation_inside_a_model_is_not_served(run, tmp_path):
         image_size=32,
         resize="squash",
         destination=tmp_path / "ours",
-        proof=jobs.Proof(paths=paths, probabilities=evaluated),
+        proof=jobs.Proof(paths=paths, predictions=evaluated),
         measuring_seconds=0.0,
     )
     model.export(tmp_path / "plain", verbose=False)

@@ -5,6 +5,9 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.evaluation import gates, metrics
+from tf_finetune.tasks.classification import figures
+
+_MEASURES = figures.FIGURES
 
 FIGURES = {
     "accuracy": 0.9,
@@ -29,17 +32,19 @@ FIGURES = {
     ],
 )
 def test_each_metric_is_compared_the_right_way_round(spec, missed):
-    assert bool(gates.failures(FIGURES, (spec,))) == missed
+    assert bool(gates.failures(FIGURES, (spec,), _MEASURES)) == missed
 
 
 def test_a_failure_says_what_was_got_and_asked():
-    (sentence,) = gates.failures(FIGURES, ("accuracy:0.95", "log_loss:1"))
+    (sentence,) = gates.failures(
+        FIGURES, ("accuracy:0.95", "log_loss:1"), _MEASURES
+    )
 
     assert "accuracy is 0.9000, below the 0.95" in sentence
 
 
 def test_a_figure_that_is_not_defined_fails():
-    (sentence,) = gates.failures(FIGURES, ("top_5_accuracy:0.5",))
+    (sentence,) = gates.failures(FIGURES, ("top_5_accuracy:0.5",), _MEASURES)
 
     assert "not defined" in sentence
 
@@ -58,15 +63,18 @@ def test_a_figure_that_is_not_defined_fails():
 )
 def test_a_spec_that_cannot_be_is_refused_early(spec, message):
     with pytest.raises(errors.UsageError, match=message):
-        gates.check_specs(("accuracy:0.5", spec))
+        gates.check_specs(("accuracy:0.5", spec), _MEASURES)
 
 
 def test_every_known_metric_is_among_the_figures():
-    figures = metrics.classification(
+    found = metrics.classification(
         np.array([0, 1]), np.eye(2), class_names=("a", "b"), seed=0
     )
 
-    assert {*gates.LOWER_IS_BETTER, *gates.HIGHER_IS_BETTER} <= set(figures)
+    assert {
+        *_MEASURES.lower_is_better,
+        *_MEASURES.higher_is_better,
+    } <= set(found)
 
 
 def _with(**changes):
@@ -76,22 +84,26 @@ def _with(**changes):
 def test_a_higher_accuracy_is_better():
     worse = _with(accuracy=0.89, log_loss=0.1)
 
-    assert gates.not_better(FIGURES, worse, "the probe") is None
-    sentence = gates.not_better(worse, FIGURES, "the probe")
+    assert gates.not_better(FIGURES, worse, "the probe", _MEASURES) is None
+    sentence = gates.not_better(worse, FIGURES, "the probe", _MEASURES)
     assert "not better than the probe" in sentence
     assert "-0.0100" in sentence
 
 
 def test_equal_accuracies_are_decided_by_log_loss():
-    assert gates.not_better(FIGURES, _with(log_loss=0.4), "it") is None
-    assert gates.not_better(FIGURES, _with(log_loss=0.2), "it")
+    assert (
+        gates.not_better(FIGURES, _with(log_loss=0.4), "it", _MEASURES) is None
+    )
+    assert gates.not_better(FIGURES, _with(log_loss=0.2), "it", _MEASURES)
 
 
 def test_a_result_is_not_better_than_itself():
-    assert gates.not_better(FIGURES, FIGURES, "the probe")
+    assert gates.not_better(FIGURES, FIGURES, "the probe", _MEASURES)
 
 
 @pytest.mark.parametrize("key", ["split", "data_fingerprint", "examples"])
 def test_results_on_other_pictures_are_not_compared(key):
     with pytest.raises(errors.RunError, match="cannot be compared"):
-        gates.not_better(_with(**{key: 1}), _with(**{key: 2}), "the other run")
+        gates.not_better(
+            _with(**{key: 1}), _with(**{key: 2}), "the other run", _MEASURES
+        )

@@ -87,7 +87,7 @@ def build_job(tiny_model, pictures):
     def build(*, destination, model=tiny_model, spoil=0.0):
         proof = jobs.Proof(
             paths=pictures,
-            probabilities=_expected(model, pictures) + spoil,
+            predictions=_expected(model, pictures) + spoil,
             batch_size=2,
         )
         return jobs.ExportJob(

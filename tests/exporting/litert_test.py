@@ -57,7 +57,7 @@ def test_float32_takes_pixels_of_any_batch_and_gives_probabilities(make_job):
     assert source["dtype"] == np.float32
     assert source["shape_signature"].tolist() == [-1, 24, 24, 3]
     got = _run(path, _images(job))
-    np.testing.assert_allclose(got, job.proof.probabilities, atol=1e-4)
+    np.testing.assert_allclose(got, job.proof.predictions, atol=1e-4)
 
 
 def test_labels_are_inside(make_job):
@@ -74,7 +74,7 @@ def test_a_mixed_precision_model_loads_in_the_stock_interpreter(
     assert _operators(path) == {None}  # Flex operations have a custom code.
     got = _run(path, _images(job))
     assert got.dtype == np.float32
-    np.testing.assert_allclose(got, job.proof.probabilities, atol=3e-2)
+    np.testing.assert_allclose(got, job.proof.predictions, atol=3e-2)
 
 
 def test_float16_and_dynamic_files_keep_float32_at_both_ends(make_job):
@@ -83,7 +83,7 @@ def test_float16_and_dynamic_files_keep_float32_at_both_ends(make_job):
         path = write(job)
         got = _run(path, _images(job))
         assert got.dtype == np.float32
-        np.testing.assert_allclose(got, job.proof.probabilities, atol=0.05)
+        np.testing.assert_allclose(got, job.proof.predictions, atol=0.05)
 
 
 def test_int8_takes_bytes_as_they_are_and_gives_steps_of_a_256th(make_job):
@@ -99,7 +99,7 @@ def test_int8_takes_bytes_as_they_are_and_gives_steps_of_a_256th(make_job):
     assert source["quantization"] == (1.0, 0)
     assert target["quantization"] == (1 / 256, 0)
     got = _run(path, np.rint(_images(job)).astype("uint8")) / 256
-    np.testing.assert_allclose(got, job.proof.probabilities, atol=0.15)
+    np.testing.assert_allclose(got, job.proof.predictions, atol=0.15)
 
 
 def test_int8_without_training_pictures_says_what_to_do(make_job):
@@ -110,7 +110,7 @@ def test_int8_without_training_pictures_says_what_to_do(make_job):
 def test_quantised_files_are_judged_on_the_wider_set(make_job, pictures):
     job = make_job()
     few = dataclasses.replace(
-        job.proof, paths=pictures[:2], probabilities=job.proof.probabilities[:2]
+        job.proof, paths=pictures[:2], predictions=job.proof.predictions[:2]
     )
     job = dataclasses.replace(job, proof=few, judging=job.proof)
 

@@ -28,7 +28,7 @@ def test_numbers_that_cannot_be_compared_are_an_error(got):
 
 def test_every_predictor_must_agree(make_job):
     job = make_job()
-    answers = iter(np.array_split(job.proof.probabilities, [2, 4]))
+    answers = iter(np.array_split(job.proof.predictions, [2, 4]))
     predictors = {
         "right": lambda contents: next(answers),
         "wrong": lambda contents: np.full([len(contents), 3], 1 / 3),

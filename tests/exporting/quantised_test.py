@@ -20,7 +20,7 @@ def _proof(sure=16, unsure=4):
 
 def test_small_differences_pass_and_are_counted():
     proof = _proof()
-    got = proof.probabilities + [[-0.04, 0.04]]
+    got = proof.predictions + [[-0.04, 0.04]]
 
     figures = quantised.judge("x", got, proof)
 
@@ -31,7 +31,7 @@ def test_small_differences_pass_and_are_counted():
 
 def test_an_unsure_picture_may_fall_on_the_other_side():
     proof = _proof()
-    got = proof.probabilities.copy()
+    got = proof.predictions.copy()
     got[-1] = [0.49, 0.51]
 
     figures = quantised.judge("x", got, proof)
@@ -43,11 +43,9 @@ def test_an_unsure_picture_may_fall_on_the_other_side():
 
 def test_sure_pictures_must_stay():
     proof = _proof(sure=40, unsure=0)
-    got = proof.probabilities.copy()
+    got = proof.predictions.copy()
     got[:5] = [0.4, 0.6]  # 87.5 % stay; their true classes are unknown.
-    unlabelled = jobs.Proof(
-        paths=proof.paths, probabilities=proof.probabilities
-    )
+    unlabelled = jobs.Proof(paths=proof.paths, predictions=proof.predictions)
 
     with pytest.raises(errors.RunError, match="the same class for 87.5%"):
         quantised.judge("x", got, unlabelled)
@@ -55,7 +53,7 @@ def test_sure_pictures_must_stay():
 
 def test_a_loss_of_accuracy_is_refused():
     proof = _proof()
-    got = proof.probabilities.copy()
+    got = proof.predictions.copy()
     got[-2:] = [0.49, 0.51]
 
     with pytest.raises(errors.RunError, match="accuracy 90.0% instead of 100"):
@@ -66,7 +64,7 @@ def test_a_shift_of_all_probabilities_is_refused():
     proof = _proof(unsure=0)
 
     with pytest.raises(errors.RunError, match="in the mean") as caught:
-        quantised.judge("x", proof.probabilities - [[0.2, -0.2]], proof)
+        quantised.judge("x", proof.predictions - [[0.2, -0.2]], proof)
 
     assert "--format=litert_float16" in str(caught.value)
 
@@ -74,7 +72,7 @@ def test_a_shift_of_all_probabilities_is_refused():
 def test_without_a_decided_picture_there_is_no_agreement_to_ask_for():
     proof = _proof(sure=0, unsure=4)
 
-    figures = quantised.judge("x", proof.probabilities, proof)
+    figures = quantised.judge("x", proof.predictions, proof)
 
     assert figures["decided_agreement"] is None
 
@@ -82,6 +80,6 @@ def test_without_a_decided_picture_there_is_no_agreement_to_ask_for():
 def test_without_labels_there_is_no_accuracy():
     proof = jobs.Proof(paths=("a",), probabilities=np.array([[0.9, 0.1]]))
 
-    figures = quantised.judge("x", proof.probabilities, proof)
+    figures = quantised.judge("x", proof.predictions, proof)
 
     assert "accuracy" not in figures

@@ -39,7 +39,7 @@ def test_a_fresh_process_without_this_package_serves_encoded_pictures(
     answer = _ask(version, **{"serving_default/image_bytes": contents})
 
     got = {key.partition("/")[2]: each for key, each in answer.items()}
-    expected = job.proof.probabilities
+    expected = job.proof.predictions
     assert set(got) == {
         "classes", "probabilities", "top_k_classes", "top_k_probabilities",
         "error",
@@ -111,7 +111,7 @@ def test_classify_takes_examples_and_is_called_so(exported, pictures):
     names = [each.encode() for each in job.class_names]
     assert answer["classify/classes"].tolist() == [names, [b""] * 3]
     np.testing.assert_allclose(
-        answer["classify/scores"][0], job.proof.probabilities[0], atol=1e-5
+        answer["classify/scores"][0], job.proof.predictions[0], atol=1e-5
     )
     assert saved_proto.methods(version) == {
         "serving_default": "tensorflow/serving/predict",
@@ -163,7 +163,7 @@ def test_the_same_command_writes_the_same_bytes(exported, pictures, tmp_path):
     _, job = exported
     job.model.save(tmp_path / "model.keras")
     for name in ("a", "b"):
-        np.save(tmp_path / f"{name}.npy", job.proof.probabilities)
+        np.save(tmp_path / f"{name}.npy", job.proof.predictions)
         done = subprocess.run(
             [sys.executable, "-c", _EXPORT, tmp_path / "model.keras",
              tmp_path / name, *pictures],
@@ -298,7 +298,7 @@ def test_a_nested_mobilenet_is_exported_exactly(keras, pictures, tmp_path):
         decoding.load(path, image_size=64, resize="crop") for path in pictures
     ]
     proof = jobs.Proof(
-        paths=pictures, probabilities=model.predict(np.stack(squares))
+        paths=pictures, predictions=model.predict(np.stack(squares))
     )
     job = jobs.ExportJob(
         model=model,

@@ -15,7 +15,7 @@ from tf_finetune.tasks import classification
 @pytest.fixture(scope="module")
 def built():
     config = model_options.ModelOptions(backbone="small_cnn", image_size=32)
-    return assembly.build(config, classification.Classification(), 3, seed=0)
+    return assembly.build(config, classification.TASK, "abc", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_prefix_and_suffix_are_the_network_in_two_parts(
 ):
     rows = compiled.prefix(images)
     _assert_close(rows, compiled.whole(with_rows=True)(images).rows)
-    crossing = compiled.cut.crossing(rows)
+    crossing = compiled.cut.tensors(rows)
     parts = crossing if isinstance(crossing, tuple) else (crossing,)
     _assert_close(
         compiled.suffix(*parts), built.trainer(images, training=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_finetune import errors, files
+from tf_finetune import errors, files, workdir
 from tf_finetune.data import examples
 from tf_finetune.runs import proof
 
@@ -37,21 +37,21 @@ _SAID = np.array([[0.25, 0.75], [0.5, 0.5]])
 
 
 def test_held_out_pictures_come_back_with_their_classes(data, tmp_path):
-    proof.write(tmp_path / "proof.json", data, _SAID)
+    proof.write(workdir.Workdir(tmp_path), data, _SAID)
 
-    kept = proof.read(tmp_path / "proof.json")
+    kept = proof.read(workdir.Workdir(tmp_path))
 
     assert kept.paths == (str(tmp_path / "3.png"), str(tmp_path / "4.png"))
     assert kept.labels.tolist() == [1, 0]
-    np.testing.assert_array_equal(kept.probabilities, _SAID)
-    assert proof.read(tmp_path / "proof.json", 1).paths == kept.paths[:1]
+    np.testing.assert_array_equal(kept.predictions, _SAID)
+    assert proof.read(workdir.Workdir(tmp_path), 1).paths == kept.paths[:1]
 
 
 def test_training_pictures_are_kept_for_calibration(data, tmp_path):
-    proof.write(tmp_path / "proof.json", data, _SAID)
+    proof.write(workdir.Workdir(tmp_path), data, _SAID)
     (tmp_path / "1.png").write_bytes(b"changed")
 
-    kept = proof.calibration(tmp_path / "proof.json")
+    kept = proof.calibration(workdir.Workdir(tmp_path))
 
     assert kept == (str(tmp_path / "0.png"), str(tmp_path / "2.png"))
 
@@ -65,17 +65,17 @@ def test_a_file_of_an_earlier_version_is_read(data, tmp_path):
     }
     files.write_json(tmp_path / "proof.json", [row])
 
-    kept = proof.read(tmp_path / "proof.json", 16)
+    kept = proof.read(workdir.Workdir(tmp_path), 16)
 
     assert kept.paths == (str(path),)
     assert kept.labels is None
-    assert proof.calibration(tmp_path / "proof.json") == ()
+    assert proof.calibration(workdir.Workdir(tmp_path)) == ()
 
 
 def test_without_any_unchanged_picture_nothing_can_be_proven(data, tmp_path):
-    proof.write(tmp_path / "proof.json", data, _SAID)
+    proof.write(workdir.Workdir(tmp_path), data, _SAID)
     for name in ("3.png", "4.png"):
         (tmp_path / name).unlink()
 
     with pytest.raises(errors.RunError, match="cannot be proven"):
-        proof.read(tmp_path / "proof.json", 16)
+        proof.read(workdir.Workdir(tmp_path), 16)

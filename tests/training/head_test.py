@@ -5,9 +5,13 @@ import numpy as np
 import pytest
 
 from tf_finetune import inference
+from tf_finetune.cache import layout
 from tf_finetune.cache import store as stores
 from tf_finetune.config import options, train
+from tf_finetune.data import targets
+from tf_finetune.tasks.classification import losses
 from tf_finetune.training import head, probe
+from tf_finetune.training.solvers import problem as problems
 
 
 def _data(seed: int = 0):
@@ -45,8 +49,23 @@ def _model(hidden: bool) -> keras.Model:
     return keras.Sequential([*layers, keras.layers.Dense(3)])
 
 
-def _config(**changes) -> train.TrainConfig:
-    return options.from_keywords(train.TrainConfig, changes)
+def _head(way: str) -> str:
+    return "mlp" if way == "mlp" else "linear"
+
+
+def _problem(model, features, values, **changes) -> problems.Problem:
+    loss = losses.ClassificationLoss("cross_entropy")
+    return problems.Problem(
+        model=model,
+        solver="logistic",
+        features=features,
+        layout=layout.Layout(shapes=((6,),)),
+        targets=targets.Array(values),
+        loss=loss,
+        judged_by=loss,
+        groups=[str(number) for number in range(len(values))],
+        config=options.from_keywords(train.TrainConfig, changes),
+    )
 
 
 @pytest.mark.parametrize("way", ["exact", "by steps", "mlp"])
@@ -55,36 +74,27 @@ def test_every_way_separates_raw_features_and_leaves_the_model_alone(
 ):
     if way == "by steps":
         monkeypatch.setattr(probe, "is_small", lambda *sizes: False)
-    features, targets = _data()
+    features, labels = _data()
     model = _model(hidden=way == "mlp")
     before = model.get_weights()
     solution = head.solve(
-        model,
-        stored(features),
-        targets,
-        config=_config(head="mlp" if way == "mlp" else "linear"),
-        groups=[str(number) for number in range(120)],
+        _problem(model, stored(features), labels, head=_head(way))
     )
     for ours, theirs in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     head.install(model, solution)
     logits = inference.predict_rows(model, features)
-    accuracy = np.mean(logits.argmax(axis=1) == targets.argmax(axis=1))
+    accuracy = np.mean(logits.argmax(axis=1) == labels.argmax(axis=1))
     assert accuracy > 0.97
     assert ("logistic" in solution.how) == (way == "exact")
 
 
 def test_the_same_seed_gives_the_same_head(monkeypatch, stored):
     monkeypatch.setattr(probe, "is_small", lambda *sizes: False)
-    features, targets = _data()
-    groups = [str(number) for number in range(120)]
+    features, labels = _data()
     one, two = (
         head.solve(
-            _model(hidden=False),
-            stored(features),
-            targets,
-            config=_config(seed=5),
-            groups=groups,
+            _problem(_model(hidden=False), stored(features), labels, seed=5)
         )
         for _ in range(2)
     )

@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import training_options
+from tf_finetune.tasks.classification import losses
 from tf_finetune.training import (
     averaging,
     fit,
-    objectives,
     optimizers,
     replicas,
     train_step,
@@ -104,7 +104,7 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         )
     model.compile(
         optimizer=optimizer,
-        loss=objectives.ClassificationLoss(
+        loss=losses.ClassificationLoss(
             "cross_entropy", class_weights=case.get("class_weights")
         ),
         metrics=[

@@ -12,7 +12,8 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from absl import logging
 
@@ -46,6 +47,28 @@ class Trial:
 
 
 Attempt = Callable[[int], Trial | None]
+
+
+def found(
+    config: train.TrainConfig,
+    known: Mapping[str, Any],
+    *,
+    num_pictures: int,
+    num_classes: int,
+) -> int | None:
+    """Returns what `--batch_size=auto` finds; None if that is not asked for.
+
+    Args:
+        config: The run.
+        known: What an unfinished run wrote of itself; what it found is kept.
+        num_pictures: More than these are not tried.
+        num_classes: Of the data.
+    """
+    if config.training.batch_size != "auto":
+        return None
+    return known.get("largest_batch") or largest_that_fits(
+        config, num_pictures=num_pictures, num_classes=num_classes
+    )
 
 
 def largest_that_fits(

@@ -27,8 +27,9 @@ def main(backbone: str) -> None:
         train.TrainConfig,
         {"data": "x", "backbone": backbone, "optimizer": "momentum"},
     )
-    task = tasks.TASKS.get("classification")()
-    built = assembly.build(config.model, task, 2, seed=0)
+    task = tasks.TASKS.get("classification")
+    names = ("a", "b")
+    built = assembly.build(config.model, task, names, seed=0)
     selection = freezing.select(
         built.backbone, ("all",), freeze_batch_norm=False
     )
@@ -43,8 +44,9 @@ def main(backbone: str) -> None:
         built,
         selection,
         config,
-        task=task,
-        targets=targets,
+        loss=task.network.loss(config.training, names, None),
+        metrics=task.network.metrics(names),
+        num_examples=_BATCH,
         settings=settings,
     )
     images = np.random.default_rng(0).uniform(0, 255, (_BATCH, 224, 224, 3))

@@ -7,13 +7,14 @@ from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.sources import catalog, csv_file, digits, tfds_dataset
 from tf_finetune.data.sources import folder as folder_source
+from tf_finetune.tasks.classification import labels as classes
 
 
 class _Mine:
     def recognises(self, data):
         return data.startswith("mine:")
 
-    def list_examples(self, options, cache_dir):
+    def list_examples(self, options, labels, cache_dir):
         return examples.Listing(examples=())
 
 
@@ -21,7 +22,8 @@ MINE = _Mine()
 
 
 def _find(data, **settings):
-    return catalog.find(data_options.DataOptions(data=str(data), **settings))
+    options = data_options.DataOptions(data=str(data), **settings)
+    return catalog.find(options, classes.LABELS)
 
 
 def test_form_is_recognised_from_what_is_there(tmp_path):
@@ -77,4 +79,4 @@ def test_every_source_refuses_what_is_not_there(name, tmp_path):
     source = catalog.SOURCES.get(name)
     assert source.recognises(options.data) is False
     with pytest.raises(errors.DataError, match="nowhere"):
-        source.list_examples(options, tmp_path)
+        source.list_examples(options, classes.LABELS, tmp_path)

@@ -12,6 +12,7 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.sources import csv_file
+from tf_finetune.tasks.classification import labels as classes
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def read(tmp_path):
         content = text if isinstance(text, bytes) else text.encode(encoding)
         path.write_bytes(content)
         options = data_options.DataOptions(data=str(path), **settings)
-        return csv_file.SOURCE.list_examples(options, tmp_path)
+        return csv_file.SOURCE.list_examples(options, classes.LABELS, tmp_path)
 
     return listing
 
@@ -81,7 +82,7 @@ def test_columns_can_be_renamed(read):
     listing = read(
         "file,genre,fold,site\na.jpg,cat,val,s\n",
         image_column="file",
-        label_column="genre",
+        label_column=("genre",),
         split_column="fold",
         group_column="site",
     )
@@ -143,7 +144,7 @@ def test_missing_and_repeated_pictures_are_dropped(read):
 def test_missing_table_is_refused(tmp_path):
     options = data_options.DataOptions(data=str(tmp_path / "no.csv"))
     with pytest.raises(errors.DataError, match="cannot be read: No such file"):
-        csv_file.SOURCE.list_examples(options, tmp_path)
+        csv_file.SOURCE.list_examples(options, classes.LABELS, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
@@ -158,7 +159,7 @@ def test_a_table_that_is_no_regular_file_is_refused_at_once(tmp_path, kind):
             path = "/dev/zero"
         options = data_options.DataOptions(data=str(path), data_format="csv")
         with pytest.raises(errors.DataError, match="not a regular file"):
-            csv_file.SOURCE.list_examples(options, tmp_path)
+            csv_file.SOURCE.list_examples(options, classes.LABELS, tmp_path)
 
 
 def test_names_may_hold_blanks_breaks_commas_quotes_and_dashes(read, tmp_path):

@@ -13,6 +13,7 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names
 from tf_finetune.data.sources import csv_file
+from tf_finetune.tasks.classification import labels as classes
 
 
 def _list(content: bytes):
@@ -20,7 +21,9 @@ def _list(content: bytes):
         path = pathlib.Path(folder) / "labels.csv"
         path.write_bytes(content)
         options = data_options.DataOptions(data=str(path), data_format="csv")
-        return csv_file.SOURCE.list_examples(options, pathlib.Path(folder))
+        return csv_file.SOURCE.list_examples(
+            options, classes.LABELS, pathlib.Path(folder)
+        )
 
 
 _PIECES = st.sampled_from(
@@ -90,5 +93,7 @@ def test_labels_are_read_back(labels):
             writer.writerow(["label", "image"])
             writer.writerows([[x, n] for n, x in enumerate(labels)])
         options = data_options.DataOptions(data=str(path))
-        listing = csv_file.SOURCE.list_examples(options, path.parent)
+        listing = csv_file.SOURCE.list_examples(
+            options, classes.LABELS, path.parent
+        )
     assert [each.label for each in listing.examples] == labels

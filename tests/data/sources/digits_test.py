@@ -11,11 +11,12 @@ from sklearn import datasets
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data.sources import digits
+from tf_finetune.tasks.classification import labels as classes
 
 
 def _list(data, cache_dir):
     options = data_options.DataOptions(data=data)
-    return digits.SOURCE.list_examples(options, cache_dir)
+    return digits.SOURCE.list_examples(options, classes.LABELS, cache_dir)
 
 
 def test_classes_and_counts_are_scikit_learns(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data.sources import folder
+from tf_finetune.tasks.classification import labels as classes
 
 
 def _make(root: pathlib.Path, *names: str) -> pathlib.Path:
@@ -20,7 +21,7 @@ def _make(root: pathlib.Path, *names: str) -> pathlib.Path:
 
 def _list(root: pathlib.Path):
     options = data_options.DataOptions(data=str(root))
-    return folder.SOURCE.list_examples(options, root)
+    return folder.SOURCE.list_examples(options, classes.LABELS, root)
 
 
 def _relative(root, found):

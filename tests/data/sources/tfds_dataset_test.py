@@ -13,6 +13,7 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import inspection
 from tf_finetune.data.sources import tfds_dataset
+from tf_finetune.tasks.classification import labels as classes
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
@@ -101,7 +102,7 @@ def prepared(tmp_path_factory):
 
 def _list(data, prepared, cache_dir):
     options = data_options.DataOptions(data=data, tfds_data_dir=str(prepared))
-    return tfds_dataset.SOURCE.list_examples(options, cache_dir)
+    return tfds_dataset.SOURCE.list_examples(options, classes.LABELS, cache_dir)
 
 
 def test_single_split_is_left_to_be_divided(prepared, tmp_path):

@@ -19,6 +19,8 @@ SOURCES = registry.Registry(
     },
 )
 
+_BUILT_IN = SOURCES.names()
+
 _POSSIBLE = (
     "a folder with one folder per class (or train/, validation/, test/ of "
     "such folders), a .csv file with the columns image and label, tfds:NAME, "
@@ -67,7 +69,8 @@ def find(options: data_options.DataOptions, labels: labelling.Labels) -> Source:
     if options.data_format != "auto":
         _check_format(options.data_format, labels)
         return SOURCES.get(options.data_format)
-    for name in labels.sources:
+    added = [name for name in SOURCES.names() if name not in _BUILT_IN]
+    for name in (*labels.sources, *added):
         source = SOURCES.get(name)
         if source.recognises(options.data):
             return source
@@ -75,7 +78,7 @@ def find(options: data_options.DataOptions, labels: labelling.Labels) -> Source:
 
 
 def _check_format(name: str, labels: labelling.Labels) -> None:
-    if name in SOURCES.names() and name not in labels.sources:
+    if name in _BUILT_IN and name not in labels.sources:
         raise errors.UsageError(
             f"--data_format={name} holds no labels of this task, which reads "
             f"{', '.join(labels.sources)}."
