@@ -294,6 +294,7 @@ def clear(workdir: Workdir) -> None:
         workdir.proof,
         workdir.proven,
         *workdir.path.glob("confusion_*.png"),
+        *workdir.path.glob("labels_*.png"),
         *workdir.path.glob("evaluation.*.json"),
     ):
         path.unlink(missing_ok=True)

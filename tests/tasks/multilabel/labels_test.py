@@ -2,22 +2,27 @@
 
 import dataclasses
 import pathlib
-import types
 
 import hypothesis
 import pytest
 from hypothesis import strategies
 
 from tf_finetune import errors
+from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.tasks.multilabel import labels
 
 _LABELS = labels.LABELS
 
 
+def _options(*columns):
+    return data_options.DataOptions(label_column=columns)
+
+
 def _of_row(cells, *columns):
-    options = types.SimpleNamespace(label_column=columns)
-    return _LABELS.of_row(cells, "x.csv, line 3", pathlib.Path(), options)
+    return _LABELS.of_row(
+        cells, "x.csv, line 3", pathlib.Path(), _options(*columns)
+    )
 
 
 def _picture(number, *names, split=None):
@@ -97,10 +102,10 @@ def test_names_are_those_that_occur_in_a_fixed_order(caplog):
         examples.Example(path=str(i), label=names)
         for i, names in enumerate([("b",), (), ("a", "b")])
     )
-    assert _LABELS.names(examples.Listing(examples=found)) == ("a", "b")
+    listing = examples.Listing(examples=found)
+    assert _LABELS.names(listing, _options("tags")) == ("a", "b")
     assert not _warnings(caplog)
-    declared = examples.Listing(examples=found, class_names=("c", "b", "a"))
-    assert _LABELS.names(declared) == ("b", "a")
+    assert _LABELS.names(listing, _options("c", "b", "a")) == ("a", "b")
     assert _warnings(caplog) == [
         "No picture carries the label 'c'; it is left out."
     ]

@@ -35,15 +35,25 @@ class Answer:
     error: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
 class Answers:
-    """Every label of each picture, with all probabilities."""
+    """The labels of each picture, with all probabilities.
+
+    Attributes:
+        decision: The thresholds, as `figures.decide` returns them.
+    """
+
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def decided(self, decision: Mapping[str, Any]) -> "Answers":
+        """Returns the answers of labels given at thresholds."""
+        return Answers(decision)
 
     def of(
         self,
         paths: Sequence[str],
         predictions: np.ndarray,
         names: Sequence[str],
-        decision: Mapping[str, Any],
         *,
         top_k: int = 5,
     ) -> list[Answer]:
@@ -53,7 +63,6 @@ class Answers:
             paths: n files.
             predictions: [n, labels] in 0..1, in the order of `paths`.
             names: In the order of the columns.
-            decision: The thresholds, as `thresholds.decision` wrote them.
             top_k: Not used; all probabilities are given.
 
         Raises:
@@ -71,7 +80,7 @@ class Answers:
                 "The model gives probabilities that are no numbers: training "
                 "diverged. Try a lower --learning_rate."
             )
-        bounds = thresholds.of(decision, names)
+        bounds = thresholds.of(self.decision, names)
         return [
             _answer(path, row, row >= bounds, names)
             for path, row in zip(paths, predictions, strict=True)
@@ -127,9 +136,6 @@ class Answers:
                 f"{failed} could not be used; the column `error` says why."
             )
         return "\n".join(lines)
-
-
-ANSWERS = Answers()
 
 
 def _answer(

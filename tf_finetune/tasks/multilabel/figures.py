@@ -1,9 +1,10 @@
 """What is measured of labels, and how that ranks, prints and looks."""
 
+import dataclasses
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -14,15 +15,26 @@ from tf_finetune.tasks.multilabel import metrics, tables, targets, thresholds
 _AVERAGED = ("average_precision", "f1", "precision", "recall", "roc_auc")
 
 
+@dataclasses.dataclass(frozen=True)
 class Figures:
-    """Mean average precision over the labels leads."""
+    """Mean average precision over the labels leads.
 
-    higher_is_better = (
+    Attributes:
+        decision: The thresholds, as `decide` returns them.
+    """
+
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    higher_is_better: ClassVar[tuple[str, ...]] = (
         "exact_match",
         *(f"{how}_{what}" for how in ("macro", "micro") for what in _AVERAGED),
     )
-    lower_is_better = ("hamming_loss", "log_loss")
-    unbounded = ("log_loss",)
+    lower_is_better: ClassVar[tuple[str, ...]] = ("hamming_loss", "log_loss")
+    unbounded: ClassVar[tuple[str, ...]] = ("log_loss",)
+
+    def decided(self, decision: Mapping[str, Any]) -> "Figures":
+        """Returns the figures of labels given at thresholds."""
+        return Figures(decision)
 
     def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Ranks by validation average precision, ties by validation loss."""
@@ -63,16 +75,11 @@ class Figures:
         return {name: figures[name] for name in names}
 
     def judge(
-        self,
-        data: examples.ImageData,
-        split: str,
-        *,
-        seed: int,
-        decision: Mapping[str, Any],
+        self, data: examples.ImageData, split: str, *, seed: int
     ) -> judging.Collected:
         """Returns what gives the figures of labels at their thresholds."""
         truth = targets.matrix(data.split(split), data.class_names)
-        bounds = thresholds.of(decision, data.class_names)
+        bounds = thresholds.of(self.decision, data.class_names)
         return judging.Collected(
             lambda predictions: metrics.multilabel(
                 truth[: len(predictions)],
@@ -82,13 +89,6 @@ class Figures:
                 seed=seed,
             )
         )
-
-    def decision(
-        self, data: examples.ImageData, split: str, predictions: np.ndarray
-    ) -> dict[str, Any]:
-        """Returns the thresholds that predictions of a split lead to."""
-        truth = targets.matrix(data.split(split), data.class_names)
-        return thresholds.decision(truth, predictions, data.class_names)
 
     def trivial(
         self,
@@ -127,4 +127,19 @@ class Figures:
         plots.labels(figures, folder / f"labels_{split}.png")
 
 
-FIGURES = Figures()
+def decide(
+    data: examples.ImageData, split: str, predictions: np.ndarray
+) -> dict[str, Any]:
+    """Returns the thresholds that predictions lead to.
+
+    Args:
+        data: The pictures.
+        split: Those that were predicted.
+        predictions: [n, labels], of its first n pictures.
+
+    Returns:
+        `thresholds`, by label.
+    """
+    pictures = data.split(split)[: len(predictions)]
+    truth = targets.matrix(pictures, data.class_names)
+    return thresholds.decision(truth, predictions, data.class_names)

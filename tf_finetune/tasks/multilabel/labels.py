@@ -10,7 +10,7 @@ from typing import Any
 from absl import logging
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
 
 SEPARATOR = "|"
@@ -29,7 +29,9 @@ class Labels:
 
     sources = ("csv",)
 
-    def columns(self, options: train.DataOptions) -> dict[str, tuple[str, ...]]:
+    def columns(
+        self, options: data_options.DataOptions
+    ) -> dict[str, tuple[str, ...]]:
         """Returns the columns that must be there, by the flag naming them."""
         return {"label_column": options.label_column}
 
@@ -38,7 +40,7 @@ class Labels:
         cells: Mapping[str, str],
         where: str,
         beside: pathlib.Path,
-        options: train.DataOptions,
+        options: data_options.DataOptions,
     ) -> tuple[str, ...]:
         """Reads the labels of a row.
 
@@ -62,14 +64,17 @@ class Labels:
         marked = {each: _mark(cells[each], each, where) for each in columns}
         return tuple(sorted(each for each in columns if marked[each]))
 
-    def names(self, listing: examples.Listing) -> tuple[str, ...]:
+    def names(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
         """Returns every label that a picture carries, in output order.
 
-        Declared labels that never occur are left out, with a warning: there
-        is nothing to learn of them, and nothing to judge.
+        Columns of which no picture carries the label are left out, with a
+        warning: there is nothing to learn of them, and nothing to judge.
         """
         present = {name for each in listing.examples for name in each.label}
-        declared = listing.class_names or class_names.ordered(present)
+        columns = options.label_column if len(options.label_column) > 1 else ()
+        declared = class_names.ordered({*present, *columns})
         class_names.check(declared)
         _warn(
             "No picture carries the label %s; it is left out.",

@@ -1,14 +1,12 @@
 """Losses of independent labels, on logits, in float32, weights inside."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 Name = Literal["cross_entropy", "focal", "asymmetric"]
-NAMES: tuple[str, ...] = get_args(Name)
-
 _GAMMA = 2.0
 _GAMMA_ABSENT, _MARGIN = 4.0, 0.05
 
@@ -79,12 +77,13 @@ class MultilabelLoss(keras.losses.Loss):
 
 
 def class_weights(
-    targets: np.ndarray, kind: Literal["none", "balanced"]
+    counts: np.ndarray, examples: int, kind: Literal["none", "balanced"]
 ) -> np.ndarray | None:
     """Returns the weights of a label that is not there and of one that is.
 
     Args:
-        targets: [n, labels] of the training split.
+        counts: [labels], training pictures that carry each.
+        examples: All training pictures.
         kind: "balanced" weighs both by n / (2 × their count), so that the mean
             weight over the examples is 1; a label that all or none carry is
             not weighed.
@@ -94,7 +93,6 @@ def class_weights(
     """
     if kind == "none":
         return None
-    present = np.sum(np.asarray(targets) > 0.5, axis=0)
-    counts = np.stack([len(targets) - present, present])
-    weights = len(targets) / (2.0 * np.maximum(counts, 1))
-    return np.where(counts.min(axis=0) > 0, weights, 1.0).astype("float32")
+    both = np.stack([examples - counts, counts])
+    weights = examples / (2.0 * np.maximum(both, 1))
+    return np.where(both.min(axis=0) > 0, weights, 1.0).astype("float32")
