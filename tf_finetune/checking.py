@@ -112,6 +112,7 @@ def check_export(config: use.ExportConfig) -> None:
     for name in config.format:
         choice.check(name)
     destination.check(config.output, config.format)
+    _check_softmax(config)
     if config.calibrate:
         _check_validation(place)
 
@@ -121,6 +122,16 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
     if not config.calibrate:
         return None
     return workdir.config_of(_finished(config.workdir))
+
+
+def _check_softmax(config: use.ExportConfig) -> None:
+    task = task_of(config.workdir)
+    for name in ("calibrate", "out_of_distribution"):
+        if getattr(config, name) and not task.softmax:
+            raise errors.UsageError(
+                f"--{name} is about the logits of one softmax over all "
+                f"classes, which a model of --task={task.name} does not have."
+            )
 
 
 def _check_validation(place: workdir.Workdir) -> None:

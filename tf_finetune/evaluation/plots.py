@@ -47,7 +47,7 @@ def confusion(
     _name_ticks(place, class_names)
     if len(counts) <= _COUNTED:
         _write_counts(place, counts, shares)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def curves(history: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
@@ -75,7 +75,25 @@ def curves(history: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         _draw_metric(panel, history, metric)
     panels[-1, 0].set_xlabel("epoch")
     panels[-1, 0].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    _save(drawing, path)
+    save(drawing, path)
+
+
+def save(drawing: figure.Figure, path: pathlib.Path) -> None:
+    """Writes a drawing as PNG, atomically."""
+    with (
+        files.replacing(pathlib.Path(path)) as temporary,
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        # A Figure without pyplot draws with Agg, which needs no screen.
+        drawing.savefig(temporary, dpi=110, format="png")
+    # One line instead of one warning for each character and place.
+    if any("missing from font" in str(each.message) for each in caught):
+        logging.warning(
+            "%s: the font lacks characters of some class names; they are "
+            "drawn as boxes.",
+            path,
+        )
 
 
 def _name_ticks(place: axes.Axes, class_names: Sequence[str]) -> None:
@@ -142,20 +160,3 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and bool(
         np.isfinite(value)
     )
-
-
-def _save(drawing: figure.Figure, path: pathlib.Path) -> None:
-    with (
-        files.replacing(pathlib.Path(path)) as temporary,
-        warnings.catch_warnings(record=True) as caught,
-    ):
-        warnings.simplefilter("always")
-        # A Figure without pyplot draws with Agg, which needs no screen.
-        drawing.savefig(temporary, dpi=110, format="png")
-    # One line instead of one warning for each character and place.
-    if any("missing from font" in str(each.message) for each in caught):
-        logging.warning(
-            "%s: the font lacks characters of some class names; they are "
-            "drawn as boxes.",
-            path,
-        )

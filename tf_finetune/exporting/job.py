@@ -55,6 +55,7 @@ class ExportJob:
             file itself, with the format's suffix.
         proof: What the export must reproduce before it is done.
         task: Its name; decides what a served model answers.
+        decision: What the task decided on validation, thresholds for example.
         name: What a server calls the model.
         out_of_distribution: Whether a served model also says how far a
             picture is from those that were learnt.
@@ -77,6 +78,7 @@ class ExportJob:
     destination: pathlib.Path
     proof: Proof
     task: str = "classification"
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     name: str = "model"
     out_of_distribution: bool = False
     temperature: Mapping[str, Any] | None = None

@@ -156,7 +156,7 @@ def _bodies(
     network: Network, job: jobs.ExportJob
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
     """Returns function and input of each signature."""
-    task = tasks.TASKS.get(job.task).network
+    task = tasks.TASKS.get(job.task).decided(job.decision).network
     size, names = job.image_size, job.class_names
 
     def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:

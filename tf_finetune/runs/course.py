@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -116,13 +116,18 @@ class Course:
         )
 
     def judge(
-        self, split: str, predictions: Iterable[np.ndarray]
+        self,
+        split: str,
+        predictions: Iterable[np.ndarray],
+        decision: Mapping[str, Any] | None = None,
     ) -> judging.Judged:
         """Compares predictions with the labels of a split.
 
         Args:
             split: Of the pictures.
             predictions: Of all of them in their order, in batches.
+            decision: What was decided on validation; None: it is decided on
+                these predictions.
 
         Returns:
             Figures; for what was not learnt from also a row a picture, and
@@ -137,6 +142,7 @@ class Course:
             split,
             predictions,
             seed=self.config.seed,
+            decision=decision,
             with_rows=split != "train",
             keep=keep,
         )

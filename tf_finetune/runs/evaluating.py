@@ -137,7 +137,12 @@ def _figures(
             batch_size=config.batch_size,
         )
         judged = judging.judge(
-            task, data, split, predicted, seed=found.config.seed
+            task,
+            data,
+            split,
+            predicted,
+            seed=found.config.seed,
+            decision=task.decision,
         )
         if judged.figures is None:
             raise errors.RunError(

@@ -62,6 +62,7 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
         judging=proof.read(found.place),
         calibration=proof.calibration(found.place),
         task=found.config.model.task,
+        decision=found.task.decision,
         name=_served_name(found.place.path),
         out_of_distribution=config.out_of_distribution,
     )

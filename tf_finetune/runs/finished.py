@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from tf_finetune import errors, inference, workdir
+from tf_finetune import errors, files, inference, workdir
 from tf_finetune.config import train
 from tf_finetune.data import pipeline
 from tf_finetune.tasks import catalog
@@ -34,8 +34,10 @@ class Finished:
 
     @property
     def task(self) -> tasks.Task:
-        """What it learnt."""
-        return catalog.TASKS.get(self.config.model.task)
+        """What it learnt, as it was decided on validation."""
+        task = catalog.TASKS.get(self.config.model.task)
+        figures = files.read_json(self.place.evaluation)
+        return task.decided(figures.get("decision", {}))
 
     def predict(
         self,

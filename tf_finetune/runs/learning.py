@@ -3,8 +3,8 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -50,6 +50,11 @@ class Candidate:
     weights: Sequence[np.ndarray]
     judged: Mapping[str, judging.Judged]
 
+    @property
+    def decision(self) -> Mapping[str, Any]:
+        """What its validation predictions had the task decide."""
+        return self.judged["validation"].decision
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Learnt:
@@ -94,10 +99,9 @@ def _learn(course: courses.Course) -> Learnt:
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
     if crossing:
-        judged = {
-            split: _judged(course, split, crossing.logits(course, split))
-            for split in crossing.rows
-        }
+        judged = _judged(
+            course, crossing.rows, lambda s: crossing.logits(course, s)
+        )
     else:
         found = course.predict("validation")
         judged = {"validation": course.judge("validation", found)}
@@ -152,10 +156,9 @@ def _probe(
     solution = solving.solution(course, features["train"])
     head.install(course.built.head, solution)
     solved = inference.step(course.built.head)
-    judged = {
-        split: _judged(course, split, _of_head(course, solved, rows))
-        for split, rows in features.items()
-    }
+    judged = _judged(
+        course, features, lambda s: _of_head(course, solved, features[s])
+    )
     return Candidate(
         name="probe",
         weights=course.built.model.get_weights(),
@@ -172,17 +175,29 @@ def _of_head(
 
 
 def _judged(
-    course: courses.Course, split: str, logits: Iterator[np.ndarray]
-) -> judging.Judged:
-    """Judges what the cached path says of a split.
+    course: courses.Course,
+    splits: Iterable[str],
+    logits_of: Callable[[str], Iterator[np.ndarray]],
+) -> dict[str, judging.Judged]:
+    """Judges what the cached path says of splits, validation first.
 
-    On the first validation pictures the joined model is compared with it.
+    On its first pictures the joined model is compared with it; and what the
+    task decides on it is what the other splits are judged with.
     """
-    if split == "validation":
-        first = next(logits)
-        _check_reattached(course, first)
-        logits = itertools.chain([first], logits)
-    return course.judge(split, map(course.task.network.finish, logits))
+    finish = course.task.network.finish
+    logits = logits_of("validation")
+    first = next(logits)
+    _check_reattached(course, first)
+    logits = itertools.chain([first], logits)
+    validation = course.judge("validation", map(finish, logits))
+    others = {
+        split: course.judge(
+            split, map(finish, logits_of(split)), validation.decision
+        )
+        for split in splits
+        if split != "validation"
+    }
+    return {"validation": validation, **others}
 
 
 def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:

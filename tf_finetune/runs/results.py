@@ -46,21 +46,23 @@ def evaluate(
         "kept": chosen.name,
         "data_fingerprint": course.data.fingerprint,
     }
-    rows = []
+    if chosen.decision:
+        figures["decision"] = dict(chosen.decision)
+    task, rows = course.task.decided(chosen.decision), []
     for split in course.data.splits:
         judged = chosen.judged.get(split)
         if judged is None:
-            judged = course.judge(split, course.predict(split))
+            judged = course.judge(split, course.predict(split), chosen.decision)
         figures[split] = {
             **judged.figures,
             "yardsticks": _yardsticks(course, split, probe),
         }
-        course.task.figures.draw(
+        task.figures.draw(
             judged.figures, course.data.class_names, course.place.path, split
         )
         rows += judged.rows
     # What was not learnt from.
-    course.task.answers.write(course.place.predictions, rows)
+    task.answers.write(course.place.predictions, rows)
     proof.write(course.place, course.data, judged.kept)
     files.write_json(course.place.evaluation, figures)
     return figures

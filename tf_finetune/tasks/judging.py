@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,11 +42,13 @@ class Judged:
         figures: Of the task; None where a prediction is no finite number.
         rows: What is said of each picture; empty if that was not asked for.
         kept: Predictions of the pictures that were asked for, [n, …].
+        decision: What they were judged with; see `Task.decide`.
     """
 
     figures: dict[str, Any] | None
     rows: tuple[Any, ...]
     kept: np.ndarray
+    decision: Mapping[str, Any]
 
 
 def judge(
@@ -56,6 +58,7 @@ def judge(
     batches: Iterable[np.ndarray],
     *,
     seed: int,
+    decision: Mapping[str, Any] | None = None,
     with_rows: bool = False,
     keep: Sequence[int] = (),
 ) -> Judged:
@@ -67,9 +70,14 @@ def judge(
         split: Which of them.
         batches: Predictions in their order, [batch, …] each.
         seed: Of the random draws of intervals.
+        decision: What was decided on validation; None: it is decided on these
+            predictions.
         with_rows: Whether there is a row for each picture.
         keep: Numbers of pictures whose predictions are wanted, rising.
     """
+    if decision is None:
+        batches, decision = _decided(task, data, split, batches)
+    task = task.decided(decision)
     found = task.figures.judge(data, split, seed=seed)
     paths = iter([picture.path for picture in data.split(split)])
     wanted, kept, rows, start, is_finite = set(keep), [], [], 0, True
@@ -87,4 +95,20 @@ def judge(
         figures=found.figures() if is_finite else None,
         rows=tuple(rows),
         kept=np.array(kept),
+        decision=decision,
     )
+
+
+def _decided(
+    task: tasks.Task,
+    data: examples.ImageData,
+    split: str,
+    batches: Iterable[np.ndarray],
+) -> tuple[Iterable[np.ndarray], Mapping[str, Any]]:
+    """Returns the predictions again, and what they have the task decide."""
+    if task.decide is None:
+        return batches, {}
+    predictions = np.concatenate(list(batches))
+    if not np.isfinite(predictions).all():
+        return [predictions], {}
+    return [predictions], task.decide(data, split, predictions)

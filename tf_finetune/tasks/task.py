@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import importlib
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -224,6 +224,14 @@ class Task:
         answers: What is said of single pictures.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
+        softmax: Whether predictions are one softmax over all outputs, whose
+            logits can be calibrated by one temperature.
+        decide: What is settled on validation once a model is known and kept
+            with it, thresholds for example: data, split and the predictions
+            [n, …] of its first n pictures → a JSON-able decision. None: there
+            is nothing to decide. The parts of a task with decisions have a
+            method `decided`, which returns them as they are with one.
+        decision: What was decided; empty before.
     """
 
     name: str
@@ -232,6 +240,22 @@ class Task:
     figures: Figures
     answers: Answers
     network_at: str
+    softmax: bool = False
+    decide: (
+        Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
+    ) = None
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def decided(self, decision: Mapping[str, Any]) -> "Task":
+        """Returns the task as it is once something was decided."""
+        if not decision:
+            return self
+        return dataclasses.replace(
+            self,
+            figures=self.figures.decided(decision),
+            answers=self.answers.decided(decision),
+            decision=decision,
+        )
 
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `--loss` can be `name`."""
@@ -244,4 +268,5 @@ class Task:
     def network(self) -> Network:
         """The part that needs TensorFlow."""
         module, attribute = self.network_at.split(":")
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
+        return found.decided(self.decision) if self.decision else found

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import threadpoolctl
 from scipy import special
+
+from tf_finetune.training import standardisation
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
@@ -24,8 +25,6 @@ _ITERATIONS = 1000
 _LARGEST_PASS = 1e8
 # Numbers of a matrix of which some copies fit into memory: 160 MB each.
 _LARGEST_MATRIX = 2e7
-# Numbers of a matrix up to which one thread solves it as fast as several.
-_ONE_THREAD = 5e6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,13 +99,9 @@ def solve(
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
-    sections 4.4 and 18.3.5 (rotating n examples of width d > n into n
-    dimensions leaves an L2-penalised solution unchanged).
+    section 4.4.
     """
-    # Threads of BLAS wait for each other in products as small as these, ten
-    # times as long as one of them computes when the machine has other work.
-    threads = 1 if features.size <= _ONE_THREAD else None
-    with threadpoolctl.threadpool_limits(threads, "blas"):
+    with standardisation.threads(features):
         return _solve(features, labels, groups, class_weight, seed)
 
 
@@ -117,8 +112,8 @@ def _solve(
     class_weight: str,
     seed: int,
 ) -> Probe:
-    mean, scale = _standard(features)
-    rows, basis = _rotated((features.astype("float64") - mean) / scale)
+    standard = standardisation.of(features)
+    rows = standard.rows
     folds = _folds(labels, groups, seed)
     trials = _cross_validate(rows, labels, folds, class_weight)
     strength, note = _DEFAULT_STRENGTH, ""
@@ -129,10 +124,10 @@ def _solve(
     coefficients, bias = _fit(
         rows, labels, [s for s in _STRENGTHS if s <= strength], class_weight
     )[-1]
-    kernel = (basis @ coefficients) / scale[:, np.newaxis]
+    kernel, bias = standard.raw(coefficients, bias)
     return Probe(
-        kernel=kernel.astype("float32"),
-        bias=(bias - mean @ kernel).astype("float32"),
+        kernel=kernel,
+        bias=bias,
         strength=strength,
         cross_validation=trials,
         note=note,
@@ -142,20 +137,6 @@ def _solve(
 def probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
     """Returns [n, classes] probabilities of raw features [n, width]."""
     return special.softmax(features @ probe.kernel + probe.bias, axis=1)
-
-
-def _standard(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = features.mean(axis=0, dtype="float64")
-    scale = features.std(axis=0, dtype="float64")
-    return mean, np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
-
-
-def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rows in as few dimensions as they span, and the way back."""
-    if rows.shape[0] >= rows.shape[1]:
-        return rows, np.eye(rows.shape[1])
-    left, sizes, right = np.linalg.svd(rows, full_matrices=False)
-    return left * sizes, right.T
 
 
 def _folds(

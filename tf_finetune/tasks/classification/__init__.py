@@ -9,5 +9,6 @@ TASK = task.Task(
     labels=labels.LABELS,
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
+    softmax=True,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
 )

@@ -8,5 +8,10 @@ from tf_finetune import registry
 
 SOLVERS = registry.Registry(
     "solver",
-    {"logistic": "tf_finetune.training.solvers.logistic:solve"},
+    {
+        "logistic": "tf_finetune.training.solvers.logistic:solve",
+        "logistic_per_label": (
+            "tf_finetune.training.solvers.logistic_per_label:solve"
+        ),
+    },
 )

@@ -1,0 +1,173 @@
+"""Figures of independent labels, beside scikit-learn's."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from tf_finetune import errors
+from tf_finetune.tasks.multilabel import metrics
+
+
+def _drawn(count=80, labels=4, ties=False):
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(size=[count, labels]) < [0.5, 0.3, 0.2, 0.1]
+    scores = 0.4 * truth + 0.6 * generator.uniform(size=truth.shape)
+    return truth, np.round(scores, 1) if ties else scores
+
+
+def _figures(truth, scores, thresholds=(0.5, 0.4, 0.6, 0.3)):
+    return metrics.multilabel(
+        truth,
+        scores,
+        thresholds=np.array(thresholds),
+        names=("a", "b", "c", "d"),
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("how", ["macro", "micro"])
+def test_averages_are_scikit_learns(ties, how):
+    truth, scores = _drawn(ties=ties)
+    got = _figures(truth, scores)
+    given = scores >= [0.5, 0.4, 0.6, 0.3]
+    expected = {
+        "average_precision": reference.average_precision_score(
+            truth, scores, average=how
+        ),
+        "roc_auc": reference.roc_auc_score(truth, scores, average=how),
+        "precision": reference.precision_score(truth, given, average=how),
+        "recall": reference.recall_score(truth, given, average=how),
+        "f1": reference.f1_score(truth, given, average=how),
+    }
+    for name, value in expected.items():
+        assert got[f"{how}_{name}"] == pytest.approx(value, abs=1e-12), name
+
+
+def test_what_is_counted_over_pictures_and_pairs_is_scikit_learns():
+    truth, scores = _drawn()
+    got = _figures(truth, scores)
+    given = scores >= [0.5, 0.4, 0.6, 0.3]
+    assert got["exact_match"] == reference.accuracy_score(truth, given)
+    assert got["hamming_loss"] == reference.hamming_loss(truth, given)
+    losses = [
+        reference.log_loss(truth[:, i], scores[:, i], labels=[0, 1])
+        for i in range(4)
+    ]
+    assert got["log_loss"] == pytest.approx(np.mean(losses), rel=1e-9)
+
+
+def test_each_label_has_its_figures_and_its_support():
+    truth, scores = _drawn()
+    row = _figures(truth, scores)["per_label"]["c"]
+    given = scores[:, 2] >= 0.6
+    assert row["support"] == truth[:, 2].sum()
+    assert row["threshold"] == 0.6
+    assert row["f1"] == pytest.approx(reference.f1_score(truth[:, 2], given))
+    assert row["average_precision"] == pytest.approx(
+        reference.average_precision_score(truth[:, 2], scores[:, 2])
+    )
+
+
+def test_a_label_without_support_has_no_figures_and_enters_no_mean():
+    truth, scores = _drawn()
+    truth[:, 3] = False
+    got = _figures(truth, scores)
+    row = got["per_label"]["d"]
+    assert row.pop("support") == 0
+    assert row.pop("threshold") == 0.3
+    assert set(row.values()) == {None}
+    assert got["macro_average_precision"] == pytest.approx(
+        reference.average_precision_score(truth[:, :3], scores[:, :3])
+    )
+    # What was given wrongly still counts where all pairs do.
+    assert got["micro_precision"] == pytest.approx(
+        reference.precision_score(
+            truth, scores >= [0.5, 0.4, 0.6, 0.3], average="micro"
+        )
+    )
+    json.dumps(got, allow_nan=False)
+
+
+def test_a_label_that_all_carry_has_no_roc_auc():
+    truth, scores = _drawn()
+    truth[:, 0] = True
+    row = _figures(truth, scores)["per_label"]["a"]
+    assert row["roc_auc"] is None
+    assert row["average_precision"] == 1.0
+
+
+def test_no_label_at_all_has_figures_where_they_are_defined():
+    truth, scores = _drawn()
+    got = _figures(np.zeros_like(truth), scores)
+    assert got["macro_average_precision"] is None
+    assert got["macro_average_precision_interval"] is None
+    assert got["micro_f1"] is None
+    assert 0 <= got["exact_match"] <= 1
+    json.dumps(got, allow_nan=False)
+
+
+def test_a_label_that_is_never_given_has_precision_0():
+    truth, scores = _drawn()
+    row = _figures(truth, scores, (2, 2, 2, 2))["per_label"]["a"]
+    assert (row["precision"], row["recall"], row["f1"]) == (0, 0, 0)
+
+
+def test_constant_scores_have_the_share_as_average_precision():
+    truth = np.array([True, False, False, True, False])
+    assert metrics.average_precision(truth, np.full(5, 0.3)) == 0.4
+    assert metrics.roc_auc(truth, np.full(5, 0.3)) == 0.5
+
+
+def test_by_hand():
+    truth = np.array([True, False, True, False])
+    scores = np.array([0.9, 0.8, 0.7, 0.1])
+    assert metrics.average_precision(truth, scores) == pytest.approx(
+        (1 / 1 + 2 / 3) / 2
+    )
+    assert metrics.roc_auc(truth, scores) == 0.75
+
+
+def test_the_interval_is_the_percentile_bootstraps():
+    truth, scores = _drawn()
+    low, high = metrics.macro_interval(truth, scores, seed=3)
+    generator = np.random.default_rng(1)
+    means = []
+    for _ in range(400):
+        rows = generator.integers(0, len(truth), len(truth))
+        supported = truth[rows].any(axis=0)
+        means.append(
+            reference.average_precision_score(
+                truth[rows][:, supported], scores[rows][:, supported]
+            )
+        )
+    expected = np.percentile(means, [2.5, 97.5])
+    np.testing.assert_allclose([low, high], expected, atol=0.02)
+    assert [low, high] == metrics.macro_interval(truth, scores, seed=3)
+    assert [low, high] != metrics.macro_interval(truth, scores, seed=4)
+
+
+def test_large_data_are_drawn_in_blocks(monkeypatch):
+    truth, scores = _drawn()
+    whole = metrics.macro_interval(truth, scores, seed=0)
+    monkeypatch.setattr(metrics, "_HELD", 80 * 7)
+    assert metrics.macro_interval(truth, scores, seed=0) == whole
+
+
+def test_numbers_that_are_none_name_a_remedy():
+    truth, scores = _drawn()
+    scores[3, 1] = np.nan
+    with pytest.raises(errors.RunError, match="1 of 80.*learning_rate"):
+        _figures(truth, scores)
+
+
+def test_arrays_that_do_not_belong_together_are_refused():
+    truth, scores = _drawn()
+    with pytest.raises(ValueError, match="got"):
+        _figures(truth, scores[:, :3])
+    with pytest.raises(ValueError, match="logits"):
+        _figures(truth, scores * 3)
+    with pytest.raises(errors.DataError, match="no picture"):
+        _figures(truth[:0], scores[:0])

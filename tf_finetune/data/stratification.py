@@ -1,0 +1,50 @@
+"""Dividing what carries several keys at once, each key in its share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def iterative(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Gives each unit a part, so that parts get their share of every key.
+
+    The key that is left in the fewest units comes first; each of its units
+    goes to the part that lacks this key most, of those to the one that lacks
+    most units.
+
+    Args:
+        counts: [units, keys], how often a unit holds each key; equal needs
+            are met in the order of the units.
+        shares: [parts], of the whole; they sum to 1.
+
+    Returns:
+        [units] numbers of parts.
+
+    Source: Sechidis et al. 2011, "On the Stratification of Multi-Label Data",
+    algorithm 1.
+    """
+    counts = np.asarray(counts, "float64")
+    shares = np.asarray(shares, "float64")
+    needs = np.outer(shares, counts.sum(axis=0))
+    room = shares * len(counts)
+    parts = np.full(len(counts), -1)
+    holds = counts > 0
+    while len(left := np.flatnonzero(parts < 0)):
+        carriers = holds[left].sum(axis=0)
+        if not carriers.any():
+            break
+        key = int(np.argmin(np.where(carriers > 0, carriers, np.inf)))
+        for unit in left[holds[left, key]]:
+            part = _most(needs[:, key], room)
+            parts[unit] = part
+            needs[part] -= counts[unit]
+            room[part] -= 1
+    for unit in np.flatnonzero(parts < 0):
+        parts[unit] = np.argmax(room)
+        room[parts[unit]] -= 1
+    return parts
+
+
+def _most(needs: np.ndarray, room: np.ndarray) -> int:
+    tied = np.flatnonzero(needs >= needs.max() - 1e-9)
+    return int(tied[np.argmax(room[tied])])

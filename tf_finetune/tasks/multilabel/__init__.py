@@ -1,0 +1,14 @@
+"""Multi-label classification: pictures carry any number of labels."""
+
+from tf_finetune.tasks import task
+from tf_finetune.tasks.multilabel import answers, figures, labels
+
+TASK = task.Task(
+    name="multilabel",
+    losses=("cross_entropy", "focal", "asymmetric"),
+    labels=labels.LABELS,
+    figures=figures.Figures(),
+    answers=answers.Answers(),
+    network_at="tf_finetune.tasks.multilabel.network:NETWORK",
+    decide=figures.decide,
+)

@@ -1,0 +1,158 @@
+"""What a model says of the labels of single pictures, as a table."""
+
+import collections
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors, files
+from tf_finetune.evaluation import names as shown_names
+from tf_finetune.tasks.multilabel import labels, thresholds
+
+_LISTED = 10
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer for one file.
+
+    Attributes:
+        path: The file.
+        labels: Those whose probability reaches their threshold, the likeliest
+            first.
+        probabilities: Of every label, 0..1; empty if there is an error.
+        error: Why there is no answer; empty if there is one.
+    """
+
+    path: str
+    labels: tuple[str, ...] = ()
+    probabilities: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """The labels of each picture, with all probabilities.
+
+    Attributes:
+        decision: The thresholds, as `figures.decide` returns them.
+    """
+
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def decided(self, decision: Mapping[str, Any]) -> "Answers":
+        """Returns the answers of labels given at thresholds."""
+        return Answers(decision)
+
+    def of(
+        self,
+        paths: Sequence[str],
+        predictions: np.ndarray,
+        names: Sequence[str],
+        *,
+        top_k: int = 5,
+    ) -> list[Answer]:
+        """Returns one answer a path.
+
+        Args:
+            paths: n files.
+            predictions: [n, labels] in 0..1, in the order of `paths`.
+            names: In the order of the columns.
+            top_k: Not used; all probabilities are given.
+
+        Raises:
+            ValueError: The arrays do not belong together.
+            RunError: A probability is NaN or infinite.
+        """
+        predictions = np.asarray(predictions)
+        if predictions.shape != (len(paths), len(names)):
+            raise ValueError(
+                "Probabilities must be [paths, labels] = "
+                f"{(len(paths), len(names))}, got {predictions.shape}."
+            )
+        if not np.isfinite(predictions).all():
+            raise errors.RunError(
+                "The model gives probabilities that are no numbers: training "
+                "diverged. Try a lower --learning_rate."
+            )
+        bounds = thresholds.of(self.decision, names)
+        return [
+            _answer(path, row, row >= bounds, names)
+            for path, row in zip(paths, predictions, strict=True)
+        ]
+
+    def failed(self, path: str, reason: str) -> Answer:
+        """Returns a row without labels."""
+        return Answer(path=path, error=reason)
+
+    def line(self, row: Answer) -> str:
+        """Returns the labels and their probabilities."""
+        if row.error:
+            return f"{row.path}: error: {row.error}"
+        given = [f"{name} {row.probabilities[name]:.3f}" for name in row.labels]
+        return f"{row.path}: {', '.join(given) or '(no label)'}"
+
+    def write(self, path: pathlib.Path, rows: Sequence[Answer]) -> None:
+        r"""Writes answers as CSV, atomically.
+
+        Columns `path,labels,probabilities,error`; labels is `a|b|c`, the
+        likeliest first, and probabilities `a:0.9|b:0.2|…` of all labels in
+        the model's order, with `\|` for a `|` in a name and `\\` for a
+        backslash. Paths keep their line breaks (quoted) and bytes that are no
+        UTF-8: read the file with `newline=""` and `errors="surrogateescape"`.
+        """
+        table = [_cells(row) for row in rows]
+        # The csv module of Python 3.10 does not quote a lone carriage return.
+        returns = any("\r" in cell for cells in table for cell in cells)
+        text = io.StringIO(newline="")
+        writer = csv.writer(
+            text,
+            lineterminator="\n",
+            quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL,
+        )
+        writer.writerow(("path", "labels", "probabilities", "error"))
+        writer.writerows(table)
+        files.write_text(pathlib.Path(path), text.getvalue())
+
+    def summarize(self, rows: Sequence[Answer]) -> str:
+        """Returns how often each label was given, and what failed."""
+        answered = [row for row in rows if not row.error]
+        counts = collections.Counter(n for row in answered for n in row.labels)
+        lines = [f"{len(rows)} files, {len(answered)} predicted:"]
+        for name, count in counts.most_common(_LISTED):
+            lines.append(f"  {shown_names.padded(name, 40)} {count:>8}")
+        if len(counts) > _LISTED:
+            lines.append(f"  and {len(counts) - _LISTED} other labels")
+        without = sum(not row.labels for row in answered)
+        lines.append(f"  {'(no label)':40} {without:>8}")
+        failed = len(rows) - len(answered)
+        if failed:
+            lines.append(
+                f"{failed} could not be used; the column `error` says why."
+            )
+        return "\n".join(lines)
+
+
+def _answer(
+    path: str, row: np.ndarray, given: np.ndarray, names: Sequence[str]
+) -> Answer:
+    # Stable, so that the first of equally likely labels leads.
+    order = np.argsort(-row, kind="stable")
+    return Answer(
+        path=path,
+        labels=tuple(names[i] for i in order if given[i]),
+        probabilities=dict(zip(names, map(float, row), strict=True)),
+    )
+
+
+def _cells(row: Answer) -> list[str]:
+    listed = labels.SEPARATOR.join(
+        f"{labels.escaped(name)}:{probability:.6f}"
+        for name, probability in row.probabilities.items()
+    )
+    return [row.path, labels.joined(row.labels), listed, row.error]

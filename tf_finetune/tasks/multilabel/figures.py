@@ -1,0 +1,145 @@
+"""What is measured of labels, and how that ranks, prints and looks."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tf_finetune.data import examples
+from tf_finetune.tasks import judging
+from tf_finetune.tasks.multilabel import metrics, tables, targets, thresholds
+
+_AVERAGED = ("average_precision", "f1", "precision", "recall", "roc_auc")
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """Mean average precision over the labels leads.
+
+    Attributes:
+        decision: The thresholds, as `decide` returns them.
+    """
+
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    higher_is_better: ClassVar[tuple[str, ...]] = (
+        "exact_match",
+        *(f"{how}_{what}" for how in ("macro", "micro") for what in _AVERAGED),
+    )
+    lower_is_better: ClassVar[tuple[str, ...]] = ("hamming_loss", "log_loss")
+    unbounded: ClassVar[tuple[str, ...]] = ("log_loss",)
+
+    def decided(self, decision: Mapping[str, Any]) -> "Figures":
+        """Returns the figures of labels given at thresholds."""
+        return Figures(decision)
+
+    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+        """Ranks by validation average precision, ties by validation loss."""
+        return (epoch["val_average_precision"], -epoch["val_loss"])
+
+    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
+        """Orders results by macro average precision, ties by log loss."""
+        leading = figures["macro_average_precision"]
+        # None where no picture carries a label.
+        return (-math.inf if leading is None else leading, -figures["log_loss"])
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """Returns macro average precision and log loss."""
+        leading = figures["macro_average_precision"]
+        shown = "undefined" if leading is None else f"{leading:.3f}"
+        return f"mAP {shown} (log loss {figures['log_loss']:.3f})"
+
+    def compared(
+        self, figures: Mapping[str, Any], other: Mapping[str, Any]
+    ) -> str:
+        """Returns the interval of each."""
+        intervals = [
+            each["macro_average_precision_interval"]
+            for each in (figures, other)
+        ]
+        if None in intervals:
+            return ""
+        mine, its = (f"{low:.4f} to {high:.4f}" for low, high in intervals)
+        return f"the 95 % intervals of mAP are {mine} and {its}"
+
+    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns macro average precision, its interval and log loss."""
+        names = (
+            "macro_average_precision",
+            "macro_average_precision_interval",
+            "log_loss",
+        )
+        return {name: figures[name] for name in names}
+
+    def judge(
+        self, data: examples.ImageData, split: str, *, seed: int
+    ) -> judging.Collected:
+        """Returns what gives the figures of labels at their thresholds."""
+        truth = targets.matrix(data.split(split), data.class_names)
+        bounds = thresholds.of(self.decision, data.class_names)
+        return judging.Collected(
+            lambda predictions: metrics.multilabel(
+                truth[: len(predictions)],
+                predictions,
+                thresholds=bounds,
+                names=data.class_names,
+                seed=seed,
+            )
+        )
+
+    def trivial(
+        self,
+        described: Mapping[str, Any],
+        data: examples.ImageData,
+        split: str,
+    ) -> dict[str, Any]:
+        """Returns what each label's share of the training pictures reaches."""
+        counts = described["labels"]["train"]
+        shares = np.array([counts[name] for name in data.class_names])
+        truth = targets.matrix(data.split(split), data.class_names)
+        found = metrics.multilabel(
+            truth,
+            np.tile(shares / described["images"]["train"], [len(truth), 1]),
+            thresholds=np.full(len(shares), thresholds.DEFAULT),
+            names=data.class_names,
+            seed=0,
+        )
+        return {"label_shares": self.summary(found)}
+
+    def text(self, figures: Mapping[str, Any]) -> str:
+        """Returns every split with its yardsticks, then the labels."""
+        return tables.text(figures)
+
+    def draw(
+        self,
+        figures: Mapping[str, Any],
+        names: Sequence[str],
+        folder: pathlib.Path,
+        split: str,
+    ) -> None:
+        """Draws average precision and F1 of each label."""
+        # Takes a while to load, and not every command draws.
+        from tf_finetune.tasks.multilabel import plots
+
+        plots.labels(figures, folder / f"labels_{split}.png")
+
+
+def decide(
+    data: examples.ImageData, split: str, predictions: np.ndarray
+) -> dict[str, Any]:
+    """Returns the thresholds that predictions lead to.
+
+    Args:
+        data: The pictures.
+        split: Those that were predicted.
+        predictions: [n, labels], of its first n pictures.
+
+    Returns:
+        `thresholds`, by label.
+    """
+    pictures = data.split(split)[: len(predictions)]
+    truth = targets.matrix(pictures, data.class_names)
+    return thresholds.decision(truth, predictions, data.class_names)

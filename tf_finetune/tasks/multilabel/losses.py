@@ -1,0 +1,98 @@
+"""Losses of independent labels, on logits, in float32, weights inside."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+Name = Literal["cross_entropy", "focal", "asymmetric"]
+_GAMMA = 2.0
+_GAMMA_ABSENT, _MARGIN = 4.0, 0.05
+
+
+class MultilabelLoss(keras.losses.Loss):
+    """A loss of logits against 0 and 1, the mean over the labels.
+
+    Soft targets (label smoothing, MixUp, pseudo-labels) mix the loss of 1 and
+    the loss of 0, and the weights with them.
+    """
+
+    def __init__(
+        self,
+        name: Name,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: np.ndarray | Sequence | None = None,
+    ) -> None:
+        """Chooses the loss.
+
+        Args:
+            name: "cross_entropy", binary; "focal" (Lin et al. 2017, "Focal
+                Loss for Dense Object Detection", equation 4, gamma 2, no
+                alpha); "asymmetric" (Ridnik et al. 2021, "Asymmetric Loss For
+                Multi-Label Classification", equations 4 to 7, gamma 0 for
+                labels that are there, 4 for those that are not, margin 0.05).
+            label_smoothing: Szegedy et al. 2016, section 7, of two classes:
+                1 becomes 1 - s/2 and 0 becomes s/2.
+            class_weights: [2, labels], of labels that are not there and of
+                those that are, or None.
+        """
+        super().__init__(name=name)
+        self._label_smoothing = label_smoothing
+        self._class_weights = class_weights
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each example, [batch]."""
+        targets = keras.ops.cast(y_true, "float32")
+        logits = keras.ops.cast(y_pred, "float32")
+        smooth = self._label_smoothing
+        present = targets * (1.0 - smooth) + smooth / 2
+        absent = 1.0 - present
+        if self._class_weights is not None:
+            weights = keras.ops.convert_to_tensor(
+                self._class_weights, "float32"
+            )
+            absent, present = absent * weights[0], present * weights[1]
+        if_absent, if_present = self._of(logits)
+        return keras.ops.mean(absent * if_absent + present * if_present, -1)
+
+    def _of(self, logits: Any) -> tuple[Any, Any]:
+        """Returns the losses [batch, labels] of targets 0 and of targets 1."""
+        if_absent = keras.ops.softplus(logits)
+        if_present = keras.ops.softplus(-logits)
+        if self.name == "cross_entropy":
+            return if_absent, if_present
+        probability = keras.ops.sigmoid(logits)
+        if self.name == "focal":
+            return (
+                probability**_GAMMA * if_absent,
+                (1.0 - probability) ** _GAMMA * if_present,
+            )
+        shifted = keras.ops.maximum(probability - _MARGIN, 0.0)
+        return (
+            -(shifted**_GAMMA_ABSENT) * keras.ops.log1p(-shifted),
+            if_present,
+        )
+
+
+def class_weights(
+    counts: np.ndarray, examples: int, kind: Literal["none", "balanced"]
+) -> np.ndarray | None:
+    """Returns the weights of a label that is not there and of one that is.
+
+    Args:
+        counts: [labels], training pictures that carry each.
+        examples: All training pictures.
+        kind: "balanced" weighs both by n / (2 × their count), so that the mean
+            weight over the examples is 1; a label that all or none carry is
+            not weighed.
+
+    Returns:
+        [2, labels] float32, or None for equal ones.
+    """
+    if kind == "none":
+        return None
+    both = np.stack([examples - counts, counts])
+    weights = examples / (2.0 * np.maximum(both, 1))
+    return np.where(both.min(axis=0) > 0, weights, 1.0).astype("float32")

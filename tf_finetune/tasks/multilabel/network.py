@@ -1,0 +1,180 @@
+"""The sigmoids of labels, their loss, and what is answered."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+from tf_finetune import errors
+from tf_finetune.config import train, training_options
+from tf_finetune.data import examples
+from tf_finetune.data import targets as target_rows
+from tf_finetune.tasks.multilabel import labels, losses, targets, thresholds
+
+_TOP = 5
+_LOSS = "cross_entropy"  # What "auto" means.
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """One sigmoid for each label.
+
+    Attributes:
+        decision: The thresholds, as `figures.decide` returns them.
+    """
+
+    solver: ClassVar[str] = "logistic_per_label"
+    proven: ClassVar[tuple[str, ...]] = ("probabilities",)
+    num_proven: ClassVar[int] = 64
+
+    decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def decided(self, decision: Mapping[str, Any]) -> "Network":
+        """Returns the network whose answers keep to thresholds."""
+        return Network(decision)
+
+    def num_outputs(self, names: Sequence[str]) -> int:
+        """Returns one logit a label."""
+        return len(names)
+
+    def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
+        """Adds the sigmoids; [batch, labels] probabilities in float32."""
+        sigmoids = keras.layers.Activation(
+            "sigmoid", dtype="float32", name="probabilities"
+        )
+        return sigmoids(logits)
+
+    def logits(self, model: keras.Model) -> keras.KerasTensor:
+        """Returns what goes into the sigmoids, [batch, labels].
+
+        Raises:
+            RunError: The model does not end as `predictions` ends it.
+        """
+        sigmoids = model.layers[-1]
+        if sigmoids.name != "probabilities":
+            raise errors.RunError(
+                f"The model ends with the layer {sigmoids.name!r}, not with "
+                "the sigmoids this package adds; its logits cannot be told."
+            )
+        return sigmoids.input
+
+    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
+        """Raises `UsageError`: one temperature does not suit all labels."""
+        raise errors.UsageError(
+            "--calibrate divides the logits of one softmax by a temperature; "
+            "labels are independent of each other."
+        )
+
+    def finish(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of [n, labels] logits, float32."""
+        return special.expit(logits.astype("float32"))
+
+    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
+        """Does nothing: sigmoids have no weights."""
+
+    def targets(
+        self,
+        data: examples.ImageData,
+        split: str,
+        *,
+        config: train.TrainConfig,
+        image_size: int,
+    ) -> target_rows.Array:
+        """Returns float32 [n, labels], 1 where a picture carries a label."""
+        return target_rows.Array(
+            targets.matrix(data.split(split), data.class_names)
+        )
+
+    def blank(
+        self, names: Sequence[str], count: int, *, image_size: int
+    ) -> target_rows.Array:
+        """Returns rows in which every other label is there."""
+        places = np.arange(count)[:, np.newaxis] + np.arange(len(names))
+        return target_rows.Array(places % 2)
+
+    def loss(
+        self,
+        options: training_options.TrainingOptions,
+        names: Sequence[str],
+        described: Mapping[str, Any] | None,
+    ) -> losses.MultilabelLoss:
+        """Returns the loss that `--loss` names."""
+        weights = None
+        if described is not None:
+            counts = described["labels"]["train"]
+            weights = losses.class_weights(
+                np.array([counts[name] for name in names]),
+                described["images"]["train"],
+                options.class_weight,
+            )
+        return losses.MultilabelLoss(
+            _LOSS if options.loss == "auto" else options.loss,
+            label_smoothing=options.label_smoothing,
+            class_weights=weights,
+        )
+
+    def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
+        """Returns average precision, the mean over the labels."""
+        return [
+            keras.metrics.AUC(
+                name="average_precision",
+                curve="PR",
+                summation_method="interpolation",
+                multi_label=True,
+                num_labels=len(names),
+                from_logits=True,
+            )
+        ]
+
+    def serve(
+        self, predictions: tf.Tensor, names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns the labels that are given, all probabilities, the likeliest.
+
+        `classes` string [batch], the labels that reach their thresholds as
+        `a|b`, in the model's order; `given` bool [batch, labels], which these
+        are; `probabilities` float32 [batch, labels]; `top_k_classes` and
+        `top_k_probabilities` [batch, k], best first.
+        """
+        listed_names = _constant(names)
+        bounds = thresholds.of(self.decision, names).astype("float32")
+        given = predictions >= tf.constant(bounds)
+        best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
+        return {
+            "classes": _joined(given, names),
+            "given": given,
+            "probabilities": predictions,
+            "top_k_classes": tf.gather(listed_names, best.indices),
+            "top_k_probabilities": best.values,
+        }
+
+    def classify(
+        self, predictions: tf.Tensor, names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns every label and its probability, in the model's order."""
+        count = tf.shape(predictions)[0]
+        return {
+            "classes": tf.tile(_constant(names)[tf.newaxis], [count, 1]),
+            "scores": predictions,
+        }
+
+
+NETWORK = Network()
+
+
+def _joined(given: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
+    """Returns the names [batch] of what is given [batch, labels], as `a|b`."""
+    begun = _constant([labels.SEPARATOR + labels.escaped(n) for n in names])
+    parts = tf.where(given, begun, "")
+    joined = tf.strings.reduce_join(parts, axis=-1)
+    return tf.strings.regex_replace(joined, r"^\|", "")
+
+
+def _constant(names: Sequence[str]) -> tf.Tensor:
+    return tf.constant(
+        [each.encode("utf-8", errors="surrogateescape") for each in names]
+    )

@@ -1,0 +1,306 @@
+"""The linear head of independent labels at its optimum.
+
+One L2-penalised logistic regression a label. All labels, and all folds of
+their cross-validation, are the columns of one matrix, so that each step of the
+solver is two matrix products however many there are.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from scipy import optimize, special
+
+from tf_finetune.data import stratification
+from tf_finetune.training import standardisation
+
+# Inverse strengths C, from strong to weak: each solution starts the next one.
+_STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.5, 0.5))
+# What is used where there are too few pictures to cross-validate.
+_DEFAULT_STRENGTH = 1e-3
+_FOLDS = 5
+_ITERATIONS = 1000
+# So many strengths in a row that make no label better end the search: the
+# weaker the penalty, the longer a solution takes.
+_PATIENCE = 2
+# Largest slope, over all pictures, of what counts as an optimum.
+_SLOPE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One strength, judged on training pictures left out of its solution.
+
+    Attributes:
+        strength: C, the inverse of the L2 penalty.
+        log_losses: [labels], mean over the left-out pictures; NaN for labels
+            that could not be judged.
+    """
+
+    strength: float
+    log_losses: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A solved linear head of independent labels.
+
+    Attributes:
+        kernel: [width, labels] float32, for raw features.
+        bias: [labels] float32.
+        strengths: [labels], C, on standardised features.
+        cross_validation: Every strength that was tried.
+        note: What was out of the ordinary; empty if nothing was.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strengths: np.ndarray
+    cross_validation: tuple[Trial, ...]
+    note: str
+
+
+def solve(
+    features: np.ndarray,
+    targets: np.ndarray,
+    *,
+    groups: Sequence[str] | None = None,
+    class_weight: Literal["none", "balanced"] = "none",
+    seed: int,
+) -> Probe:
+    """Solves the head to its optimum.
+
+    Each label has the strength with the lowest cross-validated log loss. A
+    label that all or none of the examples carry has no optimum; it gets the
+    probability (count + 1/2) / (n + 1) whatever the picture.
+
+    Args:
+        features: [n, width] raw features.
+        targets: [n, labels] of 0 and 1.
+        groups: A key for each example; examples of one key are never divided
+            between a solution and its judgement. None: each stands alone.
+        class_weight: "balanced" weighs, label by label, those that carry it
+            and those that do not inversely to their number.
+        seed: Of the folds.
+
+    Source: Hastie et al. 2009, "The Elements of Statistical Learning",
+    section 4.4.
+    """
+    with standardisation.threads(features):
+        return _solve(features, targets > 0.5, groups, class_weight, seed)
+
+
+def probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
+    """Returns [n, labels] probabilities of raw features [n, width]."""
+    return special.expit(features @ probe.kernel + probe.bias)
+
+
+def _solve(
+    features: np.ndarray,
+    targets: np.ndarray,
+    groups: Sequence[str] | None,
+    class_weight: str,
+    seed: int,
+) -> Probe:
+    standard = standardisation.of(features)
+    rows, axes = _principal(standard.rows)
+    weights = _weights(targets, class_weight)
+    trials = _cross_validate(
+        rows, targets, weights, _folds(targets, groups, seed)
+    )
+    strengths, note = _strengths(trials, targets.shape[1])
+    problem = _Problem(rows, targets, weights)
+    found = problem.optimum(strengths)
+    kernel, bias = standard.raw(axes @ found.coefficients, found.bias)
+    return Probe(
+        kernel=kernel,
+        bias=bias,
+        strengths=strengths,
+        cross_validation=trials,
+        note=note,
+    )
+
+
+def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows on their principal axes, and the axes."""
+    _, axes = np.linalg.eigh(rows.T @ rows)
+    return rows @ axes, axes
+
+
+def _weights(targets: np.ndarray, class_weight: str) -> np.ndarray:
+    """Returns the weight [n, labels] of each pair; their mean is 1."""
+    if class_weight == "none":
+        return np.ones(targets.shape)
+    present = targets.sum(axis=0)
+    count = np.where(targets, present, len(targets) - present)
+    is_mixed = (present > 0) & (present < len(targets))
+    return np.where(is_mixed, len(targets) / (2 * np.maximum(count, 1)), 1.0)
+
+
+def _folds(
+    targets: np.ndarray, groups: Sequence[str] | None, seed: int
+) -> np.ndarray:
+    """Returns the fold of each example, [n]; all labels in their shares."""
+    keys = np.arange(len(targets)) if groups is None else np.asarray(groups)
+    _, unit = np.unique(keys, return_inverse=True)
+    counts = np.zeros([unit.max() + 1, targets.shape[1]])
+    np.add.at(counts, unit, targets)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    parts = np.empty(len(counts), int)
+    parts[order] = stratification.iterative(
+        counts[order], np.full(_FOLDS, 1 / _FOLDS)
+    )
+    return parts[unit]
+
+
+def _cross_validate(
+    rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, fold: np.ndarray
+) -> tuple[Trial, ...]:
+    """Judges every strength; a column is a label without one of the folds."""
+    labels = targets.shape[1]
+    out = np.stack([fold == each for each in range(_FOLDS)], axis=1)
+    out = np.repeat(out, labels, axis=1)
+    truth, weigh = np.tile(targets, _FOLDS), np.tile(weights, _FOLDS)
+    problem = _Problem(rows, truth, np.where(out, 0.0, weigh))
+    # Else the left-out part of one fold holds all that carry the label, and
+    # those of the others reward never giving it.
+    is_known = problem.is_mixed.reshape(_FOLDS, labels).all(axis=0)
+    trials, found = [], None
+    for strength in _STRENGTHS:
+        found = problem.optimum(np.full(truth.shape[1], strength), found)
+        losses = np.where(out, weigh * problem.losses(found), 0.0)
+        total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
+        mean = np.where(is_known, total / len(rows), np.nan)
+        trials.append(Trial(strength=strength, log_losses=mean))
+        if _past_the_best([each.log_losses for each in trials]):
+            break
+    return tuple(trials)
+
+
+def _past_the_best(losses: Sequence[np.ndarray]) -> bool:
+    """Whether no label got better at the last strengths that were tried."""
+    if len(losses) <= _PATIENCE:
+        return False
+    # Comparisons with NaN are false: labels that cannot be judged do not count.
+    before = np.min(losses[:-_PATIENCE], axis=0)
+    return not np.any(np.min(losses[-_PATIENCE:], axis=0) < before)
+
+
+def _strengths(
+    trials: tuple[Trial, ...], labels: int
+) -> tuple[np.ndarray, str]:
+    """Returns the best strength of each label.
+
+    Those that could not be judged get what is best for the others together.
+    """
+    losses = np.stack([trial.log_losses for trial in trials])
+    known = np.isfinite(losses).all(axis=0)
+    tried = np.array([trial.strength for trial in trials])
+    if not known.any():
+        return (
+            np.full(labels, _DEFAULT_STRENGTH),
+            "labels too rare; strength not cross-validated",
+        )
+    together = tried[losses[:, known].sum(axis=1).argmin()]
+    strengths = np.full(labels, together)
+    strengths[known] = tried[losses[:, known].argmin(axis=0)]
+    rare = int(np.sum(~known))
+    note = f"{rare} of {labels} labels too rare to cross-validate"
+    return strengths, note if rare else ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Optimum:
+    """Coefficients [width, columns] and bias [columns]."""
+
+    coefficients: np.ndarray
+    bias: np.ndarray
+
+
+class _Problem:
+    """Independent logistic regressions on the same rows, one a column."""
+
+    def __init__(
+        self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    ) -> None:
+        """Measures the curvature from which the solver starts.
+
+        Args:
+            rows: [n, width], axes orthogonal.
+            targets: [n, columns] booleans.
+            weights: [n, columns] of the examples, at least 0.
+        """
+        present = np.sum(weights * targets, axis=0)
+        total = np.sum(weights, axis=0)
+        self.is_mixed = (present > 0) & (present < total)
+        self._rows = rows
+        self._signs = np.where(targets, 1.0, -1.0)
+        self._weights = np.where(self.is_mixed, weights, 0.0)
+        # Without coefficients every picture has the same probability.
+        share = (present + 0.5) / (total + 1.0)
+        self._null = np.log(share / (1 - share))
+        self._curvature = np.maximum(share * (1 - share) * total, 1e-3)
+        self._sizes = np.mean(rows**2, axis=0)
+
+    def losses(self, at: _Optimum) -> np.ndarray:
+        """Returns the log loss [n, columns] of each example, unweighted."""
+        logits = self._rows @ at.coefficients + at.bias
+        return np.logaddexp(0.0, -self._signs * logits)
+
+    def optimum(
+        self, strengths: np.ndarray, start: _Optimum | None = None
+    ) -> _Optimum:
+        """Solves all columns, each with its own strength.
+
+        By L-BFGS (Liu and Nocedal 1989) in coordinates in which the curvature
+        is about that of a sphere: the axes of the rows are orthogonal, so that
+        the curvature at the null model is diagonal and divided out.
+
+        Args:
+            strengths: [columns], C.
+            start: Where to begin; None: at the null model.
+        """
+        penalty = 1.0 / strengths
+        curved = self._sizes[:, np.newaxis] * self._curvature + penalty
+        steps = np.vstack([1 / np.sqrt(curved), 1 / np.sqrt(self._curvature)])
+        first = np.zeros(steps.shape)
+        first[-1] = self._null
+        if start is not None:
+            first = np.vstack([start.coefficients, start.bias])
+
+        def slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = self._objective(
+                flat.reshape(steps.shape) * steps, penalty
+            )
+            return value, (gradient * steps).ravel()
+
+        found = (
+            optimize.minimize(
+                slope,
+                (first / steps).ravel(),
+                jac=True,
+                method="L-BFGS-B",
+                options={
+                    "maxiter": _ITERATIONS,
+                    "maxfun": 2 * _ITERATIONS,
+                    "gtol": _SLOPE,
+                    "ftol": 0.0,
+                },
+            ).x.reshape(steps.shape)
+            * steps
+        )
+        return _Optimum(coefficients=found[:-1], bias=found[-1])
+
+    def _objective(
+        self, found: np.ndarray, penalty: np.ndarray
+    ) -> tuple[float, np.ndarray]:
+        """Returns penalised loss and its slope [width + 1, columns]."""
+        coefficients, bias = found[:-1], found[-1]
+        margins = self._signs * (self._rows @ coefficients + bias)
+        wrong = special.expit(-margins)
+        pull = -self._weights * self._signs * wrong
+        slopes = np.vstack([self._rows.T @ pull, pull.sum(axis=0)])
+        slopes[:-1] += penalty * coefficients
+        loss = np.sum(self._weights * np.logaddexp(0.0, -margins))
+        return loss + 0.5 * np.sum(penalty * coefficients**2), slopes

@@ -1,0 +1,30 @@
+"""Independent logistic regressions as the solver of a head of labels."""
+
+from tf_finetune.training import probe, probe_per_label
+from tf_finetune.training.solvers import problem as problems
+
+
+def solve(problem: problems.Problem) -> problems.Solution | None:
+    """Returns the optimum; None where that would take long.
+
+    Args:
+        problem: Its targets are rows of 0 and 1.
+    """
+    features, targets = problem.features, problem.targets.values
+    if not probe.is_small(len(features), features.width, targets.shape[1]):
+        return None
+    solved = probe_per_label.solve(
+        features.all(),
+        targets,
+        groups=problem.groups,
+        class_weight=problem.config.training.class_weight,
+        seed=problem.config.seed,
+    )
+    low, high = solved.strengths.min(), solved.strengths.max()
+    how = (
+        f"{len(solved.bias)} logistic regressions at their optima, strengths "
+        f"C={low:.2g} to {high:.2g}"
+    )
+    if solved.note:
+        how += f" ({solved.note})"
+    return problems.Solution(weights=(solved.kernel, solved.bias), how=how)

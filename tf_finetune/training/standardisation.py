@@ -1,0 +1,77 @@
+"""Features as solvers like them: of one size, in no more axes than they span.
+
+What is solved on them is folded back, so that a head is a plain dense layer on
+the raw features.
+"""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import threadpoolctl
+
+# Numbers of a matrix up to which one thread solves it as fast as several.
+_ONE_THREAD = 5e6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Standardised:
+    """Rows of mean 0 and deviation 1, turned.
+
+    Attributes:
+        rows: [n, min(n, width)] float64.
+        basis: [width, min(n, width)], the axes of `rows`.
+        mean: [width] of the raw features.
+        scale: [width] of the raw features; 1 for those that never change.
+    """
+
+    rows: np.ndarray
+    basis: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def raw(
+        self, coefficients: np.ndarray, bias: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns kernel and bias that do the same to raw features, float32.
+
+        Args:
+            coefficients: [min(n, width), outputs], for `rows`.
+            bias: [outputs].
+        """
+        kernel = (self.basis @ coefficients) / self.scale[:, np.newaxis]
+        bias = bias - self.mean @ kernel
+        return kernel.astype("float32"), bias.astype("float32")
+
+
+def of(features: np.ndarray) -> Standardised:
+    """Standardises raw features [n, width].
+
+    Rotating n examples of width d > n into n dimensions leaves an L2-penalised
+    solution unchanged.
+
+    Source: Hastie et al. 2009, "The Elements of Statistical Learning",
+    section 18.3.5.
+    """
+    mean = features.mean(axis=0, dtype="float64")
+    scale = features.std(axis=0, dtype="float64")
+    scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
+    rows, basis = _rotated((features.astype("float64") - mean) / scale)
+    return Standardised(rows=rows, basis=basis, mean=mean, scale=scale)
+
+
+def threads(features: np.ndarray) -> contextlib.AbstractContextManager:
+    """Returns the block in which products with features are quick.
+
+    Threads of BLAS wait for each other in small products, ten times as long
+    as one of them computes when the machine has other work.
+    """
+    limit = 1 if features.size <= _ONE_THREAD else None
+    return threadpoolctl.threadpool_limits(limit, "blas")
+
+
+def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if rows.shape[0] >= rows.shape[1]:
+        return rows, np.eye(rows.shape[1])
+    left, sizes, right = np.linalg.svd(rows, full_matrices=False)
+    return left * sizes, right.T
