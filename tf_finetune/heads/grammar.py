@@ -93,9 +93,7 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _error(
-    token: str, tokens: Sequence[str], advice: str
-) -> errors.UsageError:
+def _error(token: str, tokens: Sequence[str], advice: str) -> errors.UsageError:
     return errors.UsageError(
         f"{token!r} in --head_layers={','.join(tokens)} is no layer. {advice}"
     )

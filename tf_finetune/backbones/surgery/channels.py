@@ -8,38 +8,16 @@ others begin with their mean.
 """
 
 import dataclasses
-from collections.abc import Iterator
 
 import keras
 import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones.surgery import change, graph
+from tf_finetune.backbones.surgery import change, graph, stems
 
 # ITU-R BT.601, which JPEG uses too. Their sum is 1: grey stays what it is.
 _LUMINANCE = (0.299, 0.587, 0.114)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Stem:
-    """How a network's input comes to its first convolution.
-
-    Attributes:
-        scaling: Names of the operations that only scale, shift or reorder.
-        scale: [3], in the order R, G, B: what colours are multiplied by …
-        offset: [3], … and what is added then.
-        order: [3], the colour (0 is R) in each channel of the convolution.
-        layer: The convolution, or the nested model that it is the first of.
-        convolution: The convolution.
-    """
-
-    scaling: frozenset[str]
-    scale: np.ndarray
-    offset: np.ndarray
-    order: np.ndarray
-    layer: keras.Layer
-    convolution: keras.layers.Conv2D
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,7 +95,7 @@ def adapt(
 def _adapted(
     backbone: backbones.Backbone, pixels: keras.KerasTensor, *, flag: str
 ) -> tuple[backbones.Backbone, change.Change]:
-    stem = _stem(backbone)
+    stem = stems.read(backbone)
     made = _kernels(stem, pixels.shape[-1])
 
     def replaced(operation: keras.Operation) -> keras.Operation | None:
@@ -138,97 +116,19 @@ def _adapted(
     )
     convolution = _fill(stem, model.get_layer(stem.layer.name), made.kernel)
     new = int(np.prod(made.kernel.shape))
-    before = [*stem.convolution.kernel.shape]
+    kept = model.count_params() - new
     return graph.with_model(backbone, model), change.Change(
         flag=flag,
         layers=convolution.name,
-        before=f"kernels {_shape(before)}",
+        before=f"kernels {_shape(stem.convolution.kernel.shape)}",
         after=f"{_shape(made.kernel.shape)}: {made.how}",
-        kept=model.count_params() - new,
+        kept=kept,
         new=new,
-        dropped=int(np.prod(before)),
+        dropped=backbone.model.count_params() - kept,
     )
 
 
-def _stem(backbone: backbones.Backbone) -> _Stem:
-    """Reads the preprocessing, up to the first convolution."""
-    scale, offset, order = np.ones(3), np.zeros(3), np.arange(3)
-    scaling = set()
-    padded = False
-    for operation in _chain(backbone):
-        kind = type(operation).__name__
-        if isinstance(operation, keras.layers.ZeroPadding2D):
-            padded = True
-            continue
-        if convolution := _first_convolution(operation):
-            by_colour = np.argsort(order)
-            return _Stem(
-                scaling=frozenset(scaling),
-                scale=scale[by_colour],
-                offset=offset[by_colour],
-                order=order,
-                layer=operation,
-                convolution=convolution,
-            )
-        if padded or kind not in ("Rescaling", "Normalization", "Flip"):
-            break
-        scaling.add(operation.name)
-        if kind == "Flip":
-            scale, offset, order = scale[::-1], offset[::-1], order[::-1]
-            continue
-        factor, added = _affine(operation)
-        scale, offset = scale * factor, offset * factor + added
-    raise errors.UsageError(
-        f"{backbone.spec.name} cannot take another number of channels: it does "
-        "not begin with scaling and one convolution, but with "
-        f"{', '.join(each.name for each in backbone.model.operations[:4])}."
-    )
-
-
-def _chain(backbone: backbones.Backbone) -> Iterator[keras.Operation]:
-    """Yields operations from the input on, while each feeds one other only."""
-    tensor = backbone.model.inputs[0]
-    while True:
-        users = [
-            operation
-            for operation in backbone.model.operations
-            for node in operation._inbound_nodes
-            if any(each is tensor for each in node.input_tensors)
-        ]
-        if len(users) != 1:
-            return
-        yield users[0]
-        tensor = users[0].output
-
-
-def _first_convolution(
-    operation: keras.Operation,
-) -> keras.layers.Conv2D | None:
-    """Returns a convolution, or that which a nested stack begins with."""
-    inner = operation
-    if isinstance(operation, keras.Sequential):
-        inner = operation.layers[0]
-    if type(inner) is keras.layers.Conv2D and inner.groups == 1:
-        return inner
-    return None
-
-
-def _affine(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what a layer multiplies three channels by, and then adds."""
-    if isinstance(layer, keras.layers.Rescaling):
-        factor, added = layer.scale, layer.offset
-    else:
-        mean = np.asarray(layer.mean, "float64")
-        deviation = np.sqrt(np.asarray(layer.variance, "float64"))
-        factor = 1 / np.maximum(deviation, keras.config.epsilon())
-        added = -mean * factor
-    return tuple(
-        np.broadcast_to(np.asarray(each, "float64").ravel(), [3])
-        for each in (factor, added)
-    )
-
-
-def _kernels(stem: _Stem, channels: int) -> _Adapted:
+def _kernels(stem: stems.Stem, channels: int) -> _Adapted:
     kernel = np.asarray(stem.convolution.kernel, "float64")
     kernel = kernel[:, :, np.argsort(stem.order)]
     scale, offset = stem.scale.mean(), stem.offset.mean()
@@ -278,7 +178,7 @@ def _preprocessed(
     return keras.layers.Concatenate(name="with_ones")([x, ones])
 
 
-def _unbuilt(stem: _Stem) -> keras.Layer:
+def _unbuilt(stem: stems.Stem) -> keras.Layer:
     """Returns a copy of the stem that takes any number of channels."""
     if stem.layer is stem.convolution:
         return graph.copy(stem.convolution)
@@ -287,7 +187,7 @@ def _unbuilt(stem: _Stem) -> keras.Layer:
 
 
 def _fill(
-    stem: _Stem, layer: keras.Layer, kernel: np.ndarray
+    stem: stems.Stem, layer: keras.Layer, kernel: np.ndarray
 ) -> keras.layers.Conv2D:
     """Gives the new stem its weights; returns its convolution."""
     convolution = layer

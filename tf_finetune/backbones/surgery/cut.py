@@ -30,7 +30,7 @@ def cut(
     """
     tensor, name = _found(backbone, where)
     whole = backbone.model
-    model = keras.Model(whole.inputs, tensor, name=whole.name)
+    model = keras.Model(whole.inputs[0], tensor, name=whole.name)
     if len(tensor.shape) != 4 or not model.weights:
         raise errors.UsageError(
             f"--cut_at={where}: {name} gives {_shape(tensor)}, no feature map "
@@ -104,21 +104,20 @@ def _possible(backbone: backbones.Backbone) -> str:
         f"{stage.name} ({_shape(backbone.feature_maps[stage.stride])})"
         for stage in backbone.stages
     )
-    named = _steady_names(backbone.model)
-    order = {id(each): place for place, each in enumerate(backbone.model.layers)}
-    layers = sorted(
-        (
-            name
-            for name, each in named.items()
-            if id(each) in order and len(each.output.shape) == 4
-        ),
-        key=lambda name: order[id(named[name])],
-    )
+    names = {
+        id(operation): name
+        for name, operation in _steady_names(backbone.model).items()
+    }
+    layers = [
+        names[id(layer)]
+        for layer in backbone.model.layers
+        if len(layer.output.shape) == 4 and layer.output is not layer.input
+    ]
     step = -(-len(layers) // _SHOWN)
-    some = "every layer" if step == 1 else f"one layer in {step}"
+    some = "every one" if step == 1 else f"one in {step}"
     return (
-        f"Possible are the stages {stages}, and layers; {some}: "
-        f"{', '.join(layers[::step])}."
+        f"Possible are the stages {stages}, and layers, of which here is "
+        f"{some}: {', '.join(layers[::step])}."
     )
 
 

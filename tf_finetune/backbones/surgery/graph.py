@@ -30,8 +30,8 @@ def rebuilt(
             once.
         replace: Operation → what takes its place; None: a copy of it, which
             gets its weights, bit equal.
-        call: `(new operation, arguments, keywords)` → output, where more than
-            a call is to be done; by the operation's name.
+        call: `(new operation, arguments, keywords)` → output, where something
+            else than a call is to be done. What it does not call is gone.
         inputs: The new input; None: one like the old one.
 
     Returns:
@@ -59,8 +59,10 @@ def rebuilt(
         tensors[id(model.outputs[0])],
         name=model.name,
     )
+    present = {id(operation) for operation in result.operations}
     for old, new in copies:
-        carry_over(old, new)
+        if id(new) in present:
+            carry_over(old, new)
     return result
 
 
@@ -111,5 +113,11 @@ def _arguments(
         return value
 
     arguments = keras.tree.map_structure(new, node.arguments.args)
-    keywords = keras.tree.map_structure(new, node.arguments.kwargs)
-    return tuple(arguments), dict(keywords)
+    keywords = {
+        name: keras.tree.map_structure(new, value)
+        for name, value in node.arguments.kwargs.items()
+        # Keras notes them for layers that know them, given or not; what takes
+        # a layer's place may not.
+        if value is not None or name not in ("training", "mask")
+    }
+    return tuple(arguments), keywords

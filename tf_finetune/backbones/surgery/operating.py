@@ -10,7 +10,7 @@ from tf_finetune.backbones.surgery import (
     norm,
     squeeze_excite,
 )
-from tf_finetune.config import surgery
+from tf_finetune.config import surgery_options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Operated:
 
 
 def operate(
-    backbone: backbones.Backbone, options: surgery.SurgeryOptions
+    backbone: backbones.Backbone, options: surgery_options.SurgeryOptions
 ) -> Operated:
     """Does what is asked for: cut, channels, squeeze-and-excitation, norm.
 
