@@ -6,11 +6,12 @@ from collections.abc import Sequence
 import keras
 
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import build as backbone_building
+from tf_finetune.backbones.surgery import change
 from tf_finetune.cache import layout
 from tf_finetune.config import model_options
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import task as tasks
+from tf_finetune.weights import loading, pretrained
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class Assembly:
         extractor: Pictures → what goes into the head: pooled features
             [batch, width], or feature maps.
         head: What goes into it → logits.
+        loaded: Where the backbone's weights came from; None for random ones.
+        changes: What surgery did to the backbone.
     """
 
     backbone: backbones.Backbone
@@ -34,6 +37,8 @@ class Assembly:
     trainer: keras.Model
     extractor: keras.Model
     head: keras.Model
+    loaded: loading.LoadedWeights | None
+    changes: tuple[change.Change, ...]
 
     @property
     def features(self) -> layout.Layout:
@@ -57,22 +62,26 @@ def build(
     task: tasks.Task,
     names: Sequence[str],
     seed: int,
+    *,
+    weights: str = "none",
 ) -> Assembly:
-    """Builds the model with random weights.
+    """Builds the model: a backbone, with surgery, under a random head.
 
     Args:
-        options: Backbone, image size, head.
+        options: Backbone, image size, surgery, head.
         task: Decides the number of logits and what becomes of them.
         names: Of the outputs.
         seed: Of the random weights.
+        weights: Of the backbone, as `--weights` takes them.
 
     Raises:
-        UsageError: The backbone or head is unknown, the image too small.
+        UsageError: The backbone or head is unknown, the image too small, the
+            weights are those of another network, the surgery is impossible.
+        RunError: The weights cannot be had, read or matched.
     """
     keras.utils.set_random_seed(seed)
-    backbone = backbone_building.build(
-        options.backbone, image_size=options.image_size
-    )
+    made = pretrained.build(options, weights)
+    backbone = made.backbone
     images = backbone.model.inputs[0]
     build_head = heads.HEADS.get(options.head)
     top = build_head(backbone, options, task.network.num_outputs(names))
@@ -84,4 +93,6 @@ def build(
         trainer=keras.Model(images, top.logits, name="trainer"),
         extractor=keras.Model(images, inputs, name="extractor"),
         head=keras.Model(inputs, top.logits, name="head"),
+        loaded=made.loaded,
+        changes=made.changes,
     )

@@ -19,10 +19,14 @@ from tf_finetune.config import (
 from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.heads import catalog as heads
+from tf_finetune.heads import grammar
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import optimizers
 from tf_finetune.weights import checking as weights
+
+# The heads that `--head_layers` can be put under.
+_POOLED = ("linear", "mlp")
 
 
 def check(config: train.TrainConfig) -> None:
@@ -39,6 +43,7 @@ def check(config: train.TrainConfig) -> None:
     spec, _ = backbones.find(config.model.backbone)
     weights.check(spec, config.model.weights)
     heads.HEADS.check(config.model.head)
+    _check_head_layers(config.model)
     task = tasks.TASKS.get(config.model.task)
     task.check_loss(config.training.loss)
     optimizers.check(config.training.optimizer)
@@ -152,6 +157,17 @@ def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
         raise errors.UsageError(
             f"--image_size={model.image_size} is too small for "
             f"{model.backbone}, which needs {smallest} at least."
+        )
+
+
+def _check_head_layers(model: model_options.ModelOptions) -> None:
+    layers = model.surgery.head_layers
+    grammar.parts(layers)
+    if layers and model.head not in _POOLED:
+        raise errors.UsageError(
+            f"--head_layers={','.join(layers)} puts layers on pooled features, "
+            f"which --head={model.head} does not have; it goes with "
+            f"--head={' and --head='.join(_POOLED)}."
         )
 
 

@@ -32,6 +32,8 @@ class BackboneSpec:
             None where no hash is published.
         bundled_weights: Names of weights inside this package, mapped to file
             names in backbones/assets/ ({"digits": "small_cnn_digits…"}).
+        squeeze_excite: Whether blocks of squeeze-and-excitation are asked for
+            ("resnet50+se"); surgery puts them into the pretrained network.
     """
 
     name: str
@@ -43,6 +45,7 @@ class BackboneSpec:
     weights_url: str | None = None
     weights_hash: str | None = None
     bundled_weights: tuple[tuple[str, str], ...] = ()
+    squeeze_excite: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,8 @@ class Backbone:
         alpha: The width it was built with; None where width is fixed.
         image_size: The side it was built with, pixels.
         model: [batch, image_size, image_size, 3] RGB 0..255 float32 → the last
-            feature map [batch, height, width, channels]. The graph is flat:
+            feature map [batch, height, width, channels] (3: unless surgery has
+            made it take arrays of other channels). The graph is flat:
             preprocessing and every layer are layers of this one model.
         feature_maps: The feature map at each stride, as tensors of the graph.
         stages: Every layer of `model` in exactly one stage.

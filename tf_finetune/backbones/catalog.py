@@ -1,5 +1,6 @@
 """The backbones by name: one line of facts each, no TensorFlow needed."""
 
+import dataclasses
 import re
 
 from tf_finetune import errors, registry
@@ -166,7 +167,8 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
 
     Args:
         name: As `--backbone` takes it: a name, in Keras' spelling too
-            ("ResNet50V2"), "NAME@ALPHA" for families of several widths, or
+            ("ResNet50V2"), "NAME@ALPHA" for families of several widths,
+            "NAME+se" for ResNets with squeeze-and-excitation, or
             "package.module:attribute" of a spec.
 
     Returns:
@@ -176,6 +178,9 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     Raises:
         UsageError: There is no such backbone or width.
     """
+    base, plus, addition = name.partition("+")
+    if plus:
+        return _with_blocks(base, addition), None
     base, at, text = name.partition("@")
     spec = BACKBONES.get(_known(base))
     if not isinstance(spec, backbones.BackboneSpec):
@@ -199,6 +204,19 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
             f"--backbone={name}: no such width. Possible: {widths}."
         )
     return spec, alpha
+
+
+def _with_blocks(base: str, addition: str) -> backbones.BackboneSpec:
+    """Returns the facts of "resnet50+se"."""
+    residual = [each for each in BACKBONES.names() if each.startswith("resnet")]
+    known = _known(base)
+    if known not in residual or addition != "se":
+        BACKBONES.check(known)
+        raise errors.UsageError(
+            f"--backbone={base}+{addition}: blocks of squeeze-and-excitation "
+            f"(+se) can be put into {', '.join(residual)}."
+        )
+    return dataclasses.replace(BACKBONES.get(known), squeeze_excite=True)
 
 
 def _known(name: str) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from tf_finetune.config import checks, options
+from tf_finetune.config import checks, options, surgery_options
 
 Resize = Literal["squash", "crop", "pad"]
 
@@ -44,6 +44,9 @@ class ModelOptions:
     )
     freeze_batch_norm: bool = options.option(
         True, "Keep batch-norm layers of the backbone as they were pretrained."
+    )
+    surgery: surgery_options.SurgeryOptions = options.group(
+        surgery_options.SurgeryOptions, "surgery"
     )
 
     def __post_init__(self) -> None:

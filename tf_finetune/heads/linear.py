@@ -1,10 +1,10 @@
-"""One dense layer on the pooled features."""
+"""One dense layer, on the pooled features or on layers that are asked for."""
 
 import keras
 
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.config import model_options
-from tf_finetune.heads import head
+from tf_finetune.heads import head, stack
 
 
 def build(
@@ -19,10 +19,10 @@ def build(
 def layers(
     options: model_options.ModelOptions, outputs: int
 ) -> list[keras.Layer]:
-    """Returns dropout (if any) and a dense layer.
+    """Returns the layers of `--head_layers`, dropout (if any), a dense layer.
 
     Args:
-        options: `dropout` and `l2` are read.
+        options: `surgery.head_layers`, `dropout` and `l2` are read.
         outputs: Number of logits.
 
     Returns:
@@ -36,6 +36,8 @@ def layers(
         else None,
         name="logits",
     )
+    below = stack.layers(options)
     if not options.dropout:
-        return [top]
-    return [keras.layers.Dropout(options.dropout, name="head_dropout"), top]
+        return [*below, top]
+    dropout = keras.layers.Dropout(options.dropout, name="head_dropout")
+    return [*below, dropout, top]

@@ -35,7 +35,6 @@ from tf_finetune.training import (
     precision,
     workers,
 )
-from tf_finetune.weights import loading
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,6 @@ class Course:
         data: Cleaned and divided.
         task: What is learnt.
         built: The model.
-        loaded: Where its pretrained weights came from; None for random ones.
         selection: The backbone layers that fine-tuning moves.
         networks: The model compiled, cut below the first of them.
         cache: What its frozen part says of pictures.
@@ -70,7 +68,6 @@ class Course:
     data: examples.ImageData
     task: task_contract.Task
     built: assembly.Assembly
-    loaded: loading.LoadedWeights | None
     selection: freezing.Selection
     networks: compiled_networks.Networks
     cache: frozen.Cache
@@ -190,9 +187,12 @@ def prepare(
     )
     with strategy.scope():
         built = assembly.build(
-            config.model, task, inspected.class_names, config.seed
+            config.model,
+            task,
+            inspected.class_names,
+            config.seed,
+            weights=config.model.weights,
         )
-        loaded = loading.load(built.backbone, config.model.weights)
         selection = freezing.select(
             built.backbone,
             config.model.trainable,
@@ -220,7 +220,6 @@ def prepare(
         data=data,
         task=task,
         built=built,
-        loaded=loaded,
         selection=selection,
         networks=networks,
         cache=cache,

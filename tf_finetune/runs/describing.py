@@ -1,6 +1,7 @@
 """The plan of a run in words: what moves, and the settings with reasons."""
 
 from tf_finetune.adaptation import plan
+from tf_finetune.backbones.surgery import change
 from tf_finetune.runs import course as courses
 from tf_finetune.training import optimizers
 
@@ -11,8 +12,9 @@ def text(course: courses.Course) -> str:
     """Returns what will be done: what moves, and the settings with reasons."""
     options = course.config.training
     table = plan.text(plan.rows(course.built, course.selection))
-    table = f"{course.settings.line}\n{table}"
-    head = f"head: {course.config.model.head}, solved on features cached once"
+    parts = [course.settings.line, change.text(_changes(course)), table]
+    table = "\n".join(part for part in parts if part)
+    head = f"head: {_head(course)}, solved on features cached once"
     if not course.fine_tunes:
         return f"{table}\n{head}; the backbone stays as it is"
     size = optimizers.batch_size(options, len(course.data.split("train")))
@@ -32,6 +34,29 @@ def text(course: courses.Course) -> str:
             f"cache: {course.config.output.cache} (--cache); {_cut(course)}",
         ]
     )
+
+
+def _changes(course: courses.Course) -> list[change.Change]:
+    """Returns what surgery did, the layers of a longer head included."""
+    layers = course.config.model.surgery.head_layers
+    if not layers:
+        return [*course.built.changes]
+    head = course.built.head
+    return [
+        *course.built.changes,
+        change.Change(
+            flag="--head_layers",
+            layers=change.listed(course.built.head_layers),
+            before="one dense layer",
+            after=f"{', '.join(layers)}, then the dense layer",
+            new=head.count_params(),
+        ),
+    ]
+
+
+def _head(course: courses.Course) -> str:
+    options = course.config.model
+    return ", ".join([options.head, *options.surgery.head_layers])
 
 
 def _fits(course: courses.Course) -> str:

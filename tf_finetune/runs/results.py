@@ -154,7 +154,7 @@ def _yardsticks(
 
 
 def _facts(course: courses.Course) -> dict[str, Any]:
-    loaded = course.loaded
+    loaded = course.built.loaded
     return {
         **environment.describe(),
         "seed": course.config.seed,

@@ -6,6 +6,7 @@ the one `fit`. Either way its strength is chosen on training data alone.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import keras
@@ -15,10 +16,9 @@ from absl import logging
 
 from tf_finetune import inference
 from tf_finetune.cache import batches
-from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.data import targets as target_rows
-from tf_finetune.training import fit
+from tf_finetune.training import fit, standardising
 from tf_finetune.training import stage as stages
 from tf_finetune.training.solvers import catalog
 from tf_finetune.training.solvers import problem as problems
@@ -39,7 +39,8 @@ def solve(problem: problems.Problem) -> problems.Solution:
     before = problem.model.get_weights()
     try:
         found = None
-        is_linear = problem.config.model.head == "linear"
+        options = problem.config.model
+        is_linear = options.head == "linear" and not options.surgery.head_layers
         if is_linear and problem.solver in catalog.SOLVERS:
             found = catalog.SOLVERS.get(problem.solver)(problem)
         return found or _by_steps(problem)
@@ -48,7 +49,7 @@ def solve(problem: problems.Problem) -> problems.Solution:
 
 
 def _by_steps(problem: problems.Problem) -> problems.Solution:
-    standard = _Standard(problem.features)
+    standard = standardising.standard(problem.model, problem.features)
     held_out = _held_out(problem.groups, problem.config.seed)
     judged, trained = _part(problem, held_out), _part(problem, ~held_out)
     losses = {}
@@ -57,14 +58,14 @@ def _by_steps(problem: problems.Problem) -> problems.Solution:
         losses[decay] = _loss(judged, standard)
     decay = min(losses, key=losses.get)
     _train(problem, standard, decay)
-    kernel, bias, *rest = problem.model.get_weights()
-    kernel = kernel / standard.scale[:, np.newaxis]
-    bias = bias - standard.mean @ kernel
+    standard.move_into(problem.model)
     how = (
         f"{_steps(len(problem.features), problem.config)} steps on cached "
         f"features, weight decay {decay:g}"
     )
-    return problems.Solution(weights=(kernel, bias, *rest), how=how)
+    return problems.Solution(
+        weights=tuple(problem.model.get_weights()), how=how
+    )
 
 
 def _part(problem: problems.Problem, chosen: np.ndarray) -> problems.Problem:
@@ -76,26 +77,10 @@ def _part(problem: problems.Problem, chosen: np.ndarray) -> problems.Problem:
     )
 
 
-class _Standard:
-    """What makes each feature of mean 0 and deviation 1, found in one pass."""
-
-    def __init__(self, features: stores.Rows) -> None:
-        count, total, squares = len(features), 0.0, 0.0
-        for block in features.blocks():
-            total = total + block.sum(axis=0, dtype="float64")
-        mean = total / count
-        for block in features.blocks():
-            squares = squares + ((block - mean) ** 2).sum(axis=0)
-        scale = np.sqrt(squares / count)
-        self.mean = mean.astype("float32")
-        self.scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
-
-    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
-        return (rows - self.mean) / self.scale
-
-
 def _train(
-    problem: problems.Problem, standard: _Standard, weight_decay: float
+    problem: problems.Problem,
+    standard: standardising.Standard,
+    weight_decay: float,
 ) -> None:
     """Trains from fresh weights; the same ones for every strength."""
     model, config = problem.model, problem.config
@@ -103,10 +88,11 @@ def _train(
     _initialize(model, config.seed)
     steps, size = _steps(count, config), _batch_size(count, config)
     schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
-    model.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=weight_decay),
-        loss=problem.loss,
-    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    # A norm's scale is no weight of a feature: pulled to 0, it hides them all.
+    scales = [v for v in model.trainable_variables if v.name == "gamma"]
+    optimizer.exclude_from_weight_decay(var_list=scales)
+    model.compile(optimizer=optimizer, loss=problem.loss)
     endless = batches.training(
         problem.features,
         problem.targets,
@@ -142,9 +128,11 @@ def _initialize(model: keras.Model, seed: int) -> None:
     generator = np.random.default_rng(seed)
     for variable in model.weights:
         value = np.zeros(variable.shape, "float32")
-        if len(variable.shape) == 2 and len(model.weights) > 2:
+        if variable.name in ("gamma", "moving_variance"):
+            value += 1
+        elif len(variable.shape) > 1 and len(model.weights) > 2:
             # He et al. 2015, equation 10; a linear head starts at zero.
-            spread = np.sqrt(2.0 / variable.shape[0])
+            spread = np.sqrt(2.0 / math.prod(variable.shape[:-1]))
             value = generator.normal(0, spread, variable.shape)
         variable.assign(value)
 
@@ -158,7 +146,7 @@ def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
     return held[[place[key] for key in groups]]
 
 
-def _loss(problem: problems.Problem, standard: _Standard) -> float:
+def _loss(problem: problems.Problem, standard: standardising.Standard) -> float:
     """Returns the mean loss of the model as it is."""
     size = _batch_size(len(problem.features), problem.config)
     network = inference.step(problem.model)

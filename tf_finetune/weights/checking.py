@@ -61,7 +61,9 @@ def check_workdir(spec: backbone.BackboneSpec, workdir: pathlib.Path) -> None:
             f"--weights={workdir}: its run.flags names no --backbone. Give the "
             "model.weights.h5 in it instead."
         )
-    if earlier.partition("@")[0] != spec.name and ":" not in earlier:
+    # Whether it has blocks of squeeze-and-excitation is asked later.
+    plain = earlier.removesuffix("+se")
+    if plain.partition("@")[0] != spec.name and ":" not in earlier:
         raise errors.UsageError(
             f"--weights={workdir} is a run of --backbone={earlier}, but "
             f"--backbone={spec.name} was asked for. Use "

@@ -87,12 +87,17 @@ def read(path: pathlib.Path) -> saved.SavedWeights:
 
 def backbone_of(workdir: pathlib.Path) -> str | None:
     """Returns the `--backbone` in the run.flags of an earlier workdir."""
+    return flags_of(workdir).get("backbone")
+
+
+def flags_of(workdir: pathlib.Path) -> dict[str, str]:
+    """Returns the flags of an earlier workdir's run, as they were spelt."""
     text = (workdir / "run.flags").read_text("utf-8", errors="replace")
+    found = {}
     for line in text.splitlines():
         name, _, value = line.strip().lstrip("-").partition("=")
-        if name == "backbone":
-            return value
-    return None
+        found.setdefault(name, value)
+    return found
 
 
 def _content(

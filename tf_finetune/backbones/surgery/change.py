@@ -1,0 +1,63 @@
+"""What surgery did to a network, as the before/after table of the plan."""
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+
+_WORDS, _NUMBER = 53, 12
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Change:
+    """One kind of change, to one layer or to several of a kind.
+
+    Attributes:
+        flag: What asked for it, e.g. "--norm=group".
+        layers: Which layers, e.g. "conv1_bn … conv5_block3_3_bn (53)".
+        before: What they were.
+        after: What they are.
+        kept: Parameters that survive, each bit equal to what it was.
+        new: Parameters that there were not before, or that were computed.
+        dropped: Parameters that are gone.
+    """
+
+    flag: str
+    layers: str
+    before: str
+    after: str
+    kept: int = 0
+    new: int = 0
+    dropped: int = 0
+
+
+def text(changes: Sequence[Change]) -> str:
+    """Returns the table as plain text, at most 80 columns wide.
+
+    Empty without changes.
+    """
+    if not changes:
+        return ""
+    heading = _line("surgery (before → after)", "kept", "new", "dropped")
+    rule = "-" * len(heading)
+    lines = [heading, rule]
+    for each in changes:
+        words = f"{each.flag}: {each.layers}: {each.before} → {each.after}"
+        first, *more = textwrap.wrap(
+            words, _WORDS - 2, subsequent_indent="  ", break_on_hyphens=False
+        )
+        numbers = [f"{n:,}" for n in (each.kept, each.new, each.dropped)]
+        lines += [_line(first, *numbers), *more]
+    return "\n".join([*lines, rule])
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns the first and the last of some layers and how many they are."""
+    ends = dict.fromkeys([names[0], names[-1]])
+    count = f" ({len(names)})" if len(names) > 1 else ""
+    return " … ".join(ends) + count
+
+
+def _line(words: str, *numbers: str) -> str:
+    widths = (_NUMBER - 2, _NUMBER - 4, _NUMBER - 3)
+    columns = [f"{n:>{w}}" for n, w in zip(numbers, widths, strict=True)]
+    return f"{words:<{_WORDS - 3}} {' '.join(columns)}"

@@ -1,0 +1,205 @@
+"""Networks for pictures of another number of channels than three.
+
+The first convolution is linear, and so is the preprocessing before it. What
+they make of a grey picture, copied to R, G and B, is therefore one convolution
+of one channel, with the kernels summed over the colours. With other numbers of
+channels there is no pretrained answer; there the colours' kernels stay and the
+others begin with their mean.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones.surgery import change, graph, stems
+
+# ITU-R BT.601, which JPEG uses too. Their sum is 1: grey stays what it is.
+_LUMINANCE = (0.299, 0.587, 0.114)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Adapted:
+    """Preprocessing and kernels for another number of channels.
+
+    Attributes:
+        scale: [channels], of the new preprocessing.
+        offset: [channels].
+        kernel: [height, width, channels (and the plane), filters].
+        plane: Whether a channel of ones follows the others: what the colours'
+            offsets add, where they are not alike. It is one convolution with
+            the others, so that zeros around the picture stay zeros.
+        how: In words.
+    """
+
+    scale: np.ndarray
+    offset: np.ndarray
+    kernel: np.ndarray
+    plane: bool
+    how: str
+
+
+def grey(
+    backbone: backbones.Backbone,
+) -> tuple[backbones.Backbone, change.Change]:
+    """Makes a network of pretrained weights see luminance only.
+
+    The model goes on taking RGB 0..255, as whatever decodes pictures gives it,
+    and takes their luminance first; a grey picture gives what its copy in RGB
+    gave before, within rounding.
+
+    Raises:
+        UsageError: As `adapt`.
+    """
+    shape = [backbone.image_size, backbone.image_size, 3]
+    images = keras.Input(shape, dtype="float32", name="images")
+    weighted = keras.layers.Rescaling(
+        list(_LUMINANCE), dtype="float32", name="luminance"
+    )(images)
+    luminance = keras.ops.sum(weighted, axis=-1, keepdims=True)
+    return _adapted(backbone, luminance, flag="--input_channels=1")
+
+
+def adapt(
+    backbone: backbones.Backbone, channels: int
+) -> tuple[backbones.Backbone, change.Change]:
+    """Makes a network take pictures of another number of channels.
+
+    For arrays only: picture files are decoded to RGB.
+
+    Args:
+        backbone: With its weights, for RGB 0..255.
+        channels: Of the new input, 0..255 as well. 1 or 2: each takes an equal
+            share of the kernels' sum over R, G and B. 4 or more: the first
+            three are R, G and B; the others share one more colour, the mean
+            kernel divided by their number.
+
+    Returns:
+        The backbone, [batch, size, size, channels] → feature map.
+
+    Raises:
+        UsageError: Not a positive number; or the network does not begin with
+            scaling and one convolution.
+    """
+    if channels < 1:
+        raise errors.UsageError(
+            f"A picture has one channel at least, got channels={channels}."
+        )
+    shape = [backbone.image_size, backbone.image_size, channels]
+    images = keras.Input(shape, dtype="float32", name="images")
+    return _adapted(backbone, images, flag=f"channels={channels}")
+
+
+def _adapted(
+    backbone: backbones.Backbone, pixels: keras.KerasTensor, *, flag: str
+) -> tuple[backbones.Backbone, change.Change]:
+    stem = stems.read(backbone)
+    made = _kernels(stem, pixels.shape[-1])
+
+    def replaced(operation: keras.Operation) -> keras.Operation | None:
+        return _unbuilt(stem) if operation.name == stem.layer.name else None
+
+    def called(
+        operation: keras.Operation, arguments: tuple, keywords: dict
+    ) -> keras.KerasTensor:
+        if operation.name in stem.scaling:
+            return arguments[0]
+        return operation(*arguments, **keywords)
+
+    model = graph.rebuilt(
+        backbone.model,
+        replace=replaced,
+        call=called,
+        inputs=_preprocessed(pixels, made),
+    )
+    convolution = _fill(stem, model.get_layer(stem.layer.name), made.kernel)
+    new = int(np.prod(made.kernel.shape))
+    kept = model.count_params() - new
+    return graph.with_model(backbone, model), change.Change(
+        flag=flag,
+        layers=convolution.name,
+        before=f"kernels {_shape(stem.convolution.kernel.shape)}",
+        after=f"{_shape(made.kernel.shape)}: {made.how}",
+        kept=kept,
+        new=new,
+        dropped=backbone.model.count_params() - kept,
+    )
+
+
+def _kernels(stem: stems.Stem, channels: int) -> _Adapted:
+    kernel = np.asarray(stem.convolution.kernel, "float64")
+    kernel = kernel[:, :, np.argsort(stem.order)]
+    scale, offset = stem.scale.mean(), stem.offset.mean()
+    if channels >= 3:
+        others = channels - 3
+        mean = kernel.mean(axis=2, keepdims=True) / max(others, 1)
+        return _Adapted(
+            scale=np.array([*stem.scale, *[scale] * others]),
+            offset=np.array([*stem.offset, *[offset] * others]),
+            kernel=np.concatenate([kernel, *[mean] * others], axis=2),
+            plane=False,
+            how=f"those of R, G, B, then {others} times their mean / {others}",
+        )
+    factor = (stem.scale / scale)[:, np.newaxis]
+    rest = (stem.offset - stem.scale * offset / scale)[:, np.newaxis]
+    summed = (kernel * factor).sum(axis=2, keepdims=True) / channels
+    parts = [summed] * channels
+    plane = bool(np.abs(rest).max() > 1e-6)
+    how = "the sum over R, G, B" + (f" / {channels}" if channels > 1 else "")
+    if plane:
+        parts.append((kernel * rest).sum(axis=2, keepdims=True))
+        how += ", and a channel of ones for what their means differ by"
+    return _Adapted(
+        scale=np.full([channels], scale),
+        offset=np.full([channels], offset),
+        kernel=np.concatenate(parts, axis=2),
+        plane=plane,
+        how=how,
+    )
+
+
+def _preprocessed(
+    pixels: keras.KerasTensor, made: _Adapted
+) -> keras.KerasTensor:
+    # In float32 under mixed precision too, as the network's own.
+    x = keras.layers.Rescaling(
+        made.scale.tolist(),
+        made.offset.tolist(),
+        dtype="float32",
+        name="preprocess",
+    )(pixels)
+    if not made.plane:
+        return x
+    ones = keras.layers.Rescaling(0.0, 1.0, dtype="float32", name="ones")(
+        pixels[..., :1] if pixels.shape[-1] > 1 else pixels
+    )
+    return keras.layers.Concatenate(name="with_ones")([x, ones])
+
+
+def _unbuilt(stem: stems.Stem) -> keras.Layer:
+    """Returns a copy of the stem that takes any number of channels."""
+    if stem.layer is stem.convolution:
+        return graph.copy(stem.convolution)
+    layers = [graph.copy(each) for each in stem.layer.layers]
+    return keras.Sequential(layers, name=stem.layer.name)
+
+
+def _fill(
+    stem: stems.Stem, layer: keras.Layer, kernel: np.ndarray
+) -> keras.layers.Conv2D:
+    """Gives the new stem its weights; returns its convolution."""
+    convolution = layer
+    if stem.layer is not stem.convolution:
+        convolution = layer.layers[0]
+        pairs = zip(stem.layer.layers[1:], layer.layers[1:], strict=True)
+        for old, new in pairs:
+            graph.carry_over(old, new)
+    _, *bias = stem.convolution.get_weights()
+    convolution.set_weights([kernel.astype("float32"), *bias])
+    return convolution
+
+
+def _shape(sides: tuple[int, ...] | list[int]) -> str:
+    return "×".join(str(side) for side in sides)

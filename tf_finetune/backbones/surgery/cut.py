@@ -1,0 +1,125 @@
+"""A network that ends earlier: `--cut_at`."""
+
+import fnmatch
+import re
+
+import keras
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones.surgery import change, graph
+
+_SHOWN = 40
+
+
+def cut(
+    backbone: backbones.Backbone, where: str
+) -> tuple[backbones.Backbone, change.Change]:
+    """Drops the layers that a layer's output does not need.
+
+    Args:
+        backbone: With its weights; what is left shares them.
+        where: A stage ("stage4": its feature map is the last one), the name of
+            a layer, or a pattern that one layer alone matches. Names that
+            Keras numbers by a counter of the process (`activation_17`) mean
+            what they mean in a process that builds this network first.
+
+    Raises:
+        UsageError: No layer, or several, are called so; or what it gives is no
+            feature map of something that was learnt.
+    """
+    tensor, name = _found(backbone, where)
+    whole = backbone.model
+    model = keras.Model(whole.inputs[0], tensor, name=whole.name)
+    if len(tensor.shape) != 4 or not model.weights:
+        raise errors.UsageError(
+            f"--cut_at={where}: {name} gives {_shape(tensor)}, no feature map "
+            f"of learnt layers. {_possible(backbone)}"
+        )
+    kept = model.count_params()
+    return graph.with_model(backbone, model), change.Change(
+        flag=f"--cut_at={where}",
+        layers=f"above {name}",
+        before=f"{len(whole.layers)} layers, {_shape(whole.outputs[0])}",
+        after=f"{len(model.layers)} layers, {_shape(tensor)}",
+        kept=kept,
+        dropped=whole.count_params() - kept,
+    )
+
+
+def _found(
+    backbone: backbones.Backbone, where: str
+) -> tuple[keras.KerasTensor, str]:
+    """Returns a layer's output and its name."""
+    makers = {id(each.output): each for each in backbone.model.operations}
+    for stage in backbone.stages:
+        if stage.name == where:
+            tensor = backbone.feature_maps[stage.stride]
+            return tensor, makers[id(tensor)].name
+    named = _steady_names(backbone.model)
+    names = [each for each in named if fnmatch.fnmatchcase(each, where)]
+    if where in named:
+        names = [where]
+    if len(names) == 1:
+        return named[names[0]].output, names[0]
+    if names:
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        raise errors.UsageError(
+            f"--cut_at={where} matches {len(names)} layers of "
+            f"{backbone.spec.name}: {', '.join(names[:8])}{more}. Name one of "
+            "them."
+        )
+    raise errors.UsageError(
+        f"No layer of {backbone.spec.name} is called --cut_at={where}. "
+        f"{_possible(backbone)}"
+    )
+
+
+def _steady_names(model: keras.Model) -> dict[str, keras.Operation]:
+    """Returns the operations by their names in a fresh process.
+
+    Keras numbers the layers that nobody named in the order in which they are
+    made, by a counter that runs through the process.
+    """
+    numbered: dict[str, list[tuple[int, keras.Operation]]] = {}
+    found = {}
+    for operation in model.operations:
+        base, number = re.fullmatch(
+            r"(.*?)(?:_(\d+))?", operation.name
+        ).groups()
+        if base.replace("_", "") == type(operation).__name__.lower():
+            numbered.setdefault(base, []).append((int(number or 0), operation))
+        else:
+            found[operation.name] = operation
+    for base, operations in numbered.items():
+        operations.sort(key=lambda each: each[0])
+        for place, (_, operation) in enumerate(operations):
+            found[f"{base}_{place}" if place else base] = operation
+    return found
+
+
+def _possible(backbone: backbones.Backbone) -> str:
+    """Returns in words where the backbone can be cut."""
+    stages = ", ".join(
+        f"{stage.name} ({_shape(backbone.feature_maps[stage.stride])})"
+        for stage in backbone.stages
+    )
+    names = {
+        id(operation): name
+        for name, operation in _steady_names(backbone.model).items()
+    }
+    layers = [
+        names[id(layer)]
+        for layer in backbone.model.layers
+        if len(layer.output.shape) == 4 and layer.output is not layer.input
+    ]
+    step = -(-len(layers) // _SHOWN)
+    some = "every one" if step == 1 else f"one in {step}"
+    return (
+        f"Possible are the stages {stages}, and layers, of which here is "
+        f"{some}: {', '.join(layers[::step])}."
+    )
+
+
+def _shape(tensor: keras.KerasTensor) -> str:
+    return "×".join(str(side) for side in tensor.shape[1:])

@@ -1,0 +1,95 @@
+"""Squeeze-and-excitation blocks put into a ResNet: `--backbone=resnet50+se`.
+
+They begin as identities: the factors they multiply channels by are twice a
+sigmoid of zero, which is exactly 1. So the pretrained function is unchanged,
+bit by bit, until they are trained.
+
+Source: Hu et al. 2018, "Squeeze-and-Excitation Networks", section 3 and
+figure 3 (after the residual branch, before the addition; ratio 16, section 6.1
+and table 10). Twice the sigmoid and the start at zero are this package's.
+"""
+
+from typing import Any
+
+import keras
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones.surgery import change, graph
+
+_RATIO = 16
+
+
+def insert(
+    backbone: backbones.Backbone,
+) -> tuple[backbones.Backbone, change.Change]:
+    """Puts a block behind the residual branch of every addition.
+
+    Args:
+        backbone: A ResNet; its additions are of [shortcut, branch].
+
+    Raises:
+        UsageError: There are no additions of two branches in it.
+    """
+    model = backbone.model
+    additions = [
+        each.name
+        for each in model.layers
+        if isinstance(each, keras.layers.Add) and len(each.input) == 2
+    ]
+    if not additions:
+        raise errors.UsageError(
+            f"--backbone={backbone.spec.name}+se: "
+            f"{'what is left of ' if model.layers else ''}"
+            f"{backbone.spec.name} has no residual blocks."
+        )
+
+    def call(
+        operation: keras.Operation, arguments: tuple[Any, ...], keywords: dict
+    ) -> keras.KerasTensor:
+        if operation.name not in additions:
+            return operation(*arguments, **keywords)
+        shortcut, branch = arguments[0]
+        return operation([shortcut, _excited(branch, operation.name)])
+
+    result = graph.rebuilt(model, call=call)
+    new = result.count_params() - model.count_params()
+    return graph.with_model(backbone, result), change.Change(
+        flag="+se",
+        layers=change.listed(additions),
+        before="shortcut + branch",
+        after=f"shortcut + branch × squeeze-and-excitation (ratio {_RATIO}), "
+        "at first × 1",
+        kept=model.count_params(),
+        new=new,
+    )
+
+
+def _excited(branch: keras.KerasTensor, addition: str) -> keras.KerasTensor:
+    """Multiplies each channel by a factor computed from all of them.
+
+    Args:
+        branch: [batch, height, width, channels].
+        addition: The name of the layer it goes into, "conv2_block1_add".
+    """
+    block = addition.removesuffix("_add").removesuffix("_out")
+    channels = branch.shape[-1]
+    x = keras.layers.GlobalAveragePooling2D(
+        keepdims=True, name=f"{block}_se_squeeze"
+    )(branch)
+    x = keras.layers.Conv2D(
+        max(channels // _RATIO, 1),
+        1,
+        activation="relu",
+        kernel_initializer="he_normal",
+        name=f"{block}_se_reduce",
+    )(x)
+    x = keras.layers.Conv2D(
+        channels,
+        1,
+        activation="sigmoid",
+        kernel_initializer="zeros",
+        name=f"{block}_se_expand",
+    )(x)
+    x = keras.layers.Rescaling(2.0, name=f"{block}_se_double")(x)
+    return keras.layers.Multiply(name=f"{block}_se_excite")([branch, x])

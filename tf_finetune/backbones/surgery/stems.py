@@ -1,0 +1,117 @@
+"""Where a network's input meets its first convolution, and what comes before.
+
+Preprocessing is scaling, shifting and the order of the colours, in layers of
+this package (`build.preprocessed`) or of the network's own.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stem:
+    """How a network's input comes to its first convolution.
+
+    Attributes:
+        scaling: Names of the operations that only scale, shift or reorder.
+        scale: [3], in the order R, G, B: what colours are multiplied by …
+        offset: [3], … and what is added then.
+        order: [3], the colour (0 is R) in each channel of the convolution.
+        layer: The convolution, or the nested model that it is the first of.
+        convolution: The convolution.
+    """
+
+    scaling: frozenset[str]
+    scale: np.ndarray
+    offset: np.ndarray
+    order: np.ndarray
+    layer: keras.Layer
+    convolution: keras.layers.Conv2D
+
+
+def read(backbone: backbones.Backbone) -> Stem:
+    """Reads the preprocessing, up to the first convolution.
+
+    Raises:
+        UsageError: The network does not begin with scaling and a convolution.
+    """
+    scale, offset, order = np.ones(3), np.zeros(3), np.arange(3)
+    scaling = set()
+    padded = False
+    for operation in _chain(backbone):
+        kind = type(operation).__name__
+        if isinstance(operation, keras.layers.ZeroPadding2D):
+            padded = True
+            continue
+        if convolution := _first_convolution(operation):
+            by_colour = np.argsort(order)
+            return Stem(
+                scaling=frozenset(scaling),
+                scale=scale[by_colour],
+                offset=offset[by_colour],
+                order=order,
+                layer=operation,
+                convolution=convolution,
+            )
+        if padded or kind not in ("Rescaling", "Normalization", "Flip"):
+            break
+        scaling.add(operation.name)
+        if kind == "Flip":
+            scale, offset, order = scale[::-1], offset[::-1], order[::-1]
+            continue
+        factor, added = _affine(operation)
+        scale, offset = scale * factor, offset * factor + added
+    raise errors.UsageError(
+        f"{backbone.spec.name} cannot take another number of channels: it does "
+        "not begin with scaling and one convolution, but with "
+        f"{', '.join(each.name for each in backbone.model.operations[:4])}."
+    )
+
+
+def _chain(backbone: backbones.Backbone) -> Iterator[keras.Operation]:
+    """Yields operations from the input on, while each feeds one other only."""
+    tensor = backbone.model.inputs[0]
+    while True:
+        users = [
+            operation
+            for operation in backbone.model.operations
+            for node in operation._inbound_nodes
+            if any(each is tensor for each in node.input_tensors)
+        ]
+        if len(users) != 1:
+            return
+        yield users[0]
+        tensor = users[0].output
+
+
+def _first_convolution(
+    operation: keras.Operation,
+) -> keras.layers.Conv2D | None:
+    """Returns a convolution, or that which a nested stack begins with."""
+    inner = operation
+    if isinstance(operation, keras.Sequential):
+        inner = operation.layers[0]
+    if type(inner) is keras.layers.Conv2D and inner.groups == 1:
+        return inner
+    return None
+
+
+def _affine(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what a layer multiplies three channels by, and then adds."""
+    if isinstance(layer, keras.layers.Rescaling):
+        factor, added = layer.scale, layer.offset
+    else:
+        mean = np.asarray(layer.mean, "float64")
+        deviation = np.sqrt(np.asarray(layer.variance, "float64"))
+        factor = 1 / np.maximum(deviation, keras.config.epsilon())
+        added = -mean * factor
+    return tuple(
+        np.broadcast_to(np.asarray(each, "float64").ravel(), [3])
+        for each in (factor, added)
+    )

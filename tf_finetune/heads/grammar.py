@@ -1,0 +1,99 @@
+"""What `--head_layers` may say, read without importing Keras."""
+
+import dataclasses
+import difflib
+from collections.abc import Sequence
+from typing import Literal
+
+from tf_finetune import errors
+
+Kind = Literal["dense", "activation", "dropout", "batch_norm", "layer_norm"]
+
+ACTIVATIONS = (
+    "elu",
+    "gelu",
+    "hard_swish",
+    "leaky_relu",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "softplus",
+    "swish",
+    "tanh",
+)
+"""Names of Keras' activations that make sense between two dense layers."""
+
+_WORDS = (*ACTIVATIONS, "batch_norm", "dropout:0.3", "layer_norm")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """One layer of a head.
+
+    Attributes:
+        kind: What it is.
+        units: Of a dense layer.
+        share: Of the features that a dropout sets to zero, 0..1.
+        activation: Its name.
+    """
+
+    kind: Kind
+    units: int = 0
+    share: float = 0.0
+    activation: str = ""
+
+
+def parts(tokens: Sequence[str]) -> tuple[Part, ...]:
+    """Reads the tokens of `--head_layers`.
+
+    Args:
+        tokens: E.g. ("512", "relu", "dropout:0.3").
+
+    Raises:
+        UsageError: A token means nothing; it says which, and what is possible.
+    """
+    return tuple(_part(token, tokens) for token in tokens)
+
+
+def _part(token: str, tokens: Sequence[str]) -> Part:
+    if token in ACTIVATIONS:
+        return Part(kind="activation", activation=token)
+    if token in ("batch_norm", "layer_norm"):
+        return Part(kind=token)
+    if token.isdecimal() and token.isascii() and int(token) > 0:
+        return Part(kind="dense", units=int(token))
+    name, colon, text = token.partition(":")
+    if name == "dropout":
+        share = _number(text)
+        if colon and share is not None and 0 <= share < 1:
+            return Part(kind="dropout", share=share)
+        raise _error(
+            token,
+            tokens,
+            "Write dropout:SHARE with a share from 0 to below 1, e.g. "
+            "dropout:0.3.",
+        )
+    near = difflib.get_close_matches(token, _WORDS, n=1)
+    raise _error(
+        token,
+        tokens,
+        (f"Did you mean {near[0]!r}? " if near else "")
+        + "Possible are whole numbers above 0 (dense layers of so many "
+        "units), dropout:SHARE, batch_norm, layer_norm and the activations "
+        f"{', '.join(ACTIVATIONS)}.",
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _error(token: str, tokens: Sequence[str], advice: str) -> errors.UsageError:
+    return errors.UsageError(
+        f"{token!r} in --head_layers={','.join(tokens)} is no layer. {advice}"
+    )

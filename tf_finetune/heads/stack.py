@@ -1,0 +1,45 @@
+"""The layers of `--head_layers`, between the features and the linear top."""
+
+import keras
+
+from tf_finetune.config import model_options
+from tf_finetune.heads import grammar
+
+
+def layers(options: model_options.ModelOptions) -> list[keras.Layer]:
+    """Returns the layers that are asked for, in order; maybe none.
+
+    Dropout acts in training only; batch norm has the statistics of the batch
+    in training and moving averages of them in inference.
+
+    Args:
+        options: `surgery.head_layers` and `l2`, of the dense kernels, are
+            read.
+
+    Raises:
+        UsageError: A token means nothing.
+    """
+    found = []
+    counts: dict[str, int] = {}
+    for part in grammar.parts(options.surgery.head_layers):
+        word = part.activation or part.kind
+        counts[word] = counts.get(word, 0) + 1
+        found.append(_layer(part, f"head_{word}{counts[word]}", options.l2))
+    return found
+
+
+def _layer(part: grammar.Part, name: str, l2: float) -> keras.Layer:
+    if part.kind == "dense":
+        return keras.layers.Dense(
+            part.units,
+            kernel_initializer="he_normal",
+            kernel_regularizer=keras.regularizers.L2(l2) if l2 else None,
+            name=name,
+        )
+    if part.kind == "dropout":
+        return keras.layers.Dropout(part.share, name=name)
+    if part.kind == "batch_norm":
+        return keras.layers.BatchNormalization(name=name)
+    if part.kind == "layer_norm":
+        return keras.layers.LayerNormalization(name=name)
+    return keras.layers.Activation(part.activation, name=name)

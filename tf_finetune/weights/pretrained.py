@@ -1,0 +1,93 @@
+"""A backbone as it is asked for: built, given weights, then operated on.
+
+In this order, since files of weights are those of whole networks for RGB. A
+run that was operated on in the same way leaves weights of what came out; those
+are put in afterwards.
+"""
+
+import dataclasses
+import pathlib
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import build as building
+from tf_finetune.backbones.surgery import change, operating
+from tf_finetune.config import model_options
+from tf_finetune.weights import loading, reading
+
+# What decides which layers a backbone has, besides its name and width.
+_FLAGS = {"cut_at": "none", "norm": "keep", "input_channels": "3"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A backbone with its weights.
+
+    Attributes:
+        backbone: After surgery.
+        loaded: Where its weights came from; None for random ones.
+        changes: What surgery did.
+    """
+
+    backbone: backbones.Backbone
+    loaded: loading.LoadedWeights | None
+    changes: tuple[change.Change, ...]
+
+
+def build(options: model_options.ModelOptions, weights: str) -> Pretrained:
+    """Builds, loads and operates.
+
+    Args:
+        options: `backbone`, `image_size` and `surgery` are read.
+        weights: As `--weights` takes them.
+
+    Raises:
+        UsageError: Unknown names, an image that is too small, weights of
+            another network, surgery that is impossible.
+        RunError: Weights cannot be had, read or matched.
+    """
+    whole = building.build(options.backbone, image_size=options.image_size)
+    if _operated_alike(options, weights):
+        operated = operating.operate(whole, options.surgery)
+        loaded = loading.load(operated.backbone, weights)
+    else:
+        loaded = loading.load(whole, weights)
+        operated = operating.operate(whole, options.surgery)
+    return Pretrained(
+        backbone=operated.backbone, loaded=loaded, changes=operated.changes
+    )
+
+
+def _operated_alike(options: model_options.ModelOptions, weights: str) -> bool:
+    """Tells whether weights are of a run of the same surgery.
+
+    Raises:
+        UsageError: They are of a run of some other surgery.
+    """
+    path = pathlib.Path(weights).expanduser()
+    if weights in ("none", "imagenet") or not (path / "run.flags").is_file():
+        return False
+    flags = reading.flags_of(path)
+    theirs = {name: flags.get(name, usual) for name, usual in _FLAGS.items()}
+    theirs["se"] = str(flags.get("backbone", "").endswith("+se"))
+    if theirs == {**_FLAGS, "se": "False"}:
+        return False
+    ours = {name: _text(getattr(options.surgery, name)) for name in _FLAGS}
+    ours["se"] = str(options.backbone.endswith("+se"))
+    if ours != theirs:
+        flags = " ".join(
+            f"--{name}={value}"
+            for name, value in theirs.items()
+            if name != "se" and value != _FLAGS[name]
+        )
+        raise errors.UsageError(
+            f"--weights={weights} is a run whose network was operated on in "
+            "another way than is asked for here. Give the flags of that run: "
+            f"--backbone={reading.backbone_of(path)} {flags}".rstrip()
+            + "."
+        )
+    return True
+
+
+def _text(value: str | int | None) -> str:
+    return "none" if value is None else str(value)
