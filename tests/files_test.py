@@ -1,7 +1,9 @@
 """Tests of tf_finetune/files.py."""
 
+import errno
 import hashlib
 import os
+import stat
 
 import pytest
 
@@ -23,6 +25,44 @@ def test_the_temporary_file_keeps_the_suffixes(tmp_path):
         assert temporary.name.endswith(".weights.h5")
         temporary.write_bytes(b"x")
     assert (tmp_path / "m.weights.h5").read_bytes() == b"x"
+
+
+def test_a_name_is_on_the_disk_after_the_content(tmp_path, monkeypatch):
+    done = []
+
+    def note(word, call, told):
+        def noted(*arguments):
+            done.append((word, told(*arguments)))
+            return call(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(
+        os, "fsync", note("flush", os.fsync, lambda h: os.fstat(h).st_ino)
+    )
+    monkeypatch.setattr(
+        os, "replace", note("name", os.replace, lambda a, b: b)
+    )
+    path = tmp_path / "value.json"
+    files.write_json(path, 1)
+    assert done == [
+        ("flush", path.stat().st_ino),
+        ("name", path),
+        ("flush", tmp_path.stat().st_ino),
+    ]
+
+
+def test_a_disk_that_flushes_no_folders_is_written_to(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def flush(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    files.write_json(tmp_path / "value.json", 1)
+    assert files.read_json(tmp_path / "value.json") == 1
 
 
 def test_nan_is_refused_rather_than_written_as_invalid_json(tmp_path):

@@ -1,6 +1,7 @@
 """Files that are either whole or absent, never half written."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -9,6 +10,10 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
+# What shared file systems without this, and folders that may be written but
+# not read, answer.
+_NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
@@ -16,18 +21,37 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
     The temporary file lies beside `path` and keeps its suffixes (Keras insists
     on `.weights.h5`); it is flushed to disk and renamed, so that a reader sees
-    the old file or the new one. It is removed when the block raises.
+    the old file or the new one, and then its folder is flushed, so that a
+    power cut cannot take the name back. It is removed when the block raises.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+        flush(temporary)
         os.replace(temporary, path)
+        flush_names(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def flush(path: pathlib.Path) -> None:
+    """Returns when a file's content, or a folder's names, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def flush_names(folder: pathlib.Path) -> None:
+    """Returns when a folder's names are on the disk, if its disk can tell."""
+    try:
+        flush(folder)
+    except OSError as error:
+        if error.errno not in _NO_FLUSH_OF_FOLDERS:
+            raise
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

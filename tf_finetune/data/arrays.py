@@ -70,6 +70,7 @@ def _keep(temporary: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
     """Gives a complete folder its name unless another process has done so."""
     try:
         temporary.rename(folder)
+        files.flush_names(folder.parent)
     except OSError:
         if not (folder / _TABLE).exists():
             raise

@@ -9,7 +9,7 @@ import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 
-from tf_finetune import errors
+from tf_finetune import errors, files
 
 VERSION = "VERSION"
 """Stands for the name of any version, a number."""
@@ -63,7 +63,7 @@ def new_version(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
         yield temporary, version
         _flush(temporary)
         os.rename(temporary, folder / version)
-        _flush_entry(folder)
+        files.flush_names(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -100,12 +100,4 @@ def _remove_leftovers(folder: pathlib.Path, names: Iterable[str]) -> None:
 
 def _flush(folder: pathlib.Path) -> None:
     for path in [folder, *folder.rglob("*")]:
-        _flush_entry(path)
-
-
-def _flush_entry(path: pathlib.Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        (files.flush_names if path.is_dir() else files.flush)(path)

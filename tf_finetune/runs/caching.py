@@ -118,7 +118,7 @@ def _cheaper(course: courses.Course) -> Choice:
 
 
 def _measured(course: courses.Course) -> tuple[estimate.Costs, keras.Model]:
-    """Times two steps of each part; the weights are as before afterwards."""
+    """Times a warm step of each part; the weights are as before afterwards."""
     config = course.config
     train = course.data.split("train")
     size = optimizers.batch_size(config.training, len(train))

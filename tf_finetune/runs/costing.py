@@ -6,7 +6,7 @@ from tf_finetune.training import estimate, fine_tuning, optimizers
 
 
 def estimated(course: courses.Course) -> estimate.Estimate:
-    """Measures two steps of each kind."""
+    """Measures a few steps of each kind."""
     config, targets = course.config, course.targets("train")
     size = optimizers.batch_size(config.training, len(targets))
     # Enough pictures for the four batches that are measured.

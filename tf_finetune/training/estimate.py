@@ -1,4 +1,4 @@
-"""What a run will cost, from two measured steps."""
+"""What a run will cost, from measured steps."""
 
 import dataclasses
 import resource
@@ -22,7 +22,7 @@ class Estimate:
         features_seconds: One forward pass over all pictures.
         fine_tune_seconds: All epochs and their validation.
         memory_bytes: The largest this process has been so far, which after
-            two training steps is close to what training needs.
+            three training steps is close to what training needs.
     """
 
     features_seconds: float
@@ -32,7 +32,7 @@ class Estimate:
     def text(self) -> str:
         """Returns the estimate as one line."""
         return (
-            f"estimate (from two measured steps): features "
+            f"estimate (from measured steps): features "
             f"{duration(self.features_seconds)}, fine-tuning at most "
             f"{duration(self.fine_tune_seconds)}, memory "
             f"{self.memory_bytes / 2**30:.1f} GiB"

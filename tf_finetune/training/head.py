@@ -124,6 +124,7 @@ def _train(
             epochs=1,
             steps_per_epoch=steps,
             batches=lambda epoch, step: endless.skip(step).take(steps),
+            grace_seconds=config.interruptions.grace_seconds,
         ),
     )
 
