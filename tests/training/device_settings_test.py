@@ -2,7 +2,6 @@
 
 import pytest
 
-from tf_finetune import errors
 from tf_finetune.training import device_settings
 
 
@@ -22,8 +21,7 @@ def _settings(precision="auto", onednn="on", **facts):
         ({"compute_capability": (7, 0)}, "mixed_float16"),
         ({"compute_capability": (9, 0)}, "mixed_float16"),
         ({"compute_capability": None}, "float32"),
-        ({"compute_capability": (7, 5), "replicas": 2}, "float32"),
-        ({"compute_capability": (8, 0), "replicas": 2}, "mixed_bfloat16"),
+        ({"compute_capability": (7, 5), "replicas": 2}, "mixed_float16"),
     ],
 )
 def test_auto_takes_what_the_device_has_units_for(facts, expected):
@@ -36,9 +34,8 @@ def test_what_the_user_asks_for_wins():
     assert "as asked for" in settings.line
 
 
-def test_float16_on_several_replicas_is_refused_with_what_to_use():
-    with pytest.raises(errors.UsageError, match="Use mixed_bfloat16"):
-        _settings("mixed_float16", replicas=2, compute_capability=(8, 0))
+def test_float16_may_be_asked_for_on_several_replicas():
+    assert _settings("mixed_float16", replicas=2).precision == "mixed_float16"
 
 
 def test_xla_is_left_out_on_a_cpu_only():

@@ -9,7 +9,9 @@ import faulthandler
 import itertools
 import json
 import os
+import pathlib
 import sys
+import tempfile
 
 import keras
 import numpy as np
@@ -21,6 +23,7 @@ from tf_finetune.training import (
     averaging,
     fit,
     optimizers,
+    precision,
     replicas,
     train_step,
 )
@@ -44,6 +47,7 @@ CASES = {
         "optimizer": "sgd", "sync_batch_norm": True, "examples": 33,
     },
     "overflow": {"optimizer": "adamw", "scaled": True},
+    "float16": {"optimizer": "momentum", "scaled": True, "float16": True},
     "all_together": {
         "optimizer": "adamw", "ema_momentum": 0.8, "clip_norm": 0.05,
         "gradient_accumulation_steps": 2, "scaled": True,
@@ -53,10 +57,10 @@ CASES = {
 # What costs time and shows nothing new is left out elsewhere.
 IN_WORKERS = (
     "momentum", "adamw", "last_batch_of_one", "clip_norm", "batch_norm",
-    "overflow", "all_together",
+    "overflow", "float16", "all_together",
 )  # fmt: skip
 ON_ONE = ("adamw", "accumulation", "averages", "batch_norm", "all_together")
-_OURS = ("class_weights", "l2", "scaled", "examples")
+_OURS = ("class_weights", "l2", "scaled", "float16", "examples")
 
 
 def _data(case: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -65,8 +69,8 @@ def _data(case: dict) -> tuple[np.ndarray, np.ndarray]:
     inputs = generator.normal(size=[count, 6]).astype("float32")
     if case.get("scaled"):
         # In the second batch, with the first replica: the loss is finite, the
-        # scaled one is not.
-        inputs[17] = 1e6
+        # scaled one, or its gradient in float16, is not.
+        inputs[17] = 1e3 if case.get("float16") else 1e6
     labels = generator.integers(0, 3, count)
     return inputs, np.eye(3, dtype="float32")[labels]
 
@@ -100,7 +104,7 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
     optimizer = optimizers.build(options, plan, sums=not plain)
     if case.get("scaled"):
         optimizer = keras.optimizers.LossScaleOptimizer(
-            optimizer, initial_scale=1e36
+            optimizer, initial_scale=2**15 if case.get("float16") else 1e36
         )
     model.compile(
         optimizer=optimizer,
@@ -117,24 +121,14 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
 
 
 def _run(case: dict, strategy, *, plain: bool) -> dict:
-    inputs, targets = _data(case)
-    batches = tf.data.Dataset.from_tensor_slices((inputs, targets))
-    judged = tf.data.Dataset.from_tensor_slices((inputs[20:], targets[20:]))
-    with strategy.scope() if strategy else contextlib.nullcontext():
-        model = _compiled(case, plain=plain)
-        wanted = bool(case.get("sync_batch_norm")) and not plain
-        epochs = itertools.count()  # The last one is kept.
-        stage = stages.Stage(
-            name="case",
-            epochs=_EPOCHS,
-            steps_per_epoch=-(-len(inputs) // _BATCH),
-            batches=lambda epoch, step: batches.batch(_BATCH).repeat(_EPOCHS),
-            validation=judged.take(10).batch(9),
-            rank=lambda row: (float(next(epochs)),),
-            averages=averaging.Averages() if "ema_momentum" in case else None,
+    scope = strategy.scope if strategy else contextlib.nullcontext
+    with scope(), tempfile.TemporaryDirectory() as folder:
+        if case.get("float16") and not plain and _shares_folders(strategy):
+            # In two pieces: what is scaled, and by how much, is kept.
+            _fit(case, folder=pathlib.Path(folder), epochs=1, plain=plain)
+        model, outcome = _fit(
+            case, folder=pathlib.Path(folder), epochs=_EPOCHS, plain=plain
         )
-        with replicas.synchronized(model, wanted=wanted):
-            outcome = fit.fit(model, stage)
     return {
         "weights": [np.array(each).tolist() for each in model.weights],
         "state": [
@@ -143,6 +137,37 @@ def _run(case: dict, strategy, *, plain: bool) -> dict:
         ],
         "rows": outcome.rows,
     }
+
+
+def _shares_folders(strategy) -> bool:
+    return strategy is None or replicas.worker_of(strategy)[1] == 1
+
+
+def _fit(
+    case: dict, *, folder: pathlib.Path, epochs: int, plain: bool
+) -> tuple[keras.Model, fit.Outcome]:
+    inputs, targets = _data(case)
+    batches = tf.data.Dataset.from_tensor_slices((inputs, targets))
+    judged = tf.data.Dataset.from_tensor_slices((inputs[20:], targets[20:]))
+    model = _compiled(case, plain=plain)
+    wanted = bool(case.get("sync_batch_norm")) and not plain
+    numbers = itertools.count()  # The last epoch is kept.
+    stage = stages.Stage(
+        name="case",
+        epochs=epochs,
+        steps_per_epoch=-(-len(inputs) // _BATCH),
+        batches=lambda epoch, step: batches.batch(_BATCH).repeat(_EPOCHS),
+        validation=judged.take(10).batch(9),
+        rank=lambda row: (float(next(numbers)),),
+        averages=averaging.Averages() if "ema_momentum" in case else None,
+        folder=folder if case.get("float16") else None,
+    )
+    policy = "mixed_float16" if case.get("float16") else "float32"
+    with (
+        precision.computing(model, policy),
+        replicas.synchronized(model, wanted=wanted),
+    ):
+        return model, fit.fit(model, stage)
 
 
 def _masks(strategy) -> list:
@@ -186,6 +211,9 @@ def main(kind: str, *names: str) -> None:
     if kind == "one":
         for name in ON_ONE:
             found[f"{name}/trainer"] = _run(CASES[name], None, plain=False)
+        # Half precision sums each piece by itself.
+        pieces = {**CASES["float16"], "gradient_accumulation_steps": 2}
+        found["float16/pieces"] = _run(pieces, None, plain=False)
     if strategy:
         found["masks"] = _masks(strategy)
     print(json.dumps(found))

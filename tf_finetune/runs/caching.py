@@ -2,17 +2,18 @@
 
 import dataclasses
 import time
+from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import errors, files
+from tf_finetune import errors
 from tf_finetune.cache import entries
 from tf_finetune.data import augmentation, pipeline, targets
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import crossing
+from tf_finetune.runs import crossing, decisions
 from tf_finetune.training import estimate, fit, optimizers, replicas
 
 
@@ -31,38 +32,42 @@ class Choice:
 
 
 def choose(course: courses.Course) -> Choice:
-    """Decides once a run, and remembers it for a resumed one.
+    """Decides once a run; a resumed one and other workers read what it was.
 
     Raises:
         UsageError: `--cache=on` and the network or the data do not allow it.
     """
-    wanted = course.config.output.cache
-    if not course.fine_tunes:
+    known = decisions.known(course.shared)
+    wanted = known.get("cache", course.config.output.cache)
+    if not course.fine_tunes or wanted == "off":
         return Choice(reads_cache=False)
-    note = course.shared.checkpoints / "cache.json"
-    if note.exists():
-        wanted = files.read_json(note)["cache"]
-    if wanted == "off":
-        return Choice(reads_cache=False)
+    if not course.is_chief:
+        decided = decisions.of_chief(course.shared, "cache")
+        return Choice(reads_cache=decided == "on")
+    choice = _chosen(course, wanted)
+    decided = "on" if choice.reads_cache else "off"
+    decisions.note(course.shared, "cache", decided)
+    return choice
+
+
+def _chosen(
+    course: courses.Course, wanted: Literal["auto", "on", "off"]
+) -> Choice:
     obstacle = _obstacle(course)
     if obstacle and wanted == "on":
         raise errors.UsageError(f"--cache=on is not possible: {obstacle}.")
     if obstacle:
         logging.info("cache: off; %s", obstacle)
-        choice = Choice(reads_cache=False)
-    elif wanted == "on" or not crossing.missing_bytes(course):
+        return Choice(reads_cache=False)
+    if wanted == "on" or not crossing.missing_bytes(course):
         if wanted == "auto":
             logging.info("cache: on; everything is in it already")
-        choice = Choice(reads_cache=True)
-    elif replicas.worker_of(course.strategy)[1] > 1:
+        return Choice(reads_cache=True)
+    if replicas.worker_of(course.strategy)[1] > 1:
         # A step cannot be timed by the chief alone.
         options = course.config.training
-        choice = Choice(reads_cache=options.epochs >= options.num_views)
-    else:
-        choice = _cheaper(course)
-    if course.is_chief:
-        files.write_json(note, {"cache": "on" if choice.reads_cache else "off"})
-    return choice
+        return Choice(reads_cache=options.epochs >= options.num_views)
+    return _cheaper(course)
 
 
 def _obstacle(course: courses.Course) -> str:

@@ -11,7 +11,7 @@ from tf_finetune import inference
 from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import frozen
+from tf_finetune.runs import decisions, frozen
 from tf_finetune.tasks import judging
 
 # Pictures by which it is judged whether float16 is precise enough.
@@ -48,8 +48,8 @@ def cross(course: courses.Course) -> Crossing:
     rows = frozen.by_split(course.cache.crossing("float32"), course.data)
     views = rows["train"]
     if course.config.training.num_views > 1:
-        rounded = _may_round(course, rows["validation"])
-        store = course.cache.crossing("float16" if rounded else "float32")
+        dtype = _dtype_of_views(course, rows["validation"])
+        store = course.cache.crossing(dtype)
         views = views.followed_by(
             course.cache.augmented(course.data.split("train"), store)
         )
@@ -67,6 +67,17 @@ def missing_bytes(course: courses.Course) -> int:
         missing = store.missing(view.name for view in wanted)
         size += len(missing) * store.row_bytes
     return size
+
+
+def _dtype_of_views(course: courses.Course, validation: stores.Rows) -> str:
+    """Returns how views are kept; the chief decides it, once a run."""
+    if not course.is_chief:
+        return decisions.of_chief(course.shared, "views")
+    dtype = decisions.known(course.shared).get("views")
+    if dtype is None:
+        dtype = "float16" if _may_round(course, validation) else "float32"
+        decisions.note(course.shared, "views", dtype)
+    return dtype
 
 
 def _may_round(course: courses.Course, validation: stores.Rows) -> bool:

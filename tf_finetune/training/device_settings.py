@@ -8,16 +8,14 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Literal
 
-from tf_finetune import errors
 from tf_finetune.config import training_options
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# From here on NVIDIA's GPUs have units for float16 and for bfloat16 (NVIDIA,
-# "Train With Mixed Precision", tables of compute capabilities 7.0 and 8.0).
+# From here on NVIDIA's GPUs have units for float16 (NVIDIA, "Train With Mixed
+# Precision", compute capability 7.0).
 _FLOAT16_CAPABILITY = (7, 0)
-_BFLOAT16_CAPABILITY = (8, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,15 +82,11 @@ def settings(
         found: The device.
         precision: What the user asked for.
         onednn: What the environment says of oneDNN, for the line.
-
-    Raises:
-        UsageError: The precision would give wrong results here.
     """
     if precision == "auto":
         chosen, reason = _precision(found)
     else:
         chosen, reason = precision, "as asked for"
-        _check(found, precision)
     parts = [f"{chosen} ({reason}; --precision)"]
     if found.kind == "cpu":
         # MobileNetV2's forward pass took 11 times as long with XLA; 4 or 16
@@ -123,19 +117,4 @@ def _precision(found: Device) -> tuple[str, str]:
         return "float32", "the fastest on most CPUs"
     if capability is None or capability < _FLOAT16_CAPABILITY:
         return "float32", "this GPU has no units for less"
-    if found.replicas == 1:
-        return "mixed_float16", "this GPU has units for it; losses in float32"
-    if capability >= _BFLOAT16_CAPABILITY:
-        return "mixed_bfloat16", "needs no loss scaling across replicas"
-    return "float32", "loss scaling is not safe across replicas"
-
-
-def _check(found: Device, precision: training_options.Precision) -> None:
-    # Keras 3.15 looks for overflow before the gradients are summed: one
-    # replica skips the step that another one takes, and they drift apart.
-    if precision == "mixed_float16" and found.replicas > 1:
-        raise errors.UsageError(
-            f"--precision=mixed_float16 is wrong on {found.replicas} "
-            "replicas: an overflow on one of them is not seen by the others. "
-            "Use mixed_bfloat16, float32 or auto, or --strategy=one_device."
-        )
+    return "mixed_float16", "this GPU has units for it; losses in float32"
