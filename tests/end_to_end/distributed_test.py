@@ -12,13 +12,16 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+
+from tf_finetune import files
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _LAUNCH = _ROOT / "scripts" / "launch_local.py"
 _FLAGS = (
     "--backbone=small_cnn", "--weights=digits", "--image_size=32",
     "--epochs=2", "--batch_size=8", "--seed=3", "--augmentation=none",
-    "--learning_rate=0.003",
+    "--optimizer=momentum", "--learning_rate=0.05",
 )  # fmt: skip
 # Two logical devices: what a test must settle before TensorFlow starts.
 _TWO_CPUS = (
@@ -71,8 +74,25 @@ def _assert_same_run(
             assert float(row[name]) == pytest.approx(
                 float(other[name]), abs=1e-5
             )
+    # Where the probe is kept, its weights say nothing of the steps.
+    for each in (found, expected):
+        assert files.read_json(each / "run.json")["kept"] == "fine_tune"
     for a, b in zip(_weights(found), _weights(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> pathlib.Path:
+    """Three classes that colour hardly tells apart: steps improve on them."""
+    folder = tmp_path_factory.mktemp("hard")
+    generator = np.random.default_rng(0)
+    for index, name in enumerate(("red", "green", "blue")):
+        (folder / name).mkdir()
+        for number in range(16):
+            pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
+            pixels[..., index] += 8
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -193,13 +213,17 @@ def test_workers_of_which_one_is_stopped_or_killed_stop_and_go_on(
     pictures, tmp_path
 ):
     flags = (*_FLAGS, f"--data={pictures}", *_LONG)
-    ends = _ended_by(signal.SIGTERM, "epoch-00001-step-00000000", tmp_path, *flags)
+    ends = _ended_by(
+        signal.SIGTERM, "epoch-00001-step-00000000", tmp_path, *flags
+    )
     for status, said in ends:
         assert status == 143, said
         assert "Stopped by SIGTERM" in said
         assert "Traceback" not in said
     assert "Another worker was asked to stop" in ends[0][1]
-    ends = _ended_by(signal.SIGKILL, "epoch-00005-step-00000000", tmp_path, *flags)
+    ends = _ended_by(
+        signal.SIGKILL, "epoch-00005-step-00000000", tmp_path, *flags
+    )
     status, said = ends[0]
     assert status == 1, said
     assert "continuing after epoch" in said

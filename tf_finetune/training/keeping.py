@@ -149,7 +149,9 @@ class Keeper(keras.callbacks.Callback):
             self._stage.report(rows)
         if rank:
             self._log(epoch)
-        if workers.anyone(self._strategy, here=self._request.number is not None):
+        if workers.anyone(
+            self._strategy, here=self._request.number is not None
+        ):
             self._stop()
         if self.is_done and progress.epochs_done < self._stage.epochs:
             logging.info(

@@ -79,7 +79,9 @@ class Trainer(keras.Model):
         piece = _piece(data)
         gradients, loss, predicted = self._gradients(piece)
         context = tf.distribute.get_replica_context()
-        sums = [loss * piece.share, *([] if asked is None else [asked])]
+        sums = [loss * piece.share]
+        if asked is not None:
+            sums.append(tf.identity(asked))  # On the replica's own device.
         if context.num_replicas_in_sync > 1:
             # In one message: a second one would cost as long as the first.
             summed = context.all_reduce(
