@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -11,13 +12,16 @@ import time
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+
+from tf_finetune import files
 
 _ROOT = pathlib.Path(__file__).parents[2]
 _LAUNCH = _ROOT / "scripts" / "launch_local.py"
 _FLAGS = (
     "--backbone=small_cnn", "--weights=digits", "--image_size=32",
     "--epochs=2", "--batch_size=8", "--seed=3", "--augmentation=none",
-    "--learning_rate=0.003",
+    "--optimizer=momentum", "--learning_rate=0.05",
 )  # fmt: skip
 # Two logical devices: what a test must settle before TensorFlow starts.
 _TWO_CPUS = (
@@ -60,16 +64,35 @@ def _last_of_training(run: pathlib.Path) -> list[dict]:
     ]
 
 
-def _assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
+def _assert_same_run(
+    found: pathlib.Path, expected: pathlib.Path, epochs: int = 2
+) -> None:
     ours, theirs = _last_of_training(found), _last_of_training(expected)
-    assert len(ours) == len(theirs) == 2
+    assert len(ours) == len(theirs) == epochs
     for row, other in zip(ours, theirs, strict=True):
         for name in ("loss", "val_loss"):
             assert float(row[name]) == pytest.approx(
                 float(other[name]), abs=1e-5
             )
+    # Where the probe is kept, its weights say nothing of the steps.
+    for each in (found, expected):
+        assert files.read_json(each / "run.json")["kept"] == "fine_tune"
     for a, b in zip(_weights(found), _weights(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> pathlib.Path:
+    """Three classes that colour hardly tells apart: steps improve on them."""
+    folder = tmp_path_factory.mktemp("hard")
+    generator = np.random.default_rng(0)
+    for index, name in enumerate(("red", "green", "blue")):
+        (folder / name).mkdir()
+        for number in range(16):
+            pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
+            pixels[..., index] += 8
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -129,37 +152,46 @@ def test_a_killed_run_on_two_devices_goes_on_within_an_epoch(
     _assert_same_run(tmp_path / "run", alone)
 
 
-_LONG = ("--cache=off", "--epochs=20", "--patience=20")
+_LONG = ("--cache=off", "--epochs=12", "--patience=12")
 
 
-def _wait_for(run: pathlib.Path, checkpoint: str) -> None:
+def _wait_for(
+    run: pathlib.Path, checkpoint: str, *processes: subprocess.Popen
+) -> None:
     deadline = time.monotonic() + 400
     while not (run / "checkpoints" / f"{checkpoint}.checkpoint").exists():
+        for process in processes:
+            assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-@pytest.mark.slow
-def test_a_worker_notices_that_the_other_is_gone_and_both_go_on(
-    pictures, tmp_path
-):
+def _ended_by(
+    number: int, checkpoint: str, folder: pathlib.Path, *flags: str
+) -> list[tuple[int, str]]:
+    """Starts two workers; sends the second a signal when a checkpoint is there.
+
+    Returns:
+        The exit status of each and what it said.
+    """
     ports = []
     for _ in range(2):
         with socket.create_server(("localhost", 0)) as server:
             ports.append(server.getsockname()[1])
-    addresses = [f"localhost:{port}" for port in ports]
     workers = []
     for index in range(2):
-        task = {"type": "worker", "index": index}
-        cluster = {"cluster": {"worker": addresses}, "task": task}
+        cluster = {
+            "cluster": {"worker": [f"localhost:{port}" for port in ports]},
+            "task": {"type": "worker", "index": index},
+        }
         workers.append(
             subprocess.Popen(
                 [
-                    sys.executable, "-m", "tf_finetune.train", *_FLAGS,
-                    f"--data={pictures}", "--workdir=run",
-                    "--cache_dir=cache", "--strategy=multi_worker", *_LONG,
+                    sys.executable, "-m", "tf_finetune.train",
+                    "--strategy=multi_worker", "--workdir=run",
+                    "--cache_dir=cache", *flags,
                 ],
-                cwd=tmp_path,
+                cwd=folder,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -167,24 +199,50 @@ def test_a_worker_notices_that_the_other_is_gone_and_both_go_on(
             )
         )  # fmt: skip
     try:
-        _wait_for(tmp_path / "run", "epoch-00001-step-00000000")
-        workers[1].kill()
-        _, err = workers[0].communicate(timeout=60)
+        _wait_for(folder / "run", checkpoint, *workers)
+        workers[1].send_signal(number)
+        said = [worker.communicate(timeout=60)[1] for worker in workers]
     finally:
         for worker in workers:
             worker.kill()
-    assert workers[0].returncode == 1, err
-    assert "Another worker of this run has ended" in err
-    assert "Traceback" not in err
+    return [(w.returncode, text) for w, text in zip(workers, said, strict=True)]
+
+
+@pytest.mark.slow
+def test_workers_of_which_one_is_stopped_or_killed_stop_and_go_on(
+    pictures, tmp_path
+):
+    flags = (*_FLAGS, f"--data={pictures}", *_LONG)
+    ends = _ended_by(
+        signal.SIGTERM, "epoch-00001-step-00000000", tmp_path, *flags
+    )
+    for status, said in ends:
+        assert status == 143, said
+        assert "Stopped by SIGTERM" in said
+        assert "Traceback" not in said
+    assert "Another worker was asked to stop" in ends[0][1]
+    ends = _ended_by(
+        signal.SIGKILL, "epoch-00005-step-00000000", tmp_path, *flags
+    )
+    status, said = ends[0]
+    assert status == 1, said
+    assert "continuing after epoch" in said
+    assert "Another worker of this run has ended" in said
+    assert "Traceback" not in said
     done = _call(
-        str(_LAUNCH), "--workers=2", "--", *_FLAGS, f"--data={pictures}",
-        "--workdir=run", "--cache_dir=cache", *_LONG, cwd=tmp_path,
+        str(_LAUNCH), "--workers=2", "--", *flags, "--workdir=run",
+        "--cache_dir=cache", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     for number in range(2):
         assert f"[{number}] " in done.stdout
     assert done.stdout.count("continuing after epoch") == 2
-    assert len(_last_of_training(tmp_path / "run")) == 20
+    alone = _call(
+        "-m", "tf_finetune.train", *flags, "--workdir=alone",
+        "--cache_dir=cache", cwd=tmp_path,
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    _assert_same_run(tmp_path / "run", tmp_path / "alone", epochs=12)
 
 
 def test_a_wrong_flag_ends_all_workers_with_its_status(tmp_path):

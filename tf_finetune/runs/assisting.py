@@ -9,6 +9,7 @@ from tf_finetune.config import train
 from tf_finetune.data import survey
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import learning
+from tf_finetune.tasks import catalog as tasks
 
 
 def assist(config: train.TrainConfig) -> None:
@@ -18,7 +19,9 @@ def assist(config: train.TrainConfig) -> None:
         config: The run; the chief's is the same.
     """
     inspected = survey.list_and_inspect(
-        config.data, cache_dir=config.output.cache_folder
+        config.data,
+        tasks.TASKS.get(config.model.task).labels,
+        cache_dir=config.output.cache_folder,
     )
     with (
         tempfile.TemporaryDirectory(prefix="tf_finetune-") as folder,

@@ -1,6 +1,7 @@
 """What `fit` keeps of a stage while it runs, and goes back to."""
 
 import math
+import signal
 from collections.abc import Mapping
 
 import keras
@@ -61,6 +62,8 @@ class Keeper(keras.callbacks.Callback):
         self._state = [*model.variables, *model.optimizer.variables]
         self._strategy = model.distribute_strategy
         self._is_shared = replicas.worker_of(self._strategy)[1] > 1
+        if self._is_shared:
+            model.is_asked = lambda: request.number is not None
         self._rate = learning_rates.Handle(model.optimizer)
         self._best_in_memory: list[np.ndarray] | None = None
         self._sums: list[np.ndarray] = []
@@ -120,11 +123,11 @@ class Keeper(keras.callbacks.Callback):
         if self.progress.step == self._stage.steps_per_epoch:
             return  # What is to be done now is done behind its validation.
         every = self._stage.checkpoint_every_steps
-        # What is read from all workers cannot be read at one's own time.
-        is_asked = self._request.number is not None and not self._is_shared
+        is_asked = self._is_asked()
         if is_asked or (every and self.progress.step % every == 0):
             self._save(place, stages.metric_variables(self.model))
-        self._request.obey()
+        if is_asked:
+            self._stop()
 
     def on_epoch_end(
         self, epoch: int, logs: Mapping[str, float] | None = None
@@ -146,7 +149,10 @@ class Keeper(keras.callbacks.Callback):
             self._stage.report(rows)
         if rank:
             self._log(epoch)
-        self._request.obey()
+        if workers.anyone(
+            self._strategy, here=self._request.number is not None
+        ):
+            self._stop()
         if self.is_done and progress.epochs_done < self._stage.epochs:
             logging.info(
                 "%s: no better epoch in %d; stopping early",
@@ -194,6 +200,24 @@ class Keeper(keras.callbacks.Callback):
                 variable.assign(value)
         elif self._checkpoints:
             self._checkpoints.load_best(self.progress.best)
+
+    def _is_asked(self) -> bool:
+        """Whether to stop after this step.
+
+        Workers do so after the same one: what is read from all of them for a
+        checkpoint cannot be read at one's own time.
+        """
+        if self._is_shared:
+            return self._trained.anyone_asked
+        return self._request.number is not None
+
+    def _stop(self) -> None:
+        """Ends the process, when the chief has written its checkpoint."""
+        workers.wait(self._strategy)
+        if self._request.number is None:
+            logging.info("Another worker was asked to stop; all of them stop.")
+            self._request.number = signal.SIGTERM
+        self._request.obey()
 
     def _restore(self) -> bool:
         restored = self._checkpoints.restore()

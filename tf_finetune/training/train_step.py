@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from tf_finetune.training import replicas
 
+_ASKED = "asked to stop"  # Among the figures of a step.
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Piece:
@@ -38,9 +40,17 @@ class Trainer(keras.Model):
 
     Its optimizer must come from `optimizers.build`: it does not sum gradients
     that are sums already.
+
+    Attributes:
+        micro_batches: Into how many pieces a replica cuts its batch.
+        is_asked: Says whether this process was asked to stop.
+        anyone_asked: Whether one of several workers was, before the last
+            step; all of them know it after the same step.
     """
 
     micro_batches = 1
+    is_asked: Callable[[], bool] = staticmethod(lambda: False)
+    anyone_asked = False
 
     @classmethod
     def of(cls, model: keras.Model, *, micro_batches: int = 1) -> "Trainer":
@@ -56,23 +66,35 @@ class Trainer(keras.Model):
         made.micro_batches = micro_batches
         return made
 
-    def train_step(self, data: tuple) -> dict[str, tf.Tensor]:
-        """Moves the weights by one batch; returns the running figures."""
+    def train_step(
+        self, data: tuple, asked: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Moves the weights by one batch; returns the running figures.
+
+        Args:
+            data: As `_piece` takes it.
+            asked: 1 where this worker was asked to stop, else 0; the sum over
+                all replicas is one of the figures then.
+        """
         piece = _piece(data)
         gradients, loss, predicted = self._gradients(piece)
         context = tf.distribute.get_replica_context()
-        loss_of_all = loss * piece.share
+        sums = [loss * piece.share]
+        if asked is not None:
+            sums.append(tf.identity(asked))  # On the replica's own device.
         if context.num_replicas_in_sync > 1:
-            *gradients, loss_of_all = context.all_reduce(
-                tf.distribute.ReduceOp.SUM, [*gradients, loss_of_all]
+            # In one message: a second one would cost as long as the first.
+            summed = context.all_reduce(
+                tf.distribute.ReduceOp.SUM, [*gradients, *sums]
             )
+            gradients, sums = summed[: -len(sums)], summed[-len(sums) :]
         self.optimizer.apply(gradients, self.trainable_variables)
         self._average_statistics(context, piece.share)
         figures = self._figures(piece, loss, predicted)
         # A loss that is no number must be seen by all workers in one step.
-        is_finite = tf.math.is_finite(loss_of_all)
-        figures["loss"] = tf.where(is_finite, figures["loss"], loss_of_all)
-        return figures
+        is_finite = tf.math.is_finite(sums[0])
+        figures["loss"] = tf.where(is_finite, figures["loss"], sums[0])
+        return figures if asked is None else {**figures, _ASKED: sums[1]}
 
     def test_step(self, data: tuple) -> dict[str, tf.Tensor]:
         """Judges one batch; returns the running figures."""
@@ -167,14 +189,32 @@ class Trainer(keras.Model):
             return super()._make_function(step_function)
 
         @tf.autograph.experimental.do_not_convert
-        def step(iterator: Any) -> Mapping[str, tf.Tensor]:
-            found = strategy.run(step_function, args=(next(iterator),))
+        def step(iterator: Any, *more: tf.Tensor) -> Mapping[str, tf.Tensor]:
+            found = strategy.run(step_function, args=(next(iterator), *more))
             return keras.tree.map_structure(
                 lambda each: strategy.experimental_local_results(each)[0],
                 found,
             )
 
         return tf.function(step, reduce_retracing=True)
+
+    def make_train_function(self, force: bool = False) -> None:
+        """Makes what `fit` calls for every step."""
+        is_new = force or self.train_function is None
+        super().make_train_function(force)
+        if is_new and replicas.worker_of(self.distribute_strategy)[1] > 1:
+            self.train_function = self._agreeing(self.train_function)
+
+    def _agreeing(self, function: Callable) -> Callable:
+        """Lets all workers know in one step that one was asked to stop."""
+
+        def step(iterator: Any) -> Mapping[str, tf.Tensor]:
+            asked = tf.constant(float(self.is_asked()))
+            figures = dict(function(iterator, asked))
+            self.anyone_asked = bool(figures.pop(_ASKED) > 0)
+            return figures
+
+        return step
 
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None

@@ -29,6 +29,20 @@ def wait(strategy: tf.distribute.Strategy) -> None:
         strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None)
 
 
+def anyone(strategy: tf.distribute.Strategy, *, here: bool) -> bool:
+    """Whether something holds `here` at one worker at least.
+
+    Returns when all workers have come here.
+    """
+    if replicas.worker_of(strategy)[1] == 1:
+        return here
+    own = tf.constant(float(here))
+    found = strategy.reduce(
+        tf.distribute.ReduceOp.SUM, strategy.run(lambda: own), axis=None
+    )
+    return bool(found > 0)
+
+
 def require_same(
     strategy: tf.distribute.Strategy, numbers: Sequence[int]
 ) -> None:
