@@ -108,7 +108,7 @@ class Network:
             counts = described["labels"]["train"]
             weights = losses.class_weights(
                 np.array([counts[name] for name in names]),
-                described["images"]["train"],
+                labels.total(described, "train"),
                 options.class_weight,
             )
         return losses.MultilabelLoss(
