@@ -40,9 +40,7 @@ def test_a_name_is_on_the_disk_after_the_content(tmp_path, monkeypatch):
     monkeypatch.setattr(
         os, "fsync", note("flush", os.fsync, lambda h: os.fstat(h).st_ino)
     )
-    monkeypatch.setattr(
-        os, "replace", note("name", os.replace, lambda a, b: b)
-    )
+    monkeypatch.setattr(os, "replace", note("name", os.replace, lambda a, b: b))
     path = tmp_path / "value.json"
     files.write_json(path, 1)
     assert done == [

@@ -189,9 +189,7 @@ def test_both_workers_stop_in_time_and_the_same_command_goes_on(
     flags = (*_LONG, f"--data={pictures}")
     checkpoints = tmp_path / "run" / "checkpoints"
     with _workers(network, tmp_path, *flags) as workers:
-        _wait_for(
-            checkpoints / "epoch-00001-step-00000000.checkpoint", workers
-        )
+        _wait_for(checkpoints / "epoch-00001-step-00000000.checkpoint", workers)
         start = time.monotonic()
         if what == "one is killed":
             workers[1].send_signal(signal.SIGKILL)

@@ -157,7 +157,10 @@ def test_a_float16_overflow_on_one_replica_skips_the_step_everywhere(
 ):
     # As above; the scale is in the checkpoint, or it would be halved once.
     expected = one["float16"]["state"]
-    for found in (one["float16/pieces"], *(f["float16"] for f in several.values())):
+    for found in (
+        one["float16/pieces"],
+        *(f["float16"] for f in several.values()),
+    ):
         scalars = [each for each in found["state"] if np.ndim(each) == 0]
         assert scalars == [each for each in expected if np.ndim(each) == 0]
         assert 6 in scalars
