@@ -210,7 +210,7 @@ def _measured(
 ) -> list[server_settings.Measured]:
     serve = tf.saved_model.load(str(folder)).signatures[signatures.BYTES]
     return server_settings.measure(
-        lambda batch: serve(image_bytes=tf.constant(batch))["classes"].numpy(),
+        lambda batch: serve(image_bytes=tf.constant(batch))["error"].numpy(),
         [pathlib.Path(path).read_bytes() for path in job.proof.paths],
         budget_seconds=job.measuring_seconds,
     )

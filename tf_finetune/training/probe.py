@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy import special
 
-from tf_finetune.training import standardisation
+from tf_finetune.training.solvers import standardised
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
@@ -101,7 +101,7 @@ def solve(
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
-    with standardisation.threads(features):
+    with standardised.threads(features):
         return _solve(features, labels, groups, class_weight, seed)
 
 
@@ -112,7 +112,7 @@ def _solve(
     class_weight: str,
     seed: int,
 ) -> Probe:
-    standard = standardisation.of(features)
+    standard = standardised.of(features)
     rows = standard.rows
     folds = _folds(labels, groups, seed)
     trials = _cross_validate(rows, labels, folds, class_weight)

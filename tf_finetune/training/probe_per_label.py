@@ -1,7 +1,7 @@
 """The linear head of independent labels at its optimum.
 
 One L2-penalised logistic regression a label. All labels, and all folds of
-their cross-validation, are the columns of one matrix, so that each step of the
+their cross-validation, are the columns of one problem, so that each step of the
 solver is two matrix products however many there are.
 """
 
@@ -10,22 +10,19 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from tf_finetune.data import stratification
-from tf_finetune.training import standardisation
+from tf_finetune.training.solvers import columns, standardised
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.5, 0.5))
 # What is used where there are too few pictures to cross-validate.
 _DEFAULT_STRENGTH = 1e-3
 _FOLDS = 5
-_ITERATIONS = 1000
 # So many strengths in a row that make no label better end the search: the
 # weaker the penalty, the longer a solution takes.
 _PATIENCE = 2
-# Largest slope, over all pictures, of what counts as an optimum.
-_SLOPE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,7 +84,7 @@ def solve(
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
-    with standardisation.threads(features):
+    with standardised.threads(features):
         return _solve(features, targets > 0.5, groups, class_weight, seed)
 
 
@@ -103,14 +100,14 @@ def _solve(
     class_weight: str,
     seed: int,
 ) -> Probe:
-    standard = standardisation.of(features)
+    standard = standardised.of(features)
     rows, axes = _principal(standard.rows)
     weights = _weights(targets, class_weight)
     trials = _cross_validate(
         rows, targets, weights, _folds(targets, groups, seed)
     )
     strengths, note = _strengths(trials, targets.shape[1])
-    problem = _Problem(rows, targets, weights)
+    problem = columns.Columns(rows, targets, weights)
     found = problem.optimum(strengths)
     kernel, bias = standard.raw(axes @ found.coefficients, found.bias)
     return Probe(
@@ -162,7 +159,7 @@ def _cross_validate(
     out = np.stack([fold == each for each in range(_FOLDS)], axis=1)
     out = np.repeat(out, labels, axis=1)
     truth, weigh = np.tile(targets, _FOLDS), np.tile(weights, _FOLDS)
-    problem = _Problem(rows, truth, np.where(out, 0.0, weigh))
+    problem = columns.Columns(rows, truth, np.where(out, 0.0, weigh))
     # Else the left-out part of one fold holds all that carry the label, and
     # those of the others reward never giving it.
     is_known = problem.is_mixed.reshape(_FOLDS, labels).all(axis=0)
@@ -208,99 +205,3 @@ def _strengths(
     rare = int(np.sum(~known))
     note = f"{rare} of {labels} labels too rare to cross-validate"
     return strengths, note if rare else ""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Optimum:
-    """Coefficients [width, columns] and bias [columns]."""
-
-    coefficients: np.ndarray
-    bias: np.ndarray
-
-
-class _Problem:
-    """Independent logistic regressions on the same rows, one a column."""
-
-    def __init__(
-        self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray
-    ) -> None:
-        """Measures the curvature from which the solver starts.
-
-        Args:
-            rows: [n, width], axes orthogonal.
-            targets: [n, columns] booleans.
-            weights: [n, columns] of the examples, at least 0.
-        """
-        present = np.sum(weights * targets, axis=0)
-        total = np.sum(weights, axis=0)
-        self.is_mixed = (present > 0) & (present < total)
-        self._rows = rows
-        self._signs = np.where(targets, 1.0, -1.0)
-        self._weights = np.where(self.is_mixed, weights, 0.0)
-        # Without coefficients every picture has the same probability.
-        share = (present + 0.5) / (total + 1.0)
-        self._null = np.log(share / (1 - share))
-        self._curvature = np.maximum(share * (1 - share) * total, 1e-3)
-        self._sizes = np.mean(rows**2, axis=0)
-
-    def losses(self, at: _Optimum) -> np.ndarray:
-        """Returns the log loss [n, columns] of each example, unweighted."""
-        logits = self._rows @ at.coefficients + at.bias
-        return np.logaddexp(0.0, -self._signs * logits)
-
-    def optimum(
-        self, strengths: np.ndarray, start: _Optimum | None = None
-    ) -> _Optimum:
-        """Solves all columns, each with its own strength.
-
-        By L-BFGS (Liu and Nocedal 1989) in coordinates in which the curvature
-        is about that of a sphere: the axes of the rows are orthogonal, so that
-        the curvature at the null model is diagonal and divided out.
-
-        Args:
-            strengths: [columns], C.
-            start: Where to begin; None: at the null model.
-        """
-        penalty = 1.0 / strengths
-        curved = self._sizes[:, np.newaxis] * self._curvature + penalty
-        steps = np.vstack([1 / np.sqrt(curved), 1 / np.sqrt(self._curvature)])
-        first = np.zeros(steps.shape)
-        first[-1] = self._null
-        if start is not None:
-            first = np.vstack([start.coefficients, start.bias])
-
-        def slope(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = self._objective(
-                flat.reshape(steps.shape) * steps, penalty
-            )
-            return value, (gradient * steps).ravel()
-
-        found = (
-            optimize.minimize(
-                slope,
-                (first / steps).ravel(),
-                jac=True,
-                method="L-BFGS-B",
-                options={
-                    "maxiter": _ITERATIONS,
-                    "maxfun": 2 * _ITERATIONS,
-                    "gtol": _SLOPE,
-                    "ftol": 0.0,
-                },
-            ).x.reshape(steps.shape)
-            * steps
-        )
-        return _Optimum(coefficients=found[:-1], bias=found[-1])
-
-    def _objective(
-        self, found: np.ndarray, penalty: np.ndarray
-    ) -> tuple[float, np.ndarray]:
-        """Returns penalised loss and its slope [width + 1, columns]."""
-        coefficients, bias = found[:-1], found[-1]
-        margins = self._signs * (self._rows @ coefficients + bias)
-        wrong = special.expit(-margins)
-        pull = -self._weights * self._signs * wrong
-        slopes = np.vstack([self._rows.T @ pull, pull.sum(axis=0)])
-        slopes[:-1] += penalty * coefficients
-        loss = np.sum(self._weights * np.logaddexp(0.0, -margins))
-        return loss + 0.5 * np.sum(penalty * coefficients**2), slopes

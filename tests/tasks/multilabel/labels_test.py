@@ -175,6 +175,7 @@ def test_the_description_counts_labels():
     assert _LABELS.describe(data) == {
         "labels": {"train": {"a": 2, "b": 1}, "test": {"a": 0, "b": 0}},
         "labels_per_picture": {"train": 1.5, "test": 0.0},
+        "with_labels": {"train": 2, "test": 0},
         "without_labels": {"train": 0, "test": 1},
     }
 

@@ -74,14 +74,17 @@ def find(options: data_options.DataOptions, labels: labelling.Labels) -> Source:
         source = SOURCES.get(name)
         if source.recognises(options.data):
             return source
+    for name in _BUILT_IN:
+        if SOURCES.get(name).recognises(options.data):
+            _check_format(name, labels)
     raise _unrecognised(options.data)
 
 
 def _check_format(name: str, labels: labelling.Labels) -> None:
     if name in _BUILT_IN and name not in labels.sources:
         raise errors.UsageError(
-            f"--data_format={name} holds no labels of this task, which reads "
-            f"{', '.join(labels.sources)}."
+            f"Data of the format {name} holds no labels of this task, which "
+            f"reads: {', '.join(labels.sources)}."
         )
 
 

@@ -10,7 +10,13 @@ import numpy as np
 
 from tf_finetune.data import examples
 from tf_finetune.tasks import judging
-from tf_finetune.tasks.multilabel import metrics, tables, targets, thresholds
+from tf_finetune.tasks.multilabel import (
+    labels,
+    metrics,
+    tables,
+    targets,
+    thresholds,
+)
 
 _AVERAGED = ("average_precision", "f1", "precision", "recall", "roc_auc")
 
@@ -102,7 +108,7 @@ class Figures:
         truth = targets.matrix(data.split(split), data.class_names)
         found = metrics.multilabel(
             truth,
-            np.tile(shares / described["images"]["train"], [len(truth), 1]),
+            np.tile(shares / labels.total(described, "train"), [len(truth), 1]),
             thresholds=np.full(len(shares), thresholds.DEFAULT),
             names=data.class_names,
             seed=0,

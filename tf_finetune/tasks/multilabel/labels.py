@@ -176,28 +176,30 @@ class Labels:
         """Returns how often each label occurs, and how many pictures carry.
 
         Returns:
-            `labels` (pictures by split and label), `labels_per_picture` (the
-            mean by split) and `without_labels` (pictures by split).
+            `labels` (pictures by split and label), `with_labels` and
+            `without_labels` (pictures by split) and `labels_per_picture` (the
+            mean by split).
         """
         counts = counted(data.pictures)
-        pictures = {split: data.split(split) for split in data.splits}
-        return {
-            "labels": {
-                split: {name: counts[split][name] for name in data.class_names}
-                for split in data.splits
-            },
-            "labels_per_picture": {
-                split: sum(len(each.label) for each in its) / len(its)
-                for split, its in pictures.items()
-            },
-            "without_labels": {
-                split: sum(not each.label for each in its)
-                for split, its in pictures.items()
-            },
-        }
+        found: dict[str, Any] = {"labels": {}, "with_labels": {}}
+        found |= {"without_labels": {}, "labels_per_picture": {}}
+        for split in data.splits:
+            its = [len(each.label) for each in data.split(split)]
+            found["labels"][split] = {
+                name: counts[split][name] for name in data.class_names
+            }
+            found["with_labels"][split] = sum(each > 0 for each in its)
+            found["without_labels"][split] = sum(each == 0 for each in its)
+            found["labels_per_picture"][split] = sum(its) / len(its)
+        return found
 
 
 LABELS = Labels()
+
+
+def total(described: Mapping[str, Any], split: str) -> int:
+    """Returns the pictures of a split in what `describe` returned."""
+    return described["with_labels"][split] + described["without_labels"][split]
 
 
 def counted(

@@ -108,7 +108,7 @@ class Network:
             counts = described["labels"]["train"]
             weights = losses.class_weights(
                 np.array([counts[name] for name in names]),
-                described["images"]["train"],
+                labels.total(described, "train"),
                 options.class_weight,
             )
         return losses.MultilabelLoss(
@@ -135,20 +135,20 @@ class Network:
     ) -> dict[str, tf.Tensor]:
         """Returns the labels that are given, all probabilities, the likeliest.
 
-        `classes` string [batch], the labels that reach their thresholds as
-        `a|b`, in the model's order; `given` bool [batch, labels], which these
-        are; `probabilities` float32 [batch, labels]; `top_k_classes` and
-        `top_k_probabilities` [batch, k], best first.
+        `labels` string [batch], those that reach their thresholds as `a|b`,
+        in the model's order; `given` bool [batch, labels], which these are;
+        `probabilities` float32 [batch, labels]; `top_k_labels` string and
+        `top_k_probabilities` float32 [batch, k], best first.
         """
         listed_names = _constant(names)
         bounds = thresholds.of(self.decision, names).astype("float32")
         given = predictions >= tf.constant(bounds)
         best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
         return {
-            "classes": _joined(given, names),
+            "labels": _joined(given, names),
             "given": given,
             "probabilities": predictions,
-            "top_k_classes": tf.gather(listed_names, best.indices),
+            "top_k_labels": tf.gather(listed_names, best.indices),
             "top_k_probabilities": best.values,
         }
 

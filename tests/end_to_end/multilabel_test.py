@@ -1,0 +1,188 @@
+"""Pictures with any number of labels, from a CSV file to a served model."""
+
+import csv
+import itertools
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tf_finetune
+from tf_finetune import errors, files
+
+_COLOURS = ("red", "green", "blue")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> pathlib.Path:
+    """A CSV file of pictures, labelled with the colours that are lit."""
+    folder = tmp_path_factory.mktemp("labelled")
+    generator = np.random.default_rng(0)
+    rows = []
+    for number, lit in enumerate(itertools.product([0, 1], repeat=3), start=0):
+        for copy in range(9):
+            pixels = generator.integers(0, 80, [40, 48, 3], dtype="uint8")
+            pixels += np.array(lit, "uint8") * 120
+            name = f"{number}{copy}.png"
+            Image.fromarray(pixels).save(folder / name)
+            names = [c for c, on in zip(_COLOURS, lit, strict=True) if on]
+            rows.append([name, "|".join(names)])
+    with open(folder / "table.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["image", "colours"], *rows])
+    return folder / "table.csv"
+
+
+@pytest.fixture(scope="module")
+def run(table, settings, tmp_path_factory):
+    """A finished run whose network was fine-tuned."""
+    return tf_finetune.fine_tune(
+        table,
+        task="multilabel",
+        label_column=("colours",),
+        loss="asymmetric",
+        class_weight="balanced",
+        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
+        report=lambda text: None,
+        **settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory) -> list[pathlib.Path]:
+    """The run as a SavedModel and as a Keras file."""
+    return tf_finetune.export(
+        run.workdir,
+        "saved_model,keras",
+        output=str(tmp_path_factory.mktemp("exports")),
+        report=lambda text: None,
+    )
+
+
+def _serve(exported, contents: list[bytes]) -> dict[str, np.ndarray]:
+    serve = tf.saved_model.load(str(exported[0])).signatures["serving_default"]
+    found = serve(image_bytes=tf.constant(contents))
+    return {name: each.numpy() for name, each in found.items()}
+
+
+def _rows(path: pathlib.Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _bounds(run) -> np.ndarray:
+    decided = files.read_json(run.workdir / "evaluation.json")["decision"]
+    return np.array([decided["thresholds"][name] for name in run.class_names])
+
+
+def test_colours_are_learnt_and_every_figure_is_there(run):
+    assert run.class_names == ("blue", "green", "red")
+    assert run.evaluation["test"]["macro_average_precision"] > 0.95
+    assert run.evaluation["test"]["macro_f1"] > 0.9
+    for split in ("train", "validation", "test"):
+        figures = run.evaluation[split]
+        assert set(figures["per_label"]) == set(_COLOURS)
+        assert set(figures["yardsticks"]) == {"label_shares", "probe"}
+        assert (run.workdir / f"labels_{split}.png").stat().st_size > 0
+    assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
+    assert "val_average_precision" in run.history[0]
+    assert files.read_json(run.workdir / "evaluation.json") == run.evaluation
+
+
+def test_thresholds_are_decided_on_validation_and_used_everywhere(run):
+    bounds = _bounds(run)
+    for split in ("train", "validation", "test"):
+        rows = run.evaluation[split]["per_label"]
+        used = [rows[name]["threshold"] for name in run.class_names]
+        np.testing.assert_array_equal(used, bounds)
+
+
+def test_every_split_has_its_share_of_every_label(run):
+    data = files.read_json(run.workdir / "data.json")
+    pictures = data["images"]
+    for split, count in pictures.items():
+        for name in _COLOURS:
+            share = count / sum(pictures.values())
+            expected = share * 36
+            assert abs(data["labels"][split][name] - expected) < 2
+    assert sum(data["without_labels"].values()) == 9
+
+
+def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
+    again = tf_finetune.evaluate(
+        run.workdir,
+        output=str(tmp_path / "again.json"),
+        cache_dir=settings["cache_dir"],
+        report=lambda text: None,
+    )
+    for split in ("train", "validation", "test"):
+        for name, value in again[split].items():
+            if name not in ("yardsticks", "per_label"):
+                assert value == pytest.approx(
+                    run.evaluation[split][name], abs=1e-5
+                ) or isinstance(value, list)
+
+
+def test_what_is_predicted_is_what_was_evaluated(run, table, tmp_path):
+    found = tf_finetune.predict(
+        run.workdir,
+        table.parent,
+        output=str(tmp_path / "x.csv"),
+        report=lambda text: None,
+    )
+    labels_of = {pathlib.Path(row.path).name: set(row.labels) for row in found}
+    for row in _rows(run.workdir / "predictions.csv"):
+        name = pathlib.Path(row["path"]).name
+        assert labels_of[name] == set(filter(None, row["labels"].split("|")))
+    written = _rows(tmp_path / "x.csv")
+    assert list(written[0]) == ["path", "labels", "probabilities", "error"]
+    assert [row["labels"].split("|") for row in written if row["labels"]] == [
+        list(row.labels) for row in found if row.labels
+    ]
+
+
+def test_exports_give_equal_numbers_and_the_same_labels(run, table, exported):
+    rows = tf_finetune.predict(
+        run.workdir, table.parent, report=lambda text: None
+    )[:20]
+    paths = [pathlib.Path(row.path) for row in rows]
+    expected = np.array([list(row.probabilities.values()) for row in rows])
+    got = _serve(exported, [path.read_bytes() for path in paths])
+    np.testing.assert_allclose(got["probabilities"], expected, atol=1e-5)
+    np.testing.assert_array_equal(got["given"], expected >= _bounds(run))
+    assert [each.decode() for each in got["labels"]] == [
+        "|".join(sorted(row.labels)) for row in rows
+    ]
+    again = keras.saving.load_model(exported[1])
+    images = np.stack([np.array(Image.open(p).resize([32, 32])) for p in paths])
+    np.testing.assert_allclose(
+        again.predict(images.astype("float32"), verbose=0),
+        run.model.predict(images.astype("float32"), verbose=0),
+        atol=1e-6,
+    )
+
+
+def test_a_picture_that_is_none_is_given_no_label(exported):
+    got = _serve(exported, [b"no picture"])
+    assert got["labels"].tolist() == [b""]
+    assert not got["given"].any()
+    assert got["error"][0]
+
+
+def test_a_temperature_for_labels_is_refused_in_words(run):
+    with pytest.raises(errors.UsageError, match="softmax.*multilabel"):
+        tf_finetune.export(run.workdir, calibrate=True)
+
+
+def test_a_loss_of_another_task_is_refused_in_words(table):
+    with pytest.raises(errors.UsageError, match="asymmetric"):
+        tf_finetune.fine_tune(
+            table, task="multilabel", loss="mean_squared_error"
+        )
+
+
+def test_a_folder_holds_no_labels_of_this_kind(pictures):
+    with pytest.raises(errors.UsageError, match="csv"):
+        tf_finetune.fine_tune(pictures, task="multilabel")

@@ -1,0 +1,122 @@
+"""The part of the task that needs TensorFlow."""
+
+import keras
+import numpy as np
+import pytest
+from scipy import special
+
+from tf_finetune import errors
+from tf_finetune.config import training_options
+from tf_finetune.tasks import multilabel
+from tf_finetune.tasks.multilabel import labels, network
+
+_NETWORK = network.NETWORK
+
+
+def _model() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input([4])
+    logits = keras.layers.Dense(3, name="logits")(inputs)
+    return keras.Model(inputs, _NETWORK.predictions(logits))
+
+
+def test_predictions_are_independent_sigmoids_of_the_logits():
+    model = _model()
+    rows = np.random.default_rng(0).normal(0, 5, [6, 4]).astype("float32")
+    logits = keras.Model(model.inputs, _NETWORK.logits(model))
+    values = logits.predict_on_batch(rows)
+    expected = 1 / (1 + np.exp(-values.astype("float64")))
+    np.testing.assert_allclose(
+        model.predict_on_batch(rows), expected, atol=1e-6
+    )
+    np.testing.assert_allclose(_NETWORK.finish(values), expected, atol=1e-6)
+    assert _NETWORK.finish(values).dtype == "float32"
+
+
+def test_a_model_that_ends_otherwise_is_named():
+    inputs = keras.Input([4])
+    other = keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(inputs))
+    with pytest.raises(errors.RunError, match="logits cannot be told"):
+        _NETWORK.logits(other)
+
+
+def test_one_temperature_for_labels_is_refused():
+    with pytest.raises(errors.UsageError, match="independent"):
+        _NETWORK.calibrated(_model(), 2.0)
+
+
+def _loss(data, **options) -> np.ndarray:
+    found = _NETWORK.loss(
+        training_options.TrainingOptions(**options),
+        data.class_names,
+        labels.LABELS.describe(data),
+    )
+    return np.asarray(found.call([[1.0, 0.0]], [[0.5, -1.0]]))
+
+
+def test_auto_is_binary_cross_entropy(data):
+    expected = (np.log1p(np.exp(-0.5)) + np.log1p(np.exp(-1.0))) / 2
+    np.testing.assert_allclose(_loss(data), [expected], rtol=1e-6)
+
+
+def test_weights_come_from_the_training_pictures(data):
+    # Of five training pictures two carry b, three carry a.
+    expected = (
+        5 / 4 * np.log1p(np.exp(-0.5)) + 5 / 4 * np.log1p(np.exp(-1.0))
+    ) / 2
+    got = _loss(data, class_weight="balanced")
+    np.testing.assert_allclose(got, [expected], rtol=1e-6)
+
+
+def test_every_loss_that_the_task_lists_can_be_had(data):
+    values = [float(_loss(data, loss=n)[0]) for n in multilabel.TASK.losses]
+    assert len(set(values)) == 3
+
+
+def test_average_precision_while_training_is_that_of_the_evaluation():
+    from sklearn import metrics as reference
+
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(size=[400, 2]) < 0.3
+    logits = generator.normal(0, 2, truth.shape) + 1.5 * truth - 1
+    (metric,) = _NETWORK.metrics(("a", "b"))
+    for start in range(0, 400, 64):
+        rows = slice(start, start + 64)
+        metric.update_state(truth[rows].astype("float32"), logits[rows])
+    expected = reference.average_precision_score(
+        truth, special.expit(logits), average="macro"
+    )
+    assert float(metric.result()) == pytest.approx(expected, abs=0.01)
+
+
+def test_made_up_targets_hold_both_answers(data):
+    values = _NETWORK.blank(data.class_names, 4, image_size=8).values
+    np.testing.assert_array_equal(values, [[0, 1], [1, 0], [0, 1], [1, 0]])
+
+
+def test_what_is_served_are_the_labels_at_their_thresholds():
+    names = ("cat", "a|b", "caf\udce9")
+    decided = multilabel.TASK.decided(
+        {"thresholds": {"cat": 0.3, "a|b": 0.6}}
+    ).network
+    probabilities = np.array(
+        [[0.4, 0.9, 0.1], [0.2, 0.5, 0.45], [0.1, 0.1, 0.5]], "float32"
+    )
+    got = decided.serve(probabilities, names)
+    assert got["labels"].numpy().tolist() == [rb"cat|a\|b", b"", b"caf\xe9"]
+    assert got["given"].numpy().tolist() == [
+        [True, True, False],
+        [False, False, False],
+        [False, False, True],
+    ]
+    np.testing.assert_array_equal(got["probabilities"], probabilities)
+    assert got["top_k_labels"].numpy()[0].tolist() == [
+        b"a|b", b"cat", b"caf\xe9",
+    ]  # fmt: skip
+
+
+def test_classify_gives_every_label_and_its_score():
+    scores = np.array([[0.2, 0.8], [0.7, 0.3]], "float32")
+    got = _NETWORK.classify(scores, ("a", "b"))
+    assert got["classes"].numpy().tolist() == [[b"a", b"b"]] * 2
+    np.testing.assert_array_equal(got["scores"], scores)
