@@ -4,7 +4,7 @@ import dataclasses
 import textwrap
 from collections.abc import Sequence
 
-_WORDS, _NUMBER = 53, 12
+_WORDS, _NUMBERS = 46, (10, 10, 11)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,7 @@ class Change:
         layers: Which layers, e.g. "conv1_bn … conv5_block3_3_bn (53)".
         before: What they were.
         after: What they are.
-        kept: Parameters that survive, each bit equal to what it was.
+        kept: Parameters of these layers that survive, bit equal.
         new: Parameters that there were not before, or that were computed.
         dropped: Parameters that are gone.
     """
@@ -43,7 +43,7 @@ def text(changes: Sequence[Change]) -> str:
     for each in changes:
         words = f"{each.flag}: {each.layers}: {each.before} → {each.after}"
         first, *more = textwrap.wrap(
-            words, _WORDS - 2, subsequent_indent="  ", break_on_hyphens=False
+            words, _WORDS, subsequent_indent="  ", break_on_hyphens=False
         )
         numbers = [f"{n:,}" for n in (each.kept, each.new, each.dropped)]
         lines += [_line(first, *numbers), *more]
@@ -58,6 +58,5 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _line(words: str, *numbers: str) -> str:
-    widths = (_NUMBER - 2, _NUMBER - 4, _NUMBER - 3)
-    columns = [f"{n:>{w}}" for n, w in zip(numbers, widths, strict=True)]
-    return f"{words:<{_WORDS - 3}} {' '.join(columns)}"
+    columns = [f"{n:>{w}}" for n, w in zip(numbers, _NUMBERS, strict=True)]
+    return f"{words:<{_WORDS}} {' '.join(columns)}"

@@ -117,12 +117,13 @@ def _adapted(
     convolution = _fill(stem, model.get_layer(stem.layer.name), made.kernel)
     new = int(np.prod(made.kernel.shape))
     kept = model.count_params() - new
+    bias = convolution.count_params() - new
     return graph.with_model(backbone, model), change.Change(
         flag=flag,
         layers=convolution.name,
         before=f"kernels {_shape(stem.convolution.kernel.shape)}",
         after=f"{_shape(made.kernel.shape)}: {made.how}",
-        kept=kept,
+        kept=bias,
         new=new,
         dropped=backbone.model.count_params() - kept,
     )

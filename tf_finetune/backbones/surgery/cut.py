@@ -36,14 +36,13 @@ def cut(
             f"--cut_at={where}: {name} gives {_shape(tensor)}, no feature map "
             f"of learnt layers. {_possible(backbone)}"
         )
-    kept = model.count_params()
+    gone = len(whole.layers) - len(model.layers)
     return graph.with_model(backbone, model), change.Change(
         flag=f"--cut_at={where}",
         layers=f"above {name}",
-        before=f"{len(whole.layers)} layers, {_shape(whole.outputs[0])}",
-        after=f"{len(model.layers)} layers, {_shape(tensor)}",
-        kept=kept,
-        dropped=whole.count_params() - kept,
+        before=f"{gone} layers, to {_shape(whole.outputs[0])}",
+        after=f"none; the last feature map is {_shape(tensor)}",
+        dropped=whole.count_params() - model.count_params(),
     )
 
 

@@ -60,7 +60,6 @@ def insert(
         before="shortcut + branch",
         after=f"shortcut + branch × squeeze-and-excitation (ratio {_RATIO}), "
         "at first × 1",
-        kept=model.count_params(),
         new=new,
     )
 
