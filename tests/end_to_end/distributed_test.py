@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -38,13 +39,16 @@ _TWO_CPUS = (
 )
 
 
-def _call(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+_PATIENCE_SECONDS = 500
+
+
+def _launched(*flags: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, _LAUNCH, "--workers=2", "--", *flags],
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=500,
+        timeout=_PATIENCE_SECONDS,
     )
 
 
@@ -73,31 +77,32 @@ def _assert_same_run(found: pathlib.Path, expected: pathlib.Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(pictures, tmp_path_factory) -> pathlib.Path:
+def alone(pictures, tmp_path_factory, start) -> pathlib.Path:
     """The folder of a run on one device."""
     folder = tmp_path_factory.mktemp("alone")
-    done = _call(
+    command = [
         "-m", "tf_finetune.train", *_FLAGS, f"--data={pictures}",
-        "--workdir=run", "--cache_dir=cache", "--cache=on", cwd=folder,
-    )  # fmt: skip
+        "--workdir=run", "--cache_dir=cache", "--cache=on",
+    ]  # fmt: skip
+    done = start(command, folder).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
 
-def test_a_run_on_two_devices_is_that_on_one(alone, pictures, tmp_path):
-    done = _call(
+def test_a_run_on_two_devices_is_that_on_one(alone, pictures, tmp_path, start):
+    command = [
         "-c", _TWO_CPUS, *_FLAGS, f"--data={pictures}", "--workdir=run",
         "--cache_dir=cache", "--cache=off", "--strategy=mirrored",
-        cwd=tmp_path,
-    )  # fmt: skip
+    ]  # fmt: skip
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "2 x CPU" in done.stdout + done.stderr
     _assert_same_run(tmp_path / "run", alone)
 
 
 def test_a_run_of_two_workers_is_that_of_one(alone, pictures, tmp_path):
-    done = _call(
-        str(_LAUNCH), "--workers=2", "--", *_FLAGS, f"--data={pictures}",
+    done = _launched(
+        *_FLAGS, f"--data={pictures}",
         "--workdir=run", "--cache_dir=cache", "--cache=on", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -109,21 +114,19 @@ def test_a_run_of_two_workers_is_that_of_one(alone, pictures, tmp_path):
 
 
 def test_a_killed_run_on_two_devices_goes_on_within_an_epoch(
-    alone, pictures, tmp_path
+    alone, pictures, tmp_path, start
 ):
     command = [
-        sys.executable, "-c", _TWO_CPUS, *_FLAGS, f"--data={pictures}",
+        "-c", _TWO_CPUS, *_FLAGS, f"--data={pictures}",
         "--workdir=run", "--cache_dir=cache", "--cache=off",
         "--strategy=mirrored", "--checkpoint_every_steps=1",
         "--keep_checkpoints=9",
     ]  # fmt: skip
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as killed:  # fmt: skip
-        _wait_for(tmp_path / "run", "epoch-00001-step-00000001")
-        killed.kill()
-    done = _call(*command[1:], cwd=tmp_path)
+    killed = start(command, tmp_path)
+    _wait_for(tmp_path / "run", "epoch-00001-step-00000001")
+    killed.send(signal.SIGKILL)
+    killed.wait(_PATIENCE_SECONDS)
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "continuing after epoch 1 and step" in done.stderr
     _assert_same_run(tmp_path / "run", alone)
@@ -176,8 +179,8 @@ def test_a_worker_notices_that_the_other_is_gone_and_both_go_on(
     assert workers[0].returncode == 1, err
     assert "Another worker of this run has ended" in err
     assert "Traceback" not in err
-    done = _call(
-        str(_LAUNCH), "--workers=2", "--", *_FLAGS, f"--data={pictures}",
+    done = _launched(
+        *_FLAGS, f"--data={pictures}",
         "--workdir=run", "--cache_dir=cache", *_LONG, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -188,8 +191,8 @@ def test_a_worker_notices_that_the_other_is_gone_and_both_go_on(
 
 
 def test_a_wrong_flag_ends_all_workers_with_its_status(tmp_path):
-    done = _call(
-        str(_LAUNCH), "--workers=2", "--", "--data=digits:0-4",
+    done = _launched(
+        "--data=digits:0-4",
         "--optimizer=adamww", "--workdir=run", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2
