@@ -8,4 +8,4 @@ prepare_environment dev,litert,onnx
 .venv/bin/ruff format --check .
 # The installed package is tested: pytest's own program does not put this
 # folder on the path, and the tests run commands from folders of their own.
-.venv/bin/pytest -n 2 "$@"
+.venv/bin/pytest -n 2 --dist worksteal "$@"

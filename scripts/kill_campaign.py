@@ -16,6 +16,7 @@ its own, so that it is seen that this makes no difference.
 import argparse
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -123,23 +124,26 @@ def _campaign(scratch: pathlib.Path, kills: int, seed: int) -> Iterator[Count]:
     pictures = scratch / "pictures"
     _make_pictures(pictures)
     _preload()
-    whole = []
-    for number, variant in enumerate(_VARIANTS):
-        place = scratch / f"whole-{number}"
+
+    @functools.cache
+    def whole(variant: int) -> tuple[dict[str, str], float]:
+        place = scratch / f"whole-{variant}"
         start = time.monotonic()
-        _require(_wait(_fork(pictures, place, variant), _LIMIT_SECONDS), place)
-        whole.append((_results(place), time.monotonic() - start))
+        child = _fork(pictures, place, _VARIANTS[variant])
+        _require(_wait(child, _LIMIT_SECONDS), place)
+        return _results(place), time.monotonic() - start
+
     count = Count()
     apart = scratch / "apart"
     _in_its_own_process(pictures, apart, _VARIANTS[0])
-    if _results(apart) != whole[0][0]:
+    if _results(apart) != whole(0)[0]:
         count.mismatches.append("a process of its own and a forked one")
     moments = random.Random(seed)
     number = 0
     while count.kills < kills:
         variant = number % len(_VARIANTS)
         place = scratch / f"run-{number}"
-        expected, seconds = whole[variant]
+        expected, seconds = whole(variant)
         _until_finished(
             pictures, place, _VARIANTS[variant], seconds, moments, count
         )

@@ -64,6 +64,12 @@ def backbone(request):
     gc.collect()
 
 
+@pytest.fixture(scope="module")
+def features(backbone):
+    """What each backbone makes of one picture."""
+    return np.asarray(backbone.model(_pixels(backbone), training=False))
+
+
 def _pixels(backbone, count=1):
     shape = (count, backbone.image_size, backbone.image_size, 3)
     return np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
@@ -90,14 +96,13 @@ def _keras_preprocessing(name, pixels):
     return module.preprocess_input(pixels.copy())
 
 
-def test_takes_pictures_and_gives_its_last_feature_map(backbone):
+def test_takes_pictures_and_gives_its_last_feature_map(backbone, features):
     size = backbone.spec.min_image_size
     (images,) = backbone.model.inputs
     assert images.shape == (None, size, size, 3)
     assert images.dtype == "float32"
     (output,) = backbone.model.outputs
     assert list(backbone.feature_maps.values())[-1] is output
-    features = np.asarray(backbone.model(_pixels(backbone), training=False))
     assert features.shape[1:] == output.shape[1:]
     assert np.all(np.isfinite(features))
     assert features.std() > 0
@@ -166,15 +171,14 @@ def _behind_scaling(model):
     return keras.Model(model.inputs[0], tensor)
 
 
-def test_saved_and_read_it_gives_the_same_numbers(backbone, tmp_path):
+def test_saved_and_read_it_gives_the_same_numbers(backbone, features, tmp_path):
     if backbone.model.count_params() > _MOST_PARAMETERS_SAVED:
         pytest.skip("too large to be written in a test")
-    pixels = _pixels(backbone)
     backbone.model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     (tmp_path / "model.keras").unlink()
     np.testing.assert_array_equal(
-        loaded(pixels, training=False), backbone.model(pixels, training=False)
+        loaded(_pixels(backbone), training=False), features
     )
 
 

@@ -14,7 +14,10 @@ class _Killed(Exception):
 
 def _train(pictures, settings, place, **changes):
     texts = []
-    asked = {**settings, "epochs": 1, "batch_size": "auto", **changes}
+    # With the cache, because what is trained is of no matter here.
+    asked = {
+        **settings, "epochs": 1, "cache": "on", "batch_size": "auto", **changes
+    }  # fmt: skip
     tf_finetune.fine_tune(
         pictures, workdir=str(place), report=texts.append, **asked
     )

@@ -2,8 +2,6 @@
 
 import pathlib
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +11,8 @@ from tf_finetune import errors, files
 from tf_finetune.cache import entries, passes
 from tf_finetune.config import options, train
 from tf_finetune.data import decoding, pipeline
+from tf_finetune.runs import caching
+from tf_finetune.training import fine_tuning
 
 
 @pytest.fixture
@@ -98,6 +98,29 @@ def test_auto_decides_once_and_the_replay_does_the_same(call):
         train.TrainConfig, str(run.workdir / "run.flags")
     )
     assert flags.output.cache == decided in ("on", "off")
+
+
+def test_what_auto_decided_stays_when_an_interrupted_run_goes_on(
+    call, monkeypatch
+):
+    class Killed(Exception):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    def unasked(*_):
+        raise AssertionError("it was measured again")
+
+    off = caching.Choice(reads_cache=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(caching, "_cheaper", lambda course: off)
+        patch.setattr(fine_tuning, "run", killed)
+        with pytest.raises(Killed):
+            call("run", epochs=1)
+    monkeypatch.setattr(caching, "_cheaper", unasked)
+    run, _ = call("run", epochs=1)
+    assert files.read_json(run.workdir / "run.json")["cache"] == "off"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +226,7 @@ def test_each_picture_as_it_is_is_decoded_once(call, changes, monkeypatch):
 
 
 def test_a_killed_build_goes_on_with_what_it_had_written(
-    pictures, settings, tmp_path
+    pictures, settings, tmp_path, start
 ):
     flags = {
         **settings,
@@ -216,7 +239,7 @@ def test_a_killed_build_goes_on_with_what_it_had_written(
     }
     # A shard a batch; the process is killed as it is about to write the third.
     code = (
-        "import os, runpy, signal, sys\n"
+        "import os, runpy, signal\n"
         "from tf_finetune.cache import passes, store\n"
         "passes._SECONDS_PER_SHARD = 0\n"
         "put, count = store.Store.put, [0]\n"
@@ -226,13 +249,10 @@ def test_a_killed_build_goes_on_with_what_it_had_written(
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return put(*arguments)\n"
         "store.Store.put = counted\n"
-        "sys.argv[0] = 'tf_finetune.train'\n"
         "runpy.run_module('tf_finetune.train', run_name='__main__')\n"
     )
     arguments = [f"--{name}={value}" for name, value in flags.items()]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path
-    )
+    done = start(["-c", code, *arguments], tmp_path).wait(timeout=300)
     assert done.returncode == -signal.SIGKILL
     before = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
     assert len(before) == 4  # Two batches, of features and of what crosses.

@@ -1,12 +1,20 @@
 """A small finished run that several tests look at."""
 
+import fcntl
+import importlib.util
+import os
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+
+_SPEC = importlib.util.spec_from_file_location(
+    "forking", pathlib.Path(__file__).with_name("forking.py")
+)
+forking = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(forking)
 
 SETTINGS = {
     "backbone": "small_cnn",
@@ -51,18 +59,78 @@ def run(pictures, settings, tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def mixed_runs(pictures, settings, tmp_path_factory):
+    """A function: precision → a run with all weights moving, what it said."""
+    import tf_finetune
+
+    found = {}
+
+    def of(precision):
+        if precision not in found:
+            said = []
+            folder = tmp_path_factory.mktemp(precision)
+            run = tf_finetune.fine_tune(
+                pictures,
+                workdir=str(folder / "run"),
+                report=said.append,
+                **{**settings, "trainable": "all", "precision": precision},
+            )
+            found[precision] = run, "\n".join(said)
+        return found[precision]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
+    """The workdir of MobileNet 0.25's head on real pictures.
+
+    It is trained once for all of pytest's processes; `cache` beside it holds
+    the features. Nothing may be written into it.
+    """
+    import tf_finetune
+    from tf_finetune import workdir
+
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with open(folder / "ants_and_bees.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place = folder / "ants_and_bees" / "run"
+        if not workdir.Workdir(place).finished:
+            tf_finetune.fine_tune(
+                material / "hymenoptera",
+                backbone="mobilenet@0.25",
+                weights=str(
+                    material / "weights" / "mobilenet_0.25_224_notop.h5"
+                ),
+                trainable="head",
+                workdir=str(place),
+                cache_dir=str(place.with_name("cache")),
+                report=lambda text: None,
+            )
+    return place
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Starts `python ARGUMENTS…` in a folder, TensorFlow being loaded."""
+    forks = forking.Forks()
+
+    def call(arguments, cwd, **keywords):
+        return forking.Fork(forks, arguments, cwd, **keywords)
+
+    yield call
+    forks.close()
+
+
 @pytest.fixture
-def command(tmp_path):
+def command(tmp_path, start):
     """Runs a command of the package as a program, in a folder of its own."""
 
-    def call(name: str, *flags: str, **keywords) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", f"tf_finetune.{name}", *flags],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            timeout=300,
-            **keywords,
-        )
+    def call(name: str, *flags: str) -> subprocess.CompletedProcess:
+        arguments = ["-m", f"tf_finetune.{name}", *flags]
+        return start(arguments, tmp_path).wait(timeout=300)
 
     return call

@@ -42,13 +42,16 @@ _TWO_CPUS = (
 )
 
 
-def _call(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+_PATIENCE_SECONDS = 500
+
+
+def _launched(*flags: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, _LAUNCH, "--workers=2", "--", *flags],
         capture_output=True,
         text=True,
         cwd=cwd,
-        timeout=500,
+        timeout=_PATIENCE_SECONDS,
     )
 
 
@@ -96,31 +99,32 @@ def pictures(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def alone(pictures, tmp_path_factory) -> pathlib.Path:
+def alone(pictures, tmp_path_factory, start) -> pathlib.Path:
     """The folder of a run on one device."""
     folder = tmp_path_factory.mktemp("alone")
-    done = _call(
+    command = [
         "-m", "tf_finetune.train", *_FLAGS, f"--data={pictures}",
-        "--workdir=run", "--cache_dir=cache", "--cache=on", cwd=folder,
-    )  # fmt: skip
+        "--workdir=run", "--cache_dir=cache", "--cache=on",
+    ]  # fmt: skip
+    done = start(command, folder).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     return folder / "run"
 
 
-def test_a_run_on_two_devices_is_that_on_one(alone, pictures, tmp_path):
-    done = _call(
+def test_a_run_on_two_devices_is_that_on_one(alone, pictures, tmp_path, start):
+    command = [
         "-c", _TWO_CPUS, *_FLAGS, f"--data={pictures}", "--workdir=run",
         "--cache_dir=cache", "--cache=off", "--strategy=mirrored",
-        cwd=tmp_path,
-    )  # fmt: skip
+    ]  # fmt: skip
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "2 x CPU" in done.stdout + done.stderr
     _assert_same_run(tmp_path / "run", alone)
 
 
 def test_a_run_of_two_workers_is_that_of_one(alone, pictures, tmp_path):
-    done = _call(
-        str(_LAUNCH), "--workers=2", "--", *_FLAGS, f"--data={pictures}",
+    done = _launched(
+        *_FLAGS, f"--data={pictures}",
         "--workdir=run", "--cache_dir=cache", "--cache=on", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -132,21 +136,19 @@ def test_a_run_of_two_workers_is_that_of_one(alone, pictures, tmp_path):
 
 
 def test_a_killed_run_on_two_devices_goes_on_within_an_epoch(
-    alone, pictures, tmp_path
+    alone, pictures, tmp_path, start
 ):
     command = [
-        sys.executable, "-c", _TWO_CPUS, *_FLAGS, f"--data={pictures}",
+        "-c", _TWO_CPUS, *_FLAGS, f"--data={pictures}",
         "--workdir=run", "--cache_dir=cache", "--cache=off",
         "--strategy=mirrored", "--checkpoint_every_steps=1",
         "--keep_checkpoints=9",
     ]  # fmt: skip
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as killed:  # fmt: skip
-        _wait_for(tmp_path / "run", "epoch-00001-step-00000001")
-        killed.kill()
-    done = _call(*command[1:], cwd=tmp_path)
+    killed = start(command, tmp_path)
+    _wait_for(tmp_path / "run", "epoch-00001-step-00000001")
+    killed.send(signal.SIGKILL)
+    killed.wait(_PATIENCE_SECONDS)
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert "continuing after epoch 1 and step" in done.stderr
     _assert_same_run(tmp_path / "run", alone)
@@ -210,7 +212,7 @@ def _ended_by(
 
 @pytest.mark.slow
 def test_workers_of_which_one_is_stopped_or_killed_stop_and_go_on(
-    pictures, tmp_path
+    pictures, tmp_path, start
 ):
     flags = (*_FLAGS, f"--data={pictures}", *_LONG)
     ends = _ended_by(
@@ -229,25 +231,25 @@ def test_workers_of_which_one_is_stopped_or_killed_stop_and_go_on(
     assert "continuing after epoch" in said
     assert "Another worker of this run has ended" in said
     assert "Traceback" not in said
-    done = _call(
-        str(_LAUNCH), "--workers=2", "--", *flags, "--workdir=run",
-        "--cache_dir=cache", cwd=tmp_path,
-    )  # fmt: skip
+    done = _launched(
+        *flags, "--workdir=run", "--cache_dir=cache", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     for number in range(2):
         assert f"[{number}] " in done.stdout
     assert done.stdout.count("continuing after epoch") == 2
-    alone = _call(
+    command = [
         "-m", "tf_finetune.train", *flags, "--workdir=alone",
-        "--cache_dir=cache", cwd=tmp_path,
-    )  # fmt: skip
+        "--cache_dir=cache",
+    ]  # fmt: skip
+    alone = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert alone.returncode == 0, alone.stderr
     _assert_same_run(tmp_path / "run", tmp_path / "alone", epochs=12)
 
 
 def test_a_wrong_flag_ends_all_workers_with_its_status(tmp_path):
-    done = _call(
-        str(_LAUNCH), "--workers=2", "--", "--data=digits:0-4",
+    done = _launched(
+        "--data=digits:0-4",
         "--optimizer=adamww", "--workdir=run", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2

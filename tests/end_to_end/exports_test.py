@@ -14,30 +14,14 @@ pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def workdir(material, tmp_path_factory):
-    """The head of MobileNet 0.25 on ants and bees."""
-    folder = tmp_path_factory.mktemp("real")
-    run = tf_finetune.fine_tune(
-        material / "hymenoptera",
-        backbone="mobilenet@0.25",
-        weights=str(material / "weights" / "mobilenet_0.25_224_notop.h5"),
-        trainable="head",
-        workdir=str(folder / "run"),
-        cache_dir=str(folder / "cache"),
-        report=lambda text: None,
-    )
-    return run.workdir
-
-
-def test_every_format_of_one_file_is_proven(workdir, tmp_path):
+def test_every_format_of_one_file_is_proven(ants_and_bees, tmp_path):
     formats = (
         *("keras", "h5", "whole_h5", "onnx"),
         *("litert", "litert_float16", "litert_dynamic", "litert_int8"),
     )
     said = []
     written = tf_finetune.export(
-        workdir, formats, output=str(tmp_path), report=said.append
+        ants_and_bees, formats, output=str(tmp_path), report=said.append
     )
 
     record = files.read_json(tmp_path / "parity.json")
@@ -53,14 +37,14 @@ def test_every_format_of_one_file_is_proven(workdir, tmp_path):
 
 
 def test_int8_is_within_two_points_on_all_validation_pictures(
-    workdir, tmp_path
+    ants_and_bees, tmp_path
 ):
     from tf_finetune.exporting import job as jobs
     from tf_finetune.exporting import litert, parity, single_file
     from tf_finetune.runs import finished, proof
 
-    found = finished.load(str(workdir))
-    paths, labels = _validation(workdir)
+    found = finished.load(str(ants_and_bees))
+    paths, labels = _validation(ants_and_bees)
     job = jobs.ExportJob(
         model=found.model,
         class_names=found.class_names,

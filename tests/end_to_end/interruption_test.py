@@ -1,6 +1,5 @@
 """A run that is killed is completed by the same command."""
 
-import os
 import pathlib
 import signal
 import subprocess
@@ -17,40 +16,45 @@ _PATIENCE_SECONDS = 240
 
 
 def _command(pictures, settings, place: pathlib.Path) -> list[str]:
-    flags = {**settings, "epochs": 6, "augmentation": "none", "data": pictures}
+    flags = {
+        **settings,
+        "epochs": 6,
+        "augmentation": "none",
+        "data": pictures,
+        # Whether to use it would be measured, a second and more each time.
+        "cache": "off",
+    }
     return [
-        sys.executable, "-m", "tf_finetune.train", f"--workdir={place}",
+        "-m", "tf_finetune.train", f"--workdir={place}",
         *(f"--{name}={value}" for name, value in flags.items()),
     ]  # fmt: skip
 
 
-def _end_when(
-    command: list[str], there, cwd, number: int = signal.SIGKILL
-) -> tuple[int, str]:
-    """Starts a command and sends it a signal as soon as `there()` holds.
+def _end_when(process, there, number: int = signal.SIGKILL) -> tuple[int, str]:
+    """Sends a process a signal as soon as `there()` holds.
 
     Returns:
         Its exit status and what it said.
     """
-    process = subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
     end = time.monotonic() + _PATIENCE_SECONDS
     while not there():
-        assert process.poll() is None, process.stdout.read().decode()
+        assert process.poll() is None, process.wait(timeout=0).stdout
         assert time.monotonic() < end, "the moment to kill never came"
         time.sleep(0.005)
-    os.kill(process.pid, number)
-    said, _ = process.communicate()
-    return process.returncode, said.decode()
+    process.send(number)
+    done = process.wait(timeout=_PATIENCE_SECONDS)
+    return done.returncode, done.stdout
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(pictures, settings, tmp_path_factory) -> workdir.Workdir:
+def uninterrupted(
+    pictures, settings, tmp_path_factory, start
+) -> workdir.Workdir:
     folder = tmp_path_factory.mktemp("uninterrupted")
     place = workdir.Workdir(folder / "run")
     command = _command(pictures, settings, place.path)
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    done = start(command, folder).wait(_PATIENCE_SECONDS)
+    assert done.returncode == 0, done.stderr
     return place
 
 
@@ -66,14 +70,14 @@ def uninterrupted(pictures, settings, tmp_path_factory) -> workdir.Workdir:
     ],
 )
 def test_a_killed_run_is_completed_to_the_same_numbers(
-    moment, uninterrupted, pictures, settings, tmp_path
+    moment, uninterrupted, pictures, settings, tmp_path, start
 ):
     place = workdir.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
     command.append("--checkpoint_every_steps=1")
-    _end_when(command, (place.path / moment).exists, tmp_path)
+    _end_when(start(command, tmp_path), (place.path / moment).exists)
     assert not place.finished
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True)
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     _assert_same(place, uninterrupted)
 
@@ -94,14 +98,13 @@ def _assert_same(place: workdir.Workdir, uninterrupted: workdir.Workdir):
 
 @pytest.mark.slow
 def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
-    uninterrupted, pictures, settings, tmp_path
+    uninterrupted, pictures, settings, tmp_path, start
 ):
     place = workdir.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
     status, said = _end_when(
-        command,
+        start(command, tmp_path, together=True),
         lambda: any(place.checkpoints.glob("epoch-00002*")),
-        tmp_path,
         signal.SIGTERM,
     )
     assert status == 143, said
@@ -114,7 +117,7 @@ def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
     content = bytearray(newest.read_bytes())
     content[-9] ^= 4
     newest.write_bytes(content)
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     assert newest.name in done.stderr
     assert "continuing after epoch" in done.stderr
@@ -123,21 +126,21 @@ def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
 
 @pytest.mark.slow
 def test_a_run_asked_to_stop_before_training_stops(
-    pictures, settings, tmp_path
+    pictures, settings, tmp_path, start
 ):
     place = workdir.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
     status, said = _end_when(
-        command, place.path.exists, tmp_path, signal.SIGTERM
+        start(command, tmp_path, together=True),
+        place.path.exists,
+        signal.SIGTERM,
     )
     assert status == 143, said
     assert "Stopped by SIGTERM" in said
     assert "Traceback" not in said
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(
-    run, tmp_path, command
-):
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(run, tmp_path):
     # A file-size limit stops writes as a full disk does.
     code = (
         "import resource, runpy, signal, sys\n"

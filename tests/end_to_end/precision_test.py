@@ -23,13 +23,11 @@ def _train(pictures, settings, place, **changes):
 
 
 @pytest.fixture(scope="module")
-def runs(pictures, settings, tmp_path_factory):
+def runs(pictures, settings, mixed_runs, tmp_path_factory):
     """A run in each precision, and what it said."""
-    folder = tmp_path_factory.mktemp("precisions")
-    return {
-        name: _train(pictures, settings, folder / name, precision=name)
-        for name in (*_MIXED, "float32")
-    }
+    place = tmp_path_factory.mktemp("float32") / "run"
+    exact = _train(pictures, settings, place, precision="float32")
+    return {name: mixed_runs(name) for name in _MIXED} | {"float32": exact}
 
 
 @pytest.mark.parametrize("name", _MIXED)

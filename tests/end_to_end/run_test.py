@@ -60,12 +60,18 @@ def test_the_better_of_probe_and_fine_tuning_is_kept(run):
     assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
 
 
-def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path, command):
-    done = command(
-        "train",
-        f"--flagfile={run.workdir / 'run.flags'}",
-        f"--workdir={tmp_path / 'again'}",
-    )
+def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "tf_finetune.train",
+            f"--flagfile={run.workdir / 'run.flags'}",
+            f"--workdir={tmp_path / 'again'}",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     again = files.read_json(tmp_path / "again" / "evaluation.json")
     assert again == run.evaluation

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import special
 
 import tf_finetune
-from tf_finetune import files, inference
+from tf_finetune import files, inference, workdir
 from tf_finetune.data import decoding
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import fresh, saved_model
@@ -27,15 +27,12 @@ _SCRIPT = fresh.RUNTIMES / "saved_model.py"
         pytest.param("mixed_float16", marks=pytest.mark.slow),
     ],
 )
-def trained(request, pictures, settings, tmp_path_factory):
+def trained(request, mixed_runs):
     """A run with augmentation, all weights moving in mixed precision."""
-    return tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path_factory.mktemp("served") / "run"),
-        report=lambda text: None,
-        **{**settings, "trainable": "all", "augmentation": "light"},
-        precision=request.param,
-    )
+    run, _ = mixed_runs(request.param)
+    config = workdir.config_of(workdir.Workdir(run.workdir))
+    assert config.training.augmentation == "light"
+    return run
 
 
 def _ask(version, paths):
@@ -159,25 +156,21 @@ def test_an_export_can_be_calibrated_and_tell_what_is_strange(
 
 @pytest.mark.real
 def test_a_run_with_mistakes_is_calibrated_on_its_validation_pictures(
-    material, tmp_path
+    ants_and_bees, tmp_path
 ):
-    finished = tf_finetune.fine_tune(
-        material / "hymenoptera",
-        backbone="mobilenet@0.25",
-        weights=str(material / "weights" / "mobilenet_0.25_224_notop.h5"),
-        trainable="head",
-        workdir=str(tmp_path / "run"),
-        cache_dir=str(tmp_path / "cache"),
-        report=lambda text: None,
-    )
     (version,) = tf_finetune.export(
-        finished.workdir, calibrate=True, report=lambda text: None
+        ants_and_bees,
+        calibrate=True,
+        output=str(tmp_path / "export"),
+        report=lambda text: None,
     )
 
     record = files.read_json(version.parent / "parity.json")["1"]
     found = record["temperature"]
     assert found["examples"] == 153
-    validation = finished.evaluation["validation"]
+    validation = files.read_json(ants_and_bees / "evaluation.json")[
+        "validation"
+    ]
     assert found["log_loss"][0] == pytest.approx(
         validation["log_loss"], rel=1e-4
     )

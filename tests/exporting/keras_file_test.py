@@ -7,10 +7,17 @@ from tf_finetune import errors, files
 from tf_finetune.exporting import keras_file
 
 
-def test_the_file_loads_with_plain_keras_and_computes_the_same(make_job, keras):
-    job = make_job()
-    path = keras_file.write(job)
+@pytest.fixture(scope="module")
+def written(build_job, tmp_path_factory):
+    """A file beside an export of before, and the job it was made of."""
+    folder = tmp_path_factory.mktemp("written") / "export"
+    files.write_json(folder / "parity.json", {"1": {"pictures": 9}})
+    job = build_job(destination=folder)
+    return keras_file.write(job), job
 
+
+def test_the_file_loads_with_plain_keras_and_computes_the_same(written, keras):
+    path, job = written
     assert path == job.destination / "model.keras"
     loaded = keras.saving.load_model(path, safe_mode=True)
     images = np.random.default_rng(0).uniform(0, 255, (2, 24, 24, 3))
@@ -21,12 +28,8 @@ def test_the_file_loads_with_plain_keras_and_computes_the_same(make_job, keras):
     )
 
 
-def test_parity_is_recorded_beside_other_exports(make_job):
-    job = make_job()
-    files.write_json(job.destination / "parity.json", {"1": {"pictures": 9}})
-
-    keras_file.write(job)
-
+def test_parity_is_recorded_beside_other_exports(written):
+    _, job = written
     record = files.read_json(job.destination / "parity.json")
     assert record["1"] == {"pictures": 9}
     assert record["model.keras"]["fresh process"]["top_1_agreement"] == 1.0

@@ -113,12 +113,28 @@ def test_files_of_two_processes_are_equal(tmp_path, pictures):
     assert written[0] == written[1]
 
 
+def _grouped(keras):
+    return keras.layers.Conv2D(3, 3, groups=3, activation="gelu")
+
+
+def _convnext(keras):
+    """The family's network with a block in each of its stages."""
+    return keras.applications.convnext.ConvNeXt(
+        depths=(1, 1, 1, 1),
+        projection_dims=(4, 8, 12, 16),
+        include_top=False,
+        weights=None,
+        input_shape=(32, 32, 3),
+        name="convnext",
+    )
+
+
+@pytest.mark.parametrize("made", [_grouped, _convnext])
 def test_a_network_that_the_converter_does_not_know_is_refused(
-    keras, make_job, tmp_path
+    keras, make_job, tmp_path, made
 ):
-    images = keras.Input([24, 24, 3])
-    x = keras.layers.Conv2D(3, 3, groups=3, activation="gelu")(images)
-    x = keras.layers.GlobalAveragePooling2D()(x)
+    images = keras.Input([32, 32, 3])
+    x = keras.layers.GlobalAveragePooling2D()(made(keras)(images))
     model = keras.Model(images, keras.layers.Dense(3, "softmax")(x))
 
     with pytest.raises(errors.RunError, match="cannot be exported to ONNX"):

@@ -13,11 +13,6 @@ from tf_finetune import errors, files
 from tf_finetune.exporting import fresh, saved_model
 
 
-def _ask(version, **inputs):
-    """Returns what a process without this package answers, by signature."""
-    return fresh.run(fresh.RUNTIMES / "saved_model.py", version, inputs)
-
-
 def _contents(pictures):
     return [pathlib.Path(path).read_bytes() for path in pictures]
 
@@ -29,16 +24,50 @@ def exported(tmp_path_factory, build_job):
     return saved_model.write(job), job
 
 
+@pytest.fixture(scope="module")
+def asked(exported, pictures):
+    """Inputs of each signature, good ones and bad ones."""
+    pytest.importorskip("tensorflow")
+    contents = _contents(pictures)
+    images = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 3))
+    return {
+        "serving_default/image_bytes": fresh.strings(
+            [*contents, b"", b"no picture", contents[0][:200]]
+        ),
+        "serve_array/images": images.astype("float32"),
+        "embed/image_bytes": fresh.strings([contents[1], b"bad"]),
+        "classify/inputs": fresh.strings(
+            [_example(name, contents[0]) for name in ("image_bytes", "another")]
+        ),
+    }
+
+
+def _example(name, contents):
+    import tensorflow as tf
+
+    value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents]))
+    features = tf.train.Features(feature={name: value})
+    return tf.train.Example(features=features).SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def answer(exported, asked):
+    """What a process without this package answers, by signature."""
+    version, _ = exported
+    return fresh.run(fresh.RUNTIMES / "saved_model.py", version, asked)
+
+
 def test_a_fresh_process_without_this_package_serves_encoded_pictures(
-    exported, pictures
+    exported, answer
 ):
-    version, job = exported
-    bad = [b"", b"no picture", _contents(pictures)[0][:200]]
-    contents = fresh.strings([*_contents(pictures), *bad])
+    _, job = exported
 
-    answer = _ask(version, **{"serving_default/image_bytes": contents})
-
-    got = {key.partition("/")[2]: each for key, each in answer.items()}
+    begin = "serving_default/"
+    got = {
+        key.removeprefix(begin): each
+        for key, each in answer.items()
+        if key.startswith(begin)
+    }
     expected = job.proof.predictions
     assert set(got) == {
         "classes", "probabilities", "top_k_classes", "top_k_probabilities",
@@ -58,56 +87,39 @@ def test_a_fresh_process_without_this_package_serves_encoded_pictures(
     assert not got["probabilities"][5:].any()
 
 
-def test_pixels_are_served_as_the_model_answers(exported):
-    version, job = exported
-    images = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 3))
-    images = images.astype("float32")
-
-    answer = _ask(version, **{"serve_array/images": images})
+def test_pixels_are_served_as_the_model_answers(exported, asked, answer):
+    _, job = exported
 
     np.testing.assert_allclose(
         answer["serve_array/probabilities"],
-        job.model.predict_on_batch(images),
+        job.model.predict_on_batch(asked["serve_array/images"]),
         atol=1e-5,
     )
     assert "serve_array/error" not in answer
 
 
-def test_pooled_features_are_served(exported, pictures, keras):
-    version, job = exported
-    contents = fresh.strings([_contents(pictures)[1], b"bad"])
-
-    answer = _ask(version, **{"embed/image_bytes": contents})
+def test_pooled_features_are_served(exported, asked, answer, keras):
+    _, job = exported
 
     from tf_finetune.exporting import parity
 
     pooled = job.model.get_layer(index=-4)
     assert isinstance(pooled, keras.layers.GlobalAveragePooling2D)
     extractor = keras.Model(job.model.inputs, pooled.output)
-    expected = extractor.predict_on_batch(parity.decoded([contents[0]], job))
+    good = asked["embed/image_bytes"][0]
+    expected = extractor.predict_on_batch(parity.decoded([good], job))
     got = answer["embed/features"]
     np.testing.assert_allclose(got[:1], expected, rtol=1e-4, atol=1e-5)
     assert not got[1].any()
     assert [bool(each) for each in answer["embed/error"]] == [False, True]
 
 
-def test_classify_takes_examples_and_is_called_so(exported, pictures):
-    tf = pytest.importorskip("tensorflow")
+def test_classify_takes_examples_and_is_called_so(exported, answer):
     from tf_finetune.exporting import saved_proto
 
     version, job = exported
-    value = tf.train.Feature(
-        bytes_list=tf.train.BytesList(value=_contents(pictures)[:1])
-    )
-    good, other = (
-        tf.train.Example(features=tf.train.Features(feature={name: value}))
-        for name in ("image_bytes", "another")
-    )
-    examples = [each.SerializeToString() for each in (good, other)]
-
-    answer = _ask(version, **{"classify/inputs": fresh.strings(examples)})
-
-    assert set(answer) == {"classify/classes", "classify/scores"}
+    own = {key for key in answer if key.startswith("classify/")}
+    assert own == {"classify/classes", "classify/scores"}
     names = [each.encode() for each in job.class_names]
     assert answer["classify/classes"].tolist() == [names, [b""] * 3]
     np.testing.assert_allclose(

@@ -5,6 +5,7 @@ Every signature is made of TensorFlow's stock operations: it loads with plain
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -158,7 +159,10 @@ def _bodies(
     """Returns function and input of each signature."""
     task = tasks.TASKS.get(job.task).decided(job.decision).network
     size, names = job.image_size, job.class_names
+    images = tf.TensorSpec([None, size, size, 3], name="images")
 
+    # One graph that all signatures call: to trace a deep network takes long.
+    @functools.partial(tf.function, input_signature=[images], autograph=False)
     def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
         answers = network.model(images, training=False)
         found = dict(
@@ -193,7 +197,6 @@ def _bodies(
         return _blanked(task.classify(computed, names), decoded.errors)
 
     strings = tf.TensorSpec([None], tf.string, name="image_bytes")
-    images = tf.TensorSpec([None, size, size, 3], name="images")
     examples = tf.TensorSpec([None], tf.string, name="inputs")
     bodies = {BYTES: (serve_bytes, strings), ARRAY: (serve, images)}
     if "features" in network.outputs:

@@ -14,7 +14,7 @@ from absl import logging
 
 from tf_finetune import assembly, environment, inference, workdir
 from tf_finetune.adaptation import cutting, freezing
-from tf_finetune.config import train
+from tf_finetune.config import options, train
 from tf_finetune.data import (
     examples,
     pipeline,
@@ -200,7 +200,8 @@ def prepare(
         )
         networks = _networks(config, built, selection)
     with workers.chief_first(strategy):
-        cache = frozen.Cache(config, built, networks, held)
+        sized = options.replace(config, batch_size=size)
+        cache = frozen.Cache(sized, built, networks, held)
         problems = first_look.problems(
             inspected, config, networks, cache, batch_size=size
         )

@@ -11,8 +11,8 @@ import sys
 
 import numpy as np
 
-# Must load where this package is not installed.
-sys.modules["tf_finetune"] = None
+# Must load where neither this package nor Keras is installed, as in a server.
+sys.modules["tf_finetune"] = sys.modules["keras"] = None
 
 import tensorflow as tf  # noqa: E402
 
