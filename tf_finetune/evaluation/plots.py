@@ -47,7 +47,7 @@ def confusion(
     _name_ticks(place, class_names)
     if len(counts) <= _COUNTED:
         _write_counts(place, counts, shares)
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def curves(history: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
@@ -75,7 +75,7 @@ def curves(history: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         _draw_metric(panel, history, metric)
     panels[-1, 0].set_xlabel("epoch")
     panels[-1, 0].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    _save(drawing, path)
+    save(drawing, path)
 
 
 def _name_ticks(place: axes.Axes, class_names: Sequence[str]) -> None:
@@ -144,7 +144,8 @@ def _is_number(value: Any) -> bool:
     )
 
 
-def _save(drawing: figure.Figure, path: pathlib.Path) -> None:
+def save(drawing: figure.Figure, path: pathlib.Path) -> None:
+    """Writes a drawing as PNG, atomically; warns of what it cannot spell."""
     with (
         files.replacing(pathlib.Path(path)) as temporary,
         warnings.catch_warnings(record=True) as caught,
