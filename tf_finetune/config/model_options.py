@@ -37,6 +37,11 @@ class ModelOptions:
     l2: float = options.option(
         0.0, "L2 penalty on the head's kernels while fine-tuning."
     )
+    target_range: tuple[float, ...] = options.option(
+        (),
+        "Regression: LOW,HIGH that no prediction lies beyond, e.g. 0,100 or "
+        "0,inf; a target beyond is an error.",
+    )
     trainable: tuple[str, ...] = options.option(
         ("top",),
         "What fine-tuning moves: head, top (the last stage), all, or layer "

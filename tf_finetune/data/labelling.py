@@ -41,7 +41,9 @@ class Labels(Protocol):
             DataError: The row has no such label.
         """
 
-    def names(self, listing: examples.Listing) -> tuple[str, ...]:
+    def names(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
         """Returns the names of the model's outputs, in their order."""
 
     def inspected(

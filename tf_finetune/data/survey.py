@@ -60,7 +60,7 @@ def list_and_inspect(
     """
     source = catalog.find(options, labels)
     listing = source.list_examples(options, labels, cache_dir)
-    names = labels.names(listing)
+    names = labels.names(listing, options)
     pictures, dropped = inspection.inspect(
         listing.examples, max_pixels=options.max_pixels
     )

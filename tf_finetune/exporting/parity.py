@@ -45,11 +45,15 @@ Predictor = Callable[[list[bytes]], np.ndarray]
 
 
 def tolerance(job: jobs.ExportJob) -> float:
-    """Returns the allowed difference of a probability for exports of a job.
+    """Returns the allowed difference of a prediction for exports of a job.
 
     Args:
-        job: Its `rounding` widens what is allowed, up to 1e-3.
+        job: Its `rounding` widens what is allowed, up to 1e-3 of its `unit`.
     """
+    return job.unit * _relative_tolerance(job)
+
+
+def _relative_tolerance(job: jobs.ExportJob) -> float:
     if not precision.is_float32(job.model):
         return MIXED_TOLERANCE
     rounding = _ROUNDING_FACTOR * job.rounding
@@ -76,7 +80,7 @@ def with_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
         answer = np.asarray(compiled(tf.constant(images)))
         difference = np.abs(by_keras.astype("float64") - answer)
         largest = max(largest, float(difference.max()))
-    return dataclasses.replace(job, rounding=largest)
+    return dataclasses.replace(job, rounding=largest / job.unit)
 
 
 def check(

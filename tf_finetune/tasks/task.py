@@ -206,9 +206,10 @@ class Network(Protocol):
     def classify(
         self, predictions: "tf.Tensor", names: Sequence[str]
     ) -> "dict[str, tf.Tensor]":
-        """Returns TensorFlow Serving's `classes` and `scores`.
+        """Returns what TensorFlow Serving's Classify or Regress answers.
 
-        Both [batch, classes]; empty for a task that does not classify.
+        `classes` and `scores`, both [batch, classes]; or `outputs`, [batch,
+        1]; or nothing.
         """
 
 
@@ -224,6 +225,11 @@ class Task:
         answers: What is said of single pictures.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
+        adapted_at: "package.module:function" of what makes of the task, the
+            data and the config a task that knows the training data; empty:
+            it needs to know nothing.
+        relative_predictions: Whether predictions can be of any size, so that
+            differences count beside the largest of them.
     """
 
     name: str
@@ -232,6 +238,8 @@ class Task:
     figures: Figures
     answers: Answers
     network_at: str
+    adapted_at: str = ""
+    relative_predictions: bool = False
 
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `--loss` can be `name`."""
@@ -243,5 +251,17 @@ class Task:
     @functools.cached_property
     def network(self) -> Network:
         """The part that needs TensorFlow."""
-        module, attribute = self.network_at.split(":")
-        return getattr(importlib.import_module(module), attribute)
+        return _found(self.network_at)
+
+    def adapted(
+        self, data: examples.ImageData, config: train.TrainConfig
+    ) -> "Task":
+        """Returns the task once its data is known; mostly itself."""
+        if not self.adapted_at:
+            return self
+        return _found(self.adapted_at)(self, data, config)
+
+
+def _found(place: str) -> Any:
+    module, attribute = place.split(":")
+    return getattr(importlib.import_module(module), attribute)

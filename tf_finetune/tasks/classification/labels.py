@@ -46,7 +46,9 @@ class Classes:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
         return cells[column]
 
-    def names(self, listing: examples.Listing) -> tuple[str, ...]:
+    def names(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
         """Returns the classes with examples; warns of those without."""
         present = {example.label for example in listing.examples}
         declared = listing.class_names or class_names.ordered(present)

@@ -8,5 +8,8 @@ from tf_finetune import registry
 
 SOLVERS = registry.Registry(
     "solver",
-    {"logistic": "tf_finetune.training.solvers.logistic:solve"},
+    {
+        "logistic": "tf_finetune.training.solvers.logistic:solve",
+        "ridge": "tf_finetune.training.solvers.ridge:solve",
+    },
 )
