@@ -242,7 +242,7 @@ def _train(
     )
     environment.start_tensorflow()
     from tf_finetune.runs import course as courses
-    from tf_finetune.runs import describing, learning, results
+    from tf_finetune.runs import describing, fusing, learning, results
 
     with contextlib.ExitStack() as held:
         course = courses.prepare(config, inspected, place, held, largest)
@@ -254,9 +254,12 @@ def _train(
     chosen = learning.choose(course, learnt)
     with changes.watched(course.data.pictures):
         figures = results.evaluate(course, chosen, learnt.probe)
+        figures = fusing.fuse(course, learnt, chosen, figures)
     results.save(course, learnt.table)
     results.finish(course, learnt, chosen, time.monotonic() - start)
     report(course.task.figures.text(figures))
+    if contributions := fusing.text(figures):
+        report(contributions)
     report(f"Results saved to {place.path}")
     results.check_gates(course, figures)
     return Run(

@@ -180,3 +180,15 @@ def _is_logged(column: np.ndarray) -> bool:
     if column.min() <= 0 or np.ptp(column) == 0:
         return False
     return abs(stats.skew(np.log(column))) < abs(stats.skew(column))
+
+
+def explained(targets: np.ndarray, said: np.ndarray) -> float:
+    """Returns R² of standardised targets, the mean over several.
+
+    Args:
+        targets: [n, targets].
+        said: [n, targets].
+    """
+    errors = ((targets - said) ** 2).sum(axis=0)
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    return float(np.mean(1 - errors / np.maximum(spread, 1e-12)))

@@ -14,10 +14,16 @@ from tf_finetune.tasks import judging
 from tf_finetune.tasks.regression import labels, metrics
 
 _SPLIT_WIDTH = 25
+_DRAWN = 1000  # Points of a scatter plot, at most.
 _YARDSTICKS = {
     "training_mean": "training mean",
     "training_median": "training median",
     "probe": "head-only probe",
+    "single_pictures": "pictures one by one",
+    "pictures": "pictures of a row",
+    "columns": "columns",
+    "stack": "stack of both",
+    "network": "mean over the pictures",
 }
 
 
@@ -91,15 +97,14 @@ class Figures:
         *,
         seed: int,
     ) -> dict[str, Any]:
-        """Returns the figures and both columns, which `draw` draws."""
+        """Returns the figures, and `points` of some examples for `draw`."""
         found = metrics.regression(targets, predictions, names=names, seed=seed)
         defined = found["log_r2"] is not None
         logged = defined and bool(self.logged) and all(self.logged)
         return {
             **found,
             "judged_by": "log_r2" if logged else "r2",
-            "true": np.asarray(targets, "float64").tolist(),
-            "predicted": np.asarray(predictions, "float64").tolist(),
+            "points": _points(targets, predictions),
         }
 
     def trivial(
@@ -134,8 +139,8 @@ class Figures:
         """Returns every split with its yardsticks, then single targets."""
         splits = {k: v for k, v in figures.items() if _is_result(v)}
         lines = [
-            f"{'':{_SPLIT_WIDTH}}examples      R²  95 % interval"
-            "  log R²       MAE      RMSE  MAPE"
+            f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
+            " log R²      MAE     RMSE   MAPE"
         ]
         for split, result in splits.items():
             lines.append(_row(split, result, result["examples"]))
@@ -161,11 +166,23 @@ class Figures:
         from tf_finetune.tasks.regression import drawing
 
         drawing.scatter(
-            np.array(figures["true"]),
-            np.array(figures["predicted"]),
+            np.array(figures["points"]["true"]),
+            np.array(figures["points"]["predicted"]),
             names,
             folder / f"scatter_{split}.png",
         )
+
+
+def _points(
+    targets: np.ndarray, predictions: np.ndarray
+) -> dict[str, list[list[float]]]:
+    """Returns true and predicted values of examples spread over the split."""
+    count = len(targets)
+    chosen = np.linspace(0, count - 1, min(count, _DRAWN)).astype(int)
+    return {
+        "true": np.asarray(targets, "float64")[chosen].tolist(),
+        "predicted": np.asarray(predictions, "float64")[chosen].tolist(),
+    }
 
 
 def _is_result(value: Any) -> bool:
@@ -184,22 +201,24 @@ def _row(name: str, result: Mapping[str, Any], count: int | str) -> str:
     interval = result.get("r2_interval")
     between = ""
     if interval is not None:
-        between = f"{interval[0]:.3f} - {interval[1]:.3f}"
+        between = f"{_number(interval[0])} to {_number(interval[1])}"
     mape = result.get("mape")
     return (
         f"{shown_names.padded(name, _SPLIT_WIDTH)}"
         f"{count:>8}"
-        f"{_number(result.get('r2')):>8}"
-        f"{between:>15}"
-        f"{_number(result.get('log_r2')):>8}"
-        f"{_short(result.get('mae')):>10}"
-        f"{_short(result.get('rmse')):>10}"
-        f"{'' if mape is None else f'{mape:.1%}':>6}"
+        f"{_number(result.get('r2')):>7}"
+        f"{between:>17}"
+        f"{_number(result.get('log_r2')):>7}"
+        f"{_short(result.get('mae')):>9}"
+        f"{_short(result.get('rmse')):>9}"
+        f"{'' if mape is None else f'{mape:.0%}':>7}"
     ).rstrip()
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    if value is None:
+        return ""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
 
 
 def _short(value: float | None) -> str:

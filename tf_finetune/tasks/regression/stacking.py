@@ -67,3 +67,11 @@ def only(part: str, parts: tuple[str, ...], num_targets: int) -> Stack:
     weights = np.zeros([len(parts), num_targets])
     weights[parts.index(part)] = 1
     return Stack(parts=parts, weights=weights, bias=np.zeros(num_targets))
+
+
+def widened(stack: Stack, parts: tuple[str, ...]) -> Stack:
+    """Returns a stack of more parts, the new ones with a weight of 0."""
+    weights = np.zeros([len(parts), stack.weights.shape[1]])
+    for name, row in zip(stack.parts, stack.weights, strict=True):
+        weights[parts.index(name)] = row
+    return Stack(parts=parts, weights=weights, bias=stack.bias)
