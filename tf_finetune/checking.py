@@ -148,6 +148,11 @@ def _check_validation(place: workdir.Workdir) -> None:
         )
 
 
+def takes_rows(path: str) -> bool:
+    """Whether the finished run in a folder takes whole rows of a table."""
+    return _finished(path).fused.exists()
+
+
 def _finished(path: str) -> workdir.Workdir:
     return workdir.Workdir(pathlib.Path(path).expanduser())
 

@@ -298,6 +298,7 @@ def clear(workdir: Workdir) -> None:
         workdir.data_json, workdir.plan, workdir.history, workdir.curves,
         workdir.model, workdir.weights, workdir.evaluation,
         workdir.predictions, workdir.proof, workdir.proven,
+        workdir.fused, workdir.fused_json,
         *itertools.chain(*plots), *workdir.path.glob("evaluation.*.json"),
     ):  # fmt: skip
         path.unlink(missing_ok=True)

@@ -64,7 +64,8 @@ class ExportJob:
             they agree; None: those of `proof`.
         unit: What differences of predictions count beside: 1 for
             probabilities, else the largest of the predictions.
-        rounding: The largest difference of a prediction, in `unit`, between two right
+        rounding: The largest difference of a prediction, in `unit`,
+            between two right
             computations of the model, see `parity.with_rounding`.
         measuring_seconds: How long batch sizes are tried for a server's
             settings; 0: batches of one picture only.

@@ -209,6 +209,25 @@ def recorded(path: pathlib.Path) -> Mapping[str, Any]:
     return files.read_json(path.parent / layout.PARITY)[path.name]
 
 
+def require(
+    name: str, expected: np.ndarray, got: np.ndarray, *, allowed: float
+) -> dict[str, float]:
+    """Compares predictions with those expected.
+
+    Args:
+        name: What is proven, as a sentence calls it.
+        expected: [rows, outputs].
+        got: The same of the export.
+        allowed: The largest difference.
+
+    Raises:
+        RunError: They differ by more.
+    """
+    compared = compare(expected, got)
+    _require(name, compared, allowed)
+    return compared
+
+
 def _batches(proof: jobs.Proof) -> Iterator[list[bytes]]:
     for start in range(0, len(proof.paths), proof.batch_size):
         paths = proof.paths[start : start + proof.batch_size]

@@ -12,7 +12,7 @@ from tf_finetune import errors, files
 from tf_finetune.config import model_options
 from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
-from tf_finetune.tasks.regression import columns, fused, joining, table
+from tf_finetune.tasks.regression import fused, joining, table
 
 _CHECKED = 4
 _PROVING = 16
@@ -112,9 +112,8 @@ def write(
     course: courses.Course,
     model: keras.Model,
     found: Mapping[str, joining.Joined],
-    beside: columns.Solution | None,
 ) -> None:
-    """Writes what goes in, rows that prove exports, and held-out answers."""
+    """Writes what goes in, and rows that prove exports."""
     options, place = course.config.data, course.place
     *_, last = found.values()
     count = len(last.rows)
@@ -126,14 +125,12 @@ def write(
         resize=course.config.model.resize,
         batch_size=_CHECKED,
     )
-    median = [] if beside is None else beside.encoding.median.tolist()
     files.write_json(
         place.fused_json,
         {
             "image_column": list(options.image_column),
             "numeric_columns": list(options.numeric_columns),
             "categorical_columns": list(options.categorical_columns),
-            "median": median,
             "proof": [
                 _proof(row, values)
                 for row, values in zip(rows, predictions, strict=True)
@@ -147,6 +144,7 @@ def _proof(row: table.Row, values: np.ndarray) -> dict[str, Any]:
         "paths": list(row.paths),
         # JSON has no NaN.
         "numbers": [None if np.isnan(x) else x for x in row.numbers],
-        "words": list(row.words),
+        "whole_words": list(row.whole_words),
+        "sha256": [files.sha256(path) for path in row.paths],
         "values": values.astype("float64").tolist(),
     }

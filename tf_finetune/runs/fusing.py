@@ -90,27 +90,11 @@ def fuse(
     }
     with files.replacing(course.place.fused) as temporary:
         model.save(temporary)
-    fused_rows.write(course, model, found, fusion.solved.columns)
+    fused_rows.write(course, model, found)
     files.write_json(course.place.evaluation, result)
     for split, each in judged[kept].items():
         measures.draw(each, course.data.class_names, course.place.path, split)
     return result
-
-
-def text(figures: Mapping[str, Any]) -> str:
-    """Returns what each part contributed, a line each; "" without fusion."""
-    fusion = figures.get("fusion")
-    if not fusion:
-        return ""
-    lines = [f"fusion: {fusion['kept']} kept, the best on validation"]
-    for name, each in fusion["parts"].items():
-        weights = ", ".join(f"{weight:.2f}" for weight in each["weights"])
-        alone = ", ".join(f"{s} {v:.3f}" for s, v in each["alone"].items())
-        lines.append(f"  {name}: weight {weights}; R² alone: {alone}")
-    if fusion["left_out"]:
-        count = len(fusion["left_out"])
-        lines.append(f"  {count} rows without all their pictures left out")
-    return "\n".join(lines)
 
 
 def _solved(

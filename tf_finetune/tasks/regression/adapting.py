@@ -34,9 +34,7 @@ def adapted(
     return adapted_
 
 
-def _check_range(
-    data: examples.ImageData, bounds: tuple[float, ...]
-) -> None:
+def _check_range(data: examples.ImageData, bounds: tuple[float, ...]) -> None:
     if not bounds:
         return
     low, high = bounds

@@ -152,6 +152,8 @@ class Figures:
             lines += ["", f"targets, on {last}:"]
             for name, each in splits[last]["per_target"].items():
                 lines.append(_row(f"  {name}", each, ""))
+        if "fusion" in figures:
+            lines += ["", *_contributions(figures["fusion"])]
         return "\n".join(lines)
 
     def draw(
@@ -183,6 +185,21 @@ def _points(
         "true": np.asarray(targets, "float64")[chosen].tolist(),
         "predicted": np.asarray(predictions, "float64")[chosen].tolist(),
     }
+
+
+def _contributions(fusion: Mapping[str, Any]) -> list[str]:
+    """Returns what was kept and what each part has to do with it."""
+    lines = [f"fusion: {fusion['kept']} kept, the best on validation"]
+    for name, each in fusion["parts"].items():
+        weights = ", ".join(f"{weight:.2f}" for weight in each["weights"])
+        alone = ", ".join(f"{s} {v:.3f}" for s, v in each["alone"].items())
+        lines.append(
+            f"  {shown_names.padded(name, 20)} weight {weights}; alone, R² of "
+            f"what is learnt: {alone}"
+        )
+    if left_out := len(fusion["left_out"]):
+        lines.append(f"  {left_out} rows without all their pictures left out")
+    return lines
 
 
 def _is_result(value: Any) -> bool:

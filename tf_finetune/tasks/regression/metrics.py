@@ -113,9 +113,7 @@ def _of_target(
         figures[name] = _plain(value)
         figures[f"{name}_interval"] = None
         if figures[name] is not None and len(targets) > 1:
-            figures[f"{name}_interval"] = _interval(
-                compute, len(targets), seed
-            )
+            figures[f"{name}_interval"] = _interval(compute, len(targets), seed)
     return {
         name: figures.get(name)
         for each in FIGURES

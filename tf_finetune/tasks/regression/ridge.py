@@ -191,10 +191,9 @@ def _left_out(
     for solve_on, judge_on in parts:
         mean = rows[solve_on].mean(axis=0)
         path = _path(rows[solve_on], targets[solve_on])
-        said[:, judge_on] = (
-            np.einsum("nd,sdt->snt", rows[judge_on] - mean, path)
-            + targets[solve_on].mean(axis=0)
-        )
+        said[:, judge_on] = np.einsum(
+            "nd,sdt->snt", rows[judge_on] - mean, path
+        ) + targets[solve_on].mean(axis=0)
     return said
 
 

@@ -22,7 +22,8 @@ class Row:
         where: Names it in messages: "line 3".
         paths: Of its pictures, in the order of --image_column.
         numbers: In the order of --numeric_columns; NaN where one is missing.
-        words: In the order of --categorical_columns.
+        words: In the order of --categorical_columns, cut off as asked there.
+        whole_words: Of each of these columns once, not cut off.
         targets: In the order of --label_column; empty if they were not read.
     """
 
@@ -30,6 +31,7 @@ class Row:
     paths: tuple[str, ...]
     numbers: tuple[float, ...]
     words: tuple[str, ...]
+    whole_words: tuple[str, ...] = ()
     targets: tuple[float, ...] = ()
 
 
@@ -116,6 +118,12 @@ def _row(
         words=tuple(
             _word(cells, column, where)
             for column in options.categorical_columns
+        ),
+        whole_words=tuple(
+            cells[name]
+            for name in dict.fromkeys(
+                beginning(column)[0] for column in options.categorical_columns
+            )
         ),
         targets=targets,
     )

@@ -133,5 +133,3 @@ def _is_logged(kind: Kind, values: np.ndarray, name: str) -> bool:
         after,
     )
     return logged
-
-
