@@ -96,3 +96,11 @@ def build(
         loaded=made.loaded,
         changes=made.changes,
     )
+
+
+def ended(built: Assembly, task: tasks.Task) -> Assembly:
+    """Returns the same layers under the predictions of another task."""
+    trainer = built.trainer
+    predictions = task.network.predictions(trainer.outputs[0])
+    model = keras.Model(trainer.inputs, predictions, name="model")
+    return dataclasses.replace(built, model=model)

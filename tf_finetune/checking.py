@@ -46,6 +46,7 @@ def check(config: train.TrainConfig) -> None:
     _check_head_layers(config.model)
     task = tasks.TASKS.get(config.model.task)
     task.check_loss(config.training.loss)
+    _check_columns(config.data, task)
     optimizers.check(config.training.optimizer)
     _check_training(config.training)
     _check_workers(config)
@@ -53,6 +54,19 @@ def check(config: train.TrainConfig) -> None:
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
     _check_rival(config.output.fail_if_not_better_than)
+
+
+def _check_columns(
+    data: data_options.DataOptions, task: task_contract.Task
+) -> None:
+    """Raises `UsageError` if columns are named that the task does not read."""
+    known = task.labels.columns(data)
+    for flag in ("numeric_columns", "categorical_columns"):
+        if getattr(data, flag) and flag not in known:
+            raise errors.UsageError(
+                f"--{flag} is for --task=regression; --task={task.name} learns "
+                "from pictures alone."
+            )
 
 
 def absolute(config: train.TrainConfig) -> train.TrainConfig:
@@ -99,8 +113,10 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
     return data_options.DataOptions(
         data=config.data,
         data_format=config.data_format,
-        image_column=config.image_column,
+        image_column=config.image_column or trained.image_column,
         label_column=config.label_column or trained.label_column,
+        numeric_columns=trained.numeric_columns,
+        categorical_columns=trained.categorical_columns,
         tfds_data_dir=config.tfds_data_dir,
     )
 
@@ -146,6 +162,11 @@ def _check_validation(place: workdir.Workdir) -> None:
             f"{place.path} has none: {place.data_json.name} names none. Export "
             "without it, or train again with --validation_fraction above 0."
         )
+
+
+def takes_rows(path: str) -> bool:
+    """Whether the finished run in a folder takes whole rows of a table."""
+    return _finished(path).fused.exists()
 
 
 def _finished(path: str) -> workdir.Workdir:

@@ -80,6 +80,16 @@ class Workdir:
         return self.path / "model.keras"
 
     @property
+    def fused(self) -> pathlib.Path:
+        """The model of whole rows, where a row is more than a picture."""
+        return self.path / "fused.keras"
+
+    @property
+    def fused_json(self) -> pathlib.Path:
+        """What goes into `fused`, and rows that prove its exports."""
+        return self.path / "fused.json"
+
+    @property
     def weights(self) -> pathlib.Path:
         """The model's weights alone."""
         return self.path / "model.weights.h5"
@@ -288,6 +298,7 @@ def clear(workdir: Workdir) -> None:
         workdir.data_json, workdir.plan, workdir.history, workdir.curves,
         workdir.model, workdir.weights, workdir.evaluation,
         workdir.predictions, workdir.proof, workdir.proven,
+        workdir.fused, workdir.fused_json,
         *itertools.chain(*plots), *workdir.path.glob("evaluation.*.json"),
     ):  # fmt: skip
         path.unlink(missing_ok=True)

@@ -174,11 +174,14 @@ def predict(
 def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
     """Does what `python -m tf_finetune.predict` does."""
     checking.check_prediction(config)
-    paths = unlabelled.find(config.data)
+    takes_rows = checking.takes_rows(config.workdir)
+    paths = [] if takes_rows else unlabelled.find(config.data)
     environment.start_tensorflow()
-    from tf_finetune.runs import finished, predicting
+    from tf_finetune.runs import finished, fused_use, predicting
 
     found = finished.load(config.workdir)
+    if takes_rows:
+        return fused_use.predict(found, config, report=report)
     return predicting.predict(found, paths, config, report=report)
 
 
@@ -221,9 +224,11 @@ def export_run(
         cache_dir=source.output.cache_folder,
     )
     environment.start_tensorflow()
-    from tf_finetune.runs import exports, finished
+    from tf_finetune.runs import exports, finished, fused_exports
 
     found = finished.load(config.workdir)
+    if found.place.fused.exists():
+        return fused_exports.export(found, config, report=report)
     return exports.export(found, config, inspected, report=report)
 
 
@@ -242,7 +247,7 @@ def _train(
     )
     environment.start_tensorflow()
     from tf_finetune.runs import course as courses
-    from tf_finetune.runs import describing, learning, results
+    from tf_finetune.runs import describing, fusing, learning, results
 
     with contextlib.ExitStack() as held:
         course = courses.prepare(config, inspected, place, held, largest)
@@ -254,6 +259,7 @@ def _train(
     chosen = learning.choose(course, learnt)
     with changes.watched(course.data.pictures):
         figures = results.evaluate(course, chosen, learnt.probe)
+        figures = fusing.fuse(course, learnt, chosen, figures)
     results.save(course, learnt.table)
     results.finish(course, learnt, chosen, time.monotonic() - start)
     report(course.task.figures.text(figures))

@@ -231,9 +231,7 @@ def test_workers_of_which_one_is_stopped_or_killed_stop_and_go_on(
     assert "continuing after epoch" in said
     assert "Another worker of this run has ended" in said
     assert "Traceback" not in said
-    done = _launched(
-        *flags, "--workdir=run", "--cache_dir=cache", cwd=tmp_path
-    )
+    done = _launched(*flags, "--workdir=run", "--cache_dir=cache", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     for number in range(2):
         assert f"[{number}] " in done.stdout

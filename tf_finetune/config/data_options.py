@@ -22,13 +22,25 @@ class DataOptions:
         "How --data is read: auto, folder, csv, tfds, digits, or "
         "package.module:attribute of a source of your own.",
     )
-    image_column: str = options.option(
-        "image", "CSV: the column of picture paths, relative to the CSV."
+    image_column: tuple[str, ...] = options.option(
+        ("image",),
+        "CSV: the column of picture paths, relative to the CSV; several, with "
+        "commas, where a row has several pictures.",
     )
     label_column: tuple[str, ...] = options.option(
         ("label",),
         "CSV: the column of labels; several, with commas, for tasks that read "
         "several.",
+    )
+    numeric_columns: tuple[str, ...] = options.option(
+        (),
+        "CSV, regression: columns of numbers that are learnt from beside the "
+        "pictures.",
+    )
+    categorical_columns: tuple[str, ...] = options.option(
+        (),
+        "CSV, regression: columns of words that are learnt from beside the "
+        "pictures; zipcode:3 stands for the first three characters.",
     )
     split_column: str = options.option(
         "split", "CSV: the column of train|validation|test; may be absent."
@@ -62,6 +74,7 @@ class DataOptions:
     )
 
     def __post_init__(self) -> None:
+        checks.given(self, "image_column", "the column of picture paths.")
         checks.given(self, "label_column", "the column of labels.")
         checks.in_range(self, "validation_fraction", above=0, below=1)
         checks.in_range(self, "test_fraction", at_least=0, below=1)

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Literal
 
+from tf_finetune import errors
 from tf_finetune.config import checks, options, surgery_options
 
 Resize = Literal["squash", "crop", "pad"]
@@ -37,6 +38,11 @@ class ModelOptions:
     l2: float = options.option(
         0.0, "L2 penalty on the head's kernels while fine-tuning."
     )
+    target_range: tuple[float, ...] = options.option(
+        (),
+        "Regression: LOW,HIGH that no prediction lies beyond, e.g. 0,100 or "
+        "0,inf; a target beyond is an error.",
+    )
     trainable: tuple[str, ...] = options.option(
         ("top",),
         "What fine-tuning moves: head, top (the last stage), all, or layer "
@@ -54,4 +60,13 @@ class ModelOptions:
         checks.in_range(self, "head_units", at_least=1)
         checks.in_range(self, "dropout", at_least=0, below=1)
         checks.in_range(self, "l2", at_least=0)
+        _check_target_range(self.target_range)
         checks.given(self, "trainable", "head, top, all or layer patterns.")
+
+
+def _check_target_range(bounds: tuple[float, ...]) -> None:
+    if bounds and not (len(bounds) == 2 and bounds[0] < bounds[1]):
+        shown = ",".join(f"{each:g}" for each in bounds)
+        raise errors.UsageError(
+            f"--target_range must be LOW,HIGH with LOW below HIGH, got {shown}."
+        )

@@ -49,7 +49,13 @@ class TrainingOptions:
     loss: str = options.option(
         "auto",
         "What training lowers, in float32 on the logits; auto: the task's "
-        "own. Of classification: cross_entropy, focal, mean_squared_error.",
+        "own. Of classification: cross_entropy, focal, mean_squared_error; of "
+        "regression: mean_squared_error, mean_absolute_error, huber.",
+    )
+    target_transform: Literal["none", "log", "auto"] = options.option(
+        "auto",
+        "Regression: learn the targets, their logarithms, or what is less "
+        "skewed of the two; answers are in the targets' units either way.",
     )
     label_smoothing: float = options.option(0.0, "For cross_entropy and focal.")
     class_weight: Literal["none", "balanced"] = options.option(

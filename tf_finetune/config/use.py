@@ -19,7 +19,9 @@ class EvaluateConfig:
         "own splits again.",
     )
     data_format: str = options.option("auto", "How --data is read.")
-    image_column: str = options.option("image", "CSV: the column of paths.")
+    image_column: tuple[str, ...] = options.option(
+        (), "CSV: the columns of paths; empty: as the run was trained."
+    )
     label_column: tuple[str, ...] = options.option(
         (), "CSV: the columns of labels; empty: as the run was trained."
     )

@@ -63,7 +63,10 @@ class ExportJob:
             None: they are as they were trained.
         judging: More such pictures, for formats that are judged by how often
             they agree; None: those of `proof`.
-        rounding: The largest difference of a probability between two right
+        unit: What differences of predictions count beside: 1 for
+            probabilities, else the largest of the predictions.
+        rounding: The largest difference of a prediction, in `unit`,
+            between two right
             computations of the model, see `parity.with_rounding`.
         measuring_seconds: How long batch sizes are tried for a server's
             settings; 0: batches of one picture only.
@@ -83,6 +86,7 @@ class ExportJob:
     out_of_distribution: bool = False
     temperature: Mapping[str, Any] | None = None
     judging: Proof | None = None
+    unit: float = 1.0
     rounding: float = 0.0
     measuring_seconds: float = 2.0
     calibration: tuple[str, ...] = ()

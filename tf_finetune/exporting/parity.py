@@ -45,11 +45,15 @@ Predictor = Callable[[list[bytes]], np.ndarray]
 
 
 def tolerance(job: jobs.ExportJob) -> float:
-    """Returns the allowed difference of a probability for exports of a job.
+    """Returns the allowed difference of a prediction for exports of a job.
 
     Args:
-        job: Its `rounding` widens what is allowed, up to 1e-3.
+        job: Its `rounding` widens what is allowed, up to 1e-3 of its `unit`.
     """
+    return job.unit * _relative_tolerance(job)
+
+
+def _relative_tolerance(job: jobs.ExportJob) -> float:
     if not precision.is_float32(job.model):
         return MIXED_TOLERANCE
     rounding = _ROUNDING_FACTOR * job.rounding
@@ -76,7 +80,7 @@ def with_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
         answer = np.asarray(compiled(tf.constant(images)))
         difference = np.abs(by_keras.astype("float64") - answer)
         largest = max(largest, float(difference.max()))
-    return dataclasses.replace(job, rounding=largest)
+    return dataclasses.replace(job, rounding=largest / job.unit)
 
 
 def check(
@@ -203,6 +207,25 @@ def record(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
 def recorded(path: pathlib.Path) -> Mapping[str, Any]:
     """Returns what `record` kept of the artefact `path`."""
     return files.read_json(path.parent / layout.PARITY)[path.name]
+
+
+def require(
+    name: str, expected: np.ndarray, got: np.ndarray, *, allowed: float
+) -> dict[str, float]:
+    """Compares predictions with those expected.
+
+    Args:
+        name: What is proven, as a sentence calls it.
+        expected: [rows, outputs].
+        got: The same of the export.
+        allowed: The largest difference.
+
+    Raises:
+        RunError: They differ by more.
+    """
+    compared = compare(expected, got)
+    _require(name, compared, allowed)
+    return compared
 
 
 def _batches(proof: jobs.Proof) -> Iterator[list[bytes]]:

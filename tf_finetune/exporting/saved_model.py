@@ -51,6 +51,10 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         classify: `inputs`, string [batch], Examples with a feature
             `image_bytes` → `classes`, `scores` [batch, classes], as TensorFlow
             Serving's Classify asks for.
+        regress: The same → `outputs` [batch, 1], as its Regress asks for.
+
+    What a task answers in place of classes is for the task to say; of
+    classify and regress there is the one that fits it, or none.
 
     It loads with plain `tf.saved_model.load`. Warm-up requests lie in
     `assets.extra/`; `model.config` and `batching_parameters.txt` beside the
@@ -126,9 +130,10 @@ def _proven(
         f"{signatures.BYTES}/image_bytes": fresh.strings(contents),
         f"{signatures.ARRAY}/images": images,
         f"{signatures.EMBED}/image_bytes": fresh.strings(contents),
-        f"{signatures.CLASSIFY}/inputs": fresh.strings(
-            [_example(each) for each in contents]
-        ),
+        **{
+            f"{name}/inputs": fresh.strings([_example(e) for e in contents])
+            for name in signatures.METHODS
+        },
     }
     known = saved_proto.methods(folder)
     answers = fresh.run(
@@ -138,7 +143,7 @@ def _proven(
         | {"batch_size": np.array(job.proof.batch_size)},
     )
     name = f"version {version}"
-    compared = (*tasks.TASKS.get(job.task).network.proven, "scores")
+    compared = (*tasks.TASKS.get(job.task).network.proven, "scores", "outputs")
     figures = parity.check_answers(
         name,
         {
@@ -191,7 +196,7 @@ def _compared_features(
     )
     difference = np.abs(expected.astype("float64") - got)
     largest = float(np.abs(expected).max())
-    tolerance = parity.tolerance(job) / parity.TOLERANCE
+    tolerance = parity.tolerance(job) / job.unit / parity.TOLERANCE
     if not difference.max() <= _FEATURES_TOLERANCE * tolerance * largest:
         raise errors.RunError(
             f"The export {name} ({signatures.EMBED}) differs from the "

@@ -21,13 +21,17 @@ from tf_finetune.exporting import folding, parity, precision
 from tf_finetune.exporting import job as jobs
 from tf_finetune.tasks import catalog as tasks
 
-BYTES, ARRAY, EMBED, CLASSIFY = (
+BYTES, ARRAY, EMBED, CLASSIFY, REGRESS = (
     "serving_default",
     "serve_array",
     "embed",
     "classify",
+    "regress",
 )
-METHODS = {CLASSIFY: "tensorflow/serving/classify"}
+METHODS = {
+    CLASSIFY: "tensorflow/serving/classify",
+    REGRESS: "tensorflow/serving/regress",
+}
 """What TensorFlow Serving calls them; all others are "predict"."""
 
 EXAMPLE_FEATURE = "image_bytes"
@@ -191,7 +195,7 @@ def _bodies(
         answer = _blanked(answer, decoded.errors)
         return {**answer, "error": decoded.errors}
 
-    def classify(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    def answer_examples(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         decoded = decode(_from_examples(inputs))
         computed = compute(decoded.images)["predictions"]
         return _blanked(task.classify(computed, names), decoded.errors)
@@ -201,8 +205,9 @@ def _bodies(
     bodies = {BYTES: (serve_bytes, strings), ARRAY: (serve, images)}
     if "features" in network.outputs:
         bodies[EMBED] = (embed, strings)
-    if task.classify(tf.zeros([1, len(names)]), names):
-        bodies[CLASSIFY] = (classify, examples)
+    if answer := task.classify(tf.zeros([1, len(names)]), names):
+        name = CLASSIFY if "scores" in answer else REGRESS
+        bodies[name] = (answer_examples, examples)
     return bodies
 
 

@@ -207,6 +207,9 @@ def prepare(
         )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))
+    task = task.adapted(data, config)
+    built = assembly.ended(built, task)
+    networks.end_with(built.model)
     task.network.adapt(built.model, data)
     asked = config
     if largest_batch is not None:

@@ -15,7 +15,7 @@ from tf_finetune.data import (
     verification,
 )
 from tf_finetune.evaluation import gates
-from tf_finetune.runs import finished
+from tf_finetune.runs import finished, fused_use
 from tf_finetune.tasks import judging
 from tf_finetune.tasks import task as task_contract
 
@@ -53,7 +53,12 @@ def evaluate(
     else:
         data = own(found, inspected, problems, source)
     report(statistics.summary(data))
-    figures = _figures(found, data, config)
+    if found.place.fused.exists():
+        figures = fused_use.figures(
+            found, data, source, batch_size=config.batch_size
+        )
+    else:
+        figures = _figures(found, data, config)
     output = pathlib.Path(config.output or _output(found, config))
     files.write_json(output, figures)
     task = found.task

@@ -4,6 +4,8 @@ import pathlib
 import re
 from collections.abc import Callable
 
+import numpy as np
+
 from tf_finetune.config import use
 from tf_finetune.data import survey
 from tf_finetune.exporting import catalog, parity
@@ -52,6 +54,10 @@ def export(
 
 
 def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
+    judging = proof.read(found.place)
+    unit = 1.0
+    if found.task.relative_predictions:
+        unit = _unit(judging.predictions)
     return jobs.ExportJob(
         model=found.model,
         class_names=found.class_names,
@@ -59,13 +65,23 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
         resize=found.config.model.resize,
         destination=pathlib.Path(config.output or found.place.export),
         proof=proof.read(found.place, config.examples),
-        judging=proof.read(found.place),
+        judging=judging,
+        unit=unit,
         calibration=proof.calibration(found.place),
         task=found.config.model.task,
         decision=found.task.decision,
         name=_served_name(found.place.path),
         out_of_distribution=config.out_of_distribution,
     )
+
+
+def _unit(predictions: np.ndarray) -> float:
+    """Returns the range of predictions, which differences count beside.
+
+    But at least what float32 cannot tell of numbers so large.
+    """
+    size = float(np.abs(predictions).max())
+    return max(float(np.ptp(predictions)), 1e-2 * size, 1e-30)
 
 
 def _served_name(workdir: pathlib.Path) -> str:

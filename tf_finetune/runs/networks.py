@@ -43,6 +43,7 @@ class Networks:
         """
         self.cut = cut
         self._built = built
+        self._model = built.model
         self._whole: dict[bool, Whole] = {}
         self._prefix: Callable[[tf.Tensor], tf.Tensor] | None = None
         self._suffix: inference.Step | None = None
@@ -52,6 +53,11 @@ class Networks:
     def image_size(self) -> int:
         """Side of the pictures, pixels."""
         return self._built.backbone.image_size
+
+    def end_with(self, model: keras.Model) -> None:
+        """Takes a model of the same layers that ends in another way."""
+        self._model = model
+        self._predictions = None
 
     def whole(self, *, with_rows: bool) -> Whole:
         """Returns pictures [batch, size, size, 3] → answers.
@@ -80,7 +86,7 @@ class Networks:
     def predictions(self) -> inference.Step:
         """Pictures → predictions of the whole model."""
         if self._predictions is None:
-            self._predictions = inference.step(self._built.model)
+            self._predictions = inference.step(self._model)
         return self._predictions
 
     def _compiled(self, *, with_rows: bool) -> Whole:

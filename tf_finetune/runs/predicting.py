@@ -31,7 +31,7 @@ def predict(
     pictures, problems = unlabelled.inspect(
         list(paths), max_pixels=config.max_pixels
     )
-    problems |= _undecodable(found, pictures)
+    problems |= undecodable(found, pictures)
     good = [path for path in paths if path not in problems]
     answers = found.task.answers
     rows = {row.path: row for row in _predicted(found, good, config)}
@@ -47,9 +47,10 @@ def predict(
     return table
 
 
-def _undecodable(
+def undecodable(
     found: finished.Finished, pictures: Sequence[examples.Picture]
 ) -> dict[str, str]:
+    """Returns what is wrong with pictures that have a good header, by path."""
     # Verdicts of pictures that are seen once are not worth keeping.
     with tempfile.TemporaryDirectory() as folder:
         return verification.problems(

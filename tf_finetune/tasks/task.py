@@ -206,9 +206,10 @@ class Network(Protocol):
     def classify(
         self, predictions: "tf.Tensor", names: Sequence[str]
     ) -> "dict[str, tf.Tensor]":
-        """Returns TensorFlow Serving's `classes` and `scores`.
+        """Returns what TensorFlow Serving's Classify or Regress answers.
 
-        Both [batch, classes]; empty for a task that does not classify.
+        `classes` and `scores`, both [batch, classes]; or `outputs`, [batch,
+        1]; or nothing.
         """
 
 
@@ -232,6 +233,11 @@ class Task:
             is nothing to decide. The parts of a task with decisions have a
             method `decided`, which returns them as they are with one.
         decision: What was decided; empty before.
+        adapted_at: "package.module:function" of what makes of the task, the
+            data and the config a task that knows the training data; empty:
+            it needs to know nothing.
+        relative_predictions: Whether predictions can be of any size, so that
+            differences count beside the largest of them.
     """
 
     name: str
@@ -245,6 +251,8 @@ class Task:
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
     ) = None
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    adapted_at: str = ""
+    relative_predictions: bool = False
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
         """Returns the task as it is once something was decided."""
@@ -267,6 +275,18 @@ class Task:
     @functools.cached_property
     def network(self) -> Network:
         """The part that needs TensorFlow."""
-        module, attribute = self.network_at.split(":")
-        found = getattr(importlib.import_module(module), attribute)
+        found = _found(self.network_at)
         return found.decided(self.decision) if self.decision else found
+
+    def adapted(
+        self, data: examples.ImageData, config: train.TrainConfig
+    ) -> "Task":
+        """Returns the task once its data is known; mostly itself."""
+        if not self.adapted_at:
+            return self
+        return _found(self.adapted_at)(self, data, config)
+
+
+def _found(place: str) -> Any:
+    module, attribute = place.split(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,8 @@
-"""Pictures listed in a CSV file: image, label and, if there, split, group."""
+"""Pictures listed in a CSV file: image, label and, if there, split, group.
+
+Of a row with several pictures each is an example of its own; they have the
+row's label and are one group.
+"""
 
 import csv
 import dataclasses
@@ -17,7 +21,7 @@ _DELIMITERS = (",", ";", "\t")
 
 
 class CsvFile:
-    """A table with one picture a row; paths are relative to the table."""
+    """A table of pictures; paths are relative to the table."""
 
     def recognises(self, data: str) -> bool:
         """Tells if `data` is a file named .csv or .tsv."""
@@ -65,6 +69,7 @@ SOURCE = CsvFile()
 class _Row:
     line: int
     example: examples.Example
+    is_one_of_many: bool
 
 
 def _repeated(row: _Row, first: _Row, path: pathlib.Path) -> str:
@@ -73,7 +78,7 @@ def _repeated(row: _Row, first: _Row, path: pathlib.Path) -> str:
     Raises:
         DataError: The two rows do not say the same.
     """
-    for what in ("label", "split", "group"):
+    for what in ("label", "split", *(() if row.is_one_of_many else ("group",))):
         now, before = getattr(row.example, what), getattr(first.example, what)
         if now != before:
             raise errors.DataError(
@@ -89,8 +94,25 @@ def _rows(
     options: data_options.DataOptions,
     labels: labelling.Labels,
 ) -> Iterator[_Row]:
+    several = len(options.image_column) > 1
+    for line, cells in cells_of(path, _needed(options, labels)):
+        for example in _examples(cells, line, path, options, labels):
+            yield _Row(line=line, example=example, is_one_of_many=several)
+
+
+def cells_of(
+    path: pathlib.Path, needed: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yields the number of the last line of each row, and its cells.
+
+    Args:
+        path: The table.
+        needed: Columns that must exist, by the flag that names them.
+
+    Raises:
+        DataError: One does not, or the file is no table.
+    """
     text = _read(path)
-    needed = _needed(options, labels)
     reader = csv.DictReader(
         io.StringIO(text, newline=""),
         delimiter=_delimiter(text, needed),
@@ -101,9 +123,13 @@ def _rows(
         _check_header(header, path, needed)
         reader.fieldnames = header
         for cells in reader:
-            where = f"{path}, line {reader.line_num}"
-            example = _example(cells, where, path.parent, options, labels)
-            yield _Row(line=reader.line_num, example=example)
+            if None in cells:
+                raise errors.DataError(
+                    f"{path}, line {reader.line_num} has more cells than the "
+                    "header has columns; put cells that hold the delimiter in "
+                    "double quotes."
+                )
+            yield reader.line_num, {k: v or "" for k, v in cells.items()}
     except csv.Error as error:
         raise errors.DataError(
             f"{path}, line {reader.reader.line_num} is not CSV: {error}."
@@ -140,7 +166,7 @@ def _needed(
 ) -> dict[str, tuple[str, ...]]:
     """Returns the columns that must exist, by the flag that names them."""
     columns = labels.columns(options)
-    return {"image_column": (options.image_column,), **columns}
+    return {"image_column": options.image_column, **columns}
 
 
 def _delimiter(text: str, needed: Mapping[str, tuple[str, ...]]) -> str:
@@ -175,39 +201,36 @@ def _check_header(
         )
 
 
-def _example(
-    cells: dict[str, str | None],
-    where: str,
-    beside: pathlib.Path,
+def _examples(
+    cells: Mapping[str, str],
+    line: int,
+    path: pathlib.Path,
     options: data_options.DataOptions,
     labels: labelling.Labels,
-) -> examples.Example:
-    """Turns a row into an example.
+) -> Iterator[examples.Example]:
+    """Turns a row into an example for each of its pictures.
 
     Args:
-        cells: By column; None where the row is too short.
-        where: Names the row in messages.
-        beside: The folder that relative paths start from.
+        cells: By column; empty where the row is too short.
+        line: Of the row.
+        path: Of the table.
         options: The names of the columns.
         labels: How labels are understood.
     """
-    if None in cells:
-        raise errors.DataError(
-            f"{where} has more cells than the header has columns; put cells "
-            "that hold the delimiter in double quotes."
+    where = f"{path}, line {line}"
+    stripped = {name: text.strip() for name, text in cells.items()}
+    group = stripped.get(options.group_column) or None
+    if len(options.image_column) > 1:
+        group = group or f"line {line}"
+    for column in options.image_column:
+        if not cells[column]:
+            raise errors.DataError(f"{where} has no image (column {column!r}).")
+        yield examples.Example(
+            path=os.path.join(path.parent, cells[column]),
+            label=labels.of_row(stripped, where, path.parent, options),
+            split=_split(stripped.get(options.split_column), where),
+            group=group,
         )
-    image = cells[options.image_column]
-    if not image:
-        column = options.image_column
-        raise errors.DataError(f"{where} has no image (column {column!r}).")
-    stripped = {name: (text or "").strip() for name, text in cells.items()}
-    group = (cells.get(options.group_column) or "").strip()
-    return examples.Example(
-        path=os.path.join(beside, image),
-        label=labels.of_row(stripped, where, beside, options),
-        split=_split(cells.get(options.split_column), where),
-        group=group or None,
-    )
 
 
 def _split(word: str | None, where: str) -> str | None:

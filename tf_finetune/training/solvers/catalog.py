@@ -13,5 +13,6 @@ SOLVERS = registry.Registry(
         "logistic_per_label": (
             "tf_finetune.training.solvers.logistic_per_label:solve"
         ),
+        "ridge": "tf_finetune.training.solvers.ridge:solve",
     },
 )

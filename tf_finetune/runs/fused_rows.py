@@ -1,0 +1,150 @@
+"""Rows as a fused model takes them, and what a run keeps of some of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import errors, files
+from tf_finetune.config import model_options
+from tf_finetune.data import pipeline
+from tf_finetune.runs import course as courses
+from tf_finetune.tasks.regression import fused, joining, table
+
+_CHECKED = 4
+_PROVING = 16
+# Of a standardised target; float32 sums in another order stay far below it.
+_TOLERANCE = 1e-3
+
+
+def predict(
+    model: keras.Model,
+    rows: Sequence[table.Row],
+    *,
+    resize: model_options.Resize,
+    batch_size: int,
+) -> np.ndarray:
+    """Returns a fused model's predictions of rows, [n, targets].
+
+    Args:
+        model: As `fused.build` makes it.
+        rows: All their pictures can be decoded.
+        resize: How pictures become square.
+        batch_size: Rows per step.
+    """
+    if not rows:
+        return np.zeros([0, model.output_shape[-1]], "float32")
+    step = tf.function(
+        lambda inputs: model(inputs, training=False), autograph=False
+    )
+    batches = inputs_of(model, rows, resize=resize, batch_size=batch_size)
+    return np.concatenate([np.asarray(step(each)) for each in batches])
+
+
+def inputs_of(
+    model: keras.Model,
+    rows: Sequence[table.Row],
+    *,
+    resize: model_options.Resize,
+    batch_size: int,
+) -> Iterator[dict[str, tf.Tensor]]:
+    """Yields what a fused model takes, in batches."""
+    shapes = {each.name: each.shape for each in model.inputs}
+    _, count, size, *_ = shapes[fused.IMAGES]
+    images = pipeline.evaluation_images(
+        [path for row in rows for path in row.paths],
+        image_size=size,
+        resize=resize,
+        batch_size=batch_size * count,
+    )
+    for start, batch in zip(
+        range(0, len(rows), batch_size), images, strict=True
+    ):
+        numbers, words = table.arrays(rows[start : start + batch_size])
+        found = {fused.IMAGES: tf.reshape(batch, [-1, count, *batch.shape[1:]])}
+        if fused.NUMBERS in shapes:
+            found[fused.NUMBERS] = tf.constant(numbers, tf.float32)
+        if fused.WORDS in shapes:
+            found[fused.WORDS] = tf.constant([list(each) for each in words])
+        yield found
+
+
+def check(
+    course: courses.Course,
+    model: keras.Model,
+    joined: joining.Joined,
+    said: Mapping[str, np.ndarray],
+) -> None:
+    """Compares the fused model on real pictures with what was solved.
+
+    Raises:
+        RunError: They differ by more than rounding.
+    """
+    rows = joined.rows[:_CHECKED]
+    got = predict(
+        model,
+        rows,
+        resize=course.config.model.resize,
+        batch_size=_CHECKED,
+    )
+    expected = course.task.network.finish(said["validation"][: len(rows)])
+    forward = course.task.network.transform.forward
+    difference = float(np.abs(forward(got) - forward(expected)).max())
+    logging.info(
+        "fused model, from pictures and from the cache: %d rows differ by at "
+        "most %.1e standard deviations",
+        len(rows),
+        difference,
+    )
+    if not difference <= _TOLERANCE:
+        raise errors.RunError(
+            "The fused model does not compute what was solved: predictions "
+            f"differ by {difference:.1e} standard deviations. Run `python -m "
+            f"tf_finetune.cache --cache_dir={course.cache_dir} --clear=all` "
+            "and repeat the command; if that does not help, please report it."
+        )
+
+
+def write(
+    course: courses.Course,
+    model: keras.Model,
+    found: Mapping[str, joining.Joined],
+) -> None:
+    """Writes what goes in, and rows that prove exports."""
+    options, place = course.config.data, course.place
+    *_, last = found.values()
+    count = len(last.rows)
+    chosen = np.linspace(0, count - 1, min(count, _PROVING)).astype(int)
+    rows = [last.rows[index] for index in chosen]
+    predictions = predict(
+        model,
+        rows,
+        resize=course.config.model.resize,
+        batch_size=_CHECKED,
+    )
+    files.write_json(
+        place.fused_json,
+        {
+            "image_column": list(options.image_column),
+            "numeric_columns": list(options.numeric_columns),
+            "categorical_columns": list(options.categorical_columns),
+            "proof": [
+                _proof(row, values)
+                for row, values in zip(rows, predictions, strict=True)
+            ],
+        },
+    )
+
+
+def _proof(row: table.Row, values: np.ndarray) -> dict[str, Any]:
+    return {
+        "paths": list(row.paths),
+        # JSON has no NaN.
+        "numbers": [None if np.isnan(x) else x for x in row.numbers],
+        "whole_words": list(row.whole_words),
+        "sha256": [files.sha256(path) for path in row.paths],
+        "values": values.astype("float64").tolist(),
+    }

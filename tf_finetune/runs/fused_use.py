@@ -1,0 +1,139 @@
+"""Figures and predictions of a finished run that takes whole rows."""
+
+import os
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+
+from tf_finetune import errors, files
+from tf_finetune.config import data_options, options, use
+from tf_finetune.data import examples, unlabelled
+from tf_finetune.runs import finished, fused_rows, predicting
+from tf_finetune.tasks.regression import joining, table
+
+Report = Callable[[str], None]
+
+
+def load(found: finished.Finished) -> keras.Model:
+    """Reads the model of whole rows; runs no code from it.
+
+    Raises:
+        RunError: It cannot be read.
+    """
+    try:
+        return keras.saving.load_model(
+            found.place.fused, compile=False, safe_mode=True
+        )
+    except Exception as error:  # Keras raises whatever a file makes it meet.
+        raise errors.RunError(
+            f"{found.place.fused} cannot be read: {error}. Train it again, or "
+            "copy its folder again."
+        ) from error
+
+
+def figures(
+    found: finished.Finished,
+    data: examples.ImageData,
+    source: data_options.DataOptions,
+    *,
+    batch_size: int,
+) -> dict[str, Any]:
+    """Returns the figures of the rows of each split, with yardsticks.
+
+    Args:
+        found: The run.
+        data: Its own pictures, or others.
+        source: Their table.
+        batch_size: Rows per step.
+    """
+    model, measures = load(found), found.task.figures
+    described = files.read_json(found.place.data_json)
+    joined, left_out = joining.joined(table.read(source), data)
+    result: dict[str, Any] = {
+        "data_fingerprint": data.fingerprint,
+        "rows_left_out": left_out,
+    }
+    for split, its in joined.items():
+        said = fused_rows.predict(
+            model,
+            its.rows,
+            resize=found.config.model.resize,
+            batch_size=batch_size,
+        )
+        result[split] = {
+            **measures.of(
+                its.targets, said, data.class_names, seed=found.config.seed
+            ),
+            "yardsticks": measures.constants(
+                described, its.targets, data.class_names
+            ),
+        }
+    return result
+
+
+def predict(
+    found: finished.Finished,
+    config: use.PredictConfig,
+    *,
+    report: Report,
+) -> list[Any]:
+    """Predicts every row of a table; the others get their `error` filled.
+
+    Args:
+        found: The run.
+        config: `data` is a table with the columns that the run learnt from.
+        report: Called with what a person should read.
+
+    Returns:
+        One prediction a row, called after the row's first picture.
+
+    Raises:
+        DataError: `data` is no such table.
+    """
+    source = options.replace(found.config.data, data=config.data)
+    rows = table.read(source, with_targets=False)
+    problems = _problems(found, rows, config)
+    faults = [_fault(row, problems) for row in rows]
+    good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
+    said = fused_rows.predict(
+        load(found),
+        good,
+        resize=found.config.model.resize,
+        batch_size=config.batch_size,
+    )
+    answers = found.task.answers
+    names = [row.paths[0] for row in good]
+    done = iter(answers.of(names, said, found.class_names))
+    result = [
+        answers.failed(row.paths[0], fault) if fault else next(done)
+        for row, fault in zip(rows, faults, strict=True)
+    ]
+    if config.output:
+        answers.write(pathlib.Path(config.output), result)
+        report(answers.summarize(result))
+        report(f"Predictions saved to {config.output}")
+    else:
+        report("\n".join(answers.line(row) for row in result))
+    return result
+
+
+def _problems(
+    found: finished.Finished,
+    rows: Iterable[table.Row],
+    config: use.PredictConfig,
+) -> dict[str, str]:
+    """Returns what is wrong with the pictures of rows, by path."""
+    paths = list(dict.fromkeys(path for row in rows for path in row.paths))
+    missing = {p: "file not found" for p in paths if not os.path.exists(p)}
+    there = [path for path in paths if path not in missing]
+    pictures, problems = unlabelled.inspect(there, max_pixels=config.max_pixels)
+    return {**missing, **problems, **predicting.undecodable(found, pictures)}
+
+
+def _fault(row: table.Row, problems: dict[str, str]) -> str:
+    for path in row.paths:
+        if path in problems:
+            return f"{path}: {problems[path]}"
+    return ""

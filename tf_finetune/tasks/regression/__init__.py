@@ -1,0 +1,15 @@
+"""Regression: each picture has one number or several."""
+
+from tf_finetune.tasks import task
+from tf_finetune.tasks.regression import answers, figures, labels
+
+TASK = task.Task(
+    name="regression",
+    losses=("mean_squared_error", "mean_absolute_error", "huber"),
+    labels=labels.LABELS,
+    figures=figures.Figures(logged=()),
+    answers=answers.ANSWERS,
+    network_at="tf_finetune.tasks.regression.network:NETWORK",
+    adapted_at="tf_finetune.tasks.regression.adapting:adapted",
+    relative_predictions=True,
+)

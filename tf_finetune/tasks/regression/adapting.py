@@ -1,0 +1,47 @@
+"""The task once the training targets are known."""
+
+import dataclasses
+
+from tf_finetune import errors
+from tf_finetune.config import train
+from tf_finetune.data import examples
+from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks.regression import figures, labels, network, transforms
+
+
+def adapted(
+    task: tasks.Task, data: examples.ImageData, config: train.TrainConfig
+) -> tasks.Task:
+    """Returns a task that standardises targets as the training data has it.
+
+    Raises:
+        DataError: A target lies outside of --target_range, or has no
+            logarithm where --target_transform=log asks for it.
+    """
+    bounds = config.model.target_range
+    _check_range(data, bounds)
+    found = transforms.fitted(
+        config.training.target_transform,
+        labels.array(data.split("train")),
+        data.class_names,
+        bounds=bounds,
+    )
+    adapted_ = dataclasses.replace(
+        task, figures=figures.Figures(logged=found.logged)
+    )
+    # Where `Task.network` keeps what it has found.
+    adapted_.__dict__["network"] = network.Network(found)
+    return adapted_
+
+
+def _check_range(data: examples.ImageData, bounds: tuple[float, ...]) -> None:
+    if not bounds:
+        return
+    low, high = bounds
+    for picture in data.pictures:
+        for name, value in zip(data.class_names, picture.label, strict=True):
+            if not low <= value <= high:
+                raise errors.DataError(
+                    f"{picture.path}: the target {name!r} is {value:g}, "
+                    f"outside of --target_range={low:g},{high:g}."
+                )

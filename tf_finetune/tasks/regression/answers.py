@@ -1,0 +1,111 @@
+"""What a regression says of single pictures."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_finetune import errors, files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The answer for one file.
+
+    Attributes:
+        path: The file.
+        values: By name of the target, in the user's units; empty if there is
+            an error.
+        error: Why there is no answer; empty if there is one.
+    """
+
+    path: str
+    values: dict[str, float] = dataclasses.field(default_factory=dict)
+    error: str = ""
+
+
+class Answers:
+    """The targets of each picture."""
+
+    def of(
+        self,
+        paths: Sequence[str],
+        predictions: np.ndarray,
+        names: Sequence[str],
+        *,
+        top_k: int = 5,
+    ) -> list[Prediction]:
+        """Returns the values of each picture; `top_k` plays no part.
+
+        Raises:
+            RunError: A value is NaN or infinite.
+        """
+        del top_k
+        if not np.isfinite(predictions).all():
+            raise errors.RunError(
+                "The model gives values that are no numbers: training "
+                "diverged. Try a lower --learning_rate."
+            )
+        return [
+            Prediction(
+                path=path,
+                values=dict(zip(names, map(float, row), strict=True)),
+            )
+            for path, row in zip(paths, predictions, strict=True)
+        ]
+
+    def failed(self, path: str, reason: str) -> Prediction:
+        """Returns a row without values."""
+        return Prediction(path=path, error=reason)
+
+    def line(self, row: Prediction) -> str:
+        """Returns the values by name."""
+        if row.error:
+            return f"{row.path}: error: {row.error}"
+        shown = (f"{name} {value:.6g}" for name, value in row.values.items())
+        return f"{row.path}: {', '.join(shown)}"
+
+    def write(self, path: pathlib.Path, rows: Sequence[Prediction]) -> None:
+        """Writes `path`, a column for each target, and `error` as CSV.
+
+        Paths keep their line breaks (quoted) and bytes that are no UTF-8:
+        read the file with `newline=""` and `errors="surrogateescape"`.
+        """
+        names = next((list(row.values) for row in rows if row.values), [])
+        text = io.StringIO(newline="")
+        # The csv module of Python 3.10 does not quote a lone carriage return.
+        writer = csv.writer(
+            text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+        )
+        writer.writerow(["path", *names, "error"])
+        for row in rows:
+            # Nine digits tell every float32 from its neighbours.
+            values = [
+                float(f"{row.values[name]:.9g}") if row.values else ""
+                for name in names
+            ]
+            writer.writerow([row.path, *values, row.error])
+        files.write_text(pathlib.Path(path), text.getvalue())
+
+    def summarize(self, rows: Sequence[Prediction]) -> str:
+        """Returns the range of each target and the number of errors."""
+        good = [row for row in rows if row.values]
+        lines = [f"{len(rows)} rows, {len(good)} predicted:"]
+        for name in good[0].values if good else ():
+            values = [row.values[name] for row in good]
+            lines.append(
+                f"  {name}: {min(values):.6g} to {max(values):.6g}, median "
+                f"{float(np.median(values)):.6g}"
+            )
+        failed = sum(bool(row.error) for row in rows)
+        if failed:
+            lines.append(
+                f"{failed} could not be used; the column `error` says why."
+            )
+        return "\n".join(lines)
+
+
+ANSWERS = Answers()

@@ -1,0 +1,194 @@
+"""The numbers and words that stand beside a picture, as features.
+
+Numbers are taken within the range seen in training, by their logarithm where
+that is less skewed, standardised, and multiplied with each other; a word is
+one of those seen in training, or none of them. The solution on these features
+is a ridge regression, so that rare words are drawn towards nothing.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from tf_finetune.tasks.regression import ridge
+
+# How much less a word's coefficient is penalised than a number's.
+_WORD_WEIGHTS = (1.0, 2.0, 4.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How numbers and words become features, as training data decided it.
+
+    Attributes:
+        median: [numbers] what stands in for a missing number.
+        low: [numbers] least value in training.
+        high: [numbers] largest value in training.
+        logged: [numbers] whether the logarithm is taken.
+        mean: [numbers] of the training numbers, after the logarithm.
+        deviation: [numbers] the same; 1 where it is 0.
+        products: Whether products of two numbers are features, too.
+        words: For each column of words, those seen in training, sorted.
+        word_weight: The value of a word's feature.
+    """
+
+    median: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    logged: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+    products: bool
+    words: tuple[tuple[str, ...], ...]
+    word_weight: float
+
+    @property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """The indices of the two numbers of each product; squares included."""
+        if not self.products:
+            return np.zeros(0, "int64"), np.zeros(0, "int64")
+        return np.triu_indices(len(self.median))
+
+    def __call__(
+        self, numbers: np.ndarray, words: Sequence[Sequence[str]]
+    ) -> np.ndarray:
+        """Returns features [n, width].
+
+        Args:
+            numbers: [n, numbers], NaN where one is missing.
+            words: For each row the word of each column.
+        """
+        known = np.where(np.isnan(numbers), self.median, numbers)
+        bounded = np.clip(known, self.low, self.high)
+        values = np.log(bounded, out=bounded.copy(), where=self.logged)
+        values = (values - self.mean) / self.deviation
+        left, right = self.pairs
+        features = [values, values[:, left] * values[:, right]]
+        for column, seen in enumerate(self.words):
+            mine = np.array([row[column] for row in words], dtype=object)
+            hits = mine[:, np.newaxis] == np.array(seen, dtype=object)
+            features.append(self.word_weight * hits)
+        return np.concatenate(features, axis=1).astype("float64")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Solution:
+    """Targets from columns.
+
+    Attributes:
+        encoding: Columns → features.
+        ridge: Features → targets.
+    """
+
+    encoding: Encoding
+    ridge: ridge.Ridge
+
+    def __call__(
+        self, numbers: np.ndarray, words: Sequence[Sequence[str]]
+    ) -> np.ndarray:
+        """Returns predictions [n, targets]."""
+        return self.ridge(self.encoding(numbers, words))
+
+
+def solve(
+    numbers: np.ndarray,
+    words: Sequence[Sequence[str]],
+    targets: np.ndarray,
+    *,
+    groups: Sequence[str],
+    seed: int,
+) -> Solution:
+    """Solves targets from columns; products and weight by cross-validation.
+
+    Args:
+        numbers: [n, numbers], NaN where one is missing.
+        words: For each row the word of each column.
+        targets: [n, targets], standardised.
+        groups: A key for each row, as in `ridge.solve`.
+        seed: Of the folds.
+
+    Returns:
+        The solution of the lowest squared error on left-out rows.
+    """
+    best, least = None, np.inf
+    for encoding in _encodings(numbers, words):
+        solved = ridge.solve(
+            encoding(numbers, words),
+            targets,
+            groups=groups,
+            standardised=False,
+            seed=seed,
+        )
+        if best is None or solved.out_of_fold is None:
+            best = best or Solution(encoding=encoding, ridge=solved)
+        if solved.out_of_fold is None:
+            return best
+        error = float(np.mean((solved.out_of_fold - targets) ** 2))
+        if error < least:
+            best, least = Solution(encoding=encoding, ridge=solved), error
+    return best
+
+
+def _encodings(
+    numbers: np.ndarray, words: Sequence[Sequence[str]]
+) -> list[Encoding]:
+    plain = _fitted(numbers, words)
+    width = numbers.shape[1]
+    products = [False]
+    # More products than a fraction of the rows would only be penalised away.
+    if width and width * (width + 1) // 2 <= len(numbers) // 4:
+        products.append(True)
+    weights = _WORD_WEIGHTS if plain.words else (1.0,)
+    return [
+        dataclasses.replace(plain, products=each, word_weight=weight)
+        for each in products
+        for weight in weights
+    ]
+
+
+def _fitted(numbers: np.ndarray, words: Sequence[Sequence[str]]) -> Encoding:
+    median = np.array([_median(column) for column in numbers.T])
+    known = np.where(np.isnan(numbers), median, numbers)
+    logged = np.array([_is_logged(column) for column in known.T], dtype=bool)
+    values = np.log(known, out=known.copy(), where=logged)
+    deviation = values.std(axis=0)
+    count = len(words[0]) if len(words) else 0
+    return Encoding(
+        median=median,
+        low=known.min(axis=0),
+        high=known.max(axis=0),
+        logged=logged,
+        mean=values.mean(axis=0),
+        deviation=np.where(deviation > 0, deviation, 1.0),
+        products=False,
+        words=tuple(
+            tuple(sorted({row[column] for row in words}))
+            for column in range(count)
+        ),
+        word_weight=1.0,
+    )
+
+
+def _median(column: np.ndarray) -> float:
+    known = column[~np.isnan(column)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _is_logged(column: np.ndarray) -> bool:
+    if column.min() <= 0 or np.ptp(column) == 0:
+        return False
+    return abs(stats.skew(np.log(column))) < abs(stats.skew(column))
+
+
+def explained(targets: np.ndarray, said: np.ndarray) -> float:
+    """Returns R² of standardised targets, the mean over several.
+
+    Args:
+        targets: [n, targets].
+        said: [n, targets].
+    """
+    errors = ((targets - said) ** 2).sum(axis=0)
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    return float(np.mean(1 - errors / np.maximum(spread, 1e-12)))

@@ -1,0 +1,242 @@
+"""What a regression is measured by."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune.data import examples
+from tf_finetune.evaluation import names as shown_names
+from tf_finetune.tasks import judging
+from tf_finetune.tasks.regression import labels, metrics
+
+_SPLIT_WIDTH = 25
+_DRAWN = 1000  # Points of a scatter plot, at most.
+_YARDSTICKS = {
+    "training_mean": "training mean",
+    "training_median": "training median",
+    "probe": "head-only probe",
+    "single_pictures": "pictures one by one",
+    "pictures": "pictures of a row",
+    "columns": "columns",
+    "stack": "stack of both",
+    "network": "mean over the pictures",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """R² above all: of the logarithm where that is what was learnt.
+
+    Attributes:
+        logged: For each target, whether its logarithm is learnt; empty: as
+            if none were.
+    """
+
+    logged: tuple[bool, ...] = ()
+
+    higher_is_better = ("r2", "log_r2")
+    lower_is_better = ("mae", "rmse", "mape", "median_absolute_error")
+    unbounded = lower_is_better
+
+    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+        """Ranks by validation loss, on what is learnt."""
+        return (-epoch["val_loss"],)
+
+    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
+        """Orders results by what `judged_by` names, else by R²."""
+        value = figures.get(figures.get("judged_by", "r2"))
+        return (-math.inf if value is None else value,)
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """Returns R² and the mean absolute error."""
+        found = [f"{_r2_name(figures)} {_number(figures[_key(figures)])}"]
+        if figures.get("mae") is not None:
+            found.append(f"(mean absolute error {figures['mae']:.4g})")
+        return " ".join(found)
+
+    def compared(
+        self, figures: Mapping[str, Any], other: Mapping[str, Any]
+    ) -> str:
+        """Returns the interval of R²."""
+        interval = figures.get(f"{_key(figures)}_interval")
+        if interval is None:
+            return ""
+        low, high = interval
+        return f"its 95 % interval is {low:.4f} to {high:.4f}"
+
+    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the figures of all targets together."""
+        found = metrics.summary(figures)
+        if "judged_by" in figures:
+            found["judged_by"] = figures["judged_by"]
+        return found
+
+    def judge(
+        self, data: examples.ImageData, split: str, *, seed: int
+    ) -> judging.Collected:
+        """Returns what gives the figures of every target."""
+        targets = labels.array(data.split(split))
+        return judging.Collected(
+            lambda predictions: self.of(
+                targets[: len(predictions)],
+                predictions,
+                data.class_names,
+                seed=seed,
+            )
+        )
+
+    def of(
+        self,
+        targets: np.ndarray,
+        predictions: np.ndarray,
+        names: Sequence[str],
+        *,
+        seed: int,
+    ) -> dict[str, Any]:
+        """Returns the figures, and `points` of some examples for `draw`."""
+        found = metrics.regression(targets, predictions, names=names, seed=seed)
+        defined = found["log_r2"] is not None
+        logged = defined and bool(self.logged) and all(self.logged)
+        return {
+            **found,
+            "judged_by": "log_r2" if logged else "r2",
+            "points": _points(targets, predictions),
+        }
+
+    def trivial(
+        self,
+        described: Mapping[str, Any],
+        data: examples.ImageData,
+        split: str,
+    ) -> dict[str, Any]:
+        """Returns what the mean and the median of training reach."""
+        targets = labels.array(data.split(split))
+        return self.constants(described, targets, data.class_names)
+
+    def constants(
+        self,
+        described: Mapping[str, Any],
+        targets: np.ndarray,
+        names: Sequence[str],
+    ) -> dict[str, Any]:
+        """Does what `trivial` does, for targets [n, targets]."""
+        training = described["targets"]["train"]
+        return {
+            f"training_{which}": metrics.constant(
+                targets,
+                [training[name][which] for name in names],
+                names=names,
+                seed=0,
+            )
+            for which in ("mean", "median")
+        }
+
+    def text(self, figures: Mapping[str, Any]) -> str:
+        """Returns every split with its yardsticks, then single targets."""
+        splits = {k: v for k, v in figures.items() if _is_result(v)}
+        lines = [
+            f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
+            " log R²      MAE     RMSE   MAPE"
+        ]
+        for split, result in splits.items():
+            lines.append(_row(split, result, result["examples"]))
+            for key, other in result.get("yardsticks", {}).items():
+                name = f"  {_YARDSTICKS.get(key, key)}"
+                lines.append(_row(name, other, ""))
+        last = list(splits)[-1] if splits else None
+        if last and len(splits[last]["per_target"]) > 1:
+            lines += ["", f"targets, on {last}:"]
+            for name, each in splits[last]["per_target"].items():
+                lines.append(_row(f"  {name}", each, ""))
+        if "fusion" in figures:
+            lines += ["", *_contributions(figures["fusion"])]
+        return "\n".join(lines)
+
+    def draw(
+        self,
+        figures: Mapping[str, Any],
+        names: Sequence[str],
+        folder: pathlib.Path,
+        split: str,
+    ) -> None:
+        """Draws predicted against true values."""
+        # Takes a while to load, and not every command draws.
+        from tf_finetune.tasks.regression import drawing
+
+        drawing.scatter(
+            np.array(figures["points"]["true"]),
+            np.array(figures["points"]["predicted"]),
+            names,
+            folder / f"scatter_{split}.png",
+        )
+
+
+def _points(
+    targets: np.ndarray, predictions: np.ndarray
+) -> dict[str, list[list[float]]]:
+    """Returns true and predicted values of examples spread over the split."""
+    count = len(targets)
+    chosen = np.linspace(0, count - 1, min(count, _DRAWN)).astype(int)
+    return {
+        "true": np.asarray(targets, "float64")[chosen].tolist(),
+        "predicted": np.asarray(predictions, "float64")[chosen].tolist(),
+    }
+
+
+def _contributions(fusion: Mapping[str, Any]) -> list[str]:
+    """Returns what was kept and what each part has to do with it."""
+    lines = [f"fusion: {fusion['kept']} kept, the best on validation"]
+    for name, each in fusion["parts"].items():
+        weights = ", ".join(f"{weight:.2f}" for weight in each["weights"])
+        alone = ", ".join(f"{s} {v:.3f}" for s, v in each["alone"].items())
+        lines.append(
+            f"  {shown_names.padded(name, 20)} weight {weights}; alone, R² of "
+            f"what is learnt: {alone}"
+        )
+    if left_out := len(fusion["left_out"]):
+        lines.append(f"  {left_out} rows without all their pictures left out")
+    return lines
+
+
+def _is_result(value: Any) -> bool:
+    return isinstance(value, Mapping) and "per_target" in value
+
+
+def _key(figures: Mapping[str, Any]) -> str:
+    return figures.get("judged_by", "r2")
+
+
+def _r2_name(figures: Mapping[str, Any]) -> str:
+    return "R² of the logarithm" if _key(figures) == "log_r2" else "R²"
+
+
+def _row(name: str, result: Mapping[str, Any], count: int | str) -> str:
+    interval = result.get("r2_interval")
+    between = ""
+    if interval is not None:
+        between = f"{_number(interval[0])} to {_number(interval[1])}"
+    mape = result.get("mape")
+    return (
+        f"{shown_names.padded(name, _SPLIT_WIDTH)}"
+        f"{count:>8}"
+        f"{_number(result.get('r2')):>7}"
+        f"{between:>17}"
+        f"{_number(result.get('log_r2')):>7}"
+        f"{_short(result.get('mae')):>9}"
+        f"{_short(result.get('rmse')):>9}"
+        f"{'' if mape is None else f'{mape:.0%}':>7}"
+    ).rstrip()
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

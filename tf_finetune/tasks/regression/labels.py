@@ -1,0 +1,181 @@
+"""Targets: one number or several for each picture."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.config import data_options
+from tf_finetune.data import division, examples
+
+_BINS = 10
+# Units of pictures in a bin, so that every split gets some of each.
+_LEAST_UNITS = 5
+
+
+class Targets:
+    """Labels that are numbers, from one column each."""
+
+    sources = ("csv",)
+
+    def columns(
+        self, options: data_options.DataOptions
+    ) -> dict[str, tuple[str, ...]]:
+        """Returns the columns of the targets and those beside the pictures."""
+        words = (name.partition(":")[0] for name in options.categorical_columns)
+        return {
+            "label_column": options.label_column,
+            "numeric_columns": options.numeric_columns,
+            "categorical_columns": tuple(words),
+        }
+
+    def of_row(
+        self,
+        cells: Mapping[str, str],
+        where: str,
+        beside: pathlib.Path,
+        options: data_options.DataOptions,
+    ) -> tuple[float, ...]:
+        """Returns the targets.
+
+        Raises:
+            DataError: One of them is no finite number.
+        """
+        return tuple(
+            number(cells[column], f"{where}: the target {column!r}")
+            for column in options.label_column
+        )
+
+    def names(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns the columns of the targets."""
+        return options.label_column
+
+    def inspected(
+        self, pictures: Sequence[examples.Picture], names: Sequence[str]
+    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+        """Gives every split its share of every part of the first target.
+
+        The parts are of equal size, ten at most, and fewer where there are
+        few pictures.
+        """
+        if not pictures:
+            return tuple(pictures), ()
+        first = np.array([picture.label[0] for picture in pictures])
+        count = len(division.units(pictures)) // _LEAST_UNITS
+        count = int(np.clip(count, 1, _BINS))
+        edges = np.quantile(first, np.linspace(0, 1, count + 1)[1:-1])
+        bins = np.searchsorted(np.unique(edges), first, side="right")
+        return tuple(
+            dataclasses.replace(picture, strata=(f"part {index}",))
+            for picture, index in zip(pictures, bins, strict=True)
+        ), ()
+
+    def classes(self, label: tuple[float, ...]) -> tuple[str, ...]:
+        """Returns nothing: a number names no class."""
+        return ()
+
+    def check(self, pictures: Sequence[examples.Picture]) -> None:
+        """Makes sure that targets differ.
+
+        Raises:
+            DataError: There is a single picture, or a target is constant.
+        """
+        if len(pictures) < 2:
+            raise errors.DataError(
+                "The data holds one usable picture; a regression needs at "
+                "least two, one to train on and one to check with."
+            )
+        _check_varies(pictures, "all pictures have the same value")
+
+    def check_drawn(
+        self,
+        units: Sequence[Sequence[examples.Picture]],
+        divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
+    ) -> None:
+        """Makes sure that no split is empty."""
+        for split, its_units in divided.items():
+            if not its_units:
+                raise errors.DataError(
+                    f"There are {len(units)} pictures or groups that differ, "
+                    f"too few for {', '.join(divided)}; {split} gets none. "
+                    "Add pictures, or use --test_fraction=0."
+                )
+
+    def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
+        """Makes sure that the training targets differ."""
+        training = [each for each in pictures if each.split == "train"]
+        _check_varies(training, "all training pictures have the same value")
+
+    def text(self, label: tuple[float, ...]) -> str:
+        """Returns the numbers, every digit of them."""
+        return ", ".join(map(repr, label))
+
+    def describe(self, data: examples.ImageData) -> dict[str, Any]:
+        """Returns `targets`: figures of each by split and name."""
+        return {"targets": {s: _described(data, s) for s in data.splits}}
+
+
+LABELS = Targets()
+
+
+def number(text: str, what: str) -> float:
+    """Returns a finite number.
+
+    Args:
+        text: A cell.
+        what: Names it in messages: "x.csv, line 3: the target 'price'".
+
+    Raises:
+        DataError: It is none.
+    """
+    if not text:
+        raise errors.DataError(f"{what} is empty; it must be a number.")
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise errors.DataError(
+            f"{what} is {text!r}; it must be a number such as 1234.5."
+        ) from error
+    if not math.isfinite(value):
+        raise errors.DataError(
+            f"{what} is {text!r}; it must be finite. Remove the row or "
+            "complete it."
+        )
+    return value
+
+
+def array(pictures: Sequence[examples.Picture]) -> np.ndarray:
+    """Returns the targets of pictures, float64 [n, targets]."""
+    return np.array([picture.label for picture in pictures], "float64")
+
+
+def _check_varies(pictures: Sequence[examples.Picture], how: str) -> None:
+    values = array(pictures)
+    for index in range(values.shape[1]):
+        if np.ptp(values[:, index]) == 0:
+            raise errors.DataError(
+                f"Target {index + 1} of {values.shape[1]} (in the order of "
+                f"--label_column) is constant: {how}, {values[0, index]:g}. "
+                "There is nothing to learn; leave it out."
+            )
+
+
+def _described(data: examples.ImageData, split: str) -> dict[str, Any]:
+    values = array(data.split(split))
+    return {
+        name: {
+            "count": len(column),
+            "min": float(column.min()),
+            "median": float(np.median(column)),
+            "max": float(column.max()),
+            "mean": float(column.mean()),
+            "deviation": float(column.std()),
+        }
+        for name, column in zip(data.class_names, values.T, strict=True)
+    }

@@ -1,0 +1,217 @@
+"""The figures of a regression in the user's units, ready for JSON."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors
+
+FIGURES = ("r2", "log_r2", "mae", "rmse", "mape", "median_absolute_error")
+"""What is computed of each target."""
+
+_OF_ANY_UNIT = ("r2", "log_r2", "mape")
+_DRAWS = 1000
+# Numbers held at once while drawing, 32 MB each, and in all.
+_BLOCK = 4e6
+_WORK = 4e7
+
+
+def regression(
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    *,
+    names: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Compares predictions with true values.
+
+    Args:
+        targets: [n, targets] true values, in the user's units.
+        predictions: [n, targets] of the same.
+        names: Of the targets.
+        seed: Of the bootstrap.
+
+    Returns:
+        Plain numbers, lists and dictionaries; what is not defined is None.
+        `examples`, `targets` (the names), `per_target` (by name, each with
+        the entries of `FIGURES` and, as NAME_interval, their 95 % intervals)
+        and the same entries for the whole: of a single target its own; of
+        several the means of `r2`, `log_r2` and `mape`, the others None, since
+        their units differ.
+
+    Raises:
+        DataError: There is no example.
+        RunError: A prediction is NaN or infinite.
+        ValueError: The arrays do not belong together.
+    """
+    targets = np.asarray(targets, "float64")
+    predictions = np.asarray(predictions, "float64")
+    _check(targets, predictions, names)
+    per_target = {
+        name: _of_target(targets[:, i], predictions[:, i], seed)
+        for i, name in enumerate(names)
+    }
+    return {
+        "examples": len(targets),
+        "targets": list(names),
+        **_whole(list(per_target.values())),
+        "per_target": per_target,
+    }
+
+
+def constant(
+    targets: np.ndarray,
+    answers: Sequence[float],
+    *,
+    names: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Returns what answering the same always reaches.
+
+    Args:
+        targets: [n, targets] true values.
+        answers: One for each target.
+        names: Of the targets.
+        seed: Of the bootstrap.
+
+    Returns:
+        `answers` by name, and the whole's entries as `regression` has them.
+    """
+    predictions = np.broadcast_to(np.asarray(answers), np.shape(targets))
+    figures = regression(targets, predictions, names=names, seed=seed)
+    return {
+        "answers": dict(zip(names, map(float, answers), strict=True)),
+        **summary(figures),
+    }
+
+
+def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the entries for the whole, with their intervals."""
+    names = [name for each in FIGURES for name in (each, f"{each}_interval")]
+    return {name: figures[name] for name in names if name in figures}
+
+
+def r2(targets: np.ndarray, predictions: np.ndarray) -> float | None:
+    """Returns 1 - squared error / squared deviation; None if constant.
+
+    Source: the coefficient of determination; 0 is what answering the mean of
+    these very examples reaches, so a prediction can be below it.
+    """
+    deviation = np.sum((targets - np.mean(targets)) ** 2)
+    if not deviation > 0:
+        return None
+    return float(1 - np.sum((targets - predictions) ** 2) / deviation)
+
+
+def _of_target(
+    targets: np.ndarray, predictions: np.ndarray, seed: int
+) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for name, compute in _computations(targets, predictions).items():
+        value = compute(np.arange(len(targets))[np.newaxis])[0]
+        figures[name] = _plain(value)
+        figures[f"{name}_interval"] = None
+        if figures[name] is not None and len(targets) > 1:
+            figures[f"{name}_interval"] = _interval(compute, len(targets), seed)
+    return {
+        name: figures.get(name)
+        for each in FIGURES
+        for name in (each, f"{each}_interval")
+    }
+
+
+_Compute = Callable[[np.ndarray], np.ndarray]
+
+
+def _computations(
+    targets: np.ndarray, predictions: np.ndarray
+) -> dict[str, _Compute]:
+    """Returns what computes each figure of [draws, n] chosen examples.
+
+    MAPE is not defined where a target is 0, R² of the logarithm where a
+    target or a prediction is not above 0.
+    """
+    errors_ = np.abs(predictions - targets)
+    found: dict[str, _Compute] = {
+        "r2": lambda rows: _r2(targets[rows], errors_[rows]),
+        "mae": lambda rows: errors_[rows].mean(axis=1),
+        "rmse": lambda rows: np.sqrt((errors_[rows] ** 2).mean(axis=1)),
+        "median_absolute_error": lambda rows: np.median(errors_[rows], axis=1),
+    }
+    if np.all(targets != 0):
+        relative = errors_ / np.abs(targets)
+        found["mape"] = lambda rows: relative[rows].mean(axis=1)
+    if np.all(targets > 0) and np.all(predictions > 0):
+        logs = np.log(targets)
+        ratios = np.abs(np.log(predictions) - logs)
+        found["log_r2"] = lambda rows: _r2(logs[rows], ratios[rows])
+    return found
+
+
+def _r2(targets: np.ndarray, errors_: np.ndarray) -> np.ndarray:
+    """Returns R² of each row, NaN where its targets are all the same."""
+    deviation = targets - targets.mean(axis=1, keepdims=True)
+    total = (deviation**2).sum(axis=1)
+    same = np.ptp(targets, axis=1) == 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = 1 - (errors_**2).sum(axis=1) / total
+    return np.where(same, np.nan, values)
+
+
+def _interval(compute: _Compute, count: int, seed: int) -> list[float]:
+    """Returns the 95 % interval [low, high].
+
+    The percentile bootstrap over examples, 1000 draws; fewer, at least 100,
+    where there are more than 40,000 examples.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
+    section 13.3.
+    """
+    generator = np.random.default_rng(seed)
+    draws = int(np.clip(_WORK // count, 100, _DRAWS))
+    block = max(int(_BLOCK // count), 1)
+    values = [
+        compute(
+            generator.integers(count, size=[min(block, draws - start), count])
+        )
+        for start in range(0, draws, block)
+    ]
+    low, high = np.nanpercentile(np.concatenate(values), [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def _whole(per_target: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    if len(per_target) == 1:
+        return dict(per_target[0])
+    whole: dict[str, Any] = dict.fromkeys(FIGURES)
+    for name in _OF_ANY_UNIT:
+        values = [each[name] for each in per_target]
+        if None not in values:
+            whole[name] = float(np.mean(values))
+    return whole
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _check(
+    targets: np.ndarray, predictions: np.ndarray, names: Sequence[str]
+) -> None:
+    if len(targets) == 0:
+        raise errors.DataError(
+            "There is no picture to evaluate on; a split needs one at least."
+        )
+    expected = (len(targets), len(names))
+    if targets.shape != expected or predictions.shape != expected:
+        raise ValueError(
+            f"Targets and predictions must be [examples, targets] = "
+            f"{expected}, got {targets.shape} and {predictions.shape}."
+        )
+    bad = int(np.sum(~np.isfinite(predictions).all(axis=1)))
+    if bad:
+        raise errors.RunError(
+            f"The model gives no finite number for {bad} of {len(targets)} "
+            "pictures: training diverged. Try a lower --learning_rate."
+        )

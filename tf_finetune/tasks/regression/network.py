@@ -1,0 +1,199 @@
+"""The numbers of a regression, its loss, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors
+from tf_finetune.config import train, training_options
+from tf_finetune.data import examples
+from tf_finetune.data import targets as target_rows
+from tf_finetune.tasks.regression import labels, losses, transforms
+
+_FIRST = "target_scale"
+_LOSS = "mean_squared_error"  # What "auto" means.
+
+
+class Network:
+    """One number for each target, standardised up to the last layers."""
+
+    solver = "ridge"
+    proven = ("values",)
+    num_proven = 64
+
+    def __init__(self, transform: transforms.Transform | None = None) -> None:
+        """Knows what becomes of targets.
+
+        Args:
+            transform: None: the training data is not known yet, and logits
+                are taken for the targets.
+        """
+        self.transform = transform
+
+    def num_outputs(self, names: Sequence[str]) -> int:
+        """Returns one logit a target."""
+        return len(names)
+
+    def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
+        """Adds the way back to the user's units; [batch, targets], float32."""
+        return ended(logits, self.transform)
+
+    def logits(self, model: keras.Model) -> keras.KerasTensor:
+        """Returns the standardised targets, [batch, targets].
+
+        Raises:
+            RunError: The model does not end as `predictions` ends it.
+        """
+        for layer in reversed(model.layers):
+            if layer.name == _FIRST:
+                return layer.input
+        raise errors.RunError(
+            f"The model has no layer {_FIRST!r}, with which this package "
+            "returns to the units of the targets."
+        )
+
+    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
+        """Raises `UsageError`: there are no probabilities to calibrate."""
+        raise errors.UsageError(
+            "--calibrate is for probabilities; a regression has none."
+        )
+
+    def finish(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the targets in the user's units, float32."""
+        if self.transform is None:
+            return np.asarray(logits, "float32")
+        return self.transform.back(logits)
+
+    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
+        """Does nothing: what is to be known is in the graph."""
+
+    def targets(
+        self,
+        data: examples.ImageData,
+        split: str,
+        *,
+        config: train.TrainConfig,
+        image_size: int,
+    ) -> target_rows.Array:
+        """Returns standardised targets, float32 [n, targets]."""
+        values = labels.array(data.split(split))
+        if self.transform is not None:
+            values = self.transform.forward(values)
+        return target_rows.Array(values)
+
+    def blank(
+        self, names: Sequence[str], count: int, *, image_size: int
+    ) -> target_rows.Array:
+        """Returns zeros."""
+        return target_rows.Array(np.zeros([count, len(names)]))
+
+    def loss(
+        self,
+        options: training_options.TrainingOptions,
+        names: Sequence[str],
+        described: Mapping[str, Any] | None,
+    ) -> losses.RegressionLoss:
+        """Returns the loss that `--loss` names."""
+        name = _LOSS if options.loss == "auto" else options.loss
+        return losses.RegressionLoss(name)
+
+    def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
+        """Returns the mean absolute error of standardised targets."""
+        return [keras.metrics.MeanAbsoluteError(name="absolute_error")]
+
+    def serve(
+        self, predictions: tf.Tensor, names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns `values`, float32 [batch, targets], in the user's units."""
+        return {"values": predictions}
+
+    def classify(
+        self, predictions: tf.Tensor, names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns `outputs`, [batch, 1], where there is one target."""
+        return {"outputs": predictions} if len(names) == 1 else {}
+
+
+NETWORK = Network()
+
+
+def ended(
+    logits: keras.KerasTensor, transform: transforms.Transform | None
+) -> keras.KerasTensor:
+    """Adds plain layers from standardised targets to the user's units.
+
+    Where some targets are logged and others not, both ways are computed and
+    added: exp(z · m) · m + z · (1 - m) with m = 1 for logged ones.
+
+    Args:
+        logits: [batch, targets].
+        transform: None: they are in the user's units.
+    """
+    if transform is None:
+        return _rescaled(logits, 1.0, 0.0, _FIRST)
+    scale = np.array(transform.deviation)
+    offset = np.array(transform.mean)
+    logged = np.array(transform.logged)
+    if not logged.any():
+        values = _rescaled(logits, scale, offset, _FIRST)
+    else:
+        raw = _rescaled(logits, scale, offset, _FIRST)
+        values = _exponential(raw, logged)
+    if not np.isfinite([transform.low, transform.high]).any():
+        return values
+    return _clipped(values, transform)
+
+
+def _exponential(
+    raw: keras.KerasTensor, logged: np.ndarray
+) -> keras.KerasTensor:
+    if logged.all():
+        return keras.layers.Activation(
+            "exponential", dtype="float32", name="exponential"
+        )(raw)
+    mask = logged.astype("float64")
+    power = keras.layers.Activation("exponential", dtype="float32")(
+        _rescaled(raw, mask, 0.0, "logged_targets")
+    )
+    return keras.layers.Add(dtype="float32", name="all_targets")(
+        [
+            _rescaled(power, mask, 0.0, "exponentials"),
+            _rescaled(raw, 1 - mask, 0.0, "plain_targets"),
+        ]
+    )
+
+
+def _clipped(
+    values: keras.KerasTensor, transform: transforms.Transform
+) -> keras.KerasTensor:
+    """Bounds values by layers that every export knows."""
+    low, high = transform.low, transform.high
+    if not np.isfinite(low):  # Turned round, so that 0 is the bound.
+        turned = _rescaled(values, -1.0, high, "below_the_highest")
+        bounded = keras.layers.ReLU(dtype="float32", name="bounds")(turned)
+        return _rescaled(bounded, -1.0, high, "bounded_values")
+    shifted = _rescaled(values, 1.0, -low, "above_the_lowest")
+    bounded = keras.layers.ReLU(
+        max_value=high - low if np.isfinite(high) else None,
+        dtype="float32",
+        name="bounds",
+    )(shifted)
+    return _rescaled(bounded, 1.0, low, "bounded_values")
+
+
+def _rescaled(
+    values: keras.KerasTensor,
+    scale: np.ndarray | float,
+    offset: np.ndarray | float,
+    name: str,
+) -> keras.KerasTensor:
+    layer = keras.layers.Rescaling(
+        scale=np.asarray(scale).tolist(),
+        offset=np.asarray(offset).tolist(),
+        dtype="float32",
+        name=name,
+    )
+    return layer(values)

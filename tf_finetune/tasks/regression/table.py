@@ -1,0 +1,145 @@
+"""The rows of a table: pictures, and the numbers and words beside them."""
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.config import data_options
+from tf_finetune.data.sources import csv_file
+from tf_finetune.tasks.regression import labels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row.
+
+    Attributes:
+        where: Names it in messages: "line 3".
+        paths: Of its pictures, in the order of --image_column.
+        numbers: In the order of --numeric_columns; NaN where one is missing.
+        words: In the order of --categorical_columns, cut off as asked there.
+        whole_words: Of each of these columns once, not cut off.
+        targets: In the order of --label_column; empty if they were not read.
+    """
+
+    where: str
+    paths: tuple[str, ...]
+    numbers: tuple[float, ...]
+    words: tuple[str, ...]
+    whole_words: tuple[str, ...] = ()
+    targets: tuple[float, ...] = ()
+
+
+def is_asked(options: data_options.DataOptions) -> bool:
+    """Whether rows are more than one picture and its targets."""
+    return bool(
+        len(options.image_column) > 1
+        or options.numeric_columns
+        or options.categorical_columns
+    )
+
+
+def read(
+    options: data_options.DataOptions, *, with_targets: bool = True
+) -> list[Row]:
+    """Reads the table in `options.data`.
+
+    Args:
+        options: The table and its columns.
+        with_targets: Whether the columns of targets must exist.
+
+    Raises:
+        DataError: It has no such column, or a cell is not what it should be.
+    """
+    path = pathlib.Path(options.data).expanduser()
+    needed = {
+        "image_column": options.image_column,
+        **labels.LABELS.columns(options),
+    }
+    if not with_targets:
+        needed.pop("label_column")
+    rows = []
+    for line, cells in csv_file.cells_of(path, needed):
+        stripped = {name: text.strip() for name, text in cells.items()}
+        rows.append(_row(stripped, line, path, options, with_targets))
+    return rows
+
+
+def arrays(rows: Sequence[Row]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+    """Returns numbers [n, columns] and, for each row, its words."""
+    width = len(rows[0].numbers) if rows else 0
+    numbers = np.array([row.numbers for row in rows], "float64")
+    return numbers.reshape(len(rows), width), [row.words for row in rows]
+
+
+def beginning(column: str) -> tuple[str, int | None]:
+    """Splits "zipcode:3" into the column and the length; None: all of it.
+
+    Raises:
+        UsageError: What follows the colon is no length.
+    """
+    name, colon, length = column.partition(":")
+    if not colon:
+        return name, None
+    if not (length.isdecimal() and int(length) > 0):
+        raise errors.UsageError(
+            f"--categorical_columns={column}: after the colon there must be "
+            f"the number of characters that count, got {length!r}."
+        )
+    return name, int(length)
+
+
+def _row(
+    cells: Mapping[str, str],
+    line: int,
+    path: pathlib.Path,
+    options: data_options.DataOptions,
+    with_targets: bool,
+) -> Row:
+    where = f"{path}, line {line}"
+    targets = ()
+    if with_targets:
+        targets = labels.LABELS.of_row(cells, where, path.parent, options)
+    return Row(
+        where=f"line {line}",
+        paths=tuple(
+            os.path.join(path.parent, cells[column])
+            for column in options.image_column
+        ),
+        numbers=tuple(
+            _number(cells[column], f"{where}: the number {column!r}")
+            for column in options.numeric_columns
+        ),
+        words=tuple(
+            _word(cells, column, where)
+            for column in options.categorical_columns
+        ),
+        whole_words=tuple(
+            cells[name]
+            for name in dict.fromkeys(
+                beginning(column)[0] for column in options.categorical_columns
+            )
+        ),
+        targets=targets,
+    )
+
+
+def _number(text: str, what: str) -> float:
+    return labels.number(text, what) if text else math.nan
+
+
+def _word(cells: Mapping[str, str], column: str, where: str) -> str:
+    name, length = beginning(column)
+    word = cells[name][:length]
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        raise errors.DataError(
+            f"{where}: the word {name!r} is {word!r}, which is not UTF-8."
+        ) from error
+    return word

@@ -1,0 +1,32 @@
+"""Ridge regression as the solver of a regression's head."""
+
+from tf_finetune.tasks.regression import ridge
+from tf_finetune.training.solvers import problem as problems
+
+
+def solve(problem: problems.Problem) -> problems.Solution | None:
+    """Returns the optimum; None where that would take long.
+
+    Args:
+        problem: Its targets are rows of standardised numbers.
+    """
+    features = problem.features
+    if not ridge.is_small(len(features), features.width):
+        return None
+    solved = ridge.solve(
+        features.all(),
+        problem.targets.values,
+        groups=problem.groups,
+        seed=problem.config.seed,
+    )
+    strengths = ", ".join(f"{each:g}" for each in solved.strengths)
+    how = f"ridge regression at its optimum, penalty {strengths} a picture"
+    if solved.note:
+        how += f" ({solved.note})"
+    return problems.Solution(
+        weights=(
+            solved.kernel.astype("float32"),
+            solved.bias.astype("float32"),
+        ),
+        how=how,
+    )
