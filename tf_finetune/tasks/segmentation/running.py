@@ -60,9 +60,10 @@ class MeanIoU(keras.metrics.Metric):
 
     def result(self) -> Any:
         """Returns the mean, 0..1; 0 before the first pixel."""
-        hits = keras.ops.diagonal(self.confusion.value)
-        true = keras.ops.sum(self.confusion, axis=1)
-        union = true + keras.ops.sum(self.confusion, axis=0) - hits
+        confusion = keras.ops.convert_to_tensor(self.confusion)
+        hits = keras.ops.diagonal(confusion)
+        true = keras.ops.sum(confusion, axis=1)
+        union = true + keras.ops.sum(confusion, axis=0) - hits
         occurs = keras.ops.cast(true > 0, "float32")
         total = keras.ops.sum(occurs * hits / keras.ops.maximum(union, 1.0))
         return total / keras.ops.maximum(keras.ops.sum(occurs), 1.0)
