@@ -6,6 +6,7 @@ from typing import Literal
 from tf_finetune.config import checks, options
 
 Augmentation = Literal["none", "light", "medium", "strong"]
+ClassWeight = Literal["none", "balanced", "effective_number"]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 Strategy = Literal[
     "auto", "one_device", "mirrored", "multi_worker", "tpu", "parameter_server"
@@ -52,8 +53,11 @@ class TrainingOptions:
         "own. Of classification: cross_entropy, focal, mean_squared_error.",
     )
     label_smoothing: float = options.option(0.0, "For cross_entropy and focal.")
-    class_weight: Literal["none", "balanced"] = options.option(
-        "none", "balanced weighs classes inversely to their frequency."
+    class_weight: ClassWeight = options.option(
+        "none",
+        "balanced weighs classes inversely to their frequency (segmentation: "
+        "by the median frequency), effective_number less so where there are "
+        "many examples.",
     )
     augmentation: Augmentation = options.option(
         "light", "Strength of the random changes to training pictures."

@@ -27,16 +27,6 @@ def test_balanced_is_the_median_frequency_over_the_own_one():
     np.testing.assert_allclose(_of("balanced"), expected, rtol=1e-6)
 
 
-def test_effective_number_is_the_series_of_its_paper():
-    share = 1000 / 3
-    beta = 1 - 1e-4 / share
-    # Each pixel is cut in 10,000, so that beta's power is that of the limit.
-    numbers = (1 - beta ** (np.array(_PIXELS) * 1e4)) / (1 - beta)
-    expected = 1 / numbers
-    expected /= (expected * _PIXELS).sum() / 1000
-    np.testing.assert_allclose(_of("effective_number"), expected, rtol=1e-3)
-
-
 @pytest.mark.parametrize("kind", ["balanced", "effective_number"])
 def test_a_pixel_weighs_1_on_average_and_a_rare_class_more(kind):
     weights = _of(kind)

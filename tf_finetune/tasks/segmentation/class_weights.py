@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-KINDS = ("none", "balanced", "effective_number")
+from tf_finetune.config import training_options
+from tf_finetune.tasks import effective_number
 
 
 def class_weights(
-    kind: str,
+    kind: training_options.ClassWeight,
     *,
     pixels: Sequence[int],
     pixels_of_pictures: Sequence[int],
@@ -20,8 +21,8 @@ def class_weights(
 
     Args:
         kind: "none"; "balanced": the median of the classes' frequencies over
-            the class' own; "effective_number": the inverse of the number of
-            pixels that still tell something new.
+            the class' own; "effective_number": as
+            `effective_number.weights` does of the pixels.
         pixels: [classes], training pixels of each class.
         pixels_of_pictures: [classes], all pixels that are not ignored, of the
             training pictures in which the class occurs.
@@ -31,27 +32,18 @@ def class_weights(
 
     Source: Eigen and Fergus 2015, "Predicting Depth, Surface Normals and
     Semantic Labels with a Common Multi-Scale Convolutional Architecture",
-    section 6.3.2 (balanced); Cui et al. 2019, "Class-Balanced Loss Based on
-    Effective Number of Samples", equation 2. Its N, the number of samples
-    beyond which another one is a repetition, is what each class would have
-    if all had the same: pixels are many and alike, and N of the paper's size
-    would make all weights equal.
+    section 6.3.2 (balanced).
     """
     if kind == "none":
         return None
     counts = np.asarray(pixels, "float64")
+    if kind == "effective_number":
+        return effective_number.weights(counts).astype("float32")
     occurs = counts > 0
     weights = np.ones(len(counts))
-    if not occurs.any():
-        return weights.astype("float32")
-    if kind == "balanced":
+    if occurs.any():
         around = np.asarray(pixels_of_pictures, "float64")
         shares = counts[occurs] / around[occurs]
         weights[occurs] = np.median(shares) / shares
-    else:
-        fair = counts.sum() / occurs.sum()
-        # beta = (N - 1) / N; beta to the power n is exp(-n / N) for large N.
-        weights[occurs] = 1 / -np.expm1(-counts[occurs] / fair)
-    mean = (weights * counts).sum() / counts.sum()
-    weights[occurs] /= mean
+        weights[occurs] /= (weights * counts).sum() / counts.sum()
     return weights.astype("float32")
