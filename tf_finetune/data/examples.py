@@ -13,10 +13,15 @@ class Mask:
     Attributes:
         path: Its file.
         sha256: Of the file's bytes once it was looked at.
+        indices: The file of class indices that was made of it, a grey PNG;
+            255 is ignored.
+        pixels: How many are of each class and, last, how many are ignored.
     """
 
     path: str
     sha256: str = ""
+    indices: str = ""
+    pixels: tuple[int, ...] = ()
 
 
 Label = str | tuple[str, ...] | tuple[float, ...] | Mask
