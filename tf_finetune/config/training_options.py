@@ -26,6 +26,11 @@ class TrainingOptions:
         "to 256 that fits into memory, found by trying, and a default "
         "learning rate is scaled with it.",
     )
+    head_epochs: int = options.option(
+        20,
+        "Passes over the frozen network's feature maps in which a decoder is "
+        "trained before fine-tuning; other heads are solved.",
+    )
     head_init: Literal["probe", "random"] = options.option(
         "probe",
         "Fine-tuning starts from the solved head (Kumar et al. 2022) or, as "
@@ -107,6 +112,7 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         checks.in_range(self, "epochs", at_least=0)
         checks.in_range(self, "batch_size", at_least=1)
+        checks.in_range(self, "head_epochs", at_least=1)
         checks.in_range(self, "learning_rate", above=0)
         checks.in_range(self, "warmup_fraction", at_least=0, below=1)
         checks.in_range(self, "weight_decay", at_least=0)

@@ -52,6 +52,7 @@ def evaluate(
         data = _foreign(found, inspected, problems)
     else:
         data = own(found, inspected, problems, source)
+    data = dataclasses.replace(data, resize=found.config.model.resize)
     report(statistics.summary(data))
     figures = _figures(found, data, config)
     output = pathlib.Path(config.output or _output(found, config))

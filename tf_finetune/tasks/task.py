@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import train, training_options
+from tf_finetune.config import model_options, train, training_options
 from tf_finetune.data import examples, labelling
 
 if TYPE_CHECKING:
@@ -131,6 +131,22 @@ class Answers(Protocol):
         """Returns a few lines about all rows."""
 
 
+class AnswerFiles(Protocol):
+    """Writes answers that are files of their own into a folder."""
+
+    def write(
+        self,
+        paths: Sequence[str],
+        predictions: np.ndarray,
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: model_options.Resize,
+        top_k: int,
+    ) -> list[Any]:
+        """Writes the answers to some pictures; returns a row for each."""
+
+
 class Network(Protocol):
     """What a task needs of a network; loads TensorFlow.
 
@@ -224,6 +240,11 @@ class Task:
         answers: What is said of single pictures.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
+        adds_losses: Whether `--loss` may be a sum, such as a+b.
+        files_at: "package.module:attribute" of what writes answers that are
+            files of their own (`AnswerFiles`); empty where they are not. The
+            answers of such a task belong to the pictures' own sizes, and its
+            network brings what is served to them (`restored`).
     """
 
     name: str
@@ -232,16 +253,30 @@ class Task:
     figures: Figures
     answers: Answers
     network_at: str
+    adds_losses: bool = False
+    files_at: str = ""
 
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `--loss` can be `name`."""
-        if name != "auto" and name not in self.losses:
-            raise errors.unknown(
-                f"--loss of --task={self.name}", name, ("auto", *self.losses)
-            )
+        known = ("auto", *self.losses)
+        parts = name.split("+") if self.adds_losses else [name]
+        for part in parts:
+            if part not in known or (part == "auto" and len(parts) > 1):
+                raise errors.unknown(
+                    f"--loss of --task={self.name}", part, known
+                )
 
     @functools.cached_property
     def network(self) -> Network:
         """The part that needs TensorFlow."""
-        module, attribute = self.network_at.split(":")
-        return getattr(importlib.import_module(module), attribute)
+        return _imported(self.network_at)
+
+    @functools.cached_property
+    def files(self) -> AnswerFiles | None:
+        """What writes answers that are files of their own, if they are."""
+        return _imported(self.files_at) if self.files_at else None
+
+
+def _imported(place: str) -> Any:
+    module, attribute = place.split(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -41,7 +41,7 @@ def prepare(
         cache_dir: The masks go into masks/ in it, by content.
 
     Returns:
-        The same pictures; their masks have `sha256`, `indices` and `pixels`.
+        The same pictures; their masks are complete.
 
     Raises:
         DataError: A mask cannot be read, is of another size than its picture,
@@ -151,6 +151,7 @@ def _label(
         sha256=scan.sha256,
         indices=str(folder / f"{scan.sha256}.png"),
         pixels=tuple(pixels),
+        names=scheme.names,
     )
 
 

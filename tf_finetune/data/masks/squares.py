@@ -4,6 +4,7 @@ Whatever `decoding.load_bytes` does to a picture is done here to its mask, by
 the nearest pixel, and undone for probabilities, bilinearly.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import model_options
@@ -89,6 +90,34 @@ def restored(
             before[0] : after[0], before[1] : after[1]
         ]
     return _bilinear(probabilities, height, width)
+
+
+def decided(
+    probabilities: np.ndarray,
+    height: int,
+    width: int,
+    *,
+    resize: model_options.Resize,
+) -> np.ndarray:
+    """Returns the likeliest class of each pixel of a picture.
+
+    Args:
+        probabilities: float32 [size, size, classes].
+        height: Of the picture.
+        width: Of the picture.
+        resize: How it became square.
+
+    Returns:
+        uint8 [height, width].
+    """
+    with tf.device("CPU"):
+        own = restored(
+            tf.constant(probabilities),
+            tf.constant(height),
+            tf.constant(width),
+            resize=resize,
+        )
+        return tf.cast(tf.argmax(own, -1, tf.int32), tf.uint8).numpy()
 
 
 def _inside(
