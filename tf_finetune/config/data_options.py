@@ -15,8 +15,8 @@ class DataOptions:
         "",
         "The pictures: a folder with one folder per class, or with train/, "
         "validation/ and test/ of such folders; a CSV file; tfds:NAME; "
-        "digits:FIRST-LAST for scikit-learn's handwritten digits. Segmentation: "
-        "a folder with images/ and masks/, or such folders for each split.",
+        "digits:FIRST-LAST for scikit-learn's handwritten digits; for "
+        "segmentation a folder with images/ and masks/, or such a split.",
     )
     data_format: str = options.option(
         "auto",
@@ -28,7 +28,7 @@ class DataOptions:
     )
     label_column: tuple[str, ...] = options.option(
         ("label",),
-        "CSV: the column of labels (segmentation: of masks, \"mask\" unless "
+        'CSV: the column of labels (segmentation: of masks, "mask" unless '
         "another one is named); several, with commas, for tasks that read "
         "several.",
     )

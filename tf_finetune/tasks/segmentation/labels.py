@@ -89,9 +89,7 @@ class Masks:
             pictures, found, scheme, cache_dir=self.cache_dir
         )
         return tuple(
-            dataclasses.replace(
-                each, strata=_present(each.label.pixels, names)
-            )
+            dataclasses.replace(each, strata=_present(each.label.pixels, names))
             for each in prepared
         ), ()
 

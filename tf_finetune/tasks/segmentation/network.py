@@ -16,8 +16,8 @@ from tf_finetune.tasks.segmentation import (
     class_weights,
     losses,
     running,
-    targets,
 )
+from tf_finetune.tasks.segmentation import targets as mask_targets
 
 _LOSS = "cross_entropy"  # What "auto" means.
 
@@ -75,9 +75,9 @@ class Network:
         *,
         config: train.TrainConfig,
         image_size: int,
-    ) -> targets.Masks:
+    ) -> mask_targets.Masks:
         """Returns uint8 masks [n, image_size, image_size]."""
-        return targets.Masks(
+        return mask_targets.Masks(
             data.split(split),
             image_size=image_size,
             resize=config.model.resize,
@@ -88,9 +88,9 @@ class Network:
 
     def blank(
         self, names: Sequence[str], count: int, *, image_size: int
-    ) -> targets.Blank:
+    ) -> mask_targets.Blank:
         """Returns masks with stripes of every class."""
-        return targets.Blank(count, len(names), image_size)
+        return mask_targets.Blank(count, len(names), image_size)
 
     def loss(
         self,

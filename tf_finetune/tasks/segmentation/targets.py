@@ -124,5 +124,3 @@ def _seeds(
         for number in range(1, num_views)
     ]
     return np.array(rows or np.zeros([1, len(pictures), 2]), "int32")
-
-

@@ -26,13 +26,9 @@ def solve(problem: problems.Problem) -> problems.Solution:
     model, options = problem.model, problem.config.training
     count, size = len(problem.features), options.batch_size
     steps = max(options.head_epochs * -(-count // size), _LEAST_STEPS)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        _LEARNING_RATE, steps
-    )
+    schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
     model.compile(
-        optimizer=keras.optimizers.AdamW(
-            schedule, weight_decay=_WEIGHT_DECAY
-        ),
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=_WEIGHT_DECAY),
         loss=problem.loss,
     )
     endless = batches.training(
