@@ -83,6 +83,8 @@ def features(model: keras.Model) -> keras.KerasTensor | None:
         each
         for each in model.layers
         if isinstance(each, keras.layers.GlobalAveragePooling2D)
+        # Decoders pool to a map of one pixel, on the way to another.
+        and len(each.output.shape) == 2
     ]
     named = [each for each in pooling if each.name == "features"]
     found = (named or pooling)[-1:]
@@ -157,6 +159,7 @@ def _bodies(
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
     """Returns function and input of each signature."""
     task = tasks.TASKS.get(job.task).network
+    has_own_sizes = bool(tasks.TASKS.get(job.task).files_at)
     size, names = job.image_size, job.class_names
 
     def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -178,7 +181,11 @@ def _bodies(
 
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         decoded = decode(image_bytes)
-        answer = _blanked(serve(decoded.images), decoded.errors)
+        answer = serve(decoded.images)
+        if has_own_sizes:
+            sizes = encoded.sizes(image_bytes)
+            answer = task.restored(answer, sizes, job.resize)
+        answer = _blanked(answer, decoded.errors)
         return {**answer, "error": decoded.errors}
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

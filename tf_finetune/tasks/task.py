@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import importlib
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -132,19 +132,36 @@ class Answers(Protocol):
 
 
 class AnswerFiles(Protocol):
-    """Writes answers that are files of their own into a folder."""
+    """Writes answers that are files of their own, in the order of pictures.
 
-    def write(
+    Attributes:
+        table: The name of the CSV file beside them.
+    """
+
+    table: str
+
+    def __init__(
         self,
         paths: Sequence[str],
-        predictions: np.ndarray,
         names: Sequence[str],
         *,
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
-    ) -> list[Any]:
-        """Writes the answers to some pictures; returns a row for each."""
+    ) -> None:
+        """Begins with the first picture."""
+
+    def of_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
+        """Writes predictions of pictures made square; yields their rows."""
+
+    def of_windows(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        *,
+        size: int,
+        overlap: float,
+    ) -> Iterator[Any]:
+        """Writes what a model says of windows; yields a row a picture."""
 
 
 class Network(Protocol):
@@ -272,7 +289,7 @@ class Task:
         return _imported(self.network_at)
 
     @functools.cached_property
-    def files(self) -> AnswerFiles | None:
+    def files(self) -> type[AnswerFiles] | None:
         """What writes answers that are files of their own, if they are."""
         return _imported(self.files_at) if self.files_at else None
 

@@ -16,5 +16,5 @@ TASK = task.Task(
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
     network_at="tf_finetune.tasks.segmentation.network:NETWORK",
-    files_at="tf_finetune.tasks.segmentation.writing:FILES",
+    files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
 )
