@@ -82,13 +82,13 @@ def build(
     keras.utils.set_random_seed(seed)
     made = pretrained.build(options, weights)
     backbone = made.backbone
-    images = backbone.model.inputs[0]
     build_head = heads.HEADS.get(options.head)
     top = build_head(backbone, options, task.network.num_outputs(names))
+    images = top.backbone.model.inputs[0]
     inputs = list(top.inputs) if len(top.inputs) > 1 else top.inputs[0]
     predictions = task.network.predictions(top.logits)
     return Assembly(
-        backbone=backbone,
+        backbone=top.backbone,
         model=keras.Model(images, predictions, name="model"),
         trainer=keras.Model(images, top.logits, name="trainer"),
         extractor=keras.Model(images, inputs, name="extractor"),

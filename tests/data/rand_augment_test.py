@@ -7,7 +7,8 @@ from tf_finetune.data import draws, rand_augment
 def changed(images, *, num_changes, magnitude, seed=(3, 1)):
     change = tf.function(rand_augment.build(num_changes, magnitude))
     generator = draws.Draws(tf.constant(seed))
-    return change(tf.constant(images, tf.float32), generator).numpy()
+    batch = {"images": tf.constant(images, tf.float32)}
+    return change(batch, generator)["images"].numpy()
 
 
 def pictures(count):

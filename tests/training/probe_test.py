@@ -18,7 +18,7 @@ def _data(classes: int, width: int, count: int, seed: int = 0):
 
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize(("width", "count"), [(8, 100), (150, 60)])
-@pytest.mark.parametrize("weight", ["none", "balanced"])
+@pytest.mark.parametrize("weight", ["none", "balanced", "effective_number"])
 def test_the_solution_is_scikit_learns_optimum_on_standardised_features(
     classes, width, count, weight
 ):
@@ -30,17 +30,29 @@ def test_the_solution_is_scikit_learns_optimum_on_standardised_features(
     standard = preprocessing.StandardScaler().fit_transform(
         features.astype("float64")
     )
+    shares = np.bincount(labels) / len(labels) * classes
+    weights = {
+        "none": None,
+        "balanced": "balanced",
+        "effective_number": dict(enumerate(_scaled(labels, shares))),
+    }
     reference = linear_model.LogisticRegression(
         C=solved.strength,
         max_iter=10_000,
         tol=1e-10,
-        class_weight=None if weight == "none" else "balanced",
+        class_weight=weights[weight],
     ).fit(standard, labels)
     np.testing.assert_allclose(
         probe.probabilities(solved, features),
         reference.predict_proba(standard),
         atol=2e-4,
     )
+
+
+def _scaled(labels, shares):
+    """Returns 1 / (1 - exp(-share)), its mean over the examples being 1."""
+    weights = 1 / (1 - np.exp(-shares))
+    return weights / weights[labels].mean()
 
 
 def test_the_strength_is_the_one_with_the_lowest_left_out_log_loss():

@@ -123,13 +123,20 @@ def inputs_of(operation: keras.Operation) -> list[keras.KerasTensor]:
     return keras.tree.flatten(operation.input)
 
 
+def factor(operation: keras.Operation) -> int:
+    """Returns by how much an operation makes the stride larger; 1: not."""
+    if isinstance(operation, keras.Model):
+        return math.prod(factor(layer) for layer in operation.layers)
+    return operation.strides[0] if isinstance(operation, _STRIDED) else 1
+
+
 def _strides(model: keras.Model) -> dict[keras.Operation, int]:
     """Returns the stride of what each operation is computed at."""
     found: dict[int, int] = {}
     result = {}
     for operation in model.operations:
         before = [found[id(tensor)] for tensor in inputs_of(operation)]
-        stride = max(before, default=1) * _factor(operation)
+        stride = max(before, default=1) * factor(operation)
         result[operation] = found[id(operation.output)] = stride
     return result
 
@@ -137,12 +144,6 @@ def _strides(model: keras.Model) -> dict[keras.Operation, int]:
 def _is_feature(operation: keras.Operation) -> bool:
     is_spatial = len(operation.output.shape) == 4
     return is_spatial and not isinstance(operation, _NO_FEATURES)
-
-
-def _factor(operation: keras.Operation) -> int:
-    if isinstance(operation, keras.Model):
-        return math.prod(_factor(layer) for layer in operation.layers)
-    return operation.strides[0] if isinstance(operation, _STRIDED) else 1
 
 
 def _deepest(

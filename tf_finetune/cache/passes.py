@@ -68,6 +68,15 @@ def views(
     ]
 
 
+def seeds(wanted: Sequence[View]) -> np.ndarray:
+    """Returns what the changes of views are drawn from, int32 [n, 2]."""
+    numbers = [
+        [int(view.name[start : start + 8], 16) for start in (0, 8)]
+        for view in wanted
+    ]
+    return np.array(numbers, "uint32").view("int32")
+
+
 def fill(
     into: Sequence[stores.Store],
     network: Network,
@@ -212,13 +221,9 @@ def _images(
     size = {"image_size": image_size, "resize": resize}
     if not wanted[0].is_changed:
         return pipeline.evaluation_images(paths, batch_size=batch_size, **size)
-    seeds = (
-        [int(view.name[:8], 16) for view in wanted],
-        [int(view.name[8:16], 16) for view in wanted],
-    )
     return pipeline.changed_images(
         paths,
-        np.array(seeds, "uint32").T.view("int32"),
+        seeds(wanted),
         level=level,
         batch_size=batch_size,
         **size,

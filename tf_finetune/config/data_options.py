@@ -15,12 +15,13 @@ class DataOptions:
         "",
         "The pictures: a folder with one folder per class, or with train/, "
         "validation/ and test/ of such folders; a CSV file; tfds:NAME; "
-        "digits:FIRST-LAST for scikit-learn's handwritten digits.",
+        "digits:FIRST-LAST for scikit-learn's handwritten digits; for "
+        "segmentation a folder with images/ and masks/, or such a split.",
     )
     data_format: str = options.option(
         "auto",
-        "How --data is read: auto, folder, csv, tfds, digits, or "
-        "package.module:attribute of a source of your own.",
+        "How --data is read: auto, folder, pairs, csv, tfds, digits, "
+        "or package.module:attribute of a source of your own.",
     )
     image_column: tuple[str, ...] = options.option(
         ("image",),
@@ -29,7 +30,8 @@ class DataOptions:
     )
     label_column: tuple[str, ...] = options.option(
         ("label",),
-        "CSV: the column of labels; several, with commas, for tasks that read "
+        'CSV: the column of labels (segmentation: of masks, "mask" unless '
+        "another one is named); several, with commas, for tasks that read "
         "several.",
     )
     numeric_columns: tuple[str, ...] = options.option(
@@ -49,6 +51,16 @@ class DataOptions:
         "group",
         "CSV: the column of groups (patients, sites …) that must not be "
         "divided between splits; may be absent.",
+    )
+    ignore_label: str | None = options.option(
+        None,
+        "Segmentation: the class, by name or by its value in the masks, whose "
+        "pixels are left out of everything.",
+    )
+    color_map: str | None = options.option(
+        None,
+        "Segmentation: a file that says which colour in the masks is which "
+        "class, CSV (name,r,g,b) or JSON.",
     )
     tfds_data_dir: str | None = options.option(
         None, "Where TFDS keeps prepared data sets; none: TFDS' own default."

@@ -32,8 +32,20 @@ class ModelOptions:
         "How a picture becomes square: squash ignores its shape, crop keeps "
         "the middle, pad adds black.",
     )
-    head: str = options.option("linear", "The new top: linear or mlp.")
-    head_units: int = options.option(256, "Width of the mlp head's layer.")
+    head: str = options.option(
+        "linear",
+        "The new top: linear or mlp; of segmentation fcn_32s, fcn_16s, fcn_8s, "
+        "deeplab_v3_plus or unet.",
+    )
+    head_units: int = options.option(
+        256,
+        "Width of the mlp head's layer, or of a decoder's widest layers.",
+    )
+    output_stride: int = options.option(
+        16,
+        "deeplab_v3_plus: the backbone's last feature map has this stride at "
+        "most (8, 16 or 32); smaller is finer and slower.",
+    )
     dropout: float = options.option(0.0, "Dropout before the last layer.")
     l2: float = options.option(
         0.0, "L2 penalty on the head's kernels while fine-tuning."
@@ -58,6 +70,11 @@ class ModelOptions:
     def __post_init__(self) -> None:
         checks.in_range(self, "image_size", at_least=8)
         checks.in_range(self, "head_units", at_least=1)
+        if self.output_stride not in (8, 16, 32):
+            raise errors.UsageError(
+                "--output_stride must be 8, 16 or 32, got "
+                f"{self.output_stride}."
+            )
         checks.in_range(self, "dropout", at_least=0, below=1)
         checks.in_range(self, "l2", at_least=0)
         _check_target_range(self.target_range)

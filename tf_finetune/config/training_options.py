@@ -6,6 +6,7 @@ from typing import Literal
 from tf_finetune.config import checks, options
 
 Augmentation = Literal["none", "light", "medium", "strong"]
+ClassWeight = Literal["none", "balanced", "effective_number"]
 Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 Strategy = Literal[
     "auto", "one_device", "mirrored", "multi_worker", "tpu", "parameter_server"
@@ -24,6 +25,11 @@ class TrainingOptions:
         "Pictures per step, all replicas; auto: the largest power of two up "
         "to 256 that fits into memory, found by trying, and a default "
         "learning rate is scaled with it.",
+    )
+    head_epochs: int = options.option(
+        20,
+        "Passes over the frozen network's feature maps in which a decoder is "
+        "trained before fine-tuning; other heads are solved.",
     )
     head_init: Literal["probe", "random"] = options.option(
         "probe",
@@ -58,8 +64,11 @@ class TrainingOptions:
         "skewed of the two; answers are in the targets' units either way.",
     )
     label_smoothing: float = options.option(0.0, "For cross_entropy and focal.")
-    class_weight: Literal["none", "balanced"] = options.option(
-        "none", "balanced weighs classes inversely to their frequency."
+    class_weight: ClassWeight = options.option(
+        "none",
+        "balanced weighs classes inversely to their frequency (segmentation: "
+        "by the median frequency), effective_number less so where there are "
+        "many examples.",
     )
     augmentation: Augmentation = options.option(
         "light", "Strength of the random changes to training pictures."
@@ -109,6 +118,7 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         checks.in_range(self, "epochs", at_least=0)
         checks.in_range(self, "batch_size", at_least=1)
+        checks.in_range(self, "head_epochs", at_least=1)
         checks.in_range(self, "learning_rate", above=0)
         checks.in_range(self, "warmup_fraction", at_least=0, below=1)
         checks.in_range(self, "weight_decay", at_least=0)

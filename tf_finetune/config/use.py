@@ -54,7 +54,15 @@ class PredictConfig:
         "", "A picture, a folder (searched through) or a quoted glob pattern."
     )
     output: str | None = options.option(
-        None, "The CSV file; none: predictions are printed."
+        None,
+        "The CSV file; none: predictions are printed. Segmentation: a folder "
+        "for masks, overlays and predictions.csv.",
+    )
+    window_overlap: float | None = options.option(
+        None,
+        "Segmentation: see pictures at their own resolution, in windows of "
+        "the model's size that have this share of a side in common; none: "
+        "each picture whole, made as small or large as the model's input.",
     )
     top_k: int = options.option(5, "Classes listed for each picture.")
     batch_size: int = options.option(32, "Pictures per step.")
@@ -66,6 +74,7 @@ class PredictConfig:
         checks.given(self, "workdir", _WORKDIR_HINT)
         checks.given(self, "data", "a picture, a folder or a glob pattern.")
         checks.in_range(self, "top_k", at_least=1)
+        checks.in_range(self, "window_overlap", at_least=0, below=1)
         checks.in_range(self, "batch_size", at_least=1)
         checks.in_range(self, "max_pixels", at_least=1)
 

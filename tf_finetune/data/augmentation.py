@@ -20,6 +20,25 @@ Change = Callable[
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskChanges:
+    """Changes of pictures that have a mask each.
+
+    Masks are uint8 [batch, height, width].
+
+    Attributes:
+        together: (images, masks, seed) → both, changed alike; otherwise as
+            `build` has it, and the pictures the same as it makes them.
+        alone: (masks, seed) → what `together` makes of the masks, at a level
+            that mixes nothing.
+    """
+
+    together: Callable[
+        [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+    ]
+    alone: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Level:
     """How strong each change is; 0 leaves it out.
 
@@ -105,26 +124,88 @@ def build(level: training_options.Augmentation) -> Change | None:
     """
     if level == "none":
         return None
-    strength = LEVELS[level]
-    layers = _layers(strength)
-    shuffled_changes = rand_augment.build(
-        strength.num_changes, strength.magnitude
-    )
-    mix = _mixer() if strength.mix else None
+    moving = _moving(LEVELS[level])
+    mix = _mixer() if LEVELS[level].mix else None
 
     def change(
         images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         draws = random_draws.Draws(seed)
-        images = geometry.moved(
-            images, draws, zoom=strength.zoom, shift=strength.shift
-        )
-        for layer in layers:
-            images = random_draws.apply(layer, images, draws)
-        images = shuffled_changes(images, draws)
+        images = moving({"images": images}, draws)["images"]
         if mix is not None:
             images, labels = mix(images, labels, draws)
         return tf.clip_by_value(images, 0.0, 255.0), labels
+
+    return change
+
+
+def build_for_masks(level: training_options.Augmentation) -> MaskChanges | None:
+    """Returns the functions that change pictures with masks; None for "none".
+
+    Masks are mirrored, moved, turned and sheared with their pictures, by the
+    nearest pixel; colours change in pictures alone. Two masks cannot be
+    blended: where a level mixes, half of the pictures are mixed by CutMix,
+    their masks with them, and the others stay unmixed.
+
+    Args:
+        level: "none" or one of `LEVELS`.
+    """
+    if level == "none":
+        return None
+    moving = _moving(LEVELS[level])
+    cut = _cutter() if LEVELS[level].mix else None
+
+    def together(
+        images: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        draws = random_draws.Draws(seed)
+        batch = {"images": images, "segmentation_masks": _deep(masks)}
+        batch = moving(batch, draws)
+        if cut is not None:
+            batch = cut(batch, draws)
+        images = tf.clip_by_value(batch["images"], 0.0, 255.0)
+        return images, _flat(batch["segmentation_masks"], masks)
+
+    def alone(masks: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        batch = {"segmentation_masks": _deep(masks)}
+        batch = moving(batch, random_draws.Draws(seed))
+        return _flat(batch["segmentation_masks"], masks)
+
+    return MaskChanges(together=together, alone=alone)
+
+
+def _deep(masks: tf.Tensor) -> tf.Tensor:
+    return tf.cast(masks, tf.float32)[..., tf.newaxis]
+
+
+def _flat(changed: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
+    return tf.cast(changed[..., 0], masks.dtype)
+
+
+def _moving(
+    level: Level,
+) -> Callable[[random_draws.Batch, random_draws.Draws], random_draws.Batch]:
+    """Returns what changes each picture by itself.
+
+    The same draws are made for pictures, for masks, and for both.
+    """
+    layers = _layers(level)
+    shuffled_changes = rand_augment.build(level.num_changes, level.magnitude)
+
+    def change(
+        batch: random_draws.Batch, draws: random_draws.Draws
+    ) -> random_draws.Batch:
+        first = next(iter(batch.values()))
+        move = geometry.draw(first, draws, zoom=level.zoom, shift=level.shift)
+        batch = {
+            kind: geometry.sampled(
+                each, move, "bilinear" if kind == "images" else "nearest"
+            )
+            for kind, each in batch.items()
+        }
+        for layer in layers:
+            batch = random_draws.apply_together(layer, batch, draws)
+        return shuffled_changes(batch, draws)
 
     return change
 
@@ -143,6 +224,27 @@ def _layers(level: Level) -> tuple[keras.layers.Layer, ...]:
         factor = ((1 - share) / (2 - share), 1 / (2 - share))
         layers.append(keras.layers.RandomSaturation(factor, **kind))
     return tuple(layers)
+
+
+def _cutter() -> Callable[
+    [random_draws.Batch, random_draws.Draws], random_draws.Batch
+]:
+    layer = keras.layers.CutMix(factor=(1.0, 1.0), dtype="float32")
+
+    def cut(
+        batch: random_draws.Batch, draws: random_draws.Draws
+    ) -> random_draws.Batch:
+        mixed = random_draws.apply_together(layer, batch, draws)
+        chosen = tf.random.stateless_uniform(
+            tf.shape(batch["images"])[:1], draws.next(), alg="philox"
+        )
+        is_cut = (chosen < 0.5)[:, None, None, None]
+        return {
+            kind: tf.where(is_cut, mixed[kind], each)
+            for kind, each in batch.items()
+        }
+
+    return cut
 
 
 def _mixer() -> Callable[

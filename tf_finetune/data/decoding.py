@@ -53,6 +53,26 @@ def decode(
     return tf.ensure_shape(pixels, (None, None, 3))
 
 
+def size(contents: tf.Tensor) -> tf.Tensor:
+    """Returns the height and width of an upright picture, int32 [2].
+
+    Args:
+        contents: Scalar string, the bytes of a file; a JPEG's header is
+            enough, other pictures are decoded.
+    """
+
+    def of_jpeg() -> tf.Tensor:
+        sides = tf.image.extract_jpeg_shape(contents)[:2]
+        is_turned = orientation.of(contents) >= 5
+        return tf.where(is_turned, sides[::-1], sides)
+
+    return tf.cond(
+        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
+        of_jpeg,
+        lambda: tf.shape(decode(contents))[:2],
+    )
+
+
 def load(
     path: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:

@@ -3,6 +3,10 @@
 import keras
 import tensorflow as tf
 
+Batch = dict[str, tf.Tensor]
+"""By Keras' words: "images" float32 [batch, height, width, 3], 0..255, and
+"segmentation_masks" float32 [batch, height, width, 1]."""
+
 
 class Draws(keras.random.SeedGenerator):
     """A seed generator without state: the nth draw depends on the seed alone.
@@ -39,7 +43,30 @@ def apply(
     Returns:
         float32 [batch, height, width, 3].
     """
+    return apply_together(layer, {"images": images}, draws)["images"]
+
+
+def apply_together(
+    layer: keras.layers.Layer, batch: Batch, draws: Draws
+) -> Batch:
+    """Changes pictures, their masks, or both by one draw.
+
+    Args:
+        layer: An image preprocessing layer that is not made of others.
+        batch: What there is of them. The draw is the same for pictures, for
+            masks, and for both.
+        draws: Where its random numbers come from.
+
+    Returns:
+        The same things, changed: masks by the nearest pixel, or not at all
+        where a layer changes colours only.
+    """
     transformation = layer.get_random_transformation(
-        images, training=True, seed=draws
+        next(iter(batch.values())), training=True, seed=draws
     )
-    return layer.transform_images(images, transformation, training=True)
+    return {
+        kind: getattr(layer, f"transform_{kind}")(
+            each, transformation, training=True
+        )
+        for kind, each in batch.items()
+    }

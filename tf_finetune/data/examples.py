@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from tf_finetune.config import model_options
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -13,10 +15,17 @@ class Mask:
     Attributes:
         path: Its file.
         sha256: Of the file's bytes once it was looked at.
+        indices: The file of class indices that was made of it, a grey PNG;
+            255 is ignored.
+        pixels: How many are of each class and, last, how many are ignored.
+        names: Of the classes that the indices mean.
     """
 
     path: str
     sha256: str = ""
+    indices: str = ""
+    pixels: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 Label = str | tuple[str, ...] | tuple[float, ...] | Mask
@@ -104,12 +113,14 @@ class ImageData:
         pictures: Of all splits.
         dropped: What cleaning left out, and why.
         fingerprint: Hexadecimal hash over contents, labels and splits.
+        resize: How the model's input is made of them.
     """
 
     class_names: tuple[str, ...]
     pictures: tuple[Picture, ...]
     dropped: tuple[Dropped, ...]
     fingerprint: str
+    resize: model_options.Resize = "squash"
 
     @property
     def splits(self) -> tuple[str, ...]:

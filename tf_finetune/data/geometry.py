@@ -1,10 +1,26 @@
 """Mirrored, moved and enlarged pictures: one sampling for all three."""
 
+import dataclasses
 import math
+from typing import Literal
 
 import tensorflow as tf
 
 from tf_finetune.data import draws as random_draws
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Move:
+    """How each picture of a batch is moved.
+
+    Attributes:
+        boxes: float32 [batch, 4], the rectangles that are sampled, as
+            `tf.image.crop_and_resize` counts in the picture with its edges.
+        edges: Pixels of mirror image that rows and columns get at both ends.
+    """
+
+    boxes: tf.Tensor
+    edges: tuple[int, int]
 
 
 def moved(
@@ -30,10 +46,28 @@ def moved(
     Returns:
         float32 [batch, height, width, 3].
     """
+    return sampled(images, draw(images, draws, zoom=zoom, shift=shift))
+
+
+def draw(
+    images: tf.Tensor,
+    draws: random_draws.Draws,
+    *,
+    zoom: float,
+    shift: float,
+) -> Move:
+    """Draws what `moved` does, to do it to pictures and their masks alike.
+
+    Args:
+        images: [batch, height, width, any], sides known; only its shape
+            counts.
+        draws: As for `moved`.
+        zoom: As for `moved`.
+        shift: As for `moved`.
+    """
     height, width = images.shape[1:3]
-    count = tf.shape(images)[0]
     numbers = tf.random.stateless_uniform(
-        (4, count), draws.next(), alg="philox"
+        (4, tf.shape(images)[0]), draws.next(), alg="philox"
     )
     is_mirrored = numbers[0] < 0.5
     share = 1.0 - zoom * numbers[1]
@@ -45,12 +79,32 @@ def moved(
         tf.where(is_mirrored, right, left),
         tf.where(is_mirrored, left, right),
     )
-    around = [[0, 0], *([edge, edge] for edge in edges), [0, 0]]
+    boxes = tf.stack([top, left, bottom, right], axis=1)
+    return Move(boxes=boxes, edges=tuple(edges))
+
+
+def sampled(
+    images: tf.Tensor,
+    move: Move,
+    method: Literal["bilinear", "nearest"] = "bilinear",
+) -> tf.Tensor:
+    """Does to each picture what was drawn.
+
+    Args:
+        images: [batch, height, width, channels], sides known.
+        move: Of pictures of this size.
+        method: "nearest" keeps the indices of masks what they are.
+
+    Returns:
+        float32 [batch, height, width, channels].
+    """
+    around = [[0, 0], *([edge, edge] for edge in move.edges), [0, 0]]
     return tf.image.crop_and_resize(
         tf.pad(images, around, "SYMMETRIC"),
-        tf.stack([top, left, bottom, right], axis=1),
-        tf.range(count),
-        (height, width),
+        move.boxes,
+        tf.range(tf.shape(images)[0]),
+        images.shape[1:3],
+        method=method,
     )
 
 

@@ -17,6 +17,17 @@ class Labels(Protocol):
 
     sources: tuple[str, ...]
 
+    def reading(
+        self, options: data_options.DataOptions, cache_dir: pathlib.Path
+    ) -> "Labels":
+        """Returns labels that know which data is read, and how.
+
+        Args:
+            options: Which data.
+            cache_dir: Where labels that are files may be kept in another
+                form.
+        """
+
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:

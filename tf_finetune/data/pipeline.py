@@ -128,7 +128,12 @@ def training_batches(
     steps = -(-len(paths) // batch_size)
     loaded = _loader(paths, targets, image_size=image_size, resize=resize)
     first = first_epoch * steps + first_step
-    changed = _changer(augmentation, seed, first, steps, part)
+    change = (
+        augmentations.build_for_masks(augmentation).together
+        if targets.moves and augmentation != "none"
+        else augmentations.build(augmentation)
+    )
+    changed = _changer(change, seed, first, steps, part)
     width = part.largest(batch_size)
 
     def places(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -185,7 +190,7 @@ def _loader(
 
 
 def _changer(
-    level: training_options.Augmentation,
+    change: augmentations.Change | None,
     seed: int,
     first: int,
     steps: int,
@@ -194,13 +199,12 @@ def _changer(
     """Returns (number of the batch, batch) → images and labels as trained on.
 
     Args:
-        level: Of the augmentation.
+        change: The augmentation, if any.
         seed: Start of every random draw.
         first: Batches before batch 0, from the start of epoch 0.
         steps: Batches an epoch.
         part: Of each batch.
     """
-    change = augmentations.build(level)
 
     def changed(
         number: tf.Tensor, batch: tuple[tf.Tensor, ...]

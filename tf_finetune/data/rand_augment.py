@@ -20,7 +20,7 @@ from tf_finetune.data import draws as random_draws
 
 def build(
     num_changes: int, magnitude: float
-) -> Callable[[tf.Tensor, random_draws.Draws], tf.Tensor]:
+) -> Callable[[random_draws.Batch, random_draws.Draws], random_draws.Batch]:
     """Returns a function that changes each picture of a batch.
 
     Args:
@@ -28,14 +28,17 @@ def build(
         magnitude: 0..1, how strong they may be, the paper's M / 10.
 
     Returns:
-        (images float32 [batch, height, width, 3] 0..255, draws) → images.
+        (batch, draws) → batch; masks are turned, sheared and moved with their
+        pictures.
     """
     layers = _layers(magnitude)
 
-    def change(images: tf.Tensor, draws: random_draws.Draws) -> tf.Tensor:
+    def change(
+        batch: random_draws.Batch, draws: random_draws.Draws
+    ) -> random_draws.Batch:
         for _ in range(num_changes):
-            images = _changed_once(images, layers, draws)
-        return images
+            batch = _changed_once(batch, layers, draws)
+        return batch
 
     return change
 
@@ -70,31 +73,45 @@ def _layers(magnitude: float) -> tuple[keras.layers.Layer, ...]:
 
 
 def _changed_once(
-    images: tf.Tensor,
+    batch: random_draws.Batch,
     layers: Sequence[keras.layers.Layer],
     draws: random_draws.Draws,
-) -> tf.Tensor:
+) -> random_draws.Batch:
     """Gives each picture one of the layers' changes, or none."""
-    count = tf.shape(images)[0]
+    count = tf.shape(next(iter(batch.values())))[0]
     num_parts = len(layers) + 1
     chosen = tf.random.stateless_uniform(
         (count,), draws.next(), maxval=num_parts, dtype=tf.int32, alg="philox"
     )
     rows = tf.dynamic_partition(tf.range(count), chosen, num_parts)
-    unchanged, *parts = tf.dynamic_partition(images, chosen, num_parts)
+    divided = {
+        kind: tf.dynamic_partition(each, chosen, num_parts)
+        for kind, each in batch.items()
+    }
     changed = [
-        _unless_empty(layer, part, draws)
-        for layer, part in zip(layers, parts, strict=True)
+        _unless_empty(
+            layer, {kind: each[k] for kind, each in divided.items()}, draws
+        )
+        for k, layer in enumerate(layers, start=1)
     ]
-    stitched = tf.dynamic_stitch(rows, [unchanged, *changed])
-    return tf.ensure_shape(stitched, images.shape)
+    return {
+        kind: tf.ensure_shape(
+            tf.dynamic_stitch(
+                rows, [divided[kind][0], *(part[kind] for part in changed)]
+            ),
+            each.shape,
+        )
+        for kind, each in batch.items()
+    }
 
 
 def _unless_empty(
-    layer: keras.layers.Layer, images: tf.Tensor, draws: random_draws.Draws
-) -> tf.Tensor:
+    layer: keras.layers.Layer,
+    batch: random_draws.Batch,
+    draws: random_draws.Draws,
+) -> random_draws.Batch:
     return tf.cond(
-        tf.shape(images)[0] > 0,
-        lambda: random_draws.apply(layer, images, draws),
-        lambda: images,
+        tf.shape(next(iter(batch.values())))[0] > 0,
+        lambda: random_draws.apply_together(layer, batch, draws),
+        lambda: batch,
     )

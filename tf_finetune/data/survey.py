@@ -58,6 +58,7 @@ def list_and_inspect(
         DataError: Nothing there, nothing usable, or --bad_data=error and
             something is not usable.
     """
+    labels = labels.reading(options, cache_dir)
     source = catalog.find(options, labels)
     listing = source.list_examples(options, labels, cache_dir)
     names = labels.names(listing, options)

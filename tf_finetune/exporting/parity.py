@@ -152,7 +152,7 @@ def compare(expected: np.ndarray, got: np.ndarray) -> dict[str, float]:
 
     Returns:
         `max_abs_difference`, `mean_abs_difference`, and `top_1_agreement`,
-        the share of pictures with the same likeliest class.
+        the share of pictures (or pixels) with the same likeliest class.
 
     Raises:
         RunError: The shapes differ, or a number is NaN or infinite.
@@ -165,7 +165,7 @@ def compare(expected: np.ndarray, got: np.ndarray) -> dict[str, float]:
             f"evaluation gave {expected.shape}, or numbers that are none."
         )
     difference = np.abs(expected - got)
-    same = np.argmax(expected, axis=1) == np.argmax(got, axis=1)
+    same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
     return {
         "max_abs_difference": float(difference.max()),
         "mean_abs_difference": float(difference.mean()),

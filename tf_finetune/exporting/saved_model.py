@@ -43,7 +43,9 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
             `classes`, `probabilities` [batch, classes] in the order of
             `assets/labels.txt`, `top_k_classes`, `top_k_probabilities`, and
             `error`, string [batch]: empty, or what is wrong with the picture;
-            its other outputs are 0 or empty then. Where it was asked for also
+            its other outputs are 0 or empty then. A task whose answers are
+            pictures gives `masks` [batch, height, width] and `sizes` in
+            place of classes. Where it was asked for also
             `ood_score`, float32 [batch], higher the further away.
         serve_array: `images`, float32 [batch, size, size, 3], RGB 0..255 → the
             same but for `error`.

@@ -88,6 +88,8 @@ def features(model: keras.Model) -> keras.KerasTensor | None:
         each
         for each in model.layers
         if isinstance(each, keras.layers.GlobalAveragePooling2D)
+        # Decoders pool to a map of one pixel, on the way to another.
+        and len(each.output.shape) == 2
     ]
     named = [each for each in pooling if each.name == "features"]
     found = (named or pooling)[-1:]
@@ -161,7 +163,8 @@ def _bodies(
     network: Network, job: jobs.ExportJob
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
     """Returns function and input of each signature."""
-    task = tasks.TASKS.get(job.task).decided(job.decision).network
+    whole = tasks.TASKS.get(job.task).decided(job.decision)
+    task, has_own_sizes = whole.network, bool(whole.files_at)
     size, names = job.image_size, job.class_names
     images = tf.TensorSpec([None, size, size, 3], name="images")
 
@@ -186,7 +189,11 @@ def _bodies(
 
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         decoded = decode(image_bytes)
-        answer = _blanked(serve(decoded.images), decoded.errors)
+        answer = serve(decoded.images)
+        if has_own_sizes:
+            sizes = encoded.sizes(image_bytes)
+            answer = task.restored(answer, sizes, job.resize)
+        answer = _blanked(answer, decoded.errors)
         return {**answer, "error": decoded.errors}
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -16,14 +16,20 @@ class Head:
     Attributes:
         inputs: The tensors of the backbone's graph that it is computed from.
         logits: What it computes, [batch, …, outputs].
+        backbone: The network it stands on.
     """
 
     inputs: tuple[keras.KerasTensor, ...]
     logits: keras.KerasTensor
+    backbone: backbones.Backbone
 
 
 Build = Callable[[backbones.Backbone, model_options.ModelOptions, int], Head]
-"""A backbone, the options and the number of outputs → its new top."""
+"""A backbone, the options and the number of outputs → its new top.
+
+A head that needs another stride builds the backbone again, with the same layer
+names and weights; then `Head.backbone` is the new one.
+"""
 
 
 def on_pooled(
@@ -41,4 +47,4 @@ def on_pooled(
     logits = features
     for layer in layers:
         logits = layer(logits)
-    return Head(inputs=(features,), logits=logits)
+    return Head(inputs=(features,), logits=logits, backbone=backbone)

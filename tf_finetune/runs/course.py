@@ -205,7 +205,10 @@ def prepare(
         problems = first_look.problems(
             inspected, config, networks, cache, batch_size=size
         )
-    data = survey.complete(inspected, problems, config.data, seed=config.seed)
+    data = dataclasses.replace(
+        survey.complete(inspected, problems, config.data, seed=config.seed),
+        resize=config.model.resize,
+    )
     logging.info("%s", statistics.summary(data))
     task = task.adapted(data, config)
     built = assembly.ended(built, task)

@@ -52,6 +52,7 @@ def evaluate(
         data = _foreign(found, inspected, problems)
     else:
         data = own(found, inspected, problems, source)
+    data = dataclasses.replace(data, resize=found.config.model.resize)
     report(statistics.summary(data))
     if found.place.fused.exists():
         figures = fused_use.figures(

@@ -5,6 +5,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors, inference
 from tf_finetune.config import use
 from tf_finetune.data import examples, unlabelled, verification
 from tf_finetune.runs import finished
@@ -34,17 +38,77 @@ def predict(
     problems |= undecodable(found, pictures)
     good = [path for path in paths if path not in problems]
     answers = found.task.answers
-    rows = {row.path: row for row in _predicted(found, good, config)}
+    folder = _folder(found, config)
+    predicted = (
+        _written(found, good, config, folder)
+        if folder
+        else _predicted(found, good, config)
+    )
+    rows = {row.path: row for row in predicted}
     table = [
         rows.get(path) or answers.failed(path, problems[path]) for path in paths
     ]
     if config.output:
-        answers.write(pathlib.Path(config.output), table)
+        output = pathlib.Path(config.output)
+        place = folder / found.task.files.table if folder else output
+        answers.write(place, table)
         report(answers.summarize(table))
         report(f"Predictions saved to {config.output}")
     else:
         report("\n".join(answers.line(row) for row in table))
     return table
+
+
+def _folder(
+    found: finished.Finished, config: use.PredictConfig
+) -> pathlib.Path | None:
+    """Returns where answers go that are files of their own; None: no such.
+
+    Raises:
+        UsageError: The output is a file, or windows are asked for in vain.
+    """
+    if not found.task.files and config.window_overlap is not None:
+        raise errors.UsageError(
+            "--window_overlap is for tasks that answer with a picture, and "
+            f"the run in {found.place.path} is of "
+            f"--task={found.config.model.task}."
+        )
+    if not found.task.files or not config.output:
+        return None
+    folder = pathlib.Path(config.output)
+    if folder.is_file() or folder.suffix.lower() == ".csv":
+        raise errors.UsageError(
+            f"--output={config.output} must be a folder: masks and overlays "
+            f"go into it, and {found.task.files.table}."
+        )
+    return folder
+
+
+def _written(
+    found: finished.Finished,
+    paths: Sequence[str],
+    config: use.PredictConfig,
+    folder: pathlib.Path,
+) -> Iterator[Any]:
+    """Yields a row a picture, whose files are in the folder."""
+    into = found.task.files(
+        paths,
+        found.class_names,
+        folder=folder,
+        resize=found.config.model.resize,
+        top_k=config.top_k,
+    )
+    if config.window_overlap is not None:
+        step = inference.step(found.model)
+        yield from into.of_windows(
+            lambda images: np.asarray(step(tf.constant(images))),
+            size=found.image_size,
+            overlap=config.window_overlap,
+        )
+    elif paths:
+        yield from into.of_squares(
+            found.predict(paths, batch_size=config.batch_size)
+        )
 
 
 def undecodable(

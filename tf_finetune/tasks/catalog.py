@@ -8,5 +8,6 @@ TASKS = registry.Registry(
         "classification": "tf_finetune.tasks.classification:TASK",
         "multilabel": "tf_finetune.tasks.multilabel:TASK",
         "regression": "tf_finetune.tasks.regression:TASK",
+        "segmentation": "tf_finetune.tasks.segmentation:TASK",
     },
 )

@@ -4,13 +4,13 @@ import dataclasses
 import functools
 import importlib
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import train, training_options
+from tf_finetune.config import model_options, train, training_options
 from tf_finetune.data import examples, labelling
 
 if TYPE_CHECKING:
@@ -131,6 +131,39 @@ class Answers(Protocol):
         """Returns a few lines about all rows."""
 
 
+class AnswerFiles(Protocol):
+    """Writes answers that are files of their own, in the order of pictures.
+
+    Attributes:
+        table: The name of the CSV file beside them.
+    """
+
+    table: str
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: model_options.Resize,
+        top_k: int,
+    ) -> None:
+        """Begins with the first picture."""
+
+    def of_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
+        """Writes predictions of pictures made square; yields their rows."""
+
+    def of_windows(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        *,
+        size: int,
+        overlap: float,
+    ) -> Iterator[Any]:
+        """Writes what a model says of windows; yields a row a picture."""
+
+
 class Network(Protocol):
     """What a task needs of a network; loads TensorFlow.
 
@@ -238,6 +271,11 @@ class Task:
             it needs to know nothing.
         relative_predictions: Whether predictions can be of any size, so that
             differences count beside the largest of them.
+        adds_losses: Whether `--loss` may be a sum, such as a+b.
+        files_at: "package.module:attribute" of what writes answers that are
+            files of their own (`AnswerFiles`); empty where they are not. The
+            answers of such a task belong to the pictures' own sizes, and its
+            network brings what is served to them (`restored`).
     """
 
     name: str
@@ -253,6 +291,8 @@ class Task:
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     adapted_at: str = ""
     relative_predictions: bool = False
+    adds_losses: bool = False
+    files_at: str = ""
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
         """Returns the task as it is once something was decided."""
@@ -267,15 +307,18 @@ class Task:
 
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `--loss` can be `name`."""
-        if name != "auto" and name not in self.losses:
-            raise errors.unknown(
-                f"--loss of --task={self.name}", name, ("auto", *self.losses)
-            )
+        known = ("auto", *self.losses)
+        parts = name.split("+") if self.adds_losses else [name]
+        for part in parts:
+            if part not in known or (part == "auto" and len(parts) > 1):
+                raise errors.unknown(
+                    f"--loss of --task={self.name}", part, known
+                )
 
     @functools.cached_property
     def network(self) -> Network:
         """The part that needs TensorFlow."""
-        found = _found(self.network_at)
+        found = _imported(self.network_at)
         return found.decided(self.decision) if self.decision else found
 
     def adapted(
@@ -284,9 +327,14 @@ class Task:
         """Returns the task once its data is known; mostly itself."""
         if not self.adapted_at:
             return self
-        return _found(self.adapted_at)(self, data, config)
+        return _imported(self.adapted_at)(self, data, config)
+
+    @functools.cached_property
+    def files(self) -> type[AnswerFiles] | None:
+        """What writes answers that are files of their own, if they are."""
+        return _imported(self.files_at) if self.files_at else None
 
 
-def _found(place: str) -> Any:
+def _imported(place: str) -> Any:
     module, attribute = place.split(":")
     return getattr(importlib.import_module(module), attribute)

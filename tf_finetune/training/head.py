@@ -20,7 +20,7 @@ from tf_finetune.config import train
 from tf_finetune.data import targets as target_rows
 from tf_finetune.training import fit, standardising
 from tf_finetune.training import stage as stages
-from tf_finetune.training.solvers import catalog
+from tf_finetune.training.solvers import catalog, decoder
 from tf_finetune.training.solvers import problem as problems
 
 # Decoupled weight decays tried for a head that is trained by steps, and the
@@ -38,6 +38,8 @@ def solve(problem: problems.Problem) -> problems.Solution:
     """Finds the head's weights; leaves the model as it was."""
     before = problem.model.get_weights()
     try:
+        if decoder.reads_maps(problem):
+            return decoder.solve(problem)
         found = None
         options = problem.config.model
         is_linear = options.head == "linear" and not options.surgery.head_layers

@@ -7,11 +7,12 @@ that the result is a plain dense layer on the raw features.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from scipy import special
 
+from tf_finetune.config import training_options
+from tf_finetune.tasks import effective_number
 from tf_finetune.training.solvers import standardised
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
@@ -81,7 +82,7 @@ def solve(
     labels: np.ndarray,
     *,
     groups: Sequence[str] | None = None,
-    class_weight: Literal["none", "balanced"] = "none",
+    class_weight: training_options.ClassWeight = "none",
     seed: int,
 ) -> Probe:
     """Solves the head to its optimum.
@@ -95,7 +96,8 @@ def solve(
         labels: [n] class indices; every class occurs.
         groups: A key for each example; examples of one key are never divided
             between a solution and its judgement. None: each stands alone.
-        class_weight: "balanced" weighs classes inversely to their frequency.
+        class_weight: "balanced" weighs classes inversely to their frequency,
+            "effective_number" as tasks/effective_number.py does.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
@@ -206,7 +208,7 @@ def _fit(
         max_iter=_ITERATIONS,
         tol=1e-6,
         warm_start=True,
-        class_weight=None if class_weight == "none" else class_weight,
+        class_weight=_class_weight(labels, class_weight),
     )
     path = []
     for strength in strengths:
@@ -214,6 +216,16 @@ def _fit(
         model.fit(rows, labels)
         path.append(_softmax_columns(model.coef_, model.intercept_))
     return path
+
+
+def _class_weight(
+    labels: np.ndarray, kind: str
+) -> str | dict[int, float] | None:
+    """Returns class weights as scikit-learn takes them."""
+    if kind == "effective_number":
+        weights = effective_number.weights(np.bincount(labels))
+        return dict(enumerate(weights.tolist()))
+    return None if kind == "none" else kind
 
 
 def _softmax_columns(

@@ -15,7 +15,9 @@ SOURCES = registry.Registry(
         "csv": "tf_finetune.data.sources.csv_file:SOURCE",
         "digits": "tf_finetune.data.sources.digits:SOURCE",
         "folder": "tf_finetune.data.sources.folder:SOURCE",
+        "pairs": "tf_finetune.data.sources.pairs:SOURCE",
         "tfds": "tf_finetune.data.sources.tfds_dataset:SOURCE",
+        "tfds_masks": "tf_finetune.data.sources.tfds_masks:SOURCE",
     },
 )
 
@@ -23,8 +25,9 @@ _BUILT_IN = SOURCES.names()
 
 _POSSIBLE = (
     "a folder with one folder per class (or train/, validation/, test/ of "
-    "such folders), a .csv file with the columns image and label, tfds:NAME, "
-    "or digits:5-9"
+    "such folders), a folder with images/ and masks/ (or train/, validation/, "
+    "test/ of such pairs), a .csv file with the columns image and label (or "
+    "mask), tfds:NAME, or digits:5-9"
 )
 
 

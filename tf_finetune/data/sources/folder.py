@@ -48,8 +48,8 @@ class Folder:
         if splits:
             found += _outside(root, besides=set(splits.values()))
         for split, folder in (splits or {None: root}).items():
-            found += _outside(folder, besides=set(_class_folders(folder)))
-            for class_folder in _class_folders(folder):
+            found += _outside(folder, besides=set(folders_in(folder)))
+            for class_folder in folders_in(folder):
                 classes.add(class_folder.name)
                 found += _class_files(class_folder, split, (root, folder))
         if not classes:
@@ -64,13 +64,37 @@ class Folder:
 SOURCE = Folder()
 
 
+def folders_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders in a folder, sorted by name, hidden ones left out.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    return [
+        path
+        for path in _entries(folder)
+        if os.path.isdir(path) and not path.name.startswith(".")
+    ]
+
+
+def files_under(top: pathlib.Path) -> Iterator[tuple[str, str | None]]:
+    """Yields every file under a folder, and why it cannot be listed.
+
+    Each folder is entered once, so that links that lead back end.
+
+    Raises:
+        DataError: A folder cannot be read.
+    """
+    yield from _walk(top, {_identity(top)})
+
+
 def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     """Returns the folder of each split; empty if classes lie in the root.
 
     Raises:
         DataError: Two folders mean the same split, or only train/ is missing.
     """
-    folders = _class_folders(root)
+    folders = folders_in(root)
     splits: dict[str, pathlib.Path] = {}
     for folder in folders:
         split = SPLIT_WORDS.get(folder.name.lower())
@@ -82,7 +106,7 @@ def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
         if split:
             splits[split] = folder
     # A class may be called "train" (the vehicle): its folder holds files.
-    if "train" in splits and _class_folders(splits["train"]):
+    if "train" in splits and folders_in(splits["train"]):
         return splits
     if splits and len(splits) == len(folders):
         names = ", ".join(f"{folder.name}/" for folder in folders)
@@ -90,14 +114,6 @@ def _split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
             f"{root} holds {names} but no train/ with one folder per class."
         )
     return {}
-
-
-def _class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    return [
-        path
-        for path in _entries(folder)
-        if os.path.isdir(path) and not path.name.startswith(".")
-    ]
 
 
 def _entries(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -56,7 +56,10 @@ def listing(
     try:
         rows = _indexed(folder)
         if rows is None:
-            rows = [_store(folder, picture) for picture in produce()]
+            rows = [
+                [store(folder, each.content), each.label, each.split]
+                for each in produce()
+            ]
             files.write_json(folder / "index.json", rows)
     except OSError as error:
         raise errors.RunError(
@@ -100,11 +103,12 @@ def _indexed(folder: pathlib.Path) -> list | None:
     return rows if all(name in present for name, _, _ in rows) else None
 
 
-def _store(folder: pathlib.Path, picture: Encoded) -> list[str | None]:
-    kind = file_kinds.of(picture.content[: file_kinds.HEAD_BYTES])
-    digest = hashlib.sha256(picture.content).hexdigest()
+def store(folder: pathlib.Path, content: bytes) -> str:
+    """Writes a picture under the hash of its bytes; returns its name."""
+    kind = file_kinds.of(content[: file_kinds.HEAD_BYTES])
+    digest = hashlib.sha256(content).hexdigest()
     path = folder / f"{digest}{_SUFFIXES.get(kind, '.bin')}"
     if not path.exists():
         with files.replacing(path) as temporary:
-            temporary.write_bytes(picture.content)
-    return [path.name, picture.label, picture.split]
+            temporary.write_bytes(content)
+    return path.name

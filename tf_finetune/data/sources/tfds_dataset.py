@@ -6,7 +6,7 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
@@ -46,26 +46,61 @@ class TfdsDataset:
             DataError: The data set is not prepared here, or it is not one of
                 one picture and one class per example.
         """
-        match = _FORM.fullmatch(options.data)
-        if not match:
-            raise errors.DataError(
-                f"--data={options.data} must be tfds:NAME, tfds:NAME/CONFIG "
-                "or tfds:NAME/CONFIG:VERSION."
-            )
-        prepared = _prepared(_data_dir(options), **match.groupdict())
-        builder = _builder(prepared)
+        prepared, builder = opened(options)
         image, label = _features(builder)
         name = builder.info.full_name.replace("/", "-")
         listing = picture_cache.listing(
-            cache_dir / "pictures" / f"{name}-{_state(prepared)}",
+            cache_dir / "pictures" / f"{name}-{state(prepared)}",
             lambda: _pictures(builder, image, label),
             class_names=tuple(builder.info.features[label].names),
         )
-        unused = _unused_splits(builder)
+        unused = unused_splits(builder)
         return dataclasses.replace(listing, dropped=listing.dropped + unused)
 
 
 SOURCE = TfdsDataset()
+
+
+def opened(
+    options: data_options.DataOptions,
+) -> tuple[pathlib.Path, "tfds.core.DatasetBuilder"]:
+    """Returns the folder of a prepared data set, and what reads it.
+
+    Raises:
+        DataError: There is none.
+    """
+    match = _FORM.fullmatch(options.data)
+    if not match:
+        raise errors.DataError(
+            f"--data={options.data} must be tfds:NAME, tfds:NAME/CONFIG "
+            "or tfds:NAME/CONFIG:VERSION."
+        )
+    prepared = _prepared(_data_dir(options), **match.groupdict())
+    return prepared, _builder(prepared)
+
+
+def encoded(
+    builder: "tfds.core.DatasetBuilder", pictures: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Yields every example and the split it belongs to.
+
+    Args:
+        builder: Of the data set.
+        pictures: Features whose bytes are wanted as they are.
+    """
+    import tensorflow_datasets as tfds
+
+    for tfds_split, split in _splits(builder).items():
+        dataset = builder.as_dataset(
+            split=tfds_split,
+            shuffle_files=False,
+            decoders={each: tfds.decode.SkipDecoding() for each in pictures},
+        )
+        total = builder.info.splits[tfds_split].num_examples
+        title = f"Reading {builder.info.name} {tfds_split}"
+        found = _explained(tfds.as_numpy(dataset), builder)
+        for example in progress.bar(found, total=total, title=title):
+            yield example, split
 
 
 def _data_dir(options: data_options.DataOptions) -> pathlib.Path:
@@ -193,7 +228,7 @@ def _only(features: Any, supervised: tuple, kind: type, word: str) -> str:
     )
 
 
-def _state(prepared: pathlib.Path) -> str:
+def state(prepared: pathlib.Path) -> str:
     """Returns a short hash that changes when the data set is prepared anew."""
     digest = hashlib.sha256(os.fsencode(os.path.abspath(prepared)))
     for path in sorted(prepared.iterdir()):
@@ -206,24 +241,13 @@ def _state(prepared: pathlib.Path) -> str:
 def _pictures(
     builder: "tfds.core.DatasetBuilder", image: str, label: str
 ) -> Iterator[picture_cache.Encoded]:
-    import tensorflow_datasets as tfds
-
     names = builder.info.features[label]
-    for tfds_split, split in _splits(builder).items():
-        dataset = builder.as_dataset(
-            split=tfds_split,
-            shuffle_files=False,
-            decoders={image: tfds.decode.SkipDecoding()},
+    for example, split in encoded(builder, (image,)):
+        yield picture_cache.Encoded(
+            content=bytes(example[image]),
+            label=_label(names, int(example[label])),
+            split=split,
         )
-        total = builder.info.splits[tfds_split].num_examples
-        title = f"Reading {builder.info.name} {tfds_split}"
-        found = _explained(tfds.as_numpy(dataset), builder)
-        for example in progress.bar(found, total=total, title=title):
-            yield picture_cache.Encoded(
-                content=bytes(example[image]),
-                label=_label(names, int(example[label])),
-                split=split,
-            )
 
 
 def _explained(
@@ -266,7 +290,7 @@ def _splits(builder: "tfds.core.DatasetBuilder") -> dict[str, str | None]:
     return splits
 
 
-def _unused_splits(
+def unused_splits(
     builder: "tfds.core.DatasetBuilder",
 ) -> tuple[examples.Dropped, ...]:
     return tuple(

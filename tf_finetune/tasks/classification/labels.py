@@ -18,6 +18,12 @@ class Classes:
 
     sources = ("csv", "digits", "folder", "tfds")
 
+    def reading(
+        self, options: data_options.DataOptions, cache_dir: pathlib.Path
+    ) -> "Classes":
+        """Returns the same: a class needs nothing of the options."""
+        return self
+
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:

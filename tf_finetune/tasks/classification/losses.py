@@ -1,10 +1,13 @@
 """Losses of a classifier, in float32, with class weights inside."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
+
+from tf_finetune.config import training_options
+from tf_finetune.tasks import effective_number
 
 
 class ClassificationLoss(keras.losses.Loss):
@@ -61,15 +64,18 @@ class ClassificationLoss(keras.losses.Loss):
 
 
 def class_weights(
-    counts: np.ndarray, kind: Literal["none", "balanced"]
+    counts: np.ndarray, kind: training_options.ClassWeight
 ) -> np.ndarray | None:
     """Returns a weight for each class, or None for equal ones.
 
     Args:
         counts: [classes], training pictures of each, at least one.
         kind: "balanced" weighs a class by n / (classes × its count), so that
-            the mean weight over the examples is 1.
+            the mean weight over the examples is 1; "effective_number" as
+            `effective_number.weights` does.
     """
     if kind == "none":
         return None
+    if kind == "effective_number":
+        return effective_number.weights(counts).astype("float32")
     return (counts.sum() / (len(counts) * counts)).astype("float32")

@@ -1,0 +1,195 @@
+"""Checks masks against their pictures and writes them in one form.
+
+Masks come as palettes, shades, bits or colours, and TensorFlow's decoder makes
+colours of a palette. Written once as grey PNGs of class indices, they are read
+by the graph as they are.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import io
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from tf_finetune import errors, files
+from tf_finetune.data import examples, progress
+from tf_finetune.data.masks import reading, scanning, schemes
+
+_SHOWN = 5
+_ORIENTATION = 0x0112
+_LYING = (5, 6, 7, 8)
+
+
+def prepare(
+    pictures: Sequence[examples.Picture],
+    scans: Sequence[scanning.Scan],
+    scheme: schemes.Scheme,
+    *,
+    cache_dir: pathlib.Path,
+) -> tuple[examples.Picture, ...]:
+    """Returns the pictures with masks that the graph can read.
+
+    Args:
+        pictures: Whose labels are masks as they were listed.
+        scans: Of the masks, in the same order.
+        scheme: What their values mean.
+        cache_dir: The masks go into masks/ in it, by content.
+
+    Returns:
+        The same pictures; their masks are complete.
+
+    Raises:
+        DataError: A mask cannot be read, is of another size than its picture,
+            or holds a value that is no class; the files are named.
+        RunError: The cache cannot be written.
+    """
+    _check(_unreadable, pictures, scans, "cannot be used")
+    check = functools.partial(_strange, scheme=scheme)
+    _check(check, pictures, scans, "hold values that are no class")
+    _check(_of_other_size, pictures, scans, "have another size")
+    folder = pathlib.Path(cache_dir) / "masks" / scheme.key
+    labels = [
+        _label(picture.label, found, scheme, folder)
+        for picture, found in zip(pictures, scans, strict=True)
+    ]
+    _write_all(labels, scheme, folder)
+    return tuple(
+        dataclasses.replace(picture, label=label)
+        for picture, label in zip(pictures, labels, strict=True)
+    )
+
+
+def read(indices: str) -> np.ndarray:
+    """Returns uint8 [height, width] class indices of a written mask."""
+    with Image.open(indices) as image:
+        return np.array(image)
+
+
+def _check(problem, pictures, scans, what: str) -> None:
+    """Raises `DataError` naming the masks in which a problem is found."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = [each for each in pool.map(problem, pictures, scans) if each]
+    if not found:
+        return
+    more = len(found) - _SHOWN
+    raise errors.DataError(
+        f"{len(found)} of {len(pictures)} masks {what}: "
+        + "; ".join(found[:_SHOWN])
+        + (f"; and {more} more." if more > 0 else ".")
+    )
+
+
+def _unreadable(picture: examples.Picture, scan: scanning.Scan) -> str:
+    return f"{picture.label.path}: {scan.problem}" if scan.problem else ""
+
+
+def _strange(
+    picture: examples.Picture, scan: scanning.Scan, scheme: schemes.Scheme
+) -> str:
+    strange = [
+        f"{scheme.shown(value)} in {count} pixels"
+        for value, count in scan.pixels.items()
+        if value not in scheme.indices
+    ]
+    if not strange:
+        return ""
+    more = len(strange) - _SHOWN
+    rest = f" and {more} other values" if more > 0 else ""
+    known = [scheme.shown(value) for value in sorted(scheme.indices)]
+    possible = ", ".join(known) if len(known) < 8 else f"0 to {known[-1]}"
+    if scheme.by_color:
+        possible = "those of --color_map"
+    return (
+        f"{picture.label.path}: {', '.join(strange[:_SHOWN])}{rest} "
+        f"(possible: {possible})"
+    )
+
+
+def _of_other_size(picture: examples.Picture, scan: scanning.Scan) -> str:
+    stored = picture.width, picture.height
+    size = _upright(picture)
+    if (scan.width, scan.height) == size:
+        return ""
+    tag = " once its EXIF tag has turned it upright"
+    return (
+        f"{picture.label.path} is {scan.width} x {scan.height}, its picture "
+        f"{picture.path} is {size[0]} x {size[1]}"
+        + ("" if size == stored else tag)
+    )
+
+
+def _upright(picture: examples.Picture) -> tuple[int, int]:
+    """Returns the width and height that are seen."""
+    size = picture.width, picture.height
+    if picture.width == picture.height:
+        return size
+    try:
+        with Image.open(picture.path) as image:
+            orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return size  # A damaged tag counts as upright, as in `orientation`.
+    return size[::-1] if orientation in _LYING else size
+
+
+def _label(
+    mask: examples.Mask,
+    scan: scanning.Scan,
+    scheme: schemes.Scheme,
+    folder: pathlib.Path,
+) -> examples.Mask:
+    pixels = [0] * (len(scheme.names) + 1)
+    for value, count in scan.pixels.items():
+        index = scheme.indices[value]
+        pixels[-1 if index == reading.IGNORED else index] += count
+    return examples.Mask(
+        path=mask.path,
+        sha256=scan.sha256,
+        indices=str(folder / f"{scan.sha256}.png"),
+        pixels=tuple(pixels),
+        names=scheme.names,
+    )
+
+
+def _write_all(
+    labels: Sequence[examples.Mask],
+    scheme: schemes.Scheme,
+    folder: pathlib.Path,
+) -> None:
+    try:
+        present = set(os.listdir(folder)) if folder.is_dir() else set()
+        todo = {
+            mask.indices: mask
+            for mask in labels
+            if os.path.basename(mask.indices) not in present
+        }
+        if not todo:
+            return
+        write = functools.partial(_write, scheme=scheme)
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            written = pool.map(write, todo.values())
+            for _ in progress.bar(
+                written, total=len(todo), title="Writing masks"
+            ):
+                pass
+    except OSError as error:
+        raise errors.RunError(
+            f"Masks cannot be written to {folder}: "
+            f"{error.strerror or error}. --cache_dir names another place."
+        ) from error
+
+
+def _write(mask: examples.Mask, scheme: schemes.Scheme) -> None:
+    content = pathlib.Path(mask.path).read_bytes()
+    values = reading.read(content, by_color=scheme.by_color)
+    distinct, places = np.unique(values, return_inverse=True)
+    table = np.array([scheme.indices[v] for v in distinct.tolist()], np.uint8)
+    indices = table[places.reshape(values.shape)]
+    file = io.BytesIO()
+    Image.fromarray(indices).save(file, "PNG", compress_level=4)
+    with files.replacing(pathlib.Path(mask.indices)) as temporary:
+        temporary.write_bytes(file.getvalue())

@@ -1,0 +1,136 @@
+"""Looks at every mask once: its size, and how many pixels have which value."""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from absl import logging
+
+from tf_finetune import files
+from tf_finetune.data import progress
+from tf_finetune.data.masks import reading
+
+VERSION = 1
+"""To be raised whenever the same file is read otherwise than before."""
+
+_MOST_VALUES = 256
+_BLOCK = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What is in one mask file.
+
+    Attributes:
+        sha256: Of the file's bytes.
+        width: In pixels; 0 if it cannot be read.
+        height: In pixels.
+        pixels: How many have which value; values as `reading.read` gives
+            them.
+        problem: Why it is no mask; empty if it is one.
+    """
+
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    pixels: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    problem: str = ""
+
+
+def scan(
+    paths: Sequence[str], *, cache_dir: pathlib.Path, by_color: bool
+) -> list[Scan]:
+    """Decodes masks, using all cores; by content, none a second time.
+
+    Args:
+        paths: Mask files.
+        cache_dir: Findings are kept in verdicts/ in it. A cache that cannot
+            be read or written costs time only.
+        by_color: As `reading.read` has it.
+
+    Returns:
+        One finding a path, in their order.
+    """
+    kind = "color" if by_color else "number"
+    store = cache_dir / "verdicts" / f"masks-{VERSION}-{kind}.json"
+    known = _read(store)
+    found = list(
+        progress.bar(
+            _scanned(paths, known, by_color),
+            total=len(paths),
+            title="Looking at masks",
+        )
+    )
+    fresh = {
+        each.sha256: dataclasses.asdict(each)
+        for each in found
+        if each.sha256 and each.sha256 not in known
+    }
+    if fresh:
+        _merge(store, fresh)
+    return found
+
+
+def _scanned(
+    paths: Sequence[str], known: Mapping[str, dict], by_color: bool
+) -> Iterator[Scan]:
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), _BLOCK):
+            block = paths[start : start + _BLOCK]
+            yield from pool.map(lambda p: _one(p, known, by_color), block)
+
+
+def _one(path: str, known: Mapping[str, dict], by_color: bool) -> Scan:
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        return Scan(problem=f"it cannot be read: {error.strerror or error}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest in known:
+        return _from_json(known[digest])
+    try:
+        values = reading.read(content, by_color=by_color)
+    except reading.Unreadable as error:
+        return Scan(sha256=digest, problem=str(error))
+    distinct, counts = np.unique(values, return_counts=True)
+    problem = ""
+    if len(distinct) > _MOST_VALUES:
+        problem = (
+            f"it has {len(distinct)} different values, more than there can "
+            "be classes: is it a photograph, or were its edges smoothed?"
+        )
+        distinct = counts = distinct[:0]
+    return Scan(
+        sha256=digest,
+        width=values.shape[1],
+        height=values.shape[0],
+        pixels=dict(zip(distinct.tolist(), counts.tolist(), strict=True)),
+        problem=problem,
+    )
+
+
+def _from_json(entry: Mapping) -> Scan:
+    pixels = {int(value): count for value, count in entry["pixels"].items()}
+    return Scan(**(entry | {"pixels": pixels}))
+
+
+def _read(store: pathlib.Path) -> dict[str, dict]:
+    try:
+        return dict(files.read_json(store))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError) as error:
+        logging.warning("%s cannot be read and is ignored: %s", store, error)
+        return {}
+
+
+def _merge(store: pathlib.Path, fresh: Mapping[str, dict]) -> None:
+    """Adds findings; of two runs at once, one may lose what it found."""
+    try:
+        files.write_json(store, _read(store) | dict(fresh))
+    except OSError as error:
+        logging.warning("%s cannot be written: %s", store, error)

@@ -1,0 +1,158 @@
+"""Masks as the model sees their pictures, and its answers as the picture is.
+
+Whatever `decoding.load_bytes` does to a picture is done here to its mask, by
+the nearest pixel, and undone for probabilities, bilinearly.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import model_options
+from tf_finetune.data.masks import reading
+
+
+def load(
+    path: tf.Tensor, *, image_size: int, resize: model_options.Resize
+) -> tf.Tensor:
+    """Reads a mask that `preparation` wrote and makes it square.
+
+    Args:
+        path: Scalar string.
+        image_size: Side of the square in pixels.
+        resize: As for the picture; what "pad" adds is ignored.
+
+    Returns:
+        uint8 [image_size, image_size].
+    """
+    indices = tf.io.decode_png(tf.io.read_file(path), channels=1)[..., 0]
+    return squared(indices, image_size=image_size, resize=resize)
+
+
+def squared(
+    mask: tf.Tensor, *, image_size: int, resize: model_options.Resize
+) -> tf.Tensor:
+    """Makes a mask square.
+
+    Args:
+        mask: uint8 [height, width] class indices.
+        image_size: As for `load`.
+        resize: As for `load`.
+
+    Returns:
+        uint8 [image_size, image_size].
+    """
+    height, width = tf.unstack(tf.shape(mask))
+    if resize == "crop":
+        side = tf.minimum(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        mask = mask[top : top + side, left : left + side]
+    if resize == "pad":
+        size, before = _inside(height, width, image_size)
+        after = image_size - size - before
+        square = tf.pad(
+            _nearest(mask, size[0], size[1]),
+            [[before[0], after[0]], [before[1], after[1]]],
+            constant_values=reading.IGNORED,
+        )
+    else:
+        square = _nearest(mask, image_size, image_size)
+    return tf.ensure_shape(square, (image_size, image_size))
+
+
+def restored(
+    probabilities: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    *,
+    resize: model_options.Resize,
+) -> tf.Tensor:
+    """Brings what a model says of a square back to the picture's own size.
+
+    Args:
+        probabilities: float32 [size, size, classes].
+        height: Of the picture, scalar int32.
+        width: Likewise.
+        resize: How the picture became square. What "crop" cut off gets the
+            answer of the nearest pixel that is left.
+
+    Returns:
+        float32 [height, width, classes].
+    """
+    if resize == "crop":
+        side = tf.minimum(height, width)
+        middle = _bilinear(probabilities, side, side)
+        rows = _clipped(height, side)
+        return tf.gather(tf.gather(middle, rows), _clipped(width, side), axis=1)
+    if resize == "pad":
+        size, before = _inside(height, width, probabilities.shape[0])
+        after = before + size
+        probabilities = probabilities[
+            before[0] : after[0], before[1] : after[1]
+        ]
+    return _bilinear(probabilities, height, width)
+
+
+def decided(
+    probabilities: np.ndarray,
+    height: int,
+    width: int,
+    *,
+    resize: model_options.Resize,
+) -> np.ndarray:
+    """Returns the likeliest class of each pixel of a picture.
+
+    Args:
+        probabilities: float32 [size, size, classes].
+        height: Of the picture.
+        width: Of the picture.
+        resize: How it became square.
+
+    Returns:
+        uint8 [height, width].
+    """
+    with tf.device("CPU"):
+        own = restored(
+            tf.constant(probabilities),
+            tf.constant(height),
+            tf.constant(width),
+            resize=resize,
+        )
+        return tf.cast(tf.argmax(own, -1, tf.int32), tf.uint8).numpy()
+
+
+def _inside(
+    height: tf.Tensor, width: tf.Tensor, image_size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the size of a padded picture and what is before it, [2] each."""
+    sides = tf.cast(tf.stack([height, width]), tf.float32)
+    scaled = tf.round(sides * image_size / tf.reduce_max(sides))
+    size = tf.maximum(tf.cast(scaled, tf.int32), 1)
+    return size, (image_size - size) // 2
+
+
+def _nearest(
+    mask: tf.Tensor, height: tf.Tensor | int, width: tf.Tensor | int
+) -> tf.Tensor:
+    """Takes the pixel below the centre of each new one, as Pillow does."""
+    rows = _below(height, tf.shape(mask)[0])
+    columns = _below(width, tf.shape(mask)[1])
+    return tf.gather(tf.gather(mask, rows), columns, axis=1)
+
+
+def _below(count: tf.Tensor | int, side: tf.Tensor) -> tf.Tensor:
+    places = tf.range(tf.cast(count, tf.int64))
+    count, side = tf.cast(count, tf.int64), tf.cast(side, tf.int64)
+    return (2 * places + 1) * side // (2 * count)
+
+
+def _clipped(length: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+    """Returns for each pixel of a side the nearest one of its middle part."""
+    return tf.clip_by_value(
+        tf.range(length) - (length - side) // 2, 0, side - 1
+    )
+
+
+def _bilinear(
+    values: tf.Tensor, height: tf.Tensor, width: tf.Tensor
+) -> tf.Tensor:
+    return tf.image.resize(values, tf.stack([height, width]))

@@ -1,0 +1,118 @@
+"""Data sets of TensorFlow Datasets in which each picture has a mask."""
+
+import pathlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tf_finetune import errors, files
+from tf_finetune.config import data_options
+from tf_finetune.data import examples, labelling
+from tf_finetune.data.sources import picture_cache, tfds_dataset
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+_WORDS = ("mask", "segmentation", "annotation", "label")
+"""What features of masks are called; the first that fits is taken."""
+
+
+class TfdsMasks:
+    """`tfds:NAME` as `tfds_dataset` reads it, with a mask for the class."""
+
+    def recognises(self, data: str) -> bool:
+        """Tells if `data` begins with tfds:."""
+        return data.startswith("tfds:")
+
+    def list_examples(
+        self,
+        options: data_options.DataOptions,
+        labels: labelling.Labels,
+        cache_dir: pathlib.Path,
+    ) -> examples.Listing:
+        """Lists the pictures; their bytes and masks become files once.
+
+        Raises:
+            DataError: The data set is not prepared here, or it has not one
+                picture and one mask an example.
+        """
+        del labels
+        prepared, builder = tfds_dataset.opened(options)
+        image, mask = _features(builder)
+        name = builder.info.full_name.replace("/", "-")
+        state = tfds_dataset.state(prepared)
+        folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
+        found = _listed(folder, builder, image, mask)
+        unused = tfds_dataset.unused_splits(builder)
+        return examples.Listing(examples=found, dropped=unused)
+
+
+SOURCE = TfdsMasks()
+
+
+def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
+    """Returns the names of the picture and its mask among the features."""
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    pictures = [
+        name
+        for name, each in features.items()
+        if isinstance(each, tfds.features.Image)
+    ]
+    masks = [name for name in pictures if features[name].shape[-1] == 1]
+    named = [n for word in _WORDS for n in pictures if word in n.lower()]
+    chosen = next((n for n in named if n in masks), None)
+    chosen = chosen or next(iter(named or masks), None)
+    others = [name for name in pictures if name != chosen]
+    image = "image" if "image" in others else next(iter(others), None)
+    if chosen is None or image is None:
+        every = ", ".join(
+            f"{name} ({type(each).__name__})" for name, each in features.items()
+        )
+        raise errors.DataError(
+            "The data set must have a picture and, as another picture, its "
+            f"mask. Its features: {every}."
+        )
+    return image, chosen
+
+
+def _listed(
+    folder: pathlib.Path,
+    builder: "tfds.core.DatasetBuilder",
+    image: str,
+    mask: str,
+) -> tuple[examples.Example, ...]:
+    """Returns every example as two files, written if they are not there."""
+    index = folder / "index.json"
+    try:
+        if not index.exists():
+            rows = [
+                [
+                    picture_cache.store(folder, pair[0]),
+                    picture_cache.store(folder, pair[1]),
+                    split,
+                ]
+                for pair, split in _pairs(builder, image, mask)
+            ]
+            files.write_json(index, rows)
+        rows = files.read_json(index)
+    except OSError as error:
+        raise errors.RunError(
+            f"Pictures cannot be written to {folder}: {error.strerror}. "
+            "--cache_dir names another place."
+        ) from error
+    return tuple(
+        examples.Example(
+            path=str(folder / picture),
+            label=examples.Mask(path=str(folder / its_mask)),
+            split=split,
+        )
+        for picture, its_mask, split in rows
+    )
+
+
+def _pairs(
+    builder: "tfds.core.DatasetBuilder", image: str, mask: str
+) -> Iterator[tuple[tuple[bytes, bytes], str | None]]:
+    for example, split in tfds_dataset.encoded(builder, (image, mask)):
+        yield (bytes(example[image]), bytes(example[mask])), split

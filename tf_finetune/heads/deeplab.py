@@ -1,0 +1,138 @@
+"""DeepLabV3+: an atrous pyramid, refined once by a fine feature map.
+
+Source: Chen, Zhu, Papandreou, Schroff and Adam 2018, "Encoder-Decoder with
+Atrous Separable Convolution for Semantic Image Segmentation", section 3 and
+figure 2; the rates and the image pooling are those of Chen et al. 2017,
+"Rethinking Atrous Convolution for Semantic Image Segmentation", section 3.3.
+"""
+
+from collections.abc import Mapping
+
+import keras
+
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import dilation
+from tf_finetune.config import model_options
+from tf_finetune.heads import decoding, head
+
+# At an output stride of 16; at 8 they are twice as much.
+_RATES, _RATES_STRIDE = (6, 12, 18), 16
+_FINE_STRIDE = 4
+_FINE_WIDTH = 48
+
+
+def build(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> head.Head:
+    """Returns `decode` on the backbone, dilated to `output_stride`."""
+    backbone = dilation.dilated(backbone, options.output_stride)
+    logits = decode(
+        backbone.feature_maps,
+        image_size=backbone.image_size,
+        outputs=outputs,
+        options=options,
+    )
+    return decoding.on_maps(backbone, used(backbone.feature_maps), logits)
+
+
+def decode(
+    feature_maps: Mapping[int, keras.KerasTensor],
+    *,
+    image_size: int,
+    outputs: int,
+    options: model_options.ModelOptions,
+) -> keras.KerasTensor:
+    """Reads the last map at several distances, then joins that of stride 4.
+
+    Args:
+        feature_maps: By stride, [batch, height, width, channels] each; of a
+            backbone whose last stages are dilated (backbones/dilation.py).
+        image_size: Side of the square picture, pixels.
+        outputs: Logits a pixel.
+        options: `head_units` is the width of the pyramid's branches and of
+            the decoder (256 in the paper); `dropout` and `l2` are read.
+
+    Returns:
+        Logits [batch, image_size, image_size, outputs], float32.
+    """
+    coarse, *fine = used(feature_maps)
+    width = options.head_units
+    tensor = _pyramid(feature_maps[coarse], width, rates(coarse))
+    tensor = decoding.dropped(tensor, options.dropout)
+    for stride in fine:
+        skip = decoding.convolution(
+            feature_maps[stride], _FINE_WIDTH, kernel=1, name="deeplab_fine"
+        )
+        tensor = decoding.resized(tensor, skip, name="deeplab_up")
+        tensor = keras.layers.Concatenate(name="deeplab_join")([tensor, skip])
+    for number in (1, 2):
+        tensor = decoding.separable(
+            tensor, width, name=f"deeplab_decoder_{number}"
+        )
+    scores = decoding.score(
+        tensor, outputs, name="deeplab_score", l2=options.l2
+    )
+    return decoding.at_pixels(scores, image_size)
+
+
+def used(feature_maps: Mapping[int, keras.KerasTensor]) -> tuple[int, ...]:
+    """Returns the last stride and, where it is not the same, the fine one.
+
+    The fine one is 4, or the next larger one that there is.
+    """
+    last = decoding.last(feature_maps)
+    fine = min(each for each in feature_maps if each >= min(_FINE_STRIDE, last))
+    return (last,) if fine == last else (last, fine)
+
+
+def rates(output_stride: int) -> tuple[int, ...]:
+    """Returns the pyramid's rates: (6, 12, 18) at an output stride of 16.
+
+    They span the same distance in the picture at every output stride.
+    """
+    return tuple(
+        max(each * _RATES_STRIDE // output_stride, 1) for each in _RATES
+    )
+
+
+def _pyramid(
+    tensor: keras.KerasTensor, width: int, distances: tuple[int, ...]
+) -> keras.KerasTensor:
+    """Returns [batch, height, width of the map, `width`]."""
+    branches = [
+        decoding.convolution(tensor, width, kernel=1, name="deeplab_aspp_0")
+    ]
+    for number, rate in enumerate(distances, start=1):
+        branches.append(
+            decoding.separable(
+                tensor, width, rate=rate, name=f"deeplab_aspp_{number}"
+            )
+        )
+    branches.append(_image_pooling(tensor, width))
+    joined = keras.layers.Concatenate(name="deeplab_aspp_join")(branches)
+    return decoding.convolution(
+        joined, width, kernel=1, name="deeplab_aspp_out"
+    )
+
+
+def _image_pooling(tensor: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    """Returns what the whole picture says, the same at every pixel.
+
+    Without the paper's batch norm: one value a picture and channel makes
+    statistics of a few values only.
+    """
+    pooled = keras.layers.GlobalAveragePooling2D(
+        keepdims=True, name="deeplab_pool"
+    )(tensor)
+    pooled = keras.layers.Conv2D(
+        width,
+        1,
+        activation="relu",
+        kernel_initializer="he_normal",
+        name="deeplab_pool_conv",
+    )(pooled)
+    return keras.layers.UpSampling2D(
+        tensor.shape[1:3], name="deeplab_pool_spread"
+    )(pooled)

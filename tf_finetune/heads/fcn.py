@@ -1,0 +1,122 @@
+"""Fully convolutional networks: FCN-32s, FCN-16s and FCN-8s.
+
+Source: Long, Shelhamer and Darrell 2015, "Fully Convolutional Networks for
+Semantic Segmentation", section 4.2 and figure 3.
+"""
+
+from collections.abc import Mapping
+
+import keras
+
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.config import model_options
+from tf_finetune.heads import decoding, head
+
+
+def build_32s(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> head.Head:
+    """Returns `decode` on the feature maps of the last stride alone."""
+    return _build(backbone, options, outputs, finest=32)
+
+
+def build_16s(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> head.Head:
+    """Returns `decode` on the feature maps down to a stride of 16."""
+    return _build(backbone, options, outputs, finest=16)
+
+
+def build_8s(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> head.Head:
+    """Returns `decode` on the feature maps down to a stride of 8."""
+    return _build(backbone, options, outputs, finest=8)
+
+
+def _build(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+    *,
+    finest: int,
+) -> head.Head:
+    logits = decode(
+        backbone.feature_maps,
+        image_size=backbone.image_size,
+        outputs=outputs,
+        options=options,
+        finest=finest,
+    )
+    return decoding.on_maps(
+        backbone, used(backbone.feature_maps, finest), logits
+    )
+
+
+def decode(
+    feature_maps: Mapping[int, keras.KerasTensor],
+    *,
+    image_size: int,
+    outputs: int,
+    options: model_options.ModelOptions,
+    finest: int,
+) -> keras.KerasTensor:
+    """Scores the last feature map, adds the scores of finer ones, upsamples.
+
+    The paper's last layers before the score are VGG's dense ones, turned into
+    convolutions; here one 3×3 convolution of `head_units` stands for them, as
+    not every backbone has such layers. The scores of finer maps start at zero
+    and upsampling is bilinear, as in the paper.
+
+    Args:
+        feature_maps: By stride, [batch, height, width, channels] each.
+        image_size: Side of the square picture, pixels.
+        outputs: Logits a pixel.
+        options: `head_units`, `dropout` and `l2` are read.
+        finest: 32, 16 or 8: the smallest stride whose scores are added.
+
+    Returns:
+        Logits [batch, image_size, image_size, outputs], float32.
+    """
+    strides = used(feature_maps, finest)
+    top = decoding.convolution(
+        feature_maps[strides[0]], options.head_units, name="fcn_hidden"
+    )
+    top = decoding.dropped(top, options.dropout)
+    scores = _score(top, outputs, strides[0], options, "glorot_uniform")
+    for stride in strides[1:]:
+        finer = _score(feature_maps[stride], outputs, stride, options, "zeros")
+        scores = decoding.resized(scores, finer, name=f"fcn_up_{stride}")
+        scores = keras.layers.Add(name=f"fcn_sum_{stride}")([scores, finer])
+    return decoding.at_pixels(scores, image_size)
+
+
+def used(
+    feature_maps: Mapping[int, keras.KerasTensor], finest: int
+) -> tuple[int, ...]:
+    """Returns the strides that are scored, falling: the last one first."""
+    last = decoding.last(feature_maps)
+    finer = [each for each in feature_maps if finest <= each < last]
+    return (last, *sorted(finer, reverse=True))
+
+
+def _score(
+    tensor: keras.KerasTensor,
+    outputs: int,
+    stride: int,
+    options: model_options.ModelOptions,
+    initializer: str,
+) -> keras.KerasTensor:
+    return decoding.score(
+        tensor,
+        outputs,
+        name=f"fcn_score_{stride}",
+        l2=options.l2,
+        initializer=initializer,
+    )

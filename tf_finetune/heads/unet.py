@@ -1,0 +1,86 @@
+"""U-Net: a decoder that goes up through every feature map.
+
+Source: Ronneberger, Fischer and Brox 2015, "U-Net: Convolutional Networks for
+Biomedical Image Segmentation", section 2 and figure 1.
+"""
+
+from collections.abc import Mapping
+
+import keras
+
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.config import model_options
+from tf_finetune.heads import decoding, head
+
+_NARROWEST = 16
+
+
+def build(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> head.Head:
+    """Returns `decode` on all feature maps."""
+    logits = decode(
+        backbone.feature_maps,
+        image_size=backbone.image_size,
+        outputs=outputs,
+        options=options,
+    )
+    return decoding.on_maps(backbone, used(backbone.feature_maps), logits)
+
+
+def decode(
+    feature_maps: Mapping[int, keras.KerasTensor],
+    *,
+    image_size: int,
+    outputs: int,
+    options: model_options.ModelOptions,
+) -> keras.KerasTensor:
+    """Goes from the last feature map to the finest, joining each on the way.
+
+    A step up halves the channels, doubles the size, joins the feature map of
+    that size and adds two 3×3 convolutions. The step from the finest feature
+    map to the pixels is bilinear: convolutions there would cost as much as
+    all others together.
+
+    Args:
+        feature_maps: By stride, [batch, height, width, channels] each.
+        image_size: Side of the square picture, pixels.
+        outputs: Logits a pixel.
+        options: `head_units` is the width of the first step, each further one
+            has half of it, at least 16; `dropout` and `l2` are read.
+
+    Returns:
+        Logits [batch, image_size, image_size, outputs], float32.
+    """
+    coarsest, *finer = used(feature_maps)
+    tensor = decoding.dropped(feature_maps[coarsest], options.dropout)
+    width = options.head_units
+    for stride in finer:
+        tensor = _step(tensor, feature_maps[stride], width, f"unet_{stride}")
+        width = max(width // 2, _NARROWEST)
+    if not finer:
+        tensor = decoding.convolution(tensor, width, name="unet_only")
+    scores = decoding.score(tensor, outputs, name="unet_score", l2=options.l2)
+    return decoding.at_pixels(scores, image_size)
+
+
+def used(feature_maps: Mapping[int, keras.KerasTensor]) -> tuple[int, ...]:
+    """Returns every stride, falling."""
+    return tuple(sorted(feature_maps, reverse=True))
+
+
+def _step(
+    tensor: keras.KerasTensor,
+    skip: keras.KerasTensor,
+    width: int,
+    name: str,
+) -> keras.KerasTensor:
+    """Returns [batch, *size of skip, width]."""
+    # A 1×1 convolution and a bilinear step commute; it is cheaper below.
+    tensor = decoding.convolution(tensor, width, kernel=1, name=f"{name}_up")
+    tensor = decoding.resized(tensor, skip, name=f"{name}_resize")
+    tensor = keras.layers.Concatenate(name=f"{name}_join")([skip, tensor])
+    tensor = decoding.convolution(tensor, width, name=f"{name}_1")
+    return decoding.convolution(tensor, width, name=f"{name}_2")

@@ -1,0 +1,20 @@
+"""Segmentation: each pixel belongs to exactly one class."""
+
+from tf_finetune.tasks import task
+from tf_finetune.tasks.segmentation import answers, figures, labels
+
+TASK = task.Task(
+    name="segmentation",
+    losses=(
+        "cross_entropy",
+        "focal",
+        "dice",
+        "tversky",
+    ),
+    adds_losses=True,
+    labels=labels.LABELS,
+    figures=figures.FIGURES,
+    answers=answers.ANSWERS,
+    network_at="tf_finetune.tasks.segmentation.network:NETWORK",
+    files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
+)

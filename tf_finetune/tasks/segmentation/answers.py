@@ -1,0 +1,125 @@
+"""What the masks of single pictures show, as a table."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_finetune import errors, files
+
+COLUMNS = ("path", "mask", "overlay", "shares", "error")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer for one file.
+
+    Attributes:
+        path: The file.
+        shares: The share of the pixels of each class that is there, the
+            largest first.
+        mask: The file of class indices, if one was written.
+        overlay: The file of the picture with its classes in colour, likewise.
+        error: Why there is no answer; empty if there is one.
+    """
+
+    path: str
+    shares: tuple[tuple[str, float], ...] = ()
+    mask: str = ""
+    overlay: str = ""
+    error: str = ""
+
+
+class Answers:
+    """How much of a picture each class covers."""
+
+    def of(
+        self,
+        paths: Sequence[str],
+        predictions: np.ndarray,
+        names: Sequence[str],
+        *,
+        top_k: int = 5,
+    ) -> list[Answer]:
+        """Returns the shares of the square that the model saw.
+
+        Args:
+            paths: n files.
+            predictions: [n, size, size, classes] probabilities.
+            names: Of the classes.
+            top_k: How many classes are listed.
+        """
+        if not np.isfinite(predictions).all():
+            raise errors.RunError(
+                "The model gives probabilities that are no numbers: training "
+                "diverged. Try a lower --learning_rate."
+            )
+        return [
+            Answer(path=path, shares=shares(indices, names)[:top_k])
+            for path, indices in zip(
+                paths, predictions.argmax(axis=-1), strict=True
+            )
+        ]
+
+    def failed(self, path: str, reason: str) -> Answer:
+        """Returns a row without a mask."""
+        return Answer(path=path, error=reason)
+
+    def line(self, row: Answer) -> str:
+        """Returns the shares of the classes."""
+        if row.error:
+            return f"{row.path}: error: {row.error}"
+        listed = ", ".join(f"{name} {share:.1%}" for name, share in row.shares)
+        return f"{row.path}: {listed}"
+
+    def write(self, path: pathlib.Path, rows: Sequence[Answer]) -> None:
+        r"""Writes rows as CSV, atomically.
+
+        `shares` is `name:share|name:share…`, with `\|` for a `|` in a name
+        and `\\` for a backslash.
+        """
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for row in rows:
+            listed = "|".join(f"{_escaped(n)}:{s:.6f}" for n, s in row.shares)
+            writer.writerow(
+                [row.path, row.mask, row.overlay, listed, row.error]
+            )
+        files.write_text(pathlib.Path(path), text.getvalue())
+
+    def summarize(self, rows: Sequence[Answer]) -> str:
+        """Returns how many pictures there are and how many failed."""
+        failed = sum(bool(row.error) for row in rows)
+        text = f"{len(rows)} files, {len(rows) - failed} predicted."
+        if failed:
+            text += (
+                f"\n{failed} could not be used; the column `error` says why."
+            )
+        return text
+
+
+ANSWERS = Answers()
+
+
+def shares(
+    indices: np.ndarray, names: Sequence[str]
+) -> tuple[tuple[str, float], ...]:
+    """Returns the share of each class in a mask, the largest first.
+
+    Args:
+        indices: [height, width].
+        names: Of the classes; those that are not there are left out.
+    """
+    counts = np.bincount(indices.ravel(), minlength=len(names))
+    order = np.argsort(-counts, kind="stable")
+    return tuple(
+        (names[i], counts[i] / indices.size) for i in order if counts[i]
+    )
+
+
+def _escaped(name: str) -> str:
+    return name.replace("\\", "\\\\").replace("|", "\\|")

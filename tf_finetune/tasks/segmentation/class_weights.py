@@ -1,0 +1,49 @@
+"""Weights of classes whose shares of the pixels differ."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_finetune.config import training_options
+from tf_finetune.tasks import effective_number
+
+
+def class_weights(
+    kind: training_options.ClassWeight,
+    *,
+    pixels: Sequence[int],
+    pixels_of_pictures: Sequence[int],
+) -> np.ndarray | None:
+    """Returns a weight for each class, or None for equal ones.
+
+    They are scaled so that their mean over the training pixels is 1: the
+    learning rate keeps its meaning.
+
+    Args:
+        kind: "none"; "balanced": the median of the classes' frequencies over
+            the class' own; "effective_number": as
+            `effective_number.weights` does of the pixels.
+        pixels: [classes], training pixels of each class.
+        pixels_of_pictures: [classes], all pixels that are not ignored, of the
+            training pictures in which the class occurs.
+
+    Returns:
+        float32 [classes]; 1 for a class without a pixel.
+
+    Source: Eigen and Fergus 2015, "Predicting Depth, Surface Normals and
+    Semantic Labels with a Common Multi-Scale Convolutional Architecture",
+    section 6.3.2 (balanced).
+    """
+    if kind == "none":
+        return None
+    counts = np.asarray(pixels, "float64")
+    if kind == "effective_number":
+        return effective_number.weights(counts).astype("float32")
+    occurs = counts > 0
+    weights = np.ones(len(counts))
+    if occurs.any():
+        around = np.asarray(pixels_of_pictures, "float64")
+        shares = counts[occurs] / around[occurs]
+        weights[occurs] = np.median(shares) / shares
+        weights[occurs] /= (weights * counts).sum() / counts.sum()
+    return weights.astype("float32")

@@ -1,0 +1,156 @@
+"""What masks are measured by, at the pictures' own resolution."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune.data import examples
+from tf_finetune.data.masks import preparation, reading
+from tf_finetune.tasks.segmentation import metrics, tables
+
+
+class Figures:
+    """Mean IoU above all; between equal ones pixel accuracy decides."""
+
+    higher_is_better = (
+        "boundary_f1",
+        "frequency_weighted_iou",
+        "mean_accuracy",
+        "mean_dice",
+        "mean_iou",
+        "pixel_accuracy",
+    )
+    lower_is_better = ()
+    unbounded = ()
+
+    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+        """Ranks by validation mean IoU, ties by validation loss."""
+        return (epoch["val_mean_iou"], -epoch["val_loss"])
+
+    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
+        """Orders results by mean IoU, ties by pixel accuracy."""
+        return (figures["mean_iou"], figures["pixel_accuracy"])
+
+    def brief(self, figures: Mapping[str, Any]) -> str:
+        """Returns mean IoU and pixel accuracy."""
+        return (
+            f"mean IoU {figures['mean_iou']:.3f} "
+            f"(pixel accuracy {figures['pixel_accuracy']:.3f})"
+        )
+
+    def compared(
+        self, figures: Mapping[str, Any], other: Mapping[str, Any]
+    ) -> str:
+        """Returns the difference in mean IoU."""
+        difference = figures["mean_iou"] - other["mean_iou"]
+        return f"the difference in mean IoU is {difference:+.4f}"
+
+    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns mean IoU, its interval and pixel accuracy."""
+        names = ("mean_iou", "mean_iou_interval", "pixel_accuracy")
+        return {name: figures[name] for name in names}
+
+    def judge(
+        self, data: examples.ImageData, split: str, *, seed: int
+    ) -> "Judge":
+        """Returns what compares one picture after another."""
+        return Judge(data, split, seed=seed)
+
+    def trivial(
+        self,
+        described: Mapping[str, Any],
+        data: examples.ImageData,
+        split: str,
+    ) -> dict[str, Any]:
+        """Returns what chance and the commonest class of training reach."""
+        pixels = described["masks"]["train"]["pixels"]
+        trained_on = [pixels[name] for name in data.class_names]
+        true = sum(
+            np.bincount(
+                _table(picture.label, data.class_names)[:-1],
+                picture.label.pixels[:-1],
+                minlength=len(trained_on),
+            )
+            for picture in data.split(split)
+        )
+        commonest = data.class_names[int(np.argmax(trained_on))]
+        return {
+            "most_frequent_class": {
+                **metrics.most_frequent_class(trained_on, true),
+                "class": commonest,
+            },
+            "chance": metrics.chance(true),
+        }
+
+    def text(self, figures: Mapping[str, Any]) -> str:
+        """Returns every split with its yardsticks, then the classes."""
+        return tables.text(figures)
+
+    def draw(
+        self,
+        figures: Mapping[str, Any],
+        names: Sequence[str],
+        folder: pathlib.Path,
+        split: str,
+    ) -> None:
+        """Draws the confusion matrix, in pixels."""
+        # Takes a while to load, and not every command draws.
+        from tf_finetune.evaluation import plots
+
+        plots.confusion(
+            figures["confusion_matrix"],
+            names,
+            folder / f"confusion_{split}.png",
+        )
+
+
+FIGURES = Figures()
+
+
+class Judge:
+    """Counts pixels, picture by picture; keeps no prediction."""
+
+    def __init__(
+        self, data: examples.ImageData, split: str, *, seed: int
+    ) -> None:
+        """Begins with the first picture of a split.
+
+        Args:
+            data: The pictures.
+            split: Which of them.
+            seed: Of the interval.
+        """
+        self._data = data
+        self._left = iter(data.split(split))
+        self._counter = metrics.Counter(len(data.class_names))
+        self._seed = seed
+
+    def add(self, predictions: np.ndarray) -> None:
+        """Takes [batch, size, size, classes] of the next pictures."""
+        from tf_finetune.data.masks import squares  # Loads TensorFlow.
+
+        for probabilities in predictions:
+            mask = next(self._left).label
+            indices = preparation.read(mask.indices)
+            table = np.full(256, reading.IGNORED, "uint8")
+            table[: len(mask.names)] = _table(mask, self._data.class_names)[:-1]
+            predicted = squares.decided(
+                probabilities, *indices.shape, resize=self._data.resize
+            )
+            self._counter.add(table[indices], predicted)
+
+    def figures(self) -> dict[str, Any]:
+        """Returns the figures of all that was added."""
+        return metrics.figures(
+            self._counter,
+            class_names=self._data.class_names,
+            seed=self._seed,
+        )
+
+
+def _table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
+    """Returns the place among `names` of each class of a mask, then 255."""
+    places = [names.index(name) for name in mask.names]
+    return np.array([*places, reading.IGNORED])

@@ -1,0 +1,294 @@
+"""The figures of masks, over pixels, ready for JSON."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.evaluation import metrics
+from tf_finetune.tasks.segmentation import boundaries
+
+_DRAWS = 2000
+# Draws of the bootstrap that are computed together.
+_BLOCK = 100
+
+
+class Counter:
+    """Counts pixels of one picture after another.
+
+    Pixels whose true value is no class (255, ignored) are left out, whatever
+    was predicted there.
+
+    Example:
+        >>> counter = Counter(2)
+        >>> counter.add(np.array([[0, 1, 255]]), np.array([[0, 0, 1]]))
+        >>> counter.confusion.tolist()
+        [[1, 0], [1, 0]]
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        """Starts at nothing.
+
+        Args:
+            num_classes: Of the task.
+        """
+        self.confusion = np.zeros([num_classes, num_classes], "int64")
+        self._pictures: list[Sides] = []
+        self._boundaries: list[np.ndarray] = []
+
+    def add(self, true: np.ndarray, predicted: np.ndarray) -> None:
+        """Counts a picture.
+
+        Args:
+            true: [height, width] class indices; others are ignored.
+            predicted: [height, width] class indices.
+
+        Raises:
+            ValueError: The two are not equally large.
+        """
+        if true.shape != predicted.shape:
+            raise ValueError(
+                f"Masks must be equally large, got {true.shape} and "
+                f"{predicted.shape}."
+            )
+        classes = len(self.confusion)
+        counted = true < classes
+        confusion = metrics.confusion(
+            true[counted].astype("int64"),
+            predicted[counted].astype("int64"),
+            classes,
+        )
+        self.confusion += confusion
+        self._pictures.append(sides(confusion))
+        self._boundaries.append(
+            boundaries.scores(true, predicted, num_classes=classes)
+        )
+
+    @property
+    def pictures(self) -> "Sides":
+        """What each picture adds, [pictures, classes]."""
+        return Sides(
+            hits=np.stack([each.hits for each in self._pictures]),
+            true=np.stack([each.true for each in self._pictures]),
+            predicted=np.stack([each.predicted for each in self._pictures]),
+        )
+
+    @property
+    def picture_iou(self) -> np.ndarray:
+        """Mean IoU of each picture by itself, [pictures]; NaN: no pixel."""
+        return mean_iou(self.pictures)
+
+    @property
+    def boundary_f1(self) -> np.ndarray:
+        """F1 of each class' boundary, over pictures, [classes]; NaN: none."""
+        return boundaries.mean(np.stack(self._boundaries))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sides:
+    """What IoU is computed from: a confusion matrix by its sums.
+
+    Attributes:
+        hits: [..., classes] pixels that are rightly predicted.
+        true: [..., classes] pixels that are of the class.
+        predicted: [..., classes] pixels that are said to be.
+    """
+
+    hits: np.ndarray
+    true: np.ndarray
+    predicted: np.ndarray
+
+
+def sides(confusion: np.ndarray) -> Sides:
+    """Returns the sums of a [classes, classes] confusion matrix."""
+    return Sides(
+        hits=np.diag(confusion).copy(),
+        true=confusion.sum(axis=1),
+        predicted=confusion.sum(axis=0),
+    )
+
+
+def iou(counts: Sides) -> np.ndarray:
+    """Returns intersection over union of each class, [..., classes].
+
+    NaN for a class that has no true pixel.
+
+    Source: Everingham et al. 2010, "The PASCAL VOC Challenge", section 4.2.
+    """
+    union = counts.true + counts.predicted - counts.hits
+    return _ratio(counts.hits, union, counts.true > 0)
+
+
+def dice(counts: Sides) -> np.ndarray:
+    """Returns Dice's coefficient (F1) of each class; NaN: no true pixel."""
+    total = counts.true + counts.predicted
+    return _ratio(2 * counts.hits, total, counts.true > 0)
+
+
+def mean_iou(counts: Sides) -> np.ndarray:
+    """Averages IoU over the classes that occur; NaN where none does."""
+    return _mean(iou(counts))
+
+
+def frequency_weighted_iou(counts: Sides) -> float:
+    """Averages IoU, each class weighing what its pixels are.
+
+    Source: Long et al. 2015, section 5.
+    """
+    weights = counts.true / counts.true.sum()
+    return float(np.nansum(weights * iou(counts)))
+
+
+def figures(
+    counter: Counter, *, class_names: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """Returns the figures of all pictures that were counted.
+
+    Args:
+        counter: At least one picture with a pixel that counts.
+        class_names: In the order of the indices.
+        seed: Of the bootstrap.
+
+    Returns:
+        Plain numbers, lists and dictionaries; what is not defined is None.
+        Keys: `pictures`, `pixels` (those that count), `class_names`,
+        `mean_iou`, `mean_iou_interval`, `pixel_accuracy`, `mean_accuracy`
+        (of the classes' own accuracies), `mean_dice`,
+        `frequency_weighted_iou`, `boundary_f1`, `per_class` (by name: `iou`,
+        `dice`, `accuracy`, `boundary_f1`, `pixels`) and `confusion_matrix`
+        (pixels; rows are true classes).
+
+    Raises:
+        DataError: There is no pixel to evaluate on.
+    """
+    counts = sides(counter.confusion)
+    if not counts.true.sum():
+        raise errors.DataError(
+            "There is no pixel to evaluate on: no picture, or all of their "
+            "pixels are ignored."
+        )
+    edges = np.where(counts.true > 0, counter.boundary_f1, np.nan)
+    columns = {
+        "iou": iou(counts),
+        "dice": dice(counts),
+        "accuracy": _ratio(counts.hits, counts.true, counts.true > 0),
+        "boundary_f1": edges,
+    }
+    return {
+        "pictures": len(counter.pictures.hits),
+        "pixels": int(counts.true.sum()),
+        "class_names": list(class_names),
+        **summary(counter.confusion),
+        "mean_iou_interval": mean_iou_interval(counter.pictures, seed=seed),
+        "boundary_f1": _number(_mean(edges)),
+        "per_class": {
+            name: {
+                **{key: _number(each[i]) for key, each in columns.items()},
+                "pixels": int(counts.true[i]),
+            }
+            for i, name in enumerate(class_names)
+        },
+        "confusion_matrix": counter.confusion.tolist(),
+    }
+
+
+def summary(confusion: np.ndarray) -> dict[str, float | None]:
+    """Returns the figures that a confusion matrix alone gives.
+
+    Args:
+        confusion: [classes, classes], rows are true classes; not all zero.
+    """
+    counts = sides(confusion)
+    accuracies = _ratio(counts.hits, counts.true, counts.true > 0)
+    return {
+        "mean_iou": _number(mean_iou(counts)),
+        "pixel_accuracy": float(counts.hits.sum() / counts.true.sum()),
+        "mean_accuracy": _number(_mean(accuracies)),
+        "mean_dice": _number(_mean(dice(counts))),
+        "frequency_weighted_iou": frequency_weighted_iou(counts),
+    }
+
+
+def mean_iou_interval(pictures: Sides, *, seed: int) -> list[float]:
+    """Returns the 95 % interval [low, high] of mean IoU.
+
+    The percentile bootstrap over pictures, 2000 draws: pixels of one picture
+    are not independent. A draw in which a class does not occur averages over
+    the others.
+
+    Args:
+        pictures: [pictures, classes].
+        seed: Of the draws.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
+    section 13.3.
+    """
+    generator = np.random.default_rng(seed)
+    count, classes = pictures.hits.shape
+    table = np.concatenate(
+        [pictures.hits, pictures.true, pictures.predicted], axis=1
+    ).astype("float64")
+    found: list[float] = []
+    for _ in range(_DRAWS // _BLOCK):
+        times = generator.multinomial(
+            count, np.full(count, 1 / count), size=_BLOCK
+        )
+        sums = (times @ table).reshape(_BLOCK, 3, classes)
+        found += list(
+            mean_iou(
+                Sides(hits=sums[:, 0], true=sums[:, 1], predicted=sums[:, 2])
+            )
+        )
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def chance(true: Sequence[int]) -> dict[str, float | None]:
+    """Returns what a class drawn for each pixel reaches, all as likely.
+
+    Args:
+        true: [classes], pixels of each class in the evaluated pictures.
+    """
+    pixels = np.asarray(true, "float64")[:, np.newaxis]
+    return summary(np.repeat(pixels / len(pixels), len(pixels), axis=1))
+
+
+def most_frequent_class(
+    train: Sequence[int], true: Sequence[int]
+) -> dict[str, float | None]:
+    """Returns what the commonest class of the training pixels reaches.
+
+    Args:
+        train: [classes], pixels of each class in the training pictures; they
+            decide the class, the first of equally common ones.
+        true: [classes], pixels in the evaluated pictures.
+    """
+    confusion = np.zeros([len(true), len(true)])
+    confusion[:, int(np.argmax(train))] = true
+    return summary(confusion)
+
+
+def _ratio(
+    numerator: np.ndarray, denominator: np.ndarray, defined: np.ndarray
+) -> np.ndarray:
+    """Divides where it is defined; NaN elsewhere."""
+    return np.divide(
+        numerator,
+        denominator,
+        out=np.full(np.shape(numerator), np.nan),
+        where=defined,
+    )
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Averages over the last axis what is defined; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    count = defined.sum(axis=-1)
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return _ratio(total, count, count > 0)
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,181 @@
+"""The softmax of every pixel, its loss, and what it answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+from tf_finetune import errors
+from tf_finetune.config import model_options, train, training_options
+from tf_finetune.data import examples
+from tf_finetune.data.masks import reading, squares
+from tf_finetune.tasks.segmentation import (
+    class_weights,
+    losses,
+    running,
+)
+from tf_finetune.tasks.segmentation import targets as mask_targets
+
+_LOSS = "cross_entropy"  # What "auto" means.
+
+
+class Network:
+    """One softmax over all classes for each pixel."""
+
+    solver = "steps"
+    proven = ("probabilities",)
+    num_proven = 4
+
+    def num_outputs(self, names: Sequence[str]) -> int:
+        """Returns one logit a class."""
+        return len(names)
+
+    def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
+        """Adds the softmax; [batch, height, width, classes] in float32."""
+        softmax = keras.layers.Activation(
+            "softmax", dtype="float32", name="probabilities"
+        )
+        return softmax(logits)
+
+    def logits(self, model: keras.Model) -> keras.KerasTensor:
+        """Returns what goes into the softmax.
+
+        Raises:
+            RunError: The model does not end as `predictions` ends it.
+        """
+        softmax = model.layers[-1]
+        if softmax.name != "probabilities":
+            raise errors.RunError(
+                f"The model ends with the layer {softmax.name!r}, not with "
+                "the softmax this package adds; its logits cannot be told."
+            )
+        return softmax.input
+
+    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
+        """Raises: the temperature of pixels is not looked for."""
+        raise errors.UsageError(
+            "--calibrate is not possible for --task=segmentation; its masks "
+            "would be the same."
+        )
+
+    def finish(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of [n, height, width, classes] logits."""
+        return special.softmax(logits.astype("float32"), axis=-1)
+
+    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
+        """Does nothing: the softmax has no weights."""
+
+    def targets(
+        self,
+        data: examples.ImageData,
+        split: str,
+        *,
+        config: train.TrainConfig,
+        image_size: int,
+    ) -> mask_targets.Masks:
+        """Returns uint8 masks [n, image_size, image_size]."""
+        return mask_targets.Masks(
+            data.split(split),
+            image_size=image_size,
+            resize=config.model.resize,
+            level=config.training.augmentation,
+            num_views=config.training.num_views,
+            seed=config.seed,
+        )
+
+    def blank(
+        self, names: Sequence[str], count: int, *, image_size: int
+    ) -> mask_targets.Blank:
+        """Returns masks with stripes of every class."""
+        return mask_targets.Blank(count, len(names), image_size)
+
+    def loss(
+        self,
+        options: training_options.TrainingOptions,
+        names: Sequence[str],
+        described: Mapping[str, Any] | None,
+    ) -> losses.MaskLoss:
+        """Returns the loss that `--loss` names."""
+        weights = None
+        if described is not None:
+            pixels, around = (
+                [described["masks"]["train"][key][name] for name in names]
+                for key in ("pixels", "pixels_there")
+            )
+            weights = class_weights.class_weights(
+                options.class_weight, pixels=pixels, pixels_of_pictures=around
+            )
+        return losses.MaskLoss(
+            _LOSS if options.loss == "auto" else options.loss,
+            label_smoothing=options.label_smoothing,
+            class_weights=weights,
+        )
+
+    def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
+        """Returns mean IoU, over the pixels that the model sees."""
+        return [running.MeanIoU(len(names))]
+
+    def serve(
+        self, predictions: tf.Tensor, names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns `probabilities` and `masks`, of the model's size.
+
+        `probabilities` float32 [batch, size, size, classes]; `masks` int32
+        [batch, size, size], places in labels.txt from 0 on.
+        """
+        return {
+            "masks": tf.argmax(predictions, -1, tf.int32),
+            "probabilities": predictions,
+        }
+
+    def restored(
+        self,
+        answer: Mapping[str, tf.Tensor],
+        sizes: tf.Tensor,
+        resize: model_options.Resize,
+    ) -> dict[str, tf.Tensor]:
+        """Brings the masks that are served to the pictures' own sizes.
+
+        Args:
+            answer: Of `serve`.
+            sizes: int32 [batch, 2], height and width of the upright pictures.
+            resize: How they became square.
+
+        Returns:
+            The same; `masks` is int32 [batch, height, width] of the largest
+            picture, 255 (ignored) right of smaller ones and below them, and
+            `sizes` says how large each one is.
+        """
+        sizes = tf.maximum(sizes, 1)
+        largest = tf.reduce_max(tf.concat([sizes, [[1, 1]]], axis=0), axis=0)
+
+        def of_one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            probabilities, size = pair
+            own = squares.restored(
+                probabilities, size[0], size[1], resize=resize
+            )
+            added = largest - size
+            return tf.pad(
+                tf.argmax(own, -1, tf.int32),
+                [[0, added[0]], [0, added[1]]],
+                constant_values=reading.IGNORED,
+            )
+
+        masks = tf.map_fn(
+            of_one,
+            (answer["probabilities"], sizes),
+            fn_output_signature=tf.TensorSpec([None, None], tf.int32),
+        )
+        return {**answer, "masks": masks, "sizes": sizes}
+
+    def classify(
+        self, predictions: tf.Tensor, names: Sequence[str]
+    ) -> dict[str, tf.Tensor]:
+        """Returns nothing: a picture has no one class."""
+        return {}
+
+
+NETWORK = Network()

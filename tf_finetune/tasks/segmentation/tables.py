@@ -1,0 +1,97 @@
+"""Figures of masks as plain text, at most 80 columns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_finetune.evaluation import names
+
+_NAME_WIDTH = 30
+_COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
+_YARDSTICKS = {
+    "chance": "chance",
+    "most_frequent_class": "most frequent class",
+    "probe": "head-only probe",
+}
+_CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
+_ALL_SHOWN = 30
+
+
+def text(figures: Mapping[str, Any]) -> str:
+    """Returns the printed result.
+
+    Args:
+        figures: As evaluation.json holds them.
+
+    Returns:
+        Every split with its yardsticks, then the classes of the last split
+        that training did not use.
+    """
+    splits = {k: v for k, v in figures.items() if _is_result(v)}
+    if not splits:
+        return "no split was evaluated"
+    lines = [" " * _NAME_WIDTH + "".join(f"  {each}" for each in _COLUMNS)]
+    for name, result in splits.items():
+        lines.append(_row(name, result))
+        for key, other in result.get("yardsticks", {}).items():
+            lines.append(_row(f"  {_yardstick(key, other)}", other))
+    held_out = [name for name in splits if name != "train"] or list(splits)
+    return "\n".join([*lines, "", by_class(held_out[-1], splits[held_out[-1]])])
+
+
+def by_class(split: str, result: Mapping[str, Any]) -> str:
+    """Returns the table of classes; of more than 30, the 30 worst by IoU."""
+    rows = list(result["per_class"].items())
+    heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)
+    lines = [names.padded(f"{split}, by class", _NAME_WIDTH) + heading]
+    if len(rows) > _ALL_SHOWN:
+        rows = sorted(rows, key=_by_iou)[:_ALL_SHOWN]
+        lines.append(f"the {_ALL_SHOWN} worst; all are in evaluation.json:")
+    lines += [_cells(name, row, _CLASS_COLUMNS) for name, row in rows]
+    averages = {
+        "iou": result["mean_iou"],
+        "dice": result["mean_dice"],
+        "accuracy": result["mean_accuracy"],
+        "boundary_f1": result["boundary_f1"],
+    }
+    return "\n".join([*lines, _cells("average", averages, _CLASS_COLUMNS)])
+
+
+def _is_result(value: Any) -> bool:
+    return isinstance(value, Mapping) and "mean_iou" in value
+
+
+def _by_iou(row: tuple[str, Mapping[str, Any]]) -> float:
+    value = row[1]["iou"]
+    return 1.0 if value is None else value
+
+
+def _row(name: str, result: Mapping[str, Any]) -> str:
+    interval = result.get("mean_iou_interval")
+    shown = "{:.3f} - {:.3f}".format(*interval) if interval else ""
+    cells = (
+        result.get("pictures", ""),
+        _number(result["mean_iou"]),
+        shown,
+        _number(result["pixel_accuracy"]),
+    )
+    line = names.padded(name, _NAME_WIDTH) + "".join(
+        f"  {cell:>{len(column)}}"
+        for cell, column in zip(cells, _COLUMNS, strict=True)
+    )
+    return line.rstrip()
+
+
+def _yardstick(key: str, result: Mapping[str, Any]) -> str:
+    name = _YARDSTICKS.get(key, key)
+    return f"{name} ({result['class']})" if "class" in result else name
+
+
+def _cells(
+    name: str, row: Mapping[str, float | None], columns: Sequence[str]
+) -> str:
+    cells = "".join(f"{_number(row[key]):>12}" for key in columns)
+    return names.padded(name, _NAME_WIDTH) + cells
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

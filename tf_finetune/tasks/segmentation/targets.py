@@ -1,0 +1,126 @@
+"""Masks as training reads them, moved as the pictures were moved."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.cache import passes
+from tf_finetune.config import model_options, training_options
+from tf_finetune.data import augmentation, examples
+from tf_finetune.data.masks import squares
+
+
+class Masks:
+    """The masks of one split, loaded when they are asked for."""
+
+    moves = True
+
+    def __init__(
+        self,
+        pictures: Sequence[examples.Picture],
+        *,
+        image_size: int,
+        resize: model_options.Resize,
+        level: training_options.Augmentation,
+        num_views: int,
+        seed: int,
+    ) -> None:
+        """Knows of every fixed view how its picture was moved.
+
+        Args:
+            pictures: Of the split, their masks prepared.
+            image_size: Side of the square in pixels.
+            resize: How pictures become square.
+            level: Of the augmentation of views beyond the first.
+            num_views: Of each picture.
+            seed: Start of the random draws.
+        """
+        self._count = len(pictures)
+        self._size = {"image_size": image_size, "resize": resize}
+        mixes = augmentation.mixes(level)
+        self._changes = augmentation.build_for_masks(level)
+        self._num_views = 1 if mixes else num_views
+        indices = [os.fsencode(each.label.indices) for each in pictures]
+        with tf.device("CPU"):
+            self._indices = tf.constant(indices)
+            self._seeds = tf.constant(
+                _seeds(pictures, self._num_views, level, seed)
+            )
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return self._count
+
+    def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+        """Returns uint8 [batch, image_size, image_size] class indices."""
+        side = self._size["image_size"]
+        found = tf.map_fn(
+            self._one,
+            (tf.cast(places, tf.int64), tf.cast(views, tf.int64)),
+            fn_output_signature=tf.TensorSpec([side, side], tf.uint8),
+        )
+        return tf.ensure_shape(found, [None, side, side])
+
+    def _one(self, place_and_view: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        place, view = place_and_view
+        mask = squares.load(tf.gather(self._indices, place), **self._size)
+        if self._num_views == 1:
+            return mask
+        seed = self._seeds[view - 1, place]
+        return tf.cond(
+            view == 0,
+            lambda: mask,
+            lambda: self._changes.alone(mask[tf.newaxis], seed)[0],
+        )
+
+
+class Blank:
+    """Masks of pictures that do not exist."""
+
+    moves = True
+
+    def __init__(self, count: int, num_classes: int, image_size: int) -> None:
+        """Makes stripes of every class.
+
+        Args:
+            count: Of the pictures.
+            num_classes: Of the task.
+            image_size: Side of the square in pixels.
+        """
+        self._count = count
+        columns = np.arange(image_size) % num_classes
+        self._mask = np.broadcast_to(columns, [image_size] * 2).astype("uint8")
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return self._count
+
+    def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+        """Returns uint8 [batch, image_size, image_size]."""
+        del views
+        count = tf.shape(places)[0]
+        return tf.tile(tf.constant(self._mask)[tf.newaxis], [count, 1, 1])
+
+
+def _seeds(
+    pictures: Sequence[examples.Picture],
+    num_views: int,
+    level: training_options.Augmentation,
+    seed: int,
+) -> np.ndarray:
+    """Returns int32 [views - 1, n, 2], at least one row."""
+    rows = [
+        passes.seeds(
+            passes.views(
+                [each.path for each in pictures],
+                [each.sha256 for each in pictures],
+                number=number,
+                level=level,
+                seed=seed,
+            )
+        )
+        for number in range(1, num_views)
+    ]
+    return np.array(rows or np.zeros([1, len(pictures), 2]), "int32")

@@ -1,0 +1,95 @@
+"""Large pictures, seen through overlapping windows of the network's size."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+# Of the window's middle; what lies at its very rim counts this much, so that
+# no pixel is without weight.
+_LEAST_WEIGHT = 1e-3
+
+
+def predict(
+    model: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
+    *,
+    size: int,
+    overlap: float = 0.5,
+    batch_size: int = 8,
+) -> np.ndarray:
+    """Predicts a picture at its own resolution.
+
+    Windows overlap and are blended by a weight that falls smoothly towards
+    their rims, where a network sees least around a pixel; so there are no
+    seams. A picture that is smaller than a window is continued by its mirror
+    image and seen in one.
+
+    Args:
+        model: float32 [n, size, size, 3] → [n, size, size, channels], e.g.
+            probabilities.
+        image: [height, width, 3], RGB 0..255.
+        size: Side of a window, pixels.
+        overlap: Share of a window that it has in common with the next one at
+            least, 0 up to 1 exclusive.
+        batch_size: Windows that are predicted together.
+
+    Returns:
+        float32 [height, width, channels].
+    """
+    height, width = image.shape[:2]
+    larger = _continued(np.asarray(image, "float32"), size)
+    rows = starts(larger.shape[0], size, overlap)
+    columns = starts(larger.shape[1], size, overlap)
+    weight = _weight(size)
+    total, weights = None, np.zeros([*larger.shape[:2], 1], "float32")
+    for places in _batches(itertools.product(rows, columns), batch_size):
+        windows = np.stack(
+            [larger[y : y + size, x : x + size] for y, x in places]
+        )
+        predictions = np.asarray(model(windows), "float32")
+        if total is None:
+            total = np.zeros(
+                [*larger.shape[:2], predictions.shape[-1]], "float32"
+            )
+        for (y, x), prediction in zip(places, predictions, strict=True):
+            total[y : y + size, x : x + size] += prediction * weight
+            weights[y : y + size, x : x + size] += weight
+    return (total / weights)[:height, :width]
+
+
+def starts(length: int, size: int, overlap: float) -> list[int]:
+    """Returns where windows begin along one side, evenly spread.
+
+    Args:
+        length: Of the picture's side, pixels, at least `size`.
+        size: Of the window.
+        overlap: Share that neighbours have in common at least.
+    """
+    step = max(int(size * (1 - overlap)), 1)
+    count = -(-(length - size) // step) + 1
+    return np.linspace(0, length - size, count).round().astype(int).tolist()
+
+
+def _continued(image: np.ndarray, size: int) -> np.ndarray:
+    """Makes a picture at least as large as a window."""
+    missing = [max(size - side, 0) for side in image.shape[:2]]
+    if not any(missing):
+        return image
+    return np.pad(
+        image, [*((0, each) for each in missing), (0, 0)], "symmetric"
+    )
+
+
+def _weight(size: int) -> np.ndarray:
+    """Returns [size, size, 1]: a raised cosine along both sides."""
+    middle = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
+    middle = np.maximum(middle, _LEAST_WEIGHT)
+    return np.outer(middle, middle)[..., np.newaxis].astype("float32")
+
+
+def _batches(
+    places: Iterator[tuple[int, int]], size: int
+) -> Iterator[list[tuple[int, int]]]:
+    while batch := list(itertools.islice(places, size)):
+        yield batch

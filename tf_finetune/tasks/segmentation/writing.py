@@ -1,0 +1,129 @@
+"""Masks of single pictures as files, at the pictures' own size."""
+
+import collections
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import model_options
+from tf_finetune.data import decoding
+from tf_finetune.data.masks import squares
+from tf_finetune.tasks.segmentation import answers, drawing, windows
+
+TABLE = "predictions.csv"
+
+
+class MaskFiles:
+    """Writes, for each picture, its mask and its classes in colour.
+
+    Into a folder: `masks/NAME.png`, whose pixel values are places in
+    labels.txt from 0 on (with a palette, so that viewers show colours), and
+    `overlays/NAME.png`, the picture with its mask laid over it.
+    """
+
+    table = TABLE
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: model_options.Resize,
+        top_k: int,
+    ) -> None:
+        """Begins with the first picture.
+
+        Args:
+            paths: Of the pictures.
+            names: Of the classes.
+            folder: Where the files go.
+            resize: How the pictures became square.
+            top_k: How many classes a row lists.
+        """
+        self._paths = list(paths)
+        self._stems = stems(paths)
+        self._names = names
+        self._folder = pathlib.Path(folder)
+        self._resize = resize
+        self._top_k = top_k
+
+    def of_squares(
+        self, batches: Iterator[np.ndarray]
+    ) -> Iterator[answers.Answer]:
+        """Writes what a model says of the pictures made square.
+
+        Args:
+            batches: Probabilities [batch, size, size, classes], in the order
+                of the paths.
+        """
+        left = iter(range(len(self._paths)))
+        for batch in batches:
+            for probabilities in batch:
+                number = next(left)
+                image = _image(self._paths[number])
+                mask = squares.decided(
+                    probabilities, *image.shape[:2], resize=self._resize
+                )
+                yield self._written(number, image, mask)
+
+    def of_windows(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        *,
+        size: int,
+        overlap: float,
+    ) -> Iterator[answers.Answer]:
+        """Writes what a model says of pictures seen through windows.
+
+        Args:
+            predict: Pictures [batch, size, size, 3] → probabilities [batch,
+                size, size, classes].
+            size: Side of the model's input, pixels.
+            overlap: Share that neighbouring windows have in common.
+        """
+        for number, path in enumerate(self._paths):
+            image = _image(path)
+            found = windows.predict(predict, image, size=size, overlap=overlap)
+            mask = found.argmax(axis=-1).astype("uint8")
+            yield self._written(number, image, mask)
+
+    def _written(
+        self, number: int, image: np.ndarray, mask: np.ndarray
+    ) -> answers.Answer:
+        name = f"{self._stems[number]}.png"
+        mask_path = self._folder / "masks" / name
+        overlay_path = self._folder / "overlays" / name
+        drawing.write_mask(mask_path, mask)
+        drawing.write_picture(overlay_path, drawing.overlay(image, mask))
+        return answers.Answer(
+            path=self._paths[number],
+            shares=answers.shares(mask, self._names)[: self._top_k],
+            mask=str(mask_path),
+            overlay=str(overlay_path),
+        )
+
+
+def stems(paths: Sequence[str]) -> list[str]:
+    """Returns names for files made of others, none of them twice.
+
+    Folders below the one that all have in common are kept, and suffixes where
+    two files differ in nothing else.
+    """
+    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    top = os.path.commonpath(folders) if folders else ""
+    names = [os.path.relpath(os.path.abspath(path), top) for path in paths]
+    short = [os.path.splitext(name)[0] for name in names]
+    counts = collections.Counter(short)
+    return [
+        stem if counts[stem] == 1 else name
+        for stem, name in zip(short, names, strict=True)
+    ]
+
+
+def _image(path: str) -> np.ndarray:
+    with tf.device("CPU"):
+        return decoding.decode(tf.io.read_file(os.fsencode(path))).numpy()
