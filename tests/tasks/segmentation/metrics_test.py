@@ -112,6 +112,13 @@ def test_masks_of_different_size_are_refused():
         )
 
 
+def test_a_prediction_that_is_no_class_is_refused():
+    with pytest.raises(ValueError, match="below 2, got 255"):
+        metrics.Counter(2).add(
+            np.zeros([2, 2], "uint8"), np.full([2, 2], 255, "uint8")
+        )
+
+
 def test_chance_is_what_drawing_classes_comes_to():
     true = np.repeat([0, 1, 2], [60_000, 30_000, 10_000])
     predicted = np.random.default_rng(0).integers(0, 3, size=len(true))

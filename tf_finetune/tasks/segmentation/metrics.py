@@ -46,7 +46,8 @@ class Counter:
             predicted: [height, width] class indices.
 
         Raises:
-            ValueError: The two are not equally large.
+            ValueError: The two are not equally large, or a prediction is no
+                class.
         """
         if true.shape != predicted.shape:
             raise ValueError(
@@ -55,6 +56,11 @@ class Counter:
             )
         classes = len(self.confusion)
         counted = true < classes
+        if counted.any() and predicted[counted].max() >= classes:
+            raise ValueError(
+                f"Predictions must be below {classes}, got "
+                f"{predicted[counted].max()}."
+            )
         confusion = metrics.confusion(
             true[counted].astype("int64"),
             predicted[counted].astype("int64"),
