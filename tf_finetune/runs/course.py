@@ -196,7 +196,7 @@ def prepare(
     with workers.chief_first(strategy):
         cache = frozen.Cache(config, built, networks, held)
         problems = first_look.problems(
-            inspected, config, networks, cache, batch_size=size
+            inspected.pictures, config, networks, cache, batch_size=size
         )
     data = survey.complete(inspected, problems, config.data, seed=config.seed)
     logging.info("%s", statistics.summary(data))

@@ -1,7 +1,7 @@
 """Classification: each picture belongs to exactly one class."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.classification import answers, figures, labels
+from tf_finetune.tasks.classification import answers, figures, guesses, labels
 
 TASK = task.Task(
     name="classification",
@@ -10,4 +10,5 @@ TASK = task.Task(
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
+    guesses=guesses.GUESSES,
 )
