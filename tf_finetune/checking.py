@@ -23,6 +23,7 @@ from tf_finetune.heads import grammar
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import optimizers
+from tf_finetune.training.unlabelled import catalog as objectives
 from tf_finetune.weights import checking as weights
 
 # The heads that `--head_layers` can be put under.
@@ -49,6 +50,7 @@ def check(config: train.TrainConfig) -> None:
     _check_columns(config.data, task)
     optimizers.check(config.training.optimizer)
     _check_training(config.training)
+    _check_unlabelled(config, task)
     _check_workers(config)
     _check_image_size(config.model, spec.min_image_size)
     _check_tensorboard(config.output)
@@ -85,6 +87,7 @@ def absolute(config: train.TrainConfig) -> train.TrainConfig:
         ("data", config.data.data),
         ("weights", config.model.weights),
         ("tfds_data_dir", config.data.tfds_data_dir),
+        ("unlabeled_data", config.unlabelled.unlabeled_data),
         ("fail_if_not_better_than", config.output.fail_if_not_better_than),
     ):
         path = os.path.expanduser(value) if value else ""
@@ -208,6 +211,33 @@ def _check_training(training: training_options.TrainingOptions) -> None:
         raise errors.UsageError(
             "--clip_norm and --clip_variable_norm exclude each other; give "
             "one of them."
+        )
+
+
+def _check_unlabelled(
+    config: train.TrainConfig, task: task_contract.Task
+) -> None:
+    name = config.unlabelled.chosen
+    objectives.OBJECTIVES.check(name)
+    if name == objectives.SUPERVISED:
+        return
+    if not config.unlabelled.unlabeled_data:
+        raise errors.UsageError(
+            f"--objective={name} needs --unlabeled_data: a folder or a quoted "
+            "pattern of pictures without labels."
+        )
+    if name in objectives.GUESSING and task.guesses is None:
+        others = sorted(
+            {*objectives.OBJECTIVES.names()} - {*objectives.GUESSING}
+        )
+        raise errors.UsageError(
+            f"--objective={name} is not possible with --task={task.name}, the "
+            f"labels of which cannot be guessed; use {', '.join(others)}."
+        )
+    if config.training.strategy == "multi_worker":
+        raise errors.UsageError(
+            "--unlabeled_data is not possible with --strategy=multi_worker; "
+            "use mirrored or one_device."
         )
 
 

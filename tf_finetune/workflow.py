@@ -247,7 +247,8 @@ def _train(
     )
     environment.start_tensorflow()
     from tf_finetune.runs import course as courses
-    from tf_finetune.runs import describing, fusing, learning, results
+    from tf_finetune.runs import describing, fusing, results
+    from tf_finetune.runs import unlabelled as unlabelled_runs
 
     with contextlib.ExitStack() as held:
         course = courses.prepare(config, inspected, place, held, largest)
@@ -255,20 +256,19 @@ def _train(
         report(plan)
         results.begin(course, plan)
         with changes.watched(course.data.pictures):
-            learnt = learning.learn(course)
-    chosen = learning.choose(course, learnt)
+            result = unlabelled_runs.learn(course, held, report=report)
     with changes.watched(course.data.pictures):
-        figures = results.evaluate(course, chosen, learnt.probe)
-        figures = fusing.fuse(course, learnt, chosen, figures)
-    results.save(course, learnt.table)
-    results.finish(course, learnt, chosen, time.monotonic() - start)
+        figures = results.evaluate(course, result)
+        figures = fusing.fuse(course, result.learnt, result.chosen, figures)
+    results.save(course, result.learnt.table)
+    results.finish(course, result, time.monotonic() - start)
     report(course.task.figures.text(figures))
     report(f"Results saved to {place.path}")
     results.check_gates(course, figures)
     return Run(
         model=course.built.model,
         evaluation=figures,
-        history=learnt.table,
+        history=result.learnt.table,
         class_names=course.data.class_names,
         workdir=place.path,
     )

@@ -10,6 +10,7 @@ from tf_finetune.config import (
     options,
     output_options,
     training_options,
+    unlabelled_options,
 )
 
 
@@ -31,6 +32,9 @@ class TrainConfig:
     )
     interruptions: interruption.InterruptionOptions = options.group(
         interruption.InterruptionOptions, "interruptions"
+    )
+    unlabelled: unlabelled_options.UnlabelledOptions = options.group(
+        unlabelled_options.UnlabelledOptions, "pictures without labels"
     )
     seed: int = options.option(0, "Start of every random draw.")
 

@@ -1,4 +1,4 @@
-"""Pictures without labels, for prediction: a file, a folder or a pattern."""
+"""Pictures without labels: a file, a folder or a pattern."""
 
 import glob
 import os
@@ -8,12 +8,13 @@ from tf_finetune import errors
 from tf_finetune.data import examples, inspection
 
 
-def find(data: str) -> list[str]:
+def find(data: str, *, flag: str = "data") -> list[str]:
     """Returns the files that `--data` means, sorted.
 
     Args:
         data: A file; a folder, searched through (hidden files left out); or a
             glob pattern, in which `**` matches folders of any depth.
+        flag: Its name in messages.
 
     Raises:
         DataError: There is nothing.
@@ -36,7 +37,7 @@ def find(data: str) -> list[str]:
         ]
     if not found:
         raise errors.DataError(
-            f"No file at --data={data}; give a picture, a folder with "
+            f"No file at --{flag}={data}; give a picture, a folder with "
             "pictures, or a quoted pattern such as 'photos/**/*.jpg'."
         )
     return sorted(found)

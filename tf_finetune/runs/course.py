@@ -203,7 +203,7 @@ def prepare(
         sized = options.replace(config, batch_size=size)
         cache = frozen.Cache(sized, built, networks, held)
         problems = first_look.problems(
-            inspected, config, networks, cache, batch_size=size
+            inspected.pictures, config, networks, cache, batch_size=size
         )
     data = dataclasses.replace(
         survey.complete(inspected, problems, config.data, seed=config.seed),

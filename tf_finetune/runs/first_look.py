@@ -5,7 +5,7 @@ none is decoded twice: the features that the head is solved on, and what
 crosses the cut where fine-tuning is going to read it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,13 +13,13 @@ import tensorflow as tf
 from tf_finetune.cache import passes
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
-from tf_finetune.data import augmentation, survey, verification
+from tf_finetune.data import augmentation, examples, verification
 from tf_finetune.runs import frozen
 from tf_finetune.runs import networks as compiled_networks
 
 
 def problems(
-    inspected: survey.Inspected,
+    pictures: Sequence[examples.Picture],
     config: train.TrainConfig,
     networks: compiled_networks.Networks,
     cache: frozen.Cache,
@@ -29,7 +29,7 @@ def problems(
     """Decodes the pictures that no run has decoded yet.
 
     Args:
-        inspected: The pictures.
+        pictures: Whose headers are fine.
         config: What is asked for.
         networks: The model, compiled.
         cache: Where what it says of them goes.
@@ -38,7 +38,7 @@ def problems(
     Returns:
         Reason by path of each picture that cannot be used.
     """
-    names = [picture.sha256 for picture in inspected.pictures]
+    names = [picture.sha256 for picture in pictures]
     into = {"features": cache.features}
     if keeps_rows(config, networks):
         if config.training.num_views > 1:
@@ -48,7 +48,7 @@ def problems(
             into["rows"] = rows
     use = _Pass(networks, into, names, batch_size)
     return verification.problems(
-        inspected.pictures,
+        pictures,
         cache_dir=config.output.cache_folder,
         image_size=networks.image_size,
         resize=config.model.resize,

@@ -1,5 +1,6 @@
 """A run after training: figures, files, gates."""
 
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from tf_finetune.config import options
 from tf_finetune.data import statistics
 from tf_finetune.evaluation import gates, plots
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import learning, proof
+from tf_finetune.runs import proof, unlabelled
 from tf_finetune.training import history
 
 
@@ -37,17 +38,18 @@ def begin(course: courses.Course, plan: str) -> None:
 
 
 def evaluate(
-    course: courses.Course,
-    chosen: learning.Candidate,
-    probe: learning.Candidate,
+    course: courses.Course, result: unlabelled.Result
 ) -> dict[str, Any]:
     """Evaluates every split with its yardsticks; writes and returns it."""
+    chosen = result.chosen
     figures: dict[str, Any] = {
         "kept": chosen.name,
         "data_fingerprint": course.data.fingerprint,
     }
     if chosen.decision:
         figures["decision"] = dict(chosen.decision)
+    if result.facts:
+        figures["unlabelled"] = result.facts
     task, rows = course.task.decided(chosen.decision), []
     for split in course.data.splits:
         judged = chosen.judged.get(split)
@@ -55,7 +57,7 @@ def evaluate(
             judged = course.judge(split, course.predict(split), chosen.decision)
         figures[split] = {
             **judged.figures,
-            "yardsticks": _yardsticks(course, split, probe),
+            "yardsticks": _yardsticks(course, split, result),
         }
         task.figures.draw(
             judged.figures, course.data.class_names, course.place.path, split
@@ -86,23 +88,23 @@ def save_weights(model: keras.Model, place: workdir.Workdir) -> None:
 
 
 def finish(
-    course: courses.Course,
-    learnt: learning.Learnt,
-    chosen: learning.Candidate,
-    seconds: float,
+    course: courses.Course, result: unlabelled.Result, seconds: float
 ) -> None:
     """Marks the run as finished and drops what only an unfinished one needs."""
     facts = {
-        "kept": chosen.name,
-        "cache": learnt.cache,
+        "kept": result.chosen.name,
+        "cache": result.learnt.cache,
         "seconds": round(seconds, 1),
     }
     config = course.config
-    if learnt.cache:
-        config = options.replace(config, cache=learnt.cache)
+    if result.learnt.cache:
+        config = options.replace(config, cache=result.learnt.cache)
     workdir.finish(course.place, config, facts)
     for leftover in course.place.checkpoints.glob("*"):
-        leftover.unlink()
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:
@@ -144,12 +146,16 @@ def _not_better_than_run(
 
 
 def _yardsticks(
-    course: courses.Course, split: str, probe: learning.Candidate
+    course: courses.Course, split: str, result: unlabelled.Result
 ) -> dict[str, Any]:
     measures = course.task.figures
+    others = {"probe": result.learnt.probe, **result.beside}
     return {
         **measures.trivial(course.described, course.data, split),
-        "probe": measures.summary(probe.judged[split].figures),
+        **{
+            name: measures.summary(other.judged[split].figures)
+            for name, other in others.items()
+        },
     }
 
 

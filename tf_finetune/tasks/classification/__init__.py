@@ -1,7 +1,7 @@
 """Classification: each picture belongs to exactly one class."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.classification import answers, figures, labels
+from tf_finetune.tasks.classification import answers, figures, guesses, labels
 
 TASK = task.Task(
     name="classification",
@@ -11,4 +11,5 @@ TASK = task.Task(
     answers=answers.ANSWERS,
     softmax=True,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
+    guesses=guesses.GUESSES,
 )

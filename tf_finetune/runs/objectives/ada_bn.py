@@ -1,0 +1,36 @@
+"""Batch-norm statistics of the pictures at hand; then both stages again."""
+
+import dataclasses
+
+from absl import logging
+
+from tf_finetune.data import pipeline
+from tf_finetune.runs import frozen, learning
+from tf_finetune.runs.objectives import objective
+from tf_finetune.training.unlabelled import statistics
+
+
+def learn(given: objective.Given) -> objective.Outcome | None:
+    """Adapts the statistics on all pictures that may be learnt from."""
+    course = given.course
+    pictures = (*course.data.split("train"), *given.pool.pictures)
+    images = pipeline.evaluation_images(
+        [picture.path for picture in pictures],
+        image_size=course.image_size,
+        resize=course.config.model.resize,
+        batch_size=course.config.training.batch_size,
+    )
+    count = statistics.adapt(course.built.backbone.model, images)
+    if not count:
+        logging.warning("the backbone has no batch norm that could be adapted")
+        return None
+    # Other weights: another entry of the cache.
+    cache = frozen.Cache(
+        course.config, course.built, course.networks, given.held
+    )
+    learnt = learning.learn(dataclasses.replace(course, cache=cache))
+    return objective.Outcome(
+        learnt=learnt,
+        facts={"layers": count, "pictures": len(pictures)},
+        text=f"{count} batch norms adapted to {len(pictures)} pictures",
+    )

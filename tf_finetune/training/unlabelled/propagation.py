@@ -1,0 +1,106 @@
+"""Labels spread from labelled pictures to the others along their features.
+
+Each picture is joined with those whose features are nearest; what the labelled
+ones are flows along these joints until it settles. With few labels this uses
+what a linear probe cannot see: how the pictures without labels lie.
+
+Source: Zhou et al. 2004, "Learning with Local and Global Consistency", section
+2 (S, alpha and the iteration of step 3); Zhu et al. 2003, "Semi-Supervised
+Learning Using Gaussian Fields and Harmonic Functions", section 4 (class mass
+normalization); Iscen et al. 2019, "Label Propagation for Deep Semi-supervised
+Learning", equation 9 (cosines of nearest neighbours, to the third power).
+"""
+
+import numpy as np
+from scipy import sparse
+
+# Measured on ants and bees with 5 labels each, MobileNets 0.25, 0.5 and V2:
+# 5, 10 and 20 neighbours differ by less than the standard error, and so do
+# 0.8, 0.9 and 0.95; 0.99 without class masses is worse than the probe.
+_NEIGHBOURS = 10
+_ALPHA = 0.9
+_POWER = 3
+_ITERATIONS = 100
+_MASS_ITERATIONS = 10
+_ROWS = 1024
+_TINY = 1e-12
+
+
+def graph(features: np.ndarray) -> sparse.csr_matrix:
+    """Joins each picture with its nearest ones.
+
+    Args:
+        features: [n, width].
+
+    Returns:
+        [n, n] symmetric weights, normalised by both ends' degrees.
+    """
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    units = (features / np.maximum(norms, _TINY)).astype("float32")
+    count = len(units)
+    wanted = min(_NEIGHBOURS, count - 1)
+    rows, columns, weights = [], [], []
+    for start in range(0, count, _ROWS):
+        block = units[start : start + _ROWS] @ units.T
+        numbers = np.arange(start, start + len(block))
+        block[numbers - start, numbers] = -np.inf  # None joins itself.
+        nearest = np.argpartition(-block, wanted - 1, axis=1)[:, :wanted]
+        cosines = np.take_along_axis(block, nearest, axis=1)
+        rows.append(np.repeat(numbers, wanted))
+        columns.append(nearest.ravel())
+        weights.append(np.maximum(cosines, 0.0).ravel() ** _POWER)
+    places = (np.concatenate(rows), np.concatenate(columns))
+    joined = sparse.csr_matrix(
+        (np.concatenate(weights).astype("float64"), places), (count, count)
+    )
+    joined = joined + joined.T
+    degrees = np.asarray(joined.sum(axis=1)).ravel()
+    scale = sparse.diags(1.0 / np.sqrt(np.maximum(degrees, _TINY)))
+    return (scale @ joined @ scale).tocsr()
+
+
+def propagate(
+    labelled: np.ndarray,
+    rows: np.ndarray,
+    unlabelled: np.ndarray,
+    *,
+    exclusive: bool,
+) -> np.ndarray:
+    """Guesses what pictures without labels show.
+
+    Args:
+        labelled: [n, width] features.
+        rows: [n, outputs] of 0 and 1: what each of them shows.
+        unlabelled: [m, width] features.
+        exclusive: Whether a picture shows one of the outputs; else any number
+            of them.
+
+    Returns:
+        [m, outputs] probabilities; of exclusive outputs they sum to 1.
+    """
+    joints = graph(np.concatenate([labelled, unlabelled]))
+    if exclusive:
+        return _settled(joints, rows)
+    # Each output is a question of its own, with the answers yes and no.
+    found = [
+        _settled(joints, np.stack([column, 1.0 - column], axis=1))[:, 0]
+        for column in rows.T
+    ]
+    return np.stack(found, axis=1)
+
+
+def _settled(joints: sparse.csr_matrix, rows: np.ndarray) -> np.ndarray:
+    """Returns [m, classes] for the pictures behind the labelled ones."""
+    count, masses = len(rows), rows.sum(axis=0)
+    start = np.zeros((joints.shape[0], rows.shape[1]))
+    start[:count] = rows / np.maximum(masses, 1.0)
+    found = start
+    for _ in range(_ITERATIONS):
+        found = _ALPHA * (joints @ found) + (1.0 - _ALPHA) * start
+    found = np.maximum(found[count:], _TINY) * (masses > 0)
+    found /= found.sum(axis=1, keepdims=True)
+    wanted = masses / masses.sum()
+    for _ in range(_MASS_ITERATIONS):
+        found = found * (wanted / np.maximum(found.mean(axis=0), _TINY))
+        found /= found.sum(axis=1, keepdims=True)
+    return found

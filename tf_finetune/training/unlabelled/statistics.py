@@ -1,0 +1,101 @@
+"""Batch-norm statistics of the pictures that a model will see.
+
+Source: Li et al. 2016, "Revisiting Batch Normalization For Practical Domain
+Adaptation", section 3.3 (algorithm 1).
+"""
+
+import contextlib
+import types
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.training import replicas
+
+
+def adapt(model: keras.Model, batches: Iterable[tf.Tensor]) -> int:
+    """Replaces the moving statistics of a model by those of pictures.
+
+    Each layer normalises by the batch, as in training, while what it sees is
+    gathered: mean of the means, and mean of the variances plus variance of the
+    means, weighed by pictures. Dropout stays off.
+
+    Args:
+        model: Whose batch norms, at any depth, are meant.
+        batches: [batch, size, size, 3] of pixels, as large as memory allows.
+
+    Returns:
+        The number of layers; 0 where there is nothing to adapt.
+    """
+    layers = replicas.batch_norms(model)
+    if not layers:
+        return 0
+    with _normalising_by_batch(layers):
+        seen = _gathered(model, layers, batches)
+    weights = np.array([count for count, _ in seen], "float64")
+    weights /= weights.sum()
+    for index, layer in enumerate(layers):
+        means, variances = (
+            np.stack([found[index][which] for _, found in seen])
+            for which in (0, 1)
+        )
+        mean = weights @ means
+        spread = weights @ (variances + (means - mean) ** 2)
+        layer.moving_mean.assign(mean.astype("float32"))
+        layer.moving_variance.assign(spread.astype("float32"))
+    return len(layers)
+
+
+def _gathered(
+    model: keras.Model,
+    layers: list[keras.layers.BatchNormalization],
+    batches: Iterable[tf.Tensor],
+) -> list[tuple[int, list[tuple[np.ndarray, np.ndarray]]]]:
+    """Returns, by batch, its size and each layer's mean and variance."""
+    step = tf.function(lambda images: model(images, training=False))
+    seen = []
+    for images in batches:
+        step(images)
+        seen.append(
+            (
+                len(images),
+                [
+                    (
+                        np.array(layer.moving_mean, "float64"),
+                        np.array(layer.moving_variance, "float64"),
+                    )
+                    for layer in layers
+                ],
+            )
+        )
+    return seen
+
+
+@contextlib.contextmanager
+def _normalising_by_batch(
+    layers: list[keras.layers.BatchNormalization],
+) -> Iterator[None]:
+    """Lets layers alone be in training; they keep the last batch's figures."""
+    before = [(layer.momentum, layer.trainable) for layer in layers]
+    try:
+        for layer in layers:
+            layer.momentum, layer.trainable = 0.0, True
+            layer.call = types.MethodType(_of_batch, layer)
+        yield
+    finally:
+        for layer, (momentum, trainable) in zip(layers, before, strict=True):
+            layer.momentum, layer.trainable = momentum, trainable
+            del layer.call
+
+
+def _of_batch(
+    layer: keras.layers.BatchNormalization,
+    inputs: tf.Tensor,
+    training: bool | None = None,
+    mask: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Stands in for `BatchNormalization.call`."""
+    del training
+    return type(layer).call(layer, inputs, training=True, mask=mask)
