@@ -18,6 +18,7 @@ _ROOMS = [
     ["inference"],
     ["config"],
     ["front_door", "workdir"],
+    ["lifecycle"],
     ["data"],
     ["backbones"],
     ["heads", "weights", "cache"],

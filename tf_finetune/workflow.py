@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tf_finetune import checking, environment, workdir
+from tf_finetune import checking, environment, lifecycle, workdir
 from tf_finetune.config import cluster, options, train, use
 from tf_finetune.data import arrays, changes, survey, unlabelled
 from tf_finetune.tasks import catalog as tasks
@@ -83,8 +83,8 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
     start = time.monotonic()
     checking.check(config)
     config = checking.absolute(config)
-    place = workdir.choose(config)
-    workdir.check_free(place, config)
+    place = lifecycle.choose(config)
+    lifecycle.check_free(place, config)
     if cluster.assists(config.training.strategy):
         environment.start_tensorflow()
         from tf_finetune.runs import assisting
@@ -97,7 +97,7 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
     )
     if config.output.plan:
         return _plan(config, inspected, place, report)
-    with workdir.opened(place, config):
+    with lifecycle.opened(place, config):
         return _train(config, inspected, place, report, start)
 
 

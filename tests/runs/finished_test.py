@@ -7,7 +7,7 @@ import zipfile
 import keras
 import pytest
 
-from tf_finetune import errors, workdir
+from tf_finetune import errors, lifecycle, workdir
 from tf_finetune.config import options, train
 from tf_finetune.runs import finished
 
@@ -17,9 +17,9 @@ def place(tmp_path):
     """A workdir that looks finished, without a model."""
     config = options.from_keywords(train.TrainConfig, {"data": "/pictures"})
     found = workdir.Workdir(tmp_path / "run")
-    with workdir.opened(found, config):
-        workdir.begin(found, config, {"model": {"image_size": 4}})
-        workdir.finish(found, config, {})
+    with lifecycle.opened(found, config):
+        lifecycle.begin(found, config, {"model": {"image_size": 4}})
+        lifecycle.finish(found, config, {})
     return found
 
 

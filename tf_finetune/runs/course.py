@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import assembly, environment, inference, workdir
+from tf_finetune import assembly, environment, inference, lifecycle, workdir
 from tf_finetune.adaptation import cutting, freezing
 from tf_finetune.config import options, train
 from tf_finetune.data import (
@@ -223,7 +223,9 @@ def prepare(
         asked=asked,
         largest_batch=largest_batch,
         place=place,
-        shared=place if workers.is_chief(strategy) else workdir.choose(config),
+        shared=place
+        if workers.is_chief(strategy)
+        else lifecycle.choose(config),
         data=data,
         task=task,
         built=built,

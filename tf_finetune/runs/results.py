@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tf_finetune import environment, errors, files, workdir
+from tf_finetune import environment, errors, files, lifecycle, workdir
 from tf_finetune.config import options
 from tf_finetune.data import statistics
 from tf_finetune.evaluation import gates, plots
@@ -34,7 +34,7 @@ def begin(course: courses.Course, plan: str) -> None:
     )
     files.write_text(place.labels, "\n".join(data.class_names) + "\n")
     files.write_text(place.plan, plan + "\n")
-    workdir.begin(place, course.asked, _facts(course))
+    lifecycle.begin(place, course.asked, _facts(course))
 
 
 def evaluate(
@@ -99,7 +99,7 @@ def finish(
     config = course.config
     if result.learnt.cache:
         config = options.replace(config, cache=result.learnt.cache)
-    workdir.finish(course.place, config, facts)
+    lifecycle.finish(course.place, config, facts)
     for leftover in course.place.checkpoints.glob("*"):
         if leftover.is_dir():
             shutil.rmtree(leftover)

@@ -1,293 +1,17 @@
-"""What the rest of the house may ask of a task."""
+"""A task: everything that changes with what is learnt."""
 
 import dataclasses
 import functools
 import importlib
-import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import model_options, train, training_options
+from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
-
-    from tf_finetune.data import targets
-
-
-class Judge(Protocol):
-    """Compares predictions with the truth as they come."""
-
-    def add(self, predictions: np.ndarray) -> None:
-        """Takes the predictions of the next pictures of the split."""
-
-    def figures(self) -> dict[str, Any]:
-        """Returns the figures of all that was added, ready for JSON."""
-
-
-class Figures(Protocol):
-    """What a task measures, and how that ranks, prints and looks.
-
-    Attributes:
-        higher_is_better: Figures that `--fail_below` knows.
-        lower_is_better: Those of which less is better.
-        unbounded: Those of both that may exceed 1.
-    """
-
-    higher_is_better: tuple[str, ...]
-    lower_is_better: tuple[str, ...]
-    unbounded: tuple[str, ...]
-
-    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Returns what orders epochs on validation; greater is better."""
-
-    def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns what orders results; greater is better."""
-
-    def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns the result in a few words, for the log."""
-
-    def compared(
-        self, figures: Mapping[str, Any], other: Mapping[str, Any]
-    ) -> str:
-        """Returns how sure a difference is, in words; may be empty."""
-
-    def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the figures that stand beside others."""
-
-    def judge(
-        self, data: examples.ImageData, split: str, *, seed: int
-    ) -> Judge:
-        """Returns what compares predictions of a split with its labels."""
-
-    def trivial(
-        self,
-        described: Mapping[str, Any],
-        data: examples.ImageData,
-        split: str,
-    ) -> dict[str, Any]:
-        """Returns what answers reach that do not look at the picture.
-
-        Args:
-            described: What `Labels.describe` said of the data that was
-                learnt from.
-            data: The pictures.
-            split: Which of them are evaluated.
-
-        Returns:
-            By name of the yardstick, figures as of `summary`.
-        """
-
-    def text(self, figures: Mapping[str, Any]) -> str:
-        """Returns the printed result.
-
-        Args:
-            figures: As evaluation.json holds them: by split, each with its
-                `yardsticks`, beside entries of other kinds.
-        """
-
-    def draw(
-        self,
-        figures: Mapping[str, Any],
-        names: Sequence[str],
-        folder: pathlib.Path,
-        split: str,
-    ) -> None:
-        """Draws what is worth seeing of a split into a folder."""
-
-
-class Answers(Protocol):
-    """What a model says of single pictures, as a table.
-
-    A row has the attributes `path` and `error`, which is empty where there is
-    an answer.
-    """
-
-    def of(
-        self,
-        paths: Sequence[str],
-        predictions: np.ndarray,
-        names: Sequence[str],
-        *,
-        top_k: int = 5,
-    ) -> list[Any]:
-        """Returns a row for each picture."""
-
-    def failed(self, path: str, reason: str) -> Any:
-        """Returns the row of a file that is no usable picture."""
-
-    def line(self, row: Any) -> str:
-        """Returns a row as it is printed."""
-
-    def write(self, path: pathlib.Path, rows: Sequence[Any]) -> None:
-        """Writes rows as CSV, atomically."""
-
-    def summarize(self, rows: Sequence[Any]) -> str:
-        """Returns a few lines about all rows."""
-
-
-class AnswerFiles(Protocol):
-    """Writes answers that are files of their own, in the order of pictures.
-
-    Attributes:
-        table: The name of the CSV file beside them.
-    """
-
-    table: str
-
-    def __init__(
-        self,
-        paths: Sequence[str],
-        names: Sequence[str],
-        *,
-        folder: pathlib.Path,
-        resize: model_options.Resize,
-        top_k: int,
-    ) -> None:
-        """Begins with the first picture."""
-
-    def of_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
-        """Writes predictions of pictures made square; yields their rows."""
-
-    def of_windows(
-        self,
-        predict: Callable[[np.ndarray], np.ndarray],
-        *,
-        size: int,
-        overlap: float,
-    ) -> Iterator[Any]:
-        """Writes what a model says of windows; yields a row a picture."""
-
-
-class Guesses(Protocol):
-    """How pictures without labels get some that can be learnt.
-
-    Attributes:
-        exclusive: Whether a picture shows one of the outputs; else any number
-            of them, each a question of its own.
-    """
-
-    exclusive: bool
-
-    def rows(
-        self, labels: Sequence[examples.Label], names: Sequence[str]
-    ) -> np.ndarray:
-        """Returns what labels say of each output, [n, outputs] of 0 and 1."""
-
-    def labels(
-        self,
-        scores: np.ndarray,
-        rows: np.ndarray,
-        names: Sequence[str],
-        *,
-        share: float,
-    ) -> Sequence[examples.Label | None]:
-        """Returns a label for each picture that is sure enough, else None.
-
-        Args:
-            scores: [n, outputs] probabilities.
-            rows: [labelled, outputs], of the pictures that have labels.
-            names: Of the outputs.
-            share: Of the pictures guessed to show something, 0..1.
-        """
-
-    def compare(
-        self, label: examples.Label, row: np.ndarray, names: Sequence[str]
-    ) -> tuple[int, int]:
-        """Returns how many parts of a guess are right, and how many it has.
-
-        Args:
-            label: A guess.
-            row: [outputs], the truth.
-            names: Of the outputs.
-        """
-
-
-class Network(Protocol):
-    """What a task needs of a network; loads TensorFlow.
-
-    Attributes:
-        solver: How a linear head is solved to its optimum; a name in
-            `training.head.SOLVERS`, or "steps" where there is no such way.
-        proven: The outputs of `serve` that are the predictions themselves.
-        num_proven: Pictures whose predictions prove exports, at most.
-    """
-
-    solver: str
-    proven: tuple[str, ...]
-    num_proven: int
-
-    def num_outputs(self, names: Sequence[str]) -> int:
-        """Returns the number of logits."""
-
-    def predictions(self, logits: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Adds what turns logits [batch, …, outputs] into predictions."""
-
-    def logits(self, model: "keras.Model") -> "keras.KerasTensor":
-        """Returns what `predictions` was added to, in a model's graph."""
-
-    def calibrated(
-        self, model: "keras.Model", temperature: float
-    ) -> "keras.Model":
-        """Returns a model whose logits are divided by a temperature."""
-
-    def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Does to an array of logits what `predictions` does in the graph."""
-
-    def adapt(self, model: "keras.Model", data: examples.ImageData) -> None:
-        """Gives layers of `predictions` what the training data tells them."""
-
-    def targets(
-        self,
-        data: examples.ImageData,
-        split: str,
-        *,
-        config: train.TrainConfig,
-        image_size: int,
-    ) -> "targets.Targets":
-        """Returns what the loss compares the logits of a split with."""
-
-    def blank(
-        self, names: Sequence[str], count: int, *, image_size: int
-    ) -> "targets.Targets":
-        """Returns targets of `count` pictures that do not exist."""
-
-    def loss(
-        self,
-        options: training_options.TrainingOptions,
-        names: Sequence[str],
-        described: Mapping[str, Any] | None,
-    ) -> "keras.losses.Loss":
-        """Returns the loss of logits.
-
-        Args:
-            options: `loss`, its settings, and `class_weight`.
-            names: Of the outputs.
-            described: What `Labels.describe` says of the data, which class
-                weights come from; None: as if all were equal.
-        """
-
-    def metrics(self, names: Sequence[str]) -> "list[keras.metrics.Metric]":
-        """Returns what `fit` reports of logits and targets."""
-
-    def serve(
-        self, predictions: "tf.Tensor", names: Sequence[str]
-    ) -> "dict[str, tf.Tensor]":
-        """Returns what an exported model answers, by name; [batch, …] each."""
-
-    def classify(
-        self, predictions: "tf.Tensor", names: Sequence[str]
-    ) -> "dict[str, tf.Tensor]":
-        """Returns what TensorFlow Serving's Classify or Regress answers.
-
-        `classes` and `scores`, both [batch, classes]; or `outputs`, [batch,
-        1]; or nothing.
-        """
+from tf_finetune.tasks import contracts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -317,9 +41,9 @@ class Task:
             differences count beside the largest of them.
         adds_losses: Whether `--loss` may be a sum, such as a+b.
         files_at: "package.module:attribute" of what writes answers that are
-            files of their own (`AnswerFiles`); empty where they are not. The
-            answers of such a task belong to the pictures' own sizes, and its
-            network brings what is served to them (`restored`).
+            files of their own (`contracts.AnswerFiles`); empty where they
+            are not. The answers of such a task belong to the pictures' own
+            sizes, and its network brings what is served to them (`restored`).
         guesses: How labels of other pictures are guessed; None where they
             cannot be.
     """
@@ -327,8 +51,8 @@ class Task:
     name: str
     losses: tuple[str, ...]
     labels: labelling.Labels
-    figures: Figures
-    answers: Answers
+    figures: contracts.Figures
+    answers: contracts.Answers
     network_at: str
     softmax: bool = False
     decide: (
@@ -339,7 +63,7 @@ class Task:
     relative_predictions: bool = False
     adds_losses: bool = False
     files_at: str = ""
-    guesses: Guesses | None = None
+    guesses: contracts.Guesses | None = None
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
         """Returns the task as it is once something was decided."""
@@ -363,7 +87,7 @@ class Task:
                 )
 
     @functools.cached_property
-    def network(self) -> Network:
+    def network(self) -> contracts.Network:
         """The part that needs TensorFlow."""
         found = _imported(self.network_at)
         return found.decided(self.decision) if self.decision else found
@@ -377,7 +101,7 @@ class Task:
         return _imported(self.adapted_at)(self, data, config)
 
     @functools.cached_property
-    def files(self) -> type[AnswerFiles] | None:
+    def files(self) -> type[contracts.AnswerFiles] | None:
         """What writes answers that are files of their own, if they are."""
         return _imported(self.files_at) if self.files_at else None
 

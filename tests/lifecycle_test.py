@@ -1,11 +1,11 @@
-"""Tests of tf_finetune/workdir.py."""
+"""Tests of tf_finetune/lifecycle.py and workdir.py."""
 
 import os
 import shutil
 
 import pytest
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files, lifecycle, workdir
 from tf_finetune.config import options, train
 
 
@@ -17,8 +17,8 @@ def _config(**changes) -> train.TrainConfig:
 
 def _place(tmp_path, config) -> workdir.Workdir:
     place = workdir.Workdir(tmp_path / "run")
-    with workdir.opened(place, config):
-        workdir.begin(place, config, {"seed": 0})
+    with lifecycle.opened(place, config):
+        lifecycle.begin(place, config, {"seed": 0})
     return place
 
 
@@ -30,23 +30,23 @@ def test_run_flags_replays_the_run(tmp_path):
 
 def test_an_unfinished_run_is_admitted_again(tmp_path):
     place = _place(tmp_path, _config())
-    with workdir.opened(place, _config()):
+    with lifecycle.opened(place, _config()):
         assert place.facts()["status"] == "begun"
 
 
 def test_an_unfinished_run_of_other_settings_is_refused(tmp_path):
     place = _place(tmp_path, _config(epochs=3))
     with pytest.raises(errors.UsageError, match="--epochs=3, now 4"):
-        workdir.check_free(place, _config(epochs=4))
+        lifecycle.check_free(place, _config(epochs=4))
 
 
 def test_a_finished_run_is_refused_unless_overwritten(tmp_path):
     place = _place(tmp_path, _config())
-    workdir.finish(place, _config(), {"seconds": 1.0})
+    lifecycle.finish(place, _config(), {"seconds": 1.0})
     assert place.finished
     with pytest.raises(errors.UsageError, match="holds a finished run"):
-        workdir.check_free(place, _config())
-    with workdir.opened(place, _config(overwrite=True)):
+        lifecycle.check_free(place, _config())
+    with lifecycle.opened(place, _config(overwrite=True)):
         assert not place.run_json.exists()
 
 
@@ -57,23 +57,23 @@ def test_overwriting_removes_only_what_runs_write(tmp_path):
     (place.checkpoints / "epoch-00001-step-00000000.checkpoint").write_bytes(
         b"x"
     )
-    workdir.clear(place)
+    lifecycle.clear(place)
     assert os.listdir(place.path) == ["thesis.tex"]
 
 
 def test_a_second_process_is_kept_out(tmp_path):
     place = workdir.Workdir(tmp_path / "run")
     with (
-        workdir.opened(place, _config()),
+        lifecycle.opened(place, _config()),
         pytest.raises(errors.UsageError, match="Another process"),
-        workdir.opened(place, _config()),
+        lifecycle.opened(place, _config()),
     ):
         pass
 
 
 def test_a_run_that_fails_before_it_begins_leaves_no_folder(tmp_path):
     place = workdir.Workdir(tmp_path / "run")
-    with pytest.raises(RuntimeError), workdir.opened(place, _config()):
+    with pytest.raises(RuntimeError), lifecycle.opened(place, _config()):
         raise RuntimeError
     assert not place.path.exists()
 
@@ -83,20 +83,20 @@ def test_a_file_in_the_way_is_a_clear_error(tmp_path):
     place = workdir.Workdir(tmp_path / "run")
     with (
         pytest.raises(errors.UsageError, match="cannot be written"),
-        workdir.opened(place, _config()),
+        lifecycle.opened(place, _config()),
     ):
         pass
 
 
 def test_without_a_name_the_next_free_one_is_chosen(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    first = workdir.choose(_config())
+    first = lifecycle.choose(_config())
     assert str(first.path) == "runs/pictures-vgg16"
-    with workdir.opened(first, _config()):
-        workdir.begin(first, _config(), {})
-    assert workdir.choose(_config()) == first
-    workdir.finish(first, _config(), {})
-    assert str(workdir.choose(_config()).path) == "runs/pictures-vgg16-2"
+    with lifecycle.opened(first, _config()):
+        lifecycle.begin(first, _config(), {})
+    assert lifecycle.choose(_config()) == first
+    lifecycle.finish(first, _config(), {})
+    assert str(lifecycle.choose(_config()).path) == "runs/pictures-vgg16-2"
 
 
 def test_a_damaged_run_json_is_a_clear_error(tmp_path):
@@ -119,13 +119,13 @@ def test_clearing_removes_the_mark_of_a_finished_run_first(
 ):
     place = _place(tmp_path, _config())
     files.write_json(place.evaluation, {})
-    workdir.finish(place, _config(), {})
+    lifecycle.finish(place, _config(), {})
     removed = []
     monkeypatch.setattr(
         type(place.path), "unlink",
         lambda self, missing_ok=False: removed.append(self.name),
     )  # fmt: skip
-    workdir.clear(place)
+    lifecycle.clear(place)
     assert removed[0] == "run.json"
 
 
@@ -133,10 +133,10 @@ def test_a_run_whose_folder_vanished_is_not_called_finished(tmp_path):
     place = _place(tmp_path, _config())
     with (
         pytest.raises(errors.RunError, match=r"run\.json vanished"),
-        workdir.opened(place, _config()),
+        lifecycle.opened(place, _config()),
     ):
         shutil.rmtree(place.path)
-        workdir.finish(place, _config(), {"seconds": 1.0})
+        lifecycle.finish(place, _config(), {"seconds": 1.0})
     assert not place.path.exists()
 
 
@@ -144,4 +144,4 @@ def test_a_run_in_a_folder_that_is_no_utf8_can_be_read_back(tmp_path):
     config = _config(data=os.fsdecode(b"/pictures/\xe9"))
     place = _place(tmp_path, config)
     assert workdir.config_of(place).data.data == config.data.data
-    workdir.check_free(place, config)
+    lifecycle.check_free(place, config)

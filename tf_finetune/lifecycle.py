@@ -1,0 +1,168 @@
+"""From an empty folder to a finished run: choice, lock, marks, clearing."""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from tf_finetune import errors, files, workdir
+from tf_finetune.config import options, train
+
+# What is drawn of a split is called after it.
+_SPLITS = ("train", "validation", "test")
+_UNTIED = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
+
+
+def choose(config: train.TrainConfig) -> workdir.Workdir:
+    """Returns the workdir the config asks for, or the next free one of runs/.
+
+    Without `--workdir` this is runs/DATA-BACKBONE, or the first of
+    runs/DATA-BACKBONE-2, -3 … that holds no finished run; an unfinished run
+    of the same settings is chosen, so that the same command completes it.
+    """
+    if config.output.workdir:
+        return workdir.Workdir(pathlib.Path(config.output.workdir).expanduser())
+    data = pathlib.PurePath(config.data.data).stem or config.data.data
+    name = re.sub(r"[^\w.@-]+", "-", f"{data}-{config.model.backbone}")
+    base = pathlib.Path("runs") / name.strip("-")
+    number = 1
+    while True:
+        path = base if number == 1 else base.with_name(f"{base.name}-{number}")
+        candidate = workdir.Workdir(path)
+        if config.output.overwrite or not path.exists():
+            return candidate
+        if not candidate.finished and not _changed(candidate, config):
+            return candidate
+        number += 1
+
+
+def check_free(place: workdir.Workdir, config: train.TrainConfig) -> None:
+    """Raises `UsageError` if a run of other settings, or a finished one,
+    lies in `workdir` and `--overwrite` does not allow to replace it."""
+    if config.output.overwrite:
+        return
+    if place.finished:
+        raise errors.UsageError(
+            f"--workdir={place.path} holds a finished run. Choose another "
+            "workdir, or replace that run with --overwrite."
+        )
+    if changed := _changed(place, config):
+        raise errors.UsageError(
+            f"--workdir={place.path} holds an unfinished run with other "
+            f"settings ({', '.join(changed)}). Repeat its own command to "
+            "complete it, or replace it with --overwrite."
+        )
+
+
+@contextlib.contextmanager
+def opened(place: workdir.Workdir, config: train.TrainConfig) -> Iterator[None]:
+    """Holds `workdir` for one run: created, locked and fit for `config`.
+
+    Raises:
+        UsageError: It holds a finished run, or an unfinished one of other
+            settings, and `--overwrite` was not given; or another process
+            works in it; or it cannot be written.
+    """
+    try:
+        place.path.mkdir(parents=True, exist_ok=True)
+        lock = open(place.path / ".lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise errors.UsageError(
+            f"--workdir={place.path} cannot be written: {error.strerror}."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise errors.UsageError(
+                f"Another process is working in --workdir={place.path}; "
+                "wait for it or choose another workdir."
+            ) from error
+        try:
+            check_free(place, config)
+            if config.output.overwrite:
+                clear(place)
+            _sweep(place)
+            yield
+        finally:
+            (place.path / ".lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Not empty, or gone.
+                place.path.rmdir()
+
+
+def begin(
+    place: workdir.Workdir, config: train.TrainConfig, facts: dict
+) -> None:
+    """Writes `run.flags` and marks the run as begun, not finished."""
+    _write_flags(place, config)
+    files.write_json(place.run_json, {"status": "begun", **facts})
+
+
+def finish(
+    place: workdir.Workdir, config: train.TrainConfig, facts: dict[str, Any]
+) -> None:
+    """Adds what the run found out and chose, and marks it as finished."""
+    if not place.run_json.exists():
+        raise errors.RunError(f"{place.run_json} vanished; run it again.")
+    _write_flags(place, config)
+    known = {**place.facts(), **facts, "status": "finished"}
+    files.write_json(place.run_json, known)
+
+
+def _write_flags(place: workdir.Workdir, config: train.TrainConfig) -> None:
+    tied = options.replace(
+        config, workdir=str(place.path), overwrite=False, plan=False
+    )
+    text = (
+        "# Replays this run: python -m tf_finetune.train "
+        "--flagfile=run.flags --workdir=ANOTHER\n"
+    )
+    files.write_text(place.run_flags, text + options.to_flagfile(tied))
+
+
+def _sweep(place: workdir.Workdir) -> None:
+    """Removes the temporary files of a run that was killed while writing."""
+    for folder in (place.path, place.checkpoints):
+        for leftover in folder.glob(".tmp-*"):
+            leftover.unlink()
+
+
+def _changed(place: workdir.Workdir, config: train.TrainConfig) -> list[str]:
+    """Lists the flags in which `config` differs from the run in `workdir`."""
+    if not place.run_flags.exists():
+        return []
+    before = options.values_of(workdir.config_of(place))
+    now = options.values_of(config)
+    untied = {*_UNTIED, *vars(config.interruptions)}
+    return [
+        f"--{name}={options.to_text(before[name])}, now "
+        f"{options.to_text(now[name])}"
+        for name in now
+        if before[name] != now[name] and name not in untied
+    ]
+
+
+def clear(place: workdir.Workdir) -> None:
+    """Removes what a run writes, and nothing else, from `workdir`.
+
+    `run.json` goes first: a clearing that is interrupted must not leave the
+    mark of a finished run on half of its files.
+    """
+    plots = [place.path.glob(f"*_{split}.png") for split in _SPLITS]
+    for path in (
+        place.run_json, place.run_flags, place.labels,
+        place.data_json, place.plan, place.history, place.curves,
+        place.model, place.weights, place.evaluation,
+        place.predictions, place.proof, place.proven,
+        place.fused, place.fused_json,
+        *itertools.chain(*plots), *place.path.glob("evaluation.*.json"),
+    ):  # fmt: skip
+        path.unlink(missing_ok=True)
+    for folder in (place.checkpoints, place.tensorboard, place.export):
+        if os.path.isdir(folder):
+            shutil.rmtree(folder)
