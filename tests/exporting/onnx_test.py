@@ -47,6 +47,15 @@ def test_labels_are_in_the_metadata_whatever_their_bytes(make_job):
     assert tuple(json.loads(labels)) == names
 
 
+def test_what_was_decided_on_validation_is_in_the_metadata(make_job):
+    decision = {"thresholds": {"a": 0.25, "b": 0.5, "c": 0.75}}
+    path = exporter.write(dataclasses.replace(make_job(), decision=decision))
+
+    session = onnxruntime.InferenceSession(str(path))
+    found = session.get_modelmeta().custom_metadata_map["decision"]
+    assert json.loads(found) == decision
+
+
 def test_a_mixed_precision_model_is_written_in_float32(make_job, mixed_model):
     path = exporter.write(make_job(model=mixed_model))
 

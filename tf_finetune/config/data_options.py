@@ -32,7 +32,8 @@ class DataOptions:
         ("label",),
         'CSV: the column of labels (segmentation: of masks, "mask" unless '
         "another one is named); several, with commas, for tasks that read "
-        "several.",
+        "several (multilabel: one column of a|b|c, or one of 0 and 1 for each "
+        "label).",
     )
     numeric_columns: tuple[str, ...] = options.option(
         (),

@@ -56,7 +56,8 @@ class TrainingOptions:
         "auto",
         "What training lowers, in float32 on the logits; auto: the task's "
         "own. Of classification: cross_entropy, focal, mean_squared_error; of "
-        "regression: mean_squared_error, mean_absolute_error, huber.",
+        "regression: mean_squared_error, mean_absolute_error, huber; of "
+        "multilabel: cross_entropy, focal, asymmetric.",
     )
     target_transform: Literal["none", "log", "auto"] = options.option(
         "auto",

@@ -26,7 +26,9 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
 
     Takes `images`, float32 [batch, size, size, 3], RGB 0..255, any batch;
     gives `probabilities`, float32 [batch, classes]. Its metadata properties
-    hold `labels`, a JSON array in the order of the classes.
+    hold `labels`, a JSON array in the order of the classes, and where the
+    task decided something on validation (thresholds) `decision`, as in
+    evaluation.json.
 
     Raises:
         RunError: It computes something else; nothing is left of it.
@@ -35,7 +37,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
 
     def save(path: pathlib.Path) -> None:
         held = _converted(job)
-        _finish(held, job.class_names)
+        _finish(held, job)
         onnx.save(held, path)
 
     allowed = max(TOLERANCE, parity.tolerance(job))
@@ -85,17 +87,21 @@ def _quiet(name: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _finish(held: onnx.ModelProto, class_names: tuple[str, ...]) -> None:
+def _finish(held: onnx.ModelProto, job: jobs.ExportJob) -> None:
     """Names what is in the file, adds the labels, and checks its form."""
     _rename(held.graph)
     for value in (held.graph.input[0], held.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    decision = {}
+    if job.decision:
+        decision["decision"] = json.dumps(dict(job.decision))
     onnx.helper.set_model_props(
         held,
         {
             # Escaped: a class may be called after a folder of odd bytes.
-            "labels": json.dumps(class_names),
+            "labels": json.dumps(job.class_names),
             "input": "RGB, 0..255; preprocessing is in the model",
+            **decision,
         },
     )
     onnx.checker.check_model(held, full_check=True)

@@ -8,6 +8,7 @@ from tf_finetune.data import examples
 from tf_finetune.data.sources import catalog, csv_file, digits, tfds_dataset
 from tf_finetune.data.sources import folder as folder_source
 from tf_finetune.tasks.classification import labels as classes
+from tf_finetune.tasks.multilabel import labels as several
 
 
 class _Mine:
@@ -40,6 +41,13 @@ def test_data_format_overrides(tmp_path):
     assert _find("anything", data_format=own).recognises("mine:x")
     with pytest.raises(errors.UsageError, match="Did you mean 'folder'"):
         _find(tmp_path, data_format="foldr")
+
+
+def test_a_form_without_such_labels_is_named_whoever_chose_it(tmp_path):
+    for settings in ({}, {"data_format": "folder"}):
+        options = data_options.DataOptions(data=str(tmp_path), **settings)
+        with pytest.raises(errors.UsageError, match="format folder.*: csv"):
+            catalog.find(options, several.LABELS)
 
 
 def test_added_source_is_recognised(monkeypatch):
