@@ -128,6 +128,8 @@ def check_export(config: use.ExportConfig) -> None:
     for name in config.format:
         choice.check(name)
     destination.check(config.output, config.format)
+    if task_of(config.workdir).relative_predictions:
+        _check_without_probabilities(config)
     if config.calibrate:
         _check_validation(place)
 
@@ -137,6 +139,22 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
     if not config.calibrate:
         return None
     return workdir.config_of(_finished(config.workdir))
+
+
+def _check_without_probabilities(config: use.ExportConfig) -> None:
+    """Raises `UsageError` if an export needs probabilities."""
+    asked = {
+        "--calibrate": config.calibrate,
+        "--out_of_distribution": config.out_of_distribution,
+        # Judged by how many pictures keep their class.
+        "--format=litert_int8": "litert_int8" in config.format,
+    }
+    for flag, is_asked in asked.items():
+        if is_asked:
+            raise errors.UsageError(
+                f"{flag} is for probabilities; this run predicts numbers of "
+                "any size."
+            )
 
 
 def _check_validation(place: workdir.Workdir) -> None:
