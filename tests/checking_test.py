@@ -47,6 +47,7 @@ class TestExport:
         """A folder that says what a finished run without validation says."""
         files.write_json(here / "run.json", {"status": "finished"})
         files.write_json(here / "data.json", {"images": {"train": 9}})
+        files.write_text(here / "run.flags", "--data=pictures\n")
         return here
 
     def _config(self, folder, **keywords):

@@ -149,11 +149,18 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
 
 
 def _check_softmax(config: use.ExportConfig) -> None:
+    """Raises `UsageError` if an export needs one softmax and there is none."""
     task = task_of(config.workdir)
-    for name in ("calibrate", "out_of_distribution"):
-        if getattr(config, name) and not task.softmax:
+    asked = {
+        "--calibrate": config.calibrate,
+        "--out_of_distribution": config.out_of_distribution,
+        # Judged by how many pictures keep their class.
+        "--format=litert_int8": "litert_int8" in config.format,
+    }
+    for flag, is_asked in asked.items():
+        if is_asked and not task.softmax:
             raise errors.UsageError(
-                f"--{name} is about the logits of one softmax over all "
+                f"{flag} is about the logits of one softmax over all "
                 f"classes, which a model of --task={task.name} does not have."
             )
 

@@ -39,10 +39,6 @@ def export(
                 f"--format={name} takes one picture, and this run takes rows "
                 f"of pictures and columns; possible: {', '.join(_POSSIBLE)}."
             )
-    if config.calibrate or config.out_of_distribution:
-        raise errors.UsageError(
-            "--calibrate and --out_of_distribution are for classification."
-        )
     kept = files.read_json(found.place.fused_json)
     proof = _proof(kept, config.examples)
     written = []

@@ -13,7 +13,7 @@ from tf_finetune.evaluation import names as shown_names
 from tf_finetune.tasks import judging
 from tf_finetune.tasks.regression import labels, metrics
 
-_SPLIT_WIDTH = 25
+_SPLIT_WIDTH = 23
 _DRAWN = 1000  # Points of a scatter plot, at most.
 _YARDSTICKS = {
     "training_mean": "training mean",
@@ -140,7 +140,7 @@ class Figures:
         splits = {k: v for k, v in figures.items() if _is_result(v)}
         lines = [
             f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
-            " log R²      MAE     RMSE   MAPE"
+            " log R²      MAE   MAPE"
         ]
         for split, result in splits.items():
             lines.append(_row(split, result, result["examples"]))
@@ -189,13 +189,16 @@ def _points(
 
 def _contributions(fusion: Mapping[str, Any]) -> list[str]:
     """Returns what was kept and what each part has to do with it."""
-    lines = [f"fusion: {fusion['kept']} kept, the best on validation"]
+    lines = [
+        f"fusion: {fusion['kept']} kept, the best on validation; weights, and "
+        "R² of",
+        "each part alone (of the logarithms, where they are learnt):",
+    ]
     for name, each in fusion["parts"].items():
         weights = ", ".join(f"{weight:.2f}" for weight in each["weights"])
         alone = ", ".join(f"{s} {v:.3f}" for s, v in each["alone"].items())
         lines.append(
-            f"  {shown_names.padded(name, 20)} weight {weights}; alone, R² of "
-            f"what is learnt: {alone}"
+            f"  {shown_names.padded(name, 15)} weight {weights}; alone {alone}"
         )
     if left_out := len(fusion["left_out"]):
         lines.append(f"  {left_out} rows without all their pictures left out")
@@ -227,7 +230,6 @@ def _row(name: str, result: Mapping[str, Any], count: int | str) -> str:
         f"{between:>17}"
         f"{_number(result.get('log_r2')):>7}"
         f"{_short(result.get('mae')):>9}"
-        f"{_short(result.get('rmse')):>9}"
         f"{'' if mape is None else f'{mape:.0%}':>7}"
     ).rstrip()
 

@@ -41,7 +41,13 @@ class Joined:
     @property
     def groups(self) -> list[str]:
         """A key for each row; rows that share a group or a picture share it."""
+        # Once as they are, and once as the pictures of their row.
         flat = [each for row in self.pictures for each in row]
+        flat += [
+            dataclasses.replace(each, group=f"row {number}")
+            for number, row in enumerate(self.pictures)
+            for each in row
+        ]
         found = {}
         for number, unit in enumerate(division.units(flat)):
             for picture in unit:

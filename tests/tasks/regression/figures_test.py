@@ -1,0 +1,82 @@
+"""Tests of tf_finetune/tasks/regression/figures.py."""
+
+import numpy as np
+import pytest
+
+from tf_finetune.evaluation import gates
+from tf_finetune.tasks.regression import figures
+
+_TRUE = np.array([[1.0], [10.0], [100.0], [50.0]])
+_SAID = np.array([[1.1], [12.0], [70.0], [55.0]])
+
+
+def _of(measures: figures.Figures, said=_SAID):
+    return measures.of(_TRUE, said, ["price"], seed=0)
+
+
+def test_results_are_ordered_on_the_scale_that_is_learnt():
+    # Worse in the user's units, better in logarithms.
+    other = np.array([[1.0], [10.0], [60.0], [50.0]])
+    plain, logged = figures.Figures(), figures.Figures(logged=(True,))
+    assert plain.merit(_of(plain)) > plain.merit(_of(plain, other))
+    assert logged.merit(_of(logged)) == (_of(logged)["log_r2"],)
+    assert _of(logged)["judged_by"] == "log_r2"
+    assert "R² of the logarithm" in logged.brief(_of(logged))
+
+
+def test_what_has_no_logarithm_is_judged_by_r2():
+    logged = figures.Figures(logged=(True,))
+    found = _of(logged, _SAID - 5)
+    assert found["log_r2"] is None and found["judged_by"] == "r2"
+
+
+def test_epochs_are_ordered_by_their_loss():
+    rank = figures.Figures().rank
+    assert rank({"val_loss": 0.1}) > rank({"val_loss": 0.2})
+
+
+def test_gates_know_the_figures():
+    measures = figures.Figures()
+    found = _of(measures)
+    assert not gates.failures(found, ["r2:0.8", "mae:100"], measures)
+    (failed,) = gates.failures(found, ["mape:0.01"], measures)
+    assert "above the 0.01" in failed
+    rival = {**found, "r2": 1.0}
+    sentence = gates.not_better(found, rival, "the probe", measures)
+    assert "not better than the probe" in sentence
+
+
+def test_trivial_answers_come_from_training():
+    described = {
+        "targets": {"train": {"price": {"mean": 40.25, "median": 30.0}}}
+    }
+    found = figures.Figures().constants(described, _TRUE, ["price"])
+    assert found["training_mean"]["r2"] == pytest.approx(0)
+    assert found["training_median"]["answers"] == {"price": 30.0}
+
+
+def test_the_text_names_splits_yardsticks_and_parts():
+    measures = figures.Figures()
+    result = {
+        "kept": "probe",
+        "test": {**_of(measures), "yardsticks": {"columns": _of(measures)}},
+        "fusion": {
+            "kept": "stack",
+            "parts": {"columns": {"weights": [0.8], "alone": {"test": 0.5}}},
+            "left_out": {"line 3": "why"},
+        },
+    }
+    text = measures.text(result)
+    assert "test" in text and "  columns" in text
+    assert "fusion: stack kept" in text and "weight 0.80" in text
+    assert "1 rows without" in text
+    assert max(map(len, text.splitlines()[:3])) <= 80
+
+
+def test_a_scatter_plot_is_drawn_for_each_target(tmp_path):
+    measures = figures.Figures()
+    true = np.concatenate([_TRUE, -_TRUE, _TRUE, _TRUE], axis=1)
+    names = ["a", "$b", "c", "d"]
+    found = measures.of(true, true, names, seed=0)
+    measures.draw(found, names, tmp_path, "test")
+    assert (tmp_path / "scatter_test.png").read_bytes()[:4] == b"\x89PNG"
