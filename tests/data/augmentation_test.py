@@ -157,3 +157,92 @@ def test_keras_draws_nothing_behind_the_seeds_back(level, monkeypatch):
     change = augmentation.build(level)
     monkeypatch.setattr(keras.random.SeedGenerator, "next", refuse)
     change(tf.constant(pictures()), tf.eye(12), tf.constant([0, 1]))
+
+
+COLOURS = np.array(
+    [[20, 20, 20], [20, 20, 230], [230, 230, 20], [235, 235, 235]], "float32"
+)
+
+
+def scenes(count: int = 24, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures whose colours say what is in their masks: four rectangles."""
+    masks = np.zeros((count, size, size), "uint8")
+    for number, mask in enumerate(masks):
+        half = size // 2 + number % 7 - 3
+        mask[:half, half:], mask[half:, :half], mask[half:, half:] = 1, 2, 3
+    return COLOURS[masks], masks
+
+
+def shown(images: np.ndarray) -> np.ndarray:
+    """The class that each pixel's colour is nearest to, seen by its hue.
+
+    Brightness, contrast and saturation change; which of the colours of one
+    picture is the blue, the yellow, the dark and the light one does not.
+    """
+    blue = images[..., 2] - images[..., :2].mean(axis=-1)
+    spread = abs(blue).max(axis=(1, 2), keepdims=True)
+    light = images.mean(axis=-1)
+    low, high = (
+        np.percentile(light, each, axis=(1, 2), keepdims=True)
+        for each in (2, 98)
+    )
+    is_coloured = abs(blue) > 0.45 * spread
+    grey = np.where(light > (low + high) / 2, 3, 0)
+    return np.where(is_coloured, np.where(blue > 0, 1, 2), grey)
+
+
+def away_from_edges(masks: np.ndarray, far: int = 2) -> np.ndarray:
+    """Marks pixels all of whose neighbours are of their class."""
+    padded = np.pad(masks, ((0, 0), (far, far), (far, far)), "edge")
+    size = masks.shape[1]
+    return np.all(
+        [
+            padded[:, y : y + size, x : x + size] == masks
+            for y in range(2 * far + 1)
+            for x in range(2 * far + 1)
+        ],
+        axis=0,
+    )
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_masks_move_with_their_pictures(level):
+    images, masks = scenes()
+    change = tf.function(augmentation.build_for_masks(level).together)
+    for seed in ((1, 2), (3, 4)):
+        after, moved = change(
+            tf.constant(images), tf.constant(masks), tf.constant(seed)
+        )
+        after, moved = after.numpy(), moved.numpy()
+        assert moved.dtype == np.uint8
+        assert set(np.unique(moved)) <= {0, 1, 2, 3}
+        assert (moved != masks).mean() > 0.2
+        sure = away_from_edges(moved)
+        assert sure.mean() > 0.5
+        agree = shown(after)[sure] == moved[sure]
+        # Posterization and strong contrasts make some colours alike.
+        assert agree.mean() > (0.999 if level == "light" else 0.96)
+
+
+@pytest.mark.parametrize("level", ["light", "medium"])
+def test_masks_alone_are_moved_as_together(level):
+    images, masks = scenes(5)
+    changes = augmentation.build_for_masks(level)
+    seed = tf.constant([7, 8])
+    with_masks, together = tf.function(changes.together)(images, masks, seed)
+    alone = tf.function(changes.alone)(masks, seed)
+    np.testing.assert_array_equal(alone, together)
+    without_masks, _ = augmented(level, images, seed=(7, 8))
+    np.testing.assert_allclose(with_masks, without_masks, atol=1e-3)
+
+
+def test_ignored_pixels_stay_ignored():
+    images, masks = scenes(6)
+    masks[:] = 255
+    change = augmentation.build_for_masks("strong").together
+    _, moved = change(images, masks, tf.constant([1, 1]))
+    assert (moved.numpy() == 255).all()
+
+
+def test_none_changes_no_mask():
+    assert augmentation.build_for_masks("none") is None

@@ -5,7 +5,7 @@ from typing import Any
 
 from tf_finetune.evaluation import names
 
-_NAME_WIDTH = 30
+_NAME_WIDTH = 28
 _COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
 _YARDSTICKS = {
     "chance": "chance",

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.data.masks import legends
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.json", '["sky", "road"]'),
+        ("classes.json", '{"1": "road", "0": "sky"}'),
+        ("labels.txt", "sky\nroad\n\n"),
+    ],
+)
+def test_names_are_read_beside_the_data(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert legends.names_beside(tmp_path) == ("sky", "road")
+
+
+def test_no_file_names_no_class(tmp_path):
+    assert legends.names_beside(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[1, 2]", "list of class names"),
+        ('{"0": "a", "2": "b"}', "without a gap"),
+        ("[", "not JSON"),
+        ('["a", "a"]', "twice"),
+        ('["a\\nb"]', "line break"),
+    ],
+)
+def test_odd_files_of_names_are_refused(tmp_path, text, words):
+    (tmp_path / "classes.json").write_text(text)
+    with pytest.raises(errors.DataError, match=words):
+        legends.names_beside(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("colors.csv", "name,r,g,b\nsky,128,128,128\nroad,128,64,128\n"),
+        ("colors.csv", "R, G, B, Name\n128,128,128,sky\n128,64,128,road\n"),
+        (
+            "colors.json",
+            json.dumps({"sky": [128, 128, 128], "road": [128, 64, 128]}),
+        ),
+    ],
+)
+def test_colours_are_read_in_their_order(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    assert list(legends.colors(tmp_path / name).items()) == [
+        ("sky", (128, 128, 128)),
+        ("road", (128, 64, 128)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name,r,g\nsky,1,2\n", "no column 'b'"),
+        ("name,r,g,b\nsky,1,2,256\n", "line 2: a colour is three"),
+        ("name,r,g,b\nsky,1,2\n", "line 2"),
+        ("name,r,g,b\na,1,2,3\na,4,5,6\n", "'a' twice"),
+        ("name,r,g,b\na,1,2,3\nb,1,2,3\n", "two classes"),
+        ("name,r,g,b\n", "no colour"),
+    ],
+)
+def test_odd_colour_maps_are_refused(tmp_path, text, words):
+    (tmp_path / "colors.csv").write_text(text)
+    with pytest.raises(errors.DataError, match=words):
+        legends.colors(tmp_path / "colors.csv")
+
+
+def test_a_missing_colour_map_is_named(tmp_path):
+    with pytest.raises(errors.DataError, match=r"none\.csv cannot be read"):
+        legends.colors(tmp_path / "none.csv")

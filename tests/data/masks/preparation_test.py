@@ -1,0 +1,92 @@
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_finetune import errors
+from tf_finetune.data import examples
+from tf_finetune.data.masks import preparation, scanning, schemes
+
+SCHEME = schemes.by_number(("a", "void", "c"), "void", {0, 1, 2})
+
+
+def picture(folder: pathlib.Path, values, *, size=None, **options):
+    """A picture of the mask's size (or `size`), and the mask."""
+    values = np.asarray(values, "uint8")
+    width, height = size or values.shape[::-1]
+    path, mask = folder / "p.jpg", folder / "m.png"
+    Image.new("RGB", (width, height)).save(path, **options)
+    Image.fromarray(values).save(mask)
+    return examples.Picture(
+        path=str(path),
+        label=examples.Mask(path=str(mask)),
+        sha256="0",
+        width=width,
+        height=height,
+    )
+
+
+def prepared(each, cache_dir, scheme=SCHEME):
+    found = scanning.scan(
+        [each.label.path], cache_dir=cache_dir, by_color=False
+    )
+    (result,) = preparation.prepare([each], found, scheme, cache_dir=cache_dir)
+    return result.label
+
+
+def test_masks_are_written_as_indices_with_255_ignored(tmp_path):
+    each = picture(tmp_path, [[0, 1, 2], [2, 2, 1]])
+    label = prepared(each, tmp_path / "cache")
+    np.testing.assert_array_equal(
+        preparation.read(label.indices), [[0, 255, 1], [1, 1, 255]]
+    )
+    assert label.pixels == (1, 3, 2)
+    assert label.names == ("a", "c")
+    with Image.open(label.indices) as image:
+        assert image.mode == "L"
+
+
+def test_nothing_is_written_twice(tmp_path, monkeypatch):
+    each = picture(tmp_path, [[0, 1], [2, 2]])
+    first = prepared(each, tmp_path / "cache")
+    monkeypatch.setattr(preparation, "_write", None)
+    assert prepared(each, tmp_path / "cache") == first
+
+
+def test_another_size_is_an_error_with_both_sizes(tmp_path):
+    each = picture(tmp_path, [[0, 1, 2]], size=(4, 2))
+    with pytest.raises(
+        errors.DataError,
+        match=r"m\.png is 3 x 1, its picture .*p\.jpg is 4 x 2",
+    ):
+        prepared(each, tmp_path / "cache")
+
+
+def _turned():
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    return tag
+
+
+def test_a_mask_belongs_to_the_upright_picture(tmp_path):
+    upright = picture(tmp_path, [[0], [1], [2]], size=(3, 1), exif=_turned())
+    assert prepared(upright, tmp_path / "cache").pixels == (1, 1, 1)
+    lying = picture(tmp_path, [[0, 1, 2]], exif=_turned())
+    with pytest.raises(errors.DataError, match="1 x 3 once its EXIF tag"):
+        prepared(lying, tmp_path / "cache")
+
+
+def test_a_value_that_is_no_class_is_named_with_its_file(tmp_path):
+    each = picture(tmp_path, [[0, 9, 9]])
+    with pytest.raises(
+        errors.DataError, match=r"m\.png: 9 in 2 pixels \(possible: 0, 1, 2\)"
+    ):
+        prepared(each, tmp_path / "cache")
+
+
+def test_an_unreadable_mask_is_named(tmp_path):
+    each = picture(tmp_path, [[0, 1]])
+    pathlib.Path(each.label.path).write_bytes(b"no mask")
+    with pytest.raises(errors.DataError, match=r"m\.png: it is no picture"):
+        prepared(each, tmp_path / "cache")

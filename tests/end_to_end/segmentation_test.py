@@ -1,0 +1,177 @@
+"""Masks from pictures to a served model, with equal numbers on the way."""
+
+import csv
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import tf_finetune
+from tf_finetune import files
+
+COLOURS = np.array([[40, 40, 200], [220, 60, 40], [9, 9, 9]], "uint8")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory) -> pathlib.Path:
+    """Boxes before a sky: 24 pictures of many sizes, some pixels ignored."""
+    root = tmp_path_factory.mktemp("scenes")
+    generator = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir()
+    for number in range(24):
+        height, width = generator.integers(30, 50, 2)
+        mask = np.zeros([height, width], "uint8")
+        top, left = generator.integers(0, 14, 2)
+        mask[top : top + 16, left : left + 16] = 1
+        mask[-4:] = 2
+        noise = generator.normal(0, 12, [height, width, 3])
+        pixels = np.clip(COLOURS[mask] + noise, 0, 255).astype("uint8")
+        Image.fromarray(pixels).save(root / "images" / f"{number}.jpg")
+        Image.fromarray(mask).save(root / "masks" / f"{number}.png")
+    (root / "classes.json").write_text('["sky", "box", "void"]')
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(scenes, tmp_path_factory):
+    """A finished run that learnt from cached maps in both stages."""
+    return tf_finetune.fine_tune(
+        scenes,
+        task="segmentation",
+        ignore_label="void",
+        backbone="small_cnn",
+        weights="none",
+        image_size=32,
+        head="fcn_8s",
+        head_units=16,
+        head_epochs=20,
+        epochs=2,
+        batch_size=8,
+        cache="on",
+        augmentation_views=2,
+        cache_dir=str(tmp_path_factory.mktemp("cache")),
+        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
+        report=lambda text: None,
+        seed=1,
+    )
+
+
+def test_boxes_are_found(run):
+    assert run.class_names == ("sky", "box")
+    test = run.evaluation["test"]
+    low, high = test["mean_iou_interval"]
+    assert low <= test["mean_iou"] <= high
+    yardsticks = test["yardsticks"]
+    assert set(yardsticks) == {"probe", "chance", "most_frequent_class"}
+    assert (
+        test["mean_iou"] > 0.6 > yardsticks["most_frequent_class"]["mean_iou"]
+    )
+    described = files.read_json(run.workdir / "data.json")["masks"]
+    assert described["train"]["ignored_pixels"] > 0
+    assert files.read_json(run.workdir / "run.json")["cache"] == "on"
+
+
+def test_evaluated_again_the_figures_are_the_same(run, tmp_path):
+    again = tf_finetune.evaluate(
+        run.workdir,
+        cache_dir=str(tmp_path),
+        output=str(tmp_path / "again.json"),
+        fail_below=("mean_iou:0.5",),
+        report=lambda text: None,
+    )
+    for split in ("train", "validation", "test"):
+        assert again[split]["mean_iou"] == pytest.approx(
+            run.evaluation[split]["mean_iou"], abs=2e-3
+        )
+        assert again[split]["pixels"] == run.evaluation[split]["pixels"]
+
+
+@pytest.fixture(scope="module")
+def predicted(run, scenes, tmp_path_factory):
+    """A folder of masks and overlays, and its table."""
+    folder = tmp_path_factory.mktemp("predicted")
+    tf_finetune.predict(
+        run.workdir,
+        data=str(scenes / "images"),
+        output=str(folder),
+        report=lambda text: None,
+    )
+    with open(folder / "predictions.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_predicted_masks_are_those_that_were_judged(run, predicted, scenes):
+    split_of = files.read_json(run.workdir / "data.json")["split_of"]
+    hits = total = 0
+    for row in predicted:
+        mask = np.array(Image.open(row["mask"]))
+        path = pathlib.Path(row["path"])
+        assert mask.shape == Image.open(path).size[::-1]
+        assert Image.open(row["overlay"]).size == Image.open(path).size
+        true = np.array(Image.open(scenes / "masks" / f"{path.stem}.png"))
+        if split_of[files.sha256(path)] == "test":
+            counted = true < 2
+            hits += (mask == true)[counted].sum()
+            total += counted.sum()
+    assert len(predicted) == 24
+    accuracy = run.evaluation["test"]["pixel_accuracy"]
+    assert hits / total == pytest.approx(accuracy, abs=2e-3)
+
+
+def test_the_exported_model_gives_the_predicted_masks(run, predicted):
+    exported, keras_file = tf_finetune.export(
+        run.workdir, format=("saved_model", "keras"), report=lambda text: None
+    )
+    script = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        "loaded = tf.saved_model.load(sys.argv[1])\n"
+        "serve = loaded.signatures['serving_default']\n"
+        "contents = [open(p, 'rb').read() for p in sys.argv[3:]] + [b'bad']\n"
+        "found = serve(image_bytes=tf.constant(contents))\n"
+        "np.savez(sys.argv[2], **{k: v.numpy() for k, v in found.items()\n"
+        "                         if k != 'error'})\n"
+    )
+    rows = predicted[:5]
+    answers = exported.parent / "answers.npz"
+    subprocess.run(
+        [sys.executable, "-I", "-c", script, str(exported), str(answers)]
+        + [row["path"] for row in rows],
+        check=True,
+        capture_output=True,
+    )
+    found = np.load(answers)
+    assert (found["sizes"][-1] == 0).all()
+    for mask, size, row in zip(
+        found["masks"], found["sizes"], rows, strict=False
+    ):
+        expected = np.array(Image.open(row["mask"]))
+        assert tuple(size) == expected.shape
+        own = mask[: size[0], : size[1]]
+        assert (own != expected).mean() < 1e-3
+        assert (mask[size[0] :] == 255).all()
+    plain = keras.saving.load_model(keras_file)
+    picture = tf.io.decode_jpeg(tf.io.read_file(rows[0]["path"]))
+    square = tf.image.resize(picture, [32, 32], antialias=True)[None]
+    np.testing.assert_allclose(
+        plain.predict(square, verbose=0)[0],
+        found["probabilities"][0],
+        atol=0.02,
+    )
+
+
+def test_windows_are_for_tasks_that_answer_with_pictures(run, scenes, tmp_path):
+    rows = tf_finetune.predict(
+        run.workdir,
+        data=str(scenes / "images" / "0.jpg"),
+        output=str(tmp_path / "out"),
+        window_overlap=0.5,
+        report=lambda text: None,
+    )
+    size = Image.open(scenes / "images" / "0.jpg").size
+    assert Image.open(rows[0].mask).size == size

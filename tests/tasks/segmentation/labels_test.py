@@ -1,0 +1,156 @@
+"""How masks are listed, checked and described."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_finetune import errors
+from tf_finetune.config import data_options
+from tf_finetune.data import examples, survey
+from tf_finetune.tasks.segmentation import labels
+
+NAMES = '["sky", "road", "void"]'
+
+
+def scene(folder: pathlib.Path, name: str, values, suffix: str = ".jpg"):
+    """Writes a picture and its mask."""
+    values = np.asarray(values, "uint8")
+    for each in ("images", "masks"):
+        (folder / each).mkdir(parents=True, exist_ok=True)
+    seed = int.from_bytes(name.encode(), "big") % 2**32
+    pixels = np.random.default_rng(seed).integers(
+        0, 256, [*values.shape, 3], "uint8"
+    )
+    Image.fromarray(pixels).save(folder / "images" / f"{name}{suffix}")
+    Image.fromarray(values).save(folder / "masks" / f"{name}.png")
+
+
+def data(root: pathlib.Path, *, count: int = 12) -> pathlib.Path:
+    for number in range(count):
+        scene(root, str(number), [[0, 1, 2], [0, 1, number % 2]])
+    (root / "classes.json").write_text(NAMES)
+    return root
+
+
+def listed(root: pathlib.Path, **options) -> survey.Inspected:
+    return survey.list_and_inspect(
+        data_options.DataOptions(data=str(root), **options),
+        labels.LABELS,
+        cache_dir=root.parent / "cache",
+    )
+
+
+def test_pictures_come_with_prepared_masks(tmp_path):
+    found = listed(data(tmp_path / "data"), ignore_label="void")
+    assert found.class_names == ("sky", "road")
+    label = found.pictures[0].label
+    assert label.pixels[2] == 1
+    assert sum(label.pixels) == 6
+    assert pathlib.Path(label.indices).is_file()
+    assert found.pictures[0].strata == ("sky", "road")
+
+
+def test_an_ignored_value_and_an_ignored_name_are_the_same(tmp_path):
+    root = data(tmp_path / "data")
+    by_name = listed(root, ignore_label="void")
+    by_value = listed(root, ignore_label="2")
+    assert by_name.pictures == by_value.pictures
+    assert by_name.class_names == by_value.class_names
+
+
+def test_masks_are_described_by_split_and_class(tmp_path):
+    root = data(tmp_path / "data")
+    found = listed(root, ignore_label="void")
+    options = data_options.DataOptions(data=str(root), ignore_label="void")
+    divided = survey.complete(found, {}, options, seed=0)
+    described = labels.LABELS.describe(divided)["masks"]
+    assert set(described) == {"train", "validation", "test"}
+    total = {
+        name: sum(described[s]["pixels"][name] for s in described)
+        for name in ("sky", "road")
+    }
+    assert total == {"sky": 12 * 2 + 6, "road": 12 * 2 + 6}
+    assert sum(described[s]["ignored_pixels"] for s in described) == 12
+    train = described["train"]
+    assert train["pictures"]["sky"] * 5 == train["pixels_there"]["sky"]
+
+
+def test_the_text_of_a_mask_tells_how_it_is_read(tmp_path):
+    root = data(tmp_path / "data")
+    texts = [
+        labels.LABELS.text(listed(root, **options).pictures[0].label)
+        for options in ({}, {"ignore_label": "void"})
+    ]
+    assert texts[0] != texts[1]
+
+
+def test_a_table_names_masks_in_the_column_mask(tmp_path):
+    root = data(tmp_path / "data")
+    lines = [f"images/{n}.jpg,masks/{n}.png" for n in range(12)]
+    (root / "table.csv").write_text("\n".join(["image,mask", *lines]))
+    found = listed(root / "table.csv")
+    assert found.class_names == ("sky", "road", "void")
+    assert len(found.pictures) == 12
+    (root / "own.csv").write_text("\n".join(["image,truth", *lines]))
+    assert len(listed(root / "own.csv", label_column=("truth",)).pictures) == 12
+    with pytest.raises(errors.DataError, match="no column 'mask'"):
+        listed(root / "own.csv")
+
+
+def test_colours_are_read_by_a_colour_map(tmp_path):
+    root = data(tmp_path / "data")
+    colours = np.array([[0, 0, 255], [90, 90, 90], [0, 0, 0]], "uint8")
+    for path in (root / "masks").iterdir():
+        values = np.array(Image.open(path))
+        Image.fromarray(colours[values]).save(path)
+    with pytest.raises(errors.DataError, match="--color_map"):
+        listed(root)
+    table = tmp_path / "colors.csv"
+    table.write_text("name,r,g,b\nsky,0,0,255\nroad,90,90,90\n")
+    with pytest.raises(errors.DataError, match=r"\(0, 0, 0\) in 1 pixels"):
+        listed(root, color_map=str(table))
+    with table.open("a") as file:
+        file.write("void,0,0,0\n")
+    found = listed(root, color_map=str(table), ignore_label="void")
+    assert found.class_names == ("sky", "road")
+    assert found.pictures[0].label.pixels[2] == 1
+
+
+def test_black_and_white_masks_are_two_classes(tmp_path):
+    for number in range(8):
+        scene(tmp_path / "data", str(number), [[0, 255], [255, 0]], ".png")
+    found = listed(tmp_path / "data")
+    assert found.class_names == ("background", "foreground")
+    assert found.pictures[0].label.pixels == (2, 2, 0)
+
+
+def test_a_single_class_is_nothing_to_learn(tmp_path):
+    for number in range(8):
+        scene(tmp_path / "data", str(number), [[0, 0]])
+    with pytest.raises(errors.DataError, match="at least two classes"):
+        listed(tmp_path / "data")
+
+
+def test_a_class_that_is_only_held_out_is_an_error():
+    def one(split, strata):
+        return examples.Picture(
+            path=split,
+            label=examples.Mask(path=""),
+            sha256=split,
+            width=1,
+            height=1,
+            split=split,
+            strata=strata,
+        )
+
+    pictures = [one("train", ("sky",)), one("test", ("sky", "road"))]
+    with pytest.raises(errors.DataError, match="test pictures show 'road'"):
+        labels.LABELS.check_divided(pictures)
+
+
+def test_one_column_of_masks_is_all_there_can_be():
+    options = data_options.DataOptions(label_column=("a", "b"))
+    with pytest.raises(errors.UsageError, match="one column of masks"):
+        labels.LABELS.columns(options)
