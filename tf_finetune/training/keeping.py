@@ -103,7 +103,8 @@ class Keeper(keras.callbacks.Callback):
         self._first_step = self.progress.step
         if self._sums:
             if self._strategy.num_replicas_in_sync == 1:
-                stages.build_metrics(self.model)
+                batches = self._stage.batches(epoch, self._first_step)
+                stages.build_metrics(self.model, batches)
             variables = stages.metric_variables(self.model)
             for variable, value in zip(variables, self._sums, strict=True):
                 variable.assign(value)

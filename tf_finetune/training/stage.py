@@ -61,8 +61,15 @@ def metric_variables(model: keras.Model) -> list[keras.Variable]:
     return [v for metric in model.metrics for v in metric.variables]
 
 
-def build_metrics(model: keras.Model) -> None:
-    """Makes the variables of metrics that no step has made yet."""
-    zeros = tf.zeros([1, *model.output_shape[1:]])
-    model.compute_metrics(x=None, y=zeros, y_pred=zeros)
+def build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
+    """Makes the variables of metrics that no step has made yet.
+
+    Args:
+        model: Compiled.
+        batches: What it is trained on; none is read.
+    """
+    spec = batches.element_spec[1]
+    targets = tf.zeros([1, *spec.shape[1:]], spec.dtype)
+    logits = tf.zeros([each or 1 for each in model.output_shape])
+    model.compute_metrics(x=None, y=targets, y_pred=logits)
     model.reset_metrics()
