@@ -241,6 +241,11 @@ def _check_unlabelled(
             f"--objective={name} is not possible with --task={task.name}, the "
             f"labels of which cannot be guessed; use {', '.join(others)}."
         )
+    if name in objectives.TRAINING and not config.training.epochs:
+        raise errors.UsageError(
+            f"--objective={name} fine-tunes the network; --epochs=0 leaves "
+            "nothing to do."
+        )
     if config.training.strategy == "multi_worker":
         raise errors.UsageError(
             "--unlabeled_data is not possible with --strategy=multi_worker; "

@@ -216,7 +216,7 @@ def _changer(
             return images, labels
         epoch, step = (first + number) // steps, (first + number) % steps
         numbers = (epoch, step) if part.is_all else (epoch, step, part.first)
-        return change(images, labels, _seed(seed, _CHANGES, *numbers))
+        return change(images, labels, seed_of(seed, _CHANGES, *numbers))
 
     return changed
 
@@ -245,7 +245,7 @@ def padded_order(
     """
     keys = tf.random.stateless_uniform(
         (count,),
-        seed=_seed(seed, _ORDER, epoch),
+        seed=seed_of(seed, _ORDER, epoch),
         minval=None,
         maxval=None,
         dtype=tf.int64,
@@ -280,7 +280,7 @@ def part_of_order(
     return tf.reshape(tf.map_fn(taken, rows), [-1])
 
 
-def _seed(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:
+def seed_of(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:
     """Returns an int32 [2] seed that is a function of all the numbers."""
     folded = tf.constant([seed, 0], tf.int32)
     for number in numbers:

@@ -124,7 +124,7 @@ def _better(
 ) -> Result:
     """Keeps the better one on validation."""
     name, measures = result.facts["objective"], course.task.figures
-    other = learning.choose(course, outcome.learnt)
+    other = outcome.candidate
     other = dataclasses.replace(
         other,
         name=f"{name}_{other.name}",
@@ -146,7 +146,7 @@ def _better(
         beside = {}
     course.built.model.set_weights(list(chosen.weights))
     report(_text(name, figures, measures, is_other=is_other))
-    table = [*result.learnt.table, *_rows(name, outcome.learnt.table)]
+    table = [*result.learnt.table, *_rows(name, outcome.table)]
     return Result(
         learnt=dataclasses.replace(result.learnt, table=table),
         chosen=chosen,

@@ -70,6 +70,6 @@ def build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
     """
     spec = batches.element_spec[1]
     targets = tf.zeros([1, *spec.shape[1:]], spec.dtype)
-    logits = tf.zeros([1, *model.output_shape[1:]])
+    logits = tf.zeros([each or 1 for each in model.output_shape])
     model.compute_metrics(x=None, y=targets, y_pred=logits)
     model.reset_metrics()

@@ -28,9 +28,11 @@ def learn(given: objective.Given) -> objective.Outcome | None:
     cache = frozen.Cache(
         course.config, course.built, course.networks, given.held
     )
-    learnt = learning.learn(dataclasses.replace(course, cache=cache))
+    adapted = dataclasses.replace(course, cache=cache)
+    learnt = learning.learn(adapted)
     return objective.Outcome(
-        learnt=learnt,
+        candidate=learning.choose(adapted, learnt),
+        table=learnt.table,
         facts={"layers": count, "pictures": len(pictures)},
         text=f"{count} batch norms adapted to {len(pictures)} pictures",
     )

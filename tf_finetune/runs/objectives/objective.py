@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf_finetune.data import pool as pools
@@ -34,12 +34,14 @@ class Outcome:
     """What an objective came to.
 
     Attributes:
-        learnt: Both stages again, with the pictures without labels.
+        candidate: The model that came out.
+        table: The history of its epochs.
         facts: What is worth knowing, ready for JSON.
         text: The same in a line or two.
     """
 
-    learnt: learning.Learnt
+    candidate: learning.Candidate
+    table: Sequence[Mapping[str, Any]]
     facts: Mapping[str, Any]
     text: str
 

@@ -39,9 +39,11 @@ def learn(given: objective.Given) -> objective.Outcome | None:
     data = dataclasses.replace(
         course.data, pictures=(*course.data.pictures, *guessed)
     )
-    learnt = learning.learn(dataclasses.replace(course, data=data))
+    changed = dataclasses.replace(course, data=data)
+    learnt = learning.learn(changed)
     return objective.Outcome(
-        learnt=learnt,
+        candidate=learning.choose(changed, learnt),
+        table=learnt.table,
         facts=_facts(course, guessed, measured),
         text=_text(guessed, given, measured),
     )

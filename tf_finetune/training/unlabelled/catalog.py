@@ -24,3 +24,6 @@ OBJECTIVES = registry.Registry(
 
 GUESSING = ("fixmatch", "pseudo_label")
 """Those that need a task whose labels can be guessed (`Task.guesses`)."""
+
+TRAINING = ("feature_distillation", "fixmatch")
+"""Those that have nothing to do where nothing is trained by steps."""

@@ -1,0 +1,236 @@
+"""Labelled pictures, each with some unlabeled ones beside it.
+
+A group is one example of training: it is never divided between replicas or
+micro-batches, so that a loss of all its pictures is a loss of each example.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import model_options, training_options
+from tf_finetune.data import augmentation as augmentations
+from tf_finetune.data import decoding, parts, pipeline
+from tf_finetune.data import targets as target_rows
+
+# Streams of random numbers of one seed that must not repeat each other, nor
+# those of `pipeline`.
+_LABELLED, _UNLABELED, _OWN_CHANGE, _VIEWS = 2, 3, 4, 5
+
+Views = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Pictures [n, size, size, 3] and a seed → all their views [m, size, size, 3].
+"""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Labelled and unlabeled pictures, dealt anew in every epoch.
+
+    An epoch is one pass over the unlabeled pictures; labelled ones come again
+    as often as that takes.
+
+    Attributes:
+        labelled: Files of the labelled pictures.
+        targets: What the model should say of them.
+        unlabeled: Files of the others.
+        beside: How many of those a group has.
+        views: What becomes of them.
+        augmentation: Of the labelled pictures.
+        image_size: Side of the square in pixels.
+        resize: As in `decoding.load_bytes`.
+        seed: Start of every random draw.
+        known: int64 [n] numbers of unlabeled pictures → what is known of each,
+            float32 [n, width], which goes behind the targets; None: nothing.
+    """
+
+    labelled: Sequence[str]
+    targets: target_rows.Targets
+    unlabeled: Sequence[str]
+    beside: int
+    views: Views
+    augmentation: training_options.Augmentation
+    image_size: int
+    resize: model_options.Resize
+    seed: int
+    known: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Returns the number of groups in an epoch."""
+        count = -(-len(self.unlabeled) // self.beside)
+        return max(count, len(self.labelled))
+
+    def places(self, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns which pictures the groups of an epoch have.
+
+        Args:
+            epoch: Scalar integer, from 0.
+
+        Returns:
+            int64 [groups] numbers of labelled pictures, int64 [groups,
+            beside] numbers of others.
+        """
+        count = len(self)
+        own = _repeated(len(self.labelled), count, self.seed, epoch, _LABELLED)
+        others = _repeated(
+            len(self.unlabeled),
+            count * self.beside,
+            self.seed,
+            epoch,
+            _UNLABELED,
+        )
+        return own, tf.reshape(others, [count, self.beside])
+
+    def names(self, epoch: int, step: int, batch_size: int) -> list[str]:
+        """Returns the files of one batch."""
+        own, others = (np.asarray(each) for each in self.places(epoch))
+        chosen = slice(step * batch_size, (step + 1) * batch_size)
+        return [
+            *(self.labelled[place] for place in own[chosen]),
+            *(self.unlabeled[place] for place in others[chosen].ravel()),
+        ]
+
+
+def batches(
+    groups: Groups,
+    *,
+    batch_size: int,
+    first_epoch: int,
+    epochs: int,
+    first_step: int = 0,
+    part: parts.Part = parts.WHOLE,
+) -> tf.data.Dataset:
+    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+
+    What is in a group depends on the seed, its epoch and its number alone.
+
+    Args:
+        groups: What they are made of.
+        batch_size: Groups a batch; an epoch's last batch may hold fewer.
+        first_epoch: From 0.
+        epochs: Number of the first epoch that is not wanted.
+        first_step: Batches of the first epoch that are left out.
+        part: Of each batch.
+
+    Returns:
+        Dataset of (pictures float32 [batch, 1 + views, size, size, 3], the
+        labelled one first; their targets as rows float32 [batch, …], what is
+        known of the others behind them); of a part, also the size of the
+        whole batch, int64.
+    """
+    count, steps = len(groups), -(-len(groups) // batch_size)
+    first = first_epoch * steps + first_step
+    group = _maker(groups)
+
+    def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        epoch, start = number // steps, number % steps * batch_size
+        size = tf.minimum(count - start, batch_size)
+        low, high = part.bounds(size)
+        mine = tf.range(start + low, start + high)
+        own, others = groups.places(epoch)
+        side = groups.image_size
+        made, targets = tf.map_fn(
+            lambda each: group(epoch, each, own[each], others[each]),
+            mine,
+            fn_output_signature=_signature(groups, side),
+        )
+        targets = rows_of(targets)
+        if groups.known is not None:
+            found = groups.known(tf.reshape(tf.gather(others, mine), [-1]))
+            width = found.shape[-1] * groups.beside
+            known = tf.reshape(found, [-1, width])
+            targets = tf.concat([targets, known], axis=1)
+        return (made, targets) if part.is_all else (made, targets, size)
+
+    return (
+        tf.data.Dataset.range(first, epochs * steps)
+        .map(batch, tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def alone(images: tf.data.Dataset, targets: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns batches of labelled pictures as groups of one.
+
+    Args:
+        images: [batch, size, size, 3] each.
+        targets: [batch, …] each.
+    """
+    return tf.data.Dataset.zip(images, targets).map(
+        lambda image, target: (image[:, tf.newaxis], rows_of(target))
+    )
+
+
+def rows_of(targets: tf.Tensor) -> tf.Tensor:
+    """Returns targets [batch, …] as rows float32 [batch, numbers]."""
+    numbers = math.prod(targets.shape[1:])
+    return tf.cast(tf.reshape(targets, [-1, numbers]), tf.float32)
+
+
+def _signature(
+    groups: Groups, side: int
+) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+    place = tf.zeros([1], tf.int64)
+    target = groups.targets.batch(place, place)
+    return (
+        tf.TensorSpec([None, side, side, 3], tf.float32),
+        tf.TensorSpec(target.shape[1:], target.dtype),
+    )
+
+
+def _maker(
+    groups: Groups,
+) -> Callable[
+    [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+]:
+    """Returns (epoch, number, place, places of others) → a group."""
+    with tf.device("CPU"):
+        labelled, unlabeled = (
+            tf.constant([os.fsencode(path) for path in each])
+            for each in (groups.labelled, groups.unlabeled)
+        )
+    change = augmentations.build(groups.augmentation)
+
+    def load(path: tf.Tensor) -> tf.Tensor:
+        return decoding.load(
+            path, image_size=groups.image_size, resize=groups.resize
+        )
+
+    def made(
+        epoch: tf.Tensor, number: tf.Tensor, own: tf.Tensor, others: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        image = load(labelled[own])[tf.newaxis]
+        places = own[tf.newaxis]
+        target = groups.targets.batch(places, tf.zeros_like(places))
+        if change is not None:
+            seed = pipeline.seed_of(groups.seed, _OWN_CHANGE, epoch, number)
+            image, target = change(image, target, seed)
+        beside = tf.stack(
+            [load(unlabeled[others[i]]) for i in range(groups.beside)]
+        )
+        seed = pipeline.seed_of(groups.seed, _VIEWS, epoch, number)
+        return (
+            tf.concat([image, groups.views(beside, seed)], axis=0),
+            target[0],
+        )
+
+    return made
+
+
+def _repeated(
+    count: int, wanted: int, seed: int, epoch: tf.Tensor, stream: int
+) -> tf.Tensor:
+    """Returns `wanted` of 0 .. count - 1 in a drawn order, again and again."""
+    keys = tf.random.stateless_uniform(
+        (count,),
+        seed=pipeline.seed_of(seed, stream, epoch),
+        minval=None,
+        maxval=None,
+        dtype=tf.int64,
+        alg="philox",
+    )
+    order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
+    return tf.gather(order, tf.range(wanted) % count)

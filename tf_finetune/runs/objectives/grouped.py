@@ -1,0 +1,152 @@
+"""Fine-tuning on groups: a labelled picture with unlabeled ones beside it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tf_finetune.config import options
+from tf_finetune.data import groups as group_data
+from tf_finetune.data import pipeline
+from tf_finetune.data import targets as target_rows
+from tf_finetune.runs import course as courses
+from tf_finetune.runs import learning
+from tf_finetune.runs.objectives import objective
+from tf_finetune.training import fine_tuning, history, replicas
+from tf_finetune.training.unlabelled import groups
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """What is trained, and on what.
+
+    Attributes:
+        network: Pictures → logits, and what else the loss reads.
+        form: How targets and logits lie in rows.
+        dealt: The groups.
+        loss: Of groups.
+    """
+
+    network: keras.Model
+    form: groups.Form
+    dealt: group_data.Groups
+    loss: keras.losses.Loss
+
+
+def dealt(
+    given: objective.Given, views: group_data.Views, **known: Any
+) -> group_data.Groups:
+    """Returns the pictures as groups.
+
+    Args:
+        given: The run and the pictures without labels.
+        views: What becomes of those.
+        **known: `known` of `data.groups.Groups`, if there is anything.
+    """
+    course = given.course
+    return group_data.Groups(
+        labelled=[picture.path for picture in course.data.split("train")],
+        targets=course.targets("train"),
+        unlabeled=[picture.path for picture in given.pool.pictures],
+        beside=course.config.unlabelled.unlabeled_ratio,
+        views=views,
+        augmentation=course.config.training.augmentation,
+        image_size=course.image_size,
+        resize=course.config.model.resize,
+        seed=course.config.seed,
+        **known,
+    )
+
+
+def form(course: courses.Course, targets: target_rows.Targets) -> groups.Form:
+    """Returns how targets and logits lie in rows."""
+    (spec,) = [each.element_spec for each in [target_rows.in_order(targets, 1)]]
+    return groups.Form(
+        target=tuple(spec.shape[1:]),
+        logits=tuple(course.built.trainer.output_shape[1:]),
+    )
+
+
+def learn(given: objective.Given, training: Training) -> objective.Outcome:
+    """Trains from where the labelled pictures alone had led."""
+    course = given.course
+    course.built.model.set_weights(list(given.supervised.weights))
+    table = _fine_tune(_resized(course), training)
+    found = course.predict("validation")
+    tuned = learning.Candidate(
+        name="fine_tune",
+        weights=course.built.model.get_weights(),
+        judged={"validation": course.judge("validation", found)},
+    )
+    return objective.Outcome(
+        candidate=tuned,
+        table=table,
+        facts={"groups": len(training.dealt)},
+        text=(
+            f"{len(table)} epochs of {len(training.dealt)} labelled pictures, "
+            f"each with {training.dealt.beside} of "
+            f"{len(given.pool.pictures)} unlabeled ones"
+        ),
+    )
+
+
+def _resized(course: courses.Course) -> courses.Course:
+    """Returns the run with a batch of about as many pictures, in groups."""
+    config = course.config
+    size = config.training.batch_size // (1 + config.unlabelled.unlabeled_ratio)
+    return dataclasses.replace(
+        course, config=options.replace(config, batch_size=max(size, 1))
+    )
+
+
+def _fine_tune(
+    course: courses.Course, training: Training
+) -> Sequence[Mapping[str, Any]]:
+    with course.strategy.scope():
+        metrics = course.task.network.metrics(course.data.class_names)
+        trainer = fine_tuning.compiled(
+            groups.trainer(training.network),
+            course.built,
+            course.selection,
+            course.config,
+            loss=training.loss,
+            metrics=[groups.OfLabelled(e, training.form) for e in metrics],
+            num_examples=len(training.dealt),
+            settings=course.settings,
+        )
+    with course.strategy.scope(), courses.in_precision(course):
+        outcome = fine_tuning.run(
+            trainer,
+            _feed(course, training.dealt),
+            task=course.task,
+            config=course.config,
+            place=course.shared,
+            writes=course.is_chief,
+            report=lambda rows: None,
+        )
+    return history.rows("fine_tune", outcome.rows)
+
+
+def _feed(course: courses.Course, dealt: group_data.Groups) -> fine_tuning.Feed:
+    size, epochs = course.config.training.batch_size, course.config.training
+    images = pipeline.evaluation_images(
+        [picture.path for picture in course.data.split("validation")],
+        image_size=course.image_size,
+        resize=course.config.model.resize,
+        batch_size=size,
+    )
+    expected = target_rows.in_order(course.targets("validation"), size)
+    return fine_tuning.Feed(
+        num_examples=len(dealt),
+        batches=lambda first_epoch, first_step: group_data.batches(
+            dealt,
+            batch_size=size,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            epochs=epochs.epochs,
+            part=replicas.part_of(course.strategy),
+        ),
+        validation=group_data.alone(images, expected),
+        names=lambda epoch, step: dealt.names(epoch, step, size),
+    )

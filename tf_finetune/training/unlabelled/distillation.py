@@ -1,0 +1,55 @@
+"""Features that stay close to those of the network before it was trained.
+
+loss = supervised + weight · mean over unlabeled pictures and features of
+       (student − teacher)² / variance of the teacher's features
+
+Source: Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", equation 3;
+Li & Hoiem 2016, "Learning without Forgetting", section 3 (the network before
+training as the teacher of the same network).
+"""
+
+from typing import Any
+
+import keras
+
+from tf_finetune.training.unlabelled import groups
+
+
+class FeatureDistillation(keras.losses.Loss):
+    """A loss of groups: one labelled picture, and unlabeled ones."""
+
+    def __init__(
+        self,
+        supervised: keras.losses.Loss,
+        form: groups.Form,
+        *,
+        weight: float,
+        variance: float,
+    ) -> None:
+        """Joins two losses.
+
+        Args:
+            supervised: Of the labelled pictures.
+            form: How targets and logits lie in rows.
+            weight: Of the distance.
+            variance: Of the teacher's features over pictures, averaged over
+                features; distances are in units of it.
+        """
+        super().__init__(name="feature_distillation")
+        self._supervised, self._form = supervised, form
+        self._weight = weight / max(variance, 1e-12)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each group, [n]; of validation, supervised."""
+        pair = self._form.labelled(y_true, y_pred)
+        loss = groups.per_group(self._supervised.call(*pair))
+        student = y_pred[:, 1:, self._form.logits_size :]
+        shape = keras.ops.shape(student)
+        size = shape[1] * shape[2]
+        # Not -1: validation has no unlabeled pictures, and nothing to count.
+        student = keras.ops.reshape(student, [shape[0], size])
+        teacher = y_true[:, self._form.target_size :]
+        teacher = keras.ops.reshape(teacher, [shape[0], size])
+        total = keras.ops.sum(keras.ops.square(student - teacher), axis=-1)
+        count = keras.ops.cast(keras.ops.maximum(size, 1), "float32")
+        return loss + self._weight * total / count

@@ -1,0 +1,140 @@
+"""A network that is trained on groups of pictures, as an ordinary model.
+
+The one `fit` sees examples that are groups (`data.groups`): the network is
+applied to every picture of a group, and what is said of all of them is one
+output, of which the loss takes what it needs. So replicas, micro-batches,
+mixed precision and interruptions work as for single pictures.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Form:
+    """How targets and outputs of groups lie in rows.
+
+    Attributes:
+        target: Shape of one labelled picture's target.
+        logits: Shape of one picture's logits.
+    """
+
+    target: tuple[int, ...]
+    logits: tuple[int, ...]
+
+    @property
+    def target_size(self) -> int:
+        """Numbers of a target."""
+        return math.prod(self.target)
+
+    @property
+    def logits_size(self) -> int:
+        """Numbers of the logits of a picture."""
+        return math.prod(self.logits)
+
+    def labelled(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Returns target and logits of the labelled pictures.
+
+        Args:
+            y_true: [n, target_size + …].
+            y_pred: [n, pictures, logits_size + …].
+        """
+        return (
+            keras.ops.reshape(
+                y_true[:, : self.target_size], [-1, *self.target]
+            ),
+            keras.ops.reshape(
+                y_pred[:, 0, : self.logits_size], [-1, *self.logits]
+            ),
+        )
+
+
+class OfGroups(keras.layers.Layer):
+    """Applies a network to each picture of each group."""
+
+    def __init__(self, network: keras.Model) -> None:
+        """Wraps a network.
+
+        Args:
+            network: Pictures → one tensor or several.
+        """
+        super().__init__(name="of_groups", dtype="float32")
+        self.network = network
+
+    @property
+    def trainable(self) -> bool:
+        """Always: each layer of the network has its own say."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        del value
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """Returns float32 [n, pictures, numbers], all outputs in one row."""
+        count = keras.ops.shape(inputs)[1]
+        flat = keras.ops.reshape(inputs, [-1, *inputs.shape[2:]])
+        found = keras.tree.flatten(self.network(flat, training=training))
+        rows = [
+            keras.ops.reshape(
+                keras.ops.cast(each, "float32"),
+                [-1, count, math.prod(each.shape[1:])],
+            )
+            for each in found
+        ]
+        return keras.ops.concatenate(rows, axis=-1)
+
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None
+    ) -> keras.KerasTensor:
+        """Returns what `call` returns, without its numbers."""
+        del training
+        width = sum(math.prod(e.shape[1:]) for e in self.network.outputs)
+        return keras.KerasTensor([*inputs.shape[:2], width], "float32")
+
+
+def trainer(network: keras.Model) -> keras.Model:
+    """Returns a model of groups with the layers of a network.
+
+    Args:
+        network: Pictures [batch, size, size, 3] → one tensor or several.
+
+    Returns:
+        [n, pictures, size, size, 3] → [n, pictures, numbers].
+    """
+    inputs = keras.Input([None, *network.inputs[0].shape[1:]])
+    return keras.Model(inputs, OfGroups(network)(inputs), name="trainer")
+
+
+class OfLabelled(keras.metrics.Metric):
+    """A metric of the labelled picture of each group."""
+
+    def __init__(self, metric: keras.metrics.Metric, form: Form) -> None:
+        """Wraps a metric of single pictures."""
+        super().__init__(name=metric.name)
+        self._metric, self._form = metric, form
+
+    def update_state(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
+        """Takes a batch of groups."""
+        pair = self._form.labelled(y_true, y_pred)
+        self._metric.update_state(*pair, sample_weight=sample_weight)
+
+    def result(self) -> Any:
+        """Returns the metric's value."""
+        return self._metric.result()
+
+    def reset_state(self) -> None:
+        """Begins anew."""
+        self._metric.reset_state()
+
+
+def per_group(loss: Any) -> Any:
+    """Returns the mean over all axes but the first, [n]."""
+    axes: Sequence[int] = range(1, len(loss.shape))
+    return keras.ops.mean(loss, axis=tuple(axes)) if axes else loss
