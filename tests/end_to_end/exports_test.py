@@ -51,8 +51,8 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
         image_size=found.image_size,
         resize=found.config.model.resize,
         destination=tmp_path,
-        proof=proof.read(found.place.proof),
-        calibration=proof.calibration(found.place.proof),
+        proof=proof.read(found.place),
+        calibration=proof.calibration(found.place),
     )
     everything = jobs.Proof(
         paths=paths, predictions=np.zeros([len(paths), 2]), labels=labels

@@ -48,11 +48,11 @@ def _ask(version, paths):
 def test_encoded_pictures_give_what_the_evaluation_gave(trained):
     (version,) = tf_finetune.export(trained.workdir, report=lambda text: None)
 
-    kept = proof.read(trained.workdir / "proof.json", 64)
+    kept = proof.read(workdir.Workdir(trained.workdir), 64)
     answer = _ask(version, kept.paths)
 
     np.testing.assert_allclose(
-        answer["probabilities"], kept.probabilities, rtol=0, atol=1e-5
+        answer["probabilities"], kept.predictions, rtol=0, atol=1e-5
     )
     assert answer["probabilities"].dtype == np.float32
     assert version.parent.joinpath("model.config").read_text().count('"run"')
@@ -133,9 +133,9 @@ def test_an_export_can_be_calibrated_and_tell_what_is_strange(
         report=said.append,
     )
 
-    kept = proof.read(run.workdir / "proof.json", 64)
+    kept = proof.read(workdir.Workdir(run.workdir), 64)
     answer = _ask(version, kept.paths)
-    logits = np.log(kept.probabilities)
+    logits = np.log(kept.predictions)
     np.testing.assert_allclose(
         answer["probabilities"], special.softmax(logits / 2, axis=1), atol=1e-4
     )

@@ -128,7 +128,9 @@ def _grouped(keras):
 
 def _convnext(keras):
     """The family's network with a block in each of its stages."""
-    return keras.applications.convnext.ConvNeXt(
+    from keras.src.applications import convnext
+
+    return convnext.ConvNeXt(
         depths=(1, 1, 1, 1),
         projection_dims=(4, 8, 12, 16),
         include_top=False,
