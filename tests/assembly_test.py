@@ -7,7 +7,6 @@ from scipy import special
 
 from tf_finetune import assembly, inference
 from tf_finetune.config import model_options
-from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import classification
 
 _TASK = classification.TASK
@@ -26,7 +25,8 @@ def images() -> np.ndarray:
     return generator.uniform(0, 255, [5, 16, 16, 3]).astype("float32")
 
 
-@pytest.mark.parametrize("head", heads.HEADS.names())
+# Decoders make masks; tests/heads/ has them.
+@pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_all_views_are_of_one_set_of_weights(head, images):
     built = _built(head=head, dropout=0.3, head_units=7)
     features = inference.predict(built.extractor, [images[:3], images[3:]])

@@ -69,7 +69,9 @@ class Masks:
             raise errors.DataError(f"{where} has no mask (column {column!r}).")
         return examples.Mask(path=os.path.join(beside, cells[column]))
 
-    def names(self, listing: examples.Listing) -> tuple[str, ...]:
+    def names(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
         """Returns the classes, without the ignored one."""
         paths = [example.label.path for example in listing.examples]
         declared = listing.class_names or self._beside()
