@@ -17,7 +17,14 @@ _PATIENCE_SECONDS = 240
 
 
 def _command(pictures, settings, place: pathlib.Path) -> list[str]:
-    flags = {**settings, "epochs": 6, "augmentation": "none", "data": pictures}
+    flags = {
+        **settings,
+        "epochs": 6,
+        "augmentation": "none",
+        "dropout": 0.2,
+        "deterministic": True,
+        "data": pictures,
+    }
     return [
         sys.executable, "-m", "tf_finetune.train", f"--workdir={place}",
         *(f"--{name}={value}" for name, value in flags.items()),
