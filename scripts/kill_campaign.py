@@ -30,7 +30,7 @@ import tempfile
 import time
 import traceback
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import h5py
 import numpy as np
@@ -52,12 +52,12 @@ _SETTINGS = {
 }
 # Both ways of feeding training, and both kinds of checkpoint.
 _VARIANTS = (
-    {"cache": "off"},
+    {"cache": "off", "deterministic": True},
     {"cache": "on", "trainable": "top"},
     {"cache": "off", "optimizer": "momentum", "checkpoint_every_steps": 0},
 )
 _CLASSES, _PICTURES_A_CLASS = ("red", "green", "blue"), 24
-_LIMIT_SECONDS = 300
+LIMIT_SECONDS = 300
 
 
 @dataclasses.dataclass
@@ -122,15 +122,15 @@ def _arguments() -> argparse.Namespace:
 def _campaign(scratch: pathlib.Path, kills: int, seed: int) -> Iterator[Count]:
     """Yields what was seen after every run that finished."""
     pictures = scratch / "pictures"
-    _make_pictures(pictures)
-    _preload()
+    make_pictures(pictures)
+    preload()
 
     @functools.cache
     def whole(variant: int) -> tuple[dict[str, str], float]:
         place = scratch / f"whole-{variant}"
         start = time.monotonic()
         child = _fork(pictures, place, _VARIANTS[variant])
-        _require(_wait(child, _LIMIT_SECONDS), place)
+        _require(wait(child, LIMIT_SECONDS), place)
         return _results(place), time.monotonic() - start
 
     count = Count()
@@ -172,7 +172,7 @@ def _until_finished(
     seen: set[str] = set()
     while True:
         child = _fork(pictures, place, variant)
-        status = _wait(child, moments.uniform(0, 1.05 * seconds))
+        status = wait(child, moments.uniform(0, 1.05 * seconds))
         if status is not None:
             if status:
                 count.failures.append(_log(place))
@@ -251,7 +251,8 @@ def _results(place: pathlib.Path) -> dict[str, str]:
     return found
 
 
-def _make_pictures(folder: pathlib.Path) -> None:
+def make_pictures(folder: pathlib.Path) -> None:
+    """Writes pictures of three classes into a folder."""
     generator = np.random.default_rng(0)
     for index, name in enumerate(_CLASSES):
         (folder / name).mkdir(parents=True)
@@ -261,9 +262,10 @@ def _make_pictures(folder: pathlib.Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
-def _keywords(
+def keywords(
     pictures: pathlib.Path, place: pathlib.Path, variant: dict
 ) -> dict:
+    """Returns the settings of a run."""
     return {
         **_SETTINGS,
         **variant,
@@ -273,7 +275,7 @@ def _keywords(
     }
 
 
-def _preload() -> None:
+def preload() -> None:
     """Imports all that a life needs; computes nothing."""
     environment.start_tensorflow()
     import matplotlib.pyplot  # noqa: F401
@@ -287,18 +289,29 @@ def _preload() -> None:
 def _fork(pictures: pathlib.Path, place: pathlib.Path, variant: dict) -> int:
     """Starts a life; returns its process."""
     place.mkdir(exist_ok=True)
+    config = options.fromkeywords(
+        train.TrainConfig, keywords(pictures, place, variant)
+    )
+    return forked(
+        lambda: workflow.train_run(config, report=print), place / "log"
+    )
+
+
+def forked(work: Callable[[], object], log: pathlib.Path) -> int:
+    """Does some work in a forked process, whose output goes to a file.
+
+    Returns:
+        The process; its exit status is 0 if the work is done.
+    """
     child = os.fork()
     if child:
         return child
     status = 1
     try:
-        log = os.open(place / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        config = options.from_keywords(
-            train.TrainConfig, _keywords(pictures, place, variant)
-        )
-        workflow.train_run(config, report=print)
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        work()
         status = 0
     except BaseException:
         traceback.print_exc()
@@ -311,7 +324,7 @@ def _fork(pictures: pathlib.Path, place: pathlib.Path, variant: dict) -> int:
 def _in_its_own_process(
     pictures: pathlib.Path, place: pathlib.Path, variant: dict
 ) -> None:
-    flags = _keywords(pictures, place, variant)
+    flags = keywords(pictures, place, variant)
     subprocess.run(
         [
             *(sys.executable, "-m", "tf_finetune.train"),
@@ -322,7 +335,7 @@ def _in_its_own_process(
     )
 
 
-def _wait(child: int, seconds: float) -> int | None:
+def wait(child: int, seconds: float) -> int | None:
     """Returns a process's exit status; None if it lives on after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

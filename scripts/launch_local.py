@@ -40,13 +40,16 @@ def main(arguments: Sequence[str]) -> int:
     ]
     for reader in readers:
         reader.start()
-    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGTERM, _stopped)
+    seconds = _GRACE_SECONDS
     try:
         status = _status(workers)
-    except KeyboardInterrupt:
-        status = 130
+    except (KeyboardInterrupt, _Stopped) as stop:
+        # They write a checkpoint together, and then end.
+        status = 143 if isinstance(stop, _Stopped) else 130
+        seconds += _asked_grace(flags)
     finally:
-        _end(workers)
+        _end(workers, seconds)
         for reader in readers:
             reader.join(timeout=_GRACE_SECONDS)
     return status
@@ -125,11 +128,11 @@ def _in_words(status: int) -> str:
     return f"ended with exit status {status}"
 
 
-def _end(workers: Sequence[subprocess.Popen]) -> None:
+def _end(workers: Sequence[subprocess.Popen], seconds: float) -> None:
     running = [worker for worker in workers if worker.poll() is None]
     for worker in running:
         worker.terminate()
-    deadline = time.monotonic() + _GRACE_SECONDS
+    deadline = time.monotonic() + seconds
     for worker in running:
         try:
             worker.wait(timeout=max(deadline - time.monotonic(), 0.1))
@@ -138,8 +141,19 @@ def _end(workers: Sequence[subprocess.Popen]) -> None:
             worker.wait()
 
 
-def _interrupted(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+def _asked_grace(flags: Sequence[str]) -> float:
+    """Returns the `--grace_seconds` of the workers, or their default."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--grace_seconds", type=float, default=30.0)
+    return parser.parse_known_args(flags)[0].grace_seconds
+
+
+class _Stopped(Exception):
+    """The launcher was told to stop."""
+
+
+def _stopped(number: int, frame: object) -> None:
+    raise _Stopped
 
 
 if __name__ == "__main__":

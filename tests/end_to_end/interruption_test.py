@@ -20,6 +20,8 @@ def _command(pictures, settings, place: pathlib.Path) -> list[str]:
         **settings,
         "epochs": 6,
         "augmentation": "none",
+        "dropout": 0.2,
+        "deterministic": True,
         "data": pictures,
         # Whether to use it would be measured, a second and more each time.
         "cache": "off",

@@ -101,3 +101,23 @@ def test_the_same_seed_gives_the_same_head(monkeypatch, stored):
     for ours, theirs in zip(one.weights, two.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert one.how == two.how
+
+
+def test_a_head_asked_to_stop_has_the_grace_that_was_asked_for(
+    monkeypatch, stored
+):
+    stages = []
+    monkeypatch.setattr(
+        head.fit, "fit", lambda model, stage: stages.append(stage)
+    )
+    features, labels = _data()
+    head.solve(
+        _problem(
+            _model(hidden=True),
+            stored(features),
+            labels,
+            head="mlp",
+            grace_seconds=7,
+        )
+    )
+    assert {stage.grace_seconds for stage in stages} == {7}

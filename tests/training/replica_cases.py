@@ -17,17 +17,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import training_options
+from tf_finetune.cache import layout
+from tf_finetune.cache import store as stores
+from tf_finetune.config import options, train, training_options
+from tf_finetune.data import targets as target_rows
+from tf_finetune.runs import solving
 from tf_finetune.tasks.classification import losses
 from tf_finetune.training import (
     averaging,
     fit,
+    head,
     optimizers,
     precision,
     replicas,
     train_step,
 )
 from tf_finetune.training import stage as stages
+from tf_finetune.training.solvers import problem as problems
 
 _EPOCHS, _BATCH = 2, 16
 CASES = {
@@ -93,15 +99,15 @@ def _model(case: dict) -> keras.Model:
 
 def _compiled(case: dict, *, plain: bool) -> keras.Model:
     fields = {k: v for k, v in case.items() if k not in _OURS}
-    options = training_options.TrainingOptions(
+    chosen = training_options.TrainingOptions(
         learning_rate=0.05, schedule="constant", warmup_fraction=0.0, **fields
     )
     model = _model(case)
     if not plain:
-        steps = options.gradient_accumulation_steps
+        steps = chosen.gradient_accumulation_steps
         model = train_step.Trainer.of(model, micro_batches=steps)
-    plan = optimizers.schedule(options, steps_per_epoch=4)
-    optimizer = optimizers.build(options, plan, sums=not plain)
+    plan = optimizers.schedule(chosen, steps_per_epoch=4)
+    optimizer = optimizers.build(chosen, plan, sums=not plain)
     if case.get("scaled"):
         optimizer = keras.optimizers.LossScaleOptimizer(
             optimizer, initial_scale=2**15 if case.get("float16") else 1e36
@@ -189,6 +195,38 @@ def _masks(strategy) -> list:
     ]
 
 
+def _solved_head(strategy) -> list:
+    """Returns a head with a hidden layer, trained beside the strategy."""
+    inputs, targets = _data({})
+    names = [f"{number:064x}" for number in range(len(inputs))]
+    loss = losses.ClassificationLoss("cross_entropy")
+    head._LEAST_STEPS = 40  # Of four trainings each.
+    with tempfile.TemporaryDirectory() as folder:
+        store = stores.Store(
+            pathlib.Path(folder), width=inputs.shape[1], dtype="float32"
+        )
+        store.put(names, inputs)
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            built = _model({})
+        solved = head.solve(
+            problems.Problem(
+                model=solving.on_one_device(built, strategy),
+                solver="logistic",
+                features=store.rows(names),
+                layout=layout.Layout(shapes=(inputs.shape[1:],)),
+                targets=target_rows.Array(targets),
+                loss=loss,
+                judged_by=loss,
+                groups=names,
+                config=options.from_keywords(
+                    train.TrainConfig, {"head": "mlp"}
+                ),
+            )
+        )
+        head.install(built, solved)
+    return [np.array(each).tolist() for each in built.weights]
+
+
 def main(kind: str, *names: str) -> None:
     """Runs the cases."""
     # Workers that wait for each other for ever say where.
@@ -214,6 +252,8 @@ def main(kind: str, *names: str) -> None:
         # Half precision sums each piece by itself.
         pieces = {**CASES["float16"], "gradient_accumulation_steps": 2}
         found["float16/pieces"] = _run(pieces, None, plain=False)
+    if kind != "multi_worker":
+        found["head"] = {"weights": _solved_head(strategy), "rows": []}
     if strategy:
         found["masks"] = _masks(strategy)
     print(json.dumps(found))

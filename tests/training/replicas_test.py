@@ -110,6 +110,10 @@ def test_two_devices_come_to_what_one_process_comes_to(case, one, several):
     _assert_same(several["mirrored"][case], one[case])
 
 
+def test_a_head_trained_by_steps_is_the_same_beside_two_devices(one, several):
+    _assert_same(several["mirrored"]["head"], one["head"])
+
+
 @pytest.mark.parametrize("worker", ["worker 0", "worker 1"])
 @pytest.mark.parametrize("case", _but_float16(replica_cases.IN_WORKERS))
 def test_workers_come_to_what_one_process_comes_to(worker, case, one, several):

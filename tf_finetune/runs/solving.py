@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_finetune import files
 from tf_finetune.cache import store as stores
@@ -21,17 +22,29 @@ def solution(
         with np.load(path, allow_pickle=False) as saved:
             weights = tuple(saved[name] for name in sorted(saved.files))
         return problems.Solution(weights=weights, how="as the chief solved it")
-    model = course.built.head
-    if course.strategy.num_replicas_in_sync > 1:
-        # A stage on one device; its variables must not lie on all.
-        model = keras.models.clone_model(model)
-        model.set_weights(course.built.head.get_weights())
+    model = on_one_device(course.built.head, course.strategy)
     found = head.solve(_problem(course, model, features))
     if replicas.worker_of(course.strategy)[1] > 1:
         arrays = {f"{i:02d}": w for i, w in enumerate(found.weights)}
         with files.replacing(path) as temporary:
             np.savez(temporary, **arrays)
     return found
+
+
+def on_one_device(
+    model: keras.Model, strategy: tf.distribute.Strategy | None
+) -> keras.Model:
+    """Returns a head whose variables do not lie on all devices.
+
+    Args:
+        model: Made in the scope of the strategy; it is left as it is.
+        strategy: None: there is none.
+    """
+    if strategy is None or strategy.num_replicas_in_sync == 1:
+        return model
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    return clone
 
 
 def _problem(
