@@ -7,12 +7,13 @@ solver is two matrix products however many there are.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from scipy import special
 
+from tf_finetune.config import training_options
 from tf_finetune.data import stratification
+from tf_finetune.tasks.multilabel import class_weights
 from tf_finetune.training.solvers import columns, standardised
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
@@ -63,7 +64,7 @@ def solve(
     targets: np.ndarray,
     *,
     groups: Sequence[str] | None = None,
-    class_weight: Literal["none", "balanced"] = "none",
+    class_weight: training_options.ClassWeight = "none",
     seed: int,
 ) -> Probe:
     """Solves the head to its optimum.
@@ -77,8 +78,8 @@ def solve(
         targets: [n, labels] of 0 and 1.
         groups: A key for each example; examples of one key are never divided
             between a solution and its judgement. None: each stands alone.
-        class_weight: "balanced" weighs, label by label, those that carry it
-            and those that do not inversely to their number.
+        class_weight: How those that carry a label are weighed against those
+            that do not; see `class_weights.of`.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
@@ -97,7 +98,7 @@ def _solve(
     features: np.ndarray,
     targets: np.ndarray,
     groups: Sequence[str] | None,
-    class_weight: str,
+    class_weight: training_options.ClassWeight,
     seed: int,
 ) -> Probe:
     standard = standardised.of(features)
@@ -125,14 +126,14 @@ def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows @ axes, axes
 
 
-def _weights(targets: np.ndarray, class_weight: str) -> np.ndarray:
-    """Returns the weight [n, labels] of each pair; their mean is 1."""
-    if class_weight == "none":
+def _weights(
+    targets: np.ndarray, kind: training_options.ClassWeight
+) -> np.ndarray:
+    """Returns the weight [n, labels] of each pair of example and label."""
+    both = class_weights.of(targets.sum(axis=0), len(targets), kind)
+    if both is None:
         return np.ones(targets.shape)
-    present = targets.sum(axis=0)
-    count = np.where(targets, present, len(targets) - present)
-    is_mixed = (present > 0) & (present < len(targets))
-    return np.where(is_mixed, len(targets) / (2 * np.maximum(count, 1)), 1.0)
+    return np.where(targets, both[1], both[0])
 
 
 def _folds(

@@ -81,14 +81,3 @@ def test_the_mean_over_a_batch_is_what_keras_reports():
     expected = _loss("focal", targets, logits).mean()
     assert float(got) == pytest.approx(expected, rel=1e-6)
     assert keras.losses.Loss in type(losses.MultilabelLoss("focal")).__mro__
-
-
-def test_balanced_weights_give_both_answers_half_of_the_weight():
-    weights = losses.class_weights(np.array([10, 50]), 100, "balanced")
-    np.testing.assert_allclose(weights, [[100 / 180, 1.0], [5.0, 1.0]])
-    assert losses.class_weights(np.array([1]), 2, "none") is None
-
-
-def test_what_all_or_none_carry_is_not_weighed():
-    weights = losses.class_weights(np.array([0, 20]), 20, "balanced")
-    np.testing.assert_array_equal(weights, np.ones([2, 2]))

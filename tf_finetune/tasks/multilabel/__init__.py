@@ -1,7 +1,7 @@
 """Multi-label classification: pictures carry any number of labels."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.multilabel import answers, figures, labels
+from tf_finetune.tasks.multilabel import answers, figures, guesses, labels
 
 TASK = task.Task(
     name="multilabel",
@@ -11,4 +11,5 @@ TASK = task.Task(
     answers=answers.Answers(),
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
     decide=figures.decide,
+    guesses=guesses.GUESSES,
 )

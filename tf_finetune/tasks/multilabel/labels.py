@@ -29,6 +29,12 @@ class Labels:
 
     sources = ("csv",)
 
+    def reading(
+        self, options: data_options.DataOptions, cache_dir: pathlib.Path
+    ) -> "Labels":
+        """Returns the same: every method that needs the options gets them."""
+        return self
+
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:

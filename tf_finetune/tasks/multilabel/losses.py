@@ -35,8 +35,7 @@ class MultilabelLoss(keras.losses.Loss):
                 labels that are there, 4 for those that are not, margin 0.05).
             label_smoothing: Szegedy et al. 2016, section 7, of two classes:
                 1 becomes 1 - s/2 and 0 becomes s/2.
-            class_weights: [2, labels], of labels that are not there and of
-                those that are, or None.
+            class_weights: [2, labels], as `class_weights.of` returns them.
         """
         super().__init__(name=name)
         self._label_smoothing = label_smoothing
@@ -74,25 +73,3 @@ class MultilabelLoss(keras.losses.Loss):
             -(shifted**_GAMMA_ABSENT) * keras.ops.log1p(-shifted),
             if_present,
         )
-
-
-def class_weights(
-    counts: np.ndarray, examples: int, kind: Literal["none", "balanced"]
-) -> np.ndarray | None:
-    """Returns the weights of a label that is not there and of one that is.
-
-    Args:
-        counts: [labels], training pictures that carry each.
-        examples: All training pictures.
-        kind: "balanced" weighs both by n / (2 × their count), so that the mean
-            weight over the examples is 1; a label that all or none carry is
-            not weighed.
-
-    Returns:
-        [2, labels] float32, or None for equal ones.
-    """
-    if kind == "none":
-        return None
-    both = np.stack([examples - counts, counts])
-    weights = examples / (2.0 * np.maximum(both, 1))
-    return np.where(both.min(axis=0) > 0, weights, 1.0).astype("float32")

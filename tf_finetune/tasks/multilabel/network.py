@@ -13,7 +13,13 @@ from tf_finetune import errors
 from tf_finetune.config import train, training_options
 from tf_finetune.data import examples
 from tf_finetune.data import targets as target_rows
-from tf_finetune.tasks.multilabel import labels, losses, targets, thresholds
+from tf_finetune.tasks.multilabel import (
+    class_weights,
+    labels,
+    losses,
+    targets,
+    thresholds,
+)
 
 _TOP = 5
 _LOSS = "cross_entropy"  # What "auto" means.
@@ -106,7 +112,7 @@ class Network:
         weights = None
         if described is not None:
             counts = described["labels"]["train"]
-            weights = losses.class_weights(
+            weights = class_weights.of(
                 np.array([counts[name] for name in names]),
                 labels.total(described, "train"),
                 options.class_weight,

@@ -1,0 +1,33 @@
+"""How much a label that is there counts, and one that is not."""
+
+import numpy as np
+
+from tf_finetune.config import training_options
+from tf_finetune.tasks import effective_number
+
+
+def of(
+    counts: np.ndarray, examples: int, kind: training_options.ClassWeight
+) -> np.ndarray | None:
+    """Returns the weights of a label that is not there and of one that is.
+
+    Args:
+        counts: [labels], training pictures that carry each.
+        examples: All training pictures.
+        kind: "balanced" weighs both by n / (2 × their count);
+            "effective_number" as `effective_number.weights` does of the two.
+
+    Returns:
+        [2, labels] float32, the mean over the examples of each label being 1,
+        or None for equal ones. A label that all or none carry is not weighed.
+    """
+    if kind == "none":
+        return None
+    counts = np.asarray(counts)
+    both = np.stack([examples - counts, counts]).astype("float64")
+    if kind == "effective_number":
+        found = np.stack([effective_number.weights(each) for each in both.T])
+        weights = found.T
+    else:
+        weights = examples / (2.0 * np.maximum(both, 1))
+    return np.where(both.min(axis=0) > 0, weights, 1.0).astype("float32")
