@@ -194,7 +194,8 @@ def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
 def _check_head_layers(model: model_options.ModelOptions) -> None:
     layers = model.surgery.head_layers
     grammar.parts(layers)
-    if layers and model.head not in _POOLED:
+    own = ":" in model.head  # It may do with them what it likes.
+    if layers and not own and model.head not in _POOLED:
         raise errors.UsageError(
             f"--head_layers={','.join(layers)} puts layers on pooled features, "
             f"which --head={model.head} does not have; it goes with "
