@@ -219,7 +219,7 @@ def test_exports_for_probabilities_are_refused(plain, rows):
         {"format": "litert_int8"},
         {"out_of_distribution": True},
     ):
-        with pytest.raises(errors.UsageError, match="probabilities"):
+        with pytest.raises(errors.UsageError, match="one softmax"):
             tf_finetune.export(plain.workdir, **keywords)
     with pytest.raises(errors.UsageError, match="one picture"):
         tf_finetune.export(rows.workdir, "onnx", report=_quiet)
