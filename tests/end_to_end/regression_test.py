@@ -198,6 +198,7 @@ def test_a_row_with_a_bad_picture_is_told_and_others_go_on(
         ({"loss": "focal"}, "--loss of --task=regression"),
         ({"target_range": (5, 1)}, "--target_range"),
         ({"task": "classification", "numeric_columns": "area"}, "--numeric_c"),
+        ({"task": "classification", "image_column": "a,b"}, "--image_column"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_read(changes, words):
