@@ -69,6 +69,11 @@ def _check_columns(
                 f"--{flag} is for --task=regression; --task={task.name} learns "
                 "from pictures alone."
             )
+    if len(data.image_column) > 1 and "numeric_columns" not in known:
+        raise errors.UsageError(
+            "--image_column names several pictures a row, which is for "
+            f"--task=regression; --task={task.name} learns from one."
+        )
 
 
 def absolute(config: train.TrainConfig) -> train.TrainConfig:

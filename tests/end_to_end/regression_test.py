@@ -198,6 +198,7 @@ def test_a_row_with_a_bad_picture_is_told_and_others_go_on(
         ({"loss": "focal"}, "--loss of --task=regression"),
         ({"target_range": (5, 1)}, "--target_range"),
         ({"task": "classification", "numeric_columns": "area"}, "--numeric_c"),
+        ({"task": "classification", "image_column": "a,b"}, "--image_column"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_read(changes, words):
@@ -219,7 +220,7 @@ def test_exports_for_probabilities_are_refused(plain, rows):
         {"format": "litert_int8"},
         {"out_of_distribution": True},
     ):
-        with pytest.raises(errors.UsageError, match="probabilities"):
+        with pytest.raises(errors.UsageError, match="one softmax"):
             tf_finetune.export(plain.workdir, **keywords)
     with pytest.raises(errors.UsageError, match="one picture"):
         tf_finetune.export(rows.workdir, "onnx", report=_quiet)

@@ -38,6 +38,14 @@ def test_every_predictor_must_agree(make_job):
         parity.check("model.x", predictors, job)
 
 
+def test_differences_count_beside_the_size_of_predictions(make_job):
+    job = dataclasses.replace(make_job(), unit=1e6)
+
+    assert parity.tolerance(job) == pytest.approx(10.0)
+    with pytest.raises(errors.RunError, match="by up to 20"):
+        parity.require("x", np.zeros([2, 1]), np.full([2, 1], 20), allowed=10)
+
+
 @pytest.mark.parametrize(
     ("rounding", "allowed"),
     [(0.0, 1e-5), (2e-6, 1e-5), (1e-4, 4e-4), (0.01, 1e-3)],

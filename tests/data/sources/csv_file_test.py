@@ -81,7 +81,7 @@ def test_names_that_are_no_utf8_are_found(read, tmp_path):
 def test_columns_can_be_renamed(read):
     listing = read(
         "file,genre,fold,site\na.jpg,cat,val,s\n",
-        image_column="file",
+        image_column=("file",),
         label_column=("genre",),
         split_column="fold",
         group_column="site",
@@ -184,3 +184,28 @@ def test_names_may_hold_blanks_breaks_commas_quotes_and_dashes(read, tmp_path):
 def test_what_is_hardly_a_table_is_refused(read, text, message):
     with pytest.raises(errors.DataError, match=re.escape(message)):
         read(text)
+
+
+def test_pictures_of_a_row_are_a_group_with_the_rows_label(read):
+    listing = read(
+        "front,back,label\na.jpg,b.jpg,x\n", image_column=("front", "back")
+    )
+    first, second = listing.examples
+    assert (first.label, first.group) == (second.label, second.group)
+    assert (first.label, first.group) == ("x", "line 2")
+
+
+def test_rows_may_share_a_picture_among_several(read):
+    listing = read(
+        "front,back,label\na.jpg,b.jpg,x\n'c d.jpg',b.jpg,x\n".replace(
+            "'c d.jpg'", '"c d,é.jpg"'
+        ),
+        image_column=("front", "back"),
+    )
+    assert len(listing.examples) == 3
+    assert "listed twice" in listing.dropped[0].reason
+
+
+def test_each_picture_of_a_row_must_be_named(read):
+    with pytest.raises(errors.DataError, match="line 2 has no image.*'back'"):
+        read("front,back,label\na.jpg,,x\n", image_column=("front", "back"))

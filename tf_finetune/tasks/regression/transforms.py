@@ -6,7 +6,7 @@ model ends with the way back, so that it answers in the user's units.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from absl import logging
@@ -53,20 +53,6 @@ class Transform:
             np.exp(values, out=values, where=np.asarray(self.logged))
             bounded = np.clip(values, self.low, self.high)
             return bounded.astype("float32")
-
-    def describe(self, names: Sequence[str]) -> dict[str, Any]:
-        """Returns what was done to each target, for `run.json`."""
-        columns = zip(self.logged, self.mean, self.deviation, strict=True)
-        return {
-            name: {
-                "transform": "log" if logged else "none",
-                "mean": mean,
-                "deviation": deviation,
-            }
-            for name, (logged, mean, deviation) in zip(
-                names, columns, strict=True
-            )
-        }
 
 
 def fitted(
