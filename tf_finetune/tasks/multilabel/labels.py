@@ -29,6 +29,12 @@ class Labels:
 
     sources = ("csv",)
 
+    def reading(
+        self, options: data_options.DataOptions, cache_dir: pathlib.Path
+    ) -> "Labels":
+        """Returns the same: labels are no files."""
+        return self
+
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
