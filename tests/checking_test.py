@@ -95,3 +95,11 @@ class TestExport:
 def test_what_several_replicas_cannot_do_is_refused(changes, message):
     with pytest.raises(errors.UsageError, match=message):
         checking.check(_config(**changes))
+
+
+@pytest.mark.parametrize(
+    ("task", "head"), [("segmentation", "linear"), ("classification", "unet")]
+)
+def test_a_head_of_another_task_is_refused(task, head):
+    with pytest.raises(errors.UsageError, match=f"--head={head} is not for"):
+        checking.check(_config(task=task, head=head))

@@ -46,6 +46,7 @@ def check(config: train.TrainConfig) -> None:
     heads.HEADS.check(config.model.head)
     _check_head_layers(config.model)
     task = tasks.TASKS.get(config.model.task)
+    task.check_head(config.model.head)
     task.check_loss(config.training.loss)
     _check_columns(config.data, task)
     optimizers.check(config.training.optimizer)
@@ -92,6 +93,7 @@ def absolute(config: train.TrainConfig) -> train.TrainConfig:
         ("data", config.data.data),
         ("weights", config.model.weights),
         ("tfds_data_dir", config.data.tfds_data_dir),
+        ("color_map", config.data.color_map),
         ("unlabeled_data", config.unlabelled.unlabeled_data),
         ("fail_if_not_better_than", config.output.fail_if_not_better_than),
     ):
@@ -125,6 +127,8 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
         label_column=config.label_column or trained.label_column,
         numeric_columns=trained.numeric_columns,
         categorical_columns=trained.categorical_columns,
+        ignore_label=trained.ignore_label,
+        color_map=trained.color_map,
         tfds_data_dir=config.tfds_data_dir,
     )
 

@@ -137,3 +137,16 @@ def test_training_the_upper_part_trains_the_network():
         np.asarray(inference.step(model)(images)),
         rtol=1e-5,
     )
+
+
+def test_what_crosses_may_be_what_is_wanted_above_the_cut():
+    model = _network("small_cnn")
+    found = cutting.cut(model, {"logits"})
+    pooled = model.get_layer("pooled").output
+    wanted = [*found.crossing, pooled]
+    images = _images()
+    crossing = keras.tree.flatten(inference.step(found.up_to())(images))
+    above = keras.tree.flatten(found.above(wanted)(crossing[0]))
+    whole = keras.Model(model.inputs, wanted)(images)
+    for one, other in zip(above, keras.tree.flatten(whole), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)

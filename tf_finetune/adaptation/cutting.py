@@ -53,8 +53,14 @@ class Cut(layout.Layout):
     def above(self, outputs: Sequence[keras.KerasTensor]) -> keras.Model:
         """Returns what crosses the cut → tensors of the network above it."""
         crossing = self.crossing
+        known = {id(tensor) for tensor in crossing}
+        # Keras cannot make a model of which an output is an input, too.
+        found = [
+            keras.layers.Identity()(each) if id(each) in known else each
+            for each in outputs
+        ]
         return keras.Model(
-            list(crossing) if len(crossing) > 1 else crossing[0], list(outputs)
+            list(crossing) if len(crossing) > 1 else crossing[0], found
         )
 
 

@@ -44,6 +44,7 @@ class Task:
             files of their own (`contracts.AnswerFiles`); empty where they
             are not. The answers of such a task belong to the pictures' own
             sizes, and its network brings what is served to them (`restored`).
+        heads: What `--head` may be, beside heads of the user's own.
         guesses: How labels of other pictures are guessed; None where they
             cannot be.
     """
@@ -63,6 +64,7 @@ class Task:
     relative_predictions: bool = False
     adds_losses: bool = False
     files_at: str = ""
+    heads: tuple[str, ...] = ("linear", "mlp")
     guesses: contracts.Guesses | None = None
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
@@ -85,6 +87,14 @@ class Task:
                 raise errors.unknown(
                     f"--loss of --task={self.name}", part, known
                 )
+
+    def check_head(self, name: str) -> None:
+        """Raises `UsageError` unless `--head` can be `name`."""
+        if name not in self.heads and ":" not in name:
+            raise errors.UsageError(
+                f"--head={name} is not for --task={self.name}; possible: "
+                f"{', '.join(self.heads)}."
+            )
 
     @functools.cached_property
     def network(self) -> contracts.Network:

@@ -12,7 +12,7 @@ from etils import epath
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import inspection
-from tf_finetune.data.sources import tfds_dataset
+from tf_finetune.data.sources import tfds_dataset, tfds_prepared
 from tf_finetune.tasks.classification import labels as classes
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -186,7 +186,7 @@ def test_several_configs_are_named_and_newest_version_is_taken(
         (base / name / "dataset_info.json").write_text("{}")
     with pytest.raises(errors.DataError, match="tfds:some_set/big, tfds:some"):
         _list("tfds:some_set", tmp_path / "tfds", tmp_path)
-    found = tfds_dataset._prepared(
+    found = tfds_prepared._prepared(
         tmp_path / "tfds", name="some_set", config="small", version=None
     )
     assert found == base / "small" / "1.0.10"

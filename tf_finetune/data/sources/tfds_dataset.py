@@ -1,26 +1,17 @@
 """Data sets that TensorFlow Datasets has prepared on this machine."""
 
 import dataclasses
-import difflib
-import hashlib
-import os
 import pathlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, labelling, progress
-from tf_finetune.data.sources import folder, picture_cache
+from tf_finetune.data import examples, labelling
+from tf_finetune.data.sources import picture_cache, tfds_prepared
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
-
-_FORM = re.compile(
-    r"(?:tfds:)?(?P<name>\w+)(?:/(?P<config>[^:/]+))?(?::(?P<version>[\w.]+))?"
-)
-_ANEW = "Copy the whole folder again, or prepare the data set anew."
 
 
 class TfdsDataset:
@@ -46,152 +37,19 @@ class TfdsDataset:
             DataError: The data set is not prepared here, or it is not one of
                 one picture and one class per example.
         """
-        prepared, builder = opened(options)
+        prepared, builder = tfds_prepared.opened(options)
         image, label = _features(builder)
         name = builder.info.full_name.replace("/", "-")
         listing = picture_cache.listing(
-            cache_dir / "pictures" / f"{name}-{state(prepared)}",
+            cache_dir / "pictures" / f"{name}-{tfds_prepared.state(prepared)}",
             lambda: _pictures(builder, image, label),
             class_names=tuple(builder.info.features[label].names),
         )
-        unused = unused_splits(builder)
+        unused = tfds_prepared.unused_splits(builder)
         return dataclasses.replace(listing, dropped=listing.dropped + unused)
 
 
 SOURCE = TfdsDataset()
-
-
-def opened(
-    options: data_options.DataOptions,
-) -> tuple[pathlib.Path, "tfds.core.DatasetBuilder"]:
-    """Returns the folder of a prepared data set, and what reads it.
-
-    Raises:
-        DataError: There is none.
-    """
-    match = _FORM.fullmatch(options.data)
-    if not match:
-        raise errors.DataError(
-            f"--data={options.data} must be tfds:NAME, tfds:NAME/CONFIG "
-            "or tfds:NAME/CONFIG:VERSION."
-        )
-    prepared = _prepared(_data_dir(options), **match.groupdict())
-    return prepared, _builder(prepared)
-
-
-def encoded(
-    builder: "tfds.core.DatasetBuilder", pictures: Sequence[str]
-) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Yields every example and the split it belongs to.
-
-    Args:
-        builder: Of the data set.
-        pictures: Features whose bytes are wanted as they are.
-    """
-    import tensorflow_datasets as tfds
-
-    for tfds_split, split in _splits(builder).items():
-        dataset = builder.as_dataset(
-            split=tfds_split,
-            shuffle_files=False,
-            decoders={each: tfds.decode.SkipDecoding() for each in pictures},
-        )
-        total = builder.info.splits[tfds_split].num_examples
-        title = f"Reading {builder.info.name} {tfds_split}"
-        found = _explained(tfds.as_numpy(dataset), builder)
-        for example in progress.bar(found, total=total, title=title):
-            yield example, split
-
-
-def _data_dir(options: data_options.DataOptions) -> pathlib.Path:
-    """Returns the folder of prepared data sets, TFDS' own by default."""
-    default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return pathlib.Path(options.tfds_data_dir or default).expanduser()
-
-
-def _prepared(
-    data_dir: pathlib.Path, name: str, config: str | None, version: str | None
-) -> pathlib.Path:
-    """Returns the folder of one prepared version of a data set.
-
-    Raises:
-        DataError: There is none, or several configs to choose from.
-    """
-    found = [
-        info.parent
-        for pattern in ("*/dataset_info.json", "*/*/dataset_info.json")
-        for info in (data_dir / name).glob(pattern)
-        if version in (None, info.parent.name)
-        and config in (None, info.parent.parent.name)
-    ]
-    if not found:
-        raise _not_prepared(data_dir, name, config, version)
-    configs = sorted({path.parent.name for path in found})
-    if len(configs) > 1:
-        raise errors.DataError(
-            f"{data_dir / name} holds several configs; name one: "
-            + ", ".join(f"tfds:{name}/{config}" for config in configs)
-        )
-    return max(found, key=lambda path: _version(path.name))
-
-
-def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
-    """Reads what TFDS wrote beside the shards of a data set.
-
-    Raises:
-        DataError: It is damaged, or shards are missing.
-    """
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder_from_directory(prepared)
-        shards = [
-            str(path)
-            for split in builder.info.splits.values()
-            for path in split.filepaths
-        ]
-    except Exception as error:  # TFDS raises whatever its parsers meet.
-        raise errors.DataError(
-            f"{prepared} is no data set that this TFDS can read: {error}. "
-            f"{_ANEW}"
-        ) from error
-    missing = [path for path in shards if not os.path.isfile(path)]
-    if missing:
-        raise errors.DataError(
-            f"{len(missing)} of the {len(shards)} shards of {prepared} are "
-            f"missing, e.g. {os.path.basename(missing[0])}. {_ANEW}"
-        )
-    return builder
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text))
-
-
-def _not_prepared(
-    data_dir: pathlib.Path, name: str, config: str | None, version: str | None
-) -> errors.DataError:
-    """Says how to prepare a known data set, or which name was meant."""
-    full = name + (f"/{config}" if config else "")
-    full += f":{version}" if version else ""
-    missing = f"No prepared TFDS data set {full!r} in {data_dir}."
-    here = sorted(path.name for path in data_dir.glob("*") if path.is_dir())
-    import tensorflow_datasets as tfds
-
-    known = tfds.list_builders(with_community_datasets=False)
-    if name in known:
-        return errors.DataError(
-            f'{missing} This downloads and prepares it: python -c "import '
-            f"tensorflow_datasets as tfds; tfds.builder('{full}', data_dir="
-            f"'{data_dir}').download_and_prepare()\". Prepared elsewhere: "
-            "--tfds_data_dir names the folder."
-        )
-    near = difflib.get_close_matches(name, [*here, *known], n=3)
-    hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return errors.DataError(
-        f"{missing} TFDS knows no data set of this name.{hint} "
-        "--tfds_data_dir names the folder of prepared data sets."
-    )
 
 
 def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
@@ -228,21 +86,11 @@ def _only(features: Any, supervised: tuple, kind: type, word: str) -> str:
     )
 
 
-def state(prepared: pathlib.Path) -> str:
-    """Returns a short hash that changes when the data set is prepared anew."""
-    digest = hashlib.sha256(os.fsencode(os.path.abspath(prepared)))
-    for path in sorted(prepared.iterdir()):
-        status = path.stat()
-        line = f"{path.name} {status.st_size} {status.st_mtime_ns}\n"
-        digest.update(line.encode())
-    return digest.hexdigest()[:12]
-
-
 def _pictures(
     builder: "tfds.core.DatasetBuilder", image: str, label: str
 ) -> Iterator[picture_cache.Encoded]:
     names = builder.info.features[label]
-    for example, split in encoded(builder, (image,)):
+    for example, split in tfds_prepared.encoded(builder, (image,)):
         yield picture_cache.Encoded(
             content=bytes(example[image]),
             label=_label(names, int(example[label])),
@@ -250,54 +98,6 @@ def _pictures(
         )
 
 
-def _explained(
-    found: Iterable[dict[str, Any]], builder: "tfds.core.DatasetBuilder"
-) -> Iterator[dict[str, Any]]:
-    """Yields examples; a shard that cannot be read is one sentence."""
-    import tensorflow as tf
-
-    try:
-        yield from found
-    except tf.errors.OpError as error:
-        reason = error.message.splitlines()[0]
-        raise errors.DataError(
-            f"The shards of {builder.data_path} cannot be read: {reason}. "
-            f"{_ANEW}"
-        ) from error
-
-
 def _label(names: "tfds.features.ClassLabel", index: int) -> str | None:
     """Returns the name of a class; TFDS marks unlabelled examples with -1."""
     return names.int2str(index) if index >= 0 else None
-
-
-def _splits(builder: "tfds.core.DatasetBuilder") -> dict[str, str | None]:
-    """Maps the data set's splits to ours; a single one is to be divided.
-
-    Raises:
-        DataError: It has several splits, none of which is called train.
-    """
-    names = list(builder.info.splits)
-    if len(names) == 1:
-        return {names[0]: None}
-    words = folder.SPLIT_WORDS
-    splits = {name: words[name] for name in names if name in words}
-    if "train" not in splits.values():
-        raise errors.DataError(
-            f"{builder.info.full_name} has no split called train; its splits: "
-            f"{', '.join(names)}."
-        )
-    return splits
-
-
-def unused_splits(
-    builder: "tfds.core.DatasetBuilder",
-) -> tuple[examples.Dropped, ...]:
-    return tuple(
-        examples.Dropped(
-            path=f"{builder.info.full_name} {name}",
-            reason="a split that is none of train, validation, test",
-        )
-        for name in builder.info.splits
-        if name not in _splits(builder)
-    )

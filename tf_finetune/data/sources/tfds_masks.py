@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tf_finetune import errors, files
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, labelling
-from tf_finetune.data.sources import picture_cache, tfds_dataset
+from tf_finetune.data.sources import picture_cache, tfds_prepared
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -17,7 +17,7 @@ _WORDS = ("mask", "segmentation", "annotation", "label")
 
 
 class TfdsMasks:
-    """`tfds:NAME` as `tfds_dataset` reads it, with a mask for the class."""
+    """`tfds:NAME` read as in `tfds_dataset`, with a mask for the class."""
 
     def recognises(self, data: str) -> bool:
         """Tells if `data` begins with tfds:."""
@@ -36,13 +36,13 @@ class TfdsMasks:
                 picture and one mask an example.
         """
         del labels
-        prepared, builder = tfds_dataset.opened(options)
+        prepared, builder = tfds_prepared.opened(options)
         image, mask = _features(builder)
         name = builder.info.full_name.replace("/", "-")
-        state = tfds_dataset.state(prepared)
+        state = tfds_prepared.state(prepared)
         folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
         found = _listed(folder, builder, image, mask)
-        unused = tfds_dataset.unused_splits(builder)
+        unused = tfds_prepared.unused_splits(builder)
         return examples.Listing(examples=found, dropped=unused)
 
 
@@ -114,5 +114,5 @@ def _listed(
 def _pairs(
     builder: "tfds.core.DatasetBuilder", image: str, mask: str
 ) -> Iterator[tuple[tuple[bytes, bytes], str | None]]:
-    for example, split in tfds_dataset.encoded(builder, (image, mask)):
+    for example, split in tfds_prepared.encoded(builder, (image, mask)):
         yield (bytes(example[image]), bytes(example[mask])), split

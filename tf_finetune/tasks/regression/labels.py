@@ -22,6 +22,12 @@ class Targets:
 
     sources = ("csv",)
 
+    def reading(
+        self, options: data_options.DataOptions, cache_dir: pathlib.Path
+    ) -> "Targets":
+        """Returns the same: numbers are no files."""
+        return self
+
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:

@@ -16,5 +16,6 @@ TASK = task.Task(
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
     network_at="tf_finetune.tasks.segmentation.network:NETWORK",
+    heads=("deeplab_v3_plus", "fcn_8s", "fcn_16s", "fcn_32s", "unet"),
     files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
 )

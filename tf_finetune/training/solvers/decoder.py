@@ -12,7 +12,7 @@ from tf_finetune.training import fit
 from tf_finetune.training import stage as stages
 from tf_finetune.training.solvers import problem as problems
 
-_LEARNING_RATE = 1e-3
+_LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1e-4
 _LEAST_STEPS = 100
 
