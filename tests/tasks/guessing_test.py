@@ -38,8 +38,3 @@ def test_things_are_shown_as_often_as_by_labelled_pictures():
     assert found.tolist() == [
         [True, False], [False, True], [True, False], [False, False],
     ]  # fmt: skip
-
-
-def test_the_clearest_pictures_are_marked():
-    scores = np.array([[0.5, 0.6], [0.9, 0.1], [0.4, 0.9]])
-    assert guessing.surest(scores, 0.6).tolist() == [False, True, True]

@@ -1,7 +1,7 @@
 """Multi-label classification: pictures carry any number of labels."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.multilabel import answers, figures, labels
+from tf_finetune.tasks.multilabel import answers, figures, guesses, labels
 
 TASK = task.Task(
     name="multilabel",
@@ -10,5 +10,6 @@ TASK = task.Task(
     figures=figures.Figures(),
     answers=answers.Answers(),
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
+    guesses=guesses.GUESSES,
     decide=figures.decide,
 )

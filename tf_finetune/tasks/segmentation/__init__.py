@@ -1,7 +1,7 @@
 """Segmentation: each pixel belongs to exactly one class."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.segmentation import answers, figures, labels
+from tf_finetune.tasks.segmentation import answers, figures, guesses, labels
 
 TASK = task.Task(
     name="segmentation",
@@ -16,5 +16,6 @@ TASK = task.Task(
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
     network_at="tf_finetune.tasks.segmentation.network:NETWORK",
+    guesses=guesses.GUESSES,
     files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
 )
