@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import model_options, training_options
-from tf_finetune.data import augmentation as augmentations
 from tf_finetune.data import decoding, parts, pipeline
 from tf_finetune.data import targets as target_rows
 
@@ -192,7 +191,7 @@ def _maker(
             tf.constant([os.fsencode(path) for path in each])
             for each in (groups.labelled, groups.unlabeled)
         )
-    change = augmentations.build(groups.augmentation)
+    change = pipeline.change_of(groups.augmentation, groups.targets)
 
     def load(path: tf.Tensor) -> tf.Tensor:
         return decoding.load(

@@ -128,11 +128,7 @@ def training_batches(
     steps = -(-len(paths) // batch_size)
     loaded = _loader(paths, targets, image_size=image_size, resize=resize)
     first = first_epoch * steps + first_step
-    change = (
-        augmentations.build_for_masks(augmentation).together
-        if targets.moves and augmentation != "none"
-        else augmentations.build(augmentation)
-    )
+    change = change_of(augmentation, targets)
     changed = _changer(change, seed, first, steps, part)
     width = part.largest(batch_size)
 
@@ -161,6 +157,15 @@ def training_batches(
         batches = batches.enumerate().map(sized)
     exactly = tf.data.experimental.assert_cardinality(count)
     return batches.apply(exactly).prefetch(tf.data.AUTOTUNE)
+
+
+def change_of(
+    level: training_options.Augmentation, targets: target_rows.Targets
+) -> augmentations.Change | None:
+    """Returns what changes pictures, and targets that lie on them."""
+    if targets.moves and level != "none":
+        return augmentations.build_for_masks(level).together
+    return augmentations.build(level)
 
 
 def _loader(

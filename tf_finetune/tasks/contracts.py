@@ -160,50 +160,6 @@ class AnswerFiles(Protocol):
         """Writes what a model says of windows; yields a row a picture."""
 
 
-class Guesses(Protocol):
-    """How pictures without labels get some that can be learnt.
-
-    Attributes:
-        exclusive: Whether a picture shows one of the outputs; else any number
-            of them, each a question of its own.
-    """
-
-    exclusive: bool
-
-    def rows(
-        self, labels: Sequence[examples.Label], names: Sequence[str]
-    ) -> np.ndarray:
-        """Returns what labels say of each output, [n, outputs] of 0 and 1."""
-
-    def labels(
-        self,
-        scores: np.ndarray,
-        rows: np.ndarray,
-        names: Sequence[str],
-        *,
-        share: float,
-    ) -> Sequence[examples.Label | None]:
-        """Returns a label for each picture that is sure enough, else None.
-
-        Args:
-            scores: [n, outputs] probabilities.
-            rows: [labelled, outputs], of the pictures that have labels.
-            names: Of the outputs.
-            share: Of the pictures guessed to show something, 0..1.
-        """
-
-    def compare(
-        self, label: examples.Label, row: np.ndarray, names: Sequence[str]
-    ) -> tuple[int, int]:
-        """Returns how many parts of a guess are right, and how many it has.
-
-        Args:
-            label: A guess.
-            row: [outputs], the truth.
-            names: Of the outputs.
-        """
-
-
 class Network(Protocol):
     """What a task needs of a network; loads TensorFlow.
 

@@ -1,4 +1,4 @@
-"""Which guesses are sure enough to be learnt from.
+"""How labels are guessed, and which guesses are sure enough.
 
 One threshold for all classes would take the easy ones alone, and the next
 round would find more of those; each class therefore has its own.
@@ -9,8 +9,112 @@ of what is guessed to be of each class); Lee 2013, "Pseudo-Label".
 """
 
 import math
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
+
+from tf_finetune.data import examples
+
+
+class Guesses(Protocol):
+    """How pictures without labels get some that can be learnt.
+
+    Attributes:
+        by: "features": labels spread along what goes into the head.
+        exclusive: Whether a picture shows one of the outputs; else any number
+            of them, each a question of its own.
+    """
+
+    by: str
+    exclusive: bool
+
+    def rows(
+        self, labels: Sequence[examples.Label], names: Sequence[str]
+    ) -> np.ndarray:
+        """Returns what labels say of each output, [n, outputs] of 0 and 1."""
+
+    def labels(
+        self,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        names: Sequence[str],
+        *,
+        share: float,
+    ) -> Sequence[examples.Label | None]:
+        """Returns a label for each picture that is sure enough, else None.
+
+        Args:
+            scores: [n, outputs] probabilities.
+            rows: [labelled, outputs], of the pictures that have labels.
+            names: Of the outputs.
+            share: Of the pictures guessed to show something, 0..1.
+        """
+
+    def compare(
+        self, label: examples.Label, row: np.ndarray, names: Sequence[str]
+    ) -> tuple[int, int]:
+        """Returns how many parts of a guess are right, and how many it has.
+
+        Args:
+            label: A guess.
+            row: [outputs], the truth.
+            names: Of the outputs.
+        """
+
+
+class MapGuesses(Protocol):
+    """How pictures get labels that say something of each place.
+
+    Attributes:
+        by: "predictions": a model says them.
+        exclusive: As of `Guesses`, for each place.
+    """
+
+    by: str
+    exclusive: bool
+
+    def thresholds(
+        self, batches: Iterable[np.ndarray], share: float
+    ) -> np.ndarray:
+        """Returns from which probability on each output is taken, [outputs].
+
+        Args:
+            batches: Predictions [n, …, outputs] of all pictures.
+            share: Of the places guessed to show something, 0..1.
+        """
+
+    def label(
+        self,
+        probabilities: np.ndarray,
+        thresholds: np.ndarray,
+        picture: examples.Picture,
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: str,
+    ) -> examples.Label | None:
+        """Returns a picture's label, its files written; None: nothing is sure.
+
+        Args:
+            probabilities: [size, size, outputs], of the square picture.
+            thresholds: [outputs].
+            picture: Whose label it is.
+            names: Of the outputs.
+            folder: Where files go.
+            resize: How the picture became square.
+        """
+
+    def compare(
+        self,
+        probabilities: np.ndarray,
+        thresholds: np.ndarray,
+        picture: examples.Picture,
+        *,
+        resize: str,
+    ) -> tuple[int, int]:
+        """Returns how many places are guessed rightly, and how many at all."""
 
 
 def thresholds(scores: np.ndarray, share: float) -> np.ndarray:
@@ -61,21 +165,4 @@ def of_many(scores: np.ndarray, rates: np.ndarray) -> np.ndarray:
         count = round(rate * len(scores))
         surest = np.argsort(-scores[:, index], kind="stable")[:count]
         found[surest, index] = True
-    return found
-
-
-def surest(scores: np.ndarray, share: float) -> np.ndarray:
-    """Marks the pictures whose scores of all outputs are clearest.
-
-    Args:
-        scores: [n, outputs], 0..1.
-        share: Of the pictures, 0..1.
-
-    Returns:
-        bool [n].
-    """
-    clear = np.abs(scores - 0.5).mean(axis=1)
-    found = np.zeros(len(scores), bool)
-    count = math.ceil(share * len(scores))
-    found[np.argsort(-clear, kind="stable")[:count]] = True
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
-from tf_finetune.tasks import contracts
+from tf_finetune.tasks import contracts, guessing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Task:
     adds_losses: bool = False
     files_at: str = ""
     heads: tuple[str, ...] = ("linear", "mlp")
-    guesses: contracts.Guesses | None = None
+    guesses: guessing.Guesses | guessing.MapGuesses | None = None
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
         """Returns the task as it is once something was decided."""

@@ -64,6 +64,19 @@ def prepare(
     )
 
 
+def upright(picture: examples.Picture) -> tuple[int, int]:
+    """Returns the width and height of a picture as it is seen."""
+    size = picture.width, picture.height
+    if picture.width == picture.height:
+        return size
+    try:
+        with Image.open(picture.path) as image:
+            orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return size  # A damaged tag counts as upright, as in `orientation`.
+    return size[::-1] if orientation in _LYING else size
+
+
 def read(indices: str) -> np.ndarray:
     """Returns uint8 [height, width] class indices of a written mask."""
     with Image.open(indices) as image:
@@ -112,7 +125,7 @@ def _strange(
 
 def _of_other_size(picture: examples.Picture, scan: scanning.Scan) -> str:
     stored = picture.width, picture.height
-    size = _upright(picture)
+    size = upright(picture)
     if (scan.width, scan.height) == size:
         return ""
     tag = " once its EXIF tag has turned it upright"
@@ -121,19 +134,6 @@ def _of_other_size(picture: examples.Picture, scan: scanning.Scan) -> str:
         f"{picture.path} is {size[0]} x {size[1]}"
         + ("" if size == stored else tag)
     )
-
-
-def _upright(picture: examples.Picture) -> tuple[int, int]:
-    """Returns the width and height that are seen."""
-    size = picture.width, picture.height
-    if picture.width == picture.height:
-        return size
-    try:
-        with Image.open(picture.path) as image:
-            orientation = image.getexif().get(_ORIENTATION)
-    except Exception:  # Pillow raises whatever its parsers meet.
-        return size  # A damaged tag counts as upright, as in `orientation`.
-    return size[::-1] if orientation in _LYING else size
 
 
 def _label(

@@ -61,10 +61,11 @@ def dealt(
 
 def form(course: courses.Course, targets: target_rows.Targets) -> groups.Form:
     """Returns how targets and logits lie in rows."""
-    (spec,) = [each.element_spec for each in [target_rows.in_order(targets, 1)]]
+    spec = target_rows.in_order(targets, 1).element_spec
     return groups.Form(
         target=tuple(spec.shape[1:]),
         logits=tuple(course.built.trainer.output_shape[1:]),
+        dtype=spec.dtype.name,
     )
 
 

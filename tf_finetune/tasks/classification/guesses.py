@@ -10,6 +10,7 @@ from tf_finetune.tasks import guessing
 class Guesses:
     """One class a picture, the surest ones of each class."""
 
+    by = "features"
     exclusive = True
 
     def rows(self, labels: Sequence[str], names: Sequence[str]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What pictures without labels are taken to carry."""
+"""What pictures without labels are taken to show, of any number of things."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,22 @@ from tf_finetune.tasks import guessing
 
 
 class Guesses:
-    """Each label as often as among labelled pictures, the clearest pictures."""
+    """Each label as often as among the labelled pictures.
 
+    A picture is learnt from if it is among the surest to show something; all
+    that it is taken to show is then its label.
+    """
+
+    by = "features"
     exclusive = False
 
     def rows(
-        self, labels: Sequence[tuple[str, ...]], names: Sequence[str]
+        self, labels: Sequence[Sequence[str]], names: Sequence[str]
     ) -> np.ndarray:
-        """Returns [n, labels], 1 where a picture carries the label."""
-        places = {name: index for index, name in enumerate(names)}
-        found = np.zeros([len(labels), len(names)])
-        for row, carried in zip(found, labels, strict=True):
-            row[[places[name] for name in carried]] = 1.0
-        return found
+        """Returns rows [n, labels] of 0 and 1."""
+        return np.array(
+            [[float(name in label) for name in names] for label in labels]
+        )
 
     def labels(
         self,
@@ -30,20 +33,25 @@ class Guesses:
         *,
         share: float,
     ) -> list[tuple[str, ...] | None]:
-        """Returns the labels of each picture that is clear enough."""
-        given = guessing.of_many(scores, rows.mean(axis=0))
-        is_clear = guessing.surest(scores, share)
+        """Returns the labels of each picture that is sure enough."""
+        rates = rows.mean(axis=0)
+        shown = guessing.of_many(scores, rates)
+        is_sure = guessing.of_many(scores, rates * share).any(axis=1)
         return [
-            tuple(sorted(np.array(names, object)[its])) if clear else None
-            for its, clear in zip(given, is_clear, strict=True)
+            _named(names, row) if sure else None
+            for row, sure in zip(shown, is_sure, strict=True)
         ]
 
     def compare(
-        self, label: tuple[str, ...], row: np.ndarray, names: Sequence[str]
+        self, label: Sequence[str], row: np.ndarray, names: Sequence[str]
     ) -> tuple[int, int]:
-        """Returns how many labels are rightly given or not, and how many."""
-        (guess,) = self.rows([label], names)
-        return int(np.sum(guess == row)), len(names)
+        """Returns how many of the guessed labels are right, and how many."""
+        return len({*_named(names, row)} & {*label}), len(label)
 
 
 GUESSES = Guesses()
+
+
+def _named(names: Sequence[str], row: np.ndarray) -> tuple[str, ...]:
+    pairs = zip(names, row, strict=True)
+    return tuple(sorted(name for name, is_shown in pairs if is_shown))

@@ -1,7 +1,7 @@
 """Segmentation: each pixel belongs to exactly one class."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.segmentation import answers, figures, labels
+from tf_finetune.tasks.segmentation import answers, figures, guesses, labels
 
 TASK = task.Task(
     name="segmentation",
@@ -17,5 +17,6 @@ TASK = task.Task(
     answers=answers.ANSWERS,
     network_at="tf_finetune.tasks.segmentation.network:NETWORK",
     heads=("deeplab_v3_plus", "fcn_8s", "fcn_16s", "fcn_32s", "unet"),
+    guesses=guesses.GUESSES,
     files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
 )

@@ -60,11 +60,12 @@ class FixMatch(keras.losses.Loss):
     def _of_pairs(self, weak: Any, strong: Any) -> Any:
         """Returns the loss of each guess, [n, guesses]."""
         if self._exclusive:
-            probabilities = keras.ops.softmax(weak)
-            sure = keras.ops.max(probabilities, axis=-1) >= self._confidence
             guess = keras.ops.one_hot(
                 keras.ops.argmax(weak, axis=-1), weak.shape[-1]
             )
+            # Not `max`, which refuses validation's empty tensors.
+            likely = keras.ops.sum(guess * keras.ops.softmax(weak), axis=-1)
+            sure = likely >= self._confidence
             found = -keras.ops.sum(
                 guess * keras.ops.log_softmax(strong), axis=-1
             )

@@ -20,11 +20,13 @@ class Form:
 
     Attributes:
         target: Shape of one labelled picture's target.
+        dtype: Of the targets.
         logits: Shape of one picture's logits.
     """
 
     target: tuple[int, ...]
     logits: tuple[int, ...]
+    dtype: str = "float32"
 
     @property
     def target_size(self) -> int:
@@ -43,13 +45,12 @@ class Form:
             y_true: [n, target_size + …].
             y_pred: [n, pictures, logits_size + …].
         """
+        target = y_true[:, : self.target_size]
+        target = keras.ops.cast(target, self.dtype)
+        logits = y_pred[:, 0, : self.logits_size]
         return (
-            keras.ops.reshape(
-                y_true[:, : self.target_size], [-1, *self.target]
-            ),
-            keras.ops.reshape(
-                y_pred[:, 0, : self.logits_size], [-1, *self.logits]
-            ),
+            keras.ops.reshape(target, [-1, *self.target]),
+            keras.ops.reshape(logits, [-1, *self.logits]),
         )
 
 

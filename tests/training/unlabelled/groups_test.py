@@ -1,0 +1,47 @@
+"""A network on groups of pictures."""
+
+import keras
+import numpy as np
+
+from tf_finetune.training.unlabelled import groups
+
+
+def _network() -> keras.Model:
+    image = keras.Input([4, 4, 3])
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    frozen = keras.layers.Dense(5, name="frozen")
+    return keras.Model(image, keras.layers.Dense(2)(frozen(pooled)))
+
+
+def test_each_picture_of_a_group_is_answered_by_itself():
+    network = _network()
+    images = np.random.default_rng(0).normal(size=[3, 5, 4, 4, 3])
+    found = groups.trainer(network)(images.astype("float32"))
+    each = network(images.reshape(15, 4, 4, 3).astype("float32"))
+    np.testing.assert_allclose(
+        found, np.reshape(each, [3, 5, 2]), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_layers_that_are_frozen_stay_frozen():
+    network = _network()
+    network.get_layer("frozen").trainable = False
+    trainer = groups.trainer(network)
+    for layer in trainer.layers:
+        layer.trainable = False
+    assert len(trainer.trainable_variables) == 2
+
+
+def test_a_metric_sees_the_labelled_pictures_alone():
+    form = groups.Form(target=(2,), logits=(2,))
+    metric = groups.OfLabelled(
+        keras.metrics.CategoricalAccuracy(name="accuracy"), form
+    )
+    targets = np.eye(2, dtype="float32")[[0, 1, 1]]
+    outputs = np.zeros([3, 4, 2], "float32")
+    outputs[:, 0] = np.eye(2)[[0, 1, 0]]
+    metric.update_state(targets, outputs)
+    assert metric.name == "accuracy"
+    np.testing.assert_allclose(float(metric.result()), 2 / 3, rtol=1e-6)
+    metric.reset_state()
+    assert float(metric.result()) == 0
