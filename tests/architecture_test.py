@@ -29,7 +29,7 @@ _ROOMS = [
     ["training"],
     ["exporting"],
     ["serving"],
-    ["runs", "checking"],
+    ["runs", "checking", "use_checking"],
     ["workflow"],
     ["train", "evaluate", "predict", "export", "serve", "__main__", "__init__"],
 ]

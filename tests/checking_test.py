@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from tf_finetune import checking, errors, files
-from tf_finetune.config import options, train, use
+from tf_finetune import checking, errors
+from tf_finetune.config import options, train
 
 
 def _config(**keywords):
@@ -39,40 +39,6 @@ class TestAbsolute:
         (here / "probe").mkdir()
         config = checking.absolute(_config(data="probe"))
         assert pathlib.Path(config.data.data) == here / "probe"
-
-
-class TestExport:
-    @pytest.fixture
-    def finished(self, here):
-        """A folder that says what a finished run without validation says."""
-        files.write_json(here / "run.json", {"status": "finished"})
-        files.write_json(here / "data.json", {"images": {"train": 9}})
-        files.write_text(here / "run.flags", "--data=pictures\n")
-        return here
-
-    def _config(self, folder, **keywords):
-        return options.from_keywords(
-            use.ExportConfig, {"workdir": str(folder), **keywords}
-        )
-
-    def test_calibration_without_validation_pictures_is_refused(self, finished):
-        checking.check_export(self._config(finished))
-        with pytest.raises(errors.UsageError, match="--validation_fraction"):
-            checking.check_export(self._config(finished, calibrate=True))
-
-    def test_calibration_with_validation_pictures_is_let_through(
-        self, finished
-    ):
-        images = {"train": 9, "validation": 3}
-        files.write_json(finished / "data.json", {"images": images})
-        checking.check_export(self._config(finished, calibrate=True))
-
-    def test_a_file_for_several_formats_is_refused(self, finished):
-        config = self._config(
-            finished, format="h5,keras", output=str(finished / "x.keras")
-        )
-        with pytest.raises(errors.UsageError, match="makes 2 exports"):
-            checking.check_export(config)
 
 
 @pytest.mark.parametrize(

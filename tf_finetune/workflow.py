@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tf_finetune import checking, environment, lifecycle, workdir
+from tf_finetune import checking, environment, lifecycle, use_checking, workdir
 from tf_finetune.config import cluster, options, train, use
 from tf_finetune.data import arrays, changes, survey, unlabelled
 from tf_finetune.tasks import catalog as tasks
@@ -132,11 +132,11 @@ def evaluate_run(
     config: use.EvaluateConfig, *, report: Report
 ) -> dict[str, Any]:
     """Does what `python -m tf_finetune.evaluate` does."""
-    checking.check_evaluation(config)
-    source = checking.evaluation_source(config)
+    use_checking.check_evaluation(config)
+    source = use_checking.evaluation_source(config)
     inspected = survey.list_and_inspect(
         source,
-        checking.task_of(config.workdir).labels,
+        use_checking.task_of(config.workdir).labels,
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         training=not config.data,
     )
@@ -173,8 +173,8 @@ def predict(
 
 def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
     """Does what `python -m tf_finetune.predict` does."""
-    checking.check_prediction(config)
-    takes_rows = checking.takes_rows(config.workdir)
+    use_checking.check_prediction(config)
+    takes_rows = use_checking.takes_rows(config.workdir)
     paths = [] if takes_rows else unlabelled.find(config.data)
     environment.start_tensorflow()
     from tf_finetune.runs import finished, fused_use, predicting
@@ -216,8 +216,8 @@ def export_run(
     config: use.ExportConfig, *, report: Report
 ) -> list[pathlib.Path]:
     """Does what `python -m tf_finetune.export` does."""
-    checking.check_export(config)
-    source = checking.export_source(config)
+    use_checking.check_export(config)
+    source = use_checking.export_source(config)
     inspected = source and survey.list_and_inspect(
         source.data,
         tasks.TASKS.get(source.model.task).labels,

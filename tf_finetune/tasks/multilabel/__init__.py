@@ -10,7 +10,6 @@ TASK = task.Task(
     figures=figures.Figures(),
     answers=answers.Answers(),
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
-    guesses=guesses.GUESSES,
     decide=figures.decide,
     guesses=guesses.GUESSES,
 )

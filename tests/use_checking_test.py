@@ -1,0 +1,46 @@
+"""Tests of tf_finetune/use_checking.py."""
+
+import pytest
+
+from tf_finetune import errors, files, use_checking
+from tf_finetune.config import options, use
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestExport:
+    @pytest.fixture
+    def finished(self, here):
+        """A folder that says what a finished run without validation says."""
+        files.write_json(here / "run.json", {"status": "finished"})
+        files.write_json(here / "data.json", {"images": {"train": 9}})
+        files.write_text(here / "run.flags", "--data=pictures\n")
+        return here
+
+    def _config(self, folder, **keywords):
+        return options.from_keywords(
+            use.ExportConfig, {"workdir": str(folder), **keywords}
+        )
+
+    def test_calibration_without_validation_pictures_is_refused(self, finished):
+        use_checking.check_export(self._config(finished))
+        with pytest.raises(errors.UsageError, match="--validation_fraction"):
+            use_checking.check_export(self._config(finished, calibrate=True))
+
+    def test_calibration_with_validation_pictures_is_let_through(
+        self, finished
+    ):
+        images = {"train": 9, "validation": 3}
+        files.write_json(finished / "data.json", {"images": images})
+        use_checking.check_export(self._config(finished, calibrate=True))
+
+    def test_a_file_for_several_formats_is_refused(self, finished):
+        config = self._config(
+            finished, format="h5,keras", output=str(finished / "x.keras")
+        )
+        with pytest.raises(errors.UsageError, match="makes 2 exports"):
+            use_checking.check_export(config)

@@ -1,0 +1,104 @@
+"""What can be known to be wrong with the use of a finished run."""
+
+import pathlib
+
+from tf_finetune import errors, files, workdir
+from tf_finetune.config import (
+    data_options,
+    train,
+    use,
+)
+from tf_finetune.evaluation import gates
+from tf_finetune.exporting import choice, destination
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import task as task_contract
+
+# The heads that `--head_layers` can be put under.
+
+
+def check_evaluation(config: use.EvaluateConfig) -> None:
+    """Raises `UsageError` unless a run can be evaluated as asked."""
+    _finished(config.workdir).require_finished()
+    gates.check_specs(config.fail_below, task_of(config.workdir).figures)
+
+
+def task_of(path: str) -> task_contract.Task:
+    """Returns what the finished run in a folder learnt."""
+    return tasks.TASKS.get(workdir.config_of(_finished(path)).model.task)
+
+
+def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
+    """Returns where the pictures of an evaluation come from."""
+    trained = workdir.config_of(_finished(config.workdir)).data
+    if not config.data:
+        return trained
+    return data_options.DataOptions(
+        data=config.data,
+        data_format=config.data_format,
+        image_column=config.image_column or trained.image_column,
+        label_column=config.label_column or trained.label_column,
+        numeric_columns=trained.numeric_columns,
+        categorical_columns=trained.categorical_columns,
+        ignore_label=trained.ignore_label,
+        color_map=trained.color_map,
+        tfds_data_dir=config.tfds_data_dir,
+    )
+
+
+def check_prediction(config: use.PredictConfig) -> None:
+    """Raises `UsageError` unless a run can predict as asked."""
+    _finished(config.workdir).require_finished()
+
+
+def check_export(config: use.ExportConfig) -> None:
+    """Raises `UsageError` unless a run can be exported as asked."""
+    place = _finished(config.workdir)
+    place.require_finished()
+    for name in config.format:
+        choice.check(name)
+    destination.check(config.output, config.format)
+    _check_softmax(config)
+    if config.calibrate:
+        _check_validation(place)
+
+
+def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
+    """Returns the run whose pictures an export needs; None: it needs none."""
+    if not config.calibrate:
+        return None
+    return workdir.config_of(_finished(config.workdir))
+
+
+def _check_softmax(config: use.ExportConfig) -> None:
+    """Raises `UsageError` if an export needs one softmax and there is none."""
+    task = task_of(config.workdir)
+    asked = {
+        "--calibrate": config.calibrate,
+        "--out_of_distribution": config.out_of_distribution,
+        # Judged by how many pictures keep their class.
+        "--format=litert_int8": "litert_int8" in config.format,
+    }
+    for flag, is_asked in asked.items():
+        if is_asked and not task.softmax:
+            raise errors.UsageError(
+                f"{flag} is about the logits of one softmax over all "
+                f"classes, which a model of --task={task.name} does not have."
+            )
+
+
+def _check_validation(place: workdir.Workdir) -> None:
+    if not files.read_json(place.data_json)["images"].get("validation"):
+        raise errors.UsageError(
+            "--calibrate needs validation pictures, and the run in "
+            f"{place.path} has none: {place.data_json.name} names none. Export "
+            "without it, or train again with --validation_fraction above 0."
+        )
+
+
+def takes_rows(path: str) -> bool:
+    """Whether the finished run in a folder takes whole rows of a table."""
+    return _finished(path).fused.exists()
+
+
+def _finished(path: str) -> workdir.Workdir:
+    return workdir.Workdir(pathlib.Path(path).expanduser())
