@@ -220,3 +220,11 @@ def test_export_and_serve_asks_what_it_exported(executed, pictures):
             _, label, share, _, served, answered = line.split()
             assert served == label
             assert float(answered) == pytest.approx(float(share), abs=2e-5)
+
+
+@pytest.mark.slow
+def test_segmentation_draws_masks_over_pictures(executed):
+    notebook = executed("segmentation", **_OWN, HEAD_UNITS=8)
+    printed = _printed(notebook)
+    assert "mean IoU 0." in printed and "  ink " in printed
+    assert _drawn(notebook) == 1
