@@ -183,6 +183,28 @@ def server(start_http):
     return start_http(answer)[1].address
 
 
+@pytest.fixture
+def answering(start_http):
+    """A function: labels and a prediction → the address of such a model."""
+
+    def start(labels, prediction):
+        version = [{"version": "7", "state": "AVAILABLE"}]
+        answers = {
+            "/labels": labels,
+            "/v1/models/garden": {"model_version_status": version},
+            "/v1/models/garden:predict": {"predictions": [prediction]},
+        }
+        return start_http(
+            lambda method, path, body: (
+                page.response("garden")
+                if path == "/"
+                else responses.of_json(answers[path])
+            )
+        )[1].address
+
+    return start
+
+
 def _shown(browser):
     browser.until("document.querySelectorAll('li').length == 3")
     return browser.run(
@@ -208,6 +230,58 @@ def test_a_chosen_picture_is_shown_with_labels_and_bars(
     assert "version 7" in browser.text()
     assert browser.complaints() == []
     browser.screenshot(tmp_path / "page.png")
+
+
+def test_a_mask_lies_over_the_picture_in_the_colours_of_its_classes(
+    browse, answering, pictures, tmp_path
+):
+    mask = [[0, 0, 2], [0, 2, 2]]
+    labels = ["ground", "unseen", "ink"]
+    browser = browse()
+    browser.open(answering(labels, {"masks": mask, "error": ""}))
+    browser.choose(pictures[0])
+    browser.until("document.querySelectorAll('li').length == 2")
+    names = "[...document.querySelectorAll('.name')].map(e => e.textContent)"
+    assert browser.run(names) == ["ground", "ink"]
+    canvas = "document.getElementById('mask')"
+    painted = f"[...{canvas}.getContext('2d').getImageData(1, 0, 2, 1).data]"
+    found = browser.run(painted)
+    first, last = (
+        f"rgb({', '.join(map(str, pixel))})"
+        for pixel in (found[:3], found[4:7])
+    )
+    bars = "[...document.querySelectorAll('.bar')].map(e => e.style.background)"
+    assert browser.run(bars) == [first, last] and first != last
+    browser.until("document.getElementById('preview').naturalWidth")
+    for side in ("width", "height"):
+        pair = ("mask", "preview")
+        assert browser.run(
+            f"{json.dumps(pair)}.map(id => document.getElementById(id)"
+            f".getBoundingClientRect().{side}).every((e, _, all) => "
+            "e > 0 && e == all[0])"
+        )
+    assert browser.complaints() == []
+    browser.screenshot(tmp_path / "mask.png")
+
+
+def test_numbers_and_given_labels_are_shown_as_such(
+    browse, answering, pictures
+):
+    browser = browse()
+    browser.open(answering(["price"], {"values": [123456.789], "error": ""}))
+    browser.choose(pictures[0])
+    browser.until("document.querySelectorAll('li').length == 1")
+    assert "price" in browser.text() and "123457" in browser.text()
+    assert not browser.run("document.querySelectorAll('.bar').length")
+    said = {"probabilities": [0.4, 0.9, 0.3], "given": [True, True, False]}
+    browser.open(answering(["a", "b", "c"], {**said, "error": ""}))
+    browser.choose(pictures[0])
+    browser.until("document.querySelectorAll('li').length == 3")
+    leading = (
+        "[...document.querySelectorAll('.leading .name')]"
+        ".map(e => e.textContent)"
+    )
+    assert browser.run(leading) == ["b", "a"]
 
 
 def test_a_dropped_picture_is_answered_too(browse, server, pictures):
