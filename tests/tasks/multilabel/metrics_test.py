@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as reference
 
 from tf_finetune import errors
@@ -130,7 +131,7 @@ def test_by_hand():
     assert metrics.roc_auc(truth, scores) == 0.75
 
 
-def test_the_interval_is_the_percentile_bootstraps():
+def test_the_interval_is_the_bias_corrected_bootstraps():
     truth, scores = _drawn()
     low, high = metrics.macro_interval(truth, scores, seed=3)
     generator = np.random.default_rng(1)
@@ -143,10 +144,27 @@ def test_the_interval_is_the_percentile_bootstraps():
                 truth[rows][:, supported], scores[rows][:, supported]
             )
         )
-    expected = np.percentile(means, [2.5, 97.5])
+    whole = reference.average_precision_score(truth, scores)
+    bias = stats.norm.ppf(np.mean(np.array(means) < whole))
+    shares = stats.norm.cdf([2 * bias - 1.96, 2 * bias + 1.96])
+    expected = np.quantile(means, shares)
     np.testing.assert_allclose([low, high], expected, atol=0.02)
     assert [low, high] == metrics.macro_interval(truth, scores, seed=3)
     assert [low, high] != metrics.macro_interval(truth, scores, seed=4)
+
+
+def test_a_perfect_ranking_has_an_interval_without_width():
+    truth, _ = _drawn()
+    got = metrics.macro_interval(truth, truth * 1.0, seed=0)
+    assert got == [1.0, 1.0]
+
+
+def test_scores_of_chance_have_the_share_of_the_labels_within():
+    generator = np.random.default_rng(5)
+    truth = generator.uniform(size=[150, 3]) < 0.2
+    scores = generator.uniform(size=truth.shape)
+    low, high = metrics.macro_interval(truth, scores, seed=0)
+    assert low < 0.2 < high
 
 
 def test_large_data_are_drawn_in_blocks(monkeypatch):
