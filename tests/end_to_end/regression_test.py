@@ -129,6 +129,9 @@ def test_rows_are_better_than_their_parts(rows):
     assert found["test"]["log_r2"] > beside["columns"]["log_r2"]
     assert found["fusion"]["parts"]["front"]["weights"][0] > 0
     assert sum(found["fusion"]["rows"].values()) == _ROWS
+    with open(rows.workdir / "predictions.csv", newline="") as file:
+        held_out = list(csv.DictReader(file))
+    assert len(held_out) == _ROWS - found["fusion"]["rows"]["train"]
 
 
 def test_rows_are_evaluated_predicted_exported_and_reloaded_alike(

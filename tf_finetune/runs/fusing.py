@@ -91,10 +91,28 @@ def fuse(
     with files.replacing(course.place.fused) as temporary:
         model.save(temporary)
     fused_rows.write(course, model, found)
+    _write_predictions(course, found, fusion.said[kept])
     files.write_json(course.place.evaluation, result)
     for split, each in judged[kept].items():
         measures.draw(each, course.data.class_names, course.place.path, split)
     return result
+
+
+def _write_predictions(
+    course: courses.Course,
+    found: Mapping[str, joining.Joined],
+    said: Mapping[str, np.ndarray],
+) -> None:
+    """Writes what is said of rows that were not learnt from."""
+    answers, rows = course.task.answers, []
+    for split, joined in found.items():
+        if split != "train":
+            rows += answers.of(
+                [row.paths[0] for row in joined.rows],
+                course.task.network.finish(said[split]),
+                course.data.class_names,
+            )
+    answers.write(course.place.predictions, rows)
 
 
 def _solved(

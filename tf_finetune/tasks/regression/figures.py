@@ -47,9 +47,14 @@ class Figures:
         return (-epoch["val_loss"],)
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by what `judged_by` names, else by R²."""
+        """Orders results by what `judged_by` names, else by R².
+
+        First to four digits: what agrees in them is the same for anybody who
+        asks, as where rounded features are compared with exact ones.
+        """
         value = figures.get(figures.get("judged_by", "r2"))
-        return (-math.inf if value is None else value,)
+        value = -math.inf if value is None else value
+        return (round(value, 4), value)
 
     def brief(self, figures: Mapping[str, Any]) -> str:
         """Returns R² and the mean absolute error."""
