@@ -77,6 +77,12 @@ def test_boxes_are_found(run):
     assert files.read_json(run.workdir / "run.json")["cache"] == "on"
 
 
+def test_the_worst_and_the_best_pictures_are_drawn(run):
+    for split in ("train", "validation", "test"):
+        with Image.open(run.workdir / f"examples_{split}.png") as picture:
+            assert picture.format == "PNG"
+
+
 def test_evaluated_again_the_figures_are_the_same(run, tmp_path):
     again = tf_finetune.evaluate(
         run.workdir,

@@ -62,6 +62,7 @@ def evaluate(
         task.figures.draw(
             judged.figures, course.data.class_names, course.place.path, split
         )
+        judged.draw(course.place.path)
         rows += judged.rows
     # What was not learnt from.
     task.answers.write(course.place.predictions, rows)

@@ -25,6 +25,9 @@ class Judge(Protocol):
     def figures(self) -> dict[str, Any]:
         """Returns the figures of all that was added, ready for JSON."""
 
+    def draw(self, folder: pathlib.Path) -> None:
+        """Draws single pictures that are worth seeing; may do nothing."""
+
 
 class Figures(Protocol):
     """What a task measures, and how that ranks, prints and looks.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,9 @@ class Collected:
         """Returns the figures of all that was added."""
         return self._evaluate(np.concatenate(self._added))
 
+    def draw(self, folder: pathlib.Path) -> None:
+        """Draws nothing."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judged:
@@ -40,12 +44,14 @@ class Judged:
 
     Attributes:
         figures: Of the task; None where a prediction is no finite number.
+        draw: Draws single pictures that are worth seeing into a folder.
         rows: What is said of each picture; empty if that was not asked for.
         kept: Predictions of the pictures that were asked for, [n, …].
         decision: What they were judged with; see `Task.decide`.
     """
 
     figures: dict[str, Any] | None
+    draw: Callable[[pathlib.Path], None]
     rows: tuple[Any, ...]
     kept: np.ndarray
     decision: Mapping[str, Any]
@@ -93,6 +99,7 @@ def judge(
             rows += task.answers.of(named, batch, data.class_names)
     return Judged(
         figures=found.figures() if is_finite else None,
+        draw=found.draw,
         rows=tuple(rows),
         kept=np.array(kept),
         decision=decision,

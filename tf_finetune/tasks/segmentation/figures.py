@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_finetune.data import examples
 from tf_finetune.data.masks import preparation, reading
-from tf_finetune.tasks.segmentation import metrics, tables
+from tf_finetune.tasks.segmentation import extremes, metrics, tables
 
 
 class Figures:
@@ -110,7 +110,7 @@ FIGURES = Figures()
 
 
 class Judge:
-    """Counts pixels, picture by picture; keeps no prediction."""
+    """Counts pixels, picture by picture; keeps a few predictions to draw."""
 
     def __init__(
         self, data: examples.ImageData, split: str, *, seed: int
@@ -123,7 +123,9 @@ class Judge:
             seed: Of the interval.
         """
         self._data = data
+        self._split = split
         self._left = iter(data.split(split))
+        self._extremes = extremes.Extremes()
         self._counter = metrics.Counter(len(data.class_names))
         self._seed = seed
 
@@ -132,14 +134,19 @@ class Judge:
         from tf_finetune.data.masks import squares  # Loads TensorFlow.
 
         for probabilities in predictions:
-            mask = next(self._left).label
+            picture = next(self._left)
+            mask = picture.label
             indices = preparation.read(mask.indices)
             table = np.full(256, reading.IGNORED, "uint8")
             table[: len(mask.names)] = _table(mask, self._data.class_names)[:-1]
             predicted = squares.decided(
                 probabilities, *indices.shape, resize=self._data.resize
             )
-            self._counter.add(table[indices], predicted)
+            true = table[indices]
+            value = self._counter.add(true, predicted)
+            self._extremes.add(
+                value, picture.path, true=true, predicted=predicted
+            )
 
     def figures(self) -> dict[str, Any]:
         """Returns the figures of all that was added."""
@@ -147,6 +154,12 @@ class Judge:
             self._counter,
             class_names=self._data.class_names,
             seed=self._seed,
+        )
+
+    def draw(self, folder: pathlib.Path) -> None:
+        """Draws the worst and the best pictures beside their truth."""
+        self._extremes.draw(
+            self._data.class_names, folder / f"examples_{self._split}.png"
         )
 
 

@@ -24,6 +24,7 @@ class Counter:
     Example:
         >>> counter = Counter(2)
         >>> counter.add(np.array([[0, 1, 255]]), np.array([[0, 0, 1]]))
+        0.25
         >>> counter.confusion.tolist()
         [[1, 0], [1, 0]]
     """
@@ -38,12 +39,15 @@ class Counter:
         self._pictures: list[Sides] = []
         self._boundaries: list[np.ndarray] = []
 
-    def add(self, true: np.ndarray, predicted: np.ndarray) -> None:
+    def add(self, true: np.ndarray, predicted: np.ndarray) -> float:
         """Counts a picture.
 
         Args:
             true: [height, width] class indices; others are ignored.
             predicted: [height, width] class indices.
+
+        Returns:
+            Mean IoU of this picture by itself; NaN: no pixel counts.
 
         Raises:
             ValueError: The two are not equally large, or a prediction is no
@@ -71,6 +75,7 @@ class Counter:
         self._boundaries.append(
             boundaries.scores(true, predicted, num_classes=classes)
         )
+        return float(mean_iou(self._pictures[-1]))
 
     @property
     def pictures(self) -> "Sides":
@@ -80,11 +85,6 @@ class Counter:
             true=np.stack([each.true for each in self._pictures]),
             predicted=np.stack([each.predicted for each in self._pictures]),
         )
-
-    @property
-    def picture_iou(self) -> np.ndarray:
-        """Mean IoU of each picture by itself, [pictures]; NaN: no pixel."""
-        return mean_iou(self.pictures)
 
     @property
     def boundary_f1(self) -> np.ndarray:

@@ -1,0 +1,110 @@
+"""The pictures of a split that are predicted worst and best."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+_COUNT = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Picture:
+    """A prediction that is kept.
+
+    Attributes:
+        value: Mean IoU.
+        number: In the order of the split; decides between equal values.
+        path: Of the picture.
+        true: [height, width] class indices, 255 is ignored.
+        predicted: [height, width] class indices.
+    """
+
+    value: float
+    number: int
+    path: str
+    true: np.ndarray
+    predicted: np.ndarray
+
+
+class Extremes:
+    """Keeps the predictions of a few pictures, however many there are."""
+
+    def __init__(self, count: int = _COUNT) -> None:
+        """Starts with none.
+
+        Args:
+            count: How many of the worst are kept, and of the best.
+        """
+        self._count = count
+        self._number = 0
+        self._kept: list[_Picture] = []
+
+    def add(
+        self,
+        value: float,
+        path: str,
+        *,
+        true: np.ndarray,
+        predicted: np.ndarray,
+    ) -> None:
+        """Keeps a picture if it is among the worst or best so far.
+
+        Args:
+            value: Its mean IoU; NaN: it is not kept.
+            path: Of the picture.
+            true: [height, width] class indices, 255 is ignored.
+            predicted: [height, width] class indices.
+        """
+        self._number += 1
+        if np.isnan(value):
+            return
+        self._kept.append(
+            _Picture(
+                value=value,
+                number=self._number,
+                path=path,
+                true=true,
+                predicted=predicted,
+            )
+        )
+        self._kept.sort(key=lambda each: (each.value, each.number))
+        if len(self._kept) > 2 * self._count:
+            del self._kept[self._count]
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Those that are kept, the worst first."""
+        return tuple(each.path for each in self._kept)
+
+    def draw(self, class_names: Sequence[str], path: pathlib.Path) -> None:
+        """Draws them beside their truth, the worst first, as PNG.
+
+        Args:
+            class_names: In the order of the indices.
+            path: The file to write; none is written where nothing is kept.
+        """
+        # Take a while to load, and not every command draws.
+        import tensorflow as tf
+
+        from tf_finetune.data import decoding
+        from tf_finetune.tasks.segmentation import drawing
+
+        shown = []
+        for each in self._kept:
+            with tf.device("CPU"):
+                data = tf.io.read_file(os.fsencode(each.path))
+                image = decoding.decode(data).numpy()
+            name = pathlib.PurePath(each.path).name
+            shown.append(
+                drawing.Example(
+                    title=f"{name}  mean IoU {each.value:.2f}",
+                    image=image,
+                    true=each.true,
+                    predicted=each.predicted,
+                )
+            )
+        if shown:
+            drawing.comparison(shown, class_names, path)
