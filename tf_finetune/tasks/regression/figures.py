@@ -23,7 +23,7 @@ _YARDSTICKS = {
     "pictures": "pictures of a row",
     "columns": "columns",
     "stack": "stack of both",
-    "network": "mean over the pictures",
+    "network": "mean over pictures",
 }
 
 
