@@ -37,8 +37,14 @@ def predict(
     """
     if not rows:
         return np.zeros([0, model.output_shape[-1]], "float32")
+    specs = {
+        each.name: tf.TensorSpec([None, *each.shape[1:]], each.dtype)
+        for each in model.inputs
+    }
     step = tf.function(
-        lambda inputs: model(inputs, training=False), autograph=False
+        lambda inputs: model(inputs, training=False),
+        autograph=False,
+        input_signature=[specs],
     )
     batches = inputs_of(model, rows, resize=resize, batch_size=batch_size)
     return np.concatenate([np.asarray(step(each)) for each in batches])

@@ -209,20 +209,26 @@ def _model(
     )
     transform = course.task.network.transform
     if kept == NETWORK:
-        copy = keras.models.clone_model(course.built.trainer)
-        copy.set_weights(course.built.trainer.get_weights())
+        copy = _copied(course.built.trainer)
         return fused.of_network(copy, transform, shape)
     # The features are those of the pretrained network, also where the model
     # of single pictures was fine-tuned.
     whole = course.built.model
     now = whole.get_weights()
     whole.set_weights(list(learnt.probe.weights))
-    copy = keras.models.clone_model(course.built.extractor)
-    copy.set_weights(course.built.extractor.get_weights())
+    copy = _copied(course.built.extractor)
     whole.set_weights(now)
     return fused.build(
         copy, fusion.solved, fusion.stacks[kept], transform, shape
     )
+
+
+def _copied(model: keras.Model) -> keras.Model:
+    # Keras clones a compiled model by its loss, too, which it does not know.
+    plain = keras.Model(model.inputs, model.outputs[0], name=model.name)
+    copy = keras.models.clone_model(plain)
+    copy.set_weights(plain.get_weights())
+    return copy
 
 
 def _figures(

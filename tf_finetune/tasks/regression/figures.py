@@ -13,7 +13,7 @@ from tf_finetune.evaluation import names as shown_names
 from tf_finetune.tasks import judging
 from tf_finetune.tasks.regression import labels, metrics
 
-_SPLIT_WIDTH = 23
+_SPLIT_WIDTH = 22
 _DRAWN = 1000  # Points of a scatter plot, at most.
 _YARDSTICKS = {
     "training_mean": "training mean",
@@ -23,7 +23,7 @@ _YARDSTICKS = {
     "pictures": "pictures of a row",
     "columns": "columns",
     "stack": "stack of both",
-    "network": "mean over the pictures",
+    "network": "mean over pictures",
 }
 
 
@@ -145,7 +145,7 @@ class Figures:
         splits = {k: v for k, v in figures.items() if _is_result(v)}
         lines = [
             f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
-            " log R²      MAE   MAPE"
+            " log R²       MAE   MAPE"
         ]
         for split, result in splits.items():
             lines.append(_row(split, result, result["examples"]))
@@ -234,7 +234,7 @@ def _row(name: str, result: Mapping[str, Any], count: int | str) -> str:
         f"{_number(result.get('r2')):>7}"
         f"{between:>17}"
         f"{_number(result.get('log_r2')):>7}"
-        f"{_short(result.get('mae')):>9}"
+        f" {_short(result.get('mae')):>9}"
         f"{'' if mape is None else f'{mape:.0%}':>7}"
     ).rstrip()
 
@@ -246,4 +246,7 @@ def _number(value: float | None) -> str:
 
 
 def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    """Returns four digits, without an exponent up to some millions."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
