@@ -67,3 +67,32 @@ def test_the_genres_of_posters_by_their_flagfile(material, tmp_path):
     test = run.evaluation["test"]
     assert test["macro_average_precision"] == pytest.approx(0.462, abs=0.005)
     assert test["macro_f1"] == pytest.approx(0.479, abs=0.03)
+
+
+@pytest.mark.slow
+def test_pseudo_labels_beat_the_probe_on_the_mean_of_five_draws(
+    material, tmp_path
+):
+    # Measured: 0.818 against 0.748, and 0.927 against 0.765 with MobileNetV2.
+    flags = pathlib.Path(__file__).parents[2] / "configs" / "few_labels.flags"
+    pictures = material / "hymenoptera"
+    weights = material / "weights" / "mobilenet_0.25_224_notop.weights.h5"
+    reached = {"supervised": [], "pseudo_label": []}
+    for seed in range(5):
+        config = options.replace(
+            options.from_flagfile(train.TrainConfig, str(flags)),
+            data=str(pictures),
+            unlabeled_data=str(pictures / "train"),
+            backbone="mobilenet@0.25",
+            weights=str(weights),
+            seed=seed,
+            workdir=str(tmp_path / f"run_{seed}"),
+            cache_dir=str(tmp_path / "cache"),
+        )
+        run = workflow.train_run(config, report=lambda text: None)
+        for name, accuracies in reached.items():
+            beside = run.evaluation["validation"]["yardsticks"][name]
+            accuracies.append(beside["accuracy"])
+        assert run.evaluation["unlabelled"]["pool"]["used"] == 235
+    means = {name: sum(each) / 5 for name, each in reached.items()}
+    assert means["pseudo_label"] >= means["supervised"] + 0.04

@@ -4,12 +4,28 @@ from tf_finetune.adaptation import plan
 from tf_finetune.backbones.surgery import change
 from tf_finetune.runs import course as courses
 from tf_finetune.training import optimizers
+from tf_finetune.training.unlabelled import catalog
 
 _HEADS = {"probe": "solved", "random": "random"}
 
 
 def text(course: courses.Course) -> str:
     """Returns what will be done: what moves, and the settings with reasons."""
+    lines = [_supervised(course), *_unlabelled(course)]
+    return "\n".join(lines)
+
+
+def _unlabelled(course: courses.Course) -> list[str]:
+    options = course.config.unlabelled
+    if options.chosen == catalog.SUPERVISED:
+        return []
+    return [
+        f"then again with --unlabeled_data={options.unlabeled_data}: "
+        f"{options.chosen} (--objective); the better one is kept"
+    ]
+
+
+def _supervised(course: courses.Course) -> str:
     options = course.config.training
     table = plan.text(plan.rows(course.built, course.selection))
     parts = [course.settings.line, change.text(_changes(course)), table]

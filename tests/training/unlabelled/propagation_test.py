@@ -17,13 +17,16 @@ def _moons(count: int) -> tuple[np.ndarray, np.ndarray]:
     return raised, np.repeat([0, 1], count)
 
 
+def _propagated(features, places, rows):
+    joints = propagation.graph(features)
+    return propagation.propagate(joints, places, rows, exclusive=True)
+
+
 def test_labels_follow_the_shape_of_the_data():
     features, classes = _moons(100)
     known = np.array([50, 150])
     others = np.setdiff1d(np.arange(200), known)
-    found = propagation.propagate(
-        features[known], np.eye(2), features[others], exclusive=True
-    )
+    found = _propagated(features, known, np.eye(2))
     assert (found.argmax(axis=1) == classes[others]).mean() == 1.0
     np.testing.assert_allclose(found.sum(axis=1), 1.0)
 
@@ -40,9 +43,7 @@ def test_the_graph_is_symmetric_and_without_loops():
 def test_the_iteration_ends_where_the_closed_form_does():
     features = np.random.default_rng(1).normal(size=[40, 6])
     rows = np.eye(2)[[0, 1, 0, 1]]
-    found = propagation.propagate(
-        features[:4], rows, features[4:], exclusive=True
-    )
+    found = _propagated(features, np.arange(4), rows)
     joined = propagation.graph(features).toarray()
     start = np.zeros([40, 2])
     start[:4] = rows / 2
@@ -60,7 +61,10 @@ def test_each_of_several_labels_is_a_question_of_its_own():
     features = np.repeat(truth, 4, axis=1) + generator.normal(0, 0.1, [120, 8])
     features = np.concatenate([features, np.ones([120, 1])], axis=1)
     found = propagation.propagate(
-        features[:20], truth[:20].astype(float), features[20:], exclusive=False
+        propagation.graph(features),
+        np.arange(20),
+        truth[:20].astype(float),
+        exclusive=False,
     )
     assert ((found > 0.5) == truth[20:]).mean() > 0.95
 
@@ -68,8 +72,6 @@ def test_each_of_several_labels_is_a_question_of_its_own():
 def test_a_class_that_nobody_has_gets_nothing():
     features = np.random.default_rng(3).normal(size=[10, 3])
     rows = np.eye(3)[[0, 1]]
-    found = propagation.propagate(
-        features[:2], rows, features[2:], exclusive=True
-    )
+    found = _propagated(features, np.arange(2), rows)
     assert (found[:, 2] == 0).all()
     assert np.isfinite(found).all()

@@ -34,6 +34,7 @@ def learn(given: objective.Given) -> objective.Outcome:
             ),
             form=form,
             dealt=dealt,
+            pictures=1 + dealt.beside,
             loss=distillation.FeatureDistillation(
                 course.loss,
                 form,

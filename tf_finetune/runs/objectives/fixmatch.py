@@ -16,6 +16,7 @@ def learn(given: objective.Given) -> objective.Outcome:
             network=course.built.trainer,
             form=form,
             dealt=dealt,
+            pictures=1 + 2 * options.unlabeled_ratio,
             loss=consistency.FixMatch(
                 course.loss,
                 form,

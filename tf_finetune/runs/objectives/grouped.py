@@ -26,12 +26,14 @@ class Training:
         form: How targets and logits lie in rows.
         dealt: The groups.
         loss: Of groups.
+        pictures: Of a group, all views counted.
     """
 
     network: keras.Model
     form: groups.Form
     dealt: group_data.Groups
     loss: keras.losses.Loss
+    pictures: int
 
 
 def dealt(
@@ -73,7 +75,7 @@ def learn(given: objective.Given, training: Training) -> objective.Outcome:
     """Trains from where the labelled pictures alone had led."""
     course = given.course
     course.built.model.set_weights(list(given.supervised.weights))
-    table = _fine_tune(_resized(course), training)
+    table = _fine_tune(_resized(course, training.pictures), training)
     found = course.predict("validation")
     tuned = learning.Candidate(
         name="fine_tune",
@@ -92,13 +94,11 @@ def learn(given: objective.Given, training: Training) -> objective.Outcome:
     )
 
 
-def _resized(course: courses.Course) -> courses.Course:
-    """Returns the run with a batch of about as many pictures, in groups."""
-    config = course.config
-    size = config.training.batch_size // (1 + config.unlabelled.unlabeled_ratio)
-    return dataclasses.replace(
-        course, config=options.replace(config, batch_size=max(size, 1))
-    )
+def _resized(course: courses.Course, pictures: int) -> courses.Course:
+    """Returns the run with as many groups a step as have its pictures."""
+    groups_a_step = max(course.config.training.batch_size // pictures, 1)
+    config = options.replace(course.config, batch_size=groups_a_step)
+    return dataclasses.replace(course, config=config)
 
 
 def _fine_tune(

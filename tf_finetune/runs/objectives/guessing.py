@@ -35,26 +35,26 @@ def _by_features(given: objective.Given) -> Guessed:
     """Spreads labels over what goes into the head, from the cache."""
     course, guesses = given.course, given.course.task.guesses
     train, names = course.data.split("train"), course.data.class_names
+    everything = (*train, *given.pool.pictures)
     store = course.cache.features
-    known = store.rows([each.sha256 for each in train]).all()
-    pool = store.rows([each.sha256 for each in given.pool.pictures]).all()
+    features = store.rows([each.sha256 for each in everything]).all()
+    joints, known = propagation.graph(features), np.arange(len(train))
     rows = guesses.rows([each.label for each in train], names)
 
-    def found(
-        known: np.ndarray, rows: np.ndarray, others: np.ndarray
-    ) -> Sequence[examples.Label | None]:
+    def found(mine: np.ndarray) -> Sequence[examples.Label | None]:
+        """Returns a guess for all but `mine`, in their order."""
         scores = propagation.propagate(
-            known, rows, others, exclusive=guesses.exclusive
+            joints, mine, rows[mine], exclusive=guesses.exclusive
         )
         share = course.config.unlabelled.pseudo_label_share
-        return guesses.labels(scores, rows, names, share=share)
+        return guesses.labels(scores, rows[mine], names, share=share)
 
     def of_labelled(mine: np.ndarray, asked: np.ndarray) -> Sequence[object]:
-        others = np.concatenate([known[asked], pool])
-        return found(known[mine], rows[mine], others)[: len(asked)]
+        # Those that are asked for come before the pool.
+        return found(mine)[: len(asked)]
 
     return Guessed(
-        labels=found(known, rows, pool),
+        labels=found(known),
         trust=trust.cross_validated(
             rows,
             of_labelled,

@@ -60,44 +60,47 @@ def graph(features: np.ndarray) -> sparse.csr_matrix:
 
 
 def propagate(
-    labelled: np.ndarray,
+    joints: sparse.csr_matrix,
+    places: np.ndarray,
     rows: np.ndarray,
-    unlabelled: np.ndarray,
     *,
     exclusive: bool,
 ) -> np.ndarray:
     """Guesses what pictures without labels show.
 
     Args:
-        labelled: [n, width] features.
-        rows: [n, outputs] of 0 and 1: what each of them shows.
-        unlabelled: [m, width] features.
+        joints: [n, n], from `graph`.
+        places: [m] numbers of the pictures that have labels.
+        rows: [m, outputs] of 0 and 1: what each of them shows.
         exclusive: Whether a picture shows one of the outputs; else any number
             of them.
 
     Returns:
-        [m, outputs] probabilities; of exclusive outputs they sum to 1.
+        [n - m, outputs] probabilities for the other pictures, in their order;
+        of exclusive outputs they sum to 1.
     """
-    joints = graph(np.concatenate([labelled, unlabelled]))
     if exclusive:
-        return _settled(joints, rows)
+        return _settled(joints, places, rows)
     # Each output is a question of its own, with the answers yes and no.
     found = [
-        _settled(joints, np.stack([column, 1.0 - column], axis=1))[:, 0]
+        _settled(joints, places, np.stack([column, 1.0 - column], axis=1))
         for column in rows.T
     ]
-    return np.stack(found, axis=1)
+    return np.stack([each[:, 0] for each in found], axis=1)
 
 
-def _settled(joints: sparse.csr_matrix, rows: np.ndarray) -> np.ndarray:
-    """Returns [m, classes] for the pictures behind the labelled ones."""
-    count, masses = len(rows), rows.sum(axis=0)
+def _settled(
+    joints: sparse.csr_matrix, places: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Returns [n - m, classes] for the pictures without labels."""
+    masses = rows.sum(axis=0)
     start = np.zeros((joints.shape[0], rows.shape[1]))
-    start[:count] = rows / np.maximum(masses, 1.0)
+    start[places] = rows / np.maximum(masses, 1.0)
     found = start
     for _ in range(_ITERATIONS):
         found = _ALPHA * (joints @ found) + (1.0 - _ALPHA) * start
-    found = np.maximum(found[count:], _TINY) * (masses > 0)
+    found = np.delete(found, places, axis=0)
+    found = np.maximum(found, _TINY) * (masses > 0)
     found /= found.sum(axis=1, keepdims=True)
     wanted = masses / masses.sum()
     for _ in range(_MASS_ITERATIONS):

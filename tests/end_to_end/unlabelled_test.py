@@ -1,0 +1,140 @@
+"""Runs that also learn from pictures without labels."""
+
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tf_finetune
+from tf_finetune import errors, files
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory) -> pathlib.Path:
+    """Twelve new pictures, a file that is none, one that is cut off."""
+    folder = tmp_path_factory.mktemp("pool")
+    generator = np.random.default_rng(1)
+    for number in range(12):
+        pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
+        pixels[..., number % 3] += 100
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    (folder / "note.txt").write_text("no picture")
+    whole = (folder / "0.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def _run(pictures, pool, settings, workdir, **more):
+    lines = []
+    run = tf_finetune.fine_tune(
+        pictures,
+        unlabeled_data=str(pool),
+        workdir=str(workdir),
+        report=lines.append,
+        **{**settings, "epochs": 1, **more},
+    )
+    return run, "\n".join(lines)
+
+
+@pytest.fixture(scope="module")
+def labelled_few(pictures, pool, settings, tmp_path_factory):
+    """A run with pseudo-labels, some held-out pictures lying in the pool."""
+    everything = tmp_path_factory.mktemp("everything")
+    shutil.copytree(pool, everything / "new")
+    shutil.copytree(pictures, everything / "old")
+    place = tmp_path_factory.mktemp("runs") / "few"
+    return _run(pictures, everything, settings, place, max_train_per_class=3)
+
+
+def test_what_is_held_out_is_taken_from_the_pool(labelled_few, pictures):
+    run, text = labelled_few
+    found = run.evaluation["unlabelled"]["pool"]
+    held_out = {
+        split: run.evaluation[split]["examples"]
+        for split in ("train", "validation", "test")
+    }
+    assert found["in_own_data"] == held_out
+    assert found["used"] == 12 + 48 - sum(held_out.values())
+    assert len(found["dropped"]) == 2
+    assert "does not decode" in text
+    assert "note.txt" in text
+
+
+def test_both_figures_are_printed_and_the_better_one_is_kept(labelled_few):
+    run, text = labelled_few
+    assert "on validation: supervised accuracy" in text
+    validation = run.evaluation["validation"]
+    beside = validation["yardsticks"]
+    assert {"supervised", "pseudo_label"} <= set(beside)
+    best = max(
+        beside[name]["accuracy"] for name in ("supervised", "pseudo_label")
+    )
+    assert validation["accuracy"] == best
+    facts = run.evaluation["unlabelled"]
+    assert facts["objective"] == "pseudo_label"
+    assert run.evaluation["kept"].startswith("pseudo_label") == facts["kept"]
+
+
+def test_the_precision_of_guesses_is_reported(labelled_few):
+    run, text = labelled_few
+    facts = run.evaluation["unlabelled"]
+    assert facts["precision"] == 1.0
+    assert facts["precision_of"]["held_out"] == 9
+    assert "(precision 1.000)" in text
+    assert 0 < facts["learnt"] <= facts["pool"]["used"]
+
+
+def test_a_run_leaves_no_checkpoints_and_says_what_it_kept(labelled_few):
+    run, _ = labelled_few
+    assert not [*(run.workdir / "checkpoints").glob("*")]
+    stages = {row["stage"] for row in run.history}
+    assert stages == {"fine_tune", "pseudo_label"}
+    again = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+    for split in ("validation", "test"):
+        assert again[split]["accuracy"] == run.evaluation[split]["accuracy"]
+
+
+@pytest.mark.parametrize(
+    "objective", ["ada_bn", "feature_distillation", "fixmatch"]
+)
+def test_every_objective_goes_from_pictures_to_figures(
+    pictures, pool, settings, tmp_path, objective
+):
+    run, text = _run(
+        pictures, pool, settings, tmp_path / "run", objective=objective
+    )
+    assert "on validation: supervised" in text
+    facts = run.evaluation["unlabelled"]
+    assert facts["objective"] == objective
+    assert objective in run.evaluation["test"]["yardsticks"]
+    figures = files.read_json(run.workdir / "evaluation.json")
+    assert figures == run.evaluation
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objective": "fixmatch"}, "needs --unlabeled_data"),
+        ({"objective": "fixmach", "unlabeled_data": "x"}, "fixmatch"),
+        (
+            {"objective": "fixmatch", "unlabeled_data": "x", "epochs": 0},
+            "--epochs=0",
+        ),
+        (
+            {"task": "regression", "unlabeled_data": "x"},
+            "cannot be guessed; use ada_bn, feature_distillation, supervised",
+        ),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_read(
+    pictures, options, message
+):
+    with pytest.raises(errors.UsageError, match=message):
+        tf_finetune.fine_tune(pictures, **options)
+
+
+def test_a_pool_that_is_not_there_is_named(pictures, settings, tmp_path):
+    with pytest.raises(errors.DataError, match="--unlabeled_data=nowhere"):
+        _run(pictures, "nowhere", settings, tmp_path / "run")
