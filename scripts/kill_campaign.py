@@ -289,7 +289,7 @@ def preload() -> None:
 def _fork(pictures: pathlib.Path, place: pathlib.Path, variant: dict) -> int:
     """Starts a life; returns its process."""
     place.mkdir(exist_ok=True)
-    config = options.fromkeywords(
+    config = options.from_keywords(
         train.TrainConfig, keywords(pictures, place, variant)
     )
     return forked(

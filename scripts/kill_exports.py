@@ -27,14 +27,13 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import kill_campaign
 
 from tf_finetune import files, workflow
 from tf_finetune.config import options, train, use
 
-_FORMATS = ("saved_model", "keras", "h5")
 # Of an undisturbed export: some come to their end, most do not.
 _LATEST = 1.4
 _MEASURED = ("batching_parameters.txt", "tf_serving_warmup_requests")
@@ -66,12 +65,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=6, help="at least")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--output", default="kill_exports.json")
+    parser.add_argument("--formats", default="saved_model,keras,h5")
+    parser.add_argument(
+        "--output", default="kill_exports.json", help="where figures go"
+    )
     arguments = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         for count in _campaign(
-            pathlib.Path(scratch), arguments.kills, arguments.seed
+            pathlib.Path(scratch),
+            arguments.formats.split(","),
+            kills=arguments.kills,
+            seed=arguments.seed,
         ):
             seconds = time.monotonic() - began
             files.write_json(
@@ -88,13 +93,15 @@ def main() -> None:
     sys.exit(1 if count.half or count.mismatches or count.failures else 0)
 
 
-def _campaign(scratch: pathlib.Path, kills: int, seed: int) -> Iterator[Count]:
+def _campaign(
+    scratch: pathlib.Path, formats: Sequence[str], *, kills: int, seed: int
+) -> Iterator[Count]:
     """Yields what was seen after every export that came to its end."""
     run = _finished_run(scratch)
-    whole = {each: _undisturbed(run, scratch, each) for each in _FORMATS}
+    whole = {each: _undisturbed(run, scratch, each) for each in formats}
     moments, count, number = random.Random(seed), Count(), 0
     while count.kills.total() < kills:
-        name = _FORMATS[number % len(_FORMATS)]
+        name = formats[number % len(formats)]
         place = scratch / f"exports-{number}"
         expected, seconds = whole[name]
         while True:

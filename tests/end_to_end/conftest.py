@@ -29,13 +29,22 @@ SETTINGS = {
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory) -> pathlib.Path:
     """A folder of three classes that colour tells apart, 16 pictures each."""
-    folder = tmp_path_factory.mktemp("pictures")
+    return _coloured(tmp_path_factory.mktemp("pictures"), 100)
+
+
+@pytest.fixture(scope="session")
+def hard_pictures(tmp_path_factory) -> pathlib.Path:
+    """The same, hardly to be told apart: steps improve on the solved head."""
+    return _coloured(tmp_path_factory.mktemp("hard_pictures"), 8)
+
+
+def _coloured(folder: pathlib.Path, brighter: int) -> pathlib.Path:
     generator = np.random.default_rng(0)
     for index, name in enumerate(("red", "green", "blue")):
         (folder / name).mkdir()
         for number in range(16):
             pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
-            pixels[..., index] += 100
+            pixels[..., index] += brighter
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
     return folder
 

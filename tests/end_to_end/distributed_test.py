@@ -12,7 +12,6 @@ import time
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 from tf_finetune import files
 
@@ -85,17 +84,9 @@ def _assert_same_run(
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> pathlib.Path:
-    """Three classes that colour hardly tells apart: steps improve on them."""
-    folder = tmp_path_factory.mktemp("hard")
-    generator = np.random.default_rng(0)
-    for index, name in enumerate(("red", "green", "blue")):
-        (folder / name).mkdir()
-        for number in range(16):
-            pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
-            pixels[..., index] += 8
-            Image.fromarray(pixels).save(folder / name / f"{number}.png")
-    return folder
+def pictures(hard_pictures) -> pathlib.Path:
+    """Those on which fine-tuning, and not the probe, is kept."""
+    return hard_pictures
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,15 @@ import keras
 import numpy as np
 import pytest
 
+from tf_finetune import files
+
 pytestmark = pytest.mark.slow
 
 _PORT = 2222
 _FLAGS = (
     "--backbone=small_cnn", "--weights=digits", "--image_size=32",
     "--batch_size=8", "--seed=3", "--augmentation=none", "--cache=off",
-    "--learning_rate=0.003",
+    "--optimizer=momentum", "--learning_rate=0.05",
 )  # fmt: skip
 _LONG = ("--epochs=12", "--patience=12")
 _STOPS_WITHIN_SECONDS = 60
@@ -155,9 +157,9 @@ def _weights(run: pathlib.Path) -> list[np.ndarray]:
 
 
 def test_two_namespaces_come_to_what_one_process_comes_to(
-    network, pictures, tmp_path
+    network, hard_pictures, tmp_path
 ):
-    flags = ("--epochs=2", f"--data={pictures}")
+    flags = ("--epochs=2", f"--data={hard_pictures}")
     before = network.sent_bytes(1)
     with _workers(network, tmp_path, *flags) as workers:
         for status, said in _ends(workers, 500):
@@ -173,6 +175,8 @@ def test_two_namespaces_come_to_what_one_process_comes_to(
         check=True,
         capture_output=True,
     )  # fmt: skip
+    for run in (tmp_path / "run", alone):
+        assert files.read_json(run / "run.json")["kept"] == "fine_tune"
     found, expected = _weights(tmp_path / "run"), _weights(alone)
     difference = max(
         float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True)
