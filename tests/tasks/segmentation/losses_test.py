@@ -109,3 +109,14 @@ def test_what_is_no_loss_is_refused():
         losses.parts("dice+dice")
     with pytest.raises(errors.UsageError, match="--loss"):
         losses.parts("cross_entropy+")
+
+
+def test_a_sum_can_be_trained():
+    model = keras.Sequential(
+        [keras.Input([4, 4, 1]), keras.layers.Conv2D(2, 1)]
+    )
+    model.compile("sgd", losses.MaskLoss("cross_entropy+dice"))
+    history = model.fit(
+        np.ones([2, 4, 4, 1]), np.ones([2, 4, 4], "uint8"), verbose=0
+    )
+    assert np.isfinite(history.history["loss"]).all()

@@ -53,7 +53,8 @@ class MaskLoss(keras.losses.Loss):
         Raises:
             UsageError: There is no such loss.
         """
-        super().__init__(name=name)
+        # TensorFlow makes a scope of it, which may hold no "+".
+        super().__init__(name=name.replace("+", "_and_"))
         self._parts = [_LOSSES[each] for each in parts(name)]
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
