@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 
-from tf_finetune.training.unlabelled import groups
+from tf_finetune.tasks.classification import losses
+from tf_finetune.training.unlabelled import consistency, groups
 
 
 def _network() -> keras.Model:
@@ -30,6 +31,34 @@ def test_layers_that_are_frozen_stay_frozen():
     for layer in trainer.layers:
         layer.trainable = False
     assert len(trainer.trainable_variables) == 2
+
+
+def test_a_network_that_was_compiled_before_reports_nothing():
+    network = _network()
+    network.compile(loss="mse", metrics=["mae"])
+    form = groups.Form(target=(2,), logits=(2,))
+    trainer = groups.trainer(network)
+    trainer.compile(
+        loss=consistency.FixMatch(
+            losses.ClassificationLoss("cross_entropy"),
+            form,
+            weight=1.0,
+            confidence=0.9,
+            exclusive=True,
+        ),
+        metrics=[
+            groups.OfLabelled(
+                keras.metrics.CategoricalAccuracy(name="accuracy"), form
+            )
+        ],
+    )
+    images = np.ones([4, 3, 4, 4, 3], "float32")
+    targets = np.eye(2, dtype="float32")[[0, 0, 1, 1]]
+    network.fit(images[:, 0], targets, verbose=0)
+    found = trainer.evaluate(images, targets, verbose=0, return_dict=True)
+    assert set(found) == {"loss", "accuracy"}
+    assert found["accuracy"] == 0.5
+    assert found["loss"] > 0
 
 
 def test_a_metric_sees_the_labelled_pictures_alone():

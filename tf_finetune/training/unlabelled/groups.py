@@ -75,6 +75,11 @@ class OfGroups(keras.layers.Layer):
     def trainable(self, value: bool) -> None:
         del value
 
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """None: those of a network that was compiled before see nothing."""
+        return []
+
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns float32 [n, pictures, numbers], all outputs in one row."""
         count = keras.ops.shape(inputs)[1]
