@@ -1,5 +1,6 @@
 """Tests of tf_finetune/tasks/segmentation/losses.py."""
 
+import keras
 import numpy as np
 import pytest
 from scipy import special
