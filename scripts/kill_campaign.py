@@ -209,7 +209,7 @@ def _whole_files(
     run: pathlib.Path, count: Count
 ) -> Iterator[tuple[str, pathlib.Path]]:
     """Yields the files that must never vanish; notes those that are torn."""
-    from tf_finetune.training import state_file
+    from tf_finetune.training.resuming import state_file
 
     place = workdir.Workdir(run)
     checks = {
@@ -283,7 +283,9 @@ def preload() -> None:
     import sklearn.model_selection  # noqa: F401
 
     from tf_finetune.evaluation import tables  # noqa: F401
-    from tf_finetune.runs import course, describing, learning, results  # noqa: F401
+    from tf_finetune.runs import (
+        results,  # noqa: F401
+    )
 
 
 def _fork(pictures: pathlib.Path, place: pathlib.Path, variant: dict) -> int:

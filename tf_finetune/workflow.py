@@ -16,7 +16,7 @@ from tf_finetune import checking, environment, lifecycle, use_checking, workdir
 from tf_finetune.config import cluster, options, train, use
 from tf_finetune.data import arrays, changes, survey, unlabelled
 from tf_finetune.tasks import catalog as tasks
-from tf_finetune.training import batch_size
+from tf_finetune.training.devices import batch_size
 
 if TYPE_CHECKING:
     import keras
@@ -141,7 +141,7 @@ def evaluate_run(
         training=not config.data,
     )
     environment.start_tensorflow()
-    from tf_finetune.runs import evaluating, finished
+    from tf_finetune.runs.use import evaluating, finished
 
     found = finished.load(config.workdir)
     return evaluating.evaluate(found, inspected, source, config, report=report)
@@ -177,7 +177,7 @@ def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
     takes_rows = use_checking.takes_rows(config.workdir)
     paths = [] if takes_rows else unlabelled.find(config.data)
     environment.start_tensorflow()
-    from tf_finetune.runs import finished, fused_use, predicting
+    from tf_finetune.runs.use import finished, fused_use, predicting
 
     found = finished.load(config.workdir)
     if takes_rows:
@@ -224,7 +224,7 @@ def export_run(
         cache_dir=source.output.cache_folder,
     )
     environment.start_tensorflow()
-    from tf_finetune.runs import exports, finished, fused_exports
+    from tf_finetune.runs.use import exports, finished, fused_exports
 
     found = finished.load(config.workdir)
     if found.place.fused.exists():

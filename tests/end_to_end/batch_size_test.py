@@ -5,7 +5,7 @@ import pytest
 import tf_finetune
 from tf_finetune import workdir
 from tf_finetune.runs import learning
-from tf_finetune.training import batch_size
+from tf_finetune.training.devices import batch_size
 
 
 class _Killed(Exception):

@@ -41,7 +41,8 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
 ):
     from tf_finetune.exporting import job as jobs
     from tf_finetune.exporting import litert, parity, single_file
-    from tf_finetune.runs import finished, proof
+    from tf_finetune.runs import proof
+    from tf_finetune.runs.use import finished
 
     found = finished.load(str(ants_and_bees))
     paths, labels = _validation(ants_and_bees)

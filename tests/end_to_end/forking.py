@@ -117,7 +117,9 @@ def _load() -> None:
 
     from tf_finetune import inference, workflow  # noqa: F401
     from tf_finetune.evaluation import tables  # noqa: F401
-    from tf_finetune.runs import course, describing, learning, results  # noqa: F401
+    from tf_finetune.runs import (
+        results,  # noqa: F401
+    )
 
 
 def _next_fork(requests: Any, answers: Any) -> list[str] | None:

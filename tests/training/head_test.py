@@ -10,7 +10,8 @@ from tf_finetune.cache import store as stores
 from tf_finetune.config import options, train
 from tf_finetune.data import targets
 from tf_finetune.tasks.classification import losses
-from tf_finetune.training import head, probe
+from tf_finetune.training import head
+from tf_finetune.training.solvers import probe
 from tf_finetune.training.solvers import problem as problems
 
 

@@ -14,7 +14,9 @@ from tf_finetune.cache import entries
 from tf_finetune.data import augmentation, pipeline, targets
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing, decisions
-from tf_finetune.training import estimate, fit, optimizers, replicas
+from tf_finetune.training import fit, optimizers
+from tf_finetune.training.devices import estimate
+from tf_finetune.training.distributed import replicas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

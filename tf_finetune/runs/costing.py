@@ -2,7 +2,8 @@
 
 from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
-from tf_finetune.training import estimate, fine_tuning, optimizers
+from tf_finetune.training import fine_tuning, optimizers
+from tf_finetune.training.devices import estimate
 
 
 def estimated(course: courses.Course) -> estimate.Estimate:

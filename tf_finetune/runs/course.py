@@ -27,14 +27,10 @@ from tf_finetune.runs import networks as compiled_networks
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import judging
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.training import batch_size as batch_sizes
-from tf_finetune.training import (
-    device_settings,
-    distribution,
-    fine_tuning,
-    precision,
-    workers,
-)
+from tf_finetune.training import fine_tuning
+from tf_finetune.training.devices import batch_size as batch_sizes
+from tf_finetune.training.devices import device_settings, precision
+from tf_finetune.training.distributed import distribution, workers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,13 +18,8 @@ from tf_finetune.runs import caching, frozen, solving
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing as crossings
 from tf_finetune.tasks import judging
-from tf_finetune.training import (
-    fine_tuning,
-    head,
-    history,
-    replicas,
-    workers,
-)
+from tf_finetune.training import fine_tuning, head, history
+from tf_finetune.training.distributed import replicas, workers
 
 # Pictures on which the joined model is compared with the cached features.
 _REATTACHED = 4

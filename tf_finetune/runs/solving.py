@@ -9,7 +9,8 @@ import tensorflow as tf
 from tf_finetune import files
 from tf_finetune.cache import store as stores
 from tf_finetune.runs import course as courses
-from tf_finetune.training import head, replicas
+from tf_finetune.training import head
+from tf_finetune.training.distributed import replicas
 from tf_finetune.training.solvers import problem as problems
 
 

@@ -20,16 +20,10 @@ from tf_finetune.config import train, training_options
 from tf_finetune.data import examples, parts, pipeline
 from tf_finetune.data import targets as target_rows
 from tf_finetune.tasks import task as tasks
-from tf_finetune.training import (
-    averaging,
-    device_settings,
-    fit,
-    optimizers,
-    precision,
-    replicas,
-    train_step,
-)
+from tf_finetune.training import averaging, fit, optimizers, train_step
 from tf_finetune.training import stage as stages
+from tf_finetune.training.devices import device_settings, precision
+from tf_finetune.training.distributed import replicas
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

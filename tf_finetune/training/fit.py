@@ -11,8 +11,9 @@ from absl import logging
 
 from tf_finetune import batch_norm, stopping
 from tf_finetune.data import progress as bars
-from tf_finetune.training import keeping, replicas
 from tf_finetune.training import stage as stages
+from tf_finetune.training.distributed import replicas
+from tf_finetune.training.resuming import keeping
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

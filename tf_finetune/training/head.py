@@ -18,9 +18,9 @@ from tf_finetune import inference
 from tf_finetune.cache import batches
 from tf_finetune.config import train
 from tf_finetune.data import targets as target_rows
-from tf_finetune.training import fit, standardising
+from tf_finetune.training import fit
 from tf_finetune.training import stage as stages
-from tf_finetune.training.solvers import catalog, decoder
+from tf_finetune.training.solvers import catalog, decoder, standardising
 from tf_finetune.training.solvers import problem as problems
 
 # Decoupled weight decays tried for a head that is trained by steps, and the

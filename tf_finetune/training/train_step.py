@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_finetune.training import replicas
+from tf_finetune.training.distributed import replicas
 
 _ASKED = "asked to stop"  # Among the figures of a step.
 

@@ -24,7 +24,7 @@ def _of_run(path, saved, folder, paths) -> float:
     del saved
     from tf_finetune import inference
     from tf_finetune.data import pipeline
-    from tf_finetune.runs import finished
+    from tf_finetune.runs.use import finished
 
     found = finished.load(path)
     start = time.perf_counter()

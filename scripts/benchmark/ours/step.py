@@ -21,7 +21,8 @@ def main(backbone: str) -> None:
     from tf_finetune import assembly, batch_norm
     from tf_finetune.adaptation import freezing
     from tf_finetune.tasks import catalog as tasks
-    from tf_finetune.training import device_settings, fine_tuning
+    from tf_finetune.training import fine_tuning
+    from tf_finetune.training.devices import device_settings
 
     config = options.from_keywords(
         train.TrainConfig,

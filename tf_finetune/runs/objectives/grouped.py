@@ -13,7 +13,8 @@ from tf_finetune.data import targets as target_rows
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import learning
 from tf_finetune.runs.objectives import objective
-from tf_finetune.training import fine_tuning, history, replicas
+from tf_finetune.training import fine_tuning, history
+from tf_finetune.training.distributed import replicas
 from tf_finetune.training.unlabelled import groups
 
 

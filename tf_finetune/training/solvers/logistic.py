@@ -1,6 +1,6 @@
 """Multinomial logistic regression as the solver of a classifier's head."""
 
-from tf_finetune.training import probe
+from tf_finetune.training.solvers import probe
 from tf_finetune.training.solvers import problem as problems
 
 

@@ -1,6 +1,6 @@
 """Independent logistic regressions as the solver of a head of labels."""
 
-from tf_finetune.training import probe, probe_per_label
+from tf_finetune.training.solvers import probe, probe_per_label
 from tf_finetune.training.solvers import problem as problems
 
 

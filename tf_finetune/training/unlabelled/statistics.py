@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.training import replicas
+from tf_finetune.training.distributed import replicas
 
 
 def adapt(model: keras.Model, batches: Iterable[tf.Tensor]) -> int:

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/replicas.py and train_step.py.
+"""Tests of tf_finetune/training/distributed/replicas.py and train_step.py.
 
 Programs of their own train (`replica_cases.py`): how many devices there are is
 settled once a process.

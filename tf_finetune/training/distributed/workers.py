@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.training import replicas
+from tf_finetune.training.distributed import replicas
 
 _GONE = (
     tf.errors.UnavailableError,

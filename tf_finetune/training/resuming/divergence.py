@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.training import checkpoints
 from tf_finetune.training import stage as stages
+from tf_finetune.training.resuming import checkpoints
 
 _NAMES_SHOWN = 4
 

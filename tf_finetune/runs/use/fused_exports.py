@@ -9,7 +9,8 @@ import numpy as np
 from tf_finetune import errors, files
 from tf_finetune.config import use
 from tf_finetune.exporting import destination, fused_saved_model, parity
-from tf_finetune.runs import finished, fused_rows, fused_use
+from tf_finetune.runs import fused_rows
+from tf_finetune.runs.use import finished, fused_use
 from tf_finetune.tasks.regression import table
 
 _TOLERANCE = 1e-4

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_finetune import errors, inference
 from tf_finetune.config import use
 from tf_finetune.data import examples, unlabelled, verification
-from tf_finetune.runs import finished
+from tf_finetune.runs.use import finished
 
 
 def predict(

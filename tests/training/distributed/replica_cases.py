@@ -23,16 +23,10 @@ from tf_finetune.config import options, train, training_options
 from tf_finetune.data import targets as target_rows
 from tf_finetune.runs import solving
 from tf_finetune.tasks.classification import losses
-from tf_finetune.training import (
-    averaging,
-    fit,
-    head,
-    optimizers,
-    precision,
-    replicas,
-    train_step,
-)
+from tf_finetune.training import averaging, fit, head, optimizers, train_step
 from tf_finetune.training import stage as stages
+from tf_finetune.training.devices import precision
+from tf_finetune.training.distributed import replicas
 from tf_finetune.training.solvers import problem as problems
 
 _EPOCHS, _BATCH = 2, 16

@@ -11,7 +11,7 @@ from tf_finetune.data import survey, verification
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import parity
-from tf_finetune.runs import evaluating, finished
+from tf_finetune.runs.use import evaluating, finished
 
 _BATCH_SIZE = 32
 

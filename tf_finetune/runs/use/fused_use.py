@@ -10,7 +10,8 @@ import keras
 from tf_finetune import errors, files
 from tf_finetune.config import data_options, options, use
 from tf_finetune.data import examples, unlabelled
-from tf_finetune.runs import finished, fused_rows, predicting
+from tf_finetune.runs import fused_rows
+from tf_finetune.runs.use import finished, predicting
 from tf_finetune.tasks.regression import joining, table
 
 Report = Callable[[str], None]

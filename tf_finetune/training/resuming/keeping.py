@@ -10,14 +10,10 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors, stopping
-from tf_finetune.training import (
-    checkpoints,
-    divergence,
-    learning_rates,
-    replicas,
-    workers,
-)
+from tf_finetune.training import learning_rates
 from tf_finetune.training import stage as stages
+from tf_finetune.training.distributed import replicas, workers
+from tf_finetune.training.resuming import checkpoints, divergence
 
 
 class DivergedError(ArithmeticError):

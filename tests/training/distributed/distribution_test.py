@@ -1,10 +1,10 @@
-"""Tests of tf_finetune/training/distribution.py."""
+"""Tests of tf_finetune/training/distributed/distribution.py."""
 
 import pytest
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.training import distribution
+from tf_finetune.training.distributed import distribution
 
 
 def test_one_device_is_tensorflows_default_strategy():

@@ -1,9 +1,9 @@
-"""Tests of tf_finetune/training/batch_probe.py."""
+"""Tests of tf_finetune/training/devices/batch_probe.py."""
 
 import numpy as np
 
 from tf_finetune.config import options, train
-from tf_finetune.training import batch_probe, batch_size
+from tf_finetune.training.devices import batch_probe, batch_size
 
 
 def test_a_child_trains_a_few_steps_and_says_what_they_took():

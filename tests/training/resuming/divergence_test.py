@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/divergence.py and the way back in fit.py."""
+"""Tests of resuming/divergence.py and the way back in fit.py."""
 
 import keras
 import numpy as np
@@ -6,8 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.training import divergence, fit, learning_rates
+from tf_finetune.training import fit, learning_rates
 from tf_finetune.training import stage as stages
+from tf_finetune.training.resuming import divergence
 
 _EPOCHS, _STEPS = 4, 3
 

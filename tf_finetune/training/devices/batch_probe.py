@@ -38,13 +38,9 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
     from tf_finetune.adaptation import freezing
     from tf_finetune.data import pipeline
     from tf_finetune.tasks import catalog as tasks
-    from tf_finetune.training import (
-        device_settings,
-        distribution,
-        fine_tuning,
-        fit,
-        precision,
-    )
+    from tf_finetune.training import fine_tuning, fit
+    from tf_finetune.training.devices import device_settings, precision
+    from tf_finetune.training.distributed import distribution
 
     task = tasks.TASKS.get(config.model.task)
     strategy = distribution.strategy(
@@ -101,7 +97,7 @@ def peak_bytes() -> int:
         found = None
     if found:
         return int(found[1]) * 1024
-    from tf_finetune.training import estimate
+    from tf_finetune.training.devices import estimate
 
     return estimate.peak_bytes()
 

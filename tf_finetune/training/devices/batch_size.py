@@ -28,7 +28,7 @@ _SMALL = (8, 16)
 # a run needs beside its training steps.
 _SHARE = 0.7
 _TIMEOUT_SECONDS = 900
-_MODULE = "tf_finetune.training.batch_probe"
+_MODULE = "tf_finetune.training.devices.batch_probe"
 _MEMORY = pathlib.Path("/proc/meminfo")
 _CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 

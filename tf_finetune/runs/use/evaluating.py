@@ -15,7 +15,7 @@ from tf_finetune.data import (
     verification,
 )
 from tf_finetune.evaluation import gates
-from tf_finetune.runs import finished, fused_use
+from tf_finetune.runs.use import finished, fused_use
 from tf_finetune.tasks import judging
 from tf_finetune.tasks import task as task_contract
 

@@ -1,8 +1,8 @@
-"""Tests of tf_finetune/training/device_settings.py."""
+"""Tests of tf_finetune/training/devices/device_settings.py."""
 
 import pytest
 
-from tf_finetune.training import device_settings
+from tf_finetune.training.devices import device_settings
 
 
 def _settings(precision="auto", onednn="on", **facts):

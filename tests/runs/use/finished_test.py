@@ -9,7 +9,7 @@ import pytest
 
 from tf_finetune import errors, lifecycle, workdir
 from tf_finetune.config import options, train
-from tf_finetune.runs import finished
+from tf_finetune.runs.use import finished
 
 
 @pytest.fixture

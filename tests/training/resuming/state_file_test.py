@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/state_file.py."""
+"""Tests of tf_finetune/training/resuming/state_file.py."""
 
 import errno
 import pathlib
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.training import state_file
+from tf_finetune.training.resuming import state_file
 
 _ARRAYS = [
     np.arange(6, dtype="float32").reshape(2, 3).T,

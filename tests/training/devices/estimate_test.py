@@ -1,8 +1,8 @@
-"""Tests of tf_finetune/training/estimate.py."""
+"""Tests of tf_finetune/training/devices/estimate.py."""
 
 import pytest
 
-from tf_finetune.training import estimate
+from tf_finetune.training.devices import estimate
 
 _COSTS = estimate.Costs(load=1.0, frozen=10.0, step=3.0)
 _SIZES = {"trained": 100, "validated": 50, "missing_features": 30}

@@ -1,10 +1,10 @@
-"""Tests of tf_finetune/training/probe.py."""
+"""Tests of tf_finetune/training/solvers/probe.py."""
 
 import numpy as np
 import pytest
 from sklearn import linear_model, preprocessing
 
-from tf_finetune.training import probe
+from tf_finetune.training.solvers import probe
 
 
 def _data(classes: int, width: int, count: int, seed: int = 0):

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/batch_size.py."""
+"""Tests of tf_finetune/training/devices/batch_size.py."""
 
 import pathlib
 
@@ -6,7 +6,7 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.config import options, train
-from tf_finetune.training import batch_size
+from tf_finetune.training.devices import batch_size
 
 _GB = 10**9
 

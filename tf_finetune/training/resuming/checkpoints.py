@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors
-from tf_finetune.training import state_file
+from tf_finetune.training.resuming import state_file
 
 
 @dataclasses.dataclass(kw_only=True)

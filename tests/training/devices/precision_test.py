@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/precision.py."""
+"""Tests of tf_finetune/training/devices/precision.py."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tf_finetune.backbones import build
-from tf_finetune.training import precision
+from tf_finetune.training.devices import precision
 
 
 def _model() -> keras.Model:

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/checkpoints.py."""
+"""Tests of tf_finetune/training/resuming/checkpoints.py."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.training import checkpoints
+from tf_finetune.training.resuming import checkpoints
 
 
 class _Kept:
