@@ -2,6 +2,9 @@
 
 import pathlib
 import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -103,7 +106,12 @@ def test_every_objective_goes_from_pictures_to_figures(
     pictures, pool, settings, tmp_path, objective
 ):
     run, text = _run(
-        pictures, pool, settings, tmp_path / "run", objective=objective
+        pictures,
+        pool,
+        settings,
+        tmp_path / "run",
+        objective=objective,
+        cache="off",
     )
     assert "on validation: supervised" in text
     facts = run.evaluation["unlabelled"]
@@ -111,6 +119,47 @@ def test_every_objective_goes_from_pictures_to_figures(
     assert objective in run.evaluation["test"]["yardsticks"]
     figures = files.read_json(run.workdir / "evaluation.json")
     assert figures == run.evaluation
+
+
+@pytest.mark.slow
+def test_a_run_stopped_among_groups_goes_on_where_it_was(
+    pictures, pool, settings, tmp_path
+):
+    def start(place):
+        flags = {
+            **settings,
+            "data": pictures,
+            "unlabeled_data": pool,
+            "objective": "fixmatch",
+            "epochs": 3,
+            "cache": "off",
+            "checkpoint_every_steps": 1,
+            "workdir": tmp_path / place,
+        }
+        return subprocess.Popen(
+            [
+                sys.executable, "-m", "tf_finetune.train",
+                *(f"--{name}={value}" for name, value in flags.items()),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    assert start("whole").wait(timeout=300) == 0
+    stopped = start("stopped")
+    inner = tmp_path / "stopped" / "checkpoints" / "unlabelled" / "checkpoints"
+    end = time.monotonic() + 300
+    while not [*inner.glob("*.checkpoint")] and time.monotonic() < end:
+        time.sleep(0.01)
+    stopped.terminate()
+    assert stopped.wait(timeout=300) == 143
+    assert start("stopped").wait(timeout=300) == 0
+    for name in ("history.csv", "evaluation.json", "predictions.csv"):
+        found, expected = (
+            (tmp_path / place / name).read_text()
+            for place in ("stopped", "whole")
+        )
+        assert found == expected
 
 
 @pytest.mark.parametrize(
