@@ -69,3 +69,8 @@ def test_what_several_replicas_cannot_do_is_refused(changes, message):
 def test_a_head_of_another_task_is_refused(task, head):
     with pytest.raises(errors.UsageError, match=f"--head={head} is not for"):
         checking.check(_config(task=task, head=head))
+
+
+def test_each_task_has_a_head_of_its_own_unless_one_is_named():
+    for task in ("classification", "segmentation"):
+        checking.check(_config(task=task))

@@ -82,7 +82,7 @@ def build(
     keras.utils.set_random_seed(seed)
     made = pretrained.build(options, weights)
     backbone = made.backbone
-    build_head = heads.HEADS.get(options.head)
+    build_head = heads.HEADS.get(task.head(options.head))
     top = build_head(backbone, options, task.network.num_outputs(names))
     images = top.backbone.model.inputs[0]
     inputs = list(top.inputs) if len(top.inputs) > 1 else top.inputs[0]

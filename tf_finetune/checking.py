@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+from collections.abc import Sequence
 
 from tf_finetune import errors, workdir
 from tf_finetune.backbones import catalog as backbones
@@ -41,10 +42,11 @@ def check(config: train.TrainConfig) -> None:
         )
     spec, _ = backbones.find(config.model.backbone)
     weights.check(spec, config.model.weights)
-    heads.HEADS.check(config.model.head)
-    _check_head_layers(config.model)
     task = tasks.TASKS.get(config.model.task)
-    task.check_head(config.model.head)
+    if config.model.head != "auto":
+        heads.HEADS.check(config.model.head)
+    head = task.head(config.model.head)
+    _check_head_layers(config.model.surgery.head_layers, head)
     task.check_loss(config.training.loss)
     _check_columns(config.data, task)
     optimizers.check(config.training.optimizer)
@@ -110,14 +112,13 @@ def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
         )
 
 
-def _check_head_layers(model: model_options.ModelOptions) -> None:
-    layers = model.surgery.head_layers
+def _check_head_layers(layers: Sequence[str], head: str) -> None:
     grammar.parts(layers)
-    own = ":" in model.head  # It may do with them what it likes.
-    if layers and not own and model.head not in _POOLED:
+    own = ":" in head  # It may do with them what it likes.
+    if layers and not own and head not in _POOLED:
         raise errors.UsageError(
             f"--head_layers={','.join(layers)} puts layers on pooled features, "
-            f"which --head={model.head} does not have; it goes with "
+            f"which --head={head} does not have; it goes with "
             f"--head={' and --head='.join(_POOLED)}."
         )
 

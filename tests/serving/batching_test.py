@@ -113,6 +113,18 @@ def test_a_large_request_is_computed_in_parts_and_put_together(make):
     assert [rows for _, rows in run.batches] == [4, 4, 2]
 
 
+def test_parts_of_other_sizes_are_filled_up(make):
+    def run(signature, inputs):
+        side = int(inputs["x"].max())
+        return {"masks": np.full([len(inputs["x"]), side, 2], side)}
+
+    batcher = make(run, size=2)
+    found = batcher.answer("s", _rows(1, 1, 3))["masks"]
+    assert found.shape == (3, 3, 2)
+    np.testing.assert_array_equal(found[0, :, 0], [1, 255, 255])
+    np.testing.assert_array_equal(found[2, :, 0], [3, 3, 3])
+
+
 def test_a_heavy_request_is_computed_in_parts(make):
     run = Doubling()
     weights = np.array([4, 4, 4, 11, 1, 9, 1])

@@ -235,10 +235,12 @@ def test_a_chosen_picture_is_shown_with_labels_and_bars(
 def test_a_mask_lies_over_the_picture_in_the_colours_of_its_classes(
     browse, answering, pictures, tmp_path
 ):
-    mask = [[0, 0, 2], [0, 2, 2]]
+    mask = [[0, 0, 2, 255], [0, 2, 2, 255], [255, 255, 255, 255]]
     labels = ["ground", "unseen", "ink"]
     browser = browse()
-    browser.open(answering(labels, {"masks": mask, "error": ""}))
+    browser.open(
+        answering(labels, {"masks": mask, "sizes": [2, 3], "error": ""})
+    )
     browser.choose(pictures[0])
     browser.until("document.querySelectorAll('li').length == 2")
     names = "[...document.querySelectorAll('.name')].map(e => e.textContent)"

@@ -33,9 +33,9 @@ class ModelOptions:
         "the middle, pad adds black.",
     )
     head: str = options.option(
-        "linear",
+        "auto",
         "The new top: linear or mlp; of segmentation fcn_32s, fcn_16s, fcn_8s, "
-        "deeplab_v3_plus or unet.",
+        "deeplab_v3_plus or unet; auto: linear, deeplab_v3_plus.",
     )
     head_units: int = options.option(
         256,

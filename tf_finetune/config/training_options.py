@@ -57,7 +57,9 @@ class TrainingOptions:
         "What training lowers, in float32 on the logits; auto: the task's "
         "own. Of classification: cross_entropy, focal, mean_squared_error; of "
         "regression: mean_squared_error, mean_absolute_error, huber; of "
-        "multilabel: cross_entropy, focal, asymmetric.",
+        "multilabel: cross_entropy, focal, asymmetric; of segmentation: "
+        "cross_entropy, focal, dice, tversky, and sums such as "
+        "cross_entropy+dice.",
     )
     target_transform: Literal["none", "log", "auto"] = options.option(
         "auto",

@@ -72,7 +72,8 @@ def _changes(course: courses.Course) -> list[change.Change]:
 
 def _head(course: courses.Course) -> str:
     options = course.config.model
-    return ", ".join([options.head, *options.surgery.head_layers])
+    head = course.task.head(options.head)
+    return ", ".join([head, *options.surgery.head_layers])
 
 
 def _fits(course: courses.Course) -> str:

@@ -17,6 +17,9 @@ from tf_finetune.serving import failures
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[str, Arrays], Arrays]
 
+# Where an answer is larger than others beside it: what no class has.
+_FILLING = 255
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -100,7 +103,7 @@ class Batcher:
         if len(answers) == 1:
             return dict(answers[0])
         return {
-            name: np.concatenate([each[name] for each in answers])
+            name: _joined([each[name] for each in answers])
             for name in answers[0]
         }
 
@@ -232,3 +235,21 @@ class Batcher:
             {n: array[end - piece.rows : end] for n, array in outputs.items()}
             for piece, end in zip(batch, ends, strict=True)
         ]
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """Joins rows; what is larger in one part than in another is filled up.
+
+    So masks are, which are as large as the largest picture of their batch;
+    a model fills them up with 255, too, and says how large each one is.
+    """
+    sides = np.array([part.shape[1:] for part in parts])
+    largest = sides.max(axis=0)
+    if (sides == largest).all():
+        return np.concatenate(parts)
+    widths = [[(0, 0), *((0, n) for n in largest - each)] for each in sides]
+    filled = [
+        np.pad(part, width, constant_values=_FILLING)
+        for part, width in zip(parts, widths, strict=True)
+    ]
+    return np.concatenate(filled)

@@ -44,7 +44,8 @@ class Task:
             files of their own (`contracts.AnswerFiles`); empty where they
             are not. The answers of such a task belong to the pictures' own
             sizes, and its network brings what is served to them (`restored`).
-        heads: What `--head` may be, beside heads of the user's own.
+        heads: What `--head` may be, beside heads of the user's own; the first
+            one is meant by "auto".
         guesses: How labels of other pictures are guessed; None where they
             cannot be.
     """
@@ -88,13 +89,20 @@ class Task:
                     f"--loss of --task={self.name}", part, known
                 )
 
-    def check_head(self, name: str) -> None:
-        """Raises `UsageError` unless `--head` can be `name`."""
+    def head(self, name: str) -> str:
+        """Returns the head that `--head` means.
+
+        Raises:
+            UsageError: It cannot be `name`.
+        """
+        if name == "auto":
+            return self.heads[0]
         if name not in self.heads and ":" not in name:
             raise errors.UsageError(
                 f"--head={name} is not for --task={self.name}; possible: "
                 f"{', '.join(self.heads)}."
             )
+        return name
 
     @functools.cached_property
     def network(self) -> contracts.Network:

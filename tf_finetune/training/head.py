@@ -42,7 +42,8 @@ def solve(problem: problems.Problem) -> problems.Solution:
             return decoder.solve(problem)
         found = None
         options = problem.config.model
-        is_linear = options.head == "linear" and not options.surgery.head_layers
+        is_linear = options.head in ("auto", "linear")
+        is_linear = is_linear and not options.surgery.head_layers
         if is_linear and problem.solver in catalog.SOLVERS:
             found = catalog.SOLVERS.get(problem.solver)(problem)
         return found or _by_steps(problem)
