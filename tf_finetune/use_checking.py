@@ -28,7 +28,11 @@ def task_of(path: str) -> task_contract.Task:
 
 
 def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
-    """Returns where the pictures of an evaluation come from."""
+    """Returns where the pictures of an evaluation come from.
+
+    Raises:
+        UsageError: Its columns are not those that the run learnt.
+    """
     trained = workdir.config_of(_finished(config.workdir)).data
     if not config.data:
         return trained
@@ -36,13 +40,29 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
         data=config.data,
         data_format=config.data_format,
         image_column=config.image_column or trained.image_column,
-        label_column=config.label_column or trained.label_column,
+        label_column=_label_column(config, trained.label_column),
         numeric_columns=trained.numeric_columns,
         categorical_columns=trained.categorical_columns,
         ignore_label=trained.ignore_label,
         color_map=trained.color_map,
         tfds_data_dir=config.tfds_data_dir,
     )
+
+
+def _label_column(
+    config: use.EvaluateConfig, trained: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Returns the columns of labels, in the run's order if that matters."""
+    asked = config.label_column or trained
+    if not task_of(config.workdir).labels.are_columns:
+        return asked
+    if sorted(asked) != sorted(trained):
+        raise errors.UsageError(
+            f"--label_column={','.join(asked)}: the run in {config.workdir} "
+            f"learnt {','.join(trained)}, and is evaluated on columns of "
+            "these names, in any order."
+        )
+    return trained
 
 
 def check_prediction(config: use.PredictConfig) -> None:

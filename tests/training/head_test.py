@@ -104,6 +104,20 @@ def test_the_same_seed_gives_the_same_head(monkeypatch, stored):
     assert one.how == two.how
 
 
+@pytest.mark.parametrize("count", [2, 3, 50])
+def test_a_single_group_is_divided_by_examples(count):
+    held = head._held_out(["patient 7"] * count, seed=0)
+    assert held.any() and not held.all()
+    assert held.sum() == max(count // 5, 1)
+
+
+def test_groups_are_held_out_whole():
+    groups = [f"patient {number % 10}" for number in range(40)]
+    held = head._held_out(groups, seed=0)
+    assert held.sum() == 8
+    assert len({g for g, h in zip(groups, held, strict=True) if h}) == 2
+
+
 def test_a_head_asked_to_stop_has_the_grace_that_was_asked_for(
     monkeypatch, stored
 ):

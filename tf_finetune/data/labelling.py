@@ -13,9 +13,12 @@ class Labels(Protocol):
 
     Attributes:
         sources: The data formats that such labels can be read from.
+        are_columns: Whether the names of the model's outputs are those of
+            the columns, so that a label's meaning hangs on their order.
     """
 
     sources: tuple[str, ...]
+    are_columns: bool
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

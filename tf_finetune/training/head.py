@@ -142,7 +142,12 @@ def _initialize(model: keras.Model, seed: int) -> None:
 
 
 def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
-    """Marks whole groups, about one example in `_HELD_OUT`."""
+    """Marks whole groups, about one example in `_HELD_OUT`.
+
+    Single examples where all are of one group, which cannot be divided.
+    """
+    if len(set(groups)) == 1:
+        groups = [str(number) for number in range(len(groups))]
     # Not by np.unique, whose copies of long keys take much memory.
     place = {key: index for index, key in enumerate(sorted(set(groups)))}
     chosen = np.random.default_rng(seed).permutation(len(place))

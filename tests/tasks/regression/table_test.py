@@ -51,6 +51,13 @@ def test_a_number_that_is_none_is_named_with_its_row(read):
         read(_TEXT.replace("12.5", "large"))
 
 
+def test_numbers_are_those_that_a_model_in_float32_takes(read):
+    numbers, _ = table.arrays(read(_TEXT.replace("12.5", "1700000001")))
+    assert numbers.dtype == "float64" and numbers[0, 0] == 1_700_000_000
+    with pytest.raises(errors.DataError, match="'area' is '1e39'; .*float32"):
+        read(_TEXT.replace("12.5", "1e39"))
+
+
 def test_a_missing_column_names_its_flag(read):
     with pytest.raises(errors.DataError, match="--categorical_columns"):
         read(_TEXT.replace("zip", "code"))

@@ -17,6 +17,7 @@ class Classes:
     """Labels that are the name of a class, as the user wrote it."""
 
     sources = ("csv", "digits", "folder", "tfds")
+    are_columns = False
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

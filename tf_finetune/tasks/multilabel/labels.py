@@ -28,6 +28,7 @@ class Labels:
     """One CSV column of `a|b|c`, or several columns of 0 and 1."""
 
     sources = ("csv",)
+    are_columns = False
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

@@ -18,12 +18,15 @@ def adapted(
         DataError: A target lies outside of --target_range, or has no
             logarithm where --target_transform=log asks for it.
     """
-    bounds = config.model.target_range
+    bounds, kind = config.model.target_range, config.training.target_transform
     _check_range(data, bounds)
+    if kind == "log":
+        _check_positive(data)
     found = transforms.fitted(
-        config.training.target_transform,
+        kind,
         labels.array(data.split("train")),
         data.class_names,
+        least=labels.array(data.pictures).min(axis=0),
         bounds=bounds,
     )
     adapted_ = dataclasses.replace(
@@ -44,4 +47,14 @@ def _check_range(data: examples.ImageData, bounds: tuple[float, ...]) -> None:
                 raise errors.DataError(
                     f"{picture.path}: the target {name!r} is {value:g}, "
                     f"outside of --target_range={low:g},{high:g}."
+                )
+
+
+def _check_positive(data: examples.ImageData) -> None:
+    for picture in data.pictures:
+        for name, value in zip(data.class_names, picture.label, strict=True):
+            if value <= 0:
+                raise errors.DataError(
+                    f"{picture.path}: --target_transform=log needs targets "
+                    f"above 0, and {name!r} is {value:g}; use none or auto."
                 )

@@ -16,6 +16,10 @@ from tf_finetune.tasks.regression import ridge
 
 # How much less a word's coefficient is penalised than a number's.
 _WORD_WEIGHTS = (1.0, 2.0, 4.0)
+# The logarithm of a column whose largest value is not this many times its
+# least one is next to a straight line, and float32 blurs it: a date of eight
+# digits keeps four.
+_LEAST_RATIO = 1.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,8 @@ class Encoding:
         low: [numbers] least value in training.
         high: [numbers] largest value in training.
         logged: [numbers] whether the logarithm is taken.
-        mean: [numbers] of the training numbers, after the logarithm.
+        mean: [numbers] of the training numbers, after the logarithm; a
+            float32, so that the model can subtract it without rounding.
         deviation: [numbers] the same; 1 where it is 0.
         products: Whether products of two numbers are features, too.
         words: For each column of words, those seen in training, sorted.
@@ -149,7 +154,7 @@ def _encodings(
 
 
 def _fitted(numbers: np.ndarray, words: Sequence[Sequence[str]]) -> Encoding:
-    median = np.array([_median(column) for column in numbers.T])
+    median = _rounded(np.array([_median(column) for column in numbers.T]))
     known = np.where(np.isnan(numbers), median, numbers)
     logged = np.array([_is_logged(column) for column in known.T], dtype=bool)
     values = np.log(known, out=known.copy(), where=logged)
@@ -160,8 +165,9 @@ def _fitted(numbers: np.ndarray, words: Sequence[Sequence[str]]) -> Encoding:
         low=known.min(axis=0),
         high=known.max(axis=0),
         logged=logged,
-        mean=values.mean(axis=0),
-        deviation=np.where(deviation > 0, deviation, 1.0),
+        mean=_rounded(values.mean(axis=0)),
+        # Not by the deviation, which rounding leaves above 0.
+        deviation=np.where(np.ptp(known, axis=0) > 0, deviation, 1.0),
         products=False,
         words=tuple(
             tuple(sorted({row[column] for row in words}))
@@ -171,13 +177,17 @@ def _fitted(numbers: np.ndarray, words: Sequence[Sequence[str]]) -> Encoding:
     )
 
 
+def _rounded(values: np.ndarray) -> np.ndarray:
+    return values.astype("float32").astype("float64")
+
+
 def _median(column: np.ndarray) -> float:
     known = column[~np.isnan(column)]
     return float(np.median(known)) if len(known) else 0.0
 
 
 def _is_logged(column: np.ndarray) -> bool:
-    if column.min() <= 0 or np.ptp(column) == 0:
+    if column.min() <= 0 or column.max() < _LEAST_RATIO * column.min():
         return False
     return abs(stats.skew(np.log(column))) < abs(stats.skew(column))
 

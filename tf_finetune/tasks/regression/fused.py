@@ -175,12 +175,10 @@ def _numbers(
         ops.add(ops.multiply(bounded, _constant(logged)), _constant(1 - logged))
     )
     plain = ops.multiply(bounded, _constant(1 - logged))
-    return keras.layers.Rescaling(
-        scale=(1 / encoding.deviation).tolist(),
-        offset=(-encoding.mean / encoding.deviation).tolist(),
-        dtype="float32",
-        name="standardised_numbers",
-    )(ops.add(logarithms, plain))
+    # The mean first: of a date of eight digits, x · scale + offset leaves
+    # nothing in float32.
+    centred = ops.subtract(ops.add(logarithms, plain), _constant(encoding.mean))
+    return ops.multiply(centred, _constant(1 / encoding.deviation))
 
 
 def _word(

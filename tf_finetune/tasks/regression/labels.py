@@ -21,6 +21,7 @@ class Targets:
     """Labels that are numbers, from one column each."""
 
     sources = ("csv",)
+    are_columns = True
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

@@ -71,10 +71,15 @@ def read(
 
 
 def arrays(rows: Sequence[Row]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
-    """Returns numbers [n, columns] and, for each row, its words."""
+    """Returns numbers [n, columns] and, for each row, its words.
+
+    Numbers are float64 but rounded to float32: so the model takes them, and
+    what is solved has to see the same.
+    """
     width = len(rows[0].numbers) if rows else 0
-    numbers = np.array([row.numbers for row in rows], "float64")
-    return numbers.reshape(len(rows), width), [row.words for row in rows]
+    numbers = np.array([row.numbers for row in rows], "float32")
+    numbers = numbers.astype("float64").reshape(len(rows), width)
+    return numbers, [row.words for row in rows]
 
 
 def beginning(column: str) -> tuple[str, int | None]:
@@ -130,7 +135,15 @@ def _row(
 
 
 def _number(text: str, what: str) -> float:
-    return labels.number(text, what) if text else math.nan
+    if not text:
+        return math.nan
+    value = labels.number(text, what)
+    if abs(value) > float(np.finfo("float32").max):
+        raise errors.DataError(
+            f"{what} is {text!r}; the model takes float32, which ends at "
+            "3.4e38. Give the column in a larger unit."
+        )
+    return value
 
 
 def _word(cells: Mapping[str, str], column: str, where: str) -> str:

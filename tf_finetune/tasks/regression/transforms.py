@@ -60,6 +60,7 @@ def fitted(
     targets: np.ndarray,
     names: Sequence[str],
     *,
+    least: Sequence[float] | None = None,
     bounds: Sequence[float] = (),
 ) -> Transform:
     """Chooses the transform of each target on the training split.
@@ -69,14 +70,18 @@ def fitted(
             everywhere and whose distribution becomes less skewed by it.
         targets: [n, targets] of the training split, none of them constant.
         names: Of the targets.
+        least: [targets] the least value of each in all splits, since those
+            that are not learnt from are judged by the same loss; None: in
+            `targets`.
         bounds: (low, high) of the predictions, or nothing.
 
     Raises:
         DataError: "log" is asked for, and a target is not above 0.
     """
     targets = np.asarray(targets, "float64")
+    least = targets.min(axis=0) if least is None else least
     logged = tuple(
-        _is_logged(kind, targets[:, index], name)
+        _is_logged(kind, targets[:, index], least[index], name)
         for index, name in enumerate(names)
     )
     values = np.log(targets, out=targets.copy(), where=np.asarray(logged))
@@ -90,10 +95,9 @@ def fitted(
     )
 
 
-def _is_logged(kind: Kind, values: np.ndarray, name: str) -> bool:
+def _is_logged(kind: Kind, values: np.ndarray, least: float, name: str) -> bool:
     if kind == "none":
         return False
-    least = values.min()
     if kind == "log" and least <= 0:
         raise errors.DataError(
             f"--target_transform=log needs targets above 0, and {name!r} is "

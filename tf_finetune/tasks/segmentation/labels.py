@@ -31,6 +31,7 @@ class Masks:
     cache_dir: pathlib.Path = pathlib.Path()
 
     sources = ("csv", "pairs", "tfds_masks")
+    are_columns = False
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
