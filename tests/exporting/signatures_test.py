@@ -86,6 +86,21 @@ def test_the_layer_called_features_is_taken():
     assert signatures.features(model) is pooled
 
 
+def test_what_squeezes_a_map_is_no_features():
+    images = keras.Input([24, 24, 3])
+    maps = keras.layers.Conv2D(4, 3, padding="same")(images)
+    squeezed = keras.layers.GlobalAveragePooling2D(name="se_squeeze")(maps)
+    weights = keras.layers.Reshape([1, 1, 4])(squeezed)
+    maps = keras.layers.Multiply()([maps, weights])
+    answers = keras.layers.Conv2D(3, 1, activation="softmax")(maps)
+
+    assert signatures.features(keras.Model(images, answers)) is None
+
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    answer = keras.layers.Dense(3, "softmax")(pooled)
+    assert signatures.features(keras.Model(images, answer)) is pooled
+
+
 def test_energy_is_that_of_the_paper():
     logits = np.array([[1.0, 2.0, -3.0], [0.0, 0.0, 0.0]], "float32")
 

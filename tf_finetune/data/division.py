@@ -3,7 +3,7 @@
 import collections
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tf_finetune.data import examples
 
@@ -61,9 +61,10 @@ def divide(
 ) -> dict[str, list[Unit]]:
     """Divides units so that each split gets its share of every stratum.
 
-    First every stratum gets one unit in every split; then each unit, the
-    largest first, goes where its strata are missing most. Units of one picture
-    come out at exactly `targets`.
+    Units with something rare are trained on, as far as training has places.
+    Of the others every stratum first gets one in every split; then each unit,
+    the largest first, goes where its strata are missing most. Units of one
+    picture come out at exactly `targets` where nothing is rare.
 
     Args:
         found: The units.
@@ -81,7 +82,10 @@ def divide(
     order = shuffled(found, seed=seed, purpose="split")
     divided: dict[str, list[Unit]] = {split: [] for split in needs}
     left = dict(enumerate(sorted(order, key=len, reverse=True)))
-    for index, split in _first_units(left, list(needs)):
+    for index in _rare(left, fractions):
+        _give(left.pop(index), "train", divided, needs)
+    learnt = {name for unit in divided["train"] for name in strata_of(unit)}
+    for index, split in _first_units(left, list(needs), learnt):
         _give(left.pop(index), split, divided, needs)
     for unit in left.values():
         strata = list(strata_of(unit))
@@ -135,14 +139,40 @@ def _give(
     needs[split].subtract(strata_of(unit))
 
 
+def _rare(
+    left: Mapping[int, Unit], fractions: Mapping[str, float]
+) -> list[int]:
+    """Picks units for training, first those that bring something new.
+
+    Returns:
+        Their numbers; never more pictures than training has places for.
+    """
+    rare = {i: {n for p in u for n in p.rare} for i, u in left.items()}
+    total = sum(len(unit) for unit in left.values())
+    places = total - sum(max(1, round(f * total)) for f in fractions.values())
+    seen: set[str] = set()
+    new, others = [], []
+    for index, names in rare.items():
+        if names:
+            (new if names - seen else others).append(index)
+        seen |= names
+    given = []
+    for index in new + others:
+        if len(left[index]) <= places:
+            places -= len(left[index])
+            given.append(index)
+    return given
+
+
 def _first_units(
-    left: Mapping[int, Unit], splits: Sequence[str]
+    left: Mapping[int, Unit], splits: Sequence[str], learnt: Collection[str]
 ) -> list[tuple[int, str]]:
     """Picks one unit a stratum for each split, small ones for small splits.
 
     Args:
         left: The units by number, the largest first.
         splits: Where they go; train first.
+        learnt: Strata that train has a unit of.
 
     Returns:
         (number of the unit, split), each unit at most once.
@@ -155,6 +185,7 @@ def _first_units(
     rare_first = sorted(by_stratum, key=lambda k: (len(by_stratum[k]), k))
     for name in rare_first:
         present = {given[i] for i in by_stratum[name] if i in given}
+        present |= {"train"} if name in learnt else set()
         free = [i for i in by_stratum[name] if i not in given]
         for split in reversed(splits):
             if split not in present and free:

@@ -86,6 +86,7 @@ class Picture:
         split: One of `SPLITS` once it is known.
         group: As in `Example`.
         strata: Of what every split gets its share where splits are drawn.
+        rare: Of what there is too little for that; it is trained on.
         stamp: Of the file before it was read, by which `changes` notices
             that it was written since; None: unknown.
     """
@@ -98,6 +99,7 @@ class Picture:
     split: str | None = None
     group: str | None = None
     strata: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
     stamp: int | None = dataclasses.field(
         default=None, compare=False, repr=False
     )

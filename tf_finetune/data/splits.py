@@ -173,10 +173,11 @@ def _limited(
     counts: collections.Counter = collections.Counter()
     beyond = set()
     for (picture,) in division.shuffled(train, seed=seed, purpose="limit"):
-        if all(counts[name] >= limit for name in picture.strata):
+        names = picture.strata + picture.rare
+        if all(counts[name] >= limit for name in names):
             beyond.add(id(picture))
         else:
-            counts.update(picture.strata)
+            counts.update(names)
     reason = f"beyond --max_train_per_class={limit}"
     return (
         tuple(p for p in pictures if id(p) not in beyond),

@@ -82,18 +82,33 @@ def features(model: keras.Model) -> keras.KerasTensor | None:
 
     Args:
         model: A graph as this package builds it, where the layer is called
-            "features", or another one with global average pooling.
+            "features", or another one with global average pooling that no
+            map is computed from: what squeezes a map to weigh its channels,
+            or what a decoder pools, is not what the model makes of a picture.
     """
     pooling = [
         each
         for each in model.layers
         if isinstance(each, keras.layers.GlobalAveragePooling2D)
-        # Decoders pool to a map of one pixel, on the way to another.
         and len(each.output.shape) == 2
     ]
     named = [each for each in pooling if each.name == "features"]
-    found = (named or pooling)[-1:]
+    last = [each for each in pooling if not _leads_to_a_map(each, model)]
+    found = (named or last)[-1:]
     return found[0].output if found else None
+
+
+def _leads_to_a_map(layer: keras.layers.Layer, model: keras.Model) -> bool:
+    """Whether anything [batch, height, width, channels] is made of a layer."""
+    made = {id(layer.output)}
+    for operation in model.operations:
+        for node in operation._inbound_nodes:
+            if made.isdisjoint(map(id, node.input_tensors)):
+                continue
+            made.update(map(id, node.output_tensors))
+            if any(len(each.shape) > 3 for each in node.output_tensors):
+                return True
+    return False
 
 
 def optimized(job: jobs.ExportJob) -> Network:

@@ -1,5 +1,7 @@
 """Tests of tf_finetune/tasks/segmentation/drawing.py."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,3 +63,23 @@ def test_a_picture_is_written_as_it_is(tmp_path, example):
     drawing.write_picture(tmp_path / "a.png", example.image)
     with Image.open(tmp_path / "a.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), example.image)
+
+
+def test_photographs_are_drawn_without_gigabytes(tmp_path):
+    side = 2000
+    mask = np.zeros([side, side], "uint8")
+    mask[: side // 2] = 1
+    large = drawing.Example(
+        title="large",
+        image=np.zeros([side, side, 3], "uint8"),
+        true=mask,
+        predicted=mask,
+    )
+    tracemalloc.start()
+    drawing.comparison([large] * 2, ["a", "b"], tmp_path / "large.png")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 50e6
+    with Image.open(tmp_path / "large.png") as picture:
+        colours = {c for _, c in picture.convert("RGB").getcolors(10**6)}
+    assert {(128, 0, 0), (0, 128, 0)} <= colours

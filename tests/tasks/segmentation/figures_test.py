@@ -135,3 +135,11 @@ def test_results_are_ordered_by_mean_iou():
     better = {"val_mean_iou": 0.5, "val_loss": 1.0}
     worse = {"val_mean_iou": 0.5, "val_loss": 2.0}
     assert figures.FIGURES.rank(better) > figures.FIGURES.rank(worse)
+
+
+def test_a_pixel_among_millions_does_not_tell_results_apart():
+    merit = figures.FIGURES.merit
+    exact = merit({"mean_iou": 0.512344, "pixel_accuracy": 0.9})
+    rounded = merit({"mean_iou": 0.512341, "pixel_accuracy": 0.9000003})
+    assert exact[0] == rounded[0]
+    assert rounded > exact

@@ -133,21 +133,59 @@ def test_a_single_class_is_nothing_to_learn(tmp_path):
         listed(tmp_path / "data")
 
 
-def test_a_class_that_is_only_held_out_is_an_error():
-    def one(split, strata):
+def test_a_class_that_is_only_held_out_is_warned_of(caplog):
+    def one(split, *pixels):
         return examples.Picture(
             path=split,
-            label=examples.Mask(path=""),
+            label=examples.Mask(
+                path="", pixels=(*pixels, 0), names=("sky", "road")
+            ),
             sha256=split,
             width=1,
             height=1,
             split=split,
-            strata=strata,
         )
 
-    pictures = [one("train", ("sky",)), one("test", ("sky", "road"))]
-    with pytest.raises(errors.DataError, match="test pictures show 'road'"):
-        labels.LABELS.check_divided(pictures)
+    labels.LABELS.check_divided([one("train", 5, 0), one("test", 1, 4)])
+    assert "test split" in caplog.text
+    assert "IoU of 0 there: road" in caplog.text
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_few_pictures_show_is_trained_on(tmp_path, count):
+    root = tmp_path / "data"
+    for number in range(20):
+        scene(root, str(number), [[0, 1, 2 if number < count else 0]])
+    (root / "classes.json").write_text('["sky", "road", "boat"]')
+    found = listed(root)
+    options = data_options.DataOptions(data=str(root))
+    for seed in range(5):
+        data = survey.complete(found, {}, options, seed=seed)
+        assert [len(data.split(each)) for each in data.splits] == [14, 3, 3]
+        boats = [p for p in data.pictures if p.label.pixels[2]]
+        assert len(boats) == count
+        assert {each.split for each in boats} == {"train"}
+
+
+def test_rare_classes_everywhere_leave_pictures_to_hold_out(tmp_path):
+    root = tmp_path / "data"
+    for number in range(12):
+        scene(root, str(number), [[0, 1, 2 + number // 2]])
+    options = data_options.DataOptions(data=str(root))
+    data = survey.complete(listed(root), {}, options, seed=0)
+    assert [len(data.split(each)) for each in data.splits] == [8, 2, 2]
+    train = {
+        k for p in data.split("train") for k in range(8) if p.label.pixels[k]
+    }
+    assert train == set(range(8))
+
+
+def test_too_few_pictures_for_the_splits_are_an_error(tmp_path):
+    for number in range(2):
+        scene(tmp_path / "data", str(number), [[0, 1]])
+    options = data_options.DataOptions(data=str(tmp_path / "data"))
+    with pytest.raises(errors.DataError, match="train gets none"):
+        survey.complete(listed(tmp_path / "data"), {}, options, seed=0)
 
 
 def test_one_column_of_masks_is_all_there_can_be():

@@ -14,6 +14,7 @@ from tf_finetune.evaluation import names
 _OPACITY = 0.55
 _LEGEND_CLASSES = 40
 _NAME_WIDTH = 20
+_LARGEST_SIDE = 512
 _COLUMNS = ("picture", "truth", "prediction")
 
 
@@ -108,7 +109,7 @@ def comparison(
         figsize=(10, 2.6 * len(shown) + 0.8), layout="constrained"
     )
     places = drawing.subplots(len(shown), 3, squeeze=False)
-    for row, each in zip(places, shown, strict=True):
+    for row, each in zip(places, map(_small, shown), strict=True):
         panels = (
             each.image,
             overlay(each.image, each.true),
@@ -126,12 +127,32 @@ def comparison(
         drawing.savefig(temporary, dpi=100, format="png")
 
 
+def _small(example: Example) -> Example:
+    """Returns an example no larger than it is drawn, by the nearest pixel.
+
+    A photograph in floating-point colours, three times, takes a gigabyte.
+    """
+    step = -(-max(example.true.shape) // _LARGEST_SIDE)
+    if step == 1:
+        return example
+    return dataclasses.replace(
+        example,
+        image=example.image[::step, ::step],
+        true=example.true[::step, ::step],
+        predicted=example.predicted[::step, ::step],
+    )
+
+
 def _legend(
     drawing: figure.Figure, shown: Sequence[Example], class_names: Sequence[str]
 ) -> None:
-    occurring = np.unique(
-        np.concatenate([e.true.ravel() for e in shown]).tolist()
-        + np.concatenate([e.predicted.ravel() for e in shown]).tolist()
+    occurring = sorted(
+        {
+            int(index)
+            for each in shown
+            for mask in (each.true, each.predicted)
+            for index in np.unique(mask)
+        }
     )
     colours = palette() / 255
     handles = [

@@ -1,5 +1,6 @@
 """Masks: each pixel belongs to exactly one class, or is ignored."""
 
+import collections
 import dataclasses
 import os
 import pathlib
@@ -11,11 +12,13 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples
+from tf_finetune.data import division, examples
 from tf_finetune.data.masks import legends, preparation, scanning, schemes
 
 _DEFAULT_COLUMN = ("mask",)
 _UNSAID = ("label",)  # What --label_column is if nobody gave it.
+# Pictures that a class needs for each of train, validation and test to get one.
+_DIVISIBLE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +86,8 @@ class Masks:
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
         """Checks every mask and gives every split its share of every class.
 
+        Pictures of a class that too few show for that are trained on.
+
         Raises:
             DataError: A mask does not fit its picture or its classes.
         """
@@ -91,8 +96,13 @@ class Masks:
         prepared = preparation.prepare(
             pictures, found, scheme, cache_dir=self.cache_dir
         )
+        divisible = _divisible(prepared)
         return tuple(
-            dataclasses.replace(each, strata=_present(each.label.pixels, names))
+            dataclasses.replace(
+                each,
+                strata=tuple(k for k in _present(each) if k in divisible),
+                rare=tuple(k for k in _present(each) if k not in divisible),
+            )
             for each in prepared
         ), ()
 
@@ -102,7 +112,7 @@ class Masks:
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
         """Makes sure that there are two classes to be told apart."""
-        present = {name for each in pictures for name in each.strata}
+        present = {name for each in pictures for name in _present(each)}
         if len(present) < 2:
             only = f" but {next(iter(present))!r}" if present else ""
             raise errors.DataError(
@@ -115,20 +125,30 @@ class Masks:
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Does nothing: what a split lacks is said when all are known."""
+        """Makes sure that no split is empty."""
+        for split, its_units in divided.items():
+            if not its_units:
+                raise errors.DataError(
+                    f"There are {len(units)} pictures or groups that differ, "
+                    f"too few for {', '.join(divided)}; {split} gets none. "
+                    "Add pictures, or use --test_fraction=0."
+                )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that what is held out was learnt."""
+        """Warns of classes that cannot be learnt, or cannot be judged."""
         seen = {
-            split: {s for p in pictures if p.split == split for s in p.strata}
+            split: {
+                k for p in pictures if p.split == split for k in _present(p)
+            }
             for split in examples.SPLITS
         }
         for split in ("validation", "test"):
             if unlearnt := sorted(seen[split] - seen["train"]):
-                raise errors.DataError(
-                    f"Masks of {split} pictures show {unlearnt[0]!r}, those of "
-                    "training pictures do not; add some, or leave the class "
-                    "out with --ignore_label."
+                logging.warning(
+                    "Masks of the %s split show what no training mask shows, "
+                    "which is not learnt and has an IoU of 0 there: %s.",
+                    split,
+                    ", ".join(unlearnt),
                 )
             lacking = sorted(seen["train"] - seen[split])
             if seen[split] and lacking:
@@ -183,10 +203,27 @@ class Masks:
 LABELS = Masks()
 
 
-def _present(pixels: Sequence[int], names: Sequence[str]) -> tuple[str, ...]:
+def _present(picture: examples.Picture) -> tuple[str, ...]:
+    """Returns the classes in a mask that was prepared."""
+    mask = picture.label
     return tuple(
-        name for name, count in zip(names, pixels, strict=False) if count
+        name
+        for name, count in zip(mask.names, mask.pixels[:-1], strict=True)
+        if count
     )
+
+
+def _divisible(pictures: Sequence[examples.Picture]) -> set[str]:
+    """Returns the classes of which each split can get a picture."""
+    drawn = [each for each in pictures if each.split in (None, "train")]
+    units = division.units(drawn)
+    counts = collections.Counter(
+        name
+        for unit in units
+        for name in {k for p in unit for k in _present(p)}
+    )
+    least = min(_DIVISIBLE, len(units))
+    return {name for name, count in counts.items() if count >= least}
 
 
 def _described(
