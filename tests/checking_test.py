@@ -6,6 +6,9 @@ import pytest
 
 from tf_finetune import checking, errors
 from tf_finetune.config import options, train
+from tf_finetune.heads import catalog as heads
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import task as task_contract
 
 
 def _config(**keywords):
@@ -74,3 +77,81 @@ def test_a_head_of_another_task_is_refused(task, head):
 def test_each_task_has_a_head_of_its_own_unless_one_is_named():
     for task in ("classification", "segmentation"):
         checking.check(_config(task=task))
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "message"),
+    [
+        (
+            "regression",
+            {"class_weight": "balanced"},
+            "--class_weight=balanced is for --task=classification and "
+            "--task=multilabel and --task=segmentation; --task=regression "
+            "does not read it",
+        ),
+        ("regression", {"label_smoothing": 0.2}, "--label_smoothing=0.2 is"),
+        ("regression", {"ignore_label": "3"}, "is for --task=segmentation;"),
+        ("multilabel", {"color_map": "x.csv"}, "is for --task=segmentation;"),
+        ("segmentation", {"target_range": (0, 1)}, "is for --task=regression"),
+        ("classification", {"target_transform": "log"}, "--task=regression"),
+        ("multilabel", {"numeric_columns": ("a",)}, "--task=regression;"),
+        ("segmentation", {"categorical_columns": ("a",)}, "--task=regression"),
+        ("classification", {"output_stride": 8}, "--head=deeplab_v3_plus;"),
+        ("classification", {"head_epochs": 5}, "--head=linear does not read"),
+        ("classification", {"head_units": 9}, "--head=mlp and"),
+        (
+            "segmentation",
+            {"head": "unet", "output_stride": 8},
+            "--output_stride=8 is for --head=deeplab_v3_plus; --head=unet",
+        ),
+        (
+            "segmentation",
+            {"loss": "dice+tversky", "label_smoothing": 0.1},
+            "is for --loss=cross_entropy and --loss=focal; "
+            r"--loss=dice\+tversky does not",
+        ),
+        (
+            "classification",
+            {"loss": "mean_squared_error", "label_smoothing": 0.1},
+            "--loss=mean_squared_error does not read it",
+        ),
+    ],
+)
+def test_an_option_that_nothing_would_read_is_refused(task, given, message):
+    with pytest.raises(errors.UsageError, match=message):
+        checking.check(_config(task=task, **given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"class_weight": "balanced", "label_smoothing": 0.1},
+        {"head": "mlp", "head_units": 9},
+        {"task": "multilabel", "loss": "asymmetric", "label_smoothing": 0.1},
+        {"task": "regression", "target_range": (0, 1), "numeric_columns": "a"},
+        {"task": "segmentation", "ignore_label": "3", "output_stride": 8},
+        {
+            "task": "segmentation",
+            "head": "unet",
+            "head_epochs": 1,
+            "loss": "cross_entropy+dice",
+            "label_smoothing": 0.1,
+        },
+        # A head of one's own may read what it likes.
+        {"head": "mine:build", "head_epochs": 5, "output_stride": 8},
+    ],
+)
+def test_an_option_that_is_read_is_let_through(given):
+    checking.check(_config(**given))
+
+
+def test_options_of_tasks_and_heads_are_options_that_somebody_reads():
+    known = options.values_of(_config())
+    found = [tasks.TASKS.get(name) for name in tasks.TASKS.names()]
+    read = {name for each in found for name in each.reads}
+    assert read == {*task_contract.BOUND} <= {*known}
+    for name, readers in heads.READERS.items():
+        assert name in known
+        assert all(each in heads.HEADS for each in readers)
+    for each in found:
+        assert {*each.unsmoothed} <= {*each.losses}

@@ -80,3 +80,27 @@ class TestExport:
         )
         with pytest.raises(errors.UsageError, match="makes 2 exports"):
             use_checking.check_export(config)
+
+
+class TestPrediction:
+    @pytest.mark.parametrize(
+        ("task", "output", "message"),
+        [
+            (
+                "classification",
+                "masks",
+                "--window_overlap=0.5 is for tasks that answer with a picture",
+            ),
+            ("segmentation", None, "give --output"),
+        ],
+    )
+    def test_windows_that_nothing_would_use_are_refused(
+        self, here, task, output, message
+    ):
+        files.write_json(here / "run.json", {"status": "finished"})
+        files.write_text(here / "run.flags", f"--data=x\n--task={task}\n")
+        config = use.PredictConfig(
+            workdir=str(here), data="x", output=output, window_overlap=0.5
+        )
+        with pytest.raises(errors.UsageError, match=message):
+            use_checking.check_prediction(config)

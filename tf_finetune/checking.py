@@ -49,6 +49,7 @@ def check(config: train.TrainConfig) -> None:
     _check_head_layers(config.model.surgery.head_layers, head)
     task.check_loss(config.training.loss)
     _check_columns(config.data, task)
+    _check_read(config, task, head)
     optimizers.check(config.training.optimizer)
     _check_training(config.training)
     _check_unlabelled(config, task)
@@ -57,24 +58,6 @@ def check(config: train.TrainConfig) -> None:
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
     _check_rival(config.output.fail_if_not_better_than)
-
-
-def _check_columns(
-    data: data_options.DataOptions, task: task_contract.Task
-) -> None:
-    """Raises `UsageError` if columns are named that the task does not read."""
-    known = task.labels.columns(data)
-    for flag in ("numeric_columns", "categorical_columns"):
-        if getattr(data, flag) and flag not in known:
-            raise errors.UsageError(
-                f"--{flag} is for --task=regression; --task={task.name} learns "
-                "from pictures alone."
-            )
-    if len(data.image_column) > 1 and "numeric_columns" not in known:
-        raise errors.UsageError(
-            "--image_column names several pictures a row, which is for "
-            f"--task=regression; --task={task.name} learns from one."
-        )
 
 
 def absolute(config: train.TrainConfig) -> train.TrainConfig:
@@ -102,6 +85,57 @@ def absolute(config: train.TrainConfig) -> train.TrainConfig:
         if path and not is_word and os.path.exists(path):
             changes[name] = os.path.abspath(path)
     return options.replace(config, **changes)
+
+
+def _check_columns(
+    data: data_options.DataOptions, task: task_contract.Task
+) -> None:
+    """Raises `UsageError` if the task cannot read the columns."""
+    task.labels.columns(data)
+    if len(data.image_column) > 1 and "numeric_columns" not in task.reads:
+        raise errors.UsageError(
+            "--image_column names several pictures a row, which is for "
+            f"--task=regression; --task={task.name} learns from one."
+        )
+
+
+def _check_read(
+    config: train.TrainConfig, task: task_contract.Task, head: str
+) -> None:
+    """Raises `UsageError` for an option that neither task nor head reads."""
+    known = tasks.TASKS.names()
+    for name, got in _asked(config).items():
+        if name in task_contract.BOUND and name not in task.reads:
+            readers = [e for e in known if name in tasks.TASKS.get(e).reads]
+            raise _unread(got, "task", task.name, readers)
+        readers = heads.READERS.get(name, (head,))
+        if head not in readers and ":" not in head:
+            raise _unread(got, "head", head, readers)
+    smoothing, loss = config.training.label_smoothing, config.training.loss
+    if smoothing and {*task.losses_of(loss)} <= {*task.unsmoothed}:
+        readers = [e for e in task.losses if e not in task.unsmoothed]
+        got = f"--label_smoothing={smoothing:g}"
+        raise _unread(got, "loss", loss, readers)
+
+
+def _asked(config: train.TrainConfig) -> dict[str, str]:
+    """Returns the options that are not at their defaults, as flags."""
+    values = options.values_of(config)
+    return {
+        name: f"--{name}={options.to_text(values[name])}"
+        for name, _, default, _ in options.declared(train.TrainConfig)
+        if values[name] != default
+    }
+
+
+def _unread(
+    got: str, kind: str, chosen: str, readers: Sequence[str]
+) -> errors.UsageError:
+    listed = " and ".join(f"--{kind}={each}" for each in readers)
+    return errors.UsageError(
+        f"{got} is for {listed}; --{kind}={chosen} does not read it. Leave it "
+        "out."
+    )
 
 
 def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:

@@ -13,8 +13,6 @@ from tf_finetune.exporting import choice, destination
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 
-# The heads that `--head_layers` can be put under.
-
 
 def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
@@ -68,6 +66,20 @@ def _label_column(
 def check_prediction(config: use.PredictConfig) -> None:
     """Raises `UsageError` unless a run can predict as asked."""
     _finished(config.workdir).require_finished()
+    if config.window_overlap is None:
+        return
+    got = f"--window_overlap={config.window_overlap:g}"
+    task = task_of(config.workdir)
+    if not task.files_at:
+        raise errors.UsageError(
+            f"{got} is for tasks that answer with a picture, and the run in "
+            f"--workdir={config.workdir} is of --task={task.name}. Leave it "
+            "out."
+        )
+    if not config.output:
+        raise errors.UsageError(
+            f"{got} is for masks that are written: give --output, a folder."
+        )
 
 
 def check_export(config: use.ExportConfig) -> None:

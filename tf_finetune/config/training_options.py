@@ -66,7 +66,9 @@ class TrainingOptions:
         "Regression: learn the targets, their logarithms, or what is less "
         "skewed of the two; answers are in the targets' units either way.",
     )
-    label_smoothing: float = options.option(0.0, "For cross_entropy and focal.")
+    label_smoothing: float = options.option(
+        0.0, "For cross_entropy, focal and asymmetric."
+    )
     class_weight: ClassWeight = options.option(
         "none",
         "balanced weighs classes inversely to their frequency (segmentation: "

@@ -14,3 +14,11 @@ HEADS = registry.Registry(
         "unet": "tf_finetune.heads.unet:build",
     },
 )
+
+_DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
+READERS = {
+    "head_epochs": _DECODERS,
+    "head_units": ("mlp", *_DECODERS),
+    "output_stride": ("deeplab_v3_plus",),
+}
+"""Options that not every head reads, and those that do."""

@@ -13,6 +13,18 @@ from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
 from tf_finetune.tasks import contracts, guessing
 
+# Options that not every task reads; the others are for all of them.
+BOUND = (
+    "categorical_columns",
+    "class_weight",
+    "color_map",
+    "ignore_label",
+    "label_smoothing",
+    "numeric_columns",
+    "target_range",
+    "target_transform",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -21,6 +33,8 @@ class Task:
     Attributes:
         name: As `--task` spells it.
         losses: What `--loss` may be, the default first.
+        unsmoothed: Those of them that `--label_smoothing` says nothing to.
+        reads: Which options of `BOUND` it reads.
         labels: How labels are read, checked, divided and described.
         figures: What is measured.
         answers: What is said of single pictures.
@@ -56,6 +70,8 @@ class Task:
     figures: contracts.Figures
     answers: contracts.Answers
     network_at: str
+    unsmoothed: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     softmax: bool = False
     decide: (
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
@@ -88,6 +104,12 @@ class Task:
                 raise errors.unknown(
                     f"--loss of --task={self.name}", part, known
                 )
+
+    def losses_of(self, name: str) -> tuple[str, ...]:
+        """Returns the losses that `--loss` adds up; mostly one."""
+        if name == "auto":
+            return self.losses[:1]
+        return tuple(name.split("+")) if self.adds_losses else (name,)
 
     def head(self, name: str) -> str:
         """Returns the head that `--head` means.

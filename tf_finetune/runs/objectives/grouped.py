@@ -13,7 +13,7 @@ from tf_finetune.data import targets as target_rows
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import learning
 from tf_finetune.runs.objectives import objective
-from tf_finetune.training import fine_tuning, history
+from tf_finetune.training import fine_tuning, history, optimizers
 from tf_finetune.training.distributed import replicas
 from tf_finetune.training.unlabelled import groups
 
@@ -95,6 +95,34 @@ def learn(given: objective.Given, training: Training) -> objective.Outcome:
     )
 
 
+def feed(course: courses.Course, dealt: group_data.Groups) -> fine_tuning.Feed:
+    """Returns the groups in the batches that the optimizer takes."""
+    options = course.config.training
+    size = optimizers.batch_size(options, len(dealt))
+    images = pipeline.evaluation_images(
+        [picture.path for picture in course.data.split("validation")],
+        image_size=course.image_size,
+        resize=course.config.model.resize,
+        batch_size=options.batch_size,
+    )
+    expected = target_rows.in_order(
+        course.targets("validation"), options.batch_size
+    )
+    return fine_tuning.Feed(
+        num_examples=len(dealt),
+        batches=lambda first_epoch, first_step: group_data.batches(
+            dealt,
+            batch_size=size,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            epochs=options.epochs,
+            part=replicas.part_of(course.strategy),
+        ),
+        validation=group_data.alone(images, expected),
+        names=lambda epoch, step: dealt.names(epoch, step, size),
+    )
+
+
 def _resized(course: courses.Course, pictures: int) -> courses.Course:
     """Returns the run with as many groups a step as have its pictures."""
     groups_a_step = max(course.config.training.batch_size // pictures, 1)
@@ -120,7 +148,7 @@ def _fine_tune(
     with course.strategy.scope(), courses.in_precision(course):
         outcome = fine_tuning.run(
             trainer,
-            _feed(course, training.dealt),
+            feed(course, training.dealt),
             task=course.task,
             config=course.config,
             place=course.shared,
@@ -128,27 +156,3 @@ def _fine_tune(
             report=lambda rows: None,
         )
     return history.rows("fine_tune", outcome.rows)
-
-
-def _feed(course: courses.Course, dealt: group_data.Groups) -> fine_tuning.Feed:
-    size, epochs = course.config.training.batch_size, course.config.training
-    images = pipeline.evaluation_images(
-        [picture.path for picture in course.data.split("validation")],
-        image_size=course.image_size,
-        resize=course.config.model.resize,
-        batch_size=size,
-    )
-    expected = target_rows.in_order(course.targets("validation"), size)
-    return fine_tuning.Feed(
-        num_examples=len(dealt),
-        batches=lambda first_epoch, first_step: group_data.batches(
-            dealt,
-            batch_size=size,
-            first_epoch=first_epoch,
-            first_step=first_step,
-            epochs=epochs.epochs,
-            part=replicas.part_of(course.strategy),
-        ),
-        validation=group_data.alone(images, expected),
-        names=lambda epoch, step: dealt.names(epoch, step, size),
-    )

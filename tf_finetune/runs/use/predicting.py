@@ -65,14 +65,8 @@ def _folder(
     """Returns where answers go that are files of their own; None: no such.
 
     Raises:
-        UsageError: The output is a file, or windows are asked for in vain.
+        UsageError: The output is a file.
     """
-    if not found.task.files and config.window_overlap is not None:
-        raise errors.UsageError(
-            "--window_overlap is for tasks that answer with a picture, and "
-            f"the run in {found.place.path} is of "
-            f"--task={found.config.model.task}."
-        )
     if not found.task.files or not config.output:
         return None
     folder = pathlib.Path(config.output)

@@ -6,6 +6,8 @@ from tf_finetune.tasks.classification import answers, figures, guesses, labels
 TASK = task.Task(
     name="classification",
     losses=("cross_entropy", "focal", "mean_squared_error"),
+    unsmoothed=("mean_squared_error",),
+    reads=("class_weight", "label_smoothing"),
     labels=labels.LABELS,
     figures=figures.FIGURES,
     answers=answers.ANSWERS,

@@ -6,6 +6,7 @@ from tf_finetune.tasks.multilabel import answers, figures, guesses, labels
 TASK = task.Task(
     name="multilabel",
     losses=("cross_entropy", "focal", "asymmetric"),
+    reads=("class_weight", "label_smoothing"),
     labels=labels.LABELS,
     figures=figures.Figures(),
     answers=answers.Answers(),

@@ -6,6 +6,12 @@ from tf_finetune.tasks.regression import answers, figures, labels
 TASK = task.Task(
     name="regression",
     losses=("mean_squared_error", "mean_absolute_error", "huber"),
+    reads=(
+        "categorical_columns",
+        "numeric_columns",
+        "target_range",
+        "target_transform",
+    ),
     labels=labels.LABELS,
     figures=figures.Figures(logged=()),
     answers=answers.ANSWERS,

@@ -11,6 +11,8 @@ TASK = task.Task(
         "dice",
         "tversky",
     ),
+    unsmoothed=("dice", "tversky"),
+    reads=("class_weight", "color_map", "ignore_label", "label_smoothing"),
     adds_losses=True,
     labels=labels.LABELS,
     figures=figures.FIGURES,
