@@ -157,8 +157,9 @@ class Cache:
                 unpack=cut.tensors,
                 batch_size=self._config.training.batch_size,
             )
+            flat = self._built.features.flat
             found = [
-                self._built.features.flat(inference.called(upper, each))
+                flat(keras.tree.flatten(inference.called(upper, each)))
                 for each in inputs
             ]
             self.features.put(block, np.concatenate(found))
