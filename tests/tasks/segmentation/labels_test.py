@@ -188,6 +188,22 @@ def test_too_few_pictures_for_the_splits_are_an_error(tmp_path):
         survey.complete(listed(tmp_path / "data"), {}, options, seed=0)
 
 
+def test_the_mask_of_a_damaged_picture_names_no_class(tmp_path):
+    root = tmp_path / "data"
+    for number in range(12):
+        scene(root, str(number), [[0, 1, 2]])
+    scene(root, "bad", [[0, 1, 3]])
+    (root / "images" / "bad.jpg").write_bytes(b"no picture")
+    found = listed(root)
+    assert found.class_names == ("class_0", "class_1", "class_2")
+    assert {p.label.names for p in found.pictures} == {found.class_names}
+    options = data_options.DataOptions(data=str(root))
+    data = survey.complete(found, {}, options, seed=0)
+    assert set(labels.LABELS.describe(data)["masks"]["train"]["pixels"]) == set(
+        found.class_names
+    )
+
+
 def test_one_column_of_masks_is_all_there_can_be():
     options = data_options.DataOptions(label_column=("a", "b"))
     with pytest.raises(errors.UsageError, match="one column of masks"):

@@ -40,6 +40,10 @@ class Scheme:
         return str(reading.color_of(value) if self.by_color else value)
 
 
+UNKNOWN = Scheme(names=(), indices={})
+"""That of masks that nobody has looked at."""
+
+
 def by_color(
     colors: Mapping[str, legends.Color], ignore_label: str | None
 ) -> Scheme:

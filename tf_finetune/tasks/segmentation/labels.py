@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,12 @@ class Masks:
     Attributes:
         options: Which data, and how its masks are understood.
         cache_dir: Where masks are kept in the form that training reads.
+        scheme: What their values mean, once that is known.
     """
 
     options: data_options.DataOptions = data_options.DataOptions()
     cache_dir: pathlib.Path = pathlib.Path()
+    scheme: schemes.Scheme = schemes.UNKNOWN
 
     sources = ("csv", "pairs", "tfds_masks")
     are_columns = False
@@ -40,7 +42,11 @@ class Masks:
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Masks":
         """Returns labels that are read so."""
-        return Masks(options, pathlib.Path(cache_dir).expanduser())
+        return dataclasses.replace(
+            self,
+            options=options,
+            cache_dir=pathlib.Path(cache_dir).expanduser(),
+        )
 
     def columns(
         self, options: data_options.DataOptions
@@ -73,13 +79,20 @@ class Masks:
             raise errors.DataError(f"{where} has no mask (column {column!r}).")
         return examples.Mask(path=os.path.join(beside, cells[column]))
 
+    def settled(
+        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
+    ) -> "Masks":
+        """Returns labels that know which value is which class."""
+        values = {v for each in self._scans(pictures) for v in each.pixels}
+        return dataclasses.replace(
+            self, scheme=self._scheme(declared or self._beside(), values)
+        )
+
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
         """Returns the classes, without the ignored one."""
-        paths = [example.label.path for example in listing.examples]
-        declared = listing.class_names or self._beside()
-        return self._scheme(declared, self._scans(paths)).names
+        return self.scheme.names
 
     def inspected(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
@@ -91,10 +104,11 @@ class Masks:
         Raises:
             DataError: A mask does not fit its picture or its classes.
         """
-        found = self._scans([picture.label.path for picture in pictures])
-        scheme = self._scheme(self._beside(), found)
         prepared = preparation.prepare(
-            pictures, found, scheme, cache_dir=self.cache_dir
+            pictures,
+            self._scans(pictures),
+            self.scheme,
+            cache_dir=self.cache_dir,
         )
         divisible = _divisible(prepared)
         return tuple(
@@ -177,9 +191,11 @@ class Masks:
             }
         }
 
-    def _scans(self, paths: Sequence[str]) -> list[scanning.Scan]:
+    def _scans(
+        self, pictures: Sequence[examples.Picture]
+    ) -> list[scanning.Scan]:
         return scanning.scan(
-            paths,
+            [picture.label.path for picture in pictures],
             cache_dir=self.cache_dir,
             by_color=self.options.color_map is not None,
         )
@@ -190,13 +206,12 @@ class Masks:
         return legends.names_beside(folder) if place.exists() else ()
 
     def _scheme(
-        self, declared: Sequence[str], scans: Sequence[scanning.Scan]
+        self, declared: Sequence[str], values: Collection[int]
     ) -> schemes.Scheme:
         ignore = self.options.ignore_label
         if self.options.color_map is not None:
             path = pathlib.Path(self.options.color_map).expanduser()
             return schemes.by_color(legends.colors(path), ignore)
-        values = {value for each in scans for value in each.pixels}
         return schemes.by_number(declared, ignore, values)
 
 
