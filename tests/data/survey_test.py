@@ -144,7 +144,9 @@ def test_split_without_usable_pictures_is_refused(
         (root / "test" / name / "a.jpg").write_bytes(b"")
     with pytest.raises(errors.DataError, match="2 files of the split 'test'"):
         survey.list_and_inspect(
-            data_options.DataOptions(data=str(root)), cache_dir=tmp_path
+            data_options.DataOptions(data=str(root)),
+            classes.LABELS,
+            cache_dir=tmp_path,
         )
 
 
