@@ -55,6 +55,13 @@ class Labels(Protocol):
             DataError: The row has no such label.
         """
 
+    def learnt(self, described: Mapping[str, Any]) -> "Labels":
+        """Returns labels of other pictures, understood as a run's own were.
+
+        Args:
+            described: What is in the run's data.json.
+        """
+
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Labels":

@@ -71,6 +71,10 @@ class Labels:
         marked = {each: _mark(cells[each], each, where) for each in columns}
         return tuple(sorted(each for each in columns if marked[each]))
 
+    def learnt(self, described: Mapping[str, Any]) -> "Labels":
+        """Returns the same: labels say in words what they are."""
+        return self
+
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Labels":

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import os
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +14,13 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import division, examples
-from tf_finetune.data.masks import legends, preparation, scanning, schemes
+from tf_finetune.data.masks import (
+    legends,
+    preparation,
+    reading,
+    scanning,
+    schemes,
+)
 
 _DEFAULT_COLUMN = ("mask",)
 _UNSAID = ("label",)  # What --label_column is if nobody gave it.
@@ -33,7 +40,9 @@ class Masks:
 
     options: data_options.DataOptions = data_options.DataOptions()
     cache_dir: pathlib.Path = pathlib.Path()
-    scheme: schemes.Scheme = schemes.UNKNOWN
+    scheme: schemes.Scheme = dataclasses.field(
+        default=schemes.UNKNOWN, hash=False
+    )
 
     sources = ("csv", "pairs", "tfds_masks")
     are_columns = False
@@ -47,6 +56,11 @@ class Masks:
             options=options,
             cache_dir=pathlib.Path(cache_dir).expanduser(),
         )
+
+    @property
+    def by_color(self) -> bool:
+        """Whether masks are read by colour."""
+        return self.options.color_map is not None
 
     def columns(
         self, options: data_options.DataOptions
@@ -79,14 +93,23 @@ class Masks:
             raise errors.DataError(f"{where} has no mask (column {column!r}).")
         return examples.Mask(path=os.path.join(beside, cells[column]))
 
+    def learnt(self, described: Mapping[str, Any]) -> "Masks":
+        """Returns labels that read other masks as a run's own were read."""
+        names = tuple(described["class_names"])
+        indices = {
+            int(value): reading.IGNORED if name is None else names.index(name)
+            for value, name in described.get("mask_values", {}).items()
+        }
+        scheme = schemes.Scheme(names=names, indices=indices)
+        return dataclasses.replace(self, scheme=scheme) if indices else self
+
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Masks":
         """Returns labels that know which value is which class."""
         values = {v for each in self._scans(pictures) for v in each.pixels}
-        return dataclasses.replace(
-            self, scheme=self._scheme(declared or self._beside(), values)
-        )
+        scheme = self._scheme(declared or self._beside(), values)
+        return dataclasses.replace(self, scheme=scheme)
 
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
@@ -182,13 +205,15 @@ class Masks:
 
         `pixels` are how many are of a class, `pictures` in how many pictures
         it is, `pixels_there` how many pixels these pictures have, which the
-        median frequency is computed from.
+        median frequency is computed from. `mask_values` names the class of
+        each value in the masks; null is what is ignored.
         """
         return {
+            "mask_values": _values(data.pictures),
             "masks": {
                 split: _described(data.split(split), data.class_names)
                 for split in data.splits
-            }
+            },
         }
 
     def _scans(
@@ -197,7 +222,7 @@ class Masks:
         return scanning.scan(
             [picture.label.path for picture in pictures],
             cache_dir=self.cache_dir,
-            by_color=self.options.color_map is not None,
+            by_color=self.by_color,
         )
 
     def _beside(self) -> tuple[str, ...]:
@@ -209,7 +234,10 @@ class Masks:
         self, declared: Sequence[str], values: Collection[int]
     ) -> schemes.Scheme:
         ignore = self.options.ignore_label
-        if self.options.color_map is not None:
+        if self.scheme.names and (self.by_color or not declared):
+            learnt = dataclasses.replace(self.scheme, by_color=self.by_color)
+            return schemes.as_learnt(learnt, ignore, values)
+        if self.by_color:
             path = pathlib.Path(self.options.color_map).expanduser()
             return schemes.by_color(legends.colors(path), ignore)
         return schemes.by_number(declared, ignore, values)
@@ -239,6 +267,16 @@ def _divisible(pictures: Sequence[examples.Picture]) -> set[str]:
     )
     least = min(_DIVISIBLE, len(units))
     return {name for name, count in counts.items() if count >= least}
+
+
+def _values(pictures: Sequence[examples.Picture]) -> dict[str, str | None]:
+    """Returns the class of each value in masks as they were given."""
+    given = (each.label for each in pictures if each.label.values)
+    return {
+        str(value): None if index == reading.IGNORED else mask.names[index]
+        for mask in itertools.islice(given, 1)
+        for value, index in mask.values
+    }
 
 
 def _described(
