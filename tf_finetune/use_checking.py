@@ -8,6 +8,7 @@ from tf_finetune.config import (
     train,
     use,
 )
+from tf_finetune.data import labelling
 from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.tasks import catalog as tasks
@@ -23,6 +24,14 @@ def check_evaluation(config: use.EvaluateConfig) -> None:
 def task_of(path: str) -> task_contract.Task:
     """Returns what the finished run in a folder learnt."""
     return tasks.TASKS.get(workdir.config_of(_finished(path)).model.task)
+
+
+def evaluation_labels(config: use.EvaluateConfig) -> labelling.Labels:
+    """Returns how the labels of an evaluation are understood."""
+    labels = task_of(config.workdir).labels
+    if not config.data:
+        return labels
+    return labels.learnt(files.read_json(_finished(config.workdir).data_json))
 
 
 def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:

@@ -136,7 +136,7 @@ def evaluate_run(
     source = use_checking.evaluation_source(config)
     inspected = survey.list_and_inspect(
         source,
-        use_checking.task_of(config.workdir).labels,
+        use_checking.evaluation_labels(config),
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         training=not config.data,
     )

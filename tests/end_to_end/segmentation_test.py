@@ -98,6 +98,28 @@ def test_evaluated_again_the_figures_are_the_same(run, tmp_path):
         assert again[split]["pixels"] == run.evaluation[split]["pixels"]
 
 
+def test_other_masks_may_show_one_class_and_need_no_names(
+    run, scenes, tmp_path
+):
+    for folder in ("images", "masks"):
+        (tmp_path / "other" / folder).mkdir(parents=True)
+    with Image.open(scenes / "images" / "0.jpg") as picture:
+        picture.crop((0, 0, 30, 24)).save(
+            tmp_path / "other" / "images" / "a.png"
+        )
+    Image.fromarray(np.zeros([24, 30], "uint8")).save(
+        tmp_path / "other" / "masks" / "a.png"
+    )
+    figures = tf_finetune.evaluate(
+        run.workdir,
+        tmp_path / "other",
+        cache_dir=str(tmp_path / "cache"),
+        report=lambda text: None,
+    )
+    assert figures["test"]["class_names"] == ["sky", "box"]
+    assert figures["test"]["pixels"] == 24 * 30
+
+
 @pytest.fixture(scope="module")
 def predicted(run, scenes, tmp_path_factory):
     """A folder of masks and overlays, and its table."""

@@ -19,6 +19,7 @@ class Mask:
             255 is ignored.
         pixels: How many are of each class and, last, how many are ignored.
         names: Of the classes that the indices mean.
+        values: Pairs of a value in the file and its class index.
     """
 
     path: str
@@ -26,6 +27,7 @@ class Mask:
     indices: str = ""
     pixels: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
+    values: tuple[tuple[int, int], ...] = ()
 
 
 Label = str | tuple[str, ...] | tuple[float, ...] | Mask

@@ -55,6 +55,23 @@ class Labels(Protocol):
             DataError: The row has no such label.
         """
 
+    def learnt(self, described: Mapping[str, Any]) -> "Labels":
+        """Returns labels of other pictures, understood as a run's own were.
+
+        Args:
+            described: What is in the run's data.json.
+        """
+
+    def settled(
+        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
+    ) -> "Labels":
+        """Returns labels that know what takes all usable pictures to know.
+
+        Args:
+            declared: Classes that the source names; may be empty.
+            pictures: Usable as far as their headers say.
+        """
+
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:

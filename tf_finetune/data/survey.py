@@ -61,10 +61,11 @@ def list_and_inspect(
     labels = labels.reading(options, cache_dir)
     source = catalog.find(options, labels)
     listing = source.list_examples(options, labels, cache_dir)
-    names = labels.names(listing, options)
     pictures, dropped = inspection.inspect(
         listing.examples, max_pixels=options.max_pixels
     )
+    labels = labels.settled(listing.class_names, pictures)
+    names = labels.names(listing, options)
     pictures, without_label = labels.inspected(pictures, names)
     inspected = Inspected(
         class_names=names,

@@ -1,5 +1,6 @@
 """How masks are listed, checked and described."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -186,6 +187,98 @@ def test_too_few_pictures_for_the_splits_are_an_error(tmp_path):
     options = data_options.DataOptions(data=str(tmp_path / "data"))
     with pytest.raises(errors.DataError, match="train gets none"):
         survey.complete(listed(tmp_path / "data"), {}, options, seed=0)
+
+
+def test_the_mask_of_a_damaged_picture_names_no_class(tmp_path):
+    root = tmp_path / "data"
+    for number in range(12):
+        scene(root, str(number), [[0, 1, 2]])
+    scene(root, "bad", [[0, 1, 3]])
+    (root / "images" / "bad.jpg").write_bytes(b"no picture")
+    found = listed(root)
+    assert found.class_names == ("class_0", "class_1", "class_2")
+    assert {p.label.names for p in found.pictures} == {found.class_names}
+    options = data_options.DataOptions(data=str(root))
+    data = survey.complete(found, {}, options, seed=0)
+    assert set(labels.LABELS.describe(data)["masks"]["train"]["pixels"]) == set(
+        found.class_names
+    )
+
+
+def of_run(root: pathlib.Path, **options) -> labels.Masks:
+    """Returns labels as a run on `root` leaves them in its data.json."""
+    found = listed(root, **options)
+    options = data_options.DataOptions(data=str(root), **options)
+    data = survey.complete(found, {}, options, seed=0)
+    described = json.loads(json.dumps(labels.LABELS.describe(data)))
+    return labels.LABELS.learnt(
+        {"class_names": list(data.class_names), **described}
+    )
+
+
+def elsewhere(root: pathlib.Path, learnt: labels.Masks, **options):
+    return survey.list_and_inspect(
+        data_options.DataOptions(data=str(root), **options),
+        learnt,
+        cache_dir=root.parent / "cache",
+        training=False,
+    )
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_other_masks_may_show_some_of_the_classes(tmp_path, named):
+    root = data(tmp_path / "data")
+    if not named:
+        (root / "classes.json").unlink()
+    learnt = of_run(root, ignore_label="2")
+    names = ("sky", "road") if named else ("background", "foreground")
+    scene(tmp_path / "other", "a", [[0, 0, 2]])
+    found = elsewhere(tmp_path / "other", learnt, ignore_label="2")
+    assert found.class_names == names
+    assert found.pictures[0].label.pixels == (2, 0, 1)
+    assert found.pictures[0].label.names == names
+
+
+def test_other_masks_of_unnamed_classes_keep_the_names_of_the_run(tmp_path):
+    root = data(tmp_path / "data")
+    (root / "classes.json").unlink()
+    learnt = of_run(root)
+    scene(tmp_path / "other", "a", [[0, 1, 1]])
+    found = elsewhere(tmp_path / "other", learnt)
+    assert found.class_names == ("class_0", "class_1", "class_2")
+    assert found.pictures[0].label.pixels == (1, 2, 0, 0)
+    scene(tmp_path / "strange", "a", [[0, 1, 7]])
+    with pytest.raises(errors.DataError, match="7 in 1 pixels"):
+        elsewhere(tmp_path / "strange", learnt)
+    # Names beside the other masks say what those mean.
+    (tmp_path / "other" / "classes.json").write_text('["class_1", "class_0"]')
+    found = elsewhere(tmp_path / "other", learnt)
+    assert found.pictures[0].label.names == ("class_1", "class_0")
+
+
+def test_foreground_may_be_1_in_one_place_and_255_in_another(tmp_path):
+    for number in range(8):
+        scene(tmp_path / "data", str(number), [[0, 255], [255, 0]])
+    learnt = of_run(tmp_path / "data")
+    scene(tmp_path / "other", "a", [[0, 1, 1]])
+    found = elsewhere(tmp_path / "other", learnt)
+    assert found.pictures[0].label.pixels == (1, 2, 0)
+
+
+def test_other_coloured_masks_are_read_by_the_colours_of_the_run(tmp_path):
+    colours = np.array([[0, 0, 255], [90, 90, 90], [0, 0, 0]], "uint8")
+    table = tmp_path / "colors.csv"
+    table.write_text("name,r,g,b\nsky,0,0,255\nroad,90,90,90\nvoid,0,0,0\n")
+    options = {"color_map": str(table), "ignore_label": "void"}
+    scene(tmp_path / "other", "a", [[1, 1, 2]])
+    for root in (data(tmp_path / "data"), tmp_path / "other"):
+        for path in (root / "masks").iterdir():
+            Image.fromarray(colours[np.array(Image.open(path))]).save(path)
+    learnt = of_run(tmp_path / "data", **options)
+    table.unlink()
+    found = elsewhere(tmp_path / "other", learnt, **options)
+    assert found.class_names == ("sky", "road")
+    assert found.pictures[0].label.pixels == (0, 2, 1)
 
 
 def test_one_column_of_masks_is_all_there_can_be():

@@ -152,6 +152,7 @@ def _label(
         indices=str(folder / f"{scan.sha256}.png"),
         pixels=tuple(pixels),
         names=scheme.names,
+        values=scheme.pairs,
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -28,16 +29,24 @@ class Scheme:
     indices: Mapping[int, int]
     by_color: bool = False
 
-    @property
+    @functools.cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Values and class indices, by value."""
+        return tuple(sorted(self.indices.items()))
+
+    @functools.cached_property
     def key(self) -> str:
         """A short hash of how values are turned into indices."""
-        pairs = sorted(self.indices.items())
-        text = json.dumps([pairs, self.by_color])
+        text = json.dumps([self.pairs, self.by_color])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def shown(self, value: int) -> str:
         """Returns a value as people write it."""
         return str(reading.color_of(value) if self.by_color else value)
+
+
+UNKNOWN = Scheme(names=(), indices={})
+"""That of masks that nobody has looked at."""
 
 
 def by_color(
@@ -89,6 +98,27 @@ def by_number(
         return _without(names, [0, _WHITE], ignored)
     names = tuple(declared) or _numbered(left)
     return _without(names, list(range(len(names))), ignored)
+
+
+def as_learnt(
+    learnt: Scheme, ignore_label: str | None, values: Collection[int]
+) -> Scheme:
+    """Returns how a run that did not hear names reads other masks.
+
+    As it read its own, whichever values they show. But background and
+    foreground are the same whether they are 0 and 1 or 0 and 255.
+
+    Args:
+        learnt: The run's scheme.
+        ignore_label: As for `by_number`.
+        values: All that occur in the other masks.
+    """
+    is_strange = not {*values} <= {*learnt.indices}
+    if is_strange and learnt.names == _BINARY and not learnt.by_color:
+        left = {*values} - {_place(ignore_label, learnt.names)}
+        if left <= {0, 1} or left <= {0, _WHITE}:
+            return by_number((), ignore_label, values)
+    return learnt
 
 
 def _numbered(left: Sequence[int]) -> tuple[str, ...]:

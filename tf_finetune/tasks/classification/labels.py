@@ -53,6 +53,16 @@ class Classes:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
         return cells[column]
 
+    def learnt(self, described: Mapping[str, Any]) -> "Classes":
+        """Returns the same: labels say in words what they are."""
+        return self
+
+    def settled(
+        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
+    ) -> "Classes":
+        """Returns the same: each label says all there is to know of it."""
+        return self
+
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:

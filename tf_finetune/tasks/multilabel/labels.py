@@ -71,6 +71,16 @@ class Labels:
         marked = {each: _mark(cells[each], each, where) for each in columns}
         return tuple(sorted(each for each in columns if marked[each]))
 
+    def learnt(self, described: Mapping[str, Any]) -> "Labels":
+        """Returns the same: labels say in words what they are."""
+        return self
+
+    def settled(
+        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
+    ) -> "Labels":
+        """Returns the same: each label says all there is to know of it."""
+        return self
+
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:

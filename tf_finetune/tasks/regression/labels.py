@@ -57,6 +57,16 @@ class Targets:
             for column in options.label_column
         )
 
+    def learnt(self, described: Mapping[str, Any]) -> "Targets":
+        """Returns the same: labels say in words what they are."""
+        return self
+
+    def settled(
+        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
+    ) -> "Targets":
+        """Returns the same: each label says all there is to know of it."""
+        return self
+
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:

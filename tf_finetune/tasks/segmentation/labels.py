@@ -2,9 +2,10 @@
 
 import collections
 import dataclasses
+import itertools
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,13 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import division, examples
-from tf_finetune.data.masks import legends, preparation, scanning, schemes
+from tf_finetune.data.masks import (
+    legends,
+    preparation,
+    reading,
+    scanning,
+    schemes,
+)
 
 _DEFAULT_COLUMN = ("mask",)
 _UNSAID = ("label",)  # What --label_column is if nobody gave it.
@@ -28,10 +35,14 @@ class Masks:
     Attributes:
         options: Which data, and how its masks are understood.
         cache_dir: Where masks are kept in the form that training reads.
+        scheme: What their values mean, once that is known.
     """
 
     options: data_options.DataOptions = data_options.DataOptions()
     cache_dir: pathlib.Path = pathlib.Path()
+    scheme: schemes.Scheme = dataclasses.field(
+        default=schemes.UNKNOWN, hash=False
+    )
 
     sources = ("csv", "pairs", "tfds_masks")
     are_columns = False
@@ -40,7 +51,16 @@ class Masks:
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Masks":
         """Returns labels that are read so."""
-        return Masks(options, pathlib.Path(cache_dir).expanduser())
+        return dataclasses.replace(
+            self,
+            options=options,
+            cache_dir=pathlib.Path(cache_dir).expanduser(),
+        )
+
+    @property
+    def by_color(self) -> bool:
+        """Whether masks are read by colour."""
+        return self.options.color_map is not None
 
     def columns(
         self, options: data_options.DataOptions
@@ -73,13 +93,29 @@ class Masks:
             raise errors.DataError(f"{where} has no mask (column {column!r}).")
         return examples.Mask(path=os.path.join(beside, cells[column]))
 
+    def learnt(self, described: Mapping[str, Any]) -> "Masks":
+        """Returns labels that read other masks as a run's own were read."""
+        names = tuple(described["class_names"])
+        indices = {
+            int(value): reading.IGNORED if name is None else names.index(name)
+            for value, name in described.get("mask_values", {}).items()
+        }
+        scheme = schemes.Scheme(names=names, indices=indices)
+        return dataclasses.replace(self, scheme=scheme) if indices else self
+
+    def settled(
+        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
+    ) -> "Masks":
+        """Returns labels that know which value is which class."""
+        values = {v for each in self._scans(pictures) for v in each.pixels}
+        scheme = self._scheme(declared or self._beside(), values)
+        return dataclasses.replace(self, scheme=scheme)
+
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
         """Returns the classes, without the ignored one."""
-        paths = [example.label.path for example in listing.examples]
-        declared = listing.class_names or self._beside()
-        return self._scheme(declared, self._scans(paths)).names
+        return self.scheme.names
 
     def inspected(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
@@ -91,10 +127,11 @@ class Masks:
         Raises:
             DataError: A mask does not fit its picture or its classes.
         """
-        found = self._scans([picture.label.path for picture in pictures])
-        scheme = self._scheme(self._beside(), found)
         prepared = preparation.prepare(
-            pictures, found, scheme, cache_dir=self.cache_dir
+            pictures,
+            self._scans(pictures),
+            self.scheme,
+            cache_dir=self.cache_dir,
         )
         divisible = _divisible(prepared)
         return tuple(
@@ -168,20 +205,24 @@ class Masks:
 
         `pixels` are how many are of a class, `pictures` in how many pictures
         it is, `pixels_there` how many pixels these pictures have, which the
-        median frequency is computed from.
+        median frequency is computed from. `mask_values` names the class of
+        each value in the masks; null is what is ignored.
         """
         return {
+            "mask_values": _values(data.pictures),
             "masks": {
                 split: _described(data.split(split), data.class_names)
                 for split in data.splits
-            }
+            },
         }
 
-    def _scans(self, paths: Sequence[str]) -> list[scanning.Scan]:
+    def _scans(
+        self, pictures: Sequence[examples.Picture]
+    ) -> list[scanning.Scan]:
         return scanning.scan(
-            paths,
+            [picture.label.path for picture in pictures],
             cache_dir=self.cache_dir,
-            by_color=self.options.color_map is not None,
+            by_color=self.by_color,
         )
 
     def _beside(self) -> tuple[str, ...]:
@@ -190,13 +231,15 @@ class Masks:
         return legends.names_beside(folder) if place.exists() else ()
 
     def _scheme(
-        self, declared: Sequence[str], scans: Sequence[scanning.Scan]
+        self, declared: Sequence[str], values: Collection[int]
     ) -> schemes.Scheme:
         ignore = self.options.ignore_label
-        if self.options.color_map is not None:
+        if self.scheme.names and (self.by_color or not declared):
+            learnt = dataclasses.replace(self.scheme, by_color=self.by_color)
+            return schemes.as_learnt(learnt, ignore, values)
+        if self.by_color:
             path = pathlib.Path(self.options.color_map).expanduser()
             return schemes.by_color(legends.colors(path), ignore)
-        values = {value for each in scans for value in each.pixels}
         return schemes.by_number(declared, ignore, values)
 
 
@@ -224,6 +267,16 @@ def _divisible(pictures: Sequence[examples.Picture]) -> set[str]:
     )
     least = min(_DIVISIBLE, len(units))
     return {name for name, count in counts.items() if count >= least}
+
+
+def _values(pictures: Sequence[examples.Picture]) -> dict[str, str | None]:
+    """Returns the class of each value in masks as they were given."""
+    given = (each.label for each in pictures if each.label.values)
+    return {
+        str(value): None if index == reading.IGNORED else mask.names[index]
+        for mask in itertools.islice(given, 1)
+        for value, index in mask.values
+    }
 
 
 def _described(
