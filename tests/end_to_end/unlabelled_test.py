@@ -125,6 +125,8 @@ def test_every_objective_goes_from_pictures_to_figures(
 def test_a_run_stopped_among_groups_goes_on_where_it_was(
     pictures, pool, settings, tmp_path
 ):
+    pool = shutil.copytree(pool, tmp_path / "pool")
+
     def start(place):
         flags = {
             **settings,
@@ -153,6 +155,9 @@ def test_a_run_stopped_among_groups_goes_on_where_it_was(
         time.sleep(0.01)
     stopped.terminate()
     assert stopped.wait(timeout=300) == 143
+    Image.new("RGB", (40, 48)).save(pool / "new.png")
+    assert start("stopped").wait(timeout=300) == 2
+    (pool / "new.png").unlink()
     assert start("stopped").wait(timeout=300) == 0
     for name in ("history.csv", "evaluation.json", "predictions.csv"):
         found, expected = (
