@@ -53,6 +53,13 @@ def test_every_test_that_the_readme_names_exists():
         assert name in functions, f"{path}::{name}"
 
 
+@pytest.mark.parametrize("document", _DOCUMENTS, ids=lambda p: p.name)
+def test_every_test_file_that_a_document_names_exists(document):
+    text = document.read_text(encoding="utf-8")
+    for name in re.findall(r"tests/[\w/]*_test\.py", text):
+        assert (_ROOT / name).is_file(), name
+
+
 def test_every_python_block_is_python():
     blocks = _code_blocks("python")
     assert blocks
@@ -205,6 +212,17 @@ def test_every_flagfile_is_accepted_and_tells_what_it_is(path):
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# What: ")
     assert any(line.startswith("# Command: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in _FLAGFILES if path.parent.name != "classic"],
+    ids=lambda p: p.name,
+)
+def test_every_flagfile_says_what_to_expect_in_figures(path):
+    text = path.read_text(encoding="utf-8")
+    (expected,) = re.findall(r"^# Expected: (.*)$", text, re.MULTILINE)
+    assert re.search(r"\d", expected)
 
 
 def test_the_scripts_that_are_python_compile():

@@ -14,9 +14,11 @@ class Workdir:
 
     Attributes:
         path: The folder; need not exist yet.
+        events: The folder of TensorBoard events; None: the usual one.
     """
 
     path: pathlib.Path
+    events: pathlib.Path | None = None
 
     @property
     def run_flags(self) -> pathlib.Path:
@@ -61,7 +63,22 @@ class Workdir:
     @property
     def tensorboard(self) -> pathlib.Path:
         """The folder of TensorBoard events."""
-        return self.path / "tensorboard"
+        return self.events or self.path / "tensorboard"
+
+    def apart(self, name: str) -> "Workdir":
+        """Returns where what follows the supervised run keeps its files.
+
+        They go with the checkpoints when the run ends, but for its events.
+
+        Args:
+            name: Of what is learnt; its events lie in a folder of that name.
+        """
+        return Workdir(self.pool.parent, events=self.tensorboard / name)
+
+    @property
+    def pool(self) -> pathlib.Path:
+        """Which pictures without labels an unfinished run learns from."""
+        return self.checkpoints / "unlabelled" / "pool.json"
 
     @property
     def model(self) -> pathlib.Path:

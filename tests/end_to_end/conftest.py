@@ -1,7 +1,9 @@
 """A small finished run that several tests look at."""
 
+import csv
 import fcntl
 import importlib.util
+import itertools
 import os
 import pathlib
 import subprocess
@@ -16,6 +18,7 @@ _SPEC = importlib.util.spec_from_file_location(
 forking = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(forking)
 
+_COLOURS = ("red", "green", "blue")
 SETTINGS = {
     "backbone": "small_cnn",
     "weights": "digits",
@@ -40,13 +43,54 @@ def hard_pictures(tmp_path_factory) -> pathlib.Path:
 
 def _coloured(folder: pathlib.Path, brighter: int) -> pathlib.Path:
     generator = np.random.default_rng(0)
-    for index, name in enumerate(("red", "green", "blue")):
+    for index, name in enumerate(_COLOURS):
         (folder / name).mkdir()
         for number in range(16):
             pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
             pixels[..., index] += brighter
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def colour_table(tmp_path_factory) -> pathlib.Path:
+    """A CSV file of pictures, labelled with the colours that are lit."""
+    folder = tmp_path_factory.mktemp("labelled")
+    generator = np.random.default_rng(0)
+    rows = []
+    for number, lit in enumerate(itertools.product([0, 1], repeat=3), start=0):
+        for copy in range(9):
+            pixels = generator.integers(0, 80, [40, 48, 3], dtype="uint8")
+            pixels += np.array(lit, "uint8") * 120
+            name = f"{number}{copy}.png"
+            Image.fromarray(pixels).save(folder / name)
+            names = [c for c, on in zip(_COLOURS, lit, strict=True) if on]
+            rows.append([name, "|".join(names)])
+    with open(folder / "table.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["image", "colours"], *rows])
+    return folder / "table.csv"
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory) -> pathlib.Path:
+    """Boxes before a sky: 24 pictures of many sizes, some pixels ignored."""
+    root = tmp_path_factory.mktemp("scenes")
+    colours = np.array([[40, 40, 200], [220, 60, 40], [9, 9, 9]], "uint8")
+    generator = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir()
+    for number in range(24):
+        height, width = generator.integers(30, 50, 2)
+        mask = np.zeros([height, width], "uint8")
+        top, left = generator.integers(0, 14, 2)
+        mask[top : top + 16, left : left + 16] = 1
+        mask[-4:] = 2
+        noise = generator.normal(0, 12, [height, width, 3])
+        pixels = np.clip(colours[mask] + noise, 0, 255).astype("uint8")
+        Image.fromarray(pixels).save(root / "images" / f"{number}.jpg")
+        Image.fromarray(mask).save(root / "masks" / f"{number}.png")
+    (root / "classes.json").write_text('["sky", "box", "void"]')
+    return root
 
 
 @pytest.fixture(scope="session")

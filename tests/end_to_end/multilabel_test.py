@@ -1,7 +1,6 @@
 """Pictures with any number of labels, from a CSV file to a served model."""
 
 import csv
-import itertools
 import pathlib
 
 import keras
@@ -17,29 +16,10 @@ _COLOURS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory) -> pathlib.Path:
-    """A CSV file of pictures, labelled with the colours that are lit."""
-    folder = tmp_path_factory.mktemp("labelled")
-    generator = np.random.default_rng(0)
-    rows = []
-    for number, lit in enumerate(itertools.product([0, 1], repeat=3), start=0):
-        for copy in range(9):
-            pixels = generator.integers(0, 80, [40, 48, 3], dtype="uint8")
-            pixels += np.array(lit, "uint8") * 120
-            name = f"{number}{copy}.png"
-            Image.fromarray(pixels).save(folder / name)
-            names = [c for c, on in zip(_COLOURS, lit, strict=True) if on]
-            rows.append([name, "|".join(names)])
-    with open(folder / "table.csv", "w", newline="") as file:
-        csv.writer(file).writerows([["image", "colours"], *rows])
-    return folder / "table.csv"
-
-
-@pytest.fixture(scope="module")
-def run(table, settings, tmp_path_factory):
+def run(colour_table, settings, tmp_path_factory):
     """A finished run whose network was fine-tuned."""
     return tf_finetune.fine_tune(
-        table,
+        colour_table,
         task="multilabel",
         label_column=("colours",),
         loss="asymmetric",
@@ -127,10 +107,10 @@ def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
             assert again[split][name] == pytest.approx(before[name], abs=1e-5)
 
 
-def test_what_is_predicted_is_what_was_evaluated(run, table, tmp_path):
+def test_what_is_predicted_is_what_was_evaluated(run, colour_table, tmp_path):
     found = tf_finetune.predict(
         run.workdir,
-        table.parent,
+        colour_table.parent,
         output=str(tmp_path / "x.csv"),
         report=lambda text: None,
     )
@@ -145,9 +125,11 @@ def test_what_is_predicted_is_what_was_evaluated(run, table, tmp_path):
     ]
 
 
-def test_exports_give_equal_numbers_and_the_same_labels(run, table, exported):
+def test_exports_give_equal_numbers_and_the_same_labels(
+    run, colour_table, exported
+):
     rows = tf_finetune.predict(
-        run.workdir, table.parent, report=lambda text: None
+        run.workdir, colour_table.parent, report=lambda text: None
     )[:20]
     paths = [pathlib.Path(row.path) for row in rows]
     expected = np.array([list(row.probabilities.values()) for row in rows])
@@ -178,10 +160,10 @@ def test_a_temperature_for_labels_is_refused_in_words(run):
         tf_finetune.export(run.workdir, calibrate=True)
 
 
-def test_a_loss_of_another_task_is_refused_in_words(table):
+def test_a_loss_of_another_task_is_refused_in_words(colour_table):
     with pytest.raises(errors.UsageError, match="asymmetric"):
         tf_finetune.fine_tune(
-            table, task="multilabel", loss="mean_squared_error"
+            colour_table, task="multilabel", loss="mean_squared_error"
         )
 
 

@@ -14,29 +14,6 @@ from PIL import Image
 import tf_finetune
 from tf_finetune import files
 
-COLOURS = np.array([[40, 40, 200], [220, 60, 40], [9, 9, 9]], "uint8")
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory) -> pathlib.Path:
-    """Boxes before a sky: 24 pictures of many sizes, some pixels ignored."""
-    root = tmp_path_factory.mktemp("scenes")
-    generator = np.random.default_rng(0)
-    for folder in ("images", "masks"):
-        (root / folder).mkdir()
-    for number in range(24):
-        height, width = generator.integers(30, 50, 2)
-        mask = np.zeros([height, width], "uint8")
-        top, left = generator.integers(0, 14, 2)
-        mask[top : top + 16, left : left + 16] = 1
-        mask[-4:] = 2
-        noise = generator.normal(0, 12, [height, width, 3])
-        pixels = np.clip(COLOURS[mask] + noise, 0, 255).astype("uint8")
-        Image.fromarray(pixels).save(root / "images" / f"{number}.jpg")
-        Image.fromarray(mask).save(root / "masks" / f"{number}.png")
-    (root / "classes.json").write_text('["sky", "box", "void"]')
-    return root
-
 
 @pytest.fixture(scope="module")
 def run(scenes, tmp_path_factory):

@@ -121,10 +121,54 @@ def test_every_objective_goes_from_pictures_to_figures(
     assert figures == run.evaluation
 
 
+@pytest.fixture(params=["multilabel", "segmentation"])
+def few_of(request, colour_table, scenes):
+    """Labelled pictures, the folder of all of them, settings of the task."""
+    if request.param == "multilabel":
+        own = {"task": "multilabel", "label_column": ("colours",)}
+        return colour_table, colour_table.parent, own
+    own = {
+        "task": "segmentation",
+        "ignore_label": "void",
+        "weights": "none",
+        "head": "fcn_8s",
+        "head_units": 16,
+        "head_epochs": 5,
+    }
+    return scenes, scenes / "images", own
+
+
+@pytest.mark.slow
+def test_labels_of_every_kind_are_guessed_and_judged(
+    few_of, settings, tmp_path
+):
+    data, pool, own = few_of
+    run, text = _run(
+        data,
+        pool,
+        settings,
+        tmp_path / "run",
+        objective="pseudo_label",
+        max_train_per_class=3,
+        cache="off",
+        **own,
+    )
+    written = files.read_json(run.workdir / "evaluation.json")
+    for split in ("validation", "test"):
+        yardsticks = written[split]["yardsticks"]
+        assert {"supervised", "pseudo_label"} <= set(yardsticks)
+    facts = written["unlabelled"]
+    assert 0 <= facts["precision"] <= 1
+    assert 0 < facts["learnt"] <= facts["pool"]["used"]
+    assert f"(precision {facts['precision']:.3f})" in text
+
+
 @pytest.mark.slow
 def test_a_run_stopped_among_groups_goes_on_where_it_was(
     pictures, pool, settings, tmp_path
 ):
+    pool = shutil.copytree(pool, tmp_path / "pool")
+
     def start(place):
         flags = {
             **settings,
@@ -153,6 +197,9 @@ def test_a_run_stopped_among_groups_goes_on_where_it_was(
         time.sleep(0.01)
     stopped.terminate()
     assert stopped.wait(timeout=300) == 143
+    Image.new("RGB", (40, 48)).save(pool / "new.png")
+    assert start("stopped").wait(timeout=300) == 2
+    (pool / "new.png").unlink()
     assert start("stopped").wait(timeout=300) == 0
     for name in ("history.csv", "evaluation.json", "predictions.csv"):
         found, expected = (

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,12 @@ class Pool:
     dropped: tuple[examples.Dropped, ...]
     known: Mapping[str, int]
     repeated: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal hash over the contents of `pictures`."""
+        contents = sorted(each.sha256 for each in self.pictures)
+        return hashlib.sha256("".join(contents).encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
         """Returns the counts, ready for JSON."""

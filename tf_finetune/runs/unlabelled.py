@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_finetune import errors, workdir
+from tf_finetune import errors, files, workdir
 from tf_finetune.data import changes, unlabelled
 from tf_finetune.data import pool as pools
 from tf_finetune.runs import course as courses
@@ -59,12 +59,14 @@ def learn(
         return Result(learnt=learnt, chosen=learning.choose(course, learnt))
     pool = _pool(course)
     report(pool.text())
+    apart = _apart(course, name)
+    note_pool(course.place, pool, course.config.unlabelled.unlabeled_data)
     pretrained = course.built.model.get_weights()
     learnt = learning.learn(course)
     supervised = learning.choose(course, learnt)
     course.built.model.set_weights(pretrained)
     given = objectives.Given(
-        course=_apart(course), pool=pool, supervised=supervised, held=held
+        course=apart, pool=pool, supervised=supervised, held=held
     )
     with changes.watched(pool.pictures):
         course.cache.complete(pool.pictures, with_rows=False)
@@ -105,11 +107,34 @@ def _pool(course: courses.Course) -> pools.Pool:
     return found
 
 
-def _apart(course: courses.Course) -> courses.Course:
+def note_pool(
+    place: workdir.Workdir, pool: pools.Pool, unlabeled_data: str
+) -> None:
+    """Writes which pictures without labels the run learns from.
+
+    Args:
+        place: Of the run.
+        pool: The pictures.
+        unlabeled_data: Where they were found.
+
+    Raises:
+        DataError: An unfinished run had begun with others.
+    """
+    now = {"fingerprint": pool.fingerprint}
+    if place.pool.exists() and files.read_json(place.pool) != now:
+        raise errors.DataError(
+            f"The pictures of --unlabeled_data={unlabeled_data} have changed "
+            f"since the unfinished run in --workdir={place.path} began. "
+            "Start it anew with --overwrite."
+        )
+    files.write_json(place.pool, now)
+
+
+def _apart(course: courses.Course, name: str) -> courses.Course:
     """Returns the run with checkpoints and history of its own."""
     places = {
-        name: workdir.Workdir(place.checkpoints / "unlabelled")
-        for name, place in (("place", course.place), ("shared", course.shared))
+        each: place.apart(name)
+        for each, place in (("place", course.place), ("shared", course.shared))
     }
     for place in places.values():
         place.checkpoints.mkdir(parents=True, exist_ok=True)
