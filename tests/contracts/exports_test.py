@@ -20,16 +20,20 @@ from tf_finetune.tasks import classification
 pytestmark = pytest.mark.slow
 
 _FAMILIES = (
+    "alexnet",
     "convnext_tiny",
     "densenet121",
     "efficientnet_b0",
     "efficientnet_v2_b0",
+    "googlenet",
+    "inception_resnet_v2",
     "inception_v3",
     "mobilenet",
     "mobilenet_v2",
     "mobilenet_v3_small",
     "nasnet_mobile",
     "resnet18",
+    "resnet18+se",
     "resnet50",
     "resnet50_v2",
     "small_cnn",

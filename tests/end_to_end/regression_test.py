@@ -1,7 +1,10 @@
 """Numbers from pictures, and from whole rows: from a table to exports."""
 
+import base64
 import csv
+import json
 import pathlib
+import urllib.request
 
 import keras
 import numpy as np
@@ -193,6 +196,44 @@ def test_a_row_with_a_bad_picture_is_told_and_others_go_on(
     )
     assert [bool(row.error) for row in said] == [False, True, False]
     assert "gone.png: file not found" in said[1].error
+
+
+@pytest.mark.slow
+def test_the_server_answers_predict_and_regress(table, settings, tmp_path):
+    run = tf_finetune.fine_tune(
+        table,
+        workdir=str(tmp_path / "one"),
+        image_column="front",
+        **{**settings, "epochs": 0},
+    )
+    tf_finetune.export(run.workdir, report=_quiet)
+    paths = _paths(table)[:5]
+    said = tf_finetune.predict(run.workdir, table.parent, report=_quiet)
+    prices = {each.path: each.values["price"] for each in said if each.values}
+    expected = [prices[path] for path in paths]
+    pictures = [
+        {"b64": base64.b64encode(pathlib.Path(path).read_bytes()).decode()}
+        for path in paths
+    ]
+    examples = [{"image_bytes": each} for each in pictures]
+    with tf_finetune.start_server(
+        run.workdir, port=0, grpc_port=None, report=_quiet
+    ) as server:
+        rows = _ask(server, "predict", {"instances": pictures})["predictions"]
+        asked = {"signature_name": "regress", "examples": examples}
+        numbers = _ask(server, "regress", asked)["results"]
+    assert not any(row["error"] for row in rows)
+    values = [row["values"] for row in rows]
+    np.testing.assert_allclose(np.ravel(values), expected, rtol=1e-4)
+    np.testing.assert_allclose(numbers, expected, rtol=1e-4)
+
+
+def _ask(server, verb: str, document: dict) -> dict:
+    request = urllib.request.Request(
+        f"{server.address}:{verb}", json.dumps(document).encode()
+    )
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
 
 
 @pytest.mark.parametrize(

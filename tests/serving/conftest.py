@@ -167,11 +167,12 @@ def start_http():
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
-    """A folder of exports: version 3, four signatures, made by hand.
+    """A folder of exports: version 3, five signatures, made by hand.
 
     serving_default: length and first byte of each string; a string that
     begins with "bad" is an error. sums: of two float rows. classify: labels
-    and scores, the same for every example. double: of one number, no batch.
+    and scores, the same for every example. regress: half of each example's
+    number. double: of one number, no batch.
     """
     tf = pytest.importorskip("tensorflow")
     folder = tmp_path_factory.mktemp("exports")
@@ -185,6 +186,7 @@ def exported(tmp_path_factory):
             "serving_default": module.measure,
             "sums": module.add,
             "classify": module.classify,
+            "regress": module.regress,
             "double": module.double,
         },
     )
@@ -226,6 +228,15 @@ def _module(tf, labels):
         @tf.function(input_signature=[tf.TensorSpec([], tf.float32, "x")])
         def double(self, x):
             return {"y": 2.0 * x}
+
+        @tf.function(
+            input_signature=[tf.TensorSpec([None], tf.string, "inputs")]
+        )
+        def regress(self, inputs):
+            number = tf.io.parse_example(
+                inputs, {"x": tf.io.FixedLenFeature([1], tf.float32)}
+            )["x"]
+            return {"outputs": number / 2.0}
 
         @tf.function(
             input_signature=[tf.TensorSpec([None], tf.string, "inputs")]

@@ -258,7 +258,34 @@ def test_a_call_that_never_sends_its_message_ends(served):
         never.set()
 
 
-def test_regression_is_not_there(stub):
-    with pytest.raises(grpc.RpcError) as error:
-        stub.Regress(regression_pb2.RegressionRequest())
-    assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
+def _regression(signature, *numbers):
+    request = regression_pb2.RegressionRequest()
+    request.model_spec.name = "small"
+    request.model_spec.signature_name = signature
+    for number in numbers:
+        example = request.input.example_list.examples.add()
+        example.features.feature["x"].float_list.value.append(number)
+    return request
+
+
+def test_regress_gives_a_number_for_each_example(stub):
+    answer = stub.Regress(_regression("regress", 3.0, -1.0))
+    assert answer.model_spec.signature_name == "regress"
+    assert answer.model_spec.version.value == 3
+    assert [each.value for each in answer.result.regressions] == [1.5, -0.5]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (_regression("", 1.0), "'serving_default' cannot regress"),
+        (_regression("classify", 1.0), "'classify' cannot regress"),
+        (_regression("missing", 1.0), "not found"),
+        (_regression("regress"), "no examples"),
+    ],
+    ids=range(4),
+)
+def test_what_cannot_regress_is_told_in_words(stub, request_, words):
+    with pytest.raises(grpc.RpcError, match=words) as error:
+        stub.Regress(request_)
+    assert error.value.code().name == "INVALID_ARGUMENT"

@@ -102,6 +102,16 @@ def test_classify_takes_examples_and_their_context(ask):
     )
 
 
+def test_regress_gives_a_number_for_each_example(ask):
+    path = "/v1/models/small:regress"
+    document = {
+        "signature_name": "regress",
+        "context": {"x": 3.0},
+        "examples": [{}, {"x": [2.2]}],
+    }
+    assert ask(path, document) == (200, {"results": [1.5, 1.1]})
+
+
 @pytest.mark.parametrize(
     ("path", "document", "status", "words"),
     [
@@ -124,10 +134,28 @@ def test_classify_takes_examples_and_their_context(ask):
             _PREDICT,
             {"instances": ["a"], "signature_name": "serving"},
             400,
-            "Known: classify, double, serving_default, sums",
+            "Known: classify, double, regress, serving_default, sums",
         ),
         (_PREDICT, {"instances": ["a"] * 10_000}, 413, "64 instances"),
-        ("/v1/models/small:regress", {"examples": [{}]}, 400, "regress"),
+        ("/v1/models/small:regress", {"examples": [{}]}, 400, "'inputs'"),
+        (
+            "/v1/models/small:regress",
+            {"signature_name": "classify", "examples": [{"x": 1.0}]},
+            400,
+            "'classify' cannot regress: it must have the output 'outputs'",
+        ),
+        (
+            "/v1/models/small:regress",
+            {"signature_name": "missing", "examples": [{"x": 1.0}]},
+            400,
+            "'missing' not found",
+        ),
+        (
+            "/v1/models/small:classify",
+            {"signature_name": "regress", "examples": [{"x": 1.0}]},
+            400,
+            "'regress' cannot classify",
+        ),
         ("/v1/models/small:classify", {"examples": [{}]}, 400, "'inputs'"),
         (
             "/v1/models/small:classify",

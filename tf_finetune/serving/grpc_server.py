@@ -14,6 +14,7 @@ from tensorflow_serving.apis import (
     model_pb2,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from tf_finetune.serving import bodies, failures, service, tensors
@@ -138,6 +139,23 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             one = response.result.classifications.add()
             for label, score in classes:
                 one.classes.add(label=label, score=score)
+        return response
+
+    @_answering
+    def Regress(
+        self, request: regression_pb2.RegressionRequest
+    ) -> regression_pb2.RegressionResponse:
+        """Gives one number for each tf.train.Example message."""
+        spec = self._spec(request.model_spec)
+        size = _merged_size(request.input)
+        self._require_small(size)
+        with self._budget.held(request.ByteSize() + size):
+            values = self._service.regress(
+                spec.signature_name, _examples(request.input)
+            )
+        response = regression_pb2.RegressionResponse(model_spec=spec)
+        for value in values:
+            response.result.regressions.add(value=value)
         return response
 
     @_answering

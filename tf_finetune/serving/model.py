@@ -46,14 +46,8 @@ class Signature:
 
     def require_classify(self) -> None:
         """Raises `RequestError` unless Examples go in and classes come out."""
+        self._require_examples("classify")
         outputs = {each.name for each in self.outputs}
-        names = [each.name for each in self.inputs]
-        if not self.takes_examples:
-            raise failures.RequestError(
-                400,
-                f"Signature {self.name!r} cannot classify: it must have one "
-                f"string input 'inputs', and has {', '.join(names)}.",
-            )
         if not outputs & {"classes", "scores"}:
             raise failures.RequestError(
                 400,
@@ -61,6 +55,40 @@ class Signature:
                 f"outputs 'classes' or 'scores', and has "
                 f"{', '.join(sorted(outputs))}.",
             )
+
+    def require_regress(self) -> None:
+        """Raises `RequestError` unless Examples go in and a number comes out.
+
+        Source: TensorFlow Serving's regressor.cc: one output "outputs",
+        float32, [batch] or [batch, 1].
+        """
+        self._require_examples("regress")
+        found = {each.name: each for each in self.outputs}
+        if not _is_a_number_a_row(found.get("outputs")):
+            raise failures.RequestError(
+                400,
+                f"Signature {self.name!r} cannot regress: it must have the "
+                f"output 'outputs', one float32 for each example, and has "
+                f"{', '.join(sorted(found))}.",
+            )
+
+    def _require_examples(self, verb: str) -> None:
+        if not self.takes_examples:
+            names = [each.name for each in self.inputs]
+            raise failures.RequestError(
+                400,
+                f"Signature {self.name!r} cannot {verb}: it must have one "
+                f"string input 'inputs', and has {', '.join(names)}.",
+            )
+
+
+def _is_a_number_a_row(info: tensor_info.TensorInfo | None) -> bool:
+    """Whether it may be: sizes can be open until something is computed."""
+    if info is None or info.dtype != np.float32:
+        return False
+    if info.shape is None:
+        return True
+    return info.has_rows and info.shape[1:] in ((), (1,), (None,))
 
 
 class ServedModel:

@@ -87,7 +87,7 @@ class Api:
             return self._predict(body)
         if verb.lower() == "classify":
             return self._classify(body)
-        raise failures.RequestError(400, "This server does not regress.")
+        return self._regress(body)
 
     def _require(self, found: re.Match) -> None:
         version = found["version"]
@@ -119,6 +119,16 @@ class Api:
             encoded = examples.from_json(document)
             del document
         results = self._service.classify(name, encoded)
+        return responses.of_json({"results": results})
+
+    def _regress(self, body: bytes) -> responses.Response:
+        with self._reading:
+            document = json_input.parse(body)
+            name = json_input.signature_name(document)
+            self._service.model.signature(name).require_regress()
+            encoded = examples.from_json(document)
+            del document
+        results = self._service.regress(name, encoded)
         return responses.of_json({"results": results})
 
     def _status(self) -> dict[str, Any]:

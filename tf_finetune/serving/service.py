@@ -88,9 +88,7 @@ class Service:
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         signature.require_classify()
-        inputs = np.empty(len(examples), dtype=object)
-        inputs[:] = list(examples)
-        outputs = self.predict(signature.name, {"inputs": inputs})
+        outputs = self.predict(signature.name, _inputs(examples))
         classes, scores = outputs.get("classes"), outputs.get("scores")
         if classes is None:
             classes = np.full(scores.shape, b"", dtype=object)
@@ -106,6 +104,29 @@ class Service:
             ]
             for labels, row in zip(classes, scores, strict=True)
         ]
+
+    def regress(
+        self, signature_name: str, examples: Sequence[bytes]
+    ) -> list[float]:
+        """Returns the number of each example.
+
+        Args:
+            signature_name: Which signature; empty: the default one.
+            examples: Serialised tf.train.Example messages.
+
+        Raises:
+            RequestError: The signature cannot regress, or as `predict`.
+        """
+        signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
+        signature.require_regress()
+        values = self.predict(signature.name, _inputs(examples))["outputs"]
+        if values.size != len(examples):
+            raise failures.RequestError(
+                500,
+                f"Signature {signature.name!r} gave {values.size} numbers for "
+                f"{len(examples)} examples.",
+            )
+        return [float(str(value)) for value in values.ravel()]
 
     def _pixels(
         self, signature: models.Signature, inputs: Mapping[str, np.ndarray]
@@ -129,6 +150,12 @@ class Service:
     def close(self) -> None:
         """Answers what waits and stops computing."""
         self._batcher.close()
+
+
+def _inputs(examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+    inputs = np.empty(len(examples), dtype=object)
+    inputs[:] = list(examples)
+    return {"inputs": inputs}
 
 
 def _check_inputs(
