@@ -74,6 +74,9 @@ def not_better(
 ) -> str | None:
     """Returns why a result is not better than another, or None if it is.
 
+    Where they state which figure judges them and state different ones, that
+    of `evaluation` judges both, or else that of the other.
+
     Args:
         evaluation: The figures of one split.
         other_evaluation: At least their summary, on the same split of the
@@ -83,9 +86,12 @@ def not_better(
 
     Raises:
         RunError: Both state their `split`, `data_fingerprint` or number of
-            `examples`, and these differ.
+            `examples`, and these differ; or no figure judges both.
     """
     _check_comparable(evaluation, other_evaluation, other_name)
+    evaluation, other_evaluation = _judged_alike(
+        evaluation, other_evaluation, other_name
+    )
     if measures.merit(evaluation) > measures.merit(other_evaluation):
         return None
     compared = measures.compared(evaluation, other_evaluation)
@@ -147,3 +153,23 @@ def _check_comparable(
                 f"{evaluation[key]}). Compare runs on the same --data, "
                 "splits and --seed."
             )
+
+
+def _judged_alike(
+    evaluation: Mapping[str, Any], other: Mapping[str, Any], name: str
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Returns both results, judged by one figure that both have."""
+    keys = [each.get("judged_by") for each in (evaluation, other)]
+    if None in keys or keys[0] == keys[1]:
+        return evaluation, other
+    for key in keys:
+        if evaluation.get(key) is not None and other.get(key) is not None:
+            return (
+                {**evaluation, "judged_by": key},
+                {**other, "judged_by": key},
+            )
+    raise errors.RunError(
+        f"The result cannot be compared with {name}: it is judged by "
+        f"{keys[0]} and the other by {keys[1]}, and neither figure is defined "
+        "for both. Train both with the same --target_transform."
+    )

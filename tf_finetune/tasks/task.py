@@ -60,6 +60,8 @@ class Task:
             sizes, and its network brings what is served to them (`restored`).
         heads: What `--head` may be, beside heads of the user's own; the first
             one is meant by "auto".
+        judged_as: Evaluation.json of a finished run → figures that judge by
+            what judged it; None: they always judge alike.
         guesses: How labels of other pictures are guessed; None where they
             cannot be.
     """
@@ -82,6 +84,7 @@ class Task:
     adds_losses: bool = False
     files_at: str = ""
     heads: tuple[str, ...] = ("linear", "mlp")
+    judged_as: Callable[[Mapping[str, Any]], contracts.Figures] | None = None
     guesses: guessing.Guesses | guessing.MapGuesses | None = None
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
@@ -94,6 +97,17 @@ class Task:
             answers=self.answers.decided(decision),
             decision=decision,
         )
+
+    def finished(self, evaluation: Mapping[str, Any]) -> "Task":
+        """Returns the task as a finished run leaves it.
+
+        Args:
+            evaluation: What evaluation.json of the run holds.
+        """
+        found = self.decided(evaluation.get("decision", {}))
+        if self.judged_as is None:
+            return found
+        return dataclasses.replace(found, figures=self.judged_as(evaluation))
 
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `--loss` can be `name`."""

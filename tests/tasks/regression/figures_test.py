@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from tf_finetune import errors
 from tf_finetune.evaluation import gates
+from tf_finetune.tasks import catalog
 from tf_finetune.tasks.regression import figures
 
 _TRUE = np.array([[1.0], [10.0], [100.0], [50.0]])
@@ -44,6 +46,37 @@ def test_gates_know_the_figures():
     rival = {**found, "r2": 1.0}
     sentence = gates.not_better(found, rival, "the probe", measures)
     assert "not better than the probe" in sentence
+
+
+def test_a_run_judged_otherwise_is_compared_by_the_runs_own_figure():
+    near_large = np.array([[1.5], [11.0], [92.0], [51.0]])
+    near_small = np.array([[1.0], [10.0], [80.0], [40.0]])
+    plain, logged = figures.Figures(), figures.Figures(logged=(True,))
+    mine, theirs = _of(logged, near_large), _of(plain, near_small)
+    assert theirs["r2"] < mine["log_r2"] < mine["r2"] < theirs["log_r2"]
+    sentence = gates.not_better(mine, theirs, "the run in x", logged)
+    assert sentence.count("R² of the logarithm") == 2
+    mine, theirs = _of(plain, near_large), _of(logged, near_small)
+    assert gates.not_better(mine, theirs, "the run in x", plain) is None
+    # A prediction below 0 has no logarithm, so R² is left.
+    theirs = _of(plain, near_small - 2)
+    sentence = gates.not_better(_of(logged), theirs, "the run in x", logged)
+    assert theirs["log_r2"] is None and "(R² 0.848" in sentence
+
+
+def test_results_without_a_figure_in_common_are_not_compared():
+    mine = {"judged_by": "log_r2", "log_r2": 0.5, "r2": None}
+    theirs = {"judged_by": "r2", "log_r2": None, "r2": 0.5}
+    with pytest.raises(errors.RunError, match="--target_transform"):
+        gates.not_better(mine, theirs, "the run in x", figures.Figures())
+
+
+def test_a_finished_run_is_judged_on_as_it_was():
+    task = catalog.TASKS.get("regression")
+    for measures in (figures.Figures(), figures.Figures(logged=(True,))):
+        found = {"kept": "probe", "test": _of(measures)}
+        again = _of(task.finished(found).figures)
+        assert again["judged_by"] == found["test"]["judged_by"]
 
 
 def test_trivial_answers_come_from_training():

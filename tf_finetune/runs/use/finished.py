@@ -34,10 +34,9 @@ class Finished:
 
     @property
     def task(self) -> tasks.Task:
-        """What it learnt, as it was decided on validation."""
+        """What it learnt, decided and judged as the run was."""
         task = catalog.TASKS.get(self.config.model.task)
-        figures = files.read_json(self.place.evaluation)
-        return task.decided(figures.get("decision", {}))
+        return task.finished(files.read_json(self.place.evaluation))
 
     def predict(
         self,

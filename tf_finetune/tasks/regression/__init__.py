@@ -17,5 +17,6 @@ TASK = task.Task(
     answers=answers.ANSWERS,
     network_at="tf_finetune.tasks.regression.network:NETWORK",
     adapted_at="tf_finetune.tasks.regression.adapting:adapted",
+    judged_as=figures.of_run,
     relative_predictions=True,
 )

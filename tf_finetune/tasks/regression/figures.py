@@ -180,6 +180,19 @@ class Figures:
         )
 
 
+def of_run(evaluation: Mapping[str, Any]) -> Figures:
+    """Returns figures that judge by what judged a finished run.
+
+    Args:
+        evaluation: What its evaluation.json holds.
+    """
+    splits = [each for each in evaluation.values() if _is_result(each)]
+    # The logarithm is learnt only where every split has it.
+    is_logged = any(_key(each) == "log_r2" for each in splits)
+    count = max((len(each["per_target"]) for each in splits), default=0)
+    return Figures(logged=(is_logged,) * count)
+
+
 def _points(
     targets: np.ndarray, predictions: np.ndarray
 ) -> dict[str, list[list[float]]]:
