@@ -9,16 +9,16 @@ from tf_finetune.exporting import job
 
 def test_a_proof_needs_a_row_for_each_picture():
     with pytest.raises(errors.UsageError, match="2 pictures and 1 rows"):
-        job.Proof(paths=("a", "b"), probabilities=np.ones([1, 2]))
+        job.Proof(paths=("a", "b"), predictions=np.ones([1, 2]))
 
 
 def test_a_proof_needs_a_picture():
     with pytest.raises(errors.UsageError, match="0 pictures"):
-        job.Proof(paths=(), probabilities=np.ones([0, 2]))
+        job.Proof(paths=(), predictions=np.ones([0, 2]))
 
 
 def _job(tmp_path, name):
-    proof = job.Proof(paths=("a",), probabilities=np.ones([1, 2]))
+    proof = job.Proof(paths=("a",), predictions=np.ones([1, 2]))
     return job.ExportJob(
         model=None,
         class_names=("a", "b"),

@@ -92,7 +92,7 @@ for _ in range(3):
 x = keras.layers.Dense(2, "softmax")(keras.layers.GlobalMaxPooling2D()(x))
 model = keras.Model(images, x)
 proof = jobs.Proof(
-    paths=(sys.argv[1],), probabilities=model.predict(pixels(sys.argv[1]))
+    paths=(sys.argv[1],), predictions=model.predict(pixels(sys.argv[1]))
 )
 onnx.write(
     jobs.ExportJob(

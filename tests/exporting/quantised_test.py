@@ -13,7 +13,7 @@ def _proof(sure=16, unsure=4):
     rows = [[0.9, 0.1]] * sure + [[0.55, 0.45]] * unsure
     return jobs.Proof(
         paths=tuple(str(i) for i in range(len(rows))),
-        probabilities=np.array(rows),
+        predictions=np.array(rows),
         labels=np.zeros(len(rows), dtype=int),
     )
 
@@ -78,7 +78,7 @@ def test_without_a_decided_picture_there_is_no_agreement_to_ask_for():
 
 
 def test_without_labels_there_is_no_accuracy():
-    proof = jobs.Proof(paths=("a",), probabilities=np.array([[0.9, 0.1]]))
+    proof = jobs.Proof(paths=("a",), predictions=np.array([[0.9, 0.1]]))
 
     figures = quantised.judge("x", proof.predictions, proof)
 

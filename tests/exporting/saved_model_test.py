@@ -162,7 +162,7 @@ from tf_finetune.exporting import job as jobs
 model = keras.saving.load_model(sys.argv[1], compile=False)
 proof = jobs.Proof(
     paths=tuple(sys.argv[3:]),
-    probabilities=np.load(sys.argv[2] + ".npy"),
+    predictions=np.load(sys.argv[2] + ".npy"),
 )
 saved_model.write(jobs.ExportJob(
     model=model, class_names=("ants", "bees", "wasps"), image_size=24,
