@@ -38,12 +38,34 @@ def test_every_predictor_must_agree(make_job):
         parity.check("model.x", predictors, job)
 
 
-def test_differences_count_beside_the_size_of_predictions(make_job):
-    job = dataclasses.replace(make_job(), unit=1e6)
+def test_differences_count_beside_the_size_of_each_output():
+    expected = np.array([[1e6, 0.1], [3e6, 0.3]])
+    unit = parity.units(expected)
+    np.testing.assert_allclose(unit, [2e6, 0.2])
+    # Nothing beside the first output, all of the range of the second.
+    wrong = expected + [0, 0.2]
+    with pytest.raises(errors.RunError, match="by up to 1 "):
+        parity.require("x", expected, wrong, allowed=1e-3, unit=unit)
+    close = expected + [20, 2e-6]
+    got = parity.require("x", expected, close, allowed=1e-4, unit=unit)
+    assert got["max_abs_difference"] == pytest.approx(1e-5)
 
-    assert parity.tolerance(job) == pytest.approx(10.0)
-    with pytest.raises(errors.RunError, match="by up to 20"):
-        parity.require("x", np.zeros([2, 1]), np.full([2, 1], 20), allowed=10)
+
+def test_an_output_that_hardly_varies_counts_beside_its_size():
+    assert parity.units(np.array([[500.0], [500.0]])) == [5.0]
+    assert parity.units(np.zeros([1, 1])) > 0
+
+
+def test_an_export_is_proven_in_units(make_job):
+    job = make_job()
+    unit = np.array([1e6, 1e-3, 1.0])
+    job = dataclasses.replace(job, unit=unit)
+    assert parity.tolerance(job) == parity.TOLERANCE
+    good = job.proof.predictions + [1.0, 1e-9, 1e-6]
+    parity.check_answers("x", {"way": good}, job, allowed=1e-5)
+    bad = job.proof.predictions + [0, 1e-6, 0]
+    with pytest.raises(errors.RunError, match="differs from the evaluation"):
+        parity.check_answers("x", {"way": bad}, job, allowed=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def write(
     names: Sequence[str],
     resize: model_options.Resize,
     destination: pathlib.Path,
-    unit: float,
+    unit: np.ndarray,
 ) -> pathlib.Path:
     """Writes the next version directory and proves it; returns the directory.
 
@@ -94,7 +94,7 @@ def write(
         names: Of the targets.
         resize: How pictures become square.
         destination: The folder of versions.
-        unit: What differences count beside.
+        unit: [targets] what differences count beside.
 
     Raises:
         RunError: It computes something else; nothing is left of it.
@@ -227,7 +227,7 @@ def _beginnings(
 
 
 def _proven(
-    folder: pathlib.Path, version: str, proof: Proof, unit: float
+    folder: pathlib.Path, version: str, proof: Proof, unit: np.ndarray
 ) -> dict[str, Any]:
     """Asks every signature in a process of its own about the proof's rows."""
     contents = [
@@ -257,7 +257,7 @@ def _proven(
     figures: dict[str, Any] = {
         "pictures": sum(map(len, contents)),
         "rows": len(contents),
-        "tolerance": _TOLERANCE * unit,
+        "tolerance": _TOLERANCE,
     }
     for key, got in answers.items():
         way, _, output = key.partition("/")
@@ -266,7 +266,8 @@ def _proven(
                 f"version {version} ({way})",
                 proof.values,
                 got,
-                allowed=_TOLERANCE * unit,
+                allowed=_TOLERANCE,
+                unit=unit,
             )
     return figures
 

@@ -64,7 +64,7 @@ class ExportJob:
         judging: More such pictures, for formats that are judged by how often
             they agree; None: those of `proof`.
         unit: What differences of predictions count beside: 1 for
-            probabilities, else the largest of the predictions.
+            probabilities, else [outputs], see `parity.units`.
         rounding: The largest difference of a prediction, in `unit`,
             between two right
             computations of the model, see `parity.with_rounding`.
@@ -86,7 +86,7 @@ class ExportJob:
     out_of_distribution: bool = False
     temperature: Mapping[str, Any] | None = None
     judging: Proof | None = None
-    unit: float = 1.0
+    unit: float | np.ndarray = 1.0
     rounding: float = 0.0
     measuring_seconds: float = 2.0
     calibration: tuple[str, ...] = ()

@@ -120,7 +120,7 @@ def _write(
     if allowed is None:
         prove = functools.partial(quantised.prove, _SCRIPT, job)
     else:
-        allowed = max(allowed * job.unit, parity.tolerance(job))
+        allowed = max(allowed, parity.tolerance(job))
         prove = single_file.prove_exact(_SCRIPT, job, allowed=allowed)
 
     def save(path: pathlib.Path) -> None:

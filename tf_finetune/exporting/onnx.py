@@ -40,7 +40,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         _finish(held, job)
         onnx.save(held, path)
 
-    allowed = max(TOLERANCE * job.unit, parity.tolerance(job))
+    allowed = max(TOLERANCE, parity.tolerance(job))
     prove = single_file.prove_exact("onnx.py", job, allowed=allowed)
     return single_file.write(
         job.file("model", catalog.SUFFIXES["onnx"]), save, prove

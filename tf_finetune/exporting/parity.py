@@ -45,19 +45,30 @@ Predictor = Callable[[list[bytes]], np.ndarray]
 
 
 def tolerance(job: jobs.ExportJob) -> float:
-    """Returns the allowed difference of a prediction for exports of a job.
+    """Returns the allowed difference of a prediction, in the job's `unit`.
 
     Args:
-        job: Its `rounding` widens what is allowed, up to 1e-3 of its `unit`.
+        job: Its `rounding` widens what is allowed, up to 1e-3.
     """
-    return job.unit * _relative_tolerance(job)
-
-
-def _relative_tolerance(job: jobs.ExportJob) -> float:
     if not precision.is_float32(job.model):
         return MIXED_TOLERANCE
     rounding = _ROUNDING_FACTOR * job.rounding
     return min(max(TOLERANCE, rounding), LARGEST_TOLERANCE)
+
+
+def units(predictions: np.ndarray) -> np.ndarray:
+    """Returns what differences of each output count beside, [outputs].
+
+    That is its range, but at least what float32 cannot tell of numbers so
+    large. Not one for all: an error of a small target would vanish beside a
+    large one.
+
+    Args:
+        predictions: [n, outputs] of any size.
+    """
+    values = np.asarray(predictions, "float64")
+    least = 1e-2 * np.abs(values).max(axis=0)
+    return np.maximum(np.maximum(np.ptp(values, axis=0), least), 1e-30)
 
 
 def with_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
@@ -78,9 +89,9 @@ def with_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
         images = decoded(contents, job)
         by_keras = job.model.predict_on_batch(images)
         answer = np.asarray(compiled(tf.constant(images)))
-        difference = np.abs(by_keras.astype("float64") - answer)
+        difference = np.abs(by_keras.astype("float64") - answer) / job.unit
         largest = max(largest, float(difference.max()))
-    return dataclasses.replace(job, rounding=largest / job.unit)
+    return dataclasses.replace(job, rounding=largest)
 
 
 def check(
@@ -123,7 +134,7 @@ def check_answers(
         answers: By how the export was asked (a signature), probabilities
             [pictures, classes].
         job: What is expected.
-        allowed: The largest difference of a probability.
+        allowed: The largest difference of a probability, in `job.unit`.
 
     Returns:
         As `check` does.
@@ -137,22 +148,26 @@ def check_answers(
         "rounding": job.rounding,
     }
     for way, got in answers.items():
-        compared = compare(job.proof.predictions, got)
+        compared = compare(job.proof.predictions, got, unit=job.unit)
         _require(f"{name} ({way})", compared, allowed)
         figures[way] = compared
     return figures
 
 
-def compare(expected: np.ndarray, got: np.ndarray) -> dict[str, float]:
+def compare(
+    expected: np.ndarray, got: np.ndarray, *, unit: float | np.ndarray = 1.0
+) -> dict[str, float]:
     """Compares probabilities with those expected.
 
     Args:
         expected: [pictures, classes].
         got: The same of the export.
+        unit: What differences count beside, one for all or [classes].
 
     Returns:
-        `max_abs_difference`, `mean_abs_difference`, and `top_1_agreement`,
-        the share of pictures (or pixels) with the same likeliest class.
+        In `unit` `max_abs_difference` and `mean_abs_difference`; and
+        `top_1_agreement`, the share of pictures (or pixels) with the same
+        likeliest class.
 
     Raises:
         RunError: The shapes differ, or a number is NaN or infinite.
@@ -164,7 +179,7 @@ def compare(expected: np.ndarray, got: np.ndarray) -> dict[str, float]:
             f"The export gives probabilities of shape {got.shape} where the "
             f"evaluation gave {expected.shape}, or numbers that are none."
         )
-    difference = np.abs(expected - got)
+    difference = np.abs(expected - got) / unit
     same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
     return {
         "max_abs_difference": float(difference.max()),
@@ -210,7 +225,12 @@ def recorded(path: pathlib.Path) -> Mapping[str, Any]:
 
 
 def require(
-    name: str, expected: np.ndarray, got: np.ndarray, *, allowed: float
+    name: str,
+    expected: np.ndarray,
+    got: np.ndarray,
+    *,
+    allowed: float,
+    unit: float | np.ndarray = 1.0,
 ) -> dict[str, float]:
     """Compares predictions with those expected.
 
@@ -218,12 +238,13 @@ def require(
         name: What is proven, as a sentence calls it.
         expected: [rows, outputs].
         got: The same of the export.
-        allowed: The largest difference.
+        allowed: The largest difference, in `unit`.
+        unit: As in `compare`.
 
     Raises:
         RunError: They differ by more.
     """
-    compared = compare(expected, got)
+    compared = compare(expected, got, unit=unit)
     _require(name, compared, allowed)
     return compared
 
@@ -238,7 +259,7 @@ def _require(name: str, compared: Mapping[str, float], allowed: float) -> None:
     if compared["max_abs_difference"] <= allowed:
         return
     raise errors.RunError(
-        f"The export {name} differs from the evaluation: probabilities by up "
+        f"The export {name} differs from the evaluation: predictions by up "
         f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e}), "
         f"the same class for {compared['top_1_agreement']:.1%} of the "
         "pictures. It has been removed. If pictures were changed since "

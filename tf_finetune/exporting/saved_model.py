@@ -198,7 +198,7 @@ def _compared_features(
     )
     difference = np.abs(expected.astype("float64") - got)
     largest = float(np.abs(expected).max())
-    tolerance = parity.tolerance(job) / job.unit / parity.TOLERANCE
+    tolerance = parity.tolerance(job) / parity.TOLERANCE
     if not difference.max() <= _FEATURES_TOLERANCE * tolerance * largest:
         raise errors.RunError(
             f"The export {name} ({signatures.EMBED}) differs from the "

@@ -156,7 +156,7 @@ def _copied(job: jobs.ExportJob) -> Network:
 
 
 def _difference(model: keras.Model, job: jobs.ExportJob) -> float:
-    """Returns the largest difference of what a model predicts from the proof.
+    """Returns how much a model differs from the proof, at most, in `unit`.
 
     Args:
         model: Images → a list whose first is the predictions.
@@ -169,7 +169,7 @@ def _difference(model: keras.Model, job: jobs.ExportJob) -> float:
         rows = slice(start, start + size)
         contents = [pathlib.Path(path).read_bytes() for path in paths[rows]]
         got = np.asarray(predict(tf.constant(parity.decoded(contents, job))))
-        difference = np.abs(got - job.proof.predictions[rows])
+        difference = np.abs(got - job.proof.predictions[rows]) / job.unit
         largest = max(largest, float(difference.max()))
     return largest
 

@@ -4,8 +4,6 @@ import pathlib
 import re
 from collections.abc import Callable
 
-import numpy as np
-
 from tf_finetune.config import use
 from tf_finetune.data import survey
 from tf_finetune.exporting import catalog, parity
@@ -58,7 +56,7 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
     judging = proof.read(found.place)
     unit = 1.0
     if found.task.relative_predictions:
-        unit = _unit(judging.predictions)
+        unit = parity.units(judging.predictions)
     return jobs.ExportJob(
         model=found.model,
         class_names=found.class_names,
@@ -74,15 +72,6 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
         name=_served_name(found.place.path),
         out_of_distribution=config.out_of_distribution,
     )
-
-
-def _unit(predictions: np.ndarray) -> float:
-    """Returns the range of predictions, which differences count beside.
-
-    But at least what float32 cannot tell of numbers so large.
-    """
-    size = float(np.abs(predictions).max())
-    return max(float(np.ptp(predictions)), 1e-2 * size, 1e-30)
 
 
 def _served_name(workdir: pathlib.Path) -> str:

@@ -67,7 +67,7 @@ def _saved_model(
         names=found.class_names,
         resize=found.config.model.resize,
         destination=pathlib.Path(config.output or found.place.export),
-        unit=_unit(proof.values),
+        unit=_unit(kept),
     )
 
 
@@ -98,11 +98,12 @@ def _keras(
         resize=found.config.model.resize,
         batch_size=4,
     )
-    allowed = _TOLERANCE * _unit(proof.values)
-    compared = parity.require("keras", proof.values, said, allowed=allowed)
+    compared = parity.require(
+        "keras", proof.values, said, allowed=_TOLERANCE, unit=_unit(kept)
+    )
     figures = {
         "pictures": sum(map(len, proof.paths)),
-        "tolerance": allowed,
+        "tolerance": _TOLERANCE,
         "keras": compared,
     }
     parity.record(path, figures)
@@ -162,6 +163,6 @@ def _is_unchanged(row: Mapping[str, Any]) -> bool:
         return False
 
 
-def _unit(values: np.ndarray) -> float:
-    size = float(np.abs(values).max())
-    return max(float(np.ptp(values)), 1e-2 * size, 1e-30)
+def _unit(kept: Mapping[str, Any]) -> np.ndarray:
+    """Returns what differences count beside, [targets]."""
+    return parity.units(np.array([row["values"] for row in kept["proof"]]))
