@@ -79,8 +79,10 @@ def _fit_from(
     epoch, step = keeper.progress.epochs_done, keeper.progress.step
     strategy = model.distribute_strategy
     own = [keeper, stage.averages] if stage.averages else [keeper]
+    batches = stage.batches(epoch, step)
+    keeper.trains_on(batches)
     model.fit(
-        replicas.distributed(stage.batches(epoch, step), strategy),
+        replicas.distributed(batches, strategy),
         initial_epoch=epoch,
         epochs=epoch + 1 if step else stage.epochs,
         steps_per_epoch=stage.steps_per_epoch - step,

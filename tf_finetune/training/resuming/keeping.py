@@ -64,6 +64,7 @@ class Keeper(keras.callbacks.Callback):
         self._best_in_memory: list[np.ndarray] | None = None
         self._sums: list[np.ndarray] = []
         self._first_step = 0
+        self._batches: tf.data.Dataset | None = None
         self.progress = checkpoints.Progress()
         self._checkpoints = None
         if stage.folder:
@@ -86,6 +87,10 @@ class Keeper(keras.callbacks.Callback):
             if is_new:
                 self._checkpoints.save(self.progress, [])
 
+    def trains_on(self, batches: tf.data.Dataset) -> None:
+        """Is told what `fit` is about to read."""
+        self._batches = batches
+
     @property
     def is_done(self) -> bool:
         """Whether no epoch is left, or patience has run out."""
@@ -102,8 +107,7 @@ class Keeper(keras.callbacks.Callback):
         self._first_step = self.progress.step
         if self._sums:
             if self._strategy.num_replicas_in_sync == 1:
-                batches = self._stage.batches(epoch, self._first_step)
-                stages.build_metrics(self.model, batches)
+                stages.build_metrics(self.model, self._batches)
             variables = stages.metric_variables(self.model)
             for variable, value in zip(variables, self._sums, strict=True):
                 variable.assign(value)
