@@ -82,13 +82,19 @@ def write_csv(path: pathlib.Path, rows: Sequence[Prediction]) -> None:
     are no UTF-8: read the file with `newline=""` and
     `errors="surrogateescape"`.
     """
-    table = [_cells(row) for row in rows]
+    write_table(path, COLUMNS, [_cells(row) for row in rows])
+
+
+def write_table(
+    path: pathlib.Path, columns: Sequence[str], table: Sequence[Sequence[str]]
+) -> None:
+    """Writes rows of cells as CSV, atomically; cells may hold anything."""
     # The csv module of Python 3.10 does not quote a lone carriage return.
     returns = any("\r" in cell for cells in table for cell in cells)
     quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n", quoting=quoting)
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     writer.writerows(table)
     files.write_text(pathlib.Path(path), text.getvalue())
 
@@ -125,11 +131,12 @@ def _prediction(
 
 def _cells(row: Prediction) -> list[str]:
     listed = "|".join(
-        f"{_escaped(name)}:{probability:.6f}" for name, probability in row.top_k
+        f"{escaped(name)}:{probability:.6f}" for name, probability in row.top_k
     )
     shown = "" if row.probability is None else f"{row.probability:.6f}"
     return [row.path, row.class_name, shown, listed, row.error]
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
+    """Returns a name as it stands between the bars of a cell."""
     return name.replace("\\", "\\\\").replace("|", "\\|")

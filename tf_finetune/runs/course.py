@@ -209,7 +209,6 @@ def prepare(
     task = task.adapted(data, config)
     built = assembly.ended(built, task)
     networks.end_with(built.model)
-    task.network.adapt(built.model, data)
     asked = config
     if largest_batch is not None:
         num_examples = len(data.split("train"))

@@ -194,9 +194,6 @@ class Network(Protocol):
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Does to an array of logits what `predictions` does in the graph."""
 
-    def adapt(self, model: "keras.Model", data: examples.ImageData) -> None:
-        """Gives layers of `predictions` what the training data tells them."""
-
     def targets(
         self,
         data: examples.ImageData,

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune import errors
 from tf_finetune.config import train, training_options
 from tf_finetune.data import examples
 from tf_finetune.data import targets as target_rows
+from tf_finetune.tasks import ending
 from tf_finetune.tasks.classification import losses
 
 _TOP = 5
@@ -32,10 +32,7 @@ class Network:
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the softmax; [batch, classes] probabilities in float32."""
-        softmax = keras.layers.Activation(
-            "softmax", dtype="float32", name="probabilities"
-        )
-        return softmax(logits)
+        return ending.added(logits, "softmax")
 
     def logits(self, model: keras.Model) -> keras.KerasTensor:
         """Returns what goes into the softmax, [batch, classes].
@@ -43,14 +40,9 @@ class Network:
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
-        softmax = model.layers[-1]
-        if softmax.name != "probabilities":
-            raise errors.RunError(
-                f"The model ends with the layer {softmax.name!r}, not with "
-                "the softmax this package adds; its logits cannot be told."
-            )
+        found = ending.logits(model)
         scaled = [each for each in model.layers if each.name == _TEMPERATURE]
-        return scaled[0].input if scaled else softmax.input
+        return scaled[0].input if scaled else found
 
     def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
         """Returns a model whose logits are divided by a temperature.
@@ -67,9 +59,6 @@ class Network:
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, classes] logits, float32."""
         return special.softmax(logits.astype("float32"), axis=-1)
-
-    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
-        """Does nothing: the softmax has no weights."""
 
     def targets(
         self,

@@ -1,17 +1,16 @@
 """What a model says of the labels of single pictures, as a table."""
 
 import collections
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors, files
+from tf_finetune import errors
 from tf_finetune.evaluation import names as shown_names
+from tf_finetune.evaluation import predictions as csv_rows
 from tf_finetune.tasks.multilabel import labels, thresholds
 
 _LISTED = 10
@@ -106,18 +105,8 @@ class Answers:
         backslash. Paths keep their line breaks (quoted) and bytes that are no
         UTF-8: read the file with `newline=""` and `errors="surrogateescape"`.
         """
-        table = [_cells(row) for row in rows]
-        # The csv module of Python 3.10 does not quote a lone carriage return.
-        returns = any("\r" in cell for cells in table for cell in cells)
-        text = io.StringIO(newline="")
-        writer = csv.writer(
-            text,
-            lineterminator="\n",
-            quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL,
-        )
-        writer.writerow(("path", "labels", "probabilities", "error"))
-        writer.writerows(table)
-        files.write_text(pathlib.Path(path), text.getvalue())
+        columns = ("path", "labels", "probabilities", "error")
+        csv_rows.write_table(path, columns, [_cells(row) for row in rows])
 
     def summarize(self, rows: Sequence[Answer]) -> str:
         """Returns how often each label was given, and what failed."""

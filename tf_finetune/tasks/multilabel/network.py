@@ -13,6 +13,7 @@ from tf_finetune import errors
 from tf_finetune.config import train, training_options
 from tf_finetune.data import examples
 from tf_finetune.data import targets as target_rows
+from tf_finetune.tasks import ending
 from tf_finetune.tasks.multilabel import (
     class_weights,
     labels,
@@ -49,10 +50,7 @@ class Network:
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the sigmoids; [batch, labels] probabilities in float32."""
-        sigmoids = keras.layers.Activation(
-            "sigmoid", dtype="float32", name="probabilities"
-        )
-        return sigmoids(logits)
+        return ending.added(logits, "sigmoid")
 
     def logits(self, model: keras.Model) -> keras.KerasTensor:
         """Returns what goes into the sigmoids, [batch, labels].
@@ -60,13 +58,7 @@ class Network:
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
-        sigmoids = model.layers[-1]
-        if sigmoids.name != "probabilities":
-            raise errors.RunError(
-                f"The model ends with the layer {sigmoids.name!r}, not with "
-                "the sigmoids this package adds; its logits cannot be told."
-            )
-        return sigmoids.input
+        return ending.logits(model)
 
     def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
         """Raises `UsageError`: one temperature does not suit all labels."""
@@ -78,9 +70,6 @@ class Network:
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, labels] logits, float32."""
         return special.expit(logits.astype("float32"))
-
-    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
-        """Does nothing: sigmoids have no weights."""
 
     def targets(
         self,

@@ -67,9 +67,6 @@ class Network:
             return np.asarray(logits, "float32")
         return self.transform.back(logits)
 
-    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
-        """Does nothing: what is to be known is in the graph."""
-
     def targets(
         self,
         data: examples.ImageData,

@@ -1,14 +1,13 @@
 """What the masks of single pictures show, as a table."""
 
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import errors, files
+from tf_finetune import errors
+from tf_finetune.evaluation import predictions as csv_rows
 
 COLUMNS = ("path", "mask", "overlay", "shares", "error")
 
@@ -81,15 +80,7 @@ class Answers:
         `shares` is `name:share|name:share…`, with `\|` for a `|` in a name
         and `\\` for a backslash.
         """
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for row in rows:
-            listed = "|".join(f"{_escaped(n)}:{s:.6f}" for n, s in row.shares)
-            writer.writerow(
-                [row.path, row.mask, row.overlay, listed, row.error]
-            )
-        files.write_text(pathlib.Path(path), text.getvalue())
+        csv_rows.write_table(path, COLUMNS, [_cells(row) for row in rows])
 
     def summarize(self, rows: Sequence[Answer]) -> str:
         """Returns how many pictures there are and how many failed."""
@@ -121,5 +112,8 @@ def shares(
     )
 
 
-def _escaped(name: str) -> str:
-    return name.replace("\\", "\\\\").replace("|", "\\|")
+def _cells(row: Answer) -> list[str]:
+    listed = "|".join(
+        f"{csv_rows.escaped(name)}:{share:.6f}" for name, share in row.shares
+    )
+    return [row.path, row.mask, row.overlay, listed, row.error]

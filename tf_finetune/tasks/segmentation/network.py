@@ -12,6 +12,7 @@ from tf_finetune import errors
 from tf_finetune.config import model_options, train, training_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import reading, squares
+from tf_finetune.tasks import ending
 from tf_finetune.tasks.segmentation import (
     class_weights,
     losses,
@@ -35,10 +36,7 @@ class Network:
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the softmax; [batch, height, width, classes] in float32."""
-        softmax = keras.layers.Activation(
-            "softmax", dtype="float32", name="probabilities"
-        )
-        return softmax(logits)
+        return ending.added(logits, "softmax")
 
     def logits(self, model: keras.Model) -> keras.KerasTensor:
         """Returns what goes into the softmax.
@@ -46,13 +44,7 @@ class Network:
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
-        softmax = model.layers[-1]
-        if softmax.name != "probabilities":
-            raise errors.RunError(
-                f"The model ends with the layer {softmax.name!r}, not with "
-                "the softmax this package adds; its logits cannot be told."
-            )
-        return softmax.input
+        return ending.logits(model)
 
     def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
         """Raises: the temperature of pixels is not looked for."""
@@ -64,9 +56,6 @@ class Network:
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, height, width, classes] logits."""
         return special.softmax(logits.astype("float32"), axis=-1)
-
-    def adapt(self, model: keras.Model, data: examples.ImageData) -> None:
-        """Does nothing: the softmax has no weights."""
 
     def targets(
         self,
