@@ -87,7 +87,8 @@ def _check_format(name: str, labels: labelling.Labels) -> None:
     if name in _BUILT_IN and name not in labels.sources:
         raise errors.UsageError(
             f"Data of the format {name} holds no labels of this task, which "
-            f"reads: {', '.join(labels.sources)}."
+            f"reads: {', '.join(labels.sources)}. Give --data in such a form, "
+            "or choose another --task."
         )
 
 
