@@ -246,12 +246,11 @@ def _train(
         num_classes=len(inspected.class_names),
     )
     environment.start_tensorflow()
-    from tf_finetune.runs import course as courses
-    from tf_finetune.runs import describing, fusing, results
+    from tf_finetune.runs import describing, fusing, preparing, results
     from tf_finetune.runs import unlabelled as unlabelled_runs
 
     with contextlib.ExitStack() as held:
-        course = courses.prepare(config, inspected, place, held, largest)
+        course = preparing.prepare(config, inspected, place, held, largest)
         plan = describing.text(course)
         report(plan)
         results.begin(course, plan)
@@ -288,11 +287,10 @@ def _plan(
     )
     environment.start_tensorflow()
     from tf_finetune.data import statistics
-    from tf_finetune.runs import costing, describing
-    from tf_finetune.runs import course as courses
+    from tf_finetune.runs import costing, describing, preparing
 
     with contextlib.ExitStack() as held:
-        course = courses.prepare(config, inspected, place, held, largest)
+        course = preparing.prepare(config, inspected, place, held, largest)
         report(statistics.summary(course.data))
         report(describing.text(course))
         report(costing.estimated(course).text())
