@@ -13,7 +13,7 @@ from tf_finetune import errors
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-pytest.importorskip("tf2onnx")
+tf2onnx = pytest.importorskip("tf2onnx")
 pytest.importorskip("tensorflow")
 
 from tf_finetune.exporting import onnx as exporter  # noqa: E402
@@ -62,6 +62,32 @@ def test_a_mixed_precision_model_is_written_in_float32(make_job, mixed_model):
     kinds = {each.data_type for each in onnx.load(path).graph.initializer}
     assert onnx.TensorProto.FLOAT in kinds
     assert onnx.TensorProto.FLOAT16 not in kinds
+
+
+def test_a_pass_of_the_converter_that_fails_is_left_out(make_job, monkeypatch):
+    def failing(_, graph):
+        for node in graph.get_nodes():
+            graph.remove_node(node.name)
+        raise KeyError("of the converter")
+
+    monkeypatch.setattr(
+        tf2onnx.optimizer.ConstFoldOptimizer, "_optimize", failing
+    )
+
+    assert exporter.write(make_job()).exists()
+
+
+def test_what_other_formats_share_changes_no_byte(make_job, tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    from tf_finetune.exporting import litert
+
+    job = make_job()
+    alone = exporter.write(job).read_bytes()
+    fresh = dataclasses.replace(job, destination=tmp_path / "again", shared={})
+    first = litert.write(fresh).read_bytes()
+
+    assert exporter.write(fresh).read_bytes() == alone
+    assert litert.write(fresh).read_bytes() == first
 
 
 def test_a_failed_proof_leaves_no_file(make_job, tmp_path):
