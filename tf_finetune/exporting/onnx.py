@@ -12,7 +12,13 @@ import tensorflow as tf
 from tf2onnx import optimizer, tf_loader, tfonnx
 
 from tf_finetune import errors
-from tf_finetune.exporting import catalog, freezing, parity, single_file
+from tf_finetune.exporting import (
+    catalog,
+    freezing,
+    onnx_graph,
+    parity,
+    single_file,
+)
 from tf_finetune.exporting import job as jobs
 
 # The same float32 weights; the converter folds batch norm and turns the axes
@@ -93,7 +99,8 @@ def _model(frozen: Any, *, careful: bool) -> onnx.ModelProto:
     # Constants are folded here, for which there need be no other device.
     with tf.device("/cpu:0"), tf.Graph().as_default():
         optimised = tf_loader.tf_optimize(
-            *names.values(), frozen.graph.as_graph_def()
+            *names.values(),
+            onnx_graph.translated(frozen.graph.as_graph_def()),
         )
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(optimised, name="")
