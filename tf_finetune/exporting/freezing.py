@@ -16,7 +16,8 @@ def of_job(job: jobs.ExportJob) -> Any:
     """Returns a job's model as `frozen` does, once for all of its formats.
 
     That is a third of what conversion takes, and the formats of one command
-    are given one job; the model does not change between them.
+    are given one job; the model does not change between them. Its weights are
+    held once more until the job is gone.
     """
     model, function = job.shared.get("frozen", (None, None))
     if model is not job.model:
