@@ -98,6 +98,7 @@ def test_no_module_asserts():
 def test_a_runtime_script_imports_numpy_and_its_format_alone(path):
     runtimes = {
         "__init__.py": set(),
+        "h5.py": {"keras"},
         "keras_file.py": {"keras"},
         "litert.py": {"ai_edge_litert"},
         "onnx.py": {"onnxruntime"},

@@ -259,7 +259,7 @@ def _train(
     with changes.watched(course.data.pictures):
         figures = results.evaluate(course, result)
         figures = fusing.fuse(course, result.learnt, result.chosen, figures)
-    results.save(course, result.learnt.table)
+    results.save(course, result)
     results.finish(course, result, time.monotonic() - start)
     report(course.task.figures.text(figures))
     report(f"Results saved to {place.path}")

@@ -72,6 +72,7 @@ class ExportJob:
             settings; 0: batches of one picture only.
         calibration: Files of training pictures, which the ranges of a
             quantised export are measured on.
+        shared: What one format computes and the next one can use; empty.
     """
 
     model: "keras.Model"
@@ -90,6 +91,9 @@ class ExportJob:
     rounding: float = 0.0
     measuring_seconds: float = 2.0
     calibration: tuple[str, ...] = ()
+    shared: dict[str, Any] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
         """Returns the file to write, as `destination.file` does."""

@@ -101,7 +101,7 @@ def write_int8(job: jobs.ExportJob) -> pathlib.Path:
 
 
 def _converter(job: jobs.ExportJob) -> tf.lite.TFLiteConverter:
-    frozen = freezing.frozen(job.model, job.image_size)
+    frozen = freezing.of_job(job)
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [frozen], tf.Module()
     )
