@@ -99,6 +99,7 @@ def check_export(config: use.ExportConfig) -> None:
         choice.check(name)
     destination.check(config.output, config.format)
     _check_softmax(config)
+    _check_refused(config)
     if config.calibrate:
         _check_validation(place)
 
@@ -110,12 +111,20 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
     return workdir.config_of(_finished(config.workdir))
 
 
+def _check_refused(config: use.ExportConfig) -> None:
+    """Raises `UsageError` for an option that says nothing to the task."""
+    task = task_of(config.workdir)
+    for name, reason in task.refused.items():
+        if getattr(config, name):
+            raise errors.UsageError(
+                f"--{name} is not for --task={task.name}: {reason}"
+            )
+
+
 def _check_softmax(config: use.ExportConfig) -> None:
     """Raises `UsageError` if an export needs one softmax and there is none."""
     task = task_of(config.workdir)
     asked = {
-        "--calibrate": config.calibrate,
-        "--out_of_distribution": config.out_of_distribution,
         # Judged by how many pictures keep their class.
         "--format=litert_dynamic": "litert_dynamic" in config.format,
         "--format=litert_int8": "litert_int8" in config.format,

@@ -101,14 +101,15 @@ class ExportConfig:
     calibrate: bool = options.option(
         False,
         "Divide the logits by a temperature found on the validation pictures, "
-        "so that probabilities mean what they say (Guo et al. 2017); which "
-        "class is the likeliest stays, and so does the run itself.",
+        "so that probabilities mean what they say (Guo et al. 2017); the "
+        "likeliest class stays, multi-label thresholds move along, and the run "
+        "itself is not changed. Not for regression.",
     )
     out_of_distribution: bool = options.option(
         False,
         "saved_model: also give `ood_score`, the free energy of the logits "
-        "(Liu et al. 2020): the higher, the further is a picture from those "
-        "that were learnt.",
+        "(Liu et al. 2020; of labels Wang et al. 2021): the higher, the "
+        "further is a picture from those that were learnt. Not for regression.",
     )
 
     def __post_init__(self) -> None:

@@ -40,8 +40,13 @@ class Task:
         answers: What is said of single pictures.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
-        softmax: Whether predictions are one softmax over all outputs, whose
-            logits can be calibrated by one temperature.
+        certainty_at: "package.module:attribute" of how sure the network is
+            (`contracts.Certainty`); empty where predictions are none that one
+            could be sure of.
+        refused: Options of exports, and why they say nothing to the task and
+            what to do instead; without `certainty_at` at least `calibrate`
+            and `out_of_distribution`.
+        softmax: Whether predictions are one softmax over all outputs.
         decide: What is settled on validation once a model is known and kept
             with it, thresholds for example: data, split and the predictions
             [n, …] of its first n pictures → a JSON-able decision. None: there
@@ -74,6 +79,8 @@ class Task:
     network_at: str
     unsmoothed: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    certainty_at: str = ""
+    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
     softmax: bool = False
     decide: (
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
@@ -145,6 +152,11 @@ class Task:
         """The part that needs TensorFlow."""
         found = _imported(self.network_at)
         return found.decided(self.decision) if self.decision else found
+
+    @functools.cached_property
+    def certainty(self) -> contracts.Certainty | None:
+        """How sure the network is; needs TensorFlow."""
+        return _imported(self.certainty_at) if self.certainty_at else None
 
     def adapted(
         self, data: examples.ImageData, config: train.TrainConfig

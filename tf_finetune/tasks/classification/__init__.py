@@ -13,5 +13,6 @@ TASK = task.Task(
     answers=answers.ANSWERS,
     softmax=True,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
+    certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
     guesses=guesses.GUESSES,
 )

@@ -18,6 +18,7 @@ TASK = task.Task(
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
     network_at="tf_finetune.tasks.segmentation.network:NETWORK",
+    certainty_at="tf_finetune.tasks.segmentation.certainty:CERTAINTY",
     heads=("deeplab_v3_plus", "fcn_8s", "fcn_16s", "fcn_32s", "unet"),
     guesses=guesses.GUESSES,
     files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
