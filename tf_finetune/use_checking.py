@@ -2,13 +2,14 @@
 
 import pathlib
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files, unread, workdir
 from tf_finetune.config import (
     data_options,
     train,
     use,
 )
 from tf_finetune.data import labelling
+from tf_finetune.data.sources import catalog as sources
 from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.tasks import catalog as tasks
@@ -18,6 +19,7 @@ from tf_finetune.tasks import task as task_contract
 def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     _finished(config.workdir).require_finished()
+    _check_foreign(config)
     gates.check_specs(config.fail_below, task_of(config.workdir).figures)
 
 
@@ -72,13 +74,29 @@ def _label_column(
     return trained
 
 
+def _check_foreign(config: use.EvaluateConfig) -> None:
+    """Raises `UsageError` for an option that the pictures do not need."""
+    if config.data:
+        source, labels = evaluation_source(config), evaluation_labels(config)
+        unread.check(config, unread.of_format(config, source, labels))
+        return
+    for name, got in unread.asked(config).items():
+        if name in ("data_format", *sources.READERS):
+            raise errors.UsageError(
+                f"{got} says how --data is read; without it the run's own "
+                "pictures are read as they were. Give --data, or leave "
+                f"--{name} out."
+            )
+
+
 def check_prediction(config: use.PredictConfig) -> None:
     """Raises `UsageError` unless a run can predict as asked."""
     _finished(config.workdir).require_finished()
+    task = task_of(config.workdir)
+    unread.check(config, [unread.of_task(task)])
     if config.window_overlap is None:
         return
     got = f"--window_overlap={config.window_overlap:g}"
-    task = task_of(config.workdir)
     if not task.files_at:
         raise errors.UsageError(
             f"{got} is for tasks that answer with a picture, and the run in "

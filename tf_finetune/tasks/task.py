@@ -23,6 +23,7 @@ BOUND = (
     "numeric_columns",
     "target_range",
     "target_transform",
+    "top_k",
 )
 
 
