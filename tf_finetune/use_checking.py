@@ -15,6 +15,11 @@ from tf_finetune.exporting import choice, destination
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 
+_WITHOUT_CERTAINTY = dict.fromkeys(
+    ("calibrate", "out_of_distribution"),
+    "it does not tell how sure its predictions are. Export without it.",
+)
+
 
 def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
@@ -132,7 +137,8 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
 def _check_refused(config: use.ExportConfig) -> None:
     """Raises `UsageError` for an option that says nothing to the task."""
     task = task_of(config.workdir)
-    for name, reason in task.refused.items():
+    reasons = {} if task.certainty_at else _WITHOUT_CERTAINTY
+    for name, reason in {**reasons, **task.refused}.items():
         if getattr(config, name):
             raise errors.UsageError(
                 f"--{name} is not for --task={task.name}: {reason}"

@@ -45,8 +45,8 @@ class Task:
             (`contracts.Certainty`); empty where predictions are none that one
             could be sure of.
         refused: Options of exports, and why they say nothing to the task and
-            what to do instead; without `certainty_at` at least `calibrate`
-            and `out_of_distribution`.
+            what to do instead. Without `certainty_at`, `calibrate` and
+            `out_of_distribution` are refused in any case.
         softmax: Whether predictions are one softmax over all outputs.
         decide: What is settled on validation once a model is known and kept
             with it, thresholds for example: data, split and the predictions
