@@ -11,6 +11,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
+from tf_finetune.tasks import certainty as certainties
 from tf_finetune.tasks import contracts, guessing
 
 # Options that not every task reads; the others are for all of them.
@@ -42,7 +43,7 @@ class Task:
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
         certainty_at: "package.module:attribute" of how sure the network is
-            (`contracts.Certainty`); empty where predictions are none that one
+            (`certainties.Certainty`); empty where predictions are none that one
             could be sure of.
         refused: Options of exports, and why they say nothing to the task and
             what to do instead. Without `certainty_at`, `calibrate` and
@@ -155,7 +156,7 @@ class Task:
         return found.decided(self.decision) if self.decision else found
 
     @functools.cached_property
-    def certainty(self) -> contracts.Certainty | None:
+    def certainty(self) -> certainties.Certainty | None:
         """How sure the network is; needs TensorFlow."""
         return _imported(self.certainty_at) if self.certainty_at else None
 

@@ -15,7 +15,8 @@ from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import parity
 from tf_finetune.runs.use import evaluating, finished
-from tf_finetune.tasks import contracts, ending
+from tf_finetune.tasks import certainty as certainties
+from tf_finetune.tasks import ending
 
 _BATCH_SIZE = 32
 
@@ -96,7 +97,7 @@ def _validated(
 
 def _tempering(
     found: finished.Finished, data: examples.ImageData, model: keras.Model
-) -> contracts.Tempering:
+) -> certainties.Tempering:
     """Shows the validation pictures to what finds their temperature."""
     paths = [each.path for each in data.split("validation")]
     tempering = found.task.certainty.tempering(
