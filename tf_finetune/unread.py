@@ -123,7 +123,7 @@ def of_training(
     """
     values = options.values_of(config)
     return [
-        of_task(task),
+        *of_task(config, task),
         Choice(
             flag="head",
             chosen=head,
@@ -141,18 +141,30 @@ def of_training(
     ]
 
 
-def of_task(task: task_contract.Task) -> Choice:
-    """Returns what a task reads."""
+def of_task(config: Any, task: task_contract.Task) -> list[Choice]:
+    """Returns the task if it does not read all that is asked for.
+
+    To know who else does, all tasks have to be loaded, which takes a while.
+
+    Args:
+        config: What was asked for.
+        task: What `--task` means, or what the run in question learnt.
+    """
+    bound = {*task_contract.BOUND} - {*task.reads}
+    if asked(config).keys().isdisjoint(bound):
+        return []
     every = {name: tasks.TASKS.get(name).reads for name in tasks.TASKS.names()}
-    return Choice(
-        flag="task",
-        chosen=task.name,
-        known=(*every, task.name),
-        readers={
-            option: [name for name, reads in every.items() if option in reads]
-            for option in task_contract.BOUND
-        },
-    )
+    return [
+        Choice(
+            flag="task",
+            chosen=task.name,
+            known=(*every, task.name),
+            readers={
+                option: [name for name in every if option in every[name]]
+                for option in bound
+            },
+        )
+    ]
 
 
 def of_words(values: Mapping[str, Any]) -> list[Choice]:

@@ -98,7 +98,7 @@ def check_prediction(config: use.PredictConfig) -> None:
     """Raises `UsageError` unless a run can predict as asked."""
     _finished(config.workdir).require_finished()
     task = task_of(config.workdir)
-    unread.check(config, [unread.of_task(task)])
+    unread.check(config, unread.of_task(config, task))
     if config.window_overlap is None:
         return
     got = f"--window_overlap={config.window_overlap:g}"

@@ -64,7 +64,9 @@ class PredictConfig:
         "the model's size that have this share of a side in common; none: "
         "each picture whole, made as small or large as the model's input.",
     )
-    top_k: int = options.option(5, "Classes listed for each picture.")
+    top_k: int = options.option(
+        5, "Classification, segmentation: classes listed for each picture."
+    )
     batch_size: int = options.option(32, "Pictures per step.")
     max_pixels: int = options.option(
         178_956_970, "Refuse pictures of more pixels than this."

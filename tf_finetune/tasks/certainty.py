@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tf_finetune.evaluation import calibration
-
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from tf_finetune.evaluation import calibration
 
 
 class Certainty(Protocol):
@@ -39,7 +39,7 @@ class Tempering(Protocol):
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
         """Takes the next pictures, [batch, …] each; see `Network.targets`."""
 
-    def found(self) -> calibration.Calibration:
+    def found(self) -> "calibration.Calibration":
         """Returns the temperature of all that was added."""
 
     def moved(
