@@ -29,6 +29,7 @@ _ROOMS = [
     ["training"],
     ["exporting"],
     ["serving"],
+    ["unread"],
     ["runs", "checking", "use_checking"],
     ["workflow"],
     ["train", "evaluate", "predict", "export", "serve", "__main__", "__init__"],

@@ -95,6 +95,7 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
         tasks.TASKS.get(config.model.task).labels,
         cache_dir=config.output.cache_folder,
     )
+    checking.check_listed(config, inspected)
     if config.output.plan:
         return _plan(config, inspected, place, report)
     with lifecycle.opened(place, config):

@@ -59,8 +59,9 @@ class ExportJob:
         name: What a server calls the model.
         out_of_distribution: Whether a served model also says how far a
             picture is from those that were learnt.
-        temperature: What calibrating the probabilities did, for the record;
-            None: they are as they were trained.
+        temperature: What calibrating the probabilities did, and the decision
+            that goes with them, for the record; None: they are as they were
+            trained.
         judging: More such pictures, for formats that are judged by how often
             they agree; None: those of `proof`.
         unit: What differences of predictions count beside: 1 for

@@ -118,12 +118,18 @@ def check_answers(
         "pictures": len(job.proof.paths),
         "tolerance": allowed,
         "rounding": job.rounding,
+        **calibrated(job),
     }
     for way, got in answers.items():
         compared = compare(job.proof.predictions, got, unit=job.unit)
         _require(f"{name} ({way})", compared, allowed)
         figures[way] = compared
     return figures
+
+
+def calibrated(job: jobs.ExportJob) -> dict[str, Any]:
+    """Returns what `parity.json` says of calibrating; empty if it was not."""
+    return {"temperature": dict(job.temperature)} if job.temperature else {}
 
 
 def compare(

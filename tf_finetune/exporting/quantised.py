@@ -55,6 +55,7 @@ def prove(
             "decided_agreement": AGREEMENT,
             "accuracy_loss": ACCURACY_LOSS,
         },
+        **parity.calibrated(job),
         single_file.FRESH: judge(name, got, proof),
     }
 

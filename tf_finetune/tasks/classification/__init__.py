@@ -7,11 +7,12 @@ TASK = task.Task(
     name="classification",
     losses=("cross_entropy", "focal", "mean_squared_error"),
     unsmoothed=("mean_squared_error",),
-    reads=("class_weight", "label_smoothing"),
+    reads=("class_weight", "label_smoothing", "top_k"),
     labels=labels.LABELS,
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
     softmax=True,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
+    certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
     guesses=guesses.GUESSES,
 )

@@ -11,6 +11,7 @@ TASK = task.Task(
     figures=figures.Figures(),
     answers=answers.Answers(),
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
+    certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
     decide=figures.decide,
     guesses=guesses.GUESSES,
 )
