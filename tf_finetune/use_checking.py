@@ -116,9 +116,6 @@ def _check_softmax(config: use.ExportConfig) -> None:
     asked = {
         "--calibrate": config.calibrate,
         "--out_of_distribution": config.out_of_distribution,
-        # Judged by how many pictures keep their class.
-        "--format=litert_dynamic": "litert_dynamic" in config.format,
-        "--format=litert_int8": "litert_int8" in config.format,
     }
     for flag, is_asked in asked.items():
         if is_asked and not task.softmax:

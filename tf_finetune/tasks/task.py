@@ -38,6 +38,8 @@ class Task:
         labels: How labels are read, checked, divided and described.
         figures: What is measured.
         answers: What is said of single pictures.
+        exports: What is said in files of a model, and when those in few bits
+            are right.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
         softmax: Whether predictions are one softmax over all outputs, whose
@@ -71,6 +73,7 @@ class Task:
     labels: labelling.Labels
     figures: contracts.Figures
     answers: contracts.Answers
+    exports: contracts.Exports
     network_at: str
     unsmoothed: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
@@ -95,6 +98,7 @@ class Task:
             self,
             figures=self.figures.decided(decision),
             answers=self.answers.decided(decision),
+            exports=self.exports.decided(decision),
             decision=decision,
         )
 
