@@ -91,6 +91,16 @@ class TestExport:
         with pytest.raises(errors.UsageError, match=f"--{asked} is.*{words}"):
             use_checking.check_export(self._config(finished, **{asked: True}))
 
+    @pytest.mark.parametrize(
+        "task", ["multilabel", "regression", "segmentation"]
+    )
+    def test_every_task_has_files_in_few_bits(self, finished, task):
+        pytest.importorskip("ai_edge_litert")
+        files.write_text(finished / "run.flags", f"--data=x\n--task={task}\n")
+        use_checking.check_export(
+            self._config(finished, format="litert_dynamic,litert_int8")
+        )
+
     def test_a_file_for_several_formats_is_refused(self, finished):
         config = self._config(
             finished, format="h5,keras", output=str(finished / "x.keras")

@@ -121,7 +121,6 @@ def check_export(config: use.ExportConfig) -> None:
     for name in config.format:
         choice.check(name)
     destination.check(config.output, config.format)
-    _check_softmax(config)
     _check_refused(config)
     if config.calibrate:
         _check_validation(place)
@@ -142,22 +141,6 @@ def _check_refused(config: use.ExportConfig) -> None:
         if getattr(config, name):
             raise errors.UsageError(
                 f"--{name} is not for --task={task.name}: {reason}"
-            )
-
-
-def _check_softmax(config: use.ExportConfig) -> None:
-    """Raises `UsageError` if an export needs one softmax and there is none."""
-    task = task_of(config.workdir)
-    asked = {
-        # Judged by how many pictures keep their class.
-        "--format=litert_dynamic": "litert_dynamic" in config.format,
-        "--format=litert_int8": "litert_int8" in config.format,
-    }
-    for flag, is_asked in asked.items():
-        if is_asked and not task.softmax:
-            raise errors.UsageError(
-                f"{flag} is about the logits of one softmax over all "
-                f"classes, which a model of --task={task.name} does not have."
             )
 
 

@@ -22,14 +22,14 @@ class Proof:
     Attributes:
         paths: Files of held-out pictures.
         predictions: [pictures, …], what the evaluation gave for them.
-        labels: [pictures], the index of each true class; None where the run
-            did not keep them.
+        truth: [pictures, …], what is true of them, as the task's
+            `exports.truth` keeps it; None where the run did not.
         batch_size: Pictures per step while proving.
     """
 
     paths: tuple[str, ...]
     predictions: np.ndarray
-    labels: np.ndarray | None = None
+    truth: np.ndarray | None = None
     batch_size: int = 16
 
     def __post_init__(self) -> None:

@@ -20,6 +20,7 @@ from tf_finetune.exporting import (
     single_file,
 )
 from tf_finetune.exporting import job as jobs
+from tf_finetune.tasks import catalog as tasks
 
 # The same float32 weights; the converter folds batch norm and turns the axes
 # of pictures, and another library sums in another order.
@@ -33,10 +34,11 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     """Writes `model.onnx` in float32 and proves it; returns the file.
 
     Takes `images`, float32 [batch, size, size, 3], RGB 0..255, any batch;
-    gives `probabilities`, float32 [batch, classes]. Its metadata properties
-    hold `labels`, a JSON array in the order of the classes, and where the
-    task decided something on validation (thresholds) `decision`, as in
-    evaluation.json.
+    gives the predictions under the name that the task has for them, float32
+    [batch, …, outputs]. Its metadata properties hold `labels`, a JSON array
+    in the order of the outputs, `input` and `output`, which say what goes in
+    and comes out, and where the task decided something on validation
+    (thresholds) `decision`, as in evaluation.json.
 
     Raises:
         RunError: It computes something else; nothing is left of it.
@@ -125,7 +127,8 @@ def _quiet(name: str) -> Iterator[None]:
 
 def _finish(held: onnx.ModelProto, job: jobs.ExportJob) -> None:
     """Names what is in the file, adds the labels, and checks its form."""
-    _rename(held.graph)
+    exports = tasks.TASKS.get(job.task).exports
+    _rename(held.graph, exports.output)
     for value in (held.graph.input[0], held.graph.output[0]):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     decision = {}
@@ -137,13 +140,14 @@ def _finish(held: onnx.ModelProto, job: jobs.ExportJob) -> None:
             # Escaped: a class may be called after a folder of odd bytes.
             "labels": json.dumps(job.class_names),
             "input": "RGB, 0..255; preprocessing is in the model",
+            "output": exports.meaning,
             **decision,
         },
     )
     onnx.checker.check_model(held, full_check=True)
 
 
-def _rename(graph: onnx.GraphProto) -> None:
+def _rename(graph: onnx.GraphProto, output: str) -> None:
     """Numbers everything in the order of its use.
 
     The converter's names and the order of its constants depend on Python's
@@ -151,7 +155,7 @@ def _rename(graph: onnx.GraphProto) -> None:
     """
     constants = {each.name: each for each in graph.initializer}
     names = {graph.input[0].name: freezing.INPUT}
-    names[graph.output[0].name] = freezing.OUTPUT
+    names[graph.output[0].name] = output
     ordered = []
     for place, node in enumerate(graph.node):
         for name in (*node.input, *node.output):
@@ -168,4 +172,4 @@ def _rename(graph: onnx.GraphProto) -> None:
     del graph.initializer[:], graph.value_info[:]
     graph.initializer.extend(ordered)
     graph.input[0].name = freezing.INPUT
-    graph.output[0].name = freezing.OUTPUT
+    graph.output[0].name = output

@@ -67,7 +67,7 @@ def evaluate(
         rows += judged.rows
     # What was not learnt from.
     task.answers.write(course.place.predictions, rows)
-    proof.write(course.place, course.data, judged.kept)
+    proof.write(course.place, course.task, course.data, judged.kept)
     files.write_json(course.place.evaluation, figures)
     return figures
 

@@ -40,6 +40,8 @@ class Task:
         labels: How labels are read, checked, divided and described.
         figures: What is measured.
         answers: What is said of single pictures.
+        exports: What is said in files of a model, and when those in few bits
+            are right.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
         certainty_at: "package.module:attribute" of how sure the network is
@@ -48,7 +50,6 @@ class Task:
         refused: Options of exports, and why they say nothing to the task and
             what to do instead. Without `certainty_at`, `calibrate` and
             `out_of_distribution` are refused in any case.
-        softmax: Whether predictions are one softmax over all outputs.
         decide: What is settled on validation once a model is known and kept
             with it, thresholds for example: data, split and the predictions
             [n, …] of its first n pictures → a JSON-able decision. None: there
@@ -78,12 +79,12 @@ class Task:
     labels: labelling.Labels
     figures: contracts.Figures
     answers: contracts.Answers
+    exports: contracts.Exports
     network_at: str
     unsmoothed: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     certainty_at: str = ""
     refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    softmax: bool = False
     decide: (
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
     ) = None
@@ -104,6 +105,7 @@ class Task:
             self,
             figures=self.figures.decided(decision),
             answers=self.answers.decided(decision),
+            exports=self.exports.decided(decision),
             decision=decision,
         )
 

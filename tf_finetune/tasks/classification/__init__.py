@@ -1,7 +1,13 @@
 """Classification: each picture belongs to exactly one class."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.classification import answers, figures, guesses, labels
+from tf_finetune.tasks.classification import (
+    answers,
+    exports,
+    figures,
+    guesses,
+    labels,
+)
 
 TASK = task.Task(
     name="classification",
@@ -11,7 +17,7 @@ TASK = task.Task(
     labels=labels.LABELS,
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
-    softmax=True,
+    exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
     certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
     guesses=guesses.GUESSES,

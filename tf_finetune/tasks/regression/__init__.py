@@ -1,7 +1,7 @@
 """Regression: each picture has one number or several."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.regression import answers, figures, labels
+from tf_finetune.tasks.regression import answers, exports, figures, labels
 
 TASK = task.Task(
     name="regression",
@@ -15,6 +15,7 @@ TASK = task.Task(
     labels=labels.LABELS,
     figures=figures.Figures(logged=()),
     answers=answers.ANSWERS,
+    exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.regression.network:NETWORK",
     adapted_at="tf_finetune.tasks.regression.adapting:adapted",
     judged_as=figures.of_run,
