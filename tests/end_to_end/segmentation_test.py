@@ -136,9 +136,11 @@ def test_the_exported_model_gives_the_predicted_masks(run, predicted):
     script = (
         "import sys, numpy as np, tensorflow as tf\n"
         "loaded = tf.saved_model.load(sys.argv[1])\n"
-        "serve = loaded.signatures['serving_default']\n"
         "contents = [open(p, 'rb').read() for p in sys.argv[3:]] + [b'bad']\n"
-        "found = serve(image_bytes=tf.constant(contents))\n"
+        "found = {}\n"
+        "for name in ('serving_default', 'serve_probabilities'):\n"
+        "    serve = loaded.signatures[name]\n"
+        "    found |= serve(image_bytes=tf.constant(contents))\n"
         "np.savez(sys.argv[2], **{k: v.numpy() for k, v in found.items()\n"
         "                         if k != 'error'})\n"
     )

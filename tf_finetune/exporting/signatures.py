@@ -179,7 +179,7 @@ def _bodies(
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
     """Returns function and input of each signature."""
     whole = tasks.TASKS.get(job.task).decided(job.decision)
-    task, has_own_sizes = whole.network, bool(whole.files_at)
+    task = whole.network
     size, names = job.image_size, job.class_names
     images = tf.TensorSpec([None, size, size, 3], name="images")
 
@@ -202,14 +202,17 @@ def _bodies(
             answer["ood_score"] = energy(computed["logits"])
         return answer
 
-    def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = decode(image_bytes)
-        answer = serve(decoded.images)
-        if has_own_sizes:
-            sizes = encoded.sizes(image_bytes)
-            answer = task.restored(answer, sizes, job.resize)
-        answer = _blanked(answer, decoded.errors)
-        return {**answer, "error": decoded.errors}
+    def serve_bytes(restore: Callable | None = None) -> Callable:
+        def answered(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            decoded = decode(image_bytes)
+            answer = serve(decoded.images)
+            if restore:
+                sizes = encoded.sizes(image_bytes)
+                answer = restore(answer, sizes, job.resize)
+            answer = _blanked(answer, decoded.errors)
+            return {**answer, "error": decoded.errors}
+
+        return answered
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         decoded = decode(image_bytes)
@@ -224,7 +227,10 @@ def _bodies(
 
     strings = tf.TensorSpec([None], tf.string, name="image_bytes")
     examples = tf.TensorSpec([None], tf.string, name="inputs")
-    bodies = {BYTES: (serve_bytes, strings), ARRAY: (serve, images)}
+    bodies = {BYTES: (serve_bytes(), strings), ARRAY: (serve, images)}
+    if whole.files_at:
+        for name, restore in task.restored.items():
+            bodies[name] = (serve_bytes(restore), strings)
     if "features" in network.outputs:
         bodies[EMBED] = (embed, strings)
     if answer := task.classify(tf.zeros([1, len(names)]), names):
