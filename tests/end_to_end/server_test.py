@@ -25,6 +25,7 @@ def test_the_server_answers_what_predict_says(run, pictures):
             max_batch_weight=config.max_pixels,
         ),
         max_pixels=config.max_pixels,
+        max_answer_bytes=config.max_answer_megabytes << 20,
     )
     paths = sorted((pictures / "red").glob("*.png"))[:6]
     encoded = [base64.b64encode(path.read_bytes()).decode() for path in paths]

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors, inference
-from tf_finetune.data import encoded
+from tf_finetune.data import decoding
 from tf_finetune.exporting import (
     fresh,
     layout,
@@ -208,7 +208,7 @@ def _compared_sizes(
     return tasks.TASKS.get(job.task).network.check_restored(
         of_signature,
         job.proof.predictions,
-        encoded.sizes(tf.constant(contents)).numpy(),
+        np.stack([decoding.size(tf.constant(each)) for each in contents]),
         resize=job.resize,
         allowed=parity.tolerance(job),
     )

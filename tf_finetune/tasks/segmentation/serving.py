@@ -33,9 +33,7 @@ def masks(
 
     def of_one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         probabilities, size = pair
-        mask = squares.likeliest(
-            probabilities, size[0], size[1], resize=resize
-        )
+        mask = squares.likeliest(probabilities, size[0], size[1], resize=resize)
         below, right = tf.unstack(largest - size)
         return tf.pad(
             mask, [[0, below], [0, right]], constant_values=reading.IGNORED
@@ -76,9 +74,7 @@ def pictures(
 
     def of_one(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple:
         probabilities, size = pair
-        mask = squares.likeliest(
-            probabilities, size[0], size[1], resize=resize
-        )
+        mask = squares.likeliest(probabilities, size[0], size[1], resize=resize)
         counts = tf.math.bincount(
             tf.cast(mask, tf.int32), minlength=count, maxlength=count
         )
