@@ -1,5 +1,6 @@
 """A small finished run that several tests look at."""
 
+import contextlib
 import csv
 import fcntl
 import importlib.util
@@ -12,11 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-_SPEC = importlib.util.spec_from_file_location(
-    "forking", pathlib.Path(__file__).with_name("forking.py")
-)
-forking = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(forking)
+
+def _beside(name: str):
+    """Returns the module in a file beside this one."""
+    spec = importlib.util.spec_from_file_location(
+        name, pathlib.Path(__file__).with_name(f"{name}.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+forking, talking = _beside("forking"), _beside("talking")
 
 _COLOURS = ("red", "green", "blue")
 SETTINGS = {
@@ -176,6 +184,25 @@ def start():
 
     yield call
     forks.close()
+
+
+@pytest.fixture(scope="module")
+def talk():
+    """A function that serves an exported version and returns who asks it."""
+    with contextlib.ExitStack() as ends:
+
+        def start(version, **flags):
+            return ends.enter_context(
+                contextlib.closing(talking.Talk(version, **flags))
+            )
+
+        yield start
+
+
+@pytest.fixture
+def damage(tmp_path):
+    """A function: a picture → a copy that ends in the middle."""
+    return lambda path: talking.damaged(pathlib.Path(path), tmp_path)
 
 
 @pytest.fixture

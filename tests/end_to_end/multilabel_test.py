@@ -153,6 +153,32 @@ def test_exports_give_equal_numbers_and_the_same_labels(
     )
 
 
+def test_the_server_answers_what_predict_says(
+    run, colour_table, exported, talk, damage
+):
+    said = tf_finetune.predict(
+        run.workdir, colour_table.parent, report=lambda text: None
+    )[8:14]
+    paths = [each.path for each in said]
+    expected = np.array([list(each.probabilities.values()) for each in said])
+    server = talk(exported[0])
+    rows = server.alike([damage(paths[0]), *paths])
+    got = np.array([row["probabilities"] for row in rows])
+    np.testing.assert_allclose(got[1:], expected, rtol=0, atol=1e-5)
+    assert [set(row["labels"].split("|")) - {""} for row in rows[1:]] == [
+        set(each.labels) for each in said
+    ]
+    assert [bool(row["error"]) for row in rows] == [True] + [False] * 6
+    assert not got[0].any() and not any(rows[0]["given"])
+    classified = server.alike([damage(paths[0]), *paths], "--method=classify")
+    assert [[tuple(pair) for pair in row] for row in classified] == [
+        [("", 0.0)] * 3,
+        *(list(zip(run.class_names, row["probabilities"], strict=True))
+          for row in rows[1:]),
+    ]  # fmt: skip
+    server.check_what_lies_beside(run.class_names)
+
+
 def test_a_picture_that_is_none_is_given_no_label(exported):
     got = _serve(exported, [b"no picture"])
     assert got["labels"].tolist() == [b""]

@@ -1,10 +1,7 @@
 """Numbers from pictures, and from whole rows: from a table to exports."""
 
-import base64
 import csv
-import json
 import pathlib
-import urllib.request
 
 import keras
 import numpy as np
@@ -199,41 +196,29 @@ def test_a_row_with_a_bad_picture_is_told_and_others_go_on(
 
 
 @pytest.mark.slow
-def test_the_server_answers_predict_and_regress(table, settings, tmp_path):
+def test_the_server_answers_predict_and_regress(
+    table, settings, talk, damage, tmp_path
+):
     run = tf_finetune.fine_tune(
         table,
         workdir=str(tmp_path / "one"),
         image_column="front",
         **{**settings, "epochs": 0},
     )
-    tf_finetune.export(run.workdir, report=_quiet)
+    (exported,) = tf_finetune.export(run.workdir, report=_quiet)
     paths = _paths(table)[:5]
     said = tf_finetune.predict(run.workdir, table.parent, report=_quiet)
     prices = {each.path: each.values["price"] for each in said if each.values}
-    expected = [prices[path] for path in paths]
-    pictures = [
-        {"b64": base64.b64encode(pathlib.Path(path).read_bytes()).decode()}
-        for path in paths
-    ]
-    examples = [{"image_bytes": each} for each in pictures]
-    with tf_finetune.start_server(
-        run.workdir, port=0, grpc_port=None, report=_quiet
-    ) as server:
-        rows = _ask(server, "predict", {"instances": pictures})["predictions"]
-        asked = {"signature_name": "regress", "examples": examples}
-        numbers = _ask(server, "regress", asked)["results"]
-    assert not any(row["error"] for row in rows)
+    expected = [*(prices[path] for path in paths), 0.0]
+    server = talk(exported)
+    rows = server.alike([*paths, damage(paths[0])])
     values = [row["values"] for row in rows]
-    np.testing.assert_allclose(np.ravel(values), expected, rtol=1e-4)
-    np.testing.assert_allclose(numbers, expected, rtol=1e-4)
-
-
-def _ask(server, verb: str, document: dict) -> dict:
-    request = urllib.request.Request(
-        f"{server.address}:{verb}", json.dumps(document).encode()
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        return json.load(response)
+    unit = np.ptp(expected)
+    np.testing.assert_allclose(np.ravel(values), expected, atol=1e-5 * unit)
+    assert [bool(row["error"]) for row in rows] == [False] * 5 + [True]
+    numbers = server.alike([*paths, damage(paths[0])], "--method=regress")
+    assert numbers == np.ravel(values).tolist()
+    server.check_what_lies_beside(["price"])
 
 
 @pytest.mark.parametrize(

@@ -130,16 +130,27 @@ def test_predicted_masks_are_those_that_were_judged(run, predicted, scenes):
     assert hits / total == pytest.approx(accuracy, abs=2e-3)
 
 
-def test_the_exported_model_gives_the_predicted_masks(run, predicted):
-    exported, keras_file = tf_finetune.export(
-        run.workdir, format=("saved_model", "keras"), report=lambda text: None
+@pytest.fixture(scope="module")
+def both(run, tmp_path_factory) -> list[pathlib.Path]:
+    """The run as a SavedModel and as a Keras file."""
+    return tf_finetune.export(
+        run.workdir,
+        format=("saved_model", "keras"),
+        output=str(tmp_path_factory.mktemp("exports")),
+        report=lambda text: None,
     )
+
+
+def test_the_exported_model_gives_the_predicted_masks(both, predicted):
+    exported, keras_file = both
     script = (
         "import sys, numpy as np, tensorflow as tf\n"
         "loaded = tf.saved_model.load(sys.argv[1])\n"
-        "serve = loaded.signatures['serving_default']\n"
         "contents = [open(p, 'rb').read() for p in sys.argv[3:]] + [b'bad']\n"
-        "found = serve(image_bytes=tf.constant(contents))\n"
+        "found = {}\n"
+        "for name in ('serving_default', 'serve_probabilities'):\n"
+        "    serve = loaded.signatures[name]\n"
+        "    found |= serve(image_bytes=tf.constant(contents))\n"
         "np.savez(sys.argv[2], **{k: v.numpy() for k, v in found.items()\n"
         "                         if k != 'error'})\n"
     )
@@ -203,6 +214,75 @@ def test_a_calibrated_export_gives_the_same_masks(run, scenes, tmp_path):
     np.testing.assert_allclose(
         answer["ood_score"], energy.mean(axis=(1, 2)), atol=1e-3
     )
+
+
+def test_the_proof_compares_masks_of_the_pictures_own_sizes(both):
+    record = files.read_json(both[0].parent / "parity.json")["1"]
+    for name in ("serving_default", "serve_png"):
+        assert record[name]["same_class"] > 0.999
+        assert record[name]["largest_gap"] <= 2 * record["tolerance"]
+    for name in ("serve_array", "serve_probabilities"):
+        assert record[name]["max_abs_difference"] <= record["tolerance"]
+
+
+def test_the_server_answers_the_predicted_masks(
+    both, predicted, talk, damage, tmp_path
+):
+    server = talk(both[0])
+    rows = predicted[:4]
+    paths = [row["path"] for row in rows]
+    paths.insert(2, damage(paths[0]))
+    masks = [np.array(Image.open(row["mask"])) for row in rows]
+    masks.insert(2, np.zeros([0, 0]))
+    told = server.ask(
+        paths, "--signature=serve_png", f"--output={tmp_path / 'out'}"
+    )
+    for answers in told.values():
+        for expected, answer in zip(masks, answers, strict=True):
+            _check_png(answer, expected)
+    for expected, answer in zip(masks, server.alike(paths), strict=True):
+        assert set(answer) == {"masks", "sizes", "error"}
+        height, width = answer["sizes"]
+        assert (height, width) == expected.shape
+        own = np.array(answer["masks"])[:height, :width]
+        assert (own != expected).sum() <= 1e-3 * own.size
+        assert bool(answer["error"]) == (not expected.size)
+    server.check_what_lies_beside(("sky", "box"))
+
+
+def _check_png(answer, expected):
+    if not expected.size:
+        assert answer["masks_bytes"] == "0 bytes"
+        assert answer["shares"] == [0, 0]
+        assert answer["error"]
+        return
+    own = np.array(Image.open(answer["masks_bytes"]))
+    assert own.shape == expected.shape and own.dtype == np.uint8
+    assert (own != expected).sum() <= 1e-3 * own.size
+    counts = np.bincount(own.ravel(), minlength=2)
+    np.testing.assert_allclose(answer["shares"], counts / own.size, atol=1e-6)
+    assert not answer["error"]
+
+
+def test_a_small_request_for_huge_masks_is_refused(both, talk, tmp_path):
+    server = talk(both[0], max_answer_megabytes=1)
+    paths = [tmp_path / f"{number}.png" for number in range(24)]
+    for path in paths:
+        Image.new("RGB", (9, 8), "blue").save(path)
+    Image.new("RGB", (480, 500), "blue").save(paths[-1])
+    for _ in range(5):  # More than may be held at once.
+        (row,) = server.alike(paths[-1:])
+        assert row["sizes"] == [500, 480]
+    for protocol, code in zip(
+        server.protocols, ("413", "INVALID_ARGUMENT"), strict=False
+    ):
+        (other,) = {"rest", "grpc"} - {protocol}
+        with pytest.raises(SystemExit, match=f"{code}: .*max_answer_meg"):
+            server.ask(paths, f"--{other}=none")
+    told = server.ask(paths, "--signature=serve_png", f"--output={tmp_path}")
+    for answers in told.values():
+        sizes = [Image.open(each["masks_bytes"]).size for each in answers]
+        assert sizes == [(9, 8)] * 23 + [(480, 500)]
 
 
 def test_windows_are_for_tasks_that_answer_with_pictures(run, scenes, tmp_path):

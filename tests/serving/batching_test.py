@@ -105,6 +105,21 @@ def test_other_signatures_and_shapes_are_not_mixed(make):
     assert run.batches == [("s", 1), ("s", 2), ("t", 1), ("s", 1)]
 
 
+def test_what_must_be_alone_is_not_mixed_with_others(make):
+    run = Doubling()
+    batcher = make(run)
+    run.allowed.clear()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        first = pool.submit(batcher.answer, "s", _rows(0))
+        assert run.entered.wait(30)
+        for count, alone in enumerate((True, False, True, False), 1):
+            pool.submit(batcher.answer, "s", _rows(1, 2), alone=alone)
+            _until_queued(batcher, count)
+        run.allowed.set()
+        first.result(30)
+    assert [rows for _, rows in run.batches] == [1, 2, 4, 2]
+
+
 def test_a_large_request_is_computed_in_parts_and_put_together(make):
     run = Doubling()
     values = np.arange(10, dtype="float32")

@@ -268,6 +268,7 @@ def served(exported):
             max_batch_weight=1000,
         ),
         max_pixels=1000,
+        max_answer_bytes=1 << 20,
     )
     yield made
     made.close()

@@ -290,3 +290,17 @@ def _until(condition):
             return
         threading.Event().wait(0.01)
     raise AssertionError("it did not come to pass")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_an_answer_is_told_that_it_has_gone(start_http, reads):
+    gone = threading.Event()
+    large = responses.Response(body=bytes(1 << 24), sent=gone.set)
+    _, client = start_http(lambda *_: large, timeout_seconds=1.0)
+    with client.open() as connection:
+        connection.sendall(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        if reads:
+            assert len(client.rest(connection)) > 1 << 24
+        assert gone.wait(30)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -10,6 +11,7 @@ import threading
 import time
 import urllib.request
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -167,7 +169,7 @@ def server(start_http):
             return page.response("garden")
         if path == "/labels":
             return responses.of_json(["ants", "<b>bees</b>", "wasps"])
-        if path == "/v1/models/garden":
+        if method == "GET":
             version = [{"version": "7", "state": "AVAILABLE"}]
             return responses.of_json({"model_version_status": version})
         content = json.loads(body)["instances"][0]["b64"]
@@ -185,22 +187,38 @@ def server(start_http):
 
 @pytest.fixture
 def answering(start_http):
-    """A function: labels and a prediction → the address of such a model."""
+    """A function: labels and a prediction → the address of such a model.
 
-    def start(labels, prediction):
+    By a name its predictions can be told that of another signature.
+    """
+
+    def start(labels, prediction, **others):
         version = [{"version": "7", "state": "AVAILABLE"}]
+        signatures = {
+            name: {
+                "inputs": {"image_bytes": {}},
+                "outputs": {key: {} for key in each},
+            }
+            for name, each in (("serving_default", prediction), *others.items())
+        }
         answers = {
             "/labels": labels,
             "/v1/models/garden": {"model_version_status": version},
-            "/v1/models/garden:predict": {"predictions": [prediction]},
+            "/v1/models/garden/metadata": {
+                "metadata": {"signature_def": {"signature_def": signatures}}
+            },
         }
-        return start_http(
-            lambda method, path, body: (
-                page.response("garden")
-                if path == "/"
-                else responses.of_json(answers[path])
-            )
-        )[1].address
+
+        def answer(method, path, body):
+            if path == "/":
+                return page.response("garden")
+            if path.endswith(":predict"):
+                name = json.loads(body)["signature_name"]
+                row = {"serving_default": prediction, **others}[name]
+                return responses.of_json({"predictions": [row]})
+            return responses.of_json(answers[path])
+
+        return start_http(answer)[1].address
 
     return start
 
@@ -232,15 +250,35 @@ def test_a_chosen_picture_is_shown_with_labels_and_bars(
     browser.screenshot(tmp_path / "page.png")
 
 
+_MASK = [[0, 0, 2], [0, 2, 2]]
+
+
+def _filled_up():
+    mask = [[*row, 255] for row in _MASK] + [[255] * 4]
+    return {"masks": mask, "sizes": [2, 3], "error": ""}
+
+
+def _png():
+    stream = io.BytesIO()
+    Image.fromarray(np.array(_MASK, "uint8")).save(stream, "png")
+    content = base64.b64encode(stream.getvalue()).decode()
+    return {"masks_bytes": {"b64": content}, "shares": [0.5, 0, 0.5],
+            "error": ""}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "others", [{}, {"serve_png": _png()}], ids=["numbers", "png"]
+)
 def test_a_mask_lies_over_the_picture_in_the_colours_of_its_classes(
-    browse, answering, pictures, tmp_path
+    browse, answering, pictures, tmp_path, others
 ):
-    mask = [[0, 0, 2, 255], [0, 2, 2, 255], [255, 255, 255, 255]]
+    # Where there is a small answer, the large one is not asked for.
+    default = (
+        {"error": "", "masks": [], "sizes": []} if others else _filled_up()
+    )
     labels = ["ground", "unseen", "ink"]
     browser = browse()
-    browser.open(
-        answering(labels, {"masks": mask, "sizes": [2, 3], "error": ""})
-    )
+    browser.open(answering(labels, default, **others))
     browser.choose(pictures[0])
     browser.until("document.querySelectorAll('li').length == 2")
     names = "[...document.querySelectorAll('.name')].map(e => e.textContent)"

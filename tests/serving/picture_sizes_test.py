@@ -45,13 +45,14 @@ def _frames(kind):
     ],
     ids=range(13),
 )
-def test_width_times_height(content):
-    assert picture_sizes.pixels(content) == 200
+def test_width_times_height_and_the_longer_of_them(content):
+    assert picture_sizes.measured(content) == picture_sizes.Size(200, 20)
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])
 def test_frames_count_each(kind):
-    assert picture_sizes.pixels(_frames(kind)) == 600
+    size = picture_sizes.measured(_frames(kind))
+    assert size == picture_sizes.Size(600, 20)
 
 
 @pytest.mark.parametrize("segment", [b"\xe0\0\x07JFIF\0", b"\xee\0\x07Adobe"])
@@ -59,7 +60,7 @@ def test_segments_that_pillow_takes_for_damage_hide_no_frame(segment):
     plain = _encoded("jpeg")
     content = plain[:2] + b"\xff" + segment + plain[2:]
     assert tf.io.decode_jpeg(content).shape == (20, 10, 3)
-    assert picture_sizes.pixels(content) == 200
+    assert picture_sizes.measured(content).pixels == 200
 
 
 def test_fill_bytes_and_garbage_between_segments_hide_no_frame():
@@ -67,7 +68,7 @@ def test_fill_bytes_and_garbage_between_segments_hide_no_frame():
     content = plain[:2] + b"\xff\xff\xff" + plain[3:20] + b"\x00\x01" * 9
     content += plain[20:]
     assert tf.io.decode_jpeg(content).shape == (20, 10, 3)
-    assert picture_sizes.pixels(content) == 200
+    assert picture_sizes.measured(content).pixels == 200
 
 
 def _two_frames(stamp=b"GIF89a"):
@@ -81,17 +82,18 @@ def _two_frames(stamp=b"GIF89a"):
 
 @pytest.mark.parametrize("stamp", [b"GIF89a", b"GIF87a", b"GIF8xx"])
 def test_a_large_second_frame_is_seen(stamp):
-    assert picture_sizes.pixels(_two_frames(stamp)) == 2 * 65535 * 65535
+    size = picture_sizes.measured(_two_frames(stamp))
+    assert size == picture_sizes.Size(2 * 65535 * 65535, 65535)
 
 
 def test_a_gif_that_ends_early_counts_as_far_as_it_goes():
-    assert picture_sizes.pixels(_frames("gif")[:-20]) in (400, 600)
+    assert picture_sizes.measured(_frames("gif")[:-20]).pixels in (400, 600)
 
 
 def test_a_bitmap_has_no_more_pixels_than_bytes():
     head = b"BM" + bytes(16) + struct.pack("<ii", 60_000, -60_000)
     content = head + struct.pack("<HHI", 1, 24, 0) + bytes(30)
-    assert picture_sizes.pixels(content) == len(content)
+    assert picture_sizes.measured(content) == picture_sizes.Size(len(content))
     with pytest.raises(tf.errors.InvalidArgumentError):
         tf.io.decode_bmp(content)
 
@@ -102,7 +104,8 @@ def test_a_bitmap_has_no_more_pixels_than_bytes():
      b"RIFF1234WAVEfmt ", b"\x00" * 100],
 )  # fmt: skip
 def test_what_is_no_picture_has_hardly_a_pixel(content):
-    assert picture_sizes.pixels(content) <= len(content)
+    size = picture_sizes.measured(content)
+    assert size.side <= size.pixels <= len(content)
 
 
 @pytest.mark.parametrize(
@@ -127,11 +130,11 @@ def test_what_is_no_picture_has_hardly_a_pixel(content):
 )
 def test_a_picture_without_a_size_is_an_error(content):
     with pytest.raises(picture_sizes.UnknownSizeError):
-        picture_sizes.pixels(content)
+        picture_sizes.measured(content)
 
 
 def test_a_claim_needs_no_pixels():
     head = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
     checksum = struct.pack(">I", zlib.crc32(head))
     content = b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + head + checksum
-    assert picture_sizes.pixels(content) == 3_600_000_000
+    assert picture_sizes.measured(content).pixels == 3_600_000_000

@@ -27,20 +27,20 @@ def _bomb():
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp"])
 def test_pixels_are_counted_by_the_header(kind):
-    found = pictures.pixels([b"", _encoded(kind)], max_pixels=200)
-    assert found == [0, 200]
+    found = pictures.measured([b"", _encoded(kind)], max_pixels=200)
+    assert [each.pixels for each in found] == [0, 200]
     with pytest.raises(failures.RequestError, match="Picture 1 has 200") as e:
-        pictures.pixels([b"", _encoded(kind)], max_pixels=199)
+        pictures.measured([b"", _encoded(kind)], max_pixels=199)
     assert e.value.status == 413
 
 
 def test_a_claim_is_refused_without_the_pixels():
     with pytest.raises(failures.RequestError, match="3600000000 pixels"):
-        pictures.pixels([_bomb()], max_pixels=50_000_000)
+        pictures.measured([_bomb()], max_pixels=50_000_000)
 
 
 def test_what_is_no_picture_is_left_to_the_model():
-    pictures.pixels([b"", b"text", b"BMW", b"\x0a\x99"], max_pixels=10)
+    pictures.measured([b"", b"text", b"BMW", b"\x0a\x99"], max_pixels=10)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_is_no_picture_is_left_to_the_model():
 )
 def test_a_picture_whose_size_cannot_be_read_is_refused(content):
     with pytest.raises(failures.RequestError, match="Picture 1 is dam") as e:
-        pictures.pixels([b"", content], max_pixels=10**9)
+        pictures.measured([b"", content], max_pixels=10**9)
     assert e.value.status == 400
 
 
@@ -68,7 +68,7 @@ def test_pictures_in_examples_count_whatever_the_input_is_called():
     example = tf.train.Example()
     example.features.feature["image"].bytes_list.value.append(_bomb())
     with pytest.raises(failures.RequestError, match="3600000000 pixels"):
-        pictures.pixels([example.SerializeToString()], max_pixels=50_000_000)
+        pictures.measured([example.SerializeToString()], max_pixels=50_000_000)
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "classify"])

@@ -1,5 +1,6 @@
 """The scripts beside the server: client, load test, container."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -54,6 +55,47 @@ def test_the_client_asks_over_grpc_and_hears_the_same(program, texts):
         "--model=small",
     )  # fmt: skip
     assert _lengths(done) == [("grpc", 3), ("grpc", 5)]
+
+
+def _client():
+    spec = importlib.util.spec_from_file_location(
+        "client", _SCRIPTS / "client.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_client_writes_files_and_tells_where(program, texts, capsys):
+    folder = pathlib.Path(texts[0]).parent / "out"
+    again = folder.parent / "more" / "a"
+    again.parent.mkdir()
+    again.write_bytes(b"\x89PNG, nearly")
+    _client().main(
+        [*texts, str(again), "--model=small", f"--output={folder}",
+         f"--rest=http://127.0.0.1:{program.port}"]
+    )  # fmt: skip
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    written = [each["answer"]["first_bytes"] for each in said]
+    assert [each["answer"]["first"] for each in said] == ["a", "h", "\ufffd"]
+    names = ["0_a_rest_first.bin", "b_rest_first.bin", "2_a_rest_first.bin"]
+    assert written == [str(folder / name) for name in names]
+    assert [pathlib.Path(each).read_bytes() for each in written] == [
+        b"a", b"h", b"\x89",
+    ]  # fmt: skip
+
+
+def test_bytes_are_told_by_their_size_or_written_by_their_kind(tmp_path):
+    client = _client()
+    value = {"a_bytes": b"\x89PNG\r\n", "b_bytes": [b"\xff\xd8\xff", b""]}
+    assert client.shown(value, "x", None) == {
+        "a_bytes": "6 bytes",
+        "b_bytes": ["3 bytes", "0 bytes"],
+    }
+    found = client.shown(value, "x", tmp_path)
+    assert found["a_bytes"] == str(tmp_path / "x_a.png")
+    assert found["b_bytes"] == [str(tmp_path / "x_b_0.jpg"), "0 bytes"]
+    assert (tmp_path / "x_a.png").read_bytes() == b"\x89PNG\r\n"
 
 
 def test_the_clients_error_is_a_sentence(program, texts):

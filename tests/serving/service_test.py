@@ -1,12 +1,22 @@
 """Tests of tf_finetune/serving/service.py on a small SavedModel."""
 
+import base64
+import contextlib
 import io
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.serving import failures
+from tf_finetune.serving import (
+    batching,
+    failures,
+    model,
+    rest,
+    service,
+    tensor_info,
+)
 
 
 def test_the_empty_name_is_the_default_signature(served):
@@ -75,3 +85,115 @@ def test_another_model_or_version_is_a_404(served):
         with pytest.raises(failures.RequestError, match="not found") as error:
             served.require(name, version)
         assert error.value.status == 404
+
+
+class Masks:
+    """A model that fills masks up to the largest picture, as exports do."""
+
+    name, version, labels = "masks", 1, ()
+
+    def __init__(self):
+        self.shapes = []
+        texts = tensor_info.TensorInfo("image_bytes", np.dtype(object), (None,))
+        masks = tensor_info.TensorInfo(
+            "masks", np.dtype("int32"), (None, None, None)
+        )
+        pixels = tensor_info.TensorInfo(
+            "pixels", np.dtype("float32"), (None, 64, 64, 4)
+        )
+        self._signatures = {
+            "serving_default": model.Signature("serving_default", (texts,),
+                                               (masks,)),
+            "pixels": model.Signature("pixels", (texts,), (pixels,)),
+        }  # fmt: skip
+
+    def signature(self, name):
+        return self._signatures[name]
+
+    def run(self, name, inputs):
+        rows = len(inputs["image_bytes"])
+        if name == "pixels":
+            return {"pixels": np.zeros([rows, 64, 64, 4], "float32")}
+        sizes = [Image.open(io.BytesIO(e)).size for e in inputs["image_bytes"]]
+        width, height = np.max(sizes, axis=0)
+        self.shapes.append((rows, height, width))
+        return {"masks": np.zeros([rows, height, width], "int32")}
+
+
+@pytest.fixture
+def filling():
+    """A service of such a model; an answer may have 1 MB."""
+    limits = batching.Limits(
+        max_batch_size=32,
+        max_delay_seconds=0.0,
+        max_queued_rows=256,
+        max_batch_weight=10**6,
+    )
+    made = service.Service(
+        Masks(), limits, max_pixels=10**6, max_answer_bytes=1 << 20
+    )
+    yield made
+    made.close()
+
+
+def _pictures(*sizes):
+    rows = np.empty(len(sizes), object)
+    rows[:] = [_picture(*size) for size in sizes]
+    return {"image_bytes": rows}
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        # 8 kB of request, 41 MB of masks.
+        [(8, 8)] * 40 + [(500, 500)],
+        # Hardly a pixel each, and together 16 million.
+        [(2000, 1), (1, 2000)],
+        # They may stand once they are upright.
+        [(2000, 1), (2000, 1)],
+        [(600, 600)],
+    ],
+)
+def test_a_small_request_for_a_huge_answer_is_refused(filling, sizes):
+    with pytest.raises(failures.RequestError, match="--max_answer_m") as error:
+        filling.predict("", _pictures(*sizes))
+    assert error.value.status == 413
+    assert filling.model.shapes == []
+
+
+def test_what_fits_is_answered(filling):
+    for sizes in ([(512, 512)], [(2000, 100)], [(8, 8)] * 40 + [(70, 79)]):
+        found = filling.predict("", _pictures(*sizes))["masks"]
+        assert len(found) == len(sizes)
+    assert filling.model.shapes[:2] == [(1, 512, 512), (1, 100, 2000)]
+
+
+def test_many_tiny_pictures_may_not_ask_for_all_pixels_of_the_model(filling):
+    # 16,384 numbers of 4 bytes each.
+    assert len(filling.predict("pixels", _pictures(*[(1, 1)] * 16))["pixels"])
+    with pytest.raises(failures.RequestError, match="1114112 bytes"):
+        filling.predict("pixels", _pictures(*[(1, 1)] * 17))
+
+
+def test_answers_count_until_they_have_gone(filling):
+    large = _pictures((512, 512))
+    with contextlib.ExitStack() as ends:
+        for _ in range(4):
+            filling.predict("", large, ends)
+        with pytest.raises(failures.RequestError, match="at once") as error:
+            filling.predict("", large)
+        assert error.value.status == 503
+    for _ in range(6):
+        filling.predict("", large)
+
+
+def test_an_answer_over_rest_counts_until_it_was_sent(filling):
+    api = rest.Api(filling)
+    content = base64.b64encode(_picture(512, 512)).decode()
+    body = json.dumps({"instances": [{"b64": content}]}).encode()
+    asked = ("POST", "/v1/models/masks:predict", body)
+    unsent = [api.answer(*asked) for _ in range(4)]
+    assert [each.status for each in unsent] == [200] * 4
+    assert api.answer(*asked).status == 503
+    unsent[0].sent()
+    assert api.answer(*asked).status == 200

@@ -60,3 +60,15 @@ def test_outputs_lie_in_the_field_of_their_type():
     assert list(tensors.from_array(np.array([b"a"], object)).string_val) == [
         b"a"
     ]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["bool", "int8", "int16", "int32", "int64", "uint8", "float32", "float64"],
+)
+@pytest.mark.parametrize("shape", [(), (0,), (2, 2), (0, 3)])
+def test_outputs_of_every_type_come_back(kind, shape):
+    array = np.ones(shape, kind)
+    again = tf.make_ndarray(tensors.from_array(array))
+    assert again.dtype == array.dtype
+    np.testing.assert_array_equal(again, array)

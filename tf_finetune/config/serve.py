@@ -50,6 +50,11 @@ class ServeConfig:
     max_request_megabytes: int = options.option(
         32, "Size of a request; a larger one is refused with status 413."
     )
+    max_answer_megabytes: int = options.option(
+        64,
+        "Size of the arrays of an answer; a request whose answer could be "
+        "larger is refused with status 413.",
+    )
     max_pixels: int = options.option(
         50_000_000,
         "Refuse pictures of more pixels than this, and compute no more than "
@@ -92,7 +97,8 @@ class ServeConfig:
             "max_connections",
         ):
             checks.in_range(self, name, at_least=1)
-        checks.in_range(self, "max_request_megabytes", at_least=1, at_most=2047)
+        for name in ("max_request_megabytes", "max_answer_megabytes"):
+            checks.in_range(self, name, at_least=1, at_most=2047)
         checks.in_range(
             self, "max_delay_milliseconds", at_least=0, at_most=10_000
         )

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors, inference
+from tf_finetune.data import decoding
 from tf_finetune.exporting import (
     fresh,
     layout,
@@ -43,9 +44,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
             `classes`, `probabilities` [batch, classes] in the order of
             `assets/labels.txt`, `top_k_classes`, `top_k_probabilities`, and
             `error`, string [batch]: empty, or what is wrong with the picture;
-            its other outputs are 0 or empty then. A task whose answers are
-            pictures gives `masks` [batch, height, width] and `sizes` in
-            place of classes. Where it was asked for also
+            its other outputs are 0 or empty then. Where it was asked for also
             `ood_score`, float32 [batch], higher the further away.
         serve_array: `images`, float32 [batch, size, size, 3], RGB 0..255 → the
             same but for `error`.
@@ -56,7 +55,8 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         regress: The same → `outputs` [batch, 1], as its Regress asks for.
 
     What a task answers in place of classes is for the task to say; of
-    classify and regress there is the one that fits it, or none.
+    classify and regress there is the one that fits it, or none. A task whose
+    answers are pictures has further signatures that take `image_bytes`.
 
     It loads with plain `tf.saved_model.load`. Warm-up requests lie in
     `assets.extra/`; `model.config` and `batching_parameters.txt` beside the
@@ -128,10 +128,13 @@ def _proven(
     """Asks every signature in a process of its own about the job's pictures."""
     contents = [pathlib.Path(path).read_bytes() for path in job.proof.paths]
     images = parity.decoded(contents, job)
+    restored = _restored(job)
     inputs = {
-        f"{signatures.BYTES}/image_bytes": fresh.strings(contents),
         f"{signatures.ARRAY}/images": images,
-        f"{signatures.EMBED}/image_bytes": fresh.strings(contents),
+        **{
+            f"{name}/image_bytes": fresh.strings(contents)
+            for name in (signatures.BYTES, signatures.EMBED, *restored)
+        },
         **{
             f"{name}/inputs": fresh.strings([_example(e) for e in contents])
             for name in signatures.METHODS
@@ -157,6 +160,8 @@ def _proven(
         allowed=parity.tolerance(job),
     )
     _require_names(name, answers, job)
+    if restored:
+        figures |= _compared_sizes(answers, contents, job)
     if signatures.EMBED in known:
         got = answers[f"{signatures.EMBED}/features"]
         figures[signatures.EMBED] = _compared_features(name, got, images, job)
@@ -182,6 +187,29 @@ def _require_names(
                 "the likeliest ones, or finds fault with pictures that the "
                 "evaluation read. It has been removed; please report this."
             )
+
+
+def _restored(job: jobs.ExportJob) -> tuple[str, ...]:
+    """Returns the signatures whose answers have the pictures' own sizes."""
+    task = tasks.TASKS.get(job.task)
+    return tuple(task.network.restored) if task.files_at else ()
+
+
+def _compared_sizes(
+    answers: dict[str, np.ndarray], contents: list[bytes], job: jobs.ExportJob
+) -> dict[str, dict[str, float]]:
+    """Compares what has the pictures' own sizes; returns new figures."""
+    of_signature: dict[str, dict[str, np.ndarray]] = {}
+    for key, each in answers.items():
+        signature, _, output = key.partition("/")
+        of_signature.setdefault(signature, {})[output] = each
+    return tasks.TASKS.get(job.task).network.check_restored(
+        of_signature,
+        job.proof.predictions,
+        np.stack([decoding.size(tf.constant(each)) for each in contents]),
+        resize=job.resize,
+        allowed=parity.tolerance(job),
+    )
 
 
 def _compared_features(

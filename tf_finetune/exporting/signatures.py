@@ -179,11 +179,12 @@ def _bodies(
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
     """Returns function and input of each signature."""
     whole = tasks.TASKS.get(job.task).decided(job.decision)
-    task, has_own_sizes = whole.network, bool(whole.files_at)
+    task = whole.network
     size, names = job.image_size, job.class_names
     images = tf.TensorSpec([None, size, size, 3], name="images")
+    strings = tf.TensorSpec([None], tf.string, name="image_bytes")
 
-    # One graph that all signatures call: to trace a deep network takes long.
+    # Graphs that all signatures call: to trace them takes long.
     @functools.partial(tf.function, input_signature=[images], autograph=False)
     def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
         answers = network.model(images, training=False)
@@ -192,8 +193,14 @@ def _bodies(
         )
         return {key: tf.cast(each, "float32") for key, each in found.items()}
 
-    def decode(contents: tf.Tensor) -> encoded.Decoded:
-        return encoded.decode(contents, image_size=size, resize=job.resize)
+    @functools.partial(tf.function, input_signature=[strings], autograph=False)
+    def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        found = encoded.decode(image_bytes, image_size=size, resize=job.resize)
+        return found.images, found.errors
+
+    own_sizes = tf.function(
+        encoded.sizes, input_signature=[strings], autograph=False
+    )
 
     def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         computed = compute(images)
@@ -203,29 +210,31 @@ def _bodies(
             answer["ood_score"] = whole.certainty.strangeness(logits)
         return answer
 
-    def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = decode(image_bytes)
-        answer = serve(decoded.images)
-        if has_own_sizes:
-            sizes = encoded.sizes(image_bytes)
-            answer = task.restored(answer, sizes, job.resize)
-        answer = _blanked(answer, decoded.errors)
-        return {**answer, "error": decoded.errors}
+    def serve_bytes(restore: Callable | None = None) -> Callable:
+        def answered(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+            images, errors = decode(image_bytes)
+            answer = serve(images)
+            if restore:
+                answer = restore(answer, own_sizes(image_bytes), job.resize)
+            return {**_blanked(answer, errors), "error": errors}
+
+        return answered
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = decode(image_bytes)
-        answer = {"features": compute(decoded.images)["features"]}
-        answer = _blanked(answer, decoded.errors)
-        return {**answer, "error": decoded.errors}
+        images, errors = decode(image_bytes)
+        answer = {"features": compute(images)["features"]}
+        return {**_blanked(answer, errors), "error": errors}
 
     def answer_examples(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded = decode(_from_examples(inputs))
-        computed = compute(decoded.images)["predictions"]
-        return _blanked(task.classify(computed, names), decoded.errors)
+        images, errors = decode(_from_examples(inputs))
+        computed = compute(images)["predictions"]
+        return _blanked(task.classify(computed, names), errors)
 
-    strings = tf.TensorSpec([None], tf.string, name="image_bytes")
     examples = tf.TensorSpec([None], tf.string, name="inputs")
-    bodies = {BYTES: (serve_bytes, strings), ARRAY: (serve, images)}
+    bodies = {BYTES: (serve_bytes(), strings), ARRAY: (serve, images)}
+    if whole.files_at:
+        for name, restore in task.restored.items():
+            bodies[name] = (serve_bytes(restore), strings)
     if "features" in network.outputs:
         bodies[EMBED] = (embed, strings)
     if answer := task.classify(tf.zeros([1, len(names)]), names):

@@ -83,7 +83,12 @@ class Batcher:
         self._thread.start()
 
     def answer(
-        self, signature: str, inputs: Arrays, weights: np.ndarray | int = 0
+        self,
+        signature: str,
+        inputs: Arrays,
+        weights: np.ndarray | int = 0,
+        *,
+        alone: bool = False,
     ) -> dict[str, np.ndarray]:
         """Returns what the function gives for these rows; waits for it.
 
@@ -92,12 +97,13 @@ class Batcher:
             inputs: Arrays [rows, …] by name.
             weights: int [rows], or one number for all: what computing a row
                 takes, in the unit of `Limits.max_batch_weight`.
+            alone: Whether the rows of other requests must not be with them.
 
         Raises:
             RequestError: 413 if the rows can never fit into the queue, 503 if
                 they do not fit now; or what the function raised.
         """
-        pieces = self._cut(signature, inputs, weights)
+        pieces = self._cut(signature, inputs, weights, alone)
         self._enqueue(pieces)
         answers = [piece.answer.result() for piece in pieces]
         if len(answers) == 1:
@@ -115,11 +121,15 @@ class Batcher:
         self._thread.join()
 
     def _cut(
-        self, signature: str, inputs: Arrays, weights: np.ndarray | int
+        self,
+        signature: str,
+        inputs: Arrays,
+        weights: np.ndarray | int,
+        alone: bool,
     ) -> list[_Piece]:
         rows = len(next(iter(inputs.values())))
         weights = np.broadcast_to(weights, rows).tolist()
-        key = (signature, *sorted(
+        key = (signature, object() if alone else None, *sorted(
             (name, array.dtype.str, array.shape[1:])
             for name, array in inputs.items()
         ))  # fmt: skip

@@ -1,6 +1,7 @@
 """TensorFlow Serving's gRPC PredictionService, with its official stubs."""
 
 import concurrent.futures
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -81,7 +82,7 @@ def _answering(call: Callable) -> Callable:
     @functools.wraps(call)
     def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            return call(self, request)
+            return call(self, request, context)
         except failures.RequestError as error:
             code = _STATUS.get(error.status, grpc.StatusCode.INTERNAL)
             message = error.message
@@ -106,25 +107,34 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     @_answering
     def Predict(
-        self, request: predict_pb2.PredictRequest
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Computes named tensors from named tensors."""
         spec = self._spec(request.model_spec)
         infos = self._service.model.signature(spec.signature_name).inputs
         claimed = tensors.claimed_bytes(request.inputs, infos)
         self._require_small(claimed)
-        with self._budget.held(request.ByteSize() + claimed):
-            inputs = tensors.to_arrays(request.inputs, infos)
-            outputs = self._service.predict(spec.signature_name, inputs)
-        wanted = _filtered(outputs, list(request.output_filter))
-        response = predict_pb2.PredictResponse(model_spec=spec)
-        for name in wanted:
-            response.outputs[name].CopyFrom(tensors.from_array(outputs[name]))
+        with contextlib.ExitStack() as ends:
+            with self._budget.held(request.ByteSize() + claimed):
+                inputs = tensors.to_arrays(request.inputs, infos)
+                outputs = self._service.predict(
+                    spec.signature_name, inputs, ends
+                )
+            response = predict_pb2.PredictResponse(model_spec=spec)
+            for name in _filtered(outputs, list(request.output_filter)):
+                tensor = tensors.from_array(outputs[name])
+                response.outputs[name].CopyFrom(tensor)
+            # It counts as held until it has been sent.
+            gone = ends.pop_all()
+            if not context.add_callback(gone.close):
+                gone.close()
         return response
 
     @_answering
     def Classify(
-        self, request: classification_pb2.ClassificationRequest
+        self,
+        request: classification_pb2.ClassificationRequest,
+        context: grpc.ServicerContext,
     ) -> classification_pb2.ClassificationResponse:
         """Classifies tf.train.Example messages."""
         spec = self._spec(request.model_spec)
@@ -143,7 +153,9 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     @_answering
     def Regress(
-        self, request: regression_pb2.RegressionRequest
+        self,
+        request: regression_pb2.RegressionRequest,
+        context: grpc.ServicerContext,
     ) -> regression_pb2.RegressionResponse:
         """Gives one number for each tf.train.Example message."""
         spec = self._spec(request.model_spec)
@@ -160,7 +172,9 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     @_answering
     def GetModelMetadata(
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+        self,
+        request: get_model_metadata_pb2.GetModelMetadataRequest,
+        context: grpc.ServicerContext,
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Returns the signatures."""
         spec = self._spec(request.model_spec)

@@ -1,8 +1,7 @@
 """An HTTP server that nobody can fill up.
 
 The standard library's threading server, and what it lacks: limits of
-connections, of a request's size and of the time it takes, and an end that
-finishes what is under way.
+connections, of a request's size and time, an end that finishes what is begun.
 """
 
 import contextlib
@@ -256,8 +255,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         logging.debug("%s: %s", self.address_string(), format % args)
 
     def _answer(self, body: bytes) -> None:
-        path = self.path.partition("?")[0]
-        self._send(self.server.answer(self.command, path, body))
+        path, _, _ = self.path.partition("?")
+        response = self.server.answer(self.command, path, body)
+        try:
+            self._send(response)
+        finally:
+            response.sent()
 
     def _send(self, response: responses.Response) -> None:
         self.send_response(response.status)

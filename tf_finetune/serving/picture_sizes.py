@@ -5,6 +5,7 @@ libpng, giflib, libwebp) find, also in files that Pillow calls damaged. A kind
 is told by the same first bytes as in `tf.io.decode_image`.
 """
 
+import dataclasses
 import struct
 
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
@@ -17,14 +18,25 @@ class UnknownSizeError(Exception):
     """A picture by its first bytes, whose size is nowhere to be read."""
 
 
-def pixels(content: bytes) -> int:
-    """Returns how many pixels a decoder would make, of all frames together.
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What a decoder would make of a picture.
+
+    Attributes:
+        pixels: Width times height times frames; 0 for what is no picture.
+        side: The longer of width and height; which of them is the height of
+            the upright picture is not known here. 0 for what is not decoded.
+    """
+
+    pixels: int = 0
+    side: int = 0
+
+
+def measured(content: bytes) -> Size:
+    """Returns how large a picture would be, all of its frames together.
 
     Args:
         content: An encoded picture, or anything else.
-
-    Returns:
-        Width times height times frames; 0 for what is no picture.
 
     Raises:
         UnknownSizeError: It begins as a picture, and does not go on so.
@@ -35,29 +47,34 @@ def pixels(content: bytes) -> int:
                 return measure(content)
             except (IndexError, struct.error) as error:
                 raise UnknownSizeError from error
-    return 0
+    return Size()
 
 
-def _png(content: bytes) -> int:
+def _size(width: int, height: int, frames: int = 1) -> Size:
+    return Size(width * height * frames, max(width, height))
+
+
+def _png(content: bytes) -> Size:
     """Source: RFC 2083, section 4.1.1; IHDR must come first."""
     if content[12:16] != b"IHDR":
         raise UnknownSizeError
-    width, height = struct.unpack_from(">II", content, 16)
-    return width * height
+    return _size(*struct.unpack_from(">II", content, 16))
 
 
-def _bmp(content: bytes) -> int:
+def _bmp(content: bytes) -> Size:
     """As TensorFlow reads it: no more pixels than bytes, or it refuses.
 
     Any text may begin with "BM", so that no size is an error here.
     """
     if len(content) < 26:
-        return 0
-    width, height = struct.unpack_from("<ii", content, 18)
-    return min(abs(width * height), len(content))
+        return Size()
+    width, height = map(abs, struct.unpack_from("<ii", content, 18))
+    if width * height > len(content):
+        return Size(len(content))
+    return _size(width, height)
 
 
-def _jpeg(content: bytes) -> int:
+def _jpeg(content: bytes) -> Size:
     """Finds the frame header as libjpeg does, which skips what is between.
 
     Source: ITU-T T.81, section B.1.1 and B.2.2.
@@ -74,13 +91,12 @@ def _jpeg(content: bytes) -> int:
         if marker in (_JPEG_SCAN, _JPEG_END):
             raise UnknownSizeError
         if marker in _JPEG_FRAMES:
-            height, width = struct.unpack_from(">HH", content, place + 3)
-            return width * height
+            return _size(*struct.unpack_from(">HH", content, place + 3))
         if marker and marker not in _JPEG_ALONE:
             place += max(2, *struct.unpack_from(">H", content, place))
 
 
-def _gif(content: bytes) -> int:
+def _gif(content: bytes) -> Size:
     """Takes each frame for as large as the largest, as decoders may.
 
     Source: GIF89a specification, sections 18 to 24.
@@ -104,7 +120,7 @@ def _gif(content: bytes) -> int:
         place = _after_blocks(content, place)
     if not frames:
         raise UnknownSizeError
-    return width * height * frames
+    return _size(width, height, frames)
 
 
 def _colour_table_bytes(flags: int) -> int:
@@ -118,21 +134,21 @@ def _after_blocks(content: bytes, place: int) -> int:
     return place + 1
 
 
-def _webp(content: bytes) -> int:
+def _webp(content: bytes) -> Size:
     """Source: RFC 9649, section 2; RFC 6386, section 9.1."""
     if content[8:12] != b"WEBP":
-        return 0
+        return Size()
     kind = content[12:16]
     if kind == b"VP8X":
         width = int.from_bytes(_three(content, 24), "little") + 1
         height = int.from_bytes(_three(content, 27), "little") + 1
-        return width * height * max(1, content.count(b"ANMF"))
+        return _size(width, height, max(1, content.count(b"ANMF")))
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", content, 21)
-        return ((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1)
+        return _size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     if kind == b"VP8 ":
         width, height = struct.unpack_from("<HH", content, 26)
-        return (width & 0x3FFF) * (height & 0x3FFF)
+        return _size(width & 0x3FFF, height & 0x3FFF)
     raise UnknownSizeError
 
 

@@ -8,8 +8,10 @@ from google.protobuf import message
 from tf_finetune.serving import failures, picture_sizes
 
 
-def pixels(contents: Iterable[bytes], *, max_pixels: int) -> list[int]:
-    """Returns how many pixels each claims, of all its frames together.
+def measured(
+    contents: Iterable[bytes], *, max_pixels: int
+) -> list[picture_sizes.Size]:
+    """Returns how large each claims to be, all of its frames together.
 
     A file of some 100 kB can claim a picture of gigabytes. What is no picture
     passes: the model says what is wrong with it. A picture whose size cannot
@@ -24,16 +26,16 @@ def pixels(contents: Iterable[bytes], *, max_pixels: int) -> list[int]:
         RequestError: One claims more than allowed, or its size is nowhere to
             be read.
     """
-    counts = []
+    sizes = []
     for number, content in enumerate(contents):
-        counts.append(_pixels(number, content))
-        if counts[-1] > max_pixels:
+        sizes.append(_measured(number, content))
+        if sizes[-1].pixels > max_pixels:
             raise failures.RequestError(
                 413,
-                f"Picture {number} has {counts[-1]} pixels or more; "
+                f"Picture {number} has {sizes[-1].pixels} pixels or more; "
                 f"{max_pixels} are allowed (--max_pixels).",
             )
-    return counts
+    return sizes
 
 
 def in_examples(serialized: bytes) -> list[bytes]:
@@ -52,13 +54,17 @@ def in_examples(serialized: bytes) -> list[bytes]:
     return [value for each in features for value in each.bytes_list.value]
 
 
-def _pixels(number: int, content: bytes) -> int:
+def _measured(number: int, content: bytes) -> picture_sizes.Size:
     try:
         # Both: an Example may begin as a small picture does.
-        return picture_sizes.pixels(content) + sum(
-            map(picture_sizes.pixels, in_examples(content))
-        )
+        found = [
+            picture_sizes.measured(each)
+            for each in (content, *in_examples(content))
+        ]
     except picture_sizes.UnknownSizeError as error:
         raise failures.RequestError(
             400, f"Picture {number} is damaged: its size cannot be read."
         ) from error
+    return picture_sizes.Size(
+        sum(each.pixels for each in found), max(each.side for each in found)
+    )

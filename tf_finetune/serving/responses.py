@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from typing import Any
 
 RETRY_AFTER_SECONDS = 1
@@ -16,12 +17,14 @@ class Response:
         body: Its content.
         content_type: What the content is.
         headers: Further header fields.
+        sent: Called when it has been sent, or could not be.
     """
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    sent: Callable[[], None] = lambda: None
 
 
 def of_json(value: Any) -> Response:

@@ -3,6 +3,7 @@
 Source: https://www.tensorflow.org/tfx/serving/api_rest
 """
 
+import contextlib
 import re
 import threading
 import urllib.parse
@@ -36,8 +37,9 @@ class Api:
         self._service = served
         self._page = page.response(served.model.name)
         # One at a time: JSON takes many times its size in memory while it is
-        # read, and Python reads no two documents at once anyway.
+        # read or written, and Python does no two documents at once anyway.
         self._reading = threading.Lock()
+        self._writing = threading.Lock()
 
     def answer(self, method: str, path: str, body: bytes) -> responses.Response:
         """Returns the answer to one request; raises nothing.
@@ -108,8 +110,11 @@ class Api:
             inputs = self._service.model.signature(name).inputs
             arrays, layout = json_input.to_arrays(document, inputs)
             del document
-        outputs = self._service.predict(name, arrays)
-        return responses.Response(body=json_output.dump(outputs, layout))
+        with contextlib.ExitStack() as ends:
+            outputs = self._service.predict(name, arrays, ends)
+            with self._writing:
+                written = json_output.dump(outputs, layout)
+            return responses.Response(body=written, sent=ends.pop_all().close)
 
     def _classify(self, body: bytes) -> responses.Response:
         with self._reading:

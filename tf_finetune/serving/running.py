@@ -106,6 +106,7 @@ def started(
                 max_batch_weight=config.max_pixels,
             ),
             max_pixels=config.max_pixels,
+            max_answer_bytes=config.max_answer_megabytes << 20,
         )
         ends.callback(served.close)
         if has_grpc():

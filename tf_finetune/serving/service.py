@@ -1,14 +1,25 @@
 """What can be asked of the served model, whatever the protocol."""
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_finetune.serving import batching, failures, pictures, tensor_info
+from tf_finetune.serving import (
+    answer_sizes,
+    batching,
+    bodies,
+    failures,
+    picture_sizes,
+    pictures,
+    tensor_info,
+)
 from tf_finetune.serving import model as models
 
 DEFAULT_SIGNATURE = "serving_default"
+# So many of the largest answers may be in memory at once.
+_HELD_ANSWERS = 4
 
 
 class Service:
@@ -20,9 +31,21 @@ class Service:
         limits: batching.Limits,
         *,
         max_pixels: int,
+        max_answer_bytes: int,
     ) -> None:
+        """Starts computing.
+
+        Args:
+            model: What answers.
+            limits: How requests are batched.
+            max_pixels: Of one picture.
+            max_answer_bytes: Of the arrays of one answer; four of the largest
+                may be held at the same time.
+        """
         self.model = model
         self._max_pixels = max_pixels
+        self._max_answer_bytes = max_answer_bytes
+        self._answers = bodies.Budget(_HELD_ANSWERS * max_answer_bytes)
         self._batcher = batching.Batcher(model.run, limits)
         self._alone = threading.Lock()
 
@@ -54,23 +77,70 @@ class Service:
         )
 
     def predict(
-        self, signature_name: str, inputs: Mapping[str, np.ndarray]
+        self,
+        signature_name: str,
+        inputs: Mapping[str, np.ndarray],
+        ends: contextlib.ExitStack | None = None,
     ) -> dict[str, np.ndarray]:
         """Computes a request, together with others where that is possible.
 
         Args:
             signature_name: Which signature; empty: the default one.
             inputs: Arrays by name, of the signature's types and shapes.
+            ends: Closed when the answer has gone, up to when it counts as
+                held; None: that is at once.
 
         Raises:
-            RequestError: The inputs or what is in them do not fit, or too
-                many wait already.
+            RequestError: The inputs or what is in them do not fit, the answer
+                would be too large, or too many wait already.
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         _check_inputs(signature, inputs)
-        pixels = self._pixels(signature, inputs)
+        sizes = self._sizes(signature, inputs)
+        with contextlib.ExitStack() as held:
+            self._hold_answer(signature, inputs, sizes, held)
+            outputs = self._computed(signature, inputs, sizes)
+            if ends is not None:
+                ends.push(held.pop_all())
+        return outputs
+
+    def _hold_answer(
+        self,
+        signature: models.Signature,
+        inputs: Mapping[str, np.ndarray],
+        sizes: np.ndarray,
+        held: contextlib.ExitStack,
+    ) -> None:
+        rows = max([len(inputs[i.name]) for i in signature.inputs
+                    if i.has_rows], default=1)  # fmt: skip
+        whole = picture_sizes.Size(
+            int(sizes[:, 0].sum()), int(sizes[:, 1].max(initial=0))
+        )
+        most = answer_sizes.most_bytes(signature.outputs, rows, whole)
+        if most > self._max_answer_bytes:
+            raise failures.RequestError(
+                413,
+                f"The answer of signature {signature.name!r} could have {most} "
+                f"bytes; {self._max_answer_bytes} are allowed "
+                "(--max_answer_megabytes). Send fewer or smaller pictures in "
+                "a request, or ask a signature that says less of each.",
+            )
+        held.enter_context(self._answers.held(most))
+
+    def _computed(
+        self,
+        signature: models.Signature,
+        inputs: Mapping[str, np.ndarray],
+        sizes: np.ndarray,
+    ) -> dict[str, np.ndarray]:
         if signature.can_batch and inputs:
-            return self._batcher.answer(signature.name, inputs, pixels)
+            return self._batcher.answer(
+                signature.name,
+                inputs,
+                sizes[:, 0],
+                # Nobody's answer is filled up to somebody else's picture.
+                alone=answer_sizes.is_filled_up(signature.outputs),
+            )
         with self._alone:
             return self.model.run(signature.name, inputs)
 
@@ -128,28 +198,38 @@ class Service:
             )
         return [float(str(value)) for value in values.ravel()]
 
-    def _pixels(
+    def _sizes(
         self, signature: models.Signature, inputs: Mapping[str, np.ndarray]
-    ) -> np.ndarray | int:
-        """Returns int64 [rows], what the pictures of each row decode to.
+    ) -> np.ndarray:
+        """Returns int64 [rows, 2]: pixels and longest side of the pictures.
 
-        A single 0 where no input with rows can hold pictures.
+        A single row of 0 where no input with rows can hold pictures.
         """
-        counts = 0
+        counts = np.zeros([1, 2], "int64")
         for info in signature.inputs:
             if info.is_text:
                 texts = inputs[info.name]
-                found = pictures.pixels(
+                found = pictures.measured(
                     texts.ravel().tolist(), max_pixels=self._max_pixels
                 )
                 if info.has_rows:
-                    found = np.array(found, "int64").reshape(texts.shape)
-                    counts += found.sum(axis=tuple(range(1, texts.ndim)))
+                    counts = counts + _by_row(found, texts.shape)
         return counts
 
     def close(self) -> None:
         """Answers what waits and stops computing."""
         self._batcher.close()
+
+
+def _by_row(
+    sizes: Sequence[picture_sizes.Size], shape: tuple[int, ...]
+) -> np.ndarray:
+    """Returns int64 [rows, 2], pixels added up and the longest side."""
+    pairs = [(each.pixels, each.side) for each in sizes]
+    found = np.array(pairs, "int64").reshape([shape[0], -1, 2])
+    return np.stack(
+        [found[..., 0].sum(1), found[..., 1].max(1, initial=0)], axis=1
+    )
 
 
 def _inputs(examples: Sequence[bytes]) -> dict[str, np.ndarray]:

@@ -57,8 +57,10 @@ def from_array(array: np.ndarray) -> tensor_pb2.TensorProto:
     field = _FIELDS.get(array.dtype.name)
     if field is None:
         return tf.make_tensor_proto(array)
-    tensor = tf.make_tensor_proto(0, dtype=array.dtype, shape=array.shape)
-    tensor.ClearField(field)
+    tensor = tensor_pb2.TensorProto(
+        dtype=tf.as_dtype(array.dtype).as_datatype_enum,
+        tensor_shape=tf.TensorShape(array.shape).as_proto(),
+    )
     getattr(tensor, field).extend(array.ravel().tolist())
     return tensor
 

@@ -65,7 +65,8 @@ class Task:
         files_at: "package.module:attribute" of what writes answers that are
             files of their own (`contracts.AnswerFiles`); empty where they
             are not. The answers of such a task belong to the pictures' own
-            sizes, and its network brings what is served to them (`restored`).
+            sizes, and its network brings what is served to them
+            (`contracts.PictureNetwork`).
         heads: What `--head` may be, beside heads of the user's own; the first
             one is meant by "auto".
         judged_as: Evaluation.json of a finished run → figures that judge by

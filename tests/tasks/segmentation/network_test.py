@@ -145,24 +145,6 @@ def test_class_weights_come_from_the_training_pixels():
     )
 
 
-def test_served_masks_have_the_pictures_own_sizes():
-    left = np.zeros([2, 8, 8, 2], "float32")
-    left[:, :, :4, 0] = left[:, :, 4:, 1] = 1
-    serve = tf.function(
-        lambda predictions, sizes: network.NETWORK.restored(
-            network.NETWORK.serve(predictions, NAMES), sizes, "squash"
-        )
-    )
-    answer = serve(tf.constant(left), tf.constant([[2, 4], [6, 2]]))
-    masks = answer["masks"].numpy()
-    assert masks.shape == (2, 6, 4)
-    np.testing.assert_array_equal(masks[0, :2], [[0, 0, 1, 1]] * 2)
-    np.testing.assert_array_equal(masks[1, :, :2], [[0, 1]] * 6)
-    assert (masks[0, 2:] == 255).all()
-    assert (masks[1, :, 2:] == 255).all()
-    np.testing.assert_array_equal(answer["sizes"], [[2, 4], [6, 2]])
-
-
 def test_finishing_logits_is_a_softmax_of_each_pixel():
     logits = np.random.default_rng(0).normal(size=[2, 3, 3, 2])
     np.testing.assert_allclose(

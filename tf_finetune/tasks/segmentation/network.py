@@ -1,21 +1,22 @@
 """The softmax of every pixel, its loss, and what it answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune.config import model_options, train, training_options
+from tf_finetune.config import train, training_options
 from tf_finetune.data import examples
-from tf_finetune.data.masks import reading, squares
 from tf_finetune.tasks import ending
 from tf_finetune.tasks.segmentation import (
     class_weights,
     losses,
+    proving,
     running,
+    serving,
 )
 from tf_finetune.tasks.segmentation import targets as mask_targets
 
@@ -28,6 +29,8 @@ class Network:
     solver = "steps"
     proven = ("probabilities",)
     num_proven = 4
+    restored: ClassVar = serving.RESTORED
+    check_restored = staticmethod(proving.check)
 
     def num_outputs(self, names: Sequence[str]) -> int:
         """Returns one logit a class."""
@@ -111,46 +114,6 @@ class Network:
             "masks": tf.argmax(predictions, -1, tf.int32),
             "probabilities": predictions,
         }
-
-    def restored(
-        self,
-        answer: Mapping[str, tf.Tensor],
-        sizes: tf.Tensor,
-        resize: model_options.Resize,
-    ) -> dict[str, tf.Tensor]:
-        """Brings the masks that are served to the pictures' own sizes.
-
-        Args:
-            answer: Of `serve`.
-            sizes: int32 [batch, 2], height and width of the upright pictures.
-            resize: How they became square.
-
-        Returns:
-            The same; `masks` is int32 [batch, height, width] of the largest
-            picture, 255 (ignored) right of smaller ones and below them, and
-            `sizes` says how large each one is.
-        """
-        sizes = tf.maximum(sizes, 1)
-        largest = tf.reduce_max(tf.concat([sizes, [[1, 1]]], axis=0), axis=0)
-
-        def of_one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            probabilities, size = pair
-            own = squares.restored(
-                probabilities, size[0], size[1], resize=resize
-            )
-            added = largest - size
-            return tf.pad(
-                tf.argmax(own, -1, tf.int32),
-                [[0, added[0]], [0, added[1]]],
-                constant_values=reading.IGNORED,
-            )
-
-        masks = tf.map_fn(
-            of_one,
-            (answer["probabilities"], sizes),
-            fn_output_signature=tf.TensorSpec([None, None], tf.int32),
-        )
-        return {**answer, "masks": masks, "sizes": sizes}
 
     def classify(
         self, predictions: tf.Tensor, names: Sequence[str]

@@ -1,0 +1,113 @@
+"""Proof that served masks are those that were judged."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors
+from tf_finetune.config import model_options
+from tf_finetune.data.masks import reading, squares
+
+
+def check(
+    answers: Mapping[str, Mapping[str, np.ndarray]],
+    predictions: np.ndarray,
+    sizes: np.ndarray,
+    *,
+    resize: model_options.Resize,
+    allowed: float,
+) -> dict[str, dict[str, float]]:
+    """Compares served masks with what predictions say at the pictures' sizes.
+
+    No pixel may have a class that is further behind the likeliest one than
+    two probabilities may differ; where the likeliest one leads by more, it is
+    the one that is served.
+
+    Args:
+        answers: What `serving_default` and `serve_png` said.
+        predictions: float32 [pictures, size, size, classes].
+        sizes: int [pictures, 2], heights and widths.
+        resize: How the pictures became square.
+        allowed: By how much a probability may differ.
+
+    Returns:
+        By signature `same_class`, the share of pixels with the likeliest
+        class, and `largest_gap`, how far a served one is behind it at most.
+
+    Raises:
+        RunError: A mask has another size, or a class that is behind by more.
+    """
+    served = {
+        "serving_default": list(_cut_out(answers["serving_default"])),
+        "serve_png": _decoded(answers["serve_png"]),
+    }
+    gaps: dict[str, list[np.ndarray]] = {name: [] for name in served}
+    for number, (square, size) in enumerate(
+        zip(predictions, sizes, strict=True)
+    ):
+        own = _restored(square, size, resize)
+        for name, masks in served.items():
+            gaps[name].append(_gaps(masks[number], own, name))
+    figures = {name: _figures(each) for name, each in gaps.items()}
+    for name, each in figures.items():
+        if not each["largest_gap"] <= 2 * allowed:
+            raise errors.RunError(
+                f"The export ({name}) gives other masks than the evaluation: a "
+                f"class that is {each['largest_gap']:.2g} behind the likeliest "
+                f"one (allowed {2 * allowed:.0e}), the same class for "
+                f"{each['same_class']:.2%} of the pixels. It has been removed."
+            )
+    return figures
+
+
+def _restored(
+    square: np.ndarray, size: np.ndarray, resize: model_options.Resize
+) -> np.ndarray:
+    """Returns probabilities [height, width, classes], as they are judged."""
+    with tf.device("CPU"):
+        sides = tf.unstack(tf.constant(size, tf.int32))
+        own = squares.restored(tf.constant(square), *sides, resize=resize)
+        return own.numpy()
+
+
+def _gaps(mask: np.ndarray, own: np.ndarray, name: str) -> np.ndarray:
+    """Returns how far the class of each pixel is behind the likeliest one."""
+    if mask.shape != own.shape[:2] or mask.max() >= own.shape[2]:
+        raise errors.RunError(
+            f"The export ({name}) gives a mask of {mask.shape[0]} x "
+            f"{mask.shape[1]} pixels with values up to {mask.max()} for a "
+            f"picture of {own.shape[0]} x {own.shape[1]}, of which "
+            f"{own.shape[2]} classes are known. It has been removed."
+        )
+    chosen = np.take_along_axis(own, mask[..., np.newaxis].astype(int), -1)
+    return own.max(-1) - chosen[..., 0]
+
+
+def _figures(gaps: Sequence[np.ndarray]) -> dict[str, float]:
+    flat = np.concatenate([each.ravel() for each in gaps])
+    return {
+        "same_class": float((flat == 0).mean()),
+        "largest_gap": float(flat.max()),
+    }
+
+
+def _cut_out(answer: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields what belongs to each picture of masks that were filled up."""
+    for mask, (height, width) in zip(
+        answer["masks"], answer["sizes"], strict=True
+    ):
+        own = mask[:height, :width]
+        beyond = mask.size - own.size
+        if (mask == reading.IGNORED).sum() != beyond:
+            raise errors.RunError(
+                "The export (serving_default) gives masks that are not filled "
+                f"up with {reading.IGNORED}. It has been removed."
+            )
+        yield own
+
+
+def _decoded(answer: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    return [
+        tf.io.decode_png(each)[..., 0].numpy() for each in answer["masks_bytes"]
+    ]
