@@ -6,6 +6,10 @@ LABELS = "labels.txt"
 """Class names, one a line, in the order of the outputs: in the `assets/` of a
 SavedModel and in the archive at the end of a LiteRT file."""
 
+COLUMNS = "columns.json"
+"""In the `assets/` of a SavedModel that takes whole rows: by input the columns
+of a table that its places are, and by output the targets."""
+
 WARM_UP = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
 """Where in a version's folder TensorFlow Serving looks for requests."""
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from tf_finetune import errors, files
 from tf_finetune.config import use
-from tf_finetune.exporting import destination, fused_saved_model, parity
-from tf_finetune.runs import fused_rows
-from tf_finetune.runs.use import finished, fused_use
+from tf_finetune.exporting import parity
+from tf_finetune.exporting.rows import job as jobs
+from tf_finetune.exporting.rows import keras_file, saved_model
+from tf_finetune.runs.use import exports, finished, fused_use
 from tf_finetune.tasks.regression import table
 
-_TOLERANCE = 1e-4
 _POSSIBLE = ("saved_model", "keras")
 
 
@@ -40,80 +40,40 @@ def export(
                 f"--format={name} takes one picture, and this run takes rows "
                 f"of pictures and columns; possible: {', '.join(_POSSIBLE)}."
             )
-    kept = files.read_json(found.place.fused_json)
-    proof = _proof(kept, config.examples)
+    job = _job(found, config)
     written = []
     for name in config.format:
-        write = _saved_model if name == "saved_model" else _keras
-        path = write(found, config, kept, proof)
+        if name == "saved_model":
+            path = saved_model.write(job)
+        else:
+            path = keras_file.write(job, found.place.fused)
         report(
-            f"{name}: {path}, proven on {len(proof.paths)} held-out rows "
+            f"{name}: {path}, proven on {len(job.proof.paths)} held-out rows "
             "(parity.json)"
         )
         written.append(path)
     return written
 
 
-def _saved_model(
-    found: finished.Finished,
-    config: use.ExportConfig,
-    kept: Mapping[str, Any],
-    proof: fused_saved_model.Proof,
-) -> pathlib.Path:
-    return fused_saved_model.write(
-        fused_use.load(found),
-        _inputs(kept),
-        proof,
+def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
+    kept = files.read_json(found.place.fused_json)
+    values = np.array([row["values"] for row in kept["proof"]])
+    return jobs.RowsJob(
+        model=fused_use.load(found),
+        inputs=_inputs(kept),
         names=found.class_names,
         resize=found.config.model.resize,
         destination=pathlib.Path(config.output or found.place.export),
-        unit=_unit(kept),
+        proof=_proof(kept, config.examples),
+        unit=parity.units(values),
+        name=exports.served_name(found.place.path),
     )
 
 
-def _keras(
-    found: finished.Finished,
-    config: use.ExportConfig,
-    kept: Mapping[str, Any],
-    proof: fused_saved_model.Proof,
-) -> pathlib.Path:
-    """Copies the run's own file and proves that it is what it was."""
-    asked = pathlib.Path(config.output or found.place.export)
-    path = destination.file(asked, stem="fused", suffix=".keras")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(found.place.fused.read_bytes())
-    rows = [
-        table.Row(where="", paths=paths, numbers=numbers, words=words)
-        for paths, numbers, words in zip(
-            proof.paths,
-            map(tuple, proof.numbers),
-            _model_words(kept, proof),
-            strict=True,
-        )
-    ]
-    said = fused_rows.predict(
-        fused_use.load(found),
-        rows,
-        resize=found.config.model.resize,
-        batch_size=4,
-    )
-    compared = parity.require(
-        "keras", proof.values, said, allowed=_TOLERANCE, unit=_unit(kept)
-    )
-    figures = {
-        "pictures": sum(map(len, proof.paths)),
-        "tolerance": _TOLERANCE,
-        "keras": compared,
-    }
-    parity.record(path, figures)
-    return path
-
-
-def _inputs(kept: Mapping[str, Any]) -> fused_saved_model.Inputs:
+def _inputs(kept: Mapping[str, Any]) -> jobs.Inputs:
     parts = [table.beginning(each) for each in kept["categorical_columns"]]
     words = tuple(dict.fromkeys(name for name, _ in parts))
-    return fused_saved_model.Inputs(
+    return jobs.Inputs(
         pictures=tuple(kept["image_column"]),
         numbers=tuple(kept["numeric_columns"]),
         words=words,
@@ -121,7 +81,7 @@ def _inputs(kept: Mapping[str, Any]) -> fused_saved_model.Inputs:
     )
 
 
-def _proof(kept: Mapping[str, Any], count: int) -> fused_saved_model.Proof:
+def _proof(kept: Mapping[str, Any], count: int) -> jobs.Proof:
     """Returns up to `count` of the rows whose pictures are what they were.
 
     Raises:
@@ -137,7 +97,7 @@ def _proof(kept: Mapping[str, Any], count: int) -> fused_saved_model.Proof:
         [np.nan if each is None else each for each in row["numbers"]]
         for row in rows
     ]
-    return fused_saved_model.Proof(
+    return jobs.Proof(
         paths=[tuple(row["paths"]) for row in rows],
         numbers=np.array(numbers, "float32").reshape(len(rows), -1),
         words=[tuple(row["whole_words"]) for row in rows],
@@ -145,24 +105,8 @@ def _proof(kept: Mapping[str, Any], count: int) -> fused_saved_model.Proof:
     )
 
 
-def _model_words(
-    kept: Mapping[str, Any], proof: fused_saved_model.Proof
-) -> list[tuple[str, ...]]:
-    """Returns words as the model takes them, beginnings cut off."""
-    wanted = _inputs(kept).beginnings
-    return [
-        tuple(row[place][:length] for place, length in wanted)
-        for row in proof.words
-    ]
-
-
 def _is_unchanged(row: Mapping[str, Any]) -> bool:
     try:
         return [files.sha256(path) for path in row["paths"]] == row["sha256"]
     except OSError:
         return False
-
-
-def _unit(kept: Mapping[str, Any]) -> np.ndarray:
-    """Returns what differences count beside, [targets]."""
-    return parity.units(np.array([row["values"] for row in kept["proof"]]))

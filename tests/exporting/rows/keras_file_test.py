@@ -1,0 +1,40 @@
+"""The Keras file of whole rows; proven where this package is not."""
+
+import pytest
+
+pytest.importorskip("keras")
+
+from tf_finetune import errors, files
+from tf_finetune.exporting.rows import keras_file
+
+
+@pytest.fixture(scope="module")
+def source(fused, tmp_path_factory):
+    path = tmp_path_factory.mktemp("run") / "fused.keras"
+    fused.save(path)
+    return path
+
+
+def test_the_copy_is_the_runs_file_proven_with_plain_keras(
+    build_job, source, tmp_path
+):
+    path = keras_file.write(build_job(tmp_path), source)
+
+    assert path == tmp_path / "fused.keras"
+    assert path.read_bytes() == source.read_bytes()
+    figures = files.read_json(tmp_path / "parity.json")["fused.keras"]
+    assert figures["fresh process"]["max_abs_difference"] <= 1e-6
+    assert figures["sha256"] == files.sha256(path)
+    assert (figures["rows"], figures["pictures"]) == (5, 10)
+
+
+def test_a_file_that_computes_something_else_leaves_nothing(
+    build_job, source, tmp_path, monkeypatch
+):
+    job, place = build_job(tmp_path / "out"), tmp_path / "out"
+    said = {"probabilities": job.proof.values + 0.01}
+    monkeypatch.setattr(keras_file.fresh, "run", lambda *_: said)
+    with pytest.raises(errors.RunError, match="differs from the evaluation"):
+        keras_file.write(job, source)
+
+    assert list(place.iterdir()) == []

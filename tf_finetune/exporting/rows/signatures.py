@@ -1,0 +1,133 @@
+"""What a SavedModel of whole rows can be asked."""
+
+import functools
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.data import encoded
+from tf_finetune.exporting import signatures
+from tf_finetune.exporting.rows import job as jobs
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+class Served(tf.Module):
+    """What the SavedModel holds: the model, names, functions.
+
+    Acts in inference only.
+
+    Attributes:
+        functions: By the name of their signature.
+    """
+
+    def __init__(
+        self, job: jobs.RowsJob, assets: Sequence[pathlib.Path]
+    ) -> None:
+        super().__init__()
+        # Not its weights alone: the tables that words are looked up in are
+        # none.
+        self.model = job.model
+        self.assets = [tf.saved_model.Asset(str(each)) for each in assets]
+        self.functions = _functions(job)
+
+
+def _functions(job: jobs.RowsJob) -> dict[str, Any]:
+    specs = _specs(job.inputs)
+
+    # One graph that both signatures call: to trace a deep network takes long.
+    @functools.partial(tf.function, input_signature=[specs], autograph=False)
+    def answer(given: Tensors) -> dict[str, tf.Tensor]:
+        rows, faults = _decoded(given, job)
+        values = job.model(rows, training=False)
+        good = tf.reshape(faults == "", [-1, 1])
+        # Not NaN, which JSON does not have.
+        values = tf.where(good, values, tf.zeros_like(values))
+        return {"values": values, "error": faults}
+
+    def serve(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(given)
+
+    def regress(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"outputs": answer(_from_examples(inputs, specs))["values"]}
+
+    # Without autograph, which would look into Keras' layers.
+    function = tf.function(serve, autograph=False)
+    found = {signatures.BYTES: function.get_concrete_function(**specs)}
+    if len(job.names) == 1:
+        strings = tf.TensorSpec([None], tf.string, name="inputs")
+        function = tf.function(regress, autograph=False)
+        found[signatures.REGRESS] = function.get_concrete_function(strings)
+    return found
+
+
+def _specs(inputs: jobs.Inputs) -> dict[str, tf.TensorSpec]:
+    specs = {jobs.PICTURES: (len(inputs.pictures), tf.string)}
+    if inputs.numbers:
+        specs[jobs.NUMBERS] = (len(inputs.numbers), tf.float32)
+    if inputs.words:
+        specs[jobs.WORDS] = (len(inputs.words), tf.string)
+    return {
+        name: tf.TensorSpec([None, count], kind, name=name)
+        for name, (count, kind) in specs.items()
+    }
+
+
+def _decoded(
+    given: Tensors, job: jobs.RowsJob
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Returns what the model takes, and [batch] what is wrong with pictures."""
+    names, size = job.inputs.pictures, job.image_size
+    flat = encoded.decode(
+        tf.reshape(given[jobs.PICTURES], [-1]),
+        image_size=size,
+        resize=job.resize,
+    )
+    rows = {"images": tf.reshape(flat.images, [-1, len(names), size, size, 3])}
+    if job.inputs.numbers:
+        rows["numbers"] = given[jobs.NUMBERS]
+    if job.inputs.words:
+        rows["words"] = _beginnings(given[jobs.WORDS], job.inputs.beginnings)
+    return rows, _told(tf.reshape(flat.errors, [-1, len(names)]), names)
+
+
+def _told(faults: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
+    """Returns the faults of each row, called after their columns, [batch].
+
+    Args:
+        faults: string [batch, pictures], empty where there is none.
+        names: Of the columns.
+    """
+    begin = tf.constant([f"; {name}: " for name in names])
+    each = tf.where(faults == "", "", begin + faults)
+    joined = tf.strings.reduce_join(each, axis=1)
+    return tf.strings.regex_replace(joined, "^; ", "")
+
+
+def _beginnings(
+    words: tf.Tensor, wanted: Sequence[tuple[int, int | None]]
+) -> tf.Tensor:
+    columns = [
+        words[:, place]
+        if length is None
+        else tf.strings.substr(words[:, place], 0, length, unit="UTF8_CHAR")
+        for place, length in wanted
+    ]
+    return tf.stack(columns, axis=1)
+
+
+def _from_examples(
+    serialized: tf.Tensor, specs: Mapping[str, tf.TensorSpec]
+) -> dict[str, tf.Tensor]:
+    """Returns what lies in Examples; what is not there is missing or empty."""
+    missing = {tf.string: b"", tf.float32: np.nan}
+    features = {
+        name: tf.io.FixedLenFeature(
+            spec.shape[1:], spec.dtype, [missing[spec.dtype]] * spec.shape[1]
+        )
+        for name, spec in specs.items()
+    }
+    return tf.io.parse_example(serialized, features)
