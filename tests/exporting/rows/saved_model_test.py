@@ -66,6 +66,7 @@ def test_every_signature_was_proven_in_a_fresh_process(exported):
     }
     figures = files.read_json(exported.parent / "parity.json")["1"]
     assert (figures["rows"], figures["pictures"]) == (5, 10)
+    assert figures["batch_norms_folded"] == 0
     for signature in ("serving_default", "regress"):
         assert figures[signature]["max_abs_difference"] <= 1e-6
 
@@ -85,6 +86,25 @@ def test_warm_up_requests_are_rows_of_the_proof(exported, rows):
     assert inputs["image_bytes"].tolist() == [contents]
     assert inputs["numbers"].tolist() == [[1.0]]
     assert inputs["words"].tolist() == [[b"94501"]]
+
+
+def test_a_server_is_warmed_up_by_every_request(exported):
+    pytest.importorskip("tensorflow_serving")
+    from tf_finetune.serving import batching, model, service, warmup
+
+    served = service.Service(
+        model.ServedModel(exported, name="houses"),
+        batching.Limits(
+            max_batch_size=32,
+            max_delay_seconds=0.0,
+            max_queued_rows=64,
+            max_batch_weight=1_000_000,
+        ),
+        max_pixels=1_000_000,
+    )
+    records = list(tf.data.TFRecordDataset(str(exported / layout.WARM_UP)))
+    assert warmup.send(served, exported) == len(records) > 0
+    served.close()
 
 
 def _asked(loaded, rows, changes):

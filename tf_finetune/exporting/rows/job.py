@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_finetune import errors
 from tf_finetune.config import model_options
+from tf_finetune.data import encoded
 from tf_finetune.exporting import fresh
 
 TOLERANCE = 1e-4
@@ -117,6 +119,35 @@ class RowsJob:
             found[WORDS] = _objects(
                 [
                     [word.encode(errors="surrogateescape") for word in row]
+                    for row in self.proof.words
+                ]
+            )
+        return found
+
+    def decoded(self) -> dict[str, np.ndarray]:
+        """Returns what the model itself takes of the proof's rows, by input.
+
+        Returns:
+            `images` float32 [rows, pictures, size, size, 3], 0..255; where
+            the model has any, `numbers` float32 [rows, numbers] and `words`
+            [rows, words], beginnings cut off.
+        """
+        given, size = self.encoded(), self.image_size
+        pictures = given[PICTURES]
+        flat = encoded.decode(
+            tf.constant(pictures.ravel().tolist()),
+            image_size=size,
+            resize=self.resize,
+        )
+        images = flat.images.numpy()
+        found = {"images": images.reshape(*pictures.shape, size, size, 3)}
+        if self.inputs.numbers:
+            found["numbers"] = given[NUMBERS]
+        if self.inputs.words:
+            wanted = self.inputs.beginnings
+            found["words"] = np.array(
+                [
+                    [row[place][:length] for place, length in wanted]
                     for row in self.proof.words
                 ]
             )

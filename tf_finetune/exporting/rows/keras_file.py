@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from tf_finetune.data import encoded
 from tf_finetune.exporting import (
     catalog,
     destination,
@@ -36,8 +34,11 @@ def write(job: jobs.RowsJob, source: pathlib.Path) -> pathlib.Path:
     suffix = catalog.SUFFIXES["keras"]
 
     def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
+        batch_size = np.array(job.proof.batch_size)
         answers = fresh.run(
-            fresh.RUNTIMES / "keras_file.py", path, _inputs(job)
+            fresh.RUNTIMES / "keras_file.py",
+            path,
+            {**job.decoded(), "batch_size": batch_size},
         )
         compared = parity.require(
             name,
@@ -58,28 +59,3 @@ def write(job: jobs.RowsJob, source: pathlib.Path) -> pathlib.Path:
         lambda path: path.write_bytes(source.read_bytes()),
         prove,
     )
-
-
-def _inputs(job: jobs.RowsJob) -> dict[str, np.ndarray]:
-    """Returns what the model itself takes of the proof's rows, by input."""
-    given, size = job.encoded(), job.image_size
-    pictures = given[jobs.PICTURES]
-    decoded = encoded.decode(
-        tf.constant(pictures.ravel().tolist()),
-        image_size=size,
-        resize=job.resize,
-    )
-    found = {
-        "images": decoded.images.numpy().reshape(*pictures.shape, size, size, 3)
-    }
-    if job.inputs.numbers:
-        found["numbers"] = given[jobs.NUMBERS]
-    if job.inputs.words:
-        wanted = job.inputs.beginnings
-        found["words"] = np.array(
-            [
-                [row[place][:length] for place, length in wanted]
-                for row in job.proof.words
-            ]
-        )
-    return {**found, "batch_size": np.array(job.proof.batch_size)}

@@ -44,7 +44,10 @@ def write(job: jobs.RowsJob) -> pathlib.Path:
                     _write_columns(folder, job),
                 ],
             ),
-            prove=lambda folder, title, _: _proven(folder, title, inputs, job),
+            prove=lambda folder, title, served: {
+                **_proven(folder, title, inputs, job),
+                "batch_norms_folded": served.folded,
+            },
             inputs=inputs,
             kind="whole rows",
             measuring_seconds=job.measuring_seconds,

@@ -1,18 +1,34 @@
 """What a SavedModel of whole rows can be asked."""
 
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tf_finetune.data import encoded
-from tf_finetune.exporting import signatures
+from tf_finetune.exporting import folding, parity, precision, signatures
 from tf_finetune.exporting.rows import job as jobs
 
 Tensors = Mapping[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """A model made ready for answering.
+
+    Attributes:
+        model: Of the inputs and the output of the job's.
+        folded: The number of batch norm layers that are folded.
+    """
+
+    model: keras.Model
+    folded: int
 
 
 class Served(tf.Module):
@@ -22,6 +38,7 @@ class Served(tf.Module):
 
     Attributes:
         functions: By the name of their signature.
+        folded: The number of batch norm layers that are folded.
     """
 
     def __init__(
@@ -30,19 +47,63 @@ class Served(tf.Module):
         super().__init__()
         # Not its weights alone: the tables that words are looked up in are
         # none.
-        self.model = job.model
+        network = optimized(job)
+        self.model, self.folded = network.model, network.folded
         self.assets = [tf.saved_model.Asset(str(each)) for each in assets]
-        self.functions = _functions(job)
+        self.functions = _functions(self.model, job)
 
 
-def _functions(job: jobs.RowsJob) -> dict[str, Any]:
+def optimized(job: jobs.RowsJob) -> Network:
+    """Returns the job's model made quick.
+
+    Batch norm of the networks within it is folded where that stays within the
+    tolerance on the proof's rows; else none is.
+    """
+    names = []
+
+    def replaced(layer: keras.Operation) -> keras.Operation:
+        if not isinstance(layer, keras.Model):
+            return layer
+        found = folding.folded(precision.copied(layer))
+        names.extend(found.names)
+        return found.model
+
+    model = keras.models.clone_model(job.model, clone_function=replaced)
+    largest = _difference(model, job) if names else 0.0
+    if not largest <= jobs.TOLERANCE:
+        logging.info(
+            "batch norm is not folded: predictions would differ by %.2g from "
+            "the evaluation's (allowed %.0e)",
+            largest,
+            jobs.TOLERANCE,
+        )
+        return Network(model=job.model, folded=0)
+    return Network(model=model, folded=len(names))
+
+
+def _difference(model: keras.Model, job: jobs.RowsJob) -> float:
+    """Returns how much a model differs from the proof, at most, in `unit`."""
+    given, size = job.decoded(), job.proof.batch_size
+    answers = [
+        model.predict_on_batch(
+            {name: each[start : start + size] for name, each in given.items()}
+        )
+        for start in range(0, len(job.proof.values), size)
+    ]
+    compared = parity.compare(
+        job.proof.values, np.concatenate(answers), unit=job.unit
+    )
+    return compared["max_abs_difference"]
+
+
+def _functions(model: keras.Model, job: jobs.RowsJob) -> dict[str, Any]:
     specs = _specs(job.inputs)
 
     # One graph that both signatures call: to trace a deep network takes long.
     @functools.partial(tf.function, input_signature=[specs], autograph=False)
     def answer(given: Tensors) -> dict[str, tf.Tensor]:
         rows, faults = _decoded(given, job)
-        values = job.model(rows, training=False)
+        values = model(rows, training=False)
         good = tf.reshape(faults == "", [-1, 1])
         # Not NaN, which JSON does not have.
         values = tf.where(good, values, tf.zeros_like(values))
