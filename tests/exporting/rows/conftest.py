@@ -79,13 +79,22 @@ def rows(tmp_path_factory, value):
 
 
 @pytest.fixture(scope="session")
-def build_job(fused, rows):
+def source(fused, tmp_path_factory):
+    """The model's file, as a run keeps it."""
+    path = tmp_path_factory.mktemp("run") / "fused.keras"
+    fused.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def build_job(fused, source, rows):
     """A function: where to export to → the job."""
     from tf_finetune.exporting.rows import job as jobs
 
     def build(destination: pathlib.Path):
         return jobs.RowsJob(
             model=fused,
+            source=source,
             inputs=jobs.Inputs(
                 pictures=("front", "back"),
                 numbers=("area",),

@@ -8,17 +8,10 @@ from tf_finetune import errors, files
 from tf_finetune.exporting.rows import keras_file
 
 
-@pytest.fixture(scope="module")
-def source(fused, tmp_path_factory):
-    path = tmp_path_factory.mktemp("run") / "fused.keras"
-    fused.save(path)
-    return path
-
-
 def test_the_copy_is_the_runs_file_proven_with_plain_keras(
     build_job, source, tmp_path
 ):
-    path = keras_file.write(build_job(tmp_path), source)
+    path = keras_file.write(build_job(tmp_path))
 
     assert path == tmp_path / "fused.keras"
     assert path.read_bytes() == source.read_bytes()
@@ -29,12 +22,12 @@ def test_the_copy_is_the_runs_file_proven_with_plain_keras(
 
 
 def test_a_file_that_computes_something_else_leaves_nothing(
-    build_job, source, tmp_path, monkeypatch
+    build_job, tmp_path, monkeypatch
 ):
     job, place = build_job(tmp_path / "out"), tmp_path / "out"
     said = {"probabilities": job.proof.values + 0.01}
     monkeypatch.setattr(keras_file.fresh, "run", lambda *_: said)
     with pytest.raises(errors.RunError, match="differs from the evaluation"):
-        keras_file.write(job, source)
+        keras_file.write(job)
 
     assert list(place.iterdir()) == []

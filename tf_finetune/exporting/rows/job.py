@@ -74,6 +74,7 @@ class RowsJob:
 
     Attributes:
         model: As `tasks.regression.fused.build` makes it.
+        source: The file that it was read from.
         inputs: What goes in.
         names: Of the targets.
         resize: How pictures become square.
@@ -85,6 +86,7 @@ class RowsJob:
     """
 
     model: keras.Model
+    source: pathlib.Path
     inputs: Inputs
     names: tuple[str, ...]
     resize: model_options.Resize

@@ -16,15 +16,11 @@ from tf_finetune.exporting import (
 from tf_finetune.exporting.rows import job as jobs
 
 
-def write(job: jobs.RowsJob, source: pathlib.Path) -> pathlib.Path:
-    """Copies a run's own file and proves the copy; returns it.
+def write(job: jobs.RowsJob) -> pathlib.Path:
+    """Copies the run's own file and proves the copy; returns it.
 
     It is proven in a process that has Keras and not this package, and loaded
     there with `safe_mode`: it runs no code of its own.
-
-    Args:
-        job: What it must reproduce.
-        source: The file.
 
     Raises:
         RunError: It computes something else; nothing is left of the copy.
@@ -56,6 +52,6 @@ def write(job: jobs.RowsJob, source: pathlib.Path) -> pathlib.Path:
 
     return single_file.write(
         destination.file(asked, stem="fused", suffix=suffix),
-        lambda path: path.write_bytes(source.read_bytes()),
+        lambda path: path.write_bytes(job.source.read_bytes()),
         prove,
     )

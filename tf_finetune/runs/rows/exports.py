@@ -8,13 +8,11 @@ import numpy as np
 
 from tf_finetune import errors, files
 from tf_finetune.config import use
-from tf_finetune.exporting import parity
+from tf_finetune.exporting import catalog, parity
 from tf_finetune.exporting.rows import job as jobs
-from tf_finetune.exporting.rows import keras_file, saved_model
-from tf_finetune.runs.use import exports, finished, fused_use
+from tf_finetune.runs.rows import using
+from tf_finetune.runs.use import exports, finished
 from tf_finetune.tasks.regression import table
-
-_POSSIBLE = ("saved_model", "keras")
 
 
 def export(
@@ -31,22 +29,12 @@ def export(
         report: Called with where each export lies.
 
     Raises:
-        UsageError: A format cannot hold whole rows.
         RunError: An export gives other numbers than the run gave.
     """
-    for name in config.format:
-        if name not in _POSSIBLE:
-            raise errors.UsageError(
-                f"--format={name} takes one picture, and this run takes rows "
-                f"of pictures and columns; possible: {', '.join(_POSSIBLE)}."
-            )
     job = _job(found, config)
     written = []
     for name in config.format:
-        if name == "saved_model":
-            path = saved_model.write(job)
-        else:
-            path = keras_file.write(job, found.place.fused)
+        path = catalog.ROW_EXPORTS.get(name)(job)
         report(
             f"{name}: {path}, proven on {len(job.proof.paths)} held-out rows "
             "(parity.json)"
@@ -59,7 +47,8 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
     kept = files.read_json(found.place.fused_json)
     values = np.array([row["values"] for row in kept["proof"]])
     return jobs.RowsJob(
-        model=fused_use.load(found),
+        model=using.load(found),
+        source=found.place.fused,
         inputs=_inputs(kept),
         names=found.class_names,
         resize=found.config.model.resize,

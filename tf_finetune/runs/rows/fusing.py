@@ -16,7 +16,8 @@ from absl import logging
 from tf_finetune import files, inference
 from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import fused_rows, learning
+from tf_finetune.runs import learning
+from tf_finetune.runs.rows import inputs
 from tf_finetune.tasks.regression import (
     columns,
     fused,
@@ -80,7 +81,7 @@ def fuse(
     measures = course.task.figures
     kept = max(judged, key=lambda k: measures.merit(judged[k]["validation"]))
     model = _model(course, learnt, fusion, kept)
-    fused_rows.check(course, model, found["validation"], fusion.said[kept])
+    inputs.check(course, model, found["validation"], fusion.said[kept])
     result = _figures(course, figures, judged, kept)
     result["fusion"] = {
         "kept": kept,
@@ -90,7 +91,7 @@ def fuse(
     }
     with files.replacing(course.place.fused) as temporary:
         model.save(temporary)
-    fused_rows.write(course, model, found)
+    inputs.write(course, model, found)
     _write_predictions(course, found, fusion.said[kept])
     files.write_json(course.place.evaluation, result)
     for split, each in judged[kept].items():
