@@ -1,4 +1,4 @@
-"""The Keras file of whole rows; proven where this package is not."""
+"""The Keras file of whole rows, without the other process."""
 
 import pytest
 
@@ -8,13 +8,20 @@ from tf_finetune import errors, files
 from tf_finetune.exporting.rows import keras_file
 
 
-def test_the_copy_is_the_runs_file_proven_with_plain_keras(
-    build_job, source, tmp_path
+def test_the_copy_is_the_runs_file_and_proven_on_rows(
+    build_job, fused, tmp_path, monkeypatch
 ):
-    path = keras_file.write(build_job(tmp_path))
+    def run(script, path, inputs):
+        assert script.name == "keras_file.py" and path.suffix == ".keras"
+        assert inputs.pop("batch_size") == 2
+        return {"probabilities": fused.predict_on_batch(inputs)}
+
+    monkeypatch.setattr(keras_file.fresh, "run", run)
+    job = build_job(tmp_path)
+    path = keras_file.write(job)
 
     assert path == tmp_path / "fused.keras"
-    assert path.read_bytes() == source.read_bytes()
+    assert path.read_bytes() == job.source.read_bytes()
     figures = files.read_json(tmp_path / "parity.json")["fused.keras"]
     assert figures["fresh process"]["max_abs_difference"] <= 1e-6
     assert figures["sha256"] == files.sha256(path)

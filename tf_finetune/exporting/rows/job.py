@@ -16,8 +16,8 @@ from tf_finetune.exporting import fresh
 TOLERANCE = 1e-4
 """What predictions may differ by, in the job's `unit`.
 
-The graph of an export is the saved one, whose sums of features run over all
-pictures of a row; decoding and rounding remain.
+More than of a single picture: sums run over the features of all pictures of a
+row, and batch norm is folded in a SavedModel.
 """
 
 PICTURES, NUMBERS, WORDS = "image_bytes", "numbers", "words"
