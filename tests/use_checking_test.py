@@ -101,6 +101,14 @@ class TestExport:
             self._config(finished, format="litert_dynamic,litert_int8")
         )
 
+    @pytest.mark.parametrize("name", ["h5", "litert", "whole_h5"])
+    def test_formats_of_one_picture_are_refused_to_rows(self, finished, name):
+        (finished / "fused.keras").touch()
+        for possible in ("saved_model", "keras"):
+            use_checking.check_export(self._config(finished, format=possible))
+        with pytest.raises(errors.UsageError, match="takes one picture"):
+            use_checking.check_export(self._config(finished, format=name))
+
     def test_a_file_for_several_formats_is_refused(self, finished):
         config = self._config(
             finished, format="h5,keras", output=str(finished / "x.keras")

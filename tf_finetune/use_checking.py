@@ -120,6 +120,8 @@ def check_export(config: use.ExportConfig) -> None:
     place.require_finished()
     for name in config.format:
         choice.check(name)
+        if place.takes_rows:
+            choice.check_rows(name)
     destination.check(config.output, config.format)
     _check_refused(config)
     if config.calibrate:
@@ -155,7 +157,7 @@ def _check_validation(place: workdir.Workdir) -> None:
 
 def takes_rows(path: str) -> bool:
     """Whether the finished run in a folder takes whole rows of a table."""
-    return _finished(path).fused.exists()
+    return _finished(path).takes_rows
 
 
 def _finished(path: str) -> workdir.Workdir:

@@ -91,6 +91,11 @@ class Workdir:
         return self.path / "fused.keras"
 
     @property
+    def takes_rows(self) -> bool:
+        """Whether the finished run takes whole rows of a table."""
+        return self.fused.exists()
+
+    @property
     def fused_json(self) -> pathlib.Path:
         """What goes into `fused`, and rows that prove its exports."""
         return self.path / "fused.json"

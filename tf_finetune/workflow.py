@@ -178,11 +178,12 @@ def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
     takes_rows = use_checking.takes_rows(config.workdir)
     paths = [] if takes_rows else unlabelled.find(config.data)
     environment.start_tensorflow()
-    from tf_finetune.runs.use import finished, fused_use, predicting
+    from tf_finetune.runs.rows import using
+    from tf_finetune.runs.use import finished, predicting
 
     found = finished.load(config.workdir)
     if takes_rows:
-        return fused_use.predict(found, config, report=report)
+        return using.predict(found, config, report=report)
     return predicting.predict(found, paths, config, report=report)
 
 
@@ -225,11 +226,12 @@ def export_run(
         cache_dir=source.output.cache_folder,
     )
     environment.start_tensorflow()
-    from tf_finetune.runs.use import exports, finished, fused_exports
+    from tf_finetune.runs.rows import exports as rows_exports
+    from tf_finetune.runs.use import exports, finished
 
     found = finished.load(config.workdir)
-    if found.place.fused.exists():
-        return fused_exports.export(found, config, report=report)
+    if found.place.takes_rows:
+        return rows_exports.export(found, config, report=report)
     return exports.export(found, config, inspected, report=report)
 
 
@@ -247,7 +249,7 @@ def _train(
         num_classes=len(inspected.class_names),
     )
     environment.start_tensorflow()
-    from tf_finetune.runs import describing, fusing, preparing, results
+    from tf_finetune.runs import describing, preparing, results
     from tf_finetune.runs import unlabelled as unlabelled_runs
 
     with contextlib.ExitStack() as held:
@@ -259,7 +261,6 @@ def _train(
             result = unlabelled_runs.learn(course, held, report=report)
     with changes.watched(course.data.pictures):
         figures = results.evaluate(course, result)
-        figures = fusing.fuse(course, result.learnt, result.chosen, figures)
     results.save(course, result)
     results.finish(course, result, time.monotonic() - start)
     report(course.task.figures.text(figures))

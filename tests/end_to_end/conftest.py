@@ -175,6 +175,33 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def table(tmp_path_factory) -> pathlib.Path:
+    """Rows whose price is told by a colour, an area and a place together."""
+    folder = tmp_path_factory.mktemp("houses")
+    generator = np.random.default_rng(0)
+    rows = []
+    for number in range(40):
+        red = int(generator.integers(0, 130))
+        names = [f"{number}_{view}.png" for view in ("front", "back")]
+        for name, shade in zip(names, (red, 0), strict=True):
+            pixels = generator.integers(0, 120, [20, 24, 3], dtype="uint8")
+            pixels[..., 0] += np.uint8(shade)
+            Image.fromarray(pixels).save(folder / name)
+        area = round(float(np.exp(generator.normal(5, 0.5))), 1)
+        place = str(generator.choice(["94501", "94502", "93510"]))
+        price = area * np.exp(red / 60) * (1.5 if place < "94" else 1)
+        shown = "" if number == 7 else area
+        rows.append((*names, shown, place, round(price, 2), round(red + 1, 2)))
+    with open(folder / "t.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            [*("front", "back"), "area", "place", "price", "redness"]
+        )
+        writer.writerows(rows)
+    return folder / "t.csv"
+
+
+@pytest.fixture(scope="session")
 def start():
     """Starts `python ARGUMENTS…` in a folder, TensorFlow being loaded."""
     forks = forking.Forks()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors, files
-from tf_finetune.exporting import fresh, saved_model
+from tf_finetune.exporting import fresh, saved_model, staging
 
 
 def _contents(pictures):
@@ -257,11 +257,11 @@ def test_a_killed_export_leaves_no_version_and_is_swept_up_later(
     folder = tmp_path / "export"
     with monkeypatch.context() as patch:
         if late:
-            patch.setattr(saved_model.staging.os, "rename", _die)
+            patch.setattr(staging.os, "rename", _die)
         else:
             patch.setattr(saved_model, "_proven", _die)
         # What kill -9 leaves: nobody clears up.
-        patch.setattr(saved_model.staging.shutil, "rmtree", lambda *_, **__: 0)
+        patch.setattr(staging.shutil, "rmtree", lambda *_, **__: 0)
         with pytest.raises(_Killed):
             saved_model.write(make_job())
     left = sorted(path.name for path in folder.iterdir())

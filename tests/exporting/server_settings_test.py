@@ -60,7 +60,8 @@ def test_the_smallest_batch_near_the_highest_rate_is_taken():
 
     assert server_settings.best_batch(measured).batch_size == 4
 
-    text = server_settings.batching(measured, cores=2)
+    text = server_settings.batching(measured, cores=2, kind="whole rows")
+    assert text.startswith("# Measured while exporting, whole rows on")
     assert "max_batch_size { value: 4 }" in text
     # Half of the 20 ms that one picture takes.
     assert "batch_timeout_micros { value: 10000 }" in text
@@ -72,7 +73,7 @@ def test_the_smallest_batch_near_the_highest_rate_is_taken():
 def test_a_slow_model_still_has_a_place_in_the_queue_for_each_thread():
     measured = [server_settings.Measured(batch_size=1, seconds=3.0)]
 
-    text = server_settings.batching(measured, cores=4)
+    text = server_settings.batching(measured, cores=4, kind="encoded pictures")
 
     assert "max_enqueued_batches { value: 4 }" in text
 
@@ -87,7 +88,7 @@ def test_the_official_class_reads_the_models_name(tmp_path):
     server_settings.write(
         tmp_path,
         "ants_or_bees",
-        server_settings.batching(measured, cores=2),
+        server_settings.batching(measured, cores=2, kind="encoded pictures"),
     )
 
     config = text_format.Parse(

@@ -2,11 +2,12 @@
 
 import pathlib
 
+import numpy as np
 import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from tf_finetune.exporting import layout, warmup  # noqa: E402
+from tf_finetune.exporting import fresh, layout, warmup  # noqa: E402
 
 
 def _records(version):
@@ -17,16 +18,25 @@ def _records(version):
 
 
 def _write(version, paths, **changes):
+    contents = [pathlib.Path(path).read_bytes() for path in paths]
+    return _write_inputs(
+        version, {"image_bytes": fresh.strings(contents)}, **changes
+    )
+
+
+def _write_inputs(version, inputs, **changes):
     settings = {
         "model": "ants_or_bees",
         "signature": "serving_default",
         "largest_batch": 8,
     }
-    return warmup.write(version, paths, **{**settings, **changes})
+    return warmup.write(version, inputs, **{**settings, **changes})
 
 
 def test_a_request_has_the_bytes_of_the_wire_format():
-    got = warmup.request_log([b"\xff"], model="m", signature="s")
+    got = warmup.request_log(
+        {"image_bytes": fresh.strings([b"\xff"])}, model="m", signature="s"
+    )
 
     # TensorProto: dtype DT_STRING, a shape of one dimension of 1, one string.
     tensor = b"\x08\x07" + b"\x12\x04\x12\x02\x08\x01" + b"\x42\x01\xff"
@@ -60,6 +70,32 @@ def test_the_official_classes_read_every_request(pictures, tmp_path):
         assert log.SerializeToString() == record
     assert [len(each) for each in seen] == [1, 2, 4, 8]
     assert sum(seen, []) == (contents * 3)[:15]
+
+
+def test_rows_of_several_inputs_are_sent_by_name(tmp_path):
+    prediction_log_pb2 = pytest.importorskip(
+        "tensorflow_serving.apis.prediction_log_pb2"
+    )
+    inputs = {
+        "words": fresh.strings([b"a", b"b", b"c"]).reshape(3, 1),
+        "image_bytes": fresh.strings([b"\0", b"1", b"2", b"3", b"4", b"5"])
+        .reshape(3, 2),
+        "numbers": np.array([[1.5], [np.nan], [2]], "float32"),
+    }  # fmt: skip
+
+    assert _write_inputs(tmp_path, inputs, largest_batch=4) == 3
+
+    turns = [[0], [1, 2], [0, 1, 2, 0]]
+    for record, places in zip(_records(tmp_path), turns, strict=True):
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        sent = log.predict_log.request.inputs
+        assert set(sent) == set(inputs)
+        for name, array in inputs.items():
+            got = tf.make_ndarray(sent[name])
+            assert got.dtype == array.dtype
+            np.testing.assert_array_equal(got, array[places])
+        # In the order of the names, not of what was given.
+        assert log.SerializeToString(deterministic=True) == record
 
 
 def test_large_pictures_make_fewer_requests_but_one(tmp_path):

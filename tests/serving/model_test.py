@@ -32,6 +32,24 @@ def test_name_version_and_labels(served):
     assert served.model.labels == ("ants", "bees")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, {}),
+        ('{"image_bytes": ["a"], "words": []}',
+         {"image_bytes": ["a"], "words": []}),
+        # Other people's models may have such a file, too.
+        ('["a", "b"]', {}),
+        ('{"columns": 3}', {}),
+    ],
+)  # fmt: skip
+def test_columns_are_those_of_a_model_of_rows(tmp_path, text, expected):
+    (tmp_path / "assets").mkdir()
+    if text:
+        (tmp_path / "assets" / "columns.json").write_text(text)
+    assert models._columns(tmp_path) == expected
+
+
 def test_bytes_pass_whole(served):
     outputs = served.model.run(
         "serving_default", {"text": _objects(b"\x00a\x00", b"")}

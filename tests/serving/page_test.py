@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import io
 import json
 import re
@@ -49,6 +50,14 @@ def test_the_models_name_is_text_not_markup():
     assert 'content="a&lt;b&gt;"' in text
 
 
+def test_the_columns_of_rows_are_text_not_markup():
+    columns = {"image_bytes": ['<b>"MODEL_NAME']}
+    text = page.response("m", columns).body.decode()
+    content = re.search(r'name="columns" content="(.*?)"', text)[1]
+    assert "<b>" not in text
+    assert json.loads(html.unescape(content)) == columns
+
+
 class Browser:
     """What a person does with a page, through WebDriver."""
 
@@ -86,12 +95,22 @@ class Browser:
         document = {"script": f"return {script}", "args": []}
         return self._ask(f"{self._session}/execute/sync", document)
 
-    def choose(self, path):
+    def choose(self, path, field="#file"):
         """Gives the page a file."""
-        wanted = {"using": "css selector", "value": "#file"}
+        self.type(str(path), field)
+
+    def type(self, text, field):
+        """Types into a field, the first that the selector finds."""
+        self._ask(f"{self._element(field)}/value", {"text": text})
+
+    def click(self, field):
+        """Clicks on what the selector finds."""
+        self._ask(f"{self._element(field)}/click", {})
+
+    def _element(self, selector):
+        wanted = {"using": "css selector", "value": selector}
         found = self._ask(f"{self._session}/element", wanted)
-        where = f"{self._session}/element/{found[_ELEMENT]}/value"
-        self._ask(where, {"text": str(path)})
+        return f"{self._session}/element/{found[_ELEMENT]}"
 
     def until(self, script):
         """Waits for a script to return something true; returns it."""
@@ -375,3 +394,86 @@ def test_the_page_is_dark_where_the_screen_is(browse, server):
         browser = browse(dark=dark)
         browser.open(server)
         assert browser.run(colour) == expected
+
+
+_COLUMNS = {
+    "image_bytes": ["front", "<b>back</b>"],
+    "numbers": ["sold", "area", "rooms"],
+    "words": ["place"],
+    "values": ["price"],
+}
+
+
+@pytest.fixture
+def houses(start_http):
+    """The address of a model of rows, and the bodies it was sent."""
+    bodies = []
+
+    def answer(method, path, body):
+        if path == "/":
+            return page.response("houses", _COLUMNS)
+        if path == "/labels":
+            return responses.of_json(["price"])
+        if path == "/v1/models/houses":
+            version = [{"version": "7", "state": "AVAILABLE"}]
+            return responses.of_json({"model_version_status": version})
+        bodies.append(body)
+        bad = b'"words": [""]' in body
+        row = {"values": [123.5], "error": "back: no picture" if bad else ""}
+        return responses.of_json({"predictions": [row]})
+
+    return start_http(answer)[1].address, bodies
+
+
+def test_a_row_is_filled_in_by_its_columns_and_answered(
+    browse, houses, pictures, tmp_path
+):
+    address, bodies = houses
+    browser = browse(width=500)
+    browser.open(address)
+    names = "[...document.querySelectorAll('#row label')].map(e => e.innerText)"
+    assert [each.strip() for each in browser.run(names)] == [
+        *_COLUMNS["image_bytes"], *_COLUMNS["numbers"], *_COLUMNS["words"],
+    ]  # fmt: skip
+    assert not browser.run("document.getElementById('drop').checkVisibility()")
+    browser.click("#row button")  # Pictures are required.
+    for place, path in enumerate(pictures, 1):
+        browser.choose(path, f"#row label:nth-of-type({place}) input")
+    browser.type("20240131", "#row label:nth-of-type(3) input")
+    browser.type("-0.5", "#row label:nth-of-type(4) input")
+    browser.type(" 94501 ", "#row label:nth-of-type(6) input")
+    browser.until("document.querySelector('#row img').naturalWidth == 60")
+    browser.click("#row button")
+    browser.until("document.querySelectorAll('li').length == 1")
+    assert "price" in browser.text() and "123.5" in browser.text()
+    (body,) = bodies
+    # Whole numbers beyond 2 ** 24 are no float32 without their point.
+    assert b"[20240131.0, -0.5, NaN]" in body
+    (row,) = json.loads(body)["instances"]
+    assert row["words"] == ["94501"]
+    sent = [base64.b64decode(each["b64"]) for each in row["image_bytes"]]
+    assert sent == [path.read_bytes() for path in pictures]
+    across = "document.documentElement.scrollWidth - innerWidth"
+    assert browser.run(across) <= 0
+    assert browser.complaints() == []
+    browser.screenshot(tmp_path / "row.png")
+
+
+def test_pictures_dropped_fill_a_row_and_a_bad_one_is_told(browse, houses):
+    address, bodies = houses
+    browser = browse()
+    browser.open(address)
+    for name in ("x.png", "y.png"):
+        browser.run(
+            "(() => { const files = new DataTransfer();"
+            f" files.items.add(new File(['{name}'], '{name}'));"
+            " document.body.dispatchEvent(new DragEvent('drop',"
+            " {dataTransfer: files, bubbles: true, cancelable: true}));"
+            " return true; })()"
+        )
+    browser.click("#row button")
+    message = "document.querySelector('#message.bad')?.textContent"
+    assert browser.until(message) == "back: no picture"
+    (row,) = json.loads(bodies[0])["instances"]
+    sent = [base64.b64decode(each["b64"]) for each in row["image_bytes"]]
+    assert sent == [b"x.png", b"y.png"]

@@ -22,6 +22,15 @@ EXPORTS = registry.Registry(
     },
 )
 
+ROW_EXPORTS = registry.Registry(
+    "export format of whole rows",
+    {
+        "keras": "tf_finetune.exporting.rows.keras_file:write",
+        "saved_model": "tf_finetune.exporting.rows.saved_model:write",
+    },
+)
+"""Those of a model of whole rows: `write(job: rows.job.RowsJob)`."""
+
 SUFFIXES: dict[str, str] = {
     "h5": ".weights.h5",
     "keras": ".keras",

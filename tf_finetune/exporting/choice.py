@@ -42,6 +42,20 @@ def check(name: str) -> None:
         )
 
 
+def check_rows(name: str) -> None:
+    """Checks that a format can hold a model of whole rows.
+
+    Raises:
+        UsageError: It takes single pictures.
+    """
+    if name not in catalog.ROW_EXPORTS:
+        raise errors.UsageError(
+            f"--format={name} takes one picture, and this run takes rows of "
+            "pictures and columns; possible: "
+            f"{', '.join(catalog.ROW_EXPORTS.names())}."
+        )
+
+
 def _meant(name: str) -> str | None:
     if name in catalog.EXPORTS:
         return None

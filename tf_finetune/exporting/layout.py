@@ -13,6 +13,10 @@ DECISION = "decision.json"
 """What the task decided on validation, thresholds for example, as in
 evaluation.json: in the archive at the end of a LiteRT file."""
 
+COLUMNS = "columns.json"
+"""In the `assets/` of a SavedModel that takes whole rows: by input the columns
+of a table that its places are, and by output the targets."""
+
 WARM_UP = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
 """Where in a version's folder TensorFlow Serving looks for requests."""
 

@@ -1,15 +1,7 @@
-"""A SavedModel for TensorFlow Serving: encoded pictures in, classes out.
+"""A SavedModel for TensorFlow Serving: encoded pictures in, classes out."""
 
-Two exports of one workdir differ in nothing but function names: TensorFlow
-numbers functions by a counter that runs through the whole process. Made by the
-same command in two processes, all files of a version are byte-equal.
-"""
-
-import contextlib
 import os
 import pathlib
-import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -18,16 +10,7 @@ import tensorflow as tf
 
 from tf_finetune import errors, inference
 from tf_finetune.data import decoding
-from tf_finetune.exporting import (
-    fresh,
-    layout,
-    parity,
-    saved_proto,
-    server_settings,
-    signatures,
-    staging,
-    warmup,
-)
+from tf_finetune.exporting import asking, fresh, parity, signatures, version
 from tf_finetune.exporting import job as jobs
 from tf_finetune.tasks import catalog as tasks
 
@@ -58,99 +41,56 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     classify and regress there is the one that fits it, or none. A task whose
     answers are pictures has further signatures that take `image_bytes`.
 
-    It loads with plain `tf.saved_model.load`. Warm-up requests lie in
-    `assets.extra/`; `model.config` and `batching_parameters.txt` beside the
-    versions.
-
     Raises:
         RunError: It computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-    folder = pathlib.Path(job.destination)
-    beside = (layout.MODEL_CONFIG, layout.BATCHING, layout.PARITY)
-    with (
-        staging.locked(folder, names=(staging.VERSION, *beside)),
-        staging.new_version(folder) as (temporary, version),
-    ):
-        folded = _save(job, temporary)
-        figures = _proven(temporary, version, job)
-        figures["batch_norms_folded"] = folded
-        measured = _measured(temporary, job)
-        warmup.write(
-            temporary,
-            job.proof.paths,
-            model=job.name,
-            signature=signatures.BYTES,
-            largest_batch=server_settings.best_batch(measured).batch_size,
+    contents = [pathlib.Path(path).read_bytes() for path in job.proof.paths]
+    inputs = {signatures.EXAMPLE_FEATURE: fresh.strings(contents)}
+    return version.write(
+        version.Version(
+            destination=job.destination,
+            name=job.name,
+            build=lambda folder: signatures.Served(
+                job, version.write_labels(folder, job.class_names)
+            ),
+            prove=lambda folder, title, served: {
+                **_proven(folder, title, inputs, job),
+                "batch_norms_folded": served.folded,
+            },
+            inputs=inputs,
+            kind="encoded pictures",
+            measuring_seconds=job.measuring_seconds,
         )
-        # A server takes a version up as soon as it bears its name: what lies
-        # beside it is written before.
-        server_settings.write(
-            folder,
-            job.name,
-            server_settings.batching(measured, cores=os.cpu_count() or 1),
-        )
-        parity.record(folder / version, figures)
-    return folder / version
-
-
-def _save(job: jobs.ExportJob, folder: pathlib.Path) -> int:
-    """Writes the SavedModel; returns how many batch norms are folded."""
-    with tempfile.TemporaryDirectory() as scratch:
-        labels = pathlib.Path(scratch) / layout.LABELS
-        text = "".join(f"{name}\n" for name in job.class_names)
-        # A class may be called after a folder whose name is no UTF-8.
-        labels.write_bytes(text.encode("utf-8", errors="surrogateescape"))
-        served = signatures.Served(job, labels)
-        with _quiet():
-            tf.saved_model.save(
-                served, str(folder), signatures=served.functions
-            )
-    saved_proto.complete(folder, signatures.METHODS)
-    return served.folded
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    # It tells of a temporary folder, which a notebook shows as an error.
-    logger = tf.get_logger()
-    before = logger.level
-    logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    )
 
 
 def _proven(
-    folder: pathlib.Path, version: str, job: jobs.ExportJob
+    folder: pathlib.Path,
+    title: str,
+    inputs: dict[str, np.ndarray],
+    job: jobs.ExportJob,
 ) -> dict[str, Any]:
     """Asks every signature in a process of its own about the job's pictures."""
-    contents = [pathlib.Path(path).read_bytes() for path in job.proof.paths]
+    contents = list(inputs[signatures.EXAMPLE_FEATURE])
     images = parity.decoded(contents, job)
+    examples = {"inputs": asking.examples(inputs)}
     restored = _restored(job)
-    inputs = {
-        f"{signatures.ARRAY}/images": images,
-        **{
-            f"{name}/image_bytes": fresh.strings(contents)
-            for name in (signatures.BYTES, signatures.EMBED, *restored)
-        },
-        **{
-            f"{name}/inputs": fresh.strings([_example(e) for e in contents])
-            for name in signatures.METHODS
-        },
-    }
-    known = saved_proto.methods(folder)
-    answers = fresh.run(
-        fresh.RUNTIMES / "saved_model.py",
+    answers = asking.ask(
         folder,
-        {key: each for key, each in inputs.items() if _of(key) in known}
-        | {"batch_size": np.array(job.proof.batch_size)},
+        title,
+        {
+            signatures.BYTES: inputs,
+            signatures.ARRAY: {"images": images},
+            signatures.EMBED: inputs,
+            **dict.fromkeys(restored, inputs),
+            **dict.fromkeys(signatures.METHODS, examples),
+        },
+        batch_size=job.proof.batch_size,
     )
-    name = f"version {version}"
     compared = (*tasks.TASKS.get(job.task).network.proven, "scores", "outputs")
     figures = parity.check_answers(
-        name,
+        title,
         {
             _of(key): each
             for key, each in answers.items()
@@ -159,12 +99,14 @@ def _proven(
         job,
         allowed=parity.tolerance(job),
     )
-    _require_names(name, answers, job)
+    _require_names(title, answers, job)
     if restored:
         figures |= _compared_sizes(answers, contents, job)
-    if signatures.EMBED in known:
-        got = answers[f"{signatures.EMBED}/features"]
-        figures[signatures.EMBED] = _compared_features(name, got, images, job)
+    features = answers.get(f"{signatures.EMBED}/features")
+    if features is not None:
+        figures[signatures.EMBED] = _compared_features(
+            title, features, images, job
+        )
     return figures
 
 
@@ -180,12 +122,10 @@ def _require_names(
         got = [
             os.fsdecode(each) for each in answers[f"{signature}/classes"].flat
         ]
-        bad = answers.get(f"{signature}/error", np.array([b""], object))
-        if list(names[best]) != got or any(bad):
+        if list(names[best]) != got:
             raise errors.RunError(
                 f"The export {name} ({signature}) names other classes than "
-                "the likeliest ones, or finds fault with pictures that the "
-                "evaluation read. It has been removed; please report this."
+                "the likeliest ones. It has been removed; please report this."
             )
 
 
@@ -238,22 +178,5 @@ def _compared_features(
     }
 
 
-def _measured(
-    folder: pathlib.Path, job: jobs.ExportJob
-) -> list[server_settings.Measured]:
-    serve = tf.saved_model.load(str(folder)).signatures[signatures.BYTES]
-    return server_settings.measure(
-        lambda batch: serve(image_bytes=tf.constant(batch))["error"].numpy(),
-        [pathlib.Path(path).read_bytes() for path in job.proof.paths],
-        budget_seconds=job.measuring_seconds,
-    )
-
-
 def _of(key: str) -> str:
     return key.partition("/")[0]
-
-
-def _example(contents: bytes) -> bytes:
-    value = tf.train.Feature(bytes_list=tf.train.BytesList(value=[contents]))
-    features = tf.train.Features(feature={signatures.EXAMPLE_FEATURE: value})
-    return tf.train.Example(features=features).SerializeToString()

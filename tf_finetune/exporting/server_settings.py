@@ -15,6 +15,7 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tf_finetune import files
 from tf_finetune.exporting import layout
@@ -30,7 +31,7 @@ class Measured:
     """How long a batch takes.
 
     Attributes:
-        batch_size: Pictures.
+        batch_size: Rows: pictures, or whole rows of a table.
         seconds: For all of them.
     """
 
@@ -39,22 +40,22 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Pictures a second."""
+        """Rows a second."""
         return self.batch_size / self.seconds
 
 
 def measure(
-    answer: Callable[[list[bytes]], object],
-    contents: Sequence[bytes],
+    answer: Callable[[list[Any]], object],
+    rows: Sequence[Any],
     *,
     budget_seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Measured]:
-    """Times batches of 1, 2, 4 … 32 pictures.
+    """Times batches of 1, 2, 4 … 32 rows.
 
     Args:
-        answer: Encoded pictures → what the model says, when it is done.
-        contents: Encoded pictures, used in turn.
+        answer: Rows → what the model says of them, when it is done.
+        rows: Real ones, used in turn.
         budget_seconds: No larger batch is begun after this time, and none is
             begun that would likely exceed it.
         clock: Seconds.
@@ -69,7 +70,7 @@ def measure(
         ahead = 4 * found[-1].seconds if found else 0.0
         if clock() - start + ahead > budget_seconds and found:
             break
-        batch = [contents[i % len(contents)] for i in range(size)]
+        batch = [rows[i % len(rows)] for i in range(size)]
         answer(batch)
         best = math.inf
         for _ in range(_REPEATED):
@@ -88,26 +89,27 @@ def best_batch(measured: Sequence[Measured]) -> Measured:
     return next(each for each in measured if each.rate >= _ENOUGH * highest)
 
 
-def batching(measured: Sequence[Measured], *, cores: int) -> str:
+def batching(measured: Sequence[Measured], *, cores: int, kind: str) -> str:
     """Returns the text of `batching_parameters.txt`.
 
     Args:
         measured: What `measure` found.
         cores: Of the processor.
+        kind: What a row is called: "encoded pictures".
     """
     best = best_batch(measured)
     wait = measured[0].seconds / 2
     queued = max(cores, int(_QUEUE_SECONDS / best.seconds))
-    lines = ["# Measured while exporting, encoded pictures on this machine:"]
+    lines = [f"# Measured while exporting, {kind} on this machine:"]
     lines += [
-        f"#   {each.batch_size:>2} pictures a batch: {each.rate:7.1f} pictures "
-        f"a second, {1000 * each.seconds:.1f} ms"
+        f"#   {each.batch_size:>2} a batch: {each.rate:7.1f} a second, "
+        f"{1000 * each.seconds:.1f} ms"
         for each in measured
     ]
     lines += [
         "# The smallest batch within 5 % of the highest rate.",
         f"max_batch_size {{ value: {best.batch_size} }}",
-        "# A lone picture waits for others half as long as it takes itself.",
+        "# A lone one waits for others half as long as it takes itself.",
         f"batch_timeout_micros {{ value: {round(1e6 * wait)} }}",
         "# One a core.",
         f"num_batch_threads {{ value: {cores} }}",

@@ -18,9 +18,11 @@ Source: github.com/tensorflow/serving, tensorflow_serving/apis/
 """
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 
 from tf_finetune.exporting import layout
 
@@ -30,20 +32,20 @@ _LENGTH_DELIMITED = 2
 
 def write(
     version: pathlib.Path,
-    paths: Sequence[str],
+    inputs: Mapping[str, np.ndarray],
     *,
     model: str,
     signature: str,
     largest_batch: int,
 ) -> int:
-    """Writes requests of 1, 2, 4, 8 … pictures.
+    """Writes requests of 1, 2, 4, 8 … rows.
 
     Args:
         version: The folder of the SavedModel.
-        paths: Real pictures, used in turn.
+        inputs: Real ones, [rows, …] by name, used in turn.
         model: What the server calls the model.
-        signature: Takes `image_bytes`.
-        largest_batch: Pictures of the largest request; where requests would
+        signature: Takes the inputs.
+        largest_batch: Rows of the largest request; where requests would
             come to more than 16 MB in all, the larger ones are left out.
 
     Returns:
@@ -51,11 +53,10 @@ def write(
     """
     place = version / layout.WARM_UP
     place.parent.mkdir(parents=True, exist_ok=True)
-    contents = [pathlib.Path(path).read_bytes() for path in paths]
     written = size = 0
     # TFRecords as they are: any compression would not be recognised.
     with tf.io.TFRecordWriter(str(place)) as writer:
-        for batch in _batches(contents, largest_batch):
+        for batch in _batches(inputs, largest_batch):
             record = request_log(batch, model=model, signature=signature)
             size += len(record)
             if written and size > _MOST_BYTES:
@@ -66,27 +67,40 @@ def write(
 
 
 def request_log(
-    contents: Sequence[bytes], *, model: str, signature: str
+    inputs: Mapping[str, np.ndarray], *, model: str, signature: str
 ) -> bytes:
     """Returns a PredictionLog of one request.
 
     Args:
-        contents: Encoded pictures of one batch.
+        inputs: Of one batch, [rows, …] by name; objects are bytes.
         model: What the server calls the model.
-        signature: Takes `image_bytes`.
+        signature: Takes the inputs.
     """
-    tensor = tf.make_tensor_proto(list(contents), tf.string, [len(contents)])
-    spec = _field(1, model.encode()) + _field(3, signature.encode())
-    entry = _field(1, b"image_bytes") + _field(2, tensor.SerializeToString())
-    request = _field(1, spec) + _field(2, entry)
+    request = _field(
+        1, _field(1, model.encode()) + _field(3, signature.encode())
+    )
+    # In the order of the names, so that equal requests have equal bytes.
+    for name, array in sorted(inputs.items()):
+        tensor = _tensor(array).SerializeToString()
+        request += _field(2, _field(1, name.encode()) + _field(2, tensor))
     return _field(6, _field(1, request))
 
 
-def _batches(contents: Sequence[bytes], largest: int) -> Iterator[list[bytes]]:
+def _tensor(array: np.ndarray) -> tensor_pb2.TensorProto:
+    if array.dtype != object:
+        return tf.make_tensor_proto(array)
+    texts = array.ravel().tolist()
+    return tf.make_tensor_proto(texts, tf.string, array.shape)
+
+
+def _batches(
+    inputs: Mapping[str, np.ndarray], largest: int
+) -> Iterator[dict[str, np.ndarray]]:
+    rows = len(next(iter(inputs.values())))
     count, next_one = 1, 0
     while count <= largest:
-        places = range(next_one, next_one + count)
-        yield [contents[place % len(contents)] for place in places]
+        places = np.arange(next_one, next_one + count) % rows
+        yield {name: array[places] for name, array in inputs.items()}
         next_one += count
         count *= 2
 

@@ -13,6 +13,7 @@ from tf_finetune.evaluation import gates, plots
 from tf_finetune.exporting import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import proof, unlabelled
+from tf_finetune.runs.rows import fusing
 from tf_finetune.training import history
 
 
@@ -41,7 +42,10 @@ def begin(course: courses.Course, plan: str) -> None:
 def evaluate(
     course: courses.Course, result: unlabelled.Result
 ) -> dict[str, Any]:
-    """Evaluates every split with its yardsticks; writes and returns it."""
+    """Evaluates every split with its yardsticks; writes and returns it.
+
+    Of a run on whole rows of a table, the figures are those of its rows.
+    """
     chosen = result.chosen
     figures: dict[str, Any] = {
         "kept": chosen.name,
@@ -69,7 +73,7 @@ def evaluate(
     task.answers.write(course.place.predictions, rows)
     proof.write(course.place, course.task, course.data, judged.kept)
     files.write_json(course.place.evaluation, figures)
-    return figures
+    return fusing.fuse(course, result.learnt, chosen, figures)
 
 
 def save(course: courses.Course, result: unlabelled.Result) -> None:

@@ -1,6 +1,7 @@
 """A SavedModel, loaded the plain way, behind arrays."""
 
 import dataclasses
+import json
 import pathlib
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from tf_finetune import errors
 from tf_finetune.serving import failures, tensor_info
 
 _LABELS = pathlib.Path("assets") / "labels.txt"
+_COLUMNS = pathlib.Path("assets") / "columns.json"
 _NOISE = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
 
 
@@ -99,6 +101,8 @@ class ServedModel:
         version: Its number.
         signatures: By name.
         labels: The class names among its assets; empty if it has none.
+        columns: By input, the columns of a table that its places are; empty
+            of a model that takes no rows of a table.
     """
 
     def __init__(self, folder: pathlib.Path, *, name: str) -> None:
@@ -116,6 +120,7 @@ class ServedModel:
         try:
             self._definitions = _definitions(folder)
             self._loaded = tf.saved_model.load(str(folder))
+            self.columns = _columns(folder)
         except (OSError, ValueError, LookupError, tf.errors.OpError,
                 message.DecodeError) as error:  # fmt: skip
             raise errors.RunError(
@@ -214,6 +219,15 @@ def _labels(folder: pathlib.Path) -> tuple[str, ...]:
         return ()
     text = path.read_bytes().decode(errors="replace")
     return tuple(text.removesuffix("\n").split("\n"))
+
+
+def _columns(folder: pathlib.Path) -> dict[str, list[str]]:
+    path = folder / _COLUMNS
+    found = json.loads(path.read_bytes()) if path.is_file() else {}
+    # Other people's models may have a file of that name, too.
+    if not isinstance(found, dict) or "image_bytes" not in found:
+        return {}
+    return found
 
 
 def _array(tensor: tf.Tensor) -> np.ndarray:

@@ -3,24 +3,38 @@
 import base64
 import hashlib
 import html
+import json
 import pathlib
 import re
+from collections.abc import Mapping, Sequence
 
 from tf_finetune.serving import responses
 
 _FILE = pathlib.Path(__file__).parent / "assets" / "page.html"
-_MODEL_NAME = "MODEL_NAME"
+_PLACES = re.compile("MODEL_NAME|MODEL_COLUMNS")
 
 
-def response(model_name: str) -> responses.Response:
+def response(
+    model_name: str, columns: Mapping[str, Sequence[str]] | None = None
+) -> responses.Response:
     """Returns the page for a model.
 
     Its Content-Security-Policy allows the page's own script and style, by
     their hashes, pictures that the page itself made, and requests to where it
     came from: no other address.
+
+    Args:
+        model_name: What requests call it.
+        columns: Of a model that takes rows of a table, by input the columns
+            that its places are; empty or None: it takes single pictures.
     """
-    text = _FILE.read_text(encoding="utf-8")
-    text = text.replace(_MODEL_NAME, html.escape(model_name))
+    filled = {
+        "MODEL_NAME": html.escape(model_name),
+        "MODEL_COLUMNS": html.escape(json.dumps(columns or {})),
+    }
+    text = _PLACES.sub(
+        lambda found: filled[found[0]], _FILE.read_text(encoding="utf-8")
+    )
     policy = "; ".join(
         [
             "default-src 'none'",

@@ -35,7 +35,7 @@ class Api:
 
     def __init__(self, served: service.Service) -> None:
         self._service = served
-        self._page = page.response(served.model.name)
+        self._page = page.response(served.model.name, served.model.columns)
         # One at a time: JSON takes many times its size in memory while it is
         # read or written, and Python does no two documents at once anyway.
         self._reading = threading.Lock()

@@ -2,8 +2,9 @@
 
 `python -I keras_file.py FILE INPUTS.npz OUTPUTS.npz`
 
-Inputs: `images`, and `batch_size`, how many go in at once. Outputs:
-`probabilities`.
+Inputs: `images`, or all that a model of several inputs takes, by name; and
+`batch_size`, how many rows go in at once. Outputs: `probabilities`, or whatever
+the model's one output is.
 """
 
 import sys
@@ -20,13 +21,20 @@ import keras  # noqa: E402
 
 def main(path: str, inputs: str, outputs: str) -> None:
     """Loads the file, which may run no code of its own, and predicts."""
-    with np.load(inputs) as given:
-        images, batch_size = given["images"], int(given["batch_size"])
+    with np.load(inputs) as file:
+        given = dict(file)
+    batch_size = int(given.pop("batch_size"))
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    answers = [
-        model.predict_on_batch(images[start : start + batch_size])
-        for start in range(0, len(images), batch_size)
-    ]
+    answers = []
+    for start in range(0, len(given["images"]), batch_size):
+        rows = {
+            key: value[start : start + batch_size]
+            for key, value in given.items()
+        }
+        alone = len(model.inputs) == 1
+        answers.append(
+            model.predict_on_batch(rows["images"] if alone else rows)
+        )
     np.savez(outputs, probabilities=np.concatenate(answers))
 
 

@@ -15,7 +15,8 @@ from tf_finetune.data import (
     verification,
 )
 from tf_finetune.evaluation import gates
-from tf_finetune.runs.use import finished, fused_use
+from tf_finetune.runs.rows import using
+from tf_finetune.runs.use import finished
 from tf_finetune.tasks import judging
 from tf_finetune.tasks import task as task_contract
 
@@ -54,8 +55,8 @@ def evaluate(
         data = own(found, inspected, problems, source)
     data = dataclasses.replace(data, resize=found.config.model.resize)
     report(statistics.summary(data))
-    if found.place.fused.exists():
-        figures = fused_use.figures(
+    if found.place.takes_rows:
+        figures = using.figures(
             found, data, source, batch_size=config.batch_size
         )
     else:

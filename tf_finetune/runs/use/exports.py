@@ -69,12 +69,12 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
         calibration=proof.calibration(found.place),
         task=found.config.model.task,
         decision=found.task.decision,
-        name=_served_name(found.place.path),
+        name=served_name(found.place.path),
         out_of_distribution=config.out_of_distribution,
     )
 
 
-def _served_name(workdir: pathlib.Path) -> str:
+def served_name(workdir: pathlib.Path) -> str:
     """Returns the workdir's name in what addresses and files may hold."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", workdir.resolve().name)
     return name.strip("_") or "model"

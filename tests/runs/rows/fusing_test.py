@@ -1,9 +1,9 @@
-"""Tests of tf_finetune/runs/fusing.py."""
+"""Tests of tf_finetune/runs/rows/fusing.py."""
 
 import keras
 import numpy as np
 
-from tf_finetune.runs import fusing
+from tf_finetune.runs.rows import fusing
 from tf_finetune.tasks.regression import losses
 
 

@@ -17,7 +17,8 @@ from tf_finetune import files, inference
 from tf_finetune.data import pipeline
 from tf_finetune.exporting import keras_archive
 from tf_finetune.runs import course as courses
-from tf_finetune.runs import fused_rows, learning
+from tf_finetune.runs import learning
+from tf_finetune.runs.rows import inputs
 from tf_finetune.tasks.regression import (
     columns,
     fused,
@@ -81,7 +82,7 @@ def fuse(
     measures = course.task.figures
     kept = max(judged, key=lambda k: measures.merit(judged[k]["validation"]))
     model = _model(course, learnt, fusion, kept)
-    fused_rows.check(course, model, found["validation"], fusion.said[kept])
+    inputs.check(course, model, found["validation"], fusion.said[kept])
     result = _figures(course, figures, judged, kept)
     result["fusion"] = {
         "kept": kept,
@@ -91,7 +92,7 @@ def fuse(
     }
     with files.replacing(course.place.fused) as temporary:
         keras_archive.save(model, temporary, course.data.class_names)
-    fused_rows.write(course, model, found)
+    inputs.write(course, model, found)
     _write_predictions(course, found, fusion.said[kept])
     files.write_json(course.place.evaluation, result)
     for split, each in judged[kept].items():

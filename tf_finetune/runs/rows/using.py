@@ -10,7 +10,7 @@ import keras
 from tf_finetune import errors, files
 from tf_finetune.config import data_options, options, use
 from tf_finetune.data import examples, unlabelled
-from tf_finetune.runs import fused_rows
+from tf_finetune.runs.rows import inputs
 from tf_finetune.runs.use import finished, predicting
 from tf_finetune.tasks.regression import joining, table
 
@@ -57,7 +57,7 @@ def figures(
         "rows_left_out": left_out,
     }
     for split, its in joined.items():
-        said = fused_rows.predict(
+        said = inputs.predict(
             model,
             its.rows,
             resize=found.config.model.resize,
@@ -98,7 +98,7 @@ def predict(
     problems = _problems(found, rows, config)
     faults = [_fault(row, problems) for row in rows]
     good = [row for row, fault in zip(rows, faults, strict=True) if not fault]
-    said = fused_rows.predict(
+    said = inputs.predict(
         load(found),
         good,
         resize=found.config.model.resize,

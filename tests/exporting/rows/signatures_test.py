@@ -1,0 +1,54 @@
+"""Tests of tf_finetune/exporting/rows/signatures.py; batch norm is folded."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from tf_finetune.exporting.rows import signatures  # noqa: E402
+
+
+@pytest.fixture
+def normed(build_job, tmp_path):
+    """A job whose model has a network with batch norm within it."""
+    job = build_job(tmp_path)
+    size, layers = job.image_size, keras.layers
+    picture = keras.Input([size, size, 3])
+    x = layers.Conv2D(4, 3, use_bias=False)(picture)
+    x = layers.BatchNormalization(name="norm")(x)
+    network = keras.Model(picture, layers.GlobalAveragePooling2D()(x))
+    generator = np.random.default_rng(0)
+    network.get_layer("norm").set_weights(generator.uniform(0.5, 2, [4, 4]))
+    images = keras.Input([2, size, size, 3], name="images")
+    flat = keras.ops.reshape(images, [-1, size, size, 3])
+    pooled = keras.ops.reshape(network(flat, training=False), [-1, 8])
+    numbers = keras.Input([1], name="numbers")
+    words = keras.Input([2], name="words", dtype="string")
+    inputs = {"images": images, "numbers": numbers, "words": words}
+    model = keras.Model(inputs, layers.Dense(1)(pooled))
+    values = model.predict_on_batch(job.decoded())
+    proof = dataclasses.replace(job.proof, values=values)
+    return dataclasses.replace(
+        job, model=model, proof=proof, unit=np.ptp(values, axis=0)
+    )
+
+
+def test_batch_norm_of_the_network_within_is_folded(normed):
+    network = signatures.optimized(normed)
+    assert network.folded == 1
+    kinds = [type(each) for each in network.model._flatten_layers()]
+    assert keras.layers.BatchNormalization not in kinds
+    got = network.model.predict_on_batch(normed.decoded())
+    expected = normed.model.predict_on_batch(normed.decoded())
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_is_folded_that_would_answer_something_else(normed):
+    shifted = normed.proof.values + 0.01 * normed.unit
+    proof = dataclasses.replace(normed.proof, values=shifted)
+    job = dataclasses.replace(normed, proof=proof)
+    network = signatures.optimized(job)
+    assert network.folded == 0
+    assert network.model is job.model

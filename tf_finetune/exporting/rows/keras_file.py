@@ -1,0 +1,57 @@
+"""The model of whole rows in one file, `fused.keras`."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_finetune.exporting import (
+    catalog,
+    destination,
+    fresh,
+    parity,
+    single_file,
+)
+from tf_finetune.exporting.rows import job as jobs
+
+
+def write(job: jobs.RowsJob) -> pathlib.Path:
+    """Copies the run's own file and proves the copy; returns it.
+
+    It is proven in a process that has Keras and not this package, and loaded
+    there with `safe_mode`: it runs no code of its own.
+
+    Raises:
+        RunError: It computes something else; nothing is left of the copy.
+        UsageError: The destination cannot be written.
+    """
+    asked = pathlib.Path(job.destination)
+    suffix = catalog.SUFFIXES["keras"]
+
+    def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
+        batch_size = np.array(job.proof.batch_size)
+        answers = fresh.run(
+            fresh.RUNTIMES / "keras_file.py",
+            path,
+            {**job.decoded(), "batch_size": batch_size},
+        )
+        compared = parity.require(
+            name,
+            job.proof.values,
+            answers["probabilities"],
+            allowed=jobs.TOLERANCE,
+            unit=job.unit,
+        )
+        return {
+            "pictures": sum(map(len, job.proof.paths)),
+            "rows": len(job.proof.paths),
+            "tolerance": jobs.TOLERANCE,
+            single_file.FRESH: compared,
+        }
+
+    return single_file.write(
+        destination.file(asked, stem="fused", suffix=suffix),
+        lambda path: path.write_bytes(job.source.read_bytes()),
+        prove,
+    )

@@ -1,0 +1,105 @@
+"""A SavedModel of whole rows: encoded pictures, numbers and words in."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import files
+from tf_finetune.exporting import asking, layout, parity, version
+from tf_finetune.exporting import signatures as names
+from tf_finetune.exporting.rows import job as jobs
+from tf_finetune.exporting.rows import signatures
+
+
+def write(job: jobs.RowsJob) -> pathlib.Path:
+    """Writes the next version directory and proves it; returns the directory.
+
+    Signatures, each for a batch:
+        serving_default: `image_bytes`, string [batch, pictures]; where there
+            are any, `numbers`, float32 [batch, numbers], NaN where one is
+            missing, and `words`, string [batch, words] → `values`, float32
+            [batch, targets], and `error`, string [batch]: empty, or which
+            picture is bad and why; `values` are 0 then.
+            `assets/columns.json` says which place is which column.
+        regress, where there is one target: `inputs`, string [batch],
+            Examples with the same features → `outputs` [batch, 1], as
+            TensorFlow Serving's Regress asks for. A feature that is not
+            there is an empty picture, missing numbers, empty words.
+
+    Raises:
+        RunError: It computes something else; nothing is left of it.
+        UsageError: The destination cannot be written.
+    """
+    inputs = job.encoded()
+    return version.write(
+        version.Version(
+            destination=job.destination,
+            name=job.name,
+            build=lambda folder: signatures.Served(
+                job,
+                [
+                    version.write_labels(folder, job.names),
+                    _write_columns(folder, job),
+                ],
+            ),
+            prove=lambda folder, title, served: {
+                **_proven(folder, title, inputs, job),
+                "batch_norms_folded": served.folded,
+            },
+            inputs=inputs,
+            kind="whole rows",
+            measuring_seconds=job.measuring_seconds,
+        )
+    )
+
+
+def _write_columns(folder: pathlib.Path, job: jobs.RowsJob) -> pathlib.Path:
+    path = folder / layout.COLUMNS
+    found = {
+        jobs.PICTURES: job.inputs.pictures,
+        jobs.NUMBERS: job.inputs.numbers,
+        jobs.WORDS: job.inputs.words,
+        "values": job.names,
+    }
+    files.write_json(path, {name: list(each) for name, each in found.items()})
+    return path
+
+
+def _proven(
+    folder: pathlib.Path,
+    title: str,
+    inputs: Mapping[str, np.ndarray],
+    job: jobs.RowsJob,
+) -> dict[str, Any]:
+    """Asks every signature in a process of its own about the proof's rows."""
+    answers = asking.ask(
+        folder,
+        title,
+        {
+            names.BYTES: inputs,
+            names.REGRESS: {"inputs": asking.examples(inputs)},
+        },
+        batch_size=job.proof.batch_size,
+    )
+    compared = {
+        names.BYTES: answers[f"{names.BYTES}/values"],
+        names.REGRESS: answers.get(f"{names.REGRESS}/outputs"),
+    }
+    return {
+        "pictures": inputs[jobs.PICTURES].size,
+        "rows": len(job.proof.paths),
+        "tolerance": jobs.TOLERANCE,
+        **{
+            way: parity.require(
+                f"{title} ({way})",
+                job.proof.values,
+                got,
+                allowed=jobs.TOLERANCE,
+                unit=job.unit,
+            )
+            for way, got in compared.items()
+            if got is not None
+        },
+    }

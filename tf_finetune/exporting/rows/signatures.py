@@ -1,0 +1,194 @@
+"""What a SavedModel of whole rows can be asked."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune.data import encoded
+from tf_finetune.exporting import folding, parity, precision, signatures
+from tf_finetune.exporting.rows import job as jobs
+
+Tensors = Mapping[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """A model made ready for answering.
+
+    Attributes:
+        model: Of the inputs and the output of the job's.
+        folded: The number of batch norm layers that are folded.
+    """
+
+    model: keras.Model
+    folded: int
+
+
+class Served(tf.Module):
+    """What the SavedModel holds: the model, names, functions.
+
+    Acts in inference only.
+
+    Attributes:
+        functions: By the name of their signature.
+        folded: The number of batch norm layers that are folded.
+    """
+
+    def __init__(
+        self, job: jobs.RowsJob, assets: Sequence[pathlib.Path]
+    ) -> None:
+        super().__init__()
+        # Not its weights alone: the tables that words are looked up in are
+        # none.
+        network = optimized(job)
+        self.model, self.folded = network.model, network.folded
+        self.assets = [tf.saved_model.Asset(str(each)) for each in assets]
+        self.functions = _functions(self.model, job)
+
+
+def optimized(job: jobs.RowsJob) -> Network:
+    """Returns the job's model made quick.
+
+    Batch norm of the networks within it is folded where that stays within the
+    tolerance on the proof's rows; else none is.
+    """
+    names = []
+
+    def replaced(layer: keras.Operation) -> keras.Operation:
+        if not isinstance(layer, keras.Model):
+            return layer
+        found = folding.folded(precision.copied(layer))
+        names.extend(found.names)
+        return found.model
+
+    model = keras.models.clone_model(job.model, clone_function=replaced)
+    largest = _difference(model, job) if names else 0.0
+    if not largest <= jobs.TOLERANCE:
+        logging.info(
+            "batch norm is not folded: predictions would differ by %.2g from "
+            "the evaluation's (allowed %.0e)",
+            largest,
+            jobs.TOLERANCE,
+        )
+        return Network(model=job.model, folded=0)
+    return Network(model=model, folded=len(names))
+
+
+def _difference(model: keras.Model, job: jobs.RowsJob) -> float:
+    """Returns how much a model differs from the proof, at most, in `unit`."""
+    given, size = job.decoded(), job.proof.batch_size
+    answers = [
+        model.predict_on_batch(
+            {name: each[start : start + size] for name, each in given.items()}
+        )
+        for start in range(0, len(job.proof.values), size)
+    ]
+    compared = parity.compare(
+        job.proof.values, np.concatenate(answers), unit=job.unit
+    )
+    return compared["max_abs_difference"]
+
+
+def _functions(model: keras.Model, job: jobs.RowsJob) -> dict[str, Any]:
+    specs = _specs(job.inputs)
+
+    # One graph that both signatures call: to trace a deep network takes long.
+    @functools.partial(tf.function, input_signature=[specs], autograph=False)
+    def answer(given: Tensors) -> dict[str, tf.Tensor]:
+        rows, faults = _decoded(given, job)
+        values = model(rows, training=False)
+        good = tf.reshape(faults == "", [-1, 1])
+        # Not NaN, which JSON does not have.
+        values = tf.where(good, values, tf.zeros_like(values))
+        return {"values": values, "error": faults}
+
+    def serve(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        return answer(given)
+
+    def regress(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"outputs": answer(_from_examples(inputs, specs))["values"]}
+
+    # Without autograph, which would look into Keras' layers.
+    function = tf.function(serve, autograph=False)
+    found = {signatures.BYTES: function.get_concrete_function(**specs)}
+    if len(job.names) == 1:
+        strings = tf.TensorSpec([None], tf.string, name="inputs")
+        function = tf.function(regress, autograph=False)
+        found[signatures.REGRESS] = function.get_concrete_function(strings)
+    return found
+
+
+def _specs(inputs: jobs.Inputs) -> dict[str, tf.TensorSpec]:
+    specs = {jobs.PICTURES: (len(inputs.pictures), tf.string)}
+    if inputs.numbers:
+        specs[jobs.NUMBERS] = (len(inputs.numbers), tf.float32)
+    if inputs.words:
+        specs[jobs.WORDS] = (len(inputs.words), tf.string)
+    return {
+        name: tf.TensorSpec([None, count], kind, name=name)
+        for name, (count, kind) in specs.items()
+    }
+
+
+def _decoded(
+    given: Tensors, job: jobs.RowsJob
+) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+    """Returns what the model takes, and [batch] what is wrong with pictures."""
+    names, size = job.inputs.pictures, job.image_size
+    flat = encoded.decode(
+        tf.reshape(given[jobs.PICTURES], [-1]),
+        image_size=size,
+        resize=job.resize,
+    )
+    rows = {"images": tf.reshape(flat.images, [-1, len(names), size, size, 3])}
+    if job.inputs.numbers:
+        rows["numbers"] = given[jobs.NUMBERS]
+    if job.inputs.words:
+        rows["words"] = _beginnings(given[jobs.WORDS], job.inputs.beginnings)
+    return rows, _told(tf.reshape(flat.errors, [-1, len(names)]), names)
+
+
+def _told(faults: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
+    """Returns the faults of each row, called after their columns, [batch].
+
+    Args:
+        faults: string [batch, pictures], empty where there is none.
+        names: Of the columns.
+    """
+    begin = tf.constant([f"; {name}: " for name in names])
+    each = tf.where(faults == "", "", begin + faults)
+    joined = tf.strings.reduce_join(each, axis=1)
+    return tf.strings.regex_replace(joined, "^; ", "")
+
+
+def _beginnings(
+    words: tf.Tensor, wanted: Sequence[tuple[int, int | None]]
+) -> tf.Tensor:
+    columns = [
+        words[:, place]
+        if length is None
+        else tf.strings.substr(words[:, place], 0, length, unit="UTF8_CHAR")
+        for place, length in wanted
+    ]
+    return tf.stack(columns, axis=1)
+
+
+def _from_examples(
+    serialized: tf.Tensor, specs: Mapping[str, tf.TensorSpec]
+) -> dict[str, tf.Tensor]:
+    """Returns what lies in Examples; what is not there is missing or empty."""
+    missing = {tf.string: b"", tf.float32: np.nan}
+    features = {
+        name: tf.io.FixedLenFeature(
+            spec.shape[1:], spec.dtype, [missing[spec.dtype]] * spec.shape[1]
+        )
+        for name, spec in specs.items()
+    }
+    return tf.io.parse_example(serialized, features)

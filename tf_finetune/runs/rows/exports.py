@@ -1,0 +1,101 @@
+"""Exports of a finished run that takes whole rows."""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors, files
+from tf_finetune.config import use
+from tf_finetune.exporting import catalog, parity
+from tf_finetune.exporting.rows import job as jobs
+from tf_finetune.runs.rows import using
+from tf_finetune.runs.use import exports, finished
+from tf_finetune.tasks.regression import table
+
+
+def export(
+    found: finished.Finished,
+    config: use.ExportConfig,
+    *,
+    report: Callable[[str], None],
+) -> list[pathlib.Path]:
+    """Writes every format that is asked for, proven on rows of the run.
+
+    Args:
+        found: The run.
+        config: Formats and destination.
+        report: Called with where each export lies.
+
+    Raises:
+        RunError: An export gives other numbers than the run gave.
+    """
+    job = _job(found, config)
+    written = []
+    for name in config.format:
+        path = catalog.ROW_EXPORTS.get(name)(job)
+        report(
+            f"{name}: {path}, proven on {len(job.proof.paths)} held-out rows "
+            "(parity.json)"
+        )
+        written.append(path)
+    return written
+
+
+def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
+    kept = files.read_json(found.place.fused_json)
+    values = np.array([row["values"] for row in kept["proof"]])
+    return jobs.RowsJob(
+        model=using.load(found),
+        source=found.place.fused,
+        inputs=_inputs(kept),
+        names=found.class_names,
+        resize=found.config.model.resize,
+        destination=pathlib.Path(config.output or found.place.export),
+        proof=_proof(kept, config.examples),
+        unit=parity.units(values),
+        name=exports.served_name(found.place.path),
+    )
+
+
+def _inputs(kept: Mapping[str, Any]) -> jobs.Inputs:
+    parts = [table.beginning(each) for each in kept["categorical_columns"]]
+    words = tuple(dict.fromkeys(name for name, _ in parts))
+    return jobs.Inputs(
+        pictures=tuple(kept["image_column"]),
+        numbers=tuple(kept["numeric_columns"]),
+        words=words,
+        beginnings=tuple((words.index(name), length) for name, length in parts),
+    )
+
+
+def _proof(kept: Mapping[str, Any], count: int) -> jobs.Proof:
+    """Returns up to `count` of the rows whose pictures are what they were.
+
+    Raises:
+        RunError: There is none.
+    """
+    rows = [row for row in kept["proof"] if _is_unchanged(row)][:count]
+    if not rows:
+        raise errors.RunError(
+            "None of the held-out rows of the run has its pictures unchanged, "
+            "so an export cannot be proven. Bring them back, or train again."
+        )
+    numbers = [
+        [np.nan if each is None else each for each in row["numbers"]]
+        for row in rows
+    ]
+    return jobs.Proof(
+        paths=[tuple(row["paths"]) for row in rows],
+        numbers=np.array(numbers, "float32").reshape(len(rows), -1),
+        words=[tuple(row["whole_words"]) for row in rows],
+        values=np.array([row["values"] for row in rows]),
+    )
+
+
+def _is_unchanged(row: Mapping[str, Any]) -> bool:
+    try:
+        return [files.sha256(path) for path in row["paths"]] == row["sha256"]
+    except OSError:
+        return False
