@@ -261,8 +261,6 @@ def test_what_does_not_fit_is_told_before_anything_is_read(changes, words):
 def test_exports_for_probabilities_are_refused(plain, rows):
     for keywords in (
         {"calibrate": True},
-        {"format": "litert_dynamic"},
-        {"format": "litert_int8"},
         {"out_of_distribution": True},
     ):
         with pytest.raises(errors.UsageError, match="one softmax"):
