@@ -16,6 +16,7 @@ from ai_edge_litert import interpreter as interpreters
 from ai_edge_litert import schema_py_generated as schema
 
 from tf_finetune.exporting import litert, parity
+from tf_finetune.tasks.regression import network, transforms
 
 
 def _interpreter(path):
@@ -100,6 +101,49 @@ def test_int8_takes_bytes_as_they_are_and_gives_steps_of_a_256th(make_job):
     assert target["quantization"] == (1 / 256, 0)
     got = _run(path, np.rint(_images(job)).astype("uint8")) / 256
     np.testing.assert_allclose(got, job.proof.predictions, atol=0.15)
+
+
+def test_an_output_of_bytes_says_what_a_byte_stands_for(make_job):
+    job = make_job()
+    job = dataclasses.replace(job, calibration=job.proof.paths)
+
+    written = litert.write_int8(job).read_bytes()
+
+    assert b"A byte b stands for (b - 0) * 0.00390625." in written
+    assert b"A byte b" not in litert.write_dynamic(job).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def two_sizes(keras, tiny_model):
+    """The same network with two numbers, of 1e6 and of 1."""
+    spread = transforms.Transform(
+        logged=(False, False), mean=(1e6, 3.0), deviation=(1e5, 0.5)
+    )
+    pooled = tiny_model.layers[-4].output
+    logits = keras.layers.Dense(2, name="numbers")(pooled)
+    return keras.Model(tiny_model.inputs, network.ended(logits, spread))
+
+
+@pytest.mark.parametrize(
+    ("write", "allowed"),
+    [(litert.write_int8, 0.1), (litert.write_float16, 0.01)],
+)
+def test_small_numbers_survive_beside_large_ones(
+    make_job, two_sizes, write, allowed
+):
+    job = make_job(model=two_sizes)
+    unit = parity.units(job.proof.predictions)
+    job = dataclasses.replace(
+        job, task="regression", unit=unit, calibration=job.proof.paths
+    )
+    path = write(job)
+
+    (source,) = _interpreter(path).get_input_details()
+    got = _run(path, np.rint(_images(job)).astype(source["dtype"]))
+    assert got.dtype == np.float32
+    difference = np.abs(got - job.proof.predictions) / unit
+    assert difference.max() < allowed
+    assert np.ptp(job.proof.predictions, axis=0).min() > 0.1
 
 
 def test_int8_without_training_pictures_says_what_to_do(make_job):

@@ -43,8 +43,9 @@ def test_labels_are_in_the_metadata_whatever_their_bytes(make_job):
     path = exporter.write(dataclasses.replace(make_job(), class_names=names))
 
     session = onnxruntime.InferenceSession(str(path))
-    labels = session.get_modelmeta().custom_metadata_map["labels"]
-    assert tuple(json.loads(labels)) == names
+    told = session.get_modelmeta().custom_metadata_map
+    assert tuple(json.loads(told["labels"])) == names
+    assert "each class" in told["output"]
 
 
 def test_what_was_decided_on_validation_is_in_the_metadata(make_job):

@@ -16,7 +16,7 @@ _IDENTIFIER = b"TFL3"
 _ALIGNMENT = 16
 
 
-class Builder(flatbuffers.Builder):
+class _Builder(flatbuffers.Builder):
     """A builder that keeps constants aligned, as the schema of models asks."""
 
     def CreateNumpyVector(self, x: Any) -> int:
@@ -31,7 +31,7 @@ def read(model: bytes) -> schema.ModelT:
 
 def packed(held: schema.ModelT) -> bytes:
     """Returns the file of such objects."""
-    builder = Builder(1024)
+    builder = _Builder(1024)
     builder.Finish(held.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())
 
