@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import pathlib
+import zipfile
 
 import keras
 import numpy as np
@@ -128,6 +129,15 @@ def test_what_is_predicted_is_what_was_evaluated(run, colour_table, tmp_path):
     assert [row["labels"].split("|") for row in written if row["labels"]] == [
         list(row.labels) for row in found if row.labels
     ]
+
+
+def test_keras_files_hold_labels_and_thresholds(run, exported):
+    decided = files.read_json(run.workdir / "evaluation.json")["decision"]
+    for path in (run.workdir / "model.keras", exported[1]):
+        with zipfile.ZipFile(path) as archive:
+            labels = archive.read("labels.txt").decode().splitlines()
+            assert json.loads(archive.read("decision.json")) == decided
+        assert tuple(labels) == run.class_names
 
 
 def test_exports_give_equal_numbers_and_the_same_labels(
