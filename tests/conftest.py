@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import forking
 import hypothesis
 import pytest
 
@@ -26,3 +27,15 @@ def material() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no real weights and pictures at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Starts `python ARGUMENTS…` in a folder, TensorFlow being loaded."""
+    forks = forking.Forks()
+
+    def call(arguments, cwd, **keywords):
+        return forking.Fork(forks, arguments, cwd, **keywords)
+
+    yield call
+    forks.close()

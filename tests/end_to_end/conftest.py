@@ -2,7 +2,6 @@
 
 import csv
 import fcntl
-import importlib.util
 import itertools
 import os
 import pathlib
@@ -11,12 +10,6 @@ import subprocess
 import numpy as np
 import pytest
 from PIL import Image
-
-_SPEC = importlib.util.spec_from_file_location(
-    "forking", pathlib.Path(__file__).with_name("forking.py")
-)
-forking = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(forking)
 
 _COLOURS = ("red", "green", "blue")
 SETTINGS = {
@@ -164,18 +157,6 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
                 report=lambda text: None,
             )
     return place
-
-
-@pytest.fixture(scope="session")
-def start():
-    """Starts `python ARGUMENTS…` in a folder, TensorFlow being loaded."""
-    forks = forking.Forks()
-
-    def call(arguments, cwd, **keywords):
-        return forking.Fork(forks, arguments, cwd, **keywords)
-
-    yield call
-    forks.close()
 
 
 @pytest.fixture
