@@ -1,11 +1,12 @@
 """Makes the weights that the quickstart starts from.
 
 Trains `small_cnn` from scratch on scikit-learn's handwritten digits 0-4 and
-writes the backbone's weights into the package:
+writes the backbone's weights into the package, or to --output:
 
-    python scripts/pretrain_small_cnn.py
+    python scripts/pretrain_small_cnn.py [--epochs=40] [--output=FILE]
 """
 
+import argparse
 import pathlib
 import tempfile
 
@@ -22,6 +23,10 @@ _TARGET = (
 
 def main() -> None:
     """Trains, reports the accuracy on 0-4 and writes the weights."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--output", type=pathlib.Path, default=_TARGET)
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = tff.fine_tune(
             "digits:0-4",
@@ -34,15 +39,15 @@ def main() -> None:
             optimizer="adam",
             learning_rate=2e-3,
             augmentation="none",
-            epochs=40,
-            patience=40,
+            epochs=given.epochs,
+            patience=given.epochs,
             workdir=f"{folder}/run",
         )
     features = run.model.get_layer("features")
     backbone = keras.Model(run.model.input, features.input)
-    with files.replacing(_TARGET) as temporary:
+    with files.replacing(given.output) as temporary:
         backbone.save_weights(temporary)
-    print(f"{_TARGET}: {_TARGET.stat().st_size:,} bytes")
+    print(f"{given.output}: {given.output.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

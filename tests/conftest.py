@@ -1,11 +1,12 @@
 """What all tests share."""
 
-import importlib.util
 import os
 import pathlib
 
+import forking
 import hypothesis
 import pytest
+import runtimes
 
 from tf_finetune.exporting import fresh
 
@@ -18,12 +19,6 @@ hypothesis.settings.register_profile(
     "steady", derandomize=True, deadline=None, database=None
 )
 hypothesis.settings.load_profile("steady")
-
-_SPEC = importlib.util.spec_from_file_location(
-    "runtimes", pathlib.Path(__file__).with_name("runtimes.py")
-)
-runtimes = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(runtimes)
 
 _BESIDE = pathlib.Path(__file__).parents[2] / "shared" / "material"
 
@@ -46,3 +41,15 @@ def forked_runtimes():
     yield
     fresh.ended = long_way
     forked.close()
+
+
+@pytest.fixture(scope="session")
+def start():
+    """Starts `python ARGUMENTS…` in a folder, TensorFlow being loaded."""
+    forks = forking.Forks()
+
+    def call(arguments, cwd, **keywords):
+        return forking.Fork(forks, arguments, cwd, **keywords)
+
+    yield call
+    forks.close()

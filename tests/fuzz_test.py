@@ -1,11 +1,8 @@
-"""scripts/fuzz_decoding.py: what it makes, and a short run of it."""
+"""scripts/fuzz_decoding.py: what it makes, and what it tells."""
 
 import importlib.util
 import itertools
 import pathlib
-import re
-import subprocess
-import sys
 
 import pytest
 
@@ -61,22 +58,3 @@ def test_the_fate_of_the_child_is_told(fuzz, tmp_path, monkeypatch, code, word):
     child = fuzz.Child(memory_gb=1, seconds=0.5)
     assert child.ask(b"x") == word
     child.end()
-
-
-def test_a_short_run_finds_nothing(tmp_path):
-    pytest.importorskip("tensorflow")
-    done = subprocess.run(
-        [sys.executable, str(_SCRIPT), "--count=60", "--seed=5",
-         f"--save={tmp_path / 'found'}"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.fullmatch(
-        r"60 inputs: (\d+) refused, (\d+) accepted, 0 crashed, 0 hung, "
-        r"0 raised, 0 disagreed\n",
-        done.stdout,
-    )
-    assert found and all(int(number) for number in found.groups())
-    assert not (tmp_path / "found").exists()

@@ -1,5 +1,6 @@
 """Tests of tf_finetune/registry.py."""
 
+import doctest
 import math
 
 import pytest
@@ -40,3 +41,8 @@ def test_a_part_of_the_users_own_is_found_and_a_taken_name_refused():
     assert parts.get("mine") == 7
     with pytest.raises(errors.UsageError, match="'tau' exists already"):
         parts.add("tau", 6.28)
+
+
+def test_the_example_in_the_docstring_runs():
+    found = doctest.testmod(registry)
+    assert found.attempted and not found.failed

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import fcntl
-import importlib.util
 import itertools
 import os
 import pathlib
@@ -11,20 +10,8 @@ import subprocess
 
 import numpy as np
 import pytest
+import talking
 from PIL import Image
-
-
-def _beside(name: str):
-    """Returns the module in a file beside this one."""
-    spec = importlib.util.spec_from_file_location(
-        name, pathlib.Path(__file__).with_name(f"{name}.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-forking, talking = _beside("forking"), _beside("talking")
 
 _COLOURS = ("red", "green", "blue")
 SETTINGS = {
@@ -199,18 +186,6 @@ def table(tmp_path_factory) -> pathlib.Path:
         )
         writer.writerows(rows)
     return folder / "t.csv"
-
-
-@pytest.fixture(scope="session")
-def start():
-    """Starts `python ARGUMENTS…` in a folder, TensorFlow being loaded."""
-    forks = forking.Forks()
-
-    def call(arguments, cwd, **keywords):
-        return forking.Fork(forks, arguments, cwd, **keywords)
-
-    yield call
-    forks.close()
 
 
 @pytest.fixture(scope="module")

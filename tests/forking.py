@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -50,14 +51,18 @@ class Fork:
         cwd: pathlib.Path,
         *,
         together: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Starts it.
 
         Args:
             forks: Who forks.
-            arguments: "-m", a module and flags, or "-c", code and flags.
+            arguments: What follows `python`: "-m", a module and flags; "-c",
+                code and flags; or the path of a script and flags.
             cwd: The folder it runs in.
             together: Whether what it says on stderr goes to stdout too.
+            environment: Variables to set; what loads with TensorFlow has
+                read its own already.
         """
         self._forks = forks
         # Closed when they have been read.
@@ -69,6 +74,7 @@ class Fork:
         self.pid = forks.ask(
             arguments=[str(each) for each in arguments],
             cwd=str(cwd),
+            environment={**(environment or {})},
             streams=[
                 f"/proc/{os.getpid()}/fd/{each.fileno()}"
                 for each in (self._said * 2)[:2]
@@ -80,6 +86,11 @@ class Fork:
         if self.returncode is None:
             self.returncode = self._forks.ask(poll=self.pid)
         return self.returncode
+
+    def said(self) -> str:
+        """Returns what it has written to stdout by now."""
+        self._said[0].seek(0)
+        return self._said[0].read().decode()
 
     def send(self, number: int) -> None:
         """Sends it a signal."""
@@ -131,6 +142,7 @@ def _next_fork(requests: Any, answers: Any) -> list[str] | None:
             answer = os.waitstatus_to_exitcode(status) if ended else None
         elif not (answer := os.fork()):
             os.chdir(request["cwd"])
+            os.environ.update(request["environment"])
             for stream, path in enumerate(request["streams"], 1):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), stream)
             return request["arguments"]
@@ -148,7 +160,17 @@ def _main() -> None:
         return
     requests.close()
     answers.close()
-    kind, what, *flags = arguments
+    _become(*arguments)
+
+
+def _become(kind: str, *arguments: str) -> None:
+    """Does what `python kind arguments…` does."""
+    if kind not in ("-m", "-c"):
+        sys.argv = [kind, *arguments]
+        sys.path[0] = os.path.dirname(os.path.realpath(kind))
+        runpy.run_path(kind, run_name="__main__")
+        return
+    what, *flags = arguments
     sys.argv = [kind, *flags]
     sys.path[0] = os.getcwd()
     if kind == "-m":

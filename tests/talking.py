@@ -8,7 +8,7 @@ import pathlib
 import urllib.request
 from typing import Any
 
-_CLIENT = pathlib.Path(__file__).parents[2] / "scripts" / "client.py"
+_CLIENT = pathlib.Path(__file__).parents[1] / "scripts" / "client.py"
 _SPEC = importlib.util.spec_from_file_location("client", _CLIENT)
 _client = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_client)

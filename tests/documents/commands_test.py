@@ -1,0 +1,155 @@
+"""The documents' commands of the package do what they are said to do."""
+
+import csv
+import json
+import re
+import socket
+
+import pytest
+from documents import ledger, reading, smoke
+
+from tf_finetune import __main__ as listing
+from tf_finetune import workdir
+
+_PACKAGE = [command for command, _ in ledger.of_kind("package")]
+_RUNTIMES = {"litert": "ai_edge_litert", "onnx": "tf2onnx"}
+
+
+@pytest.mark.parametrize("command", _PACKAGE, ids=str)
+def test_a_command_runs_and_leaves_what_it_promises(command, house):
+    for format_, module in _RUNTIMES.items():
+        if format_ in command.flag("format"):
+            pytest.importorskip(module)
+    done = house.run(command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    name = command.module.partition(".")[2]
+    _PROMISES[name](command, house, done)
+
+
+def _trained(command, house, done):
+    place, said = workdir.Workdir(house.workdir(command)), done.stdout
+    if "--plan" in command.words:
+        assert "nothing was written" in said
+        assert not place.path.exists()
+        return
+    assert place.finished
+    for path in (place.model, place.evaluation, place.run_flags, place.plan):
+        assert path.is_file(), path
+    assert f"Results saved to {place.path.relative_to(house.folder)}" in said
+    asked = "--numeric_columns=" in command.text
+    assert place.fused.exists() == (asked or "regression.flags" in command.text)
+
+
+def _evaluated(command, house, done):
+    name = f"evaluation.{command.flag('data').strip('/')}.json"
+    figures = json.loads(
+        (house.folder / command.flag("workdir") / name).read_text()
+    )
+    (figures,) = [each for each in figures.values() if isinstance(each, dict)]
+    assert "accuracy" in figures and "accuracy" in done.stdout
+
+
+def _predicted(command, house, done):
+    path = house.folder / command.flag("output")
+    if path.is_dir():
+        names = {each.stem for each in (house.folder / "photos").iterdir()}
+        for each in ("masks", "overlays"):
+            assert {p.stem for p in (path / each).iterdir()} == names
+        path = path / "predictions.csv"
+    asked = command.flag("data")
+    with open(path, newline="") as file:
+        rows = len([*csv.DictReader(file)])
+    if asked.endswith(".csv"):
+        assert rows == len((house.folder / asked).read_text().split()) - 1
+    else:
+        folder = asked.partition("/")[0]
+        assert rows == len([*(house.folder / folder).iterdir()])
+
+
+def _exported(command, house, done):
+    page = (reading.ROOT / "docs" / "exports.md").read_text("utf-8")
+    files = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)`", page, re.MULTILINE))
+    place = house.folder / command.flag("workdir") / "export"
+    names = (command.flag("format") or "saved_model").split(",")
+    for name in names:
+        assert (place / files[name]).exists(), name
+    assert len(names) == done.stdout.count("proven on")
+    assert (place / "parity.json").is_file()
+
+
+def _cleared(command, house, done):
+    listed = house.wait(["-m", "tf_finetune.cache"])
+    assert listed.returncode == 0
+    assert "features" not in listed.stdout, listed.stdout
+
+
+_PROMISES = {
+    "train": _trained,
+    "evaluate": _evaluated,
+    "predict": _predicted,
+    "export": _exported,
+    "cache": _cleared,
+}
+
+
+@pytest.mark.parametrize(
+    "command", [each for each, _ in ledger.of_kind("named")], ids=str
+)
+def test_a_command_that_is_named_explains_itself(command, house):
+    words = command.words[1:]
+    told = house.wait([*words, "--help"] if "." in command.module else words)
+    assert told.returncode == 0, told.stderr
+    if "." in command.module:
+        assert "--help lists every flag" not in told.stderr
+        assert "--workdir" in told.stdout or "--cache_dir" in told.stdout
+    elif len(words) > 2:
+        assert "resnet50" in told.stdout
+    else:
+        for name in listing._COMMANDS:
+            assert f"  {name} " in told.stdout
+
+
+def test_the_package_is_shown_whole():
+    commands = [*reading.commands()]
+    shown = {c.module.partition(".")[2] for c in commands if "." in c.module}
+    assert shown == set(smoke.CONFIGS)
+
+
+@pytest.mark.parametrize(
+    "command", [each for each, _ in ledger.of_kind("workers")], ids=str
+)
+def test_workers_that_are_started_by_hand_make_one_run(command, house):
+    given = json.loads(dict(command.environment)["TF_CONFIG"])
+    count = len(given["cluster"]["worker"])
+    assert given["task"]["index"] == count - 1, "the document's own worker"
+    words = smoke.filled_in(command)[1:]
+    config = smoke.config("train", words[2:])
+    words += smoke.as_flags(smoke.smaller(config))
+    with_ports = [f"localhost:{port}" for port in _free_ports(count)]
+    workers = []
+    for index in range(count):
+        given["cluster"]["worker"] = with_ports
+        given["task"]["index"] = index
+        workers.append(house.start(words, TF_CONFIG=json.dumps(given)))
+    for worker in workers:
+        done = worker.wait(300)
+        assert done.returncode == 0, done.stderr
+    path = house.folder / smoke.config("train", words[2:]).output.workdir
+    assert workdir.Workdir(path).finished
+
+
+def _free_ports(count):
+    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def test_schedulers_start_the_command_that_is_run_by_hand():
+    (by_hand,) = [each.words for each, _ in ledger.of_kind("workers")]
+    (slurm,) = [c.words for c in reading.commands() if c.words[0] == "srun"]
+    assert slurm[1:] == by_hand
+    page = (reading.ROOT / "docs" / "distributed.md").read_text("utf-8")
+    (listed,) = re.findall(r"command: \[(.*?)\]", page, re.DOTALL)
+    assert tuple(re.split(r",\s+", listed)) == by_hand

@@ -1,0 +1,134 @@
+"""Runs the documents' commands in one folder, each once, in their order."""
+
+import os
+import pathlib
+import subprocess
+from collections.abc import Callable
+
+from documents import furniture, ledger, reading, smoke
+
+from tf_finetune.config import train
+
+PATIENCE_SECONDS = 400
+
+
+class House:
+    """The folder, and what was run in it.
+
+    Attributes:
+        folder: Where commands run.
+    """
+
+    def __init__(self, folder: pathlib.Path, start: Callable) -> None:
+        """Furnishes it.
+
+        Args:
+            folder: An empty one.
+            start: Starts `python ARGUMENTS…` in a folder.
+        """
+        furniture.furnish(folder)
+        self.folder = folder
+        self._start = start
+        self._done: dict[tuple, subprocess.CompletedProcess] = {}
+        self._workdirs: dict[reading.Command, str] = {}
+
+    def run(self, command: reading.Command) -> subprocess.CompletedProcess:
+        """Runs a command of the package, and first what it needs.
+
+        What was run already, if in other words, is not run again.
+        """
+        name = command.module.partition(".")[2]
+        words = smoke.filled_in(command)[1:]
+        with smoke.inside(self.folder):
+            config = smoke.config(name, words[2:])
+        if (name, config) not in self._done:
+            self.prepare(command)
+            if name == "train":
+                words += self._smaller(command, config)
+            self._done[name, config] = self.wait(words)
+        return self._done[name, config]
+
+    def prepare(self, command: reading.Command) -> None:
+        """Runs the commands whose results a command works on.
+
+        Raises:
+            LookupError: No document says how its run is made.
+        """
+        workdir = command.flag("workdir")
+        if command.module.endswith(".train") or not workdir:
+            return
+        if not (self.folder / workdir / "run.json").exists():
+            self.need(self.run(_trainer(workdir)))
+        if command.module.endswith(".serve"):
+            self.export(workdir)
+
+    def export(self, workdir: str) -> None:
+        """Runs a command of the documents that exports a SavedModel."""
+        if not list(self.folder.glob(f"{workdir}/export/*/saved_model.pb")):
+            self.need(self.run(_exporter(workdir)))
+
+    def workdir(self, command: reading.Command) -> pathlib.Path:
+        """Returns the workdir of a training command that has been run."""
+        return self.folder / self._workdirs[command]
+
+    def start(self, arguments: list[str], **environment: str):
+        """Starts `python ARGUMENTS…` here."""
+        for word in arguments:
+            self._lay_out(word.partition("=")[2])
+        return self._start(
+            arguments,
+            self.folder,
+            environment={"HOME": str(self.folder / "home"), **environment},
+        )
+
+    def wait(self, arguments: list[str]) -> subprocess.CompletedProcess:
+        """Runs `python ARGUMENTS…` here to its end."""
+        return self.start(arguments).wait(PATIENCE_SECONDS)
+
+    def need(self, done: subprocess.CompletedProcess) -> None:
+        """Raises `RuntimeError` with what was said if it has failed."""
+        if done.returncode:
+            raise RuntimeError(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+    def write_weights(self, name: str) -> None:
+        """Writes one of the documents' weights files."""
+        if not (self.folder / name).exists():
+            code = furniture.writing_of(name)
+            self.need(self.wait(["-c", code]))
+
+    def _lay_out(self, name: str) -> None:
+        if name in furniture.WEIGHTS:
+            self.write_weights(name)
+
+    def _smaller(
+        self, command: reading.Command, config: train.TrainConfig
+    ) -> list[str]:
+        first = command.document == "README.md"
+        smaller = smoke.smaller(config, fine_tuned=first)
+        with smoke.inside(self.folder):
+            smaller["workdir"] = smoke.chosen(config)
+            # Two documents may train into one folder.
+            smaller["overwrite"] = os.path.exists(smaller["workdir"])
+        self._workdirs[command] = smaller["workdir"]
+        return smoke.as_flags(smaller)
+
+
+def _trainer(workdir: str) -> reading.Command:
+    for command, _ in ledger.of_kind("package"):
+        if command.module.endswith(".train"):
+            config = smoke.config("train", smoke.filled_in(command)[3:])
+            # Whichever is free, where the command does not say.
+            if smoke.chosen(config) == workdir:
+                return command
+    raise LookupError(f"no document says how {workdir} is made")
+
+
+def _exporter(workdir: str) -> reading.Command:
+    for command, _ in ledger.of_kind("package"):
+        if (
+            command.module.endswith(".export")
+            and command.flag("workdir") == workdir
+            and "saved_model" in (command.flag("format") or "saved_model")
+        ):
+            return command
+    raise LookupError(f"no document says how {workdir} is exported")

@@ -1,0 +1,88 @@
+"""The documents' Python runs, at the size of a test."""
+
+import ast
+import re
+
+import pytest
+from documents import furniture, reading, smoke
+
+from tf_finetune.config import options, train
+
+_BLOCKS = reading.python_blocks()
+
+
+class _Smaller(ast.NodeTransformer):
+    """Makes every `tff.fine_tune(…)` of a block a small run."""
+
+    def visit_Call(self, node: ast.Call) -> ast.Call:
+        self.generic_visit(node)
+        if getattr(node.func, "attr", "") != "fine_tune":
+            return node
+        given = {k.arg: ast.literal_eval(k.value) for k in node.keywords}
+        if node.args:
+            given["data"] = ast.literal_eval(node.args.pop())
+        config = options.from_keywords(train.TrainConfig, given)
+        given |= smoke.smaller(config)
+        node.keywords = [
+            ast.keyword(name, ast.Constant(value))
+            for name, value in given.items()
+        ]
+        return node
+
+
+def _made_small(code: str) -> str:
+    tree = _Smaller().visit(ast.parse(code))
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+# What the sentence after a block, or its comment, says of it.
+_AFTERWARDS = {
+    "run.model": """
+import numpy as np
+import keras
+assert type(run.model).__module__.startswith("keras.")
+pixels = np.full([2, 32, 32, 3], 255.0)
+assert np.allclose(run.model.predict(pixels).sum(1), 1)
+""",
+    "tff.fine_tune": "assert run.evaluation['test']['accuracy'] > 0.2",
+    "channels.adapt": """
+assert backbone.model.input_shape == (None, 128, 128, 7)
+""",
+    "BackboneSpec": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "code"), _BLOCKS, ids=[f"{d}-{n}" for n, (d, _) in
+                                        enumerate(_BLOCKS)],
+)  # fmt: skip
+def test_a_block_of_python_runs(document, code, house):
+    for name in furniture.WEIGHTS:
+        if name in code:
+            house.write_weights(name)
+    check = next(text for key, text in _AFTERWARDS.items() if key in code)
+    done = house.wait(["-c", _made_small(code) + "\n" + check])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_network_of_ones_own_is_trained_by_its_name(house):
+    page = (reading.ROOT / "docs" / "backbones.md").read_text("utf-8")
+    (code,) = reading.blocks(page, "python")
+    (name,) = re.findall(r"can be imported,\ne\.g\. `(\w+\.py)`", page)
+    (flags,) = re.findall(r"`(--backbone=\w+:\w+ [^`]+)`", page)
+    (call,) = re.findall(r"`(catalog\.BACKBONES\.add\([^`]+)`", page)
+    (house.folder / name).write_text(code)
+    words = ["--data=flowers", *flags.split(), "--workdir=runs/own"]
+    smaller = smoke.smaller(smoke.config("train", words))
+    done = house.wait(
+        ["-m", "tf_finetune.train", *words, *smoke.as_flags(smaller)]
+    )
+    assert done.returncode == 0, done.stderr
+    assert "tiny" in (house.folder / "runs/own/run.flags").read_text().lower()
+    registered = (
+        f"from {name[:-3]} import TINY\n"
+        "from tf_finetune.backbones import build, catalog\n"
+        f"{call}\nassert build.build('tiny', image_size=32).stages"
+    )
+    done = house.wait(["-c", registered])
+    assert done.returncode == 0, done.stderr
