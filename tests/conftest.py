@@ -1,10 +1,13 @@
 """What all tests share."""
 
+import importlib.util
 import os
 import pathlib
 
 import hypothesis
 import pytest
+
+from tf_finetune.exporting import fresh
 
 # Set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -16,6 +19,12 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("steady")
 
+_SPEC = importlib.util.spec_from_file_location(
+    "runtimes", pathlib.Path(__file__).with_name("runtimes.py")
+)
+runtimes = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(runtimes)
+
 _BESIDE = pathlib.Path(__file__).parents[2] / "shared" / "material"
 
 
@@ -26,3 +35,14 @@ def material() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no real weights and pictures at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_runtimes():
+    """Processes that prove exports are forked; `runtimes.py` says why."""
+    long_way = fresh.ended
+    forked = runtimes.Runtimes(fresh.RUNTIMES, fresh.environment(), long_way)
+    fresh.ended = forked.ended
+    yield
+    fresh.ended = long_way
+    forked.close()

@@ -6,9 +6,24 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework import convert_to_constants
 
+from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import precision
 
 INPUT, _OUTPUT = "images", "predictions"
+
+
+def of_job(job: jobs.ExportJob) -> Any:
+    """Returns a job's model as `frozen` does, once for all of its formats.
+
+    That is a third of what conversion takes, and the formats of one command
+    are given one job; the model does not change between them. Its weights are
+    held once more until the job is gone.
+    """
+    model, function = job.shared.get("frozen", (None, None))
+    if model is not job.model:
+        function = frozen(job.model, job.image_size)
+        job.shared["frozen"] = (job.model, function)
+    return function
 
 
 def frozen(model: keras.Model, size: int | None) -> Any:

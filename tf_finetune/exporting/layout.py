@@ -4,7 +4,10 @@ import pathlib
 
 LABELS = "labels.txt"
 """Class names, one a line, in the order of the outputs: in the `assets/` of a
-SavedModel and in the archive at the end of a LiteRT file."""
+SavedModel, in the archive at the end of a LiteRT file and in a `.keras` one."""
+
+DECISION = "decision.json"
+"""In a `.keras` archive: what the task decided on validation, if anything."""
 
 DECISION = "decision.json"
 """What the task decided on validation, thresholds for example, as in

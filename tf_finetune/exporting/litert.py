@@ -3,6 +3,7 @@
 import functools
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -49,7 +50,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         RunError: It computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-    convert = functools.partial(_converted, job.model, job.image_size)
+    convert = functools.partial(_converted, freezing.of_job(job))
     return _write(job, "model", convert, FLOAT32_TOLERANCE)
 
 
@@ -133,13 +134,14 @@ def _with_exact_end(job: jobs.ExportJob, change: _Change) -> bytes:
     bedrooms beside its price, in float16 prices were off by half their range.
     """
     if not _has_any_size(job):
-        return _converted(job.model, job.image_size, change)
+        return _converted(freezing.of_job(job), change)
     model = precision.in_float32(job.model)
     logits = tasks.TASKS.get(job.task).network.logits(model)
     network = keras.Model(model.inputs, logits)
     end = keras.Model(logits, model.outputs)
     return litert_joining.joined(
-        _converted(network, job.image_size, change), _converted(end, None)
+        _converted(freezing.frozen(network, job.image_size), change),
+        _converted(freezing.frozen(end, None)),
     )
 
 
@@ -147,10 +149,7 @@ def _has_any_size(job: jobs.ExportJob) -> bool:
     return tasks.TASKS.get(job.task).relative_predictions
 
 
-def _converted(
-    model: keras.Model, size: int | None, change: _Change | None = None
-) -> bytes:
-    frozen = freezing.frozen(model, size)
+def _converted(frozen: Any, change: _Change | None = None) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [frozen], tf.Module()
     )

@@ -5,12 +5,20 @@ import json
 import logging
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import onnx
-import tf2onnx
+import tensorflow as tf
+from tf2onnx import optimizer, tf_loader, tfonnx
 
 from tf_finetune import errors
-from tf_finetune.exporting import catalog, freezing, parity, single_file
+from tf_finetune.exporting import (
+    catalog,
+    freezing,
+    onnx_graph,
+    parity,
+    single_file,
+)
 from tf_finetune.exporting import job as jobs
 from tf_finetune.tasks import catalog as tasks
 
@@ -55,14 +63,12 @@ def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
     Not by Keras' own export, which leaves the statistics of a Normalization
     layer among the inputs and changes NumPy for the whole process.
     """
-    frozen = freezing.frozen(job.model, job.image_size)
+    frozen = freezing.of_job(job)
     with _quiet("tf2onnx"), _quiet("tensorflow"):
-        held, _ = tf2onnx.convert.from_graph_def(
-            frozen.graph.as_graph_def(),
-            input_names=[frozen.inputs[0].name],
-            output_names=[frozen.outputs[0].name],
-            opset=_OPSET,
-        )
+        try:
+            held = _model(frozen, careful=False)
+        except Exception:  # Of any kind, from one pass of many.
+            held = _model(frozen, careful=True)
     unknown = {
         node.op_type
         for node in held.graph.node
@@ -75,6 +81,36 @@ def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
             "--format=litert and --format=saved_model hold it."
         )
     return held
+
+
+def _model(frozen: Any, *, careful: bool) -> onnx.ModelProto:
+    """Does what `tf2onnx.convert.from_graph_def` does to a frozen graph.
+
+    That one copies the network, its weights too, before each of two dozen
+    passes over it, to leave out one that fails. It takes two to four times as
+    long: a MobileNetV2 8.3 instead of 2.9 seconds.
+
+    Args:
+        frozen: A concrete function of one input and one output.
+        careful: Whether to copy it.
+    """
+    names = {
+        "input_names": [frozen.inputs[0].name],
+        "output_names": [frozen.outputs[0].name],
+    }
+    # Constants are folded here, for which there need be no other device.
+    with tf.device("/cpu:0"), tf.Graph().as_default():
+        optimised = tf_loader.tf_optimize(
+            *names.values(),
+            onnx_graph.translated(frozen.graph.as_graph_def()),
+        )
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(optimised, name="")
+        converted = tfonnx.process_tf_graph(
+            graph, opset=_OPSET, continue_on_error=True, **names
+        )
+    converted = optimizer.optimize_graph(converted, catch_errors=careful)
+    return converted.make_model("converted by tf2onnx")
 
 
 @contextlib.contextmanager

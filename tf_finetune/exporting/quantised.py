@@ -39,6 +39,7 @@ def prove(
     return {
         "pictures": len(proof.paths),
         "tolerance": tolerance,
+        **parity.calibrated(job),
         single_file.FRESH: figures,
     }
 

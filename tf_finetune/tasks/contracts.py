@@ -236,11 +236,6 @@ class Network(Protocol):
     def logits(self, model: "keras.Model") -> "keras.KerasTensor":
         """Returns what `predictions` was added to, in a model's graph."""
 
-    def calibrated(
-        self, model: "keras.Model", temperature: float
-    ) -> "keras.Model":
-        """Returns a model whose logits are divided by a temperature."""
-
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Does to an array of logits what `predictions` does in the graph."""
 

@@ -11,6 +11,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
+from tf_finetune.tasks import certainty as certainties
 from tf_finetune.tasks import contracts, guessing
 
 # Options that not every task reads; the others are for all of them.
@@ -23,6 +24,7 @@ BOUND = (
     "numeric_columns",
     "target_range",
     "target_transform",
+    "top_k",
 )
 
 
@@ -42,8 +44,12 @@ class Task:
             are right.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
-        softmax: Whether predictions are one softmax over all outputs, whose
-            logits can be calibrated by one temperature.
+        certainty_at: "package.module:attribute" of how sure the network is
+            (`certainties.Certainty`); empty where predictions are none that one
+            could be sure of.
+        refused: Options of exports, and why they say nothing to the task and
+            what to do instead. Without `certainty_at`, `calibrate` and
+            `out_of_distribution` are refused in any case.
         decide: What is settled on validation once a model is known and kept
             with it, thresholds for example: data, split and the predictions
             [n, …] of its first n pictures → a JSON-able decision. None: there
@@ -77,7 +83,8 @@ class Task:
     network_at: str
     unsmoothed: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
-    softmax: bool = False
+    certainty_at: str = ""
+    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
     decide: (
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
     ) = None
@@ -149,6 +156,11 @@ class Task:
         """The part that needs TensorFlow."""
         found = _imported(self.network_at)
         return found.decided(self.decision) if self.decision else found
+
+    @functools.cached_property
+    def certainty(self) -> certainties.Certainty | None:
+        """How sure the network is; needs TensorFlow."""
+        return _imported(self.certainty_at) if self.certainty_at else None
 
     def adapted(
         self, data: examples.ImageData, config: train.TrainConfig

@@ -18,6 +18,7 @@ TASK = task.Task(
     answers=answers.Answers(),
     exports=exports.Exports(),
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
+    certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
     decide=figures.decide,
     guesses=guesses.GUESSES,
 )

@@ -20,4 +20,16 @@ TASK = task.Task(
     adapted_at="tf_finetune.tasks.regression.adapting:adapted",
     judged_as=figures.of_run,
     relative_predictions=True,
+    refused={
+        "calibrate": (
+            "it divides the logits of probabilities, and a regression answers "
+            "with numbers. How far they are off is in evaluation.json; "
+            "export without it."
+        ),
+        "out_of_distribution": (
+            "its score is the energy of the logits of classes, and a "
+            "regression has none. Export without it, and compare the features "
+            "that the signature `embed` gives with those of training pictures."
+        ),
+    },
 )
