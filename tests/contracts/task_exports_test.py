@@ -28,11 +28,15 @@ from tf_finetune.tasks import catalog as tasks
 
 pytestmark = pytest.mark.slow
 
-# A process with TensorFlow takes seven seconds to start. Every task is asked
-# for its SavedModel in tests/end_to_end, those that are missing here for their
-# .keras file too, and a softmax and a sigmoid are the same to Keras.
-_WITH_TENSORFLOW = ("keras", "saved_model", "whole_h5")
-_ASKED = {"regression": ("keras", "whole_h5"), "segmentation": ("whole_h5",)}
+# What starts TensorFlow to prove itself takes long. Every task is asked for its
+# SavedModel in tests/end_to_end, those that are missing here for their .keras
+# file too, and a softmax and a sigmoid are the same to Keras.
+_WITH_TENSORFLOW = ("h5", "keras", "saved_model", "whole_h5")
+_ASKED = {
+    "classification": ("h5",),
+    "regression": ("h5", "keras", "whole_h5"),
+    "segmentation": ("h5", "whole_h5"),
+}
 
 _SETTINGS = {
     "classification": {"label_column": "colour"},

@@ -7,11 +7,9 @@ LABELS = "labels.txt"
 SavedModel, in the archive at the end of a LiteRT file and in a `.keras` one."""
 
 DECISION = "decision.json"
-"""In a `.keras` archive: what the task decided on validation, if anything."""
-
-DECISION = "decision.json"
 """What the task decided on validation, thresholds for example, as in
-evaluation.json: in the archive at the end of a LiteRT file."""
+evaluation.json: in the archive at the end of a LiteRT file and in a `.keras`
+one."""
 
 COLUMNS = "columns.json"
 """In the `assets/` of a SavedModel that takes whole rows: by input the columns
