@@ -88,10 +88,12 @@ def smaller(
         found["epochs"] = min(training.epochs, 1)
     if model.task == "segmentation":
         found["head_epochs"] = 1
+    plain = model.backbone in ("mobilenet_v2", "resnet50")
     if model.weights == "imagenet":
         found["weights"] = "none"
-        if model.backbone in ("mobilenet_v2", "resnet50"):
-            found |= {"backbone": "small_cnn", "weights": "digits"}
+    if (model.weights == "imagenet" and plain) or model.trainable == "head":
+        # Trained ones bear to be exported in few bits; random ones do not.
+        found |= {"backbone": "small_cnn", "weights": "digits"}
     return found
 
 
