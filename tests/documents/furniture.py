@@ -53,7 +53,13 @@ def furnish(folder: pathlib.Path) -> None:
     _classes(folder / "labelled", ("day", "night"), 8, generator)
     _classes(folder / "hymenoptera/train", ("ants", "bees"), 9, generator)
     _classes(folder / "hymenoptera/val", ("ants", "bees"), 5, generator)
-    for name in ("holiday", "photos", "camera/2025", "camera/2026/may"):
+    for name in (
+        "holiday",
+        "photos",
+        "raccoon",
+        "camera/2025",
+        "camera/2026/may",
+    ):
         _several(folder / name, 4, generator)
     _picture(generator, 1).save(folder / "bee.jpg")
     _plants(folder, generator)

@@ -84,16 +84,14 @@ def smaller(
     if config.data.data == "digits:5-9":
         found["max_train_per_class"] = 3
     steps = config.interruptions.checkpoint_every_steps
-    if fine_tuned or steps or model.trainable == "all":
+    if fine_tuned or steps or "all" in model.trainable:
         found["epochs"] = min(training.epochs, 1)
     if model.task == "segmentation":
         found["head_epochs"] = 1
-    plain = model.backbone in ("mobilenet_v2", "resnet50")
     if model.weights == "imagenet":
         found["weights"] = "none"
-    if (model.weights == "imagenet" and plain) or model.trainable == "head":
-        # Trained ones bear to be exported in few bits; random ones do not.
-        found |= {"backbone": "small_cnn", "weights": "digits"}
+        if model.backbone in ("mobilenet_v2", "resnet50"):
+            found |= {"backbone": "small_cnn", "weights": "digits"}
     return found
 
 
