@@ -10,14 +10,12 @@ one came to that nobody disturbed.
 
 What is measured anew by every export (a server's batch size, and requests of
 that size to warm up with) may differ: it differs between two undisturbed ones
-too, and has to be there. Of a Keras file, an archive, its members are compared
-but for the one that holds the time of saving.
+too, and has to be there.
 """
 
 import argparse
 import collections
 import dataclasses
-import hashlib
 import os
 import pathlib
 import random
@@ -26,7 +24,6 @@ import signal
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 
 import kill_campaign
@@ -222,18 +219,7 @@ def _seen(
 def _hash(path: pathlib.Path) -> str:
     if path.name in _MEASURED:
         return "measured"
-    if path.suffix != ".keras":
-        return files.sha256(path)
-    # The archive and a member of it hold the time of saving.
-    digest = hashlib.sha256()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
-                if name != "metadata.json":
-                    digest.update(name.encode() + archive.read(name))
-    except zipfile.BadZipFile as error:
-        return f"torn: {error}"
-    return digest.hexdigest()
+    return files.sha256(path)
 
 
 def _not_whole(

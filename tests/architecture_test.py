@@ -29,6 +29,7 @@ _ROOMS = [
     ["training"],
     ["exporting"],
     ["serving"],
+    ["unread"],
     ["runs", "checking", "use_checking"],
     ["workflow"],
     ["train", "evaluate", "predict", "export", "serve", "__main__", "__init__"],
@@ -98,6 +99,7 @@ def test_no_module_asserts():
 def test_a_runtime_script_imports_numpy_and_its_format_alone(path):
     runtimes = {
         "__init__.py": set(),
+        "h5.py": {"keras"},
         "keras_file.py": {"keras"},
         "litert.py": {"ai_edge_litert"},
         "onnx.py": {"onnxruntime"},

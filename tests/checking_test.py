@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from tf_finetune import checking, errors
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train, use
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
@@ -147,6 +147,7 @@ def test_an_option_that_is_read_is_let_through(given):
 
 def test_options_of_tasks_and_heads_are_options_that_somebody_reads():
     known = options.values_of(_config())
+    known |= options.values_of(use.PredictConfig(workdir="x", data="y"))
     found = [tasks.TASKS.get(name) for name in tasks.TASKS.names()]
     read = {name for each in found for name in each.reads}
     assert read == {*task_contract.BOUND} <= {*known}

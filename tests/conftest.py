@@ -6,6 +6,9 @@ import pathlib
 import forking
 import hypothesis
 import pytest
+import runtimes
+
+from tf_finetune.exporting import fresh
 
 # Set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -39,3 +42,14 @@ def start():
 
     yield call
     forks.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_runtimes():
+    """Processes that prove exports are forked; `runtimes.py` says why."""
+    long_way = fresh.ended
+    forked = runtimes.Runtimes(fresh.RUNTIMES, fresh.environment(), long_way)
+    fresh.ended = forked.ended
+    yield
+    fresh.ended = long_way
+    forked.close()

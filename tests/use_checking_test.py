@@ -1,5 +1,7 @@
 """Tests of tf_finetune/use_checking.py."""
 
+import dataclasses
+
 import pytest
 
 from tf_finetune import errors, files, use_checking
@@ -73,6 +75,31 @@ class TestExport:
         images = {"train": 9, "validation": 3}
         files.write_json(finished / "data.json", {"images": images})
         use_checking.check_export(self._config(finished, calibrate=True))
+
+    @pytest.mark.parametrize("asked", ["calibrate", "out_of_distribution"])
+    @pytest.mark.parametrize("reasons", [{}, {"calibrate": "no, since."}])
+    def test_a_task_that_is_never_sure_says_so(
+        self, finished, asked, reasons, monkeypatch
+    ):
+        own = dataclasses.replace(
+            use_checking.task_of(str(finished)),
+            certainty_at="",
+            refused=reasons,
+        )
+        monkeypatch.setattr(use_checking, "task_of", lambda path: own)
+        words = reasons.get(asked, "how sure its predictions are")
+        with pytest.raises(errors.UsageError, match=f"--{asked} is.*{words}"):
+            use_checking.check_export(self._config(finished, **{asked: True}))
+
+    @pytest.mark.parametrize(
+        "task", ["multilabel", "regression", "segmentation"]
+    )
+    def test_every_task_has_files_in_few_bits(self, finished, task):
+        pytest.importorskip("ai_edge_litert")
+        files.write_text(finished / "run.flags", f"--data=x\n--task={task}\n")
+        use_checking.check_export(
+            self._config(finished, format="litert_dynamic,litert_int8")
+        )
 
     def test_a_file_for_several_formats_is_refused(self, finished):
         config = self._config(

@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from tf_finetune import errors, workdir
+from tf_finetune import errors, unread, workdir
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     cluster,
@@ -16,6 +16,7 @@ from tf_finetune.config import (
     train,
     training_options,
 )
+from tf_finetune.data import survey
 from tf_finetune.evaluation import gates
 from tf_finetune.heads import catalog as heads
 from tf_finetune.heads import grammar
@@ -49,15 +50,25 @@ def check(config: train.TrainConfig) -> None:
     _check_head_layers(config.model.surgery.head_layers, head)
     task.check_loss(config.training.loss)
     _check_columns(config.data, task)
-    _check_read(config, task, head)
+    unread.check(config, unread.of_training(config, task, head))
+    _check_smoothing(config.training, task)
     optimizers.check(config.training.optimizer)
     _check_training(config.training)
     _check_unlabelled(config, task)
+    unread.check_fine_tuning(config)
     _check_workers(config)
     _check_image_size(config.model, spec.min_image_size)
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
     _check_rival(config.output.fail_if_not_better_than)
+
+
+def check_listed(
+    config: train.TrainConfig, inspected: survey.Inspected
+) -> None:
+    """Raises `UsageError` for what the pictures leave no use for."""
+    splits = [each.split for each in inspected.pictures]
+    unread.check_fractions(config.data, splits)
 
 
 def absolute(config: train.TrainConfig) -> train.TrainConfig:
@@ -99,43 +110,15 @@ def _check_columns(
         )
 
 
-def _check_read(
-    config: train.TrainConfig, task: task_contract.Task, head: str
+def _check_smoothing(
+    training: training_options.TrainingOptions, task: task_contract.Task
 ) -> None:
-    """Raises `UsageError` for an option that neither task nor head reads."""
-    known = tasks.TASKS.names()
-    for name, got in _asked(config).items():
-        if name in task_contract.BOUND and name not in task.reads:
-            readers = [e for e in known if name in tasks.TASKS.get(e).reads]
-            raise _unread(got, "task", task.name, readers)
-        readers = heads.READERS.get(name, (head,))
-        if head not in readers and ":" not in head:
-            raise _unread(got, "head", head, readers)
-    smoothing, loss = config.training.label_smoothing, config.training.loss
+    """Raises `UsageError` for label smoothing that no loss reads."""
+    smoothing, loss = training.label_smoothing, training.loss
     if smoothing and {*task.losses_of(loss)} <= {*task.unsmoothed}:
         readers = [e for e in task.losses if e not in task.unsmoothed]
         got = f"--label_smoothing={smoothing:g}"
-        raise _unread(got, "loss", loss, readers)
-
-
-def _asked(config: train.TrainConfig) -> dict[str, str]:
-    """Returns the options that are not at their defaults, as flags."""
-    values = options.values_of(config)
-    return {
-        name: f"--{name}={options.to_text(values[name])}"
-        for name, _, default, _ in options.declared(train.TrainConfig)
-        if values[name] != default
-    }
-
-
-def _unread(
-    got: str, kind: str, chosen: str, readers: Sequence[str]
-) -> errors.UsageError:
-    listed = " and ".join(f"--{kind}={each}" for each in readers)
-    return errors.UsageError(
-        f"{got} is for {listed}; --{kind}={chosen} does not read it. Leave it "
-        "out."
-    )
+        raise unread.refusal(got, "loss", loss, readers)
 
 
 def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:

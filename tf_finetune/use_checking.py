@@ -2,22 +2,29 @@
 
 import pathlib
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files, unread, workdir
 from tf_finetune.config import (
     data_options,
     train,
     use,
 )
 from tf_finetune.data import labelling
+from tf_finetune.data.sources import catalog as sources
 from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 
+_WITHOUT_CERTAINTY = dict.fromkeys(
+    ("calibrate", "out_of_distribution"),
+    "it does not tell how sure its predictions are. Export without it.",
+)
+
 
 def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     _finished(config.workdir).require_finished()
+    _check_foreign(config)
     gates.check_specs(config.fail_below, task_of(config.workdir).figures)
 
 
@@ -72,13 +79,29 @@ def _label_column(
     return trained
 
 
+def _check_foreign(config: use.EvaluateConfig) -> None:
+    """Raises `UsageError` for an option that the pictures do not need."""
+    if config.data:
+        source, labels = evaluation_source(config), evaluation_labels(config)
+        unread.check(config, unread.of_format(config, source, labels))
+        return
+    for name, got in unread.asked(config).items():
+        if name in ("data_format", *sources.READERS):
+            raise errors.UsageError(
+                f"{got} says how --data is read; without it the run's own "
+                "pictures are read as they were. Give --data, or leave "
+                f"--{name} out."
+            )
+
+
 def check_prediction(config: use.PredictConfig) -> None:
     """Raises `UsageError` unless a run can predict as asked."""
     _finished(config.workdir).require_finished()
+    task = task_of(config.workdir)
+    unread.check(config, unread.of_task(config, task))
     if config.window_overlap is None:
         return
     got = f"--window_overlap={config.window_overlap:g}"
-    task = task_of(config.workdir)
     if not task.files_at:
         raise errors.UsageError(
             f"{got} is for tasks that answer with a picture, and the run in "
@@ -98,7 +121,7 @@ def check_export(config: use.ExportConfig) -> None:
     for name in config.format:
         choice.check(name)
     destination.check(config.output, config.format)
-    _check_softmax(config)
+    _check_refused(config)
     if config.calibrate:
         _check_validation(place)
 
@@ -110,21 +133,14 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
     return workdir.config_of(_finished(config.workdir))
 
 
-def _check_softmax(config: use.ExportConfig) -> None:
-    """Raises `UsageError` if an export needs one softmax and there is none."""
+def _check_refused(config: use.ExportConfig) -> None:
+    """Raises `UsageError` for an option that says nothing to the task."""
     task = task_of(config.workdir)
-    asked = {
-        "--calibrate": config.calibrate,
-        "--out_of_distribution": config.out_of_distribution,
-        # Judged by how many pictures keep their class.
-        "--format=litert_dynamic": "litert_dynamic" in config.format,
-        "--format=litert_int8": "litert_int8" in config.format,
-    }
-    for flag, is_asked in asked.items():
-        if is_asked and not task.softmax:
+    reasons = {} if task.certainty_at else _WITHOUT_CERTAINTY
+    for name, reason in {**reasons, **task.refused}.items():
+        if getattr(config, name):
             raise errors.UsageError(
-                f"{flag} is about the logits of one softmax over all "
-                f"classes, which a model of --task={task.name} does not have."
+                f"--{name} is not for --task={task.name}: {reason}"
             )
 
 

@@ -95,6 +95,7 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
         tasks.TASKS.get(config.model.task).labels,
         cache_dir=config.output.cache_folder,
     )
+    checking.check_listed(config, inspected)
     if config.output.plan:
         return _plan(config, inspected, place, report)
     with lifecycle.opened(place, config):
@@ -246,12 +247,11 @@ def _train(
         num_classes=len(inspected.class_names),
     )
     environment.start_tensorflow()
-    from tf_finetune.runs import course as courses
-    from tf_finetune.runs import describing, fusing, results
+    from tf_finetune.runs import describing, fusing, preparing, results
     from tf_finetune.runs import unlabelled as unlabelled_runs
 
     with contextlib.ExitStack() as held:
-        course = courses.prepare(config, inspected, place, held, largest)
+        course = preparing.prepare(config, inspected, place, held, largest)
         plan = describing.text(course)
         report(plan)
         results.begin(course, plan)
@@ -260,7 +260,7 @@ def _train(
     with changes.watched(course.data.pictures):
         figures = results.evaluate(course, result)
         figures = fusing.fuse(course, result.learnt, result.chosen, figures)
-    results.save(course, result.learnt.table)
+    results.save(course, result)
     results.finish(course, result, time.monotonic() - start)
     report(course.task.figures.text(figures))
     report(f"Results saved to {place.path}")
@@ -288,11 +288,10 @@ def _plan(
     )
     environment.start_tensorflow()
     from tf_finetune.data import statistics
-    from tf_finetune.runs import costing, describing
-    from tf_finetune.runs import course as courses
+    from tf_finetune.runs import costing, describing, preparing
 
     with contextlib.ExitStack() as held:
-        course = courses.prepare(config, inspected, place, held, largest)
+        course = preparing.prepare(config, inspected, place, held, largest)
         report(statistics.summary(course.data))
         report(describing.text(course))
         report(costing.estimated(course).text())

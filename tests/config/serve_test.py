@@ -36,3 +36,8 @@ def test_a_mistake_is_named_by_its_flag(keywords, words):
 
 def test_exports_alone_are_enough():
     assert serve.ServeConfig(exports="folder").workdir == ""
+
+
+def test_a_run_whose_exports_are_not_served_is_refused():
+    with pytest.raises(errors.UsageError, match="give one of them"):
+        serve.ServeConfig(exports="folder", workdir="run")

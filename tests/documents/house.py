@@ -136,6 +136,7 @@ def _exporter(workdir: str) -> reading.Command:
             command.module.endswith(".export")
             and command.flag("workdir") == workdir
             and "saved_model" in (command.flag("format") or "saved_model")
+            and not command.flag("output")
         ):
             return command
     raise LookupError(f"no document says how {workdir} is exported")

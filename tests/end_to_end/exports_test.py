@@ -56,7 +56,7 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
         calibration=proof.calibration(found.place),
     )
     everything = jobs.Proof(
-        paths=paths, predictions=np.zeros([len(paths), 2]), labels=labels
+        paths=paths, predictions=np.zeros([len(paths), 2]), truth=labels
     )
     contents = [files.pathlib.Path(path).read_bytes() for path in paths]
     said = found.model.predict(parity.decoded(contents, job), verbose=0)

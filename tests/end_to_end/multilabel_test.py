@@ -1,16 +1,21 @@
 """Pictures with any number of labels, from a CSV file to a served model."""
 
 import csv
+import dataclasses
+import json
 import pathlib
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scipy import special
 
 import tf_finetune
 from tf_finetune import errors, files
+from tf_finetune.tasks.multilabel import certainty
 
 _COLOURS = ("red", "green", "blue")
 
@@ -155,9 +160,50 @@ def test_a_picture_that_is_none_is_given_no_label(exported):
     assert got["error"][0]
 
 
-def test_a_temperature_for_labels_is_refused_in_words(run):
-    with pytest.raises(errors.UsageError, match="softmax.*multilabel"):
-        tf_finetune.export(run.workdir, calibrate=True)
+def test_a_calibrated_export_gives_the_same_labels(
+    run, colour_table, exported, tmp_path, monkeypatch
+):
+    # The run makes no mistake, of which a temperature could be learnt.
+    real = certainty.calibrate
+    monkeypatch.setattr(
+        certainty,
+        "calibrate",
+        lambda *pairs: dataclasses.replace(real(*pairs), temperature=3.0),
+    )
+    version, file = tf_finetune.export(
+        run.workdir,
+        "saved_model,onnx",
+        calibrate=True,
+        out_of_distribution=True,
+        output=str(tmp_path / "exports"),
+        report=lambda text: None,
+    )
+    record = files.read_json(version.parent / "parity.json")
+    found = record["1"]["temperature"]
+    assert found["log_loss"][0] == pytest.approx(
+        run.evaluation["validation"]["log_loss"], rel=1e-4
+    )
+    assert found["temperature"] == 3.0
+    contents = [path.read_bytes() for path in colour_table.parent.glob("*.png")]
+    before, after = _serve(exported, contents), _serve([version], contents)
+    np.testing.assert_array_equal(after["labels"], before["labels"])
+    logits = special.logit(before["probabilities"].astype("float64"))
+    np.testing.assert_allclose(
+        after["probabilities"],
+        special.expit(logits / 3),
+        atol=1e-4,
+    )
+    np.testing.assert_allclose(
+        after["ood_score"], -np.logaddexp(0, logits).sum(axis=1), rtol=1e-3
+    )
+    held = {e.key: e.value for e in onnx.load(file).metadata_props}
+    assert json.loads(held["decision"]) == found["decision"]
+    assert record["model.onnx"]["temperature"] == found
+    bounds = [found["decision"]["thresholds"][n] for n in run.class_names]
+    np.testing.assert_array_equal(
+        after["probabilities"] >= np.array(bounds, "float32"), before["given"]
+    )
+    assert not np.allclose(bounds, _bounds(run), atol=1e-3)
 
 
 def test_a_loss_of_another_task_is_refused_in_words(colour_table):

@@ -259,13 +259,13 @@ def test_what_does_not_fit_is_told_before_anything_is_read(changes, words):
 
 
 def test_exports_for_probabilities_are_refused(plain, rows):
-    for keywords in (
-        {"calibrate": True},
-        {"format": "litert_dynamic"},
-        {"format": "litert_int8"},
-        {"out_of_distribution": True},
+    for keywords, words in (
+        ({"calibrate": True}, "--calibrate is not for --task=regression"),
+        ({"format": "litert_dynamic"}, "one softmax"),
+        ({"format": "litert_int8"}, "one softmax"),
+        ({"out_of_distribution": True}, "compare the features"),
     ):
-        with pytest.raises(errors.UsageError, match="one softmax"):
+        with pytest.raises(errors.UsageError, match=words):
             tf_finetune.export(plain.workdir, **keywords)
     with pytest.raises(errors.UsageError, match="one picture"):
         tf_finetune.export(rows.workdir, "onnx", report=_quiet)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scipy import special
 
 import tf_finetune
 from tf_finetune import files
@@ -167,6 +168,40 @@ def test_the_exported_model_gives_the_predicted_masks(run, predicted):
         plain.predict(square, verbose=0)[0],
         found["probabilities"][0],
         atol=0.02,
+    )
+
+
+def test_a_calibrated_export_gives_the_same_masks(run, scenes, tmp_path):
+    (version,) = tf_finetune.export(
+        run.workdir,
+        calibrate=True,
+        out_of_distribution=True,
+        output=str(tmp_path / "export"),
+        report=lambda text: None,
+    )
+    record = files.read_json(version.parent / "parity.json")["1"]
+    found = record["temperature"]
+    assert found["log_loss"][1] < found["log_loss"][0]
+    assert found["counted"] == "pixels of 4 validation pictures"
+    paths = sorted((scenes / "images").iterdir())
+    images = np.stack(
+        [np.array(Image.open(p).resize([32, 32]), "float32") for p in paths]
+    )
+    below = run.model.get_layer("probabilities").input
+    network = keras.Model(run.model.inputs, below)
+    logits = network.predict_on_batch(images).astype("float64")
+    serve = tf.saved_model.load(str(version)).signatures["serve_array"]
+    answer = serve(images=tf.constant(images))
+    np.testing.assert_allclose(
+        answer["probabilities"],
+        special.softmax(logits / found["temperature"], axis=-1),
+        atol=1e-4,
+    )
+    np.testing.assert_array_equal(answer["masks"], logits.argmax(axis=-1))
+    # The network as trained tells what is strange.
+    energy = -special.logsumexp(logits, axis=-1)
+    np.testing.assert_allclose(
+        answer["ood_score"], energy.mean(axis=(1, 2)), atol=1e-3
     )
 
 

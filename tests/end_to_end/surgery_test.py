@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tf_finetune
-from tf_finetune import errors, files
+from tf_finetune import errors, files, unread
 
 _SURGERY = {
     "backbone": "resnet18+se",
@@ -17,6 +17,9 @@ _SURGERY = {
     "trainable": "stage3",
     "cache": "off",
 }
+
+# What a run of the head alone does not read, and what it is told anew.
+_OTHER = {*unread.FINE_TUNING, "weights", "epochs"}
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +86,14 @@ def test_its_weights_start_another_run_of_the_same_surgery(
     operated, pictures, settings, tmp_path
 ):
     run, _ = operated
+    kept = {**settings, **_SURGERY}
     again = tf_finetune.fine_tune(
         pictures,
         workdir=str(tmp_path / "again"),
         report=lambda text: None,
-        **{**settings, **_SURGERY, "weights": str(run.workdir), "epochs": 0},
+        weights=str(run.workdir),
+        epochs=0,
+        **{k: kept[k] for k in kept if k not in _OTHER},
     )
     for name in ("conv3_block2_se_expand", "conv3_block2_2_bn", "conv1_conv"):
         ours, theirs = (

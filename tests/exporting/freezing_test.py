@@ -1,5 +1,7 @@
 """A model as one graph of constants."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,32 @@ def test_later_changes_of_the_model_do_not_reach_it(keras, images):
     expected = images.mean((1, 2)).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(
         _answer(frozen, images), np.repeat(expected, 2, axis=1), rtol=1e-5
+    )
+
+
+def test_a_job_is_frozen_once_whatever_its_destination(make_job, tmp_path):
+    job = make_job()
+    frozen = freezing.of_job(job)
+
+    again = dataclasses.replace(job, destination=tmp_path / "elsewhere")
+    assert freezing.of_job(again) is frozen
+
+
+def test_a_job_of_another_model_is_frozen_anew(keras, make_job, images):
+    job = make_job()
+    freezing.of_job(job)
+    model = keras.Sequential(
+        [
+            keras.Input([24, 24, 3]),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, kernel_initializer="ones"),
+        ]
+    )
+
+    frozen = freezing.of_job(dataclasses.replace(job, model=model))
+
+    np.testing.assert_allclose(
+        _answer(frozen, images), model.predict_on_batch(images), rtol=1e-5
     )
 
 

@@ -1,6 +1,8 @@
 """Metadata and labels, read back by the places of the schema's fields."""
 
+import json
 import os
+import pathlib
 import zipfile
 
 import flatbuffers
@@ -11,7 +13,10 @@ pytest.importorskip("ai_edge_litert")
 
 from ai_edge_litert import schema_py_generated as schema
 
+from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import litert_labels
+
+_DECISION = {"thresholds": {"ants": 0.25}}
 
 
 def _bare_model():
@@ -27,10 +32,27 @@ def _bare_model():
     return bytes(builder.Output())
 
 
+def _job(**changes):
+    return jobs.ExportJob(
+        model=None,
+        class_names=("ants", "bees", os.fsdecode(b"caf\xe9")),
+        image_size=224,
+        resize="squash",
+        destination=pathlib.Path(),
+        proof=jobs.Proof(paths=("a",), predictions=np.zeros([1, 3])),
+        **changes,
+    )
+
+
 @pytest.fixture(scope="module")
 def labelled():
-    names = ("ants", "bees", os.fsdecode(b"caf\xe9"))
-    return litert_labels.added(_bare_model(), names, 224)
+    return litert_labels.added(_bare_model(), _job())
+
+
+@pytest.fixture(scope="module")
+def decided():
+    job = _job(task="multilabel", decision=_DECISION)
+    return litert_labels.added(_bare_model(), job)
 
 
 def _metadata(labelled):
@@ -87,6 +109,7 @@ def test_the_output_names_the_file_of_labels_of_its_axis(labelled):
     file = output.first(6)
 
     assert output.text(0) == "probabilities"
+    assert "each class" in output.text(1)
     assert file.text(0) == "labels.txt"
     assert file.number(2, byte) == 2  # TENSOR_AXIS_LABELS
 
@@ -113,6 +136,26 @@ def test_the_labels_lie_in_an_archive_at_the_end(labelled, tmp_path):
         assert archive.read("labels.txt") == b"ants\nbees\ncaf\xe9\n"
 
 
+def test_what_was_decided_lies_beside_the_labels(decided, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(decided)
+
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["labels.txt", "decision.json"]
+        assert json.loads(archive.read("decision.json")) == _DECISION
+    root = _Table.root(_metadata(decided))
+    assert root.first(6).text(0) == "decision.json"
+    assert root.first(3).first(3).first(6).text(0) == "labels.txt"
+
+
+def test_values_are_not_called_probabilities():
+    written = litert_labels.added(_bare_model(), _job(task="regression"))
+    output = _Table.root(_metadata(written)).first(3).first(3)
+
+    assert output.text(0) == "values"
+    assert "units" in output.text(1)
+
+
 def test_constants_survive_and_are_aligned(labelled):
     model = schema.Model.GetRootAs(labelled, 0)
     whole = np.frombuffer(labelled, dtype="uint8").ctypes.data
@@ -126,6 +169,6 @@ def test_constants_survive_and_are_aligned(labelled):
 
 def test_the_same_labels_give_the_same_bytes():
     first, second = (
-        litert_labels.added(_bare_model(), ("a", "b"), 32) for _ in range(2)
+        litert_labels.added(_bare_model(), _job()) for _ in range(2)
     )
     assert first == second

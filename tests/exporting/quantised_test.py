@@ -1,5 +1,7 @@
 """Verdicts on exports in few bits; needs no TensorFlow model."""
 
+import pathlib
+
 import numpy as np
 import pytest
 
@@ -8,78 +10,65 @@ from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import quantised
 
 
-def _proof(sure=16, unsure=4):
-    """Twenty pictures of class 0; the last ones the evaluation doubts."""
-    rows = [[0.9, 0.1]] * sure + [[0.55, 0.45]] * unsure
-    return jobs.Proof(
-        paths=tuple(str(i) for i in range(len(rows))),
-        predictions=np.array(rows),
-        labels=np.zeros(len(rows), dtype=int),
+def _job(predictions, truth=None, **changes):
+    predictions = np.array(predictions)
+    proof = jobs.Proof(
+        paths=tuple(str(i) for i in range(len(predictions))),
+        predictions=predictions,
+        truth=truth,
+    )
+    return jobs.ExportJob(
+        model=None,
+        class_names=("a", "b"),
+        image_size=8,
+        resize="squash",
+        destination=pathlib.Path(),
+        proof=proof,
+        **changes,
     )
 
 
-def test_small_differences_pass_and_are_counted():
-    proof = _proof()
-    got = proof.predictions + [[-0.04, 0.04]]
-
-    figures = quantised.judge("x", got, proof)
-
-    assert figures["mean_abs_difference"] == pytest.approx(0.04)
-    assert figures["decided_agreement"] == 1.0
-    assert figures["accuracy"] == figures["evaluation_accuracy"] == 1.0
+def _judge(got, job, name="x"):
+    return quantised.judge(name, np.array(got), job.proof, job)
 
 
-def test_an_unsure_picture_may_fall_on_the_other_side():
-    proof = _proof()
-    got = proof.predictions.copy()
-    got[-1] = [0.49, 0.51]
+def test_what_passes_is_counted():
+    job = _job([[0.9, 0.1], [0.2, 0.8]], np.array([0, 1]))
 
-    figures = quantised.judge("x", got, proof)
+    tolerance, figures = _judge([[0.86, 0.14], [0.2, 0.8]], job)
 
-    assert figures["top_1_agreement"] == pytest.approx(0.95)
-    assert figures["decided_agreement"] == 1.0
-    assert figures["accuracy"] == pytest.approx(0.95)
-
-
-def test_sure_pictures_must_stay():
-    proof = _proof(sure=40, unsure=0)
-    got = proof.predictions.copy()
-    got[:5] = [0.4, 0.6]  # 87.5 % stay; their true classes are unknown.
-    unlabelled = jobs.Proof(paths=proof.paths, predictions=proof.predictions)
-
-    with pytest.raises(errors.RunError, match="the same class for 87.5%"):
-        quantised.judge("x", got, unlabelled)
+    assert figures["max_abs_difference"] == pytest.approx(0.04)
+    assert figures["mean_abs_difference"] == pytest.approx(0.02)
+    assert figures["accuracy"] == 1.0
+    assert tolerance["mean_abs_difference"] == 0.1
 
 
-def test_a_loss_of_accuracy_is_refused():
-    proof = _proof()
-    got = proof.predictions.copy()
-    got[-2:] = [0.49, 0.51]
-
-    with pytest.raises(errors.RunError, match="accuracy 90.0% instead of 100"):
-        quantised.judge("model_int8.tflite", got, proof)
-
-
-def test_a_shift_of_all_probabilities_is_refused():
-    proof = _proof(unsure=0)
+def test_a_refusal_says_why_and_what_to_use():
+    job = _job([[0.9, 0.1]] * 20)
 
     with pytest.raises(errors.RunError, match="in the mean") as caught:
-        quantised.judge("x", proof.predictions - [[0.2, -0.2]], proof)
+        _judge([[0.7, 0.3]] * 20, job, name="model_int8.tflite")
 
+    assert "model_int8.tflite" in str(caught.value)
     assert "--format=litert_float16" in str(caught.value)
 
 
-def test_without_a_decided_picture_there_is_no_agreement_to_ask_for():
-    proof = _proof(sure=0, unsure=4)
+def test_the_task_judges_and_knows_what_was_decided():
+    # With the threshold 0.5 nothing would change.
+    decision = {"thresholds": {"a": 0.1, "b": 0.5}}
+    job = _job([[0.2, 0.2]] * 20, task="multilabel", decision=decision)
+    got = [[0.05, 0.2]] * 2 + [[0.2, 0.2]] * 18
 
-    figures = quantised.judge("x", proof.predictions, proof)
+    with pytest.raises(errors.RunError, match="90.0% of the labels clearly"):
+        _judge(got, job)
 
-    assert figures["decided_agreement"] is None
 
+def test_numbers_of_any_size_differ_by_shares_of_their_range():
+    job = _job(
+        [[1e6, 1.0], [2e6, 2.0]], task="regression", unit=np.array([1e6, 1.0])
+    )
 
-def test_without_labels_there_is_no_accuracy():
-    proof = jobs.Proof(paths=("a",), predictions=np.array([[0.9, 0.1]]))
+    _, figures = _judge([[1.05e6, 1.0], [2e6, 2.0]], job)
 
-    figures = quantised.judge("x", proof.predictions, proof)
-
-    assert "accuracy" not in figures
+    assert figures["max_abs_difference"] == pytest.approx(0.05)
+    assert figures["per_target"]["b"]["mean_abs_difference"] == 0.0

@@ -99,15 +99,3 @@ def test_what_squeezes_a_map_is_no_features():
     pooled = keras.layers.GlobalAveragePooling2D()(maps)
     answer = keras.layers.Dense(3, "softmax")(pooled)
     assert signatures.features(keras.Model(images, answer)) is pooled
-
-
-def test_energy_is_that_of_the_paper():
-    logits = np.array([[1.0, 2.0, -3.0], [0.0, 0.0, 0.0]], "float32")
-
-    got = signatures.energy(tf.constant(logits))
-
-    np.testing.assert_allclose(
-        got, -np.log(np.exp(logits.astype("float64")).sum(axis=1)), rtol=1e-6
-    )
-    # A picture that excites no class is further away.
-    assert got[1] > got[0]

@@ -1,11 +1,16 @@
 """What is kept for proving exports; needs no TensorFlow."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tf_finetune import errors, files, workdir
 from tf_finetune.data import examples
 from tf_finetune.runs import proof
+from tf_finetune.tasks import catalog as tasks
+
+_TASK = tasks.TASKS.get("classification")
 
 
 @pytest.fixture
@@ -37,23 +42,58 @@ _SAID = np.array([[0.25, 0.75], [0.5, 0.5]])
 
 
 def test_held_out_pictures_come_back_with_their_classes(data, tmp_path):
-    proof.write(workdir.Workdir(tmp_path), data, _SAID)
+    proof.write(workdir.Workdir(tmp_path), _TASK, data, _SAID)
 
     kept = proof.read(workdir.Workdir(tmp_path))
 
     assert kept.paths == (str(tmp_path / "3.png"), str(tmp_path / "4.png"))
-    assert kept.labels.tolist() == [1, 0]
+    assert kept.truth.tolist() == [1, 0]
     np.testing.assert_array_equal(kept.predictions, _SAID)
     assert proof.read(workdir.Workdir(tmp_path), 1).paths == kept.paths[:1]
 
 
 def test_training_pictures_are_kept_for_calibration(data, tmp_path):
-    proof.write(workdir.Workdir(tmp_path), data, _SAID)
+    proof.write(workdir.Workdir(tmp_path), _TASK, data, _SAID)
     (tmp_path / "1.png").write_bytes(b"changed")
 
     kept = proof.calibration(workdir.Workdir(tmp_path))
 
     assert kept == (str(tmp_path / "0.png"), str(tmp_path / "2.png"))
+
+
+def test_each_task_keeps_what_is_true_of_its_pictures(data, tmp_path):
+    labels = iter([("a",), (), ("b", "a"), ("b",), ()])
+    pictures = tuple(
+        dataclasses.replace(each, label=next(labels)) for each in data.pictures
+    )
+    data = dataclasses.replace(data, pictures=pictures)
+    task = tasks.TASKS.get("multilabel")
+    proof.write(workdir.Workdir(tmp_path), task, data, _SAID)
+    (tmp_path / "3.png").write_bytes(b"changed")
+
+    kept = proof.read(workdir.Workdir(tmp_path))
+
+    assert kept.paths == (str(tmp_path / "4.png"),)
+    assert kept.truth.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"), [([1, 0], [1, 0]), ([None, None], None)]
+)
+def test_a_run_that_kept_classes_beside_its_pictures_is_read(
+    data, tmp_path, classes, expected
+):
+    proof.write(workdir.Workdir(tmp_path), _TASK, data, _SAID)
+    np.savez(tmp_path / "proof.npz", predictions=_SAID)
+    written = files.read_json(tmp_path / "proof.json")
+    for row, each in zip(written["pictures"], classes, strict=True):
+        row["label"] = each
+    files.write_json(tmp_path / "proof.json", written)
+
+    kept = proof.read(workdir.Workdir(tmp_path))
+
+    np.testing.assert_array_equal(kept.predictions, _SAID)
+    assert (kept.truth if expected is None else kept.truth.tolist()) == expected
 
 
 def test_a_file_of_an_earlier_version_is_read(data, tmp_path):
@@ -68,12 +108,12 @@ def test_a_file_of_an_earlier_version_is_read(data, tmp_path):
     kept = proof.read(workdir.Workdir(tmp_path), 16)
 
     assert kept.paths == (str(path),)
-    assert kept.labels is None
+    assert kept.truth is None
     assert proof.calibration(workdir.Workdir(tmp_path)) == ()
 
 
 def test_without_any_unchanged_picture_nothing_can_be_proven(data, tmp_path):
-    proof.write(workdir.Workdir(tmp_path), data, _SAID)
+    proof.write(workdir.Workdir(tmp_path), _TASK, data, _SAID)
     for name in ("3.png", "4.png"):
         (tmp_path / name).unlink()
 

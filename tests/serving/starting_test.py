@@ -49,8 +49,8 @@ def start(exported, tmp_path):
 
     def start(**keywords):
         return tf_finetune.start_server(
-            tmp_path, exports=str(exported), model_name="small",
-            grpc_port=None, report=lambda text: None, **keywords,
+            exports=str(exported), model_name="small", grpc_port=None,
+            report=lambda text: None, **keywords,
         )  # fmt: skip
 
     return start

@@ -90,6 +90,30 @@ def test_every_way_separates_raw_features_and_leaves_the_model_alone(
     assert ("logistic" in solution.how) == (way == "exact")
 
 
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({"dropout": 0.5}, 0),
+        ({"dropout": 0.5, "l2": 0.1, "epochs": 0}, 2),
+        ({"epochs": 0}, 0),
+        ({"dropout": 0.5, "epochs": 0, "head": "mlp"}, 0),
+    ],
+)
+def test_what_plays_no_part_in_a_solved_head_is_said(
+    given, warned, monkeypatch, stored
+):
+    monkeypatch.setattr(head, "_by_steps", lambda problem: None)
+    said = []
+    monkeypatch.setattr(
+        head.logging, "warning", lambda text, *of: said.append(text % of)
+    )
+    features, labels = _data()
+    hidden = given.get("head") == "mlp"
+    head.solve(_problem(_model(hidden), stored(features), labels, **given))
+    assert len(said) == warned
+    assert all("plays no part: the head is solved" in text for text in said)
+
+
 def test_the_same_seed_gives_the_same_head(monkeypatch, stored):
     monkeypatch.setattr(probe, "is_small", lambda *sizes: False)
     features, labels = _data()

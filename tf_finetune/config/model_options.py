@@ -80,6 +80,11 @@ class ModelOptions:
         _check_target_range(self.target_range)
         checks.given(self, "trainable", "head, top, all or layer patterns.")
 
+    @property
+    def moves_head_alone(self) -> bool:
+        """Whether fine-tuning is told to leave the backbone as it is."""
+        return set(self.trainable) == {"head"}
+
 
 def _check_target_range(bounds: tuple[float, ...]) -> None:
     if bounds and not (len(bounds) == 2 and bounds[0] < bounds[1]):

@@ -68,6 +68,11 @@ class ServeConfig:
                 self, "workdir", "the folder that training printed as its "
                 "results.",
             )  # fmt: skip
+        elif self.workdir:
+            raise errors.UsageError(
+                f"--exports={self.exports} is served whatever --workdir="
+                f"{self.workdir} holds; give one of them."
+            )
         if not re.fullmatch(r"[A-Za-z0-9_.@-]+", self.model_name or "model"):
             raise errors.UsageError(
                 "--model_name may have letters, digits, _ . @ and -, got "

@@ -23,17 +23,21 @@ class UnlabelledOptions:
     )
     pseudo_label_share: float = options.option(
         0.8,
-        "Share of the pictures guessed to be of a class that are learnt as "
-        "that class, the surest ones of each.",
+        "pseudo_label: share of the pictures guessed to be of a class that "
+        "are learnt as that class, the surest ones of each.",
     )
     confidence: float = options.option(
         0.95, "FixMatch: probability from which a guess is learnt from."
     )
     unlabeled_ratio: int = options.option(
-        3, "Unlabeled pictures beside each labelled one of a step."
+        3,
+        "FixMatch, feature_distillation: unlabeled pictures beside each "
+        "labelled one of a step.",
     )
     unlabeled_weight: float = options.option(
-        1.0, "Weight of their loss beside that of the labelled pictures."
+        1.0,
+        "FixMatch, feature_distillation: weight of their loss beside that of "
+        "the labelled pictures.",
     )
 
     def __post_init__(self) -> None:

@@ -64,7 +64,9 @@ class PredictConfig:
         "the model's size that have this share of a side in common; none: "
         "each picture whole, made as small or large as the model's input.",
     )
-    top_k: int = options.option(5, "Classes listed for each picture.")
+    top_k: int = options.option(
+        5, "Classification, segmentation: classes listed for each picture."
+    )
     batch_size: int = options.option(32, "Pictures per step.")
     max_pixels: int = options.option(
         178_956_970, "Refuse pictures of more pixels than this."
@@ -101,14 +103,15 @@ class ExportConfig:
     calibrate: bool = options.option(
         False,
         "Divide the logits by a temperature found on the validation pictures, "
-        "so that probabilities mean what they say (Guo et al. 2017); which "
-        "class is the likeliest stays, and so does the run itself.",
+        "so that probabilities mean what they say (Guo et al. 2017); the "
+        "likeliest class stays, multi-label thresholds move along, and the run "
+        "itself is not changed. Not for regression.",
     )
     out_of_distribution: bool = options.option(
         False,
         "saved_model: also give `ood_score`, the free energy of the logits "
-        "(Liu et al. 2020): the higher, the further is a picture from those "
-        "that were learnt.",
+        "(Liu et al. 2020; of labels Wang et al. 2021): the higher, the "
+        "further is a picture from those that were learnt. Not for regression.",
     )
 
     def __post_init__(self) -> None:

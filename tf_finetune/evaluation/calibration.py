@@ -6,6 +6,7 @@ changes no prediction, only how sure the network claims to be.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 from scipy import optimize, special
@@ -23,32 +24,40 @@ class Calibration:
     Attributes:
         temperature: What logits are divided by; above 1 the network was too
             sure of itself.
-        examples: Pictures it was found on.
+        examples: How many pictures or pixels it was found on.
         log_loss: Before and after.
         expected_calibration_error: Before and after, 0..1.
+        counted: What the examples are.
     """
 
     temperature: float
     examples: int
     log_loss: tuple[float, float]
     expected_calibration_error: tuple[float, float]
+    counted: str = "validation pictures"
 
     def sentence(self) -> str:
         """Returns what was found in one line."""
         losses, gaps = self.log_loss, self.expected_calibration_error
         return (
             f"temperature {self.temperature:.3f} from {self.examples} "
-            f"validation pictures: log loss {losses[0]:.4f} → {losses[1]:.4f}, "
+            f"{self.counted}: log loss {losses[0]:.4f} → {losses[1]:.4f}, "
             f"expected calibration error {gaps[0]:.4f} → {gaps[1]:.4f}"
         )
 
 
-def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
-    """Finds the temperature with the lowest log loss.
+def calibrate(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    *,
+    counted: str = "validation pictures",
+) -> Calibration:
+    """Finds the temperature of a softmax with the lowest log loss.
 
     Args:
-        logits: [n, classes].
+        logits: [n, classes], of pictures or of pixels.
         labels: [n] indices of the true classes.
+        counted: What they are, for the record.
 
     Returns:
         The temperature, within 0.05..20. It is 1 where every picture is
@@ -58,7 +67,7 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
     logits = np.asarray(logits, "float64")
     found = 1.0
     if not np.all(np.argmax(logits, axis=1) == labels):
-        found = _best(logits, labels)
+        found = _of_softmax(logits, labels)
     before, after = (
         _figures(special.softmax(logits / each, axis=1), labels)
         for each in (1.0, found)
@@ -68,21 +77,35 @@ def calibrate(logits: np.ndarray, labels: np.ndarray) -> Calibration:
         examples=len(labels),
         log_loss=(before[0], after[0]),
         expected_calibration_error=(before[1], after[1]),
+        counted=counted,
     )
 
 
-def _best(logits: np.ndarray, labels: np.ndarray) -> float:
+def best(loss: Callable[[float], float]) -> float:
+    """Returns the temperature of the lowest loss, within 0.05..20.
+
+    Args:
+        loss: Of a temperature; with one lowest value, as the log loss of a
+            softmax or of sigmoids has it.
+    """
+    found = optimize.minimize_scalar(
+        lambda logarithm: loss(float(np.exp(logarithm))),
+        bounds=(np.log(_LOWEST), np.log(_HIGHEST)),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
+
+
+def _of_softmax(logits: np.ndarray, labels: np.ndarray) -> float:
     rows = np.arange(len(labels))
 
-    def loss(logarithm: float) -> float:
-        scaled = logits / np.exp(logarithm)
+    def loss(temperature: float) -> float:
+        scaled = logits / temperature
         return float(
             np.mean(special.logsumexp(scaled, axis=1) - scaled[rows, labels])
         )
 
-    bounds = (np.log(_LOWEST), np.log(_HIGHEST))
-    found = optimize.minimize_scalar(loss, bounds=bounds, method="bounded")
-    return float(np.exp(found.x))
+    return best(loss)
 
 
 def _figures(

@@ -64,18 +64,43 @@ def strings(contents: Sequence[bytes]) -> np.ndarray:
     return array
 
 
+def ended(arguments: list[pathlib.Path]) -> subprocess.CompletedProcess:
+    """Runs a script in an isolated process until it has ended.
+
+    Args:
+        arguments: The script, what it is to load, its inputs and its outputs.
+
+    Returns:
+        Its status, and what it said on `stderr`.
+    """
+    return subprocess.run(
+        [sys.executable, "-I", *map(str, arguments)],
+        cwd=arguments[2].parent,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+def environment() -> dict[str, str]:
+    """Returns the variables of an isolated process."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith("PYTHON")
+    }
+    # This process may hold the GPU; the other one must not take all the rest.
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    return kept | quiet
+
+
 def _start(arguments: list[pathlib.Path]) -> None:
-    script, artefact, source, _ = arguments
+    """Raises `RunError` unless a script does what it is for."""
+    script, artefact, *_ = arguments
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", *map(str, arguments)],
-            cwd=source.parent,
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
+        done = ended(arguments)
     except subprocess.TimeoutExpired as error:
         raise errors.RunError(
             f"{artefact} could not be proven in a process of its own: "
@@ -90,17 +115,6 @@ def _start(arguments: list[pathlib.Path]) -> None:
         f"{script.name} ended with status {done.returncode}, saying: "
         f"{said or 'nothing'}"
     )
-
-
-def _environment() -> dict[str, str]:
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith("PYTHON")
-    }
-    # This process may hold the GPU; the other one must not take all the rest.
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    return kept | quiet
 
 
 def _stored(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

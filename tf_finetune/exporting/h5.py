@@ -5,35 +5,31 @@ with other outputs and that of ConvNeXt not at all, while weights are exact.
 """
 
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+
+import numpy as np
 
 from tf_finetune.exporting import catalog, parity, precision, single_file
 from tf_finetune.exporting import job as jobs
-
-_SUFFIX = catalog.SUFFIXES["h5"]
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
     """Writes the weights in float32 and proves them; returns the file.
 
-    They are proven by loading them into the same graph built afresh. Here,
-    not in a fresh process: without this package there is no graph to load
-    weights into.
+    They are proven in a process that has Keras and not this package: it is
+    told the network as JSON, builds it and loads the weights into it.
 
     Raises:
         RunError: The file computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-
-    def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
-        loaded = precision.rebuilt(job.model)
-        loaded.load_weights(path)
-        predictors = {"loaded weights": parity.of_model(loaded, job)}
-        return parity.check(name, predictors, job)
-
+    model = precision.in_float32(job.model)
     return single_file.write(
-        job.file("model", _SUFFIX),
-        precision.in_float32(job.model).save_weights,
-        prove,
+        job.file("model", catalog.SUFFIXES["h5"]),
+        model.save_weights,
+        single_file.prove_exact(
+            "h5.py",
+            job,
+            allowed=parity.tolerance(job),
+            beside={"network": np.array(model.to_json())},
+        ),
     )

@@ -22,14 +22,14 @@ class Proof:
     Attributes:
         paths: Files of held-out pictures.
         predictions: [pictures, …], what the evaluation gave for them.
-        labels: [pictures], the index of each true class; None where the run
-            did not keep them.
+        truth: [pictures, …], what is true of them, as the task's
+            `exports.truth` keeps it; None where the run did not.
         batch_size: Pictures per step while proving.
     """
 
     paths: tuple[str, ...]
     predictions: np.ndarray
-    labels: np.ndarray | None = None
+    truth: np.ndarray | None = None
     batch_size: int = 16
 
     def __post_init__(self) -> None:
@@ -59,8 +59,9 @@ class ExportJob:
         name: What a server calls the model.
         out_of_distribution: Whether a served model also says how far a
             picture is from those that were learnt.
-        temperature: What calibrating the probabilities did, for the record;
-            None: they are as they were trained.
+        temperature: What calibrating the probabilities did, and the decision
+            that goes with them, for the record; None: they are as they were
+            trained.
         judging: More such pictures, for formats that are judged by how often
             they agree; None: those of `proof`.
         unit: What differences of predictions count beside: 1 for
@@ -72,6 +73,7 @@ class ExportJob:
             settings; 0: batches of one picture only.
         calibration: Files of training pictures, which the ranges of a
             quantised export are measured on.
+        shared: What one format computes and the next one can use; empty.
     """
 
     model: "keras.Model"
@@ -90,6 +92,9 @@ class ExportJob:
     rounding: float = 0.0
     measuring_seconds: float = 2.0
     calibration: tuple[str, ...] = ()
+    shared: dict[str, Any] = dataclasses.field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
         """Returns the file to write, as `destination.file` does."""

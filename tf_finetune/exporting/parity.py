@@ -2,10 +2,9 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -40,8 +39,6 @@ LARGEST_TOLERANCE = 1e-3
 # float16 has 11 bits; a network trained in it differs from its float32 copy
 # by about 1e-2.
 MIXED_TOLERANCE = 3e-2
-
-Predictor = Callable[[list[bytes]], np.ndarray]
 
 
 def tolerance(job: jobs.ExportJob) -> float:
@@ -94,32 +91,6 @@ def with_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
     return dataclasses.replace(job, rounding=largest)
 
 
-def check(
-    name: str, predictors: Mapping[str, Predictor], job: jobs.ExportJob
-) -> dict[str, Any]:
-    """Runs an export on the job's pictures and compares.
-
-    Args:
-        name: What is proven, as a sentence calls it.
-        predictors: By how it is called (a signature), functions from encoded
-            pictures to probabilities [pictures, classes].
-        job: Pictures and what is expected of them.
-
-    Returns:
-        `pictures`, `tolerance`, `rounding` of the job, and by predictor
-        `max_abs_difference`, `mean_abs_difference`, `top_1_agreement`.
-
-    Raises:
-        RunError: A probability differs by more than the tolerance.
-    """
-    answers = {
-        way: np.concatenate([predict(each) for each in _batches(job.proof)])
-        for way, predict in predictors.items()
-    }
-    allowed = tolerance(job)
-    return check_answers(name, answers, job, allowed=allowed)
-
-
 def check_answers(
     name: str,
     answers: Mapping[str, np.ndarray],
@@ -137,7 +108,8 @@ def check_answers(
         allowed: The largest difference of a probability, in `job.unit`.
 
     Returns:
-        As `check` does.
+        `pictures`, `tolerance`, `rounding` of the job, and by how it was
+        asked `max_abs_difference`, `mean_abs_difference`, `top_1_agreement`.
 
     Raises:
         RunError: A probability differs by more.
@@ -146,12 +118,18 @@ def check_answers(
         "pictures": len(job.proof.paths),
         "tolerance": allowed,
         "rounding": job.rounding,
+        **calibrated(job),
     }
     for way, got in answers.items():
         compared = compare(job.proof.predictions, got, unit=job.unit)
         _require(f"{name} ({way})", compared, allowed)
         figures[way] = compared
     return figures
+
+
+def calibrated(job: jobs.ExportJob) -> dict[str, Any]:
+    """Returns what `parity.json` says of calibrating; empty if it was not."""
+    return {"temperature": dict(job.temperature)} if job.temperature else {}
 
 
 def compare(
@@ -186,15 +164,6 @@ def compare(
         "mean_abs_difference": float(difference.mean()),
         "top_1_agreement": float(same.mean()),
     }
-
-
-def of_model(model: keras.Model, job: jobs.ExportJob) -> Predictor:
-    """Returns a predictor that decodes and calls a Keras model."""
-
-    def predict(contents: list[bytes]) -> np.ndarray:
-        return model.predict_on_batch(decoded(contents, job))
-
-    return predict
 
 
 def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:

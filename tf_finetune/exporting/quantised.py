@@ -1,8 +1,6 @@
-"""Exports in few bits, judged by what they decide.
+"""Exports in few bits, judged by what a user decides by them.
 
-Their probabilities move by hundredths, and more where a network is unsure. So
-the difference is bounded in the mean, and what counts is the decision: on the
-pictures that the evaluation was sure of, and against the true classes.
+What that is, each task says (`exports.py` in its folder).
 """
 
 import pathlib
@@ -14,18 +12,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import parity, single_file
-
-# Between what int8 does to a network that bears it badly and what a mistake
-# does. Measured on MobileNet 0.25, ants and bees, 153 pictures: int8 moves
-# probabilities by 0.058 in the mean and keeps 95 % of the decisions, swapped
-# colour channels move them by 0.16 and keep 86 %.
-MEAN_TOLERANCE = 0.1
-AGREEMENT = 0.9
-# A picture is decided if the likeliest class is ahead by this much; others may
-# fall on either side.
-MARGIN = 0.2
-# Of accuracy, or one picture where there are few of them.
-ACCURACY_LOSS = 0.05
+from tf_finetune.tasks import catalog as tasks
 
 
 def prove(
@@ -48,83 +35,49 @@ def prove(
     """
     proof = job.judging or job.proof
     got = single_file.answers(script, path, proof, job)
+    tolerance, figures = judge(name, got, proof, job)
     return {
         "pictures": len(proof.paths),
-        "tolerance": {
-            "mean_abs_difference": MEAN_TOLERANCE,
-            "decided_agreement": AGREEMENT,
-            "accuracy_loss": ACCURACY_LOSS,
-        },
-        single_file.FRESH: judge(name, got, proof),
+        "tolerance": tolerance,
+        **parity.calibrated(job),
+        single_file.FRESH: figures,
     }
 
 
 def judge(
-    name: str, got: np.ndarray, proof: jobs.Proof
-) -> dict[str, float | None]:
-    """Compares probabilities and decisions with those expected.
+    name: str, got: np.ndarray, proof: jobs.Proof, job: jobs.ExportJob
+) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+    """Compares predictions and decisions with those expected.
 
     Args:
         name: What is judged, as a sentence calls it.
-        got: [pictures, classes], probabilities.
+        got: [pictures, …, outputs].
         proof: What is expected.
+        job: Whose task judges.
 
     Returns:
-        What `parity.compare` does; `decided_agreement`, the share of decided
-        pictures with the same likeliest class, None if none is decided; and
-        where true classes are known `accuracy` and `evaluation_accuracy`.
+        What was asked, and the figures: `max_abs_difference` and
+        `mean_abs_difference` in `job.unit`, and those of the task.
 
     Raises:
         RunError: A figure misses what is asked of it.
     """
-    expected = np.asarray(proof.predictions)
-    figures: dict[str, float | None] = dict(parity.compare(expected, got))
-    figures["decided_agreement"] = _decided_agreement(expected, got)
-    if proof.labels is not None:
-        figures["accuracy"] = _accuracy(got, proof.labels)
-        figures["evaluation_accuracy"] = _accuracy(expected, proof.labels)
-    faults = _faults(figures, len(proof.paths))
-    if faults:
+    compared = parity.compare(proof.predictions, got, unit=job.unit)
+    exports = tasks.TASKS.get(job.task).decided(job.decision).exports
+    found = exports.judge(
+        np.asarray(proof.predictions, "float64"),
+        np.asarray(got, "float64"),
+        proof.truth,
+        names=job.class_names,
+        unit=job.unit,
+    )
+    if found.faults:
         raise errors.RunError(
             f"The export {name} decides differently from the evaluation: "
-            f"{'; '.join(faults)}. It has been removed. This network does not "
-            "bear so few bits: --format=litert_float16 keeps its decisions at "
-            "half the size, --format=litert all of it."
+            f"{'; '.join(found.faults)}. It has been removed. This network "
+            "does not bear so few bits: --format=litert_float16 has more at "
+            "half the size, --format=litert all of them."
         )
-    return figures
-
-
-def _decided_agreement(expected: np.ndarray, got: np.ndarray) -> float | None:
-    ranked = np.sort(expected, axis=1)
-    decided = ranked[:, -1] - ranked[:, -2] > MARGIN
-    if not decided.any():
-        return None
-    same = np.argmax(expected, axis=1) == np.argmax(got, axis=1)
-    return float(same[decided].mean())
-
-
-def _accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    return float((np.argmax(probabilities, axis=1) == labels).mean())
-
-
-def _faults(figures: Mapping[str, float | None], pictures: int) -> list[str]:
-    faults = []
-    if figures["mean_abs_difference"] > MEAN_TOLERANCE:
-        faults.append(
-            f"probabilities differ by {figures['mean_abs_difference']:.2g} in "
-            f"the mean (allowed {MEAN_TOLERANCE})"
-        )
-    agreement = figures["decided_agreement"]
-    if agreement is not None and agreement < AGREEMENT:
-        faults.append(
-            f"the same class for {agreement:.1%} of the pictures that the "
-            f"evaluation was sure of (asked {AGREEMENT:.0%})"
-        )
-    if "accuracy" in figures:
-        loss = figures["evaluation_accuracy"] - figures["accuracy"]
-        if loss > max(ACCURACY_LOSS, 1 / pictures) + 1e-9:
-            faults.append(
-                f"accuracy {figures['accuracy']:.1%} instead of "
-                f"{figures['evaluation_accuracy']:.1%}"
-            )
-    return faults
+    differences = ("max_abs_difference", "mean_abs_difference")
+    figures = {name: compared[name] for name in differences}
+    return found.tolerance, {**figures, **found.figures}

@@ -160,8 +160,6 @@ def _proven(
     if signatures.EMBED in known:
         got = answers[f"{signatures.EMBED}/features"]
         figures[signatures.EMBED] = _compared_features(name, got, images, job)
-    if job.temperature:
-        figures["temperature"] = dict(job.temperature)
     return figures
 
 

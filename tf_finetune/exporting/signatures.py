@@ -199,7 +199,8 @@ def _bodies(
         computed = compute(images)
         answer = task.serve(computed["predictions"], names)
         if job.out_of_distribution:
-            answer["ood_score"] = energy(computed["logits"])
+            logits = computed["logits"]
+            answer["ood_score"] = whole.certainty.strangeness(logits)
         return answer
 
     def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -231,19 +232,6 @@ def _bodies(
         name = CLASSIFY if "scores" in answer else REGRESS
         bodies[name] = (answer_examples, examples)
     return bodies
-
-
-def energy(logits: tf.Tensor) -> tf.Tensor:
-    """Returns how far pictures are from those that were learnt, [batch].
-
-    The free energy -log(sum(exp(logits))): any number, and the higher the
-    further away. Only comparisons mean something; a threshold is to be found
-    on pictures of both kinds.
-
-    Source: Liu et al. 2020, "Energy-based Out-of-distribution Detection",
-    equation 4, with a temperature of 1.
-    """
-    return -tf.reduce_logsumexp(logits, axis=-1)
 
 
 def _blanked(

@@ -1,6 +1,7 @@
 """The way of every format of one file: written, proven, then named."""
 
 import pathlib
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -47,7 +48,13 @@ def write(path: pathlib.Path, save: Save, prove: Prove) -> pathlib.Path:
     return path
 
 
-def prove_exact(script: str, job: jobs.ExportJob, *, allowed: float) -> Prove:
+def prove_exact(
+    script: str,
+    job: jobs.ExportJob,
+    *,
+    allowed: float,
+    beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
+) -> Prove:
     """Returns a proof that probabilities are equal in a fresh process.
 
     Args:
@@ -55,17 +62,23 @@ def prove_exact(script: str, job: jobs.ExportJob, *, allowed: float) -> Prove:
             `probabilities`.
         job: Pictures and what is expected of them.
         allowed: The largest difference of a probability.
+        beside: What else the script takes.
     """
 
     def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
-        got = answers(script, path, job.proof, job)
+        got = answers(script, path, job.proof, job, beside=beside)
         return parity.check_answers(name, {FRESH: got}, job, allowed=allowed)
 
     return prove
 
 
 def answers(
-    script: str, path: pathlib.Path, proof: jobs.Proof, job: jobs.ExportJob
+    script: str,
+    path: pathlib.Path,
+    proof: jobs.Proof,
+    job: jobs.ExportJob,
+    *,
+    beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
 ) -> np.ndarray:
     """Returns the probabilities of a fresh process, [pictures, classes].
 
@@ -76,5 +89,6 @@ def answers(
     inputs = {
         "images": parity.decoded(contents, job),
         "batch_size": np.array(proof.batch_size),
+        **beside,
     }
     return fresh.run(fresh.RUNTIMES / script, path, inputs)["probabilities"]

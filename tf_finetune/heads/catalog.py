@@ -15,6 +15,9 @@ HEADS = registry.Registry(
     },
 )
 
+BUILT_IN = HEADS.names()
+"""Those of which it is known what they read."""
+
 _DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
 READERS = {
     "head_epochs": _DECODERS,

@@ -7,8 +7,7 @@ import tempfile
 from tf_finetune import workdir
 from tf_finetune.config import train
 from tf_finetune.data import survey
-from tf_finetune.runs import course as courses
-from tf_finetune.runs import learning
+from tf_finetune.runs import learning, preparing
 from tf_finetune.tasks import catalog as tasks
 
 
@@ -28,4 +27,4 @@ def assist(config: train.TrainConfig) -> None:
         contextlib.ExitStack() as held,
     ):
         place = workdir.Workdir(pathlib.Path(folder))
-        learning.learn(courses.prepare(config, inspected, place, held))
+        learning.learn(preparing.prepare(config, inspected, place, held))

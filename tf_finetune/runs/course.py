@@ -1,4 +1,4 @@
-"""A run before training: cleaned pictures, the built model, the plan."""
+"""What the steps of a run share."""
 
 import contextlib
 import dataclasses
@@ -10,27 +10,19 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from tf_finetune import assembly, environment, inference, lifecycle, workdir
+from tf_finetune import assembly, inference, workdir
 from tf_finetune.adaptation import cutting, freezing
-from tf_finetune.config import options, train
-from tf_finetune.data import (
-    examples,
-    pipeline,
-    statistics,
-    survey,
-)
+from tf_finetune.config import train
+from tf_finetune.data import examples, pipeline
 from tf_finetune.data import targets as target_rows
-from tf_finetune.runs import first_look, frozen, proof
+from tf_finetune.runs import frozen, proof
 from tf_finetune.runs import networks as compiled_networks
-from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import judging
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import fine_tuning
-from tf_finetune.training.devices import batch_size as batch_sizes
 from tf_finetune.training.devices import device_settings, precision
-from tf_finetune.training.distributed import distribution, workers
+from tf_finetune.training.distributed import workers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,7 +80,7 @@ class Course:
     @property
     def fine_tunes(self) -> bool:
         """Whether the fine-tuning stage has anything to do."""
-        return _fine_tunes(self.config, self.selection)
+        return fine_tunes(self.config, self.selection)
 
     @functools.cached_property
     def described(self) -> dict[str, Any]:
@@ -151,87 +143,6 @@ class Course:
         return inference.stream(self.networks.predictions, images)
 
 
-def prepare(
-    config: train.TrainConfig,
-    inspected: survey.Inspected,
-    place: workdir.Workdir,
-    held: contextlib.ExitStack,
-    largest_batch: int | None = None,
-) -> Course:
-    """Builds the model, decodes every picture once and divides them.
-
-    Args:
-        config: What is asked for.
-        inspected: The pictures.
-        place: Where results go.
-        held: Until it is closed, it keeps what the run reads from the cache
-            and says in words that another worker has ended.
-        largest_batch: The batch size that fits, if that is asked for.
-    """
-    if config.training.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    size = largest_batch or config.training.batch_size
-    task = tasks.TASKS.get(config.model.task)
-    strategy = distribution.strategy(
-        config.training.strategy, tpu=config.training.tpu
-    )
-    held.enter_context(workers.watched(strategy))
-    settings = device_settings.settings(
-        device_settings.device(strategy),
-        config.training.precision,
-        onednn=environment.onednn(),
-    )
-    with strategy.scope():
-        built = assembly.build(
-            config.model,
-            task,
-            inspected.class_names,
-            config.seed,
-            weights=config.model.weights,
-        )
-        selection = freezing.select(
-            built.backbone,
-            config.model.trainable,
-            freeze_batch_norm=config.model.freeze_batch_norm,
-        )
-        networks = _networks(config, built, selection)
-    with workers.chief_first(strategy):
-        sized = options.replace(config, batch_size=size)
-        cache = frozen.Cache(sized, built, networks, held)
-        problems = first_look.problems(
-            inspected.pictures, config, networks, cache, batch_size=size
-        )
-    data = dataclasses.replace(
-        survey.complete(inspected, problems, config.data, seed=config.seed),
-        resize=config.model.resize,
-    )
-    logging.info("%s", statistics.summary(data))
-    task = task.adapted(data, config)
-    built = assembly.ended(built, task)
-    networks.end_with(built.model)
-    asked = config
-    if largest_batch is not None:
-        num_examples = len(data.split("train"))
-        config = batch_sizes.settled(config, largest_batch, num_examples)
-    return Course(
-        config=config,
-        asked=asked,
-        largest_batch=largest_batch,
-        place=place,
-        shared=place
-        if workers.is_chief(strategy)
-        else lifecycle.choose(config),
-        data=data,
-        task=task,
-        built=built,
-        selection=selection,
-        networks=networks,
-        cache=cache,
-        strategy=strategy,
-        settings=settings,
-    )
-
-
 def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:
     """Returns the trainer, ready for the fine-tuning stage.
 
@@ -259,22 +170,10 @@ def in_precision(course: Course) -> contextlib.AbstractContextManager[None]:
     )
 
 
-def _networks(
-    config: train.TrainConfig,
-    built: assembly.Assembly,
-    selection: freezing.Selection,
-) -> compiled_networks.Networks:
-    """Cuts the network below the first layer that fine-tuning moves."""
-    cut = None
-    if _fine_tunes(config, selection):
-        moving = {*selection.layer_names, *built.head_layers}
-        cut = cutting.cut(built.trainer, moving)
-    return compiled_networks.Networks(built, cut)
-
-
-def _fine_tunes(
+def fine_tunes(
     config: train.TrainConfig, selection: freezing.Selection
 ) -> bool:
+    """Whether the fine-tuning stage of a run has anything to do."""
     options = config.training
     moves = selection.layer_names or options.head_init == "random"
     return bool(options.epochs and moves)

@@ -15,6 +15,7 @@ from absl import logging
 
 from tf_finetune import files, inference
 from tf_finetune.data import pipeline
+from tf_finetune.exporting import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import fused_rows, learning
 from tf_finetune.tasks.regression import (
@@ -89,7 +90,7 @@ def fuse(
         "parts": _contributions(course, fusion, kept),
     }
     with files.replacing(course.place.fused) as temporary:
-        model.save(temporary)
+        keras_archive.save(model, temporary, course.data.class_names)
     fused_rows.write(course, model, found)
     _write_predictions(course, found, fusion.said[kept])
     files.write_json(course.place.evaluation, result)

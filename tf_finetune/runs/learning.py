@@ -240,32 +240,11 @@ def _fine_tune(
     crossing: crossings.Crossing | None,
     trainer: keras.Model | None,
 ) -> list[dict]:
-    place = course.place
-    part = replicas.part_of(course.strategy)
-    targets = {s: course.targets(s) for s in ("train", "validation")}
-    if crossing:
-        cut = course.networks.cut
-        trainer = trainer or courses.compiled(course, cut)
-        feed = fine_tuning.from_rows(
-            {
-                "train": crossing.views,
-                "validation": crossing.rows["validation"],
-            },
-            cut.tensors,
-            course.data,
-            targets,
-            course.config,
-            part=part,
-        )
-    else:
+    if crossing is None:
         trainer = courses.compiled(course)
-        feed = fine_tuning.from_pictures(
-            course.data,
-            targets,
-            course.config,
-            image_size=course.image_size,
-            part=part,
-        )
+    elif trainer is None:
+        trainer = courses.compiled(course, course.networks.cut)
+    feed = _feed(course, crossing)
     with course.strategy.scope(), courses.in_precision(course):
         outcome = fine_tuning.run(
             trainer,
@@ -275,7 +254,31 @@ def _fine_tune(
             place=course.shared,
             writes=course.is_chief,
             report=lambda rows: history.write(
-                place.history, history.rows("fine_tune", rows)
+                course.place.history, history.rows("fine_tune", rows)
             ),
         )
     return history.rows("fine_tune", outcome.rows)
+
+
+def _feed(
+    course: courses.Course, crossing: crossings.Crossing | None
+) -> fine_tuning.Feed:
+    part = replicas.part_of(course.strategy)
+    targets = {s: course.targets(s) for s in ("train", "validation")}
+    if crossing is None:
+        return fine_tuning.from_pictures(
+            course.data,
+            targets,
+            course.config,
+            image_size=course.image_size,
+            part=part,
+        )
+    rows = {"train": crossing.views, "validation": crossing.rows["validation"]}
+    return fine_tuning.from_rows(
+        rows,
+        course.networks.cut.tensors,
+        course.data,
+        targets,
+        course.config,
+        part=part,
+    )

@@ -10,6 +10,7 @@ from absl import logging
 from tf_finetune import errors, files, workdir
 from tf_finetune.data import examples
 from tf_finetune.exporting import job as jobs
+from tf_finetune.tasks import task as tasks
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
@@ -25,35 +26,41 @@ def places(data: examples.ImageData, count: int) -> list[int]:
 
 
 def write(
-    place: workdir.Workdir, data: examples.ImageData, kept: np.ndarray
+    place: workdir.Workdir,
+    task: tasks.Task,
+    data: examples.ImageData,
+    kept: np.ndarray,
 ) -> None:
-    """Keeps the predictions of some pictures of the last split.
+    """Keeps the predictions of some pictures of the last split, and the truth.
 
     And which training pictures a quantised export is calibrated on.
 
     Args:
         place: The run's folder.
+        task: What it learnt.
         data: Its pictures.
         kept: [n, …], what the evaluation is based on, of the pictures that
             `places` names for n.
     """
     pictures = data.split(data.splits[-1])
-    proving = [
-        {
-            **_named(pictures[number]),
-            "label": _index(data, pictures[number]),
-        }
-        for number in _spread(len(pictures), len(kept))
-    ]
+    proving = [pictures[i] for i in _spread(len(pictures), len(kept))]
     training = data.split("train")
     calibration = [
         _named(training[index])
         for index in _spread(len(training), _KEPT_FOR_CALIBRATION)
     ]
     with files.replacing(place.proven) as temporary:
-        np.savez(temporary, predictions=kept.astype("float32"))
+        np.savez(
+            temporary,
+            predictions=kept.astype("float32"),
+            truth=task.exports.truth(data, proving, kept.shape),
+        )
     files.write_json(
-        place.proof, {"pictures": proving, "calibration": calibration}
+        place.proof,
+        {
+            "pictures": [_named(each) for each in proving],
+            "calibration": calibration,
+        },
     )
 
 
@@ -68,7 +75,7 @@ def read(place: workdir.Workdir, count: int | None = None) -> jobs.Proof:
         RunError: None is.
     """
     rows = _kept(place.proof)["pictures"]
-    predictions = _predictions(place, rows)
+    predictions, truth = _said_and_true(place, rows)
     same = [i for i, row in enumerate(rows) if _unchanged(row)]
     if len(same) < len(rows):
         logging.warning(
@@ -83,11 +90,10 @@ def read(place: workdir.Workdir, count: int | None = None) -> jobs.Proof:
             "train again."
         )
     chosen = [same[index] for index in _spread(len(same), count or len(same))]
-    labels = [rows[number].get("label") for number in chosen]
     return jobs.Proof(
         paths=tuple(rows[number]["path"] for number in chosen),
         predictions=predictions[chosen],
-        labels=None if None in labels else np.array(labels),
+        truth=None if truth is None else truth[chosen],
     )
 
 
@@ -105,19 +111,20 @@ def _kept(path: pathlib.Path) -> Mapping[str, list[Mapping[str, Any]]]:
     return kept
 
 
-def _predictions(
+def _said_and_true(
     place: workdir.Workdir, rows: Sequence[Mapping[str, Any]]
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns predictions and, where it is known, the truth of all rows."""
     if rows and "probabilities" in rows[0]:  # Of runs up to 0.1.0.
-        return np.array([row["probabilities"] for row in rows])
+        return np.array([row["probabilities"] for row in rows]), None
     with np.load(place.proven, allow_pickle=False) as saved:
-        return saved["predictions"]
-
-
-def _index(data: examples.ImageData, picture: examples.Picture) -> int | None:
-    """Returns the number of a picture's class; None where it has no one."""
-    names = data.class_names
-    return names.index(picture.label) if picture.label in names else None
+        kept = dict(saved)
+    if "truth" in kept:
+        return kept["predictions"], kept["truth"]
+    # Of runs that kept classes alone, and no truth for other tasks.
+    classes = [row.get("label") for row in rows]
+    known = None not in classes
+    return kept["predictions"], np.array(classes) if known else None
 
 
 def _named(picture: examples.Picture) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tf_finetune import environment, errors, files, lifecycle, workdir
 from tf_finetune.config import options
 from tf_finetune.data import statistics
 from tf_finetune.evaluation import gates, plots
+from tf_finetune.exporting import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import proof, unlabelled
 from tf_finetune.training import history
@@ -66,20 +67,23 @@ def evaluate(
         rows += judged.rows
     # What was not learnt from.
     task.answers.write(course.place.predictions, rows)
-    proof.write(course.place, course.data, judged.kept)
+    proof.write(course.place, course.task, course.data, judged.kept)
     files.write_json(course.place.evaluation, figures)
     return figures
 
 
-def save(course: courses.Course, table: list[dict]) -> None:
+def save(course: courses.Course, result: unlabelled.Result) -> None:
     """Writes the model, its weights and the history."""
     place, model = course.place, course.built.model
+    table = result.learnt.table
     if table:
         history.write(place.history, table)
         plots.curves(table, place.curves)
     save_weights(model, place)
     with files.replacing(place.model) as temporary:
-        model.save(temporary)
+        keras_archive.save(
+            model, temporary, course.data.class_names, result.chosen.decision
+        )
 
 
 def save_weights(model: keras.Model, place: workdir.Workdir) -> None:

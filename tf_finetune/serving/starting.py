@@ -44,12 +44,13 @@ class Server:
 
 
 def serve(
-    workdir: str | os.PathLike, *, report: Report = print, **keywords: Any
+    workdir: str | os.PathLike = "", *, report: Report = print, **keywords: Any
 ) -> None:
     """Serves an exported run as TensorFlow Serving does, until interrupted.
 
     Args:
-        workdir: The run's folder, with an exported SavedModel.
+        workdir: The run's folder, with an exported SavedModel; or give
+            `exports`.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.serve`, by name.
 
@@ -60,12 +61,13 @@ def serve(
 
 
 def start_server(
-    workdir: str | os.PathLike, *, report: Report = print, **keywords: Any
+    workdir: str | os.PathLike = "", *, report: Report = print, **keywords: Any
 ) -> Server:
     """Serves as `serve` does, in the background, as a notebook wants it.
 
     Args:
-        workdir: The run's folder, with an exported SavedModel.
+        workdir: The run's folder, with an exported SavedModel; or give
+            `exports`.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.serve`, by name.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_finetune.config import model_options, train, training_options
 from tf_finetune.data import examples
+from tf_finetune.tasks import verdicts
 
 if TYPE_CHECKING:
     import keras
@@ -163,6 +164,55 @@ class AnswerFiles(Protocol):
         """Writes what a model says of windows; yields a row a picture."""
 
 
+class Exports(Protocol):
+    """What files of a model say of it, and when one in few bits is right.
+
+    Attributes:
+        output: What an output is called that is the predictions.
+        meaning: What it is, in a sentence or two. Its readers find the labels
+            and the decision beside it.
+    """
+
+    output: str
+    meaning: str
+
+    def truth(
+        self,
+        data: examples.ImageData,
+        pictures: Sequence[examples.Picture],
+        shape: Sequence[int],
+    ) -> np.ndarray:
+        """Returns what is true of pictures, kept for `judge`.
+
+        Args:
+            data: Which they are of.
+            pictures: n of them.
+            shape: Of what is predicted for all of them, [n, …].
+
+        Returns:
+            Numbers, [n, …].
+        """
+
+    def judge(
+        self,
+        expected: np.ndarray,
+        got: np.ndarray,
+        truth: np.ndarray | None,
+        *,
+        names: Sequence[str],
+        unit: float | np.ndarray,
+    ) -> verdicts.Verdict:
+        """Compares what an export in few bits says with the evaluation.
+
+        Args:
+            expected: [pictures, …, outputs], float64.
+            got: The same of the export, finite.
+            truth: As of `truth`; None: not known.
+            names: Of the outputs.
+            unit: What differences count beside, one for all or [outputs].
+        """
+
+
 class Network(Protocol):
     """What a task needs of a network; loads TensorFlow.
 
@@ -185,11 +235,6 @@ class Network(Protocol):
 
     def logits(self, model: "keras.Model") -> "keras.KerasTensor":
         """Returns what `predictions` was added to, in a model's graph."""
-
-    def calibrated(
-        self, model: "keras.Model", temperature: float
-    ) -> "keras.Model":
-        """Returns a model whose logits are divided by a temperature."""
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Does to an array of logits what `predictions` does in the graph."""

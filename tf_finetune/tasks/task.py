@@ -11,6 +11,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
+from tf_finetune.tasks import certainty as certainties
 from tf_finetune.tasks import contracts, guessing
 
 # Options that not every task reads; the others are for all of them.
@@ -23,6 +24,7 @@ BOUND = (
     "numeric_columns",
     "target_range",
     "target_transform",
+    "top_k",
 )
 
 
@@ -38,10 +40,16 @@ class Task:
         labels: How labels are read, checked, divided and described.
         figures: What is measured.
         answers: What is said of single pictures.
+        exports: What is said in files of a model, and when those in few bits
+            are right.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
-        softmax: Whether predictions are one softmax over all outputs, whose
-            logits can be calibrated by one temperature.
+        certainty_at: "package.module:attribute" of how sure the network is
+            (`certainties.Certainty`); empty where predictions are none that one
+            could be sure of.
+        refused: Options of exports, and why they say nothing to the task and
+            what to do instead. Without `certainty_at`, `calibrate` and
+            `out_of_distribution` are refused in any case.
         decide: What is settled on validation once a model is known and kept
             with it, thresholds for example: data, split and the predictions
             [n, …] of its first n pictures → a JSON-able decision. None: there
@@ -71,10 +79,12 @@ class Task:
     labels: labelling.Labels
     figures: contracts.Figures
     answers: contracts.Answers
+    exports: contracts.Exports
     network_at: str
     unsmoothed: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
-    softmax: bool = False
+    certainty_at: str = ""
+    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
     decide: (
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
     ) = None
@@ -95,6 +105,7 @@ class Task:
             self,
             figures=self.figures.decided(decision),
             answers=self.answers.decided(decision),
+            exports=self.exports.decided(decision),
             decision=decision,
         )
 
@@ -145,6 +156,11 @@ class Task:
         """The part that needs TensorFlow."""
         found = _imported(self.network_at)
         return found.decided(self.decision) if self.decision else found
+
+    @functools.cached_property
+    def certainty(self) -> certainties.Certainty | None:
+        """How sure the network is; needs TensorFlow."""
+        return _imported(self.certainty_at) if self.certainty_at else None
 
     def adapted(
         self, data: examples.ImageData, config: train.TrainConfig

@@ -22,6 +22,7 @@ from tf_finetune.training import fit
 from tf_finetune.training import stage as stages
 from tf_finetune.training.solvers import catalog, decoder, standardising
 from tf_finetune.training.solvers import problem as problems
+from tf_finetune.training.unlabelled import catalog as objectives
 
 # Decoupled weight decays tried for a head that is trained by steps, and the
 # length of each trial: on cached features a step costs about a millisecond.
@@ -46,9 +47,27 @@ def solve(problem: problems.Problem) -> problems.Solution:
         is_linear = is_linear and not options.surgery.head_layers
         if is_linear and problem.solver in catalog.SOLVERS:
             found = catalog.SOLVERS.get(problem.solver)(problem)
+        if found:
+            _warn_of_unread(problem.config)
         return found or _by_steps(problem)
     finally:
         problem.model.set_weights(before)
+
+
+def _warn_of_unread(config: train.TrainConfig) -> None:
+    """Logs options that would act in training by steps, of which is none.
+
+    Not an error: a larger problem's head is trained by steps.
+    """
+    for name in ("dropout", "l2"):
+        value = getattr(config.model, name)
+        if value and not objectives.takes_steps(config):
+            logging.warning(
+                "--%s=%g plays no part: the head is solved to its optimum, and "
+                "nothing is trained by steps",
+                name,
+                value,
+            )
 
 
 def _by_steps(problem: problems.Problem) -> problems.Solution:

@@ -54,25 +54,10 @@ def test_logits_are_what_goes_into_the_softmax():
     model = _model(keras)
 
     assert _TASK.logits(model) is model.get_layer("logits").output
-    scaled = _TASK.calibrated(model, 2.0)
-    assert _TASK.logits(scaled) is model.get_layer("logits").output
     inputs = keras.Input([4])
     other = keras.Model(inputs, keras.layers.Dense(3, "softmax")(inputs))
     with pytest.raises(errors.RunError, match="logits cannot be told"):
         _TASK.logits(other)
-
-
-def test_a_calibrated_model_divides_its_logits():
-    keras = pytest.importorskip("keras")
-    model = _model(keras)
-    values = np.random.default_rng(0).normal(size=[5, 4]).astype("float32")
-    before = model.predict_on_batch(values)
-
-    after = _TASK.calibrated(model, 2.5).predict_on_batch(values)
-
-    expected = special.softmax(np.log(before.astype("float64")) / 2.5, axis=1)
-    np.testing.assert_allclose(after, expected, rtol=1e-5)
-    np.testing.assert_array_equal(model.predict_on_batch(values), before)
 
 
 def test_what_is_served_names_the_likeliest_classes():

@@ -40,11 +40,6 @@ def test_a_model_that_ends_otherwise_is_named():
         _NETWORK.logits(other)
 
 
-def test_one_temperature_for_labels_is_refused():
-    with pytest.raises(errors.UsageError, match="independent"):
-        _NETWORK.calibrated(_model(), 2.0)
-
-
 def _loss(data, **options) -> np.ndarray:
     found = _NETWORK.loss(
         training_options.TrainingOptions(**options),

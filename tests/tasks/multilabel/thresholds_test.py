@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from tf_finetune import errors
 from tf_finetune.tasks.multilabel import thresholds
 
 _SHARES = np.array([0.5, 0.2, 0.04])
@@ -109,3 +110,41 @@ def test_a_decision_is_read_in_any_order_of_the_names():
         thresholds.of(decided, ["c", "a", "new"]), [bounds[2], bounds[0], 0.5]
     )
     np.testing.assert_array_equal(thresholds.of({}, ["a", "b"]), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_moved_thresholds_give_the_same_labels(temperature):
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, [500, 4]).astype("float32")
+    before = special.expit(logits)
+    # The third is the lowest probability itself, the last one gives none.
+    bounds = np.array([0.5, 0.07, before[:, 2].min(), 0.99999], "float32")
+
+    found = thresholds.moved(bounds, logits, temperature)
+
+    np.testing.assert_array_equal(
+        special.expit(logits / np.float32(temperature)) >= found,
+        before >= bounds,
+    )
+    exact = 1 / (1 + (1 / 0.07 - 1) ** (1 / temperature))
+    assert found[:2] == pytest.approx([0.5, exact], abs=2e-3)
+    assert (before[:, 2] >= bounds[2]).all()
+
+
+def test_a_threshold_between_pictures_moves_by_the_formula():
+    logits = np.array([[-4.0], [4.0]], "float32")
+    found = thresholds.moved(np.array([0.2]), logits, 2.0)
+    # logit(0.2) = -ln 4, halved -ln 2: sigmoid 1/3.
+    assert found == pytest.approx([1 / 3])
+
+
+def test_probabilities_that_become_equal_are_an_error():
+    logits = np.array([[9.0], [10.0]], "float32")
+    bounds = special.expit(np.array([9.5]))
+    with pytest.raises(errors.RunError, match="equal in float32"):
+        thresholds.moved(bounds, logits, 0.05)
+    # A probability of 1 in float32 may be below it once it is divided.
+    sure = np.array([[15.0], [20.0]], "float32")
+    assert thresholds.moved(np.array([1.0]), sure, 2.0) == pytest.approx(
+        special.expit(17.33 / 2), abs=1e-6
+    )

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune import errors
 from tf_finetune.tasks.regression import (
     fused,
     losses,
@@ -50,11 +49,6 @@ def test_training_targets_go_there_and_back():
     task = network.Network(transform)
     there = transform.forward(_TARGETS[:, :1])
     np.testing.assert_allclose(task.finish(there), _TARGETS[:, :1], rtol=1e-5)
-
-
-def test_there_is_nothing_to_calibrate():
-    with pytest.raises(errors.UsageError, match="probabilities"):
-        network.NETWORK.calibrated(None, 2.0)
 
 
 def test_one_target_is_what_tensorflow_serving_regresses():

@@ -6,7 +6,6 @@ import tensorflow as tf
 from PIL import Image
 from scipy import special
 
-from tf_finetune import errors
 from tf_finetune.cache import passes
 from tf_finetune.config import train, training_options
 from tf_finetune.data import examples, pipeline
@@ -171,11 +170,6 @@ def test_finishing_logits_is_a_softmax_of_each_pixel():
         special.softmax(logits, axis=-1),
         rtol=1e-6,
     )
-
-
-def test_a_temperature_is_refused():
-    with pytest.raises(errors.UsageError, match="--calibrate"):
-        network.NETWORK.calibrated(None, 2.0)
 
 
 def test_masks_move_with_pictures_in_training_batches(data):

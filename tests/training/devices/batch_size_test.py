@@ -116,6 +116,13 @@ def test_a_default_learning_rate_follows_the_batch_size(
     )
 
 
+def test_a_head_that_is_solved_gets_no_learning_rate():
+    # Or a replay of the run would be told that nothing reads it.
+    for changes in ({"epochs": 0}, {"trainable": ("head",)}):
+        settled = batch_size.settled(_config(**changes), 256, 1000)
+        assert settled.training.learning_rate is None
+
+
 def test_a_given_learning_rate_stays():
     settled = batch_size.settled(_config(learning_rate=0.5), 256, 1000)
     assert settled.training.learning_rate == 0.5

@@ -21,7 +21,17 @@ SOURCES = registry.Registry(
     },
 )
 
-_BUILT_IN = SOURCES.names()
+BUILT_IN = SOURCES.names()
+"""Those of which it is known what they read."""
+
+READERS = {
+    "group_column": ("csv",),
+    "image_column": ("csv",),
+    "label_column": ("csv",),
+    "split_column": ("csv",),
+    "tfds_data_dir": ("tfds", "tfds_masks"),
+}
+"""Options that not every form of data reads, and those that do."""
 
 _POSSIBLE = (
     "a folder with one folder per class (or train/, validation/, test/ of "
@@ -56,7 +66,12 @@ class Source(Protocol):
 
 
 def find(options: data_options.DataOptions, labels: labelling.Labels) -> Source:
-    """Returns the source that reads `options.data`.
+    """Returns the source that reads `options.data`; see `name_of`."""
+    return SOURCES.get(name_of(options, labels))
+
+
+def name_of(options: data_options.DataOptions, labels: labelling.Labels) -> str:
+    """Returns the name of the form that `options.data` has.
 
     Args:
         options: Which data.
@@ -71,20 +86,20 @@ def find(options: data_options.DataOptions, labels: labelling.Labels) -> Source:
         raise errors.UsageError(f"--data is needed: {_POSSIBLE}.")
     if options.data_format != "auto":
         _check_format(options.data_format, labels)
-        return SOURCES.get(options.data_format)
-    added = [name for name in SOURCES.names() if name not in _BUILT_IN]
+        SOURCES.check(options.data_format)
+        return options.data_format
+    added = [name for name in SOURCES.names() if name not in BUILT_IN]
     for name in (*labels.sources, *added):
-        source = SOURCES.get(name)
-        if source.recognises(options.data):
-            return source
-    for name in _BUILT_IN:
+        if SOURCES.get(name).recognises(options.data):
+            return name
+    for name in BUILT_IN:
         if SOURCES.get(name).recognises(options.data):
             _check_format(name, labels)
     raise _unrecognised(options.data)
 
 
 def _check_format(name: str, labels: labelling.Labels) -> None:
-    if name in _BUILT_IN and name not in labels.sources:
+    if name in BUILT_IN and name not in labels.sources:
         raise errors.UsageError(
             f"Data of the format {name} holds no labels of this task, which "
             f"reads: {', '.join(labels.sources)}. Give --data in such a form, "

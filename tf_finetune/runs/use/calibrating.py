@@ -1,17 +1,22 @@
 """A run's probabilities calibrated for its exports; the run stays as it is."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import survey, verification
+from tf_finetune.data import examples, survey, verification
+from tf_finetune.data import targets as target_rows
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import parity
 from tf_finetune.runs.use import evaluating, finished
+from tf_finetune.tasks import certainty as certainties
+from tf_finetune.tasks import ending
 
 _BATCH_SIZE = 32
 
@@ -31,43 +36,50 @@ def calibrated(
         job: What would be exported without.
 
     Returns:
-        The job of a model with the temperature in it, to be proven on the
-        probabilities that follow from the evaluation's; and what was found.
+        The job of a model with the temperature in it and a decision that goes
+        with it, to be proven on the probabilities that follow from the
+        evaluation's; and what was found.
 
     Raises:
         DataError: The pictures are not those of the run any more, or there
             is no validation split.
+        RunError: The model gives other probabilities than the evaluation, or
+            no decision would give the same answers.
     """
-    task = found.task.network
-    model = keras.Model(found.model.inputs, task.logits(found.model))
-    paths, labels = _validation(found, inspected, source)
+    network = found.task.network
+    model = keras.Model(found.model.inputs, network.logits(found.model))
     allowed = parity.tolerance(job)
-    result = calibration.calibrate(_logits(found, model, paths), labels)
+    data = _validated(found, inspected, source)
+    tempering = _tempering(found, data, model)
+    result = tempering.found()
+    decision = tempering.moved(job.decision, result.temperature)
 
     def scaled(proof: jobs.Proof | None) -> jobs.Proof | None:
         if proof is None:
             return None
-        logits = _logits(found, model, proof.paths)
-        _require_same(task.finish(logits), proof, allowed)
-        changed = task.finish(logits / result.temperature)
+        logits = np.concatenate([*_logits(found, model, proof.paths)])
+        _require_same(network.finish(logits), proof, allowed)
+        changed = network.finish(logits / result.temperature)
         return dataclasses.replace(proof, predictions=changed)
 
     changed = dataclasses.replace(
         job,
-        model=task.calibrated(found.model, result.temperature),
+        model=ending.calibrated(found.model, network, result.temperature),
+        decision=decision,
         proof=scaled(job.proof),
         judging=scaled(job.judging),
-        temperature=dataclasses.asdict(result),
+        temperature=_record(result, decision),
     )
     # A temperature below 1 enlarges what is rounded, too.
     return parity.with_rounding(changed), result
 
 
-def _validation(
+def _validated(
     found: finished.Finished,
     inspected: survey.Inspected,
     source: data_options.DataOptions,
-) -> tuple[list[str], np.ndarray]:
+) -> examples.ImageData:
+    """Returns the run's own pictures, some of them for validation."""
     problems = verification.problems(
         inspected.pictures,
         cache_dir=found.config.output.cache_folder,
@@ -80,15 +92,38 @@ def _validation(
             "--calibrate needs validation pictures, and the run in "
             f"{found.place.path} has none."
         )
-    pictures = data.split("validation")
-    return [each.path for each in pictures], data.class_indices(pictures)
+    return data
+
+
+def _tempering(
+    found: finished.Finished, data: examples.ImageData, model: keras.Model
+) -> certainties.Tempering:
+    """Shows the validation pictures to what finds their temperature."""
+    paths = [each.path for each in data.split("validation")]
+    tempering = found.task.certainty.tempering(
+        found.class_names, len(paths), seed=found.config.seed
+    )
+    targets = found.task.network.targets(
+        data, "validation", config=found.config, image_size=found.image_size
+    )
+    batches = _logits(found, model, paths)
+    truth = target_rows.in_order(targets, _BATCH_SIZE).as_numpy_iterator()
+    for logits, expected in zip(batches, truth, strict=True):
+        tempering.add(logits, expected)
+    return tempering
 
 
 def _logits(
-    found: finished.Finished, model: keras.Model, paths: list[str]
-) -> np.ndarray:
-    batches = found.predict(paths, batch_size=_BATCH_SIZE, model=model)
-    return np.concatenate([*batches])
+    found: finished.Finished, model: keras.Model, paths: Sequence[str]
+) -> Iterator[np.ndarray]:
+    return found.predict(paths, batch_size=_BATCH_SIZE, model=model)
+
+
+def _record(
+    result: calibration.Calibration, decision: Mapping[str, Any]
+) -> dict[str, Any]:
+    found = dataclasses.asdict(result)
+    return {**found, "decision": dict(decision)} if decision else found
 
 
 def _require_same(

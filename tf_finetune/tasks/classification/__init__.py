@@ -1,17 +1,24 @@
 """Classification: each picture belongs to exactly one class."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.classification import answers, figures, guesses, labels
+from tf_finetune.tasks.classification import (
+    answers,
+    exports,
+    figures,
+    guesses,
+    labels,
+)
 
 TASK = task.Task(
     name="classification",
     losses=("cross_entropy", "focal", "mean_squared_error"),
     unsmoothed=("mean_squared_error",),
-    reads=("class_weight", "label_smoothing"),
+    reads=("class_weight", "label_smoothing", "top_k"),
     labels=labels.LABELS,
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
-    softmax=True,
+    exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
+    certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
     guesses=guesses.GUESSES,
 )

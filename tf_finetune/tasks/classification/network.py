@@ -16,7 +16,6 @@ from tf_finetune.tasks.classification import losses
 
 _TOP = 5
 _LOSS = "cross_entropy"  # What "auto" means.
-_TEMPERATURE = "temperature"
 
 
 class Network:
@@ -40,21 +39,7 @@ class Network:
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
-        found = ending.logits(model)
-        scaled = [each for each in model.layers if each.name == _TEMPERATURE]
-        return scaled[0].input if scaled else found
-
-    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
-        """Returns a model whose logits are divided by a temperature.
-
-        Its layers are those of `model`, but for two new ones at the end.
-
-        Source: Guo et al. 2017, "On Calibration of Modern Neural Networks",
-        section 4.2, equation 9.
-        """
-        scaled = keras.layers.Rescaling(1 / temperature, name=_TEMPERATURE)
-        probabilities = self.predictions(scaled(self.logits(model)))
-        return keras.Model(model.inputs, probabilities, name=model.name)
+        return ending.logits(model)
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, classes] logits, float32."""

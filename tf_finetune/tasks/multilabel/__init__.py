@@ -1,7 +1,13 @@
 """Multi-label classification: pictures carry any number of labels."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.multilabel import answers, figures, guesses, labels
+from tf_finetune.tasks.multilabel import (
+    answers,
+    exports,
+    figures,
+    guesses,
+    labels,
+)
 
 TASK = task.Task(
     name="multilabel",
@@ -10,7 +16,9 @@ TASK = task.Task(
     labels=labels.LABELS,
     figures=figures.Figures(),
     answers=answers.Answers(),
+    exports=exports.Exports(),
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
+    certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
     decide=figures.decide,
     guesses=guesses.GUESSES,
 )

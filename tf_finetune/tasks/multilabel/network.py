@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune import errors
 from tf_finetune.config import train, training_options
 from tf_finetune.data import examples
 from tf_finetune.data import targets as target_rows
@@ -59,13 +58,6 @@ class Network:
             RunError: The model does not end as `predictions` ends it.
         """
         return ending.logits(model)
-
-    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
-        """Raises `UsageError`: one temperature does not suit all labels."""
-        raise errors.UsageError(
-            "--calibrate divides the logits of one softmax by a temperature; "
-            "labels are independent of each other."
-        )
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, labels] logits, float32."""

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
+from tf_finetune import errors
+
 DEFAULT = 0.5
 """Where all or none of the validation pictures carry the label."""
 
@@ -26,6 +28,10 @@ DEFAULT = 0.5
 _HOLD = 1.0
 # What float32 cannot tell from 0.
 _SMALLEST = float(np.finfo("float32").eps)
+# From here on a probability is 1 in float32.
+_LARGEST = 1 - 2.0**-25
+# By which runtimes round probabilities.
+_ROUNDING = 1e-6
 
 
 def decision(
@@ -60,6 +66,48 @@ def chosen(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """
     pairs = zip(np.transpose(targets) > 0.5, probabilities.T, strict=True)
     return np.array([_of_label(*each) for each in pairs], "float32")
+
+
+def moved(
+    bounds: np.ndarray, logits: np.ndarray, temperature: float
+) -> np.ndarray:
+    """Returns the thresholds of probabilities whose logits are divided.
+
+    A threshold t becomes sigmoid(logit(t) / temperature). One that is the
+    probability of a picture itself must not fall on its other side by
+    rounding: it is held apart from the probabilities of these pictures.
+
+    Args:
+        bounds: [labels] in 0..1.
+        logits: [n, labels] of pictures whose labels must stay.
+        temperature: Above 0.
+
+    Returns:
+        [labels] float32.
+
+    Raises:
+        RunError: Probabilities that differed are equal in float32.
+    """
+    bounds = np.asarray(bounds, "float32")
+    logits = np.asarray(logits, "float32")
+    given = special.expit(logits) >= bounds
+    after = special.expit((logits / temperature).astype("float32"))
+    least = np.where(given, after, np.inf).min(axis=0)
+    most = np.where(given, -np.inf, after).max(axis=0)
+    clipped = np.minimum(bounds.astype("float64"), _LARGEST)
+    with np.errstate(divide="ignore"):
+        exact = special.expit(special.logit(clipped) / temperature)
+    middle = (least + most) / 2
+    low = np.minimum(most + _ROUNDING, middle)
+    high = np.maximum(least - _ROUNDING, middle)
+    found = np.clip(exact, low, high).astype("float32")
+    if ((after >= found) != given).any():
+        raise errors.RunError(
+            f"--calibrate found the temperature {temperature:.3g}, at which "
+            "probabilities on both sides of a threshold are equal in float32, "
+            "so that other labels would be given. Export without it."
+        )
+    return found
 
 
 def _of_label(targets: np.ndarray, probabilities: np.ndarray) -> float:

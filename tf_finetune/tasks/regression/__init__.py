@@ -1,7 +1,7 @@
 """Regression: each picture has one number or several."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.regression import answers, figures, labels
+from tf_finetune.tasks.regression import answers, exports, figures, labels
 
 TASK = task.Task(
     name="regression",
@@ -15,8 +15,21 @@ TASK = task.Task(
     labels=labels.LABELS,
     figures=figures.Figures(logged=()),
     answers=answers.ANSWERS,
+    exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.regression.network:NETWORK",
     adapted_at="tf_finetune.tasks.regression.adapting:adapted",
     judged_as=figures.of_run,
     relative_predictions=True,
+    refused={
+        "calibrate": (
+            "it divides the logits of probabilities, and a regression answers "
+            "with numbers. How far they are off is in evaluation.json; "
+            "export without it."
+        ),
+        "out_of_distribution": (
+            "its score is the energy of the logits of classes, and a "
+            "regression has none. Export without it, and compare the features "
+            "that the signature `embed` gives with those of training pictures."
+        ),
+    },
 )

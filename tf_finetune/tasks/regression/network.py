@@ -55,12 +55,6 @@ class Network:
             "returns to the units of the targets."
         )
 
-    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
-        """Raises `UsageError`: there are no probabilities to calibrate."""
-        raise errors.UsageError(
-            "--calibrate is for probabilities; a regression has none."
-        )
-
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the targets in the user's units, float32."""
         if self.transform is None:

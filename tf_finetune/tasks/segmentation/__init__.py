@@ -1,7 +1,13 @@
 """Segmentation: each pixel belongs to exactly one class."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.segmentation import answers, figures, guesses, labels
+from tf_finetune.tasks.segmentation import (
+    answers,
+    exports,
+    figures,
+    guesses,
+    labels,
+)
 
 TASK = task.Task(
     name="segmentation",
@@ -12,12 +18,20 @@ TASK = task.Task(
         "tversky",
     ),
     unsmoothed=("dice", "tversky"),
-    reads=("class_weight", "color_map", "ignore_label", "label_smoothing"),
+    reads=(
+        "class_weight",
+        "color_map",
+        "ignore_label",
+        "label_smoothing",
+        "top_k",
+    ),
     adds_losses=True,
     labels=labels.LABELS,
     figures=figures.FIGURES,
     answers=answers.ANSWERS,
+    exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.segmentation.network:NETWORK",
+    certainty_at="tf_finetune.tasks.segmentation.certainty:CERTAINTY",
     heads=("deeplab_v3_plus", "fcn_8s", "fcn_16s", "fcn_32s", "unet"),
     guesses=guesses.GUESSES,
     files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",

@@ -145,12 +145,10 @@ class Judge:
             picture = next(self._left)
             mask = picture.label
             indices = preparation.read(mask.indices)
-            table = np.full(256, reading.IGNORED, "uint8")
-            table[: len(mask.names)] = _table(mask, self._data.class_names)[:-1]
             predicted = squares.decided(
                 probabilities, *indices.shape, resize=self._data.resize
             )
-            true = table[indices]
+            true = table(mask, self._data.class_names)[indices]
             value = self._counter.add(true, predicted)
             self._extremes.add(
                 value, picture.path, true=true, predicted=predicted
@@ -169,6 +167,13 @@ class Judge:
         self._extremes.draw(
             self._data.class_names, folder / f"examples_{self._split}.png"
         )
+
+
+def table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
+    """Returns what a mask's indices are among `names`; 255 stays, [256]."""
+    found = np.full(256, reading.IGNORED, "uint8")
+    found[: len(mask.names)] = _table(mask, names)[:-1]
+    return found
 
 
 def _table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:

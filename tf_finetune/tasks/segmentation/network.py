@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune import errors
 from tf_finetune.config import model_options, train, training_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import reading, squares
@@ -45,13 +44,6 @@ class Network:
             RunError: The model does not end as `predictions` ends it.
         """
         return ending.logits(model)
-
-    def calibrated(self, model: keras.Model, temperature: float) -> keras.Model:
-        """Raises: the temperature of pixels is not looked for."""
-        raise errors.UsageError(
-            "--calibrate is not possible for --task=segmentation; its masks "
-            "would be the same."
-        )
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, height, width, classes] logits."""

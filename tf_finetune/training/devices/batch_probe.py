@@ -9,12 +9,19 @@ import pathlib
 import re
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from tf_finetune import environment
 from tf_finetune.config import options, train
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from tf_finetune import assembly
+    from tf_finetune.tasks import task as task_contract
 
 _STEPS = 2
 _PICTURE_SIZE = (1024, 768)
@@ -36,7 +43,6 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
     """Trains a few steps as the run itself would; returns if on a CPU."""
     from tf_finetune import assembly
     from tf_finetune.adaptation import freezing
-    from tf_finetune.data import pipeline
     from tf_finetune.tasks import catalog as tasks
     from tf_finetune.training import fine_tuning, fit
     from tf_finetune.training.devices import device_settings, precision
@@ -50,7 +56,6 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
     settings = device_settings.settings(
         device, config.training.precision, onednn=environment.onednn()
     )
-    size = config.training.batch_size
     names = [str(number) for number in range(num_classes)]
     with strategy.scope():
         built = assembly.build(config.model, task, names, config.seed)
@@ -66,23 +71,10 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
             config,
             loss=task.network.loss(config.training, names, None),
             metrics=task.network.metrics(names),
-            num_examples=size * _STEPS,
+            num_examples=config.training.batch_size * _STEPS,
             settings=settings,
         )
-        targets = task.network.blank(
-            names, size * _STEPS, image_size=built.backbone.image_size
-        )
-        batches = pipeline.training_batches(
-            [picture] * size * _STEPS,
-            targets,
-            image_size=built.backbone.image_size,
-            resize=config.model.resize,
-            batch_size=size,
-            augmentation=config.training.augmentation,
-            seed=config.seed,
-            first_epoch=0,
-            epochs=1,
-        )
+        batches = _batches(config, task, names, picture, built)
         with precision.computing(built.backbone.model, settings.precision):
             fit.seconds_of_step(trainer, batches)
     return device.kind == "cpu"
@@ -100,6 +92,31 @@ def peak_bytes() -> int:
     from tf_finetune.training.devices import estimate
 
     return estimate.peak_bytes()
+
+
+def _batches(
+    config: train.TrainConfig,
+    task: "task_contract.Task",
+    names: list[str],
+    picture: str,
+    built: "assembly.Assembly",
+) -> "tf.data.Dataset":
+    """Returns the batches of `_STEPS` steps, of one picture."""
+    from tf_finetune.data import pipeline
+
+    count = config.training.batch_size * _STEPS
+    size = built.backbone.image_size
+    return pipeline.training_batches(
+        [picture] * count,
+        task.network.blank(names, count, image_size=size),
+        image_size=size,
+        resize=config.model.resize,
+        batch_size=config.training.batch_size,
+        augmentation=config.training.augmentation,
+        seed=config.seed,
+        first_epoch=0,
+        epochs=1,
+    )
 
 
 def _write_picture(path: pathlib.Path) -> None:

@@ -20,6 +20,7 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import options, train
 from tf_finetune.training import optimizers
+from tf_finetune.training.unlabelled import catalog as objectives
 
 _LARGEST = 256
 # The first two sizes whose memory is measured.
@@ -119,9 +120,12 @@ def settled(
         config: Asks for `--batch_size=auto`.
         largest_batch: That fits into memory.
         num_examples: Of the training split.
+
+    Returns:
+        The learning rate is set where something is trained by steps.
     """
     size = powers_of_two(min(largest_batch, num_examples))[-1]
-    if _is_full_batch(config):
+    if _is_full_batch(config) or not objectives.takes_steps(config):
         return options.replace(config, batch_size=size)
     rate = optimizers.scaled_learning_rate(config.training, size)
     return options.replace(config, batch_size=size, learning_rate=rate)

@@ -5,6 +5,7 @@ line here.
 """
 
 from tf_finetune import registry
+from tf_finetune.config import train
 
 SUPERVISED = "supervised"
 """Nothing: the run is as it is without them."""
@@ -27,3 +28,27 @@ GUESSING = ("fixmatch", "pseudo_label")
 
 TRAINING = ("feature_distillation", "fixmatch")
 """Those that have nothing to do where nothing is trained by steps."""
+
+BUILT_IN = OBJECTIVES.names()
+"""Those of which it is known what they read."""
+
+READERS = {
+    "confidence": ("fixmatch",),
+    "pseudo_label_share": ("pseudo_label",),
+    "unlabeled_data": tuple(name for name in BUILT_IN if name != SUPERVISED),
+    "unlabeled_ratio": ("feature_distillation", "fixmatch"),
+    "unlabeled_weight": ("feature_distillation", "fixmatch"),
+}
+"""Options that not every objective reads, and those that do."""
+
+
+def takes_steps(config: train.TrainConfig) -> bool:
+    """Whether anything is trained by steps once the head is solved."""
+    options, objective = config.training, config.unlabelled.chosen
+    moves = (
+        not config.model.moves_head_alone
+        or options.head_init == "random"
+        or objective in TRAINING
+        or objective not in BUILT_IN
+    )
+    return bool(options.epochs and moves)

@@ -1,0 +1,248 @@
+"""Options that nothing would read are refused, over every table of them."""
+
+import typing
+
+import pytest
+
+from tf_finetune import checking, errors, unread, use_checking
+from tf_finetune.config import options, train, use
+from tf_finetune.data import examples
+from tf_finetune.data.sources import catalog as sources
+from tf_finetune.heads import catalog as heads
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.training.unlabelled import catalog as objectives
+
+# A value of each option that is not its default.
+_GIVEN = {
+    "augmentation": "none",
+    "augmentation_views": 6,
+    "cache": "off",
+    "checkpoint_every_steps": 5,
+    "clip_norm": 1.0,
+    "clip_variable_norm": 1.0,
+    "confidence": 0.9,
+    "ema_momentum": 0.9,
+    "freeze_batch_norm": False,
+    "gradient_accumulation_steps": 2,
+    "group_column": "patient",
+    "head_epochs": 3,
+    "head_init": "random",
+    "head_units": 9,
+    "image_column": "file",
+    "keep_checkpoints": 3,
+    "label_column": "kind",
+    "label_smoothing": 0.1,
+    "learning_rate": 0.5,
+    "loss": "focal",
+    "max_recoveries": 1,
+    "optimizer": "sgd",
+    "output_stride": 8,
+    "patience": 9,
+    "precision": "float32",
+    "pseudo_label_share": 0.5,
+    "schedule": "constant",
+    "split_column": "part",
+    "sync_batch_norm": True,
+    "tensorboard": True,
+    "tfds_data_dir": "here",
+    "trainable": "all",
+    "unlabeled_data": "there",
+    "unlabeled_ratio": 2,
+    "unlabeled_weight": 0.5,
+    "warmup_fraction": 0.2,
+    "weight_decay": 0.1,
+}
+_WORDS = {
+    name: typing.get_args(field.type)
+    for name, field, _, _ in options.declared(train.TrainConfig)
+}
+_TABLES = [
+    ("head", heads.BUILT_IN, heads.READERS),
+    ("objective", objectives.BUILT_IN, objectives.READERS),
+    ("data_format", sources.BUILT_IN, sources.READERS),
+    *((flag, _WORDS[flag], table) for flag, table in unread.READERS.items()),
+]
+_CASES = [
+    (flag, chosen, option, chosen in readers)
+    for flag, known, table in _TABLES
+    for option, readers in table.items()
+    for chosen in known
+]
+
+
+def _config(**keywords) -> train.TrainConfig:
+    return options.from_keywords(
+        train.TrainConfig, {"data": "digits:5-9", **keywords}
+    )
+
+
+def _check(config: train.TrainConfig) -> None:
+    """Does what `checking.check` does of it, whatever else does not fit."""
+    task = tasks.TASKS.get(config.model.task)
+    head = config.model.head
+    head = task.heads[0] if head == "auto" else head
+    unread.check(config, unread.of_training(config, task, head))
+    unread.check_fine_tuning(config)
+
+
+def _around(flag: str, chosen: str) -> dict:
+    """Returns what goes with a choice."""
+    found = {flag: chosen}
+    if chosen in ("pairs", "tfds_masks"):
+        found["task"] = "segmentation"
+    if flag == "objective" and chosen != objectives.SUPERVISED:
+        found["unlabeled_data"] = "somewhere"
+    return found
+
+
+@pytest.mark.parametrize(("flag", "chosen", "option", "is_read"), _CASES)
+def test_an_option_is_refused_where_nothing_reads_it(
+    flag, chosen, option, is_read
+):
+    _check(_config(**_around(flag, chosen)))
+    config = _config(**{**_around(flag, chosen), option: _GIVEN[option]})
+    if is_read:
+        _check(config)
+        return
+    words = f"--{option}=.* is for --{flag}=.*--{flag}={chosen} does not read"
+    with pytest.raises(errors.UsageError, match=words):
+        _check(config)
+
+
+@pytest.mark.parametrize("option", unread.FINE_TUNING)
+def test_what_is_for_fine_tuning_is_refused_without_it(option):
+    given = {option: _GIVEN[option]}
+    unread.check_fine_tuning(_config(**given))
+    with pytest.raises(errors.UsageError, match=f"--{option}=.*--epochs=0"):
+        checking.check(_config(epochs=0, **given))
+    # A decoder or a random head alone is trained by steps, too.
+    if option in ("trainable", "head_init"):
+        return
+    alone = {"trainable": "head", **given}
+    with pytest.raises(errors.UsageError, match=f"--{option}=.*solved"):
+        checking.check(_config(**alone))
+    unread.check_fine_tuning(_config(head_init="random", **alone))
+    unread.check_fine_tuning(
+        _config(objective="fixmatch", unlabeled_data="x", **alone)
+    )
+
+
+def test_the_head_alone_may_be_asked_for_twice():
+    checking.check(_config(epochs=0, trainable="head"))
+
+
+def test_every_table_speaks_of_options_and_values_that_there_are():
+    known = options.values_of(_config())
+    assert {*unread.FINE_TUNING} <= {*known}
+    for flag, values, table in _TABLES:
+        assert flag in known
+        assert {*table} <= {*known}
+        for readers in table.values():
+            assert {*readers} < {*values}
+
+
+def test_a_part_of_ones_own_may_read_what_it_likes():
+    objective = {"objective": "mine:learn", "unlabeled_data": "x"}
+    _check(_config(**objective, confidence=0.5))
+    _check(_config(data_format="mine:SOURCE", split_column="part"))
+    _check(_config(head="mine:build", head_units=9))
+
+
+def test_a_run_is_replayed_with_every_flag_named(tmp_path):
+    path = tmp_path / "run.flags"
+    for given in ({}, {"epochs": 0}, {"objective": "supervised"}):
+        path.write_text(options.to_flagfile(_config(**given)))
+        replayed = options.from_flagfile(train.TrainConfig, str(path))
+        checking.check(replayed)
+
+
+def test_a_folder_has_no_columns(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").touch()
+    config = _config(data=str(tmp_path), label_column="kind")
+    words = (
+        "--label_column=kind is for --data_format=csv; --data_format=folder "
+        "does not read it"
+    )
+    with pytest.raises(errors.UsageError, match=words):
+        checking.check(config)
+
+
+@pytest.mark.parametrize(
+    ("splits", "name"),
+    [
+        (("train", "validation"), "validation_fraction"),
+        (("train", "test"), "test_fraction"),
+    ],
+)
+def test_a_share_of_what_is_divided_already_is_refused(splits, name):
+    data = _config(**{name: 0.4}).data
+    with pytest.raises(errors.UsageError, match=f"--{name}=0.4 is for data"):
+        unread.check_fractions(data, splits)
+    unread.check_fractions(data, (None, None))
+    other = ({"train", "validation", "test"} - {*splits}).pop()
+    unread.check_fractions(data, ("train", other))
+    unread.check_fractions(_config().data, splits)
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """A function: task → the workdir of a finished run of it."""
+
+    def call(task: str) -> str:
+        (tmp_path / "run.json").write_text('{"status": "finished"}')
+        (tmp_path / "data.json").write_text('{"classes": ["a"]}')
+        (tmp_path / "run.flags").write_text(f"--data=t.csv\n--task={task}\n")
+        return str(tmp_path)
+
+    return call
+
+
+@pytest.mark.parametrize("task", tasks.TASKS.names())
+def test_listed_classes_are_for_tasks_that_list_some(finished, task):
+    config = use.PredictConfig(workdir=finished(task), data="x", top_k=3)
+    if "top_k" in tasks.TASKS.get(task).reads:
+        use_checking.check_prediction(config)
+        return
+    with pytest.raises(errors.UsageError, match="--top_k=3 is for --task="):
+        use_checking.check_prediction(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data_format", "csv"),
+        *((name, (_GIVEN[name],)) for name in ("image_column", "label_column")),
+        ("tfds_data_dir", "here"),
+    ],
+)
+def test_how_pictures_are_read_is_for_other_pictures(finished, name, value):
+    config = use.EvaluateConfig(
+        workdir=finished("classification"), **{name: value}
+    )
+    with pytest.raises(errors.UsageError, match=f"--{name}=.* Give --data"):
+        use_checking.check_evaluation(config)
+
+
+def test_columns_of_other_pictures_are_for_tables(finished, tmp_path):
+    (tmp_path / "digits.csv").write_text("file,label\n")
+    place = finished("classification")
+    asked = {"workdir": place, "image_column": ("file",)}
+    use_checking.check_evaluation(
+        use.EvaluateConfig(data=str(tmp_path / "digits.csv"), **asked)
+    )
+    with pytest.raises(errors.UsageError, match="--data_format=digits does"):
+        use_checking.check_evaluation(
+            use.EvaluateConfig(data="digits:0-4", **asked)
+        )
+
+
+def test_splits_that_pictures_bring_are_what_is_looked_at():
+    picture = examples.Picture(
+        path="a", label="b", sha256="c", width=1, height=1, split="validation"
+    )
+    config = _config(validation_fraction=0.5)
+    inspected = type("Inspected", (), {"pictures": (picture,)})
+    with pytest.raises(errors.UsageError, match="brings one"):
+        checking.check_listed(config, inspected)

@@ -1,0 +1,101 @@
+"""A `.keras` file with its labels inside, whose bytes follow from the model.
+
+It is a zip archive. Keras reads the members that it wrote and leaves others
+alone, and dates it with the moment of saving, which would make no two equal.
+"""
+
+import json
+import pathlib
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tf_finetune.exporting import layout
+
+# Where zip's calendar begins, which `ZipInfo` gives a member unless told.
+_DATE = "1980-01-01@00:00:00"
+# Keras calls an object that several layers share by its place in memory. Inside
+# of a text the quotes would be escaped.
+_SHARED = re.compile(rb'(?<=[{ ]"shared_object_id": )\d+')
+_READABLE_BY_ALL = 0o644 << 16
+
+
+def save(
+    model: keras.Model,
+    path: pathlib.Path,
+    class_names: Sequence[str],
+    decision: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes a model as `model.save` does, and what is needed to use it.
+
+    `labels.txt` holds the class names, one a line, in the order of the
+    outputs. Equal models give equal bytes: dates are fixed, and what is shared
+    between layers is numbered in the order in which it comes.
+
+    Args:
+        model: Any that Keras can save.
+        path: Of the file; ends in `.keras`.
+        class_names: Of the outputs.
+        decision: What the task decided on validation (thresholds), becomes
+            `decision.json`, as in evaluation.json; nothing: no such member.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        # Not in the folder of `path`, where whoever is killed leaves it.
+        plain = pathlib.Path(folder) / "model.keras"
+        model.save(plain)
+        with (
+            zipfile.ZipFile(plain) as source,
+            zipfile.ZipFile(path, "w") as target,
+        ):
+            for info in source.infolist():
+                _copy(source, info, target)
+            for name, content in _members(class_names, decision or {}):
+                target.writestr(_dated(name), content)
+
+
+def _copy(
+    source: zipfile.ZipFile, info: zipfile.ZipInfo, target: zipfile.ZipFile
+) -> None:
+    settled = {"config.json": _numbered, "metadata.json": _at_no_time}
+    new = _dated(info.filename)
+    if info.filename in settled:
+        target.writestr(new, settled[info.filename](source.read(info)))
+        return
+    # Tells a member of more than 2 GiB before it is written.
+    new.file_size = info.file_size
+    with source.open(info) as reading, target.open(new, "w") as writing:
+        shutil.copyfileobj(reading, writing)
+
+
+def _members(
+    class_names: Sequence[str], decision: Mapping[str, Any]
+) -> Iterator[tuple[str, bytes]]:
+    # A class may be called after a folder whose name is no UTF-8.
+    text = "".join(f"{name}\n" for name in class_names)
+    yield layout.LABELS, text.encode(errors="surrogateescape")
+    if decision:
+        yield layout.DECISION, json.dumps(dict(decision), indent=2).encode()
+
+
+def _dated(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = _READABLE_BY_ALL
+    return info
+
+
+def _numbered(config: bytes) -> bytes:
+    numbers: dict[bytes, int] = {}
+
+    def number(found: re.Match) -> bytes:
+        return b"%d" % numbers.setdefault(found[0], len(numbers) + 1)
+
+    return _SHARED.sub(number, config)
+
+
+def _at_no_time(metadata: bytes) -> bytes:
+    return json.dumps({**json.loads(metadata), "date_saved": _DATE}).encode()

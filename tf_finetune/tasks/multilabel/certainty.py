@@ -1,0 +1,115 @@
+"""How sure a network is of each label."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from scipy import special
+
+from tf_finetune.evaluation import calibration
+from tf_finetune.evaluation import metrics as shared_metrics
+from tf_finetune.tasks import energy
+from tf_finetune.tasks.multilabel import metrics, thresholds
+
+
+class Certainty:
+    """One temperature for the logits of all labels; their joint energy."""
+
+    def tempering(
+        self, names: Sequence[str], num_pictures: int, *, seed: int
+    ) -> "Tempering":
+        """Returns what looks at all pictures."""
+        del num_pictures, seed
+        return Tempering(names)
+
+    def strangeness(self, logits: tf.Tensor) -> tf.Tensor:
+        """Returns the joint energy of [batch, labels] logits, [batch]."""
+        return energy.joint(logits)
+
+
+CERTAINTY = Certainty()
+
+
+class Tempering:
+    """Finds the temperature with the lowest binary cross-entropy."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Begins with the first picture.
+
+        Args:
+            names: Of the labels, in the order of the logits.
+        """
+        self._names = names
+        self._logits: list[np.ndarray] = []
+        self._targets: list[np.ndarray] = []
+
+    def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
+        """Takes [batch, labels] logits, and 1 for each label there is."""
+        self._logits.append(logits)
+        self._targets.append(targets)
+
+    def found(self) -> calibration.Calibration:
+        """Returns the temperature of all that was added."""
+        return calibrate(
+            np.concatenate(self._logits), np.concatenate(self._targets)
+        )
+
+    def moved(
+        self, decision: Mapping[str, Any], temperature: float
+    ) -> Mapping[str, Any]:
+        """Returns thresholds that give the same labels once calibrated.
+
+        Raises:
+            RunError: There are none, since probabilities that differed are
+                equal in float32 at this temperature.
+        """
+        bounds = thresholds.moved(
+            thresholds.of(decision, self._names),
+            np.concatenate(self._logits),
+            temperature,
+        )
+        named = dict(zip(self._names, bounds.tolist(), strict=True))
+        return {**decision, "thresholds": named}
+
+
+def calibrate(
+    logits: np.ndarray, targets: np.ndarray
+) -> calibration.Calibration:
+    """Finds the temperature of sigmoids with the lowest log loss.
+
+    Args:
+        logits: [n, labels].
+        targets: [n, labels], 1 where a picture carries a label, else 0.
+
+    Returns:
+        The temperature, within 0.05..20; 1 where every label is above 0.5
+        that is there and no other: there the loss falls without end as the
+        temperature does. The calibration error is that of all pairs of
+        picture and label: how often a label is there, beside what was said.
+    """
+    logits, targets = np.asarray(logits, "float64"), np.asarray(targets) > 0
+    margins = np.where(targets, logits, -logits)
+    temperature = 1.0
+    if not np.all(margins > 0):
+        temperature = calibration.best(
+            lambda each: float(np.mean(np.logaddexp(0, -margins / each)))
+        )
+    pairs = [
+        (
+            metrics.log_loss(targets, probabilities),
+            shared_metrics.expected_calibration_error(
+                probabilities.ravel(), targets.ravel()
+            ),
+        )
+        for probabilities in (
+            special.expit(logits / each) for each in (1.0, temperature)
+        )
+    ]
+    losses, gaps = zip(*pairs, strict=True)
+    return calibration.Calibration(
+        temperature=temperature,
+        examples=len(logits),
+        log_loss=losses,
+        expected_calibration_error=gaps,
+    )
