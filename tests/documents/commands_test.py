@@ -69,7 +69,8 @@ def _predicted(command, house, done):
 def _exported(command, house, done):
     page = (reading.ROOT / "docs" / "exports.md").read_text("utf-8")
     files = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)`", page, re.MULTILINE))
-    place = house.folder / command.flag("workdir") / "export"
+    usual = f"{command.flag('workdir')}/export"
+    place = house.folder / (command.flag("output") or usual)
     names = (command.flag("format") or "saved_model").split(",")
     for name in names:
         assert (place / files[name]).exists(), name

@@ -1,6 +1,7 @@
 """The folder that the documents speak of: small pictures, tables, weights."""
 
 import csv
+import functools
 import json
 import pathlib
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from documents import reading
 from PIL import Image
+from sklearn import datasets
 
 # Weights files of the documents, and the network that each is of.
 WEIGHTS = {
@@ -24,11 +26,13 @@ _WRITE_WEIGHTS = """
 import os
 import keras
 from tf_finetune.backbones import build
-model = build.build({network!r}, image_size=64).model
+model = build.build({network!r}, image_size=32).model
 for layer in model.layers:
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.momentum = 0.0
-model(keras.random.uniform([8, 64, 64, 3], 0, 255, seed=0), training=True)
+colours = keras.random.uniform([32, 1, 1, 3], 0, 220, seed=0)
+noise = keras.random.uniform([32, 32, 32, 3], 0, 40, seed=1)
+model(colours + noise, training=True)
 model.save_weights("writing.weights.h5")
 os.replace("writing.weights.h5", {name!r})
 """
@@ -49,7 +53,13 @@ def furnish(folder: pathlib.Path) -> None:
     _classes(folder / "labelled", ("day", "night"), 8, generator)
     _classes(folder / "hymenoptera/train", ("ants", "bees"), 9, generator)
     _classes(folder / "hymenoptera/val", ("ants", "bees"), 5, generator)
-    for name in ("holiday", "photos", "camera/2025", "camera/2026/may"):
+    for name in (
+        "holiday",
+        "photos",
+        "raccoon",
+        "camera/2025",
+        "camera/2026/may",
+    ):
         _several(folder / name, 4, generator)
     _picture(generator, 1).save(folder / "bee.jpg")
     _plants(folder, generator)
@@ -68,9 +78,18 @@ def writing_of(name: str) -> str:
 
 
 def _picture(generator: np.random.Generator, kind: int) -> Image.Image:
-    pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
-    pixels[..., kind % 3] += 100
-    return Image.fromarray(pixels)
+    """A handwritten 0, 1 or 2, which `small_cnn` knows, and some noise."""
+    digits = _digits()
+    (places,) = np.nonzero(digits.target == kind % 3)
+    pixels = digits.images[generator.choice(places)] * (220 / 16)
+    pixels = pixels.repeat(5, 0).repeat(6, 1)[..., None]
+    noise = generator.integers(0, 30, [40, 48, 3])
+    return Image.fromarray((pixels + noise).astype("uint8"))
+
+
+@functools.cache
+def _digits():
+    return datasets.load_digits()
 
 
 def _several(

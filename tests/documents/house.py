@@ -71,19 +71,26 @@ class House:
         """Returns the workdir of a training command that has been run."""
         return self.folder / self._workdirs[command]
 
-    def start(self, arguments: list[str], **environment: str):
-        """Starts `python ARGUMENTS…` here."""
+    def start(
+        self,
+        arguments: list[str],
+        folder: pathlib.Path | None = None,
+        **environment: str,
+    ):
+        """Starts `python ARGUMENTS…` here, or in another folder."""
         for word in arguments:
             self._lay_out(word.partition("=")[2])
         return self._start(
             arguments,
-            self.folder,
+            folder or self.folder,
             environment={"HOME": str(self.folder / "home"), **environment},
         )
 
-    def wait(self, arguments: list[str]) -> subprocess.CompletedProcess:
-        """Runs `python ARGUMENTS…` here to its end."""
-        return self.start(arguments).wait(PATIENCE_SECONDS)
+    def wait(
+        self, arguments: list[str], folder: pathlib.Path | None = None
+    ) -> subprocess.CompletedProcess:
+        """Runs `python ARGUMENTS…` to its end."""
+        return self.start(arguments, folder).wait(PATIENCE_SECONDS)
 
     def need(self, done: subprocess.CompletedProcess) -> None:
         """Raises `RuntimeError` with what was said if it has failed."""
@@ -129,6 +136,7 @@ def _exporter(workdir: str) -> reading.Command:
             command.module.endswith(".export")
             and command.flag("workdir") == workdir
             and "saved_model" in (command.flag("format") or "saved_model")
+            and not command.flag("output")
         ):
             return command
     raise LookupError(f"no document says how {workdir} is exported")

@@ -62,7 +62,7 @@ RULES = (
          ("--epochs=1", "--views=1", "--seeds=1"), slow=True),
     Rule(r"bash scripts/serve_tensorflow_serving\.sh .+", "script"),
     Rule(r"bash scripts/quickstart\.sh", "in a copy",
-         ("--epochs=0", "--max_train_per_class=3"),
+         ("--epochs=1", "--max_train_per_class=3"),
          slow=True),
     Rule(r"bash scripts/check\.sh.*", "in a copy"),
     Rule(r"bash scripts/benchmark/run\.sh .+", "in a copy", ("--help",)),

@@ -4,7 +4,7 @@ import ast
 import re
 
 import pytest
-from documents import furniture, reading, smoke
+from documents import furniture, ledger, reading, smoke
 
 from tf_finetune.config import options, train
 
@@ -35,33 +35,47 @@ def _made_small(code: str) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-# What the sentence after a block, or its comment, says of it.
+# What comes of the blocks of a document, as its sentences say.
 _AFTERWARDS = {
-    "run.model": """
+    "README.md": """
 import numpy as np
-import keras
+assert run.evaluation["test"]["accuracy"] > 0.5
 assert type(run.model).__module__.startswith("keras.")
 pixels = np.full([2, 32, 32, 3], 255.0)
 assert np.allclose(run.model.predict(pixels).sum(1), 1)
 """,
-    "tff.fine_tune": "assert run.evaluation['test']['accuracy'] > 0.2",
-    "channels.adapt": """
+    "docs/surgery.md": """
 assert backbone.model.input_shape == (None, 128, 128, 7)
 """,
-    "BackboneSpec": "",
 }
 
 
-@pytest.mark.parametrize(
-    ("document", "code"), _BLOCKS, ids=[f"{d}-{n}" for n, (d, _) in
-                                        enumerate(_BLOCKS)],
-)  # fmt: skip
-def test_a_block_of_python_runs(document, code, house):
+def _prepared(document, code, house):
+    """Returns where the blocks run, with what they read being there."""
     for name in furniture.WEIGHTS:
         if name in code:
             house.write_weights(name)
-    check = next(text for key, text in _AFTERWARDS.items() if key in code)
-    done = house.wait(["-c", _made_small(code) + "\n" + check])
+    own = [
+        command
+        for command, _ in ledger.of_kind("package")
+        if command.document == document
+    ]
+    for command in own:
+        if command.flag("workdir") and command.flag("workdir") in code:
+            house.need(house.run(command))
+    if '"model.keras"' not in code:
+        return house.folder
+    trained = next(each for each in own if each.module.endswith(".train"))
+    house.need(house.run(trained))
+    return house.workdir(trained)
+
+
+@pytest.mark.parametrize("document", sorted({name for name, _ in _BLOCKS}))
+def test_the_blocks_of_a_document_run_one_after_the_other(document, house):
+    code = "\n".join(block for name, block in _BLOCKS if name == document)
+    folder = _prepared(document, code, house)
+    check = _AFTERWARDS.get(document, "")
+    done = house.wait(["-c", f"{_made_small(code)}\n{check}"], folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

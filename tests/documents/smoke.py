@@ -84,7 +84,7 @@ def smaller(
     if config.data.data == "digits:5-9":
         found["max_train_per_class"] = 3
     steps = config.interruptions.checkpoint_every_steps
-    if fine_tuned or steps or model.trainable == "all":
+    if fine_tuned or steps or "all" in model.trainable:
         found["epochs"] = min(training.epochs, 1)
     if model.task == "segmentation":
         found["head_epochs"] = 1
