@@ -56,6 +56,11 @@ def test_more_rows_than_a_batch_come_back_in_order(served):
     np.testing.assert_array_equal(outputs["sum"], 2 * rows)
 
 
+def test_no_rows_are_answered_with_none(served):
+    outputs = served.predict("", {"text": np.empty([0], object)})
+    assert outputs["length"].shape == (0,)
+
+
 def test_pictures_too_large_together_are_computed_in_turn(served, monkeypatch):
     rows = []
     run = served._batcher._run

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
     from tf_finetune.data import targets
 
+    Restore = Callable[
+        [Mapping[str, tf.Tensor], tf.Tensor, model_options.Resize],
+        dict[str, tf.Tensor],
+    ]
+
 
 class Judge(Protocol):
     """Compares predictions with the truth as they come."""
@@ -247,18 +252,12 @@ class PictureNetwork(Network, Protocol):
 
     Attributes:
         restored: By signature, among them `serving_default`, what makes the
-            answers to encoded pictures: of what `serve` returned, the sizes
-            of the upright pictures, int32 [batch, 2], and how they became
-            square.
+            answers to encoded pictures: a function of what `serve` returned,
+            the sizes of the upright pictures, int32 [batch, 2], and how they
+            became square.
     """
 
-    restored: """Mapping[
-        str,
-        Callable[
-            [Mapping[str, tf.Tensor], tf.Tensor, model_options.Resize],
-            dict[str, tf.Tensor],
-        ],
-    ]"""
+    restored: "Mapping[str, Restore]"
 
     def check_restored(
         self,
