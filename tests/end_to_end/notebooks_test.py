@@ -227,4 +227,5 @@ def test_segmentation_draws_masks_over_pictures(executed):
     notebook = executed("segmentation", **_OWN, HEAD_UNITS=8)
     printed = _printed(notebook)
     assert "mean IoU 0." in printed and "  ink " in printed
+    assert "as predicted: 100.00%" in printed
     assert _drawn(notebook) == 1

@@ -1,9 +1,12 @@
 """Tests of tf_finetune/serving/service.py on a small SavedModel."""
 
 import base64
+import concurrent.futures
 import contextlib
 import io
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -56,6 +59,11 @@ def test_more_rows_than_a_batch_come_back_in_order(served):
     np.testing.assert_array_equal(outputs["sum"], 2 * rows)
 
 
+def test_no_rows_are_answered_with_none(served):
+    outputs = served.predict("", {"text": np.empty([0], object)})
+    assert outputs["length"].shape == (0,)
+
+
 def test_pictures_too_large_together_are_computed_in_turn(served, monkeypatch):
     rows = []
     run = served._batcher._run
@@ -94,6 +102,8 @@ class Masks:
 
     def __init__(self):
         self.shapes = []
+        self.entered, self.allowed = threading.Event(), threading.Event()
+        self.allowed.set()
         texts = tensor_info.TensorInfo("image_bytes", np.dtype(object), (None,))
         masks = tensor_info.TensorInfo(
             "masks", np.dtype("int32"), (None, None, None)
@@ -111,6 +121,8 @@ class Masks:
         return self._signatures[name]
 
     def run(self, name, inputs):
+        self.entered.set()
+        assert self.allowed.wait(30)
         rows = len(inputs["image_bytes"])
         if name == "pixels":
             return {"pixels": np.zeros([rows, 64, 64, 4], "float32")}
@@ -166,6 +178,21 @@ def test_what_fits_is_answered(filling):
         found = filling.predict("", _pictures(*sizes))["masks"]
         assert len(found) == len(sizes)
     assert filling.model.shapes[:2] == [(1, 512, 512), (1, 100, 2000)]
+
+
+def test_nobodys_masks_are_filled_up_to_somebody_elses_picture(filling):
+    filling.model.allowed.clear()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(filling.predict, "", _pictures((1, 1)))]
+        assert filling.model.entered.wait(30)
+        for size in ((8, 8), (300, 200)):
+            futures.append(pool.submit(filling.predict, "", _pictures(size)))
+        until = time.monotonic() + 30
+        while len(filling._batcher._waiting) < 2:
+            assert time.monotonic() < until
+        filling.model.allowed.set()
+    assert futures[1].result()["masks"].shape == (1, 8, 8)
+    assert futures[2].result()["masks"].shape == (1, 200, 300)
 
 
 def test_many_tiny_pictures_may_not_ask_for_all_pixels_of_the_model(filling):

@@ -226,9 +226,10 @@ def _by_row(
 ) -> np.ndarray:
     """Returns int64 [rows, 2], pixels added up and the longest side."""
     pairs = [(each.pixels, each.side) for each in sizes]
-    found = np.array(pairs, "int64").reshape([shape[0], -1, 2])
+    found = np.array(pairs, "int64").reshape([*shape, 2])
+    inner = tuple(range(1, len(shape)))
     return np.stack(
-        [found[..., 0].sum(1), found[..., 1].max(1, initial=0)], axis=1
+        [found[..., 0].sum(inner), found[..., 1].max(inner, initial=0)], axis=1
     )
 
 

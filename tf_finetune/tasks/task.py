@@ -66,7 +66,7 @@ class Task:
             files of their own (`contracts.AnswerFiles`); empty where they
             are not. The answers of such a task belong to the pictures' own
             sizes, and its network brings what is served to them
-            (`contracts.PictureNetwork`).
+            (`picture_contracts.PictureNetwork`).
         heads: What `--head` may be, beside heads of the user's own; the first
             one is meant by "auto".
         judged_as: Evaluation.json of a finished run → figures that judge by

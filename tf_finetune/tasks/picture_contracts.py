@@ -1,0 +1,55 @@
+"""What a task whose answers are pictures is asked for besides."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tf_finetune.config import model_options
+from tf_finetune.tasks import contracts
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    Restore = Callable[
+        [Mapping[str, tf.Tensor], tf.Tensor, model_options.Resize],
+        dict[str, tf.Tensor],
+    ]
+
+
+class PictureNetwork(contracts.Network, Protocol):
+    """What more is needed where answers belong to the pictures' own sizes.
+
+    Attributes:
+        restored: By signature, among them `serving_default`, what makes the
+            answers to encoded pictures: a function of what `serve` returned,
+            the sizes of the upright pictures, int32 [batch, 2], and how they
+            became square.
+    """
+
+    restored: "Mapping[str, Restore]"
+
+    def check_restored(
+        self,
+        answers: Mapping[str, Mapping[str, np.ndarray]],
+        predictions: np.ndarray,
+        sizes: np.ndarray,
+        *,
+        resize: model_options.Resize,
+        allowed: float,
+    ) -> dict[str, dict[str, float]]:
+        """Compares what an export answered with what the evaluation says.
+
+        Args:
+            answers: By signature of `restored`, its outputs by name.
+            predictions: [pictures, …], what the evaluation gave.
+            sizes: int [pictures, 2], heights and widths.
+            resize: How the pictures became square.
+            allowed: By how much a prediction may differ.
+
+        Returns:
+            By signature, figures for the record.
+
+        Raises:
+            RunError: They differ by more.
+        """
