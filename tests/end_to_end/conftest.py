@@ -181,9 +181,7 @@ def table(tmp_path_factory) -> pathlib.Path:
         rows.append((*names, shown, place, round(price, 2), round(red + 1, 2)))
     with open(folder / "t.csv", "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            [*("front", "back"), "area", "place", "price", "redness"]
-        )
+        writer.writerow(["front", "back", "area", "place", "price", "redness"])
         writer.writerows(rows)
     return folder / "t.csv"
 
