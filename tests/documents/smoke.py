@@ -84,7 +84,8 @@ def smaller(
     if config.data.data == "digits:5-9":
         found["max_train_per_class"] = 3
     steps = config.interruptions.checkpoint_every_steps
-    if fine_tuned or steps or "all" in model.trainable:
+    usual = train.TrainConfig().model.trainable
+    if fine_tuned or steps or model.trainable not in (usual, ("head",)):
         found["epochs"] = min(training.epochs, 1)
     if model.task == "segmentation":
         found["head_epochs"] = 1
@@ -92,6 +93,9 @@ def smaller(
         found["weights"] = "none"
         if model.backbone in ("mobilenet_v2", "resnet50"):
             found |= {"backbone": "small_cnn", "weights": "digits"}
+    if model.trainable == ("head",):
+        # It is exported in few bits, which random weights do not bear.
+        found |= {"backbone": "small_cnn", "weights": "digits"}
     return found
 
 
