@@ -62,15 +62,19 @@ def furnish(folder: pathlib.Path) -> None:
         "camera/2026/may",
     ):
         _several(folder / name, 4, generator)
-    _picture(generator, 1).save(folder / "bee.jpg")
+    rooms = ("frontal", "bedroom", "bathroom", "kitchen")
+    for name in ("bee", "street", *rooms):
+        _picture(generator, 1).save(folder / f"{name}.jpg")
     _plants(folder, generator)
     _houses(folder, generator)
     _posters(folder, generator)
     _pairs(folder / "street", _STREET[:3], generator)
+    _pairs(folder / "membrane", _STREET[:2], generator)
     for split in ("train", "val", "test"):
         _pairs(folder / "camvid" / split, _STREET, generator)
     (folder / "camvid/classes.json").write_text(json.dumps(_STREET))
     (folder / "street/classes.json").write_text(json.dumps(_STREET[:3]))
+    (folder / "membrane/classes.json").write_text(json.dumps(_STREET[:2]))
 
 
 def writing_of(name: str) -> str:

@@ -113,6 +113,11 @@ def python_blocks() -> list[tuple[str, str]]:
     ]
 
 
+def asks_a_server(code: str) -> bool:
+    """Whether a block of Python needs a server beside it."""
+    return "http://127.0.0.1:" in code
+
+
 def python_spans() -> list[tuple[str, str]]:
     """Returns document and code of each call of the package in a sentence."""
     found = []

@@ -1,5 +1,6 @@
 """The documents' servers are started, asked as the documents ask, stopped."""
 
+import ast
 import json
 import re
 import shutil
@@ -8,9 +9,11 @@ import subprocess
 import time
 import urllib.request
 
+import numpy as np
 import pytest
 from documents import house as houses
 from documents import ledger, reading
+from PIL import Image
 
 from tf_finetune.serving import running
 
@@ -29,9 +32,22 @@ def _questions(server):
     return found
 
 
+def _blocks(server):
+    """Returns the blocks of Python that ask this server."""
+    name = server.flag("workdir").rpartition("/")[2]
+    return [
+        code
+        for document, code in reading.python_blocks()
+        if document == server.document and f"/models/{name}:" in code
+    ]
+
+
 def test_every_question_has_a_server():
     asked = [each for server in _SERVERS for each in _questions(server)]
     assert asked == ledger.of_kind("asked")
+    blocks = [code for server in _SERVERS for code in _blocks(server)]
+    written = [code for _, code in reading.python_blocks()]
+    assert blocks == [each for each in written if reading.asks_a_server(each)]
 
 
 def _address(process, pattern):
@@ -60,6 +76,11 @@ def test_a_server_answers_what_the_document_asks_and_ends(server, house):
             assert b"<html" in page.read()
         for command, rule in _questions(server):
             _ask(command, rule, addresses, house)
+        for code in _blocks(server):
+            done = house.wait(["-c", code.replace("127.0.0.1:8501", rest)])
+            assert done.returncode == 0, done.stderr
+            (row,) = ast.literal_eval(done.stdout)
+            assert row["error"] == "" and np.isfinite(row["values"]).all()
     finally:
         process.send(signal.SIGTERM)
     assert process.wait(60).returncode == 0
@@ -73,14 +94,14 @@ def _ask(command, rule, addresses, house):
     if command.words[0] == "curl":
         _curl(command, addresses, house)
     elif command.script == "scripts/client.py":
-        if not addresses["127.0.0.1:8500"]:
-            words.append("--grpc=none")
+        rest, grpc = addresses.values()
+        words += [f"--rest=http://{rest}", f"--grpc={grpc or 'none'}"]
         done = house.wait(words[1:])
         assert done.returncode == 0, done.stderr
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert len(lines) == 1 + running.has_grpc()
         for line in lines:
-            _is_an_answer(line["answer"])
+            _is_an_answer(line["answer"], house)
     else:
         rest = addresses["127.0.0.1:8501"]
         words += [f"--address=http://{rest}", *rule.smaller]
@@ -110,11 +131,20 @@ def _curl(command, addresses, house):
         with urllib.request.urlopen(address, body.encode()) as response:
             answer = response.read()
     (prediction,) = json.loads(answer)["predictions"]
-    _is_an_answer(prediction)
+    _is_an_answer(prediction, house)
 
 
-def _is_an_answer(found):
-    assert found["error"] == "" and found["classes"] in ("daisy", "rose")
+def _is_an_answer(found, house):
+    if isinstance(found, list):  # Of `classify`.
+        assert {name for name, _ in found} == {"daisy", "rose"}
+        assert sum(share for _, share in found) == pytest.approx(1, abs=1e-5)
+        return
+    assert found["error"] == ""
+    if "masks_bytes" in found:
+        with Image.open(house.folder / found["masks_bytes"]) as mask:
+            assert mask.format == "PNG"
+        return
+    assert found["classes"] in ("daisy", "rose")
     assert sum(found["probabilities"]) == pytest.approx(1, abs=1e-5)
 
 
