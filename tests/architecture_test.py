@@ -93,7 +93,7 @@ def test_no_module_asserts():
 
 @pytest.mark.parametrize(
     "path",
-    sorted((_PACKAGE / "exporting" / "runtimes").glob("*.py")),
+    sorted((_PACKAGE / "exporting" / "proof" / "runtimes").glob("*.py")),
     ids=lambda p: p.name,
 )
 def test_a_runtime_script_imports_numpy_and_its_format_alone(path):

@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import runtimes
 
-from tf_finetune.exporting import fresh
+from tf_finetune.exporting.proof import fresh
 
 # Set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -2,12 +2,12 @@
 
 Most of the seconds of a proof in a process of its own are the imports of
 TensorFlow or Keras. As a program, `python -I runtimes.py SCRIPT`, this does the
-imports of a script of `exporting/runtimes/`, computes nothing, and then forks a
-process for each line of JSON that it reads, which does the rest. Such a process
-has what `fresh.run` gives one, and knows as little of this package.
+imports of a script of `exporting/proof/runtimes/`, computes nothing, and then
+forks a process for each line of JSON that it reads, which does the rest. Such a
+process has what `fresh.run` gives one, and knows as little of this package.
 
 ONNX Runtime has threads from its import on, which a fork loses; it and LiteRT
-start quickly anyway. `tests/exporting/fresh_test.py` and every export by
+start quickly anyway. `tests/exporting/proof/fresh_test.py` and every export by
 a command in `tests/end_to_end/` start theirs the long way.
 """
 

@@ -40,7 +40,8 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
     ants_and_bees, tmp_path
 ):
     from tf_finetune.exporting import job as jobs
-    from tf_finetune.exporting import litert, parity, single_file
+    from tf_finetune.exporting.litert import litert
+    from tf_finetune.exporting.proof import parity, single_file
     from tf_finetune.runs import proof
     from tf_finetune.runs.use import finished
 

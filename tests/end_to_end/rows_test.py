@@ -238,7 +238,8 @@ def test_grpc_answers_predict_and_regress_as_predict_does(
         regression_pb2,
     )
 
-    from tf_finetune.exporting import asking, fresh
+    from tf_finetune.exporting.proof import fresh
+    from tf_finetune.exporting.tf_serving import asking
 
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "houses"

@@ -13,8 +13,9 @@ import tf_finetune
 from tf_finetune import files, inference, workdir
 from tf_finetune.data import decoding
 from tf_finetune.evaluation import calibration
-from tf_finetune.exporting import fresh, saved_model
 from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting.proof import fresh
+from tf_finetune.exporting.tf_serving import saved_model
 from tf_finetune.runs import proof
 
 _SCRIPT = fresh.RUNTIMES / "saved_model.py"

@@ -10,8 +10,9 @@ import pytest
 from tf_finetune import assembly, files, inference
 from tf_finetune.config import model_options, options
 from tf_finetune.data import decoding
-from tf_finetune.exporting import catalog, parity
+from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting.proof import parity
 from tf_finetune.tasks import catalog as tasks
 
 _CLASSES = ("a", "b", "c")

@@ -10,15 +10,15 @@ from tf_finetune import registry
 EXPORTS = registry.Registry(
     "export format",
     {
-        "h5": "tf_finetune.exporting.h5:write",
-        "keras": "tf_finetune.exporting.keras_file:write",
-        "litert": "tf_finetune.exporting.litert:write",
-        "litert_dynamic": "tf_finetune.exporting.litert:write_dynamic",
-        "litert_float16": "tf_finetune.exporting.litert:write_float16",
-        "litert_int8": "tf_finetune.exporting.litert:write_int8",
-        "onnx": "tf_finetune.exporting.onnx:write",
-        "saved_model": "tf_finetune.exporting.saved_model:write",
-        "whole_h5": "tf_finetune.exporting.whole_h5:write",
+        "h5": "tf_finetune.exporting.keras_files.h5:write",
+        "keras": "tf_finetune.exporting.keras_files.keras_file:write",
+        "litert": "tf_finetune.exporting.litert.litert:write",
+        "litert_dynamic": "tf_finetune.exporting.litert.litert:write_dynamic",
+        "litert_float16": "tf_finetune.exporting.litert.litert:write_float16",
+        "litert_int8": "tf_finetune.exporting.litert.litert:write_int8",
+        "onnx": "tf_finetune.exporting.onnx.onnx:write",
+        "saved_model": "tf_finetune.exporting.tf_serving.saved_model:write",
+        "whole_h5": "tf_finetune.exporting.keras_files.whole_h5:write",
     },
 )
 

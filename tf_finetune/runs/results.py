@@ -10,7 +10,7 @@ from tf_finetune import environment, errors, files, lifecycle, workdir
 from tf_finetune.config import options
 from tf_finetune.data import statistics
 from tf_finetune.evaluation import gates, plots
-from tf_finetune.exporting import keras_archive
+from tf_finetune.exporting.keras_files import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import proof, unlabelled
 from tf_finetune.runs.rows import fusing

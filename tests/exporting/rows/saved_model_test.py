@@ -8,13 +8,10 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 
 from tf_finetune import errors, files  # noqa: E402
-from tf_finetune.exporting import (  # noqa: E402
-    asking,
-    fresh,
-    layout,
-    saved_proto,
-)
+from tf_finetune.exporting import layout  # noqa: E402
+from tf_finetune.exporting.proof import fresh  # noqa: E402
 from tf_finetune.exporting.rows import saved_model  # noqa: E402
+from tf_finetune.exporting.tf_serving import asking, saved_proto  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_finetune import errors
 from tf_finetune.config import model_options
 from tf_finetune.data import encoded
-from tf_finetune.exporting import fresh
+from tf_finetune.exporting.proof import fresh
 
 TOLERANCE = 1e-4
 """What predictions may differ by, in the job's `unit`.

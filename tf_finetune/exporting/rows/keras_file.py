@@ -6,13 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.exporting import (
-    catalog,
-    destination,
-    fresh,
-    parity,
-    single_file,
-)
+from tf_finetune.exporting import catalog, destination
+from tf_finetune.exporting.proof import fresh, parity, single_file
 from tf_finetune.exporting.rows import job as jobs
 
 

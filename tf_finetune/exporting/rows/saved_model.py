@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import files
-from tf_finetune.exporting import asking, layout, parity, version
-from tf_finetune.exporting import signatures as names
+from tf_finetune.exporting import layout
+from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs
 from tf_finetune.exporting.rows import signatures
+from tf_finetune.exporting.tf_serving import asking, version
+from tf_finetune.exporting.tf_serving import signatures as names
 
 
 def write(job: jobs.RowsJob) -> pathlib.Path:

@@ -12,8 +12,10 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune.data import encoded
-from tf_finetune.exporting import folding, parity, precision, signatures
+from tf_finetune.exporting.graph import folding, precision
+from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs
+from tf_finetune.exporting.tf_serving import signatures
 
 Tensors = Mapping[str, tf.Tensor]
 

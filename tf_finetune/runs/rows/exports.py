@@ -8,7 +8,8 @@ import numpy as np
 
 from tf_finetune import errors, files
 from tf_finetune.config import use
-from tf_finetune.exporting import catalog, parity
+from tf_finetune.exporting import catalog
+from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs
 from tf_finetune.runs.rows import using
 from tf_finetune.runs.use import exports, finished

@@ -15,7 +15,7 @@ from absl import logging
 
 from tf_finetune import files, inference
 from tf_finetune.data import pipeline
-from tf_finetune.exporting import keras_archive
+from tf_finetune.exporting.keras_files import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import learning
 from tf_finetune.runs.rows import inputs

@@ -13,7 +13,7 @@ from tf_finetune.data import examples, survey, verification
 from tf_finetune.data import targets as target_rows
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting import parity
+from tf_finetune.exporting.proof import parity
 from tf_finetune.runs.use import evaluating, finished
 from tf_finetune.tasks import certainty as certainties
 from tf_finetune.tasks import ending

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from tf_finetune.config import use
 from tf_finetune.data import survey
-from tf_finetune.exporting import catalog, parity
+from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting.proof import parity
 from tf_finetune.runs import proof
 from tf_finetune.runs.use import calibrating, finished
 

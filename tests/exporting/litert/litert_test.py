@@ -1,0 +1,184 @@
+"""LiteRT files, run by the stock interpreter."""
+
+import dataclasses
+import pathlib
+import zipfile
+
+import numpy as np
+import pytest
+
+from tf_finetune import errors, files
+
+pytest.importorskip("ai_edge_litert")
+pytest.importorskip("tensorflow")
+
+from ai_edge_litert import interpreter as interpreters
+from ai_edge_litert import schema_py_generated as schema
+
+from tf_finetune.exporting.litert import litert
+from tf_finetune.exporting.proof import parity
+from tf_finetune.tasks.regression import network, transforms
+
+
+def _interpreter(path):
+    return interpreters.Interpreter(model_path=str(path))
+
+
+def _run(path, images):
+    interpreter = _interpreter(path)
+    (source,) = interpreter.get_input_details()
+    (target,) = interpreter.get_output_details()
+    interpreter.resize_tensor_input(source["index"], images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(source["index"], images)
+    interpreter.invoke()
+    return interpreter.get_tensor(target["index"])
+
+
+def _operators(path):
+    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    return {
+        model.OperatorCodes(i).CustomCode()
+        for i in range(model.OperatorCodesLength())
+    }
+
+
+def _images(job):
+    contents = [pathlib.Path(path).read_bytes() for path in job.proof.paths]
+    return parity.decoded(contents, job)
+
+
+def test_float32_takes_pixels_of_any_batch_and_gives_probabilities(make_job):
+    job = make_job()
+    path = litert.write(job)
+
+    assert path == job.destination / "model.tflite"
+    signature = _interpreter(path).get_signature_list()["serving_default"]
+    assert signature["inputs"] == ["images"]
+    (source,) = _interpreter(path).get_input_details()
+    assert source["dtype"] == np.float32
+    assert source["shape_signature"].tolist() == [-1, 24, 24, 3]
+    got = _run(path, _images(job))
+    np.testing.assert_allclose(got, job.proof.predictions, atol=1e-4)
+
+
+def test_labels_are_inside(make_job):
+    with zipfile.ZipFile(litert.write(make_job())) as archive:
+        assert archive.read("labels.txt") == b"ants\nbees\nwasps\n"
+
+
+def test_a_mixed_precision_model_loads_in_the_stock_interpreter(
+    make_job, mixed_model
+):
+    job = make_job(model=mixed_model)
+    path = litert.write(job)
+
+    assert _operators(path) == {None}  # Flex operations have a custom code.
+    got = _run(path, _images(job))
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, job.proof.predictions, atol=3e-2)
+
+
+def test_float16_and_dynamic_files_keep_float32_at_both_ends(make_job):
+    job = make_job()
+    for write in (litert.write_float16, litert.write_dynamic):
+        path = write(job)
+        got = _run(path, _images(job))
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, job.proof.predictions, atol=0.05)
+
+
+def test_int8_takes_bytes_as_they_are_and_gives_steps_of_a_256th(make_job):
+    # Pictures of middling brightness: the range must be 0..255 all the same.
+    job = make_job()
+    job = dataclasses.replace(job, calibration=job.proof.paths)
+    path = litert.write_int8(job)
+
+    interpreter = _interpreter(path)
+    (source,) = interpreter.get_input_details()
+    (target,) = interpreter.get_output_details()
+    assert source["dtype"] == target["dtype"] == np.uint8
+    assert source["quantization"] == (1.0, 0)
+    assert target["quantization"] == (1 / 256, 0)
+    got = _run(path, np.rint(_images(job)).astype("uint8")) / 256
+    np.testing.assert_allclose(got, job.proof.predictions, atol=0.15)
+
+
+def test_an_output_of_bytes_says_what_a_byte_stands_for(make_job):
+    job = make_job()
+    job = dataclasses.replace(job, calibration=job.proof.paths)
+
+    written = litert.write_int8(job).read_bytes()
+
+    assert b"A byte b stands for (b - 0) * 0.00390625." in written
+    assert b"A byte b" not in litert.write_dynamic(job).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def two_sizes(keras, tiny_model):
+    """The same network with two numbers, of 1e6 and of 1."""
+    spread = transforms.Transform(
+        logged=(False, False), mean=(1e6, 3.0), deviation=(1e5, 0.5)
+    )
+    pooled = tiny_model.layers[-4].output
+    logits = keras.layers.Dense(2, name="numbers")(pooled)
+    return keras.Model(tiny_model.inputs, network.ended(logits, spread))
+
+
+@pytest.mark.parametrize(
+    ("write", "allowed"),
+    [(litert.write_int8, 0.1), (litert.write_float16, 0.01)],
+)
+def test_small_numbers_survive_beside_large_ones(
+    make_job, two_sizes, write, allowed
+):
+    job = make_job(model=two_sizes)
+    unit = parity.units(job.proof.predictions)
+    job = dataclasses.replace(
+        job, task="regression", unit=unit, calibration=job.proof.paths
+    )
+    path = write(job)
+
+    (source,) = _interpreter(path).get_input_details()
+    got = _run(path, np.rint(_images(job)).astype(source["dtype"]))
+    assert got.dtype == np.float32
+    difference = np.abs(got - job.proof.predictions) / unit
+    assert difference.max() < allowed
+    assert np.ptp(job.proof.predictions, axis=0).min() > 0.1
+
+
+def test_int8_without_training_pictures_says_what_to_do(make_job):
+    with pytest.raises(errors.UsageError, match="litert_dynamic"):
+        litert.write_int8(make_job())
+
+
+def test_quantised_files_are_judged_on_the_wider_set(make_job, pictures):
+    job = make_job()
+    few = dataclasses.replace(
+        job.proof, paths=pictures[:2], predictions=job.proof.predictions[:2]
+    )
+    job = dataclasses.replace(job, proof=few, judging=job.proof)
+
+    litert.write_dynamic(job)
+    litert.write(job)
+
+    record = files.read_json(job.destination / "parity.json")
+    assert record["model_dynamic.tflite"]["pictures"] == len(pictures)
+    assert record["model.tflite"]["pictures"] == 2
+
+
+@pytest.mark.parametrize(
+    "write", [litert.write, litert.write_float16, litert.write_dynamic]
+)
+def test_a_failed_proof_leaves_no_file(make_job, tmp_path, write):
+    with pytest.raises(errors.RunError):
+        write(make_job(spoil=0.5))
+
+    assert list((tmp_path / "export").iterdir()) == []
+
+
+def test_two_exports_are_equal(make_job):
+    job = make_job()
+    job = dataclasses.replace(job, calibration=job.proof.paths)
+    for write in (litert.write, litert.write_int8):
+        assert write(job).read_bytes() == write(job).read_bytes()

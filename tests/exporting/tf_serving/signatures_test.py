@@ -1,0 +1,102 @@
+"""What a SavedModel can be asked."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+tf = pytest.importorskip("tensorflow")
+keras = pytest.importorskip("keras")
+
+from tf_finetune.exporting.graph import folding  # noqa: E402
+from tf_finetune.exporting.tf_serving import signatures  # noqa: E402
+
+
+@pytest.fixture
+def served(make_job, tmp_path):
+    """A function of a job's changes → the module and the job."""
+
+    def make(job=None, **changes):
+        labels = tmp_path / "labels.txt"
+        labels.write_text("")
+        job = dataclasses.replace(job or make_job(), **changes)
+        return signatures.Served(job, labels), job
+
+    return make
+
+
+def test_every_signature_is_there_with_batch_norm_folded(served):
+    module, _ = served()
+
+    assert set(module.functions) == {
+        "serving_default", "serve_array", "embed", "classify",
+    }  # fmt: skip
+    assert module.folded == 1
+    assert not [each for each in module.model_weights if "moving" in each.path]
+
+
+def test_the_model_of_the_job_is_not_touched(served):
+    before = None
+    module, job = served()
+    before = job.model.get_weights()
+    module.model_weights[0].assign(0 * module.model_weights[0])
+
+    for mine, theirs in zip(before, job.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_batch_norm_that_moves_answers_too_far_stays(served, monkeypatch):
+    def spoilt(model):
+        found = real(model)
+        weights = found.model.get_weights()
+        found.model.set_weights([each + 1e-2 for each in weights])
+        return found
+
+    real = folding.folded
+    monkeypatch.setattr(signatures.folding, "folded", spoilt)
+    module, job = served()
+
+    assert module.folded == 0
+    images = np.random.default_rng(0).uniform(0, 255, [2, 24, 24, 3])
+    images = tf.constant(images, tf.float32)
+    np.testing.assert_allclose(
+        module.functions["serve_array"](images)["probabilities"],
+        job.model.predict_on_batch(images),
+        atol=1e-5,
+    )
+
+
+def test_a_model_without_pooling_has_no_embed(served, make_job):
+    images = keras.Input([24, 24, 3])
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(images))
+    model = keras.Model(images, keras.layers.Dense(3, "softmax")(x))
+
+    module, _ = served(make_job(model=model))
+
+    assert "embed" not in module.functions
+    assert signatures.features(model) is None
+
+
+def test_the_layer_called_features_is_taken():
+    images = keras.Input([24, 24, 3])
+    pooled = keras.layers.GlobalAveragePooling2D(name="features")(images)
+    scaled = keras.layers.Reshape([1, 1, 3])(pooled)
+    other = keras.layers.GlobalAveragePooling2D()(scaled)
+    model = keras.Model(images, keras.layers.Dense(3, "softmax")(other))
+
+    assert signatures.features(model) is pooled
+
+
+def test_what_squeezes_a_map_is_no_features():
+    images = keras.Input([24, 24, 3])
+    maps = keras.layers.Conv2D(4, 3, padding="same")(images)
+    squeezed = keras.layers.GlobalAveragePooling2D(name="se_squeeze")(maps)
+    weights = keras.layers.Reshape([1, 1, 4])(squeezed)
+    maps = keras.layers.Multiply()([maps, weights])
+    answers = keras.layers.Conv2D(3, 1, activation="softmax")(maps)
+
+    assert signatures.features(keras.Model(images, answers)) is None
+
+    pooled = keras.layers.GlobalAveragePooling2D()(maps)
+    answer = keras.layers.Dense(3, "softmax")(pooled)
+    assert signatures.features(keras.Model(images, answer)) is pooled

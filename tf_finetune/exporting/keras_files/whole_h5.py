@@ -1,0 +1,45 @@
+"""The whole model in one classic HDF5 file, where it loads back equal.
+
+Keras still writes such files and reloads some networks wrong from them:
+ConvNeXt's layers are not found, and a nested Normalization forgets its
+statistics. So each is loaded in a fresh process before it is handed over.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from tf_finetune import errors
+from tf_finetune.exporting import catalog
+from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting.graph import precision
+from tf_finetune.exporting.proof import parity, single_file
+
+
+def write(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes `model.h5` in float32 and proves it; returns the file.
+
+    Raises:
+        RunError: Keras reloads another network from it, or none; nothing is
+            left of the file.
+        UsageError: The destination cannot be written.
+    """
+    proof = single_file.prove_exact(
+        "keras_file.py", job, allowed=parity.tolerance(job)
+    )
+
+    def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
+        try:
+            return proof(path, name)
+        except errors.RunError as error:
+            raise errors.RunError(
+                f"{error} Keras does not reload every network from a "
+                "whole-model .h5. Use --format=keras for the whole model or "
+                "--format=h5 for its weights."
+            ) from error
+
+    return single_file.write(
+        job.file("model", catalog.SUFFIXES["whole_h5"]),
+        precision.in_float32(job.model).save,
+        prove,
+    )

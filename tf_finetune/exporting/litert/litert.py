@@ -1,0 +1,186 @@
+"""LiteRT files (`.tflite`) for phones and boards, in four number formats."""
+
+import functools
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors
+from tf_finetune.data import decoding
+from tf_finetune.exporting import catalog
+from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting.graph import freezing, precision
+from tf_finetune.exporting.litert import litert_joining, litert_labels
+from tf_finetune.exporting.proof import parity, quantised, single_file
+from tf_finetune.tasks import catalog as tasks
+
+_SUFFIX = catalog.SUFFIXES["litert"]
+_SCRIPT = "litert.py"
+
+# The same float32 weights; batch norm is folded into them and XNNPACK sums in
+# another order.
+FLOAT32_TOLERANCE = 1e-4
+# Weights rounded to float16's 11 bits, so by up to 5e-4 of themselves, which
+# adds up from layer to layer. Measured: 0.023 for MobileNet 0.25, of which
+# 0.013 for its Keras weights rounded likewise; batch norm folded into them
+# before is the rest.
+FLOAT16_TOLERANCE = 3e-2
+
+
+def write(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes `model.tflite`, all float32, and proves it; returns the file.
+
+    Takes `images`, float32 [batch, size, size, 3], RGB 0..255 (batch 1 unless
+    the interpreter is told another), gives predictions [batch, …, outputs].
+    Only LiteRT's own operations, so that its stock interpreter runs it.
+    Labels, and what was decided on validation, are inside, as `labels.txt`
+    and `decision.json` of LiteRT's metadata.
+
+    Raises:
+        RunError: It computes something else; nothing is left of it.
+        UsageError: The destination cannot be written.
+    """
+    convert = functools.partial(_converted, freezing.of_job(job))
+    return _write(job, "model", convert, FLOAT32_TOLERANCE)
+
+
+def write_float16(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes `model_float16.tflite`: weights of half the size.
+
+    Otherwise as `write`; input, output and arithmetic stay float32 where the
+    device has nothing faster. Where predictions are maps it is judged by
+    `quantised.judge`: of so many pixels some are always at the edge of two
+    classes, and the largest difference is theirs.
+    """
+
+    def change(converter: tf.lite.TFLiteConverter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    convert = functools.partial(_with_exact_end, job, change)
+    is_map = np.ndim(job.proof.predictions) > 2
+    allowed = None if is_map else FLOAT16_TOLERANCE
+    return _write(job, "model_float16", convert, allowed)
+
+
+def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes `model_dynamic.tflite`: int8 weights, float32 outside.
+
+    Otherwise as `write`; ranges of activations are found while it runs. It is
+    judged by `quantised.judge`.
+    """
+
+    def change(converter: tf.lite.TFLiteConverter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+    convert = functools.partial(_with_exact_end, job, change)
+    return _write(job, "model_dynamic", convert, None)
+
+
+def write_int8(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes `model_int8.tflite`: integers throughout; returns the file.
+
+    Takes uint8 and gives uint8, because accelerators without floating point
+    take nothing else and a camera gives bytes: a pixel goes in as it is, and
+    an output is a probability in steps of 1/256. Predictions of any size are
+    float32: what makes them of the network's integers is no part of it. The
+    ranges in between are measured on training pictures. It is judged by
+    `quantised.judge`.
+
+    Raises:
+        RunError: It decides differently too often; nothing is left of it.
+        UsageError: The run names no training pictures, or the destination
+            cannot be written.
+    """
+    if not job.calibration:
+        raise errors.UsageError(
+            "--format=litert_int8 measures ranges on training pictures, and "
+            "this run's proof.json names none that are still there: it was "
+            "trained by an earlier version, or they have changed. Train "
+            "again, or use --format=litert_dynamic, which needs none."
+        )
+    end = tf.float32 if _has_any_size(job) else tf.uint8
+
+    def change(converter: tf.lite.TFLiteConverter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = functools.partial(_calibration, job)
+        only = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.target_spec.supported_ops = only
+        converter.inference_input_type = tf.uint8
+        converter.inference_output_type = end
+
+    convert = functools.partial(_with_exact_end, job, change)
+    return _write(job, "model_int8", convert, None)
+
+
+_Change = Callable[[tf.lite.TFLiteConverter], None]
+
+
+def _with_exact_end(job: jobs.ExportJob, change: _Change) -> bytes:
+    """Converts a model, and by itself what makes any size of its logits.
+
+    Else all targets would share one scale, and no number could be beyond the
+    65504 at which float16 ends. Measured on houses: in int8 every one got 0
+    bedrooms beside its price, in float16 prices were off by half their range.
+    """
+    if not _has_any_size(job):
+        return _converted(freezing.of_job(job), change)
+    model = precision.in_float32(job.model)
+    logits = tasks.TASKS.get(job.task).network.logits(model)
+    network = keras.Model(model.inputs, logits)
+    end = keras.Model(logits, model.outputs)
+    return litert_joining.joined(
+        _converted(freezing.frozen(network, job.image_size), change),
+        _converted(freezing.frozen(end, None)),
+    )
+
+
+def _has_any_size(job: jobs.ExportJob) -> bool:
+    return tasks.TASKS.get(job.task).relative_predictions
+
+
+def _converted(frozen: Any, change: _Change | None = None) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+        [frozen], tf.Module()
+    )
+    # No Flex operations: the stock interpreter does not have them.
+    only = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.target_spec.supported_ops = only
+    if change:
+        change(converter)
+    return converter.convert()
+
+
+def _write(
+    job: jobs.ExportJob,
+    stem: str,
+    convert: Callable[[], bytes],
+    allowed: float | None,
+) -> pathlib.Path:
+    if allowed is None:
+        prove = functools.partial(quantised.prove, _SCRIPT, job)
+    else:
+        allowed = max(allowed, parity.tolerance(job))
+        prove = single_file.prove_exact(_SCRIPT, job, allowed=allowed)
+
+    def save(path: pathlib.Path) -> None:
+        path.write_bytes(litert_labels.added(convert(), job))
+
+    return single_file.write(job.file(stem, _SUFFIX), save, prove)
+
+
+def _calibration(job: jobs.ExportJob) -> Iterator[list[np.ndarray]]:
+    for index, path in enumerate(job.calibration):
+        picture = decoding.load(
+            path, image_size=job.image_size, resize=job.resize
+        )
+        images = np.array(picture)[np.newaxis]
+        if index == 0:
+            # The input's range is 0..255 whatever the pictures hold, so that
+            # a byte stands for its own value.
+            images[0, 0, 0], images[0, -1, -1] = 0, 255
+        yield [images]

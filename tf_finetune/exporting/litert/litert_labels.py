@@ -1,0 +1,196 @@
+"""What a LiteRT file says of itself, where its tools look for it.
+
+A `.tflite` file is a flatbuffer; its metadata is another flatbuffer in one of
+its buffers, and the files that the metadata names lie in a zip archive after
+its end. Readers of the model alone ignore both.
+
+Source: the schema `metadata_schema.fbs` of LiteRT's Support Library and of
+MediaPipe; the numbers below are the places of its fields.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting import layout
+from tf_finetune.exporting.graph import freezing
+from tf_finetune.exporting.litert import litert_joining
+from tf_finetune.tasks import catalog as tasks
+
+_ENTRY = b"TFLITE_METADATA"
+_IDENTIFIER = b"M001"
+_TENSOR_AXIS_LABELS = 2
+_RGB = 1
+_FEATURE, _IMAGE = 1, 2
+_NORMALIZATION = 1
+
+
+def added(model: bytes, job: jobs.ExportJob) -> bytes:
+    """Returns the file with its metadata, its labels and its decision.
+
+    Args:
+        model: A converted model of one input and one output.
+        job: What it is of.
+    """
+    exports = tasks.TASKS.get(job.task).exports
+    held = litert_joining.read(model)
+    _name(held, exports.output)
+    metadata = _metadata(job, exports.output, exports.meaning + _bytes_of(held))
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(metadata, dtype="uint8")
+    held.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = _ENTRY, len(held.buffers) - 1
+    held.metadata = [*(held.metadata or []), entry]
+    return _with_files(litert_joining.packed(held), _files(job))
+
+
+def _name(held: schema.ModelT, output: str) -> None:
+    """Calls the output as the task does, for whoever asks by name."""
+    for graph in held.subgraphs or []:
+        graph.tensors[graph.outputs[0]].name = output.encode()
+    for signature in held.signatureDefs or []:
+        signature.outputs[0].name = output.encode()
+
+
+def _bytes_of(held: schema.ModelT) -> str:
+    """Returns how an output of bytes is read; nothing where it is no byte."""
+    for graph in held.subgraphs or []:
+        tensor = graph.tensors[graph.outputs[0]]
+        if tensor.type == schema.TensorType.UINT8:
+            scale = float(tensor.quantization.scale[0])
+            zero = int(tensor.quantization.zeroPoint[0])
+            return f" A byte b stands for (b - {zero}) * {scale:.9g}."
+    return ""
+
+
+def _files(job: jobs.ExportJob) -> dict[str, bytes]:
+    # A class may be called after a folder whose name is no UTF-8.
+    text = "".join(f"{name}\n" for name in job.class_names)
+    found = {layout.LABELS: text.encode(errors="surrogateescape")}
+    if job.decision:
+        decision = json.dumps(dict(job.decision), indent=2)
+        found[layout.DECISION] = decision.encode()
+    return found
+
+
+def _with_files(model: bytes, added_: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO(model)
+    with zipfile.ZipFile(stream, "a") as archive:
+        for name, content in added_.items():
+            # ZipInfo's own date is fixed: the same labels give the same bytes.
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return stream.getvalue()
+
+
+def _metadata(job: jobs.ExportJob, output: str, meaning: str) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    images = _images(builder, job.image_size)
+    predictions = _predictions(builder, output, meaning)
+    subgraph = _table(
+        builder,
+        10,
+        (2, _offset, _vector(builder, [images])),
+        (3, _offset, _vector(builder, [predictions])),
+    )
+    fields = [
+        (0, _offset, builder.CreateString("tf_finetune")),
+        (3, _offset, _vector(builder, [subgraph])),
+        (7, _offset, builder.CreateString("1.0.0")),
+    ]
+    if job.decision:
+        file = _file(builder, layout.DECISION, "Decided on validation.")
+        fields.append((6, _offset, _vector(builder, [file])))
+    builder.Finish(_table(builder, 8, *fields), _IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _images(builder: flatbuffers.Builder, size: int) -> int:
+    name = builder.CreateString(freezing.INPUT)
+    text = builder.CreateString(
+        f"RGB, 0..255, {size} x {size}; preprocessing is in the model."
+    )
+    default = _table(builder, 2, (0, _uint32, size), (1, _uint32, size))
+    image = _table(builder, 2, (0, _byte, _RGB), (1, _offset, default))
+    # The model does its own preprocessing; tools must leave pixels alone.
+    means, deviations = _floats(builder, [0.0]), _floats(builder, [1.0])
+    options = _table(builder, 2, (0, _offset, means), (1, _offset, deviations))
+    unit = _union(builder, _NORMALIZATION, options)
+    return _table(
+        builder,
+        7,
+        (0, _offset, name),
+        (1, _offset, text),
+        (3, _offset, _union(builder, _IMAGE, image)),
+        (4, _offset, _vector(builder, [unit])),
+    )
+
+
+def _predictions(
+    builder: flatbuffers.Builder, output: str, meaning: str
+) -> int:
+    name, text = builder.CreateString(output), builder.CreateString(meaning)
+    file = _file(
+        builder, layout.LABELS, "The labels.", (2, _byte, _TENSOR_AXIS_LABELS)
+    )
+    return _table(
+        builder,
+        7,
+        (0, _offset, name),
+        (1, _offset, text),
+        (3, _offset, _union(builder, _FEATURE, _table(builder, 0))),
+        (6, _offset, _vector(builder, [file])),
+    )
+
+
+def _file(
+    builder: flatbuffers.Builder, name: str, text: str, *fields: "_Field"
+) -> int:
+    named, said = builder.CreateString(name), builder.CreateString(text)
+    return _table(builder, 4, (0, _offset, named), (1, _offset, said), *fields)
+
+
+_Field = tuple[int, Callable[[flatbuffers.Builder, int, int], None], int]
+
+
+def _table(builder: flatbuffers.Builder, slots: int, *fields: _Field) -> int:
+    builder.StartObject(slots)
+    for slot, put, value in fields:
+        put(builder, slot, value)
+    return builder.EndObject()
+
+
+def _union(builder: flatbuffers.Builder, kind: int, value: int) -> int:
+    return _table(builder, 2, (0, _byte, kind), (1, _offset, value))
+
+
+def _offset(builder: flatbuffers.Builder, slot: int, value: int) -> None:
+    builder.PrependUOffsetTRelativeSlot(slot, value, 0)
+
+
+def _byte(builder: flatbuffers.Builder, slot: int, value: int) -> None:
+    builder.PrependUint8Slot(slot, value, 0)
+
+
+def _uint32(builder: flatbuffers.Builder, slot: int, value: int) -> None:
+    builder.PrependUint32Slot(slot, value, 0)
+
+
+def _vector(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for each in reversed(offsets):
+        builder.PrependUOffsetTRelative(each)
+    return builder.EndVector()
+
+
+def _floats(builder: flatbuffers.Builder, values: Sequence[float]) -> int:
+    builder.StartVector(4, len(values), 4)
+    for each in reversed(values):
+        builder.PrependFloat32(each)
+    return builder.EndVector()

@@ -1,0 +1,237 @@
+"""Proof that an export computes what the evaluation computed."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors, files, inference
+from tf_finetune.data import decoding
+from tf_finetune.exporting import job as jobs
+from tf_finetune.exporting import layout
+from tf_finetune.exporting.graph import precision
+
+# The evaluation computes in float32 with batch norm folded into convolutions
+# (batch_norm.py), a `.keras` file by Keras' formula, a SavedModel with batch
+# norm folded in float64: the same function, rounded in other places. Measured
+# between the first two on a CPU, 32 pictures at 224 pixels, logits spread by a
+# head with a standard deviation of 3 (0.4 in brackets):
+#     MobileNet 0.25, ImageNet weights      6.5e-6  (1.4e-6)
+#     MobileNetV2, ImageNet weights         3.7e-6  (7.2e-7)
+#     DenseNet121, random weights           3.7e-6  (5.7e-7)
+#     MobileNetV2, random weights           4.3e-5  (1.1e-5)
+#     ResNet50, random weights              6.0e-5  (1.7e-5)
+#     InceptionV3, random weights           9.0e-5  (1.3e-5)
+#     EfficientNetB0, random weights        1.4e-4  (1.1e-4)
+# No number between the first and the last suits both. So a network that rounds
+# more is allowed more, by how much it was seen to round.
+TOLERANCE = 1e-5
+"""What is allowed of a network that does not round by more than most."""
+
+# The export is a third computation, and in batches of another size.
+_ROUNDING_FACTOR = 4
+# Whatever rounds by more is not to be called rounding. What a mistake does is
+# a hundred times more: swapped colour channels move MobileNet 0.25 by 0.16 in
+# the mean.
+LARGEST_TOLERANCE = 1e-3
+# float16 has 11 bits; a network trained in it differs from its float32 copy
+# by about 1e-2.
+MIXED_TOLERANCE = 3e-2
+
+
+def tolerance(job: jobs.ExportJob) -> float:
+    """Returns the allowed difference of a prediction, in the job's `unit`.
+
+    Args:
+        job: Its `rounding` widens what is allowed, up to 1e-3.
+    """
+    if not precision.is_float32(job.model):
+        return MIXED_TOLERANCE
+    rounding = _ROUNDING_FACTOR * job.rounding
+    return min(max(TOLERANCE, rounding), LARGEST_TOLERANCE)
+
+
+def units(predictions: np.ndarray) -> np.ndarray:
+    """Returns what differences of each output count beside, [outputs].
+
+    That is its range, but at least what float32 cannot tell of numbers so
+    large. Not one for all: an error of a small target would vanish beside a
+    large one.
+
+    Args:
+        predictions: [n, outputs] of any size.
+    """
+    values = np.asarray(predictions, "float64")
+    least = 1e-2 * np.abs(values).max(axis=0)
+    return np.maximum(np.maximum(np.ptp(values, axis=0), least), 1e-30)
+
+
+def with_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
+    """Measures how a model rounds on the pictures of a job's proof.
+
+    Its probabilities are computed by Keras and as the evaluation does; what
+    the evaluation said of the pictures has no part in it.
+
+    Returns:
+        The job with the largest difference in `rounding`; one in mixed
+        precision as it is.
+    """
+    if not precision.is_float32(job.model):
+        return job
+    compiled = inference.step(job.model)
+    largest = 0.0
+    for contents in _batches(job.proof):
+        images = decoded(contents, job)
+        by_keras = job.model.predict_on_batch(images)
+        answer = np.asarray(compiled(tf.constant(images)))
+        difference = np.abs(by_keras.astype("float64") - answer) / job.unit
+        largest = max(largest, float(difference.max()))
+    return dataclasses.replace(job, rounding=largest)
+
+
+def check_answers(
+    name: str,
+    answers: Mapping[str, np.ndarray],
+    job: jobs.ExportJob,
+    *,
+    allowed: float,
+) -> dict[str, Any]:
+    """Compares what an export said of the job's pictures.
+
+    Args:
+        name: What is proven, as a sentence calls it.
+        answers: By how the export was asked (a signature), probabilities
+            [pictures, classes].
+        job: What is expected.
+        allowed: The largest difference of a probability, in `job.unit`.
+
+    Returns:
+        `pictures`, `tolerance`, `rounding` of the job, and by how it was
+        asked `max_abs_difference`, `mean_abs_difference`, `top_1_agreement`.
+
+    Raises:
+        RunError: A probability differs by more.
+    """
+    figures: dict[str, Any] = {
+        "pictures": len(job.proof.paths),
+        "tolerance": allowed,
+        "rounding": job.rounding,
+        **calibrated(job),
+    }
+    for way, got in answers.items():
+        compared = compare(job.proof.predictions, got, unit=job.unit)
+        _require(f"{name} ({way})", compared, allowed)
+        figures[way] = compared
+    return figures
+
+
+def calibrated(job: jobs.ExportJob) -> dict[str, Any]:
+    """Returns what `parity.json` says of calibrating; empty if it was not."""
+    return {"temperature": dict(job.temperature)} if job.temperature else {}
+
+
+def compare(
+    expected: np.ndarray, got: np.ndarray, *, unit: float | np.ndarray = 1.0
+) -> dict[str, float]:
+    """Compares probabilities with those expected.
+
+    Args:
+        expected: [pictures, classes].
+        got: The same of the export.
+        unit: What differences count beside, one for all or [classes].
+
+    Returns:
+        In `unit` `max_abs_difference` and `mean_abs_difference`; and
+        `top_1_agreement`, the share of pictures (or pixels) with the same
+        likeliest class.
+
+    Raises:
+        RunError: The shapes differ, or a number is NaN or infinite.
+    """
+    expected = np.asarray(expected, dtype="float64")
+    got = np.asarray(got, dtype="float64")
+    if expected.shape != got.shape or not np.isfinite(got).all():
+        raise errors.RunError(
+            f"The export gives probabilities of shape {got.shape} where the "
+            f"evaluation gave {expected.shape}, or numbers that are none."
+        )
+    difference = np.abs(expected - got) / unit
+    same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
+    return {
+        "max_abs_difference": float(difference.max()),
+        "mean_abs_difference": float(difference.mean()),
+        "top_1_agreement": float(same.mean()),
+    }
+
+
+def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
+    """Decodes encoded pictures to RGB 0..255 float32 [n, size, size, 3]."""
+    pictures = [
+        decoding.load_bytes(
+            tf.constant(each), image_size=job.image_size, resize=job.resize
+        )
+        for each in contents
+    ]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def record(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
+    """Adds the figures of the artefact `path` to `parity.json` beside it."""
+    place = path.parent / layout.PARITY
+    try:
+        known = files.read_json(place)
+    except (FileNotFoundError, ValueError):
+        # A damaged record is replaced: what it said can be measured again.
+        known = {}
+    files.write_json(place, {**known, path.name: dict(figures)})
+
+
+def recorded(path: pathlib.Path) -> Mapping[str, Any]:
+    """Returns what `record` kept of the artefact `path`."""
+    return files.read_json(path.parent / layout.PARITY)[path.name]
+
+
+def require(
+    name: str,
+    expected: np.ndarray,
+    got: np.ndarray,
+    *,
+    allowed: float,
+    unit: float | np.ndarray = 1.0,
+) -> dict[str, float]:
+    """Compares predictions with those expected.
+
+    Args:
+        name: What is proven, as a sentence calls it.
+        expected: [rows, outputs].
+        got: The same of the export.
+        allowed: The largest difference, in `unit`.
+        unit: As in `compare`.
+
+    Raises:
+        RunError: They differ by more.
+    """
+    compared = compare(expected, got, unit=unit)
+    _require(name, compared, allowed)
+    return compared
+
+
+def _batches(proof: jobs.Proof) -> Iterator[list[bytes]]:
+    for start in range(0, len(proof.paths), proof.batch_size):
+        paths = proof.paths[start : start + proof.batch_size]
+        yield [pathlib.Path(path).read_bytes() for path in paths]
+
+
+def _require(name: str, compared: Mapping[str, float], allowed: float) -> None:
+    if compared["max_abs_difference"] <= allowed:
+        return
+    raise errors.RunError(
+        f"The export {name} differs from the evaluation: predictions by up "
+        f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e}), "
+        f"the same class for {compared['top_1_agreement']:.1%} of the "
+        "pictures. It has been removed. If pictures were changed since "
+        "training, evaluate the run again; otherwise please report this."
+    )

@@ -1,0 +1,99 @@
+"""What a SavedModel answers where this package is not installed."""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors
+from tf_finetune.exporting.proof import fresh
+from tf_finetune.exporting.tf_serving import saved_proto
+
+
+def ask(
+    folder: pathlib.Path,
+    title: str,
+    inputs: Mapping[str, Mapping[str, np.ndarray]],
+    *,
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    """Asks every signature in a process of its own.
+
+    Args:
+        folder: The SavedModel.
+        title: How a sentence calls it.
+        inputs: By signature, arrays by name, of what can be read. Those of
+            signatures that there are not are left out.
+        batch_size: Rows at once.
+
+    Returns:
+        Arrays by SIGNATURE/OUTPUT.
+
+    Raises:
+        RunError: It finds fault with an input, or cannot be asked.
+    """
+    known = saved_proto.methods(folder)
+    given = {
+        f"{signature}/{name}": array
+        for signature, arrays in inputs.items()
+        if signature in known
+        for name, array in arrays.items()
+    }
+    answers = fresh.run(
+        fresh.RUNTIMES / "saved_model.py",
+        folder,
+        {**given, "batch_size": np.array(batch_size)},
+    )
+    for key, got in answers.items():
+        signature, _, output = key.partition("/")
+        if output == "error":
+            _require_none(f"{title} ({signature})", got)
+    return answers
+
+
+def example(row: Mapping[str, np.ndarray]) -> bytes:
+    """Returns a row as a serialised `tf.train.Example`.
+
+    Args:
+        row: By feature, numbers or objects of bytes, [values] each.
+    """
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={name: _feature(values) for name, values in row.items()}
+        )
+    ).SerializeToString()
+
+
+def examples(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns rows as serialised `tf.train.Example` messages, [rows].
+
+    Args:
+        inputs: By feature, [rows] or [rows, values].
+    """
+    count = len(next(iter(inputs.values())))
+    return fresh.strings(
+        [
+            example(
+                {k: v[row : row + 1].reshape(-1) for k, v in inputs.items()}
+            )
+            for row in range(count)
+        ]
+    )
+
+
+def _require_none(name: str, faults: np.ndarray) -> None:
+    told = [each.decode(errors="replace") for each in faults if each]
+    if told:
+        raise errors.RunError(
+            f"The export {name} finds fault with pictures that the evaluation "
+            f"read: {told[0]}. It has been removed; please report this."
+        )
+
+
+def _feature(values: np.ndarray) -> tf.train.Feature:
+    if values.dtype == object:
+        texts = tf.train.BytesList(value=values.tolist())
+        return tf.train.Feature(bytes_list=texts)
+    numbers = tf.train.FloatList(value=values.tolist())
+    return tf.train.Feature(float_list=numbers)
