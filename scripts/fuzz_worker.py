@@ -44,7 +44,8 @@ def _answer(place: pathlib.Path, data: bytes) -> str:
     import tensorflow as tf
 
     from tf_finetune.config import data_options
-    from tf_finetune.data import decoding, examples, inspection, verification
+    from tf_finetune.data import examples
+    from tf_finetune.data.pictures import decoding, inspection, verification
 
     path = place / "picture"
     path.write_bytes(data)

@@ -12,7 +12,7 @@ from PIL import Image
 from tf_finetune import assembly, errors, files, inference
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import model_options
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import parity

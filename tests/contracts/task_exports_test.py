@@ -20,7 +20,7 @@ from ai_edge_litert import interpreter as interpreters
 import tf_finetune
 from tf_finetune import files
 from tf_finetune.config import use
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import catalog
 from tf_finetune.runs import proof
 from tf_finetune.runs.use import exports, finished

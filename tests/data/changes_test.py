@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.data import changes, examples, inspection
+from tf_finetune.data import changes, examples
+from tf_finetune.data.pictures import inspection
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.data import groups, parts, views
+from tf_finetune.data import groups, parts
 from tf_finetune.data import targets as target_rows
+from tf_finetune.data.augmenting import views
 
 
 @pytest.fixture(scope="module")

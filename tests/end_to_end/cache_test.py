@@ -10,7 +10,8 @@ import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.cache import entries, passes
 from tf_finetune.config import options, train
-from tf_finetune.data import decoding, pipeline
+from tf_finetune.data import pipeline
+from tf_finetune.data.pictures import decoding
 from tf_finetune.runs import caching
 from tf_finetune.training import fine_tuning
 

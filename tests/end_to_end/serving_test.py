@@ -11,7 +11,7 @@ from scipy import special
 
 import tf_finetune
 from tf_finetune import files, inference, workdir
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import fresh

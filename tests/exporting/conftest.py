@@ -114,7 +114,7 @@ def make_job(build_job, tmp_path):
 
 def _expected(model, paths) -> np.ndarray:
     """Returns what the model says of the decoded files, all in one batch."""
-    from tf_finetune.data import decoding
+    from tf_finetune.data.pictures import decoding
 
     size = model.input_shape[1]
     images = [

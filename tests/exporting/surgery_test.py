@@ -9,7 +9,7 @@ import pytest
 
 from tf_finetune import assembly, files, inference
 from tf_finetune.config import model_options, options
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import parity

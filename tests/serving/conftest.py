@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from tf_finetune.serving import bodies, http_server, responses
+from tf_finetune.serving.web import bodies, http_server, responses
 
 
 class Client:

@@ -18,7 +18,8 @@ from tensorflow_serving.apis import (  # noqa: E402
     regression_pb2,
 )
 
-from tf_finetune.serving import bodies, grpc_server  # noqa: E402
+from tf_finetune.serving import grpc_server  # noqa: E402
+from tf_finetune.serving.web import bodies  # noqa: E402
 
 
 @contextlib.contextmanager

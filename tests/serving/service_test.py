@@ -12,14 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.serving import (
-    batching,
-    failures,
-    model,
-    rest,
-    service,
-    tensor_info,
-)
+from tf_finetune.serving import batching, failures, model, service, tensor_info
+from tf_finetune.serving.web import rest
 
 
 def test_the_empty_name_is_the_default_signature(served):

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import model_options
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 
 
 def of(

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from tf_finetune.cache import store as stores
 from tf_finetune.config import model_options, training_options
-from tf_finetune.data import augmentation, pipeline, progress
+from tf_finetune.data import pipeline, progress
+from tf_finetune.data.augmenting import augmentation
 
 # What is lost at most when a pass is killed, and how large a shard becomes.
 _SECONDS_PER_SHARD = 20.0

@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import model_options, training_options
-from tf_finetune.data import decoding, parts, pipeline
+from tf_finetune.data import parts, pipeline
 from tf_finetune.data import targets as target_rows
+from tf_finetune.data.pictures import decoding
 
 # Streams of random numbers of one seed that must not repeat each other, nor
 # those of `pipeline`.

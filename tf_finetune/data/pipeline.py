@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import model_options, training_options
-from tf_finetune.data import augmentation as augmentations
-from tf_finetune.data import decoding, parts
+from tf_finetune.data import parts
 from tf_finetune.data import targets as target_rows
+from tf_finetune.data.augmenting import augmentation as augmentations
+from tf_finetune.data.pictures import decoding
 
 # Streams of random numbers of one seed that must not repeat each other.
 _ORDER, _CHANGES = 0, 1

@@ -8,13 +8,8 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import (
-    examples,
-    inspection,
-    labelling,
-    splits,
-    statistics,
-)
+from tf_finetune.data import examples, labelling, splits, statistics
+from tf_finetune.data.pictures import inspection
 from tf_finetune.data.sources import catalog
 
 _SHOWN = 10

@@ -5,7 +5,8 @@ import os
 import pathlib
 
 from tf_finetune import errors
-from tf_finetune.data import examples, inspection
+from tf_finetune.data import examples
+from tf_finetune.data.pictures import inspection
 
 
 def find(data: str, *, flag: str = "data") -> list[str]:

@@ -11,7 +11,8 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.cache import entries
-from tf_finetune.data import augmentation, pipeline, targets
+from tf_finetune.data import pipeline, targets
+from tf_finetune.data.augmenting import augmentation
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing, decisions
 from tf_finetune.training import fit, optimizers

@@ -13,7 +13,9 @@ import tensorflow as tf
 from tf_finetune.cache import passes
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train
-from tf_finetune.data import augmentation, examples, verification
+from tf_finetune.data import examples
+from tf_finetune.data.augmenting import augmentation
+from tf_finetune.data.pictures import verification
 from tf_finetune.runs import frozen
 from tf_finetune.runs import networks as compiled_networks
 

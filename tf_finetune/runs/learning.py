@@ -13,7 +13,7 @@ from absl import logging
 
 from tf_finetune import errors, inference
 from tf_finetune.cache import store as stores
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.runs import caching, frozen, solving
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing as crossings

@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_finetune.serving import failures, json_input
+from tf_finetune.serving import failures
+from tf_finetune.serving.web import json_input
 
 
 def from_json(document: Mapping[str, Any]) -> list[bytes]:

@@ -18,7 +18,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tf_finetune.serving import bodies, failures, service, tensors
+from tf_finetune.serving import failures, service, tensors
+from tf_finetune.serving.web import bodies
 
 _STATUS = {
     400: grpc.StatusCode.INVALID_ARGUMENT,

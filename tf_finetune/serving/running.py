@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
 from tf_finetune.config import serve
-from tf_finetune.serving import bodies, versions
+from tf_finetune.serving import versions
+from tf_finetune.serving.web import bodies
 
 if TYPE_CHECKING:
     from tf_finetune.serving import service
@@ -132,7 +133,7 @@ def _start_rest(
     budget: bodies.Budget,
     ends: contextlib.ExitStack,
 ) -> str:
-    from tf_finetune.serving import http_server, rest
+    from tf_finetune.serving.web import http_server, rest
 
     limits = http_server.Limits(
         max_request_bytes=config.max_request_megabytes << 20,

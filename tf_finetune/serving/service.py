@@ -9,13 +9,13 @@ import numpy as np
 from tf_finetune.serving import (
     answer_sizes,
     batching,
-    bodies,
     failures,
     picture_sizes,
     pictures,
     tensor_info,
 )
 from tf_finetune.serving import model as models
+from tf_finetune.serving.web import bodies
 
 DEFAULT_SIGNATURE = "serving_default"
 # So many of the largest answers may be in memory at once.

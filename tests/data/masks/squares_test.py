@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.data import decoding
 from tf_finetune.data.masks import squares
+from tf_finetune.data.pictures import decoding
 
 SIZES = [(40, 60), (61, 33), (17, 17), (100, 30)]
 

@@ -11,7 +11,7 @@ from etils import epath
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import inspection
+from tf_finetune.data.pictures import inspection
 from tf_finetune.data.sources import tfds_dataset, tfds_prepared
 from tf_finetune.tasks.classification import labels as classes
 

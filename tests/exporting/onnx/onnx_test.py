@@ -102,7 +102,7 @@ _NETWORK = """
 import pathlib, sys
 import keras
 import numpy as np
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.onnx import onnx
 

@@ -298,7 +298,7 @@ def test_class_names_that_are_no_utf8_survive(make_job):
 
 
 def test_a_nested_mobilenet_is_exported_exactly(keras, pictures, tmp_path):
-    from tf_finetune.data import decoding
+    from tf_finetune.data.pictures import decoding
     from tf_finetune.exporting import job as jobs
 
     backbone = keras.applications.MobileNet(

@@ -8,8 +8,9 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_finetune.config import options, train
-from tf_finetune.data import groups, views
+from tf_finetune.data import groups
 from tf_finetune.data import targets as target_rows
+from tf_finetune.data.augmenting import views
 from tf_finetune.runs.objectives import grouped
 from tf_finetune.training import fine_tuning
 

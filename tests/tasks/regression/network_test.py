@@ -5,13 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune.tasks.regression import (
-    fused,
-    losses,
-    network,
-    parts,
-    transforms,
-)
+from tf_finetune.tasks.regression import losses, network, transforms
+from tf_finetune.tasks.regression.rows import fused, parts
 
 _GENERATOR = np.random.default_rng(0)
 _TARGETS = np.stack(

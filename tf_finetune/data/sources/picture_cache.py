@@ -7,7 +7,8 @@ import pathlib
 from collections.abc import Callable, Iterable, Sequence
 
 from tf_finetune import errors, files
-from tf_finetune.data import examples, file_kinds
+from tf_finetune.data import examples
+from tf_finetune.data.pictures import file_kinds
 
 _SUFFIXES = {
     "JPEG": ".jpg",

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.graph import freezing, precision

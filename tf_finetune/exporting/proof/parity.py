@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors, files, inference
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import layout
 from tf_finetune.exporting.graph import precision

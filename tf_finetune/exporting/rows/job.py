@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_finetune import errors
 from tf_finetune.config import model_options
-from tf_finetune.data import encoded
+from tf_finetune.data.pictures import encoded
 from tf_finetune.exporting.proof import fresh
 
 TOLERANCE = 1e-4

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune.data import encoded
+from tf_finetune.data.pictures import encoded
 from tf_finetune.exporting.graph import folding, precision
 from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs

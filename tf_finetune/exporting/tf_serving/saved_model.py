@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors, inference
-from tf_finetune.data import decoding
+from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import fresh, parity
 from tf_finetune.exporting.tf_serving import asking, signatures, version

@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import inference
-from tf_finetune.data import encoded
+from tf_finetune.data.pictures import encoded
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.graph import folding, precision
 from tf_finetune.exporting.proof import parity

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.cache import store as stores
-from tf_finetune.data import views
+from tf_finetune.data.augmenting import views
 from tf_finetune.runs.objectives import grouped, objective
 from tf_finetune.training.unlabelled import distillation
 

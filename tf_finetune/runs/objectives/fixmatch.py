@@ -1,6 +1,6 @@
 """FixMatch: sure guesses about weak views are learnt for strong ones."""
 
-from tf_finetune.data import views
+from tf_finetune.data.augmenting import views
 from tf_finetune.runs.objectives import grouped, objective
 from tf_finetune.training.unlabelled import consistency
 

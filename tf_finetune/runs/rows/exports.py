@@ -13,7 +13,7 @@ from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs
 from tf_finetune.runs.rows import using
 from tf_finetune.runs.use import exports, finished
-from tf_finetune.tasks.regression import table
+from tf_finetune.tasks.regression.rows import table
 
 
 def export(

@@ -19,7 +19,7 @@ from tf_finetune.exporting.keras_files import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import learning
 from tf_finetune.runs.rows import inputs
-from tf_finetune.tasks.regression import (
+from tf_finetune.tasks.regression.rows import (
     columns,
     fused,
     joining,

@@ -12,7 +12,7 @@ from tf_finetune import errors, files
 from tf_finetune.config import model_options
 from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
-from tf_finetune.tasks.regression import fused, joining, table
+from tf_finetune.tasks.regression.rows import fused, joining, table
 
 _CHECKED = 4
 _PROVING = 16

@@ -12,7 +12,7 @@ from tf_finetune.config import data_options, options, use
 from tf_finetune.data import examples, unlabelled
 from tf_finetune.runs.rows import inputs
 from tf_finetune.runs.use import finished, predicting
-from tf_finetune.tasks.regression import joining, table
+from tf_finetune.tasks.regression.rows import joining, table
 
 Report = Callable[[str], None]
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, survey, verification
+from tf_finetune.data import examples, survey
 from tf_finetune.data import targets as target_rows
+from tf_finetune.data.pictures import verification
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import parity

@@ -7,13 +7,8 @@ from typing import Any
 
 from tf_finetune import errors, files
 from tf_finetune.config import data_options, use
-from tf_finetune.data import (
-    examples,
-    statistics,
-    survey,
-    unlabelled,
-    verification,
-)
+from tf_finetune.data import examples, statistics, survey, unlabelled
+from tf_finetune.data.pictures import verification
 from tf_finetune.evaluation import gates
 from tf_finetune.runs.rows import using
 from tf_finetune.runs.use import finished

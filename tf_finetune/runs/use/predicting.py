@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tf_finetune import errors, inference
 from tf_finetune.config import use
-from tf_finetune.data import examples, unlabelled, verification
+from tf_finetune.data import examples, unlabelled
+from tf_finetune.data.pictures import verification
 from tf_finetune.runs.use import finished
 
 

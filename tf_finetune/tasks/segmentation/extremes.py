@@ -89,7 +89,7 @@ class Extremes:
         # Take a while to load, and not every command draws.
         import tensorflow as tf
 
-        from tf_finetune.data import decoding
+        from tf_finetune.data.pictures import decoding
         from tf_finetune.tasks.segmentation import drawing
 
         shown = []

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from tf_finetune.cache import passes
 from tf_finetune.config import model_options, training_options
-from tf_finetune.data import augmentation, examples
+from tf_finetune.data import examples
+from tf_finetune.data.augmenting import augmentation
 from tf_finetune.data.masks import squares
 
 

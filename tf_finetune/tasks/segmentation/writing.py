@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import model_options
-from tf_finetune.data import decoding
 from tf_finetune.data.masks import squares
+from tf_finetune.data.pictures import decoding
 from tf_finetune.tasks.segmentation import answers, drawing, windows
 
 TABLE = "predictions.csv"

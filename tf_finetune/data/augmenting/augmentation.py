@@ -1,0 +1,290 @@
+"""Random changes to training pictures, in named strengths.
+
+They are part of the input pipeline of training and of nothing else: inside a
+model they would be exported with it and change what is served.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tf_finetune.config import training_options
+from tf_finetune.data.augmenting import draws as random_draws
+from tf_finetune.data.augmenting import geometry, rand_augment
+
+Change = Callable[
+    [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskChanges:
+    """Changes of pictures that have a mask each.
+
+    Masks are uint8 [batch, height, width].
+
+    Attributes:
+        together: (images, masks, seed) → both, changed alike; otherwise as
+            `build` has it, and the pictures the same as it makes them.
+        alone: (masks, seed) → what `together` makes of the masks, at a level
+            that mixes nothing.
+    """
+
+    together: Callable[
+        [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+    ]
+    alone: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Level:
+    """How strong each change is; 0 leaves it out.
+
+    Every level mirrors half of the pictures left to right. Hue stays: what a
+    picture shows is often told by its colour.
+
+    Attributes:
+        zoom: Pictures are enlarged so that up to this share of each side is
+            cut off, as the crops of Szegedy et al. 2015, "Going Deeper with
+            Convolutions", section 6, but of the same aspect.
+        shift: Moved by up to this share of each side; the edge is mirrored.
+        brightness: Lighter or darker by up to this share of white.
+        contrast: Differences from the mean times 1 - contrast..1 + contrast.
+        saturation: Times (1 - saturation)..1 / (1 - saturation).
+        num_changes: RandAugment's N: see `rand_augment`.
+        magnitude: RandAugment's M / 10.
+        mix: Whether each picture is mixed with another one of its batch, half
+            of them by MixUp (Zhang et al. 2018, "mixup: Beyond Empirical Risk
+            Minimization", alpha 0.2 as in section 3.1) and half by CutMix
+            (Yun et al. 2019, "CutMix", section 3.1, alpha 1).
+    """
+
+    zoom: float
+    shift: float
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    num_changes: int = 0
+    magnitude: float = 0.0
+    mix: bool = False
+
+
+LEVELS: dict[str, Level] = {
+    "light": Level(zoom=0.2, shift=0.05),
+    "medium": Level(
+        zoom=0.3,
+        shift=0.1,
+        brightness=0.1,
+        contrast=0.2,
+        saturation=0.2,
+        num_changes=1,
+        magnitude=0.5,
+    ),
+    "strong": Level(
+        zoom=0.4,
+        shift=0.1,
+        brightness=0.2,
+        contrast=0.3,
+        saturation=0.3,
+        num_changes=2,
+        magnitude=0.7,
+        mix=True,
+    ),
+}
+"""What each value of --augmentation does, beside "none"."""
+
+
+VERSION = 2
+"""To be raised whenever a level changes pictures otherwise than before."""
+
+
+def describe(level: training_options.Augmentation) -> str:
+    """Returns what decides the changes of a level: equal texts, equal ones."""
+    return f"{VERSION} {LEVELS[level]} {keras.__version__}"
+
+
+def mixes(level: training_options.Augmentation) -> bool:
+    """Whether a level mixes pictures of one batch with each other."""
+    return level != "none" and LEVELS[level].mix
+
+
+def build(level: training_options.Augmentation) -> Change | None:
+    """Returns the function that changes a batch; None for "none".
+
+    Args:
+        level: "none" or one of `LEVELS`.
+
+    Returns:
+        (images float32 [batch, height, width, 3] 0..255, labels float32
+        [batch, num_classes], seed int32 [2]) → (images, labels) of the same
+        shapes. The result is a function of the three alone; each picture of a
+        batch is changed in its own way.
+    """
+    if level == "none":
+        return None
+    moving = _moving(LEVELS[level])
+    mix = _mixer() if LEVELS[level].mix else None
+
+    def change(
+        images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        draws = random_draws.Draws(seed)
+        images = moving({"images": images}, draws)["images"]
+        if mix is not None:
+            images, labels = mix(images, labels, draws)
+        return tf.clip_by_value(images, 0.0, 255.0), labels
+
+    return change
+
+
+def build_for_masks(level: training_options.Augmentation) -> MaskChanges | None:
+    """Returns the functions that change pictures with masks; None for "none".
+
+    Masks are mirrored, moved, turned and sheared with their pictures, by the
+    nearest pixel; colours change in pictures alone. Two masks cannot be
+    blended: where a level mixes, half of the pictures are mixed by CutMix,
+    their masks with them, and the others stay unmixed.
+
+    Args:
+        level: "none" or one of `LEVELS`.
+    """
+    if level == "none":
+        return None
+    moving = _moving(LEVELS[level])
+    cut = _cutter() if LEVELS[level].mix else None
+
+    def together(
+        images: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        draws = random_draws.Draws(seed)
+        batch = {"images": images, "segmentation_masks": _deep(masks)}
+        batch = moving(batch, draws)
+        if cut is not None:
+            batch = cut(batch, draws)
+        images = tf.clip_by_value(batch["images"], 0.0, 255.0)
+        return images, _flat(batch["segmentation_masks"], masks)
+
+    def alone(masks: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        batch = {"segmentation_masks": _deep(masks)}
+        batch = moving(batch, random_draws.Draws(seed))
+        return _flat(batch["segmentation_masks"], masks)
+
+    return MaskChanges(together=together, alone=alone)
+
+
+def _deep(masks: tf.Tensor) -> tf.Tensor:
+    return tf.cast(masks, tf.float32)[..., tf.newaxis]
+
+
+def _flat(changed: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
+    return tf.cast(changed[..., 0], masks.dtype)
+
+
+def _moving(
+    level: Level,
+) -> Callable[[random_draws.Batch, random_draws.Draws], random_draws.Batch]:
+    """Returns what changes each picture by itself.
+
+    The same draws are made for pictures, for masks, and for both.
+    """
+    layers = _layers(level)
+    shuffled_changes = rand_augment.build(level.num_changes, level.magnitude)
+
+    def change(
+        batch: random_draws.Batch, draws: random_draws.Draws
+    ) -> random_draws.Batch:
+        first = next(iter(batch.values()))
+        move = geometry.draw(first, draws, zoom=level.zoom, shift=level.shift)
+        batch = {
+            kind: geometry.sampled(
+                each, move, "bilinear" if kind == "images" else "nearest"
+            )
+            for kind, each in batch.items()
+        }
+        for layer in layers:
+            batch = random_draws.apply_together(layer, batch, draws)
+        return shuffled_changes(batch, draws)
+
+    return change
+
+
+def _layers(level: Level) -> tuple[keras.layers.Layer, ...]:
+    # Whatever the global policy is, pixels are computed in float32.
+    kind = {"dtype": "float32"}
+    layers = []
+    if level.brightness:
+        layers.append(keras.layers.RandomBrightness(level.brightness, **kind))
+    if level.contrast:
+        layers.append(keras.layers.RandomContrast(level.contrast, **kind))
+    if level.saturation:
+        # Keras multiplies by f / (1 - f), f drawn from the factor.
+        share = level.saturation
+        factor = ((1 - share) / (2 - share), 1 / (2 - share))
+        layers.append(keras.layers.RandomSaturation(factor, **kind))
+    return tuple(layers)
+
+
+def _cutter() -> Callable[
+    [random_draws.Batch, random_draws.Draws], random_draws.Batch
+]:
+    layer = keras.layers.CutMix(factor=(1.0, 1.0), dtype="float32")
+
+    def cut(
+        batch: random_draws.Batch, draws: random_draws.Draws
+    ) -> random_draws.Batch:
+        mixed = random_draws.apply_together(layer, batch, draws)
+        chosen = tf.random.stateless_uniform(
+            tf.shape(batch["images"])[:1], draws.next(), alg="philox"
+        )
+        is_cut = (chosen < 0.5)[:, None, None, None]
+        return {
+            kind: tf.where(is_cut, mixed[kind], each)
+            for kind, each in batch.items()
+        }
+
+    return cut
+
+
+def _mixer() -> Callable[
+    [tf.Tensor, tf.Tensor, random_draws.Draws], tuple[tf.Tensor, tf.Tensor]
+]:
+    layers = (
+        keras.layers.MixUp(alpha=0.2, dtype="float32"),
+        # The factor is the range of Beta's parameters. Keras' default begins
+        # at 0, where Beta comes out as 0 / 0.
+        keras.layers.CutMix(factor=(1.0, 1.0), dtype="float32"),
+    )
+
+    def mix(
+        images: tf.Tensor, labels: tf.Tensor, draws: random_draws.Draws
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        (blended, blended_labels), (cut, cut_labels) = (
+            _mixed(layer, images, labels, draws) for layer in layers
+        )
+        chosen = tf.random.stateless_uniform(
+            tf.shape(labels)[:1], draws.next(), alg="philox"
+        )
+        is_cut = chosen < 0.5
+        return (
+            tf.where(is_cut[:, None, None, None], cut, blended),
+            tf.where(is_cut[:, None], cut_labels, blended_labels),
+        )
+
+    return mix
+
+
+def _mixed(
+    layer: keras.layers.Layer,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    draws: random_draws.Draws,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    transformation = layer.get_random_transformation(
+        images, training=True, seed=draws
+    )
+    return (
+        layer.transform_images(images, transformation, training=True),
+        layer.transform_labels(labels, transformation, training=True),
+    )

@@ -1,0 +1,76 @@
+"""Two views of a picture: one hardly changed, one changed a lot.
+
+The strong view is made from the weak one and leaves every pixel where it is,
+so that what is said of a place in one can be asked of it in the other.
+
+Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning with
+Consistency and Confidence", section 2.3; DeVries & Taylor 2017, "Improved
+Regularization of Convolutional Neural Networks with Cutout", section 3.2.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tf_finetune.data.augmenting import augmentation as augmentations
+from tf_finetune.data.augmenting import draws as random_draws
+
+_LEVEL = "light"
+_HIDDEN = 0.5  # Of each side, at most.
+_GREY = 127.5
+
+
+def weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the function that makes both views of each picture.
+
+    Returns:
+        (images float32 [n, size, size, 3] 0..255, seed int32 [2]) → float32
+        [2 n, size, size, 3], the weak views before the strong ones; a function
+        of the two alone.
+    """
+    change, layers = augmentations.build(_LEVEL), _layers()
+
+    def views(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        blank = tf.zeros([tf.shape(images)[0], 1])
+        weak, _ = change(images, blank, seed)
+        draws = random_draws.Draws(tf.random.fold_in(seed, 1, alg="philox"))
+        strong = weak
+        for layer in layers:
+            strong = random_draws.apply(layer, strong, draws)
+        strong = tf.clip_by_value(strong, 0.0, 255.0)
+        return tf.concat([weak, _partly_hidden(strong, draws)], axis=0)
+
+    return views
+
+
+def as_they_are(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns the pictures themselves."""
+    del seed
+    return images
+
+
+def _layers() -> tuple[keras.layers.Layer, ...]:
+    # Whatever the global policy is, pixels are computed in float32.
+    kind = {"dtype": "float32"}
+    return (
+        keras.layers.RandomBrightness(0.3, **kind),
+        keras.layers.RandomContrast(0.5, **kind),
+        keras.layers.RandomColorDegeneration(0.8, **kind),
+    )
+
+
+def _partly_hidden(images: tf.Tensor, draws: random_draws.Draws) -> tf.Tensor:
+    """Covers a rectangle of each picture, around a place drawn anywhere."""
+    count, side = tf.shape(images)[0], images.shape[1]
+    numbers = tf.random.stateless_uniform(
+        (4, count, 1), draws.next(), alg="philox"
+    )
+    pixels = tf.range(side, dtype=tf.float32)[tf.newaxis] / side
+
+    def covered(centre: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        return tf.abs(pixels - centre) < size * _HIDDEN / 2
+
+    rows = covered(numbers[0], numbers[1])[:, :, tf.newaxis, tf.newaxis]
+    columns = covered(numbers[2], numbers[3])[:, tf.newaxis, :, tf.newaxis]
+    return tf.where(rows & columns, _GREY, images)

@@ -1,0 +1,238 @@
+"""The one decoder: encoded bytes to upright RGB pixels.
+
+The scan, training, evaluation, prediction and the exported model all call it,
+so that a picture means the same numbers everywhere. It consists of TensorFlow
+graph operations only and can therefore be part of a SavedModel.
+"""
+
+import functools
+import threading
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_finetune.config import model_options
+from tf_finetune.data.pictures import bitmaps, orientation
+
+VERSION = 2
+"""To be raised whenever the same bytes decode otherwise than before."""
+
+# What libjpeg can shrink by while it decodes, at a part of the cost.
+_RATIOS = (1, 2, 4, 8)
+
+# Threads that need the decoder at once wait for the first one's.
+_TRACING = threading.Lock()
+
+
+def decode(
+    contents: tf.Tensor, *, jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None
+) -> tf.Tensor:
+    """Decodes a JPEG, PNG, GIF (its first frame), BMP or WebP picture.
+
+    Grey-scale, palette, 16-bit and CMYK pictures come out as RGB; alpha is
+    dropped; the EXIF orientation is applied.
+
+    Args:
+        contents: Scalar string, the bytes of a file of any name.
+        jpeg: Decodes those of a JPEG to uint8 [height, width, 3] as stored;
+            None: at full size.
+
+    Returns:
+        uint8 [height, width, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: When it runs: the bytes are no such
+            picture, or a damaged one.
+    """
+    pixels = tf.cond(
+        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
+        lambda: (jpeg or _jpeg)(contents),
+        lambda: _no_jpeg(contents),
+    )
+    pixels = orientation.upright(pixels, orientation.of(contents))
+    return tf.ensure_shape(pixels, (None, None, 3))
+
+
+def size(contents: tf.Tensor) -> tf.Tensor:
+    """Returns the height and width of an upright picture, int32 [2].
+
+    Args:
+        contents: Scalar string, the bytes of a file; a JPEG's header is
+            enough, other pictures are decoded.
+    """
+
+    def of_jpeg() -> tf.Tensor:
+        sides = tf.image.extract_jpeg_shape(contents)[:2]
+        is_turned = orientation.of(contents) >= 5
+        return tf.where(is_turned, sides[::-1], sides)
+
+    return tf.cond(
+        tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
+        of_jpeg,
+        lambda: tf.shape(decode(contents))[:2],
+    )
+
+
+def load(
+    path: tf.Tensor, *, image_size: int, resize: model_options.Resize
+) -> tf.Tensor:
+    """Reads and decodes a file and makes it square.
+
+    Args:
+        path: Scalar string.
+        image_size: Side of the square in pixels.
+        resize: How it becomes square; see `load_bytes`.
+
+    Returns:
+        float32 [image_size, image_size, 3], 0..255.
+    """
+    contents = tf.io.read_file(path)
+    return load_bytes(contents, image_size=image_size, resize=resize)
+
+
+def load_bytes(
+    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
+) -> tf.Tensor:
+    """Decodes a picture and makes it square.
+
+    A JPEG far larger than needed is decoded at a half, a quarter or an eighth
+    of its size. From 4000 x 3000 to 224 this takes about half the time (of
+    progressive ones five sixths), and pixels move by less than 0.5 of 255 on
+    average.
+
+    Args:
+        contents: Scalar string, the bytes of a file.
+        image_size: Side of the square in pixels.
+        resize: "squash" ignores the picture's shape, "crop" keeps the largest
+            square in its middle, "pad" adds black around it.
+
+    Returns:
+        float32 [image_size, image_size, 3], 0..255.
+    """
+    with _TRACING:
+        function = _compiled(image_size, resize)
+    return function(tf.convert_to_tensor(contents))
+
+
+@functools.cache
+def _compiled(
+    image_size: int, resize: model_options.Resize
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns `_loaded` of one size, traced once, not by each pipeline."""
+    # Without autograph, which takes three times as long and changes nothing.
+    function = tf.function(
+        functools.partial(_loaded, image_size=image_size, resize=resize),
+        input_signature=[tf.TensorSpec((), tf.string)],
+        autograph=False,
+    )
+    with tf.init_scope():
+        return function.get_concrete_function()
+
+
+def _loaded(
+    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
+) -> tf.Tensor:
+    pixels = decode(
+        contents, jpeg=lambda each: _reduced_jpeg(each, image_size, resize)
+    )
+    if resize == "crop":
+        pixels = _middle(pixels)
+    if resize == "pad":
+        image = _padded(pixels, image_size)
+    else:
+        image = _resized(pixels, (image_size, image_size))
+    # Sums of interpolation weights differ from 1 in the last digits.
+    image = tf.clip_by_value(image, 0.0, 255.0)
+    return tf.ensure_shape(image, (image_size, image_size, 3))
+
+
+def _jpeg(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
+    # Bit-equal to Pillow; what `decode_image` does is up to 8 of 255 off.
+    return tf.io.decode_jpeg(
+        contents, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
+    )
+
+
+def _reduced_jpeg(
+    contents: tf.Tensor, image_size: int, resize: model_options.Resize
+) -> tf.Tensor:
+    """Decodes to at least twice the size that is needed.
+
+    Twice, so that the antialiased resizing still decides what is seen. Sides
+    come out rounded up to whole pixels, which stretches the picture: where
+    that would move anything by more than an eighth of a final pixel, a lesser
+    ratio is taken.
+    """
+    sides = tf.image.extract_jpeg_shape(contents)[:2]
+    decisive = tf.reduce_max if resize == "pad" else tf.reduce_min
+    ratios = tf.constant(_RATIOS)
+    is_enough = decisive(sides) >= 2 * image_size * ratios
+    added = tf.math.floormod(-sides[:, None], ratios)
+    is_true = tf.reduce_all(8 * image_size * added <= sides[:, None], axis=0)
+    places = tf.where(is_enough & is_true, tf.range(len(_RATIOS)), 0)
+    return tf.switch_case(
+        tf.reduce_max(places),
+        [lambda ratio=ratio: _jpeg(contents, ratio) for ratio in _RATIOS],
+    )
+
+
+def _resized(pixels: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
+    """Does what `tf.image.resize(…, antialias=True)` does, bit for bit.
+
+    Without antialiasing a photograph of 4000 pixels is sampled at every
+    eighteenth and fine patterns become coarse ones that are not there.
+
+    TensorFlow's kernel adds up rows of a picture as whole vectors, but its
+    columns pixel by pixel. Resizing the rows, of the picture and of what it is
+    with its axes exchanged, takes 0.7 ms for 384 x 288 to 224 instead of 1.4.
+    """
+    rows = _rows_resized(pixels, size[0])
+    columns = _rows_resized(tf.transpose(rows, (1, 0, 2)), size[1])
+    return tf.transpose(columns, (1, 0, 2))
+
+
+def _rows_resized(pixels: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Returns float32 [count, width, 3] of [height, width, 3]."""
+    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+    scale = tf.cast(count, tf.float32) / tf.cast(height, tf.float32)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        # A row is one pixel of many channels.
+        images=tf.reshape(pixels, (1, height, 1, 3 * width)),
+        size=tf.stack([count, 1]),
+        scale=tf.stack([scale, 1.0]),
+        translation=(0.0, 0.0),
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return tf.reshape(resized, (count, width, 3))
+
+
+def _middle(pixels: tf.Tensor) -> tf.Tensor:
+    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
+    side = tf.minimum(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return pixels[top : top + side, left : left + side]
+
+
+def _padded(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
+    sides = tf.cast(tf.shape(pixels)[:2], tf.float32)
+    scaled = tf.round(sides * image_size / tf.reduce_max(sides))
+    size = tf.maximum(tf.cast(scaled, tf.int32), 1)
+    before = (image_size - size) // 2
+    after = image_size - size - before
+    return tf.pad(
+        _resized(pixels, size),
+        [[before[0], after[0]], [before[1], after[1]], [0, 0]],
+    )
+
+
+def _no_jpeg(contents: tf.Tensor) -> tf.Tensor:
+    # TensorFlow 2.21 refuses animated WebP in three channels, and corrupts
+    # memory when it is asked to find out the number of channels itself.
+    return tf.cond(
+        tf.strings.substr(contents, 0, 2) == b"BM",
+        lambda: bitmaps.decode(contents),
+        lambda: tf.io.decode_image(
+            contents, channels=3, expand_animations=False
+        ),
+    )

@@ -1,0 +1,301 @@
+"""An HTTP server that nobody can fill up.
+
+The standard library's threading server, and what it lacks: limits of
+connections, of a request's size and time, an end that finishes what is begun.
+"""
+
+import contextlib
+import dataclasses
+import http.server
+import io
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from absl import logging
+
+from tf_finetune.serving import failures
+from tf_finetune.serving.web import bodies, origins, responses
+
+Answer = Callable[[str, str, bytes], responses.Response]
+
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 1 << 26
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What clients may take.
+
+    Attributes:
+        max_request_bytes: Size of a body.
+        max_connections: Open connections; each has a thread.
+        timeout_seconds: For a whole request to come in, for the answer to go
+            out, and for the next request of a connection to begin.
+    """
+
+    max_request_bytes: int
+    max_connections: int
+    timeout_seconds: float
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """Answers with a function; `serve_forever` runs until `stop`."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        answer: Answer,
+        limits: Limits,
+        budget: bodies.Budget,
+    ) -> None:
+        """Listens.
+
+        Args:
+            address: Host and port; port 0: a free one.
+            answer: From method, path and body to the answer; raises nothing.
+            limits: What clients may take.
+            budget: Bytes of bodies that may be held at the same time.
+
+        Raises:
+            OSError: The address cannot be listened on.
+        """
+        self.answer = answer
+        self.limits = limits
+        self.budget = budget
+        self.stopping = False
+        self._slots = threading.BoundedSemaphore(limits.max_connections)
+        self._open: set[_Handler] = set()
+        self._changed = threading.Condition()
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Binds, without asking the network for the host's full name."""
+        asked = self.server_address[0]
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+        self.hosts = origins.expected_hosts(asked, self.server_name)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Gives a new connection a thread, or refuses it."""
+        if self._slots.acquire(blocking=False):
+            try:
+                super().process_request(request, client_address)
+            except BaseException:  # No thread could be started.
+                self._slots.release()
+                raise
+            return
+        # It fits into the socket's buffer: nobody is waited for.
+        request.setblocking(False)
+        request.send(responses.too_many_connections())
+        self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serves one connection until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Notes what a connection ended with; most often the client left."""
+        logging.debug("A connection broke.", exc_info=True)
+
+    def stop(self, grace_seconds: float) -> None:
+        """Accepts nothing more and waits for the requests under way."""
+        self.stopping = True
+        self.shutdown()
+        self.server_close()
+        until = time.monotonic() + grace_seconds
+        with self._changed:
+            for handler in self._open:
+                handler.leave_if_idle()
+            while self._open and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def opened(self, handler: "_Handler") -> None:
+        """Notes a connection."""
+        with self._changed:
+            self._open.add(handler)
+
+    def closed(self, handler: "_Handler") -> None:
+        """Forgets a connection."""
+        with self._changed:
+            self._open.discard(handler)
+            self._changed.notify_all()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """One connection, with one request after the other."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+    server_version = "tf_finetune"
+    sys_version = ""
+    disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self._busy = False
+        self._input = bodies.TimedInput(self.connection)
+        self._stream = io.BufferedReader(self._input, 1 << 16)
+        # Head and body of an answer leave together, in one timed call.
+        self.wfile = io.BytesIO()
+        self.server.opened(self)
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        finally:
+            self.server.closed(self)
+
+    def leave_if_idle(self) -> None:
+        """Ends the wait for a next request; one that has come is answered."""
+        if not self._busy:
+            # The client may have reset the connection by now.
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RD)
+
+    def handle_one_request(self) -> None:
+        self._busy = False
+        self._input.allow(self.server.limits.timeout_seconds)
+        try:
+            self.close_connection = True
+            if self.server.stopping or not self._stream.peek(1):
+                return
+            self._busy = True
+            self._input.allow(self.server.limits.timeout_seconds)
+            if self._read_head():
+                getattr(self, f"do_{self.command}", self._unknown_method)()
+        except OSError:
+            self.close_connection = True
+
+    def _read_head(self) -> bool:
+        """Reads up to the body; tells if there is a request to answer."""
+        self.command, self.requestline = "", ""
+        self.request_version = self.protocol_version
+        try:
+            line, fields = bodies.read_head(self._stream)
+        except failures.RequestError as error:
+            refusal = error
+        except TimeoutError:
+            refusal = _too_slow()
+        else:
+            self.raw_requestline, self.rfile = line, io.BytesIO(fields)
+            return self.parse_request()
+        self._refuse(refusal.status, refusal.message)
+        return False
+
+    def do_GET(self) -> None:
+        self._read_and_answer(may_be_empty=True)
+
+    def do_POST(self) -> None:
+        self._read_and_answer(may_be_empty=False)
+
+    def _read_and_answer(self, may_be_empty: bool) -> None:
+        limits = self.server.limits
+        with bodies.Body(
+            self._stream, self.server.budget, limits.max_request_bytes
+        ) as body:
+            # Around reading alone: an answer that was sent in part must not
+            # be followed by another one.
+            try:
+                content = body.read(self._length(may_be_empty))
+            except failures.RequestError as error:
+                refusal = error
+            except TimeoutError:
+                refusal = _too_slow()
+            else:
+                self._answer(content)
+                return
+        self._refuse(refusal.status, refusal.message)
+
+    def _length(self, may_be_empty: bool) -> int | None:
+        """Returns the body's length if the request may be read at all."""
+        origins.check(self.headers, self.server.hosts)
+        return bodies.declared_length(
+            self.headers, self.server.limits.max_request_bytes, may_be_empty
+        )
+
+    def _other_method(self) -> None:
+        self._refuse(405, f"{self.command} is not possible here.")
+
+    do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _other_method
+
+    def _unknown_method(self) -> None:
+        self._refuse(501, f"Unsupported method ({self.command!r}).")
+
+    def handle_expect_100(self) -> bool:
+        """Lets a client send its body, unless it is too large anyway."""
+        try:
+            self._length(may_be_empty=True)
+        except failures.RequestError as error:
+            self._refuse(error.status, error.message)
+            return False
+        super().handle_expect_100()
+        self._transmit()
+        return True
+
+    def send_error(
+        self, code: int, message: str | None = None, explain: str | None = None
+    ) -> None:
+        """Answers what is no proper HTTP, as JSON too."""
+        self.request_version = "HTTP/1.1"  # A bare head is no answer.
+        self._refuse(code, message or "Malformed request.")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Notes a request, for those who want to see each."""
+        logging.debug("%s: %s", self.address_string(), format % args)
+
+    def _answer(self, body: bytes) -> None:
+        path, _, _ = self.path.partition("?")
+        response = self.server.answer(self.command, path, body)
+        try:
+            self._send(response)
+        finally:
+            response.sent()
+
+    def _send(self, response: responses.Response) -> None:
+        self.send_response(response.status)
+        self.send_header("Content-Type", response.content_type)
+        self.send_header("Content-Length", str(len(response.body)))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cache-Control", "no-store")
+        for name, value in response.headers:
+            self.send_header(name, value)
+        if self.close_connection or self.server.stopping:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(response.body)
+        self._transmit()
+
+    def _transmit(self) -> None:
+        # Reading has set it to what was left of the time to read.
+        self.connection.settimeout(self.server.limits.timeout_seconds)
+        content, self.wfile = self.wfile.getvalue(), io.BytesIO()
+        self.connection.sendall(content)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answers without having read all, and ends the connection."""
+        self.close_connection = True
+        self._send(responses.of_error(status, message))
+        # Closing at once would reset the connection, and a client that still
+        # sends would lose the answer.
+        self.connection.shutdown(socket.SHUT_WR)
+        self._input.allow(_LINGER_SECONDS)
+        left = _LINGER_BYTES
+        while left > 0 and (block := self._stream.read1(1 << 16)):
+            left -= len(block)
+
+
+def _too_slow() -> failures.RequestError:
+    return failures.RequestError(408, "The request did not come in time.")

@@ -1,0 +1,73 @@
+"""Answers as JSON, by the rules of TensorFlow Serving.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest, "Predict API" and
+"JSON mapping".
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_finetune.serving import failures
+from tf_finetune.serving.web import json_input
+
+
+def dump(outputs: Mapping[str, np.ndarray], layout: json_input.Format) -> bytes:
+    """Returns the JSON answer to a predict request.
+
+    A single output is given without its name. Strings are text, bytes that
+    are no UTF-8 replaced by U+FFFD, unless the output's name ends in
+    `_bytes`: then `{"b64": …}`.
+
+    Raises:
+        RequestError: In row format, outputs differ in their first dimension.
+    """
+    values = {name: _values(name, outputs[name]) for name in sorted(outputs)}
+    if layout == "column":
+        whole = values if len(values) > 1 else next(iter(values.values()))
+        return json.dumps({"outputs": whole}).encode()
+    lengths = {array.shape[:1] for array in outputs.values()}
+    if len(lengths) > 1 or () in lengths:
+        raise failures.RequestError(
+            400,
+            "The outputs have no common number of rows; ask for them in the "
+            "column format, with 'inputs' instead of 'instances'.",
+        )
+    if len(values) == 1:
+        rows = next(iter(values.values()))
+    else:
+        rows = [
+            dict(zip(values, row, strict=True))
+            for row in zip(*values.values(), strict=True)
+        ]
+    return json.dumps({"predictions": rows}).encode()
+
+
+def _values(name: str, array: np.ndarray) -> Any:
+    """Returns nested lists; a float32 as the shortest decimal that is it."""
+    if array.dtype == object:
+        as_bytes = name.endswith("_bytes")
+        flat = [
+            {"b64": base64.b64encode(value).decode()}
+            if as_bytes
+            else value.decode(errors="replace")
+            for value in array.ravel()
+        ]
+        return _nested(flat, array.shape)
+    if array.dtype in (np.float32, np.float16):
+        flat = [float(str(value)) for value in array.ravel()]
+        return _nested(flat, array.shape)
+    return array.tolist()
+
+
+def _nested(flat: list, shape: tuple[int, ...]) -> Any:
+    if not shape:
+        return flat[0]
+    if 0 in shape:
+        return np.empty(shape).tolist()
+    for size in reversed(shape[1:]):
+        flat = [flat[i : i + size] for i in range(0, len(flat), size)]
+    return flat

@@ -1,0 +1,154 @@
+"""The REST API of TensorFlow Serving: from a path and a body to an answer.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest
+"""
+
+import contextlib
+import re
+import threading
+import urllib.parse
+from typing import Any
+
+from absl import logging
+
+from tf_finetune.serving import examples, failures, service
+from tf_finetune.serving.web import json_input, json_output, page, responses
+
+_MODEL = (
+    r"/v1/models/(?P<name>[^/:]+)"
+    r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+)
+_POST = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)", re.I)
+_GET = re.compile(rf"{_MODEL}(?P<verb>/metadata)?", re.I)
+_MAX_VERSION_DIGITS = 18  # It is an int64.
+
+
+class Api:
+    """Answers requests; opens no file and knows no other paths."""
+
+    def __init__(self, served: service.Service) -> None:
+        self._service = served
+        self._page = page.response(served.model.name, served.model.columns)
+        # One at a time: JSON takes many times its size in memory while it is
+        # read or written, and Python does no two documents at once anyway.
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
+
+    def answer(self, method: str, path: str, body: bytes) -> responses.Response:
+        """Returns the answer to one request; raises nothing.
+
+        Args:
+            method: "GET" or "POST".
+            path: As it was sent, without the query.
+            body: Empty for GET.
+        """
+        try:
+            return self._answer(method, path, body)
+        except failures.RequestError as error:
+            return responses.of_error(error.status, error.message)
+        except Exception:
+            logging.exception("A request could not be answered.")
+            return responses.of_error(
+                500, "An error of the server itself; its log has it."
+            )
+
+    def _answer(
+        self, method: str, path: str, body: bytes
+    ) -> responses.Response:
+        if method == "GET" and path == "/":
+            return self._page
+        if method == "GET" and path == "/labels":
+            return responses.of_json(self._service.model.labels)
+        if not path.lower().startswith("/v1/"):
+            raise failures.RequestError(
+                404, "Not found. There are / and /v1/models/NAME."
+            )
+        found = (_POST if method == "POST" else _GET).fullmatch(path)
+        if not found:
+            raise failures.RequestError(
+                400, f"Malformed request: {method} {path[:200]}"
+            )
+        self._require(found)
+        return self._verb(method, found["verb"], body)
+
+    def _verb(
+        self, method: str, verb: str | None, body: bytes
+    ) -> responses.Response:
+        if method == "GET":
+            return responses.of_json(
+                self._metadata() if verb else self._status()
+            )
+        if verb.lower() == "predict":
+            return self._predict(body)
+        if verb.lower() == "classify":
+            return self._classify(body)
+        return self._regress(body)
+
+    def _require(self, found: re.Match) -> None:
+        version = found["version"]
+        if version and len(version) > _MAX_VERSION_DIGITS:
+            raise failures.RequestError(
+                400, f"Failed to convert version: {version[:40]} to numeric."
+            )
+        self._service.require(
+            urllib.parse.unquote(found["name"]),
+            int(version) if version else None,
+            found["label"] or "",
+        )
+
+    def _predict(self, body: bytes) -> responses.Response:
+        with self._reading:
+            document = json_input.parse(body)
+            name = json_input.signature_name(document)
+            inputs = self._service.model.signature(name).inputs
+            arrays, layout = json_input.to_arrays(document, inputs)
+            del document
+        with contextlib.ExitStack() as ends:
+            outputs = self._service.predict(name, arrays, ends)
+            with self._writing:
+                written = json_output.dump(outputs, layout)
+            return responses.Response(body=written, sent=ends.pop_all().close)
+
+    def _classify(self, body: bytes) -> responses.Response:
+        with self._reading:
+            document = json_input.parse(body)
+            name = json_input.signature_name(document)
+            self._service.model.signature(name).require_classify()
+            encoded = examples.from_json(document)
+            del document
+        results = self._service.classify(name, encoded)
+        return responses.of_json({"results": results})
+
+    def _regress(self, body: bytes) -> responses.Response:
+        with self._reading:
+            document = json_input.parse(body)
+            name = json_input.signature_name(document)
+            self._service.model.signature(name).require_regress()
+            encoded = examples.from_json(document)
+            del document
+        results = self._service.regress(name, encoded)
+        return responses.of_json({"results": results})
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "model_version_status": [
+                {
+                    "version": str(self._service.model.version),
+                    "state": "AVAILABLE",
+                    "status": {"error_code": "OK", "error_message": ""},
+                }
+            ]
+        }
+
+    def _metadata(self) -> dict[str, Any]:
+        model = self._service.model
+        return {
+            "model_spec": {
+                "name": model.name,
+                "signature_name": "",
+                "version": str(model.version),
+            },
+            "metadata": {
+                "signature_def": {"signature_def": model.definitions_json()}
+            },
+        }

@@ -1,0 +1,200 @@
+"""The model of whole rows: several pictures and columns → targets."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from tf_finetune.tasks.regression import network, transforms
+from tf_finetune.tasks.regression.rows import columns, parts, stacking
+
+IMAGES, NUMBERS, WORDS = "images", "numbers", "words"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What goes into a fused model.
+
+    Attributes:
+        pictures: How many a row has.
+        numbers: How many columns of numbers.
+        words: How many columns of words.
+    """
+
+    pictures: int
+    numbers: int
+    words: int
+
+
+def build(
+    extractor: keras.Model,
+    solved: parts.Parts,
+    stack: stacking.Stack,
+    transform: transforms.Transform,
+    shape: Shape,
+) -> keras.Model:
+    """Joins a network and the solved parts to one plain Keras model.
+
+    Args:
+        extractor: A picture → features [batch, width]; becomes a part of
+            the model.
+        solved: The parts.
+        stack: How much each counts.
+        transform: From standardised targets to the user's units.
+        shape: What a row has.
+
+    Returns:
+        A model of the inputs `images` float32 [batch, pictures, size, size,
+        3], RGB 0..255; where there are any, `numbers` float32 [batch,
+        numbers], NaN where one is missing, and `words` string [batch,
+        words]; → targets [batch, targets].
+    """
+    images = keras.Input(
+        [shape.pictures, *extractor.input_shape[1:]], name=IMAGES
+    )
+    inputs = {IMAGES: images, **_column_inputs(shape)}
+    kernel, bias = solved.kernel(stack)
+    logits = _dense(
+        _features(extractor, images),
+        kernel,
+        bias + stack.bias,
+        "pictures_part",
+    )
+    if solved.columns:
+        weight = stack.weights[stack.parts.index(parts.COLUMNS)]
+        beside = _columns_part(solved.columns, weight, inputs)
+        logits = keras.layers.Add(name="sum_of_parts", dtype="float32")(
+            [logits, beside]
+        )
+    values = network.ended(logits, transform)
+    return keras.Model(inputs, values, name="fused")
+
+
+def of_network(
+    trainer: keras.Model, transform: transforms.Transform, shape: Shape
+) -> keras.Model:
+    """Returns the mean of what a network says of a row's pictures.
+
+    Args:
+        trainer: A picture → standardised targets; becomes a part of the
+            model.
+        transform: From standardised targets to the user's units.
+        shape: What a row has; columns go in and play no part.
+    """
+    images = keras.Input(
+        [shape.pictures, *trainer.input_shape[1:]], name=IMAGES
+    )
+    each = _each_picture(trainer, images)
+    logits = keras.ops.mean(each, axis=1)
+    inputs = {IMAGES: images, **_column_inputs(shape)}
+    return keras.Model(inputs, network.ended(logits, transform), name="fused")
+
+
+def _column_inputs(shape: Shape) -> dict[str, keras.KerasTensor]:
+    found = {}
+    if shape.numbers:
+        found[NUMBERS] = keras.Input([shape.numbers], name=NUMBERS)
+    if shape.words:
+        found[WORDS] = keras.Input([shape.words], name=WORDS, dtype="string")
+    return found
+
+
+def _each_picture(
+    model: keras.Model, images: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Applies a model to each picture; [batch, pictures, outputs]."""
+    count, *shape = images.shape[1:]
+    single = keras.ops.reshape(images, [-1, *shape])
+    answers = model(single, training=False)
+    return keras.ops.reshape(answers, [-1, count, answers.shape[-1]])
+
+
+def _features(
+    extractor: keras.Model, images: keras.KerasTensor
+) -> keras.KerasTensor:
+    return keras.layers.Flatten(name="joined_features")(
+        _each_picture(extractor, images)
+    )
+
+
+def _columns_part(
+    solution: columns.Solution,
+    weight: np.ndarray,
+    inputs: dict[str, keras.KerasTensor],
+) -> keras.KerasTensor:
+    """Returns the columns' share of the logits, [batch, targets]."""
+    encoding, kernel = solution.encoding, solution.ridge.kernel * weight
+    count = len(encoding.median)
+    features, rows = [], []
+    if count:
+        values = _numbers(encoding, inputs[NUMBERS])
+        left, right = encoding.pairs
+        features.append(values)
+        rows.append(kernel[: count + len(left)])
+        if len(left):
+            features.append(
+                keras.ops.multiply(
+                    keras.ops.take(values, left, axis=1),
+                    keras.ops.take(values, right, axis=1),
+                )
+            )
+    start = count + len(encoding.pairs[0])
+    for place, seen in enumerate(encoding.words):
+        features.append(_word(inputs[WORDS], place, seen))
+        mine = kernel[start : start + len(seen)] * encoding.word_weight
+        # What was not seen in training counts nothing.
+        rows += [np.zeros([1, kernel.shape[1]]), mine]
+        start += len(seen)
+    joined = features[0]
+    if len(features) > 1:
+        joined = keras.layers.Concatenate(name="columns", dtype="float32")(
+            features
+        )
+    bias = solution.ridge.bias * weight
+    return _dense(joined, np.concatenate(rows), bias, "columns_part")
+
+
+def _numbers(
+    encoding: columns.Encoding, numbers: keras.KerasTensor
+) -> keras.KerasTensor:
+    """Does with numbers what `columns.Encoding` does."""
+    ops = keras.ops
+    known = ops.where(ops.isnan(numbers), _constant(encoding.median), numbers)
+    bounded = ops.minimum(
+        ops.maximum(known, _constant(encoding.low)), _constant(encoding.high)
+    )
+    logged = encoding.logged.astype("float64")
+    # The logarithm of 1 where none is taken.
+    logarithms = ops.log(
+        ops.add(ops.multiply(bounded, _constant(logged)), _constant(1 - logged))
+    )
+    plain = ops.multiply(bounded, _constant(1 - logged))
+    # The mean first: of a date of eight digits, x · scale + offset leaves
+    # nothing in float32.
+    centred = ops.subtract(ops.add(logarithms, plain), _constant(encoding.mean))
+    return ops.multiply(centred, _constant(1 / encoding.deviation))
+
+
+def _word(
+    words: keras.KerasTensor, place: int, seen: Sequence[str]
+) -> keras.KerasTensor:
+    """Returns one-hot words, [batch, 1 + seen]; the first: none of them."""
+    lookup = keras.layers.StringLookup(
+        vocabulary=list(seen), output_mode="one_hot", name=f"word_{place}"
+    )
+    return lookup(words[:, place : place + 1])
+
+
+def _constant(values: np.ndarray) -> np.ndarray:
+    # Keras writes arrays of NumPy into a model's file, and no lists.
+    return np.asarray(values, "float32")
+
+
+def _dense(
+    inputs: keras.KerasTensor, kernel: np.ndarray, bias: np.ndarray, name: str
+) -> keras.KerasTensor:
+    layer = keras.layers.Dense(kernel.shape[1], dtype="float32", name=name)
+    outputs = layer(inputs)
+    layer.set_weights([kernel.astype("float32"), bias.astype("float32")])
+    return outputs

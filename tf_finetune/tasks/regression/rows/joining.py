@@ -1,0 +1,102 @@
+"""Rows of a table joined with the pictures that a run uses."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.data import division, examples
+from tf_finetune.tasks.regression.rows import table
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Joined:
+    """The rows of one split with their pictures.
+
+    Attributes:
+        rows: Of the table.
+        pictures: For each row, in the order of its paths.
+    """
+
+    rows: tuple[table.Row, ...]
+    pictures: tuple[tuple[examples.Picture, ...], ...]
+
+    @property
+    def targets(self) -> np.ndarray:
+        """In the user's units, [n, targets]."""
+        return np.array([row.targets for row in self.rows], "float64")
+
+    @property
+    def names(self) -> list[str]:
+        """The hashes of all pictures, row by row."""
+        return [each.sha256 for row in self.pictures for each in row]
+
+    @property
+    def paths(self) -> list[str]:
+        """The files of all pictures, row by row."""
+        return [each.path for row in self.pictures for each in row]
+
+    @property
+    def groups(self) -> list[str]:
+        """A key for each row; rows that share a group or a picture share it."""
+        # Once as they are, and once as the pictures of their row.
+        flat = [each for row in self.pictures for each in row]
+        flat += [
+            dataclasses.replace(each, group=f"row {number}")
+            for number, row in enumerate(self.pictures)
+            for each in row
+        ]
+        found = {}
+        for number, unit in enumerate(division.units(flat)):
+            for picture in unit:
+                found[picture.sha256] = f"unit {number}"
+        return [found[row[0].sha256] for row in self.pictures]
+
+
+def joined(
+    rows: Sequence[table.Row], data: examples.ImageData
+) -> tuple[dict[str, Joined], dict[str, str]]:
+    """Finds the pictures of rows, and with them their splits.
+
+    Args:
+        rows: Of the table.
+        data: The pictures that are used.
+
+    Returns:
+        By split, its rows; and of each row that is left out, why.
+
+    Raises:
+        DataError: A split has no row left.
+    """
+    known = {os.path.normpath(each.path): each for each in data.pictures}
+    found: dict[str, list[tuple[table.Row, tuple[examples.Picture, ...]]]] = {
+        split: [] for split in data.splits
+    }
+    left_out = {}
+    for row in rows:
+        pictures = [known.get(os.path.normpath(path)) for path in row.paths]
+        splits = {each.split for each in pictures if each}
+        if None in pictures:
+            path = row.paths[pictures.index(None)]
+            left_out[row.where] = f"a picture is not used: {path}"
+        elif len(splits) > 1:
+            left_out[row.where] = (
+                f"its pictures lie in {' and '.join(sorted(splits))}"
+            )
+        else:
+            found[splits.pop()].append((row, tuple(pictures)))
+    for split, its_rows in found.items():
+        if not its_rows:
+            reasons = "; ".join(f"{w}: {r}" for w, r in left_out.items())
+            raise errors.DataError(
+                f"No row of the {split} split has all its pictures: {reasons}"
+            )
+    return {
+        split: Joined(
+            rows=tuple(row for row, _ in its_rows),
+            pictures=tuple(pictures for _, pictures in its_rows),
+        )
+        for split, its_rows in found.items()
+    }, left_out

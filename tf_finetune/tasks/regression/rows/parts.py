@@ -1,0 +1,153 @@
+"""What single sources say of a row's targets, and all of them together.
+
+The pictures at each place of a row and all of them joined are solved by ridge
+regression on their features, the columns by one of their own. What is best on
+validation is kept: the stacked pictures, the columns, or the stack of all.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tf_finetune.tasks.regression import ridge
+from tf_finetune.tasks.regression.rows import columns, stacking
+
+JOINED, COLUMNS = "all_pictures", "columns"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Rows:
+    """What is known of the rows of one split.
+
+    Attributes:
+        features: [n, pictures, width] of the pretrained network.
+        numbers: [n, numbers], NaN where one is missing.
+        words: For each row the word of each column.
+    """
+
+    features: np.ndarray
+    numbers: np.ndarray
+    words: Sequence[Sequence[str]]
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether there is anything beside the pictures."""
+        return bool(self.numbers.shape[1] or len(self.words[0]))
+
+    @property
+    def joined(self) -> np.ndarray:
+        """The features of all pictures side by side, [n, pictures · width]."""
+        return self.features.reshape(len(self.features), -1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The solved parts.
+
+    Attributes:
+        pictures: By the place of a picture, on its features; and by `JOINED`
+            where there are several.
+        columns: None where there are no columns.
+    """
+
+    pictures: Mapping[str, ridge.Ridge]
+    columns: columns.Solution | None
+
+    @property
+    def out_of_fold(self) -> dict[str, np.ndarray]:
+        """What each part says of training rows it did not see."""
+        found = {k: each.out_of_fold for k, each in self.pictures.items()}
+        if self.columns:
+            found[COLUMNS] = self.columns.ridge.out_of_fold
+        return found
+
+    def __call__(self, rows: Rows) -> dict[str, np.ndarray]:
+        """Returns what each part says of rows, [n, targets]."""
+        found = {}
+        for place, (name, solved) in enumerate(self.pictures.items()):
+            features = rows.joined
+            if name != JOINED:
+                features = rows.features[:, place]
+            found[name] = solved(features)
+        if self.columns:
+            found[COLUMNS] = self.columns(rows.numbers, rows.words)
+        return found
+
+    def kernel(self, stack: stacking.Stack) -> tuple[np.ndarray, np.ndarray]:
+        """Folds the pictures' share of a stack into one linear map.
+
+        Returns:
+            Kernel [pictures · width, targets] on joined features, and bias.
+        """
+        count = len([name for name in self.pictures if name != JOINED])
+        width = len(next(iter(self.pictures.values())).kernel)
+        targets = stack.weights.shape[1]
+        kernel = np.zeros([count, width, targets])
+        bias = np.zeros(targets)
+        for place, (name, solved) in enumerate(self.pictures.items()):
+            weight = stack.weights[stack.parts.index(name)]
+            share = solved.kernel * weight
+            if name == JOINED:
+                kernel += share.reshape(kernel.shape)
+            else:
+                kernel[place] += share
+            bias += solved.bias * weight
+        return kernel.reshape(count * width, targets), bias
+
+
+def solve(
+    rows: Rows,
+    targets: np.ndarray,
+    *,
+    places: Sequence[str],
+    groups: Sequence[str],
+    seed: int,
+) -> Parts:
+    """Solves every part on training rows.
+
+    Args:
+        rows: Of the training split.
+        targets: [n, targets], standardised.
+        places: The names of a row's pictures.
+        groups: A key for each row, as in `ridge.solve`.
+        seed: Of the folds, which are the same for all parts.
+    """
+    inputs = {name: rows.features[:, i] for i, name in enumerate(places)}
+    if len(places) > 1:
+        inputs[JOINED] = rows.joined
+    pictures = {
+        name: ridge.solve(features, targets, groups=groups, seed=seed)
+        for name, features in inputs.items()
+    }
+    beside = None
+    if rows.has_columns:
+        beside = columns.solve(
+            rows.numbers, rows.words, targets, groups=groups, seed=seed
+        )
+    return Parts(pictures=pictures, columns=beside)
+
+
+def candidates(parts: Parts, targets: np.ndarray) -> dict[str, stacking.Stack]:
+    """Returns the stacks that are judged on validation, by name.
+
+    Args:
+        parts: Solved.
+        targets: [n, targets] of the training rows, standardised.
+    """
+    said = parts.out_of_fold
+    names = tuple(said)
+    if any(each is None for each in said.values()):
+        # A single group of rows: nothing tells how much each part is worth.
+        alone = {"pictures": stacking.only(names[0], names, targets.shape[1])}
+        if parts.columns:
+            alone[COLUMNS] = stacking.only(COLUMNS, names, targets.shape[1])
+        return alone
+    pictures = {k: each for k, each in said.items() if k != COLUMNS}
+    found = {
+        "pictures": stacking.widened(stacking.fitted(pictures, targets), names)
+    }
+    if parts.columns:
+        found[COLUMNS] = stacking.only(COLUMNS, names, targets.shape[1])
+        found["stack"] = stacking.fitted(said, targets)
+    return found
