@@ -24,6 +24,7 @@ Answer = Callable[[str, str, bytes], responses.Response]
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1 << 26
+_TOO_SLOW = "The request did not come in time."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -187,7 +188,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except failures.RequestError as error:
             refusal = error
         except TimeoutError:
-            refusal = _too_slow()
+            refusal = failures.RequestError(408, _TOO_SLOW)
         else:
             self.raw_requestline, self.rfile = line, io.BytesIO(fields)
             return self.parse_request()
@@ -212,7 +213,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             except failures.RequestError as error:
                 refusal = error
             except TimeoutError:
-                refusal = _too_slow()
+                refusal = failures.RequestError(408, _TOO_SLOW)
             else:
                 self._answer(content)
                 return
@@ -295,7 +296,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         left = _LINGER_BYTES
         while left > 0 and (block := self._stream.read1(1 << 16)):
             left -= len(block)
-
-
-def _too_slow() -> failures.RequestError:
-    return failures.RequestError(408, "The request did not come in time.")
