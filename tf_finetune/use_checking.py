@@ -119,10 +119,13 @@ def check_export(config: use.ExportConfig) -> None:
     place = _finished(config.workdir)
     place.require_finished()
     for name in config.format:
-        choice.check(name)
+        choice.check_name(name)
         if place.takes_rows:
             choice.check_rows(name)
+        choice.check_extra(name)
     destination.check(config.output, config.format)
+    own = (place.model, place.weights, place.fused)
+    destination.check_apart(config.output, config.format, own)
     _check_refused(config)
     if config.calibrate:
         _check_validation(place)

@@ -34,28 +34,3 @@ def test_a_comparison_combines_the_intervals_by_hand():
     assert compared.difference == pytest.approx(0.1)
     assert compared.low == pytest.approx(0.1 - 0.05)  # 3-4-5
     assert compared.high == pytest.approx(0.1 + np.hypot(0.02, 0.03))
-
-
-def test_a_paired_comparison_sees_what_an_unpaired_one_cannot():
-    generator = np.random.default_rng(0)
-    other = generator.random(1000) < 0.7
-    better = other.copy()
-    better[np.flatnonzero(~other)[:10]] = True
-
-    compared = yardsticks.compare_paired(better, other, seed=0)
-
-    assert compared.difference == pytest.approx(0.01)
-    assert 0 < compared.low < 0.01 < compared.high < 0.02
-
-
-def test_a_paired_comparison_of_equals_is_zero():
-    correct = np.array([True, False, True])
-
-    compared = yardsticks.compare_paired(correct, correct, seed=0)
-
-    assert (compared.low, compared.difference, compared.high) == (0, 0, 0)
-
-
-def test_pairs_need_the_same_pictures():
-    with pytest.raises(ValueError, match="2 and 3"):
-        yardsticks.compare_paired(np.ones(2, bool), np.ones(3, bool), seed=0)

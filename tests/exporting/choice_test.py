@@ -26,7 +26,7 @@ from tf_finetune.exporting import catalog, choice
 )
 def test_a_file_asked_as_a_format_is_answered_with_the_right_name(given, meant):
     with pytest.raises(errors.UsageError) as caught:
-        choice.check(given)
+        choice.check_name(given)
 
     assert f"--format={given}" in str(caught.value)
     assert f"--format={meant}" in str(caught.value)
@@ -35,12 +35,13 @@ def test_a_file_asked_as_a_format_is_answered_with_the_right_name(given, meant):
 
 def test_another_name_is_answered_with_near_ones():
     with pytest.raises(errors.UsageError, match="Did you mean 'litert'"):
-        choice.check("litrt")
+        choice.check_name("litrt")
 
 
 @pytest.mark.parametrize("name", ["saved_model", "h5", "keras", "whole_h5"])
 def test_the_plain_formats_need_nothing_more(name):
-    choice.check(name)
+    choice.check_name(name)
+    choice.check_extra(name)
 
 
 @pytest.mark.parametrize("name", sorted(catalog.EXTRAS))
@@ -49,7 +50,7 @@ def test_a_missing_library_names_the_extra(name, monkeypatch):
     monkeypatch.setattr(choice.importlib.util, "find_spec", lambda _: None)
 
     with pytest.raises(errors.UsageError) as caught:
-        choice.check(name)
+        choice.check_extra(name)
 
     assert f"pip install 'tf_finetune[{extra}]'" in str(caught.value)
     assert modules[0] in str(caught.value)

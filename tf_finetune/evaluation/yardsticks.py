@@ -79,34 +79,3 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
         low=difference - math.hypot(mine - low, other_high - other),
         high=difference + math.hypot(high - mine, other - other_low),
     )
-
-
-def compare_paired(
-    correct: np.ndarray, other_correct: np.ndarray, *, seed: int
-) -> Comparison:
-    """Compares two results on the same pictures by the paired bootstrap.
-
-    Args:
-        correct: [n] booleans, where the first result is right.
-        other_correct: [n] booleans of the second, same order of pictures.
-        seed: Of the 2000 draws.
-
-    Raises:
-        ValueError: The arrays differ in length.
-    """
-    if len(correct) != len(other_correct):
-        raise ValueError(
-            "Paired results need the same pictures, got "
-            f"{len(correct)} and {len(other_correct)}."
-        )
-    # Drawing pairs with replacement is a multinomial draw of their kinds.
-    gains = np.asarray(correct, "int64") - np.asarray(other_correct, "int64")
-    counts = [int(np.sum(gains == value)) for value in (1, 0, -1)]
-    total = len(gains)
-    generator = np.random.default_rng(seed)
-    draws = generator.multinomial(total, np.array(counts) / total, size=2000)
-    differences = (draws[:, 0] - draws[:, 2]) / total
-    low, high = np.percentile(differences, [2.5, 97.5])
-    return Comparison(
-        difference=float(np.mean(gains)), low=float(low), high=float(high)
-    )

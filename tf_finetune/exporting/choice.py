@@ -20,12 +20,8 @@ _MEANT = {
 }
 
 
-def check(name: str) -> None:
-    """Checks that a format exists and that what it needs is installed.
-
-    Raises:
-        UsageError: It is unknown, or an extra has to be installed first.
-    """
+def check_name(name: str) -> None:
+    """Raises `UsageError` unless a format exists."""
     meant = _meant(name)
     if meant:
         raise errors.UsageError(
@@ -33,6 +29,10 @@ def check(name: str) -> None:
             f"--format={meant}{_more(meant)} Where it goes is said by --output."
         )
     catalog.EXPORTS.check(name)
+
+
+def check_extra(name: str) -> None:
+    """Raises `UsageError` if a format needs an extra that is not installed."""
     extra, modules = catalog.EXTRAS.get(name, ("", ()))
     missing = [each for each in modules if not importlib.util.find_spec(each)]
     if missing:

@@ -86,6 +86,34 @@ def check(output: str | None, formats: Sequence[str]) -> None:
     file(asked, stem="model", suffix=suffix)
 
 
+def check_apart(
+    output: str | None, formats: Sequence[str], own: Sequence[pathlib.Path]
+) -> None:
+    """Checks that no export takes the place of one of a run's own files.
+
+    Args:
+        output: As `--output` says; checked.
+        formats: Their names in the catalog.
+        own: The files of the run.
+
+    Raises:
+        UsageError: One would.
+    """
+    if output is None:
+        return
+    taken = {each.resolve() for each in own}
+    for name in formats:
+        suffix = catalog.SUFFIXES.get(name)
+        for stem in ("model", "fused") if suffix else ():
+            path = file(pathlib.Path(output), stem=stem, suffix=suffix)
+            if path.resolve() in taken:
+                raise errors.UsageError(
+                    f"--output={output} would put {name} in the place of the "
+                    f"run's own {path.name}. Leave it out, or name another "
+                    "folder."
+                )
+
+
 def _is_file(asked: pathlib.Path) -> bool:
     return asked.suffix in _ENDS and not asked.is_dir()
 

@@ -46,8 +46,8 @@ class ExportJob:
     """One model to export.
 
     Attributes:
-        model: RGB 0..255 float32 [batch, size, size, 3] → probabilities
-            [batch, classes]; preprocessing inside, augmentation not.
+        model: RGB 0..255 float32 [batch, size, size, 3] → predictions
+            [batch, …, outputs]; preprocessing inside, augmentation not.
         class_names: In the order of the model's outputs.
         image_size: Side of the input, pixels.
         resize: How a picture becomes square.
@@ -66,9 +66,8 @@ class ExportJob:
             they agree; None: those of `proof`.
         unit: What differences of predictions count beside: 1 for
             probabilities, else [outputs], see `parity.units`.
-        rounding: The largest difference of a prediction, in `unit`,
-            between two right
-            computations of the model, see `parity.with_rounding`.
+        rounding: The largest difference of a prediction, in `unit`, between
+            two right computations of the model, see `parity.with_rounding`.
         measuring_seconds: How long batch sizes are tried for a server's
             settings; 0: batches of one picture only.
         calibration: Files of training pictures, which the ranges of a

@@ -1,6 +1,9 @@
-"""What the files of an exported model are called; needs no TensorFlow."""
+"""What the files of an exported model are called and hold; no TensorFlow."""
 
+import json
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 LABELS = "labels.txt"
 """Class names, one a line, in the order of the outputs: in the `assets/` of a
@@ -26,3 +29,22 @@ BATCHING = "batching_parameters.txt"
 
 PARITY = "parity.json"
 """Beside exports: what was proven of each."""
+
+
+def labels(names: Sequence[str]) -> bytes:
+    """Returns what `LABELS` holds: a name a line, line breaks escaped.
+
+    Args:
+        names: Of the outputs; folders may give them bytes that are no UTF-8.
+    """
+    lines = [
+        name if len(f"{name}.".splitlines()) == 1 else ascii(name)[1:-1]
+        for name in names
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    return text.encode("utf-8", errors="surrogateescape")
+
+
+def decision(decided: Mapping[str, Any]) -> bytes:
+    """Returns what `DECISION` holds, JSON."""
+    return json.dumps(dict(decided), indent=2).encode()

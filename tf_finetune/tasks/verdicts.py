@@ -101,8 +101,9 @@ def agreement(expected: np.ndarray, got: np.ndarray) -> dict[str, float | None]:
         got: The same of the export.
 
     Returns:
-        `top_1_agreement`, the share with the same likeliest class, and
-        `decided_agreement`, that of those that are decided; None if none is.
+        `top_1_agreement`, the share with the same likeliest class;
+        `decided_agreement`, that of those that are decided, None if none is;
+        and `decided`, how many those are.
     """
     ranked = np.sort(expected, axis=-1)
     decided = ranked[..., -1] - ranked[..., -2] > MARGIN
@@ -110,25 +111,34 @@ def agreement(expected: np.ndarray, got: np.ndarray) -> dict[str, float | None]:
     return {
         "top_1_agreement": float(same.mean()),
         "decided_agreement": share(same, decided),
+        "decided": int(decided.sum()),
     }
 
 
-def decided(found: float | None, limit: float, of: str) -> Check:
+def decided(
+    figures: Mapping[str, float | None], limit: float, of: str
+) -> Check:
     """Returns the check of `decided_agreement`.
 
     Args:
-        found: As `agreement` returns it.
-        limit: What it has to be at least.
+        figures: As `agreement` returns them.
+        limit: What it has to be at least, but for one of few.
         of: Of what: "pictures".
     """
+    found = figures["decided_agreement"]
     return Check(
         name="decided_agreement",
         found=found,
-        limit=limit,
+        limit=but_one(limit, figures["decided"]),
         at_least=True,
         sentence=f"the same class for {shown(found)} of the {of} that the "
         "evaluation was sure of",
     )
+
+
+def but_one(limit: float, count: int) -> float:
+    """Returns a share that has to hold, so that one of few need not."""
+    return min(limit, 1 - 1 / max(count, 1))
 
 
 def share(holds: np.ndarray, among: np.ndarray) -> float | None:

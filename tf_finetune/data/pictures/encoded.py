@@ -92,7 +92,7 @@ def sizes(contents: tf.Tensor) -> tf.Tensor:
         contents: string [batch], the bytes of files.
 
     Returns:
-        int32 [batch, 2]; zeros where a picture cannot be decoded.
+        int32 [batch, 2], as the headers say; zeros where they cannot be read.
     """
     count = tf.size(contents, tf.int64)
     found = (

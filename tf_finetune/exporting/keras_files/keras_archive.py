@@ -75,11 +75,9 @@ def _copy(
 def _members(
     class_names: Sequence[str], decision: Mapping[str, Any]
 ) -> Iterator[tuple[str, bytes]]:
-    # A class may be called after a folder whose name is no UTF-8.
-    text = "".join(f"{name}\n" for name in class_names)
-    yield layout.LABELS, text.encode(errors="surrogateescape")
+    yield layout.LABELS, layout.labels(class_names)
     if decision:
-        yield layout.DECISION, json.dumps(dict(decision), indent=2).encode()
+        yield layout.DECISION, layout.decision(decision)
 
 
 def _dated(name: str) -> zipfile.ZipInfo:

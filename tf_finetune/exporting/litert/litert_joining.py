@@ -61,7 +61,7 @@ def joined(first: bytes, second: bytes) -> bytes:
         operator.outputs = [places[each] for each in operator.outputs]
         graph.operators.append(operator)
     graph.outputs = [places[each] for each in behind.outputs]
-    for signature in held.signatureDefs:
+    for signature in held.signatureDefs or []:
         signature.outputs[0].tensorIndex = graph.outputs[0]
     return packed(held)
 

@@ -9,7 +9,6 @@ MediaPipe; the numbers below are the places of its fields.
 """
 
 import io
-import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 
@@ -71,12 +70,9 @@ def _bytes_of(held: schema.ModelT) -> str:
 
 
 def _files(job: jobs.ExportJob) -> dict[str, bytes]:
-    # A class may be called after a folder whose name is no UTF-8.
-    text = "".join(f"{name}\n" for name in job.class_names)
-    found = {layout.LABELS: text.encode(errors="surrogateescape")}
+    found = {layout.LABELS: layout.labels(job.class_names)}
     if job.decision:
-        decision = json.dumps(dict(job.decision), indent=2)
-        found[layout.DECISION] = decision.encode()
+        found[layout.DECISION] = layout.decision(job.decision)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnx
 import tensorflow as tf
+from absl import logging as absl_logging
 from tf2onnx import optimizer, tf_loader, tfonnx
 
 from tf_finetune import errors
@@ -64,8 +65,9 @@ def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
     with _quiet("tf2onnx"), _quiet("tensorflow"):
         try:
             held = _model(frozen, careful=False)
-        except Exception:  # Of any kind, from one pass of many.
-            held = _model(frozen, careful=True)
+        except Exception as error:  # Of any kind, from one pass of many.
+            absl_logging.info("tf2onnx once more, with copies: %r", error)
+            held = _careful_model(frozen)
     unknown = {
         node.op_type
         for node in held.graph.node
@@ -78,6 +80,17 @@ def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
             "--format=litert and --format=saved_model hold it."
         )
     return held
+
+
+def _careful_model(frozen: Any) -> onnx.ModelProto:
+    try:
+        return _model(frozen, careful=True)
+    except Exception as error:
+        raise errors.RunError(
+            "This network cannot be exported to ONNX: its converter, tf2onnx, "
+            f"fails with {error!r}. --format=litert and --format=saved_model "
+            "hold it."
+        ) from error
 
 
 def _model(frozen: Any, *, careful: bool) -> onnx.ModelProto:

@@ -103,18 +103,20 @@ def check_answers(
 
     Args:
         name: What is proven, as a sentence calls it.
-        answers: By how the export was asked (a signature), probabilities
-            [pictures, classes].
+        answers: By how the export was asked (a signature), predictions
+            [pictures, …, outputs]; at least one.
         job: What is expected.
-        allowed: The largest difference of a probability, in `job.unit`.
+        allowed: The largest difference of a prediction, in `job.unit`.
 
     Returns:
         `pictures`, `tolerance`, `rounding` of the job, and by how it was
-        asked `max_abs_difference`, `mean_abs_difference`, `top_1_agreement`.
+        asked what `compare` returns.
 
     Raises:
-        RunError: A probability differs by more.
+        RunError: A prediction differs by more, or there are none.
     """
+    if not answers:
+        raise errors.RunError(f"The export {name} gives no predictions.")
     figures: dict[str, Any] = {
         "pictures": len(job.proof.paths),
         "tolerance": allowed,
@@ -136,17 +138,17 @@ def calibrated(job: jobs.ExportJob) -> dict[str, Any]:
 def compare(
     expected: np.ndarray, got: np.ndarray, *, unit: float | np.ndarray = 1.0
 ) -> dict[str, float]:
-    """Compares probabilities with those expected.
+    """Compares predictions with those expected.
 
     Args:
-        expected: [pictures, classes].
+        expected: [pictures, …, outputs].
         got: The same of the export.
-        unit: What differences count beside, one for all or [classes].
+        unit: What differences count beside, one for all or [outputs].
 
     Returns:
-        In `unit` `max_abs_difference` and `mean_abs_difference`; and
-        `top_1_agreement`, the share of pictures (or pixels) with the same
-        likeliest class.
+        In `unit` `max_abs_difference` and `mean_abs_difference`; and of
+        probabilities (one unit) `top_1_agreement`, the share of pictures (or
+        pixels) with the same likeliest class.
 
     Raises:
         RunError: The shapes differ, or a number is NaN or infinite.
@@ -155,16 +157,18 @@ def compare(
     got = np.asarray(got, dtype="float64")
     if expected.shape != got.shape or not np.isfinite(got).all():
         raise errors.RunError(
-            f"The export gives probabilities of shape {got.shape} where the "
+            f"The export gives predictions of shape {got.shape} where the "
             f"evaluation gave {expected.shape}, or numbers that are none."
         )
     difference = np.abs(expected - got) / unit
-    same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
-    return {
+    found = {
         "max_abs_difference": float(difference.max()),
         "mean_abs_difference": float(difference.mean()),
-        "top_1_agreement": float(same.mean()),
     }
+    if np.ndim(unit):
+        return found
+    same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
+    return {**found, "top_1_agreement": float(same.mean())}
 
 
 def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
@@ -228,10 +232,13 @@ def _batches(proof: jobs.Proof) -> Iterator[list[bytes]]:
 def _require(name: str, compared: Mapping[str, float], allowed: float) -> None:
     if compared["max_abs_difference"] <= allowed:
         return
+    agreement = compared.get("top_1_agreement")
+    classes = ""
+    if agreement is not None:
+        classes = f", the same class for {agreement:.1%} of the pictures"
     raise errors.RunError(
         f"The export {name} differs from the evaluation: predictions by up "
-        f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e}), "
-        f"the same class for {compared['top_1_agreement']:.1%} of the "
-        "pictures. It has been removed. If pictures were changed since "
+        f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e})"
+        f"{classes}. It has been removed. If pictures were changed since "
         "training, evaluate the run again; otherwise please report this."
     )

@@ -14,9 +14,21 @@ from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import parity, single_file
 from tf_finetune.tasks import catalog as tasks
 
+# What to use instead of a file that is refused, the nearest first.
+_INSTEAD = {
+    False: "--format=litert_float16 has more at half the size, --format=litert "
+    "all of them",
+    True: "--format=litert has all of them",
+}
+
 
 def prove(
-    script: str, job: jobs.ExportJob, path: pathlib.Path, name: str
+    script: str,
+    job: jobs.ExportJob,
+    path: pathlib.Path,
+    name: str,
+    *,
+    mean_allowed: float | None = None,
 ) -> Mapping[str, Any]:
     """Judges a written file in a fresh process.
 
@@ -26,6 +38,7 @@ def prove(
         job: `job.judging` or else `job.proof` is what it is judged on.
         path: The file.
         name: What it is going to be called.
+        mean_allowed: As for `judge`.
 
     Returns:
         The figures for `parity.json`.
@@ -35,7 +48,7 @@ def prove(
     """
     proof = job.judging or job.proof
     got = single_file.answers(script, path, proof, job)
-    tolerance, figures = judge(name, got, proof, job)
+    tolerance, figures = judge(name, got, proof, job, mean_allowed=mean_allowed)
     return {
         "pictures": len(proof.paths),
         "tolerance": tolerance,
@@ -45,7 +58,12 @@ def prove(
 
 
 def judge(
-    name: str, got: np.ndarray, proof: jobs.Proof, job: jobs.ExportJob
+    name: str,
+    got: np.ndarray,
+    proof: jobs.Proof,
+    job: jobs.ExportJob,
+    *,
+    mean_allowed: float | None = None,
 ) -> tuple[Mapping[str, float], Mapping[str, Any]]:
     """Compares predictions and decisions with those expected.
 
@@ -54,6 +72,8 @@ def judge(
         got: [pictures, …, outputs].
         proof: What is expected.
         job: Whose task judges.
+        mean_allowed: The largest mean difference, in `job.unit`, of floating
+            point that is less exact; None: the task's own bounds are enough.
 
     Returns:
         What was asked, and the figures: `max_abs_difference` and
@@ -71,13 +91,21 @@ def judge(
         names=job.class_names,
         unit=job.unit,
     )
-    if found.faults:
+    faults, tolerance = list(found.faults), dict(found.tolerance)
+    mean = compared["mean_abs_difference"]
+    if mean_allowed is not None:
+        tolerance["mean_abs_difference"] = mean_allowed
+        if not mean <= mean_allowed:
+            faults.append(
+                f"predictions differ by {mean:.2g} in the mean (allowed "
+                f"{mean_allowed:.2g})"
+            )
+    if faults:
         raise errors.RunError(
             f"The export {name} decides differently from the evaluation: "
-            f"{'; '.join(found.faults)}. It has been removed. This network "
-            "does not bear so few bits: --format=litert_float16 has more at "
-            "half the size, --format=litert all of them."
+            f"{'; '.join(faults)}. It has been removed. This network does not "
+            f"bear so few bits: {_INSTEAD[mean_allowed is not None]}."
         )
     differences = ("max_abs_difference", "mean_abs_difference")
     figures = {name: compared[name] for name in differences}
-    return found.tolerance, {**figures, **found.figures}
+    return tolerance, {**figures, **found.figures}

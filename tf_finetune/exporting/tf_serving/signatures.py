@@ -38,6 +38,9 @@ METHODS = {
 EXAMPLE_FEATURE = "image_bytes"
 """The name of the encoded picture in a `tf.train.Example`."""
 
+LARGEST_RESTORED = 50_000_000
+"""Pixels of a picture whose answer is brought to its own size, at most."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
@@ -216,7 +219,11 @@ def _bodies(
             images, errors = decode(image_bytes)
             answer = serve(images)
             if restore:
-                answer = restore(answer, own_sizes(image_bytes), job.resize)
+                sizes = own_sizes(image_bytes)
+                errors = _with_too_large(errors, sizes)
+                # Nobody else's mask is filled up to what cannot be seen.
+                sizes = tf.where(errors[:, tf.newaxis] == "", sizes, 0)
+                answer = restore(answer, sizes, job.resize)
             return {**_blanked(answer, errors), "error": errors}
 
         return answered
@@ -242,6 +249,17 @@ def _bodies(
         name = CLASSIFY if "scores" in answer else REGRESS
         bodies[name] = (answer_examples, examples)
     return bodies
+
+
+def _with_too_large(errors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    """Adds errors [batch] of pictures that are too large for their own size.
+
+    A header of a few bytes may claim any size.
+    """
+    sides = tf.cast(sizes, tf.int64)
+    is_large = sides[:, 0] * sides[:, 1] > LARGEST_RESTORED
+    text = f"more than {LARGEST_RESTORED:,} pixels, too large for its own size"
+    return tf.where(is_large & (errors == ""), text, errors)
 
 
 def _blanked(

@@ -107,9 +107,7 @@ def write(version: Version) -> pathlib.Path:
 def write_labels(folder: pathlib.Path, names: Sequence[str]) -> pathlib.Path:
     """Writes `labels.txt` into a folder for assets; returns the file."""
     path = folder / layout.LABELS
-    text = "".join(f"{name}\n" for name in names)
-    # A class may be called after a folder whose name is no UTF-8.
-    path.write_bytes(text.encode("utf-8", errors="surrogateescape"))
+    path.write_bytes(layout.labels(names))
     return path
 
 

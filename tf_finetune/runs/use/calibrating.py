@@ -70,6 +70,7 @@ def calibrated(
         proof=scaled(job.proof),
         judging=scaled(job.judging),
         temperature=_record(result, decision),
+        shared={},
     )
     # A temperature below 1 enlarges what is rounded, too.
     return parity.with_rounding(changed), result

@@ -47,9 +47,9 @@ class Exports:
         """Bounds the mean difference, lost decisions and lost accuracy.
 
         Returns:
-            As figures `top_1_agreement`, `decided_agreement` (of the pictures
-            whose likeliest class is ahead by more than 0.2) and, where true
-            classes are known, `accuracy` and `evaluation_accuracy`.
+            As figures `top_1_agreement`, `decided_agreement` (of the `decided`
+            pictures whose likeliest class is ahead by more than 0.2) and, where
+            true classes are known, `accuracy` and `evaluation_accuracy`.
         """
         mean = float(np.abs(expected - got).mean())
         figures = verdicts.agreement(expected, got)
@@ -64,9 +64,7 @@ class Exports:
                 limit=MEAN_TOLERANCE,
                 sentence=f"probabilities differ by {mean:.2g} in the mean",
             ),
-            verdicts.decided(
-                figures["decided_agreement"], AGREEMENT, "pictures"
-            ),
+            verdicts.decided(figures, AGREEMENT, "pictures"),
             verdicts.lost(
                 "accuracy", before, now, max(ACCURACY_LOSS, 1 / len(expected))
             ),

@@ -111,8 +111,7 @@ def _kept(name: str, found: float | None, count: int) -> verdicts.Check:
     return verdicts.Check(
         name=name,
         found=found,
-        # One of few may change.
-        limit=min(AGREEMENT, 1 - 1 / max(count, 1)),
+        limit=verdicts.but_one(AGREEMENT, count),
         at_least=True,
         sentence=f"{verdicts.shown(found)} of the labels clearly {how} stay so",
     )

@@ -99,7 +99,8 @@ def moved(
         exact = special.expit(special.logit(clipped) / temperature)
     middle = (least + most) / 2
     low = np.minimum(most + _ROUNDING, middle)
-    high = np.maximum(least - _ROUNDING, middle)
+    # Above 0, which every probability would reach.
+    high = np.maximum.reduce([least - _ROUNDING, middle, least / 2])
     found = np.clip(exact, low, high).astype("float32")
     if ((after >= found) != given).any():
         raise errors.RunError(

@@ -57,8 +57,8 @@ class Exports:
             As figures `per_target`, by name: `mean_abs_difference` (a share
             of `unit`), `order_agreement` (of the pairs of pictures that the
             evaluation sets apart by more than a fifth of `unit`, the share
-            that keeps its order) and, where the true values of twenty
-            pictures are known, `r2` and `evaluation_r2`.
+            that keeps its order; there are `pairs_apart`) and, where the true
+            values of twenty pictures are known, `r2` and `evaluation_r2`.
         """
         units = np.broadcast_to(unit, len(names))
         known = truth is not None and len(truth) >= _FEWEST
@@ -79,11 +79,11 @@ def _of_target(
 ) -> dict[str, float | None]:
     before = expected[:, np.newaxis] - expected
     after = got[:, np.newaxis] - got
+    apart = np.abs(before) > APART
     found = {
         "mean_abs_difference": float(np.abs(expected - got).mean()),
-        "order_agreement": verdicts.share(
-            before * after > 0, np.abs(before) > APART
-        ),
+        "order_agreement": verdicts.share(before * after > 0, apart),
+        "pairs_apart": int(apart.sum()) // 2,
     }
     if true is not None:
         found["r2"] = metrics.r2(true, got)
@@ -107,7 +107,7 @@ def _checks(
         verdicts.Check(
             name="order_agreement",
             found=order,
-            limit=ORDER,
+            limit=verdicts.but_one(ORDER, found["pairs_apart"]),
             at_least=True,
             sentence=f"{verdicts.shown(order)} of the pairs of pictures that "
             f"differ clearly in {name} keep their order",

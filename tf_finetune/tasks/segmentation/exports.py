@@ -65,10 +65,10 @@ class Exports:
         Returns:
             As figures `mean_distance` (half the sum of a pixel's differences,
             0..1 however many classes there are, in the mean),
-            `top_1_agreement` and `decided_agreement` (over pixels; decided is
-            one whose likeliest class is ahead by more than 0.2) and, where
-            masks are known, `mean_iou` and `evaluation_mean_iou`, of the
-            squares that the model sees.
+            `top_1_agreement` and `decided_agreement` (over pixels; `decided` is
+            how many have a likeliest class that is ahead by more than 0.2)
+            and, where masks are known, `mean_iou` and `evaluation_mean_iou`,
+            of the squares that the model sees.
         """
         mean = float(np.abs(expected - got).sum(axis=-1).mean() / 2)
         found = {"mean_distance": mean, **verdicts.agreement(expected, got)}
@@ -84,7 +84,7 @@ class Exports:
                 sentence=f"a pixel's probabilities differ by {mean:.2g} in the "
                 "mean",
             ),
-            verdicts.decided(found["decided_agreement"], AGREEMENT, "pixels"),
+            verdicts.decided(found, AGREEMENT, "pixels"),
             verdicts.lost("mean_iou", before, now, MEAN_IOU_LOSS),
         ]
         return verdicts.verdict(found, checks)
