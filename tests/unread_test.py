@@ -1,10 +1,12 @@
 """Options that nothing would read are refused, over every table of them."""
 
+import pathlib
 import typing
 
 import pytest
+from absl import flags
 
-from tf_finetune import checking, errors, unread, use_checking
+from tf_finetune import checking, errors, front_door, unread, use_checking
 from tf_finetune.config import options, train, use
 from tf_finetune.data import examples
 from tf_finetune.data.sources import catalog as sources
@@ -112,14 +114,15 @@ def test_an_option_is_refused_where_nothing_reads_it(
 @pytest.mark.parametrize("option", unread.FINE_TUNING)
 def test_what_is_for_fine_tuning_is_refused_without_it(option):
     given = {option: _GIVEN[option]}
+    spelled = options.to_flag(option, _GIVEN[option])
     unread.check_fine_tuning(_config(**given))
-    with pytest.raises(errors.UsageError, match=f"--{option}=.*--epochs=0"):
+    with pytest.raises(errors.UsageError, match=f"{spelled}.*--epochs=0"):
         checking.check(_config(epochs=0, **given))
     # A decoder or a random head alone is trained by steps, too.
     if option in ("trainable", "head_init"):
         return
     alone = {"trainable": "head", **given}
-    with pytest.raises(errors.UsageError, match=f"--{option}=.*solved"):
+    with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):
         checking.check(_config(**alone))
     unread.check_fine_tuning(_config(head_init="random", **alone))
     unread.check_fine_tuning(
@@ -129,6 +132,87 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
 
 def test_the_head_alone_may_be_asked_for_twice():
     checking.check(_config(epochs=0, trainable="head"))
+
+
+def test_the_head_alone_has_no_epochs():
+    with pytest.raises(errors.UsageError, match="--epochs=500 is for fine-"):
+        checking.check(_config(trainable="head", epochs=500))
+
+
+def test_all_that_nothing_reads_is_named_at_once():
+    words = "^--nofreeze_batch_norm, --optimizer=sgd, --patience=9 are for"
+    given = ("freeze_batch_norm", "optimizer", "patience")
+    with pytest.raises(errors.UsageError, match=words):
+        checking.check(_config(epochs=0, **{n: _GIVEN[n] for n in given}))
+    words = "--label_column=kind is for.* --tfds_data_dir=here is for"
+    with pytest.raises(errors.UsageError, match=words):
+        checking.check(_config(label_column="kind", tfds_data_dir="here"))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"head_units": 9}, "--head=linear, what --head=auto is here, does"),
+        (
+            {"confidence": 0.9},
+            "--objective=supervised, what --objective=none is here, does",
+        ),
+        ({"label_column": "kind"}, "=digits, what --data is, does"),
+    ],
+)
+def test_a_choice_that_was_left_open_is_said_to_be_so(given, words):
+    with pytest.raises(errors.UsageError, match=words):
+        checking.check(_config(**given))
+
+
+_FLAGFILES = pathlib.Path(__file__).parents[1] / "configs"
+
+
+def _parsed(*arguments: str):
+    values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "", flag_values=values)
+    return front_door.parsed(train.TrainConfig, arguments, values)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("quickstart", ["--epochs=0"]),
+        ("quickstart", ["--trainable=head"]),
+        ("segmentation", ["--epochs=0"]),
+        ("segmentation", ["--augmentation=none"]),
+        ("segmentation", ["--cache=off"]),
+        ("few_labels", ["--objective=supervised"]),
+        ("multilabel", ["--label_column=a"]),
+    ],
+)
+def test_what_a_flag_makes_idle_in_a_flagfile_is_left_out(
+    name, given, tmp_path
+):
+    (tmp_path / "t.csv").touch()
+    given = [f"--data={tmp_path / 't.csv'}", *given]
+    line = [f"--flagfile={_FLAGFILES / name}.flags", *given]
+    config, names = _parsed(*line)
+    assert names == {word[2:].partition("=")[0] for word in given}
+    settled = checking.without_idle(config, names)
+    checking.check(settled)
+    kept, asked = unread.asked(settled), unread.asked(config)
+    assert kept.items() <= asked.items()
+    assert {n for n in names if n in asked} <= {*kept}
+    if name != "few_labels" and given[1:] != ["--label_column=a"]:
+        with pytest.raises(errors.UsageError):
+            checking.check(config)
+
+
+def test_what_is_given_beside_a_flagfile_is_refused_if_nothing_reads_it():
+    line = [
+        f"--flagfile={_FLAGFILES / 'quickstart.flags'}",
+        "--epochs=0",
+        "--patience=9",
+    ]
+    config = checking.without_idle(*_parsed(*line))
+    with pytest.raises(errors.UsageError, match="^--patience=9 is for"):
+        checking.check(config)
 
 
 def test_every_table_speaks_of_options_and_values_that_there_are():
@@ -144,6 +228,7 @@ def test_every_table_speaks_of_options_and_values_that_there_are():
 def test_a_part_of_ones_own_may_read_what_it_likes():
     objective = {"objective": "mine:learn", "unlabeled_data": "x"}
     _check(_config(**objective, confidence=0.5))
+    _check(_config(**objective, epochs=0, optimizer="sgd"))
     _check(_config(data_format="mine:SOURCE", split_column="part"))
     _check(_config(head="mine:build", head_units=9))
 
@@ -162,8 +247,8 @@ def test_a_folder_has_no_columns(tmp_path):
         (tmp_path / name / "1.png").touch()
     config = _config(data=str(tmp_path), label_column="kind")
     words = (
-        "--label_column=kind is for --data_format=csv; --data_format=folder "
-        "does not read it"
+        "--label_column=kind is for --data_format=csv; --data_format=folder, "
+        "what --data is, does not read it"
     )
     with pytest.raises(errors.UsageError, match=words):
         checking.check(config)
@@ -232,7 +317,7 @@ def test_columns_of_other_pictures_are_for_tables(finished, tmp_path):
     use_checking.check_evaluation(
         use.EvaluateConfig(data=str(tmp_path / "digits.csv"), **asked)
     )
-    with pytest.raises(errors.UsageError, match="--data_format=digits does"):
+    with pytest.raises(errors.UsageError, match="digits, what --data is, does"):
         use_checking.check_evaluation(
             use.EvaluateConfig(data="digits:0-4", **asked)
         )

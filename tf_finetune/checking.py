@@ -3,7 +3,9 @@
 import importlib.util
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+
+from absl import logging
 
 from tf_finetune import errors, unread, workdir
 from tf_finetune.backbones import catalog as backbones
@@ -50,8 +52,7 @@ def check(config: train.TrainConfig) -> None:
     _check_head_layers(config.model.surgery.head_layers, head)
     task.check_loss(config.training.loss)
     _check_columns(config.data, task)
-    unread.check(config, unread.of_training(config, task, head))
-    _check_smoothing(config.training, task)
+    unread.check(config, _choices(config, task, head))
     optimizers.check(config.training.optimizer)
     _check_training(config.training)
     _check_unlabelled(config, task)
@@ -61,6 +62,35 @@ def check(config: train.TrainConfig) -> None:
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
     _check_rival(config.output.fail_if_not_better_than)
+
+
+def without_idle(
+    config: train.TrainConfig, given: Set[str]
+) -> train.TrainConfig:
+    """Returns `config` without what flagfiles hold and nothing reads.
+
+    A flag of the command line may leave nothing to do for lines of a flagfile,
+    which is no mistake; what is left out is logged.
+
+    Args:
+        config: Of a command line.
+        given: The options that it names itself, which are left to `check`.
+    """
+    try:
+        task = tasks.TASKS.get(config.model.task)
+        choices = _choices(config, task, task.head(config.model.head))
+        idle = unread.idle(config, choices)
+    except (errors.UsageError, errors.DataError):
+        return config  # `check` says what is wrong with it.
+    names = {*idle, *unread.idle_in_fine_tuning(config)} - given
+    if not names:
+        return config
+    shown = [f for n, f in unread.asked(config).items() if n in names]
+    logging.info("Of the flagfile nothing reads %s.", ", ".join(shown))
+    defaults = options.declared(type(config))
+    return options.replace(
+        config, **{n: value for n, _, value, _ in defaults if n in names}
+    )
 
 
 def check_listed(
@@ -110,15 +140,21 @@ def _check_columns(
         )
 
 
-def _check_smoothing(
-    training: training_options.TrainingOptions, task: task_contract.Task
-) -> None:
-    """Raises `UsageError` for label smoothing that no loss reads."""
-    smoothing, loss = training.label_smoothing, training.loss
-    if smoothing and {*task.losses_of(loss)} <= {*task.unsmoothed}:
+def _choices(
+    config: train.TrainConfig, task: task_contract.Task, head: str
+) -> list[unread.Choice]:
+    """Returns what a run chooses, and a loss that cannot be smoothed."""
+    found = unread.of_training(config, task, head)
+    loss = config.training.loss
+    if {*task.losses_of(loss)} <= {*task.unsmoothed}:
         readers = [e for e in task.losses if e not in task.unsmoothed]
-        got = f"--label_smoothing={smoothing:g}"
-        raise unread.refusal(got, "loss", loss, readers)
+        table = {"label_smoothing": readers}
+        found.append(
+            unread.Choice(
+                flag="loss", chosen=loss, known=(loss,), readers=table
+            )
+        )
+    return found
 
 
 def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:

@@ -6,7 +6,7 @@ import logging as standard_logging
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any, TypeVar
 
 from absl import app, flags, logging
@@ -25,7 +25,11 @@ _STATUS = {
 
 
 def run(
-    main: Callable[[Config], None], config_class: type[Config], *, purpose: str
+    main: Callable[[Config], None],
+    config_class: type[Config],
+    *,
+    purpose: str,
+    settle: Callable[[Config, Set[str]], Config] | None = None,
 ) -> None:
     """Parses the command line into a config, calls `main` and exits.
 
@@ -33,6 +37,8 @@ def run(
         main: The command; prints its result and returns nothing.
         config_class: The dataclass its flags are derived from.
         purpose: What the command does, for `--help`.
+        settle: Makes the config that `main` gets of the one that is asked for
+            and the names of the options that stand in no flagfile.
 
     Exit status: 0 done, 1 the run could not go on, 2 the flags or the data
     are wrong, 3 a gate was missed, 128 + a signal that stopped it.
@@ -42,12 +48,35 @@ def run(
     atexit.register(_end, statuses)
     try:
         app.run(
-            lambda config: _guard(main, config),
+            lambda given: _guard(main, settle, *given),
             flags_parser=_parser(config_class, purpose),
         )
     except SystemExit as end:
         statuses.append(end.code)
         raise
+
+
+def parsed(
+    config_class: type[Config],
+    arguments: Sequence[str],
+    values: flags.FlagValues,
+) -> tuple[Config, Set[str]]:
+    """Returns what arguments ask for, and the options they name themselves.
+
+    Args:
+        config_class: The dataclass the flags are derived from.
+        arguments: Of a command line.
+        values: Where the flags are defined and set.
+
+    Raises:
+        UsageError: As `config.parsing.parse`.
+    """
+    options.define_flags(config_class, values)
+    parsing.parse(values, arguments)
+    alone = parsing.WithoutFlagfiles()
+    options.define_flags(config_class, alone)
+    given = parsing.given(alone, arguments)
+    return options.from_flags(config_class, values), given
 
 
 def show(page: str) -> None:
@@ -92,25 +121,28 @@ def _flag_help(name: str, field: Any, value: Any) -> list[str]:
 
 def _parser(
     config_class: type[Config], purpose: str
-) -> Callable[[Sequence[str]], Config]:
-    def parse(argv: Sequence[str]) -> Config:
+) -> Callable[[Sequence[str]], tuple[Config, Set[str]]]:
+    def parse(argv: Sequence[str]) -> tuple[Config, Set[str]]:
         if {"--help", "-h", "-help", "--h"} & set(argv[1:]):
             show(help_text(config_class, purpose))
             sys.exit(0)
         try:
-            options.define_flags(config_class, flags.FLAGS)
-            parsing.parse(flags.FLAGS, argv[1:])
-            return options.from_flags(config_class, flags.FLAGS)
+            return parsed(config_class, argv[1:], flags.FLAGS)
         except (flags.Error, errors.UsageError, OSError) as error:
             _leave(_sentence(error) + " (--help lists every flag)", 2)
 
     return parse
 
 
-def _guard(main: Callable[[Config], None], config: Config) -> None:
+def _guard(
+    main: Callable[[Config], None],
+    settle: Callable[[Config, Set[str]], Config] | None,
+    config: Config,
+    given: Set[str],
+) -> None:
     _speak_plainly()
     try:
-        main(config)
+        main(settle(config, given) if settle else config)
     except tuple(_STATUS) as error:
         status = next(_STATUS[k] for k in type(error).mro() if k in _STATUS)
         _leave(str(error), status)

@@ -1,5 +1,7 @@
 """Fine-tunes a pretrained network: `python -m tf_finetune.train --help`."""
 
+from collections.abc import Set
+
 from tf_finetune import front_door, stopping
 from tf_finetune.config import train
 
@@ -12,10 +14,18 @@ def main(config: train.TrainConfig) -> None:
         workflow.train_run(config, report=print)
 
 
+def settle(config: train.TrainConfig, given: Set[str]) -> train.TrainConfig:
+    """Returns what is asked for, idle lines of flagfiles left out."""
+    from tf_finetune import checking
+
+    return checking.without_idle(config, given)
+
+
 if __name__ == "__main__":
     front_door.run(
         main,
         train.TrainConfig,
         purpose="Fine-tunes a pretrained network on your own pictures:\n"
         "  python -m tf_finetune.train --data=flowers/ --backbone=resnet50",
+        settle=settle,
     )

@@ -66,16 +66,18 @@ class Choice:
         known: Values of which it is known what they read; others, parts of
             the user's own, may read what they like.
         readers: Options that not every value reads, and those that do.
+        meant: Whose meaning it is, where the flag does not say it itself.
     """
 
     flag: str
     chosen: str
     known: Sequence[str]
     readers: Mapping[str, Sequence[str]]
+    meant: str = ""
 
 
 def check(config: Any, choices: Sequence[Choice]) -> None:
-    """Raises `UsageError` for an option that nothing chosen reads.
+    """Raises `UsageError` for the options that nothing chosen reads.
 
     An option at its default is never refused: what replays a run names all.
 
@@ -83,31 +85,38 @@ def check(config: Any, choices: Sequence[Choice]) -> None:
         config: Of any command.
         choices: What was chosen.
     """
+    if found := idle(config, choices):
+        raise errors.UsageError(" ".join(found.values()))
+
+
+def idle(config: Any, choices: Sequence[Choice]) -> dict[str, str]:
+    """Returns the options that nothing chosen reads, each with its refusal."""
+    found = {}
     for name, got in asked(config).items():
         for choice in choices:
             readers = choice.readers.get(name, choice.known)
             if choice.chosen in choice.known and choice.chosen not in readers:
-                raise refusal(got, choice.flag, choice.chosen, readers)
+                found.setdefault(name, _refusal(got, choice, readers))
+    return found
 
 
 def asked(config: Any) -> dict[str, str]:
     """Returns the options that are not at their defaults, as flags."""
     values = options.values_of(config)
     return {
-        name: f"--{name}={options.to_text(values[name])}"
+        name: options.to_flag(name, values[name])
         for name, _, default, _ in options.declared(type(config))
         if values[name] != default
     }
 
 
-def refusal(
-    got: str, flag: str, chosen: str, readers: Sequence[str]
-) -> errors.UsageError:
-    """Returns the error that says what an option is for."""
-    listed = " and ".join(f"--{flag}={each}" for each in readers)
-    return errors.UsageError(
-        f"{got} is for {listed}; --{flag}={chosen} does not read it. Leave it "
-        "out."
+def _refusal(got: str, choice: Choice, readers: Sequence[str]) -> str:
+    """Returns what an option is for, and why not for this."""
+    listed = " and ".join(f"--{choice.flag}={each}" for each in readers)
+    meant = f", {choice.meant}," if choice.meant else ""
+    return (
+        f"{got} is for {listed}; --{choice.flag}={choice.chosen}{meant} does "
+        "not read it. Leave it out."
     )
 
 
@@ -121,7 +130,7 @@ def of_training(
         task: What `--task` means.
         head: What `--head` means.
     """
-    values = options.values_of(config)
+    values, unlabelled = options.values_of(config), config.unlabelled
     return [
         *of_task(config, task),
         Choice(
@@ -129,16 +138,25 @@ def of_training(
             chosen=head,
             known=heads.BUILT_IN,
             readers=heads.READERS,
+            meant=_meant("head", config.model.head, head),
         ),
         Choice(
             flag="objective",
-            chosen=config.unlabelled.chosen,
+            chosen=unlabelled.chosen,
             known=objectives.BUILT_IN,
             readers=objectives.READERS,
+            meant=_meant("objective", unlabelled.objective, unlabelled.chosen),
         ),
         *of_words(values),
         *of_format(config, config.data, task.labels),
     ]
+
+
+def _meant(flag: str, given: str | None, chosen: str) -> str:
+    """Returns in words that a flag left open what is chosen."""
+    if given == chosen:
+        return ""
+    return f"what --{flag}={options.to_text(given)} is here"
 
 
 def of_task(config: Any, task: task_contract.Task) -> list[Choice]:
@@ -198,24 +216,37 @@ def of_format(
             chosen=sources.name_of(data, labels),
             known=sources.BUILT_IN,
             readers=sources.READERS,
+            meant="what --data is" if data.data_format == "auto" else "",
         )
     ]
 
 
 def check_fine_tuning(config: train.TrainConfig) -> None:
     """Raises `UsageError` for options of a stage that there is not."""
-    if objectives.takes_steps(config):
+    found = [*idle_in_fine_tuning(config).values()]
+    if not found:
         return
-    why = "--epochs=0"
+    why, other = "--epochs=0", "--epochs=0"
     if config.training.epochs:
         why = "--trainable=head, of which the head is solved,"
-    alone = config.model.moves_head_alone
-    for name, got in asked(config).items():
-        if name in FINE_TUNING and not (alone and name == "trainable"):
-            raise errors.UsageError(
-                f"{got} is for fine-tuning, and {why} leaves that out. Leave "
-                "one of the two out."
-            )
+        other = "--trainable=head"
+    are, them = ("are", "them") if len(found) > 1 else ("is", "it")
+    raise errors.UsageError(
+        f"{', '.join(found)} {are} for fine-tuning, and {why} leaves that "
+        f"out. Leave {them} out, or have another value than {other}."
+    )
+
+
+def idle_in_fine_tuning(config: train.TrainConfig) -> dict[str, str]:
+    """Returns the options of a stage that there is not, as flags."""
+    if objectives.takes_steps(config):
+        return {}
+    names = {*FINE_TUNING}
+    if config.training.epochs:
+        names.add("epochs")
+    if config.model.moves_head_alone:
+        names.remove("trainable")
+    return {name: got for name, got in asked(config).items() if name in names}
 
 
 def check_fractions(

@@ -199,7 +199,7 @@ def test_after_the_top_moved_nothing_below_it_is_computed_again(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"trainable": "head"},
+        {"trainable": "head", "epochs": 0},
         {"trainable": "top", "cache": "on", "augmentation": "none"},
     ],
     ids=["head", "top"],

@@ -199,7 +199,12 @@ def test_an_earlier_run_lends_its_backbone(run, pictures, settings, tmp_path):
         pictures,
         workdir=str(tmp_path / "later"),
         report=lambda text: None,
-        **{**settings, "weights": str(run.workdir), "trainable": "head"},
+        **{
+            **settings,
+            "weights": str(run.workdir),
+            "trainable": "head",
+            "epochs": 0,
+        },
     )
     earlier = run.model.get_layer("stem_conv").get_weights()
     np.testing.assert_array_equal(
@@ -216,7 +221,7 @@ def test_a_gate_that_is_missed_exits_with_3_and_keeps_the_run(
 ):
     flags = [f"--{name}={value}" for name, value in settings.items()]
     done = command(
-        "train", *flags, f"--data={pictures}", "--trainable=head",
+        "train", *flags, f"--data={pictures}", "--trainable=head", "--epochs=0",
         "--workdir=run", "--fail_if_not_better_than=probe",
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
@@ -233,7 +238,7 @@ def test_arrays_are_accepted(settings, tmp_path):
         (images, labels),
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
-        **{**settings, "trainable": "head"},
+        **{**settings, "trainable": "head", "epochs": 0},
     )
     assert run.class_names == ("0", "1")
     assert run.evaluation["test"]["accuracy"] == 1.0
@@ -246,7 +251,13 @@ def test_an_mlp_head_is_trained_on_the_cached_features(
         pictures,
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
-        **{**settings, "trainable": "head", "head": "mlp", "dropout": 0.2},
+        **{
+            **settings,
+            "trainable": "head",
+            "head": "mlp",
+            "dropout": 0.2,
+            "epochs": 0,
+        },
     )
     assert run.evaluation["test"]["accuracy"] == 1.0
     assert run.model.get_layer("head_hidden").units == 256
@@ -330,7 +341,7 @@ def test_a_csv_with_groups_keeps_them_on_one_side(pictures, settings, tmp_path):
         table,
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
-        **{**settings, "trainable": "head"},
+        **{**settings, "trainable": "head", "epochs": 0},
     )
     split_of = files.read_json(run.workdir / "data.json")["split_of"]
     sides = {}
@@ -350,7 +361,7 @@ def test_a_large_picture_is_dropped_and_said_so(pictures, settings, tmp_path):
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
         max_pixels=10_000,
-        **{**settings, "trainable": "head"},
+        **{**settings, "trainable": "head", "epochs": 0},
     )
     dropped = files.read_json(run.workdir / "data.json")["dropped"]
     assert dropped["count"] == 1

@@ -90,7 +90,7 @@ def to_flagfile(config: Any) -> str:
                 f"--{name} holds what a flagfile cannot: a line break, "
                 f"blanks at an end, a comma in an entry; got {value!r}."
             )
-        lines.append(f"--no{name}" if value is False else f"--{name}={text}")
+        lines.append(to_flag(name, value))
     return "\n".join(lines) + "\n"
 
 
@@ -110,6 +110,11 @@ def from_flagfile(config_class: type[Config], path: str) -> Config:
     define_flags(config_class, values)
     parsing.parse_file(values, path)
     return from_flags(config_class, values)
+
+
+def to_flag(name: str, value: Any) -> str:
+    """Returns an option as the line of a flagfile that gives it."""
+    return f"--no{name}" if value is False else f"--{name}={to_text(value)}"
 
 
 def to_text(value: Any) -> str:

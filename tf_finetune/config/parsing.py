@@ -8,6 +8,27 @@ from absl import flags
 from tf_finetune import errors
 
 
+class WithoutFlagfiles(flags.FlagValues):
+    """Flags that are set by arguments alone, not by the files they name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_gnu_getopt(True)
+        flags.DEFINE_string("flagfile", "", "Not read.", flag_values=self)
+
+    def read_flags_from_files(
+        self, argv: Sequence[str], force_gnu: bool = True
+    ) -> list[str]:
+        """Returns the arguments as they are."""
+        return [*argv]
+
+
+def given(values: WithoutFlagfiles, arguments: Sequence[str]) -> set[str]:
+    """Returns the flags that arguments name themselves, unknown ones not."""
+    values(["tf_finetune", *arguments], known_only=True)
+    return {n for n in values if values[n].present and n != "flagfile"}
+
+
 def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     """Sets flags from arguments such as `--epochs=3`.
 

@@ -43,12 +43,14 @@ READERS = {
 
 
 def takes_steps(config: train.TrainConfig) -> bool:
-    """Whether anything is trained by steps once the head is solved."""
+    """Whether anything is trained by steps once the head is solved.
+
+    An objective of the user's own may do so whatever else is asked for.
+    """
     options, objective = config.training, config.unlabelled.chosen
     moves = (
         not config.model.moves_head_alone
         or options.head_init == "random"
         or objective in TRAINING
-        or objective not in BUILT_IN
     )
-    return bool(options.epochs and moves)
+    return bool(options.epochs and moves) or objective not in BUILT_IN
