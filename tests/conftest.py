@@ -36,7 +36,9 @@ def material() -> pathlib.Path:
 def forked_runtimes():
     """Processes that prove exports are forked; `runtimes.py` says why."""
     long_way = fresh.ended
-    forked = runtimes.Runtimes(fresh.RUNTIMES, fresh.environment(), long_way)
+    forked = runtimes.Runtimes(
+        fresh.RUNTIMES, fresh.environment(), long_way, fresh.TIMEOUT_SECONDS
+    )
     fresh.ended = forked.ended
     yield
     fresh.ended = long_way

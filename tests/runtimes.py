@@ -11,10 +11,13 @@ start quickly anyway. `tests/exporting/proof/fresh_test.py` and every export by
 a command in `tests/end_to_end/` start theirs the long way.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import runpy
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,40 +36,73 @@ class Runtimes:
         folder: pathlib.Path,
         environment: dict[str, str],
         otherwise: Callable[..., subprocess.CompletedProcess],
+        patience_seconds: float,
     ) -> None:
         """Starts nothing yet.
 
         Args:
             folder: Of the scripts.
             environment: Of their processes.
-            otherwise: Called for all others.
+            otherwise: Called for all others, and where one has died.
+            patience_seconds: That a script may take.
         """
         self._folder = folder.resolve()
         self._environment = environment
         self._otherwise = otherwise
+        self._patience_seconds = patience_seconds
         self._processes: dict[pathlib.Path, subprocess.Popen] = {}
 
     def ended(
         self, arguments: list[pathlib.Path]
     ) -> subprocess.CompletedProcess:
-        """Does what `fresh.ended` does."""
+        """Does what `fresh.ended` does.
+
+        Raises:
+            subprocess.TimeoutExpired: The script takes too long; it is ended.
+        """
         script, _, source, _ = arguments
         if script.parent != self._folder or script.name not in _FORKED:
             return self._otherwise(arguments)
         if script not in self._processes:
             self._processes[script] = self._forking(script)
-        process = self._processes[script]
         with tempfile.NamedTemporaryFile() as said:
             request = {
                 "arguments": [str(each) for each in arguments],
                 "cwd": str(source.parent),
                 "stderr": said.name,
             }
-            print(json.dumps(request), file=process.stdin, flush=True)
-            status = int(process.stdout.readline())
+            status = self._status(script, json.dumps(request))
+            if status is None:
+                return self._otherwise(arguments)
             return subprocess.CompletedProcess(
                 arguments, status, stderr=said.read()
             )
+
+    def _status(self, script: pathlib.Path, request: str) -> int | None:
+        """Returns with which status a fork ended, None if who forks died."""
+        process = self._processes[script]
+        try:
+            print(request, file=process.stdin, flush=True)
+        except BrokenPipeError:
+            self._kill(script)
+            return None
+        # One line a request: nothing is in a buffer of Python's before.
+        seconds = self._patience_seconds
+        if not select.select([process.stdout], [], [], seconds)[0]:
+            self._kill(script)
+            raise subprocess.TimeoutExpired(request, seconds)
+        answer = process.stdout.readline()
+        if not answer:
+            self._kill(script)
+            return None
+        return int(answer)
+
+    def _kill(self, script: pathlib.Path) -> None:
+        """Ends a process and its forks; the next request starts another."""
+        process = self._processes.pop(script)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
     def close(self) -> None:
         """Ends them."""
@@ -80,6 +116,7 @@ class Runtimes:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
 

@@ -14,9 +14,10 @@ from tf_finetune import errors
 RUNTIMES = pathlib.Path(__file__).parent / "runtimes"
 """The folder of the scripts that can be run."""
 
-# Long enough for the largest network on a slow machine; a process that hangs
-# must not hang the export for ever.
-_TIMEOUT_SECONDS = 3600
+TIMEOUT_SECONDS = 3600
+"""Long enough for the largest network on a slow machine; a process that hangs
+must not hang the export for ever."""
+
 _LAST_LINES = 3
 
 
@@ -79,7 +80,7 @@ def ended(arguments: list[pathlib.Path]) -> subprocess.CompletedProcess:
         env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=_TIMEOUT_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 
@@ -104,7 +105,7 @@ def _start(arguments: list[pathlib.Path]) -> None:
     except subprocess.TimeoutExpired as error:
         raise errors.RunError(
             f"{artefact} could not be proven in a process of its own: "
-            f"{script.name} was still running after {_TIMEOUT_SECONDS} seconds."
+            f"{script.name} was still running after {TIMEOUT_SECONDS} seconds."
         ) from error
     if done.returncode == 0:
         return
