@@ -3,11 +3,12 @@
 import os
 import pathlib
 import subprocess
+import tempfile
 from collections.abc import Callable
 
 from documents import furniture, ledger, reading, smoke
 
-from tf_finetune.config import train
+from tf_finetune.config import options, train
 
 PATIENCE_SECONDS = 400
 
@@ -45,6 +46,7 @@ class House:
             self.prepare(command)
             if name == "train":
                 words += self._smaller(command, config)
+                self._forget(self._workdirs[command])
             self._done[name, config] = self.wait(words)
         return self._done[name, config]
 
@@ -58,7 +60,7 @@ class House:
         if command.module.endswith(".train") or not workdir:
             return
         if not (self.folder / workdir / "run.json").exists():
-            self.need(self.run(_trainer(workdir)))
+            self.need(self.run(self._trainer(workdir)))
         if command.module.endswith(".serve"):
             self.export(workdir)
 
@@ -119,15 +121,27 @@ class House:
         self._workdirs[command] = smaller["workdir"]
         return smoke.as_flags(smaller)
 
+    def _forget(self, workdir: str) -> None:
+        """Lets what was done with an earlier run of a folder be done anew."""
+        for name, config in [*self._done]:
+            if options.values_of(config).get("workdir") == workdir:
+                del self._done[name, config]
 
-def _trainer(workdir: str) -> reading.Command:
-    for command, _ in ledger.of_kind("package"):
-        if command.module.endswith(".train"):
-            config = smoke.config("train", smoke.filled_in(command)[3:])
-            # Whichever is free, where the command does not say.
-            if smoke.chosen(config) == workdir:
-                return command
-    raise LookupError(f"no document says how {workdir} is made")
+    def _trainer(self, workdir: str) -> reading.Command:
+        for command, _ in ledger.of_kind("package"):
+            if command.module.endswith(".train"):
+                with smoke.inside(self.folder):
+                    flags = smoke.filled_in(command)[3:]
+                    config = smoke.config("train", flags)
+                if _first_choice(config) == workdir:
+                    return command
+        raise LookupError(f"no document says how {workdir} is made")
+
+
+def _first_choice(config: train.TrainConfig) -> str:
+    """Returns the workdir that a run gets where no other run was made."""
+    with tempfile.TemporaryDirectory() as empty, smoke.inside(empty):
+        return smoke.chosen(config)
 
 
 def _exporter(workdir: str) -> reading.Command:
