@@ -52,6 +52,8 @@ def test_who_trains_a_run_does_not_depend_on_where_tests_start(
     house, _ = empty_house
     (tmp_path / "configs").symlink_to(reading.ROOT / "configs")
     before = house._trainer("runs/flowers-resnet50")
-    (tmp_path / "elsewhere" / "runs" / "flowers-resnet50").mkdir(parents=True)
+    earlier = tmp_path / "elsewhere" / "runs" / "flowers-resnet50"
+    earlier.mkdir(parents=True)
+    (earlier / "run.json").write_text('{"status": "finished"}')
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert house._trainer("runs/flowers-resnet50") == before

@@ -14,11 +14,47 @@ def _text(path) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def _leads_somewhere(path, target) -> bool:
+    """Whether a link of a document is to a file, and to a heading of it."""
+    name, _, anchor = target.partition("#")
+    file = path.parent / name if name else path
+    if not anchor:
+        return file.exists()
+    return file.is_file() and anchor in _anchors(_text(file))
+
+
+def _anchors(text) -> set[str]:
+    """Returns what GitHub calls the headings: in small letters, blanks as
+    hyphens, no other signs; the second of a name gets -1, the third -2."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    found = []
+    for line in re.findall(r"^#{1,6} +(.*?)[ #]*$", text, re.MULTILINE):
+        shown = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", line).lower()
+        found.append(re.sub(r"[^\w\- ]", "", shown).replace(" ", "-"))
+    return {
+        f"{name}-{count}" if count else name
+        for index, name in enumerate(found)
+        for count in [found[:index].count(name)]
+    }
+
+
 @pytest.mark.parametrize("path", reading.DOCUMENTS, ids=lambda p: p.name)
 def test_every_link_leads_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)\)", _text(path)):
+    for target in re.findall(r"\]\(([^)\s]+)\)", _text(path)):
         if not target.startswith("http"):
-            assert (path.parent / target).exists(), target
+            assert _leads_somewhere(path, target), target
+
+
+def test_a_link_to_a_heading_that_is_not_there_leads_nowhere(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A `--flag`, and [its](x.md) room_1\n## Twice\n## Twice\n"
+        "```\n# no heading\n```\n"
+    )
+    for good in ("page.md#twice", "#twice-1", "#a---flag-and-its-room_1"):
+        assert _leads_somewhere(page, good), good
+    for bad in ("#no-heading", "#twice-2", "page.md#Twice", "other.md#twice"):
+        assert not _leads_somewhere(page, bad), bad
 
 
 def test_every_test_that_the_readme_names_exists():
@@ -45,7 +81,7 @@ def test_every_flag_that_a_document_names_exists(path):
         for name, *_ in options.declared(config)
     }
     for script in reading.ROOT.glob("scripts/**/*.py"):
-        known |= set(re.findall(r'"(?:--)?([a-z_]+)"', _text(script)))
+        known |= set(re.findall(r'"--([a-z_]+)"', _text(script)))
     # Of absl, pytest, Slurm, pip and Docker.
     known |= {"help", "flagfile", "nodes", "no-deps"}
     known |= {"ntasks-per-node", "gpus-per-node"}
