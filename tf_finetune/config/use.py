@@ -104,8 +104,9 @@ class ExportConfig:
         False,
         "Divide the logits by a temperature found on the validation pictures, "
         "so that probabilities mean what they say (Guo et al. 2017); the "
-        "likeliest class stays, multi-label thresholds move along, and the run "
-        "itself is not changed. Not for regression.",
+        "likeliest class stays (masks of the pictures' own size may change in "
+        "a few pixels), multi-label thresholds move along, and the run itself "
+        "is not changed. Not for regression.",
     )
     out_of_distribution: bool = options.option(
         False,

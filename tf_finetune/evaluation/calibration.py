@@ -1,8 +1,10 @@
 """Temperature scaling: probabilities that mean what they say.
 
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section
-4.2: one number that all logits are divided by, found on validation data. It
-changes no prediction, only how sure the network claims to be.
+4.2: one number that all logits are divided by, found on validation data. The
+likeliest class stays, and how sure the network claims to be changes. What is
+made of several probabilities may change with it: a mask that is brought to its
+picture's size, in a few pixels where classes meet.
 """
 
 import dataclasses
