@@ -263,8 +263,10 @@ def test_a_folder_has_no_columns(tmp_path):
 )
 def test_a_share_of_what_is_divided_already_is_refused(splits, name):
     data = _config(**{name: 0.4}).data
-    with pytest.raises(errors.UsageError, match=f"--{name}=0.4 is for data"):
+    with pytest.raises(errors.UsageError, match=f"--{name}=0.4 is for") as got:
         unread.check_fractions(data, splits)
+    again = str(got.value).rpartition("say --")[2].rstrip(".")
+    assert again in ("validation_fraction=0.15", "test_fraction=none")
     unread.check_fractions(data, (None, None))
     other = ({"train", "validation", "test"} - {*splits}).pop()
     unread.check_fractions(data, ("train", other))

@@ -264,5 +264,12 @@ def check_fractions(
         if got and split in given:
             raise errors.UsageError(
                 f"{got} is for data that brings no {split} split, and "
-                f"--data={data.data} brings one. Leave it out."
+                f"--data={data.data} brings one. Leave it out; behind a "
+                f"flagfile that gives it, say {_default(data, name)}."
             )
+
+
+def _default(config: Any, name: str) -> str:
+    """Returns the flag that gives an option its default."""
+    (value,) = [v for n, _, v, _ in options.declared(type(config)) if n == name]
+    return options.to_flag(name, value)
