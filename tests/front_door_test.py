@@ -180,3 +180,15 @@ def test_a_fault_of_ours_shows_its_traceback():
     )
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_a_line_of_a_flagfile_may_be_idle_and_a_flag_may_not(tmp_path):
+    (tmp_path / "a.flags").write_text("--patience=9\n--optimizer=sgd\n")
+    given = ("--flagfile=a.flags", "--epochs=0", "--data=nowhere")
+    done = _run(tmp_path, "tf_finetune.train", *given, "--loss=focal")
+    assert done.returncode == 2
+    idle, error = done.stderr.splitlines()
+    assert (
+        idle == "Of the flagfile nothing reads --optimizer=sgd, --patience=9."
+    )
+    assert error.startswith("Error: --loss=focal is for fine-tuning")
