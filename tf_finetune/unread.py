@@ -226,14 +226,14 @@ def check_fine_tuning(config: train.TrainConfig) -> None:
     found = [*idle_in_fine_tuning(config).values()]
     if not found:
         return
-    why, other = "--epochs=0", "--epochs=0"
+    why, other = "--epochs=0", "--epochs"
     if config.training.epochs:
         why = "--trainable=head, of which the head is solved,"
-        other = "--trainable=head"
+        other = "--trainable"
     are, them = ("are", "them") if len(found) > 1 else ("is", "it")
     raise errors.UsageError(
         f"{', '.join(found)} {are} for fine-tuning, and {why} leaves that "
-        f"out. Leave {them} out, or have another value than {other}."
+        f"out. Leave {them} out, or give another {other}."
     )
 
 
