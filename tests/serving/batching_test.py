@@ -221,6 +221,13 @@ def test_a_full_batch_does_not_wait_for_the_delay(make):
     assert run.batches == [("s", 2)]
 
 
+def test_what_is_computed_alone_does_not_wait_for_others(make):
+    batcher = make(Doubling(), delay=20)
+    start = time.monotonic()
+    batcher.answer("s", _rows(1), alone=True)
+    assert time.monotonic() - start < 10
+
+
 def test_closing_answers_what_waits_and_refuses_what_comes_later(make):
     run = Doubling()
     batcher = make(run, delay=3600)

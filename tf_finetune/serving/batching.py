@@ -199,6 +199,8 @@ class Batcher:
 
     def _full(self) -> bool:
         key = self._waiting[0].key
+        if key[1] is not None:
+            return True  # None may join it.
         fitting = [piece for piece in self._waiting if piece.key == key]
         rows = sum(piece.rows for piece in fitting)
         weight = sum(piece.weight for piece in fitting)
