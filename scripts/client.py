@@ -15,8 +15,10 @@ are printed; `--output=FOLDER` writes them as files.
 
 import argparse
 import base64
+import http.client
 import json
 import pathlib
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -45,23 +47,47 @@ def over_rest(
     body = {"examples": [{_FEATURE: each} for each in encoded]}
     if method == "predict":
         body = {"instances": encoded}
-    request = urllib.request.Request(
-        f"{address.rstrip('/')}/v1/models/{model}:{method}",
-        data=json.dumps({"signature_name": signature, **body}).encode(),
-        headers={"Content-Type": "application/json"},
+    answer = _answer(
+        address,
+        f"/v1/models/{model}:{method}",
+        {"signature_name": signature, **body},
     )
+    key = "predictions" if method == "predict" else "results"
+    rows = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or len(rows) != len(pictures):
+        sys.exit(
+            f"Error: {address} answers without {key} for {len(pictures)} "
+            "pictures."
+        )
+    return [_decoded(row) for row in rows] if method == "predict" else rows
+
+
+def _answer(address: str, path: str, body: dict[str, Any]) -> Any:
+    """Returns the JSON of an answer; ends the program if there is none."""
     try:
+        request = urllib.request.Request(
+            address.rstrip("/") + path,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
         with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.load(response)
+            return json.load(response)
     except urllib.error.HTTPError as error:
-        # Both servers say in JSON what was wrong.
-        answer = json.load(error)
-        sys.exit(f"Error: {address} answers {error.code}: {answer['error']}")
-    except urllib.error.URLError as error:
-        sys.exit(f"Error: no answer from {address}: {error.reason}")
-    if method != "predict":
-        return answer["results"]
-    return [_decoded(row) for row in answer["predictions"]]
+        sys.exit(f"Error: {address} answers {error.code}: {_reason(error)}")
+    except (OSError, http.client.HTTPException) as error:
+        said = getattr(error, "reason", error)
+        sys.exit(f"Error: no answer from {address}: {said}")
+    except ValueError as error:
+        sys.exit(f"Error: no answer in JSON from {address}: {error}")
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """Returns what was wrong: both servers say it in JSON, a proxy may not."""
+    try:
+        return json.load(error)["error"]
+    except (OSError, http.client.HTTPException, ValueError, LookupError,
+            TypeError):  # fmt: skip
+        return error.reason
 
 
 def over_grpc(
@@ -220,8 +246,13 @@ def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
             for number, each in enumerate(value)
         ]
     if isinstance(value, dict):
+        # The server chose the names: they must not lead out of the folder.
+        ends = {
+            name: re.sub(r"[^\w.-]", "_", name.removesuffix("_bytes"))
+            for name in value
+        }
         return {
-            name: shown(each, f"{stem}_{name.removesuffix('_bytes')}", folder)
+            name: shown(each, f"{stem}_{ends[name]}", folder)
             for name, each in value.items()
         }
     if not isinstance(value, bytes):
@@ -238,10 +269,16 @@ def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
 def stems(paths: Sequence[pathlib.Path]) -> list[str]:
     """Returns how files of each picture begin, none of them twice."""
     own = [path.stem for path in paths]
-    return [
-        each if own.count(each) == 1 else f"{number}_{each}"
-        for number, each in enumerate(own)
-    ]
+    if len(set(own)) == len(own):
+        return own
+    return [f"{number}_{each}" for number, each in enumerate(own)]
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        sys.exit(f"Error: {path} cannot be read: {error.strerror}")
 
 
 def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -274,7 +311,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 def main(given: Sequence[str] | None = None) -> None:
     """Prints one line of JSON for each picture and protocol."""
     arguments = _arguments(given)
-    contents = [path.read_bytes() for path in arguments.pictures]
+    contents = [_read(path) for path in arguments.pictures]
     for protocol, address, ask in (
         ("rest", arguments.rest, over_rest),
         ("grpc", arguments.grpc, over_grpc),

@@ -91,6 +91,12 @@ class TestExport:
         with pytest.raises(errors.UsageError, match=f"--{asked} is.*{words}"):
             use_checking.check_export(self._config(finished, **{asked: True}))
 
+    @pytest.mark.parametrize("name", ["keras", "h5"])
+    def test_the_runs_own_files_are_kept(self, finished, name):
+        config = self._config(finished, format=name, output=str(finished))
+        with pytest.raises(errors.UsageError, match="the run's own model"):
+            use_checking.check_export(config)
+
     @pytest.mark.parametrize(
         "task", ["multilabel", "regression", "segmentation"]
     )

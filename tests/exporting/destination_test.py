@@ -70,6 +70,24 @@ def test_what_can_be_written_is_let_through(tmp_path, output, formats):
     destination.check(output and str(tmp_path / output), formats)
 
 
+@pytest.mark.parametrize(
+    ("output", "formats"),
+    [("run", ["litert", "keras"]), ("run/../run/model.keras", ["keras"])],
+)
+def test_no_export_takes_the_place_of_a_file_of_the_run(
+    tmp_path, output, formats
+):
+    own = [tmp_path / "run" / "model.keras"]
+    with pytest.raises(errors.UsageError, match=r"run's own model\.keras"):
+        destination.check_apart(str(tmp_path / output), formats, own)
+    for other, kinds in (
+        (None, formats),
+        (str(tmp_path / "run"), ["litert", "saved_model"]),
+        (str(tmp_path), formats),
+    ):
+        destination.check_apart(other, kinds, own)
+
+
 def test_a_file_is_no_folder_of_exports(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(errors.UsageError, match="is a file"):

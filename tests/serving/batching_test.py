@@ -168,6 +168,22 @@ def test_one_bad_request_does_not_fail_those_beside_it(make):
         bad.result()
 
 
+@pytest.mark.parametrize("shape", [(5,), (1,), ()])
+def test_an_output_that_has_no_row_a_request_is_given_to_nobody_else(
+    make, shape
+):
+    class Summing(Doubling):
+        def __call__(self, signature, inputs):
+            super().__call__(signature, inputs)
+            return {"y": np.full(shape, inputs["x"].sum())}
+
+    run = Summing()
+    futures = _while_busy(make(run), run, [("s", _rows(1)), ("s", _rows(2))])
+    for number, future in enumerate(futures, 1):
+        expected = np.full(shape, number)
+        np.testing.assert_array_equal(future.result()["y"], expected)
+
+
 def test_a_full_queue_is_refused_with_503_and_goes_on_later(make):
     run = Doubling()
     batcher = make(run, queued=3)
@@ -203,6 +219,13 @@ def test_a_full_batch_does_not_wait_for_the_delay(make):
         futures = [pool.submit(batcher.answer, "s", _rows(1)) for _ in "ab"]
         assert [f.result(30)["y"].tolist() for f in futures] == [[2], [2]]
     assert run.batches == [("s", 2)]
+
+
+def test_what_is_computed_alone_does_not_wait_for_others(make):
+    batcher = make(Doubling(), delay=20)
+    start = time.monotonic()
+    batcher.answer("s", _rows(1), alone=True)
+    assert time.monotonic() - start < 10
 
 
 def test_closing_answers_what_waits_and_refuses_what_comes_later(make):

@@ -1,5 +1,6 @@
 """The scripts beside the server: client, load test, container."""
 
+import http.client
 import importlib.util
 import json
 import os
@@ -8,8 +9,11 @@ import re
 import shlex
 import subprocess
 import sys
+import urllib.request
 
 import pytest
+
+from tf_finetune.serving.web import responses
 
 _SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 
@@ -78,7 +82,7 @@ def test_the_client_writes_files_and_tells_where(program, texts, capsys):
     said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     written = [each["answer"]["first_bytes"] for each in said]
     assert [each["answer"]["first"] for each in said] == ["a", "h", "\ufffd"]
-    names = ["0_a_rest_first.bin", "b_rest_first.bin", "2_a_rest_first.bin"]
+    names = [f"{stem}_rest_first.bin" for stem in ("0_a", "1_b", "2_a")]
     assert written == [str(folder / name) for name in names]
     assert [pathlib.Path(each).read_bytes() for each in written] == [
         b"a", b"h", b"\x89",
@@ -96,6 +100,70 @@ def test_bytes_are_told_by_their_size_or_written_by_their_kind(tmp_path):
     assert found["a_bytes"] == str(tmp_path / "x_a.png")
     assert found["b_bytes"] == [str(tmp_path / "x_b_0.jpg"), "0 bytes"]
     assert (tmp_path / "x_a.png").read_bytes() == b"\x89PNG\r\n"
+
+
+def test_a_servers_names_do_not_lead_out_of_the_folder(tmp_path):
+    value = {"x/../../../out_bytes": b"1", "\N{GREEK SMALL LETTER PI}": b"2"}
+    found = _client().shown(value, "a", tmp_path / "in")
+    assert list(found.values()) == [
+        str(tmp_path / "in" / "a_x_.._.._.._out.bin"),
+        str(tmp_path / "in" / "a_\N{GREEK SMALL LETTER PI}.bin"),
+    ]
+    assert list(tmp_path.iterdir()) == [tmp_path / "in"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "expected"),
+    [
+        (["a/cat.jpg", "b/cat.jpg", "0_cat.jpg"],
+         ["0_cat", "1_cat", "2_0_cat"]),
+        (["cat.jpg", "dog.jpg"], ["cat", "dog"]),
+    ],
+)  # fmt: skip
+def test_no_two_pictures_have_files_of_one_name(paths, expected):
+    assert _client().stems([pathlib.Path(each) for each in paths]) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "said"),
+    [
+        (502, b"<html>", "answers 502: Bad Gateway"),
+        (400, b'{"message": "no"}', "answers 400: Bad Request"),
+        (400, b'["no"]', "answers 400: Bad Request"),
+        (200, b"<html>", "no answer in JSON"),
+        (200, b'{"outputs": []}', "without predictions for 1 pictures"),
+        (200, b'{"predictions": []}', "without predictions for 1 pictures"),
+    ],
+)
+def test_the_client_says_what_is_wrong_with_an_answer(
+    start_http, texts, status, body, said
+):
+    _, server = start_http(
+        lambda *_: responses.Response(status=status, body=body)
+    )
+    with pytest.raises(SystemExit) as ended:
+        _client().main([texts[0], f"--rest={server.address}", "--model=m"])
+    assert said in ended.value.code
+    assert "\n" not in ended.value.code
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError("timed out"), http.client.RemoteDisconnected("gone")]
+)
+def test_the_client_says_that_a_server_does_not_answer(
+    texts, monkeypatch, error
+):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(urllib.request, "urlopen", fail)
+    with pytest.raises(SystemExit, match=f"no answer from .*: {error}"):
+        _client().main([texts[0], "--model=m"])
+
+
+def test_the_client_says_which_picture_cannot_be_read(tmp_path):
+    with pytest.raises(SystemExit, match="none.jpg cannot be read: No such"):
+        _client().main([str(tmp_path / "none.jpg"), "--model=m"])
 
 
 def test_the_clients_error_is_a_sentence(program, texts):

@@ -92,7 +92,7 @@ def test_another_model_or_version_is_a_404(served):
 class Masks:
     """A model that fills masks up to the largest picture, as exports do."""
 
-    name, version, labels = "masks", 1, ()
+    name, version, labels, columns = "masks", 1, (), {}
 
     def __init__(self):
         self.shapes = []

@@ -199,6 +199,8 @@ class Batcher:
 
     def _full(self) -> bool:
         key = self._waiting[0].key
+        if key[1] is not None:
+            return True  # None may join it.
         fitting = [piece for piece in self._waiting if piece.key == key]
         rows = sum(piece.rows for piece in fitting)
         weight = sum(piece.weight for piece in fitting)
@@ -241,10 +243,22 @@ class Batcher:
         }
         outputs = self._run(signature, inputs)
         ends = np.cumsum([piece.rows for piece in batch])
+        _require_rows(outputs, ends[-1])
         return [
             {n: array[end - piece.rows : end] for n, array in outputs.items()}
             for piece, end in zip(batch, ends, strict=True)
         ]
+
+
+def _require_rows(outputs: Arrays, rows: int) -> None:
+    """Raises `RequestError` unless an output's rows are those of requests."""
+    for name, array in outputs.items():
+        if array.shape[:1] != (rows,):
+            raise failures.RequestError(
+                500,
+                f"The model gives {name!r} of shape {array.shape} for {rows} "
+                "rows, so that nobody's can be told.",
+            )
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -223,11 +223,18 @@ def _labels(folder: pathlib.Path) -> tuple[str, ...]:
 
 def _columns(folder: pathlib.Path) -> dict[str, list[str]]:
     path = folder / _COLUMNS
-    found = json.loads(path.read_bytes()) if path.is_file() else {}
     # Other people's models may have a file of that name, too.
+    try:
+        found = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        return {}
     if not isinstance(found, dict) or "image_bytes" not in found:
         return {}
-    return found
+    return found if all(map(_are_names, found.values())) else {}
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(e, str) for e in value)
 
 
 def _array(tensor: tf.Tensor) -> np.ndarray:

@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow")
 from ai_edge_litert import interpreter as interpreters
 from ai_edge_litert import schema_py_generated as schema
 
-from tf_finetune.exporting.litert import litert
+from tf_finetune.exporting.litert import litert, litert_labels
 from tf_finetune.exporting.proof import parity
 from tf_finetune.tasks.regression import network, transforms
 
@@ -145,6 +145,16 @@ def test_small_numbers_survive_beside_large_ones(
     difference = np.abs(got - job.proof.predictions) / unit
     assert difference.max() < allowed
     assert np.ptp(job.proof.predictions, axis=0).min() > 0.1
+
+
+def test_two_exports_of_numbers_are_equal_in_one_process(make_job, two_sizes):
+    job = make_job(model=two_sizes)
+    job = dataclasses.replace(job, task="regression")
+    first, second = (
+        litert_labels.added(litert._with_exact_end(job, lambda _: None), job)
+        for _ in range(2)
+    )
+    assert first == second
 
 
 def test_int8_without_training_pictures_says_what_to_do(make_job):

@@ -53,6 +53,22 @@ def test_a_refusal_says_why_and_what_to_use():
     assert "--format=litert_float16" in str(caught.value)
 
 
+def test_floating_point_that_is_less_exact_has_a_bound_of_its_own():
+    job = _job([[0.9, 0.1]] * 20)
+
+    def judge(got):
+        return quantised.judge(
+            "x", np.array(got), job.proof, job, mean_allowed=0.01
+        )
+
+    assert judge([[0.895, 0.105]] * 20)[0]["mean_abs_difference"] == 0.01
+    with pytest.raises(errors.RunError, match=r"0\.02 in the mean") as caught:
+        judge([[0.88, 0.12]] * 20)
+    assert "(allowed 0.01)" in str(caught.value)
+    # The finer one is no way out: this is it.
+    assert "litert_float16" not in str(caught.value)
+
+
 def test_the_task_judges_and_knows_what_was_decided():
     # With the threshold 0.5 nothing would change.
     decision = {"thresholds": {"a": 0.1, "b": 0.5}}

@@ -8,10 +8,11 @@ import sys
 
 import numpy as np
 import pytest
+from scipy import special
 
 from tf_finetune import errors, files
 from tf_finetune.exporting import staging
-from tf_finetune.exporting.proof import fresh
+from tf_finetune.exporting.proof import fresh, parity
 from tf_finetune.exporting.tf_serving import saved_model
 
 
@@ -102,8 +103,6 @@ def test_pixels_are_served_as_the_model_answers(exported, asked, answer):
 
 def test_pooled_features_are_served(exported, asked, answer, keras):
     _, job = exported
-
-    from tf_finetune.exporting.proof import parity
 
     pooled = job.model.get_layer(index=-4)
     assert isinstance(pooled, keras.layers.GlobalAveragePooling2D)
@@ -239,6 +238,73 @@ def test_an_export_that_computes_something_else_leaves_nothing(
         saved_model.write(make_job(spoil=1e-3))
 
     assert list((tmp_path / "export").iterdir()) == []
+
+
+@pytest.fixture
+def prove(make_job, monkeypatch):
+    """A function that proves answers as if an export had given them."""
+    tf = pytest.importorskip("tensorflow")
+    from tf_finetune.tasks import catalog as tasks
+
+    def call(said, *, change=lambda answer: answer, **changes):
+        """Proves what the decision `said` makes of the right predictions."""
+        job = dataclasses.replace(make_job(), **changes)
+        served = (
+            tasks.TASKS.get(job.task)
+            .decided(said)
+            .network.serve(tf.constant(job.proof.predictions), job.class_names)
+        )
+        answer = change({name: each.numpy() for name, each in served.items()})
+        answers = {
+            f"{way}/{name}": each
+            for way in ("serving_default", "serve_array")
+            for name, each in answer.items()
+        }
+        monkeypatch.setattr(saved_model.asking, "ask", lambda *_, **__: answers)
+        inputs = {"image_bytes": fresh.strings(_contents(job.proof.paths))}
+        return saved_model._proven("folder", "1", inputs, job)
+
+    return call
+
+
+def _without_labels(answer):
+    return {**answer, "labels": np.full_like(answer["labels"], b"bees")}
+
+
+def test_what_does_not_follow_from_the_predictions_is_refused(prove):
+    right = {"thresholds": {"ants": 0.0, "bees": 2.0, "wasps": 0.0}}
+    turned = {"thresholds": {"ants": 2.0, "bees": 0.0, "wasps": 0.0}}
+    changes = {"task": "multilabel", "decision": right}
+
+    assert prove(right, **changes)["pictures"] == 5
+    for said, change in ((turned, dict), (right, _without_labels)):
+        with pytest.raises(errors.RunError, match=r"gives labels that do not"):
+            prove(said, change=change, **changes)
+
+
+def test_scores_of_strangeness_are_compared_with_the_logits(
+    prove, make_job, tiny_model, keras
+):
+    from tf_finetune.tasks import ending
+
+    logits = tiny_model.layers[-2].output
+    ended = keras.Model(tiny_model.inputs, ending.added(logits, "softmax"))
+    job = make_job()
+    images = parity.decoded(_contents(job.proof.paths), job)
+    values = keras.Model(tiny_model.inputs, logits).predict_on_batch(images)
+    expected = -special.logsumexp(values, axis=1)
+
+    def proven(by):
+        return prove(
+            {},
+            change=lambda answer: {**answer, "ood_score": expected + by},
+            model=ended,
+            out_of_distribution=True,
+        )
+
+    assert proven(0)["ood_score"]["max_abs_difference"] < 1e-4
+    with pytest.raises(errors.RunError, match=r"\(ood_score\) differs"):
+        proven(0.1)
 
 
 class _Killed(BaseException):

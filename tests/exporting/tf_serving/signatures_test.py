@@ -1,6 +1,8 @@
 """What a SavedModel can be asked."""
 
 import dataclasses
+import pathlib
+import struct
 
 import numpy as np
 import pytest
@@ -85,6 +87,48 @@ def test_the_layer_called_features_is_taken():
     model = keras.Model(images, keras.layers.Dense(3, "softmax")(other))
 
     assert signatures.features(model) is pooled
+
+
+def _claiming(content, side):
+    """Returns a JPEG whose header says that it is as high and as wide."""
+    start = content.index(b"\xff\xc0") + 5
+    sides = struct.pack(">HH", side, side)
+    return content[:start] + sides + content[start + 4 :]
+
+
+@pytest.mark.parametrize(
+    ("side", "largest"),
+    [(60_000, signatures.LARGEST_RESTORED), (1200, 1_000_000)],
+)
+def test_no_mask_is_filled_up_to_a_size_that_is_only_claimed(
+    served, make_job, pictures, monkeypatch, side, largest
+):
+    monkeypatch.setattr(signatures, "LARGEST_RESTORED", largest)
+    images = keras.Input([24, 24, 3])
+    maps = keras.layers.Conv2D(3, 1)(keras.layers.Rescaling(1 / 255)(images))
+    maps = keras.layers.Activation("softmax")(maps)
+    job = make_job(model=keras.Model(images, maps))
+    module, _ = served(job, task="segmentation")
+    serve = module.functions["serving_default"]
+    good = pathlib.Path(pictures[3]).read_bytes()
+
+    found = serve(tf.constant([good, _claiming(good, side)]))
+
+    assert [bool(each) for each in found["error"].numpy()] == [False, True]
+    np.testing.assert_array_equal(found["sizes"], [[48, 64], [0, 0]])
+    assert found["masks"].shape == (2, 48, 64)
+    alone = serve(tf.constant([good]))["masks"]
+    np.testing.assert_array_equal(found["masks"][0], alone[0])
+
+
+def test_more_pixels_than_can_be_brought_to_their_size_are_an_error():
+    sizes = tf.constant([[5000, 10_000], [5001, 10_000], [60_000, 60_000]])
+
+    found = signatures._with_too_large(tf.constant(["", "", "bad"]), sizes)
+
+    good, large, bad = found.numpy().tolist()
+    assert (good, bad) == (b"", b"bad")
+    assert b"more than 50,000,000 pixels" in large
 
 
 def test_what_squeezes_a_map_is_no_features():

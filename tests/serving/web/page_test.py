@@ -417,6 +417,9 @@ def houses(start_http):
         if path == "/v1/models/houses":
             version = [{"version": "7", "state": "AVAILABLE"}]
             return responses.of_json({"model_version_status": version})
+        if path == "/v1/models/houses/metadata":
+            signatures = {"signature_def": {"signature_def": {}}}
+            return responses.of_json({"metadata": signatures})
         bodies.append(body)
         bad = b'"words": [""]' in body
         row = {"values": [123.5], "error": "back: no picture" if bad else ""}

@@ -185,6 +185,24 @@ def test_names_of_classes_are_there_for_the_page(ask):
     assert ask("/labels") == (200, ["ants", "bees"])
 
 
+@pytest.mark.parametrize(("largest", "status"), [(1 << 20, 200), (3, 500)])
+def test_only_large_answers_are_written_one_at_a_time(
+    served, monkeypatch, largest, status
+):
+    class Taken:
+        def __enter__(self):
+            raise RuntimeError("Another one is being written.")
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(rest, "_LARGE", largest)
+    api = rest.Api(served)
+    api._writing = Taken()
+    body = json.dumps({"instances": [{"b64": "YWJj"}]}).encode()
+    assert api.answer("POST", _PREDICT, body).status == status
+
+
 def test_a_fault_of_the_server_is_a_500_without_its_secrets(served):
     class Broken:
         model = served.model

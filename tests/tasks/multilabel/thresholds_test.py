@@ -138,6 +138,12 @@ def test_a_threshold_between_pictures_moves_by_the_formula():
     assert found == pytest.approx([1 / 3])
 
 
+def test_no_moved_threshold_is_one_that_everything_reaches():
+    logits = np.array([[-15.0]], "float32")
+    (found,) = thresholds.moved(special.expit(logits[0]), logits, 0.5)
+    assert 0 < found <= special.expit(np.float32(-30))
+
+
 def test_probabilities_that_become_equal_are_an_error():
     logits = np.array([[9.0], [10.0]], "float32")
     bounds = special.expit(np.array([9.5]))

@@ -7,8 +7,10 @@ import contextlib
 import re
 import threading
 import urllib.parse
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from tf_finetune.serving import examples, failures, service
@@ -21,6 +23,8 @@ _MODEL = (
 _POST = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)", re.I)
 _GET = re.compile(rf"{_MODEL}(?P<verb>/metadata)?", re.I)
 _MAX_VERSION_DIGITS = 18  # It is an int64.
+# From so many bytes on, writing takes long enough to hold up others.
+_LARGE = 1 << 20
 
 
 class Api:
@@ -31,6 +35,7 @@ class Api:
         self._page = page.response(served.model.name, served.model.columns)
         # One at a time: JSON takes many times its size in memory while it is
         # read or written, and Python does no two documents at once anyway.
+        # Small answers do not wait for large ones.
         self._reading = threading.Lock()
         self._writing = threading.Lock()
 
@@ -105,7 +110,8 @@ class Api:
             del document
         with contextlib.ExitStack() as ends:
             outputs = self._service.predict(name, arrays, ends)
-            with self._writing:
+            large = _size(outputs) > _LARGE
+            with self._writing if large else contextlib.nullcontext():
                 written = json_output.dump(outputs, layout)
             return responses.Response(body=written, sent=ends.pop_all().close)
 
@@ -152,3 +158,11 @@ class Api:
                 "signature_def": {"signature_def": model.definitions_json()}
             },
         }
+
+
+def _size(outputs: Mapping[str, np.ndarray]) -> int:
+    """Returns how many bytes arrays have, those of strings included."""
+    return sum(
+        sum(map(len, each.flat)) if each.dtype == object else each.nbytes
+        for each in outputs.values()
+    )
