@@ -98,6 +98,7 @@ def test_a_server_is_warmed_up_by_every_request(exported):
             max_batch_weight=1_000_000,
         ),
         max_pixels=1_000_000,
+        max_answer_bytes=1 << 20,
     )
     records = list(tf.data.TFRecordDataset(str(exported / layout.WARM_UP)))
     assert warmup.send(served, exported) == len(records) > 0
