@@ -102,5 +102,6 @@ def ended(built: Assembly, task: tasks.Task) -> Assembly:
     """Returns the same layers under the predictions of another task."""
     trainer = built.trainer
     predictions = task.network.predictions(trainer.outputs[0])
-    model = keras.Model(trainer.inputs, predictions, name="model")
+    # Not the list of them, which `export` would ask its callers for.
+    model = keras.Model(trainer.inputs[0], predictions, name="model")
     return dataclasses.replace(built, model=model)

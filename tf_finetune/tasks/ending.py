@@ -56,4 +56,4 @@ def calibrated(
     """
     scaled = keras.layers.Rescaling(1 / temperature, name=_TEMPERATURE)
     predictions = network.predictions(scaled(network.logits(model)))
-    return keras.Model(model.inputs, predictions, name=model.name)
+    return keras.Model(model.inputs[0], predictions, name=model.name)
