@@ -5,7 +5,6 @@ Every signature is made of TensorFlow's stock operations: it loads with plain
 """
 
 import dataclasses
-import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -189,19 +188,8 @@ def _bodies(
     strings = tf.TensorSpec([None], tf.string, name="image_bytes")
 
     # Graphs that all signatures call: to trace them takes long.
-    @functools.partial(tf.function, input_signature=[images], autograph=False)
-    def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        answers = network.model(images, training=False)
-        found = dict(
-            zip(network.outputs, keras.tree.flatten(answers), strict=True)
-        )
-        return {key: tf.cast(each, "float32") for key, each in found.items()}
-
-    @functools.partial(tf.function, input_signature=[strings], autograph=False)
-    def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = encoded.decode(image_bytes, image_size=size, resize=job.resize)
-        return found.images, found.errors
-
+    compute = _computing(network, images)
+    decode = _decoding(job, strings)
     own_sizes = tf.function(
         encoded.sizes, input_signature=[strings], autograph=False
     )
@@ -251,11 +239,31 @@ def _bodies(
     return bodies
 
 
-def _with_too_large(errors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
-    """Adds errors [batch] of pictures that are too large for their own size.
+def _computing(network: Network, images: tf.TensorSpec) -> Callable:
+    """Returns a graph: images → float32 tensors by `network.outputs`."""
 
-    A header of a few bytes may claim any size.
-    """
+    def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        answers = keras.tree.flatten(network.model(images, training=False))
+        named = zip(network.outputs, answers, strict=True)
+        return {key: tf.cast(each, "float32") for key, each in named}
+
+    return tf.function(compute, input_signature=[images], autograph=False)
+
+
+def _decoding(job: jobs.ExportJob, strings: tf.TensorSpec) -> Callable:
+    """Returns a graph: encoded pictures → images and errors."""
+
+    def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        found = encoded.decode(
+            image_bytes, image_size=job.image_size, resize=job.resize
+        )
+        return found.images, found.errors
+
+    return tf.function(decode, input_signature=[strings], autograph=False)
+
+
+def _with_too_large(errors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
+    """Adds errors [batch] of sizes that are too large, if only claimed."""
     sides = tf.cast(sizes, tf.int64)
     is_large = sides[:, 0] * sides[:, 1] > LARGEST_RESTORED
     text = f"more than {LARGEST_RESTORED:,} pixels, too large for its own size"
