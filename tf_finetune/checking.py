@@ -2,12 +2,11 @@
 
 import importlib.util
 import os
-import pathlib
 from collections.abc import Sequence, Set
 
 from absl import logging
 
-from tf_finetune import errors, unread, workdir
+from tf_finetune import errors, lifecycle, unread
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     cluster,
@@ -19,7 +18,7 @@ from tf_finetune.config import (
     training_options,
 )
 from tf_finetune.data import survey
-from tf_finetune.evaluation import gates
+from tf_finetune.evaluation import gates, rivals
 from tf_finetune.heads import catalog as heads
 from tf_finetune.heads import grammar
 from tf_finetune.tasks import catalog as tasks
@@ -61,7 +60,7 @@ def check(config: train.TrainConfig) -> None:
     _check_image_size(config.model, spec.min_image_size)
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
-    _check_rival(config.output.fail_if_not_better_than)
+    _check_rival(config, task)
 
 
 def without_idle(
@@ -257,12 +256,16 @@ def _check_tensorboard(output: output_options.OutputOptions) -> None:
         )
 
 
-def _check_rival(rival: str | None) -> None:
+def _check_rival(config: train.TrainConfig, task: task_contract.Task) -> None:
+    rival = config.output.fail_if_not_better_than
     if rival in (None, "probe"):
         return
-    place = workdir.Workdir(pathlib.Path(rival))
-    if not place.finished:
+    rivals.read(rival, task.name, task.figures)
+    if not config.output.overwrite:
+        return
+    path = os.path.realpath(os.path.expanduser(rival))
+    if path == os.path.realpath(lifecycle.choose(config).path):
         raise errors.UsageError(
-            f"--fail_if_not_better_than={rival} is neither 'probe' nor the "
-            "workdir of a finished run."
+            f"--fail_if_not_better_than={rival} is the workdir of this run, "
+            "which --overwrite would replace. Choose another --workdir."
         )

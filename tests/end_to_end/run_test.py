@@ -231,6 +231,31 @@ def test_a_gate_that_is_missed_exits_with_3_and_keeps_the_run(
     assert workdir.Workdir(tmp_path / "run").finished
 
 
+def test_an_earlier_run_is_a_gate(run, pictures, settings, tmp_path):
+    rival = tmp_path / "earlier"
+    shutil.copytree(run.workdir, rival)
+    again = {
+        **settings,
+        "report": lambda text: None,
+        "fail_if_not_better_than": str(rival),
+    }
+    with pytest.raises(errors.GateError, match="not better than the run in"):
+        tf_finetune.fine_tune(pictures, workdir=str(tmp_path / "a"), **again)
+
+    theirs = files.read_json(rival / "evaluation.json")
+    theirs["test"]["accuracy"] = 0.5
+    files.write_json(rival / "evaluation.json", theirs)
+    tf_finetune.fine_tune(pictures, workdir=str(tmp_path / "b"), **again)
+
+    with pytest.raises(errors.UsageError, match="other pictures"):
+        tf_finetune.fine_tune(
+            pictures,
+            workdir=str(tmp_path / "c"),
+            **{**again, "seed": settings["seed"] + 1},
+        )
+    assert not (tmp_path / "c").exists()
+
+
 def test_arrays_are_accepted(settings, tmp_path):
     generator = np.random.default_rng(1)
     labels = np.arange(40) % 2

@@ -9,7 +9,7 @@ import keras
 from tf_finetune import environment, errors, files, lifecycle, workdir
 from tf_finetune.config import options
 from tf_finetune.data import statistics
-from tf_finetune.evaluation import gates, plots
+from tf_finetune.evaluation import gates, plots, rivals
 from tf_finetune.exporting.keras_files import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import proof, unlabelled
@@ -22,6 +22,7 @@ def begin(course: courses.Course, plan: str) -> None:
 
     Raises:
         DataError: The workdir holds a run on other pictures than these.
+        UsageError: The run that this one must beat was evaluated on others.
     """
     place, data = course.place, course.data
     before = place.facts().get("data_fingerprint", data.fingerprint)
@@ -31,6 +32,7 @@ def begin(course: courses.Course, plan: str) -> None:
             f"since the unfinished run in --workdir={place.path} began. "
             "Start it anew with --overwrite."
         )
+    _check_rival(course)
     files.write_json(
         place.data_json, statistics.describe(data, course.task.labels)
     )
@@ -119,16 +121,14 @@ def finish(
 def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:
     """Raises `GateError` if the result is not what was asked for."""
     output, measures = course.config.output, course.task.figures
-    split = "test" if "test" in figures else "validation"
+    split = _judged_on(course)
     failed = list(gates.failures(figures[split], output.fail_below, measures))
-    other = output.fail_if_not_better_than
-    if other == "probe":
-        probe = figures[split]["yardsticks"]["probe"]
-        failed.append(
-            gates.not_better(figures[split], probe, "the probe", measures)
-        )
-    elif other:
-        failed.append(_not_better_than_run(course, figures, split, other))
+    rival = output.fail_if_not_better_than
+    if rival:
+        theirs, name = figures[split]["yardsticks"]["probe"], "the probe"
+        if rival != "probe":
+            theirs, name = _rival(course)[split], f"the run in {rival}"
+        failed.append(gates.not_better(figures[split], theirs, name, measures))
     failed = [sentence for sentence in failed if sentence]
     if failed:
         raise errors.GateError(
@@ -137,21 +137,21 @@ def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:
         )
 
 
-def _not_better_than_run(
-    course: courses.Course, figures: Mapping[str, Any], split: str, other: str
-) -> str | None:
-    theirs = files.read_json(workdir.Workdir(other).evaluation)
-    if theirs["data_fingerprint"] != figures["data_fingerprint"]:
-        raise errors.RunError(
-            f"The run in {other} was evaluated on other pictures or splits "
-            "than this one; their figures cannot be compared."
-        )
-    return gates.not_better(
-        figures[split],
-        theirs[split],
-        f"the run in {other}",
-        course.task.figures,
-    )
+def _judged_on(course: courses.Course) -> str:
+    return next(each for each in rivals.SPLITS if each in course.data.splits)
+
+
+def _rival(course: courses.Course) -> dict[str, Any]:
+    """Returns the figures of the run that this one must beat."""
+    rival = course.config.output.fail_if_not_better_than
+    found = rivals.read(rival, course.task.name, course.task.figures)
+    rivals.check_data(found, rival, course.data.fingerprint, _judged_on(course))
+    return found
+
+
+def _check_rival(course: courses.Course) -> None:
+    if course.config.output.fail_if_not_better_than not in (None, "probe"):
+        _rival(course)
 
 
 def _yardsticks(

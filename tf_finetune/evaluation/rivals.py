@@ -1,0 +1,134 @@
+"""The earlier run that a result must beat, read from its workdir."""
+
+import math
+import pathlib
+import stat
+from collections.abc import Mapping
+from typing import Any
+
+from tf_finetune import errors, files, workdir
+from tf_finetune.evaluation import gates
+
+# In this order a run is judged on the first that it has.
+SPLITS = ("test", "validation")
+# The figures of ten thousand classes stay below this, in bytes.
+_LARGEST = 256 * 2**20
+
+
+def read(rival: str, task: str, measures: gates.Measures) -> dict[str, Any]:
+    """Returns the figures of the finished run in another workdir.
+
+    Args:
+        rival: What `--fail_if_not_better_than` names; "~" is resolved.
+        task: What the run that is compared with it learns.
+        measures: Of that task.
+
+    Returns:
+        What its evaluation.json holds. The figures of each of `SPLITS` that
+        stand in it are of the task and complete.
+
+    Raises:
+        UsageError: There is no such run, it learnt another task, or its
+            figures cannot be read.
+    """
+    place = workdir.Workdir(pathlib.Path(rival).expanduser())
+    flag = f"--fail_if_not_better_than={rival}"
+    facts = _parsed(place.run_json, flag)
+    if not isinstance(facts, Mapping) or facts.get("status") != "finished":
+        raise errors.UsageError(
+            f"{flag} is neither 'probe' nor the workdir of a finished run."
+        )
+    model = facts.get("model")
+    theirs = model.get("task") if isinstance(model, Mapping) else None
+    if theirs != task:
+        raise errors.UsageError(
+            f"{flag} holds a run of --task={theirs}; it cannot be compared "
+            f"with a run of --task={task}."
+        )
+    found = _parsed(place.evaluation, flag)
+    if not _is_complete(found, measures):
+        raise errors.UsageError(
+            f"{flag} cannot be used: {place.evaluation} lacks figures of "
+            f"--task={task} that a result could be compared with. Train that "
+            "run again, or name another one."
+        )
+    return found
+
+
+def check_data(
+    theirs: Mapping[str, Any], rival: str, fingerprint: str, split: str
+) -> None:
+    """Makes sure that another run was evaluated on what this one has.
+
+    Args:
+        theirs: As `read` returns it.
+        rival: Its workdir, for the message.
+        fingerprint: Of the pictures, their labels and splits.
+        split: On which this run will be compared.
+
+    Raises:
+        UsageError: The figures of the two could not be compared.
+    """
+    if theirs["data_fingerprint"] != fingerprint or split not in theirs:
+        raise errors.UsageError(
+            f"--fail_if_not_better_than={rival} was evaluated on other "
+            "pictures, labels or splits than this run has; their figures "
+            "cannot be compared. Compare runs on the same --data, splits and "
+            "--seed."
+        )
+
+
+def _parsed(path: pathlib.Path, flag: str) -> Any:
+    """Returns the parsed file; None where there is none."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise errors.UsageError(f"{flag}: {path} is no regular file.")
+        if status.st_size > _LARGEST:
+            raise errors.UsageError(
+                f"{flag}: {path} has {status.st_size:,} bytes; figures of a "
+                f"run have {_LARGEST:,} at most."
+            )
+        return files.read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise errors.UsageError(
+            f"{flag}: {path} cannot be read: {error.strerror}."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, errors.UsageError):
+            raise
+        raise errors.UsageError(
+            f"{flag}: {path} is no JSON; it was changed or damaged. Name "
+            "another run."
+        ) from error
+
+
+def _is_complete(found: Any, measures: gates.Measures) -> bool:
+    """Whether all is there, and of the right kind, that a gate asks for."""
+    if not isinstance(found, Mapping):
+        return False
+    if not isinstance(found.get("data_fingerprint"), str):
+        return False
+    splits = [found[split] for split in SPLITS if split in found]
+    return bool(splits) and all(_is_judged(each, measures) for each in splits)
+
+
+def _is_judged(figures: Any, measures: gates.Measures) -> bool:
+    if not isinstance(figures, Mapping):
+        return False
+    try:
+        # A gate does nothing else with them.
+        merit = measures.merit(figures)
+        measures.brief(figures)
+        measures.compared(figures, figures)
+        gates.not_better(figures, figures, "itself", measures)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return False
+    numbers = all(
+        isinstance(value, (int, float)) and not math.isnan(value)
+        for value in merit
+    )
+    # A missing figure counts as -inf in a merit.
+    return numbers and math.inf not in merit
