@@ -13,6 +13,7 @@ _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 
 # A room may import itself and rooms before it.
 _ROOMS = [
+    ["synonyms"],
     ["errors", "version"],
     ["registry", "files", "environment", "batch_norm", "stopping"],
     ["inference"],

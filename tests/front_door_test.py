@@ -59,7 +59,7 @@ def test_the_console_program_runs_a_command(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--bakbone=vgg16"], "Did you mean: backbone"),
+        (["--bakbone=vgg16"], "Did you mean --backbone"),
         (["--epochs=many"], "--epochs must be a whole number, got 'many'"),
         (["--seed=-1"], "--seed must be at least 0"),
         (["flowers/"], "must be flags (--name=value), got 'flowers/'"),

@@ -1,7 +1,10 @@
 """The errors this package raises for people, and how they leave a program."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+from tf_finetune.synonyms import meaning, values
 
 
 class UsageError(ValueError):
@@ -29,9 +32,24 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
         known: Every name that would have been accepted.
     """
     known = sorted(known)
+    if advice := _advice(kind, name, known):
+        return UsageError(f"Unknown {kind} {name!r}. {advice}")
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         hint = "Did you mean " + " or ".join(repr(each) for each in near) + "?"
     else:
         hint = f"Known: {', '.join(known)}."
     return UsageError(f"Unknown {kind} {name!r}. {hint}")
+
+
+def _advice(kind: str, name: str, known: list[str]) -> str | None:
+    """Returns what a name of another package or spelling is here."""
+    same = [e for e in known if meaning.squash(e) == meaning.squash(name)]
+    if same and name:
+        return f"Did you mean {same[0]!r}?"
+    # A kind may be "--loss of --task=regression".
+    flag = kind.removeprefix("--").partition(" of ")[0]
+    advice = values.find(flag, name)
+    named = re.findall(r"--\w+=([\w+]+)", advice or "")
+    # What is advised must be among what this very task or network knows.
+    return advice if {*named[:1]} <= {*known} else None

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from absl import app, flags, logging
 
 from tf_finetune import errors, stopping
-from tf_finetune.config import options, parsing
+from tf_finetune.config import kinds, options, parsing
 
 Config = TypeVar("Config")
 
@@ -106,7 +106,7 @@ def help_text(config_class: type, purpose: str) -> str:
 
 
 def _flag_help(name: str, field: Any, value: Any) -> list[str]:
-    kind = options.kind_in_words(field)
+    kind = kinds.in_words(field)
     return [
         f"  --{name}  (default: {options.to_text(value) or repr('')})",
         *textwrap.wrap(

@@ -39,7 +39,7 @@ def test_a_run_without_export_names_the_command(tmp_path):
 
 
 def test_an_unknown_option_is_answered_with_the_nearest(workdir):
-    with pytest.raises(errors.UsageError, match="Did you mean 'port'"):
+    with pytest.raises(errors.UsageError, match="Did you mean port"):
         tf_finetune.serve(workdir, prot=1)
 
 

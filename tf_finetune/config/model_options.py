@@ -5,6 +5,7 @@ from typing import Literal
 
 from tf_finetune import errors
 from tf_finetune.config import checks, options, surgery_options
+from tf_finetune.synonyms import values as synonyms
 
 Resize = Literal["squash", "crop", "pad"]
 
@@ -79,11 +80,19 @@ class ModelOptions:
         checks.in_range(self, "l2", at_least=0)
         _check_target_range(self.target_range)
         checks.given(self, "trainable", "head, top, all or layer patterns.")
+        _check_trainable(self.trainable)
 
     @property
     def moves_head_alone(self) -> bool:
         """Whether fine-tuning is told to leave the backbone as it is."""
         return set(self.trainable) == {"head"}
+
+
+def _check_trainable(patterns: tuple[str, ...]) -> None:
+    """Raises `UsageError` for a word of other packages."""
+    for each in patterns:
+        if advice := synonyms.find("trainable", each):
+            raise errors.UsageError(f"Unknown --trainable={each}. {advice}")
 
 
 def _check_target_range(bounds: tuple[float, ...]) -> None:

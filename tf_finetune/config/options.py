@@ -6,15 +6,14 @@ the shell and of flagfiles, and one entry of `--help`.
 
 import contextlib
 import dataclasses
-import types
-import typing
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from absl import flags
 
 from tf_finetune import errors
-from tf_finetune.config import parsing
+from tf_finetune.config import kinds, parsing, unknown
+from tf_finetune.synonyms import values as synonyms
 
 Config = TypeVar("Config")
 
@@ -42,10 +41,13 @@ def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
     Raises:
         UsageError: A name is unknown or a value is of the wrong type.
     """
-    known = {name: field for name, field, _, _ in declared(config_class)}
-    for name in keywords:
-        if name not in known:
-            raise errors.unknown("option", name, known)
+    every = declared(config_class)
+    known = {name: field for name, field, _, _ in every}
+    if others := [name for name in keywords if name not in known]:
+        groups: dict[str, list[str]] = {}
+        for name, _, _, title in every:
+            groups.setdefault(title, []).append(name)
+        raise errors.UsageError(unknown.keywords(others, groups))
     checked = {
         name: _check(known[name], value) for name, value in keywords.items()
     }
@@ -66,7 +68,7 @@ def from_flags(config_class: type[Config], values: flags.FlagValues) -> Config:
 def define_flags(config_class: type, values: flags.FlagValues) -> None:
     """Defines one flag for each option of `config_class`."""
     for name, field, default, title in declared(config_class):
-        kind, optional = _kind(field)
+        kind, optional = kinds.of(field)
         values[name] = _Flag(
             parser=_Parser(kind, optional),
             serializer=_Serializer(),
@@ -98,7 +100,7 @@ def _survives(field: dataclasses.Field, value: Any, text: str) -> bool:
     """Tells if a line of a flagfile gives the value that it was made of."""
     with contextlib.suppress(ValueError):
         text.encode("utf-8", errors="surrogateescape")
-        again = _Parser(*_kind(field)).parse(text)
+        again = _Parser(*kinds.of(field)).parse(text)
         is_line = text == text.rstrip() and len(text.splitlines()) < 2
         return is_line and again == value
     return False
@@ -166,8 +168,9 @@ class _Flag(flags.Flag):
         try:
             return self.parser.parse(argument)
         except ValueError as error:
+            meant = synonyms.find(self.name, str(argument))
             raise flags.IllegalFlagValueError(
-                f"--{self.name} {error}"
+                f"--{self.name} {error}" + (f" {meant}" if meant else "")
             ) from error
 
 
@@ -177,14 +180,14 @@ class _Parser(flags.ArgumentParser):
         self._kind, self._optional = kind, optional
 
     def flag_type(self) -> str:
-        return describe(self._kind)
+        return kinds.describe(self._kind)
 
     def parse(self, argument: Any) -> Any:
         if argument is None or not isinstance(argument, str):
             return argument
         if self._optional and argument.lower() in ("none", ""):
             return None
-        return _from_text(self._kind, argument)
+        return kinds.from_text(self._kind, argument)
 
 
 class _Serializer(flags.ArgumentSerializer):
@@ -192,85 +195,18 @@ class _Serializer(flags.ArgumentSerializer):
         return to_text(value)
 
 
-def describe(kind: Any) -> str:
-    """Returns the type of an option in words, for messages and `--help`."""
-    if len(_alternatives(kind)) > 1:
-        return " or ".join(
-            describe(each).removeprefix("one of ")
-            for each in _alternatives(kind)
-        )
-    if typing.get_origin(kind) is Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(kind)))
-    if typing.get_origin(kind) is tuple:
-        return "a comma-separated list"
-    return {
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        str: "a text",
-    }[kind]
-
-
-def kind_in_words(field: dataclasses.Field) -> str:
-    """Returns the type of an option's field in words, "or none" included."""
-    kind, optional = _kind(field)
-    return describe(kind) + (" or none" if optional else "")
-
-
-def _from_text(kind: Any, text: str) -> Any:
-    if len(_alternatives(kind)) > 1:
-        for each in _alternatives(kind):
-            with contextlib.suppress(ValueError):
-                return _from_text(each, text)
-        raise ValueError(f"must be {describe(kind)}, got {text!r}.")
-    if typing.get_origin(kind) is Literal:
-        if text not in typing.get_args(kind):
-            raise ValueError(f"must be {describe(kind)}, got {text!r}.")
-        return text
-    if typing.get_origin(kind) is tuple:
-        item = typing.get_args(kind)[0]
-        parts = [part.strip() for part in text.split(",") if part.strip()]
-        return tuple(_from_text(item, part) for part in parts)
-    if kind is bool:
-        known = {"true": True, "1": True, "false": False, "0": False}
-        if text.lower() not in known:
-            raise ValueError(f"must be true or false, got {text!r}.")
-        return known[text.lower()]
-    with contextlib.suppress(ValueError):
-        return kind(text)
-    raise ValueError(f"must be {describe(kind)}, got {text!r}.")
-
-
 def _check(field: dataclasses.Field, value: Any) -> Any:
-    kind, optional = _kind(field)
+    kind, optional = kinds.of(field)
     if value is None and optional:
         return None
-    for each in _alternatives(kind):
+    for each in kinds.alternatives(kind):
         with contextlib.suppress(TypeError):
-            return _accepted(each, value)
+            return kinds.accepted(each, value)
+    meant = synonyms.find(field.name, str(value))
     raise errors.UsageError(
-        f"--{field.name} must be {describe(kind)}, got {value!r}."
+        f"--{field.name} must be {kinds.describe(kind)}, got {value!r}."
+        + (f" {meant}" if meant else "")
     )
-
-
-def _accepted(kind: Any, value: Any) -> Any:
-    """Returns a Python value as an option keeps it, or raises `TypeError`."""
-    if typing.get_origin(kind) is tuple:
-        if isinstance(value, str):
-            return _from_text(kind, value)
-        if isinstance(value, (list, tuple)):
-            (item, *_) = typing.get_args(kind)
-            return tuple(_accepted(item, each) for each in value)
-    if typing.get_origin(kind) is Literal:
-        if value in typing.get_args(kind):
-            return value
-    elif kind is str and hasattr(value, "__fspath__"):
-        return str(value)
-    elif kind is float and type(value) is int:
-        return float(value)
-    elif type(value) is kind:
-        return value
-    raise TypeError
 
 
 def _build(config_class: type[Config], values: Mapping[str, Any]) -> Config:
@@ -281,19 +217,3 @@ def _build(config_class: type[Config], values: Mapping[str, Any]) -> Config:
         elif field.name in values:
             keywords[field.name] = values[field.name]
     return config_class(**keywords)
-
-
-def _kind(field: dataclasses.Field) -> tuple[Any, bool]:
-    """Returns the type of a field without its `None`, and if it had one."""
-    kinds = _alternatives(field.type)
-    others = tuple(each for each in kinds if each is not type(None))
-    kind = others[0] if len(others) == 1 else typing.Union[others]  # noqa: UP007
-    return kind, len(others) < len(kinds)
-
-
-def _alternatives(kind: Any) -> tuple[Any, ...]:
-    """Returns the types that `A | B` stands for; of `A`, A alone."""
-    # `int | Literal["auto"]` is a typing.Union, `int | None` is not.
-    if typing.get_origin(kind) in (types.UnionType, typing.Union):
-        return typing.get_args(kind)
-    return (kind,)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tf_finetune import errors
+from tf_finetune.config import unknown
 
 
 class WithoutFlagfiles(flags.FlagValues):
@@ -47,12 +48,35 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
         ) from error
     except UnicodeError as error:
         raise errors.UsageError(f"A flagfile is not UTF-8: {error}") from error
+    except flags.UnrecognizedFlagError as error:
+        names = _unknown(values, arguments, error.flagname)
+        raise errors.UsageError(unknown.flags(names, _groups(values))) from None
     except (flags.Error, ValueError) as error:
         raise errors.UsageError(str(error)) from error
     if rest:
-        raise errors.UsageError(
-            f"Arguments must be flags (--name=value), got {rest[0]!r}."
-        )
+        raise errors.UsageError(unknown.argument(rest[0], _groups(values)))
+
+
+def _groups(values: flags.FlagValues) -> dict[str, list[str]]:
+    """Returns our own flags by the title of their group."""
+    return {
+        title: [each.name for each in found]
+        for title, found in values.key_flags_by_module_dict().items()
+        if not title.startswith("absl.")
+    }
+
+
+def _unknown(
+    values: flags.FlagValues, arguments: Sequence[str], first: str
+) -> list[str]:
+    """Lists the unknown flags among arguments, and the one that was met."""
+    names = [
+        each.lstrip("-").partition("=")[0]
+        for each in arguments
+        if each.startswith("-") and each.strip("-")[:1].isalpha()
+    ]
+    found = [e for e in names if e not in values and e[:2] != "no"]
+    return list(dict.fromkeys(found if first in found else [first, *found]))
 
 
 def parse_file(values: flags.FlagValues, path: str) -> None:

@@ -1,0 +1,92 @@
+"""Types of options: from text, from Python values, and in words."""
+
+import contextlib
+import dataclasses
+import types
+import typing
+from typing import Any, Literal
+
+
+def describe(kind: Any) -> str:
+    """Returns the type of an option in words, for messages and `--help`."""
+    if len(alternatives(kind)) > 1:
+        return " or ".join(
+            describe(each).removeprefix("one of ")
+            for each in alternatives(kind)
+        )
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return "a comma-separated list"
+    return {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+    }[kind]
+
+
+def in_words(field: dataclasses.Field) -> str:
+    """Returns the type of an option's field in words, "or none" included."""
+    kind, optional = of(field)
+    return describe(kind) + (" or none" if optional else "")
+
+
+def from_text(kind: Any, text: str) -> Any:
+    if len(alternatives(kind)) > 1:
+        for each in alternatives(kind):
+            with contextlib.suppress(ValueError):
+                return from_text(each, text)
+        raise ValueError(f"must be {describe(kind)}, got {text!r}.")
+    if typing.get_origin(kind) is Literal:
+        if text not in typing.get_args(kind):
+            raise ValueError(f"must be {describe(kind)}, got {text!r}.")
+        return text
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return tuple(from_text(item, part) for part in parts)
+    if kind is bool:
+        known = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() not in known:
+            raise ValueError(f"must be true or false, got {text!r}.")
+        return known[text.lower()]
+    with contextlib.suppress(ValueError):
+        return kind(text)
+    raise ValueError(f"must be {describe(kind)}, got {text!r}.")
+
+
+def accepted(kind: Any, value: Any) -> Any:
+    """Returns a Python value as an option keeps it, or raises `TypeError`."""
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return from_text(kind, value)
+        if isinstance(value, (list, tuple)):
+            (item, *_) = typing.get_args(kind)
+            return tuple(accepted(item, each) for each in value)
+    if typing.get_origin(kind) is Literal:
+        if value in typing.get_args(kind):
+            return value
+    elif kind is str and hasattr(value, "__fspath__"):
+        return str(value)
+    elif kind is float and type(value) is int:
+        return float(value)
+    elif type(value) is kind:
+        return value
+    raise TypeError
+
+
+def of(field: dataclasses.Field) -> tuple[Any, bool]:
+    """Returns the type of a field without its `None`, and if it had one."""
+    kinds = alternatives(field.type)
+    others = tuple(each for each in kinds if each is not type(None))
+    kind = others[0] if len(others) == 1 else typing.Union[others]  # noqa: UP007
+    return kind, len(others) < len(kinds)
+
+
+def alternatives(kind: Any) -> tuple[Any, ...]:
+    """Returns the types that `A | B` stands for; of `A`, A alone."""
+    # `int | Literal["auto"]` is a typing.Union, `int | None` is not.
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return typing.get_args(kind)
+    return (kind,)

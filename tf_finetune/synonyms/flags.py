@@ -1,0 +1,38 @@
+"""Names of other packages' settings, and the flag that each of them is here.
+
+Keras, fastai, Ultralytics, timm, the reference scripts of torchvision, the
+Trainer of Hugging Face and Lightning call one thing by many names.
+"""
+
+import difflib
+from collections.abc import Collection
+
+from tf_finetune.synonyms import inputs, learning, meaning, outputs
+
+MEANINGS = (*inputs.DATA, *inputs.MODEL, *learning.TRAINING, *outputs.OUTPUTS)
+
+
+def find(name: str, known: Collection[str]) -> meaning.Meaning | None:
+    """Returns the meaning of a name of another package; None: unknown.
+
+    Args:
+        name: As it was given, dashes, capitals and underscores in any way.
+        known: The flags of the command; of several meanings, one of these is
+            preferred.
+    """
+    asked = meaning.squash(name)
+    for each in (asked, asked.removeprefix("no"), asked.removeprefix("use")):
+        found = [m for m in MEANINGS if each in m.names]
+        here = [m for m in found if m.flag in known]
+        if found:
+            return (here or found)[0]
+    return None
+
+
+def near(name: str, known: Collection[str]) -> meaning.Meaning | None:
+    """Returns the meaning of a misspelt name of another package."""
+    names = {each for m in MEANINGS for each in m.names if len(each) > 3}
+    found = difflib.get_close_matches(
+        meaning.squash(name), sorted(names), n=1, cutoff=0.85
+    )
+    return find(found[0], known) if found else None
