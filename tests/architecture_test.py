@@ -16,7 +16,7 @@ _ROOMS = [
     ["synonyms"],
     ["errors", "version"],
     ["registry", "files", "environment", "batch_norm", "stopping"],
-    ["inference"],
+    ["inference", "untrusted"],
     ["config"],
     ["front_door", "workdir"],
     ["lifecycle"],

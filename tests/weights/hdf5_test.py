@@ -63,3 +63,56 @@ def test_bfloat16_is_widened_exactly(tmp_path):
         (layer,) = hdf5.keras3_layers(file)
     assert layer.arrays[0].dtype == np.float32
     assert layer.arrays[0].tolist() == [1.5, -2.0]
+
+
+def test_names_without_end_are_refused_with_their_number(tmp_path):
+    names = np.array([b"n"] * 30_000)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["layer_names0"] = names
+        file.attrs["layer_names1"] = names
+    with (
+        h5py.File(tmp_path / "x.h5") as file,
+        pytest.raises(errors.RunError, match="lists 60,000 names, and 40,000"),
+    ):
+        hdf5.classic_layers(file)
+
+
+def test_an_array_that_is_named_often_is_read_once(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["layer_names"] = [b"dense"]
+        group = file.create_group("dense")
+        group.attrs["weight_names"] = [b"kernel"] * 3
+        group["kernel"] = np.ones(4, "f4")
+    with h5py.File(tmp_path / "x.h5") as file:
+        (layer,) = hdf5.classic_layers(file)
+    assert len({id(each) for each in layer.arrays}) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "layers\\dense/vars/{}",
+        "layers\\dense\\vars/{}",
+        "layers\\dense\\vars\\{}",
+        "layers/dense\\vars/{}",
+    ],
+)
+def test_backslashes_in_names_are_slashes(tmp_path, name):
+    with h5py.File(tmp_path / "x.weights.h5", "w") as file:
+        file[name.format(0)] = np.ones((2, 3), "f4")
+        file[name.format(1)] = np.zeros(3, "f4")
+    with h5py.File(tmp_path / "x.weights.h5") as file:
+        (layer,) = hdf5.keras3_layers(file)
+    assert layer.path == "layers/dense"
+    assert [each.shape for each in layer.arrays] == [(2, 3), (3,)]
+
+
+def test_an_array_under_both_slashes_is_damage(tmp_path):
+    with h5py.File(tmp_path / "x.weights.h5", "w") as file:
+        file["layers/dense/vars/0"] = np.ones(3, "f4")
+        file["layers\\dense/vars/0"] = np.zeros(3, "f4")
+    with (
+        h5py.File(tmp_path / "x.weights.h5") as file,
+        pytest.raises(errors.RunError, match="twice"),
+    ):
+        hdf5.keras3_layers(file)

@@ -4,21 +4,21 @@ Nothing but plain arrays stored inside the file itself is read: links and data
 sets that point elsewhere are refused, configs stay text.
 """
 
+import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
 import numpy as np
 
 from tf_finetune import errors
+from tf_finetune.untrusted import archives, hdf5_structure
 from tf_finetune.weights import saved
 
 # What a Keras 3 file holds beside the model's own layers.
 _STATE = ("optimizer", "_metrics", "metrics", "compile_metrics", "loss_tracker")
-# A data set may declare a shape far beyond what the file stores.
-_LARGE_BYTES = 1 << 30
-_MAX_EXPANSION = 1000
 
 
 def is_classic(file: h5py.File) -> bool:
@@ -29,15 +29,21 @@ def is_classic(file: h5py.File) -> bool:
 def classic_layers(file: h5py.File) -> tuple[saved.SavedLayer, ...]:
     """Returns the layers of a classic .h5 in the order of the model."""
     root = _child(file, "model_weights") if "model_weights" in file else file
-    layers = []
+    layers, count, read = [], 0, {}
     for name in _attribute(root, "layer_names"):
         group = _child(root, name)
         array_names = _attribute(group, "weight_names")
+        count += len(array_names)
+        if count > hdf5_structure.MAX_OBJECTS:
+            hdf5_structure.refuse(
+                f"its layers name {count:,} arrays",
+                hdf5_structure.MAX_OBJECTS,
+            )
         layers.append(
             saved.SavedLayer(
                 path=name,
                 name=name,
-                arrays=tuple(_array(group, each) for each in array_names),
+                arrays=tuple(_array(group, each, read) for each in array_names),
                 array_names=tuple(array_names),
             )
         )
@@ -49,9 +55,14 @@ def classic_config(file: h5py.File) -> dict[str, Any] | None:
     text = file.attrs.get("model_config")
     if text is None:
         return None
+    if len(text) > archives.MAX_CONFIG_BYTES:
+        hdf5_structure.refuse(
+            f"its 'model_config' has {len(text):,} bytes",
+            archives.MAX_CONFIG_BYTES,
+        )
     try:
         return json.loads(_text(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # Only arrays are needed; a config is extra evidence.
 
 
@@ -64,47 +75,89 @@ def keras3_layers(file: h5py.File) -> tuple[saved.SavedLayer, ...]:
     """Returns the layers of a Keras 3 file, sorted by path.
 
     Every group that has a child "vars" is a layer; its variables are called
-    "0", "1", … in there.
-    Source: keras/src/saving/saving_lib.py, `_save_state`, `H5IOStore`.
+    "0", "1", … in there. Keras on Windows has written backslashes into names:
+    such a name is a path of its own.
+    Source: keras/src/saving/saving_lib.py, `_save_state`, `H5IOStore`;
+    github.com/keras-team/keras/issues/18528.
     """
-    found = []
-    for path in _vars_groups(file):
-        parts = path.split("/")[:-1]
-        group = _child(file, path)
-        keys = sorted(group, key=lambda key: (len(key), key))
-        name = group.attrs.get("name")
+    found, read = [], {}
+    for path, layer in sorted(_vars_groups(file).items()):
+        name = layer.attributes.get("name")
+        keys = sorted(layer.arrays, key=lambda key: (len(key), key))
         found.append(
             saved.SavedLayer(
-                path="/".join(parts),
+                path="/".join(path),
                 name=None if name is None else _text(name),
-                arrays=tuple(_array(group, key) for key in keys),
+                arrays=tuple(
+                    _array(file, layer.arrays[key], read) for key in keys
+                ),
                 array_names=tuple(keys),
             )
         )
     return tuple(found)
 
 
-def _vars_groups(file: h5py.File) -> list[str]:
-    paths: list[str] = []
-    # Visits every object once and follows no soft or external link.
-    file.visit(paths.append)
-    return [path for path in paths if _is_layer(path.split("/"))]
+@dataclasses.dataclass(kw_only=True)
+class _Vars:
+    """What lies in the "vars" of a layer.
+
+    Attributes:
+        attributes: Of the group.
+        arrays: Their paths in the file by their names.
+    """
+
+    attributes: Mapping[str, Any]
+    arrays: dict[str, tuple[str, ...]]
 
 
-def _is_layer(parts: list[str]) -> bool:
-    if parts[-1] != "vars" or parts[0] in _STATE:
+def _vars_groups(file: h5py.File) -> dict[tuple[str, ...], _Vars]:
+    """Returns what is in each layer, by the layer's path."""
+    structure = hdf5_structure.survey(file)
+    found: dict[tuple[str, ...], _Vars] = {}
+    for place in structure.groups:
+        path = _split(place)
+        if _is_layer(path):
+            known = found.setdefault(path[:-1], _Vars(attributes={}, arrays={}))
+            known.attributes = known.attributes or file["/".join(place)].attrs
+    for place in structure.arrays:
+        *path, key = _split(place)
+        if not path or not _is_layer(tuple(path)):
+            continue
+        known = found.setdefault(
+            tuple(path[:-1]), _Vars(attributes={}, arrays={})
+        )
+        if key in known.arrays:
+            raise errors.RunError(
+                f"The file is damaged: it holds {'/'.join([*path, key])!r} "
+                "twice, with slashes and with backslashes in its name."
+            )
+        known.arrays[key] = place
+    return found
+
+
+def _split(place: tuple[str, ...]) -> tuple[str, ...]:
+    """Divides names at the backslashes that Windows put into them."""
+    return tuple(part for name in place for part in name.split("\\") if part)
+
+
+def _is_layer(parts: tuple[str, ...]) -> bool:
+    if len(parts) < 2 or parts[-1] != "vars" or parts[0] in _STATE:
         return False
     return not any(part.startswith("seed_generator") for part in parts)
 
 
 def _attribute(group: h5py.Group, name: str) -> list[str]:
     """Returns a list of names; Keras cuts long ones into name0, name1, …."""
-    values = list(group.attrs.get(name, ()))
-    part = 0
+    keys, part = [name] if name in group.attrs else [], 0
     while f"{name}{part}" in group.attrs:
-        values += list(group.attrs[f"{name}{part}"])
+        keys.append(f"{name}{part}")
         part += 1
-    return [_text(value) for value in values]
+    count = sum(math.prod(group.attrs.get_id(key).shape) for key in keys)
+    if count > hdf5_structure.MAX_OBJECTS:
+        hdf5_structure.refuse(
+            f"{name!r} in it lists {count:,} names", hdf5_structure.MAX_OBJECTS
+        )
+    return [_text(value) for key in keys for value in group.attrs[key]]
 
 
 def _text(value: Any) -> str:
@@ -132,31 +185,44 @@ def _step(group: h5py.Group, part: str) -> h5py.Group | h5py.Dataset:
     return group[part]
 
 
-def _array(group: h5py.Group, path: str) -> np.ndarray:
-    """Reads one array [its shape] that is stored inside the file."""
+def _array(
+    group: h5py.Group,
+    path: str | tuple[str, ...],
+    read: dict[Any, np.ndarray],
+) -> np.ndarray:
+    """Reads one array [its shape] that is stored inside the file.
+
+    Args:
+        group: Where the path begins.
+        path: Names, or one string with slashes.
+        read: The arrays of this file that were read before; one that is named
+            twice takes no memory twice.
+    """
     node = group
-    for part in path.split("/"):
+    for part in path.split("/") if isinstance(path, str) else path:
         node = _step(node, part)
     if not isinstance(node, h5py.Dataset):
         raise errors.RunError(f"The file is damaged: {path!r} is no array.")
-    if node.external or node.is_virtual:
+    info = h5py.h5o.get_info(node.id)
+    if info.addr not in read:
+        read[info.addr] = _values(node)
+    return read[info.addr]
+
+
+def _values(node: h5py.Dataset) -> np.ndarray:
+    # Two bytes of no type are how bfloat16 is stored.
+    if node.dtype.kind not in "fiubV":
         raise errors.RunError(
-            f"The file is refused: the array {path!r} lies in another file."
-        )
-    declared = math.prod(node.shape) * node.dtype.itemsize
-    stored = node.id.get_storage_size()
-    if declared > _LARGE_BYTES and declared > _MAX_EXPANSION * stored:
-        raise errors.RunError(
-            f"The file is refused: the array {path!r} claims {declared:,} "
-            f"bytes but stores {stored:,}."
+            f"The file is damaged: the array {node.name!r} holds "
+            f"{node.dtype}, not numbers."
         )
     value = np.asarray(node[()])
     if node.attrs.get("dtype") == "bfloat16":
         return _from_bfloat16(value)
     if value.dtype.kind not in "fiub":
         raise errors.RunError(
-            f"The file is damaged: the array {path!r} holds {value.dtype}, "
-            "not numbers."
+            f"The file is damaged: the array {node.name!r} holds "
+            f"{value.dtype}, not numbers."
         )
     return value
 

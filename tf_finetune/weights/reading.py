@@ -4,22 +4,16 @@ No TensorFlow and no Keras is imported, and nothing in a file is turned into an
 object: a model file cannot run code here.
 """
 
-import contextlib
 import io
-import json
 import pathlib
-import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 from tf_finetune import errors, files
+from tf_finetune.untrusted import archives, keras_files
 from tf_finetune.weights import foreign, saved
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
-_KERAS_MEMBER = "model.weights.h5"
-_LARGE_BYTES = 1 << 30
-_MAX_EXPANSION = 100
 
 
 def kind_of(path: pathlib.Path) -> saved.Kind:
@@ -69,8 +63,8 @@ def read(path: pathlib.Path) -> saved.SavedWeights:
             itself.
     """
     kind = kind_of(path)
-    file = path / _KERAS_MEMBER if kind == "workdir" else path
-    with _explained(file):
+    file = path / keras_files.WEIGHTS if kind == "workdir" else path
+    with keras_files.explained(file):
         layers, config = _content(file, kind)
         sha256 = files.sha256(file)
     if not any(layer.arrays for layer in layers):
@@ -113,46 +107,11 @@ def _content(
                 config = hdf5.classic_config(opened)
                 return hdf5.classic_layers(opened), config
             return hdf5.keras3_layers(opened), None
-    with zipfile.ZipFile(file) as archive:
-        content = io.BytesIO(_member(archive, _KERAS_MEMBER))
-        config = json.loads(_member(archive, "config.json"))
-    with h5py.File(content, "r") as opened:
+    with archives.opened(file) as archive:
+        content = archive.read(keras_files.WEIGHTS)
+        config = keras_files.read_config(archive)
+    with h5py.File(io.BytesIO(content), "r") as opened:
         return hdf5.keras3_layers(opened), config
-
-
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    entry = archive.getinfo(name)
-    if entry.file_size > max(
-        _LARGE_BYTES, _MAX_EXPANSION * entry.compress_size
-    ):
-        raise errors.RunError(
-            f"The file is refused: {name!r} in it unpacks from "
-            f"{entry.compress_size:,} to {entry.file_size:,} bytes."
-        )
-    return archive.read(entry)
-
-
-@contextlib.contextmanager
-def _explained(path: pathlib.Path) -> Iterator[None]:
-    """Turns what goes wrong inside a file into a sentence with its name."""
-    try:
-        yield
-    except errors.RunError as error:
-        raise errors.RunError(f"Cannot read {path}. {error}") from error
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        TypeError,
-        RuntimeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        EOFError,
-    ) as error:
-        raise errors.RunError(
-            f"{path} is damaged or incomplete ({error}). Copy or download it "
-            "again."
-        ) from error
 
 
 def _start(path: pathlib.Path) -> bytes:
@@ -162,11 +121,11 @@ def _start(path: pathlib.Path) -> bytes:
 
 def _folder_kind(path: pathlib.Path) -> saved.Kind:
     if (path / "run.flags").is_file():
-        if (path / _KERAS_MEMBER).is_file():
+        if (path / keras_files.WEIGHTS).is_file():
             return "workdir"
         raise errors.UsageError(
-            f"--weights={path} is a workdir without {_KERAS_MEMBER}: its run "
-            "is not finished. Repeat its command to complete it."
+            f"--weights={path} is a workdir without {keras_files.WEIGHTS}: "
+            "its run is not finished. Repeat its command to complete it."
         )
     raise errors.UsageError(
         f"--weights={path} {foreign.describe_folder(path)}. {foreign.READABLE}"
@@ -176,9 +135,11 @@ def _folder_kind(path: pathlib.Path) -> saved.Kind:
 def _hdf5_kind(path: pathlib.Path) -> saved.Kind:
     import h5py
 
+    from tf_finetune.untrusted import hdf5_structure
     from tf_finetune.weights import hdf5
 
-    with _explained(path), h5py.File(path, "r") as opened:
+    with keras_files.explained(path), h5py.File(path, "r") as opened:
+        hdf5_structure.survey(opened)
         if hdf5.is_classic(opened):
             return "classic_h5"
         if hdf5.is_keras3(opened):
@@ -191,9 +152,9 @@ def _hdf5_kind(path: pathlib.Path) -> saved.Kind:
 
 
 def _zip_kind(path: pathlib.Path) -> saved.Kind:
-    with _explained(path), zipfile.ZipFile(path) as archive:
+    with keras_files.explained(path), archives.opened(path) as archive:
         names = archive.namelist()
-    if _KERAS_MEMBER in names:
+    if keras_files.WEIGHTS in names:
         return "keras"
     raise errors.UsageError(
         f"--weights={path} {foreign.describe_zip(names)}. {foreign.READABLE}"

@@ -1,0 +1,91 @@
+"""Zip archives of strangers: bounded before anything in them is unpacked."""
+
+import contextlib
+import io
+import os
+import pathlib
+import stat
+import zipfile
+from collections.abc import Iterator
+
+from tf_finetune import errors
+
+# A .keras file holds three members and the vocabularies of its layers.
+MAX_MEMBERS = 10_000
+# Of all members together; less than this is never refused.
+LARGE_BYTES = 1 << 28
+# Weights hardly shrink; those that a deflated archive of zeros unpacks to do.
+MAX_EXPANSION = 20
+# The config of NASNetLarge, the largest of keras.applications, has 0.8 MB.
+MAX_CONFIG_BYTES = 8 << 20
+
+# 46 bytes and a name for each member.
+_MAX_DIRECTORY_BYTES = 8 << 20
+_TEXTS = ("config.json", "metadata.json")
+
+
+def check_regular(path: pathlib.Path) -> None:
+    """Raises `RunError` for a pipe, a device or a socket, without opening it.
+
+    Raises:
+        OSError: Nothing is there, or it may not be looked at.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise errors.RunError(f"{path} is not a regular file.")
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
+    """Yields an archive whose directory is within all bounds.
+
+    Raises:
+        RunError: It is no regular file; it has more than `MAX_MEMBERS`
+            members; they unpack to more than `MAX_EXPANSION` times its size
+            and than `LARGE_BYTES`; or a config is over `MAX_CONFIG_BYTES`.
+        OSError: It cannot be read.
+        zipfile.BadZipFile: It is damaged.
+    """
+    check_regular(path)
+    with _Directory(path) as file, zipfile.ZipFile(file) as archive:
+        file.bounded = False
+        _check_members(archive, os.fstat(file.fileno()).st_size)
+        yield archive
+
+
+def _check_members(archive: zipfile.ZipFile, size: int) -> None:
+    members = archive.infolist()
+    if len(members) > MAX_MEMBERS:
+        raise errors.RunError(
+            f"The archive is refused: it has {len(members):,} members, and "
+            f"{MAX_MEMBERS:,} is the limit."
+        )
+    for each in members:
+        if each.filename in _TEXTS and each.file_size > MAX_CONFIG_BYTES:
+            raise errors.RunError(
+                f"The archive is refused: {each.filename!r} in it has "
+                f"{each.file_size:,} bytes, and {MAX_CONFIG_BYTES:,} is the "
+                "limit."
+            )
+    unpacked = sum(each.file_size for each in members)
+    allowed = max(LARGE_BYTES, MAX_EXPANSION * size)
+    if unpacked > allowed:
+        raise errors.RunError(
+            f"The archive is refused: it unpacks from {size:,} to "
+            f"{unpacked:,} bytes, and {allowed:,} is the limit for one of its "
+            "size."
+        )
+
+
+class _Directory(io.FileIO):
+    """A file of which `ZipFile` reads the directory, in one piece."""
+
+    bounded = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Reads as a file does, but no directory without end."""
+        if self.bounded and size is not None and size > _MAX_DIRECTORY_BYTES:
+            raise errors.RunError(
+                f"The archive is refused: the list of its members has "
+                f"{size:,} bytes, and {_MAX_DIRECTORY_BYTES:,} is the limit."
+            )
+        return super().read(size)

@@ -1,0 +1,151 @@
+"""What an HDF5 file of a stranger consists of: listed, and bounded.
+
+Nothing is read but headers. Links to other places, arrays that lie in other
+files, and more parts, levels, names or bytes than any network has are refused
+in a sentence, before a reader that trusts the file meets them.
+"""
+
+import dataclasses
+import math
+from typing import NoReturn
+
+import h5py
+
+from tf_finetune import errors
+
+# NASNetLarge with the state of its optimizer has some 8,000.
+MAX_OBJECTS = 40_000
+# Keras spends two on each model in a model.
+MAX_LEVELS = 64
+MAX_NAME_BYTES = 1024
+# Of one attribute; HDF5 itself keeps most below 64 KiB.
+MAX_ATTRIBUTE_BYTES = 8 << 20
+# Of all arrays together; less than this is never refused.
+LARGE_BYTES = 1 << 28
+# Compressed arrays of zeros declare far more than the file holds.
+MAX_EXPANSION = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Structure:
+    """The objects of a file by their paths ("layers/conv2d/vars/0").
+
+    Attributes:
+        groups: In the order of the file's names; the root is not listed.
+        arrays: Likewise.
+        declared_bytes: Of all arrays together, by shape and type.
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    arrays: tuple[tuple[str, ...], ...]
+    declared_bytes: int
+
+
+def survey(file: h5py.File) -> Structure:
+    """Lists what a file holds.
+
+    Raises:
+        RunError: It is beyond a limit, which the sentence names with the
+            number that was met; or it holds links.
+    """
+    groups: list[tuple[str, ...]] = []
+    arrays: list[tuple[str, ...]] = []
+    seen, declared, count = {_address(file.id)}, 0, 0
+    _check_attributes(file.id, ())
+    pending = [((), file["/"].id)]
+    while pending:
+        path, group = pending.pop()
+        if path:
+            groups.append(path)
+        count += group.get_num_objs()
+        if count > MAX_OBJECTS:
+            refuse(f"it holds {count:,} objects at least", MAX_OBJECTS)
+        below = []
+        for name in _names(group, path):
+            node = h5py.h5o.open(group, name)
+            address = _address(node)
+            if address in seen:
+                continue
+            seen.add(address)
+            inside = (*path, name.decode("utf-8", "surrogateescape"))
+            _check_attributes(node, inside)
+            if isinstance(node, h5py.h5g.GroupID):
+                below.append((inside, node))
+            elif isinstance(node, h5py.h5d.DatasetID):
+                arrays.append(inside)
+                declared += _declared(node, inside)
+        pending += reversed(below)
+    allowed = max(LARGE_BYTES, MAX_EXPANSION * file.id.get_filesize())
+    if declared > allowed:
+        refuse(f"its arrays claim {declared:,} bytes", allowed)
+    return Structure(
+        groups=tuple(groups), arrays=tuple(arrays), declared_bytes=declared
+    )
+
+
+def refuse(what: str, limit: int) -> NoReturn:
+    """Raises the `RunError` that names a number and the limit it is above."""
+    raise errors.RunError(
+        f"The file is refused: {what}, and {limit:,} is the limit."
+    )
+
+
+def _names(group: h5py.h5g.GroupID, path: tuple[str, ...]) -> list[bytes]:
+    """Returns the names in a group, all of which lead to objects in it."""
+    names: list[bytes] = []
+    group.links.iterate(names.append)
+    if names and len(path) >= MAX_LEVELS:
+        refuse(f"it nests groups {len(path) + 1} levels deep", MAX_LEVELS)
+    for name in names:
+        if len(name) > MAX_NAME_BYTES:
+            refuse(f"a name in it has {len(name):,} bytes", MAX_NAME_BYTES)
+        if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            shown = name.decode("utf-8", "replace")
+            raise errors.RunError(
+                f"The file is refused: {shown!r} in it is a link to another "
+                "place."
+            )
+    return names
+
+
+def _check_attributes(node: h5py.h5g.GroupID, path: tuple[str, ...]) -> None:
+    count = h5py.h5a.get_num_attrs(node)
+    if count > MAX_NAME_BYTES:
+        refuse(f"{_shown(path)} has {count:,} attributes", MAX_NAME_BYTES)
+    for index in range(count):
+        attribute = h5py.h5a.open(node, index=index)
+        size = math.prod(attribute.shape or ()) * attribute.dtype.itemsize
+        if size > MAX_ATTRIBUTE_BYTES:
+            refuse(
+                f"an attribute of {_shown(path)} has {size:,} bytes",
+                MAX_ATTRIBUTE_BYTES,
+            )
+
+
+def _declared(array: h5py.h5d.DatasetID, path: tuple[str, ...]) -> int:
+    """Returns the bytes of an array, or of one of its chunks if they are more.
+
+    Raises:
+        RunError: It lies in other files.
+    """
+    properties = array.get_create_plist()
+    layout = properties.get_layout()
+    if properties.get_external_count() or layout == h5py.h5d.VIRTUAL:
+        raise errors.RunError(
+            f"The file is refused: the array {_shown(path)} lies in another "
+            "file."
+        )
+    item = array.get_type().get_size()
+    size = math.prod(array.shape or ()) * item
+    if layout == h5py.h5d.CHUNKED:
+        return max(size, math.prod(properties.get_chunk()) * item)
+    return size
+
+
+def _address(node: h5py.h5g.GroupID) -> tuple[int, int]:
+    info = h5py.h5o.get_info(node)
+    return info.fileno, info.addr
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return repr("/".join(path) or "/")

@@ -1,0 +1,80 @@
+"""Model files of Keras as data: looked at whole before Keras opens them."""
+
+import contextlib
+import io
+import json
+import pathlib
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from tf_finetune import errors
+from tf_finetune.untrusted import archives
+
+WEIGHTS = "model.weights.h5"
+CONFIG = "config.json"
+
+
+def check(path: pathlib.Path) -> None:
+    """Raises `RunError` for a .keras or .h5 file that is beyond any network.
+
+    What is bounded: members, names, levels and objects in number, bytes in
+    sum, before anything of that size is allocated. It says nothing about what
+    the config asks Keras to build.
+
+    Raises:
+        RunError: The sentence begins with the file's name.
+    """
+    with explained(path):
+        archives.check_regular(path)
+        with open(path, "rb") as file:
+            packed = file.read(4) == b"PK\x03\x04"
+        if not packed:
+            _check_hdf5(path)
+            return
+        with archives.opened(path) as archive:
+            content = archive.read(WEIGHTS)
+        _check_hdf5(io.BytesIO(content))
+
+
+def read_config(archive: zipfile.ZipFile) -> Any:
+    """Returns the parsed config.json of an archive from `archives.opened`."""
+    return json.loads(archive.read(CONFIG))
+
+
+@contextlib.contextmanager
+def explained(path: pathlib.Path) -> Iterator[None]:
+    """Turns what goes wrong inside a file into a sentence with its name."""
+    try:
+        yield
+    except errors.RunError as error:
+        raise errors.RunError(f"Cannot read {path}. {error}") from error
+    except MemoryError as error:
+        raise errors.RunError(
+            f"{path} does not fit into memory ({error or 'no reason given'}). "
+            "Close other programs, or use a smaller network."
+        ) from error
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        NotImplementedError,
+        OverflowError,
+        zipfile.BadZipFile,
+        EOFError,
+    ) as error:
+        raise errors.RunError(
+            f"{path} is damaged or incomplete ({error}). Copy or download it "
+            "again."
+        ) from error
+
+
+def _check_hdf5(file: pathlib.Path | io.BytesIO) -> None:
+    import h5py
+
+    from tf_finetune.untrusted import hdf5_structure
+
+    with h5py.File(file, "r") as opened:
+        hdf5_structure.survey(opened)
