@@ -151,7 +151,7 @@ def start_http():
         server = http_server.Server(
             ("127.0.0.1", 0),
             answer,
-            http_server.Limits(**{**defaults, **limits}),
+            bodies.Limits(**{**defaults, **limits}),
             bodies.Budget(max_held_bytes),
         )
         threading.Thread(

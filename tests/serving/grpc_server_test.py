@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (  # noqa: E402
     regression_pb2,
 )
 
-from tf_finetune.serving import grpc_server  # noqa: E402
+from tf_finetune.serving import grpc_server, pictures  # noqa: E402
 from tf_finetune.serving.web import bodies  # noqa: E402
 
 
@@ -125,10 +125,10 @@ def _repeated():
     return tensor
 
 
-def _one_for_all():
-    """Returns one number that claims to be 100,000: 400 kB."""
+def _one_for_all(rows=50_000):
+    """Returns one number that claims to be many: 400 kB of 50,000 rows."""
     tensor = _tensor(1.0, shape=[1, 2])
-    tensor.tensor_shape.dim[0].size = 50_000
+    tensor.tensor_shape.dim[0].size = rows
     return tensor
 
 
@@ -217,11 +217,28 @@ def test_inputs_that_nobody_takes_are_not_converted(stub, monkeypatch):
 
 
 def test_the_inputs_together_are_bounded(served):
-    request = _request("sums", a=_one_for_all(), b=_one_for_all())
-    with _serving(served, max_request_bytes=700_000) as channel:
+    request = _request("sums", a=_one_for_all(64), b=_one_for_all(64))
+    with _serving(served, max_request_bytes=1000) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        with pytest.raises(grpc.RpcError, match="stand for 800000 bytes"):
+        with pytest.raises(grpc.RpcError, match="stand for 1024 bytes"):
             stub.Predict(request)
+
+
+def test_too_many_rows_are_refused_before_any_is_looked_at(stub, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("a row was looked at")
+
+    monkeypatch.setattr(pictures, "measured", fail)
+    monkeypatch.setattr(grpc_server, "_examples", fail)
+    many = _request(text=_tensor([b""] * 65))
+    with pytest.raises(grpc.RpcError, match="64 instances at most, got 65"):
+        stub.Predict(many)
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = "small"
+    request.model_spec.signature_name = "classify"
+    request.input.example_list.examples.extend([tf.train.Example()] * 65)
+    with pytest.raises(grpc.RpcError, match="64 instances at most, got 65"):
+        stub.Classify(request)
 
 
 def test_the_context_counts_once_for_each_example(stub):

@@ -47,9 +47,17 @@ def test_what_is_no_picture_is_left_to_the_model():
     "content", [_encoded("jpeg")[:30], b"\x89PNG\r\n\x1a\n", b"GIF89a"]
 )
 def test_a_picture_whose_size_cannot_be_read_is_refused(content):
-    with pytest.raises(failures.RequestError, match="Picture 1 is dam") as e:
+    with pytest.raises(failures.RequestError, match="size of picture 1") as e:
         pictures.measured([b"", content], max_pixels=10**9)
     assert e.value.status == 400
+
+
+def test_an_example_of_very_many_strings_is_refused():
+    example = tf.train.Example()
+    example.features.feature["image"].bytes_list.value.extend([b""] * 1001)
+    with pytest.raises(failures.RequestError, match="holds 1001 strings") as e:
+        pictures.measured([example.SerializeToString()], max_pixels=10)
+    assert e.value.status == 413
 
 
 def test_pictures_in_examples_are_found():

@@ -25,7 +25,9 @@ def test_it_says_where_it_listens_and_answers(program, connect):
     client = connect(program.port)
     _answers(client)
     with client.open() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        connection.sendall(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
         assert b"text/html" in connection.recv(1 << 16)
 
 

@@ -43,6 +43,18 @@ class Limits:
         """Tells whether so much may be computed together."""
         return rows <= self.max_batch_size and weight <= self.max_batch_weight
 
+    def check_rows(self, rows: int) -> None:
+        """Raises `RequestError` 413 if one request has too many rows.
+
+        To be asked before anything is done for each row.
+        """
+        if rows > self.max_queued_rows:
+            raise failures.RequestError(
+                413,
+                f"A request may have {self.max_queued_rows} instances at most, "
+                f"got {rows}. Send them in several requests.",
+            )
+
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
@@ -160,12 +172,7 @@ class Batcher:
     def _enqueue(self, pieces: list[_Piece]) -> None:
         rows = sum(piece.rows for piece in pieces)
         limit = self._limits.max_queued_rows
-        if rows > limit:
-            raise failures.RequestError(
-                413,
-                f"A request may have {limit} instances at most, got {rows}. "
-                "Send them in several requests.",
-            )
+        self._limits.check_rows(rows)
         with self._changed:
             queued = sum(piece.rows for piece in self._waiting)
             if self._closed:

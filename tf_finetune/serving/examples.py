@@ -4,21 +4,26 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest, "Classify and Regress
 API".
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from tf_finetune.serving import failures
-from tf_finetune.serving.web import json_input
+from tf_finetune.serving.web import json_strings
 
 
-def from_json(document: Mapping[str, Any]) -> list[bytes]:
+def from_json(
+    document: Mapping[str, Any],
+    check_rows: Callable[[int], None] = lambda rows: None,
+) -> list[bytes]:
     """Returns the serialised examples of a classify request.
 
     Args:
         document: With "examples", a list of objects of features, and perhaps
             "context", features common to all.
+        check_rows: Raises `RequestError` for too many examples; asked before
+            any of them is looked at.
 
     Raises:
         RequestError: A feature is no value or list of one type.
@@ -28,8 +33,9 @@ def from_json(document: Mapping[str, Any]) -> list[bytes]:
         raise failures.RequestError(
             400,
             "'examples' must be a list of objects, got "
-            f"{json_input.shown(rows)}.",
+            f"{json_strings.shown(rows)}.",
         )
+    check_rows(len(rows))
     context = _features(document.get("context", {}))
     return [
         tf.train.Example(
@@ -44,16 +50,16 @@ def _features(row: Any) -> dict[str, tf.train.Feature]:
         raise failures.RequestError(
             400,
             "An example must be an object of features, got "
-            f"{json_input.shown(row)}.",
+            f"{json_strings.shown(row)}.",
         )
     return {name: _feature(name, value) for name, value in row.items()}
 
 
 def _feature(name: str, value: Any) -> tf.train.Feature:
     values = value if isinstance(value, list) else [value]
-    if all(isinstance(each, str) or json_input.is_base64(each)
+    if all(isinstance(each, str) or json_strings.is_base64(each)
            for each in values):  # fmt: skip
-        encoded = [json_input.text(each, name) for each in values]
+        encoded = [json_strings.text(each, name) for each in values]
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
     try:
         if all(type(each) in (int, bool) for each in values):
@@ -68,5 +74,5 @@ def _feature(name: str, value: Any) -> tf.train.Feature:
     raise failures.RequestError(
         400,
         f"Feature {name!r} must be strings, whole numbers or numbers with a "
-        f"point, all of one kind, got {json_input.shown(value)}.",
+        f"point, all of one kind, got {json_strings.shown(value)}.",
     )

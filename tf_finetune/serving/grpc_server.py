@@ -113,7 +113,9 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Computes named tensors from named tensors."""
         spec = self._spec(request.model_spec)
         infos = self._service.model.signature(spec.signature_name).inputs
-        claimed = tensors.claimed_bytes(request.inputs, infos)
+        claimed = tensors.claimed_bytes(
+            request.inputs, infos, self._service.check_rows
+        )
         self._require_small(claimed)
         with contextlib.ExitStack() as ends:
             with self._budget.held(request.ByteSize() + claimed):
@@ -139,6 +141,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> classification_pb2.ClassificationResponse:
         """Classifies tf.train.Example messages."""
         spec = self._spec(request.model_spec)
+        self._service.check_rows(_num_examples(request.input))
         size = _merged_size(request.input)
         self._require_small(size)
         with self._budget.held(request.ByteSize() + size):
@@ -160,6 +163,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> regression_pb2.RegressionResponse:
         """Gives one number for each tf.train.Example message."""
         spec = self._spec(request.model_spec)
+        self._service.check_rows(_num_examples(request.input))
         size = _merged_size(request.input)
         self._require_small(size)
         with self._budget.held(request.ByteSize() + size):
@@ -215,6 +219,11 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         )
         spec.version.value = model.version
         return spec
+
+
+def _num_examples(given: Any) -> int:
+    kind = given.WhichOneof("kind")
+    return len(getattr(given, kind).examples) if kind else 0
 
 
 def _merged_size(given: Any) -> int:

@@ -7,6 +7,9 @@ from google.protobuf import message
 
 from tf_finetune.serving import failures, picture_sizes
 
+# Of one Example; each is looked at.
+_MAX_STRINGS = 1000
+
 
 def measured(
     contents: Iterable[bytes], *, max_pixels: int
@@ -55,15 +58,19 @@ def in_examples(serialized: bytes) -> list[bytes]:
 
 
 def _measured(number: int, content: bytes) -> picture_sizes.Size:
+    strings = in_examples(content)
+    if len(strings) > _MAX_STRINGS:
+        raise failures.RequestError(
+            413,
+            f"Example {number} holds {len(strings)} strings; {_MAX_STRINGS} "
+            "are allowed.",
+        )
     try:
         # Both: an Example may begin as a small picture does.
-        found = [
-            picture_sizes.measured(each)
-            for each in (content, *in_examples(content))
-        ]
+        found = [picture_sizes.measured(each) for each in (content, *strings)]
     except picture_sizes.UnknownSizeError as error:
         raise failures.RequestError(
-            400, f"Picture {number} is damaged: its size cannot be read."
+            400, f"The size of picture {number} cannot be read."
         ) from error
     return picture_sizes.Size(
         sum(each.pixels for each in found), max(each.side for each in found)

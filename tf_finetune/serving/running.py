@@ -135,7 +135,7 @@ def _start_rest(
 ) -> str:
     from tf_finetune.serving.web import http_server, rest
 
-    limits = http_server.Limits(
+    limits = bodies.Limits(
         max_request_bytes=config.max_request_megabytes << 20,
         max_connections=config.max_connections,
         timeout_seconds=config.timeout_seconds,

@@ -1,6 +1,7 @@
 """What can be asked of the served model, whatever the protocol."""
 
 import contextlib
+import math
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -43,6 +44,7 @@ class Service:
                 may be held at the same time.
         """
         self.model = model
+        self.check_rows = limits.check_rows
         self._max_pixels = max_pixels
         self._max_answer_bytes = max_answer_bytes
         self._answers = bodies.Budget(_HELD_ANSWERS * max_answer_bytes)
@@ -96,6 +98,9 @@ class Service:
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         _check_inputs(signature, inputs)
+        for info in signature.inputs:
+            if info.has_rows:
+                self.check_rows(len(inputs[info.name]))
         sizes = self._sizes(signature, inputs)
         with contextlib.ExitStack() as held:
             self._hold_answer(signature, inputs, sizes, held)
@@ -158,6 +163,7 @@ class Service:
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         signature.require_classify()
+        self.check_rows(len(examples))
         outputs = self.predict(signature.name, _inputs(examples))
         classes, scores = outputs.get("classes"), outputs.get("scores")
         if classes is None:
@@ -189,6 +195,7 @@ class Service:
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         signature.require_regress()
+        self.check_rows(len(examples))
         values = self.predict(signature.name, _inputs(examples))["outputs"]
         if values.size != len(examples):
             raise failures.RequestError(
@@ -209,6 +216,9 @@ class Service:
         for info in signature.inputs:
             if info.is_text:
                 texts = inputs[info.name]
+                # Of unknown sizes there may be any number of strings a row.
+                known = math.prod(n or 1 for n in (info.shape or ())[1:])
+                self.check_rows(texts.size // max(1, known))
                 found = pictures.measured(
                     texts.ravel().tolist(), max_pixels=self._max_pixels
                 )

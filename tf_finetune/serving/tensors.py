@@ -1,7 +1,7 @@
 """Arrays from and to TensorProto, of which small ones can claim to be huge."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -21,18 +21,24 @@ _FIELDS = {
 def claimed_bytes(
     given: Mapping[str, tensor_pb2.TensorProto],
     inputs: Sequence[tensor_info.TensorInfo],
+    check_rows: Callable[[int], None] = lambda rows: None,
 ) -> int:
     """Returns how large the arrays would be, making none.
 
     Args:
         given: By name.
         inputs: What the signature takes.
+        check_rows: Raises `RequestError` for too many examples.
 
     Raises:
         RequestError: Names, a type, a shape or a number of strings are not
             what the signature takes.
     """
     tensor_info.check_names(inputs, given)
+    for each in inputs:
+        sizes = given[each.name].tensor_shape.dim
+        if each.has_rows and sizes:
+            check_rows(sizes[0].size)
     return sum(_claimed(given[each.name], each) for each in inputs)
 
 

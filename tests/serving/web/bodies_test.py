@@ -1,6 +1,5 @@
 """Tests of tf_finetune/serving/web/bodies.py; see also http_server_test.py."""
 
-import email.message
 import io
 
 import pytest
@@ -60,39 +59,3 @@ def test_what_a_body_held_is_given_back_however_it_ends():
         with pytest.raises(failures.RequestError) as error:
             _read(b"x" * 11, 11, budget=budget)
         assert error.value.status == 503
-
-
-def _head(content):
-    return bodies.read_head(io.BufferedReader(io.BytesIO(content)))
-
-
-def test_a_head_ends_with_the_first_empty_line():
-    first, fields = _head(b"GET / HTTP/1.1\r\na: b\r\nc: d\n\r\nbody\r\n\r\n")
-    assert (first, fields) == (b"GET / HTTP/1.1\r\n", b"a: b\r\nc: d\n\r\n")
-    assert _head(b"\r\nGET / HTTP/1.1\r\n\r\n") == (b"\r\n", b"")
-
-
-@pytest.mark.parametrize(
-    ("content", "status"),
-    [
-        (b"", 400),
-        (b"GET /", 400),
-        (b"GET / HTTP/1.1\r\n", 400),
-        (b"GET / HTTP/1.1\r\na: b", 400),
-        (b"G" * 16384, 414),
-        (b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * 16384, 431),
-        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 3000, 431),
-    ],
-)
-def test_a_head_that_does_not_end_is_refused(content, status):
-    with pytest.raises(failures.RequestError) as error:
-        _head(content)
-    assert error.value.status == status
-
-
-def test_no_length_is_no_body_where_that_may_be():
-    headers = email.message.Message()
-    assert bodies.declared_length(headers, 10, True) == 0
-    with pytest.raises(failures.RequestError) as error:
-        bodies.declared_length(headers, 10, False)
-    assert error.value.status == 411

@@ -2,10 +2,12 @@
 
 import concurrent.futures
 import errno
+import gzip
 import json
 import socket
 import socketserver
 import threading
+import zlib
 
 import pytest
 
@@ -51,7 +53,7 @@ def test_a_connection_is_kept_for_the_next_request(start_http):
 def test_a_body_in_chunks_is_put_together(start_http):
     _, client = start_http()
     answer = client.say(
-        b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
+        _POST + b"Transfer-Encoding: chunked\r\n"
         b"Connection: close\r\n\r\n"
         b"3\r\nabc\r\n2;note\r\nde\r\n0\r\nTrailer: x\r\n\r\n"
     )
@@ -60,7 +62,7 @@ def test_a_body_in_chunks_is_put_together(start_http):
 
 def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
     _, client = start_http()
-    hidden = b"GET /hidden HTTP/1.1\r\n\r\n"
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
     length = b"Content-Length: %d\r\n\r\n" % len(hidden)
     answer = client.say(_GET + length + hidden + _GET + _LAST)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
@@ -106,6 +108,15 @@ def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
         (_GET + (b"A: " + b"a" * 1000 + b"\r\n") * 17 + b"\r\n", 431),
         (b"DELETE /x HTTP/1.1\r\n\r\n", 405),
         (b"BREW /x HTTP/1.1\r\n\r\n", 501),
+        (b"GET /x HTTP/1.1\r\n\r\n", 400),  # Without Host.
+        (b"GET /x\r\n\r\n", 400),  # HTTP/0.9.
+        (b"GET /x HTTP/1.1\r\nHost: me@127.0.0.1\r\n\r\n", 400),
+        (_GET + b"X: a\r\n folded\r\n\r\n", 400),
+        (_GET + b"X: a\x00\r\n\r\n", 400),
+        (_POST + b"Content-Encoding: br\r\nContent-Length: 1\r\n\r\nx", 415),
+        (_POST + b"Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 400),
+        (_POST + b"Content-Type: multipart/form-data; boundary=a\r\n"
+         b"Content-Length: 1\r\n\r\nx", 415),
     ],
     ids=lambda value: str(value)[-40:],
 )  # fmt: skip
@@ -116,6 +127,58 @@ def test_what_is_malformed_is_refused_and_the_next_client_served(
     answer = client.say(request_bytes)
     assert _status(answer) == status, answer[:200]
     assert _json(answer)["error"]
+    _still_answers(client)
+
+
+_HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
+_HIDING = b"Content-Length: %d\r\n\r\n" % len(_HIDDEN) + _HIDDEN
+
+
+@pytest.mark.parametrize(
+    "bad_line", [b"nocolon\r\n", b"X: a\r", b"X : a\r\n", b"X: a\x00\r\n"]
+)
+def test_bytes_behind_a_bad_line_are_never_a_second_request(
+    start_http, bad_line
+):
+    _, client = start_http()
+    answer = client.say(_GET + bad_line + _HIDING)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert _status(answer) == 400
+    assert b"/hidden" not in answer
+    _still_answers(client)
+
+
+def test_a_foreign_origin_cannot_hide_behind_a_bad_line(start_http):
+    _, client = start_http()
+    foreign = b"Origin: http://other.example\r\nContent-Length: 2\r\n\r\n{}"
+    assert _status(client.say(_POST + foreign)) == 403
+    assert _status(client.say(_POST + b"nocolon\r\n" + foreign)) == 400
+    assert _status(client.say(_POST + b"X: a\r" + foreign)) == 400
+
+
+@pytest.mark.parametrize(
+    ("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+def test_a_compressed_body_is_unpacked_within_the_limit(
+    start_http, coding, pack
+):
+    _, client = start_http(max_held_bytes=1 << 21)
+    headers = {"Content-Encoding": coding}
+    for _ in range(3):  # What was unpacked is given back to the budget.
+        _, answer = client.ask("/x", pack(b"a" * 1000_000), headers)
+        assert answer["body"] == "a" * 1000_000
+    status, answer = client.ask("/x", pack(b" " * (1 << 28)), headers)
+    assert status == 413
+    assert "1048576 bytes at most" in answer["error"]
+    _still_answers(client)
+
+
+def test_unpacked_bytes_count_among_those_of_all_requests(start_http):
+    _, client = start_http(max_held_bytes=100_000)
+    status, _ = client.ask(
+        "/x", gzip.compress(b"a" * 200_000), {"Content-Encoding": "gzip"}
+    )
+    assert status == 503
     _still_answers(client)
 
 

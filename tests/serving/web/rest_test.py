@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tf_finetune.serving.web import rest
+from tf_finetune.serving import pictures
+from tf_finetune.serving.web import json_strings, rest
 
 _PREDICT = "/v1/models/small:predict"
 
@@ -213,3 +214,56 @@ def test_a_fault_of_the_server_is_a_500_without_its_secrets(served):
     response = rest.Api(Broken()).answer("GET", "/v1/models/small", b"")
     assert response.status == 500
     assert b"secret" not in response.body
+
+
+def test_too_many_instances_are_refused_before_any_is_looked_at(
+    ask, monkeypatch
+):
+    def fail(*_, **__):
+        raise RuntimeError("an instance was looked at")
+
+    monkeypatch.setattr(json_strings, "text", fail)
+    monkeypatch.setattr(pictures, "measured", fail)
+    many, examples = [""] * 65, [{"x": 1.0}] * 65
+    for document in (
+        {"instances": many},
+        {"instances": [{"text": ""}] * 65},
+        {"inputs": many},
+    ):
+        status, answer = ask(_PREDICT, document)
+        assert status == 413
+        assert "64 instances at most, got 65" in answer["error"]
+    for verb in ("classify", "regress"):
+        document = {"signature_name": verb, "examples": examples}
+        status, answer = ask(f"/v1/models/small:{verb}", document)
+        assert status == 413, answer
+
+
+def test_numbers_sent_to_a_signature_of_strings_are_told_where_they_go(ask):
+    for document in (
+        {"instances": [[1.0, 2.0], [3.0, 4.0]]},
+        {"instances": [{"text": 5}]},
+        {"inputs": [[[0]]]},
+    ):
+        status, answer = ask(_PREDICT, document)
+        assert status == 400
+        assert "Numbers go to: double, sums." in answer["error"]
+        assert "'serving_default' takes encoded pictures" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("instance", "words"),
+    [
+        ({"b64": "_-8="}, "+ and / where"),
+        ({"b64": "data:image/png;base64,AAAA"}, "up to the comma"),
+        ("/9j/4AAQSkZJRg==", "as a plain string"),
+        ("data:image/png;base64,iVBORw0KGgo=", "as a plain string"),
+        ({"image": {"b64": "AAAA"}}, 'got an object with the keys "image"'),
+    ],
+)
+def test_a_picture_written_otherwise_is_told_how_to_write_it(
+    ask, instance, words
+):
+    status, answer = ask(_PREDICT, {"instances": [instance]})
+    assert status == 400
+    assert words in answer["error"]

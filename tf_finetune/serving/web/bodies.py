@@ -1,7 +1,7 @@
 """Reading what a client sends, within limits of size and time."""
 
 import contextlib
-import email.message
+import dataclasses
 import io
 import re
 import socket
@@ -10,12 +10,28 @@ import time
 from collections.abc import Iterator
 
 from tf_finetune.serving import failures
+from tf_finetune.serving.web import content
 
 _BLOCK = 1 << 16
-_MAX_HEAD_BYTES = 1 << 14
 _LONGEST_CHUNK_LINE = 1024
 _MAX_TRAILERS = 20
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What clients may take.
+
+    Attributes:
+        max_request_bytes: Size of a body.
+        max_connections: Open connections; each has a thread.
+        timeout_seconds: For a whole request to come in, for the answer to go
+            out, and for the next request of a connection to begin.
+    """
+
+    max_request_bytes: int
+    max_connections: int
+    timeout_seconds: float
 
 
 class TimedInput(io.RawIOBase):
@@ -82,67 +98,6 @@ class Budget:
             self._left += amount
 
 
-def read_head(stream: io.BufferedReader) -> tuple[bytes, bytes]:
-    """Returns a request's first line, and its header fields with the end.
-
-    Raises:
-        RequestError: It ends early, or is larger than 16 KiB.
-        TimeoutError: The client is too slow.
-    """
-    first = stream.readline(_MAX_HEAD_BYTES)
-    if len(first) == _MAX_HEAD_BYTES:
-        raise failures.RequestError(414, "The first line is too long.")
-    lines, left = [first], _MAX_HEAD_BYTES - len(first)
-    while lines[-1] not in (b"\r\n", b"\n"):
-        lines.append(stream.readline(left))
-        left -= len(lines[-1])
-        if not left:
-            raise failures.RequestError(
-                431, f"The header has more than {_MAX_HEAD_BYTES} bytes."
-            )
-        if not lines[-1].endswith(b"\n"):
-            raise failures.RequestError(400, "The header ends too early.")
-    return first, b"".join(lines[1:])
-
-
-def declared_length(
-    headers: email.message.Message, max_bytes: int, may_be_empty: bool
-) -> int | None:
-    """Returns how long a body is; None if it comes in chunks.
-
-    Args:
-        headers: The request's.
-        max_bytes: How long it may be.
-        may_be_empty: Whether no length means no body.
-
-    Raises:
-        RequestError: Its length is not given, twice, wrong or too large.
-    """
-    lengths = headers.get_all("Content-Length", [])
-    encodings = headers.get_all("Transfer-Encoding", [])
-    if encodings:
-        # Both would let two servers see two different requests.
-        if lengths:
-            raise failures.RequestError(
-                400, "Content-Length and Transfer-Encoding cannot both be."
-            )
-        if [each.strip().lower() for each in encodings] != ["chunked"]:
-            raise failures.RequestError(
-                501, "The only Transfer-Encoding known here is chunked."
-            )
-        return None
-    if not lengths and may_be_empty:
-        return 0
-    if not lengths:
-        raise failures.RequestError(411, "Content-Length is missing.")
-    text = lengths[0].strip()
-    if len(lengths) > 1 or not (text.isascii() and text.isdigit()):
-        raise failures.RequestError(400, "Content-Length is no whole number.")
-    if len(text) > 18 or int(text) > max_bytes:
-        raise _too_large(max_bytes)
-    return int(text)
-
-
 class Body:
     """A body being read; what it holds counts against a budget."""
 
@@ -153,18 +108,20 @@ class Body:
         self._budget = budget
         self._max_bytes = max_bytes
         self._content = bytearray()
+        self._held = 0
 
     def __enter__(self) -> "Body":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._budget.give(len(self._content))
+        self._budget.give(self._held)
 
-    def read(self, length: int | None) -> bytes:
+    def read(self, length: int | None, coding: str | None = None) -> bytes:
         """Returns the body.
 
         Args:
             length: In bytes; None if it comes in chunks.
+            coding: How it is compressed; see `content.coding`.
 
         Raises:
             RequestError: It ends early, is too large or its chunks are none.
@@ -172,15 +129,26 @@ class Body:
         """
         if length is not None:
             self._take(length)
+        else:
+            self._take_chunks()
+        if coding is None:
             return bytes(self._content)
+        return content.unpack(
+            bytes(self._content), coding, self._max_bytes, self._count
+        )
+
+    def _take_chunks(self) -> None:
         while size := self._chunk_size():
             if len(self._content) + size > self._max_bytes:
-                raise _too_large(self._max_bytes)
+                raise content.too_large(self._max_bytes)
             self._take(size)
             if self._stream.readline(3) not in (b"\r\n", b"\n"):
                 raise _no_chunks()
         self._skip_trailers()
-        return bytes(self._content)
+
+    def _count(self, amount: int) -> None:
+        self._budget.take(amount)
+        self._held += amount
 
     def _take(self, length: int) -> None:
         while length:
@@ -189,7 +157,7 @@ class Body:
                 raise failures.RequestError(
                     400, f"The body ends {length} bytes too early."
                 )
-            self._budget.take(len(block))
+            self._count(len(block))
             self._content += block
             length -= len(block)
 
@@ -204,14 +172,6 @@ class Body:
             if self._stream.readline(_LONGEST_CHUNK_LINE) in (b"\r\n", b"\n"):
                 return
         raise _no_chunks()
-
-
-def _too_large(max_bytes: int) -> failures.RequestError:
-    return failures.RequestError(
-        413,
-        f"A request may have {max_bytes} bytes at most "
-        "(--max_request_megabytes).",
-    )
 
 
 def _no_chunks() -> failures.RequestError:

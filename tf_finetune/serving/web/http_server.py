@@ -5,7 +5,6 @@ connections, of a request's size and time, an end that finishes what is begun.
 """
 
 import contextlib
-import dataclasses
 import http.server
 import io
 import socket
@@ -18,29 +17,19 @@ from typing import Any
 from absl import logging
 
 from tf_finetune.serving import failures
-from tf_finetune.serving.web import bodies, origins, responses
+from tf_finetune.serving.web import (
+    bodies,
+    content,
+    heads,
+    origins,
+    responses,
+)
 
 Answer = Callable[[str, str, bytes], responses.Response]
 
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1 << 26
 _TOO_SLOW = "The request did not come in time."
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What clients may take.
-
-    Attributes:
-        max_request_bytes: Size of a body.
-        max_connections: Open connections; each has a thread.
-        timeout_seconds: For a whole request to come in, for the answer to go
-            out, and for the next request of a connection to begin.
-    """
-
-    max_request_bytes: int
-    max_connections: int
-    timeout_seconds: float
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -53,7 +42,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self,
         address: tuple[str, int],
         answer: Answer,
-        limits: Limits,
+        limits: bodies.Limits,
         budget: bodies.Budget,
     ) -> None:
         """Listens.
@@ -184,7 +173,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.command, self.requestline = "", ""
         self.request_version = self.protocol_version
         try:
-            line, fields = bodies.read_head(self._stream)
+            line, fields = heads.read(self._stream)
         except failures.RequestError as error:
             refusal = error
         except TimeoutError:
@@ -209,20 +198,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             # Around reading alone: an answer that was sent in part must not
             # be followed by another one.
             try:
-                content = body.read(self._length(may_be_empty))
+                read = body.read(
+                    self._length(may_be_empty), content.coding(self.headers)
+                )
             except failures.RequestError as error:
                 refusal = error
             except TimeoutError:
                 refusal = failures.RequestError(408, _TOO_SLOW)
             else:
-                self._answer(content)
+                self._answer(read)
                 return
         self._refuse(refusal.status, refusal.message)
 
     def _length(self, may_be_empty: bool) -> int | None:
         """Returns the body's length if the request may be read at all."""
-        origins.check(self.headers, self.server.hosts)
-        return bodies.declared_length(
+        origins.check(self.headers, self.server.hosts, self.request_version)
+        content.check_kind(self.headers)
+        return content.declared_length(
             self.headers, self.server.limits.max_request_bytes, may_be_empty
         )
 
@@ -282,8 +274,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _transmit(self) -> None:
         # Reading has set it to what was left of the time to read.
         self.connection.settimeout(self.server.limits.timeout_seconds)
-        content, self.wfile = self.wfile.getvalue(), io.BytesIO()
-        self.connection.sendall(content)
+        written, self.wfile = self.wfile.getvalue(), io.BytesIO()
+        self.connection.sendall(written)
 
     def _refuse(self, status: int, message: str) -> None:
         """Answers without having read all, and ends the connection."""

@@ -4,25 +4,20 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest, "Predict API" and
 "JSON mapping". What it leaves open is decided as its server decides it.
 """
 
-import base64
-import binascii
 import itertools
 import json
 import math
-import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from tf_finetune.serving import failures, tensor_info
+from tf_finetune.serving.web import json_strings
 
 Format = Literal["row", "column"]
 
-_BASE64 = "b64"
 _MAX_DIMENSIONS = 32  # NumPy's, before its version 2.
-_SHOWN_CHARACTERS = 60
-_SPACES = dict.fromkeys(map(ord, string.whitespace))
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -43,7 +38,9 @@ def parse(body: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(document, dict):
         raise failures.RequestError(
-            400, f"The body must be a JSON object, got {shown(document)}."
+            400,
+            "The body must be a JSON object, got "
+            f"{json_strings.shown(document)}.",
         )
     return document
 
@@ -53,13 +50,17 @@ def signature_name(document: Mapping[str, Any]) -> str:
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise failures.RequestError(
-            400, f"'signature_name' must be a string, got {shown(name)}."
+            400,
+            "'signature_name' must be a string, got "
+            f"{json_strings.shown(name)}.",
         )
     return name or "serving_default"
 
 
 def to_arrays(
-    document: Mapping[str, Any], inputs: Sequence[tensor_info.TensorInfo]
+    document: Mapping[str, Any],
+    inputs: Sequence[tensor_info.TensorInfo],
+    check_rows: Callable[[int], None] = lambda rows: None,
 ) -> tuple[dict[str, np.ndarray], Format]:
     """Returns a predict request's arrays by name, and its format.
 
@@ -67,6 +68,8 @@ def to_arrays(
         document: With "instances", a list of examples (row format), or
             "inputs", a value or an object of values (column format).
         inputs: What the signature takes.
+        check_rows: Raises `RequestError` for too many examples; asked before
+            any of them is looked at.
 
     Raises:
         RequestError: A value is not what the signature takes.
@@ -76,72 +79,34 @@ def to_arrays(
             400, "The body must have one of the keys 'instances' and 'inputs'."
         )
     if "instances" in document:
-        columns = _columns_of_rows(document["instances"], inputs)
+        rows = document["instances"]
+        if isinstance(rows, list) and any(each.has_rows for each in inputs):
+            check_rows(len(rows))
+        columns = _columns_of_rows(rows, inputs)
         return _arrays(columns, inputs), "row"
     columns = document["inputs"]
-    if not isinstance(columns, dict) or is_base64(columns):
+    if not isinstance(columns, dict) or json_strings.is_base64(columns):
         if len(inputs) != 1:
             raise failures.RequestError(
                 400, f"'inputs' must be an object with {_names(inputs)}."
             )
         columns = {inputs[0].name: columns}
+    for each in inputs:
+        if each.has_rows and isinstance(columns.get(each.name), list):
+            check_rows(len(columns[each.name]))
     return _arrays(columns, inputs), "column"
 
 
-def decode_base64(value: Mapping[str, str]) -> bytes:
-    """Returns the bytes of `{"b64": …}`; padding may be missing."""
-    text = value[_BASE64].translate(_SPACES)
-    try:
-        padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
-        return base64.b64decode(padded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise failures.RequestError(
-            400, f"Unable to base64 decode {shown(text)}: {error}."
-        ) from error
-
-
-def text(value: Any, name: str) -> bytes:
-    """Returns the bytes that a JSON string or `{"b64": …}` stands for.
-
-    Raises:
-        RequestError: It is neither, or cannot be decoded.
-    """
-    if is_base64(value):
-        return decode_base64(value)
-    if not isinstance(value, str):
-        raise failures.RequestError(
-            400,
-            f"Input {name!r} takes strings or "
-            f'{{"b64": "…"}}, got {shown(value)}.',
-        )
-    try:
-        return value.encode()
-    except UnicodeEncodeError as error:
-        raise failures.RequestError(
-            400, f"Input {name!r} holds half a surrogate pair; send bytes as "
-            '{"b64": "…"}.',
-        ) from error  # fmt: skip
-
-
-def is_base64(value: Any) -> bool:
-    """Tells if a JSON value stands for bytes: `{"b64": "…"}`."""
-    return (
-        isinstance(value, dict)
-        and len(value) == 1
-        and isinstance(value.get(_BASE64), str)
-    )
-
-
-def shown(value: Any) -> str:
-    """Returns a value as a message can show it, shortened."""
-    if isinstance(value, (list, dict)) and value:
-        # Not written out: it may be large and deep.
-        kind = "a list" if isinstance(value, list) else "an object"
-        return f"{kind} of {len(value)}"
-    text = json.dumps(value)
-    if len(text) <= _SHOWN_CHARACTERS:
-        return text
-    return f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
+def first_value(document: Mapping[str, Any]) -> Any:
+    """Returns the first value of a predict request that is no list."""
+    value = document.get("instances", document.get("inputs"))
+    while (
+        isinstance(value, (list, dict))
+        and value
+        and not json_strings.is_base64(value)
+    ):
+        value = next(iter(value.values() if isinstance(value, dict) else value))
+    return value
 
 
 def _columns_of_rows(
@@ -149,9 +114,13 @@ def _columns_of_rows(
 ) -> dict[str, list]:
     if not isinstance(rows, list) or not rows:
         raise failures.RequestError(
-            400, f"'instances' must be a list of examples, got {shown(rows)}."
+            400,
+            "'instances' must be a list of examples, got "
+            f"{json_strings.shown(rows)}.",
         )
-    named = [isinstance(r, dict) and not is_base64(r) for r in rows]
+    named = [
+        isinstance(r, dict) and not json_strings.is_base64(r) for r in rows
+    ]
     if not any(named):
         if len(inputs) != 1:
             raise failures.RequestError(
@@ -166,7 +135,7 @@ def _columns_of_rows(
             raise failures.RequestError(
                 400,
                 f"Element {number} of 'instances' must be an object with "
-                f"{_names(inputs)}, got {shown(row)}.",
+                f"{_names(inputs)}, got {json_strings.shown(row)}.",
             )
     return {name: [row[name] for row in rows] for name in wanted}
 
@@ -216,7 +185,7 @@ def _array(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
 def _leaves(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
     if info.is_text:
         array = np.empty(len(values), dtype=object)
-        array[:] = [text(value, info.name) for value in values]
+        array[:] = [json_strings.text(value, info.name) for value in values]
         return array
     kinds = {"f": (int, float), "i": (int,), "u": (int,), "b": (bool,)}
     accepted = kinds.get(info.dtype.kind, ())
@@ -245,7 +214,8 @@ def _numbers(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
         if not fits:
             raise failures.RequestError(
                 400,
-                f"Input {info.name!r}: {shown(value)} is no {info.dtype} "
+                f"Input {info.name!r}: {json_strings.shown(value)} is no "
+                f"{info.dtype} "
                 "without loss of precision.",
             )
     return np.array(values, dtype=info.dtype)
@@ -257,7 +227,7 @@ def _wrong_type(
     return failures.RequestError(
         400,
         f"Input {info.name!r} takes values of type {info.dtype}, got "
-        f"{shown(value)}.",
+        f"{json_strings.shown(value)}.",
     )
 
 

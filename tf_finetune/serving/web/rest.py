@@ -106,7 +106,10 @@ class Api:
             document = json_input.parse(body)
             name = json_input.signature_name(document)
             inputs = self._service.model.signature(name).inputs
-            arrays, layout = json_input.to_arrays(document, inputs)
+            self._check_kind(document, name)
+            arrays, layout = json_input.to_arrays(
+                document, inputs, self._service.check_rows
+            )
             del document
         with contextlib.ExitStack() as ends:
             outputs = self._service.predict(name, arrays, ends)
@@ -115,12 +118,32 @@ class Api:
                 written = json_output.dump(outputs, layout)
             return responses.Response(body=written, sent=ends.pop_all().close)
 
+    def _check_kind(self, document: Mapping[str, Any], name: str) -> None:
+        """Raises `RequestError` for numbers where only strings are taken."""
+        model = self._service.model
+        inputs = model.signature(name).inputs
+        if not all(each.is_text for each in inputs):
+            return
+        if type(json_input.first_value(document)) not in (int, float):
+            return
+        others = [
+            each.name
+            for each in model.signatures.values()
+            if not any(info.is_text for info in each.inputs)
+        ]
+        hint = f" Numbers go to: {', '.join(others)}." if others else ""
+        raise failures.RequestError(
+            400,
+            f'Signature {name!r} takes encoded pictures, {{"b64": "…"}}, or '
+            f'strings, got numbers.{hint} "signature_name" chooses.',
+        )
+
     def _classify(self, body: bytes) -> responses.Response:
         with self._reading:
             document = json_input.parse(body)
             name = json_input.signature_name(document)
             self._service.model.signature(name).require_classify()
-            encoded = examples.from_json(document)
+            encoded = examples.from_json(document, self._service.check_rows)
             del document
         results = self._service.classify(name, encoded)
         return responses.of_json({"results": results})
@@ -130,7 +153,7 @@ class Api:
             document = json_input.parse(body)
             name = json_input.signature_name(document)
             self._service.model.signature(name).require_regress()
-            encoded = examples.from_json(document)
+            encoded = examples.from_json(document, self._service.check_rows)
             del document
         results = self._service.regress(name, encoded)
         return responses.of_json({"results": results})

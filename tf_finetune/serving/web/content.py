@@ -1,0 +1,159 @@
+"""What header fields say of a body: its length, its coding, its kind."""
+
+import email.message
+import zlib
+from collections.abc import Callable, Iterator
+
+from tf_finetune.serving import failures
+
+_BLOCK = 1 << 16
+# Bits of the window, as zlib counts: + 16 for the header of gzip. "deflate" is
+# the header of zlib (RFC 9110, section 8.4.1.2).
+_ZLIB, _GZIP = 15, 31
+_WINDOW_BITS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+# gzip may be several files, one behind the other; an empty one has 20 bytes.
+_MAX_MEMBERS = 1000
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+_FORM = (
+    "Forms with files (curl -F) are not read here. Send the picture as JSON: "
+    '{"instances": [{"b64": "…"}]}, with its bytes in base64, by POST to '
+    "/v1/models/NAME:predict."
+)
+
+
+def declared_length(
+    headers: email.message.Message, max_bytes: int, may_be_empty: bool
+) -> int | None:
+    """Returns how long a body is; None if it comes in chunks.
+
+    Args:
+        headers: The request's.
+        max_bytes: How long it may be.
+        may_be_empty: Whether no length means no body.
+
+    Raises:
+        RequestError: Its length is not given, twice, wrong or too large.
+    """
+    lengths = headers.get_all("Content-Length", [])
+    encodings = headers.get_all("Transfer-Encoding", [])
+    if encodings:
+        # Both would let two servers see two different requests.
+        if lengths:
+            raise failures.RequestError(
+                400, "Content-Length and Transfer-Encoding cannot both be."
+            )
+        if [each.strip().lower() for each in encodings] != ["chunked"]:
+            raise failures.RequestError(
+                501, "The only Transfer-Encoding known here is chunked."
+            )
+        return None
+    if not lengths and may_be_empty:
+        return 0
+    if not lengths:
+        raise failures.RequestError(411, "Content-Length is missing.")
+    text = lengths[0].strip()
+    if len(lengths) > 1 or not (text.isascii() and text.isdigit()):
+        raise failures.RequestError(400, "Content-Length is no whole number.")
+    if len(text) > 18 or int(text) > max_bytes:
+        raise too_large(max_bytes)
+    return int(text)
+
+
+def check_kind(headers: email.message.Message) -> None:
+    """Raises `RequestError` 415 for a body that is not read as JSON.
+
+    The media type itself is not looked at: curl sends that of a form with any
+    data. A form with files is another thing, and so is a text that is not in
+    Unicode.
+    """
+    if headers.get_content_maintype() == "multipart":
+        raise failures.RequestError(415, _FORM)
+    charset = headers.get_content_charset()
+    if charset is not None and charset.lower() not in _CHARSETS:
+        raise failures.RequestError(
+            415,
+            f"Content-Type: the charset {charset[:40]!r} is not read; send "
+            "JSON in UTF-8.",
+        )
+
+
+def coding(headers: email.message.Message) -> str | None:
+    """Returns how a body is compressed, None: not.
+
+    Raises:
+        RequestError: 415, in another way than gzip or deflate, or several.
+    """
+    given = ",".join(headers.get_all("Content-Encoding", []))
+    named = [each.strip().lower() for each in given.split(",")]
+    named = [each for each in named if each not in ("", "identity")]
+    if not named:
+        return None
+    if len(named) > 1 or named[0] not in _WINDOW_BITS:
+        raise failures.RequestError(
+            415,
+            f"Content-Encoding: {given[:100]!r} is not read; possible are gzip "
+            "and deflate, or none.",
+        )
+    return named[0]
+
+
+def unpack(
+    packed: bytes, coding: str, max_bytes: int, take: Callable[[int], None]
+) -> bytes:
+    """Returns the body that was compressed.
+
+    No more than `max_bytes` and one block are ever unpacked.
+
+    Args:
+        packed: As it came in.
+        coding: What `coding` returned.
+        max_bytes: How large the body may be.
+        take: Counts bytes before they are kept; may raise `RequestError`.
+
+    Raises:
+        RequestError: 400, it is damaged; 413, it is too large.
+    """
+    content = bytearray()
+    try:
+        for block in _blocks(packed, _WINDOW_BITS[coding]):
+            if len(content) + len(block) > max_bytes:
+                raise too_large(max_bytes)
+            take(len(block))
+            content += block
+    except (zlib.error, EOFError) as error:
+        raise failures.RequestError(
+            400, f"The body is not {coding}, as Content-Encoding says: {error}."
+        ) from error
+    return bytes(content)
+
+
+def too_large(max_bytes: int) -> failures.RequestError:
+    """Returns the refusal of a body."""
+    return failures.RequestError(
+        413,
+        f"A request may have {max_bytes} bytes at most "
+        "(--max_request_megabytes).",
+    )
+
+
+def _blocks(packed: bytes, window_bits: int) -> Iterator[bytes]:
+    """Yields what is unpacked, a block at a time.
+
+    It is fed block by block, too: zlib copies whatever it has not used.
+    """
+    stream, members = zlib.decompressobj(window_bits), 1
+    for start in range(0, len(packed), _BLOCK):
+        pending = packed[start : start + _BLOCK]
+        while pending:
+            if stream.eof:
+                members += 1
+                if members > _MAX_MEMBERS or window_bits == _ZLIB:
+                    raise EOFError("something follows its end")
+                stream = zlib.decompressobj(window_bits)
+            yield stream.decompress(pending, _BLOCK)
+            pending = stream.unconsumed_tail or stream.unused_data
+    while not stream.eof:
+        block = stream.decompress(b"", _BLOCK)
+        if not block:
+            raise EOFError("it ends too early")
+        yield block

@@ -1,0 +1,100 @@
+"""Strings and bytes of a request's JSON, and how its values are shown.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest, "Encoding binary
+values".
+"""
+
+import base64
+import binascii
+import itertools
+import json
+import string
+from collections.abc import Mapping
+from typing import Any
+
+from tf_finetune.serving import failures
+
+_BASE64 = "b64"
+_SHOWN_CHARACTERS = 60
+_SHOWN_KEYS = 5
+# How JPEG, PNG, GIF and WebP files begin in base64, and pages' addresses of
+# such contents: a string is taken as it is, and is none of these by chance.
+_ENCODED = ("/9j/", "iVBORw0KGgo", "R0lGODdh", "R0lGODlh", "UklGR", "data:")
+_SPACES = dict.fromkeys(map(ord, string.whitespace))
+
+
+def decode_base64(value: Mapping[str, str]) -> bytes:
+    """Returns the bytes of `{"b64": …}`; padding may be missing."""
+    text = value[_BASE64].translate(_SPACES)
+    if text.startswith("data:"):
+        raise failures.RequestError(
+            400,
+            "'b64' takes base64 alone; leave out the beginning up to the "
+            f"comma, got {shown(text)}.",
+        )
+    if "-" in text or "_" in text:
+        raise failures.RequestError(
+            400,
+            "'b64' takes base64 in the standard alphabet: + and / where the "
+            f"URL-safe one has - and _, got {shown(text)}.",
+        )
+    try:
+        padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
+        return base64.b64decode(padded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise failures.RequestError(
+            400, f"Unable to base64 decode {shown(text)}: {error}."
+        ) from error
+
+
+def text(value: Any, name: str) -> bytes:
+    """Returns the bytes that a JSON string or `{"b64": …}` stands for.
+
+    Raises:
+        RequestError: It is neither, or cannot be decoded.
+    """
+    if is_base64(value):
+        return decode_base64(value)
+    if not isinstance(value, str):
+        raise failures.RequestError(
+            400,
+            f"Input {name!r} takes strings or "
+            f'{{"b64": "…"}}, got {shown(value)}.',
+        )
+    if value.startswith(_ENCODED):
+        raise failures.RequestError(
+            400,
+            f"Input {name!r} got a picture in base64 as a plain string; write "
+            '{"b64": "…"} for it.',
+        )
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise failures.RequestError(
+            400, f"Input {name!r} holds half a surrogate pair; send bytes as "
+            '{"b64": "…"}.',
+        ) from error  # fmt: skip
+
+
+def is_base64(value: Any) -> bool:
+    """Tells if a JSON value stands for bytes: `{"b64": "…"}`."""
+    return (
+        isinstance(value, dict)
+        and len(value) == 1
+        and isinstance(value.get(_BASE64), str)
+    )
+
+
+def shown(value: Any) -> str:
+    """Returns a value as a message can show it, shortened."""
+    # Not written out: it may be large and deep.
+    if isinstance(value, list) and value:
+        return f"a list of {len(value)}"
+    if isinstance(value, dict) and value:
+        keys = [shown(key) for key in itertools.islice(value, _SHOWN_KEYS)]
+        more = f", … ({len(value)})" if len(value) > _SHOWN_KEYS else ""
+        return f"an object with the keys {', '.join(keys)}{more}"
+    text = json.dumps(value)
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
