@@ -141,9 +141,14 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
         labels: [n] indices of the true classes.
         probabilities: [n, classes].
     """
+    return float(np.mean(log_losses(labels, probabilities)))
+
+
+def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Returns what `log_loss` is the mean of, [n]."""
     rows = np.arange(len(labels))
     true = np.asarray(probabilities, dtype="float64")[rows, labels]
-    return float(np.mean(-np.log(np.clip(true, _SMALLEST, 1.0))))
+    return -np.log(np.clip(true, _SMALLEST, 1.0))
 
 
 def expected_calibration_error(

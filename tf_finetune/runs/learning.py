@@ -14,6 +14,7 @@ from absl import logging
 from tf_finetune import errors, inference
 from tf_finetune.cache import store as stores
 from tf_finetune.data.pictures import decoding
+from tf_finetune.evaluation import choices
 from tf_finetune.runs import caching, frozen, solving
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing as crossings
@@ -114,12 +115,16 @@ def _learn(course: courses.Course) -> Learnt:
 
 
 def choose(course: courses.Course, learnt: Learnt) -> Candidate:
-    """Gives the model the better weights on validation and returns them."""
+    """Gives the model the better weights on validation and returns them.
+
+    Fine-tuning is kept where it is better than the probe beyond chance, or,
+    within chance, by its mean loss (`choices`).
+    """
     if learnt.tuned is None:
         return learnt.probe
     chosen = learnt.probe
     if learnt.tuned.judged["validation"].figures is not None:
-        chosen = _better(course, learnt.probe, learnt.tuned)
+        chosen = _better(course, (learnt.probe, learnt.tuned))
     else:
         logging.warning(
             "fine-tuning diverged: the model gives no finite predictions. The "
@@ -130,19 +135,30 @@ def choose(course: courses.Course, learnt: Learnt) -> Candidate:
 
 
 def _better(
-    course: courses.Course, probe: Candidate, tuned: Candidate
+    course: courses.Course, candidates: Sequence[Candidate]
 ) -> Candidate:
-    measures = course.task.figures
-    figures = [each.judged["validation"].figures for each in (probe, tuned)]
-    merits = [measures.merit(each) for each in figures]
-    chosen = tuned if merits[1] > merits[0] else probe
-    logging.info(
-        "on validation: probe %s, fine-tuned %s; kept: %s",
-        measures.brief(figures[0]),
-        measures.brief(figures[1]),
-        chosen.name,
+    by_name = {each.name: each for each in candidates}
+    judged = {name: e.judged["validation"] for name, e in by_name.items()}
+    kept = choices.choose(
+        {name: each.evidence() for name, each in judged.items()},
+        seed=course.config.seed,
     )
-    return chosen
+    brief = course.task.figures.brief
+    logging.info(
+        "%s", told({n: brief(e.figures) for n, e in judged.items()}, kept)
+    )
+    return by_name[kept.name]
+
+
+def told(said: Mapping[str, str], kept: choices.Kept) -> str:
+    """Returns a choice on validation in one line.
+
+    Args:
+        said: What each candidate came to, in a few words.
+        kept: What was chosen.
+    """
+    results = ", ".join(f"{name} {text}" for name, text in said.items())
+    return f"on validation: {results}; kept: {kept.name} ({kept.reason})"
 
 
 def _probe(

@@ -14,6 +14,7 @@ from absl import logging
 from tf_finetune import errors, files, workdir
 from tf_finetune.data import changes, unlabelled
 from tf_finetune.data import pool as pools
+from tf_finetune.evaluation import choices
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import first_look, learning
 from tf_finetune.runs.objectives import objective as objectives
@@ -148,7 +149,7 @@ def _better(
     report: Callable[[str], None],
 ) -> Result:
     """Keeps the better one on validation."""
-    name, measures = result.facts["objective"], course.task.figures
+    name = result.facts["objective"]
     other = outcome.candidate
     other = dataclasses.replace(
         other,
@@ -160,17 +161,25 @@ def _better(
         catalog.SUPERVISED: _judged(course, result.chosen),
         name: _judged(course, other),
     }
-    figures = [each.judged["validation"].figures for each in beside.values()]
+    judged = {n: each.judged["validation"] for n, each in beside.items()}
     chosen, is_other = beside[catalog.SUPERVISED], False
-    if figures[1] is not None:
-        merits = [measures.merit(each) for each in figures]
-        is_other = merits[1] > merits[0]
-        chosen = beside[name] if is_other else chosen
-    else:
-        logging.warning("%s gives no finite predictions", name)
+    if judged[name].figures is None:
+        logging.warning(
+            "%s gives predictions that are no finite numbers; kept: %s",
+            name,
+            catalog.SUPERVISED,
+        )
         beside = {}
+    else:
+        kept = choices.choose(
+            {n: each.evidence() for n, each in judged.items()},
+            seed=course.config.seed,
+        )
+        brief = course.task.figures.brief
+        said = {n: brief(each.figures) for n, each in judged.items()}
+        report(learning.told(said, kept))
+        chosen, is_other = beside[kept.name], kept.name == name
     course.built.model.set_weights(list(chosen.weights))
-    report(_text(name, figures, measures, is_other=is_other))
     table = [*result.learnt.table, *_rows(name, outcome.table)]
     return Result(
         learnt=dataclasses.replace(result.learnt, table=table),
@@ -193,24 +202,6 @@ def _judged(
             split, course.predict(split), candidate.decision
         )
     return dataclasses.replace(candidate, judged=judged)
-
-
-def _text(
-    name: str,
-    figures: Sequence[Mapping[str, Any] | None],
-    measures: Any,
-    *,
-    is_other: bool,
-) -> str:
-    said = [
-        "no finite predictions" if each is None else measures.brief(each)
-        for each in figures
-    ]
-    kept = name if is_other else catalog.SUPERVISED
-    return (
-        f"on validation: {catalog.SUPERVISED} {said[0]}, {name} {said[1]}; "
-        f"kept: {kept}"
-    )
 
 
 def _rows(name: str, table: Sequence[Mapping[str, Any]]) -> list[dict]:

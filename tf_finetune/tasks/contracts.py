@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_finetune.config import model_options, train, training_options
 from tf_finetune.data import examples
+from tf_finetune.evaluation import choices
 from tf_finetune.tasks import verdicts
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ class Judge(Protocol):
 
     def figures(self) -> dict[str, Any]:
         """Returns the figures of all that was added, ready for JSON."""
+
+    def evidence(self) -> choices.Evidence:
+        """Returns what tells two models on the same pictures apart."""
 
     def draw(self, folder: pathlib.Path) -> None:
         """Draws single pictures that are worth seeing; may do nothing."""

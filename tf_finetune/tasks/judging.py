@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune.data import examples
+from tf_finetune.evaluation import choices
 from tf_finetune.tasks import task as tasks
 
 
@@ -16,14 +17,19 @@ class Collected:
     """A judge for tasks whose predictions fit into memory."""
 
     def __init__(
-        self, evaluate: Callable[[np.ndarray], dict[str, Any]]
+        self,
+        evaluate: Callable[[np.ndarray], dict[str, Any]],
+        compare: Callable[[np.ndarray], choices.Evidence],
     ) -> None:
         """Keeps what is added.
 
         Args:
             evaluate: All predictions [n, …] → figures.
+            compare: All predictions → what is compared with those of another
+                model.
         """
         self._evaluate = evaluate
+        self._compare = compare
         self._added: list[np.ndarray] = []
 
     def add(self, predictions: np.ndarray) -> None:
@@ -33,6 +39,10 @@ class Collected:
     def figures(self) -> dict[str, Any]:
         """Returns the figures of all that was added."""
         return self._evaluate(np.concatenate(self._added))
+
+    def evidence(self) -> choices.Evidence:
+        """Returns what tells two models on the same pictures apart."""
+        return self._compare(np.concatenate(self._added))
 
     def draw(self, folder: pathlib.Path) -> None:
         """Draws nothing."""
@@ -44,6 +54,8 @@ class Judged:
 
     Attributes:
         figures: Of the task; None where a prediction is no finite number.
+        evidence: Returns what tells this model from another one on the same
+            pictures; not to be called where `figures` are None.
         draw: Draws single pictures that are worth seeing into a folder.
         rows: What is said of each picture; empty if that was not asked for.
         kept: Predictions of the pictures that were asked for, [n, …].
@@ -51,6 +63,7 @@ class Judged:
     """
 
     figures: dict[str, Any] | None
+    evidence: Callable[[], choices.Evidence]
     draw: Callable[[pathlib.Path], None]
     rows: tuple[Any, ...]
     kept: np.ndarray
@@ -99,6 +112,7 @@ def judge(
             rows += task.answers.of(named, batch, data.class_names)
     return Judged(
         figures=found.figures() if is_finite else None,
+        evidence=found.evidence,
         draw=found.draw,
         rows=tuple(rows),
         kept=np.array(kept),

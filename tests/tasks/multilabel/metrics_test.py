@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from scipy import stats
 from sklearn import metrics as reference
 
 from tf_finetune import errors
-from tf_finetune.tasks.multilabel import metrics
+from tf_finetune.tasks.multilabel import metrics, ranking
 
 
 def _drawn(count=80, labels=4, ties=False):
@@ -118,60 +117,17 @@ def test_a_label_that_is_never_given_has_precision_0():
 
 def test_constant_scores_have_the_share_as_average_precision():
     truth = np.array([True, False, False, True, False])
-    assert metrics.average_precision(truth, np.full(5, 0.3)) == 0.4
+    assert ranking.average_precision(truth, np.full(5, 0.3)) == 0.4
     assert metrics.roc_auc(truth, np.full(5, 0.3)) == 0.5
 
 
 def test_by_hand():
     truth = np.array([True, False, True, False])
     scores = np.array([0.9, 0.8, 0.7, 0.1])
-    assert metrics.average_precision(truth, scores) == pytest.approx(
+    assert ranking.average_precision(truth, scores) == pytest.approx(
         (1 / 1 + 2 / 3) / 2
     )
     assert metrics.roc_auc(truth, scores) == 0.75
-
-
-def test_the_interval_is_the_bias_corrected_bootstraps():
-    truth, scores = _drawn()
-    low, high = metrics.macro_interval(truth, scores, seed=3)
-    generator = np.random.default_rng(1)
-    means = []
-    for _ in range(400):
-        rows = generator.integers(0, len(truth), len(truth))
-        supported = truth[rows].any(axis=0)
-        means.append(
-            reference.average_precision_score(
-                truth[rows][:, supported], scores[rows][:, supported]
-            )
-        )
-    whole = reference.average_precision_score(truth, scores)
-    bias = stats.norm.ppf(np.mean(np.array(means) < whole))
-    shares = stats.norm.cdf([2 * bias - 1.96, 2 * bias + 1.96])
-    expected = np.quantile(means, shares)
-    np.testing.assert_allclose([low, high], expected, atol=0.02)
-    assert [low, high] == metrics.macro_interval(truth, scores, seed=3)
-    assert [low, high] != metrics.macro_interval(truth, scores, seed=4)
-
-
-def test_a_perfect_ranking_has_an_interval_without_width():
-    truth, _ = _drawn()
-    got = metrics.macro_interval(truth, truth * 1.0, seed=0)
-    assert got == [1.0, 1.0]
-
-
-def test_scores_of_chance_have_the_share_of_the_labels_within():
-    generator = np.random.default_rng(5)
-    truth = generator.uniform(size=[150, 3]) < 0.2
-    scores = generator.uniform(size=truth.shape)
-    low, high = metrics.macro_interval(truth, scores, seed=0)
-    assert low < 0.2 < high
-
-
-def test_large_data_are_drawn_in_blocks(monkeypatch):
-    truth, scores = _drawn()
-    whole = metrics.macro_interval(truth, scores, seed=0)
-    monkeypatch.setattr(metrics, "_HELD", 80 * 7)
-    assert metrics.macro_interval(truth, scores, seed=0) == whole
 
 
 def test_numbers_that_are_none_name_a_remedy():

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tf_finetune.data import examples
-from tf_finetune.tasks.segmentation import figures, labels, metrics, tables
+from tf_finetune.tasks.segmentation import figures, labels, tables, yardsticks
 
 NAMES = ("sky", "road")
 
@@ -103,7 +103,7 @@ def test_yardsticks_are_chance_and_the_commonest_class(tmp_path):
     assert most["class"] == "sky"
     assert most["pixel_accuracy"] == pytest.approx(0.75)
     assert most["mean_iou"] == pytest.approx(0.75 / 2)
-    chance = metrics.chance([12, 4])
+    chance = yardsticks.chance([12, 4])
     assert trivial["chance"] == chance
     assert chance["pixel_accuracy"] == pytest.approx(0.5)
 
@@ -143,3 +143,20 @@ def test_a_pixel_among_millions_does_not_tell_results_apart():
     rounded = merit({"mean_iou": 0.512341, "pixel_accuracy": 0.9000003})
     assert exact[0] == rounded[0]
     assert rounded > exact
+
+
+def test_the_log_loss_is_of_the_pixels_that_count(tmp_path):
+    mask = np.zeros([4, 4], "uint8")
+    mask[:, 3] = 255
+    judge = figures.FIGURES.judge(
+        data([picture(tmp_path, 0, mask)]), "test", seed=0
+    )
+    said = np.full([1, 4, 4, 2], 0.5, "float32")
+    said[0, :, 0] = (0.25, 0.75)
+    said[0, :, 3] = (0.0, 1.0)  # Ignored.
+    judge.add(said)
+    # By hand: a third of the pixels has 1/4, two thirds have 1/2.
+    expected = (np.log(4) + 2 * np.log(2)) / 3
+    assert judge.evidence().mean_loss == pytest.approx(expected)
+    once = np.ones([1, 1])
+    assert judge.evidence().value(once)[0] == judge.figures()["mean_iou"]

@@ -117,21 +117,3 @@ def test_a_prediction_that_is_no_class_is_refused():
         metrics.Counter(2).add(
             np.zeros([2, 2], "uint8"), np.full([2, 2], 255, "uint8")
         )
-
-
-def test_chance_is_what_drawing_classes_comes_to():
-    true = np.repeat([0, 1, 2], [60_000, 30_000, 10_000])
-    predicted = np.random.default_rng(0).integers(0, 3, size=len(true))
-    found = metrics.chance([60_000, 30_000, 10_000])
-    assert found["mean_iou"] == pytest.approx(
-        sklearn_metrics.jaccard_score(true, predicted, average="macro"),
-        abs=0.003,
-    )
-    assert found["pixel_accuracy"] == pytest.approx(1 / 3)
-
-
-def test_the_most_frequent_class_is_that_of_training():
-    found = metrics.most_frequent_class([1, 9, 0], [50, 30, 20])
-    assert found["pixel_accuracy"] == pytest.approx(0.3)
-    assert found["mean_iou"] == pytest.approx(0.3 / 3)
-    assert found["mean_accuracy"] == pytest.approx(1 / 3)

@@ -15,6 +15,7 @@ from absl import logging
 
 from tf_finetune import files, inference
 from tf_finetune.data import pipeline
+from tf_finetune.evaluation import choices
 from tf_finetune.exporting.keras_files import keras_archive
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import learning
@@ -80,7 +81,7 @@ def fuse(
         for name, by_split in fusion.said.items()
     }
     measures = course.task.figures
-    kept = max(judged, key=lambda k: measures.merit(judged[k]["validation"]))
+    kept = _kept(course, found["validation"], fusion)
     model = _model(course, learnt, fusion, kept)
     inputs.check(course, model, found["validation"], fusion.said[kept])
     result = _figures(course, figures, judged, kept)
@@ -98,6 +99,24 @@ def fuse(
     for split, each in judged[kept].items():
         measures.draw(each, course.data.class_names, course.place.path, split)
     return result
+
+
+def _kept(
+    course: courses.Course, joined: joining.Joined, fusion: _Fusion
+) -> str:
+    """Returns the name of what is best on the validation rows."""
+    measures, finish = course.task.figures, course.task.network.finish
+    found = choices.choose(
+        {
+            name: measures.evidence(
+                joined.targets, finish(by_split["validation"])
+            )
+            for name, by_split in fusion.said.items()
+        },
+        seed=course.config.seed,
+    )
+    logging.info("rows, on validation: kept: %s (%s)", found.name, found.reason)
+    return found.name
 
 
 def _write_predictions(

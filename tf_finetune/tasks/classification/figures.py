@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.evaluation import metrics, tables, yardsticks
+from tf_finetune.evaluation import choices, metrics, tables, yardsticks
 from tf_finetune.tasks import judging
 
 
@@ -68,7 +68,8 @@ class Figures:
                 predictions,
                 class_names=data.class_names,
                 seed=seed,
-            )
+            ),
+            lambda predictions: evidence(labels, predictions),
         )
 
     def trivial(
@@ -110,3 +111,19 @@ class Figures:
 
 
 FIGURES = Figures()
+
+
+def evidence(labels: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
+    """Returns which pictures are answered rightly, and their log losses.
+
+    Args:
+        labels: [n] indices of the true classes.
+        probabilities: [n, classes].
+    """
+    correct = np.argmax(probabilities, axis=1) == labels
+    return choices.Evidence(
+        figure="accuracy",
+        value=lambda weights: weights @ correct / weights.sum(axis=1),
+        losses=metrics.log_losses(labels, probabilities),
+        correct=correct,
+    )

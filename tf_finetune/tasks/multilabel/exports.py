@@ -9,7 +9,7 @@ from scipy import special
 
 from tf_finetune.data import examples
 from tf_finetune.tasks import verdicts
-from tf_finetune.tasks.multilabel import metrics, targets, thresholds
+from tf_finetune.tasks.multilabel import ranking, targets, thresholds
 
 # Between what int8 does to a network that bears it and what a mistake does.
 # Measured on MobileNet 0.25, seven genres of film posters, 64 pictures: int8
@@ -143,7 +143,7 @@ def _macro_average_precision(
     carried: np.ndarray, scores: np.ndarray
 ) -> float | None:
     each = [
-        metrics.average_precision(*pair)
+        ranking.average_precision(*pair)
         for pair in zip(carried.T, scores.T, strict=True)
     ]
     known = [value for value in each if value is not None]

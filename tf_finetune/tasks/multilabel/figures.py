@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tf_finetune.data import examples
+from tf_finetune.evaluation import choices
 from tf_finetune.tasks import judging
 from tf_finetune.tasks.multilabel import (
     labels,
     metrics,
+    ranking,
     tables,
     targets,
     thresholds,
@@ -93,7 +95,8 @@ class Figures:
                 thresholds=bounds,
                 names=data.class_names,
                 seed=seed,
-            )
+            ),
+            lambda predictions: evidence(truth, predictions),
         )
 
     def trivial(
@@ -131,6 +134,21 @@ class Figures:
         from tf_finetune.tasks.multilabel import plots
 
         plots.labels(figures, folder / f"labels_{split}.png")
+
+
+def evidence(truth: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
+    """Returns average precision of repeated pictures, and their log losses.
+
+    Args:
+        truth: [n, labels] booleans.
+        probabilities: [n, labels].
+    """
+    return choices.Evidence(
+        figure="mAP",
+        value=ranking.macro_of_draws(truth, probabilities),
+        losses=metrics.log_losses(truth, probabilities),
+        size=truth.size,
+    )
 
 
 def decide(

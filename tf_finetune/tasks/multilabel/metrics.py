@@ -1,6 +1,5 @@
 """The figures of pictures with any number of labels, ready for JSON."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,11 +7,8 @@ import numpy as np
 from scipy import stats
 
 from tf_finetune import errors
+from tf_finetune.tasks.multilabel import ranking
 
-_DRAWS, _FEWEST_DRAWS = 2000, 200
-# Cells (draws × pictures × labels) that are weighed in about a second, and
-# numbers that are held at once.
-_CELLS, _HELD = 2e8, 5e6
 # What float32 cannot tell from 0; scikit-learn clips there, too.
 _SMALLEST = float(np.finfo("float32").eps)
 
@@ -71,7 +67,7 @@ def multilabel(
             f"macro_{key}": _mean([row[key] for row in per_label.values()])
             for key in pairs
         },
-        "macro_average_precision_interval": macro_interval(
+        "macro_average_precision_interval": ranking.macro_interval(
             targets, probabilities, seed=seed
         ),
         **{f"micro_{key}": value for key, value in pairs.items()},
@@ -91,28 +87,13 @@ def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
         targets: [n, labels] of 0 and 1.
         probabilities: [n, labels] in 0..1.
     """
+    return float(np.mean(log_losses(targets, probabilities)))
+
+
+def log_losses(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Returns the mean over the labels of each picture, [n]."""
     true = np.where(targets, probabilities, 1 - probabilities)
-    return float(np.mean(-np.log(np.clip(true, _SMALLEST, 1.0))))
-
-
-def average_precision(targets: np.ndarray, scores: np.ndarray) -> float | None:
-    """Sums the precision at each recall, without interpolation.
-
-    Args:
-        targets: [n] booleans.
-        scores: [n], higher where the label is likelier; equal scores enter
-            together.
-
-    Returns:
-        Value in 0..1; None where no target is true.
-
-    Source: Manning et al. 2008, "Introduction to Information Retrieval",
-    section 8.4; ties as in scikit-learn's `average_precision_score`.
-    """
-    if not targets.any():
-        return None
-    once = np.ones([1, len(targets)])
-    return float(_weighed(_ranked(targets, scores), once)[0])
+    return np.mean(-np.log(np.clip(true, _SMALLEST, 1.0)), axis=1)
 
 
 def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
@@ -136,111 +117,6 @@ def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
     return float((ranks - true * (true + 1) / 2) / (true * false))
 
 
-def macro_interval(
-    targets: np.ndarray, scores: np.ndarray, *, seed: int
-) -> list[float] | None:
-    """Returns the 95 % interval [low, high] of macro average precision.
-
-    The bias-corrected bootstrap over pictures, 2000 draws (of more than
-    100,000 pairs of picture and label fewer, down to 200). A draw repeats
-    pictures, which makes average precision higher: of scores like those of
-    posters the plain percentiles held the truth in 72, 81 and 90 of 100 samples
-    of 100, 200 and 500 pictures, the corrected ones in 88, 91 and 95. A label
-    that no picture of a draw carries does not enter the mean of that draw.
-
-    Args:
-        targets: [n, labels] booleans.
-        scores: [n, labels].
-        seed: Of the draws.
-
-    Returns:
-        The bounds, equal where every draw is ranked perfectly; None where no
-        picture carries a label.
-
-    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
-    section 14.3, with an acceleration of 0.
-    """
-    supported = np.flatnonzero(targets.any(axis=0))
-    if not len(supported):
-        return None
-    rankings = [_ranked(targets[:, i], scores[:, i]) for i in supported]
-    count = len(targets)
-    draws = int(np.clip(_CELLS / targets.size, _FEWEST_DRAWS, _DRAWS))
-    generator = np.random.default_rng(seed)
-    found = []
-    for start in range(0, draws, block := max(int(_HELD / count), 1)):
-        weights = generator.multinomial(
-            count, np.full(count, 1 / count), size=min(block, draws - start)
-        )
-        found.append(_macro(rankings, weights))
-    whole = _macro(rankings, np.ones([1, count]))[0]
-    return _corrected(np.concatenate(found), whole)
-
-
-def _macro(rankings: Sequence["_Ranking"], weights: np.ndarray) -> np.ndarray:
-    """Returns macro average precision of each draw [draws, n], NaN if none."""
-    each = np.stack([_weighed(ranking, weights) for ranking in rankings])
-    known = ~np.isnan(each)
-    return np.where(known, each, 0).sum(axis=0) / np.where(
-        known.any(axis=0), known.sum(axis=0), np.nan
-    )
-
-
-def _corrected(draws: np.ndarray, whole: float) -> list[float]:
-    """Returns the percentiles of draws that are 95 % once bias is taken off."""
-    draws = draws[~np.isnan(draws)]
-    below = np.mean(draws < whole) + np.mean(draws == whole) / 2
-    least = 0.5 / len(draws)
-    bias = stats.norm.ppf(np.clip(below, least, 1 - least))
-    shares = stats.norm.cdf(2 * bias + stats.norm.ppf([0.025, 0.975]))
-    low, high = np.quantile(draws, shares)
-    return [float(low), float(high)]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Ranking:
-    """Examples by score.
-
-    Attributes:
-        order: [n] indices, the highest score first.
-        true: [n] booleans in that order.
-        ends: Where each run of equal scores ends, in that order.
-    """
-
-    order: np.ndarray
-    true: np.ndarray
-    ends: np.ndarray
-
-
-def _ranked(targets: np.ndarray, scores: np.ndarray) -> _Ranking:
-    order = np.argsort(-scores, kind="stable")
-    changes = np.flatnonzero(np.diff(scores[order]))
-    return _Ranking(
-        order=order,
-        true=targets[order],
-        ends=np.append(changes, len(order) - 1),
-    )
-
-
-def _weighed(ranking: _Ranking, weights: np.ndarray) -> np.ndarray:
-    """Returns the average precision of each draw.
-
-    Args:
-        ranking: Of n examples.
-        weights: [draws, n], how often each example is in the draw.
-
-    Returns:
-        [draws]; NaN where no true example is in the draw.
-    """
-    weights = weights[:, ranking.order].astype("float64")
-    ranked = np.cumsum(weights, axis=1)[:, ranking.ends]
-    found = np.cumsum(weights * ranking.true, axis=1)[:, ranking.ends]
-    gains = np.diff(found, axis=1, prepend=0.0)
-    total = np.sum(gains * found / np.maximum(ranked, 1.0), axis=1)
-    every = found[:, -1]
-    return np.where(every > 0, total / np.maximum(every, 1.0), np.nan)
-
-
 def _of_label(
     targets: np.ndarray, scores: np.ndarray, given: np.ndarray
 ) -> dict[str, Any]:
@@ -248,7 +124,7 @@ def _of_label(
     support, answered = int(np.sum(targets)), int(np.sum(given))
     known = support > 0
     return {
-        "average_precision": average_precision(targets, scores),
+        "average_precision": ranking.average_precision(targets, scores),
         "roc_auc": roc_auc(targets, scores),
         "precision": hits / max(answered, 1) if known else None,
         "recall": hits / support if known else None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune.data import examples
+from tf_finetune.evaluation import choices
 from tf_finetune.evaluation import names as shown_names
 from tf_finetune.tasks import judging
 from tf_finetune.tasks.regression import labels, metrics
@@ -91,7 +92,19 @@ class Figures:
                 predictions,
                 data.class_names,
                 seed=seed,
-            )
+            ),
+            lambda predictions: self.evidence(targets, predictions),
+        )
+
+    def evidence(
+        self, targets: np.ndarray, predictions: np.ndarray
+    ) -> choices.Evidence:
+        """Returns what tells two models on the same examples apart."""
+        logged = bool(self.logged) and all(self.logged)
+        return metrics.evidence(
+            targets,
+            predictions,
+            logged=logged and bool(np.all(targets > 0)),
         )
 
     def of(

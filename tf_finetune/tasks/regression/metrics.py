@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
+from tf_finetune.evaluation import choices
 
 FIGURES = ("r2", "log_r2", "mae", "rmse", "mape", "median_absolute_error")
 """What is computed of each target."""
@@ -102,6 +103,46 @@ def r2(targets: np.ndarray, predictions: np.ndarray) -> float | None:
     if not deviation > 0:
         return None
     return float(1 - np.sum((targets - predictions) ** 2) / deviation)
+
+
+def evidence(
+    targets: np.ndarray, predictions: np.ndarray, *, logged: bool
+) -> choices.Evidence:
+    """Returns R² of repeated examples, and what each leaves unexplained.
+
+    The mean of the losses is 1 - R², so that within chance R² itself decides.
+
+    Args:
+        targets: [n, targets] true values, in the user's units.
+        predictions: [n, targets] of the same.
+        logged: Whether R² is that of the logarithms.
+    """
+    targets = np.asarray(targets, "float64")
+    predictions = np.asarray(predictions, "float64")
+    if logged:
+        least = np.finfo("float32").tiny
+        targets = np.log(targets)
+        predictions = np.log(np.maximum(predictions, least))
+    squares = (targets - predictions) ** 2
+    centred = targets - targets.mean(axis=0)
+    variance = np.mean(centred**2, axis=0)
+
+    def value(weights: np.ndarray) -> np.ndarray:
+        counts = weights.sum(axis=1, keepdims=True)
+        means = weights @ centred / counts
+        spread = weights @ centred**2 / counts - means**2
+        varies = spread > 1e-12 * variance  # What rounding leaves of none.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = 1 - weights @ squares / counts / spread
+        return np.mean(np.where(varies, found, np.nan), axis=1)
+
+    return choices.Evidence(
+        figure="R² of the logarithm" if logged else "R²",
+        value=value,
+        losses=np.mean(squares / np.where(variance > 0, variance, 1), axis=1),
+        loss="the unexplained share of the variance",
+        size=targets.size,
+    )
 
 
 def _of_target(

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tf_finetune.config import model_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import preparation, reading
-from tf_finetune.tasks.segmentation import extremes, metrics, tables
+from tf_finetune.evaluation import choices
+from tf_finetune.evaluation import metrics as shared_metrics
+from tf_finetune.tasks.segmentation import extremes, metrics, tables, yardsticks
 
 
 class Figures:
@@ -86,10 +89,10 @@ class Figures:
         commonest = data.class_names[int(np.argmax(trained_on))]
         return {
             "most_frequent_class": {
-                **metrics.most_frequent_class(trained_on, true),
+                **yardsticks.most_frequent_class(trained_on, true),
                 "class": commonest,
             },
-            "chance": metrics.chance(true),
+            "chance": yardsticks.chance(true),
         }
 
     def text(self, figures: Mapping[str, Any]) -> str:
@@ -135,6 +138,7 @@ class Judge:
         self._left = iter(data.split(split))
         self._extremes = extremes.Extremes()
         self._counter = metrics.Counter(len(data.class_names))
+        self._losses: list[float] = []
         self._seed = seed
 
     def add(self, predictions: np.ndarray) -> None:
@@ -150,6 +154,9 @@ class Judge:
             )
             true = table(mask, self._data.class_names)[indices]
             value = self._counter.add(true, predicted)
+            self._losses.append(
+                log_loss(true, probabilities, resize=self._data.resize)
+            )
             self._extremes.add(
                 value, picture.path, true=true, predicted=predicted
             )
@@ -162,11 +169,52 @@ class Judge:
             seed=self._seed,
         )
 
+    def evidence(self) -> choices.Evidence:
+        """Returns mean IoU of repeated pictures, and their log losses."""
+        counts = self._counter.pictures
+        return choices.Evidence(
+            figure="mean IoU",
+            value=lambda weights: metrics.mean_iou(counts.drawn(weights)),
+            losses=np.array(self._losses),
+            size=counts.hits.size,
+        )
+
     def draw(self, folder: pathlib.Path) -> None:
         """Draws the worst and the best pictures beside their truth."""
         self._extremes.draw(
             self._data.class_names, folder / f"examples_{self._split}.png"
         )
+
+
+def log_loss(
+    true: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    resize: model_options.Resize,
+) -> float:
+    """Returns the mean log loss of a picture's pixels, at the model's size.
+
+    Args:
+        true: [height, width] class indices; others are ignored.
+        probabilities: [size, size, classes].
+        resize: How the picture became square.
+
+    Returns:
+        NaN where no pixel counts at that size.
+    """
+    import tensorflow as tf
+
+    from tf_finetune.data.masks import squares
+
+    size, _, classes = probabilities.shape
+    with tf.device("CPU"):
+        square = squares.squared(
+            tf.constant(true), image_size=size, resize=resize
+        ).numpy()
+    counted = square < classes
+    if not counted.any():
+        return np.nan
+    return shared_metrics.log_loss(square[counted], probabilities[counted])
 
 
 def table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:

@@ -106,6 +106,20 @@ class Sides:
     true: np.ndarray
     predicted: np.ndarray
 
+    def drawn(self, weights: np.ndarray) -> "Sides":
+        """Returns the sums of repeated pictures, [draws, classes].
+
+        Args:
+            weights: [draws, pictures], how often each is in a draw.
+        """
+        # As floats: products of integers do not go through BLAS.
+        weights = weights.astype("float64")
+        return Sides(
+            hits=weights @ self.hits,
+            true=weights @ self.true,
+            predicted=weights @ self.predicted,
+        )
+
 
 def sides(confusion: np.ndarray) -> Sides:
     """Returns the sums of a [classes, classes] confusion matrix."""
@@ -232,48 +246,15 @@ def mean_iou_interval(pictures: Sides, *, seed: int) -> list[float]:
     section 13.3.
     """
     generator = np.random.default_rng(seed)
-    count, classes = pictures.hits.shape
-    table = np.concatenate(
-        [pictures.hits, pictures.true, pictures.predicted], axis=1
-    ).astype("float64")
+    count = len(pictures.hits)
     found: list[float] = []
     for _ in range(_DRAWS // _BLOCK):
         times = generator.multinomial(
             count, np.full(count, 1 / count), size=_BLOCK
         )
-        sums = (times @ table).reshape(_BLOCK, 3, classes)
-        found += list(
-            mean_iou(
-                Sides(hits=sums[:, 0], true=sums[:, 1], predicted=sums[:, 2])
-            )
-        )
+        found += list(mean_iou(pictures.drawn(times)))
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return [float(low), float(high)]
-
-
-def chance(true: Sequence[int]) -> dict[str, float | None]:
-    """Returns what a class drawn for each pixel reaches, all as likely.
-
-    Args:
-        true: [classes], pixels of each class in the evaluated pictures.
-    """
-    pixels = np.asarray(true, "float64")[:, np.newaxis]
-    return summary(np.repeat(pixels / len(pixels), len(pixels), axis=1))
-
-
-def most_frequent_class(
-    train: Sequence[int], true: Sequence[int]
-) -> dict[str, float | None]:
-    """Returns what the commonest class of the training pixels reaches.
-
-    Args:
-        train: [classes], pixels of each class in the training pictures; they
-            decide the class, the first of equally common ones.
-        true: [classes], pixels in the evaluated pictures.
-    """
-    confusion = np.zeros([len(true), len(true)])
-    confusion[:, int(np.argmax(train))] = true
-    return summary(confusion)
 
 
 def _ratio(
