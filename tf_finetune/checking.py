@@ -95,9 +95,17 @@ def without_idle(
 def check_listed(
     config: train.TrainConfig, inspected: survey.Inspected
 ) -> None:
-    """Raises `UsageError` for what the pictures leave no use for."""
+    """Checks what is known once the pictures are listed.
+
+    Raises:
+        UsageError: The pictures leave no use for an option.
+        DataError: Their task cannot learn from them.
+    """
     splits = [each.split for each in inspected.pictures]
     unread.check_fractions(config.data, splits)
+    task = tasks.TASKS.get(config.model.task)
+    if task.check_listed:
+        task.check_listed(config, inspected.pictures, inspected.class_names)
 
 
 def absolute(config: train.TrainConfig) -> train.TrainConfig:

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,9 @@ class Task:
         refused: Options of exports, and why they say nothing to the task and
             what to do instead. Without `certainty_at`, `calibrate` and
             `out_of_distribution` are refused in any case.
+        check_listed: Looks at the config, the listed pictures and the names
+            before TensorFlow starts, and raises `DataError` for what cannot
+            be learnt from; None: labels say all that there is to say.
         decide: What is settled on validation once a model is known and kept
             with it, thresholds for example: data, split and the predictions
             [n, …] of its first n pictures → a JSON-able decision. None: there
@@ -86,6 +89,13 @@ class Task:
     reads: tuple[str, ...] = ()
     certainty_at: str = ""
     refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    check_listed: (
+        Callable[
+            [train.TrainConfig, Sequence[examples.Picture], Sequence[str]],
+            None,
+        ]
+        | None
+    ) = None
     decide: (
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
     ) = None

@@ -1,7 +1,13 @@
 """Regression: each picture has one number or several."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.regression import answers, exports, figures, labels
+from tf_finetune.tasks.regression import (
+    answers,
+    checking,
+    exports,
+    figures,
+    labels,
+)
 
 TASK = task.Task(
     name="regression",
@@ -13,6 +19,7 @@ TASK = task.Task(
         "target_transform",
     ),
     labels=labels.LABELS,
+    check_listed=checking.check,
     figures=figures.Figures(logged=()),
     answers=answers.ANSWERS,
     exports=exports.EXPORTS,

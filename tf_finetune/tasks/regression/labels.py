@@ -11,6 +11,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import division, examples
+from tf_finetune.tasks.regression import ranges
 
 _BINS = 10
 # Units of pictures in a bin, so that every split gets some of each.
@@ -50,7 +51,7 @@ class Targets:
         """Returns the targets.
 
         Raises:
-            DataError: One of them is no finite number.
+            DataError: One of them is no finite number, or too large.
         """
         return tuple(
             number(cells[column], f"{where}: the target {column!r}")
@@ -128,6 +129,12 @@ class Targets:
         """Makes sure that the training targets differ."""
         training = [each for each in pictures if each.split == "train"]
         _check_varies(training, "all training pictures have the same value")
+        for index, values in enumerate(array(training).T):
+            ranges.check_digits(
+                values,
+                f"target {index + 1} (in the order of --label_column) of the "
+                "training pictures",
+            )
 
     def text(self, label: tuple[float, ...]) -> str:
         """Returns the numbers, every digit of them."""
@@ -142,7 +149,7 @@ LABELS = Targets()
 
 
 def number(text: str, what: str) -> float:
-    """Returns a finite number.
+    """Returns a finite number that is not too large for a model.
 
     Args:
         text: A cell.
@@ -164,6 +171,7 @@ def number(text: str, what: str) -> float:
             f"{what} is {text!r}; it must be finite. Remove the row or "
             "complete it."
         )
+    ranges.check_size(value, text, what)
     return value
 
 
@@ -178,9 +186,20 @@ def _check_varies(pictures: Sequence[examples.Picture], how: str) -> None:
         if np.ptp(values[:, index]) == 0:
             raise errors.DataError(
                 f"Target {index + 1} of {values.shape[1]} (in the order of "
-                f"--label_column) is constant: {how}, {values[0, index]:g}. "
-                "There is nothing to learn; leave it out."
+                f"--label_column) is constant: {how}, "
+                f"{ranges.shown(values[0, index])}. There is nothing to learn; "
+                f"leave it out.{_rounding(values[0, index])}"
             )
+
+
+def _rounding(value: float) -> str:
+    """Returns what large numbers may have been before they were read."""
+    if abs(value) < 2**53:
+        return ""
+    return (
+        " If its numbers differ in the table, they are too large to be told "
+        "apart in double precision: subtract the lowest from all of them there."
+    )
 
 
 def _described(data: examples.ImageData, split: str) -> dict[str, Any]:

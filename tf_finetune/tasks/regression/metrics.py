@@ -154,7 +154,9 @@ def _of_target(
         figures[name] = _plain(value)
         figures[f"{name}_interval"] = None
         if figures[name] is not None and len(targets) > 1:
-            figures[f"{name}_interval"] = _interval(compute, len(targets), seed)
+            interval = _interval(compute, len(targets), seed)
+            if np.isfinite(interval).all():
+                figures[f"{name}_interval"] = interval
     return {
         name: figures.get(name)
         for each in FIGURES

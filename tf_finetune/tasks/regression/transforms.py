@@ -13,6 +13,7 @@ from absl import logging
 from scipy import stats
 
 from tf_finetune import errors
+from tf_finetune.tasks.regression import ranges
 
 Kind = Literal["none", "log", "auto"]
 
@@ -98,18 +99,26 @@ def fitted(
 def _is_logged(kind: Kind, values: np.ndarray, least: float, name: str) -> bool:
     if kind == "none":
         return False
-    if kind == "log" and least <= 0:
+    if kind == "log" and least < ranges.LEAST_LOGGED:
         raise errors.DataError(
-            f"--target_transform=log needs targets above 0, and {name!r} is "
-            f"as low as {least:g}; use none or auto."
+            f"--target_transform=log needs targets above 0 (of at least "
+            f"{ranges.LEAST_LOGGED:g}), and {name!r} is as low as {least:g}; "
+            "use none or auto."
         )
     if kind == "log":
         return True
-    if least <= 0:
+    if least < ranges.LEAST_LOGGED:
         logging.info(
             "%s: no logarithm, since it is as low as %g (--target_transform)",
             name,
             least,
+        )
+        return False
+    if np.ptp(values) < ranges.LEAST_LOGGED_SHARE * values.max():
+        logging.info(
+            "%s: no logarithm, since its values lie close together "
+            "(--target_transform)",
+            name,
         )
         return False
     before, after = (float(stats.skew(x)) for x in (values, np.log(values)))

@@ -1,0 +1,60 @@
+"""What can be known of a regression's numbers before TensorFlow starts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.config import train
+from tf_finetune.data import examples
+from tf_finetune.tasks.regression import labels, ranges
+from tf_finetune.tasks.regression.rows import table
+
+
+def check(
+    config: train.TrainConfig,
+    pictures: Sequence[examples.Picture],
+    names: Sequence[str],
+) -> None:
+    """Makes sure that the model can tell the numbers of a table apart.
+
+    Args:
+        config: Of the run.
+        pictures: All that are listed.
+        names: Of the targets.
+
+    Raises:
+        DataError: The targets or a column of numbers lie too close together
+            for float32, or --target_range too far from the targets.
+    """
+    targets = labels.array(pictures)
+    for name, values in zip(names, targets.T, strict=True):
+        what = f"the target {name!r}"
+        ranges.check_digits(values, what)
+        ranges.check_bounds(values, config.model.target_range, what)
+        if config.training.target_transform == "log":
+            _check_logarithm(values, what)
+        if warning := ranges.crowded(values, what):
+            logging.warning("%s", warning)
+    if table.is_asked(config.data):
+        _check_columns(config)
+
+
+def _check_logarithm(values: np.ndarray, what: str) -> None:
+    low, high = float(values.min()), float(values.max())
+    if low > 0 and high - low < ranges.LEAST_LOGGED_SHARE * high:
+        raise errors.DataError(
+            f"The values of {what} lie between {ranges.shown(low)} and "
+            f"{ranges.shown(high)}: so close together their logarithm is "
+            "nothing but a loss of digits. Use --target_transform=none."
+        )
+
+
+def _check_columns(config: train.TrainConfig) -> None:
+    rows = table.read(config.data)
+    for place, name in enumerate(config.data.numeric_columns):
+        values = np.array([row.numbers[place] for row in rows], "float64")
+        known = values[~np.isnan(values)]
+        if len(known):
+            ranges.check_digits(known, f"the numbers {name!r}")

@@ -1,0 +1,158 @@
+"""Whether numbers fit into the float32 in which a model computes and answers.
+
+Neither their size nor their digits may be lost: float32 ends at 3.4e38, and
+next to 1.7e12 its steps are 131,072 wide.
+"""
+
+import decimal
+import math
+
+import numpy as np
+
+from tf_finetune import errors
+
+# A hundred deviations beyond this are still numbers in float32.
+LARGEST = 1e36
+# What differs by less becomes 0 when it is divided by its deviation.
+_LEAST_SPREAD = 1e-30
+# Below this share of their size, numbers have fewer than 84 steps of float32
+# (2^-23 of their size) from the lowest to the highest.
+LEAST_SHARE = 1e-5
+# As wide as this beside the targets, a bound takes the last of seven digits.
+_WIDEST_BOUND = 1e3
+_FEWEST_STEPS = 20
+# exp(15) is 10 steps of float32 off: closer together than this, numbers lose
+# digits by their logarithm, which is a straight line there.
+LEAST_LOGGED_SHARE = 0.01
+# The logarithm of less cannot be undone in float32, which would answer 0.
+LEAST_LOGGED = 1e-36
+
+
+def check_size(value: float, text: str, what: str) -> None:
+    """Raises `DataError` for a number that is too large for a model.
+
+    Args:
+        value: The number, finite.
+        text: As it stands in the table.
+        what: Names it in messages: "x.csv, line 3: the target 'price'".
+    """
+    if abs(value) > LARGEST:
+        power = math.ceil(math.log10(abs(value)))
+        raise errors.DataError(
+            f"{what} is {text!r}; numbers must lie between -{LARGEST:g} and "
+            f"{LARGEST:g}, since the model computes in float32. Divide the "
+            f"column by 1e{power}, or remove the row."
+        )
+
+
+def check_digits(values: np.ndarray, what: str) -> None:
+    """Makes sure that numbers stay apart in float32.
+
+    Args:
+        values: [n] finite float64.
+        what: Names them in messages: "the target 'price'".
+
+    Raises:
+        DataError: They lie too close together, for their size or at all. It
+            says what to do.
+    """
+    low, high = float(np.min(values)), float(np.max(values))
+    spread = high - low
+    if not spread:
+        return
+    if spread < _LEAST_SPREAD:
+        power = min(-math.floor(math.log10(spread)), 300)
+        raise errors.DataError(
+            f"The values of {what} differ by {spread:.3g} at most, which is "
+            "too little for the float32 in which the model computes. Multiply "
+            f"the column by 1e{power}."
+        )
+    share = spread / max(abs(low), abs(high))
+    if share < LEAST_SHARE:
+        steps = max(round(share * 2**23), 1)
+        raise errors.DataError(
+            f"The values of {what} lie between {shown(low)} and {shown(high)}: "
+            f"the model answers in float32, which tells about {steps} values "
+            f"apart there. {shift(low, spread)}, train on what is left, and "
+            "undo it in the answers."
+        )
+
+
+def crowded(values: np.ndarray, what: str) -> str:
+    """Returns a warning if a few far values hide that the others are close.
+
+    Args:
+        values: [n] finite float64, as `check_digits` lets them pass.
+        what: Names them.
+
+    Returns:
+        Empty if there is nothing to warn of.
+    """
+    low, high = (float(v) for v in np.percentile(values, [25, 75]))
+    spread, largest = high - low, max(abs(low), abs(high))
+    if not spread or spread / largest * 2**23 >= _FEWEST_STEPS:
+        return ""
+    steps = max(round(spread / largest * 2**23), 1)
+    return (
+        f"Half of the values of {what} lie between {shown(low)} and "
+        f"{shown(high)}, where float32, in which the model answers, tells "
+        f"about {steps} values apart. Look at those far away "
+        f"({shown(float(values.min()))} to {shown(float(values.max()))}); "
+        f"without them: {shift(low, spread)}."
+    )
+
+
+def check_bounds(
+    values: np.ndarray, bounds: tuple[float, ...], what: str
+) -> None:
+    """Makes sure that bounds of the answers do not cost digits.
+
+    They are applied as max(value - low, 0) + low in float32.
+
+    Args:
+        values: [n] of a target.
+        bounds: `--target_range`; may be empty.
+        what: Names the target.
+
+    Raises:
+        DataError: A bound lies too far from the values.
+    """
+    if not bounds:
+        return
+    low, high = bounds
+    far = low if math.isfinite(low) else high
+    widest = _WIDEST_BOUND * max(float(np.ptp(values)), np.abs(values).max())
+    if math.isfinite(far) and abs(far) > widest:
+        nearest = _WIDEST_BOUND * 10 ** math.floor(math.log10(widest / 1e3))
+        raise errors.DataError(
+            f"--target_range={low:g},{high:g} is far wider than the values of "
+            f"{what} ({shown(float(values.min()))} to "
+            f"{shown(float(values.max()))}), which would lose digits by it in "
+            f"float32. Give bounds within -{nearest:g} and {nearest:g}, or "
+            "leave it out."
+        )
+
+
+def shift(low: float, spread: float) -> str:
+    """Returns how to move numbers near 0: "Subtract 1700000000000 …".
+
+    Args:
+        low: The lowest of them.
+        spread: From it to the highest, above 0.
+    """
+    step = decimal.Decimal(10) ** math.floor(math.log10(spread))
+    with decimal.localcontext(prec=60):
+        steps = (decimal.Decimal(low) / step).to_integral_value(
+            decimal.ROUND_FLOOR
+        )
+        offset = steps * step
+    if offset < 0:
+        return f"Add {-offset:f} to the column"
+    return f"Subtract {offset:f} from the column"
+
+
+def shown(value: float) -> str:
+    """Returns a number with every digit, whole ones without a point."""
+    if value == round(value) and abs(value) < 2**63:
+        return f"{value:.0f}"
+    return repr(value)
