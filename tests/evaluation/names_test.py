@@ -9,9 +9,15 @@ def test_a_short_name_is_shown_as_it_is():
     assert names.shown("ants", 4) == "ants"
 
 
-def test_a_long_name_loses_its_middle():
-    assert names.shown("abcdefghij", 7) == "abc…hij"
-    assert names.shown("abcdefghij", 6) == "abc…ij"
+def test_a_long_name_loses_its_end():
+    assert names.shown("abcdefghij", 7) == "abcdef…"
+    assert names.shown("abcdefghij", 10) == "abcdefghij"
+
+
+def test_a_note_is_whole_or_not_there():
+    assert names.bracketed("majority", "ants", 15) == "majority (ants)"
+    assert names.bracketed("majority", "ants", 14) == "majority"
+    assert names.bracketed("a", "x\ny", 20) == r"a ('x\ny')"
 
 
 def test_chinese_counts_twice():

@@ -7,7 +7,7 @@ from PIL import Image
 from tf_finetune.evaluation import plots
 
 
-@pytest.mark.parametrize("count", [2, 30, 100, 150])
+@pytest.mark.parametrize("count", [2, 30, 100, 150, 450])
 def test_a_confusion_matrix_of_any_size_is_drawn(tmp_path, count):
     path = tmp_path / "new" / "confusion.png"
     matrix = np.eye(count, dtype=int) * 50
@@ -81,3 +81,52 @@ def test_curves_of_nothing_are_an_error(tmp_path):
         plots.curves([], tmp_path / "history.png")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def _texts(monkeypatch):
+    """What is written into the drawings that are saved from here on."""
+    found = []
+
+    def noted(drawing, path):
+        for place in drawing.axes:
+            found.extend(text.get_text() for text in place.texts)
+            found.append(place.get_title())
+            found.append(place.get_xlabel())
+            legend = place.get_legend()
+            if legend:
+                found.extend(text.get_text() for text in legend.get_texts())
+                found.append(place.get_xlim())
+
+    monkeypatch.setattr(plots, "save", noted)
+    return found
+
+
+def test_cells_say_shares_in_percent_below_a_title(tmp_path, monkeypatch):
+    texts = _texts(monkeypatch)
+    plots.confusion(
+        [[7_654_321, 3], [250, 750]], ["a", "b"], tmp_path / "c", title="test"
+    )
+    assert {">99 %", "<1 %", "25 %", "75 %", "test"} <= set(texts)
+    assert not [text for text in texts if "7654321" in text]
+
+
+def test_small_counts_stand_below_their_share(tmp_path, monkeypatch):
+    texts = _texts(monkeypatch)
+    plots.confusion([[3, 1], [0, 5]], ["a", "b"], tmp_path / "c")
+    assert "75 %\n(3)" in texts and "100 %\n(5)" in texts
+
+
+def test_neighbours_of_very_many_classes_share_a_cell(tmp_path, monkeypatch):
+    texts = _texts(monkeypatch)
+    sparse = {"classes": 1500, "true": [3], "predicted": [3], "count": [4]}
+    plots.confusion(sparse, [str(i) for i in range(1500)], tmp_path / "c")
+    assert "predicted class (8 a cell)" in texts
+
+
+def test_the_kept_epoch_and_the_probe_are_marked(tmp_path, monkeypatch):
+    texts = _texts(monkeypatch)
+    rows = [{"stage": "s", "epoch": 1, "loss": 1.0, "accuracy": 0.9}]
+    plots.curves(rows, tmp_path / "h", kept=0, probe={"accuracy": 0.8})
+    assert texts.count("kept epoch") == 2
+    assert texts.count("probe") == 1
+    assert (0.5, 1.5) in texts  # One epoch has an axis of its own width.

@@ -50,6 +50,13 @@ def test_yardsticks_stand_beside_the_result():
     assert "head-only probe" in lines[3]
 
 
+def test_the_name_of_the_majority_class_is_not_cut():
+    text = tables.text({"test": _figures(["01_daffodil", "02_snowdrop"])})
+
+    assert "majority class: 01_daffodil\n" in text
+    assert "…" not in text
+
+
 def test_a_result_without_yardsticks_is_shown():
     figures = _figures(["ants", "bees"])
     del figures["yardsticks"]

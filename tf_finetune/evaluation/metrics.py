@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
+from tf_finetune.evaluation import confusions
 
 CALIBRATION_BINS = 15
 TOP = 5
@@ -36,7 +37,8 @@ def classification(
         `expected_calibration_error`, `macro_precision`, `macro_recall`,
         `macro_f1`, `weighted_precision`, `weighted_recall`, `weighted_f1`,
         `per_class` (by name: `precision`, `recall`, `f1`, `support`) and
-        `confusion_matrix` (rows are true classes).
+        `confusion_matrix` (rows are true classes; of more than 100 classes
+        the cells that are not 0, see `confusions.Confusion.to_json`).
 
     Raises:
         DataError: There is no example.
@@ -48,7 +50,7 @@ def classification(
     _check(labels, probabilities, class_names)
     predicted = np.argmax(probabilities, axis=1)
     correct = predicted == labels
-    matrix = confusion(labels, predicted, len(class_names))
+    matrix = confusions.count(labels, predicted, len(class_names))
     return {
         "examples": len(labels),
         "class_names": list(class_names),
@@ -62,7 +64,7 @@ def classification(
             np.max(probabilities, axis=1), correct
         ),
         **_by_class(matrix, class_names),
-        "confusion_matrix": matrix.tolist(),
+        "confusion_matrix": matrix.to_json(),
     }
 
 
@@ -172,15 +174,17 @@ def expected_calibration_error(
     return float(np.sum(np.abs(gaps)) / len(confidence))
 
 
-def _by_class(matrix: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
+def _by_class(
+    matrix: confusions.Confusion, class_names: Sequence[str]
+) -> dict[str, Any]:
     """Returns the figures of each class and their averages.
 
     A class without support has none: its figures are None and it enters no
     average. A class with support that is never predicted has precision 0, as
     scikit-learn has it: ignoring it would reward never predicting it.
     """
-    hits = np.diag(matrix).astype("float64")
-    support, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    hits = matrix.hits.astype("float64")
+    support, predicted = matrix.support, matrix.answers
     supported = support > 0
     columns = {
         "precision": hits / np.maximum(predicted, 1),

@@ -7,13 +7,19 @@ def shown(name: str, width: int) -> str:
     """Returns a class name in at most `width` columns, in one line.
 
     What cannot be printed (line breaks, bytes that are no UTF-8) is escaped;
-    a longer name loses its middle, since names often differ at their end.
+    a longer name loses its end.
     """
     name = name if name.isprintable() else ascii(name)
     if columns(name) <= width:
         return name
-    end = _tail(name, (width - 1) // 2)
-    return _head(name, width - 1 - columns(end)) + "…" + end
+    return _head(name, width - 1) + "…"
+
+
+def bracketed(name: str, note: str, width: int) -> str:
+    """Returns "name (note)", or the name alone where that is too wide."""
+    note = note if note.isprintable() else ascii(note)
+    both = f"{name} ({note})"
+    return both if columns(both) <= width else name
 
 
 def padded(name: str, width: int) -> str:
@@ -41,7 +47,3 @@ def _head(text: str, width: int) -> str:
             break
         kept += character
     return kept
-
-
-def _tail(text: str, width: int) -> str:
-    return _head(text[::-1], width)[::-1]

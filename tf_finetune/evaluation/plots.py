@@ -10,31 +10,39 @@ from absl import logging
 from matplotlib import axes, figure, ticker
 
 from tf_finetune import files
-from tf_finetune.evaluation import names
+from tf_finetune.evaluation import confusions, names
 
 # Above these numbers of classes cells are too small for a count, and sides
 # too short for a name at every row.
 _COUNTED = 30
 _NAMED = 100
 _LABEL_WIDTH = 24
+# Up to this number of classes a cell has room for a second line.
+_SHOWN_COUNTS = 10
+# Rows that a chart has at most: 5000 classes would make 200 MB of cells.
+_CELLS = 200
 
 
 def confusion(
-    matrix: Sequence[Sequence[int]],
+    matrix: Sequence[Sequence[int]] | Mapping[str, Any],
     class_names: Sequence[str],
     path: pathlib.Path,
+    *,
+    title: str = "",
 ) -> None:
     """Draws a confusion matrix as PNG, written atomically.
 
-    Colours are shares of the true class, so that rare classes can be read;
-    up to 30 classes have their counts written into the cells.
+    Colors are shares of the true class, so that rare classes can be read; up
+    to 30 classes have them written into the cells, in percent, and up to 10
+    small counts below. Of more than 200 classes, neighbours share a cell.
 
     Args:
-        matrix: [classes, classes] counts, rows are true classes.
+        matrix: As evaluation.json holds it; rows are true classes.
         class_names: In the order of the rows.
         path: The file to write.
+        title: Stands above: the split and what was reached on it.
     """
-    counts = np.asarray(matrix)
+    counts = confusions.from_json(matrix).blocks(_CELLS)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(max(4.5, 2.5 + 0.3 * len(counts)), 24)
     drawing = figure.Figure(figsize=(size + 1, size), layout="constrained")
@@ -42,24 +50,40 @@ def confusion(
     image = place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     bar = drawing.colorbar(image, ax=place, shrink=0.8)
     bar.set_label("share of the true class")
-    place.set_xlabel("predicted class")
-    place.set_ylabel("true class")
-    _name_ticks(place, class_names)
+    bar.ax.yaxis.set_major_formatter(ticker.PercentFormatter(1))
+    each = ""
+    if len(counts) < len(class_names):
+        each = f" ({-(-len(class_names) // len(counts))} a cell)"
+    place.set_xlabel(f"predicted class{each}")
+    place.set_ylabel(f"true class{each}")
+    place.set_title(title).set_parse_math(False)
+    if not each:
+        _name_ticks(place, class_names)
     if len(counts) <= _COUNTED:
-        _write_counts(place, counts, shares)
+        _write_shares(place, counts, shares)
     save(drawing, path)
 
 
-def curves(history: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
+def curves(
+    history: Sequence[Mapping[str, Any]],
+    path: pathlib.Path,
+    *,
+    kept: int | None = None,
+    probe: Mapping[str, Any] | None = None,
+) -> None:
     """Draws the course of training as PNG, written atomically.
 
     One panel for each metric, training and validation together; a vertical
-    line where a stage begins.
+    line where a stage begins, a dotted one at the epoch that is kept, and a
+    dashed level where the solved head was before.
 
     Args:
         history: A row for each epoch: `stage`, `epoch`, and metrics, those on
             validation under `val_` and the same name. Numbers may be missing.
         path: The file to write.
+        kept: The row whose weights the result has; None: that of no epoch.
+        probe: Figures on validation of the pretrained backbone under the
+            solved head; those that the history has, too, are drawn.
 
     Raises:
         ValueError: The history has no row or no metric.
@@ -73,8 +97,16 @@ def curves(history: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
     panels = drawing.subplots(len(metrics), 1, sharex=True, squeeze=False)
     for metric, panel in zip(metrics, panels[:, 0], strict=True):
         _draw_metric(panel, history, metric)
+        if kept is not None:
+            panel.axvline(kept + 1, color="green", ls=":", label="kept epoch")
+        level = (probe or {}).get(metric)
+        if _is_number(level):
+            panel.axhline(level, color="grey", ls="--", label="probe")
+        panel.legend()
     panels[-1, 0].set_xlabel("epoch")
     panels[-1, 0].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    # Also around a single epoch.
+    panels[-1, 0].set_xlim(0.5, len(history) + 0.5)
     save(drawing, path)
 
 
@@ -109,19 +141,32 @@ def _name_ticks(place: axes.Axes, class_names: Sequence[str]) -> None:
         label.set_parse_math(False)
 
 
-def _write_counts(
+def _write_shares(
     place: axes.Axes, counts: np.ndarray, shares: np.ndarray
 ) -> None:
+    with_counts = len(counts) <= _SHOWN_COUNTS and counts.max() < 10_000
     for row, column in np.argwhere(counts):
+        text = f"{percent(shares[row, column])}"
+        if with_counts:
+            text += f"\n({counts[row, column]})"
         place.text(
             column,
             row,
-            str(counts[row, column]),
+            text,
             ha="center",
             va="center",
-            fontsize=8 if counts.max() < 10_000 else 6,
+            fontsize=7 if len(counts) <= _SHOWN_COUNTS else 6,
             color="white" if shares[row, column] > 0.5 else "black",
         )
+
+
+def percent(share: float) -> str:
+    """Returns a share in percent; only all of it is 100, only nothing 0."""
+    if 0 < share < 0.01:
+        return "<1 %"
+    if 0.99 < share < 1:
+        return ">99 %"
+    return f"{100 * share:.0f} %"
 
 
 def _metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -153,7 +198,6 @@ def _draw_metric(
             panel.axvline(i + 0.5, color="grey", linewidth=0.8)
     panel.set_ylabel(metric.replace("_", " "))
     panel.grid(alpha=0.3)
-    panel.legend()
 
 
 def _is_number(value: Any) -> bool:

@@ -7,6 +7,7 @@ from tf_finetune.evaluation import names
 
 _NAME_WIDTH = 34
 _SPLIT_WIDTH = 25
+_LINE_WIDTH = 80
 _ALL_SHOWN = 20
 _WORST, _BEST = 10, 5
 _YARDSTICKS = {"majority_class": "majority class", "probe": "head-only probe"}
@@ -31,6 +32,7 @@ def text(figures: Mapping[str, Any]) -> str:
             lines.append(_row(f"  {_yardstick(key, other)}", other))
     if not splits:
         return "no split was evaluated"
+    lines += _notes(splits)
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join([*lines, "", by_class(held_out[-1], splits[held_out[-1]])])
 
@@ -95,7 +97,21 @@ def _row(name: str, result: Mapping[str, Any]) -> str:
 
 def _yardstick(key: str, result: Mapping[str, Any]) -> str:
     name = _YARDSTICKS.get(key, key)
-    return f"{name} ({result['class']})" if "class" in result else name
+    if "class" not in result:
+        return name
+    return names.bracketed(name, result["class"], _SPLIT_WIDTH - 2)
+
+
+def _notes(splits: Mapping[str, Any]) -> list[str]:
+    """Returns the class of each yardstick whose row has no room for it."""
+    found = {}
+    for result in splits.values():
+        for key, other in result.get("yardsticks", {}).items():
+            name = _YARDSTICKS.get(key, key)
+            if "class" in other and _yardstick(key, other) == name:
+                width = _LINE_WIDTH - names.columns(name) - 2
+                found[f"{name}: {names.shown(other['class'], width)}"] = None
+    return list(found)
 
 
 def _extremes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:

@@ -84,12 +84,28 @@ def save(course: courses.Course, result: unlabelled.Result) -> None:
     table = result.learnt.table
     if table:
         history.write(place.history, table)
-        plots.curves(table, place.curves)
+        plots.curves(
+            table,
+            place.curves,
+            kept=_kept_row(course, result),
+            probe=result.learnt.probe.judged["validation"].figures,
+        )
     save_weights(model, place)
     with files.replacing(place.model) as temporary:
         keras_archive.save(
             model, temporary, course.data.class_names, result.chosen.decision
         )
+
+
+def _kept_row(course: courses.Course, result: unlabelled.Result) -> int | None:
+    """Returns the row of the history whose weights are kept, if any is."""
+    table, stage = result.learnt.table, result.chosen.name
+    objective = (result.facts or {}).get("objective", "")
+    if objective and stage.startswith(f"{objective}_"):
+        stage = objective
+    rank = course.task.figures.rank
+    rows = [i for i, row in enumerate(table) if row["stage"] == stage]
+    return max(rows, key=lambda i: rank(table[i]), default=None)
 
 
 def save_weights(model: keras.Model, place: workdir.Workdir) -> None:

@@ -107,6 +107,8 @@ class Figures:
             figures["confusion_matrix"],
             names,
             folder / f"confusion_{split}.png",
+            title=f"{split}: accuracy {plots.percent(figures['accuracy'])} of "
+            f"{figures['examples']} pictures",
         )
 
 

@@ -114,6 +114,8 @@ class Figures:
             figures["confusion_matrix"],
             names,
             folder / f"confusion_{split}.png",
+            title=f"{split}: {self.brief(figures)} of {figures['pictures']} "
+            "pictures",
         )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.evaluation import metrics
+from tf_finetune.evaluation import confusions, metrics
 from tf_finetune.tasks.segmentation import boundaries
 
 _DRAWS = 2000
@@ -178,7 +178,8 @@ def figures(
         (of the classes' own accuracies), `mean_dice`,
         `frequency_weighted_iou`, `boundary_f1`, `per_class` (by name: `iou`,
         `dice`, `accuracy`, `boundary_f1`, `pixels`) and `confusion_matrix`
-        (pixels; rows are true classes).
+        (pixels; rows are true classes; of more than 100 classes the cells that
+        are not 0, see `confusions.Confusion.to_json`).
 
     Raises:
         DataError: There is no pixel to evaluate on.
@@ -210,7 +211,7 @@ def figures(
             }
             for i, name in enumerate(class_names)
         },
-        "confusion_matrix": counter.confusion.tolist(),
+        "confusion_matrix": confusions.from_json(counter.confusion).to_json(),
     }
 
 

@@ -13,6 +13,7 @@ _YARDSTICKS = {
     "probe": "head-only probe",
 }
 _CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
+_LINE_WIDTH = 80
 _ALL_SHOWN = 30
 
 
@@ -34,6 +35,7 @@ def text(figures: Mapping[str, Any]) -> str:
         lines.append(_row(name, result))
         for key, other in result.get("yardsticks", {}).items():
             lines.append(_row(f"  {_yardstick(key, other)}", other))
+    lines += _notes(splits)
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join([*lines, "", by_class(held_out[-1], splits[held_out[-1]])])
 
@@ -83,7 +85,21 @@ def _row(name: str, result: Mapping[str, Any]) -> str:
 
 def _yardstick(key: str, result: Mapping[str, Any]) -> str:
     name = _YARDSTICKS.get(key, key)
-    return f"{name} ({result['class']})" if "class" in result else name
+    if "class" not in result:
+        return name
+    return names.bracketed(name, result["class"], _NAME_WIDTH - 2)
+
+
+def _notes(splits: Mapping[str, Any]) -> list[str]:
+    """Returns the class of each yardstick whose row has no room for it."""
+    found = {}
+    for result in splits.values():
+        for key, other in result.get("yardsticks", {}).items():
+            name = _YARDSTICKS.get(key, key)
+            if "class" in other and _yardstick(key, other) == name:
+                width = _LINE_WIDTH - names.columns(name) - 2
+                found[f"{name}: {names.shown(other['class'], width)}"] = None
+    return list(found)
 
 
 def _cells(
