@@ -26,10 +26,11 @@ class TrainingOptions:
         "to 256 that fits into memory, found by trying, and a default "
         "learning rate is scaled with it.",
     )
-    head_epochs: int = options.option(
-        20,
+    head_epochs: int | None = options.option(
+        None,
         "Passes over the frozen network's feature maps in which a decoder is "
-        "trained before fine-tuning; other heads are solved.",
+        "trained before fine-tuning; other heads are solved. By default 20, "
+        "more where those are less than 100 steps.",
     )
     head_init: Literal["probe", "random"] = options.option(
         "probe",

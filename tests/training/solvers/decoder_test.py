@@ -82,3 +82,25 @@ def test_the_same_problem_has_the_same_solution(problem):
     first, second = head.solve(problem), head.solve(problem)
     for one, other in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("head_epochs", "count", "steps"),
+    [
+        (2, 367, 24),  # CamVid: 12 steps an epoch.
+        (5, 24, 15),
+        (1, 5, 1),
+        (300, 24, 900),
+        (None, 367, 240),
+        (None, 24, 100),  # 20 epochs would be 60 steps.
+    ],
+)
+def test_head_epochs_are_obeyed_and_few_steps_are_the_default_alone(
+    head_epochs, count, steps
+):
+    size = 32 if count == 367 else 8
+    found = options.from_keywords(
+        train.TrainConfig,
+        {"batch_size": size, "head_epochs": head_epochs, "head": "unet"},
+    )
+    assert decoder.num_steps(found.training, count) == steps
