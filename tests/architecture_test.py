@@ -15,7 +15,7 @@ _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 _ROOMS = [
     ["synonyms"],
     ["errors", "version"],
-    ["registry", "files", "environment", "batch_norm", "stopping"],
+    ["registry", "files", "environment", "batch_norm", "stopping", "printing"],
     ["inference", "untrusted"],
     ["config"],
     ["front_door", "workdir"],

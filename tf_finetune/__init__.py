@@ -10,6 +10,7 @@ Importing this package imports no TensorFlow; the first call does.
 """
 
 import importlib
+import sys
 from typing import Any
 
 from tf_finetune.version import VERSION as __version__
@@ -34,3 +35,24 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _is_program() -> bool:
+    """Tells if this is imported by `python -m tf_finetune.COMMAND`.
+
+    While Python imports the package of the module that it is to run, its
+    first argument is "-m"; programs of more parts than a command are ours.
+    """
+    if sys.argv[:1] != ["-m"] or "-m" not in sys.orig_argv:
+        return False
+    _, *rest = sys.orig_argv[sys.orig_argv.index("-m") :]
+    name, *parts = rest[0].split(".")
+    return name == __name__ and len(parts) < 2
+
+
+if _is_program():
+    # A program that somebody stops while it is being loaded says so in a
+    # sentence; to whoever imports the package nothing happens.
+    from tf_finetune import stopping
+
+    stopping.before_the_start()

@@ -6,7 +6,7 @@ The console script `tf-finetune COMMAND …` is the same.
 import runpy
 import sys
 
-from tf_finetune import errors
+from tf_finetune import errors, printing, version
 
 _COMMANDS = {
     "train": "fine-tune a pretrained network on your own pictures",
@@ -21,8 +21,12 @@ _COMMANDS = {
 
 def main() -> None:
     """Runs the command that the first argument names."""
+    printing.prepare()
     if len(sys.argv) < 2 or sys.argv[1] in ("--help", "-h", "help"):
-        print(_listing())
+        printing.show(_listing())
+        return
+    if sys.argv[1] in ("--version", "-V", "version"):
+        printing.show(f"tf_finetune {version.VERSION}")
         return
     command = sys.argv.pop(1)
     if command not in _COMMANDS:

@@ -84,7 +84,7 @@ def _stderr_kept() -> Iterator[None]:
         os.dup2(kept.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             kept.seek(0)
             os.write(real, kept.read())
             raise

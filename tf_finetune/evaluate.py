@@ -1,6 +1,6 @@
 """Evaluates a finished run: `python -m tf_finetune.evaluate --help`."""
 
-from tf_finetune import front_door
+from tf_finetune import front_door, printing
 from tf_finetune.config import use
 
 
@@ -8,7 +8,7 @@ def main(config: use.EvaluateConfig) -> None:
     """Evaluates and prints the tables."""
     from tf_finetune import workflow
 
-    workflow.evaluate_run(config, report=print)
+    workflow.evaluate_run(config, report=printing.show)
 
 
 if __name__ == "__main__":

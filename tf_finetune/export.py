@@ -1,6 +1,6 @@
 """Exports a finished run: `python -m tf_finetune.export --help`."""
 
-from tf_finetune import front_door
+from tf_finetune import front_door, printing
 from tf_finetune.config import use
 
 
@@ -8,7 +8,7 @@ def main(config: use.ExportConfig) -> None:
     """Exports, proves the exports and prints where they lie."""
     from tf_finetune import workflow
 
-    workflow.export_run(config, report=print)
+    workflow.export_run(config, report=printing.show)
 
 
 if __name__ == "__main__":

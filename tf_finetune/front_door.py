@@ -4,6 +4,7 @@ import atexit
 import errno
 import logging as standard_logging
 import os
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence, Set
@@ -11,7 +12,7 @@ from typing import Any, TypeVar
 
 from absl import app, flags, logging
 
-from tf_finetune import errors, stopping
+from tf_finetune import errors, printing, stopping
 from tf_finetune.config import kinds, options, parsing
 
 Config = TypeVar("Config")
@@ -43,6 +44,8 @@ def run(
     Exit status: 0 done, 1 the run could not go on, 2 the flags or the data
     are wrong, 3 a gate was missed, 128 + a signal that stopped it.
     """
+    stopping.before_the_start()
+    printing.prepare()
     statuses: list[Any] = []
     # What is registered first is called last.
     atexit.register(_end, statuses)
@@ -54,6 +57,8 @@ def run(
     except SystemExit as end:
         statuses.append(end.code)
         raise
+    finally:
+        stopping.after_the_end()
 
 
 def parsed(
@@ -77,15 +82,6 @@ def parsed(
     options.define_flags(config_class, alone)
     given = parsing.given(alone, arguments)
     return options.from_flags(config_class, values), given
-
-
-def show(page: str) -> None:
-    """Prints `page`, silently short if its reader leaves, as `head` does."""
-    try:
-        print(page, flush=True)
-    except BrokenPipeError:
-        # Python flushes once more as it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def help_text(config_class: type, purpose: str) -> str:
@@ -124,7 +120,7 @@ def _parser(
 ) -> Callable[[Sequence[str]], tuple[Config, Set[str]]]:
     def parse(argv: Sequence[str]) -> tuple[Config, Set[str]]:
         if {"--help", "-h", "-help", "--h"} & set(argv[1:]):
-            show(help_text(config_class, purpose))
+            printing.show(help_text(config_class, purpose))
             sys.exit(0)
         try:
             return parsed(config_class, argv[1:], flags.FLAGS)
@@ -141,8 +137,11 @@ def _guard(
     given: Set[str],
 ) -> None:
     _speak_plainly()
+    sys.unraisablehook = _end_if_stopped
     try:
-        main(settle(config, given) if settle else config)
+        config = settle(config, given) if settle else config
+        with stopping.listening(_grace(config), at_once=True) as request:
+            _obedient(request, main, config)
     except tuple(_STATUS) as error:
         status = next(_STATUS[k] for k in type(error).mro() if k in _STATUS)
         _leave(str(error), status)
@@ -150,8 +149,43 @@ def _guard(
         _leave(_sentence(error), 1)
     except stopping.Stopped as stopped:
         _leave(stopped.sentence, stopped.code)
-    except KeyboardInterrupt:
-        _leave("Stopped; the same command goes on where it was.", 130)
+    except KeyboardInterrupt as stopped:
+        then = getattr(stopped, "then", stopping.ANEW)
+        _leave(stopping.sentence(signal.SIGINT, then), 128 + signal.SIGINT)
+
+
+def _obedient(
+    request: stopping.Request, main: Callable[[Config], None], config: Config
+) -> None:
+    """Calls a command; what fails because it was stopped is stopped."""
+    try:
+        main(config)
+    except (KeyboardInterrupt, stopping.Stopped):
+        raise
+    except Exception:
+        # An import that is interrupted may call that an error of its own.
+        request.obey()
+        raise
+
+
+def _grace(config: Any) -> float:
+    """Returns how long a command may take to stop, seconds."""
+    interruptions = getattr(config, "interruptions", None)
+    return getattr(interruptions, "grace_seconds", stopping.GRACE_SECONDS)
+
+
+def _end_if_stopped(fault: Any) -> None:
+    """Ends the process if Python drops what was to stop it."""
+    if isinstance(fault.exc_value, (KeyboardInterrupt, stopping.Stopped)):
+        number = getattr(fault.exc_value, "number", signal.SIGINT)
+        then = getattr(fault.exc_value, "then", stopping.ANEW)
+        print(
+            f"Error: {stopping.sentence(number, then)}",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(128 + number)
+    sys.__unraisablehook__(fault)
 
 
 def _end(statuses: Sequence[Any]) -> None:

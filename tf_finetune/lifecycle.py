@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files, stopping, workdir
 from tf_finetune.config import options, train
 
 # What is drawn of a split is called after it.
@@ -88,7 +88,8 @@ def opened(place: workdir.Workdir, config: train.TrainConfig) -> Iterator[None]:
             if config.output.overwrite:
                 clear(place)
             _sweep(place)
-            yield
+            with stopping.resumable(place.run_json.exists):
+                yield
         finally:
             (place.path / ".lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # Not empty, or gone.

@@ -1,6 +1,6 @@
 """Predicts with a finished run: `python -m tf_finetune.predict --help`."""
 
-from tf_finetune import front_door
+from tf_finetune import front_door, printing
 from tf_finetune.config import use
 
 
@@ -8,7 +8,7 @@ def main(config: use.PredictConfig) -> None:
     """Predicts and writes or prints one row a picture."""
     from tf_finetune import workflow
 
-    workflow.predict_run(config, report=print)
+    workflow.predict_run(config, report=printing.show)
 
 
 if __name__ == "__main__":

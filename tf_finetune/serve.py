@@ -1,6 +1,6 @@
 """Serves an exported run: `python -m tf_finetune.serve --help`."""
 
-from tf_finetune import front_door
+from tf_finetune import front_door, printing
 from tf_finetune.config import serve
 
 
@@ -8,7 +8,7 @@ def main(config: serve.ServeConfig) -> None:
     """Serves until it is told to stop."""
     from tf_finetune.serving import starting
 
-    starting.serve_run(config, report=lambda text: print(text, flush=True))
+    starting.serve_run(config, report=printing.show)
 
 
 if __name__ == "__main__":

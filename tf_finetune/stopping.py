@@ -1,4 +1,4 @@
-"""A polite stop: what SIGTERM and Ctrl-C do to a run.
+"""A polite stop: what SIGTERM, a lost connection and Ctrl-C do to a run.
 
 Python calls a signal's handler between two of its own instructions, which a
 long computation of TensorFlow postpones. So a thread beside it, told by the
@@ -11,18 +11,56 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# A terminal that is gone (SIGHUP), Ctrl-\, the warning that schedulers send
+# (SIGUSR1), and the end of the computing time that a shell allows (SIGXCPU).
+_POLITE = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGXCPU")
+    if hasattr(signal, name)
+)
+_SIGNALS = (*_POLITE, signal.SIGINT)
+
+GRACE_SECONDS = 30.0
+"""How long a process may take to stop, unless it is told otherwise."""
+
+NOTHING = "nothing was begun."
+ANEW = "the same command starts anew."
+ON = "the same command goes on where it was."
 
 
 class Stopped(SystemExit):
-    """The process was asked to stop; it exits with 128 + the signal."""
+    """The process was asked to stop; it exits with 128 + the signal.
 
-    def __init__(self, number: int) -> None:
-        """Takes the signal's number."""
+    Attributes:
+        number: The signal's number.
+        then: `NOTHING`, `ANEW` or `ON`: what becomes of what was begun.
+    """
+
+    def __init__(self, number: int, then: str = ANEW) -> None:
+        """Takes what is known of it."""
         super().__init__(128 + number)
-        self.sentence = _sentence(number)
+        self.number = number
+        self.then = then
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told."""
+        return sentence(self.number, self.then)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in what is known to go on, or to have begun nothing.
+
+    Attributes:
+        then: As of `Stopped`.
+    """
+
+    def __init__(self, then: str) -> None:
+        """Takes what becomes of what was begun."""
+        super().__init__()
+        self.then = then
 
 
 class Request:
@@ -30,10 +68,12 @@ class Request:
 
     Attributes:
         number: The signal that asked; None: none did.
+        then: As of `Stopped`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, then: str = ANEW) -> None:
         self.number: int | None = None
+        self.then = then
 
     def obey(self) -> None:
         """Raises what ends the process if it was asked to stop.
@@ -43,14 +83,47 @@ class Request:
             Stopped: It was another signal.
         """
         if self.number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Interrupted(self.then)
         if self.number is not None:
-            raise Stopped(self.number)
+            raise Stopped(self.number, self.then)
+
+
+def before_the_start() -> None:
+    """Lets a signal end a program that has begun nothing, in one sentence.
+
+    No exception is raised: what is being imported could swallow it.
+    """
+    _handle(_end_at_once)
+
+
+def after_the_end() -> None:
+    """Lets a signal end a program that has said all, without a word."""
+    _handle(signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def listening(grace_seconds: float, *, at_once: bool) -> Iterator[Request]:
-    """Turns SIGTERM and Ctrl-C into a request while the block runs.
+def resumable(has_begun: Callable[[], bool]) -> Iterator[None]:
+    """Lets a stop say if something was begun that the same command continues.
+
+    Args:
+        has_begun: Asked once the block was stopped, if nobody knows it yet.
+    """
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as stopped:
+        if getattr(stopped, "then", ANEW) != ANEW:
+            raise
+        then = ON if has_begun() else NOTHING
+        if isinstance(stopped, Stopped):
+            raise Stopped(stopped.number, then) from stopped
+        raise Interrupted(then) from stopped
+
+
+@contextlib.contextmanager
+def listening(
+    grace_seconds: float = GRACE_SECONDS, *, at_once: bool
+) -> Iterator[Request]:
+    """Turns SIGTERM and its like, and Ctrl-C, into a request in the block.
 
     In another thread than the main one, which gets no signals, nothing is
     changed.
@@ -60,9 +133,11 @@ def listening(grace_seconds: float, *, at_once: bool) -> Iterator[Request]:
             not ended, the process exits with 143. (Who presses Ctrl-C can
             press it again; a notebook's process should outlive it.)
         at_once: The request is obeyed between any two instructions; else the
-            block has to ask for it, or a second signal comes.
+            block has to ask for it when what it does can go on from there,
+            or a second signal comes.
     """
-    request = Request()
+    then = ANEW if at_once else ON
+    request = Request(then)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
@@ -74,9 +149,9 @@ def listening(grace_seconds: float, *, at_once: bool) -> Iterator[Request]:
             request.obey()
 
     before = {}
-    with _deadline(grace_seconds):
+    with _deadline(grace_seconds, then):
         try:
-            for each in _SIGNALS:
+            for each in _listened():
                 before[each] = signal.signal(each, tell)
             yield request
         finally:
@@ -85,12 +160,14 @@ def listening(grace_seconds: float, *, at_once: bool) -> Iterator[Request]:
 
 
 @contextlib.contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
+def _deadline(seconds: float, then: str) -> Iterator[None]:
     """Ends the process if the block outlives SIGTERM by `seconds`."""
     told, tell = socket.socketpair()
     tell.setblocking(False)
     before = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
-    watch = threading.Thread(target=_watch, args=(told, seconds), daemon=True)
+    watch = threading.Thread(
+        target=_watch, args=(told, seconds, then), daemon=True
+    )
     watch.start()
     try:
         yield
@@ -101,9 +178,9 @@ def _deadline(seconds: float) -> Iterator[None]:
         told.close()
 
 
-def _watch(told: socket.socket, seconds: float) -> None:
+def _watch(told: socket.socket, seconds: float, then: str) -> None:
     number = 0
-    while number != signal.SIGTERM:
+    while number not in _POLITE:
         byte = told.recv(1)
         if not byte:
             return
@@ -114,7 +191,7 @@ def _watch(told: socket.socket, seconds: float) -> None:
             pass
     except TimeoutError:
         print(
-            f"Error: {_sentence(number)} (No step ended within "
+            f"Error: {sentence(number, then)} (No step ended within "
             f"{seconds:g} s; --grace_seconds.)",
             file=sys.stderr,
             flush=True,
@@ -122,6 +199,30 @@ def _watch(told: socket.socket, seconds: float) -> None:
         os._exit(128 + number)
 
 
-def _sentence(number: int) -> str:
-    name = signal.Signals(number).name
-    return f"Stopped by {name}; the same command goes on where it was."
+def _listened() -> list[signal.Signals]:
+    """Returns the signals that are not ignored (as `nohup` has SIGHUP)."""
+    return [
+        each
+        for each in _SIGNALS
+        if signal.getsignal(each) not in (signal.SIG_IGN, None)
+    ]
+
+
+def _handle(handler: Callable | signal.Handlers) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for each in _listened():
+            signal.signal(each, handler)
+
+
+def _end_at_once(number: int, frame: object) -> None:
+    # Buffered streams may be in use by what the signal interrupts.
+    with contextlib.suppress(OSError):
+        os.write(2, f"Error: {sentence(number, NOTHING)}\n".encode())
+    os._exit(128 + number)
+
+
+def sentence(number: int, then: str) -> str:
+    """Returns how a person is told that a signal has stopped the process."""
+    is_key = number == signal.SIGINT
+    by = "Ctrl-C" if is_key else signal.Signals(number).name
+    return f"Stopped by {by}; {then}"

@@ -2,16 +2,17 @@
 
 from collections.abc import Set
 
-from tf_finetune import front_door, stopping
+from tf_finetune import front_door, printing, stopping
 from tf_finetune.config import train
 
 
 def main(config: train.TrainConfig) -> None:
     """Trains, evaluates and prints where the results lie."""
-    from tf_finetune import workflow
+    # Whether something has begun is known to who opens the workdir.
+    with stopping.resumable(lambda: False):
+        from tf_finetune import workflow
 
-    with stopping.listening(config.interruptions.grace_seconds, at_once=True):
-        workflow.train_run(config, report=print)
+        workflow.train_run(config, report=printing.show)
 
 
 def settle(config: train.TrainConfig, given: Set[str]) -> train.TrainConfig:

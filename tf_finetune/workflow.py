@@ -12,7 +12,14 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tf_finetune import checking, environment, lifecycle, use_checking, workdir
+from tf_finetune import (
+    checking,
+    environment,
+    lifecycle,
+    printing,
+    use_checking,
+    workdir,
+)
 from tf_finetune.config import cluster, options, train, use
 from tf_finetune.data import arrays, changes, survey, unlabelled
 from tf_finetune.tasks import catalog as tasks
@@ -44,7 +51,9 @@ class Run:
     workdir: pathlib.Path
 
 
-def fine_tune(data: Any, *, report: Report = print, **keywords: Any) -> Run:
+def fine_tune(
+    data: Any, *, report: Report = printing.show, **keywords: Any
+) -> Run:
     """Fine-tunes a pretrained network on pictures.
 
     Args:
@@ -106,7 +115,7 @@ def evaluate(
     workdir: str | os.PathLike,
     data: str | os.PathLike | None = None,
     *,
-    report: Report = print,
+    report: Report = printing.show,
     **keywords: Any,
 ) -> dict[str, Any]:
     """Evaluates a finished run, on its own splits or on other pictures.
@@ -152,7 +161,7 @@ def predict(
     workdir: str | os.PathLike,
     data: str | os.PathLike,
     *,
-    report: Report = print,
+    report: Report = printing.show,
     **keywords: Any,
 ) -> list[Any]:
     """Predicts what a finished run learnt, of other pictures.
@@ -191,7 +200,7 @@ def export(
     workdir: str | os.PathLike,
     format: str | tuple[str, ...] = "saved_model",
     *,
-    report: Report = print,
+    report: Report = printing.show,
     **keywords: Any,
 ) -> list[pathlib.Path]:
     """Exports a finished run and proves each export on held-out pictures.

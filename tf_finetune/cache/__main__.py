@@ -2,7 +2,7 @@
 
 import pathlib
 
-from tf_finetune import errors, front_door
+from tf_finetune import errors, front_door, printing
 from tf_finetune.cache import entries
 from tf_finetune.config import use
 
@@ -12,7 +12,7 @@ def main(config: use.CacheConfig) -> None:
     folder = pathlib.Path(config.cache_dir).expanduser()
     found = entries.listing(folder)
     if not config.clear:
-        front_door.show(f"{folder}\n{entries.table(found)}")
+        printing.show(f"{folder}\n{entries.table(found)}")
         return
     for name in config.clear:
         _clear(found, name)
@@ -28,11 +28,11 @@ def _clear(found: list[entries.Entry], name: str) -> None:
         raise errors.unknown("entry", name, [entry.name for entry in found])
     for entry in chosen:
         if entries.remove(entry):
-            print(
+            printing.show(
                 f"removed {entry.name} ({entries.size_text(entry.size_bytes)})"
             )
         else:
-            print(f"kept {entry.name}: a running process uses it")
+            printing.show(f"kept {entry.name}: a running process uses it")
 
 
 if __name__ == "__main__":

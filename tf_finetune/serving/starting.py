@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from tf_finetune import environment, workdir
+from tf_finetune import environment, printing, workdir
 from tf_finetune.config import options
 from tf_finetune.config import serve as serving_options
 from tf_finetune.serving import running, versions
@@ -44,7 +44,10 @@ class Server:
 
 
 def serve(
-    workdir: str | os.PathLike = "", *, report: Report = print, **keywords: Any
+    workdir: str | os.PathLike = "",
+    *,
+    report: Report = printing.show,
+    **keywords: Any,
 ) -> None:
     """Serves an exported run as TensorFlow Serving does, until interrupted.
 
@@ -61,7 +64,10 @@ def serve(
 
 
 def start_server(
-    workdir: str | os.PathLike = "", *, report: Report = print, **keywords: Any
+    workdir: str | os.PathLike = "",
+    *,
+    report: Report = printing.show,
+    **keywords: Any,
 ) -> Server:
     """Serves as `serve` does, in the background, as a notebook wants it.
 
