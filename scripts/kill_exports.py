@@ -28,8 +28,9 @@ from collections.abc import Iterator, Sequence
 
 import kill_campaign
 
-from tf_finetune import files, workflow
-from tf_finetune.config import options, train, use
+from tf_finetune import files, use, workflow
+from tf_finetune.config import options, train
+from tf_finetune.config import use as use_options
 
 # Of an undisturbed export: some come to their end, most do not.
 _LATEST = 1.4
@@ -165,11 +166,11 @@ def _undisturbed(
 def _export(run: pathlib.Path, place: pathlib.Path, name: str) -> int:
     """Starts an export; returns its process."""
     config = options.from_keywords(
-        use.ExportConfig,
+        use_options.ExportConfig,
         {"workdir": str(run), "output": str(place), "format": (name,)},
     )
     return kill_campaign.forked(
-        lambda: workflow.export_run(config, report=print),
+        lambda: use.export_run(config, report=print),
         place.with_suffix(".log"),
     )
 

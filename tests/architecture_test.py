@@ -32,6 +32,8 @@ _ROOMS = [
     ["serving"],
     ["unread"],
     ["runs", "checking", "use_checking"],
+    ["use"],
+    ["run"],
     ["workflow"],
     ["train", "evaluate", "predict", "export", "serve", "__main__", "__init__"],
 ]

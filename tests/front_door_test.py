@@ -1,5 +1,6 @@
 """Tests of tf_finetune/front_door.py and of the commands as programs."""
 
+import signal
 import subprocess
 import sys
 
@@ -192,3 +193,139 @@ def test_a_line_of_a_flagfile_may_be_idle_and_a_flag_may_not(tmp_path):
         idle == "Of the flagfile nothing reads --optimizer=sgd, --patience=9."
     )
     assert error.startswith("Error: --loss=focal is for fine-tuning")
+
+
+@pytest.mark.parametrize("command", [["--help"], ["train", "--help"], []])
+def test_a_reader_that_leaves_is_met_with_silence(tmp_path, command):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tf_finetune", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
+
+
+_STARTED = (
+    "import sys, time\n"
+    "from tf_finetune import front_door\n"
+    "from tf_finetune.config import train\n"
+    "def main(config):\n"
+    "    print('started', flush=True)\n"
+    "    {body}\n"
+    "sys.argv = ['train']\n"
+    "front_door.run(main, train.TrainConfig, purpose='x')\n"
+)
+
+
+def _stopped(body: str, number: int) -> tuple[int, str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _STARTED.format(body=body)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.readline()
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    return process.returncode, said
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (signal.SIGINT, "Ctrl-C"),
+        (signal.SIGTERM, "SIGTERM"),
+        (signal.SIGHUP, "SIGHUP"),
+        (signal.SIGQUIT, "SIGQUIT"),
+        (signal.SIGUSR1, "SIGUSR1"),
+    ],
+)
+def test_every_polite_signal_ends_a_command_in_a_sentence(number, name):
+    status, said = _stopped("time.sleep(60)", number)
+    assert status == 128 + number
+    assert said == f"Error: Stopped by {name}; the same command starts anew.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_calls_a_stop_an_error_of_its_own_is_still_stopped(number):
+    body = (
+        "exec('try: time.sleep(60)\\n"
+        "except BaseException as e: raise ImportError(5) from e')"
+    )
+    status, said = _stopped(body, number)
+    assert status == 128 + number
+    assert "Traceback" not in said and "Stopped by" in said
+
+
+def test_a_stop_that_python_drops_still_ends_the_process():
+    body = (
+        "exec('class A:\\n def __del__(self): time.sleep(60)') or "
+        "exec('A()', globals() | locals())"
+    )
+    status, said = _stopped(body, signal.SIGTERM)
+    assert status == 128 + signal.SIGTERM
+    assert "Traceback" not in said and "Stopped by SIGTERM" in said
+
+
+def test_nohup_keeps_its_promise():
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        + _STARTED.format(body="time.sleep(1); print('done')")
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=60)[0] == "done\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("seconds", [0.1, 0.3])
+def test_a_command_that_is_still_loading_ends_in_a_sentence(
+    tmp_path, number, seconds
+):
+    # Where its process lies, Python itself is loaded, which nobody answers
+    # for; so the package says when it is reached.
+    code = (
+        "import runpy, sys, time, threading, os\n"
+        "sys.argv = ['-m']\n"
+        "sys.orig_argv = [sys.executable, '-m', 'tf_finetune.train']\n"
+        "import tf_finetune\n"
+        "print('reached', flush=True)\n"
+        "sys.argv = ['train', '--data=nowhere', '--plan']\n"
+        f"time.sleep({seconds})\n"
+        "runpy.run_module('tf_finetune.train', run_name='__main__')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    process.stdout.readline()
+    process.send_signal(number)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    assert said.count("\n") == 1 and "nothing was begun." in said
+
+
+def test_importing_the_package_leaves_signals_alone():
+    code = (
+        "import signal\n"
+        "before = [signal.getsignal(n) for n in (1, 2, 3, 15)]\n"
+        "import tf_finetune.workflow\n"
+        "assert before == [signal.getsignal(n) for n in (1, 2, 3, 15)]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_version_is_told(tmp_path):
+    done = _run(tmp_path, "tf_finetune", "--version")
+    assert done.stdout.startswith("tf_finetune ")

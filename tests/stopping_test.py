@@ -92,3 +92,43 @@ def test_when_the_grace_time_is_over_the_process_ends():
     assert done.stderr.count("\n") == 1
     assert "the same command goes on" in done.stderr
     assert "0.3 s" in done.stderr
+
+
+def test_a_stop_says_whether_something_was_begun():
+    for begun, then in ((True, stopping.ON), (False, stopping.NOTHING)):
+        with (
+            pytest.raises(stopping.Stopped) as stopped,
+            stopping.resumable(lambda begun=begun: begun),
+        ):
+            raise stopping.Stopped(signal.SIGTERM)
+        assert stopped.value.sentence == f"Stopped by SIGTERM; {then}"
+        with (
+            pytest.raises(stopping.Interrupted) as pressed,
+            stopping.resumable(lambda begun=begun: begun),
+        ):
+            raise KeyboardInterrupt
+        assert pressed.value.then == then
+
+
+def test_what_the_inner_of_two_blocks_knows_is_kept():
+    with (
+        pytest.raises(stopping.Stopped) as stopped,
+        stopping.resumable(lambda: False),
+        stopping.resumable(lambda: True),
+    ):
+        raise stopping.Stopped(signal.SIGHUP)
+    assert stopped.value.then == stopping.ON
+    assert stopped.value.code == 129
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1]
+)
+def test_a_lost_connection_is_a_request_as_well(number):
+    with (
+        pytest.raises(stopping.Stopped) as stopped,
+        stopping.listening(60, at_once=False) as request,
+    ):
+        os.kill(os.getpid(), number)
+        request.obey()
+    assert stopped.value.code == 128 + number

@@ -17,9 +17,10 @@ from tf_finetune.version import VERSION as __version__
 
 _PUBLIC = {
     "fine_tune": "tf_finetune.workflow",
-    "evaluate": "tf_finetune.workflow",
-    "predict": "tf_finetune.workflow",
-    "export": "tf_finetune.workflow",
+    "evaluate": "tf_finetune.use",
+    "predict": "tf_finetune.use",
+    "export": "tf_finetune.use",
+    "load_run": "tf_finetune.run",
     "serve": "tf_finetune.serving.starting",
     "start_server": "tf_finetune.serving.starting",
 }

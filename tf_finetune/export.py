@@ -1,20 +1,20 @@
 """Exports a finished run: `python -m tf_finetune.export --help`."""
 
 from tf_finetune import front_door, printing
-from tf_finetune.config import use
+from tf_finetune.config import use as options
 
 
-def main(config: use.ExportConfig) -> None:
+def main(config: options.ExportConfig) -> None:
     """Exports, proves the exports and prints where they lie."""
-    from tf_finetune import workflow
+    from tf_finetune import use
 
-    workflow.export_run(config, report=printing.show)
+    use.export_run(config, report=printing.show)
 
 
 if __name__ == "__main__":
     front_door.run(
         main,
-        use.ExportConfig,
+        options.ExportConfig,
         purpose="Exports a finished run and proves that the export computes "
         "the same:\n"
         "  python -m tf_finetune.export --workdir=runs/flowers "

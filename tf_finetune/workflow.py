@@ -1,59 +1,34 @@
-"""The Python API: the same words as the flags, one call a task.
+"""The Python API of training: the same words as the flags, one call.
 
 Nothing here imports TensorFlow before flags and files are known to be good:
 that costs seconds, and a typo should be answered at once.
 """
 
 import contextlib
-import dataclasses
 import os
-import pathlib
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tf_finetune import (
     checking,
     environment,
     lifecycle,
     printing,
-    use_checking,
+    run,
     workdir,
 )
-from tf_finetune.config import cluster, options, train, use
-from tf_finetune.data import arrays, changes, survey, unlabelled
+from tf_finetune.config import cluster, options, train
+from tf_finetune.data import arrays, changes, survey
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training.devices import batch_size
-
-if TYPE_CHECKING:
-    import keras
 
 Report = Callable[[str], None]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
-    """A finished run.
-
-    Attributes:
-        model: A plain Keras model, RGB 0..255 [batch, size, size, 3] →
-            predictions, with the better weights.
-        evaluation: By split ("train", "validation", "test"), every figure.
-        history: A row for every epoch: stage, epoch, losses, metrics.
-        class_names: In the order of the model's outputs.
-        workdir: Where all of it lies.
-    """
-
-    model: "keras.Model"
-    evaluation: dict[str, Any]
-    history: list[dict[str, Any]]
-    class_names: tuple[str, ...]
-    workdir: pathlib.Path
-
-
 def fine_tune(
     data: Any, *, report: Report = printing.show, **keywords: Any
-) -> Run:
+) -> run.Run:
     """Fine-tunes a pretrained network on pictures.
 
     Args:
@@ -78,7 +53,7 @@ def fine_tune(
     return train_run(options.replace(config, data=str(data)), report=report)
 
 
-def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
+def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
     """Does what `python -m tf_finetune.train` does.
 
     Args:
@@ -111,146 +86,13 @@ def train_run(config: train.TrainConfig, *, report: Report) -> Run | None:
         return _train(config, inspected, place, report, start)
 
 
-def evaluate(
-    workdir: str | os.PathLike,
-    data: str | os.PathLike | None = None,
-    *,
-    report: Report = printing.show,
-    **keywords: Any,
-) -> dict[str, Any]:
-    """Evaluates a finished run, on its own splits or on other pictures.
-
-    Args:
-        workdir: The run's folder.
-        data: Labelled pictures in any form that training takes, of classes
-            that the run knows; None: the run's own.
-        report: Called with each block of text that the command would print.
-        **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
-
-    Returns:
-        Figures by split, as in `evaluation.json`.
-
-    Raises:
-        UsageError, DataError, RunError, GateError: As `fine_tune`.
-    """
-    given = {"workdir": str(workdir), "data": str(data or ""), **keywords}
-    config = options.from_keywords(use.EvaluateConfig, given)
-    return evaluate_run(config, report=report)
-
-
-def evaluate_run(
-    config: use.EvaluateConfig, *, report: Report
-) -> dict[str, Any]:
-    """Does what `python -m tf_finetune.evaluate` does."""
-    use_checking.check_evaluation(config)
-    source = use_checking.evaluation_source(config)
-    inspected = survey.list_and_inspect(
-        source,
-        use_checking.evaluation_labels(config),
-        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
-        training=not config.data,
-    )
-    environment.start_tensorflow()
-    from tf_finetune.runs.use import evaluating, finished
-
-    found = finished.load(config.workdir)
-    return evaluating.evaluate(found, inspected, source, config, report=report)
-
-
-def predict(
-    workdir: str | os.PathLike,
-    data: str | os.PathLike,
-    *,
-    report: Report = printing.show,
-    **keywords: Any,
-) -> list[Any]:
-    """Predicts what a finished run learnt, of other pictures.
-
-    Args:
-        workdir: The run's folder.
-        data: A picture, a folder (searched through) or a glob pattern.
-        report: Called with each block of text that the command would print.
-        **keywords: Any flag of `python -m tf_finetune.predict`, by name.
-
-    Returns:
-        One prediction a file, in the order of the paths; a file that is no
-        usable picture has its `error` filled instead.
-    """
-    given = {"workdir": str(workdir), "data": str(data), **keywords}
-    config = options.from_keywords(use.PredictConfig, given)
-    return predict_run(config, report=report)
-
-
-def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
-    """Does what `python -m tf_finetune.predict` does."""
-    use_checking.check_prediction(config)
-    takes_rows = use_checking.takes_rows(config.workdir)
-    paths = [] if takes_rows else unlabelled.find(config.data)
-    environment.start_tensorflow()
-    from tf_finetune.runs.rows import using
-    from tf_finetune.runs.use import finished, predicting
-
-    found = finished.load(config.workdir)
-    if takes_rows:
-        return using.predict(found, config, report=report)
-    return predicting.predict(found, paths, config, report=report)
-
-
-def export(
-    workdir: str | os.PathLike,
-    format: str | tuple[str, ...] = "saved_model",
-    *,
-    report: Report = printing.show,
-    **keywords: Any,
-) -> list[pathlib.Path]:
-    """Exports a finished run and proves each export on held-out pictures.
-
-    Args:
-        workdir: The run's folder.
-        format: "saved_model", "h5", "keras", "litert", "onnx" …, or several.
-        report: Called with each block of text that the command would print.
-        **keywords: Any flag of `python -m tf_finetune.export`, by name.
-
-    Returns:
-        What was written, in the order of the formats.
-
-    Raises:
-        RunError: An export gives other numbers than the evaluation gave; it
-            has been removed.
-    """
-    given = {"workdir": str(workdir), "format": format, **keywords}
-    config = options.from_keywords(use.ExportConfig, given)
-    return export_run(config, report=report)
-
-
-def export_run(
-    config: use.ExportConfig, *, report: Report
-) -> list[pathlib.Path]:
-    """Does what `python -m tf_finetune.export` does."""
-    use_checking.check_export(config)
-    source = use_checking.export_source(config)
-    inspected = source and survey.list_and_inspect(
-        source.data,
-        tasks.TASKS.get(source.model.task).labels,
-        cache_dir=source.output.cache_folder,
-    )
-    environment.start_tensorflow()
-    from tf_finetune.runs.rows import exports as rows_exports
-    from tf_finetune.runs.use import exports, finished
-
-    found = finished.load(config.workdir)
-    if found.place.takes_rows:
-        return rows_exports.export(found, config, report=report)
-    return exports.export(found, config, inspected, report=report)
-
-
 def _train(
     config: train.TrainConfig,
     inspected: survey.Inspected,
     place: workdir.Workdir,
     report: Report,
     start: float,
-) -> Run:
+) -> run.Run:
     largest = batch_size.found(
         config,
         {} if config.output.overwrite else place.facts(),
@@ -275,12 +117,13 @@ def _train(
     report(course.task.figures.text(figures))
     report(f"Results saved to {place.path}")
     results.check_gates(course, figures)
-    return Run(
+    return run.Run(
         model=course.built.model,
         evaluation=figures,
         history=result.learnt.table,
         class_names=course.data.class_names,
         workdir=place.path,
+        task=course.task,
     )
 
 

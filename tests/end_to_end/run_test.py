@@ -99,6 +99,20 @@ def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
         )
 
 
+def test_a_run_that_is_opened_again_is_what_it_was(run, pictures):
+    again = tf_finetune.load_run(run.workdir)
+    assert again.evaluation == run.evaluation
+    assert again.history == run.history
+    assert again.class_names == run.class_names
+    assert repr(again) == repr(run)
+    assert str(run.workdir) in repr(run) and len(repr(run)) < 300
+    path, *_ = sorted(pictures.rglob("*.png"))
+    said = []
+    for each in (run, again):
+        each.predict(path, report=said.append)
+    assert said[0] == said[1]
+
+
 def test_other_pictures_are_evaluated_in_the_runs_classes(
     run, pictures, settings, tmp_path
 ):

@@ -24,3 +24,18 @@ def write(path: pathlib.Path, table: list[dict]) -> None:
     writer.writeheader()
     writer.writerows(table)
     files.write_text(path, text.getvalue())
+
+
+def read(path: pathlib.Path) -> list[dict]:
+    """Returns the rows that `write` has written, figures as numbers."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return [
+            {k: _value(k, v) for k, v in row.items() if k and v}
+            for row in csv.DictReader(file)
+        ]
+
+
+def _value(column: str, text: str) -> str | int | float:
+    if column == "stage":
+        return text
+    return int(text) if column == "epoch" else float(text)

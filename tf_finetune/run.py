@@ -1,0 +1,163 @@
+"""A finished run in Python: its model, its figures, and what it can be asked.
+
+Nothing here imports TensorFlow before a run is opened.
+"""
+
+import dataclasses
+import html
+import os
+import pathlib
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tf_finetune import environment, files, printing, use
+from tf_finetune import workdir as workdirs
+from tf_finetune.tasks import task as tasks
+
+if TYPE_CHECKING:
+    import keras
+
+_SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Run:
+    """A finished run.
+
+    Attributes:
+        model: A plain Keras model, RGB 0..255 [batch, size, size, 3] →
+            predictions, with the better weights.
+        evaluation: By split ("train", "validation", "test"), every figure.
+        history: A row for every epoch: stage, epoch, losses, metrics.
+        class_names: In the order of the model's outputs.
+        workdir: Where all of it lies.
+        task: What was learnt, and how its figures read.
+    """
+
+    model: "keras.Model"
+    evaluation: dict[str, Any]
+    history: list[dict[str, Any]]
+    class_names: tuple[str, ...]
+    workdir: pathlib.Path
+    task: tasks.Task
+
+    def predict(self, data: str | os.PathLike, **keywords: Any) -> list[Any]:
+        """Predicts other pictures, as `tf_finetune.predict` does.
+
+        Args:
+            data: A picture, a folder (searched through) or a glob pattern.
+            **keywords: As of `tf_finetune.predict`.
+        """
+        return use.predict(self.workdir, data, **keywords)
+
+    def evaluate(
+        self, data: str | os.PathLike | None = None, **keywords: Any
+    ) -> dict[str, Any]:
+        """Evaluates on other labelled pictures, as `tf_finetune.evaluate`.
+
+        Args:
+            data: Pictures in any form that training takes; None: the run's
+                own splits again.
+            **keywords: As of `tf_finetune.evaluate`.
+        """
+        return use.evaluate(self.workdir, data, **keywords)
+
+    def export(
+        self, format: str | tuple[str, ...] = "saved_model", **keywords: Any
+    ) -> list[pathlib.Path]:
+        """Exports the run and proves each export, as `tf_finetune.export`.
+
+        Args:
+            format: "saved_model", "keras", "litert", "onnx" …, or several.
+            **keywords: As of `tf_finetune.export`.
+        """
+        return use.export(self.workdir, format, **keywords)
+
+    def show(self) -> None:
+        """Prints the figures of all splits; shows the charts in a notebook."""
+        printing.show(self.task.figures.text(self.evaluation))
+        display = _notebook_display()
+        for path in self.charts():
+            if display:
+                display.display(display.Image(filename=str(path)))
+            else:
+                printing.show(str(path))
+
+    def charts(self) -> list[pathlib.Path]:
+        """Returns the pictures that the run has drawn of itself."""
+        drawn = [self.workdir / "history.png"]
+        for split in _SPLITS:
+            drawn += sorted(self.workdir.glob(f"*_{split}.png"))
+        return [path for path in drawn if path.is_file()]
+
+    def __repr__(self) -> str:
+        """Returns the workdir and the result in a line."""
+        split = self._splits()[-1]
+        brief = self.task.figures.brief(self.evaluation[split])
+        return f"Run({str(self.workdir)!r}, {split}: {brief})"
+
+    def _repr_html_(self) -> str:
+        """Returns a small table: a row for each split."""
+        rows = "".join(
+            f"<tr><td>{split}</td><td>"
+            f"{html.escape(self.task.figures.brief(self.evaluation[split]))}"
+            "</td></tr>"
+            for split in self._splits()
+        )
+        names = ", ".join(self.class_names[:5])
+        more = f" … ({len(self.class_names)} in all)"
+        if len(self.class_names) <= 5:
+            more = ""
+        return (
+            f"<b>Run in {html.escape(str(self.workdir))}</b>"
+            f"<br>{self.task.name}: {html.escape(names)}{more}"
+            f"<table>{rows}</table>"
+            "<code>.show()</code>, <code>.predict(data)</code>, "
+            "<code>.evaluate(data)</code>, <code>.export(format)</code>, "
+            "<code>.model</code>, <code>.evaluation</code>"
+        )
+
+    def _splits(self) -> list[str]:
+        return [each for each in _SPLITS if each in self.evaluation]
+
+
+def load_run(workdir: str | os.PathLike) -> Run:
+    """Opens the workdir of a finished run again.
+
+    Args:
+        workdir: The run's folder.
+
+    Raises:
+        UsageError: No finished run lies there.
+        RunError: Its model cannot be read.
+
+    Example:
+        run = load_run("runs/flowers-resnet50")
+        run.predict("holiday/*.jpg")
+    """
+    place = workdirs.Workdir(pathlib.Path(workdir).expanduser())
+    place.require_finished()
+    environment.start_tensorflow()
+    from tf_finetune.runs.use import finished
+    from tf_finetune.training import history
+
+    found = finished.load(str(place.path))
+    return Run(
+        model=found.model,
+        evaluation=files.read_json(place.evaluation),
+        history=history.read(place.history),
+        class_names=found.class_names,
+        workdir=place.path,
+        task=found.task,
+    )
+
+
+def _notebook_display() -> Any:
+    """Returns what shows pictures below a cell; None: this is no notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if getattr(shell, "kernel", None) is None:
+        return None
+    from IPython import display
+
+    return display

@@ -1,0 +1,150 @@
+"""The Python API of a finished run: the same words as the flags.
+
+Nothing here imports TensorFlow before flags and files are known to be good:
+that costs seconds, and a typo should be answered at once.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from tf_finetune import environment, printing, use_checking
+from tf_finetune.config import options, use
+from tf_finetune.data import survey, unlabelled
+from tf_finetune.tasks import catalog as tasks
+
+Report = Callable[[str], None]
+
+
+def evaluate(
+    workdir: str | os.PathLike,
+    data: str | os.PathLike | None = None,
+    *,
+    report: Report = printing.show,
+    **keywords: Any,
+) -> dict[str, Any]:
+    """Evaluates a finished run, on its own splits or on other pictures.
+
+    Args:
+        workdir: The run's folder.
+        data: Labelled pictures in any form that training takes, of classes
+            that the run knows; None: the run's own.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
+
+    Returns:
+        Figures by split, as in `evaluation.json`.
+
+    Raises:
+        UsageError, DataError, RunError, GateError: As `fine_tune`.
+    """
+    given = {"workdir": str(workdir), "data": str(data or ""), **keywords}
+    config = options.from_keywords(use.EvaluateConfig, given)
+    return evaluate_run(config, report=report)
+
+
+def evaluate_run(
+    config: use.EvaluateConfig, *, report: Report
+) -> dict[str, Any]:
+    """Does what `python -m tf_finetune.evaluate` does."""
+    use_checking.check_evaluation(config)
+    source = use_checking.evaluation_source(config)
+    inspected = survey.list_and_inspect(
+        source,
+        use_checking.evaluation_labels(config),
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+        training=not config.data,
+    )
+    environment.start_tensorflow()
+    from tf_finetune.runs.use import evaluating, finished
+
+    found = finished.load(config.workdir)
+    return evaluating.evaluate(found, inspected, source, config, report=report)
+
+
+def predict(
+    workdir: str | os.PathLike,
+    data: str | os.PathLike,
+    *,
+    report: Report = printing.show,
+    **keywords: Any,
+) -> list[Any]:
+    """Predicts what a finished run learnt, of other pictures.
+
+    Args:
+        workdir: The run's folder.
+        data: A picture, a folder (searched through) or a glob pattern.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.predict`, by name.
+
+    Returns:
+        One prediction a file, in the order of the paths; a file that is no
+        usable picture has its `error` filled instead.
+    """
+    given = {"workdir": str(workdir), "data": str(data), **keywords}
+    config = options.from_keywords(use.PredictConfig, given)
+    return predict_run(config, report=report)
+
+
+def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
+    """Does what `python -m tf_finetune.predict` does."""
+    use_checking.check_prediction(config)
+    takes_rows = use_checking.takes_rows(config.workdir)
+    paths = [] if takes_rows else unlabelled.find(config.data)
+    environment.start_tensorflow()
+    from tf_finetune.runs.rows import using
+    from tf_finetune.runs.use import finished, predicting
+
+    found = finished.load(config.workdir)
+    if takes_rows:
+        return using.predict(found, config, report=report)
+    return predicting.predict(found, paths, config, report=report)
+
+
+def export(
+    workdir: str | os.PathLike,
+    format: str | tuple[str, ...] = "saved_model",
+    *,
+    report: Report = printing.show,
+    **keywords: Any,
+) -> list[pathlib.Path]:
+    """Exports a finished run and proves each export on held-out pictures.
+
+    Args:
+        workdir: The run's folder.
+        format: "saved_model", "h5", "keras", "litert", "onnx" …, or several.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.export`, by name.
+
+    Returns:
+        What was written, in the order of the formats.
+
+    Raises:
+        RunError: An export gives other numbers than the evaluation gave; it
+            has been removed.
+    """
+    given = {"workdir": str(workdir), "format": format, **keywords}
+    config = options.from_keywords(use.ExportConfig, given)
+    return export_run(config, report=report)
+
+
+def export_run(
+    config: use.ExportConfig, *, report: Report
+) -> list[pathlib.Path]:
+    """Does what `python -m tf_finetune.export` does."""
+    use_checking.check_export(config)
+    source = use_checking.export_source(config)
+    inspected = source and survey.list_and_inspect(
+        source.data,
+        tasks.TASKS.get(source.model.task).labels,
+        cache_dir=source.output.cache_folder,
+    )
+    environment.start_tensorflow()
+    from tf_finetune.runs.rows import exports as rows_exports
+    from tf_finetune.runs.use import exports, finished
+
+    found = finished.load(config.workdir)
+    if found.place.takes_rows:
+        return rows_exports.export(found, config, report=report)
+    return exports.export(found, config, inspected, report=report)
