@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+from absl import logging
+
 from tf_finetune import errors, files, stopping, workdir
 from tf_finetune.config import options, train
 
@@ -56,6 +58,23 @@ def check_free(place: workdir.Workdir, config: train.TrainConfig) -> None:
             f"--workdir={place.path} holds an unfinished run with other "
             f"settings ({', '.join(changed)}). Repeat its own command to "
             "complete it, or replace it with --overwrite."
+        )
+
+
+def warn_if_inside_data(
+    place: workdir.Workdir, config: train.TrainConfig
+) -> None:
+    """Warns if the results go into the folder that the pictures lie in."""
+    data = pathlib.Path(config.data.data).expanduser()
+    path = place.path.resolve()
+    if data.is_dir() and path.is_relative_to(data.resolve()):
+        logging.warning(
+            "The workdir %s lies inside --data=%s. A folder that holds a run "
+            "is left out wherever pictures are listed, but other programs "
+            "will find its charts among the pictures; --workdir names a "
+            "folder elsewhere.",
+            place.path,
+            config.data.data,
         )
 
 

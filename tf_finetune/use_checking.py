@@ -53,6 +53,7 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
     return data_options.DataOptions(
         data=config.data,
         data_format=config.data_format,
+        class_level=config.class_level,
         image_column=config.image_column or trained.image_column,
         label_column=_label_column(config, trained.label_column),
         numeric_columns=trained.numeric_columns,

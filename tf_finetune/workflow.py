@@ -69,6 +69,7 @@ def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
     config = checking.absolute(config)
     place = lifecycle.choose(config)
     lifecycle.check_free(place, config)
+    lifecycle.warn_if_inside_data(place, config)
     if cluster.assists(config.training.strategy):
         environment.start_tensorflow()
         from tf_finetune.runs import assisting

@@ -23,6 +23,11 @@ class DataOptions:
         "How --data is read: auto, folder, pairs, csv, tfds, digits, "
         "or package.module:attribute of a source of your own.",
     )
+    class_level: int | None = options.option(
+        None,
+        "Folders: how many levels below --data the folders lie that are the "
+        "classes (1: in --data itself); none: found out from their names.",
+    )
     image_column: tuple[str, ...] = options.option(
         ("image",),
         "CSV: the column of picture paths, relative to the CSV; several, with "
@@ -93,6 +98,7 @@ class DataOptions:
         checks.in_range(self, "test_fraction", at_least=0, below=1)
         checks.in_range(self, "max_train_per_class", at_least=1)
         checks.in_range(self, "max_pixels", at_least=1)
+        checks.in_range(self, "class_level", at_least=1)
         if self.validation_fraction + (self.test_fraction or 0) >= 1:
             raise errors.UsageError(
                 "--validation_fraction and --test_fraction leave nothing to "

@@ -19,6 +19,11 @@ class EvaluateConfig:
         "own splits again.",
     )
     data_format: str = options.option("auto", "How --data is read.")
+    class_level: int | None = options.option(
+        None,
+        "Folders: how many levels below --data the folders lie that are the "
+        "classes; none: found out from their names.",
+    )
     image_column: tuple[str, ...] = options.option(
         (), "CSV: the columns of paths; empty: as the run was trained."
     )
@@ -43,6 +48,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)
         checks.in_range(self, "batch_size", at_least=1)
+        checks.in_range(self, "class_level", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -53,10 +53,18 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """A file that is not used, and why."""
+    """A file or a folder that is not used, and why.
+
+    Attributes:
+        path: Of the file or the folder.
+        reason: What follows a colon is about this one alone.
+        pictures: How many a folder holds that was told of by itself; None:
+            it counts as one.
+    """
 
     path: str
     reason: str
+    pictures: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def describe(
         "width": _range([p.width for p in data.pictures]),
         "height": _range([p.height for p in data.pictures]),
         "dropped": {
-            "count": len(data.dropped),
+            "count": count_dropped(data.dropped),
             "by_reason": _by_reason(data.dropped),
             "files": [
                 {"path": d.path, "reason": d.reason} for d in data.dropped
@@ -90,17 +90,24 @@ def summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
     """
     counts = ", ".join(f"{n} {len(data.split(n))}" for n in data.splits)
     lines = [
-        f"{len(data.pictures)} images, {len(data.dropped)} dropped, "
+        f"{len(data.pictures)} images, {count_dropped(data.dropped)} dropped, "
         f"{len(data.class_names)} classes: {counts}"
     ]
-    # Files left out on request would crowd out those with a fault.
+    # Files left out on request would crowd out those with a fault; folders
+    # that are left out are told of where they are found.
     asked = "beyond --max_train_per_class"
-    named = [d for d in data.dropped if not d.reason.startswith(asked)]
+    single = [d for d in data.dropped if d.pictures is None]
+    named = [d for d in single if not d.reason.startswith(asked)]
     lines += [f"  dropped {listed(each)}" for each in named[:max_dropped]]
-    rest = len(data.dropped) - len(named[:max_dropped])
+    rest = len(single) - len(named[:max_dropped])
     if rest:
         lines.append(f"  dropped and not listed here: {rest}")
     return "\n".join(lines)
+
+
+def count_dropped(dropped: Iterable[examples.Dropped]) -> int:
+    """Returns how many files are not used, those in folders included."""
+    return sum(1 if d.pictures is None else d.pictures for d in dropped)
 
 
 def listed(dropped: examples.Dropped) -> str:

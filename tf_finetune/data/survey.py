@@ -8,11 +8,10 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, labelling, splits, statistics
+from tf_finetune.data import examples, labelling, losses, splits, statistics
+from tf_finetune.data.folders import telling
 from tf_finetune.data.pictures import inspection
 from tf_finetune.data.sources import catalog
-
-_SHOWN = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,10 @@ def list_and_inspect(
         labels=labels,
     )
     _check_bad_data(inspected.dropped, options)
-    _check_emptied(listing.examples, inspected)
+    losses.check_emptied(
+        listing.examples, inspected.pictures, inspected.dropped, labels
+    )
+    losses.warn_of(listing.examples, inspected.dropped, labels)
     if training:
         splits.check(pictures, labels)
     return inspected
@@ -96,7 +98,13 @@ def complete(
     """
     decodable = _without(inspected, problems)
     _check_bad_data(decodable.dropped, options)
-    _check_emptied(inspected.pictures, decodable)
+    losses.check_emptied(
+        inspected.pictures,
+        decodable.pictures,
+        decodable.dropped,
+        inspected.labels,
+    )
+    losses.warn_of(inspected.pictures, decodable.dropped, inspected.labels)
     _warn_of_conflicts(decodable)
     pictures, unused = splits.assign(
         decodable.pictures,
@@ -132,56 +140,31 @@ def _without(inspected: Inspected, problems: Mapping[str, str]) -> Inspected:
 def _check_bad_data(
     dropped: Sequence[examples.Dropped], options: data_options.DataOptions
 ) -> None:
-    """Stops at unusable files if --bad_data=error; hidden files never count."""
-    bad = [d for d in dropped if not d.reason.startswith("a hidden ")]
+    """Stops at unusable files if --bad_data=error.
+
+    Hidden files and folders without data never count.
+    """
+    never = ("a hidden ", telling.NO_DATA)
+    bad = [d for d in dropped if not d.reason.startswith(never)]
     if options.bad_data == "error" and bad:
         raise errors.DataError(
             f"{len(bad)} files cannot be used and --bad_data=error: "
-            f"{_shown(bad)}"
+            f"{losses.shown(bad)}"
         )
-
-
-def _check_emptied(
-    before: Sequence[examples.Example | examples.Picture], after: Inspected
-) -> None:
-    """Stops when cleaning left nothing, or nothing of a class or split.
-
-    Raises:
-        DataError: It names what is empty and why its files were dropped.
-    """
-    if not after.pictures:
-        raise errors.DataError(
-            f"The data holds no usable picture. {_shown(after.dropped)}"
-        )
-    reasons = {dropped.path: dropped for dropped in after.dropped}
-    classes = after.labels.classes
-    for word, kinds in (
-        ("class", lambda each: classes(each.label)),
-        ("split", lambda each: (each.split,)),
-    ):
-        present = {kind for each in after.pictures for kind in kinds(each)}
-        lost = [k for e in before for k in kinds(e) if k not in present]
-        if not lost:
-            continue
-        mine = [each for each in before if lost[0] in kinds(each)]
-        why = [reasons[e.path] for e in mine if e.path in reasons]
-        raise errors.DataError(
-            f"None of the {len(mine)} files of the {word} {lost[0]!r} can be "
-            f"used: {_shown(why)}"
-        )
-
-
-def _shown(dropped: Sequence[examples.Dropped]) -> str:
-    lines = [statistics.listed(each) for each in dropped[:_SHOWN]]
-    if len(dropped) > _SHOWN:
-        lines.append(f"and {len(dropped) - _SHOWN} more")
-    return "; ".join(lines or ["no file at all"]) + "."
 
 
 def _warn_of_conflicts(found: Inspected) -> None:
     text = found.labels.text
-    for same in statistics.conflicting(found.pictures, found.labels):
+    conflicts = statistics.conflicting(found.pictures, found.labels)
+    for same in conflicts[: telling.SHOWN]:
+        shown = [f"{p.path} is {text(p.label)}" for p in same]
         logging.warning(
             "The same picture has different labels: %s.",
-            ", ".join(f"{p.path} is {text(p.label)}" for p in same),
+            telling.listed(shown),
+        )
+    rest = len(conflicts) - telling.SHOWN
+    if rest > 0:
+        logging.warning(
+            "%s more with different labels; data.json lists them all.",
+            telling.counted(rest, "picture"),
         )

@@ -4,8 +4,11 @@ import glob
 import os
 import pathlib
 
+from absl import logging
+
 from tf_finetune import errors
 from tf_finetune.data import examples
+from tf_finetune.data.folders import leftovers, telling, tree
 from tf_finetune.data.pictures import inspection
 
 
@@ -13,8 +16,9 @@ def find(data: str, *, flag: str = "data") -> list[str]:
     """Returns the files that `--data` means, sorted.
 
     Args:
-        data: A file; a folder, searched through (hidden files left out); or a
-            glob pattern, in which `**` matches folders of any depth.
+        data: A file; a folder, searched through (hidden files and folders,
+            and folders without data, are left out); or a glob pattern, in
+            which `**` matches folders of any depth.
         flag: Its name in messages.
 
     Raises:
@@ -24,24 +28,62 @@ def find(data: str, *, flag: str = "data") -> list[str]:
     if os.path.isfile(path):
         return [path]
     if os.path.isdir(path):
+        root = tree.read(path)
+        telling.warn_of_leftovers(root, flag=flag)
         found = [
-            os.path.join(folder, name)
-            for folder, _, names in os.walk(path)
-            for name in names
-            if not name.startswith(".")
+            os.path.join(folder.path, name)
+            for folder in root.walk()
+            for name in folder.files
         ]
     else:
-        found = [
-            each
-            for each in glob.glob(path, recursive=True)
-            if not os.path.isdir(each)
-        ]
+        found = _matching(path, flag)
     if not found:
         raise errors.DataError(
             f"No file at --{flag}={data}; give a picture, a folder with "
             "pictures, or a quoted pattern such as 'photos/**/*.jpg'."
         )
     return sorted(found)
+
+
+def _matching(pattern: str, flag: str) -> list[str]:
+    """Returns the files that match a pattern, without what holds no data.
+
+    What the pattern itself names, as in 'thumbs/*.jpg', is taken.
+    """
+    named = set(pathlib.PurePath(pattern).parts)
+    holds: dict[str, str] = {}
+
+    def without_data(folder: str) -> str:
+        """Returns what a folder holds, or one around it; empty: data."""
+        if folder in holds or not folder:
+            return holds.get(folder, "")
+        above, name = os.path.split(folder)
+        if name in named or not name:
+            holds[folder] = ""
+        else:
+            holds[folder] = without_data(above) or _without_data(folder)
+        return holds[folder]
+
+    found, left = [], []
+    for path in glob.glob(pattern, recursive=True):
+        if not os.path.isdir(path):
+            is_left = without_data(os.path.dirname(path))
+            (left if is_left else found).append(path)
+    if left:
+        logging.warning(
+            "Left out of --%s: %s, which lie in folders of %s.",
+            flag,
+            telling.listed(sorted(left)),
+            telling.listed(sorted({e for e in holds.values() if e})),
+        )
+    return found
+
+
+def _without_data(folder: str) -> str:
+    names = os.listdir(folder)
+    return leftovers.by_name(os.path.basename(folder)) or (
+        leftovers.by_content(names, names)
+    )
 
 
 def inspect(

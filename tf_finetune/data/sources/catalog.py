@@ -25,6 +25,7 @@ BUILT_IN = SOURCES.names()
 """Those of which it is known what they read."""
 
 READERS = {
+    "class_level": ("folder",),
     "group_column": ("csv",),
     "image_column": ("csv",),
     "label_column": ("csv",),
@@ -33,12 +34,26 @@ READERS = {
 }
 """Options that not every form of data reads, and those that do."""
 
+_FORMS = {
+    "folder": "a folder with one folder per class (or train/, validation/, "
+    "test/ of such folders)",
+    "pairs": "a folder with images/ and masks/ (or train/, validation/, test/ "
+    "of such pairs)",
+    "csv": "a .csv file with the columns image and label (or mask)",
+    "tfds": "tfds:NAME",
+    "tfds_masks": "tfds:NAME of pictures and masks",
+    "digits": "digits:5-9",
+}
+
 _POSSIBLE = (
-    "a folder with one folder per class (or train/, validation/, test/ of "
-    "such folders), a folder with images/ and masks/ (or train/, validation/, "
-    "test/ of such pairs), a .csv file with the columns image and label (or "
-    "mask), tfds:NAME, or digits:5-9"
+    f"{_FORMS['folder']}, {_FORMS['pairs']}, {_FORMS['csv']}, "
+    f"{_FORMS['tfds']}, or {_FORMS['digits']}"
 )
+
+_FOLDERS = ("folder", "pairs")
+"""Forms that a folder may have. Which one is read is a matter of the task, and
+these sources say themselves what a folder of another form looks like: so each
+folder is listed once."""
 
 
 class Source(Protocol):
@@ -89,7 +104,10 @@ def name_of(options: data_options.DataOptions, labels: labelling.Labels) -> str:
         SOURCES.check(options.data_format)
         return options.data_format
     added = [name for name in SOURCES.names() if name not in BUILT_IN]
+    is_folder = pathlib.Path(options.data).expanduser().is_dir()
     for name in (*labels.sources, *added):
+        if is_folder and name in _FOLDERS:
+            return name
         if SOURCES.get(name).recognises(options.data):
             return name
     for name in BUILT_IN:
@@ -101,9 +119,10 @@ def name_of(options: data_options.DataOptions, labels: labelling.Labels) -> str:
 def _check_format(name: str, labels: labelling.Labels) -> None:
     if name in BUILT_IN and name not in labels.sources:
         raise errors.UsageError(
-            f"Data of the format {name} holds no labels of this task, which "
-            f"reads: {', '.join(labels.sources)}. Give --data in such a form, "
-            "or choose another --task."
+            f"Data of the format {name} ({_FORMS[name]}) holds no labels of "
+            f"this task, which reads: {', '.join(labels.sources)}. Give --data "
+            f"as {' or '.join(_FORMS[each] for each in labels.sources)}, or "
+            "choose another --task."
         )
 
 

@@ -1,30 +1,44 @@
-"""Pictures and their masks in two folders, matched by name."""
+"""Pictures and their masks, matched by name."""
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, labelling
+from tf_finetune.data.folders import (
+    affixes,
+    layout,
+    pairing,
+    sides,
+    telling,
+    tree,
+)
 from tf_finetune.data.masks import legends
-from tf_finetune.data.sources import folder
 
-IMAGES, MASKS = "images", "masks"
-"""The two folders' names."""
+_Found = list[examples.Example | examples.Dropped]
+
+LAYOUTS = (
+    "images/ and masks/ (or image/ and label/, JPEGImages/ and "
+    "SegmentationClass/ …), train/, validation/ and test/ with both in each, "
+    "or masks beside their pictures: 1.png and 1_mask.png"
+)
 
 
 class Pairs:
     """`images/` and `masks/`, or train/, validation/, test/ of such pairs.
 
-    A mask belongs to the picture of the same name without suffix, in the same
-    folder below `images/`.
+    A mask has the name of its picture, but for the suffix and for what all
+    masks have before or behind it, in the same folder below.
     """
 
     def recognises(self, data: str) -> bool:
-        """Tells if `data` is a folder with images/ and masks/ in it."""
+        """Tells if `data` is a folder with pictures and masks in it."""
         root = pathlib.Path(data).expanduser()
-        return root.is_dir() and bool(_pairs_of_folders(root))
+        return root.is_dir() and pairing.find(tree.read(str(root))) is not None
 
     def list_examples(
         self,
@@ -38,107 +52,144 @@ class Pairs:
             DataError: There are no such folders, one cannot be read, or no
                 picture has a mask.
         """
-        root = pathlib.Path(options.data).expanduser()
-        if not root.is_dir():
+        path = pathlib.Path(options.data).expanduser()
+        if not path.is_dir():
             raise errors.DataError(f"--data={options.data} is not a folder.")
-        found: list[examples.Example | examples.Dropped] = []
-        for split, place in _pairs_of_folders(root).items():
-            found += _matched(place / IMAGES, place / MASKS, split)
-        pairs = [e for e in found if isinstance(e, examples.Example)]
+        root = tree.read(str(path), besides=str(cache_dir))
+        telling.warn_of_leftovers(root)
+        found = pairing.find(root)
+        if found is None:
+            raise _no_pairs(root)
+        everything: _Found = []
+        for pair in found.pairs:
+            everything += _matched(pair, found.rule)
+        pairs = [e for e in everything if isinstance(e, examples.Example)]
         if not pairs:
-            raise errors.DataError(_nothing(root, found))
+            raise errors.DataError(_nothing(root, everything))
+        _tell(root, found, pairs[0])
+        layout.tell_of(found.aside, root)
+        for folder in root.walk():
+            folder.check_readable()
+            everything += folder.dropped
+        everything += layout.dropped(found.aside)
+        everything += telling.dropped(tree.all_left_out(root))
         return examples.Listing(
             examples=tuple(pairs),
             dropped=tuple(
-                each for each in found if isinstance(each, examples.Dropped)
+                each
+                for each in everything
+                if isinstance(each, examples.Dropped)
             ),
-            class_names=legends.names_beside(root),
+            class_names=legends.names_beside(path),
         )
 
 
 SOURCE = Pairs()
 
 
-def _pairs_of_folders(
-    root: pathlib.Path,
-) -> dict[str | None, pathlib.Path]:
-    """Returns where the two folders lie, by split.
-
-    Raises:
-        DataError: Two folders mean the same split, or train/ is missing.
-    """
-    if _is_pair(root):
-        return {None: root}
-    found: dict[str | None, pathlib.Path] = {}
-    for place in folder.folders_in(root):
-        split = folder.SPLIT_WORDS.get(place.name.lower())
-        if split is None or not _is_pair(place):
-            continue
-        if split in found:
-            raise errors.DataError(
-                f"{root} holds two folders for the {split} split, "
-                f"{found[split].name}/ and {place.name}/; remove one."
-            )
-        found[split] = place
-    return found
-
-
-def _is_pair(place: pathlib.Path) -> bool:
-    return (place / IMAGES).is_dir() and (place / MASKS).is_dir()
-
-
 def _matched(
-    images: pathlib.Path, masks: pathlib.Path, split: str | None
+    pair: pairing.Pair, rule: affixes.Rule
 ) -> Iterator[examples.Example | examples.Dropped]:
     """Yields each picture with its mask, and all that has no partner."""
-    pictures, unusable = _by_stem(images)
-    partners, unusable_masks = _by_stem(masks)
-    yield from unusable
-    yield from unusable_masks
-    for stem in sorted({*pictures, *partners}):
-        mine, theirs = pictures.get(stem, []), partners.get(stem, [])
+    pictures: dict[str, list[str]] = {}
+    core_of = {}
+    for stem, paths in pair.images.paths.items():
+        core_of[stem] = rule.of_image(stem) or stem
+        pictures.setdefault(core_of[stem], []).extend(paths)
+    masks = _masks_by_core(pair.masks.paths, core_of, rule)
+    for core in sorted({*pictures, *masks}):
+        mine, theirs = pictures.get(core, []), masks.get(core, [])
         if len(mine) == len(theirs) == 1:
             mask = examples.Mask(path=theirs[0])
-            yield examples.Example(path=mine[0], label=mask, split=split)
+            yield examples.Example(path=mine[0], label=mask, split=pair.split)
             continue
-        reason = _lonely(mine, theirs)
+        reason = _lonely(mine, theirs, rule)
         for path in (*mine, *theirs):
             yield examples.Dropped(path=path, reason=reason)
 
 
-def _lonely(pictures: list[str], masks: list[str]) -> str:
-    if not masks:
-        return "a picture without a mask of the same name"
-    if not pictures:
-        return "a mask without a picture of the same name"
-    what = "pictures" if len(pictures) > 1 else "masks"
-    return f"several {what} have this name without suffix"
+def _masks_by_core(
+    paths: Mapping[str, list[str]],
+    core_of: Mapping[str, str],
+    rule: affixes.Rule,
+) -> dict[str, list[str]]:
+    """Returns masks by the name that they share with their picture.
 
-
-def _by_stem(
-    top: pathlib.Path,
-) -> tuple[dict[str, list[str]], list[examples.Dropped]]:
-    """Returns the files under a folder by name without suffix."""
-    stems: dict[str, list[str]] = {}
-    dropped = []
-    for path, reason in sorted(folder.files_under(top)):
-        if reason:
-            dropped.append(examples.Dropped(path=path, reason=reason))
+    A mask that does not follow the rule is its picture's if it has the same
+    name and no other mask is.
+    """
+    cores = set(core_of.values())
+    found: dict[str, list[str]] = {}
+    others = []
+    for stem, mine in paths.items():
+        core = rule.of_mask(stem)
+        if core in cores:
+            found.setdefault(core, []).extend(mine)
         else:
-            stem = os.path.splitext(os.path.relpath(path, top))[0]
-            stems.setdefault(stem, []).append(path)
-    return stems, dropped
+            others.append(stem)
+    for stem in others:
+        core = core_of.get(stem)
+        is_free = core is not None and core not in found
+        # No picture has a name of this form: the mask stays alone.
+        key = core if is_free else f"/{stem}"
+        found.setdefault(key, []).extend(paths[stem])
+    return found
 
 
-def _nothing(root: pathlib.Path, found: list) -> str:
-    if not found:
-        return (
-            f"{root} holds no pictures with masks; it must hold {IMAGES}/ and "
-            f"{MASKS}/, or train/, validation/ and test/ with both in each."
+def _lonely(pictures: list[str], masks: list[str], rule: affixes.Rule) -> str:
+    said = "" if rule.is_equality else f" ({rule.text()})"
+    if not masks:
+        return f"a picture without a mask of the same name{said}"
+    if not pictures:
+        return f"a mask without a picture of the same name{said}"
+    what = "pictures" if len(pictures) > 1 else "masks"
+    return f"several {what} have this name without suffix{said}"
+
+
+def _tell(
+    root: tree.Folder, found: pairing.Pairs, first: examples.Example
+) -> None:
+    """Tells which folders and names were taken for pictures and masks."""
+    usual = ("images/", "masks/")
+    places = [
+        tuple(root.relative(side.top) for side in (pair.images, pair.masks))
+        for pair in found.pairs
+    ]
+    if any(tuple(p.split("/")[-2] + "/" for p in b) != usual for b in places):
+        said = [f"{one} with masks in {other}" for one, other in places]
+        logging.info("Pictures lie in %s.", telling.listed(said))
+    if not found.rule.is_equality:
+        logging.info(
+            "Names of %s; %s is the mask of %s.",
+            found.rule.text(),
+            os.path.relpath(first.label.path, root.path),
+            os.path.relpath(first.path, root.path),
         )
+
+
+def _no_pairs(root: tree.Folder) -> errors.DataError:
+    pairing.check_masks_are_pictures(root)
+    below = [each for each in layout.live(root) if layout.is_loose(each)]
+    hint = ""
+    if len(below) == len(layout.live(root)) == 2:
+        stems = [{sides.stem_of(f) for f in e.files} for e in below]
+        if 2 * len(stems[0] & stems[1]) >= min(map(len, stems)):
+            hint = (
+                f" {below[0].name}/ and {below[1].name}/ hold files of the "
+                "same names: if one holds the masks, call them images/ and "
+                "masks/."
+            )
+    return errors.DataError(
+        f"{root.path} holds no pictures with masks; it must hold {LAYOUTS}."
+        f"{hint}"
+    )
+
+
+def _nothing(root: tree.Folder, found: _Found) -> str:
     first = found[0]
     return (
-        f"No picture in {root} has a mask: of {len(found)} files the first, "
-        f"{first.path}, is {first.reason}. A mask has the name of its "
-        "picture, but for the suffix."
+        f"No picture in {root.path} has a mask: of {len(found)} files the "
+        f"first, {first.path}, is {first.reason}. A mask has the name of its "
+        "picture, but for the suffix and for what all masks have before or "
+        "behind it."
     )

@@ -1,0 +1,136 @@
+"""What the folders of a data set were taken for."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from absl import logging
+
+from tf_finetune.data import examples
+from tf_finetune.data.folders import telling, tree
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A folder whose pictures, those below included, are of one class."""
+
+    folder: tree.Folder
+    label: str
+    split: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Aside:
+    """A folder whose pictures are not used, and why.
+
+    Attributes:
+        path: Of the folder.
+        reason: In words that a count follows.
+        content: How much lies there: "9 pictures".
+        count: The number in `content`.
+    """
+
+    path: str
+    reason: str
+    content: str
+    count: int
+
+
+@dataclasses.dataclass(kw_only=True)
+class Layout:
+    """Where the classes are, and what is not used.
+
+    Attributes:
+        places: The class folders.
+        aside: Folders with pictures that are not used.
+        outside: Folders whose own files lie outside any class folder.
+        told: Sentences on what was taken for granted.
+    """
+
+    places: list[Place] = dataclasses.field(default_factory=list)
+    aside: list[Aside] = dataclasses.field(default_factory=list)
+    outside: list[tree.Folder] = dataclasses.field(default_factory=list)
+    told: list[str] = dataclasses.field(default_factory=list)
+
+    def set_aside(self, folder: tree.Folder, reason: str) -> None:
+        """Notes that the pictures of a folder are not used."""
+        aside = Aside(
+            path=folder.path,
+            reason=reason,
+            content=telling.content(folder),
+            count=folder.pictures or folder.total,
+        )
+        self.aside.append(aside)
+
+
+def dropped(aside: Iterable[Aside]) -> list[examples.Dropped]:
+    """Returns folders that are set aside as what is not used."""
+    return [
+        examples.Dropped(
+            path=each.path,
+            reason=f"{each.reason}: {each.content}",
+            pictures=each.count,
+        )
+        for each in aside
+    ]
+
+
+def tell_of(aside: Iterable[Aside], root: tree.Folder) -> None:
+    """Warns of folders whose pictures are not used, by reason."""
+    reasons: dict[str, list[Aside]] = {}
+    for each in aside:
+        reasons.setdefault(each.reason, []).append(each)
+    for reason, found in reasons.items():
+        said = [
+            f"{telling.relative(each.path, root)} ({each.content})"
+            for each in found
+        ]
+        are = "is" if len(found) == 1 else "are"
+        logging.warning(
+            "%s %s not used: %s.", telling.listed(said), are, reason
+        )
+
+
+def is_live(folder: tree.Folder) -> bool:
+    """Tells if pictures lie in a folder or below.
+
+    Where a data set holds no picture at all, any file counts as one, so that
+    what is said of the files is said of the right folders.
+    """
+    return bool(folder.pictures if _has_pictures(folder) else folder.total)
+
+
+def live(folder: tree.Folder) -> list[tree.Folder]:
+    """Returns the folders in a folder that pictures lie in or below."""
+    return [each for each in folder.folders if is_live(each)]
+
+
+def is_loose(folder: tree.Folder) -> bool:
+    """Tells if pictures lie in a folder itself; of files as in `is_live`."""
+    return bool(folder.own if _has_pictures(folder) else folder.files)
+
+
+def level_of_classes(folder: tree.Folder) -> tree.Folder:
+    """Returns the folder that holds class folders, wrappers gone through.
+
+    A wrapper holds nothing but one folder that holds folders:
+    seg_train/seg_train/CLASS, train/images/CLASS.
+    """
+    while len(below := live(folder)) == 1 and not is_loose(folder):
+        if not live(below[0]) or is_loose(below[0]):
+            break
+        folder = below[0]
+    return folder
+
+
+def way(top: tree.Folder, level: tree.Folder) -> list[tree.Folder]:
+    """Returns a folder, one below, and those on the way."""
+    found = [level]
+    while found[-1] is not top:
+        found.append(found[-1].parent)
+    return found[::-1]
+
+
+def _has_pictures(folder: tree.Folder) -> bool:
+    while folder.parent is not None:
+        folder = folder.parent
+    return bool(folder.pictures)

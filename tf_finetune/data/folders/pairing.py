@@ -1,0 +1,242 @@
+"""Which folders hold pictures and which their masks."""
+
+import collections
+import dataclasses
+import os
+
+from tf_finetune import errors
+from tf_finetune.data.folders import (
+    affixes,
+    layout,
+    sides,
+    splitting,
+    telling,
+    tree,
+    words,
+)
+
+_SURE = 0.25  # Of the pictures in a folder; so many masks are no accident.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Pictures and masks that belong together, of one split."""
+
+    split: str | None
+    images: sides.Side
+    masks: sides.Side
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """All pictures and masks of a data set.
+
+    Attributes:
+        pairs: One for each split and place.
+        rule: How masks are named after pictures.
+        aside: Folders with pictures that belong to no masks.
+        is_sure: Whether names leave no doubt that these are masks.
+    """
+
+    pairs: tuple[Pair, ...]
+    rule: affixes.Rule
+    aside: tuple[layout.Aside, ...]
+    is_sure: bool
+
+
+def find(root: tree.Folder) -> Pairs | None:
+    """Returns the pictures and masks in a tree; None if there are none.
+
+    Raises:
+        DataError: Two folders mean the same.
+    """
+    found = sides.read(root)
+    pairs, used = _paired(root, found)
+    if not pairs:
+        return _beside_each_other(found)
+    rule = affixes.find([(p.images.paths, p.masks.paths) for p in pairs])
+    rest = [side for side in found if id(side[1]) not in used]
+    return Pairs(
+        pairs=tuple(pairs),
+        rule=rule,
+        aside=tuple(_asides(rest)),
+        is_sure=all(_is_named(p) for p in pairs),
+    )
+
+
+def refuse_as_classes(root: tree.Folder) -> None:
+    """Raises `DataError` if pictures and masks would be taken for classes."""
+    found = find(root)
+    if found is None:
+        check_masks_are_pictures(root)
+        return
+    if not found.is_sure:
+        return
+    masks = sum(
+        len(
+            {found.rule.of_image(each) for each in pair.images.paths}
+            & {found.rule.of_mask(each) for each in pair.masks.paths} - {None}
+        )
+        for pair in found.pairs
+    )
+    if masks < max(1, _SURE * root.pictures):
+        return
+    first = found.pairs[0]
+    one, other = (root.relative(s.top) for s in (first.images, first.masks))
+    where = f"{one} and {other}"
+    if one == other:
+        said = " and ".join(affixes.words_of(found.rule.mask))
+        where = f"{one} (the names of the masks have {said})"
+    raise errors.DataError(
+        f"{root.path} looks like pictures and their masks: {where} hold "
+        f"{telling.counted(masks, 'picture')} with a mask each. Say "
+        "--task=segmentation to learn the masks. To learn classes, move the "
+        "masks elsewhere; if these folders are classes, give --class_level=1."
+    )
+
+
+def check_masks_are_pictures(root: tree.Folder) -> None:
+    """Raises `DataError` for labels/ beside images/ that holds no pictures."""
+    parsed = [(each, words.parse(each.name)) for each in root.walk()]
+    images = [f for f, said in parsed if said.is_images and layout.is_live(f)]
+    for folder, said in parsed:
+        suffixes = sorted({os.path.splitext(f)[1] for f in folder.files})
+        if images and said.is_masks and folder.files and not folder.pictures:
+            raise errors.DataError(
+                f"{root.relative(folder)} in {root.path} holds "
+                f"{telling.counted(len(folder.files), 'file')} "
+                f"({telling.listed(suffixes)}) and no picture. Boxes, outlines "
+                "and texts beside pictures are not read; masks are pictures of "
+                "the size of theirs, and classes are folders or a column of a "
+                ".csv file."
+            )
+
+
+def _paired(
+    root: tree.Folder, found: list[tuple[sides.Key, sides.Side]]
+) -> tuple[list[Pair], set[int]]:
+    """Joins pictures and masks of one split and place.
+
+    Returns:
+        The pairs, and the identities of the sides in them.
+    """
+    by_key: dict[sides.Key, list[sides.Side]] = collections.defaultdict(list)
+    for key, side in found:
+        by_key[key].append(side)
+    pairs = []
+    masks = [key for key in by_key if key.kind == "masks"]
+    for key in masks:
+        images = None
+        for kind in ("images", ""):
+            images = images or by_key.get(sides.Key(kind, key.split, key.rest))
+        if not images and len(by_key[key]) == 1:
+            images = _only_ones(by_key, key)
+        if images:
+            mine = _one(root, key, by_key[key])
+            pair = Pair(
+                split=key.split, images=_one(root, key, images), masks=mine
+            )
+            pairs.append(pair)
+    used = {id(s) for pair in pairs for s in (pair.images, pair.masks)}
+    return sorted(pairs, key=lambda p: p.images.top.path), used
+
+
+def _only_ones(
+    by_key: dict[sides.Key, list[sides.Side]], key: sides.Key
+) -> list[sides.Side]:
+    """Returns the pictures that lone masks of another name can belong to."""
+    same = [each for each in by_key if each.split == key.split]
+    if len([each for each in same if each.kind == "masks"]) > 1:
+        return []
+    for kind in ("images", ""):
+        others = [each for each in same if each.kind == kind]
+        if len(others) == 1:
+            return by_key[others[0]]
+        if others:
+            return []
+    return []
+
+
+def _one(
+    root: tree.Folder, key: sides.Key, found: list[sides.Side]
+) -> sides.Side:
+    """Returns the only side of several.
+
+    Raises:
+        DataError: There are several.
+    """
+    one, *others = found
+    for other in others:
+        if key.split and one.way != other.way:
+            differing = zip(one.way, other.way, strict=False)
+            names = next((p for p in differing if p[0] != p[1]), None)
+            if names:
+                raise splitting.two_folders(root.path, key.split, *names)
+        raise errors.DataError(
+            f"{root.path} holds {root.relative(one.top)} and "
+            f"{root.relative(other.top)}, which both look like the "
+            f"{'masks' if key.kind == 'masks' else 'pictures'} of the same "
+            "data; move one of them elsewhere."
+        )
+    return one
+
+
+def _is_named(pair: Pair) -> bool:
+    """Tells if both folders are called after what they hold."""
+    image = words.parse(pair.images.top.name)
+    mask = words.parse(pair.masks.top.name)
+    return mask.is_masks and (
+        image.is_images or image.split == mask.split != ""
+    )
+
+
+def _asides(found: list[tuple[sides.Key, sides.Side]]) -> list[layout.Aside]:
+    """Returns pictures without masks, and masks without pictures."""
+    asides = []
+    for key, side in found:
+        kinds = ("masks", "pictures")
+        what, other = kinds if key.kind == "masks" else kinds[::-1]
+        count = sum(each.own or len(each.files) for each in side.folders)
+        aside = layout.Aside(
+            path=os.path.commonpath([each.path for each in side.folders]),
+            reason=f"{what} without {other}",
+            content=telling.counted(count, "picture"),
+            count=count,
+        )
+        asides.append(aside)
+    return asides
+
+
+def _beside_each_other(
+    found: list[tuple[sides.Key, sides.Side]],
+) -> Pairs | None:
+    """Returns NAME.png and NAME_mask.png that lie in the same folders."""
+    stems = {stem for _, side in found for stem in _full(side)}
+    rule, count = affixes.within_folder(stems)
+    if not count or count < _SURE * len(stems):
+        return None
+    pairs, rest = [], []
+    for key, side in found:
+        images, masks = (
+            sides.Side(top=side.top, way=side.way, folders=side.folders)
+            for _ in range(2)
+        )
+        for stem, paths in side.paths.items():
+            core = rule.of_mask(stem)
+            is_mask = core is not None and core in side.paths
+            (masks if is_mask else images).paths[stem] = paths
+        if masks.paths:
+            pair = Pair(split=key.split, images=images, masks=masks)
+            pairs.append(pair)
+        else:
+            rest.append((key, side))
+    return Pairs(
+        pairs=tuple(pairs),
+        rule=rule,
+        aside=tuple(_asides(rest)),
+        is_sure=True,
+    )
+
+
+def _full(side: sides.Side) -> list[str]:
+    return [os.path.join(side.top.path, stem) for stem in side.paths]

@@ -1,0 +1,90 @@
+"""Which of several folders is which split, by their names."""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
+
+from tf_finetune.data.folders import words
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Roles:
+    """The splits that names stand for.
+
+    Attributes:
+        split_of: By name.
+        beyond: Names of splits that others stand for already, and why; what
+            lies there is not used.
+    """
+
+    split_of: Mapping[str, str]
+    beyond: Mapping[str, str]
+
+
+def named(names: Collection[str]) -> list[str]:
+    """Returns those of the names in a folder that are called like splits.
+
+    These are names of nothing but a split ("Train Data", "val2017"), and
+    those that differ in the word of the split alone ("seg_train",
+    "seg_test"). "test tube" is none beside "train".
+    """
+    parsed = {name: words.parse(name) for name in names}
+    with_split = [name for name, each in parsed.items() if each.split]
+    splits_of = {}
+    for name in with_split:
+        rest = splits_of.setdefault(parsed[name].rest, set())
+        rest.add(words.SPLITS[parsed[name].split])
+    return [
+        name
+        for name in with_split
+        if parsed[name].is_plain
+        or not parsed[name].rest
+        or len(splits_of[parsed[name].rest]) > 1
+    ]
+
+
+def assign(names: Iterable[str]) -> Roles:
+    """Returns the split that each name stands for.
+
+    Words that may mean validation or test (eval, dev, holdout) take what no
+    other name is.
+
+    Args:
+        names: Each holds the word of one split.
+    """
+    word_of = {name: words.parse(name).split for name in names}
+    split_of = {
+        name: words.SPLITS[word][0]
+        for name, word in word_of.items()
+        if len(words.SPLITS[word]) == 1
+    }
+    beyond = {}
+    for name, word in word_of.items():
+        parts = [n for n, w in split_of.items() if w in ("train", "validation")]
+        others = [n for n in parts if word_of[n] != words.JOINED]
+        if word == words.JOINED and others:
+            beyond[name] = f"{_listed(others)} hold its parts"
+            del split_of[name]
+    fixed = dict(split_of)
+    taken: dict[str, str] = {}
+    for name, word in word_of.items():
+        if name in fixed or name in beyond:
+            continue
+        possible = [
+            split
+            for split in words.SPLITS[word]
+            if split not in fixed.values() and taken.get(split, word) == word
+        ]
+        if possible:
+            split_of[name] = possible[0]
+            taken[possible[0]] = word
+        else:
+            held = {fixed.get(n, s): n for n, s in split_of.items()}
+            beyond[name] = " and ".join(
+                f"{held[split]}/ is the {split} split already"
+                for split in words.SPLITS[word]
+            )
+    return Roles(split_of=split_of, beyond=beyond)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(f"{name}/" for name in names)

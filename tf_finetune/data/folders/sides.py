@@ -1,0 +1,89 @@
+"""The files of a tree by kind (pictures or masks), place and split."""
+
+import collections
+import dataclasses
+import os
+
+from tf_finetune.data.folders import layout, roles, tree, words
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    kind: str
+    split: str | None
+    rest: tuple[str, ...]
+
+
+@dataclasses.dataclass(kw_only=True, eq=False)
+class Side:
+    """The pictures, or the masks, of one split in one place.
+
+    Attributes:
+        top: The folder called after its content.
+        way: The folders called like splits above or below `top`.
+        folders: Those that the files lie in.
+        paths: Files by their names without suffix, from `top` on.
+    """
+
+    top: tree.Folder
+    way: tuple[str, ...]
+    folders: list[tree.Folder] = dataclasses.field(default_factory=list)
+    paths: dict[str, list[str]] = dataclasses.field(
+        default_factory=lambda: collections.defaultdict(list)
+    )
+
+
+def read(root: tree.Folder) -> list[tuple[Key, Side]]:
+    """Returns the files of the tree by what they are, place and split."""
+    sides: dict[tuple[Key, str], Side] = {}
+    pending = [(root, Key("", None, ()), root, ())]
+    while pending:
+        folder, key, top, way = pending.pop()
+        if folder.files and layout.is_loose(folder):
+            side = sides.setdefault((key, top.path), Side(top=top, way=way))
+            _add_files(side, folder, way)
+        names = roles.named([each.name for each in folder.folders])
+        assigned = roles.assign(names).split_of
+        for each in reversed(folder.folders):
+            split = None if key.split else assigned.get(each.name)
+            pending.append(_below(each, split, key, top, way))
+    return [(key, side) for (key, _), side in sides.items()]
+
+
+def _below(
+    folder: tree.Folder,
+    split: str | None,
+    key: Key,
+    top: tree.Folder,
+    way: tuple[str, ...],
+) -> tuple[tree.Folder, Key, tree.Folder, tuple[str, ...]]:
+    """Returns what a folder is, from what the folder around it is."""
+    said = words.parse(folder.name)
+    kind = "images" if said.is_images else "masks" if said.is_masks else ""
+    way = (*way, folder.name) if split else way
+    split = split or key.split
+    if key.kind:  # Deeper folders have the same names on both sides.
+        return folder, Key(key.kind, split, key.rest), top, way
+    if kind:
+        return folder, Key(kind, split, (*key.rest, *said.rest)), folder, way
+    if way and way[-1] == folder.name:
+        return folder, Key("", split, (*key.rest, *said.rest)), folder, way
+    rest = (*key.rest, folder.name.casefold())
+    return folder, Key("", split, rest), folder, way
+
+
+def _add_files(side: Side, folder: tree.Folder, way: tuple[str, ...]) -> None:
+    place = os.path.relpath(folder.path, side.top.path)
+    parts = [] if place == "." else place.split(os.sep)
+    below = [part for part in parts if part not in way]
+    side.folders.append(folder)
+    for name in folder.files:
+        stem = "/".join([*below, stem_of(name)])
+        side.paths[stem].append(os.path.join(folder.path, name))
+
+
+def stem_of(name: str) -> str:
+    """Returns a file's name without its suffix."""
+    if name.lower().endswith(".nii.gz"):
+        return name[: -len(".nii.gz")]
+    return os.path.splitext(name)[0]

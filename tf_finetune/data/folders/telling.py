@@ -1,0 +1,88 @@
+"""Sentences about folders, for the log and for errors."""
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+
+from absl import logging
+
+from tf_finetune.data import examples
+from tf_finetune.data.folders import leftovers, tree
+
+NO_DATA = "a folder that holds no data"
+"""How the reason begins for which such a folder is left out."""
+
+SHOWN = 10
+"""How many of many are named; the rest is counted."""
+
+
+def listed(names: Sequence[str], *, shown: int = SHOWN) -> str:
+    """Returns names in words: "a", "a and b", "a, b and 3 more"."""
+    if len(names) > shown:
+        return f"{', '.join(names[:shown])} and {len(names) - shown} more"
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Returns a number with its noun: "1 picture", "12 pictures"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def content(folder: tree.Folder) -> str:
+    """Returns how much lies in a folder: "12 pictures", "3 files"."""
+    if folder.pictures or not folder.total:
+        return counted(folder.pictures, "picture")
+    return counted(folder.total, "file")
+
+
+def warn_of_leftovers(root: tree.Folder, *, flag: str = "data") -> None:
+    """Warns of folders that hold no data, once for each kind and name.
+
+    Args:
+        root: The folder that was listed.
+        flag: Its name in messages.
+    """
+    kinds: dict[tuple[str, bool], list[leftovers.LeftOut]] = {}
+    for each in tree.all_left_out(root):
+        may_be_class = os.path.basename(each.path).isalpha()
+        may_be_class = may_be_class and leftovers.by_name(
+            os.path.basename(each.path)
+        )
+        kinds.setdefault((each.what, bool(may_be_class)), []).append(each)
+    for (what, may_be_class), found in kinds.items():
+        paths = [relative(each.path, root) for each in found]
+        pictures = sum(each.pictures for each in found)
+        logging.log(
+            logging.WARNING if pictures else logging.INFO,
+            "Left out of --%s: %s (%s): %s.%s",
+            flag,
+            listed(paths),
+            counted(pictures, "picture"),
+            what,
+            " Rename a class that is called so." if may_be_class else "",
+        )
+
+
+def dropped(
+    left_out: Iterable[leftovers.LeftOut],
+) -> list[examples.Dropped]:
+    """Returns folders without data as what is not used."""
+    return [
+        examples.Dropped(
+            path=each.path,
+            reason=f"{NO_DATA}: {each.what}",
+            pictures=each.pictures,
+        )
+        for each in left_out
+    ]
+
+
+def relative(path: str, root: tree.Folder) -> str:
+    """Returns where a folder lies below another, with a slash at its end."""
+    return root.relative(tree.Folder(path=path, name=""))
+
+
+def same(names: Collection[str]) -> frozenset[str]:
+    """Returns names as they are compared: capitals make no difference."""
+    return frozenset(name.casefold() for name in names)

@@ -1,0 +1,204 @@
+"""A folder and all below it, each listed once, without what is no data."""
+
+import collections
+import dataclasses
+import os
+import stat
+from collections.abc import Iterator
+
+from tf_finetune import errors
+from tf_finetune.data import examples
+from tf_finetune.data.folders import leftovers
+
+
+@dataclasses.dataclass(kw_only=True, eq=False, repr=False)
+class Folder:
+    """A folder as it lies on the disk.
+
+    Attributes:
+        path: As it was given, joined with the names on the way down.
+        name: The last part of `path`.
+        parent: The folder it lies in; None: it is the one that was given.
+        folders: In it, sorted by name; without hidden ones and leftovers.
+        files: Names of the regular files in it, sorted; without hidden ones.
+        dropped: What else lies in it, and why it is not listed.
+        left_out: Folders in it that hold no data.
+        problem: Why it cannot be read; empty if it can be.
+        own: Pictures in the folder itself.
+        pictures: Pictures in it and below.
+        total: Files in it and below.
+    """
+
+    path: str
+    name: str
+    parent: "Folder | None" = None
+    folders: list["Folder"] = dataclasses.field(default_factory=list)
+    files: list[str] = dataclasses.field(default_factory=list)
+    dropped: list[examples.Dropped] = dataclasses.field(default_factory=list)
+    left_out: list[leftovers.LeftOut] = dataclasses.field(default_factory=list)
+    problem: str = ""
+    own: int = 0
+    pictures: int = 0
+    total: int = 0
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing at all lies in it."""
+        rest = (self.folders, self.files, self.dropped, self.left_out)
+        return not any(rest) and not self.problem
+
+    @property
+    def is_leftover(self) -> bool:
+        """Whether nothing but folders without data lie in it."""
+        return bool(self.left_out or self.folders) and not (
+            self.files
+            or self.problem
+            or not all(each.is_leftover for each in self.folders)
+        )
+
+    def walk(self) -> Iterator["Folder"]:
+        """Yields this folder and those below, by name."""
+        pending = [self]
+        while pending:
+            folder = pending.pop()
+            yield folder
+            pending.extend(reversed(folder.folders))
+
+    def relative(self, folder: "Folder") -> str:
+        """Returns where a folder below lies, with a slash at its end."""
+        path = os.path.relpath(folder.path, self.path)
+        return f"{path if path.isprintable() else ascii(path)}/"
+
+    def check_readable(self) -> None:
+        """Raises `DataError` if the folder could not be listed."""
+        if self.problem:
+            raise errors.DataError(
+                f"The folder {self.path} cannot be read: {self.problem}."
+            )
+
+
+def read(top: str, *, besides: str = "") -> Folder:
+    """Lists a folder and all below it.
+
+    Every folder is entered once, so that links that lead back end.
+
+    Args:
+        top: The folder.
+        besides: A folder that is left out if it lies in there: the cache.
+
+    Raises:
+        DataError: The folder itself cannot be read.
+    """
+    root = Folder(path=top, name=os.path.basename(os.path.abspath(top)))
+    seen = {_identity(top)} if os.path.isdir(top) else set()
+    cache = _identity(besides) if besides and os.path.isdir(besides) else None
+    cache = None if cache in seen else cache
+    pending = collections.deque([root])
+    entered = []
+    while pending:
+        folder = pending.popleft()
+        _list(folder, seen, cache)
+        what = folder.parent and leftovers.by_content(
+            folder.files, [each.name for each in folder.folders]
+        )
+        if what:
+            folder.parent.folders.remove(folder)
+            folder.parent.left_out.append(_left_out(folder.path, what))
+            continue
+        entered.append(folder)
+        pending.extend(folder.folders)
+    root.check_readable()
+    for folder in reversed(entered):
+        folder.own = leftovers.pictures_among(folder.files, folder.path)
+        below = folder.folders
+        folder.pictures = folder.own + sum(each.pictures for each in below)
+        folder.total = len(folder.files) + sum(each.total for each in below)
+    return root
+
+
+def all_left_out(root: Folder) -> list[leftovers.LeftOut]:
+    """Returns every folder without data in a folder and below."""
+    return [each for folder in root.walk() for each in folder.left_out]
+
+
+def _list(
+    folder: Folder,
+    seen: set[tuple[int, int]],
+    cache: tuple[int, int] | None,
+) -> None:
+    """Fills in what lies in a folder."""
+    try:
+        with os.scandir(folder.path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        folder.problem = error.strerror or str(error)
+        return
+    beside = {entry.name for entry in found}
+    for entry in found:
+        if reason := _unlistable(entry):
+            path = os.path.join(folder.path, entry.name)
+            folder.dropped.append(examples.Dropped(path=path, reason=reason))
+        elif entry.is_dir():
+            _enter(folder, entry, beside, seen, cache)
+        else:
+            folder.files.append(entry.name)
+
+
+def _enter(
+    folder: Folder,
+    entry: os.DirEntry,
+    beside: set[str],
+    seen: set[tuple[int, int]],
+    cache: tuple[int, int] | None,
+) -> None:
+    """Notes a folder in a folder, to be listed or left out."""
+    path = os.path.join(folder.path, entry.name)
+    identity = _identity(path)
+    if identity == cache:
+        what = "the cache of this package"
+    else:
+        what = leftovers.by_name(entry.name)
+        what = what or leftovers.in_a_run(entry.name, beside)
+    if what:
+        folder.left_out.append(_left_out(path, what))
+    elif identity in seen:
+        reason = "a link to a folder that is listed already"
+        folder.dropped.append(examples.Dropped(path=path, reason=reason))
+    else:
+        seen.add(identity)
+        below = Folder(path=path, name=entry.name, parent=folder)
+        folder.folders.append(below)
+
+
+def _left_out(path: str, what: str) -> leftovers.LeftOut:
+    count = leftovers.count_pictures(path)
+    return leftovers.LeftOut(path=path, what=what, pictures=count)
+
+
+def _unlistable(entry: os.DirEntry) -> str | None:
+    """Says why a path is neither a folder to enter nor a file to list."""
+    try:
+        if entry.name.startswith("."):
+            return _hidden(entry)
+        if entry.is_dir() or entry.is_file():
+            return None
+        mode = os.stat(entry.path).st_mode
+    except FileNotFoundError:
+        return "a broken symbolic link"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    regular = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    return None if regular else "not a regular file"
+
+
+def _hidden(entry: os.DirEntry) -> str:
+    if not entry.is_dir():
+        return "a hidden file"
+    count = leftovers.count_pictures(entry.path)
+    many = "" if count == 1 else "s"
+    return "a hidden folder" + (f": {count:,} picture{many}" if count else "")
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino

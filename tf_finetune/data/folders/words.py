@@ -1,0 +1,147 @@
+"""What the words in a folder's name say: a split, pictures or masks."""
+
+import dataclasses
+import functools
+import re
+
+SPLITS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("train", "training", "trn"), ("train",)),
+    **dict.fromkeys(("val", "valid", "validation"), ("validation",)),
+    **dict.fromkeys(("test", "testing", "tst"), ("test",)),
+    **dict.fromkeys(
+        ("eval", "evaluation", "dev", "devel", "development"),
+        ("validation", "test"),
+    ),
+    **dict.fromkeys(("holdout", "heldout"), ("test", "validation")),
+    "trainval": ("train",),
+}
+"""What people call the splits, in lower case; several: the first one that no
+other folder is."""
+
+JOINED = "trainval"
+"""The word for the training and the validation pictures together."""
+
+_IMAGES_WORDS = (
+    "image images img imgs picture pictures pic pics photo photos jpegimages "
+    "leftimg8bit rgb input inputs frame frames original originals"
+)
+IMAGES = frozenset(_IMAGES_WORDS.split())
+"""What people call the folder of pictures that have masks."""
+
+_MASKS_WORDS = (
+    "mask masks label labels lbl lbls annotation annotations annot anno "
+    "annos gt groundtruth seg segs segmentation segmentations "
+    "segmentationclass segmap segmaps target targets gtfine"
+)
+MASKS = frozenset(_MASKS_WORDS.split())
+"""What people call the folder of masks, and what is in a mask's name."""
+
+_FILLERS_WORDS = (
+    "set sets data dataset datasets split splits file files folder folders "
+    "dir sample samples example examples part subset the of for and all "
+    "final raw full png jpg jpeg"
+)
+FILLERS = IMAGES | frozenset(_FILLERS_WORDS.split())
+"""What stands beside such words and says nothing."""
+
+_GLUED = sorted(
+    {*SPLITS, *MASKS, *FILLERS} - {"the", "of", "for", "and", "all", "dir"},
+    key=len,
+    reverse=True,
+)
+_PAIRS = {
+    ("hold", "out"): "holdout",
+    ("held", "out"): "heldout",
+    ("ground", "truth"): "groundtruth",
+    ("train", "val"): JOINED,
+    ("train", "valid"): JOINED,
+    ("train", "and", "val"): JOINED,
+    ("left", "img", "8", "bit"): "leftimg8bit",
+    ("gt", "fine"): "gtfine",
+    ("segmentation", "class"): "segmentationclass",
+}
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Parsed:
+    """A name, by what its words say.
+
+    Attributes:
+        split: The one word of `SPLITS` in it; empty if there is none, or
+            several that contradict each other.
+        is_images: Whether it holds a word of `IMAGES` and none of `MASKS`.
+        is_masks: The other way round.
+        rest: The words that say nothing of that kind, fillers left out.
+        others: `rest` together with words of masks.
+    """
+
+    split: str
+    is_images: bool
+    is_masks: bool
+    rest: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the name of a split and of nothing else."""
+        return bool(self.split) and not self.others
+
+
+@functools.lru_cache(maxsize=4096)
+def parse(name: str) -> Parsed:
+    """Returns what the words of a name say.
+
+    Args:
+        name: Of a folder: "seg_train", "Train Data", "trainannot".
+    """
+    found = split(name)
+    splits = {SPLITS[word]: word for word in found if word in SPLITS}
+    masks = any(word in MASKS for word in found)
+    images = any(word in IMAGES for word in found)
+    others = tuple(
+        word
+        for word in found
+        if word not in SPLITS and word not in FILLERS and not word.isdecimal()
+    )
+    return Parsed(
+        split=next(iter(splits.values())) if len(splits) == 1 else "",
+        is_images=images and not masks,
+        is_masks=masks and not images,
+        rest=tuple(word for word in others if word not in MASKS),
+        others=others,
+    )
+
+
+def split(name: str) -> tuple[str, ...]:
+    """Returns the words of a name in lower case.
+
+    Args:
+        name: Words divided by anything, by capitals, or written in one
+            ("trainset") where all of them are known.
+    """
+    found = [
+        part
+        for word in _WORD.findall(name)
+        for part in _unglued(word.lower()) or [word.lower()]
+    ]
+    joined: list[str] = []
+    while found:
+        for parts, word in _PAIRS.items():
+            if tuple(found[: len(parts)]) == parts:
+                joined.append(word)
+                del found[: len(parts)]
+                break
+        else:
+            joined.append(found.pop(0))
+    return tuple(joined)
+
+
+def _unglued(word: str) -> list[str]:
+    """Divides a word wholly into known ones; empty where that fails."""
+    if word in SPLITS or word in MASKS or word in FILLERS:
+        return [word]
+    for known in _GLUED:
+        if word.startswith(known) and (rest := _unglued(word[len(known) :])):
+            return [known, *rest]
+    return []
