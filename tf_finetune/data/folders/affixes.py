@@ -19,7 +19,7 @@ _DRAWINGS_WORDS = (
     "edge edges boundary depth panoptic blend"
 )
 _DRAWINGS = frozenset(_DRAWINGS_WORDS.split())
-_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+|[\W_]+")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+|[\W_]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,10 +61,10 @@ def _add_splits(
         folder = splits.folders[split]
         folder.check_readable()
         level = layout.level_of_classes(folder)
-        found.outside.extend(layout.way(folder, level))
-        if layout.is_live(folder) and not layout.live(level):
-            found.set_aside(level, "no folder of a class in it")
+        if layout.is_live(folder) and not layout.holds_classes(folder):
+            found.set_aside(folder, "no folder of a class in it")
             continue
+        found.outside.extend(layout.way(folder, level))
         refusals.check_no_splits_inside(level)
         _add_classes(root, level, split, found)
         if root.relative(level) not in ("train/", "validation/", "test/"):

@@ -19,7 +19,8 @@ def add(root: tree.Folder, found: layout.Layout) -> bool:
     for folder in below:
         inner = layout.live(folder)
         names = roles.named([each.name for each in inner])
-        if inner and len(names) == len(inner) and not layout.is_loose(folder):
+        are_splits = len(names) == len(inner) or len(names) > 1
+        if inner and are_splits and not layout.is_loose(folder):
             split_of[folder.name] = names
     every = {name for names in split_of.values() for name in names}
     assigned = roles.assign(sorted(every))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from absl import logging
 
 from tf_finetune.data import examples
-from tf_finetune.data.folders import telling, tree
+from tf_finetune.data.folders import telling, tree, words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,6 +107,21 @@ def live(folder: tree.Folder) -> list[tree.Folder]:
 def is_loose(folder: tree.Folder) -> bool:
     """Tells if pictures lie in a folder itself; of files as in `is_live`."""
     return bool(folder.own if _has_pictures(folder) else folder.files)
+
+
+def holds_classes(folder: tree.Folder) -> bool:
+    """Tells if class folders lie in a folder, or in wrappers in it.
+
+    One folder of pictures whose name says nothing (images/, or that of the
+    folder around it) is no class.
+    """
+    folder = level_of_classes(folder)
+    below = live(folder)
+    if len(below) != 1 or not is_loose(below[0]) or live(below[0]):
+        return bool(below)
+    name = below[0].name
+    is_wrapper = name.casefold() == folder.name.casefold()
+    return not (is_wrapper or words.says_nothing(name))
 
 
 def level_of_classes(folder: tree.Folder) -> tree.Folder:

@@ -20,11 +20,20 @@ _SURE = 0.25  # Of the pictures in a folder; so many masks are no accident.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Pictures and masks that belong together, of one split."""
+    """Pictures and masks that belong together, of one split.
+
+    Attributes:
+        split: One of `examples.SPLITS`; None: the data brings none.
+        images: The pictures.
+        masks: The masks.
+        is_guess: Whether the names of their folders have nothing in common,
+            but there are no others.
+    """
 
     split: str | None
     images: sides.Side
     masks: sides.Side
+    is_guess: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,14 +91,19 @@ def refuse_as_classes(root: tree.Folder) -> None:
     if masks < max(1, _SURE * root.pictures):
         return
     first = found.pairs[0]
-    one, other = (root.relative(s.top) for s in (first.images, first.masks))
-    where = f"{one} and {other}"
+    one, other = (
+        telling.relative(s.path, root) for s in (first.images, first.masks)
+    )
+    where = f"in {one} and {other}"
     if one == other:
         said = " and ".join(affixes.words_of(found.rule.mask))
-        where = f"{one} (the names of the masks have {said})"
+        where = f"in {one}, where names of masks have {said}"
+    others = ""
+    if more := len(found.pairs) - 1:
+        others = f", and in {telling.counted(more, 'further place')}"
     raise errors.DataError(
-        f"{root.path} looks like pictures and their masks: {where} hold "
-        f"{telling.counted(masks, 'picture')} with a mask each. Say "
+        f"{root.path} looks like pictures and their masks: "
+        f"{telling.counted(masks, 'pair')} {where}{others}. Say "
         "--task=segmentation to learn the masks. To learn classes, move the "
         "masks elsewhere; if these folders are classes, give --class_level=1."
     )
@@ -129,12 +143,14 @@ def _paired(
         images = None
         for kind in ("images", ""):
             images = images or by_key.get(sides.Key(kind, key.split, key.rest))
-        if not images and len(by_key[key]) == 1:
+        is_guess = not images
+        if is_guess and len(by_key[key]) == 1:
             images = _only_ones(by_key, key)
         if images:
             mine = _one(root, key, by_key[key])
+            theirs = _one(root, key, images)
             pair = Pair(
-                split=key.split, images=_one(root, key, images), masks=mine
+                split=key.split, images=theirs, masks=mine, is_guess=is_guess
             )
             pairs.append(pair)
     used = {id(s) for pair in pairs for s in (pair.images, pair.masks)}
@@ -182,12 +198,9 @@ def _one(
 
 
 def _is_named(pair: Pair) -> bool:
-    """Tells if both folders are called after what they hold."""
+    """Tells if the folders' names leave no doubt that they are a pair."""
     image = words.parse(pair.images.top.name)
-    mask = words.parse(pair.masks.top.name)
-    return mask.is_masks and (
-        image.is_images or image.split == mask.split != ""
-    )
+    return image.is_images or not pair.is_guess
 
 
 def _asides(found: list[tuple[sides.Key, sides.Side]]) -> list[layout.Aside]:
@@ -198,7 +211,7 @@ def _asides(found: list[tuple[sides.Key, sides.Side]]) -> list[layout.Aside]:
         what, other = kinds if key.kind == "masks" else kinds[::-1]
         count = sum(each.own or len(each.files) for each in side.folders)
         aside = layout.Aside(
-            path=os.path.commonpath([each.path for each in side.folders]),
+            path=side.path,
             reason=f"{what} without {other}",
             content=telling.counted(count, "picture"),
             count=count,
@@ -226,7 +239,9 @@ def _beside_each_other(
             is_mask = core is not None and core in side.paths
             (masks if is_mask else images).paths[stem] = paths
         if masks.paths:
-            pair = Pair(split=key.split, images=images, masks=masks)
+            pair = Pair(
+                split=key.split, images=images, masks=masks, is_guess=False
+            )
             pairs.append(pair)
         else:
             rest.append((key, side))

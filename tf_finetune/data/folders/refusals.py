@@ -1,6 +1,7 @@
 """Trees of folders that are refused, since something else is likely meant."""
 
 import collections
+import os
 
 from tf_finetune import errors
 from tf_finetune.data.folders import layout, roles, telling, tree
@@ -47,6 +48,7 @@ def check_meant(root: tree.Folder) -> None:
         folder
     ):
         folder = below[0]
+    _check_table(root, folder)
     inner = layout.live(folder)
     if folder is root or len(inner) < 2 or layout.is_loose(folder):
         return
@@ -57,6 +59,24 @@ def check_meant(root: tree.Folder) -> None:
         f"pictures ({names}): --data={folder.path} is probably meant. If "
         f"{layout.live(root)[0].name}/ is a class, give --class_level=1."
     )
+
+
+def _check_table(root: tree.Folder, folder: tree.Folder) -> None:
+    """Raises `DataError` if a table beside one folder names the classes."""
+    if folder is root or len(layout.live(folder)) > 1:
+        return
+    tables = [
+        os.path.join(each.path, name)
+        for each in layout.way(root, folder)
+        for name in each.files
+        if name.lower().endswith((".csv", ".tsv"))
+    ]
+    if len(tables) == 1:
+        raise errors.DataError(
+            f"{root.path} holds one folder with pictures, "
+            f"{root.relative(folder)}, and a table: --data={tables[0]} is "
+            "probably meant."
+        )
 
 
 def check_no_splits_inside(level: tree.Folder) -> None:

@@ -32,6 +32,11 @@ class Side:
         default_factory=lambda: collections.defaultdict(list)
     )
 
+    @property
+    def path(self) -> str:
+        """The folder that all files lie in, or below."""
+        return os.path.commonpath([each.path for each in self.folders])
+
 
 def read(root: tree.Folder) -> list[tuple[Key, Side]]:
     """Returns the files of the tree by what they are, place and split."""

@@ -40,7 +40,7 @@ def find(root: tree.Folder) -> Splits | None:
             train on, or it cannot be told what the folders are.
     """
     called = _called(root)
-    nested = [each for each in called if layout.live(each)]
+    nested = [each for each in called if layout.holds_classes(each)]
     assigned = roles.assign(each.name for each in called)
     trains = [e for e in nested if assigned.split_of.get(e.name) == "train"]
     others = [e for e in layout.live(root) if e not in called]
@@ -157,8 +157,7 @@ def _check_flat(
     is_split = is_split and words.parse(trains[0].name).is_plain
     if trains and (not others or is_split):
         raise errors.DataError(
-            " ".join(_flat(each, root) for each in plain)
-            + " Make a folder for each class, e.g. "
+            f"{_flat(plain)} Make a folder for each class, e.g. "
             f"{trains[0].path}/cats/1.jpg, or name the classes in a table "
             "(a .csv file with the columns image, label and split)."
             + _if_classes(plain)
@@ -171,13 +170,13 @@ def _check_flat(
         )
 
 
-def _flat(folder: tree.Folder, root: tree.Folder) -> str:
-    where = root.relative(folder)
-    amount = telling.content(folder)
-    if below := layout.live(folder):
-        number = telling.counted(len(below), "folder")
-        return f"{where} holds {number} of classes."
-    return f"{where} holds {amount} and no folder of a class."
+def _flat(folders: list[tree.Folder]) -> str:
+    flat = [each for each in folders if not layout.holds_classes(each)]
+    if len(flat) == 1:
+        amount = telling.content(flat[0])
+        return f"{flat[0].name}/ holds {amount} and no folder of a class."
+    said = [f"{each.name}/ ({telling.content(each)})" for each in flat]
+    return f"{telling.listed(said)} hold no folder of a class."
 
 
 def _if_classes(folders: list[tree.Folder]) -> str:

@@ -60,7 +60,7 @@ def warn_of_leftovers(root: tree.Folder, *, flag: str = "data") -> None:
             listed(paths),
             counted(pictures, "picture"),
             what,
-            " Rename a class that is called so." if may_be_class else "",
+            " Rename it if it is a class." if may_be_class else "",
         )
 
 

@@ -113,6 +113,14 @@ def parse(name: str) -> Parsed:
     )
 
 
+def says_nothing(name: str) -> bool:
+    """Tells if a name has none but general words: "images", "data 2"."""
+    found = split(name)
+    return bool(found) and all(
+        word in FILLERS or word.isdecimal() for word in found
+    )
+
+
 def split(name: str) -> tuple[str, ...]:
     """Returns the words of a name in lower case.
 

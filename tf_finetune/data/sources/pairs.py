@@ -21,6 +21,9 @@ from tf_finetune.data.masks import legends
 
 _Found = list[examples.Example | examples.Dropped]
 
+_MANY = 0.25
+"""Share of pictures without a mask that is worth a warning."""
+
 LAYOUTS = (
     "images/ and masks/ (or image/ and label/, JPEGImages/ and "
     "SegmentationClass/ …), train/, validation/ and test/ with both in each, "
@@ -67,6 +70,7 @@ class Pairs:
         if not pairs:
             raise errors.DataError(_nothing(root, everything))
         _tell(root, found, pairs[0])
+        _warn_of_missing(found, len(pairs))
         layout.tell_of(found.aside, root)
         for folder in root.walk():
             folder.check_readable()
@@ -150,13 +154,13 @@ def _tell(
     root: tree.Folder, found: pairing.Pairs, first: examples.Example
 ) -> None:
     """Tells which folders and names were taken for pictures and masks."""
-    usual = ("images/", "masks/")
-    places = [
-        tuple(root.relative(side.top) for side in (pair.images, pair.masks))
-        for pair in found.pairs
-    ]
-    if any(tuple(p.split("/")[-2] + "/" for p in b) != usual for b in places):
-        said = [f"{one} with masks in {other}" for one, other in places]
+    usual = ("images", "masks")
+    if any((p.images.top.name, p.masks.top.name) != usual for p in found.pairs):
+        said = []
+        for pair in found.pairs:
+            one = telling.relative(pair.images.path, root)
+            other = telling.relative(pair.masks.path, root)
+            said.append(one if one == other else f"{one} with masks in {other}")
         logging.info("Pictures lie in %s.", telling.listed(said))
     if not found.rule.is_equality:
         logging.info(
@@ -164,6 +168,21 @@ def _tell(
             found.rule.text(),
             os.path.relpath(first.label.path, root.path),
             os.path.relpath(first.path, root.path),
+        )
+
+
+def _warn_of_missing(found: pairing.Pairs, count: int) -> None:
+    """Warns if many pictures have no mask."""
+    total = sum(
+        len(paths)
+        for pair in found.pairs
+        for paths in pair.images.paths.values()
+    )
+    if total - count > _MANY * total:
+        logging.warning(
+            "%s of %s have no mask and are left out.",
+            f"{total - count:,}",
+            telling.counted(total, "picture"),
         )
 
 
