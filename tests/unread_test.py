@@ -19,6 +19,7 @@ _GIVEN = {
     "augmentation": "none",
     "augmentation_views": 6,
     "cache": "off",
+    "class_level": 2,
     "checkpoint_every_steps": 5,
     "clip_norm": 1.0,
     "clip_variable_norm": 1.0,
@@ -300,6 +301,7 @@ def test_listed_classes_are_for_tasks_that_list_some(finished, task):
     ("name", "value"),
     [
         ("data_format", "csv"),
+        ("class_level", 2),
         *((name, (_GIVEN[name],)) for name in ("image_column", "label_column")),
         ("tfds_data_dir", "here"),
     ],

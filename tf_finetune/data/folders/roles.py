@@ -23,22 +23,21 @@ class Roles:
 def named(names: Collection[str]) -> list[str]:
     """Returns those of the names in a folder that are called like splits.
 
-    These are names of nothing but a split ("Train Data", "val2017"), and
-    those that differ in the word of the split alone ("seg_train",
-    "seg_test"). "test tube" is none beside "train".
+    These are names of nothing but a split ("Train Data", "val2017",
+    "train_masks"), and those that differ in the word of the split alone
+    ("birds_train", "birds_test"). "test tube" is none beside "train".
     """
     parsed = {name: words.parse(name) for name in names}
     with_split = [name for name, each in parsed.items() if each.split]
     splits_of = {}
     for name in with_split:
-        rest = splits_of.setdefault(parsed[name].rest, set())
+        rest = splits_of.setdefault(parsed[name].others, set())
         rest.add(words.SPLITS[parsed[name].split])
     return [
         name
         for name in with_split
-        if parsed[name].is_plain
-        or not parsed[name].rest
-        or len(splits_of[parsed[name].rest]) > 1
+        if words.MASKS.issuperset(parsed[name].others)
+        or len(splits_of[parsed[name].others]) > 1
     ]
 
 

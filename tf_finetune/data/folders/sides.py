@@ -65,16 +65,18 @@ def _below(
     """Returns what a folder is, from what the folder around it is."""
     said = words.parse(folder.name)
     kind = "images" if said.is_images else "masks" if said.is_masks else ""
-    way = (*way, folder.name) if split else way
+    rest = said.rest
+    if split:  # The year in train2017/ is that of val2017/, too.
+        way = (*way, folder.name)
+        rest = tuple(word for word in rest if not word.isdecimal())
     split = split or key.split
     if key.kind:  # Deeper folders have the same names on both sides.
         return folder, Key(key.kind, split, key.rest), top, way
     if kind:
-        return folder, Key(kind, split, (*key.rest, *said.rest)), folder, way
-    if way and way[-1] == folder.name:
-        return folder, Key("", split, (*key.rest, *said.rest)), folder, way
-    rest = (*key.rest, folder.name.casefold())
-    return folder, Key("", split, rest), folder, way
+        return folder, Key(kind, split, (*key.rest, *rest)), folder, way
+    if not rest and not (way and way[-1] == folder.name):
+        rest = (folder.name.casefold(),)
+    return folder, Key("", split, (*key.rest, *rest)), folder, way
 
 
 def _add_files(side: Side, folder: tree.Folder, way: tuple[str, ...]) -> None:

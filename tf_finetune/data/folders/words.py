@@ -73,7 +73,7 @@ class Parsed:
         is_images: Whether it holds a word of `IMAGES` and none of `MASKS`.
         is_masks: The other way round.
         rest: The words that say nothing of that kind, fillers left out.
-        others: `rest` together with words of masks.
+        others: `rest` together with words of masks, but without numbers.
     """
 
     split: str
@@ -99,17 +99,13 @@ def parse(name: str) -> Parsed:
     splits = {SPLITS[word]: word for word in found if word in SPLITS}
     masks = any(word in MASKS for word in found)
     images = any(word in IMAGES for word in found)
-    others = tuple(
-        word
-        for word in found
-        if word not in SPLITS and word not in FILLERS and not word.isdecimal()
-    )
+    others = [e for e in found if e not in SPLITS and e not in FILLERS]
     return Parsed(
         split=next(iter(splits.values())) if len(splits) == 1 else "",
         is_images=images and not masks,
         is_masks=masks and not images,
         rest=tuple(word for word in others if word not in MASKS),
-        others=others,
+        others=tuple(word for word in others if not word.isdecimal()),
     )
 
 
