@@ -1,5 +1,6 @@
 """Which files a folder of class folders lists."""
 
+import contextlib
 import os
 import pathlib
 
@@ -98,14 +99,14 @@ def test_files_outside_class_folders_are_reported(tmp_path):
     )
     listing = _list(tmp_path)
     assert _relative(tmp_path, listing.examples) == ["train/a/1.jpg"]
-    assert _relative(tmp_path, listing.dropped) == [
-        "extra",
-        "notes.txt",
-        "test/1.jpg",
-        "train/stray.jpg",
-    ]
-    assert {d.reason for d in listing.dropped} == {
-        "lies outside any class folder"
+    assert {
+        str(pathlib.Path(each.path).relative_to(tmp_path)): each.reason
+        for each in listing.dropped
+    } == {
+        "extra": "outside any class folder: 1 picture",
+        "notes.txt": "lies outside any class folder",
+        "test": "no folder of a class in it: 1 picture",
+        "train/stray.jpg": "lies outside any class folder",
     }
 
 
@@ -123,7 +124,7 @@ def test_hidden_files_and_folders_are_reported(tmp_path):
     assert reasons == {
         ".git": "a hidden folder",
         "a/.x.jpg": "a hidden file",
-        "a/.y": "a hidden folder",
+        "a/.y": "a hidden folder: 1 picture",
     }
 
 
@@ -160,7 +161,8 @@ def test_folders_linked_to_each_other_are_walked_once(tmp_path):
     for each in folders:
         for other in folders:
             (each / f"to_{other.name}").symlink_to(other)
-    assert len(_list(tmp_path).examples) == 20
+    _make(tmp_path, "b/1.jpg")
+    assert len(_list(tmp_path).examples) == 21
 
 
 def test_deep_nesting_is_walked(tmp_path):
@@ -184,8 +186,14 @@ def test_names_of_any_bytes_are_listed(tmp_path):
 def test_order_does_not_depend_on_the_disk(tmp_path, monkeypatch):
     _make(tmp_path, *(f"{c}/{n}.jpg" for c in "ab" for n in range(20)))
     listing = _list(tmp_path)
-    real = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: real(path)[::-1])
+    real = os.scandir
+
+    @contextlib.contextmanager
+    def backwards(path):
+        with real(path) as entries:
+            yield list(entries)[::-1]
+
+    monkeypatch.setattr(os, "scandir", backwards)
     assert _list(tmp_path) == listing
 
 

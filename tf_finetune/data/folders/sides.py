@@ -64,7 +64,7 @@ def _below(
 ) -> tuple[tree.Folder, Key, tree.Folder, tuple[str, ...]]:
     """Returns what a folder is, from what the folder around it is."""
     said = words.parse(folder.name)
-    kind = "images" if said.is_images else "masks" if said.is_masks else ""
+    kind = _kind(folder)
     rest = said.rest
     if split:  # The year in train2017/ is that of val2017/, too.
         way = (*way, folder.name)
@@ -77,6 +77,22 @@ def _below(
     if not rest and not (way and way[-1] == folder.name):
         rest = (folder.name.casefold(),)
     return folder, Key("", split, (*key.rest, *rest)), folder, way
+
+
+def _kind(folder: tree.Folder) -> str:
+    """Returns what a folder is called after: images, masks or neither.
+
+    A folder of both, seg_train/{images,masks}, is neither whatever its name.
+    """
+    said = words.parse(folder.name)
+    if not (said.is_images or said.is_masks):
+        return ""
+    below = [words.parse(each.name) for each in folder.walk()][1:]
+    if said.is_masks and any(each.is_images for each in below):
+        return ""
+    if said.is_images and any(each.is_masks for each in below):
+        return ""
+    return "images" if said.is_images else "masks"
 
 
 def _add_files(side: Side, folder: tree.Folder, way: tuple[str, ...]) -> None:

@@ -198,5 +198,6 @@ def _check_unknown(
                 f"folders of the same names "
                 f"({telling.listed(sorted(inner & inner_names(each)))}), as "
                 f"splits have. Call {each.name}/ validation/ or test/ if it "
-                "is one, or move it elsewhere."
+                "is one, or move it elsewhere; if both are classes, give "
+                "--class_level=1."
             )
