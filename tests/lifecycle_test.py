@@ -145,3 +145,24 @@ def test_a_run_in_a_folder_that_is_no_utf8_can_be_read_back(tmp_path):
     place = _place(tmp_path, config)
     assert workdir.config_of(place).data.data == config.data.data
     lifecycle.check_free(place, config)
+
+
+@pytest.mark.parametrize("name", ["data/runs/x", "data"])
+def test_a_workdir_inside_the_data_is_warned_of(tmp_path, caplog, name):
+    (tmp_path / "data").mkdir()
+    config = options.replace(
+        _config(workdir=str(tmp_path / name)), data=str(tmp_path / "data")
+    )
+    lifecycle.warn_if_inside_data(lifecycle.choose(config), config)
+    (line,) = caplog.messages
+    assert f"{tmp_path / name} lies inside --data={tmp_path}/data" in line
+
+
+@pytest.mark.parametrize("name", ["data2", "elsewhere/data"])
+def test_a_workdir_beside_the_data_is_not(tmp_path, caplog, name):
+    (tmp_path / "data").mkdir()
+    config = options.replace(
+        _config(workdir=str(tmp_path / name)), data=str(tmp_path / "data")
+    )
+    lifecycle.warn_if_inside_data(lifecycle.choose(config), config)
+    assert caplog.messages == []

@@ -186,6 +186,32 @@ def test_conflicting_labels_are_warned_of(
     assert sorted(conflict["labels"].values()) == ["cats", "dogs"]
 
 
+def test_warnings_of_conflicting_labels_end_after_ten(
+    tmp_path, caplog, picture_bytes
+):
+    for number in range(25):
+        for name in ("cats", "dogs"):
+            path = tmp_path / "data" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(picture_bytes(number))
+    options = data_options.DataOptions(data=str(tmp_path / "data"))
+    _survey(options, tmp_path / "cache")
+    lines = [m for m in caplog.messages if "different labels" in m]
+    assert len(lines) == 11
+    assert lines[-1].endswith("not listed here, but in data.json: 15.")
+
+
+def test_folders_without_data_are_counted_but_not_bad(clean_folder, tmp_path):
+    for number in range(3):
+        path = clean_folder / "cats" / "@eaDir" / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"thumb")
+    options = data_options.DataOptions(data=str(clean_folder), bad_data="error")
+    data = _survey(options, tmp_path)
+    (line,) = statistics.summary(data).splitlines()
+    assert line.startswith("20 images, 3 dropped, 2 classes: ")
+
+
 def test_replayed_options_give_the_same_data(clean_folder, tmp_path):
     options = data_options.DataOptions(data=str(clean_folder))
     first = _survey(options, tmp_path)

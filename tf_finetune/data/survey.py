@@ -165,6 +165,7 @@ def _warn_of_conflicts(found: Inspected) -> None:
     rest = len(conflicts) - telling.SHOWN
     if rest > 0:
         logging.warning(
-            "%s more with different labels; data.json lists them all.",
-            telling.counted(rest, "picture"),
+            "Pictures with different labels that are not listed here, but in "
+            "data.json: %d.",
+            rest,
         )

@@ -11,6 +11,7 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
+from tf_finetune.data.folders import telling
 
 
 class Classes:
@@ -70,11 +71,11 @@ class Classes:
         present = {example.label for example in listing.examples}
         declared = listing.class_names or class_names.ordered(present)
         class_names.check(declared)
-        for name in declared:
-            if name not in present:
-                logging.warning(
-                    "The class %r has no picture; it is left out.", name
-                )
+        if absent := [repr(name) for name in declared if name not in present]:
+            logging.warning(
+                "Classes without a picture are left out: %s.",
+                telling.listed(absent),
+            )
         return tuple(name for name in declared if name in present)
 
     def inspected(
