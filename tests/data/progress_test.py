@@ -1,6 +1,7 @@
 """A bar on a terminal and in a notebook, a line in the log elsewhere."""
 
 import io
+import itertools
 import logging
 import sys
 import types
@@ -63,3 +64,52 @@ def test_ipython_without_a_kernel_is_no_notebook(monkeypatch):
     nobody = types.SimpleNamespace(get_ipython=lambda: None)
     monkeypatch.setitem(sys.modules, "IPython", nobody)
     assert progress.screen() is None
+
+
+def _at(monkeypatch, seconds):
+    """Lets each look at the clock find it some seconds on."""
+    clock = itertools.count(0, seconds)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+
+
+def test_a_log_gets_a_line_every_30_seconds(monkeypatch, caplog):
+    _at(monkeypatch, 10)
+    list(progress.bar(range(10), total=10, title="Features", unit="batches"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "Features: 3 of 10 batches (30%), about 70 s left",
+        "Features: 6 of 10 batches (60%), about 40 s left",
+        "Features: 9 of 10 batches (90%), about 10 s left",
+        "Features: 10 batches in 110.0 s.",
+    ]
+
+
+def test_work_of_unknown_length_says_how_far_it_is(monkeypatch, caplog):
+    _at(monkeypatch, 600)
+    list(progress.bar("ab", total=None, title="Spelling"))
+    assert "Spelling: 1 in 10 min so far" in caplog.text
+
+
+def test_what_takes_hours_is_told_in_hours(monkeypatch, caplog):
+    _at(monkeypatch, 6000)
+    list(progress.bar(range(3), total=3, title="Solving", unit="folds"))
+    assert "1 of 3 folds (33%), about 3 h 20 min left" in caplog.text
+
+
+def test_nothing_is_said_of_brief_work_unless_it_takes_long(
+    monkeypatch, caplog
+):
+    _at(monkeypatch, 1)
+    list(progress.bar("ab", total=2, title="Evaluating", is_brief=True))
+    assert caplog.text == ""
+    _at(monkeypatch, 40)
+    list(progress.bar("ab", total=2, title="Evaluating", is_brief=True))
+    assert "Evaluating: 1 of 2 (50%), about 40 s left" in caplog.text
+
+
+def test_work_that_is_given_up_is_not_called_done(monkeypatch, caplog):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for number in progress.bar(range(9), total=9, title="Counting"):
+        if number == 3:
+            break
+    assert caplog.text == ""

@@ -1,8 +1,12 @@
 """Tests of tf_finetune/training/fit.py, keeping.py and stage.py."""
 
 import dataclasses
+import io
+import itertools
+import logging
 import os
 import signal
+import sys
 
 import keras
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tf_finetune import errors, stopping
+from tf_finetune.data import progress
 from tf_finetune.training import fit
 from tf_finetune.training import stage as stages
 
@@ -213,3 +218,29 @@ def test_an_exhausted_stage_is_not_trained_any_further(tmp_path):
 def test_a_loss_that_is_no_number_stops_with_a_hint():
     with pytest.raises(errors.RunError, match="--learning_rate"):
         fit.fit(_model(learning_rate=1e30), _stage())
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_an_epoch_is_told_once_on_a_line_of_its_own(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="absl")
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    fit.fit(_model(), _stage(rank=_loss))
+    lines = [r.getMessage() for r in caplog.records]
+    assert [line.split("  ")[0] for line in lines] == [
+        f"test epoch {number}/4" for number in (1, 2, 3, 4)
+    ]
+    assert "loss" not in terminal.getvalue()
+
+
+def test_a_log_gets_a_line_every_30_seconds_of_an_epoch(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="absl")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    clock = itertools.count(0, 30)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    fit.fit(_model(), _stage(rank=_loss))
+    assert "test, epoch 2 of 4: 1 of 3 steps (33%), about" in caplog.text

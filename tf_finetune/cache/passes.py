@@ -121,7 +121,7 @@ def fill(
     batch_size = min(batch_size, len(todo))
     batches = _images(todo, image_size, resize, batch_size, level)
     total = -(-len(todo) // batch_size)
-    bar = progress.bar(batches, total=total, title=title)
+    bar = progress.bar(batches, total=total, title=title, unit="batches")
     for number, images in enumerate(bar):
         start = number * batch_size
         names = [view.name for view in todo[start : start + batch_size]]

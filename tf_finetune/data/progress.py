@@ -11,31 +11,128 @@ from absl import logging
 Item = TypeVar("Item")
 
 
-def bar(
-    items: Iterable[Item], *, total: int | None, title: str
-) -> Iterator[Item]:
-    """Yields `items` while a progress bar counts them.
+# Seconds between two lines in a log.
+EVERY = 30.0
 
-    The bar is on stderr where that is a terminal, and below the cell in a
-    notebook. Elsewhere one log line says at the end how many there were and
-    how long they took.
+
+class Meter:
+    """Says how far work has come that is counted elsewhere.
+
+    On a terminal and in a notebook it is a bar. Elsewhere it is a line in the
+    log every 30 seconds, with what is done, of how much, and how long the rest
+    takes at the speed so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        total: int | None,
+        title: str,
+        unit: str = "",
+        is_brief: bool = False,
+    ) -> None:
+        """Begins at 0.
+
+        Args:
+            total: How many there will be; None: unknown.
+            title: What happens to them, e.g. "Looking at pictures".
+            unit: What is counted, if the title does not say so: "batches".
+            is_brief: Whether nothing is said of work that is done in less
+                than 30 seconds, and no bar is left on the screen.
+        """
+        self._total, self._title, self._is_brief = total, title, is_brief
+        self._unit = f" {unit}" if unit else ""
+        self._count, self._start = 0, time.monotonic()
+        self._said = self._start
+        self._bar = None
+        if watched := screen():
+            self._bar = tqdm.tqdm(
+                total=total,
+                desc=title,
+                unit=unit or "it",
+                file=watched,
+                leave=not is_brief,
+                delay=1.0 if is_brief else 0.0,
+            )
+
+    def advance(self) -> None:
+        """Counts one more."""
+        self._count += 1
+        if self._bar is not None:
+            self._bar.update()
+            return
+        now = time.monotonic()
+        if now - self._said < EVERY or self._count == self._total:
+            return
+        self._said = now
+        logging.info("%s: %s", self._title, self._so_far(now - self._start))
+
+    def close(self, *, is_done: bool = True) -> None:
+        """Ends the bar, or says how many there were and how long they took.
+
+        Args:
+            is_done: Whether the work came to its end.
+        """
+        if self._bar is not None:
+            self._bar.close()
+            return
+        seconds = time.monotonic() - self._start
+        if is_done and not (self._is_brief and seconds < EVERY):
+            logging.info(
+                "%s: %d%s in %.1f s.",
+                self._title,
+                self._count,
+                self._unit,
+                seconds,
+            )
+
+    def _so_far(self, seconds: float) -> str:
+        if not self._total:
+            return f"{self._count}{self._unit} in {_clock(seconds)} so far"
+        left = seconds / self._count * (self._total - self._count)
+        share = self._count / self._total
+        return (
+            f"{self._count} of {self._total}{self._unit} ({share:.0%}), about "
+            f"{_clock(left)} left"
+        )
+
+
+def bar(
+    items: Iterable[Item],
+    *,
+    total: int | None,
+    title: str,
+    unit: str = "",
+    is_brief: bool = False,
+) -> Iterator[Item]:
+    """Yields `items` while a `Meter` counts them.
 
     Args:
         items: What is worked on.
-        total: How many items there will be; None: unknown.
-        title: What happens to them, e.g. "Looking at pictures".
+        total: As for `Meter`.
+        title: As for `Meter`.
+        unit: As for `Meter`.
+        is_brief: As for `Meter`.
     """
-    watched = screen()
-    if watched:
-        yield from tqdm.tqdm(items, total=total, desc=title, file=watched)
-        return
-    start = time.monotonic()
-    count = 0
-    for item in items:
-        yield item
-        count += 1
-    seconds = time.monotonic() - start
-    logging.info("%s: %d in %.1f s.", title, count, seconds)
+    meter = Meter(total=total, title=title, unit=unit, is_brief=is_brief)
+    is_done = False
+    try:
+        for item in items:
+            yield item
+            meter.advance()
+        is_done = True
+    finally:
+        meter.close(is_done=is_done)
+
+
+def _clock(seconds: float) -> str:
+    """Returns "40 s", "12 min" or "3 h 20 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def screen() -> TextIO | None:

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_finetune import assembly, inference, workdir
 from tf_finetune.adaptation import cutting, freezing
 from tf_finetune.config import train
-from tf_finetune.data import examples, pipeline
+from tf_finetune.data import examples, pipeline, progress
 from tf_finetune.data import targets as target_rows
 from tf_finetune.runs import frozen, proof
 from tf_finetune.runs import networks as compiled_networks
@@ -140,7 +140,15 @@ class Course:
             resize=self.config.model.resize,
             batch_size=self.config.training.batch_size,
         )
-        return inference.stream(self.networks.predictions, images)
+        size = self.config.training.batch_size
+        shown = progress.bar(
+            images,
+            total=-(-len(self.data.split(split)) // size),
+            title=f"Evaluating {split}",
+            unit="batches",
+            is_brief=True,
+        )
+        return inference.stream(self.networks.predictions, shown)
 
 
 def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:

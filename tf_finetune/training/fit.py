@@ -78,7 +78,10 @@ def _fit_from(
     """Trains to the stage's end, or that of an epoch begun before."""
     epoch, step = keeper.progress.epochs_done, keeper.progress.step
     strategy = model.distribute_strategy
-    own = [keeper, stage.averages] if stage.averages else [keeper]
+    # The first, so that its bar has gone when the epoch's figures are logged.
+    own = [_Progress(stage), keeper]
+    if stage.averages:
+        own.append(stage.averages)
     batches = stage.batches(epoch, step)
     keeper.trains_on(batches)
     model.fit(
@@ -90,7 +93,7 @@ def _fit_from(
         validation_steps=replicas.steps(stage.validation, strategy),
         callbacks=[*own, *callbacks],
         shuffle=False,
-        verbose=1 if stage.rank and bars.screen() else 0,
+        verbose=0,
     )
 
 
@@ -132,6 +135,37 @@ def _build_optimizer(model: keras.Model) -> None:
     # Built a second time, one with loss scaling makes its variables anew.
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
+
+
+class _Progress(keras.callbacks.Callback):
+    """Shows how far each epoch has come; says nothing of short ones."""
+
+    def __init__(self, stage: stages.Stage) -> None:
+        super().__init__()
+        self._stage = stage
+        self._meter: bars.Meter | None = None
+
+    def on_epoch_begin(
+        self, epoch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        of = f", epoch {epoch + 1} of {self._stage.epochs}"
+        self._meter = bars.Meter(
+            # Where an epoch goes on in its middle, Keras counts what is left.
+            total=self.params["steps"],
+            title=f"{self._stage.name}{of if self._stage.epochs > 1 else ''}",
+            unit="steps",
+            is_brief=True,
+        )
+
+    def on_train_batch_end(
+        self, batch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        self._meter.advance()
+
+    def on_epoch_end(
+        self, epoch: int, logs: Mapping[str, float] | None = None
+    ) -> None:
+        self._meter.close()
 
 
 class _Clock(keras.callbacks.Callback):

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_finetune import errors, files, inference, workdir
 from tf_finetune.config import train
-from tf_finetune.data import pipeline
+from tf_finetune.data import pipeline, progress
 from tf_finetune.tasks import catalog
 from tf_finetune.tasks import task as tasks
 
@@ -58,7 +58,14 @@ class Finished:
             resize=self.config.model.resize,
             batch_size=batch_size,
         )
-        return inference.stream(inference.step(model or self.model), images)
+        shown = progress.bar(
+            images,
+            total=-(-len(paths) // batch_size),
+            title="Predicting",
+            unit="batches",
+            is_brief=True,
+        )
+        return inference.stream(inference.step(model or self.model), shown)
 
 
 def load(path: str) -> Finished:

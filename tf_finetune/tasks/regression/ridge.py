@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import threadpoolctl
 
+from tf_finetune.data import progress
+
 STRENGTHS = tuple(float(f"{10 ** (k / 3):.3g}") for k in range(-15, 13))
 """The penalties that are tried, per example, on standardised features."""
 
@@ -191,7 +193,14 @@ def _left_out(
     if not parts:
         return None
     said = np.empty([len(STRENGTHS), *targets.shape])
-    for solve_on, judge_on in parts:
+    shown = progress.bar(
+        parts,
+        total=len(parts),
+        title="Solving the head",
+        unit="folds",
+        is_brief=True,
+    )
+    for solve_on, judge_on in shown:
         mean = rows[solve_on].mean(axis=0)
         path = _path(rows[solve_on], targets[solve_on])
         said[:, judge_on] = np.einsum(

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.config import training_options
+from tf_finetune.data import progress
 from tf_finetune.tasks import effective_number
 from tf_finetune.training.solvers import standardised
 
@@ -177,7 +178,14 @@ def _cross_validate(
     losses = np.zeros(len(_STRENGTHS))
     hits = np.zeros(len(_STRENGTHS))
     judged = sum(len(judge_on) for _, judge_on in folds)
-    for solve_on, judge_on in folds:
+    shown = progress.bar(
+        folds,
+        total=len(folds),
+        title="Solving the head",
+        unit="folds",
+        is_brief=True,
+    )
+    for solve_on, judge_on in shown:
         path = _fit(rows[solve_on], labels[solve_on], _STRENGTHS, class_weight)
         for index, (coefficients, bias) in enumerate(path):
             logits = rows[judge_on] @ coefficients + bias

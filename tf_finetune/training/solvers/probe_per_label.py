@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.config import training_options
-from tf_finetune.data import stratification
+from tf_finetune.data import progress, stratification
 from tf_finetune.tasks.multilabel import class_weights
 from tf_finetune.training.solvers import columns, standardised
 
@@ -165,7 +165,14 @@ def _cross_validate(
     # those of the others reward never giving it.
     is_known = problem.is_mixed.reshape(_FOLDS, labels).all(axis=0)
     trials, found = [], None
-    for strength in _STRENGTHS:
+    shown = progress.bar(
+        _STRENGTHS,
+        total=len(_STRENGTHS),
+        title="Solving the head",
+        unit="strengths",
+        is_brief=True,
+    )
+    for strength in shown:
         found = problem.optimum(np.full(truth.shape[1], strength), found)
         losses = np.where(out, weigh * problem.losses(found), 0.0)
         total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
