@@ -1,11 +1,14 @@
 """Tests of tf_finetune/tasks/segmentation/drawing.py."""
 
+import pathlib
+import re
 import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tf_finetune import serving
 from tf_finetune.tasks.segmentation import drawing
 
 
@@ -21,16 +24,38 @@ def example():
     )
 
 
-def test_colours_are_those_of_pascal_voc_and_all_differ():
+def _distances(colours):
+    """CIELAB distances of all pairs."""
+    places = drawing._lab(colours.astype("float64"))
+    gaps = np.linalg.norm(places[:, np.newaxis] - places, axis=-1)
+    return gaps[np.triu_indices(len(gaps), 1)]
+
+
+def test_cielab_is_that_of_the_standard():
+    # White, black and the red of sRGB.
+    found = drawing._lab(np.array([[255.0] * 3, [0] * 3, [255, 0, 0]]))
+    expected = [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20]]
+    np.testing.assert_allclose(found, expected, atol=0.1)
+
+
+def test_colours_are_told_apart_and_black_is_ignored():
     colours = drawing.palette()
-    assert colours[:4].tolist() == [
-        [128, 0, 0],
-        [0, 128, 0],
-        [128, 128, 0],
-        [0, 0, 128],
-    ]
+    assert colours[0].tolist() == [219, 36, 36]
     assert colours[255].tolist() == [0, 0, 0]
     assert len(np.unique(colours, axis=0)) == 256
+    # Those of PASCAL VOC, which were used before, lie 11 and 6 apart.
+    assert _distances(colours[:12]).min() > 50
+    assert _distances(colours[:32]).min() > 30
+    assert _distances(colours).min() > 2.3  # Just noticeable.
+
+
+def test_the_page_of_the_server_has_the_same_colours():
+    page = pathlib.Path(serving.__file__).parent / "web/assets/page.html"
+    text = page.read_text("utf-8")
+    literal = text[text.index("const PALETTE = (") :]
+    digits = "".join(re.findall(r'"([0-9a-f]+)"', literal.split(";")[0]))
+    expected = "".join(f"{v:02x}" for v in drawing.palette().ravel())
+    assert digits == expected
 
 
 def test_a_written_mask_holds_the_indices_and_shows_colours(tmp_path, example):
@@ -56,7 +81,7 @@ def test_pictures_are_drawn_beside_truth_and_prediction(tmp_path, example):
     with Image.open(path) as picture:
         assert picture.size == (1000, 600)
         colours = {c for _, c in picture.convert("RGB").getcolors(10**6)}
-    assert {(128, 0, 0), (0, 128, 0)} <= colours
+    assert {tuple(c) for c in drawing.palette()[:2].tolist()} <= colours
 
 
 def test_a_picture_is_written_as_it_is(tmp_path, example):
@@ -82,4 +107,4 @@ def test_photographs_are_drawn_without_gigabytes(tmp_path):
     assert most < 50e6
     with Image.open(tmp_path / "large.png") as picture:
         colours = {c for _, c in picture.convert("RGB").getcolors(10**6)}
-    assert {(128, 0, 0), (0, 128, 0)} <= colours
+    assert {tuple(c) for c in drawing.palette()[:2].tolist()} <= colours

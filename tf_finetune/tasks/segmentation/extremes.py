@@ -93,14 +93,15 @@ class Extremes:
         from tf_finetune.tasks.segmentation import drawing
 
         shown = []
-        for each in self._kept:
+        for place, each in enumerate(self._kept):
+            which = "worst" if 2 * place < len(self._kept) else "best"
             with tf.device("CPU"):
                 data = tf.io.read_file(os.fsencode(each.path))
                 image = decoding.decode(data).numpy()
             name = pathlib.PurePath(each.path).name
             shown.append(
                 drawing.Example(
-                    title=f"{name}  mean IoU {each.value:.2f}",
+                    title=f"{which}: {name}, mean IoU {each.value:.2f}",
                     image=image,
                     true=each.true,
                     predicted=each.predicted,
