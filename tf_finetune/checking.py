@@ -125,6 +125,7 @@ def absolute(config: train.TrainConfig) -> train.TrainConfig:
         ("weights", config.model.weights),
         ("tfds_data_dir", config.data.tfds_data_dir),
         ("color_map", config.data.color_map),
+        ("image_root", config.data.image_root),
         ("unlabeled_data", config.unlabelled.unlabeled_data),
         ("fail_if_not_better_than", config.output.fail_if_not_better_than),
     ):

@@ -74,7 +74,8 @@ def predict(
 
     Args:
         workdir: The run's folder.
-        data: A picture, a folder (searched through) or a glob pattern.
+        data: A picture, a folder (searched through), a glob pattern, or a CSV
+            file that names pictures.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.predict`, by name.
 
@@ -90,14 +91,13 @@ def predict(
 def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
     """Does what `python -m tf_finetune.predict` does."""
     use_checking.check_prediction(config)
-    takes_rows = use_checking.takes_rows(config.workdir)
-    paths = [] if takes_rows else unlabelled.find(config.data)
+    paths = use_checking.prediction_paths(config)
     environment.start_tensorflow()
     from tf_finetune.runs.rows import using
     from tf_finetune.runs.use import finished, predicting
 
     found = finished.load(config.workdir)
-    if takes_rows:
+    if found.place.takes_rows:
         return using.predict(found, config, report=report)
     return predicting.predict(found, paths, config, report=report)
 

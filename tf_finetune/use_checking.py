@@ -1,5 +1,6 @@
 """What can be known to be wrong with the use of a finished run."""
 
+import dataclasses
 import pathlib
 
 from tf_finetune import errors, files, unread, workdir
@@ -8,8 +9,9 @@ from tf_finetune.config import (
     train,
     use,
 )
-from tf_finetune.data import labelling
+from tf_finetune.data import labelling, unlabelled
 from tf_finetune.data.sources import catalog as sources
+from tf_finetune.data.sources import csv_file
 from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.tasks import catalog as tasks
@@ -55,7 +57,10 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
         data_format=config.data_format,
         class_level=config.class_level,
         image_column=config.image_column or trained.image_column,
+        image_root=config.image_root,
         label_column=_label_column(config, trained.label_column),
+        label_separator=config.label_separator,
+        missing_label=trained.missing_label,
         numeric_columns=trained.numeric_columns,
         categorical_columns=trained.categorical_columns,
         ignore_label=trained.ignore_label,
@@ -84,10 +89,16 @@ def _check_foreign(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` for an option that the pictures do not need."""
     if config.data:
         source, labels = evaluation_source(config), evaluation_labels(config)
-        unread.check(config, unread.of_format(config, source, labels))
+        unread.check(
+            config,
+            [
+                *unread.of_task(config, task_of(config.workdir)),
+                *unread.of_format(config, source, labels),
+            ],
+        )
         return
     for name, got in unread.asked(config).items():
-        if name in ("data_format", *sources.READERS):
+        if name in ("data_format", "label_separator", *sources.READERS):
             raise errors.UsageError(
                 f"{got} says how --data is read; without it the run's own "
                 "pictures are read as they were. Give --data, or leave "
@@ -100,6 +111,7 @@ def check_prediction(config: use.PredictConfig) -> None:
     _finished(config.workdir).require_finished()
     task = task_of(config.workdir)
     unread.check(config, unread.of_task(config, task))
+    _check_columns(config)
     if config.window_overlap is None:
         return
     got = f"--window_overlap={config.window_overlap:g}"
@@ -113,6 +125,42 @@ def check_prediction(config: use.PredictConfig) -> None:
         raise errors.UsageError(
             f"{got} is for masks that are written: give --output, a folder."
         )
+
+
+def prediction_paths(config: use.PredictConfig) -> list[str]:
+    """Returns the pictures that a run is asked about; of rows none.
+
+    Raises:
+        DataError: There are none, or the table that names them is no such.
+    """
+    if takes_rows(config.workdir):
+        return []
+    if csv_file.is_table(config.data):
+        return csv_file.list_paths(prediction_source(config))
+    return unlabelled.find(config.data)
+
+
+def prediction_source(config: use.PredictConfig) -> data_options.DataOptions:
+    """Returns how a table is read that names what is predicted."""
+    trained = workdir.config_of(_finished(config.workdir)).data
+    return dataclasses.replace(
+        trained,
+        data=config.data,
+        image_column=config.image_column or trained.image_column,
+        image_root=config.image_root,
+    )
+
+
+def _check_columns(config: use.PredictConfig) -> None:
+    """Raises `UsageError` for an option of tables where there is none."""
+    if csv_file.is_table(config.data):
+        return
+    for name in ("image_column", "image_root"):
+        if name in (got := unread.asked(config)):
+            raise errors.UsageError(
+                f"{got[name]} is for a CSV file that names pictures, and "
+                f"--data={config.data} is none. Leave it out."
+            )
 
 
 def check_export(config: use.ExportConfig) -> None:

@@ -6,6 +6,28 @@ from typing import Literal
 from tf_finetune import errors
 from tf_finetune.config import checks, options
 
+SEPARATORS = {
+    "auto": "auto",
+    "bar": "bar",
+    "|": "bar",
+    "semicolon": "semicolon",
+    ";": "semicolon",
+    "comma": "comma",
+    ",": "comma",
+    "slash": "slash",
+    "/": "slash",
+    "plus": "plus",
+    "+": "plus",
+    "ampersand": "ampersand",
+    "&": "ampersand",
+    "tab": "tab",
+    "line": "line",
+    "blank": "blank",
+    "list": "list",
+}
+"""The word for each spelling of `--label_separator`; those that a flagfile
+cannot hold are words only."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -30,15 +52,32 @@ class DataOptions:
     )
     image_column: tuple[str, ...] = options.option(
         ("image",),
-        "CSV: the column of picture paths, relative to the CSV; several, with "
-        "commas, where a row has several pictures.",
+        "CSV: the column of picture paths; several, with commas, where a row "
+        "has several pictures.",
+    )
+    image_root: str | None = options.option(
+        None,
+        "CSV: the folder that the paths in the table start from; none: the "
+        "folder of the table.",
     )
     label_column: tuple[str, ...] = options.option(
         ("label",),
         'CSV: the column of labels (segmentation: of masks, "mask" unless '
         "another one is named); several, with commas, for tasks that read "
-        "several (multilabel: one column of a|b|c, or one of 0 and 1 for each "
-        "label).",
+        "several (classification and multilabel: one of 0 and 1 for each "
+        "class or label).",
+    )
+    label_separator: str = options.option(
+        "auto",
+        "CSV, multilabel: what stands between the labels of a cell: auto, "
+        "bar, comma, semicolon, blank, slash, plus, ampersand, tab, line, or "
+        "list for ['a', 'b'].",
+    )
+    missing_label: Literal["drop", "keep"] = options.option(
+        "drop",
+        "CSV, classification and multilabel: rows whose label is a word for a "
+        "missing value (nan, None, NA, null, - …): leave them out, or keep "
+        "the word as a class.",
     )
     numeric_columns: tuple[str, ...] = options.option(
         (),
@@ -50,13 +89,15 @@ class DataOptions:
         "CSV, regression: columns of words that are learnt from beside the "
         "pictures; zipcode:3 stands for the first three characters.",
     )
-    split_column: str = options.option(
-        "split", "CSV: the column of train|validation|test; may be absent."
+    split_column: str | None = options.option(
+        "split",
+        'CSV: the column of train|validation|test; "split" may be absent, '
+        "none: no column.",
     )
-    group_column: str = options.option(
+    group_column: str | None = options.option(
         "group",
         "CSV: the column of groups (patients, sites …) that must not be "
-        "divided between splits; may be absent.",
+        'divided between splits; "group" may be absent, none: no column.',
     )
     ignore_label: str | None = options.option(
         None,
@@ -94,6 +135,11 @@ class DataOptions:
     def __post_init__(self) -> None:
         checks.given(self, "image_column", "the column of picture paths.")
         checks.given(self, "label_column", "the column of labels.")
+        if self.label_separator not in SEPARATORS:
+            raise errors.UsageError(
+                f"--label_separator={self.label_separator!r} is unknown; "
+                f"possible: {', '.join(dict.fromkeys(SEPARATORS.values()))}."
+            )
         checks.in_range(self, "validation_fraction", above=0, below=1)
         checks.in_range(self, "test_fraction", at_least=0, below=1)
         checks.in_range(self, "max_train_per_class", at_least=1)

@@ -200,7 +200,7 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
     if value is None and optional:
         return None
     for each in kinds.alternatives(kind):
-        with contextlib.suppress(TypeError):
+        with contextlib.suppress(TypeError, ValueError):
             return kinds.accepted(each, value)
     meant = synonyms.find(field.name, str(value))
     raise errors.UsageError(

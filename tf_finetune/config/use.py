@@ -30,6 +30,16 @@ class EvaluateConfig:
     label_column: tuple[str, ...] = options.option(
         (), "CSV: the columns of labels; empty: as the run was trained."
     )
+    image_root: str | None = options.option(
+        None,
+        "CSV: the folder that the paths in the table start from; none: the "
+        "folder of the table.",
+    )
+    label_separator: str = options.option(
+        "auto",
+        "CSV, multilabel: what stands between the labels of a cell; auto: what "
+        "makes labels that the run knows of them.",
+    )
     tfds_data_dir: str | None = options.option(
         None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
     )
@@ -57,7 +67,17 @@ class PredictConfig:
 
     workdir: str = options.option("", "The finished run to predict with.")
     data: str = options.option(
-        "", "A picture, a folder (searched through) or a quoted glob pattern."
+        "",
+        "A picture, a folder (searched through), a quoted glob pattern, or a "
+        "CSV file that names pictures.",
+    )
+    image_column: tuple[str, ...] = options.option(
+        (), "CSV: the columns of paths; empty: as the run was trained."
+    )
+    image_root: str | None = options.option(
+        None,
+        "CSV: the folder that the paths in the table start from; none: the "
+        "folder of the table.",
     )
     output: str | None = options.option(
         None,
@@ -80,7 +100,9 @@ class PredictConfig:
 
     def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)
-        checks.given(self, "data", "a picture, a folder or a glob pattern.")
+        checks.given(
+            self, "data", "a picture, a folder, a glob pattern or a CSV file."
+        )
         checks.in_range(self, "top_k", at_least=1)
         checks.in_range(self, "window_overlap", at_least=0, below=1)
         checks.in_range(self, "batch_size", at_least=1)

@@ -1,14 +1,29 @@
 """Names of classes: their order, and which names can be used."""
 
+import decimal
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+from absl import logging
 
 from tf_finetune import errors
 
-# Of numbers that Python converts at once; longer ones are names.
-_INTEGER = re.compile(r"-?[0-9]{1,4000}")
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+# Longer digits than Python converts at once are names, not numbers.
+_LONGEST = 4000
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,6})?")
+_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NO_NUMBERS = ("nan", "inf", "-inf", "infinity", "-infinity")
+# Zeros that lead a number, but none behind a decimal point.
+_LEADING_ZEROS = re.compile(r"(?<![0-9.,])0+(?=[0-9])")
+_LISTED = 10
+
+
+def number_of(name: str) -> decimal.Decimal | None:
+    """Returns the number that a name spells, exactly; None if it is none."""
+    if len(name) > _LONGEST or not _NUMBER.fullmatch(name):
+        return None
+    return decimal.Decimal(name)
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
@@ -18,17 +33,68 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
         names: Class names, repetitions allowed.
 
     Returns:
-        By value where every name is a whole number ("2" before "10"), else
-        in lexicographic order.
+        By value where every name is a number ("2" before "10"), else in
+        lexicographic order.
     """
     distinct = set(names)
-    if all(_INTEGER.fullmatch(name) for name in distinct):
-        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
+    numbers = {name: number_of(name) for name in distinct}
+    if None not in numbers.values():
+        return tuple(sorted(distinct, key=lambda name: (numbers[name], name)))
     return tuple(sorted(distinct))
+
+
+def join_equal(
+    names: Iterable[str], known: Sequence[str] = ()
+) -> dict[str, str]:
+    """Finds the names that spell one number, such as 1, 1.0 and 01.
+
+    Args:
+        names: Class names, repetitions allowed.
+        known: Names that were learnt; a number is spelt as it is there.
+
+    Returns:
+        By name the one spelling of its number, of those that change alone;
+        empty unless all names are numbers.
+    """
+    distinct = set(names)
+    numbers = {name: number_of(name) for name in {*distinct, *known}}
+    if None in numbers.values():
+        return {}
+    spelt: dict[decimal.Decimal, str] = {}
+    for name in sorted(distinct, key=_plainness):
+        spelt.setdefault(numbers[name], name)
+    spelt |= {numbers[name]: name for name in known}
+    return {
+        name: spelt[numbers[name]]
+        for name in distinct
+        if spelt[numbers[name]] != name
+    }
+
+
+def tell_joined(joined: Mapping[str, str]) -> None:
+    """Logs which names became one; see `join_equal`."""
+    if not joined:
+        return
+    spellings: dict[str, list[str]] = {}
+    for name, right in sorted(joined.items()):
+        spellings.setdefault(right, []).append(name)
+    shown = [
+        f"{', '.join(map(repr, others))} as {right!r}"
+        for right, others in list(spellings.items())[:_LISTED]
+    ]
+    more = len(spellings) - len(shown)
+    rest = f" and {more} more" if more else ""
+    logging.warning(
+        "Labels that are equal numbers are one class: %s%s.",
+        ", ".join(shown),
+        rest,
+    )
 
 
 def check(names: Iterable[str]) -> None:
     """Makes sure that class names can be written one a line as UTF-8.
+
+    Warns of names that are spelt almost alike.
 
     Raises:
         DataError: A name holds a line break or bytes that are no UTF-8; or
@@ -49,6 +115,25 @@ def check(names: Iterable[str]) -> None:
                 f"The class name {name!r} is not valid UTF-8; rename the "
                 "class, or save the CSV file as UTF-8."
             ) from error
+    _warn_of_near(names)
+
+
+def near(name: str, names: Iterable[str]) -> list[str]:
+    """Returns the names that are spelt almost as a name is."""
+    key = _likeness(name)
+    return [each for each in names if _likeness(each) == key]
+
+
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Returns names in quotes, so that equal looks show their difference."""
+    looks = {unicodedata.normalize("NFKC", name) for name in names}
+    show = repr if len(looks) == len(set(names)) else ascii
+    return [show(name) for name in names]
+
+
+def _plainness(name: str) -> tuple[bool, int, str]:
+    """Orders spellings of a number, the plainest first."""
+    return not _PLAIN.fullmatch(name), len(name), name
 
 
 def _check_numbers(names: tuple[str, ...]) -> None:
@@ -61,3 +146,35 @@ def _check_numbers(names: tuple[str, ...]) -> None:
             f"{others[0]!r}: a value is missing there. Fill it in or remove "
             "its rows."
         )
+
+
+def _warn_of_near(names: Sequence[str]) -> None:
+    alike: dict[object, list[str]] = {}
+    for name in dict.fromkeys(names):
+        alike.setdefault(_likeness(name), []).append(name)
+    groups = [each for each in alike.values() if len(each) > 1]
+    for group in groups[:_LISTED]:
+        logging.warning(
+            "The classes %s are spelt almost alike (they differ in capital "
+            "letters, blanks, leading zeros or the encoding of letters), and "
+            "each is a class of its own. If they are one, spell them alike in "
+            "the data.",
+            " and ".join(told_apart(group)),
+        )
+    if len(groups) > _LISTED:
+        logging.warning(
+            "%d more groups of classes are spelt almost alike.",
+            len(groups) - _LISTED,
+        )
+
+
+def _likeness(name: str) -> object:
+    """Returns what is equal for names that are spelt almost alike."""
+    number = number_of(name.strip())
+    if number is not None:
+        return number
+    text = unicodedata.normalize("NFKC", name).casefold()
+    # What cannot be seen: joiners, marks of direction, soft hyphens.
+    seen = (c for c in text if unicodedata.category(c) != "Cf")
+    text = "".join("".join(seen).split())
+    return _LEADING_ZEROS.sub("", unicodedata.normalize("NFC", text))

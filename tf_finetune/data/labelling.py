@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
+from tf_finetune.data.tables import locating, records
 
 
 class Labels(Protocol):
@@ -36,24 +37,51 @@ class Labels(Protocol):
     ) -> dict[str, tuple[str, ...]]:
         """Returns the CSV columns that must exist, by the flag naming them."""
 
+    def file_columns(
+        self, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns the columns of labels that are names of files."""
+
+    def of_table(
+        self,
+        rows: Sequence[records.Row],
+        table: str,
+        options: data_options.DataOptions,
+    ) -> "Labels":
+        """Returns labels that know how a whole table writes them.
+
+        Args:
+            rows: All of the table.
+            table: Its name in messages.
+            options: The names of the columns.
+
+        Raises:
+            DataError: It cannot be told.
+        """
+
     def of_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        beside: pathlib.Path,
+        files: locating.Locator,
         options: data_options.DataOptions,
-    ) -> examples.Label:
-        """Returns the label in a row of a CSV file.
+    ) -> examples.Label | None:
+        """Returns the label in a row of a CSV file; None if it is missing.
 
         Args:
             cells: Text by column, without spaces around it.
             where: Names the row in messages: "x.csv, line 3".
-            beside: The folder that relative paths start from.
+            files: Finds files that the row names.
             options: The names of the columns.
 
         Raises:
             DataError: The row has no such label.
         """
+
+    def joined(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> examples.Listing:
+        """Returns a listing in which labels of one meaning are spelt alike."""
 
     def learnt(self, described: Mapping[str, Any]) -> "Labels":
         """Returns labels of other pictures, understood as a run's own were.

@@ -55,6 +55,7 @@ def list_and_inspect(
     labels = labels.reading(options, cache_dir)
     source = catalog.find(options, labels)
     listing = source.list_examples(options, labels, cache_dir)
+    listing = labels.joined(listing, options)
     pictures, dropped = inspection.inspect(
         listing.examples, max_pixels=options.max_pixels
     )

@@ -20,7 +20,10 @@ def _list(content: bytes):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "labels.csv"
         path.write_bytes(content)
-        options = data_options.DataOptions(data=str(path), data_format="csv")
+        (path.parent / "there").touch()
+        options = data_options.DataOptions(
+            data=str(path), data_format="csv", missing_label="keep"
+        )
         return csv_file.SOURCE.list_examples(
             options, classes.LABELS, pathlib.Path(folder)
         )
@@ -75,8 +78,9 @@ def test_what_was_written_is_read_back(rows, delimiter, encoding, end):
     )
     writer.writerow(["image", "label"])
     writer.writerows(rows.items())
+    writer.writerow(["there", "x"])
     listing = _list(text.getvalue().encode(encoding))
-    # No such file is there: every row is dropped, by its name.
+    # No such file is there: every other row is dropped, by its name.
     assert [os.path.basename(each.path) for each in listing.dropped] == [*rows]
     assert {each.reason for each in listing.dropped} == {"file not found"}
 
@@ -92,7 +96,7 @@ def test_labels_are_read_back(labels):
             writer = csv.writer(file)
             writer.writerow(["label", "image"])
             writer.writerows([[x, n] for n, x in enumerate(labels)])
-        options = data_options.DataOptions(data=str(path))
+        options = data_options.DataOptions(data=str(path), missing_label="keep")
         listing = csv_file.SOURCE.list_examples(
             options, classes.LABELS, path.parent
         )

@@ -10,7 +10,7 @@ from hypothesis import strategies
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
-from tf_finetune.tasks.multilabel import labels
+from tf_finetune.tasks.multilabel import cells, labels
 
 _LABELS = labels.LABELS
 
@@ -63,7 +63,7 @@ def test_a_cell_of_names(cell, expected):
     )
 )
 def test_what_is_joined_is_read_as_it_was(names):
-    assert labels.listed(labels.joined(names), "here") == tuple(sorted(names))
+    assert cells.split(cells.join(names), "here", "bar") == tuple(sorted(names))
 
 
 @pytest.mark.parametrize("cell", ["a||b", "a|", "|a", "|"])
@@ -81,9 +81,10 @@ def test_columns_of_zero_and_one():
     cells = {"b": "1", "a": " TRUE ", "c": "0", "d": "False", "e": "1.0"}
     assert _of_row(cells, "b", "a", "c", "d", "e") == ("a", "b", "e")
     assert _of_row({"a": "0", "b": "0.0"}, "a", "b") == ()
+    assert _of_row({"a": "Yes", "b": "no"}, "a", "b") == ("a",)
 
 
-@pytest.mark.parametrize("cell", ["2", "yes", "-1", "nan", "0.5"])
+@pytest.mark.parametrize("cell", ["2", "maybe", "-1", "nan", "0.5"])
 def test_another_mark_is_an_error_that_names_it(cell):
     with pytest.raises(
         errors.DataError, match=f"line 3 has '{cell}' in the column 'b'"

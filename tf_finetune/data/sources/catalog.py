@@ -28,7 +28,9 @@ READERS = {
     "class_level": ("folder",),
     "group_column": ("csv",),
     "image_column": ("csv",),
+    "image_root": ("csv",),
     "label_column": ("csv",),
+    "missing_label": ("csv",),
     "split_column": ("csv",),
     "tfds_data_dir": ("tfds", "tfds_masks"),
 }

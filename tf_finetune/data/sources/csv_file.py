@@ -4,29 +4,32 @@ Of a row with several pictures each is an example of its own; they have the
 row's label and are one group.
 """
 
-import csv
+import collections
 import dataclasses
-import io
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+
+from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, labelling
 from tf_finetune.data.sources import folder
+from tf_finetune.data.tables import advice, locating, records
 
 _SUFFIXES = (".csv", ".tsv")
-_DELIMITERS = (",", ";", "\t")
+# What --split_column and --group_column are if nobody gave them; such a column
+# may be absent.
+_UNASKED = {"split_column": "split", "group_column": "group"}
 
 
 class CsvFile:
-    """A table of pictures; paths are relative to the table."""
+    """A table of pictures; paths are relative to the table or --image_root."""
 
     def recognises(self, data: str) -> bool:
         """Tells if `data` is a file named .csv or .tsv."""
-        path = pathlib.Path(data).expanduser()
-        return path.suffix.lower() in _SUFFIXES and path.is_file()
+        return is_table(data)
 
     def list_examples(
         self,
@@ -38,24 +41,35 @@ class CsvFile:
 
         Raises:
             DataError: A column is missing, a row is incomplete or
-                contradicts another one, or the file cannot be read.
+                contradicts another one, no picture is found, or the file
+                cannot be read.
         """
         path = pathlib.Path(options.data).expanduser()
-        kept: dict[str, _Row] = {}
+        table = _read(path, options, labels)
+        kept: dict[str, _Listed] = {}
         dropped = []
-        for row in _rows(path, options, labels):
-            example = row.example
+        missing: list[str] = []
+        for row in _rows(table, options):
+            example, reason = row.example, ""
             key = os.path.normpath(example.path)
-            if key in kept:
+            if example.label is None:
+                reason = f"no label in line {row.line}"
+            elif key in kept:
                 reason = _repeated(row, kept[key], path)
             elif not os.path.exists(example.path):
-                reason = "file not found"
+                reason = locating.reason(row.name)
+                missing.append(row.name)
+            if reason:
+                dropped.append(
+                    examples.Dropped(path=example.path, reason=reason)
+                )
             else:
                 kept[key] = row
-                continue
-            dropped.append(examples.Dropped(path=example.path, reason=reason))
         if not kept and not dropped:
             raise errors.DataError(f"{path} has a header but no rows.")
+        table.files.tell()
+        _tell_missing(table.files, missing, found=len(kept))
+        _tell_groups(table, [row.example for row in kept.values()], options)
         return examples.Listing(
             examples=tuple(row.example for row in kept.values()),
             dropped=tuple(dropped),
@@ -65,14 +79,125 @@ class CsvFile:
 SOURCE = CsvFile()
 
 
+def is_table(data: str) -> bool:
+    """Tells if `data` is a file named .csv or .tsv."""
+    path = pathlib.Path(data).expanduser()
+    return path.suffix.lower() in _SUFFIXES and path.is_file()
+
+
+def list_paths(options: data_options.DataOptions) -> list[str]:
+    """Returns the pictures that a table names, each once, labels left aside.
+
+    What is not found is among them, by the path where it was looked for.
+
+    Raises:
+        DataError: A column is missing, nothing is found, or the file cannot
+            be read.
+    """
+    path = pathlib.Path(options.data).expanduser()
+    columns = options.image_column
+    rows = list(records.read_rows(path, {"image_column": columns}))
+    names = [row.cells[column] for row in rows for column in columns]
+    names = [name for name in names if name.strip()]
+    if not names:
+        raise errors.DataError(f"{path} names no picture.")
+    files = locating.Locator(path, options.image_root, names)
+    paths = {files.find(name): name for name in names}
+    missing = [name for p, name in paths.items() if not os.path.exists(p)]
+    files.tell()
+    _tell_missing(files, missing, found=len(paths) - len(missing))
+    return list(paths)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Row:
+class _Table:
+    """A table that was read.
+
+    Attributes:
+        path: The file.
+        rows: All of them.
+        files: Finds what its cells name.
+        labels: They know how its labels are written.
+    """
+
+    path: pathlib.Path
+    rows: Sequence[records.Row]
+    files: locating.Locator
+    labels: labelling.Labels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Listed:
+    """A picture that a row names.
+
+    Attributes:
+        line: Of the row.
+        name: The picture as it stands there.
+        example: What becomes of it; its label is None if it has none.
+        is_one_of_many: Whether the row names several.
+    """
+
     line: int
+    name: str
     example: examples.Example
     is_one_of_many: bool
 
 
-def _repeated(row: _Row, first: _Row, path: pathlib.Path) -> str:
+def _read(
+    path: pathlib.Path,
+    options: data_options.DataOptions,
+    labels: labelling.Labels,
+) -> _Table:
+    needed = {"image_column": options.image_column, **labels.columns(options)}
+    optional = []
+    for flag, unasked in _UNASKED.items():
+        column = getattr(options, flag)
+        if column == unasked:
+            optional.append(column)
+        elif column is not None:
+            needed[flag] = (column,)
+    rows = list(records.read_rows(path, needed, optional))
+    labels = labels.of_table(rows, str(path), options)
+    columns = {*options.image_column, *labels.file_columns(options)}
+    names = (row.cells[column] for row in rows for column in columns)
+    files = locating.Locator(path, options.image_root, names)
+    return _Table(path=path, rows=rows, files=files, labels=labels)
+
+
+def _rows(
+    table: _Table, options: data_options.DataOptions
+) -> Iterator[_Listed]:
+    """Turns each row into an example for each of its pictures."""
+    several = len(options.image_column) > 1
+    for row in table.rows:
+        where = f"{table.path}, line {row.line}"
+        stripped = row.stripped
+        group = stripped.get(options.group_column or "") or None
+        if several:
+            group = group or f"line {row.line}"
+        for column in options.image_column:
+            if not stripped[column]:
+                raise errors.DataError(
+                    f"{where} has no image (column {column!r})."
+                )
+            name = row.cells[column]
+            example = examples.Example(
+                path=table.files.find(name),
+                label=table.labels.of_row(
+                    stripped, where, table.files, options
+                ),
+                split=_split(stripped.get(options.split_column or ""), where),
+                group=group,
+            )
+            yield _Listed(
+                line=row.line,
+                name=name,
+                example=example,
+                is_one_of_many=several,
+            )
+
+
+def _repeated(row: _Listed, first: _Listed, path: pathlib.Path) -> str:
     """Returns the reason to drop a row whose picture was listed before.
 
     Raises:
@@ -89,147 +214,66 @@ def _repeated(row: _Row, first: _Row, path: pathlib.Path) -> str:
     return f"listed twice: in line {first.line} and in line {row.line}"
 
 
-def _rows(
-    path: pathlib.Path,
-    options: data_options.DataOptions,
-    labels: labelling.Labels,
-) -> Iterator[_Row]:
-    several = len(options.image_column) > 1
-    for line, cells in cells_of(path, _needed(options, labels)):
-        for example in _examples(cells, line, path, options, labels):
-            yield _Row(line=line, example=example, is_one_of_many=several)
-
-
-def cells_of(
-    path: pathlib.Path, needed: Mapping[str, tuple[str, ...]]
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yields the number of the last line of each row, and its cells.
-
-    Args:
-        path: The table.
-        needed: Columns that must exist, by the flag that names them.
+def _tell_missing(
+    files: locating.Locator, missing: Sequence[str], *, found: int
+) -> None:
+    """Warns of names of no file.
 
     Raises:
-        DataError: One does not, or the file is no table.
+        DataError: No picture is found.
     """
-    text = _read(path)
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""),
-        delimiter=_delimiter(text, needed),
-        skipinitialspace=True,
+    if not missing:
+        return
+    advised = advice.advise(files, missing)
+    if not found:
+        which = (
+            "The picture that {} names is not"
+            if len(missing) == 1
+            else f"None of the {len(missing)} pictures that {{}} names is"
+        ).format(files.table)
+        raise errors.DataError(
+            f"{which} found: {missing[0]!r} in {files.root}. {advised}"
+        )
+    total = len(missing) + found
+    logging.warning(
+        "%s: %d of %d pictures are not found, e.g. %r. %s",
+        files.table,
+        len(missing),
+        total,
+        missing[0],
+        advised,
     )
-    try:
-        header = [name.strip() for name in reader.fieldnames or ()]
-        _check_header(header, path, needed)
-        reader.fieldnames = header
-        for cells in reader:
-            if None in cells:
-                raise errors.DataError(
-                    f"{path}, line {reader.line_num} has more cells than the "
-                    "header has columns; put cells that hold the delimiter in "
-                    "double quotes."
-                )
-            yield reader.line_num, {k: v or "" for k, v in cells.items()}
-    except csv.Error as error:
-        raise errors.DataError(
-            f"{path}, line {reader.reader.line_num} is not CSV: {error}."
-        ) from error
 
 
-def _read(path: pathlib.Path) -> str:
-    """Returns the text; bytes that are no UTF-8 survive in file names."""
-    try:
-        # A pipe would be waited for, a device read without end.
-        if path.exists() and not path.is_file():
-            raise errors.DataError(
-                f"The CSV file {path} is not a regular file; give a file."
-            )
-        content = path.read_bytes()
-    except OSError as error:
-        raise errors.DataError(
-            f"The CSV file {path} cannot be read: {error.strerror}."
-        ) from error
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # As Excel saves it.
-        encoding = "utf-16"
-    else:
-        encoding = "utf-8-sig"
-    try:
-        return content.decode(encoding, errors="surrogateescape")
-    except UnicodeDecodeError as error:
-        raise errors.DataError(
-            f"{path} is not text ({error.reason}); save it as UTF-8."
-        ) from error
-
-
-def _needed(
-    options: data_options.DataOptions, labels: labelling.Labels
-) -> dict[str, tuple[str, ...]]:
-    """Returns the columns that must exist, by the flag that names them."""
-    columns = labels.columns(options)
-    return {"image_column": options.image_column, **columns}
-
-
-def _delimiter(text: str, needed: Mapping[str, tuple[str, ...]]) -> str:
-    """Returns the delimiter that makes the header hold the needed columns."""
-    for delimiter in _DELIMITERS:
-        rows = csv.reader(
-            text[:10_000].splitlines()[:1],
-            delimiter=delimiter,
-            skipinitialspace=True,
-        )
-        header = [name.strip() for name in next(rows, [])]
-        if {name for names in needed.values() for name in names} <= set(header):
-            return delimiter
-    return ","
-
-
-def _check_header(
-    header: list[str],
-    path: pathlib.Path,
-    needed: Mapping[str, tuple[str, ...]],
-) -> None:
-    for flag, names in needed.items():
-        if lacking := [name for name in names if name not in header]:
-            columns = ", ".join(header) or "none, the file is empty"
-            raise errors.DataError(
-                f"{path} has no column {lacking[0]!r}; its columns: {columns}. "
-                f"--{flag} says which one it is."
-            )
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise errors.DataError(
-            f"{path} has two columns named {twice[0]!r}; rename one."
-        )
-
-
-def _examples(
-    cells: Mapping[str, str],
-    line: int,
-    path: pathlib.Path,
+def _tell_groups(
+    table: _Table,
+    found: Sequence[examples.Example],
     options: data_options.DataOptions,
-    labels: labelling.Labels,
-) -> Iterator[examples.Example]:
-    """Turns a row into an example for each of its pictures.
-
-    Args:
-        cells: By column; empty where the row is too short.
-        line: Of the row.
-        path: Of the table.
-        options: The names of the columns.
-        labels: How labels are understood.
-    """
-    where = f"{path}, line {line}"
-    stripped = {name: text.strip() for name, text in cells.items()}
-    group = stripped.get(options.group_column) or None
-    if len(options.image_column) > 1:
-        group = group or f"line {line}"
-    for column in options.image_column:
-        if not cells[column]:
-            raise errors.DataError(f"{where} has no image (column {column!r}).")
-        yield examples.Example(
-            path=os.path.join(path.parent, cells[column]),
-            label=labels.of_row(stripped, where, path.parent, options),
-            split=_split(stripped.get(options.split_column), where),
-            group=group,
+) -> None:
+    """Logs which columns decide how pictures are divided."""
+    splits = collections.Counter(e.split for e in found if e.split)
+    if splits:
+        counts = ", ".join(f"{name} {splits[name]}" for name in sorted(splits))
+        logging.info(
+            "%s: the column %r decides the splits: %s "
+            "(--split_column=none ignores it).",
+            table.path,
+            options.split_column,
+            counts,
+        )
+    column = options.group_column
+    if column is None or not table.rows or column not in table.rows[0].cells:
+        return
+    groups = {each.group for each in found if each.group}
+    if groups:
+        logging.info(
+            "%s: the column %r decides which pictures stay together: %d %s of "
+            "%d pictures (--group_column=none ignores it).",
+            table.path,
+            column,
+            len(groups),
+            "group" if len(groups) == 1 else "groups",
+            len(found),
         )
 
 

@@ -93,7 +93,13 @@ def predict(
     Raises:
         DataError: `data` is no such table.
     """
-    source = options.replace(found.config.data, data=config.data)
+    trained = found.config.data
+    source = options.replace(
+        trained,
+        data=config.data,
+        image_column=config.image_column or trained.image_column,
+        image_root=config.image_root,
+    )
     rows = table.read(source, with_targets=False)
     problems = _problems(found, rows, config)
     faults = [_fault(row, problems) for row in rows]

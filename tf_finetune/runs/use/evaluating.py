@@ -7,7 +7,13 @@ from typing import Any
 
 from tf_finetune import errors, files
 from tf_finetune.config import data_options, use
-from tf_finetune.data import examples, statistics, survey, unlabelled
+from tf_finetune.data import (
+    class_names,
+    examples,
+    statistics,
+    survey,
+    unlabelled,
+)
 from tf_finetune.data.pictures import verification
 from tf_finetune.evaluation import gates
 from tf_finetune.runs.rows import using
@@ -101,9 +107,17 @@ def _foreign(
     """Returns other pictures in the run's class order, unsplit ones as test."""
     unknown = sorted({*inspected.class_names} - {*found.class_names})
     if unknown:
+        near = class_names.near(unknown[0], found.class_names)
+        hint = (
+            " Spelt almost alike is {1}; write {0} so.".format(
+                *class_names.told_apart([unknown[0], near[0]])
+            )
+            if near
+            else ""
+        )
         raise errors.DataError(
             f"The run in {found.place.path} does not know the class "
-            f"{unknown[0]!r}; it knows {', '.join(found.class_names)}."
+            f"{unknown[0]!r}; it knows {', '.join(found.class_names)}.{hint}"
         )
     usable = [p for p in inspected.pictures if p.path not in problems]
     dropped = [

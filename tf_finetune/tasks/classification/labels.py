@@ -12,10 +12,21 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
 from tf_finetune.data.folders import telling
+from tf_finetune.data.tables import locating, marks, missing, records
+
+# Classes that are fractions; more of them are rather a quantity.
+_MANY_NUMBERS = 20
 
 
+@dataclasses.dataclass(frozen=True)
 class Classes:
-    """Labels that are the name of a class, as the user wrote it."""
+    """Labels that are the name of a class, as the user wrote it.
+
+    Attributes:
+        known: The classes that a finished run learnt; empty for training.
+    """
+
+    known: tuple[str, ...] = ()
 
     sources = ("csv", "digits", "folder", "tfds")
     are_columns = False
@@ -29,34 +40,72 @@ class Classes:
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the one column of classes.
-
-        Raises:
-            UsageError: --label_column names several.
-        """
-        if len(options.label_column) != 1:
-            raise errors.UsageError(
-                "--label_column names one column of classes for "
-                f"--task=classification, got {', '.join(options.label_column)}."
-            )
+        """Returns the column of classes, or one of 0 and 1 for each class."""
         return {"label_column": options.label_column}
+
+    def file_columns(
+        self, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns none: classes are no files."""
+        return ()
+
+    def of_table(
+        self,
+        rows: Sequence[records.Row],
+        table: str,
+        options: data_options.DataOptions,
+    ) -> "Classes":
+        """Warns of rows without a class."""
+        if len(options.label_column) == 1 and options.missing_label == "drop":
+            missing.warn(rows, options.label_column[0], table)
+        return self
 
     def of_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        beside: pathlib.Path,
+        files: locating.Locator,
         options: data_options.DataOptions,
-    ) -> str:
-        """Returns the class."""
+    ) -> str | None:
+        """Returns the class; None if a word says that it is missing."""
+        if len(options.label_column) > 1:
+            return _marked(cells, where, options.label_column)
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
+        if options.missing_label == "drop" and missing.is_missing(
+            cells[column]
+        ):
+            return None
         return cells[column]
 
+    def joined(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> examples.Listing:
+        """Makes labels that are equal numbers one class."""
+        present = {each.label for each in listing.examples}
+        spelt = class_names.join_equal(
+            {*present, *listing.class_names}, self.known
+        )
+        if not spelt:
+            return listing
+        class_names.tell_joined(spelt)
+        return dataclasses.replace(
+            listing,
+            examples=tuple(
+                dataclasses.replace(e, label=spelt.get(e.label, e.label))
+                for e in listing.examples
+            ),
+            class_names=tuple(
+                dict.fromkeys(spelt.get(n, n) for n in listing.class_names)
+            ),
+        )
+
     def learnt(self, described: Mapping[str, Any]) -> "Classes":
-        """Returns the same: labels say in words what they are."""
-        return self
+        """Returns labels that know the classes of a finished run."""
+        return dataclasses.replace(
+            self, known=tuple(described.get("class_names", ()))
+        )
 
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
@@ -98,6 +147,7 @@ class Classes:
                 f"The data holds a single class, {pictures[0].label!r}; a "
                 "classifier needs at least two."
             )
+        _check_quantity(counts)
         for label, count in sorted(counts.items()):
             if count == 1:
                 raise errors.DataError(
@@ -112,18 +162,29 @@ class Classes:
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
         """Makes sure that each class is in each of the splits just drawn."""
+        present = {
+            split: {p.label for unit in its_units for p in unit}
+            for split, its_units in divided.items()
+        }
         for label in sorted({p.label for unit in units for p in unit}):
-            mine = [u for u in units if any(p.label == label for p in u)]
-            for split, its_units in divided.items():
-                if any(p.label == label for unit in its_units for p in unit):
+            for split in divided:
+                if label in present[split]:
                     continue
+                mine = [u for u in units if any(p.label == label for p in u)]
                 count = sum(p.label == label for unit in mine for p in unit)
+                is_grouped = any(p.group for unit in mine for p in unit)
+                hint = (
+                    " --group_column=none leaves groups aside."
+                    if is_grouped
+                    else ""
+                )
                 raise errors.DataError(
                     f"The class {label!r} cannot be divided into "
                     f"{', '.join(divided)}: of its {count} pictures there are "
                     f"{len(mine)} that differ and are of different groups, and "
                     f"{split} gets none. Add pictures, remove the class, bring "
-                    "your own splits, or (without test) use --test_fraction=0."
+                    "your own splits, or (without test) use "
+                    f"--test_fraction=0.{hint}"
                 )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
@@ -161,3 +222,55 @@ LABELS = Classes()
 def _counts(data: examples.ImageData, split: str) -> dict[str, int]:
     counts = collections.Counter(p.label for p in data.split(split))
     return {name: counts[name] for name in data.class_names}
+
+
+def _marked(
+    cells: Mapping[str, str], where: str, columns: Sequence[str]
+) -> str:
+    """Returns the one column that is marked in a row.
+
+    Raises:
+        DataError: None is, or several are.
+    """
+    marked = [c for c in columns if marks.read_mark(cells[c], c, where)]
+    if len(marked) == 1:
+        return marked[0]
+    if marked:
+        raise errors.DataError(
+            f"{where} marks {len(marked)} of the columns "
+            f"{', '.join(columns)}: {' and '.join(marked)}. A picture is of "
+            "exactly one class; --task=multilabel learns several."
+        )
+    raise errors.DataError(
+        f"{where} marks none of the columns {', '.join(columns)}. A picture is "
+        "of exactly one class: mark it, remove the row, or use "
+        "--task=multilabel, which learns pictures without any."
+    )
+
+
+def _check_quantity(counts: Mapping[str, int]) -> None:
+    """Stops at classes that are the values of a quantity.
+
+    Raises:
+        DataError: All are numbers, and so many that single pictures make up
+            a class, or two on average.
+    """
+    numbers = [class_names.number_of(name) for name in counts]
+    if None in numbers:
+        return
+    lone = sum(count == 1 for count in counts.values())
+    fractions = any(each % 1 for each in numbers)
+    total = sum(counts.values())
+    if lone > len(counts) / 2 or (fractions and total <= 2 * len(counts)):
+        raise errors.DataError(
+            f"The labels are {len(counts)} different numbers for {total} "
+            f"pictures, {lone} of them for a single picture: is this a "
+            "quantity? --task=regression learns one; classes need two pictures "
+            "each at least."
+        )
+    if fractions and len(counts) > _MANY_NUMBERS:
+        logging.warning(
+            "The labels are %d different numbers, each of which becomes a "
+            "class. If they are a quantity, --task=regression learns it.",
+            len(counts),
+        )

@@ -12,7 +12,12 @@ from tf_finetune.tasks.multilabel import (
 TASK = task.Task(
     name="multilabel",
     losses=("cross_entropy", "focal", "asymmetric"),
-    reads=("class_weight", "label_smoothing"),
+    reads=(
+        "class_weight",
+        "label_separator",
+        "label_smoothing",
+        "missing_label",
+    ),
     labels=labels.LABELS,
     figures=figures.Figures(),
     answers=answers.Answers(),

@@ -11,7 +11,8 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.evaluation import names as shown_names
 from tf_finetune.evaluation import predictions as csv_rows
-from tf_finetune.tasks.multilabel import labels, thresholds
+from tf_finetune.tasks.multilabel import cells as label_cells
+from tf_finetune.tasks.multilabel import thresholds
 
 _LISTED = 10
 
@@ -140,8 +141,8 @@ def _answer(
 
 
 def _cells(row: Answer) -> list[str]:
-    listed = labels.SEPARATOR.join(
-        f"{labels.escaped(name)}:{probability:.6f}"
+    listed = label_cells.SEPARATOR.join(
+        f"{label_cells.escape(name)}:{probability:.6f}"
         for name, probability in row.probabilities.items()
     )
-    return [row.path, labels.joined(row.labels), listed, row.error]
+    return [row.path, label_cells.join(row.labels), listed, row.error]

@@ -12,7 +12,6 @@ from tf_finetune.data import examples
 from tf_finetune.evaluation import choices
 from tf_finetune.tasks import judging
 from tf_finetune.tasks.multilabel import (
-    labels,
     metrics,
     ranking,
     tables,
@@ -111,7 +110,7 @@ class Figures:
         truth = targets.matrix(data.split(split), data.class_names)
         found = metrics.multilabel(
             truth,
-            np.tile(shares / labels.total(described, "train"), [len(truth), 1]),
+            np.tile(shares / counts.total(described, "train"), [len(truth), 1]),
             thresholds=np.full(len(shares), thresholds.DEFAULT),
             names=data.class_names,
             seed=0,

@@ -3,8 +3,7 @@
 import collections
 import dataclasses
 import pathlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -12,20 +11,29 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
+from tf_finetune.data.tables import locating, marks, missing, records
+from tf_finetune.tasks.multilabel import cells as label_cells
+from tf_finetune.tasks.multilabel import counts as counts_of
+from tf_finetune.tasks.multilabel import separators
 
-SEPARATOR = "|"
-_ESCAPED = re.compile(r"\\[\\|]|.", re.DOTALL)
-_MARKS = {
-    **dict.fromkeys(("1", "1.0", "true"), True),
-    **dict.fromkeys(("0", "0.0", "false"), False),
-}
+# Cells of a column of marks that nobody takes for names.
+_MARKS = ("0", "0.0", "1", "1.0", "true", "false")
 # Pictures that a label needs for each of train, validation and test to get one.
 _DIVISIBLE = 3
 _LISTED = 20
 
 
+@dataclasses.dataclass(frozen=True)
 class Labels:
-    """One CSV column of `a|b|c`, or several columns of 0 and 1."""
+    """One CSV column of labels such as `a|b|c`, or several of 0 and 1.
+
+    Attributes:
+        separator: What stands between labels, as `--label_separator` has it.
+        known: The labels that a finished run learnt; empty for training.
+    """
+
+    separator: str = "auto"
+    known: tuple[str, ...] = ()
 
     sources = ("csv",)
     are_columns = False
@@ -33,8 +41,13 @@ class Labels:
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Labels":
-        """Returns the same: every method that needs the options gets them."""
-        return self
+        """Returns labels that are separated as the options say."""
+        word = data_options.SEPARATORS[options.label_separator]
+        return (
+            self
+            if word == "auto"
+            else dataclasses.replace(self, separator=word)
+        )
 
     def columns(
         self, options: data_options.DataOptions
@@ -42,38 +55,108 @@ class Labels:
         """Returns the columns that must be there, by the flag naming them."""
         return {"label_column": options.label_column}
 
+    def file_columns(
+        self, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns none: labels are no files."""
+        return ()
+
+    def of_table(
+        self,
+        rows: Sequence[records.Row],
+        table: str,
+        options: data_options.DataOptions,
+    ) -> "Labels":
+        """Returns labels that know what separates those of a table.
+
+        Raises:
+            DataError: Several separators are possible.
+        """
+        if len(options.label_column) > 1:
+            return self
+        (column,) = options.label_column
+        if options.missing_label == "drop":
+            missing.warn(rows, column, table)
+        if self.separator != "auto":
+            return self
+        texts = [row.cells[column].strip() for row in rows]
+        found = separators.find(
+            [text for text in texts if not missing.is_missing(text)],
+            f"{table}, column {column!r}",
+            known=self.known,
+        )
+        return dataclasses.replace(self, separator=found)
+
     def of_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        beside: pathlib.Path,
+        files: locating.Locator,
         options: data_options.DataOptions,
-    ) -> tuple[str, ...]:
+    ) -> tuple[str, ...] | None:
         """Reads the labels of a row.
 
         Args:
             cells: Text by column.
             where: Names the row in messages.
-            beside: Not used; labels are no files.
-            options: Which columns. One holds `a|b|c`, an empty cell saying
-                that the picture has none of the labels; of several each is a
-                label and holds 1 or true, 0 or false.
+            files: Not used; labels are no files.
+            options: Which columns. One holds all labels, an empty cell saying
+                that the picture has none of them; of several each is a label
+                and holds a mark such as 1 or 0.
 
         Returns:
-            The labels, sorted.
+            The labels, sorted; None if nobody knows them.
 
         Raises:
             DataError: A cell cannot be read so.
         """
         columns = options.label_column
-        if len(columns) == 1:
-            return listed(cells[columns[0]], f"{where}, column {columns[0]!r}")
-        marked = {each: _mark(cells[each], each, where) for each in columns}
-        return tuple(sorted(each for each in columns if marked[each]))
+        if len(columns) > 1:
+            return tuple(
+                sorted(
+                    c for c in columns if marks.read_mark(cells[c], c, where)
+                )
+            )
+        (column,) = columns
+        if options.missing_label == "drop" and missing.is_missing(
+            cells[column]
+        ):
+            return None
+        return label_cells.split(
+            cells[column],
+            f"{where}, column {column!r}",
+            "bar" if self.separator == "auto" else self.separator,
+        )
+
+    def joined(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> examples.Listing:
+        """Spells labels that are equal numbers alike."""
+        if len(options.label_column) > 1:
+            return listing
+        present = {name for each in listing.examples for name in each.label}
+        spelt = class_names.join_equal(present, self.known)
+        if not spelt:
+            return listing
+        class_names.tell_joined(spelt)
+        return dataclasses.replace(
+            listing,
+            examples=tuple(
+                dataclasses.replace(
+                    each,
+                    label=tuple(
+                        sorted({spelt.get(name, name) for name in each.label})
+                    ),
+                )
+                for each in listing.examples
+            ),
+        )
 
     def learnt(self, described: Mapping[str, Any]) -> "Labels":
-        """Returns the same: labels say in words what they are."""
-        return self
+        """Returns labels that know those of a finished run."""
+        return dataclasses.replace(
+            self, known=tuple(described.get("class_names", ()))
+        )
 
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
@@ -145,7 +228,7 @@ class Labels:
                 "--label_column names the column of labels (a|b|c), or one "
                 "column of 0 and 1 for each label: --label_column=a,b,c."
             )
-        if present <= set(_MARKS):
+        if {name.lower() for name in present} <= {*_MARKS}:
             raise errors.DataError(
                 f"The label column holds {', '.join(sorted(present))} instead "
                 "of names. For columns of 0 and 1 name them all: "
@@ -162,7 +245,7 @@ class Labels:
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
         """Warns of labels that cannot be learnt, or cannot be judged."""
-        counts = counted(pictures)
+        counts = counts_of.count(pictures)
         total = sum(each.split == "train" for each in pictures)
         every = sorted({name for count in counts.values() for name in count})
         train = counts.get("train", collections.Counter())
@@ -180,114 +263,21 @@ class Labels:
             [name for name in every if train[name] == total],
         )
         for split in counts.keys() - {"train"}:
-            missing = [name for name in every if not counts[split][name]]
+            lacking = [name for name in every if not counts[split][name]]
             one = f"No {split} picture carries the label %s."
             many = f"No {split} picture carries any of the labels %s."
-            _warn(one, many, missing)
+            _warn(one, many, lacking)
 
     def text(self, label: tuple[str, ...]) -> str:
         """Returns the labels as a cell of a CSV file holds them."""
-        return joined(label)
+        return label_cells.join(label)
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns how often each label occurs, and how many pictures carry.
-
-        Returns:
-            `labels` (pictures by split and label), `with_labels` and
-            `without_labels` (pictures by split) and `labels_per_picture` (the
-            mean by split).
-        """
-        counts = counted(data.pictures)
-        found: dict[str, Any] = {"labels": {}, "with_labels": {}}
-        found |= {"without_labels": {}, "labels_per_picture": {}}
-        for split in data.splits:
-            its = [len(each.label) for each in data.split(split)]
-            found["labels"][split] = {
-                name: counts[split][name] for name in data.class_names
-            }
-            found["with_labels"][split] = sum(each > 0 for each in its)
-            found["without_labels"][split] = sum(each == 0 for each in its)
-            found["labels_per_picture"][split] = sum(its) / len(its)
-        return found
+        """Returns how often each label occurs; see `counts_of.describe`."""
+        return counts_of.describe(data)
 
 
 LABELS = Labels()
-
-
-def total(described: Mapping[str, Any], split: str) -> int:
-    """Returns the pictures of a split in what `describe` returned."""
-    return described["with_labels"][split] + described["without_labels"][split]
-
-
-def counted(
-    pictures: Iterable[examples.Picture],
-) -> dict[str, collections.Counter]:
-    """Returns how many pictures of each split carry each label."""
-    counts: dict[str, collections.Counter] = {}
-    for picture in pictures:
-        counts.setdefault(picture.split, collections.Counter()).update(
-            picture.label
-        )
-    return counts
-
-
-def listed(cell: str, where: str) -> tuple[str, ...]:
-    r"""Returns the labels in a cell `a|b|c`, sorted.
-
-    Args:
-        cell: `\|` stands for a `|` within a label, `\\` for a backslash;
-            spaces around labels do not count. Empty: no label.
-        where: Names the cell in messages.
-
-    Raises:
-        DataError: A label is empty or stands there twice.
-    """
-    if not cell.strip():
-        return ()
-    labels = [""]
-    for found in _ESCAPED.findall(cell):
-        if found == SEPARATOR:
-            labels.append("")
-        else:
-            labels[-1] += found[-1]
-    labels = [each.strip() for each in labels]
-    if "" in labels:
-        raise errors.DataError(
-            f"{where}: {cell!r} holds an empty label; labels are separated by "
-            f"single {SEPARATOR!r}, and only a picture without any has an "
-            "empty cell."
-        )
-    for name, count in collections.Counter(labels).items():
-        if count > 1:
-            raise errors.DataError(f"{where}: {cell!r} holds {name!r} twice.")
-    return tuple(sorted(labels))
-
-
-def joined(labels: Iterable[str]) -> str:
-    """Returns `a|b|c`, which `listed` reads."""
-    return SEPARATOR.join(escaped(each) for each in labels)
-
-
-def escaped(name: str) -> str:
-    r"""Returns a label with `\|` for `|` and `\\` for a backslash."""
-    return name.replace("\\", "\\\\").replace(SEPARATOR, "\\" + SEPARATOR)
-
-
-def _mark(cell: str, column: str, where: str) -> bool:
-    text = cell.strip()
-    if text.lower() in _MARKS:
-        return _MARKS[text.lower()]
-    got = repr(text) if text else "nothing"
-    hint = (
-        ""
-        if text
-        else " An empty cell could mean that nobody looked; write 0 where the "
-        "label does not apply."
-    )
-    raise errors.DataError(
-        f"{where} has {got} in the column {column!r}; possible are 1 or true, "
-        f"0 or false.{hint}"
-    )
 
 
 def _warn(one: str, many: str, labels: Sequence[str]) -> None:

@@ -13,9 +13,9 @@ from tf_finetune.config import train, training_options
 from tf_finetune.data import examples
 from tf_finetune.data import targets as target_rows
 from tf_finetune.tasks import ending
+from tf_finetune.tasks.multilabel import cells as label_cells
 from tf_finetune.tasks.multilabel import (
     class_weights,
-    labels,
     losses,
     targets,
     thresholds,
@@ -95,7 +95,7 @@ class Network:
             counts = described["labels"]["train"]
             weights = class_weights.of(
                 np.array([counts[name] for name in names]),
-                labels.total(described, "train"),
+                counts.total(described, "train"),
                 options.class_weight,
             )
         return losses.MultilabelLoss(
@@ -155,7 +155,9 @@ NETWORK = Network()
 
 def _joined(given: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
     """Returns the names [batch] of what is given [batch, labels], as `a|b`."""
-    begun = _constant([labels.SEPARATOR + labels.escaped(n) for n in names])
+    begun = _constant(
+        [label_cells.SEPARATOR + label_cells.escape(n) for n in names]
+    )
     parts = tf.where(given, begun, "")
     joined = tf.strings.reduce_join(parts, axis=-1)
     return tf.strings.regex_replace(joined, r"^\|", "")

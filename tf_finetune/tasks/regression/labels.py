@@ -11,6 +11,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import division, examples
+from tf_finetune.data.tables import locating, records
 from tf_finetune.tasks.regression import ranges
 
 _BINS = 10
@@ -41,11 +42,32 @@ class Targets:
             "categorical_columns": tuple(words),
         }
 
+    def file_columns(
+        self, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns none: targets are no files."""
+        return ()
+
+    def of_table(
+        self,
+        rows: Sequence[records.Row],
+        table: str,
+        options: data_options.DataOptions,
+    ) -> "Targets":
+        """Returns the same: each number says all there is to know of it."""
+        return self
+
+    def joined(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> examples.Listing:
+        """Returns the same: numbers have one spelling."""
+        return listing
+
     def of_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        beside: pathlib.Path,
+        files: locating.Locator,
         options: data_options.DataOptions,
     ) -> tuple[float, ...]:
         """Returns the targets.

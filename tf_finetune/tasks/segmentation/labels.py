@@ -1,19 +1,16 @@
 """Masks: each pixel belongs to exactly one class, or is ignored."""
 
-import collections
 import dataclasses
-import itertools
 import os
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import division, examples
+from tf_finetune.data import examples
 from tf_finetune.data.masks import (
     legends,
     preparation,
@@ -21,11 +18,11 @@ from tf_finetune.data.masks import (
     scanning,
     schemes,
 )
+from tf_finetune.data.tables import locating, records
+from tf_finetune.tasks.segmentation import pixels
 
 _DEFAULT_COLUMN = ("mask",)
 _UNSAID = ("label",)  # What --label_column is if nobody gave it.
-# Pictures that a class needs for each of train, validation and test to get one.
-_DIVISIBLE = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,18 +77,39 @@ class Masks:
             "label_column": _DEFAULT_COLUMN if columns == _UNSAID else columns
         }
 
+    def file_columns(
+        self, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns the column of masks."""
+        return self.columns(options)["label_column"]
+
+    def of_table(
+        self,
+        rows: Sequence[records.Row],
+        table: str,
+        options: data_options.DataOptions,
+    ) -> "Masks":
+        """Returns the same: each mask says all there is to know of it."""
+        return self
+
+    def joined(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> examples.Listing:
+        """Returns the same: masks hold no names."""
+        return listing
+
     def of_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        beside: pathlib.Path,
+        files: locating.Locator,
         options: data_options.DataOptions,
     ) -> examples.Mask:
         """Returns the mask that a row names."""
         (column,) = self.columns(options)["label_column"]
         if not cells[column]:
             raise errors.DataError(f"{where} has no mask (column {column!r}).")
-        return examples.Mask(path=os.path.join(beside, cells[column]))
+        return examples.Mask(path=files.find(cells[column]))
 
     def learnt(self, described: Mapping[str, Any]) -> "Masks":
         """Returns labels that read other masks as a run's own were read."""
@@ -133,12 +151,14 @@ class Masks:
             self.scheme,
             cache_dir=self.cache_dir,
         )
-        divisible = _divisible(prepared)
+        divisible = pixels.divisible(prepared)
         return tuple(
             dataclasses.replace(
                 each,
-                strata=tuple(k for k in _present(each) if k in divisible),
-                rare=tuple(k for k in _present(each) if k not in divisible),
+                strata=tuple(k for k in pixels.present(each) if k in divisible),
+                rare=tuple(
+                    k for k in pixels.present(each) if k not in divisible
+                ),
             )
             for each in prepared
         ), ()
@@ -149,7 +169,7 @@ class Masks:
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
         """Makes sure that there are two classes to be told apart."""
-        present = {name for each in pictures for name in _present(each)}
+        present = {name for each in pictures for name in pixels.present(each)}
         if len(present) < 2:
             only = f" but {next(iter(present))!r}" if present else ""
             raise errors.DataError(
@@ -175,7 +195,10 @@ class Masks:
         """Warns of classes that cannot be learnt, or cannot be judged."""
         seen = {
             split: {
-                k for p in pictures if p.split == split for k in _present(p)
+                k
+                for p in pictures
+                if p.split == split
+                for k in pixels.present(p)
             }
             for split in examples.SPLITS
         }
@@ -209,9 +232,9 @@ class Masks:
         each value in the masks; null is what is ignored.
         """
         return {
-            "mask_values": _values(data.pictures),
+            "mask_values": pixels.values(data.pictures),
             "masks": {
-                split: _described(data.split(split), data.class_names)
+                split: pixels.describe(data.split(split), data.class_names)
                 for split in data.splits
             },
         }
@@ -244,57 +267,3 @@ class Masks:
 
 
 LABELS = Masks()
-
-
-def _present(picture: examples.Picture) -> tuple[str, ...]:
-    """Returns the classes in a mask that was prepared."""
-    mask = picture.label
-    return tuple(
-        name
-        for name, count in zip(mask.names, mask.pixels[:-1], strict=True)
-        if count
-    )
-
-
-def _divisible(pictures: Sequence[examples.Picture]) -> set[str]:
-    """Returns the classes of which each split can get a picture."""
-    drawn = [each for each in pictures if each.split in (None, "train")]
-    units = division.units(drawn)
-    counts = collections.Counter(
-        name
-        for unit in units
-        for name in {k for p in unit for k in _present(p)}
-    )
-    least = min(_DIVISIBLE, len(units))
-    return {name for name, count in counts.items() if count >= least}
-
-
-def _values(pictures: Sequence[examples.Picture]) -> dict[str, str | None]:
-    """Returns the class of each value in masks as they were given."""
-    given = (each.label for each in pictures if each.label.values)
-    return {
-        str(value): None if index == reading.IGNORED else mask.names[index]
-        for mask in itertools.islice(given, 1)
-        for value, index in mask.values
-    }
-
-
-def _described(
-    pictures: Sequence[examples.Picture], names: Sequence[str]
-) -> dict[str, Any]:
-    counts = np.array([picture.label.pixels for picture in pictures], "int64")
-    of_classes = counts[:, :-1]
-    sizes = of_classes.sum(axis=1)
-    shown = of_classes > 0
-    columns = {
-        "pixels": of_classes.sum(axis=0),
-        "pictures": shown.sum(axis=0),
-        "pixels_there": (shown * sizes[:, None]).sum(axis=0),
-    }
-    return {
-        **{
-            key: dict(zip(names, values.tolist(), strict=True))
-            for key, values in columns.items()
-        },
-        "ignored_pixels": int(counts[:, -1].sum()),
-    }

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data.sources import csv_file
+from tf_finetune.data.tables import locating, records
 from tf_finetune.tasks.regression import labels
 
 
@@ -63,11 +62,10 @@ def read(
     }
     if not with_targets:
         needed.pop("label_column")
-    rows = []
-    for line, cells in csv_file.cells_of(path, needed):
-        stripped = {name: text.strip() for name, text in cells.items()}
-        rows.append(_row(stripped, line, path, options, with_targets))
-    return rows
+    found = list(records.read_rows(path, needed))
+    names = (r.cells[column] for r in found for column in options.image_column)
+    files = locating.Locator(path, options.image_root, names)
+    return [_row(each, path, files, options, with_targets) for each in found]
 
 
 def arrays(rows: Sequence[Row]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
@@ -102,21 +100,20 @@ def beginning(column: str) -> tuple[str, int | None]:
 
 
 def _row(
-    cells: Mapping[str, str],
-    line: int,
+    row: records.Row,
     path: pathlib.Path,
+    files: locating.Locator,
     options: data_options.DataOptions,
     with_targets: bool,
 ) -> Row:
-    where = f"{path}, line {line}"
+    where, cells = f"{path}, line {row.line}", row.stripped
     targets = ()
     if with_targets:
-        targets = labels.LABELS.of_row(cells, where, path.parent, options)
+        targets = labels.LABELS.of_row(cells, where, files, options)
     return Row(
-        where=f"line {line}",
+        where=f"line {row.line}",
         paths=tuple(
-            os.path.join(path.parent, cells[column])
-            for column in options.image_column
+            files.find(row.cells[column]) for column in options.image_column
         ),
         numbers=tuple(
             _number(cells[column], f"{where}: the number {column!r}")

@@ -1,0 +1,127 @@
+"""What helps where the names in a table are not those of files."""
+
+import collections
+import os
+import pathlib
+import shlex
+from collections.abc import Iterator, Sequence
+
+from tf_finetune.data.tables import locating
+
+# Names that are tried, files that are looked at, and how deep.
+_TRIED = 200
+_LOOKED_AT = 50_000
+_DEEP = 6
+
+
+def advise(locator: locating.Locator, missing: Sequence[str]) -> str:
+    """Returns a sentence that says what would be found, and how.
+
+    Args:
+        locator: What did not find them.
+        missing: The names, at least one.
+    """
+    tried = [n for n in missing[:_TRIED] if not locating.is_address(n)]
+    if not tried:
+        return (
+            f"The names are addresses, such as {missing[0].strip()!r}; "
+            "download them first and name the files in the table."
+        )
+    for folder in _places(locator):
+        by_name = _files_below(folder)
+        for name in tried:
+            if near := _near(name, by_name):
+                return _sentence(name, near[0], locator, tried)
+    return (
+        f"Nothing of that name lies in or below {locator.root}; --image_root "
+        "names the folder that the names in the table start from."
+    )
+
+
+def _places(locator: locating.Locator) -> list[pathlib.Path]:
+    """Returns the folders that are searched, each once, the nearest first."""
+    table = locator.table.parent.absolute()
+    # Relative ones stay so: advice is read where the command was typed.
+    found = [locator.root, locator.table.parent]
+    if table.parent != table and len(table.parts) > 2:
+        found.append(
+            pathlib.Path(
+                os.path.normpath(os.path.join(locator.table.parent, ".."))
+            )
+        )
+    unique = {os.path.realpath(each): each for each in reversed(found)}
+    return [each for each in reversed(unique.values()) if each.is_dir()]
+
+
+def _files_below(folder: pathlib.Path) -> dict[str, list[str]]:
+    """Returns files by folded name and by folded stem, hidden ones left out."""
+    found = collections.defaultdict(list)
+    for path in _walk(folder):
+        name = os.path.basename(path)
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in locating.SUFFIXES:
+            found[locating.folded(name)].append(path)
+            found[locating.folded(stem)].append(path)
+    return found
+
+
+def _walk(folder: pathlib.Path) -> Iterator[str]:
+    looked_at = 0
+    depth = len(folder.parts)
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(n for n in folders if not n.startswith("."))
+        if len(pathlib.Path(place).parts) - depth >= _DEEP:
+            folders.clear()
+        for name in sorted(names):
+            looked_at += 1
+            if looked_at > _LOOKED_AT:
+                return
+            if not name.startswith("."):
+                yield os.path.join(place, name)
+
+
+def _near(name: str, by_name: dict[str, list[str]]) -> list[str]:
+    """Returns files that are called like the last part of a name."""
+    parts = locating.parts_of(name)
+    if not parts:
+        return []
+    last = locating.folded(parts[-1])
+    stem = os.path.splitext(last)[0]
+    return by_name.get(last) or by_name.get(stem) or []
+
+
+def _sentence(
+    name: str, near: str, locator: locating.Locator, tried: Sequence[str]
+) -> str:
+    """Says what exists, and the flag or the change that finds it."""
+    shown = os.path.relpath(near, locator.table.parent)
+    root = _root(name, near)
+    if root:
+        other = locating.Locator(locator.table, root, tried)
+        found = sum(other.exists(each) for each in tried)
+        if 2 * found > len(tried):
+            of = (
+                f"{found} of {len(tried)} such names are"
+                if (len(tried) > 1)
+                else "the name is"
+            )
+            return (
+                f"{shown} exists: with --image_root={shlex.quote(root)} {of} "
+                "found."
+            )
+    right = os.path.relpath(near, locator.root)
+    return (
+        f"{shown} exists: names start from {locator.root}, so write {right!r} "
+        f"in place of {name!r}."
+    )
+
+
+def _root(name: str, near: str) -> str:
+    """Returns the folder in which a name would mean a file; empty if none."""
+    parts = locating.parts_of(name)
+    folders = pathlib.PurePath(near).parent
+    for part in reversed(parts[:-1]):
+        if locating.folded(folders.name) != locating.folded(part):
+            return ""
+        folders = folders.parent
+    return str(folders)

@@ -1,0 +1,261 @@
+"""Which file a name in a table means, however it is spelt there.
+
+A name is taken as it stands wherever a file of that name exists. Only then it
+is tried without the blanks around it, with other slashes, and so on; whatever
+was read otherwise than it stands is told by `Locator.tell`.
+"""
+
+import collections
+import dataclasses
+import os
+import pathlib
+import re
+import unicodedata
+import urllib.parse
+from collections.abc import Iterable, Sequence
+
+from absl import logging
+
+SUFFIXES = (
+    ".bmp",
+    ".gif",
+    ".jpeg",
+    ".jpg",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".webp",
+)
+"""Of files that a name without suffix can mean."""
+
+NOT_FOUND = "file not found"
+ADDRESS = "an address on a network, no file; download it first"
+
+_ADDRESS = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_FILE = re.compile(r"file:(//(localhost)?)?(?=[^/]|/(?!/))", re.IGNORECASE)
+_DRIVE = re.compile(r"[A-Za-z]:(?=/)")
+# Names that decide in which folder those of another computer begin.
+_SAMPLE = 1000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Found:
+    path: str
+    ways: tuple[str, ...]
+
+
+class Locator:
+    """Finds the files that the cells of a table name."""
+
+    def __init__(
+        self,
+        table: pathlib.Path,
+        image_root: str | None = None,
+        names: Iterable[str] = (),
+    ) -> None:
+        """Remembers where relative names start.
+
+        Args:
+            table: The table.
+            image_root: The folder that names start from; None: the table's.
+            names: All that will be asked for, so that names of another
+                computer are read alike.
+        """
+        self.table = table
+        self.root = (
+            table.parent
+            if image_root is None
+            else pathlib.Path(image_root).expanduser()
+        )
+        self._names = tuple(names)
+        self._prefix: tuple[str, ...] | None = None
+        self._listings: dict[str, dict[str, list[str]]] = {}
+        self._asked: set[str] = set()
+        self._examples: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._counts: collections.Counter = collections.Counter()
+
+    def find(self, name: str) -> str:
+        """Returns the path of the file that a name means.
+
+        Where there is none, the path where it was looked for first.
+        """
+        found = self._search(name)
+        if found.ways and name not in self._asked:
+            self._asked.add(name)
+            self._counts[found.ways] += 1
+            self._examples.setdefault(found.ways, (name, found.path))
+        return found.path
+
+    def exists(self, name: str) -> bool:
+        """Tells if a name means a file."""
+        return not is_address(name) and os.path.exists(self._search(name).path)
+
+    def tell(self) -> None:
+        """Logs which names were not those of files as they stand."""
+        for ways, (name, path) in self._examples.items():
+            count = self._counts[ways]
+            names = "name is" if count == 1 else "names are"
+            logging.info(
+                "%s: %d %s read %s, e.g. %r as %r.",
+                self.table,
+                count,
+                names,
+                " and ".join(ways),
+                name,
+                path,
+            )
+        self._examples.clear()
+
+    def _search(self, name: str) -> _Found:
+        exact = os.path.join(self.root, name)
+        if os.path.exists(exact) or is_address(name):
+            return _Found(path=exact, ways=())
+        text, ways = _cleaned(name)
+        for relative, further in self._readings(text):
+            path = self._file(relative)
+            if path is not None:
+                return _Found(path=path[0], ways=(*ways, *further, *path[1]))
+        return _Found(path=exact, ways=())
+
+    def _readings(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
+        """Returns the paths that a cleaned name may mean, the likeliest first.
+
+        Of a name that starts at the root of another computer the folders are
+        left out that all such names share and that are not here.
+        """
+        readings: list[tuple[str, tuple[str, ...]]] = [(text, ())]
+        parts = _absolute_parts(text)
+        if parts:
+            if self._prefix is None:
+                self._prefix = self._learn_prefix()
+            size = len(self._prefix)
+            if parts[:size] == self._prefix and len(parts) > size:
+                relative = "/".join(parts[size:])
+                way = f"from {self.root} on"
+                readings.append((relative, (way,)))
+        return readings
+
+    def _learn_prefix(self) -> tuple[str, ...]:
+        """Returns the folders that absolute names begin with elsewhere.
+
+        The fewest of them, so that most of the names without them exist.
+        """
+        all_parts = []
+        for name in self._names:
+            if len(all_parts) == _SAMPLE:
+                break
+            if parts := _absolute_parts(_cleaned(name)[0]):
+                all_parts.append(parts)
+        if not all_parts:
+            return ()
+        first = all_parts[0]
+        for size in range(min(map(len, all_parts))):
+            if any(parts[:size] != first[:size] for parts in all_parts):
+                break
+            there = sum(
+                self._file("/".join(parts[size:])) is not None
+                for parts in all_parts
+            )
+            if 2 * there > len(all_parts):
+                return first[:size]
+        return ()
+
+    def _file(self, relative: str) -> tuple[str, tuple[str, ...]] | None:
+        """Returns a file below the root, and how its name had to be read."""
+        path = os.path.join(self.root, relative)
+        if os.path.exists(path):
+            return path, ()
+        absolute = relative.startswith("/")
+        place = "/" if absolute else str(self.root)
+        ways: tuple[str, ...] = ()
+        parts = [part for part in relative.split("/") if part not in ("", ".")]
+        for number, part in enumerate(parts):
+            if os.path.exists(os.path.join(place, part)) or part == "..":
+                place = os.path.join(place, part)
+                continue
+            found = self._entry(place, part, is_last=number + 1 == len(parts))
+            if found is None:
+                return None
+            place = os.path.join(place, found[0])
+            ways = tuple(dict.fromkeys((*ways, *found[1])))
+        return (place, ways) if parts else None
+
+    def _entry(
+        self, folder: str, name: str, *, is_last: bool
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """Returns the one entry of a folder that a name can mean."""
+        listing = self._listing(folder)
+        found = listing.get(folded(name), [])
+        if len(found) == 1:
+            return found[0], (
+                "without regard to capital letters or accents' encoding",
+            )
+        if found or not is_last:
+            return None
+        found = listing.get("\0" + folded(name), [])
+        if len(found) == 1:
+            return found[0], ("with the suffix of the one file of that name",)
+        return None
+
+    def _listing(self, folder: str) -> dict[str, list[str]]:
+        """Returns the names in a folder by folded name, and "\\0" + stem."""
+        if folder not in self._listings:
+            listing = collections.defaultdict(list)
+            try:
+                names = sorted(os.listdir(folder))
+            except OSError:
+                names = []
+            for name in names:
+                listing[folded(name)].append(name)
+                stem, suffix = os.path.splitext(name)
+                if suffix.lower() in SUFFIXES:
+                    listing["\0" + folded(stem)].append(name)
+            self._listings[folder] = dict(listing)
+        return self._listings[folder]
+
+
+def is_address(name: str) -> bool:
+    """Tells if a name is an address such as https://…, s3://…"""
+    return bool(_ADDRESS.match(name.strip()))
+
+
+def reason(name: str) -> str:
+    """Returns why nothing is found at a name."""
+    return ADDRESS if is_address(name) else NOT_FOUND
+
+
+def folded(name: str) -> str:
+    """Returns a file name as systems compare it that tell no case apart."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def parts_of(name: str) -> Sequence[str]:
+    """Returns the folders of a name and the file, however it is written."""
+    text, _ = _cleaned(name)
+    text = _DRIVE.sub("", text)
+    return tuple(part for part in text.split("/") if part not in ("", "."))
+
+
+def _cleaned(name: str) -> tuple[str, tuple[str, ...]]:
+    """Returns a name as a path of this system, and what had to be done."""
+    text, ways = name.strip(), []
+    if text != name:
+        ways.append("without the blanks around them")
+    if found := _FILE.match(text):
+        text = urllib.parse.unquote(
+            text[found.end() :], errors="surrogateescape"
+        )
+        if _DRIVE.match(text[1:]):
+            text = text[1:]  # As in file:///C:/a.jpg.
+        ways.append("as paths instead of file: addresses")
+    if "\\" in text:
+        text = text.replace("\\", "/")
+        ways.append("with / for \\")
+    return text, tuple(ways)
+
+
+def _absolute_parts(text: str) -> tuple[str, ...]:
+    """Returns the parts of a cleaned absolute path; empty if it is relative."""
+    if not text.startswith("/") and not _DRIVE.match(text):
+        return ()
+    return tuple(parts_of(text))

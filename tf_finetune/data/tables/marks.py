@@ -1,0 +1,53 @@
+"""Cells that say whether a label applies: 0 and 1, or words for them."""
+
+from tf_finetune import errors
+
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "t", "y"), True),
+    **dict.fromkeys(("false", "no", "f", "n"), False),
+}
+_POSSIBLE = "possible are 1, true or yes, and 0, false or no"
+
+
+def is_mark(text: str) -> bool:
+    """Tells if a cell is a mark rather than a name."""
+    return _meaning(text) is not None
+
+
+def read_mark(cell: str, column: str, where: str) -> bool:
+    """Returns whether the label of a column applies to a row.
+
+    Args:
+        cell: The text.
+        column: The label.
+        where: Names the row in messages: "x.csv, line 3".
+
+    Raises:
+        DataError: The cell says neither.
+    """
+    text = cell.strip()
+    meaning = _meaning(text)
+    if meaning is not None:
+        return meaning
+    got = repr(text) if text else "nothing"
+    hint = (
+        ""
+        if text
+        else " An empty cell could mean that nobody looked; write 0 where the "
+        "label does not apply."
+    )
+    raise errors.DataError(
+        f"{where} has {got} in the column {column!r}; {_POSSIBLE}.{hint}"
+    )
+
+
+def _meaning(text: str) -> bool | None:
+    """Returns what a cell says; None if it says neither yes nor no."""
+    word = text.strip().lower()
+    if word in _WORDS:
+        return _WORDS[word]
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return bool(number) if number in (0.0, 1.0) else None

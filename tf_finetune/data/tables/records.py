@@ -1,0 +1,206 @@
+"""Tables of pictures as text: the delimiter, the header, the cells of rows.
+
+Work and memory grow with the size of the file alone: of a row only the cells
+of the columns that are asked for are kept, however many columns there are.
+"""
+
+import csv
+import dataclasses
+import difflib
+import io
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from absl import logging
+
+from tf_finetune import errors
+
+_DELIMITERS = (",", ";", "\t")
+# Columns that a message names, and among which it looks for a like-named one.
+_SHOWN = 20
+_COMPARED = 1000
+
+Cells = dict[str, str]
+"""Text by column, called as it was asked for."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        line: The number of its last line in the file.
+        cells: Of the columns that were asked for and are there; empty where
+            the row is too short.
+    """
+
+    line: int
+    cells: Cells
+
+    @property
+    def stripped(self) -> Cells:
+        """The cells without blanks around them."""
+        return {name: text.strip() for name, text in self.cells.items()}
+
+
+def read_rows(
+    path: pathlib.Path,
+    needed: Mapping[str, Sequence[str]],
+    optional: Sequence[str] = (),
+) -> Iterator[Row]:
+    """Yields the rows of a table.
+
+    A column is found by its name, or by that name in other capital letters if
+    there is one such column.
+
+    Args:
+        path: The table.
+        needed: Columns that must exist, by the flag that names them.
+        optional: Further columns that are read where they exist.
+
+    Raises:
+        DataError: One does not exist, or the file is no table.
+    """
+    text = _read(path)
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=_delimiter(text, needed),
+        skipinitialspace=True,
+    )
+    try:
+        header = next((cells for cells in reader if cells), [])
+        header = [name.strip() for name in header]
+        places = _places(header, path, needed, optional)
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) > len(header):
+                raise errors.DataError(
+                    f"{path}, line {reader.line_num} has more cells than the "
+                    "header has columns; put cells that hold the delimiter in "
+                    "double quotes."
+                )
+            yield Row(
+                line=reader.line_num,
+                cells={
+                    name: cells[place] if place < len(cells) else ""
+                    for name, place in places.items()
+                },
+            )
+    except csv.Error as error:
+        raise errors.DataError(
+            f"{path}, line {reader.line_num} is not CSV: {error}."
+        ) from error
+
+
+def _read(path: pathlib.Path) -> str:
+    """Returns the text; bytes that are no UTF-8 survive in file names."""
+    try:
+        # A pipe would be waited for, a device read without end.
+        if path.exists() and not path.is_file():
+            raise errors.DataError(
+                f"The CSV file {path} is not a regular file; give a file."
+            )
+        content = path.read_bytes()
+    except OSError as error:
+        raise errors.DataError(
+            f"The CSV file {path} cannot be read: {error.strerror}."
+        ) from error
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):  # As Excel saves it.
+        encoding = "utf-16"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        return content.decode(encoding, errors="surrogateescape")
+    except UnicodeDecodeError as error:
+        raise errors.DataError(
+            f"{path} is not text ({error.reason}); save it as UTF-8."
+        ) from error
+
+
+def _delimiter(text: str, needed: Mapping[str, Sequence[str]]) -> str:
+    """Returns the delimiter that makes the header hold the needed columns."""
+    wanted = {name.casefold() for names in needed.values() for name in names}
+    for delimiter in _DELIMITERS:
+        header = _header(text, delimiter)
+        if wanted <= {name.strip().casefold() for name in header}:
+            return delimiter
+    return ","
+
+
+def _header(text: str, delimiter: str) -> list[str]:
+    """Returns the first row, split at a delimiter that may be the wrong one."""
+    rows = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        skipinitialspace=True,
+    )
+    try:
+        return next((cells for cells in rows if cells), [])
+    except csv.Error:  # A header in one piece is longer than a cell may be.
+        return []
+
+
+def _places(
+    header: Sequence[str],
+    path: pathlib.Path,
+    needed: Mapping[str, Sequence[str]],
+    optional: Sequence[str],
+) -> dict[str, int]:
+    """Returns the place of each column in the rows.
+
+    Raises:
+        DataError: A needed column is not there, or two could be meant.
+    """
+    asked = [(name, flag) for flag, names in needed.items() for name in names]
+    asked += [(name, "") for name in optional]
+    alike: dict[str, list[int]] = {name.casefold(): [] for name, _ in asked}
+    for place, name in enumerate(header):
+        folded = name.casefold()
+        if folded in alike:
+            alike[folded].append(place)
+    places = {}
+    for name, flag in asked:
+        found = alike[name.casefold()]
+        exact = [place for place in found if header[place] == name]
+        found = exact or found
+        if len(found) > 1:
+            raise _ambiguous(name, [header[place] for place in found], path)
+        if found:
+            places[name] = found[0]
+        elif flag:
+            raise _lacking(name, flag, header, path)
+    for name, place in places.items():
+        if header[place] != name:
+            logging.info(
+                "%s: the column %r is read as %r.", path, header[place], name
+            )
+    return places
+
+
+def _ambiguous(
+    name: str, found: Sequence[str], path: pathlib.Path
+) -> errors.DataError:
+    if len(set(found)) == 1:
+        return errors.DataError(
+            f"{path} has two columns named {found[0]!r}; rename one."
+        )
+    spelt = " and ".join(map(repr, found))
+    return errors.DataError(
+        f"{path} has no column {name!r}, but {spelt}; rename one, or name the "
+        "one that is meant as it is spelt there."
+    )
+
+
+def _lacking(
+    name: str, flag: str, header: Sequence[str], path: pathlib.Path
+) -> errors.DataError:
+    columns = ", ".join(header[:_SHOWN]) or "none, the file is empty"
+    if len(header) > _SHOWN:
+        columns += f" and {len(header) - _SHOWN} more"
+    near = difflib.get_close_matches(name, header[:_COMPARED], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return errors.DataError(
+        f"{path} has no column {name!r}; its columns: {columns}. "
+        f"--{flag} says which one it is.{hint}"
+    )

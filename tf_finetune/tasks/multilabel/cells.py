@@ -1,0 +1,129 @@
+"""A cell of labels: `a|b|c`, other separators, lists."""
+
+import ast
+import collections
+import re
+from collections.abc import Iterable
+
+from tf_finetune import errors
+
+SEPARATOR = "|"
+
+CHARACTERS = {
+    "bar": "|",
+    "semicolon": ";",
+    "tab": "\t",
+    "line": "\n",
+    "comma": ",",
+    "slash": "/",
+    "plus": "+",
+    "ampersand": "&",
+    "blank": " ",
+}
+"""Separators by their words, those that names rarely hold first."""
+
+_ESCAPED = re.compile(r"\\[\\|]|.", re.DOTALL)
+_BRACKETS = {"[": "]", "(": ")", "{": "}"}
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_QUOTED_ITEM = re.compile(rf"\s*[uU]?({_QUOTED})\s*(,|(?=['\"]|$))", re.DOTALL)
+
+
+def split(cell: str, where: str, separator: str) -> tuple[str, ...]:
+    r"""Returns the labels in a cell, sorted.
+
+    Args:
+        cell: Its text; spaces around labels do not count. Empty: no label. In
+            `a|b`, `\|` stands for a `|` within a label and `\\` for a
+            backslash.
+        where: Names the cell in messages.
+        separator: A key of `CHARACTERS`, "list" or "none".
+
+    Raises:
+        DataError: A label is empty or stands there twice, or the cell is no
+            list where lists are read.
+    """
+    if not cell.strip():
+        return ()
+    labels = pieces(cell, separator)
+    if labels is None:
+        raise errors.DataError(
+            f"{where}: {cell!r} is no list of labels such as ['a', 'b']."
+        )
+    if "" in labels:
+        shown = "'|'" if separator == "bar" else separator
+        raise errors.DataError(
+            f"{where}: {cell!r} holds an empty label; labels are separated by "
+            f"single {shown}, and only a picture without any has an empty "
+            "cell."
+        )
+    for name, count in collections.Counter(labels).items():
+        if count > 1:
+            raise errors.DataError(f"{where}: {cell!r} holds {name!r} twice.")
+    return tuple(sorted(labels))
+
+
+def pieces(cell: str, separator: str) -> list[str] | None:
+    """Returns what stands between separators; None for what is no list."""
+    if separator == "list":
+        return _items(cell.strip())
+    if separator == "bar":
+        return _between_bars(cell)
+    if separator == "none":
+        return [cell.strip()]
+    if separator == "blank":
+        return cell.split()
+    if separator == "line":
+        return [each.strip() for each in cell.strip().splitlines()]
+    return [each.strip() for each in cell.split(CHARACTERS[separator])]
+
+
+def holds(cell: str, separator: str) -> bool:
+    """Tells if a cell holds more than one piece."""
+    return len(pieces(cell, separator) or ()) > 1
+
+
+def join(labels: Iterable[str]) -> str:
+    """Returns `a|b|c`, which `split` reads."""
+    return SEPARATOR.join(escape(each) for each in labels)
+
+
+def escape(name: str) -> str:
+    r"""Returns a label with `\|` for `|` and `\\` for a backslash."""
+    return name.replace("\\", "\\\\").replace(SEPARATOR, "\\" + SEPARATOR)
+
+
+def _between_bars(cell: str) -> list[str]:
+    labels = [""]
+    for found in _ESCAPED.findall(cell):
+        if found == SEPARATOR:
+            labels.append("")
+        else:
+            labels[-1] += found[-1]
+    return [each.strip() for each in labels]
+
+
+def _items(text: str) -> list[str] | None:
+    """Reads a list as Python, JSON or NumPy write it; no code is run.
+
+    Quotes may be left out: [a, b]. Python would join the strings of ['a' 'b'],
+    as NumPy writes two of them.
+    """
+    if len(text) < 2 or _BRACKETS.get(text[0]) != text[-1]:
+        return None
+    inner = text[1:-1].strip()
+    if not inner:
+        return []
+    if inner[0] not in "'\"" and inner[:2].lower() not in ("u'", 'u"'):
+        items = inner.rstrip(",").split("," if "," in inner else None)
+        return [each.strip() for each in items]
+    found, place = [], 0
+    while place < len(inner):
+        item = _QUOTED_ITEM.match(inner, place)
+        if item is None:
+            return None
+        try:
+            found.append(str(ast.literal_eval(item[1])).strip())
+        except (ValueError, SyntaxError):
+            return None
+        place = item.end()
+    return found

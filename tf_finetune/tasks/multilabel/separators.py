@@ -1,0 +1,186 @@
+r"""Finds what separates the labels in the cells of a column.
+
+A character separates if what stands between it are labels themselves: "disc
+frame" beside "disc" and "frame". Names may hold blanks and slashes of their
+own ("New York", "New Orleans"); where both is possible, people are asked.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Collection, Sequence
+
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.tasks.multilabel import cells as label_cells
+
+# What names hold themselves at times: pieces that come again are no proof.
+_SOFT = ("slash", "plus", "ampersand", "blank")
+# Share of the pieces that must come again, or be labels alone; of what names
+# hold themselves both, and more of them.
+_CLEAR = 0.5
+_CLEAR_OF_SOFT = 0.75
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Evidence:
+    """What speaks for a separator.
+
+    Attributes:
+        word: The separator.
+        again: Share of its pieces that occur in another cell, too.
+        alone: Share of its pieces that are a whole cell somewhere.
+        labels: All labels that it makes of the column.
+    """
+
+    word: str
+    again: float
+    alone: float
+    labels: frozenset[str]
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether labels would otherwise be made of other labels."""
+        if self.word in _SOFT:
+            return self.alone >= _CLEAR and self.again >= _CLEAR_OF_SOFT
+        return self.again >= _CLEAR or self.alone >= _CLEAR
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether some labels would otherwise be made of other labels."""
+        if self.word in _SOFT:
+            return self.alone > 0 or self.again >= _CLEAR
+        return self.again > 0 or self.alone > 0
+
+
+def find(texts: Sequence[str], where: str, *, known: Sequence[str] = ()) -> str:
+    """Returns the separator of a column, and logs it unless it is the bar.
+
+    Args:
+        texts: Its cells.
+        where: Names the column in messages.
+        known: Labels that were learnt before; what makes nothing but these is
+            right.
+
+    Returns:
+        A word that `cells.split` takes; "bar" where nothing separates.
+
+    Raises:
+        DataError: Several are possible.
+    """
+    distinct = sorted({text for text in texts if text})
+    if _holding(distinct, "bar"):
+        return "bar"
+    if _are_lists(distinct, where):
+        return _told("list", where, distinct)
+    if known and (word := _of_known(distinct, frozenset(known))):
+        return word if word == "bar" else _told(word, where, distinct)
+    found = [
+        _weigh(distinct, word)
+        for word in label_cells.CHARACTERS
+        if word != "bar" and _holding(distinct, word)
+    ]
+    clear = [each for each in found if each.is_clear]
+    if clear:
+        # The first is what names hold least; the others may be within names.
+        chosen, others = clear[0], clear[1:]
+        rivals = [o for o in others if _is_within(chosen, o.word)]
+        if rivals:
+            raise _ambiguous([chosen, *rivals], where, distinct)
+        return _told(chosen.word, where, distinct)
+    possible = [each for each in found if each.is_possible]
+    if possible:
+        raise _ambiguous(possible, where, distinct)
+    return "bar"
+
+
+def _are_lists(distinct: Sequence[str], where: str) -> bool:
+    """Tells if the cells are lists.
+
+    Raises:
+        DataError: Some are, and others are not.
+    """
+    others = [e for e in distinct if label_cells.pieces(e, "list") is None]
+    if others and len(others) < len(distinct):
+        in_brackets = [each for each in distinct if each.startswith("[")]
+        if in_brackets:
+            raise errors.DataError(
+                f"{where}: some cells are lists, such as {in_brackets[0]!r}, "
+                f"and others are not, such as {others[0]!r}; write all of them "
+                "in one form."
+            )
+    return bool(distinct) and not others
+
+
+def _holding(distinct: Sequence[str], word: str) -> list[str]:
+    return [each for each in distinct if label_cells.holds(each, word)]
+
+
+def _weigh(distinct: Sequence[str], word: str) -> _Evidence:
+    counts: collections.Counter = collections.Counter()
+    alone, within = set(), set()
+    for text in distinct:
+        found = {*(label_cells.pieces(text, word) or ())} - {""}
+        counts.update(found)
+        if label_cells.holds(text, word):
+            within |= found
+        else:
+            alone |= found
+    size = max(1, len(within))
+    return _Evidence(
+        word=word,
+        again=sum(counts[each] > 1 for each in within) / size,
+        alone=len(within & alone) / size,
+        labels=frozenset(counts),
+    )
+
+
+def _is_within(chosen: _Evidence, word: str) -> bool:
+    """Tells if labels are still made of others when one separator is used."""
+    left = sorted(chosen.labels)
+    return bool(_holding(left, word)) and _weigh(left, word).is_clear
+
+
+def _of_known(distinct: Sequence[str], known: Collection[str]) -> str | None:
+    """Returns the separator that makes nothing but known labels."""
+    for word in ("none", *label_cells.CHARACTERS):
+        if all(
+            {*(label_cells.pieces(each, word) or ())} <= {*known}
+            for each in distinct
+        ):
+            return "bar" if word == "none" else word
+    return None
+
+
+def _told(word: str, where: str, distinct: Sequence[str]) -> str:
+    example = next(
+        (each for each in distinct if label_cells.holds(each, word)),
+        distinct[0],
+    )
+    logging.info(
+        "%s: labels are separated by --label_separator=%s: %r is %s.",
+        where,
+        word,
+        example,
+        " and ".join(map(repr, label_cells.pieces(example, word) or ())),
+    )
+    return word
+
+
+def _ambiguous(
+    found: Sequence[_Evidence], where: str, distinct: Sequence[str]
+) -> errors.DataError:
+    ways = []
+    for each in found:
+        example = _holding(distinct, each.word)[0]
+        made = label_cells.pieces(example, each.word) or ()
+        ways.append(
+            f"--label_separator={each.word} makes "
+            f"{' and '.join(map(repr, made))} of {example!r} "
+            f"({len(each.labels)} labels in all)"
+        )
+    return errors.DataError(
+        f"{where}: it cannot be told what separates the labels of a cell. "
+        f"{'; '.join(ways)}; --label_separator=bar leaves every cell one label "
+        f"({len(distinct)} in all)."
+    )

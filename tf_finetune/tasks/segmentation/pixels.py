@@ -1,0 +1,66 @@
+"""The pixels of masks by class: which are there, and how many."""
+
+import collections
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune.data import division, examples
+from tf_finetune.data.masks import reading
+
+# Pictures that a class needs for each of train, validation and test to get one.
+_DIVISIBLE = 3
+
+
+def present(picture: examples.Picture) -> tuple[str, ...]:
+    """Returns the classes in a mask that was prepared."""
+    mask = picture.label
+    return tuple(
+        name
+        for name, count in zip(mask.names, mask.pixels[:-1], strict=True)
+        if count
+    )
+
+
+def divisible(pictures: Sequence[examples.Picture]) -> set[str]:
+    """Returns the classes of which each split can get a picture."""
+    drawn = [each for each in pictures if each.split in (None, "train")]
+    units = division.units(drawn)
+    counts = collections.Counter(
+        name for unit in units for name in {k for p in unit for k in present(p)}
+    )
+    least = min(_DIVISIBLE, len(units))
+    return {name for name, count in counts.items() if count >= least}
+
+
+def values(pictures: Sequence[examples.Picture]) -> dict[str, str | None]:
+    """Returns the class of each value in masks as they were given."""
+    given = (each.label for each in pictures if each.label.values)
+    return {
+        str(value): None if index == reading.IGNORED else mask.names[index]
+        for mask in itertools.islice(given, 1)
+        for value, index in mask.values
+    }
+
+
+def describe(
+    pictures: Sequence[examples.Picture], names: Sequence[str]
+) -> dict[str, Any]:
+    counts = np.array([picture.label.pixels for picture in pictures], "int64")
+    of_classes = counts[:, :-1]
+    sizes = of_classes.sum(axis=1)
+    shown = of_classes > 0
+    columns = {
+        "pixels": of_classes.sum(axis=0),
+        "pictures": shown.sum(axis=0),
+        "pixels_there": (shown * sizes[:, None]).sum(axis=0),
+    }
+    return {
+        **{
+            key: dict(zip(names, values.tolist(), strict=True))
+            for key, values in columns.items()
+        },
+        "ignored_pixels": int(counts[:, -1].sum()),
+    }
