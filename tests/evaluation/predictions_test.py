@@ -123,3 +123,45 @@ def test_the_summary_of_many_classes_adds_up():
 
     assert lines[-1].split() == ["5", "other", "classes", "5"]
     assert len(lines) == 12
+
+
+_ODD = [
+    "=1+1",
+    "@SUM(A1).png",
+    "+1+1",
+    "-1+1",
+    "-rf.jpg",
+    "\t=1",
+    "\r=1",
+    "＝1+1",
+    "'quoted'",
+    "''",
+    '=HYPERLINK("http://x","y")',
+]
+
+
+@pytest.mark.parametrize("name", _ODD)
+def test_what_a_spreadsheet_would_compute_is_quoted_and_read_back(
+    tmp_path, name
+):
+    rows = [
+        predictions.Prediction(
+            path=name,
+            class_name=name,
+            probability=1.0,
+            top_k=((name, 1.0),),
+            error=name,
+        )
+    ]
+    predictions.write_csv(tmp_path / "p.csv", rows)
+    (raw,) = _read(tmp_path / "p.csv")
+    for column in ("path", "class", "top_k", "error"):
+        assert raw[column].startswith("'")
+    (read,) = predictions.read_table(tmp_path / "p.csv")
+    assert read["path"] == read["class"] == read["error"] == name
+
+
+@pytest.mark.parametrize("name", ["-1", "+1.5", "-2e-05", "a=b", "a.png", ""])
+def test_numbers_and_other_names_stay_as_they_are(name):
+    assert predictions.quote_formula(name) == name
+    assert predictions.unquote_formula(name) == name

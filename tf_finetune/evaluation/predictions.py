@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,9 @@ from tf_finetune.evaluation import names
 
 COLUMNS = ("path", "class", "probability", "top_k", "error")
 _LISTED = 10
+# What spreadsheets take for the beginning of a formula, in wide letters, too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,8 +83,7 @@ def write_csv(path: pathlib.Path, rows: Sequence[Prediction]) -> None:
     Columns `path,class,probability,top_k,error`; top_k is
     `name:probability|name:probability…`, with `\|` for a `|` in a name and
     `\\` for a backslash. Paths keep their line breaks (quoted) and bytes that
-    are no UTF-8: read the file with `newline=""` and
-    `errors="surrogateescape"`.
+    are no UTF-8: `read_table` reads the file.
     """
     write_table(path, COLUMNS, [_cells(row) for row in rows])
 
@@ -88,15 +91,55 @@ def write_csv(path: pathlib.Path, rows: Sequence[Prediction]) -> None:
 def write_table(
     path: pathlib.Path, columns: Sequence[str], table: Sequence[Sequence[str]]
 ) -> None:
-    """Writes rows of cells as CSV, atomically; cells may hold anything."""
+    """Writes rows of cells as CSV, atomically; cells may hold anything.
+
+    Cells that a spreadsheet would compute are quoted, see `quote_formula`;
+    `read_table` gives them back as they were.
+    """
+    rows = [[quote_formula(cell) for cell in cells] for cells in table]
     # The csv module of Python 3.10 does not quote a lone carriage return.
-    returns = any("\r" in cell for cells in table for cell in cells)
+    returns = any("\r" in cell for cells in rows for cell in cells)
     quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n", quoting=quoting)
-    writer.writerow(columns)
-    writer.writerows(table)
+    writer.writerow([quote_formula(each) for each in columns])
+    writer.writerows(rows)
     files.write_text(pathlib.Path(path), text.getvalue())
+
+
+def read_table(path: str | pathlib.Path) -> list[dict[str, str]]:
+    """Returns the rows of a table of predictions, exactly as they were.
+
+    Args:
+        path: predictions.csv of a run, or what `predict --output` wrote.
+
+    Returns:
+        Text by column.
+    """
+    with open(
+        path, encoding="utf-8", errors="surrogateescape", newline=""
+    ) as file:
+        reader = csv.reader(file)
+        columns = [unquote_formula(each) for each in next(reader, [])]
+        return [
+            dict(zip(columns, map(unquote_formula, cells), strict=True))
+            for cells in reader
+        ]
+
+
+def quote_formula(cell: str) -> str:
+    """Returns a cell that spreadsheets show instead of computing it.
+
+    Text that begins like a formula gets an apostrophe in front, as do texts
+    that begin with an apostrophe; numbers stay as they are.
+    """
+    is_formula = cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula or cell.startswith("'") else cell
+
+
+def unquote_formula(cell: str) -> str:
+    """Returns the cell that `quote_formula` was given."""
+    return cell.removeprefix("'")
 
 
 def summarize(rows: Sequence[Prediction]) -> str:

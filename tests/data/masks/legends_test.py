@@ -19,6 +19,14 @@ def test_names_are_read_beside_the_data(tmp_path, name, text):
     assert legends.names_beside(tmp_path) == ("sky", "road")
 
 
+def test_names_by_value_may_leave_values_out(tmp_path):
+    text = '{"255": "road", "0": "sky", "38": "car"}'
+    (tmp_path / "classes.json").write_text(text)
+    found = legends.names_beside(tmp_path)
+    assert found == {0: "sky", 38: "car", 255: "road"}
+    assert list(found) == [0, 38, 255]
+
+
 def test_no_file_names_no_class(tmp_path):
     assert legends.names_beside(tmp_path) == ()
 
@@ -27,7 +35,9 @@ def test_no_file_names_no_class(tmp_path):
     ("text", "words"),
     [
         ("[1, 2]", "list of class names"),
-        ('{"0": "a", "2": "b"}', "without a gap"),
+        ('{"0": "a", "b": "c"}', "names by value"),
+        ('{"0": "a", "00": "b"}', "names by value"),
+        ('["1", "2", "1.0"]', "'1' twice .also as '1.0'"),
         ("[", "not JSON"),
         ('["a", "a"]', "twice"),
         ('["a\\nb"]', "line break"),

@@ -47,8 +47,83 @@ def test_a_lone_255_among_small_values_is_asked_about():
 
 
 def test_more_values_than_classes_can_be_are_refused():
-    with pytest.raises(errors.DataError, match="up to 3000"):
-        schemes.by_number((), None, {0, 3000})
+    with pytest.raises(errors.DataError, match="300 different.*up to 2990"):
+        schemes.by_number((), None, {10 * k for k in range(300)})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (0, 38, 75),
+        (0, 128, 255),
+        (0, 127, 255),
+        (0, 85, 170, 255),
+        (0, 29, 76, 150),
+        (10, 20, 30),
+        (0, 1000, 65535),
+    ],
+)
+def test_values_with_gaps_are_classes_in_their_order(values):
+    found = schemes.by_number((), None, values)
+    assert found.names == tuple(f"class_{value}" for value in values)
+    assert found.indices == {value: k for k, value in enumerate(values)}
+    assert f"{values[1]} class_{values[1]}" in found.table()
+
+
+@pytest.mark.parametrize("white", [100, 200, 254, 65535])
+def test_black_and_one_shade_are_background_and_foreground(white):
+    found = schemes.by_number((), None, {0, white})
+    assert found.names == ("background", "foreground")
+    assert found.indices == {0: 0, white: 1}
+
+
+@pytest.mark.parametrize("values", [{1, 2, 3}, {0, 2}, {0, 1, 3, 4}, {2, 3}])
+def test_numbers_of_which_a_few_do_not_occur_stay_numbers(values):
+    found = schemes.by_number((), None, values)
+    assert found.names == tuple(f"class_{k}" for k in range(max(values) + 1))
+    assert found.is_plain
+
+
+@pytest.mark.parametrize("values", [{0, 128, 255}, {1, 255}, {0, 20, 255}])
+def test_as_many_names_as_values_name_them_in_their_order(values):
+    names = ("a", "b", "c")[: len(values)]
+    found = schemes.by_number(names, None, values)
+    assert found.names == names
+    assert found.indices == {v: k for k, v in enumerate(sorted(values))}
+
+
+def test_the_ignored_one_may_be_among_the_names_or_not():
+    values = {0, 128, 255}
+    named = schemes.by_number(("a", "b", "void"), "void", values)
+    valued = schemes.by_number(("a", "b"), "255", values)
+    assert named == valued
+    assert named.indices == {0: 0, 128: 1, 255: IGNORED}
+
+
+def test_names_by_value_are_taken_at_their_word():
+    found = schemes.by_number({0: "a", 7: "b", 255: "c"}, "b", {0, 255})
+    assert found.names == ("a", "c")
+    assert found.indices == {0: 0, 7: IGNORED, 255: 1}
+
+
+@pytest.mark.parametrize(
+    ("values", "classes"), [({0, 1, 2, 255}, 3), ({0, 20, 255}, 2)]
+)
+def test_the_advice_about_255_can_be_followed(values, classes):
+    with pytest.raises(
+        errors.DataError,
+        match=f"--ignore_label=255 leaves it.*names {len(values)} classes",
+    ):
+        schemes.by_number((), None, values)
+    ignoring = schemes.by_number((), "255", values)
+    assert len(ignoring.names) == classes
+    names = [str(k) for k in range(len(values))]
+    assert len(schemes.by_number(names, None, values).names) == len(values)
+
+
+def test_255_beside_a_single_value_is_not_said_to_be_ignorable():
+    with pytest.raises(errors.DataError, match="nothing but 1 to learn"):
+        schemes.by_number((), None, {1, 255})
 
 
 def test_an_unknown_ignored_class_is_a_usage_error_with_a_hint():

@@ -5,7 +5,7 @@ import io
 import json
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tf_finetune import errors
 from tf_finetune.data import class_names
@@ -20,15 +20,16 @@ _FORM = (
 )
 
 
-def names_beside(folder: pathlib.Path) -> tuple[str, ...]:
-    """Returns the class names of a data set, by the values in its masks.
+def names_beside(folder: pathlib.Path) -> tuple[str, ...] | dict[int, str]:
+    """Returns the class names of a data set.
 
     Args:
         folder: Where classes.json (a list, or an object of names by value)
             or labels.txt (a name a line) may lie.
 
     Returns:
-        Name k is that of value k; none if there is no such file.
+        Names in the order of the classes, or, of an object with gaps between
+        its values, by value; none if there is no such file.
 
     Raises:
         DataError: The file cannot be understood.
@@ -57,45 +58,67 @@ def colors(path: pathlib.Path) -> dict[str, Color]:
     is_json = path.suffix.lower() == ".json"
     rows = _json_rows(text, path) if is_json else _csv_rows(text, path)
     found: dict[str, Color] = {}
+    seen: set[Color] = set()
     for name, color in rows:
         if name in found:
             raise errors.DataError(f"{path} names the class {name!r} twice.")
-        if color in found.values():
+        if color in seen:
             raise errors.DataError(
                 f"{path} gives the colour {color} to two classes."
             )
+        seen.add(color)
         found[name] = color
     if not found:
         raise errors.DataError(f"{path} names no colour; it must be {_FORM}.")
     class_names.check(found)
+    _check_once([*found], path)
     return found
 
 
-def _names(path: pathlib.Path) -> tuple[str, ...]:
+def _names(path: pathlib.Path) -> tuple[str, ...] | dict[int, str]:
     text = _text(path)
+    by_value: dict[int, str] = {}
     if path.suffix == ".txt":
         names = [line.strip() for line in text.splitlines()]
         while names and not names[-1]:
             names.pop()
     else:
-        names = _listed(_parsed(text, path), path)
+        value = _parsed(text, path)
+        by_value = _by_value(value) if isinstance(value, dict) else {}
+        names = list(by_value.values()) or value
+    if not isinstance(names, list) or not all(
+        isinstance(each, str) for each in names
+    ):
+        raise errors.DataError(
+            f"{path} must be a list of class names, or an object of names by "
+            'value, such as {"0": "background", "255": "road"}.'
+        )
     class_names.check(names)
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise errors.DataError(f"{path} names the class {twice[0]!r} twice.")
-    return tuple(names)
+    _check_once(names, path)
+    has_gaps = [*by_value] != [*range(len(by_value))]
+    return by_value if by_value and has_gaps else tuple(names)
 
 
-def _listed(value: object, path: pathlib.Path) -> list[str]:
-    if isinstance(value, dict):
-        keys = sorted(value, key=lambda k: int(k) if k.isdecimal() else -1)
-        if keys == [str(k) for k in range(len(keys))]:
-            value = [value[key] for key in keys]
-    if isinstance(value, list) and all(isinstance(each, str) for each in value):
-        return value
-    raise errors.DataError(
-        f"{path} must be a list of class names, or an object of names by "
-        'value from "0" on without a gap.'
-    )
+def _by_value(value: dict) -> dict[int, str]:
+    """Returns names by value, in its order; empty if keys are no values."""
+    if not all(re.fullmatch("[0-9]{1,9}", key) for key in value):
+        return {}
+    found = {int(key): name for key, name in value.items()}
+    return dict(sorted(found.items())) if len(found) == len(value) else {}
+
+
+def _check_once(names: Sequence[str], path: pathlib.Path) -> None:
+    """Raises `DataError` if a class is named twice, also by equal numbers."""
+    seen: dict[object, str] = {}
+    are_numbers = all(class_names.number_of(name) is not None for name in names)
+    for name in names:
+        key = class_names.number_of(name) if are_numbers else name
+        if key in seen:
+            also = "" if seen[key] == name else f" (also as {name!r})"
+            raise errors.DataError(
+                f"{path} names the class {seen[key]!r} twice{also}."
+            )
+        seen[key] = name
 
 
 def _csv_rows(text: str, path: pathlib.Path) -> Iterable[tuple[str, Color]]:

@@ -21,6 +21,7 @@ from tf_finetune.data import examples, progress
 from tf_finetune.data.masks import reading, scanning, schemes
 
 _SHOWN = 5
+_LISTED = 20
 _ORIENTATION = 0x0112
 _LYING = (5, 6, 7, 8)
 
@@ -50,7 +51,8 @@ def prepare(
     """
     _check(_unreadable, pictures, scans, "cannot be used")
     check = functools.partial(_strange, scheme=scheme)
-    _check(check, pictures, scans, "hold values that are no class")
+    advice = _advice(scans, scheme)
+    _check(check, pictures, scans, "hold values that are no class", advice)
     _check(_of_other_size, pictures, scans, "have another size")
     folder = pathlib.Path(cache_dir) / "masks" / scheme.key
     labels = [
@@ -83,7 +85,7 @@ def read(indices: str) -> np.ndarray:
         return np.array(image)
 
 
-def _check(problem, pictures, scans, what: str) -> None:
+def _check(problem, pictures, scans, what: str, advice: str = "") -> None:
     """Raises `DataError` naming the masks in which a problem is found."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         found = [each for each in pool.map(problem, pictures, scans) if each]
@@ -94,6 +96,24 @@ def _check(problem, pictures, scans, what: str) -> None:
         f"{len(found)} of {len(pictures)} masks {what}: "
         + "; ".join(found[:_SHOWN])
         + (f"; and {more} more." if more > 0 else ".")
+        + advice
+    )
+
+
+def _advice(scans: Sequence[scanning.Scan], scheme: schemes.Scheme) -> str:
+    """Returns how values can be named that are no class."""
+    if scheme.is_learnt:
+        return ""
+    values = sorted({value for each in scans for value in each.pixels})
+    if scheme.by_color:
+        return " Name their colours in --color_map."
+    shown = ", ".join(map(str, values[:_LISTED]))
+    more = f" and {len(values) - _LISTED} more" if values[_LISTED:] else ""
+    return (
+        f" All masks together hold {len(values)} values ({shown}{more}): name "
+        "as many classes in classes.json beside the data, in the order of the "
+        'values or each by its value ({"0": "background", "255": "road"}), or '
+        "leave a value out with --ignore_label."
     )
 
 
@@ -114,7 +134,9 @@ def _strange(
     more = len(strange) - _SHOWN
     rest = f" and {more} other values" if more > 0 else ""
     known = [scheme.shown(value) for value in sorted(scheme.indices)]
-    possible = ", ".join(known) if len(known) < 8 else f"0 to {known[-1]}"
+    possible = ", ".join(known)
+    if len(known) > _LISTED:
+        possible = f"{len(known)} values from {known[0]} to {known[-1]}"
     if scheme.by_color:
         possible = "those of --color_map"
     return (

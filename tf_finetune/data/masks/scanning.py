@@ -12,12 +12,14 @@ from absl import logging
 
 from tf_finetune import files
 from tf_finetune.data import progress
-from tf_finetune.data.masks import reading
+from tf_finetune.data.masks import edges, reading
 
-VERSION = 1
+VERSION = 2
 """To be raised whenever the same file is read otherwise than before."""
 
 _MOST_VALUES = 256
+# Different values in a mask; so few have nothing between them.
+_SOUND = 2
 _BLOCK = 256
 
 
@@ -31,6 +33,8 @@ class Scan:
         height: In pixels.
         pixels: How many have which value; values as `reading.read` gives
             them.
+        smoothed: How many of these look as smoothing leaves them; see
+            `edges.count`.
         problem: Why it is no mask; empty if it is one.
     """
 
@@ -38,6 +42,7 @@ class Scan:
     width: int = 0
     height: int = 0
     pixels: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    smoothed: Mapping[int, int] = dataclasses.field(default_factory=dict)
     problem: str = ""
 
 
@@ -97,25 +102,33 @@ def _one(path: str, known: Mapping[str, dict], by_color: bool) -> Scan:
     except reading.Unreadable as error:
         return Scan(sha256=digest, problem=str(error))
     distinct, counts = np.unique(values, return_counts=True)
-    problem = ""
+    problem, smoothed = "", {}
     if len(distinct) > _MOST_VALUES:
         problem = (
             f"it has {len(distinct)} different values, more than there can "
-            "be classes: is it a photograph, or were its edges smoothed?"
+            "be classes: is it a photograph, or were its edges smoothed, by "
+            "scaling or JPEG? Masks are scaled with nearest neighbour and "
+            "saved as PNG"
         )
         distinct = counts = distinct[:0]
+    elif len(distinct) > _SOUND:
+        smoothed = edges.count(values, by_color=by_color)
     return Scan(
         sha256=digest,
         width=values.shape[1],
         height=values.shape[0],
         pixels=dict(zip(distinct.tolist(), counts.tolist(), strict=True)),
+        smoothed=smoothed,
         problem=problem,
     )
 
 
 def _from_json(entry: Mapping) -> Scan:
-    pixels = {int(value): count for value, count in entry["pixels"].items()}
-    return Scan(**(entry | {"pixels": pixels}))
+    counts = {
+        key: {int(value): count for value, count in entry[key].items()}
+        for key in ("pixels", "smoothed")
+    }
+    return Scan(**(entry | counts))
 
 
 def _read(store: pathlib.Path) -> dict[str, dict]:

@@ -12,6 +12,9 @@ from tf_finetune.data.masks import legends, reading
 
 _BINARY = ("background", "foreground")
 _WHITE = 255
+# How far a shade may be from its place among equal distances.
+_UNEVEN = 2
+_SHOWN = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,11 +26,13 @@ class Scheme:
         indices: Class index by value in a mask (or by its colour's code);
             `reading.IGNORED` for what is ignored.
         by_color: Whether masks are read by colour.
+        is_learnt: Whether a finished run read its own masks so.
     """
 
     names: tuple[str, ...]
     indices: Mapping[int, int]
     by_color: bool = False
+    is_learnt: bool = False
 
     @functools.cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
@@ -39,6 +44,21 @@ class Scheme:
         """A short hash of how values are turned into indices."""
         text = json.dumps([self.pairs, self.by_color])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def table(self) -> str:
+        """Returns which value is which class, in one line."""
+        shown = [
+            f"{self.shown(value)} "
+            + ("ignored" if k == reading.IGNORED else self.names[k])
+            for value, k in self.pairs[:_SHOWN]
+        ]
+        more = len(self.pairs) - len(shown)
+        return ", ".join(shown) + (f" and {more} more" if more else "")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether value k is class k."""
+        return not self.by_color and all(v == k for v, k in self.pairs)
 
     def shown(self, value: int) -> str:
         """Returns a value as people write it."""
@@ -66,38 +86,53 @@ def by_color(
     ignored = _place(ignore_label, names)
     if ignored is not None and ignored >= len(names):
         raise _unknown(ignore_label, names)
-    return _without(names, codes, ignored, is_colored=True)
+    code = None if ignored is None else codes[ignored]
+    return _without(names, codes, code, is_colored=True)
 
 
 def by_number(
-    declared: Sequence[str],
+    declared: Sequence[str] | Mapping[int, str],
     ignore_label: str | None,
     values: Collection[int],
 ) -> Scheme:
     """Returns the scheme of masks that hold numbers.
 
     Args:
-        declared: Name k is that of value k; may be empty.
+        declared: Names by value; or in the order of the classes, name k being
+            that of value k, or, where masks hold larger values and as many as
+            there are names, of the k-th of these. May be empty.
         ignore_label: A class name, or a value; the ignored one is no class.
         values: All that occur in any mask.
 
     Returns:
-        Masks of nothing but 0 and 255 are two classes. Without declared names
-        classes are called class_0, class_1 and so on, or, if there are two,
-        background and foreground.
+        Masks of nothing but 0 and 255 are two classes, masks whose values
+        have wide gaps (0, 38, 75) as many as there are values. Without
+        declared names classes are called class_0, class_1 and so on, after
+        their values, or, if there are two, background and foreground.
 
     Raises:
         UsageError: `ignore_label` is no name of a class.
         DataError: It cannot be told how many classes there are.
     """
-    ignored = _place(ignore_label, declared)
-    left = sorted({*values} - {ignored})
-    is_binary = _WHITE in left and {*left} <= {0, _WHITE}
-    if is_binary and len(declared) in (0, 2):
-        names = tuple(declared) or _BINARY
-        return _without(names, [0, _WHITE], ignored)
-    names = tuple(declared) or _numbered(left)
-    return _without(names, list(range(len(names))), ignored)
+    if isinstance(declared, Mapping):
+        names, its_values = [*declared.values()], [*declared]
+    elif declared:
+        names = list(declared)
+        its_values = _values_of(names, ignore_label, values)
+    else:
+        left = {*values} - {_place(ignore_label, ())}
+        names, its_values = _unnamed(sorted(left))
+    place = _place(ignore_label, names)
+    ignored = None
+    if place is not None:
+        is_name = ignore_label in names
+        ignored = its_values[place] if is_name else place
+    return _without(names, its_values, ignored)
+
+
+def colored(learnt: Scheme) -> Scheme:
+    """Returns the scheme of a run whose values are codes of colours."""
+    return dataclasses.replace(learnt, by_color=True)
 
 
 def as_learnt(
@@ -121,25 +156,93 @@ def as_learnt(
     return learnt
 
 
-def _numbered(left: Sequence[int]) -> tuple[str, ...]:
-    highest = left[-1] if left else 0
+def _values_of(
+    names: Sequence[str], ignore_label: str | None, values: Collection[int]
+) -> list[int]:
+    """Returns which values named classes have.
+
+    Raises:
+        DataError: There are more values than names, and larger ones.
+    """
+    count = len(names)
+    is_value = ignore_label is not None and ignore_label not in names
+    ignored = _place(ignore_label, names) if is_value else None
+    left = sorted({*values} - {ignored})
+    if not left or left[-1] < count:
+        return list(range(count))
+    if count == 2 and {*left} <= {0, _WHITE}:
+        return [0, _WHITE]
+    for each in (left, sorted(values)):
+        if len(each) == count:
+            return each
+    return list(range(count))
+
+
+def _unnamed(left: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Names classes after the values that occur, or after all up to these."""
+    if {*left} <= {0, _WHITE} and _WHITE in left:
+        return list(_BINARY), [0, _WHITE]
+    _check_white(left)
+    if not _has_gaps(left):
+        highest = left[-1] if left else 0
+        if highest <= 1:
+            return list(_BINARY), [0, 1]
+        every = list(range(highest + 1))
+        return [f"class_{value}" for value in every], every
+    if len(left) > reading.MOST_CLASSES:
+        raise errors.DataError(
+            f"The masks hold {len(left)} different values up to {left[-1]}; at "
+            f"most {reading.MOST_CLASSES} classes are possible. Colours are "
+            "read with --color_map, one value is left out with --ignore_label."
+        )
+    if len(left) == 2 and left[0] == 0:
+        return list(_BINARY), list(left)
+    return [f"class_{value}" for value in left], list(left)
+
+
+def _has_gaps(left: Sequence[int]) -> bool:
+    """Tells if values are rather shades than the numbers of classes.
+
+    Numbers count from 0 on; that a few classes do not occur is usual, that
+    most do not is not.
+    """
+    if not left:
+        return False
+    absent = left[-1] + 1 - len(left)
+    return absent > len(left) or left[-1] >= reading.MOST_CLASSES
+
+
+def _check_white(left: Sequence[int]) -> None:
+    """Raises `DataError` where 255 may be a class or mark what is ignored.
+
+    It is a class where all values lie at equal distances up to it.
+    """
     others = [value for value in left if value != _WHITE]
-    if highest == _WHITE and others and others[-1] < _WHITE - 1:
-        raise errors.DataError(
-            f"The masks hold the value 255 and otherwise values up to "
-            f"{others[-1]}. If 255 marks what is to be ignored, say "
-            "--ignore_label=255; if not, classes.json beside the data names "
-            "the classes."
-        )
-    if highest >= reading.MOST_CLASSES:
-        raise errors.DataError(
-            f"The masks hold values up to {highest}; at most "
-            f"{reading.MOST_CLASSES} classes are possible. Colours are read "
-            "with --color_map, an ignored value with --ignore_label."
-        )
-    if highest <= 1:
-        return _BINARY
-    return tuple(f"class_{value}" for value in range(highest + 1))
+    if not others or not left or left[-1] != _WHITE:
+        return
+    step = _WHITE / (len(left) - 1)
+    even = left[0] == 0 and all(
+        abs(value - k * step) <= _UNEVEN for k, value in enumerate(left)
+    )
+    if even or others[-1] == _WHITE - 1:
+        return
+    count = len(left)
+    as_classes = (
+        f"a classes.json beside the data that names {count} classes, in the "
+        "order of the values, makes classes of all of them"
+    )
+    ignoring = (
+        "--ignore_label=255 leaves it out"
+        if len(others) > 1
+        else f"--ignore_label=255 would leave nothing but {others[0]} to learn"
+    )
+    shown = ", ".join(map(str, others[:_SHOWN]))
+    if len(others) > _SHOWN:
+        shown = f"values up to {others[-1]}"
+    raise errors.DataError(
+        f"The masks hold the value 255 beside {shown}. If 255 marks what is to "
+        f"be ignored, {ignoring}; if not, {as_classes}."
+    )
 
 
 def _place(ignore_label: str | None, names: Sequence[str]) -> int | None:
@@ -175,18 +278,18 @@ def _without(
     Args:
         names: Of all.
         values: In the masks, one a name.
-        ignored: Place among the names, or another value of masks.
+        ignored: One of these, or another value of masks.
         is_colored: Whether the values are codes of colours.
     """
     indices: dict[int, int] = {}
     kept: list[str] = []
-    for place, (name, value) in enumerate(zip(names, values, strict=True)):
-        if place == ignored:
+    for name, value in zip(names, values, strict=True):
+        if value == ignored:
             indices[value] = reading.IGNORED
         else:
             indices[value] = len(kept)
             kept.append(name)
-    if ignored is not None and ignored >= len(names):
+    if ignored is not None:
         indices[ignored] = reading.IGNORED
     if len(kept) > reading.MOST_CLASSES:
         raise errors.DataError(

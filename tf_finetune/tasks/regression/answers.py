@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune import errors, files
+from tf_finetune.evaluation import predictions as csv_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,8 @@ class Answers:
     def write(self, path: pathlib.Path, rows: Sequence[Prediction]) -> None:
         """Writes `path`, a column for each target, and `error` as CSV.
 
-        Paths keep their line breaks (quoted) and bytes that are no UTF-8:
-        read the file with `newline=""` and `errors="surrogateescape"`.
+        Paths keep their line breaks (quoted) and bytes that are no UTF-8;
+        `predictions.read_table` gives them back as they were.
         """
         names = next((list(row.values) for row in rows if row.values), [])
         text = io.StringIO(newline="")
@@ -80,14 +81,15 @@ class Answers:
         writer = csv.writer(
             text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
         )
-        writer.writerow(["path", *names, "error"])
+        quote = csv_rows.quote_formula
+        writer.writerow(["path", *map(quote, names), "error"])
         for row in rows:
             # Nine digits tell every float32 from its neighbours.
             values = [
                 float(f"{row.values[name]:.9g}") if row.values else ""
                 for name in names
             ]
-            writer.writerow([row.path, *values, row.error])
+            writer.writerow([quote(row.path), *values, quote(row.error)])
         files.write_text(pathlib.Path(path), text.getvalue())
 
     def summarize(self, rows: Sequence[Prediction]) -> str:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -12,7 +12,7 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import (
-    legends,
+    meanings,
     preparation,
     reading,
     scanning,
@@ -22,6 +22,7 @@ from tf_finetune.data.tables import locating, records
 from tf_finetune.tasks.segmentation import pixels
 
 _DEFAULT_COLUMN = ("mask",)
+_LISTED = 10
 _UNSAID = ("label",)  # What --label_column is if nobody gave it.
 
 
@@ -118,15 +119,16 @@ class Masks:
             int(value): reading.IGNORED if name is None else names.index(name)
             for value, name in described.get("mask_values", {}).items()
         }
-        scheme = schemes.Scheme(names=names, indices=indices)
+        scheme = schemes.Scheme(names=names, indices=indices, is_learnt=True)
         return dataclasses.replace(self, scheme=scheme) if indices else self
 
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Masks":
         """Returns labels that know which value is which class."""
-        values = {v for each in self._scans(pictures) for v in each.pixels}
-        scheme = self._scheme(declared or self._beside(), values)
+        scheme = meanings.find_scheme(
+            self.options, self.scheme, declared, self._scans(pictures)
+        )
         return dataclasses.replace(self, scheme=scheme)
 
     def names(
@@ -202,20 +204,30 @@ class Masks:
             }
             for split in examples.SPLITS
         }
+        names = pictures[0].label.names if pictures else ()
+        never = [n for n in names if all(n not in its for its in seen.values())]
+        if never:
+            logging.warning(
+                "%d of %d classes are in no mask; the model has an output for "
+                "each that is not learnt and enters no average: %s.",
+                len(never),
+                len(names),
+                _listed(never),
+            )
         for split in ("validation", "test"):
             if unlearnt := sorted(seen[split] - seen["train"]):
                 logging.warning(
                     "Masks of the %s split show what no training mask shows, "
                     "which is not learnt and has an IoU of 0 there: %s.",
                     split,
-                    ", ".join(unlearnt),
+                    _listed(unlearnt),
                 )
             lacking = sorted(seen["train"] - seen[split])
             if seen[split] and lacking:
                 logging.warning(
                     "No mask of the %s split shows: %s.",
                     split,
-                    ", ".join(lacking),
+                    _listed(lacking),
                 )
 
     def text(self, label: examples.Mask) -> str:
@@ -248,22 +260,12 @@ class Masks:
             by_color=self.by_color,
         )
 
-    def _beside(self) -> tuple[str, ...]:
-        place = pathlib.Path(self.options.data).expanduser()
-        folder = place if place.is_dir() else place.parent
-        return legends.names_beside(folder) if place.exists() else ()
-
-    def _scheme(
-        self, declared: Sequence[str], values: Collection[int]
-    ) -> schemes.Scheme:
-        ignore = self.options.ignore_label
-        if self.scheme.names and (self.by_color or not declared):
-            learnt = dataclasses.replace(self.scheme, by_color=self.by_color)
-            return schemes.as_learnt(learnt, ignore, values)
-        if self.by_color:
-            path = pathlib.Path(self.options.color_map).expanduser()
-            return schemes.by_color(legends.colors(path), ignore)
-        return schemes.by_number(declared, ignore, values)
-
 
 LABELS = Masks()
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Returns names, ten of them at most."""
+    more = len(names) - _LISTED
+    rest = f" and {more} more" if more > 0 else ""
+    return ", ".join(names[:_LISTED]) + rest

@@ -1,0 +1,140 @@
+"""Tells values that are classes from those that smoothing left at edges.
+
+A mask that was scaled with interpolation, or saved as JPEG at some time, holds
+values between those of its classes along every edge. A class has areas: its
+pixels have neighbours of their own value, or lie in lines. What smoothing
+leaves has neither: a pixel is strictly between its two neighbours on one axis,
+or equals none of the eight around it, which differ among themselves.
+"""
+
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.data.masks import reading
+
+# Of its pixels, for a value to be one that smoothing left.
+_AT_EDGES = 0.5
+# Of all pixels; a value of more is no leftover.
+_HARDLY = 0.08
+_LEAST = 2
+_SHOWN = 20
+
+
+class _Scan(Protocol):
+    """What is known of a mask; `scanning.Scan`."""
+
+    pixels: Mapping[int, int]
+    smoothed: Mapping[int, int]
+
+
+def count(values: np.ndarray, *, by_color: bool) -> dict[int, int]:
+    """Returns by value how many of its pixels look smoothed.
+
+    Args:
+        values: int32 [height, width].
+        by_color: Whether they are codes of colours.
+    """
+    channels = [values]
+    if by_color:
+        channels = [values >> 16, values >> 8 & 255, values & 255]
+    padded = np.pad(values, 1, mode="edge")
+    found = _is_lone(padded)
+    for axis in (0, 1):
+        before, after, differs = _around(padded, values, axis)
+        inside = differs & (before != after)
+        for channel in channels:
+            own = np.pad(channel, 1, mode="edge")
+            low, high, _ = _around(own, channel, axis)
+            inside &= np.minimum(low, high) <= channel
+            inside &= channel <= np.maximum(low, high)
+        found |= inside
+    distinct, counts = np.unique(values[found], return_counts=True)
+    return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
+
+
+def leftovers(
+    pixels: Mapping[int, int], smoothed: Mapping[int, int]
+) -> list[int]:
+    """Returns the values that smoothing left; empty where masks are sound.
+
+    Args:
+        pixels: By value, over all masks.
+        smoothed: How many of them look smoothed.
+    """
+    total = sum(pixels.values())
+    found = [
+        value
+        for value, counted in pixels.items()
+        if counted <= _HARDLY * total
+        and smoothed.get(value, 0) > _AT_EDGES * counted
+    ]
+    is_many = len(found) >= max(_LEAST, len(pixels) - len(found))
+    return sorted(found) if is_many else []
+
+
+def check(scans: Sequence[_Scan], *, by_color: bool) -> None:
+    """Stops at masks in which smoothing left values.
+
+    Args:
+        scans: Of all masks.
+        by_color: Whether values are codes of colours.
+
+    Raises:
+        DataError: There are such values; it names those that are none.
+    """
+    pixels: collections.Counter = collections.Counter()
+    smoothed: collections.Counter = collections.Counter()
+    for each in scans:
+        pixels.update(each.pixels)
+        smoothed.update(each.smoothed)
+    left = leftovers(pixels, smoothed)
+    if not left:
+        return
+    kept = [value for value in sorted(pixels) if value not in {*left}]
+    kind = "colours" if by_color else "values"
+    shown = [
+        str(reading.color_of(value) if by_color else value)
+        for value in kept[:_SHOWN]
+    ]
+    more = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
+    raise errors.DataError(
+        f"The masks hold {len(pixels)} {kind}, of which {len(left)} have "
+        "hardly a pixel each and lie at the edges of others: were the masks "
+        f"smoothed, by scaling or by JPEG? The {kind} that have areas are "
+        f"{', '.join(shown)}{more}. Write the masks again without smoothing, "
+        "as PNG and scaled with nearest neighbour; or set every pixel to the "
+        f"nearest of these {kind} (docs/data.md shows how)."
+    )
+
+
+def _around(
+    padded: np.ndarray, values: np.ndarray, axis: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns both neighbours on an axis, and where a pixel equals neither."""
+    if axis == 0:
+        before, after = padded[:-2, 1:-1], padded[2:, 1:-1]
+    else:
+        before, after = padded[1:-1, :-2], padded[1:-1, 2:]
+    return before, after, (values != before) & (values != after)
+
+
+def _is_lone(padded: np.ndarray) -> np.ndarray:
+    """Returns which pixels equal none of eight that differ among themselves."""
+    height, width = padded.shape[0] - 2, padded.shape[1] - 2
+    middle = padded[1:-1, 1:-1]
+    around = [
+        padded[row : row + height, column : column + width]
+        for row in range(3)
+        for column in range(3)
+        if (row, column) != (1, 1)
+    ]
+    lone = np.ones(middle.shape, bool)
+    same = np.ones(middle.shape, bool)
+    for each in around:
+        lone &= each != middle
+        same &= each == around[0]
+    return lone & ~same

@@ -1,0 +1,91 @@
+"""Decides what the values in masks mean, from all that says something of it.
+
+That are a colour map, a legend beside the data, what a finished run learnt,
+and the values themselves.
+"""
+
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+
+from absl import logging
+
+from tf_finetune.config import data_options
+from tf_finetune.data.masks import edges, legends, reading, scanning, schemes
+
+Names = Sequence[str] | Mapping[int, str]
+"""Names of classes in their order, or by value."""
+
+
+def find_scheme(
+    options: data_options.DataOptions,
+    learnt: schemes.Scheme,
+    declared: Sequence[str],
+    scans: Sequence[scanning.Scan],
+) -> schemes.Scheme:
+    """Returns what the values in masks mean, and logs it unless it is plain.
+
+    Args:
+        options: Which data, and how its masks are understood.
+        learnt: How a finished run read its own; `schemes.UNKNOWN` if none.
+        declared: Names by value that the source brings; may be empty.
+        scans: Of all masks.
+
+    Raises:
+        UsageError: The options name a class that there is not.
+        DataError: It cannot be told, or the masks were smoothed.
+    """
+    values = {value for each in scans for value in each.pixels}
+    if options.color_map is not None:
+        return _by_color(options, learnt, values, scans)
+    names: Names = declared or _beside(options)
+    if not {*values} <= {*learnt.indices, *_valued(names)}:
+        edges.check(scans, by_color=False)
+    if learnt.names and (not names or _is_learnt(names, learnt, values)):
+        scheme = schemes.as_learnt(learnt, options.ignore_label, values)
+    else:
+        scheme = schemes.by_number(names, options.ignore_label, values)
+    if not scheme.is_plain:
+        logging.info(
+            "Values in the masks and their classes: %s.", scheme.table()
+        )
+    return scheme
+
+
+def _by_color(
+    options: data_options.DataOptions,
+    learnt: schemes.Scheme,
+    values: Collection[int],
+    scans: Sequence[scanning.Scan],
+) -> schemes.Scheme:
+    if learnt.names:  # Its colour map may be gone.
+        scheme = schemes.colored(learnt)
+        known = {*learnt.indices}
+    else:
+        path = pathlib.Path(options.color_map or "").expanduser()
+        colors = legends.colors(path)
+        scheme = schemes.by_color(colors, options.ignore_label)
+        known = {*map(reading.code_of, colors.values())}
+    if not {*values} <= known:
+        edges.check(scans, by_color=True)
+    return scheme
+
+
+def _beside(options: data_options.DataOptions) -> Names:
+    """Returns the names in a file beside the data; empty if there is none."""
+    place = pathlib.Path(options.data).expanduser()
+    folder = place if place.is_dir() else place.parent
+    return legends.names_beside(folder) if place.exists() else ()
+
+
+def _valued(names: Names) -> Collection[int]:
+    """Returns the values that names stand for."""
+    return [*names] if isinstance(names, Mapping) else range(len(names))
+
+
+def _is_learnt(
+    names: Names, learnt: schemes.Scheme, values: Collection[int]
+) -> bool:
+    """Tells if named masks can be read as a run of these names read its own."""
+    every = names.values() if isinstance(names, Mapping) else names
+    kept = [name for name in every if name in learnt.names]
+    return kept == [*learnt.names] and {*values} <= {*learnt.indices}
