@@ -11,7 +11,7 @@ from typing import Any
 
 from tf_finetune import environment, printing, use_checking
 from tf_finetune.config import options, use
-from tf_finetune.data import survey, unlabelled
+from tf_finetune.data import survey
 from tf_finetune.tasks import catalog as tasks
 
 Report = Callable[[str], None]

@@ -209,3 +209,93 @@ def test_rows_may_share_a_picture_among_several(read):
 def test_each_picture_of_a_row_must_be_named(read):
     with pytest.raises(errors.DataError, match="line 2 has no image.*'back'"):
         read("front,back,label\na.jpg,,x\n", image_column=("front", "back"))
+
+
+def _lines(caplog):
+    return [record.getMessage() for record in caplog.records]
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "null", "NA", "-", "?"])
+def test_rows_whose_label_is_a_word_for_nothing_are_left_out(
+    read, caplog, word
+):
+    text = f"image,label\na.jpg,cat\nb.jpg,{word}\n"
+    listing = read(text)
+    assert [e.label for e in listing.examples] == ["cat"]
+    assert [d.reason for d in listing.dropped] == ["no label in line 3"]
+    (warning,) = _lines(caplog)
+    assert f"1 of 2 rows have no label but '{word}' (line 3)" in warning
+    kept = read(text, missing_label="keep")
+    assert [e.label for e in kept.examples] == ["cat", word]
+
+
+def test_a_picture_without_label_may_be_listed_with_one_elsewhere(read):
+    listing = read("image,label\na.jpg,nan\na.jpg,cat\n")
+    assert [e.label for e in listing.examples] == ["cat"]
+
+
+def test_none_in_small_letters_is_a_name(read):
+    listing = read("image,label\na.jpg,none\nb.jpg,na\n")
+    assert [e.label for e in listing.examples] == ["none", "na"]
+
+
+def test_columns_that_decide_without_being_named_are_told(read, caplog):
+    caplog.set_level("INFO")
+    text = "image,label,Split,Group\na.jpg,cat,train,p\nb.jpg,dog,test,q\n"
+    read(text)
+    lines = " ".join(_lines(caplog))
+    assert "'split' decides the splits: test 1, train 1" in lines
+    assert "2 groups of 2 pictures (--group_column=none ignores it)" in lines
+    caplog.clear()
+    listing = read(text, group_column=None, split_column=None)
+    assert {(e.split, e.group) for e in listing.examples} == {(None, None)}
+    assert not _lines(caplog)
+
+
+def test_a_column_that_is_named_must_be_there(read):
+    with pytest.raises(errors.DataError, match="no column 'fold'.*split_colu"):
+        read("image,label\na.jpg,cat\n", split_column="fold")
+    with pytest.raises(errors.DataError, match="no column 'site'.*group_colu"):
+        read("image,label\na.jpg,cat\n", group_column="site")
+
+
+def test_names_start_from_the_image_root(read, tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "c.jpg").write_bytes(b"x")
+    text = "image,label\nc.jpg,cat\n"
+    with pytest.raises(errors.DataError, match=r"deep/c.jpg exists: with --im"):
+        read(text)
+    listing = read(text, image_root=str(tmp_path / "deep"))
+    (example,) = listing.examples
+    assert example.path == str(tmp_path / "deep" / "c.jpg")
+
+
+def test_some_missing_pictures_are_counted_and_advised_about(read, caplog):
+    read("image,label\na.jpg,cat\nb,dog\ngone.jpg,cat\n")
+    (warning,) = _lines(caplog)
+    assert "1 of 3 pictures are not found, e.g. 'gone.jpg'" in warning
+
+
+def test_addresses_are_dropped_as_what_they_are(read):
+    listing = read("image,label\na.jpg,cat\nhttps://x.org/b.jpg,dog\n")
+    assert "download it first" in listing.dropped[0].reason
+    with pytest.raises(errors.DataError, match="are addresses.*download them"):
+        read("image,label\nhttps://x.org/b.jpg,dog\ns3://x/y.jpg,cat\n")
+
+
+def test_two_spellings_of_one_file_are_one_picture(read):
+    listing = read("image,label\na.jpg,cat\nA.JPG,cat\n.\\a.jpg,cat\n")
+    assert len(listing.examples) == 1
+    assert all("listed twice" in d.reason for d in listing.dropped)
+
+
+def test_pictures_of_a_table_can_be_listed_without_labels(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    table = tmp_path / "t.csv"
+    table.write_text("Image,more\na.jpg,1\na.jpg ,2\ngone.jpg,3\n,4\n")
+    options = data_options.DataOptions(data=str(table))
+    found = csv_file.list_paths(options)
+    assert found == [str(tmp_path / "a.jpg"), str(tmp_path / "gone.jpg")]
+    table.write_text("image\n")
+    with pytest.raises(errors.DataError, match="names no picture"):
+        csv_file.list_paths(options)

@@ -285,3 +285,124 @@ def test_one_column_of_masks_is_all_there_can_be():
     options = data_options.DataOptions(label_column=("a", "b"))
     with pytest.raises(errors.UsageError, match="one column of masks"):
         labels.LABELS.columns(options)
+
+
+def _painted(root: pathlib.Path, *values: int, count: int = 12) -> pathlib.Path:
+    """Writes pictures whose masks have a patch of each value."""
+    random = np.random.default_rng(0)
+    for number in range(count):
+        mask = np.full((12, 12), values[0])
+        for k, value in enumerate(values[1:]):
+            mask[2 + 4 * k : 5 + 4 * k, 2 + number % 5 : 9] = value
+        for each in ("images", "masks"):
+            (root / each).mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, [12, 12, 3], "uint8")
+        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
+        kind = "uint8" if max(values) < 256 else "uint16"
+        Image.fromarray(mask.astype(kind)).save(
+            root / "masks" / f"{number}.png"
+        )
+    return root
+
+
+@pytest.mark.parametrize(
+    "values", [(0, 38, 75), (0, 128, 255), (0, 1000, 65535)]
+)
+def test_values_with_gaps_are_classes_and_told(tmp_path, caplog, values):
+    caplog.set_level("INFO")
+    found = listed(_painted(tmp_path / "data", *values))
+    assert found.class_names == tuple(f"class_{value}" for value in values)
+    table = ", ".join(f"{value} class_{value}" for value in values)
+    assert any(
+        f"Values in the masks and their classes: {table}." in r.getMessage()
+        for r in caplog.records
+    )
+
+
+@pytest.mark.parametrize("legend", [NAMES, '{"0":"a","38":"b","255":"c"}'])
+def test_a_run_reads_other_masks_as_it_read_its_own(tmp_path, legend):
+    root = _painted(tmp_path / "data", 0, 38, 255)
+    (root / "classes.json").write_text(legend)
+    first = listed(root)
+    assert len(first.class_names) == 3
+    options = data_options.DataOptions(data=str(root))
+    data_ = survey.complete(first, {}, options, seed=0)
+    described = {
+        "class_names": list(first.class_names),
+        **labels.LABELS.describe(data_),
+    }
+    described = json.loads(json.dumps(described))
+    # The other masks lack a value; beside them lies the same legend or none.
+    other = _painted(tmp_path / "other", 0, 255, count=3)
+    for with_legend in (False, True):
+        if with_legend:
+            (other / "classes.json").write_text(legend)
+        found = survey.list_and_inspect(
+            data_options.DataOptions(data=str(other)),
+            labels.LABELS.learnt(described),
+            cache_dir=tmp_path / "cache",
+            training=False,
+        )
+        assert found.class_names == first.class_names
+        pixels = np.array([p.label.pixels for p in found.pictures])
+        assert (pixels[:, [1, 3]] == 0).all()
+        assert (pixels[:, [0, 2]] > 0).all()
+
+
+def test_masks_of_white_and_small_values_are_asked_about(tmp_path):
+    root = _painted(tmp_path / "data", 0, 1, 255)
+    with pytest.raises(errors.DataError) as raised:
+        listed(root)
+    assert "--ignore_label=255" in str(raised.value)
+    assert "names 3 classes" in str(raised.value)
+    assert len(listed(root, ignore_label="255").class_names) == 2
+    (root / "classes.json").write_text('["a", "b", "c"]')
+    assert listed(root).class_names == ("a", "b", "c")
+
+
+def test_the_advice_about_unnamed_values_can_be_followed(tmp_path):
+    root = _painted(tmp_path / "data", 0, 50, 60, count=12)
+    (root / "classes.json").write_text('["a", "b"]')
+    with pytest.raises(errors.DataError, match="no class") as raised:
+        listed(root)
+    text = str(raised.value)
+    assert "3 values (0, 50, 60): name as many classes" in text
+    assert listed(root, ignore_label="60").class_names == ("a", "b")
+    (root / "classes.json").write_text('["a", "b", "c"]')
+    assert listed(root).class_names == ("a", "b", "c")
+    (root / "classes.json").write_text('{"0": "a", "50": "b", "60": "c"}')
+    assert listed(root).class_names == ("a", "b", "c")
+
+
+def test_smoothed_masks_are_refused_with_what_to_do(tmp_path):
+    root = _painted(tmp_path / "data", 0, 100)
+    for path in (root / "masks").iterdir():
+        image = Image.open(path)
+        half = image.resize((6, 6), Image.Resampling.BILINEAR)
+        half.resize(image.size, Image.Resampling.BILINEAR).save(path)
+    with pytest.raises(errors.DataError, match="were the masks smoothed"):
+        listed(root)
+    for path in (root / "masks").iterdir():
+        image = Image.open(path)
+        image.point(lambda value: 100 * (value > 50)).save(path)
+    assert listed(root).class_names == ("background", "foreground")
+
+
+def test_outputs_that_are_in_no_mask_are_named(tmp_path, caplog):
+    root = _painted(tmp_path / "data", 1, 2, 3)
+    found = listed(root)
+    assert found.class_names == ("class_0", "class_1", "class_2", "class_3")
+    options = data_options.DataOptions(data=str(root))
+    survey.complete(found, {}, options, seed=0)
+    assert any(
+        "1 of 4 classes are in no mask" in r.getMessage()
+        and r.getMessage().endswith(": class_0.")
+        for r in caplog.records
+    )
+
+
+def test_masks_in_a_table_may_be_named_as_pictures_may(tmp_path):
+    root = _painted(tmp_path / "data", 0, 1)
+    lines = [f"C:\\x\\images\\{n}.png,masks\\{n} " for n in range(12)]
+    (root / "t.csv").write_text("\n".join(["Image,Mask", *lines]))
+    assert len(listed(root / "t.csv").pictures) == 12

@@ -94,7 +94,8 @@ def check(scans: Sequence[_Scan], *, by_color: bool) -> None:
     left = leftovers(pixels, smoothed)
     if not left:
         return
-    kept = [value for value in sorted(pixels) if value not in {*left}]
+    lost = {*left}
+    kept = [value for value, _ in pixels.most_common() if value not in lost]
     kind = "colours" if by_color else "values"
     shown = [
         str(reading.color_of(value) if by_color else value)

@@ -88,7 +88,7 @@ class Locator:
 
     def exists(self, name: str) -> bool:
         """Tells if a name means a file."""
-        return not is_address(name) and os.path.exists(self._search(name).path)
+        return not is_address(name) and _is_file(self._search(name).path)
 
     def tell(self) -> None:
         """Logs which names were not those of files as they stand."""
@@ -108,7 +108,7 @@ class Locator:
 
     def _search(self, name: str) -> _Found:
         exact = os.path.join(self.root, name)
-        if os.path.exists(exact) or is_address(name):
+        if _is_file(exact) or is_address(name):
             return _Found(path=exact, ways=())
         text, ways = _cleaned(name)
         for relative, further in self._readings(text):
@@ -163,17 +163,19 @@ class Locator:
     def _file(self, relative: str) -> tuple[str, tuple[str, ...]] | None:
         """Returns a file below the root, and how its name had to be read."""
         path = os.path.join(self.root, relative)
-        if os.path.exists(path):
+        if _is_file(path):
             return path, ()
         absolute = relative.startswith("/")
         place = "/" if absolute else str(self.root)
         ways: tuple[str, ...] = ()
         parts = [part for part in relative.split("/") if part not in ("", ".")]
         for number, part in enumerate(parts):
-            if os.path.exists(os.path.join(place, part)) or part == "..":
-                place = os.path.join(place, part)
+            is_last = number + 1 == len(parts)
+            path = os.path.join(place, part)
+            if not is_last and (os.path.exists(path) or part == ".."):
+                place = path
                 continue
-            found = self._entry(place, part, is_last=number + 1 == len(parts))
+            found = self._entry(place, part, is_last=is_last)
             if found is None:
                 return None
             place = os.path.join(place, found[0])
@@ -186,6 +188,8 @@ class Locator:
         """Returns the one entry of a folder that a name can mean."""
         listing = self._listing(folder)
         found = listing.get(folded(name), [])
+        if is_last:
+            found = [n for n in found if _is_file(os.path.join(folder, n))]
         if len(found) == 1:
             return found[0], (
                 "without regard to capital letters or accents' encoding",
@@ -252,6 +256,11 @@ def _cleaned(name: str) -> tuple[str, tuple[str, ...]]:
         text = text.replace("\\", "/")
         ways.append("with / for \\")
     return text, tuple(ways)
+
+
+def _is_file(path: str) -> bool:
+    """Tells if something is there that is no folder."""
+    return os.path.exists(path) and not os.path.isdir(path)
 
 
 def _absolute_parts(text: str) -> tuple[str, ...]:

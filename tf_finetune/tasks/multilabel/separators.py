@@ -78,7 +78,7 @@ def find(texts: Sequence[str], where: str, *, known: Sequence[str] = ()) -> str:
     found = [
         _weigh(distinct, word)
         for word in label_cells.CHARACTERS
-        if word != "bar" and _holding(distinct, word)
+        if word != "bar" and _may_separate(distinct, word)
     ]
     clear = [each for each in found if each.is_clear]
     if clear:
@@ -114,6 +114,15 @@ def _are_lists(distinct: Sequence[str], where: str) -> bool:
 
 def _holding(distinct: Sequence[str], word: str) -> list[str]:
     return [each for each in distinct if label_cells.holds(each, word)]
+
+
+def _may_separate(distinct: Sequence[str], word: str) -> bool:
+    """Tells if a character stands between others; in "C++" it does not."""
+    if word in _SOFT and any(
+        "" in (label_cells.pieces(each, word) or ()) for each in distinct
+    ):
+        return False
+    return bool(_holding(distinct, word))
 
 
 def _weigh(distinct: Sequence[str], word: str) -> _Evidence:

@@ -1,0 +1,142 @@
+"""What separates the labels of a cell."""
+
+import itertools
+
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.config import data_options
+from tf_finetune.tasks.multilabel import cells, separators
+
+_NAMES = ("disc", "frame", "cross")
+_SETS = [s for n in (1, 2, 3) for s in itertools.combinations(_NAMES, n)]
+
+
+def _split(texts, word):
+    return [cells.split(text, "here", word) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("word", "write"),
+    [
+        ("bar", "|".join),
+        ("bar", " | ".join),
+        ("comma", ",".join),
+        ("comma", ", ".join),
+        ("semicolon", ";".join),
+        ("semicolon", " ; ".join),
+        ("blank", " ".join),
+        ("blank", "  ".join),
+        ("slash", "/".join),
+        ("slash", " / ".join),
+        ("plus", "+".join),
+        ("ampersand", " & ".join),
+        ("tab", "\t".join),
+        ("line", "\n".join),
+        ("list", lambda names: str(list(names))),
+        ("list", lambda names: str(tuple(names))),
+        ("list", lambda names: "[" + " ".join(map(repr, names)) + "]"),
+        ("list", lambda names: "[" + ", ".join(names) + "]"),
+        ("list", lambda names: '["' + '","'.join(names) + '"]'),
+        ("list", lambda names: "{" + ", ".join(map(repr, names)) + "}"),
+    ],
+)
+def test_one_separator_is_found(word, write):
+    texts = [write(each) for each in _SETS]
+    assert separators.find([*texts, *texts, ""], "here") == word
+    assert _split(texts, word) == [tuple(sorted(each)) for each in _SETS]
+
+
+def test_names_with_blanks_survive_other_separators():
+    names = ("New York", "Boston", "Salt Lake City", "R&B / soul")
+    for word in ("bar", "semicolon", "comma"):
+        texts = [
+            f"{cells.CHARACTERS[word]} ".join(pair)
+            for pair in itertools.permutations(names, 2)
+        ] + list(names)
+        assert separators.find(texts, "here") == word
+        made = {name for each in _split(texts, word) for name in each}
+        assert made == {*names}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["New York", "Boston", "New Orleans", "Los Angeles"],
+        ["disc", "frame", "cross"],
+        ["Smith, John", "Doe, Jane"],
+        ["AC/DC", "Queen", "Cream"],
+        ["C++", "C", "Rust"],
+        ["(a)", "b"],
+        [],
+    ],
+)
+def test_names_that_are_not_made_of_other_names_stay_whole(texts):
+    assert separators.find(texts, "here") == "bar"
+    assert _split(texts, "bar") == [(each,) for each in texts]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["red car", "blue car", "red bike", "blue bike"], ["blank"]),
+        (["ice cream", "cream", "cake"], ["blank"]),
+        (["Seattle, WA", "Spokane, WA", "Washington, DC", "x, y", "u, v"],
+         ["comma"]),
+        (["red car, bus", "red", "car", "bus", "bus, red", "car, bus"],
+         ["comma", "blank"]),
+    ],
+)  # fmt: skip
+def test_where_both_is_possible_the_flags_are_named(texts, words):
+    with pytest.raises(errors.DataError) as raised:
+        separators.find(texts, "x.csv, column 'tags'")
+    text = str(raised.value)
+    assert "x.csv, column 'tags'" in text
+    for word in [*words, "bar"]:
+        assert f"--label_separator={word}" in text
+        data_options.DataOptions(label_separator=word)
+        assert _split(texts, word)
+
+
+def test_lists_and_others_are_not_mixed():
+    with pytest.raises(errors.DataError, match="some cells are lists"):
+        separators.find(["['a', 'b']", "a"], "here")
+
+
+def test_what_a_run_knows_decides():
+    known = ("red car", "red", "car", "New York")
+    assert separators.find(["red car"], "here", known=known) == "bar"
+    assert separators.find(["car;red car"], "here", known=known) == "semicolon"
+    assert separators.find(["New York"], "here", known=known) == "bar"
+    assert separators.find(["b a", "a"], "here", known=("a", "b")) == "blank"
+
+
+@pytest.mark.parametrize(
+    "text", ["[__import__('os')]", "['a' + 'b']", "['a', ['b']]", "['a"]
+)
+def test_a_list_is_read_and_not_run(text):
+    found = cells.pieces(text, "list")
+    assert found is None or all("import" in e or "[" in e for e in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("['a', \"b's\"]", ["a", "b's"]),
+        ('["caf\\u00e9", "x|y"]', ["café", "x|y"]),
+        ("[1, 2]", ["1", "2"]),
+        ("[]", []),
+        ("['a',]", ["a"]),
+        ("['a, b' 'c']", ["a, b", "c"]),
+    ],
+)
+def test_lists_are_read_as_programs_write_them(text, expected):
+    assert cells.pieces(text, "list") == expected
+
+
+def test_separators_can_be_given_as_characters_or_words():
+    for given in (";", "semicolon", "|", ",", "/", "+", "&", "tab", "list"):
+        data_options.DataOptions(label_separator=given)
+    for given in (" ", "\t", "x", ""):
+        with pytest.raises(errors.UsageError, match="possible: auto, bar"):
+            data_options.DataOptions(label_separator=given)
