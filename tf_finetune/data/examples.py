@@ -1,7 +1,7 @@
 """The data a run works on: plain records of picture files."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tf_finetune.config import model_options
 
@@ -74,13 +74,13 @@ class Listing:
     Attributes:
         examples: In an order that does not depend on the file system.
         dropped: Files that lay among them and are no examples.
-        class_names: Every class the source declares, also without pictures;
-            empty: those of the examples.
+        class_names: Every class the source declares, also without pictures,
+            or those of masks by value; empty: those of the examples.
     """
 
     examples: tuple[Example, ...]
     dropped: tuple[Dropped, ...] = ()
-    class_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | Mapping[int, str] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
