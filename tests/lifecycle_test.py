@@ -1,6 +1,7 @@
 """Tests of tf_finetune/lifecycle.py and workdir.py."""
 
 import os
+import re
 import shutil
 
 import pytest
@@ -166,3 +167,90 @@ def test_a_workdir_beside_the_data_is_not(tmp_path, caplog, name):
     )
     lifecycle.warn_if_inside_data(lifecycle.choose(config), config)
     assert caplog.messages == []
+
+
+def _finished(path, config) -> workdir.Workdir:
+    place = workdir.Workdir(path)
+    with lifecycle.opened(place, config):
+        lifecycle.begin(place, config, {})
+        lifecycle.finish(place, config, {})
+    return place
+
+
+def test_a_refusal_names_a_workdir_that_is_free(tmp_path):
+    place = _finished(tmp_path / "run", _config())
+    (tmp_path / "run-2").mkdir()
+    with pytest.raises(errors.UsageError) as refused:
+        lifecycle.check_free(place, _config())
+    assert f"--workdir={tmp_path}/run-3" in str(refused.value)
+    assert "--overwrite" in str(refused.value)
+    (flag,) = re.findall(r"--workdir=(\S+-3)", str(refused.value))
+    advised = _config(workdir=flag)
+    lifecycle.check_free(lifecycle.choose(advised), advised)
+
+
+def test_a_workdir_of_a_flagfile_is_numbered_when_it_is_taken(tmp_path):
+    config = _config(workdir=str(tmp_path / "run"))
+    assert lifecycle.numbered(config) == config
+    _finished(tmp_path / "run", config)
+    second = lifecycle.numbered(config)
+    assert second.output.workdir == str(tmp_path / "run-2")
+    _finished(tmp_path / "run-2", second)
+    assert lifecycle.numbered(config).output.workdir == str(tmp_path / "run-3")
+    again = options.replace(config, overwrite=True)
+    assert lifecycle.numbered(again) == again
+
+
+def test_an_unfinished_run_of_a_flagfile_is_continued(tmp_path):
+    config = _config(workdir=str(tmp_path / "run"))
+    with lifecycle.opened(lifecycle.choose(config), config):
+        lifecycle.begin(lifecycle.choose(config), config, {})
+    assert lifecycle.numbered(config) == config
+    other = options.replace(config, epochs=77)
+    assert lifecycle.numbered(other).output.workdir.endswith("run-2")
+
+
+def test_workers_share_the_workdir_that_they_are_given(tmp_path):
+    config = _config(workdir=str(tmp_path / "run"), strategy="multi_worker")
+    _finished(tmp_path / "run", config)
+    assert lifecycle.numbered(config) == config
+
+
+def test_a_workdir_in_which_somebody_works_is_passed_over(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    first = lifecycle.choose(_config())
+    with lifecycle.opened(first, _config()):
+        second = lifecycle.choose(_config())
+    assert str(second.path) == f"{first.path}-2"
+    assert lifecycle.choose(_config()) == first
+
+
+def test_a_long_name_of_the_data_is_cut(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = _config(data="/" + 240 * "ü")
+    place = lifecycle.choose(config)
+    lifecycle.check_free(place, config)
+    place.path.mkdir(parents=True)
+    _finished(place.path, config)
+    lifecycle.choose(config).path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (300 * "x", "a name of 300 bytes is too long"),
+        (f"new/{150 * 'ü'}/run", "a name of 300 bytes is too long"),
+        ("a\0b", "null byte"),
+        ("file/run", "Not a directory"),
+        ("file", "is no folder"),
+    ],
+)
+def test_a_workdir_that_cannot_be_is_refused_at_once(tmp_path, name, words):
+    (tmp_path / "file").touch()
+    config = _config(workdir=str(tmp_path / name))
+    with pytest.raises(errors.UsageError, match=words) as refused:
+        lifecycle.check_free(lifecycle.choose(config), config)
+    assert len(str(refused.value)) < 300
+    assert [*tmp_path.iterdir()] == [tmp_path / "file"]

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,8 @@ from tf_finetune.config import options, train
 
 # What is drawn of a split is called after it.
 _SPLITS = ("train", "validation", "test")
+# Of the 255 bytes that file systems allow; a number may follow.
+_LONGEST_NAME = 200
 _UNTIED = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 
 
@@ -24,40 +27,119 @@ def choose(config: train.TrainConfig) -> workdir.Workdir:
     """Returns the workdir the config asks for, or the next free one of runs/.
 
     Without `--workdir` this is runs/DATA-BACKBONE, or the first of
-    runs/DATA-BACKBONE-2, -3 … that holds no finished run; an unfinished run
-    of the same settings is chosen, so that the same command completes it.
+    runs/DATA-BACKBONE-2, -3 … that holds no finished run and in which nobody
+    works; an unfinished run of the same settings is chosen, so that the same
+    command completes it.
     """
     if config.output.workdir:
         return workdir.Workdir(pathlib.Path(config.output.workdir).expanduser())
     data = pathlib.PurePath(config.data.data).stem or config.data.data
     name = re.sub(r"[^\w.@-]+", "-", f"{data}-{config.model.backbone}")
-    base = pathlib.Path("runs") / name.strip("-")
-    number = 1
-    while True:
-        path = base if number == 1 else base.with_name(f"{base.name}-{number}")
-        candidate = workdir.Workdir(path)
-        if config.output.overwrite or not path.exists():
-            return candidate
-        if not candidate.finished and not _changed(candidate, config):
-            return candidate
-        number += 1
+    while len(name.encode()) > _LONGEST_NAME:
+        name = name[:-1]
+    return _next_free(pathlib.Path("runs") / name.strip("-"), config)
+
+
+def numbered(config: train.TrainConfig) -> train.TrainConfig:
+    """Returns a config whose workdir is the next free one after its own.
+
+    For a workdir that nobody has typed, but a flagfile names: the same command
+    twice then makes two runs.
+    """
+    if not config.output.workdir or config.training.strategy == "multi_worker":
+        return config
+    base = pathlib.Path(config.output.workdir).expanduser()
+    return options.replace(config, workdir=str(_next_free(base, config).path))
+
+
+def _next_free(
+    base: pathlib.Path, config: train.TrainConfig
+) -> workdir.Workdir:
+    """Returns the first of BASE, BASE-2 … that a run can be made in."""
+    places = map(workdir.Workdir, _numbered(base))
+    return next(place for place in places if _can_hold(place, config))
+
+
+def _can_hold(place: workdir.Workdir, config: train.TrainConfig) -> bool:
+    """Tells if a run can be made or continued in a workdir."""
+    if config.output.overwrite or not os.path.lexists(place.path):
+        return True
+    if not place.path.is_dir() or place.finished or _busy(place):
+        return False
+    return not _changed(place, config)
+
+
+def _numbered(base: pathlib.Path) -> Iterator[pathlib.Path]:
+    yield base
+    for number in itertools.count(2):
+        yield base.with_name(f"{base.name}-{number}")
+
+
+def _busy(place: workdir.Workdir) -> bool:
+    """Tells if another process works in a workdir."""
+    try:
+        with open(place.path / ".lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def check_free(place: workdir.Workdir, config: train.TrainConfig) -> None:
-    """Raises `UsageError` if a run of other settings, or a finished one,
-    lies in `workdir` and `--overwrite` does not allow to replace it."""
+    """Raises `UsageError` if a run cannot be made in a workdir.
+
+    It has an impossible name; or a run of other settings, or a finished one,
+    lies there and `--overwrite` does not allow to replace it.
+    """
+    _check_place(place.path)
     if config.output.overwrite:
         return
     if place.finished:
         raise errors.UsageError(
             f"--workdir={place.path} holds a finished run. Choose another "
-            "workdir, or replace that run with --overwrite."
+            f"workdir, such as {_another(place)}, or replace that run with "
+            "--overwrite."
         )
     if changed := _changed(place, config):
         raise errors.UsageError(
             f"--workdir={place.path} holds an unfinished run with other "
             f"settings ({', '.join(changed)}). Repeat its own command to "
-            "complete it, or replace it with --overwrite."
+            f"complete it, choose another workdir, such as {_another(place)}, "
+            "or replace it with --overwrite."
+        )
+
+
+def _another(place: workdir.Workdir) -> str:
+    """Returns the flag of the first workdir of that name that is not there."""
+    free = (p for p in _numbered(place.path) if not os.path.lexists(p))
+    return f"--workdir={next(free)}"
+
+
+def _check_place(path: pathlib.Path) -> None:
+    """Raises `UsageError` if no folder can be made or written there."""
+    longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    reason = f"a name of {longest} bytes is too long" if longest > 255 else ""
+    for each in () if reason else (path, *path.parents):
+        try:
+            is_folder = stat.S_ISDIR(os.stat(each).st_mode)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            break
+        if not is_folder:
+            reason = f"{each} is no folder"
+        elif not os.access(each, os.W_OK | os.X_OK):
+            reason = f"{each} may not be written"
+        break
+    if reason:
+        whole = str(path)
+        shown = whole if len(whole) < 100 else f"{whole[:80]}…"
+        raise errors.UsageError(
+            f"--workdir={shown} cannot be written: {reason}. Choose another "
+            "one."
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Set
 
 from tf_finetune import front_door, printing, stopping
-from tf_finetune.config import train
+from tf_finetune.config import options, train
 
 
 def main(config: train.TrainConfig) -> None:
@@ -16,10 +16,17 @@ def main(config: train.TrainConfig) -> None:
 
 
 def settle(config: train.TrainConfig, given: Set[str]) -> train.TrainConfig:
-    """Returns what is asked for, idle lines of flagfiles left out."""
-    from tf_finetune import checking
+    """Returns what is asked for, idle lines of flagfiles left out.
 
-    return checking.without_idle(config, given)
+    A workdir that only a flagfile names is numbered where it is taken.
+    """
+    from tf_finetune import checking, lifecycle
+
+    config = checking.without_idle(config, given)
+    if "workdir" in given:
+        return config
+    taken = lifecycle.numbered(checking.absolute(config))
+    return options.replace(config, workdir=taken.output.workdir)
 
 
 if __name__ == "__main__":

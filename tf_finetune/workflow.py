@@ -83,6 +83,8 @@ def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
     checking.check_listed(config, inspected)
     if config.output.plan:
         return _plan(config, inspected, place, report)
+    # Another run may have begun there while the pictures were looked at.
+    place = lifecycle.choose(config)
     with lifecycle.opened(place, config):
         return _train(config, inspected, place, report, start)
 
