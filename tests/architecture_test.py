@@ -29,7 +29,7 @@ _ROOMS = [
     ["adaptation"],
     ["training"],
     ["exporting"],
-    ["serving"],
+    ["serving", "client"],
     ["unread"],
     ["runs", "checking", "use_checking"],
     ["use"],

@@ -14,6 +14,7 @@ _COMMANDS = {
     "predict": "classes of pictures without labels, as CSV",
     "export": "SavedModel for TensorFlow Serving, .h5 weights, .keras",
     "serve": "serve an export as TensorFlow Serving does, with a page",
+    "client": "send pictures to a served model",
     "backbones": "list the pretrained networks",
     "cache": "list what is kept between runs, or clear it",
 }

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from absl import app, flags, logging
 
 from tf_finetune import errors, printing, stopping
-from tf_finetune.config import kinds, options, parsing
+from tf_finetune.config import flagfiles, kinds, options, parsing
 
 Config = TypeVar("Config")
 
@@ -97,6 +97,9 @@ def help_text(config_class: type, purpose: str) -> str:
         "",
         "--flagfile=FILE reads flags from a file, one --name=value a line;",
         "a flag after it overrides it. --name=none leaves an option open.",
+        *textwrap.wrap(
+            f"The package has: {', '.join(flagfiles.names())}.", width=79
+        ),
     ]
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tf_finetune import errors
-from tf_finetune.config import unknown
+from tf_finetune.config import flagfiles, unknown
 
 
 class WithoutFlagfiles(flags.FlagValues):
@@ -37,6 +37,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
         UsageError: A flag is unknown, a value impossible, a flagfile cannot
             be read, or an argument is no flag.
     """
+    arguments = flagfiles.replaced(arguments)
     try:
         rest = values(["tf_finetune", *arguments])[1:]
     except RecursionError as error:

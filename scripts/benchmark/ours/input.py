@@ -16,7 +16,7 @@ def main(folder: str, level: str, passes: str = "3") -> None:
     environment.start_tensorflow()
     import numpy as np
 
-    from tf_finetune.data import pipeline
+    from tf_finetune.data import pipeline, targets
 
     paths = [
         str(path)
@@ -25,7 +25,7 @@ def main(folder: str, level: str, passes: str = "3") -> None:
     ]
     batches = pipeline.training_batches(
         paths,
-        np.zeros([len(paths), 1], "float32"),
+        targets.Array(np.zeros([len(paths), 1])),
         image_size=224,
         resize="squash",
         batch_size=32,

@@ -1,0 +1,37 @@
+"""Tests of tf_finetune/client/__main__.py; a server answers it elsewhere."""
+
+import pytest
+
+from tf_finetune.client import __main__ as client
+
+
+@pytest.mark.parametrize(
+    ("given", "rest", "grpc", "model"),
+    [
+        ("127.0.0.1:8501", "http://127.0.0.1:8501", "127.0.0.1:8501", None),
+        ("localhost:1", "http://localhost:1", "localhost:1", None),
+        ("http://a:1/", "http://a:1", "a:1", None),
+        ("https://a:1", "https://a:1", "a:1", None),
+        ("[::1]:8501", "http://[::1]:8501", "[::1]:8501", None),
+        ("http://a:1/v1/models/m", "http://a:1", "a:1", "m"),
+        ("a:1/v1/models/m:predict", "http://a:1", "a:1", "m"),
+        ("http://a/below/v1/models/m/", "http://a/below", "a/below", "m"),
+    ],
+)
+def test_both_forms_of_an_address_are_taken(given, rest, grpc, model):
+    assert client.place(given, "rest") == (rest, model)
+    assert client.place(given, "grpc") == (grpc, model)
+
+
+def test_a_model_that_nobody_names_is_asked_for(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(SystemExit, match="--model=NAME is needed"):
+        client.main([str(tmp_path / "a.jpg")])
+
+
+def test_a_server_that_does_not_answer_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(SystemExit, match="no answer from http://127.0.0.1:9"):
+        client.main(
+            [str(tmp_path / "a.jpg"), "--model=m", "--rest=127.0.0.1:9"]
+        )

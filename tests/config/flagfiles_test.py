@@ -1,0 +1,83 @@
+"""Tests of tf_finetune/config/flagfiles.py."""
+
+import os
+import pathlib
+
+import pytest
+from absl import flags
+
+from tf_finetune import errors
+from tf_finetune.config import flagfiles, options, parsing, train
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def _parsed(*arguments: str) -> train.TrainConfig:
+    values = flags.FlagValues()
+    options.define_flags(train.TrainConfig, values)
+    parsing.parse(values, arguments)
+    return options.from_flags(train.TrainConfig, values)
+
+
+def test_those_of_the_package_have_names():
+    names = flagfiles.names()
+    assert {"quickstart", "segmentation", "classic/resnet50_sgd"} <= {*names}
+    for name in names:
+        assert pathlib.Path(flagfiles.find(name)).is_file()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "quickstart",
+        "quickstart.flags",
+        "configs/quickstart.flags",
+        "configs/quickstart",
+    ],
+)
+@pytest.mark.parametrize("form", ["--flagfile={}", "-flagfile={}"])
+def test_a_bare_name_is_found_from_any_folder(name, form):
+    found = _parsed(form.format(name), "--epochs=7")
+    assert found.data.data == "digits:5-9"
+    assert found.training.epochs == 7
+
+
+def test_the_name_may_be_an_argument_of_its_own():
+    found = _parsed("--flagfile", "classic/resnet50_sgd")
+    assert found.model.backbone == "resnet50"
+
+
+@pytest.mark.parametrize("own", ["quickstart", "quickstart.flags"])
+def test_a_file_of_ones_own_wins(tmp_path, own):
+    (tmp_path / own).write_text("--epochs=99\n")
+    assert _parsed("--flagfile=quickstart").training.epochs == 99
+
+
+def test_a_folder_of_that_name_does_not(tmp_path):
+    (tmp_path / "quickstart").mkdir()
+    assert _parsed("--flagfile=quickstart").data.data == "digits:5-9"
+
+
+@pytest.mark.parametrize("name", ["quikstart", "", "a\0b", "../etc/passwd"])
+def test_an_unknown_name_is_answered_with_those_that_exist(name):
+    with pytest.raises(errors.UsageError, match="There is no flagfile") as e:
+        _parsed(f"--flagfile={name}")
+    assert "classic/resnet18_sgd" in str(e.value)
+    if name == "quikstart":
+        assert "Did you mean --flagfile=quickstart?" in str(e.value)
+
+
+def test_a_pipe_of_the_shell_is_a_flagfile():
+    read, write = os.pipe()
+    os.write(write, b"--epochs=5\n")
+    os.close(write)
+    assert _parsed(f"--flagfile=/dev/fd/{read}").training.epochs == 5
+    os.close(read)
+
+
+def test_configs_of_a_checkout_are_those_of_the_package():
+    checkout = pathlib.Path(__file__).parents[2] / "configs"
+    assert checkout.resolve() == flagfiles.FOLDER.resolve()

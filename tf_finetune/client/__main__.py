@@ -1,0 +1,166 @@
+r"""Sends pictures to a served model, over REST and over gRPC.
+
+    python -m tf_finetune.client picture.jpg --model=flowers --method=classify
+    python -m tf_finetune.client street.jpg --model=roads \
+        --signature=serve_png --output=masks --rest=none --grpc=127.0.0.1:8500
+
+Works with `python -m tf_finetune.serve` and with TensorFlow Serving itself
+alike. Addresses are HOST:PORT, with http:// before it or not, or what the
+server prints, which names the model as well. gRPC needs TensorFlow and the
+official stubs:
+pip install grpcio && pip install --no-deps tensorflow-serving-api==2.21.0
+
+`--method=classify` and `regress` send tf.train.Examples with the picture as
+`image_bytes`. Of outputs whose names end in `_bytes`, such as masks, the sizes
+are printed; `--output=FOLDER` writes them as files.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tf_finetune import printing
+from tf_finetune.client import over_grpc, over_rest
+
+_SIGNATURES = {
+    "predict": "serving_default",
+    "classify": "classify",
+    "regress": "regress",
+}
+_SUFFIXES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
+_WITH_MODEL = re.compile(r"^(.*?)/v1/models/([^/:]+).*$")
+
+
+def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
+    """Returns a value that JSON can hold, files in place of bytes.
+
+    Args:
+        value: What the model says.
+        stem: How files of it begin.
+        folder: Where they are written; None: their size is told instead.
+    """
+    if isinstance(value, list):
+        return [
+            shown(each, f"{stem}_{number}", folder)
+            for number, each in enumerate(value)
+        ]
+    if isinstance(value, dict):
+        # The server chose the names: they must not lead out of the folder.
+        ends = {
+            name: re.sub(r"[^\w.-]", "_", name.removesuffix("_bytes"))
+            for name in value
+        }
+        return {
+            name: shown(each, f"{stem}_{ends[name]}", folder)
+            for name, each in value.items()
+        }
+    if not isinstance(value, bytes):
+        return value
+    if not value or folder is None:
+        return f"{len(value)} bytes"
+    suffix = [each for start, each in _SUFFIXES if value.startswith(start)]
+    path = folder / f"{stem}{(suffix or ['.bin'])[0]}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(value)
+    return str(path)
+
+
+def stems(paths: Sequence[pathlib.Path]) -> list[str]:
+    """Returns how files of each picture begin, none of them twice."""
+    own = [path.stem for path in paths]
+    if len(set(own)) == len(own):
+        return own
+    return [f"{number}_{each}" for number, each in enumerate(own)]
+
+
+def _read(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        sys.exit(f"Error: {path} cannot be read: {error.strerror}")
+
+
+def place(address: str, protocol: str) -> tuple[str, str | None]:
+    """Returns an address as its protocol takes it, and the model it names.
+
+    Args:
+        address: HOST:PORT or http://HOST:PORT, with /v1/models/NAME or not.
+        protocol: "rest" or "grpc".
+    """
+    found = _WITH_MODEL.match(address)
+    root, model = found.groups() if found else (address, None)
+    root = root.rstrip("/")
+    scheme, divided, rest = root.rpartition("://")
+    if protocol == "grpc":
+        return rest, model
+    return (root if divided and scheme else f"http://{root}"), model
+
+
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tf_finetune.client",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("pictures", nargs="+", type=pathlib.Path)
+    parser.add_argument(
+        "--rest", default="127.0.0.1:8501", help="HOST:PORT, or none"
+    )
+    parser.add_argument("--grpc", default="none", help="HOST:PORT, or none")
+    parser.add_argument(
+        "--model",
+        help="its name, as the server prints it; needed unless an address "
+        "ends in /v1/models/NAME",
+    )
+    parser.add_argument("--method", choices=_SIGNATURES, default="predict")
+    parser.add_argument(
+        "--signature",
+        help="by default "
+        + ", ".join(f"{name} for {of}" for of, name in _SIGNATURES.items()),
+    )
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        help="a folder for outputs whose names end in _bytes",
+    )
+    return parser.parse_args(given)
+
+
+def main(given: Sequence[str] | None = None) -> None:
+    """Prints one line of JSON for each picture and protocol."""
+    arguments = _arguments(given)
+    contents = [_read(path) for path in arguments.pictures]
+    for protocol, given_address, ask in (
+        ("rest", arguments.rest, over_rest.ask),
+        ("grpc", arguments.grpc, over_grpc.ask),
+    ):
+        if given_address == "none":
+            continue
+        address, named = place(given_address, protocol)
+        model = arguments.model or named
+        if model is None:
+            sys.exit(
+                "Error: --model=NAME is needed: the name that the server "
+                "prints behind /v1/models/."
+            )
+        rows = ask(
+            contents,
+            address=address,
+            model=model,
+            method=arguments.method,
+            signature=arguments.signature or _SIGNATURES[arguments.method],
+        )
+        paths = arguments.pictures
+        for path, stem, row in zip(paths, stems(paths), rows, strict=True):
+            said = shown(row, f"{stem}_{protocol}", arguments.output)
+            line = {"picture": str(path), "protocol": protocol, "answer": said}
+            printing.show(json.dumps(line, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    printing.prepare()
+    main()

@@ -1,0 +1,78 @@
+"""Pictures sent over REST, with what Python itself brings."""
+
+import base64
+import http.client
+import json
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+_FEATURE = "image_bytes"
+
+
+def ask(
+    pictures: list[bytes],
+    *,
+    address: str,
+    model: str,
+    method: str,
+    signature: str,
+) -> list[Any]:
+    """Returns an object, [label, score] pairs or a number for each picture."""
+    encoded = [{"b64": base64.b64encode(p).decode()} for p in pictures]
+    body = {"examples": [{_FEATURE: each} for each in encoded]}
+    if method == "predict":
+        body = {"instances": encoded}
+    answer = _answer(
+        address,
+        f"/v1/models/{model}:{method}",
+        {"signature_name": signature, **body},
+    )
+    key = "predictions" if method == "predict" else "results"
+    rows = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or len(rows) != len(pictures):
+        sys.exit(
+            f"Error: {address} answers without {key} for {len(pictures)} "
+            "pictures."
+        )
+    return [_decoded(row) for row in rows] if method == "predict" else rows
+
+
+def _answer(address: str, path: str, body: dict[str, Any]) -> Any:
+    """Returns the JSON of an answer; ends the program if there is none."""
+    try:
+        request = urllib.request.Request(
+            address.rstrip("/") + path,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        sys.exit(f"Error: {address} answers {error.code}: {_reason(error)}")
+    except (OSError, http.client.HTTPException) as error:
+        said = getattr(error, "reason", error)
+        sys.exit(f"Error: no answer from {address}: {said}")
+    except ValueError as error:
+        sys.exit(f"Error: no answer in JSON from {address}: {error}")
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """Returns what was wrong: both servers say it in JSON, a proxy may not."""
+    try:
+        return json.load(error)["error"]
+    except (OSError, http.client.HTTPException, ValueError, LookupError,
+            TypeError):  # fmt: skip
+        return error.reason
+
+
+def _decoded(value: Any) -> Any:
+    """Returns a JSON value with bytes where it holds base64."""
+    if isinstance(value, list):
+        return [_decoded(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"b64"}:
+        return base64.b64decode(value["b64"])
+    return {name: _decoded(each) for name, each in value.items()}

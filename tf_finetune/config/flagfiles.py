@@ -1,0 +1,73 @@
+"""Flagfiles by name: one's own, and those that come with the package."""
+
+import difflib
+import os
+import pathlib
+from collections.abc import Sequence
+
+from tf_finetune import errors
+
+FOLDER = pathlib.Path(__file__).parents[1] / "flagfiles"
+"""Where those of the package lie; `configs/` of a checkout leads here."""
+
+_FLAG = "flagfile"
+_END = ".flags"
+
+
+def names() -> tuple[str, ...]:
+    """Returns the names of those that come with the package."""
+    found = FOLDER.glob("**/*" + _END)
+    return tuple(sorted(_name(path.relative_to(FOLDER)) for path in found))
+
+
+def find(name: str) -> str:
+    """Returns the path of the flagfile that a name means.
+
+    A file of the current folder wins over one of the package.
+
+    Args:
+        name: A path, with or without ".flags"; or a name of `names`.
+
+    Raises:
+        UsageError: There is no such file.
+    """
+    own = os.path.expanduser(name)
+    bundled = str(FOLDER / name.removeprefix("configs/"))
+    tried = [own, own + _END]
+    if not os.path.isabs(own) and ".." not in pathlib.PurePath(own).parts:
+        tried += [bundled, bundled + _END]
+    for path in tried if name and "\0" not in name else ():
+        # A pipe of the shell, <(…), is a flagfile as well.
+        if os.path.exists(path) and not os.path.isdir(path):
+            return path
+    short = _name(pathlib.PurePath(name.removeprefix("configs/")))
+    near = difflib.get_close_matches(short, names(), n=1)
+    hint = f" Did you mean --flagfile={near[0]}?" if near else ""
+    raise errors.UsageError(
+        f"There is no flagfile {name!r}.{hint} Those of the package are "
+        f"{', '.join(names())}."
+    )
+
+
+def replaced(arguments: Sequence[str]) -> list[str]:
+    """Returns arguments of a command line with paths in place of names.
+
+    Raises:
+        UsageError: As `find`.
+    """
+    found = list(arguments)
+    for place, text in enumerate(arguments):
+        if text == "--":
+            break
+        name, equals, value = text.partition("=")
+        if name not in (f"--{_FLAG}", f"-{_FLAG}"):
+            continue
+        if equals:
+            found[place] = f"{name}={find(value)}"
+        elif place + 1 < len(found):
+            found[place + 1] = find(found[place + 1])
+    return found
+
+
+def _name(path: pathlib.PurePath) -> str:
+    return path.as_posix().removesuffix(_END)
