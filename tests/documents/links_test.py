@@ -80,7 +80,11 @@ def test_every_flag_that_a_document_names_exists(path):
         for config in smoke.CONFIGS.values()
         for name, *_ in options.declared(config)
     }
-    for script in reading.ROOT.glob("scripts/**/*.py"):
+    programs = [
+        *reading.ROOT.glob("scripts/**/*.py"),
+        *reading.ROOT.glob("tf_finetune/client/*.py"),
+    ]
+    for script in programs:
         known |= set(re.findall(r'"--([a-z_]+)"', _text(script)))
     # Of absl, pytest, Slurm, pip and Docker.
     known |= {"help", "flagfile", "nodes", "no-deps"}
