@@ -4,7 +4,12 @@ import dataclasses
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import checks, options, surgery_options
+from tf_finetune.config import (
+    checks,
+    options,
+    pixel_options,
+    surgery_options,
+)
 from tf_finetune.synonyms import values as synonyms
 
 Resize = Literal["squash", "crop", "pad"]
@@ -63,6 +68,9 @@ class ModelOptions:
     )
     freeze_batch_norm: bool = options.option(
         True, "Keep batch-norm layers of the backbone as they were pretrained."
+    )
+    pixels: pixel_options.PixelOptions = options.group(
+        pixel_options.PixelOptions, "pixels"
     )
     surgery: surgery_options.SurgeryOptions = options.group(
         surgery_options.SurgeryOptions, "surgery"

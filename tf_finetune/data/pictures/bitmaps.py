@@ -3,18 +3,24 @@
 TensorFlow graph operations only, as in `decoding`.
 """
 
-import numpy as np
 import tensorflow as tf
+
+from tf_finetune.config import pixel_options
+from tf_finetune.data.pictures import alpha, headers
 
 _BITFIELDS = 3  # 32 bits, with masks that say where each channel is.
 _RGB_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
+_ALPHA_MASK = 0xFF000000
 
 
-def decode(contents: tf.Tensor) -> tf.Tensor:
+def decode(
+    contents: tf.Tensor, *, background: pixel_options.Background
+) -> tf.Tensor:
     """Decodes a BMP of 8, 24 or 32 bits.
 
     Args:
         contents: Scalar string that begins with "BM".
+        background: What lies under transparent pixels.
 
     Returns:
         uint8 [height, width, 3].
@@ -27,7 +33,7 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     return tf.cond(
         head.bits == 8,
         lambda: _palette(contents, head),
-        lambda: _colour(contents, head),
+        lambda: _colour(contents, head, background),
     )
 
 
@@ -38,11 +44,10 @@ class _Header:
     """
 
     def __init__(self, contents: tf.Tensor) -> None:
-        head = _bytes(contents, 66)
+        head = headers.first_bytes(contents, 70)
 
         def number(position: int, count: int) -> tf.Tensor:
-            weights = 256 ** np.arange(count, dtype=np.int64)
-            return tf.reduce_sum(head[position : position + count] * weights)
+            return headers.number(head[position : position + count], big=False)
 
         self.offset = number(10, 4)
         self.width = number(18, 4)
@@ -54,9 +59,18 @@ class _Header:
         self.compression = number(30, 4)
         self.colours = number(46, 4)
         self.masks = tf.stack([number(54 + 4 * i, 4) for i in range(3)])
+        # Headers of less than 56 bytes end before the mask of alpha.
+        self.has_alpha = (
+            (self.compression == _BITFIELDS)
+            & (self.bits == 32)
+            & (self.header_bytes >= 56)
+            & (number(66, 4) == _ALPHA_MASK)
+        )
 
 
-def _colour(contents: tf.Tensor, head: _Header) -> tf.Tensor:
+def _colour(
+    contents: tf.Tensor, head: _Header, background: pixel_options.Background
+) -> tf.Tensor:
     """Decodes a BMP of 24 or 32 bits; TensorFlow refuses all others."""
     usual_masks = tf.reduce_all(head.masks == tf.constant(_RGB_MASKS, tf.int64))
     readable = (head.compression == 0) | (
@@ -64,7 +78,12 @@ def _colour(contents: tf.Tensor, head: _Header) -> tf.Tensor:
     )
     with tf.control_dependencies([_check(readable, head)]):
         pixels = tf.io.decode_bmp(_without_tail(contents, head))
-    return pixels[..., :3]
+    # Programs that know no transparency leave zeros; browsers show the colours.
+    return tf.cond(
+        head.has_alpha & tf.reduce_any(pixels[..., 3:] > 0),
+        lambda: alpha.composite(pixels, background),
+        lambda: pixels[..., :3],
+    )
 
 
 def _palette(contents: tf.Tensor, head: _Header) -> tf.Tensor:
@@ -97,10 +116,3 @@ def _check(readable: tf.Tensor, head: _Header) -> tf.Operation:
         readable & (head.header_bytes >= 40),
         ["BMP of a kind that is not decoded; bits:", head.bits],
     )
-
-
-def _bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns the first bytes as int64 [count], zeros beyond the end."""
-    start = tf.io.decode_raw(tf.strings.substr(contents, 0, count), tf.uint8)
-    padded = tf.pad(start, [[0, count - tf.size(start)]])
-    return tf.cast(tf.ensure_shape(padded, (count,)), tf.int64)

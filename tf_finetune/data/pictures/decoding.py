@@ -11,29 +11,35 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options
-from tf_finetune.data.pictures import bitmaps, orientation
+from tf_finetune.config import model_options, pixel_options
+from tf_finetune.data.pictures import bitmaps, gifs, orientation, portable
 
-VERSION = 2
+VERSION = 3
 """To be raised whenever the same bytes decode otherwise than before."""
 
 # What libjpeg can shrink by while it decodes, at a part of the cost.
 _RATIOS = (1, 2, 4, 8)
+
+_USUAL = pixel_options.PixelOptions()
 
 # Threads that need the decoder at once wait for the first one's.
 _TRACING = threading.Lock()
 
 
 def decode(
-    contents: tf.Tensor, *, jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None
+    contents: tf.Tensor,
+    *,
+    pixels: pixel_options.PixelOptions = _USUAL,
+    jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (its first frame), BMP or WebP picture.
 
-    Grey-scale, palette, 16-bit and CMYK pictures come out as RGB; alpha is
-    dropped; the EXIF orientation is applied.
+    Grey-scale, palette, 16-bit and CMYK pictures come out as RGB; transparent
+    ones as they are seen on the background; the EXIF orientation is applied.
 
     Args:
         contents: Scalar string, the bytes of a file of any name.
+        pixels: The background, and what 16-bit values mean.
         jpeg: Decodes those of a JPEG to uint8 [height, width, 3] as stored;
             None: at full size.
 
@@ -44,13 +50,13 @@ def decode(
         tf.errors.InvalidArgumentError: When it runs: the bytes are no such
             picture, or a damaged one.
     """
-    pixels = tf.cond(
+    stored = tf.cond(
         tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
         lambda: (jpeg or _jpeg)(contents),
-        lambda: _no_jpeg(contents),
+        lambda: _no_jpeg(contents, pixels),
     )
-    pixels = orientation.upright(pixels, orientation.of(contents))
-    return tf.ensure_shape(pixels, (None, None, 3))
+    upright = orientation.upright(stored, orientation.of(contents))
+    return tf.ensure_shape(upright, (None, None, 3))
 
 
 def size(contents: tf.Tensor) -> tf.Tensor:
@@ -74,7 +80,11 @@ def size(contents: tf.Tensor) -> tf.Tensor:
 
 
 def load(
-    path: tf.Tensor, *, image_size: int, resize: model_options.Resize
+    path: tf.Tensor,
+    *,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = _USUAL,
 ) -> tf.Tensor:
     """Reads and decodes a file and makes it square.
 
@@ -82,16 +92,23 @@ def load(
         path: Scalar string.
         image_size: Side of the square in pixels.
         resize: How it becomes square; see `load_bytes`.
+        pixels: As for `decode`.
 
     Returns:
         float32 [image_size, image_size, 3], 0..255.
     """
     contents = tf.io.read_file(path)
-    return load_bytes(contents, image_size=image_size, resize=resize)
+    return load_bytes(
+        contents, image_size=image_size, resize=resize, pixels=pixels
+    )
 
 
 def load_bytes(
-    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
+    contents: tf.Tensor,
+    *,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = _USUAL,
 ) -> tf.Tensor:
     """Decodes a picture and makes it square.
 
@@ -105,23 +122,28 @@ def load_bytes(
         image_size: Side of the square in pixels.
         resize: "squash" ignores the picture's shape, "crop" keeps the largest
             square in its middle, "pad" adds black around it.
+        pixels: As for `decode`.
 
     Returns:
         float32 [image_size, image_size, 3], 0..255.
     """
     with _TRACING:
-        function = _compiled(image_size, resize)
+        function = _compiled(image_size, resize, pixels)
     return function(tf.convert_to_tensor(contents))
 
 
 @functools.cache
 def _compiled(
-    image_size: int, resize: model_options.Resize
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns `_loaded` of one size, traced once, not by each pipeline."""
     # Without autograph, which takes three times as long and changes nothing.
     function = tf.function(
-        functools.partial(_loaded, image_size=image_size, resize=resize),
+        functools.partial(
+            _loaded, image_size=image_size, resize=resize, pixels=pixels
+        ),
         input_signature=[tf.TensorSpec((), tf.string)],
         autograph=False,
     )
@@ -130,17 +152,23 @@ def _compiled(
 
 
 def _loaded(
-    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
+    contents: tf.Tensor,
+    *,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = _USUAL,
 ) -> tf.Tensor:
-    pixels = decode(
-        contents, jpeg=lambda each: _reduced_jpeg(each, image_size, resize)
+    decoded = decode(
+        contents,
+        pixels=pixels,
+        jpeg=lambda each: _reduced_jpeg(each, image_size, resize),
     )
     if resize == "crop":
-        pixels = _middle(pixels)
+        decoded = _middle(decoded)
     if resize == "pad":
-        image = _padded(pixels, image_size)
+        image = _padded(decoded, image_size)
     else:
-        image = _resized(pixels, (image_size, image_size))
+        image = _resized(decoded, (image_size, image_size))
     # Sums of interpolation weights differ from 1 in the last digits.
     image = tf.clip_by_value(image, 0.0, 255.0)
     return tf.ensure_shape(image, (image_size, image_size, 3))
@@ -226,13 +254,26 @@ def _padded(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
     )
 
 
-def _no_jpeg(contents: tf.Tensor) -> tf.Tensor:
-    # TensorFlow 2.21 refuses animated WebP in three channels, and corrupts
-    # memory when it is asked to find out the number of channels itself.
-    return tf.cond(
-        tf.strings.substr(contents, 0, 2) == b"BM",
-        lambda: bitmaps.decode(contents),
-        lambda: tf.io.decode_image(
-            contents, channels=3, expand_animations=False
-        ),
+def _no_jpeg(
+    contents: tf.Tensor, pixels: pixel_options.PixelOptions
+) -> tf.Tensor:
+    background = pixels.background
+    decoders = {
+        b"\x89PNG": lambda: portable.decode_png(contents, pixels),
+        b"RIFF": lambda: portable.decode_webp(contents, background),
+        b"GIF8": lambda: gifs.decode(contents, background),
+    }
+    start = tf.strings.substr(contents, 0, 4)
+
+    def others() -> tf.Tensor:
+        return tf.cond(
+            tf.strings.substr(contents, 0, 2) == b"BM",
+            lambda: bitmaps.decode(contents, background=background),
+            # Refuses what is no picture.
+            lambda: tf.io.decode_png(contents, channels=3),
+        )
+
+    return tf.case(
+        [(start == name, decoder) for name, decoder in decoders.items()],
+        default=others,
     )

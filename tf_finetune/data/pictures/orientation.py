@@ -10,8 +10,9 @@ edition), section 11.3.4.4; the WebP container specification, "Metadata".
 
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
+
+from tf_finetune.data.pictures import headers
 
 _ORIENTATION_TAG = 0x0112
 _SHORT = 3
@@ -143,10 +144,10 @@ def _find(data: tf.Tensor, start: int, step: _Step) -> tf.Tensor:
 def _jpeg_segment(
     data: tf.Tensor, position: tf.Tensor
 ) -> tuple[tf.Tensor, ...]:
-    head = _bytes(data, position, 10)
+    head = headers.take(data, position, 10)
     marker = head[1]
-    found = (marker == 0xE1) & _is(head[4:], _PREFIX)
-    length = _number(head[2:4], big=True)
+    found = (marker == 0xE1) & headers.begins(head[4:], _PREFIX)
+    length = headers.number(head[2:4], big=True)
     is_filler = marker == 0xFF
     following = position + tf.where(is_filler, tf.ones_like(length), 2 + length)
     # Start of scan, end of image; from there on it is no marker.
@@ -156,20 +157,22 @@ def _jpeg_segment(
 
 
 def _png_chunk(data: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    head = _bytes(data, position, 8)
-    length = _number(head[:4], big=True)
-    found = _is(head[4:], b"eXIf")
+    head = headers.take(data, position, 8)
+    length = headers.number(head[:4], big=True)
+    found = headers.begins(head[4:], b"eXIf")
     size = tf.size(data, out_type=tf.int64)
-    following = tf.where(_is(head[4:], b"IEND"), size, position + 12 + length)
+    following = tf.where(
+        headers.begins(head[4:], b"IEND"), size, position + 12 + length
+    )
     return found, position + 8, length, following
 
 
 def _webp_chunk(data: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    head = _bytes(data, position, 8)
-    length = _number(head[4:], big=False)
+    head = headers.take(data, position, 8)
+    length = headers.number(head[4:], big=False)
     # Chunks are padded to even lengths.
     following = position + 8 + length + length % 2
-    return _is(head, b"EXIF"), position + 8, length, following
+    return headers.begins(head, b"EXIF"), position + 8, length, following
 
 
 def _from_exif(exif: tf.Tensor) -> tf.Tensor:
@@ -178,43 +181,22 @@ def _from_exif(exif: tf.Tensor) -> tf.Tensor:
     Args:
         exif: uint8 [n], a TIFF header and directory, with or without prefix.
     """
-    prefix = tf.where(_is(exif, _PREFIX), len(_PREFIX), 0)
+    prefix = tf.where(headers.begins(exif, _PREFIX), len(_PREFIX), 0)
     tiff = exif[prefix:]
-    big = _is(tiff, b"MM\0*")
-    known = big | _is(tiff, b"II*\0")
-    offset = _number(_bytes(tiff, 4, 4), big=big)
+    big = headers.begins(tiff, b"MM\0*")
+    known = big | headers.begins(tiff, b"II*\0")
+    offset = headers.number(headers.take(tiff, 4, 4), big=big)
     directory = tiff[offset:]
-    count = _number(_bytes(directory, 0, 2), big=big)
+    count = headers.number(headers.take(directory, 0, 2), big=big)
     entries = directory[2 : 2 + 12 * count]
     whole = tf.size(entries) // 12 * 12
     table = tf.cast(tf.reshape(entries[:whole], (-1, 12)), tf.int64)
     matches = (
-        (_number(table[:, 0:2], big=big) == _ORIENTATION_TAG)
-        & (_number(table[:, 2:4], big=big) == _SHORT)
-        & (_number(table[:, 4:8], big=big) == 1)
+        (headers.number(table[:, 0:2], big=big) == _ORIENTATION_TAG)
+        & (headers.number(table[:, 2:4], big=big) == _SHORT)
+        & (headers.number(table[:, 4:8], big=big) == 1)
     )
-    values = tf.boolean_mask(_number(table[:, 8:10], big=big), matches)
+    values = tf.boolean_mask(headers.number(table[:, 8:10], big=big), matches)
     value = tf.concat([values, [1]], axis=0)[0]
     is_valid = known & (value >= 1) & (value <= 8)
     return tf.where(is_valid, tf.cast(value, tf.int32), 1)
-
-
-def _bytes(data: tf.Tensor, position: tf.Tensor | int, count: int) -> tf.Tensor:
-    """Returns int64 [count] from a position on; zeros beyond the end."""
-    found = data[position : position + count]
-    padded = tf.pad(found, [[0, count - tf.size(found)]])
-    return tf.cast(tf.ensure_shape(padded, (count,)), tf.int64)
-
-
-def _number(values: tf.Tensor, *, big: tf.Tensor | bool) -> tf.Tensor:
-    """Returns [..., n] bytes as whole numbers [...], int64."""
-    weights = 256 ** np.arange(values.shape[-1], dtype=np.int64)
-    weights = tf.where(big, weights[::-1].copy(), weights)
-    return tf.reduce_sum(values * weights, axis=-1)
-
-
-def _is(data: tf.Tensor, expected: bytes) -> tf.Tensor:
-    """Tells if bytes begin as expected, where a full stop stands for any."""
-    start = _bytes(data, 0, len(expected))
-    wanted = tf.constant(list(expected), tf.int64)
-    return tf.reduce_all((start == wanted) | (wanted == ord(".")))

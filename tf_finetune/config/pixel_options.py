@@ -1,0 +1,53 @@
+"""How the numbers of a picture file become red, green and blue."""
+
+import dataclasses
+from typing import Literal
+
+from tf_finetune import errors
+from tf_finetune.config import options
+
+Background = Literal["white", "black", "gray"]
+
+LARGEST = 2**16 - 1
+"""The largest value that 16 bits hold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PixelOptions:
+    """What the decoder does with transparency and with 16-bit values."""
+
+    background: Background = options.option(
+        "white",
+        "What lies under transparent pixels: white, black or gray. Pictures "
+        "without transparency are not changed.",
+    )
+    pixel_range: Literal["auto", "full"] | tuple[int, ...] = options.option(
+        "auto",
+        "16-bit pictures: LOW,HIGH become black and white, e.g. 0,4095 for "
+        "values of 12 bits; full: 0,65535; auto: the same, and a warning where "
+        "the pictures use a small part of it.",
+    )
+
+    def __post_init__(self) -> None:
+        bounds = self.bounds
+        if bounds and not (
+            len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= LARGEST
+        ):
+            raise errors.UsageError(
+                "--pixel_range must be auto, full or LOW,HIGH with whole "
+                f"numbers 0 <= LOW < HIGH <= {LARGEST}, got "
+                f"{options.to_text(self.pixel_range)}."
+            )
+
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """The values that become 0 and 255; empty: the whole range."""
+        if isinstance(self.pixel_range, str):
+            return ()
+        return tuple(self.pixel_range)
+
+    @property
+    def key(self) -> str:
+        """Names the values that are decoded; equal keys, equal pixels."""
+        bounds = "-".join(map(str, self.bounds)) or "full"
+        return f"{self.background}-{bounds}"

@@ -1,0 +1,187 @@
+"""The first frame of GIF files, where it lies on their screen.
+
+TensorFlow graph operations only, as in `decoding`. TensorFlow makes
+transparent pixels black, and takes the largest frame for the screen.
+
+Source: CompuServe 1990, "Graphics Interchange Format, Version 89a".
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tf_finetune.config import pixel_options
+from tf_finetune.data.pictures import alpha, headers
+
+_EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
+_WHITE = b"\xff" * 768  # The largest table.
+_MOST_BLOCKS = 10_000
+_MOST_PIXELS = 178_956_970  # Of a screen, as --max_pixels.
+
+
+def decode(
+    contents: tf.Tensor, background: pixel_options.Background
+) -> tf.Tensor:
+    """Decodes the first frame of a GIF.
+
+    Args:
+        contents: Scalar string that begins with "GIF".
+        background: What lies under transparent pixels, and beside a frame
+            that is smaller than the screen.
+
+    Returns:
+        uint8 [height, width, 3].
+
+    Raises:
+        tf.errors.InvalidArgumentError: When it runs: it is damaged.
+    """
+    frame = _first_frame(contents)
+    # Moved into the corner: what lies further right would be cut off.
+    contents = _with(contents, frame.begin + 1, b"\0\0\0\0")
+
+    def decoded(file: tf.Tensor) -> tf.Tensor:
+        pixels = tf.io.decode_image(file, channels=3, expand_animations=False)
+        pixels = tf.ensure_shape(pixels, (None, None, 3))
+        return pixels[: frame.size[0], : frame.size[1]]
+
+    def on_background() -> tf.Tensor:
+        none = tf.zeros_like(frame.table_bytes)
+        # All colours made white, only what is transparent stays black.
+        white = tf.strings.substr(_WHITE, none, frame.table_bytes)
+        opaque = decoded(_with(contents, frame.table, white))
+        colors = decoded(contents)
+        pixels = tf.concat([colors, opaque[..., :1]], axis=-1)
+        return alpha.composite(pixels, background)
+
+    pixels = tf.cond(
+        frame.is_transparent, on_background, lambda: decoded(contents)
+    )
+    return _on_screen(pixels, frame, alpha.SHADES[background])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Frame:
+    """Where the first frame of a file is; scalars of int64 but for the flag.
+
+    Attributes:
+        begin: Of its descriptor; the end of the file if there is none.
+        corner: Of the frame on the screen, [2]: top, left.
+        size: Of the frame, [2]: height, width.
+        screen: Height and width of the screen, [2], at least what the frame
+            covers.
+        table: Where its colours begin.
+        table_bytes: Their length.
+        is_transparent: Whether one of its colours is none.
+    """
+
+    begin: tf.Tensor
+    corner: tf.Tensor
+    size: tf.Tensor
+    screen: tf.Tensor
+    table: tf.Tensor
+    table_bytes: tf.Tensor
+    is_transparent: tf.Tensor
+
+
+def _first_frame(contents: tf.Tensor) -> _Frame:
+    data = tf.io.decode_raw(contents, tf.uint8)
+    head = headers.take(data, 0, 13)
+    shared = _table_bytes(head[10])
+    begin, is_transparent = _find_image(data, 13 + shared)
+    descriptor = headers.take(data, begin, 10)
+    own = _table_bytes(descriptor[9])
+    corner, size, screen = (
+        tf.stack([_number(each, 2), _number(each, 0)])
+        for each in (descriptor[1:5], descriptor[5:9], head[6:10])
+    )
+    return _Frame(
+        begin=begin,
+        corner=corner,
+        size=size,
+        screen=tf.maximum(screen, corner + size),
+        table=tf.where(own > 0, begin + 10, 13),
+        table_bytes=tf.where(own > 0, own, shared),
+        is_transparent=is_transparent,
+    )
+
+
+def _find_image(
+    data: tf.Tensor, start: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns where the first image begins, and if it has a clear colour."""
+    size = tf.size(data, out_type=tf.int64)
+
+    def body(
+        position: tf.Tensor,
+        is_inside: tf.Tensor,
+        is_transparent: tf.Tensor,
+        is_over: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        del is_over
+        head = headers.take(data, position, 4)
+        is_extension = ~is_inside & (head[0] == _EXTENSION)
+        is_control = is_extension & (head[1] == _CONTROL)
+        is_over = ~is_inside & ~is_extension
+        # Inside of an extension, blocks of a length each, until one of none.
+        following = tf.where(is_inside, 1 + head[0], 2)
+        return (
+            position + tf.where(is_over, tf.zeros_like(following), following),
+            is_extension | (is_inside & (head[0] > 0)),
+            is_transparent | (is_control & (head[3] % 2 == 1)),
+            is_over,
+        )
+
+    none = tf.constant(False)
+    position, _, is_transparent, _ = tf.while_loop(
+        lambda position, inside, transparent, over: (position < size) & ~over,
+        body,
+        (start, none, none, none),
+        maximum_iterations=_MOST_BLOCKS,
+    )
+    is_found = headers.take(data, position, 1)[0] == _IMAGE
+    return tf.where(is_found, position, size), is_transparent
+
+
+def _table_bytes(flags: tf.Tensor) -> tf.Tensor:
+    """Returns the length of a colour table, 0 where there is none."""
+    length = 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8)
+    return tf.where(flags >= 128, length, tf.zeros_like(length))
+
+
+def _number(values: tf.Tensor, position: int) -> tf.Tensor:
+    return headers.number(values[position : position + 2], big=False)
+
+
+def _with(
+    contents: tf.Tensor, position: tf.Tensor, replacement: tf.Tensor | bytes
+) -> tf.Tensor:
+    """Returns a file with other bytes from a position on, if it is so long."""
+    length = tf.cast(tf.strings.length(contents), tf.int64)
+    count = tf.cast(tf.strings.length(replacement), tf.int64)
+    zero, behind = tf.zeros_like(position), position + count
+
+    def replaced() -> tf.Tensor:
+        before = tf.strings.substr(contents, zero, position)
+        after = tf.strings.substr(contents, behind, length - behind)
+        return tf.strings.join([before, replacement, after])
+
+    return tf.cond(behind < length, replaced, lambda: contents)
+
+
+def _on_screen(pixels: tf.Tensor, frame: _Frame, shade: int) -> tf.Tensor:
+    """Returns the screen with a frame on it."""
+
+    def placed() -> tf.Tensor:
+        check = tf.debugging.Assert(
+            tf.reduce_prod(frame.screen) <= _MOST_PIXELS,
+            ["GIF of more pixels than are decoded:", frame.screen],
+        )
+        with tf.control_dependencies([check]):
+            after = frame.screen - frame.size - frame.corner
+        sides = tf.concat(
+            [tf.stack([frame.corner, after], axis=1), [[0, 0]]], 0
+        )
+        return tf.pad(pixels, sides, constant_values=shade)
+
+    is_smaller = tf.reduce_any(frame.screen != frame.size)
+    return tf.cond(is_smaller, placed, lambda: pixels)
