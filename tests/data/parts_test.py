@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_finetune.cache import batches
-from tf_finetune.data import parts, pipeline, targets
+from tf_finetune.data import ordering, parts, targets
 
 
 class _Rows:
@@ -63,12 +63,12 @@ def test_workers_read_every_row_of_an_epoch_once():
 
 
 def test_pictures_are_divided_as_rows_are():
-    order = pipeline.padded_order(11, 12, 5, 0)
+    order = ordering.padded_order(11, 12, 5, 0)
     assert order.shape == [12]
     shares = []
     for first in range(2):
         part = parts.Part(first=first, total=2)
-        found = pipeline.part_of_order(order, 4, part).numpy()
+        found = ordering.part_of_order(order, 4, part).numpy()
         shares += [place for place in found if place >= 0]
     assert sorted(shares) == list(range(11))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_finetune.cache import store as stores
-from tf_finetune.data import parts, pipeline
+from tf_finetune.data import ordering, parts
 from tf_finetune.data import targets as target_rows
 
 Unpack = Callable[[tf.Tensor], tf.Tensor | tuple[tf.Tensor, ...]]
@@ -47,7 +47,7 @@ def training(
     steps = -(-count // batch_size)
 
     def batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = pipeline.padded_order(count, steps * batch_size, seed, epoch)
+        order = ordering.padded_order(count, steps * batch_size, seed, epoch)
         order = tf.reshape(order, [steps, batch_size])
         numbered = tf.fill([steps], epoch)
         begun = tf.where(epoch == first_epoch, first_step, 0)

@@ -9,19 +9,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.data.pictures import decoding
 
 
 def of(
-    model: keras.Model, *, image_size: int, resize: model_options.Resize
+    model: keras.Model,
+    *,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
 ) -> str:
     """Returns what names the outputs of one network on one kind of input.
 
     Two networks with the same key give the same output for a picture: it
     hashes the weights, the graph (layers by position, since Keras numbers
     their names by a counter of the process), which of its tensors come out,
-    the size and kind of resizing, the versions of TensorFlow and of the
+    the size and kind of resizing, what transparency and 16-bit values become,
+    the versions of TensorFlow and of the
     decoder and the kernels in use, whose numbers differ in the last digits.
     """
     digest = hashlib.sha256()
@@ -29,6 +34,7 @@ def of(
         _graph(model),
         image_size,
         resize,
+        pixels.key,
         tf.__version__,
         decoding.VERSION,
         os.environ.get("TF_ENABLE_ONEDNN_OPTS"),

@@ -7,7 +7,7 @@ import keras
 
 from tf_finetune.cache import entries, keys
 from tf_finetune.cache import store as stores
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 
 
 def store(
@@ -17,6 +17,7 @@ def store(
     dtype: str,
     image_size: int,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     cache_dir: pathlib.Path,
     what: str,
     held: contextlib.ExitStack,
@@ -29,6 +30,7 @@ def store(
         dtype: Of the rows.
         image_size: Side of the model's input, pixels.
         resize: How pictures become square.
+        pixels: How their files are decoded.
         cache_dir: The folder shared between runs.
         what: Description for people.
         held: Keeps the entry safe from eviction until it is closed.
@@ -36,7 +38,7 @@ def store(
     Raises:
         RunError: The cache directory cannot be written.
     """
-    key = keys.of(model, image_size=image_size, resize=resize)
+    key = keys.of(model, image_size=image_size, resize=resize, pixels=pixels)
     folder = held.enter_context(
         entries.held(
             cache_dir,

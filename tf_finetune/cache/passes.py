@@ -4,13 +4,18 @@ import dataclasses
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tf_finetune.cache import store as stores
-from tf_finetune.config import model_options, training_options
+from tf_finetune.config import (
+    model_options,
+    pixel_options,
+    training_options,
+)
 from tf_finetune.data import pipeline, progress
 from tf_finetune.data.augmenting import augmentation
 
@@ -85,6 +90,7 @@ def fill(
     *,
     image_size: int,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
     level: training_options.Augmentation = "none",
     title: str,
@@ -100,6 +106,7 @@ def fill(
         wanted: All as they are or all changed; equal names are computed once.
         image_size: Side of the model's input, pixels.
         resize: How pictures become square.
+        pixels: How their files are decoded.
         batch_size: Pictures per step.
         level: Of the augmentation of changed views.
         title: Of the progress bar.
@@ -119,7 +126,8 @@ def fill(
     if not todo:
         return
     batch_size = min(batch_size, len(todo))
-    batches = _images(todo, image_size, resize, batch_size, level)
+    size = {"image_size": image_size, "resize": resize, "pixels": pixels}
+    batches = _images(todo, size, batch_size, level)
     total = -(-len(todo) // batch_size)
     bar = progress.bar(batches, total=total, title=title, unit="batches")
     for number, images in enumerate(bar):
@@ -213,13 +221,19 @@ class Writer:
 
 def _images(
     wanted: Sequence[View],
-    image_size: int,
-    resize: model_options.Resize,
+    size: Mapping[str, Any],
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
+    """Returns pictures as they are, or all of them changed.
+
+    Args:
+        wanted: Views.
+        size: `image_size`, `resize` and `pixels` of `pipeline`.
+        batch_size: Pictures a batch.
+        level: Of the augmentation.
+    """
     paths = [view.path for view in wanted]
-    size = {"image_size": image_size, "resize": resize}
     if not wanted[0].is_changed:
         return pipeline.evaluation_images(paths, batch_size=batch_size, **size)
     return pipeline.changed_images(

@@ -30,7 +30,7 @@ class PixelOptions:
 
     def __post_init__(self) -> None:
         bounds = self.bounds
-        if bounds and not (
+        if not isinstance(self.pixel_range, str) and not (
             len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= LARGEST
         ):
             raise errors.UsageError(
@@ -51,3 +51,7 @@ class PixelOptions:
         """Names the values that are decoded; equal keys, equal pixels."""
         bounds = "-".join(map(str, self.bounds)) or "full"
         return f"{self.background}-{bounds}"
+
+
+USUAL = PixelOptions()
+"""Transparency on white, 16-bit values from 0 to 65535."""

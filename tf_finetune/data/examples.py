@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 
 SPLITS = ("train", "validation", "test")
 
@@ -126,6 +126,7 @@ class ImageData:
         dropped: What cleaning left out, and why.
         fingerprint: Hexadecimal hash over contents, labels and splits.
         resize: How the model's input is made of them.
+        pixels: How their files are decoded.
     """
 
     class_names: tuple[str, ...]
@@ -133,6 +134,7 @@ class ImageData:
     dropped: tuple[Dropped, ...]
     fingerprint: str
     resize: model_options.Resize = "squash"
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -12,8 +12,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, training_options
-from tf_finetune.data import parts, pipeline
+from tf_finetune.config import (
+    model_options,
+    pixel_options,
+    training_options,
+)
+from tf_finetune.data import ordering, parts, pipeline
 from tf_finetune.data import targets as target_rows
 from tf_finetune.data.pictures import decoding
 
@@ -42,6 +46,7 @@ class Groups:
         augmentation: Of the labelled pictures.
         image_size: Side of the square in pixels.
         resize: As in `decoding.load_bytes`.
+        pixels: Likewise.
         seed: Start of every random draw.
         known: int64 [n] numbers of unlabeled pictures → what is known of each,
             float32 [n, width], which goes behind the targets; None: nothing.
@@ -56,6 +61,7 @@ class Groups:
     image_size: int
     resize: model_options.Resize
     seed: int
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL
     known: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def __len__(self) -> int:
@@ -196,7 +202,10 @@ def _maker(
 
     def load(path: tf.Tensor) -> tf.Tensor:
         return decoding.load(
-            path, image_size=groups.image_size, resize=groups.resize
+            path,
+            image_size=groups.image_size,
+            resize=groups.resize,
+            pixels=groups.pixels,
         )
 
     def made(
@@ -206,12 +215,12 @@ def _maker(
         places = own[tf.newaxis]
         target = groups.targets.batch(places, tf.zeros_like(places))
         if change is not None:
-            seed = pipeline.seed_of(groups.seed, _OWN_CHANGE, epoch, number)
+            seed = ordering.seed_of(groups.seed, _OWN_CHANGE, epoch, number)
             image, target = change(image, target, seed)
         beside = tf.stack(
             [load(unlabeled[others[i]]) for i in range(groups.beside)]
         )
-        seed = pipeline.seed_of(groups.seed, _VIEWS, epoch, number)
+        seed = ordering.seed_of(groups.seed, _VIEWS, epoch, number)
         return (
             tf.concat([image, groups.views(beside, seed)], axis=0),
             target[0],
@@ -226,7 +235,7 @@ def _repeated(
     """Returns `wanted` of 0 .. count - 1 in a drawn order, again and again."""
     keys = tf.random.stateless_uniform(
         (count,),
-        seed=pipeline.seed_of(seed, stream, epoch),
+        seed=ordering.seed_of(seed, stream, epoch),
         minval=None,
         maxval=None,
         dtype=tf.int64,

@@ -1,19 +1,24 @@
 """Picture files as batches of pixels, in an order that can be relied upon."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, training_options
-from tf_finetune.data import parts
+from tf_finetune.config import (
+    model_options,
+    pixel_options,
+    training_options,
+)
+from tf_finetune.data import ordering, parts
 from tf_finetune.data import targets as target_rows
 from tf_finetune.data.augmenting import augmentation as augmentations
 from tf_finetune.data.pictures import decoding
 
 # Streams of random numbers of one seed that must not repeat each other.
-_ORDER, _CHANGES = 0, 1
+_CHANGES = 1  # 0 is that of the order.
 
 
 def evaluation_images(
@@ -21,6 +26,7 @@ def evaluation_images(
     *,
     image_size: int,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Returns the pictures in the order of their paths, each exactly once.
@@ -29,6 +35,7 @@ def evaluation_images(
         paths: Picture files.
         image_size: Side of the square in pixels.
         resize: As in `decoding.load_bytes`.
+        pixels: Likewise.
         batch_size: Pictures a batch; the last batch may hold fewer.
 
     Returns:
@@ -37,9 +44,7 @@ def evaluation_images(
     return (
         tf.data.Dataset.from_tensor_slices(_encoded(paths))
         .map(
-            lambda path: decoding.load(
-                path, image_size=image_size, resize=resize
-            ),
+            _reader(image_size, resize, pixels),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -54,6 +59,7 @@ def changed_images(
     *,
     image_size: int,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
@@ -65,6 +71,7 @@ def changed_images(
             alone, not on its neighbours.
         image_size: Side of the square in pixels.
         resize: As in `decoding.load_bytes`.
+        pixels: Likewise.
         batch_size: Pictures a batch; the last batch may hold fewer.
         level: Of the augmentation, one that mixes no pictures.
 
@@ -72,9 +79,10 @@ def changed_images(
         Dataset of float32 [batch, image_size, image_size, 3], 0..255.
     """
     change = augmentations.build(level)
+    load = _reader(image_size, resize, pixels)
 
     def changed(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        image = decoding.load(path, image_size=image_size, resize=resize)
+        image = load(path)
         images, _ = change(image[tf.newaxis], tf.zeros((1, 1)), seed)
         return tf.ensure_shape(images[0], (image_size, image_size, 3))
 
@@ -93,6 +101,7 @@ def training_batches(
     *,
     image_size: int,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
     augmentation: training_options.Augmentation,
     seed: int,
@@ -111,6 +120,7 @@ def training_batches(
         targets: Of the pictures; they begin again where there are more paths.
         image_size: Side of the square in pixels.
         resize: As in `decoding.load_bytes`.
+        pixels: Likewise.
         batch_size: Pictures a batch; an epoch's last batch may hold fewer.
         augmentation: A level of `augmentation.LEVELS`.
         seed: Start of every random draw.
@@ -127,18 +137,21 @@ def training_batches(
         int64.
     """
     steps = -(-len(paths) // batch_size)
-    loaded = _loader(paths, targets, image_size=image_size, resize=resize)
+    load = _reader(image_size, resize, pixels)
+    loaded = _loader(paths, targets, load, image_size)
     first = first_epoch * steps + first_step
     change = change_of(augmentation, targets)
     changed = _changer(change, seed, first, steps, part)
     width = part.largest(batch_size)
 
     def places(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = padded_order(len(paths), steps * batch_size, seed, epoch)
+        found = ordering.padded_order(
+            len(paths), steps * batch_size, seed, epoch
+        )
         if not part.is_all:
-            order = part_of_order(order, batch_size, part)
+            found = ordering.part_of_order(found, batch_size, part)
         begun = tf.where(epoch == first_epoch, first_step * width, 0)
-        return tf.data.Dataset.from_tensor_slices(order[begun:])
+        return tf.data.Dataset.from_tensor_slices(found[begun:])
 
     def sized(number: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple:
         # Only the last batch of an epoch is smaller.
@@ -169,12 +182,21 @@ def change_of(
     return augmentations.build(level)
 
 
+def _reader(
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions,
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    return functools.partial(
+        decoding.load, image_size=image_size, resize=resize, pixels=pixels
+    )
+
+
 def _loader(
     paths: Sequence[str],
     targets: target_rows.Targets,
-    *,
+    load: Callable[[tf.Tensor], tf.Tensor],
     image_size: int,
-    resize: model_options.Resize,
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """Returns place → (image, target, whether it is no padding)."""
     with tf.device("CPU"):
@@ -184,9 +206,7 @@ def _loader(
         is_real = place >= 0
         image = tf.cond(
             is_real,
-            lambda: decoding.load(
-                files[place], image_size=image_size, resize=resize
-            ),
+            lambda: load(files[place]),
             lambda: tf.zeros((image_size, image_size, 3)),
         )
         number = tf.maximum(place, 0)[tf.newaxis] % len(targets)
@@ -222,7 +242,9 @@ def _changer(
             return images, labels
         epoch, step = (first + number) // steps, (first + number) % steps
         numbers = (epoch, step) if part.is_all else (epoch, step, part.first)
-        return change(images, labels, seed_of(seed, _CHANGES, *numbers))
+        return change(
+            images, labels, ordering.seed_of(seed, _CHANGES, *numbers)
+        )
 
     return changed
 
@@ -230,67 +252,3 @@ def _changer(
 def _encoded(paths: Sequence[str]) -> list[bytes]:
     """Returns the names as the file system knows them, UTF-8 or not."""
     return [os.fsencode(path) for path in paths]
-
-
-def padded_order(
-    count: int, padded_count: int, seed: int, epoch: tf.Tensor
-) -> tf.Tensor:
-    """Returns the order of an epoch's examples.
-
-    Padding makes each epoch a whole number of batches, so that pictures of
-    the next epoch can be read while this one ends.
-
-    Args:
-        count: Of the examples.
-        padded_count: Of the places, a multiple of the batch size.
-        seed: Start of every random draw.
-        epoch: Scalar integer, from 0.
-
-    Returns:
-        int64 [padded_count]: a permutation of 0 .. count - 1, then -1.
-    """
-    keys = tf.random.stateless_uniform(
-        (count,),
-        seed=seed_of(seed, _ORDER, epoch),
-        minval=None,
-        maxval=None,
-        dtype=tf.int64,
-        alg="philox",
-    )
-    order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
-    return tf.pad(order, [[0, padded_count - count]], constant_values=-1)
-
-
-def part_of_order(
-    order: tf.Tensor, batch_size: int, part: parts.Part
-) -> tf.Tensor:
-    """Returns a part of each batch of an order, padded to one length.
-
-    Args:
-        order: [steps * batch_size]; -1 behind the last example.
-        batch_size: Of whole batches.
-        part: Which one.
-
-    Returns:
-        int64 [steps * part.largest(batch_size)], -1 where there is none.
-    """
-
-    def taken(places: tf.Tensor) -> tf.Tensor:
-        low, high = part.bounds(tf.math.count_nonzero(places >= 0))
-        found = places[low:high]
-        width = part.largest(batch_size)
-        padding = [[0, width - tf.shape(found)[0]]]
-        return tf.pad(found, padding, constant_values=-1)
-
-    rows = tf.reshape(order, [-1, batch_size])
-    return tf.reshape(tf.map_fn(taken, rows), [-1])
-
-
-def seed_of(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:
-    """Returns an int32 [2] seed that is a function of all the numbers."""
-    folded = tf.constant([seed, 0], tf.int32)
-    for number in numbers:
-        folded = tf.random.fold_in(
-            folded, tf.cast(number, tf.int32), alg="philox"
-        )
-    return folded

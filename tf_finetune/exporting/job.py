@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.exporting import destination
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class ExportJob:
             settings; 0: batches of one picture only.
         calibration: Files of training pictures, which the ranges of a
             quantised export are measured on.
+        pixels: How the files of pictures are decoded.
         shared: What one format computes and the next one can use; empty.
     """
 
@@ -91,6 +92,7 @@ class ExportJob:
     rounding: float = 0.0
     measuring_seconds: float = 2.0
     calibration: tuple[str, ...] = ()
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL
     shared: dict[str, Any] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )

@@ -143,6 +143,7 @@ def _measured(course: courses.Course) -> tuple[estimate.Costs, keras.Model]:
         epochs=1,
         image_size=course.image_size,
         resize=config.model.resize,
+        pixels=config.model.pixels,
     )
     start = time.perf_counter()
     (images, _), *_ = batches

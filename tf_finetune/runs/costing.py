@@ -17,6 +17,7 @@ def estimated(course: courses.Course) -> estimate.Estimate:
         targets,
         image_size=course.image_size,
         resize=config.model.resize,
+        pixels=config.model.pixels,
         batch_size=size,
         augmentation=config.training.augmentation,
         seed=config.seed,

@@ -138,6 +138,7 @@ class Course:
             [picture.path for picture in self.data.split(split)],
             image_size=self.image_size,
             resize=self.config.model.resize,
+            pixels=self.config.model.pixels,
             batch_size=self.config.training.batch_size,
         )
         size = self.config.training.batch_size

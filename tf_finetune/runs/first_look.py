@@ -5,6 +5,7 @@ none is decoded twice: the features that the head is solved on, and what
 crosses the cut where fine-tuning is going to read it.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from tf_finetune.cache import store as stores
 from tf_finetune.config import train
 from tf_finetune.data import examples
 from tf_finetune.data.augmenting import augmentation
-from tf_finetune.data.pictures import verification
+from tf_finetune.data.pictures import oddities, verification
 from tf_finetune.runs import frozen
 from tf_finetune.runs import networks as compiled_networks
 
@@ -54,8 +55,10 @@ def problems(
         cache_dir=config.output.cache_folder,
         image_size=networks.image_size,
         resize=config.model.resize,
+        pixels=config.model.pixels,
         use=use,
         finish=use.finish,
+        report=functools.partial(oddities.warn, pixels=config.model.pixels),
     )
 
 

@@ -228,6 +228,7 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
                 os.fsencode(picture.path),
                 image_size=course.image_size,
                 resize=course.config.model.resize,
+                pixels=course.config.model.pixels,
             )
             for picture in pictures
         ]

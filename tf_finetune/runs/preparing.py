@@ -125,6 +125,7 @@ def _complete(
     data = dataclasses.replace(
         survey.complete(inspected, problems, config.data, seed=config.seed),
         resize=config.model.resize,
+        pixels=config.model.pixels,
     )
     logging.info("%s", statistics.summary(data))
     return data

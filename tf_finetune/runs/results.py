@@ -196,6 +196,10 @@ def _facts(course: courses.Course) -> dict[str, Any]:
             "backbone": course.config.model.backbone,
             "image_size": course.image_size,
             "resize": course.config.model.resize,
+            "background": course.config.model.pixels.background,
+            "pixel_range": options.to_text(
+                course.config.model.pixels.pixel_range
+            ),
         },
         "weights": loaded
         and {

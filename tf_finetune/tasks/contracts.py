@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tf_finetune.config import model_options, train, training_options
+from tf_finetune.config import (
+    model_options,
+    pixel_options,
+    train,
+    training_options,
+)
 from tf_finetune.data import examples
 from tf_finetune.evaluation import choices
 from tf_finetune.tasks import verdicts
@@ -152,6 +157,7 @@ class AnswerFiles(Protocol):
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
+        pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     ) -> None:
         """Begins with the first picture."""
 

@@ -17,7 +17,7 @@ from tf_finetune.adaptation import freezing
 from tf_finetune.cache import batches
 from tf_finetune.cache import store as stores
 from tf_finetune.config import train, training_options
-from tf_finetune.data import examples, parts, pipeline
+from tf_finetune.data import examples, ordering, parts, pipeline
 from tf_finetune.data import targets as target_rows
 from tf_finetune.tasks import task as tasks
 from tf_finetune.training import averaging, fit, optimizers, train_step
@@ -171,7 +171,11 @@ def from_pictures(
 ) -> Feed:
     """Returns the pictures themselves, augmented anew in every epoch."""
     count = len(targets["train"])
-    size = {"image_size": image_size, "resize": config.model.resize}
+    size = {
+        "image_size": image_size,
+        "resize": config.model.resize,
+        "pixels": config.model.pixels,
+    }
     options = config.training
 
     def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
@@ -255,7 +259,7 @@ def _names(
     size = optimizers.batch_size(config.training, len(paths))
 
     def names(epoch: int, step: int) -> Sequence[str]:
-        order = pipeline.padded_order(
+        order = ordering.padded_order(
             len(paths), len(paths), config.seed, epoch
         )
         places = np.asarray(order)[step * size : (step + 1) * size]

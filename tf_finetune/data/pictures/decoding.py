@@ -20,8 +20,6 @@ VERSION = 3
 # What libjpeg can shrink by while it decodes, at a part of the cost.
 _RATIOS = (1, 2, 4, 8)
 
-_USUAL = pixel_options.PixelOptions()
-
 # Threads that need the decoder at once wait for the first one's.
 _TRACING = threading.Lock()
 
@@ -29,7 +27,7 @@ _TRACING = threading.Lock()
 def decode(
     contents: tf.Tensor,
     *,
-    pixels: pixel_options.PixelOptions = _USUAL,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (its first frame), BMP or WebP picture.
@@ -84,7 +82,7 @@ def load(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = _USUAL,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
 ) -> tf.Tensor:
     """Reads and decodes a file and makes it square.
 
@@ -108,7 +106,7 @@ def load_bytes(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = _USUAL,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
 ) -> tf.Tensor:
     """Decodes a picture and makes it square.
 
@@ -156,7 +154,7 @@ def _loaded(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = _USUAL,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
 ) -> tf.Tensor:
     decoded = decode(
         contents,

@@ -13,7 +13,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.data.pictures import decoding, file_kinds
 
 # Enough for every signature.
@@ -41,7 +41,11 @@ class Decoded:
 
 
 def decode(
-    contents: tf.Tensor, *, image_size: int, resize: model_options.Resize
+    contents: tf.Tensor,
+    *,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
 ) -> Decoded:
     """Decodes a batch with the one decoder, on all cores.
 
@@ -51,6 +55,7 @@ def decode(
         contents: string [batch], the bytes of files; the batch may be empty.
         image_size: Side of the squares in pixels.
         resize: As in `decoding.load_bytes`.
+        pixels: Likewise.
     """
     count = tf.size(contents, tf.int64)
     found = (
@@ -58,7 +63,9 @@ def decode(
         .map(
             lambda place, each: (
                 place,
-                decoding.load_bytes(each, image_size=image_size, resize=resize),
+                decoding.load_bytes(
+                    each, image_size=image_size, resize=resize, pixels=pixels
+                ),
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=False,

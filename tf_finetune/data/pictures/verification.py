@@ -7,48 +7,34 @@ import functools
 import hashlib
 import os
 import pathlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
-from absl import logging
 
-from tf_finetune import files
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.data import examples, progress
-from tf_finetune.data.pictures import decoding, file_kinds
+from tf_finetune.data.pictures import (
+    appearance,
+    decoding,
+    encodings,
+    refusals,
+    verdicts,
+)
 
 # Pictures that are being decoded or wait to be used.
 _AHEAD = 32
 
 Use = Callable[[str, tf.Tensor], None]
-_Load = Callable[[bytes], tf.Tensor]
-
-# What TensorFlow says, and what it means to the owner of the picture.
-_MEANINGS = (
-    (r"PNG size too large", "larger than can be decoded"),
-    (r"WebP Animation", "an animated WebP; only still ones are decoded"),
-    (
-        r"BMP of a kind|channels inherent",
-        "a BMP of an unusual kind (RLE, OS/2 or not 8, 24 or 32 bits); "
-        "saved as PNG it can be used",
-    ),
-)
+_Judge = Callable[[examples.Picture], verdicts.Verdict]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Verdict:
-    """What decoding one picture came to.
+class Seen:
+    """A usable picture and what it looks like, decoded."""
 
-    Attributes:
-        reason: Why the picture cannot be used; None: it can.
-        is_lasting: Whether the same bytes will always give this verdict.
-        image: The picture, if it can be used.
-    """
-
-    reason: str | None
-    is_lasting: bool
-    image: tf.Tensor | None = None
+    picture: examples.Picture
+    look: appearance.Look
 
 
 def problems(
@@ -57,8 +43,10 @@ def problems(
     cache_dir: pathlib.Path,
     image_size: int,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     use: Use | None = None,
     finish: Callable[[], None] | None = None,
+    report: Callable[[list[Seen]], None] | None = None,
 ) -> dict[str, str]:
     """Finds the pictures that cannot be loaded, using all cores.
 
@@ -72,51 +60,71 @@ def problems(
         image_size: As they will be loaded; that has no part in a verdict, but
             the decoder is made ready once and not twice.
         resize: Likewise.
+        pixels: How they will be decoded.
         use: Called with the SHA-256 and the pixels (as `decoding.load` gives
             them) of each picture that was decoded, in their order.
         finish: Called when all were decoded, before it is written that they
             were: an interrupted scan hands on the same pictures again.
+        report: Called with what the usable pictures look like.
 
     Returns:
         Reason by path of each picture that cannot be used.
     """
-    store = _store(cache_dir)
-    known = _read(store)
+    store = verdicts.store(cache_dir, resize=resize, pixels=pixels)
+    known = verdicts.read(store)
     found = {
         picture.path: "cannot be read: it is not there any more"
         for picture in pictures
         if picture.sha256 in known and not os.path.isfile(picture.path)
     }
-    load = functools.partial(
-        decoding.load_bytes, image_size=image_size, resize=resize
+    judge = functools.partial(
+        _judge, image_size=image_size, resize=resize, pixels=pixels
     )
     unknown = [p for p in pictures if p.sha256 not in known]
-    fresh: dict[str, str | None] = {}
-    for picture, verdict in _judge_all(unknown, load):
+    fresh: dict[str, verdicts.Verdict] = {}
+    for picture, verdict in _judge_all(unknown, judge):
         if use and verdict.image is not None:
             use(picture.sha256, verdict.image)
         if verdict.is_lasting:
-            fresh[picture.sha256] = verdict.reason
+            fresh[picture.sha256] = dataclasses.replace(verdict, image=None)
         elif verdict.reason:
             found[picture.path] = verdict.reason
     if finish:
         finish()
     if fresh:
-        _merge(store, fresh)
+        verdicts.merge(store, fresh)
+    judged = known | fresh
     for picture in pictures:
-        reason = fresh.get(picture.sha256) or known.get(picture.sha256)
-        if reason:
-            found.setdefault(picture.path, reason)
+        verdict = judged.get(picture.sha256)
+        if verdict and verdict.reason:
+            found.setdefault(picture.path, verdict.reason)
+    if report:
+        report(_seen(pictures, judged, found))
     return found
 
 
+def _seen(
+    pictures: Sequence[examples.Picture],
+    judged: Mapping[str, verdicts.Verdict],
+    found: Mapping[str, str],
+) -> list[Seen]:
+    """Returns the usable pictures, of equal files the first."""
+    seen: dict[str, Seen] = {}
+    for picture in pictures:
+        verdict = judged.get(picture.sha256)
+        if verdict and verdict.look and picture.path not in found:
+            fresh = Seen(picture=picture, look=verdict.look)
+            seen.setdefault(picture.sha256, fresh)
+    return list(seen.values())
+
+
 def _judge_all(
-    pictures: Sequence[examples.Picture], load: _Load
-) -> Iterator[tuple[examples.Picture, _Verdict]]:
+    pictures: Sequence[examples.Picture], judge: _Judge
+) -> Iterator[tuple[examples.Picture, verdicts.Verdict]]:
     if not pictures:
         return
     judged = progress.bar(
-        _in_parallel(pictures, load),
+        _in_parallel(pictures, judge),
         total=len(pictures),
         title="Decoding pictures",
     )
@@ -124,76 +132,53 @@ def _judge_all(
 
 
 def _in_parallel(
-    pictures: Sequence[examples.Picture], load: _Load
-) -> Iterator[_Verdict]:
+    pictures: Sequence[examples.Picture], judge: _Judge
+) -> Iterator[verdicts.Verdict]:
     waiting: collections.deque[concurrent.futures.Future] = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for picture in pictures:
-            waiting.append(pool.submit(_judge, picture, load))
+            waiting.append(pool.submit(judge, picture))
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _judge(picture: examples.Picture, load: _Load) -> _Verdict:
+def _judge(
+    picture: examples.Picture,
+    *,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions,
+) -> verdicts.Verdict:
     try:
         contents = pathlib.Path(picture.path).read_bytes()
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-        return _Verdict(reason=reason, is_lasting=False)
+        return verdicts.Verdict(reason=reason, is_lasting=False)
     if hashlib.sha256(contents).hexdigest() != picture.sha256:
         reason = "it changed while the pictures were looked at"
-        return _Verdict(reason=reason, is_lasting=False)
+        return verdicts.Verdict(reason=reason, is_lasting=False)
     try:
         with tf.device("CPU"):
-            image = load(contents)
+            image = decoding.load_bytes(
+                contents, image_size=image_size, resize=resize, pixels=pixels
+            )
+            stored = _stored(contents)
     except (tf.errors.ResourceExhaustedError, MemoryError):
-        return _Verdict(reason="does not fit into memory", is_lasting=False)
+        reason = "does not fit into memory"
+        return verdicts.Verdict(reason=reason, is_lasting=False)
     except tf.errors.OpError as error:
-        reason = _meaning(error.message, contents)
-        return _Verdict(reason=f"does not decode: {reason}", is_lasting=True)
-    return _Verdict(reason=None, is_lasting=True, image=image)
-
-
-def _meaning(message: str, contents: bytes) -> str:
-    for pattern, meaning in _MEANINGS:
-        if re.search(pattern, message):
-            return meaning
-    kind = file_kinds.of(contents[: file_kinds.HEAD_BYTES])
-    if kind not in file_kinds.DECODABLE:
-        return f"it is {kind}"
-    return f"a truncated or damaged {kind}"
-
-
-def _store(cache_dir: pathlib.Path) -> pathlib.Path:
-    """Returns the file of verdicts of this decoder in this TensorFlow."""
-    name = f"decoder-{decoding.VERSION}-tensorflow-{tf.__version__}.json"
-    return pathlib.Path(cache_dir) / "verdicts" / name
-
-
-def _read(store: pathlib.Path) -> dict[str, str | None]:
-    """Returns reason (None: decodes) by SHA-256; empty if there is no file."""
-    try:
-        verdicts = files.read_json(store)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        logging.warning("%s cannot be read and is ignored: %s", store, error)
-        return {}
-    is_sound = isinstance(verdicts, dict) and all(
-        reason is None or isinstance(reason, str)
-        for reason in verdicts.values()
+        reason = refusals.explain(error.message, contents)
+        return verdicts.Verdict(reason=f"does not decode: {reason}")
+    look = appearance.look_at(
+        np.asarray(image), contents, resize=resize, stored=stored
     )
-    if not is_sound:
-        logging.warning("%s holds no verdicts and is ignored.", store)
-        return {}
-    return verdicts
+    return verdicts.Verdict(reason=None, look=look, image=image)
 
 
-def _merge(store: pathlib.Path, fresh: Mapping[str, str | None]) -> None:
-    """Adds verdicts; of two runs at once, one may lose what it found."""
-    try:
-        files.write_json(store, _read(store) | dict(fresh))
-    except OSError as error:
-        logging.warning("%s cannot be written: %s", store, error)
+def _stored(contents: bytes) -> np.ndarray | None:
+    """Returns the values of a 16-bit picture, [height, width, channels]."""
+    if not encodings.has_sixteen_bits(contents):
+        return None
+    return np.asarray(tf.io.decode_png(contents, dtype=tf.uint16))

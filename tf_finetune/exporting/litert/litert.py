@@ -183,7 +183,10 @@ def _write(
 def _calibration(job: jobs.ExportJob) -> Iterator[list[np.ndarray]]:
     for index, path in enumerate(job.calibration):
         picture = decoding.load(
-            path, image_size=job.image_size, resize=job.resize
+            path,
+            image_size=job.image_size,
+            resize=job.resize,
+            pixels=job.pixels,
         )
         images = np.array(picture)[np.newaxis]
         if index == 0:

@@ -175,7 +175,10 @@ def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
     """Decodes encoded pictures to RGB 0..255 float32 [n, size, size, 3]."""
     pictures = [
         decoding.load_bytes(
-            tf.constant(each), image_size=job.image_size, resize=job.resize
+            tf.constant(each),
+            image_size=job.image_size,
+            resize=job.resize,
+            pixels=job.pixels,
         )
         for each in contents
     ]

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.data.pictures import encoded
 from tf_finetune.exporting.proof import fresh
 
@@ -83,6 +83,7 @@ class RowsJob:
         unit: [targets] what differences count beside, see `parity.units`.
         name: What a server calls the model.
         measuring_seconds: As in `job.ExportJob`.
+        pixels: Likewise.
     """
 
     model: keras.Model
@@ -95,6 +96,7 @@ class RowsJob:
     unit: np.ndarray
     name: str = "model"
     measuring_seconds: float = 2.0
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL
 
     @property
     def image_size(self) -> int:
@@ -140,6 +142,7 @@ class RowsJob:
             tf.constant(pictures.ravel().tolist()),
             image_size=size,
             resize=self.resize,
+            pixels=self.pixels,
         )
         images = flat.images.numpy()
         found = {"images": images.reshape(*pictures.shape, size, size, 3)}

@@ -148,6 +148,7 @@ def _decoded(
         tf.reshape(given[jobs.PICTURES], [-1]),
         image_size=size,
         resize=job.resize,
+        pixels=job.pixels,
     )
     rows = {"images": tf.reshape(flat.images, [-1, len(names), size, size, 3])}
     if job.inputs.numbers:

@@ -254,9 +254,8 @@ def _decoding(job: jobs.ExportJob, strings: tf.TensorSpec) -> Callable:
     """Returns a graph: encoded pictures → images and errors."""
 
     def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        found = encoded.decode(
-            image_bytes, image_size=job.image_size, resize=job.resize
-        )
+        size = {"image_size": job.image_size, "resize": job.resize}
+        found = encoded.decode(image_bytes, **size, pixels=job.pixels)
         return found.images, found.errors
 
     return tf.function(decode, input_signature=[strings], autograph=False)
@@ -275,9 +274,8 @@ def _blanked(
 ) -> dict[str, tf.Tensor]:
     """Empties the rows of pictures that could not be decoded.
 
-    Numbers become 0 and texts empty. Not NaN: JSON has no such number, and
-    one of them would make the answers to a whole batch unreadable. No picture
-    that was decoded has probabilities that are all 0.
+    Numbers become 0, which no decoded picture's probabilities all are, not NaN,
+    which makes a whole batch's JSON unreadable; texts become empty.
     """
     found = {}
     for name, values in answer.items():
@@ -288,13 +286,12 @@ def _blanked(
 
 def _from_examples(serialized: tf.Tensor) -> tf.Tensor:
     """Returns the encoded pictures in Examples; empty where there is none."""
-    return tf.io.parse_example(
-        serialized,
-        {EXAMPLE_FEATURE: tf.io.FixedLenFeature([], tf.string, b"")},
-    )[EXAMPLE_FEATURE]
+    feature = tf.io.FixedLenFeature([], tf.string, b"")
+    found = tf.io.parse_example(serialized, {EXAMPLE_FEATURE: feature})
+    return found[EXAMPLE_FEATURE]
 
 
 def _function(body: Callable, spec: tf.TensorSpec) -> Any:
-    # Without autograph, which would look into Keras' layers and lambdas.
-    function = tf.function(body, input_signature=[spec], autograph=False)
-    return function.get_concrete_function()
+    # Autograph would look into Keras' layers and lambdas.
+    made = tf.function(body, input_signature=[spec], autograph=False)
+    return made.get_concrete_function()

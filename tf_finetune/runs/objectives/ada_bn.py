@@ -18,6 +18,7 @@ def learn(given: objective.Given) -> objective.Outcome | None:
         [picture.path for picture in pictures],
         image_size=course.image_size,
         resize=course.config.model.resize,
+        pixels=course.config.model.pixels,
         batch_size=course.config.training.batch_size,
     )
     count = statistics.adapt(course.built.backbone.model, images)

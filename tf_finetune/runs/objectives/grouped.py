@@ -57,6 +57,7 @@ def dealt(
         augmentation=course.config.training.augmentation,
         image_size=course.image_size,
         resize=course.config.model.resize,
+        pixels=course.config.model.pixels,
         seed=course.config.seed,
         **known,
     )
@@ -103,6 +104,7 @@ def feed(course: courses.Course, dealt: group_data.Groups) -> fine_tuning.Feed:
         [picture.path for picture in course.data.split("validation")],
         image_size=course.image_size,
         resize=course.config.model.resize,
+        pixels=course.config.model.pixels,
         batch_size=options.batch_size,
     )
     expected = target_rows.in_order(

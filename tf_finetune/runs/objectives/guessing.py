@@ -121,6 +121,7 @@ def _predictions(
         [picture.path for picture in pictures],
         image_size=course.image_size,
         resize=course.config.model.resize,
+        pixels=course.config.model.pixels,
         batch_size=course.config.training.batch_size,
     )
     return inference.stream(course.networks.predictions, images)

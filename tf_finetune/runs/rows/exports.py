@@ -53,6 +53,7 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
         inputs=_inputs(kept),
         names=found.class_names,
         resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
         destination=pathlib.Path(config.output or found.place.export),
         proof=_proof(kept, config.examples),
         unit=parity.units(values),

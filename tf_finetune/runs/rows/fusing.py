@@ -198,6 +198,7 @@ def _of_network(
                 joined.paths,
                 image_size=course.image_size,
                 resize=course.config.model.resize,
+                pixels=course.config.model.pixels,
                 batch_size=course.config.training.batch_size,
             )
             each = inference.predict(course.built.trainer, images)

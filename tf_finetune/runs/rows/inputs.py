@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
 from tf_finetune.tasks.regression.rows import fused, joining, table
@@ -25,6 +25,7 @@ def predict(
     rows: Sequence[table.Row],
     *,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
 ) -> np.ndarray:
     """Returns a fused model's predictions of rows, [n, targets].
@@ -33,6 +34,7 @@ def predict(
         model: As `fused.build` makes it.
         rows: All their pictures can be decoded.
         resize: How pictures become square.
+        pixels: How their files are decoded.
         batch_size: Rows per step.
     """
     if not rows:
@@ -46,7 +48,9 @@ def predict(
         autograph=False,
         input_signature=[specs],
     )
-    batches = inputs_of(model, rows, resize=resize, batch_size=batch_size)
+    batches = inputs_of(
+        model, rows, resize=resize, pixels=pixels, batch_size=batch_size
+    )
     return np.concatenate([np.asarray(step(each)) for each in batches])
 
 
@@ -55,6 +59,7 @@ def inputs_of(
     rows: Sequence[table.Row],
     *,
     resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
 ) -> Iterator[dict[str, tf.Tensor]]:
     """Yields what a fused model takes, in batches."""
@@ -64,6 +69,7 @@ def inputs_of(
         [path for row in rows for path in row.paths],
         image_size=size,
         resize=resize,
+        pixels=pixels,
         batch_size=batch_size * count,
     )
     for start, batch in zip(
@@ -94,6 +100,7 @@ def check(
         model,
         rows,
         resize=course.config.model.resize,
+        pixels=course.config.model.pixels,
         batch_size=_CHECKED,
     )
     expected = course.task.network.finish(said["validation"][: len(rows)])
@@ -129,6 +136,7 @@ def write(
         model,
         rows,
         resize=course.config.model.resize,
+        pixels=course.config.model.pixels,
         batch_size=_CHECKED,
     )
     files.write_json(

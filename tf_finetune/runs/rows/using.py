@@ -61,6 +61,7 @@ def figures(
             model,
             its.rows,
             resize=found.config.model.resize,
+            pixels=found.config.model.pixels,
             batch_size=batch_size,
         )
         result[split] = {
@@ -108,6 +109,7 @@ def predict(
         load(found),
         good,
         resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
         batch_size=config.batch_size,
     )
     answers = found.task.answers

@@ -87,6 +87,7 @@ def _validated(
         cache_dir=found.config.output.cache_folder,
         image_size=found.image_size,
         resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
     )
     data = evaluating.own(found, inspected, problems, source)
     if "validation" not in data.splits:

@@ -1,6 +1,7 @@
 """Figures of a finished run, once more or on other pictures."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from tf_finetune.data import (
     survey,
     unlabelled,
 )
-from tf_finetune.data.pictures import verification
+from tf_finetune.data.pictures import oddities, verification
 from tf_finetune.evaluation import gates
 from tf_finetune.runs.rows import using
 from tf_finetune.runs.use import finished
@@ -49,12 +50,20 @@ def evaluate(
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         image_size=found.image_size,
         resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
+        report=functools.partial(
+            oddities.warn, pixels=found.config.model.pixels
+        ),
     )
     if config.data:
         data = _foreign(found, inspected, problems)
     else:
         data = own(found, inspected, problems, source)
-    data = dataclasses.replace(data, resize=found.config.model.resize)
+    data = dataclasses.replace(
+        data,
+        resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
+    )
     report(statistics.summary(data))
     if found.place.takes_rows:
         figures = using.figures(

@@ -63,6 +63,7 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
         class_names=found.class_names,
         image_size=found.image_size,
         resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
         destination=pathlib.Path(config.output or found.place.export),
         proof=proof.read(found.place, config.examples),
         judging=judging,

@@ -56,6 +56,7 @@ class Finished:
             paths,
             image_size=self.image_size,
             resize=self.config.model.resize,
+            pixels=self.config.model.pixels,
             batch_size=batch_size,
         )
         shown = progress.bar(

@@ -1,5 +1,6 @@
 """Predictions of a finished run for pictures without labels."""
 
+import functools
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ import tensorflow as tf
 from tf_finetune import errors, inference
 from tf_finetune.config import use
 from tf_finetune.data import examples, unlabelled
-from tf_finetune.data.pictures import verification
+from tf_finetune.data.pictures import oddities, verification
 from tf_finetune.runs.use import finished
 
 
@@ -91,6 +92,7 @@ def _written(
         found.class_names,
         folder=folder,
         resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
         top_k=config.top_k,
     )
     if config.window_overlap is not None:
@@ -117,6 +119,10 @@ def undecodable(
             cache_dir=pathlib.Path(folder),
             image_size=found.image_size,
             resize=found.config.model.resize,
+            pixels=found.config.model.pixels,
+            report=functools.partial(
+                oddities.warn, pixels=found.config.model.pixels, compare=False
+            ),
         )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_finetune.config import pixel_options
+
 _COUNT = 3
 
 
@@ -79,12 +81,19 @@ class Extremes:
         """Those that are kept, the worst first."""
         return tuple(each.path for each in self._kept)
 
-    def draw(self, class_names: Sequence[str], path: pathlib.Path) -> None:
+    def draw(
+        self,
+        class_names: Sequence[str],
+        path: pathlib.Path,
+        *,
+        pixels: pixel_options.PixelOptions = pixel_options.USUAL,
+    ) -> None:
         """Draws them beside their truth, the worst first, as PNG.
 
         Args:
             class_names: In the order of the indices.
             path: The file to write; none is written where nothing is kept.
+            pixels: How the files of pictures are decoded.
         """
         # Take a while to load, and not every command draws.
         import tensorflow as tf
@@ -97,7 +106,7 @@ class Extremes:
             which = "worst" if 2 * place < len(self._kept) else "best"
             with tf.device("CPU"):
                 data = tf.io.read_file(os.fsencode(each.path))
-                image = decoding.decode(data).numpy()
+                image = decoding.decode(data, pixels=pixels).numpy()
             name = pathlib.PurePath(each.path).name
             shown.append(
                 drawing.Example(

@@ -184,7 +184,9 @@ class Judge:
     def draw(self, folder: pathlib.Path) -> None:
         """Draws the worst and the best pictures beside their truth."""
         self._extremes.draw(
-            self._data.class_names, folder / f"examples_{self._split}.png"
+            self._data.class_names,
+            folder / f"examples_{self._split}.png",
+            pixels=self._data.pixels,
         )
 
 

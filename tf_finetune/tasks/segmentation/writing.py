@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.data.masks import squares
 from tf_finetune.data.pictures import decoding
 from tf_finetune.tasks.segmentation import answers, drawing, windows
@@ -34,6 +34,7 @@ class MaskFiles:
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
+        pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     ) -> None:
         """Begins with the first picture.
 
@@ -43,6 +44,7 @@ class MaskFiles:
             folder: Where the files go.
             resize: How the pictures became square.
             top_k: How many classes a row lists.
+            pixels: How the files of pictures are decoded.
         """
         self._paths = list(paths)
         self._stems = stems(paths)
@@ -50,6 +52,7 @@ class MaskFiles:
         self._folder = pathlib.Path(folder)
         self._resize = resize
         self._top_k = top_k
+        self._pixels = pixels
 
     def of_squares(
         self, batches: Iterator[np.ndarray]
@@ -64,7 +67,7 @@ class MaskFiles:
         for batch in batches:
             for probabilities in batch:
                 number = next(left)
-                image = _image(self._paths[number])
+                image = _image(self._paths[number], self._pixels)
                 mask = squares.decided(
                     probabilities, *image.shape[:2], resize=self._resize
                 )
@@ -86,7 +89,7 @@ class MaskFiles:
             overlap: Share that neighbouring windows have in common.
         """
         for number, path in enumerate(self._paths):
-            image = _image(path)
+            image = _image(path, self._pixels)
             found = windows.predict(predict, image, size=size, overlap=overlap)
             mask = found.argmax(axis=-1).astype("uint8")
             yield self._written(number, image, mask)
@@ -124,6 +127,7 @@ def stems(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def _image(path: str) -> np.ndarray:
+def _image(path: str, pixels: pixel_options.PixelOptions) -> np.ndarray:
     with tf.device("CPU"):
-        return decoding.decode(tf.io.read_file(os.fsencode(path))).numpy()
+        contents = tf.io.read_file(os.fsencode(path))
+        return decoding.decode(contents, pixels=pixels).numpy()

@@ -111,6 +111,7 @@ def _batches(
         task.network.blank(names, count, image_size=size),
         image_size=size,
         resize=config.model.resize,
+        pixels=config.model.pixels,
         batch_size=config.training.batch_size,
         augmentation=config.training.augmentation,
         seed=config.seed,

@@ -1,0 +1,71 @@
+"""The order of an epoch's examples, a function of seed and epoch alone."""
+
+import tensorflow as tf
+
+from tf_finetune.data import parts
+
+_STREAM = 0  # Of the random numbers of a seed; other draws have others.
+
+
+def padded_order(
+    count: int, padded_count: int, seed: int, epoch: tf.Tensor
+) -> tf.Tensor:
+    """Returns the order of an epoch's examples.
+
+    Padding makes each epoch a whole number of batches, so that pictures of
+    the next epoch can be read while this one ends.
+
+    Args:
+        count: Of the examples.
+        padded_count: Of the places, a multiple of the batch size.
+        seed: Start of every random draw.
+        epoch: Scalar integer, from 0.
+
+    Returns:
+        int64 [padded_count]: a permutation of 0 .. count - 1, then -1.
+    """
+    keys = tf.random.stateless_uniform(
+        (count,),
+        seed=seed_of(seed, _STREAM, epoch),
+        minval=None,
+        maxval=None,
+        dtype=tf.int64,
+        alg="philox",
+    )
+    order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
+    return tf.pad(order, [[0, padded_count - count]], constant_values=-1)
+
+
+def part_of_order(
+    order: tf.Tensor, batch_size: int, part: parts.Part
+) -> tf.Tensor:
+    """Returns a part of each batch of an order, padded to one length.
+
+    Args:
+        order: [steps * batch_size]; -1 behind the last example.
+        batch_size: Of whole batches.
+        part: Which one.
+
+    Returns:
+        int64 [steps * part.largest(batch_size)], -1 where there is none.
+    """
+
+    def taken(places: tf.Tensor) -> tf.Tensor:
+        low, high = part.bounds(tf.math.count_nonzero(places >= 0))
+        found = places[low:high]
+        width = part.largest(batch_size)
+        padding = [[0, width - tf.shape(found)[0]]]
+        return tf.pad(found, padding, constant_values=-1)
+
+    rows = tf.reshape(order, [-1, batch_size])
+    return tf.reshape(tf.map_fn(taken, rows), [-1])
+
+
+def seed_of(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:
+    """Returns an int32 [2] seed that is a function of all the numbers."""
+    folded = tf.constant([seed, 0], tf.int32)
+    for number in numbers:
+        folded = tf.random.fold_in(
+            folded, tf.cast(number, tf.int32), alg="philox"
+        )
+    return folded

@@ -1,0 +1,220 @@
+"""Warnings about what decoded pictures look like.
+
+Files may be whole and yet hold nothing to learn from: values of 12 bits that
+are black in 16, white drawings on a white background, one picture many times.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from absl import logging
+
+from tf_finetune.config import pixel_options
+from tf_finetune.data.pictures import alpha, verification
+
+_SHOWN = 10
+
+# Of 255. A speck of one pixel, black on white, on 224 x 224 has 1.1.
+_CONSTANT = 1.0
+
+# Of 255: what rounding and the losses of a JPEG change in the mean of a cell
+# and in a single pixel.
+_SAME_MEAN, _SAME_POINT = 2, 6
+
+# Share of the 16-bit range. Values of 14 bits use 0.25 of it.
+_SLIVER = 0.3
+_MOST_PICTURES = 0.9
+
+_BLOCK = 65536
+
+
+def warn(
+    seen: Sequence[verification.Seen],
+    *,
+    pixels: pixel_options.PixelOptions,
+    compare: bool = True,
+) -> None:
+    """Logs a warning for each oddity that pictures have.
+
+    Args:
+        seen: The pictures, of equal files one.
+        pixels: How they were decoded.
+        compare: Whether pictures that look alike are of interest.
+    """
+    _warn_of_range(seen, pixels)
+    blank = [each for each in seen if each.look.deviation < _CONSTANT]
+    _warn_of_blank(blank, len(seen), pixels)
+    if compare:
+        rest = [each for each in seen if each.look.deviation >= _CONSTANT]
+        _warn_of_alike(rest)
+
+
+def _warn_of_range(
+    seen: Sequence[verification.Seen], pixels: pixel_options.PixelOptions
+) -> None:
+    wide = [each.look.stored for each in seen if each.look.stored]
+    if pixels.bounds and seen and not wide:
+        logging.warning(
+            "--pixel_range=%d,%d changes nothing: none of the pictures has 16 "
+            "bits.",
+            *pixels.bounds,
+        )
+    if pixels.pixel_range != "auto" or not wide:
+        return
+    lows, highs, most = np.array(wide).T
+    low, high = int(lows.min()), int(np.quantile(most, _MOST_PICTURES))
+    share = (high - low + 1) / (pixel_options.LARGEST + 1)
+    if share > _SLIVER:
+        return
+    is_all = highs.max() - low <= _SLIVER * pixel_options.LARGEST
+    high = int(highs.max()) if is_all else high
+    logging.warning(
+        "The %d pictures of 16 bits use%s the values %d to %d, %.2g %% of "
+        "0..65535, of which the upper 8 bits are kept: they become nearly one "
+        "shade. Training with --pixel_range=%s makes these values black to "
+        "white; with --pixel_range=full they stay as they are, without this "
+        "warning.",
+        len(wide),
+        "" if is_all else " nearly always",
+        low,
+        high,
+        100 * share,
+        _suggested(low, high),
+    )
+
+
+def _suggested(low: int, high: int) -> str:
+    """Returns the range of the bits that values need, or the values' own."""
+    if low > high // 2:
+        return f"{low},{max(high, low + 1)}"
+    return f"0,{2 ** max(high.bit_length(), 1) - 1}"
+
+
+def _warn_of_blank(
+    blank: Sequence[verification.Seen],
+    count: int,
+    pixels: pixel_options.PixelOptions,
+) -> None:
+    if not blank:
+        return
+    advice = ""
+    if clear := sum(each.look.is_transparent for each in blank):
+        others = [each for each in alpha.SHADES if each != pixels.background]
+        advice = (
+            f" {clear} of them have transparency, and may be of the color of "
+            f"--background={pixels.background}: training with --background="
+            f"{' or --background='.join(others)} shows what is in them."
+        )
+    logging.warning(
+        "%d of %d pictures %s one color all over, or nearly: %s.%s",
+        len(blank),
+        count,
+        "is" if len(blank) == 1 else "are",
+        _shown([each.picture.path for each in blank]),
+        advice,
+    )
+
+
+def _warn_of_alike(seen: Sequence[verification.Seen]) -> None:
+    groups = _alike(seen)
+    if not groups:
+        return
+    count = sum(len(group) for group in groups)
+    labels = sum(
+        len({repr(each.picture.label) for each in group}) > 1
+        and isinstance(group[0].picture.label, str)
+        for group in groups
+    )
+    logging.warning(
+        "%d different files decode to the same pixels as another one, or "
+        "nearly: %s.%s A copy in another split makes its figures too good.",
+        count,
+        _shown_groups(groups),
+        f" {labels} such sets have different labels."
+        if labels > 1
+        else " One such set has different labels."
+        if labels
+        else "",
+    )
+
+
+def _alike(
+    seen: Sequence[verification.Seen],
+) -> list[list[verification.Seen]]:
+    """Returns sets of pictures that can hardly be told apart.
+
+    Pictures are sorted by what they look like from afar, in steps of 16 of
+    255, four times with the steps elsewhere, and neighbours are compared.
+    """
+    if len(seen) < 2:
+        return []
+    means, points = (
+        np.array([list(getattr(each.look, name)) for each in seen], np.uint8)
+        for name in ("means", "points")
+    )
+    # 4 x 4 cells of one shade.
+    coarse = means.reshape(len(seen), 4, 2, 4, 2, 3).mean(axis=(2, 4, 5))
+    coarse = coarse.reshape(len(seen), 16)
+    parents = np.arange(len(seen))
+    for offset in range(0, 16, 4):
+        codes = ((coarse + offset) // 16).astype(np.uint8)
+        _, places = np.unique(codes, axis=0, return_inverse=True)
+        order = np.lexsort((coarse.sum(axis=1), places.ravel()))
+        for step in (1, 2):
+            for first, second in _pairs(order, step, means, points):
+                parents[_root(parents, second)] = _root(parents, first)
+    sets: dict[int, list[verification.Seen]] = {}
+    for place, each in enumerate(seen):
+        sets.setdefault(_root(parents, place), []).append(each)
+    return [group for group in sets.values() if len(group) > 1]
+
+
+def _pairs(
+    order: np.ndarray, step: int, means: np.ndarray, points: np.ndarray
+) -> list[tuple[int, int]]:
+    """Returns the neighbours in an order that look alike."""
+    found = []
+    for start in range(0, len(order) - step, _BLOCK):
+        first = order[start : start + _BLOCK][: len(order) - step - start]
+        second = order[start + step : start + step + len(first)]
+        same = _within(means, first, second, _SAME_MEAN)
+        same &= _within(points, first, second, _SAME_POINT)
+        found += zip(first[same].tolist(), second[same].tolist(), strict=True)
+    return found
+
+
+def _within(
+    values: np.ndarray, first: np.ndarray, second: np.ndarray, most: int
+) -> np.ndarray:
+    difference = values[first].astype(np.int16) - values[second]
+    return (abs(difference) <= most).all(axis=1)
+
+
+def _root(parents: np.ndarray, place: int) -> int:
+    while parents[place] != place:
+        parents[place] = parents[parents[place]]
+        place = parents[place]
+    return place
+
+
+def _shown(paths: Sequence[str]) -> str:
+    names = [each if each.isprintable() else ascii(each) for each in paths]
+    more = len(names) - _SHOWN
+    rest = f" and {more} more" if more > 0 else ""
+    return ", ".join(names[:_SHOWN]) + rest
+
+
+def _shown_groups(groups: Sequence[Sequence[verification.Seen]]) -> str:
+    """Returns the first files, those that look alike joined by "="."""
+    shown, left = [], _SHOWN
+    total = sum(len(group) for group in groups)
+    for group in groups:
+        if left < 2:
+            break
+        paths = [each.picture.path for each in group[:left]]
+        left -= len(paths)
+        shown.append(
+            " = ".join(p if p.isprintable() else ascii(p) for p in paths)
+        )
+    more = total - (_SHOWN - left)
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,63 @@
+"""Why a picture does not decode, as far as that can be told.
+
+TensorFlow says of most files no more than that they are invalid. "Damaged" is
+said of a file only where a second decoder, Pillow's, cannot read it either.
+"""
+
+import io
+import re
+import warnings
+
+from PIL import Image
+
+from tf_finetune.data.pictures import encodings, file_kinds
+
+# What TensorFlow says, and what it means to the owner of the picture.
+_MEANINGS = (
+    (r"PNG size too large", "larger than can be decoded"),
+    (r"GIF of more pixels", "larger than can be decoded"),
+    (r"WebP Animation", "an animated WebP; only still ones are decoded"),
+    (
+        r"BMP of a kind|channels inherent",
+        "a BMP of an unusual kind (RLE, OS/2 or not 8, 24 or 32 bits); "
+        "saved as PNG it can be used",
+    ),
+)
+_OTHERS_READ = "a {kind} that TensorFlow does not decode, though other "
+_OTHERS_READ += "programs do; saved anew as PNG it can be used"
+
+
+def explain(message: str, contents: bytes) -> str:
+    """Returns what is wrong with a picture, for its owner.
+
+    Args:
+        message: What TensorFlow's decoder said.
+        contents: Bytes of the file.
+    """
+    for pattern, meaning in _MEANINGS:
+        if re.search(pattern, message):
+            return meaning
+    kind = file_kinds.of(contents[: file_kinds.HEAD_BYTES])
+    if kind not in file_kinds.DECODABLE:
+        return f"it is {kind}"
+    if kind == "JPEG" and (process := encodings.rare_jpeg(contents)):
+        return (
+            f"a JPEG of a rare kind ({process}), which is not decoded; saved "
+            "as PNG it can be used"
+        )
+    if _pillow_reads(contents):
+        return _OTHERS_READ.format(kind=kind)
+    return f"a truncated or damaged {kind}"
+
+
+def _pillow_reads(contents: bytes) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of large pictures, bad EXIF …
+            with Image.open(io.BytesIO(contents)) as image:
+                image.load()
+    except Image.DecompressionBombError:
+        return True  # It does not say that it is damaged.
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""What decoding pictures came to, kept by content so that it is done once."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import files
+from tf_finetune.config import model_options, pixel_options
+from tf_finetune.data.pictures import appearance, decoding
+
+_VERSION = 1  # Of what is kept about a picture.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What decoding one picture came to.
+
+    Attributes:
+        reason: Why the picture cannot be used; None: it can.
+        is_lasting: Whether the same bytes will always give this verdict.
+        look: What it looks like, if it can be used.
+        image: The picture, if it was decoded just now.
+    """
+
+    reason: str | None
+    is_lasting: bool = True
+    look: appearance.Look | None = None
+    image: tf.Tensor | None = None
+
+
+def store(
+    cache_dir: pathlib.Path,
+    *,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions,
+) -> pathlib.Path:
+    """Returns the file of the verdicts of this decoder in this TensorFlow."""
+    name = (
+        f"decoder-{decoding.VERSION}.{_VERSION}-{resize}-{pixels.key}-"
+        f"tensorflow-{tf.__version__}.json"
+    )
+    return pathlib.Path(cache_dir) / "verdicts" / name
+
+
+def read(path: pathlib.Path) -> dict[str, Verdict]:
+    """Returns verdicts by SHA-256; none if there is no sound file."""
+    try:
+        entries = files.read_json(path)
+        return {name: _from_json(entry) for name, entry in entries.items()}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        logging.warning("%s cannot be read and is ignored: %s", path, error)
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        logging.warning("%s holds no verdicts and is ignored: %s", path, error)
+    return {}
+
+
+def merge(path: pathlib.Path, fresh: Mapping[str, Verdict]) -> None:
+    """Adds verdicts; of two runs at once, one may lose what it found."""
+    both = read(path) | dict(fresh)
+    entries = {name: _to_json(verdict) for name, verdict in both.items()}
+    try:
+        files.write_json(path, entries)
+    except OSError as error:
+        logging.warning("%s cannot be written: %s", path, error)
+
+
+def _to_json(verdict: Verdict) -> dict[str, Any]:
+    look = verdict.look and appearance.to_json(verdict.look)
+    return {"reason": verdict.reason, "look": look}
+
+
+def _from_json(entry: Mapping[str, Any]) -> Verdict:
+    reason, look = entry["reason"], entry["look"]
+    if not isinstance(reason, str | None) or (reason is None) != bool(look):
+        raise ValueError("an entry is no verdict")
+    return Verdict(
+        reason=reason, look=appearance.from_json(look) if look else None
+    )
