@@ -8,8 +8,12 @@ import numpy as np
 
 from tf_finetune.backbones import build
 from tf_finetune.cache import keys
+from tf_finetune.config import pixel_options
 
 _SIZE = {"image_size": 16, "resize": "squash"}
+
+_BLACK = pixel_options.PixelOptions(background="black")
+_SCALED = pixel_options.PixelOptions(pixel_range=(0, 4095))
 
 _KEY = (
     "import keras\n"
@@ -51,6 +55,8 @@ def test_the_key_differs_for_whatever_changes_what_comes_out(monkeypatch):
         keys.of(_extractor(rate=0.1), **_SIZE),
         keys.of(model, image_size=17, resize="squash"),
         keys.of(model, image_size=16, resize="crop"),
+        keys.of(model, **_SIZE, pixels=_BLACK),
+        keys.of(model, **_SIZE, pixels=_SCALED),
         keys.of(
             keras.Model(model.inputs[0], [model.outputs[0], pooling.output]),
             **_SIZE,

@@ -97,7 +97,8 @@ def _good() -> dict[bytes, bytes]:
         b"grey.bmp": encoded(11, "BMP", "L"),
         b"palette.bmp": encoded(12, "BMP", "P"),
         b"picture.webp": encoded(13, "WEBP"),
-        b"alpha.webp": encoded(14, "WEBP", "RGBA", lossless=True),
+        b"alpha.webp": _transparent("WEBP", lossless=True),
+        b"lossy_alpha.webp": _transparent("WEBP", quality=80),
         b"really_a_png.jpg": encoded(15, "PNG"),
         b"really_a_jpeg.gif": encoded(16, "JPEG"),
         b"no_extension": encoded(17, "JPEG"),
@@ -130,6 +131,19 @@ def _sixteen_bit() -> bytes:
     ramp = np.linspace(0, 65535, 24 * 16).reshape(16, 24).astype(np.uint16)
     file = io.BytesIO()
     Image.fromarray(ramp).save(file, "PNG")
+    return file.getvalue()
+
+
+def _transparent(form: str, **options: object) -> bytes:
+    """Returns a picture of all degrees of transparency.
+
+    An alpha of 255 everywhere is not stored by libwebp.
+    """
+    with Image.open(io.BytesIO(encoded(14, "PNG", "RGBA"))) as image:
+        ramp = np.linspace(0, 255, 24 * 16).reshape(16, 24)
+        image.putalpha(Image.fromarray(ramp.astype(np.uint8)))
+        file = io.BytesIO()
+        image.save(file, form, **options)
     return file.getvalue()
 
 

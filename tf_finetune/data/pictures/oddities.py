@@ -69,18 +69,22 @@ def _warn_of_range(
     is_all = highs.max() - low <= _SLIVER * pixel_options.LARGEST
     high = int(highs.max()) if is_all else high
     logging.warning(
-        "The %d pictures of 16 bits use%s the values %d to %d, %.2g %% of "
-        "0..65535, of which the upper 8 bits are kept: they become nearly one "
-        "shade. Training with --pixel_range=%s makes these values black to "
+        "The %s of 16 bits%s the values %d to %d, %.2g %% of 0..65535, of "
+        "which the upper 8 bits are kept: they become nearly one shade. "
+        "Training with --pixel_range=%s makes these values black to "
         "white; with --pixel_range=full they stay as they are, without this "
         "warning.",
-        len(wide),
-        "" if is_all else " nearly always",
+        "picture" if len(wide) == 1 else f"{len(wide)} pictures",
+        _verb(len(wide), "" if is_all else " nearly always"),
         low,
         high,
         100 * share,
         _suggested(low, high),
     )
+
+
+def _verb(count: int, how: str) -> str:
+    return f"{how} {'uses' if count == 1 else 'use'}"
 
 
 def _suggested(low: int, high: int) -> str:
