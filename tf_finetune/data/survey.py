@@ -13,6 +13,9 @@ from tf_finetune.data.folders import telling
 from tf_finetune.data.pictures import inspection
 from tf_finetune.data.sources import catalog
 
+_SHOWN = 10
+_TINY = 8  # Pixels; scikit-learn's handwritten digits have as many.
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inspected:
@@ -74,6 +77,7 @@ def list_and_inspect(
     )
     losses.warn_of(listing.examples, inspected.dropped, labels)
     if training:
+        _warn_of_tiny(pictures)
         splits.check(pictures, labels)
     return inspected
 
@@ -152,6 +156,22 @@ def _check_bad_data(
             f"{len(bad)} files cannot be used and --bad_data=error: "
             f"{losses.shown(bad)}"
         )
+
+
+def _warn_of_tiny(pictures: Sequence[examples.Picture]) -> None:
+    tiny = [p for p in pictures if min(p.width, p.height) < _TINY]
+    if not tiny:
+        return
+    logging.warning(
+        "%d of %d pictures %s a side of less than %d pixels: %s.",
+        len(tiny),
+        len(pictures),
+        "has" if len(tiny) == 1 else "have",
+        _TINY,
+        telling.listed(
+            [f"{p.path} ({p.width} x {p.height})" for p in tiny], shown=_SHOWN
+        ),
+    )
 
 
 def _warn_of_conflicts(found: Inspected) -> None:

@@ -220,8 +220,7 @@ def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
     """
     count = min(_REATTACHED, len(logits))
     pictures = course.data.split("validation")[:count]
-    # On the device of the scan: on another one TensorFlow would prepare the
-    # decoder anew, for a third of a second.
+    # The scan's device; another one takes a third of a second to get ready.
     with tf.device("CPU"):
         images = [
             decoding.load(

@@ -1,5 +1,6 @@
 """What a file is, by its first bytes."""
 
+import gzip
 import io
 
 import pytest
@@ -29,7 +30,42 @@ def test_every_kind_that_is_decoded_has_a_signature():
         (b"\x00\x00\x00\x18ftypmp42", "a video"),
         (b"\x89PNG and text", "no known kind of file"),
         (b"GIF85a", "plain text"),
-        (b"RIFF\x00\x00\x00\x00WAVE", "no known kind of file"),
+        (b"RIFF\x00\x00\x00\x00WAVE", "a sound"),
+        (b"RIFF\x00\x00\x00\x00FOUR", "no known kind of file"),
+        (bytes(128) + b"DICM\x02\0\0\0", "a DICOM file"),
+        (b"II*\0" + bytes(124) + b"DICM\x02\0", "a DICOM file"),
+        (b"\x5c\1\0\0" + bytes(340) + b"n+1\0", "a NIfTI volume"),
+        (b"\x5c\1\0\0" + bytes(340) + b"ni1\0", "a NIfTI volume"),
+        (b"\x1c\2\0\0n+2\0\r\n\x1a\n", "a NIfTI volume"),
+        (
+            gzip.compress(b"\x5c\1\0\0" + bytes(340) + b"n+1\0" + bytes(9)),
+            "a NIfTI volume",
+        ),
+        (gzip.compress(b"some text"), "a gzip archive"),
+        (gzip.compress(gzip.compress(b"")), "a gzip archive"),
+        (b"II*\0\x10\0\0\0CR\2\0", "a raw picture of a camera"),
+        (
+            b"II*\0\x08\0\0\0\1\0\x12\xc6\1\0\4\0\0\0\1\4\0\0",
+            "a raw picture of a camera",
+        ),
+        (
+            b"MM\0*\0\0\0\x08\0\1\xc6\x12\0\1\0\0\0\4\1\4\0\0",
+            "a raw picture of a camera",
+        ),
+        (
+            b"MM\0*\0\0\0\x08\0\1\1\x4a\0\4\0\0NIKON D5",
+            "a raw picture of a camera",
+        ),
+        (b"FUJIFILMCCD-RAW 0201", "a raw picture of a camera"),
+        (b"\0\0\0\x18ftypcrx ", "a raw picture of a camera"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (b"CDF\1", "a NetCDF file"),
+        (b"SIMPLE  =                    T", "a FITS file"),
+        (b"8BPS\0\1", "a Photoshop file"),
+        (b"\x93NUMPY\1\0", "a NumPy array"),
+        (b"\x76\x2f\x31\1", "an OpenEXR picture"),
+        (b"gimp xcf v011", "a GIMP file"),
+        (b"NRRD0004", "an NRRD volume"),
         (b"PK\x03\x04", "a ZIP archive"),
         (b"  <!-- x -->\n<HTML>", "HTML"),
         (b"<?xml version='1.0'?>\n<svg/>", "an SVG"),
@@ -42,3 +78,25 @@ def test_every_kind_that_is_decoded_has_a_signature():
 )
 def test_other_files_are_named(head, kind):
     assert file_kinds.of(head) == kind
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["TIFF", "AVIF", "JPEG2000", "ICO", "ICNS", "PPM", "PCX", "SGI", "DDS"],
+)
+def test_what_pillow_is_said_to_convert_it_converts(form):
+    file = io.BytesIO()
+    try:
+        Image.new("RGB", (32, 32)).save(file, form)
+    except (KeyError, OSError):
+        pytest.skip(f"Pillow writes no {form} here")
+    kind = file_kinds.of(file.getvalue()[: file_kinds.HEAD_BYTES])
+    assert "Pillow saves it as PNG" in file_kinds.described(kind)
+    again = io.BytesIO()
+    Image.open(file).save(again, "PNG")
+    assert file_kinds.of(again.getvalue()) == "PNG"
+
+
+def test_every_way_belongs_to_a_kind_that_is_named():
+    named = {kind for _, kind in file_kinds._STARTS + file_kinds._TEXTS}
+    assert set(file_kinds.CONVERSIONS) <= named

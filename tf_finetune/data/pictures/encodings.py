@@ -72,6 +72,8 @@ def rare_jpeg(contents: bytes) -> str:
         if marker == 0xFF:
             position += 1
             continue
+        if marker == 0xF7:
+            return "JPEG-LS"
         is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
         if is_frame:
             return _process(marker, contents[position + 4])

@@ -127,7 +127,8 @@ def _not_decodable(kind: str) -> str | None:
     if kind in file_kinds.DECODABLE:
         return None
     possible = ", ".join(file_kinds.DECODABLE)
-    return f"not an image that can be used: it is {kind}; possible: {possible}"
+    named = file_kinds.described(kind)
+    return f"not an image that can be used: it is {named}; possible: {possible}"
 
 
 def header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
@@ -147,7 +148,10 @@ def header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
     except Image.DecompressionBombError:
         raise
     except Exception as error:  # Pillow raises whatever its parsers meet.
-        raise Damaged(f"a damaged {kind}: its header is broken") from error
+        raise Damaged(
+            f"a damaged {kind}, or one of a rare kind: its header cannot be "
+            "read"
+        ) from error
 
 
 def _wrong_size(width: int, height: int, max_pixels: int) -> str | None:

@@ -39,7 +39,7 @@ def explain(message: str, contents: bytes) -> str:
             return meaning
     kind = file_kinds.of(contents[: file_kinds.HEAD_BYTES])
     if kind not in file_kinds.DECODABLE:
-        return f"it is {kind}"
+        return f"it is {file_kinds.described(kind)}"
     if kind == "JPEG" and (process := encodings.rare_jpeg(contents)):
         return (
             f"a JPEG of a rare kind ({process}), which is not decoded; saved "
