@@ -226,3 +226,50 @@ def test_ants_and_bees_keep_their_splits(material, tmp_path):
     assert statistics.summary(data) == (
         "398 images, 0 dropped, 2 classes: train 245, validation 153"
     )
+
+
+def test_a_class_that_lost_much_is_warned_of_with_the_way_out(
+    clean_folder, tmp_path, caplog
+):
+    for number in range(10):
+        path = clean_folder / "cats" / f"{number}.heic"
+        path.write_bytes(b"\0\0\0\x18ftypheic" + bytes([number]))
+    options = data_options.DataOptions(data=str(clean_folder))
+    _survey(options, tmp_path)
+    (line,) = [m for m in caplog.messages if "cannot be used" in m]
+    assert "10 of 20 files of 'cats'" in line
+    assert "dogs" not in line
+    assert "10 files, not an image that can be used: it is a HEIC (" in line
+    assert "saves it as PNG" in line
+
+
+def test_a_class_that_decoding_halves_is_warned_of(
+    clean_folder, tmp_path, caplog
+):
+    bad = sorted((clean_folder / "dogs").iterdir())[:5]
+    options = data_options.DataOptions(data=str(clean_folder))
+    _survey(options, tmp_path, {str(path): "does not decode" for path in bad})
+    (line,) = [m for m in caplog.messages if "cannot be used" in m]
+    assert "5 of 10 files of 'dogs'. The reasons: 5 files, does not" in line
+
+
+def test_a_few_lost_files_are_named_but_not_warned_of(
+    clean_folder, tmp_path, caplog
+):
+    (clean_folder / "cats" / "notes.txt").write_text("text")
+    data = _survey(data_options.DataOptions(data=str(clean_folder)), tmp_path)
+    assert len(data.dropped) == 1
+    assert not [m for m in caplog.messages if "cannot be used" in m]
+
+
+def test_tiny_pictures_are_warned_of(
+    clean_folder, picture_bytes, tmp_path, caplog
+):
+    for number in range(12):
+        path = clean_folder / "cats" / f"tiny{number:02}.png"
+        path.write_bytes(picture_bytes(100 + number, size=(3, 2)))
+    _survey(data_options.DataOptions(data=str(clean_folder)), tmp_path)
+    (line,) = [m for m in caplog.messages if "pixels" in m]
+    assert line.startswith("12 of 32 pictures have a side of less than 8")
+    assert "tiny00.png (3 x 2)" in line
+    assert line.endswith("and 2 more.")

@@ -72,9 +72,56 @@ def _turned():
 def test_a_mask_belongs_to_the_upright_picture(tmp_path):
     upright = picture(tmp_path, [[0], [1], [2]], size=(3, 1), exif=_turned())
     assert prepared(upright, tmp_path / "cache").pixels == (1, 1, 1)
-    lying = picture(tmp_path, [[0, 1, 2]], exif=_turned())
+    other = picture(tmp_path, [[0, 1]], size=(3, 1), exif=_turned())
     with pytest.raises(errors.DataError, match="1 x 3 once its EXIF tag"):
-        prepared(lying, tmp_path / "cache")
+        prepared(other, tmp_path / "cache")
+
+
+STORED = np.array([[0, 1, 2], [2, 2, 0]], "uint8")
+# As orientation 6 is meant: turned clockwise; "void" is ignored, c is 1.
+UPRIGHT = np.array([[1, 0], [1, 255], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("picture_lies", "mask_lies", "stored", "expected"),
+    [
+        (True, True, STORED, UPRIGHT),
+        (True, False, STORED, UPRIGHT),
+        (True, False, np.rot90(STORED, -1), UPRIGHT),
+        (True, True, np.rot90(STORED, -1), UPRIGHT),
+        (False, True, np.rot90(STORED, 1), np.rot90(UPRIGHT, 1)),
+        (False, True, STORED, np.rot90(UPRIGHT, 1)),
+    ],
+)
+def test_tags_of_one_or_both_turn_a_mask_onto_its_picture(
+    picture_lies, mask_lies, stored, expected, tmp_path
+):
+    options = {"exif": _turned()} if picture_lies else {}
+    each = picture(tmp_path, STORED, **options)
+    tag = {"exif": _turned()} if mask_lies else {}
+    Image.fromarray(np.ascontiguousarray(stored)).save(each.label.path, **tag)
+    label = prepared(each, tmp_path / "cache")
+    np.testing.assert_array_equal(preparation.read(label.indices), expected)
+
+
+def test_a_square_mask_turns_with_its_tag_and_is_unclear_without(
+    tmp_path, caplog
+):
+    square = np.array([[0, 1], [2, 2]], "uint8")
+    each = picture(tmp_path, square, exif=_turned())
+    label = prepared(each, tmp_path / "cache")
+    np.testing.assert_array_equal(
+        preparation.read(label.indices), [[0, 255], [1, 1]]
+    )
+    (line,) = [m for m in caplog.messages if "EXIF" in m]
+    assert "1 mask has no EXIF tag" in line
+    caplog.clear()
+    Image.fromarray(square).save(each.label.path, exif=_turned())
+    label = prepared(each, tmp_path / "cache")
+    np.testing.assert_array_equal(
+        preparation.read(label.indices), [[1, 0], [1, 255]]
+    )
+    assert not caplog.messages
 
 
 def test_a_value_that_is_no_class_is_named_with_its_file(tmp_path):

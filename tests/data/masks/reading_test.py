@@ -1,10 +1,11 @@
 """Mask files of every form that people save."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tf_finetune.data.masks import reading
 
@@ -23,6 +24,65 @@ def palette(values: np.ndarray) -> Image.Image:
     return image
 
 
+LYING = Image.Exif()
+LYING[0x0112] = 6
+
+
+def gray() -> Image.Image:
+    return Image.fromarray(np.repeat(VALUES[..., None], 3, axis=-1))
+
+
+def in_alpha() -> Image.Image:
+    pixels = np.full((*VALUES.shape, 4), 7, "uint8")
+    pixels[..., 3] = VALUES
+    return Image.fromarray(pixels)
+
+
+def few_bits_rows(values: np.ndarray, depth: int) -> np.ndarray:
+    bits = np.unpackbits(values[..., None], axis=-1)[..., -depth:]
+    return np.packbits(bits.reshape(len(values), -1), axis=1)
+
+
+def tiff(values: np.ndarray, depth: int, *, palette: bool = False) -> bytes:
+    """Returns a TIFF of less than eight bits a pixel."""
+    data = few_bits_rows(values, depth).tobytes()
+    short, long = 3, 4
+    tags = [
+        (256, short, 1, values.shape[1]),
+        (257, short, 1, values.shape[0]),
+        (258, short, 1, depth),
+        (259, short, 1, 1),
+        (262, short, 1, 3 if palette else 1),
+        (273, long, 1, 8),
+        (277, short, 1, 1),
+        (278, short, 1, values.shape[0]),
+        (279, long, 1, len(data)),
+    ]
+    colors = 3 * 2**depth if palette else 0
+    if palette:
+        behind = 8 + len(data) + 2 + 12 * (len(tags) + 1) + 4
+        tags.append((320, short, colors, behind))
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    start = b"II*\0" + struct.pack("<I", 8 + len(data))
+    table = np.arange(colors, dtype="<u2").tobytes()
+    return start + data + directory + table
+
+
+def bmp(values: np.ndarray, shade: int) -> bytes:
+    """Returns a BMP of 4 bits whose palette is grey, in steps of a shade."""
+    rows = few_bits_rows(values, 4)[::-1]
+    data = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()
+    size = values.shape[1], values.shape[0]
+    head = struct.pack(
+        "<IiiHHIIiiII", 40, *size, 1, 4, 0, len(data), 1, 1, 16, 0
+    )
+    table = b"".join(bytes([i * shade] * 3 + [0]) for i in range(16))
+    begin = 14 + len(head) + len(table)
+    start = b"BM" + struct.pack("<IHHI", begin + len(data), 0, 0, begin)
+    return start + head + table + data
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -35,6 +95,15 @@ def palette(values: np.ndarray) -> Image.Image:
         encoded(Image.fromarray(VALUES), "BMP"),
         encoded(Image.fromarray(VALUES), "TIFF"),
         encoded(palette(VALUES), "GIF"),
+        encoded(gray(), "WEBP", lossless=True),
+        encoded(gray(), "WEBP", lossless=True, exif=LYING),
+        encoded(in_alpha()),
+        encoded(in_alpha(), "WEBP", lossless=True, exact=True),
+        encoded(in_alpha(), "TIFF"),
+        encoded(in_alpha().convert("LA")),
+        *[tiff(VALUES, depth) for depth in (2, 4)],
+        *[tiff(VALUES, depth, palette=True) for depth in (2, 4)],
+        *[bmp(VALUES, shade) for shade in (1, 17, 16)],
     ],
 )
 def test_numbers_are_those_that_were_stored(content):
@@ -75,6 +144,19 @@ def test_colours_of_pictures_and_palettes_are_the_same():
         (b"text", "no picture"),
         (encoded(Image.fromarray(VALUES))[:50], "damaged"),
         (encoded(Image.fromarray(VALUES), "JPEG"), "JPEG"),
+        (encoded(gray(), "WEBP"), "a WebP with losses"),
+        (
+            encoded(
+                Image.merge(
+                    "RGBA",
+                    [
+                        *palette(VALUES).convert("RGB").split(),
+                        Image.fromarray(VALUES),
+                    ],
+                )
+            ),
+            "alpha channel is the mask",
+        ),
         (encoded(palette(VALUES).convert("RGB")), "--color_map"),
         (encoded(Image.fromarray(VALUES * np.float32(0.5)), "TIFF"), "whole"),
     ],
@@ -82,3 +164,37 @@ def test_colours_of_pictures_and_palettes_are_the_same():
 def test_what_is_no_mask_is_refused_with_the_reason(content, words):
     with pytest.raises(reading.Unreadable, match=words):
         reading.read(content, by_color=False)
+
+
+def test_a_mask_in_alpha_has_no_colours():
+    with pytest.raises(reading.Unreadable, match="without --color_map"):
+        reading.read(encoded(in_alpha()), by_color=True)
+
+
+def test_a_file_tells_what_its_alpha_is_for():
+    opaque = gray().convert("RGBA")
+    empty = Image.new("RGBA", (3, 2), (0, 0, 0, 255))
+    uses = [
+        reading.use_of_alpha(encoded(each))
+        for each in (gray(), opaque, in_alpha(), empty)
+    ]
+    assert uses == ["none", "none", "mask", "opaque"]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_a_mask_is_turned_as_pillow_turns_pictures(form, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(gray(), form, exif=exif, lossless=True)
+    assert reading.orientation_of(content) == orientation
+    read = reading.read(content, by_color=False, orientation=orientation)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    np.testing.assert_array_equal(read, np.asarray(expected)[..., 0])
+
+
+def test_a_tiff_is_turned_as_its_tag_says():
+    content = encoded(Image.fromarray(VALUES), "TIFF", exif=LYING)
+    assert reading.orientation_of(content) == 1
+    read = reading.read(content, by_color=False)
+    np.testing.assert_array_equal(read, np.rot90(VALUES, -1))

@@ -14,16 +14,15 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 from PIL import Image
 
 from tf_finetune import errors, files
 from tf_finetune.data import examples, progress
-from tf_finetune.data.masks import reading, scanning, schemes
+from tf_finetune.data.masks import reading, scanning, schemes, turn
 
 _SHOWN = 5
 _LISTED = 20
-_ORIENTATION = 0x0112
-_LYING = (5, 6, 7, 8)
 
 
 def prepare(
@@ -55,11 +54,17 @@ def prepare(
     _check(check, pictures, scans, "hold values that are no class", advice)
     _check(_of_other_size, pictures, scans, "have another size")
     folder = pathlib.Path(cache_dir) / "masks" / scheme.key
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        fitting = list(pool.map(_fitting, pictures, scans))
+    _warn_of_unclear(pictures, scans, fitting)
+    orientations = [fits[0] for fits in fitting]
     labels = [
-        _label(picture.label, found, scheme, folder)
-        for picture, found in zip(pictures, scans, strict=True)
+        _label(picture, found, orientation, scheme, folder)
+        for picture, found, orientation in zip(
+            pictures, scans, orientations, strict=True
+        )
     ]
-    _write_all(labels, scheme, folder)
+    _write_all(labels, orientations, scheme, folder)
     return tuple(
         dataclasses.replace(picture, label=label)
         for picture, label in zip(pictures, labels, strict=True)
@@ -71,12 +76,15 @@ def upright(picture: examples.Picture) -> tuple[int, int]:
     size = picture.width, picture.height
     if picture.width == picture.height:
         return size
+    return turn.size(*size, _orientation(picture))
+
+
+def _orientation(picture: examples.Picture) -> int:
     try:
         with Image.open(picture.path) as image:
-            orientation = image.getexif().get(_ORIENTATION)
+            return turn.of(image)
     except Exception:  # Pillow raises whatever its parsers meet.
-        return size  # A damaged tag counts as upright, as in `orientation`.
-    return size[::-1] if orientation in _LYING else size
+        return 1  # A damaged tag counts as upright, as in `orientation`.
 
 
 def read(indices: str) -> np.ndarray:
@@ -148,7 +156,7 @@ def _strange(
 def _of_other_size(picture: examples.Picture, scan: scanning.Scan) -> str:
     stored = picture.width, picture.height
     size = upright(picture)
-    if (scan.width, scan.height) == size:
+    if _fitting(picture, scan):
         return ""
     tag = " once its EXIF tag has turned it upright"
     return (
@@ -158,9 +166,56 @@ def _of_other_size(picture: examples.Picture, scan: scanning.Scan) -> str:
     )
 
 
+def _fitting(picture: examples.Picture, scan: scanning.Scan) -> list[int]:
+    """Returns how a mask can be turned to fit its picture, the likeliest first.
+
+    A mask has the tag of its picture, one of its own, or none: then it was
+    drawn on the upright picture, or on the pixels as they are stored.
+    """
+    candidates = [scan.orientation, _orientation(picture), 1]
+    return [
+        each
+        for each in dict.fromkeys(candidates)
+        if turn.size(scan.width, scan.height, each) == upright(picture)
+    ]
+
+
+def _warn_of_unclear(
+    pictures: Sequence[examples.Picture],
+    scans: Sequence[scanning.Scan],
+    fitting: Sequence[list[int]],
+) -> None:
+    """Warns of masks without a tag that fit their turned picture both ways."""
+    triples = list(zip(pictures, scans, fitting, strict=True))
+    turned = sum(fits[0] != scan.orientation for _, scan, fits in triples)
+    if turned:
+        logging.info(
+            "%d masks are turned as their size needs, by the EXIF tags of "
+            "their pictures.",
+            turned,
+        )
+    unclear = [
+        picture.label.path
+        for picture, scan, fits in triples
+        if scan.orientation == 1 and len(fits) > 1
+    ]
+    if not unclear:
+        return
+    more = len(unclear) - _SHOWN
+    logging.warning(
+        "%s no EXIF tag that says how to turn it, and its picture has one. "
+        "What has none is taken as drawn on the upright picture: %s%s. A mask "
+        "of the pixels as they are stored needs the tag, too.",
+        "1 mask has" if len(unclear) == 1 else f"{len(unclear)} masks have",
+        ", ".join(unclear[:_SHOWN]),
+        f" and {more} more" if more > 0 else "",
+    )
+
+
 def _label(
-    mask: examples.Mask,
+    picture: examples.Picture,
     scan: scanning.Scan,
+    orientation: int,
     scheme: schemes.Scheme,
     folder: pathlib.Path,
 ) -> examples.Mask:
@@ -168,10 +223,11 @@ def _label(
     for value, count in scan.pixels.items():
         index = scheme.indices[value]
         pixels[-1 if index == reading.IGNORED else index] += count
+    turned = "" if orientation == 1 else f"-turned-{orientation}"
     return examples.Mask(
-        path=mask.path,
+        path=picture.label.path,
         sha256=scan.sha256,
-        indices=str(folder / f"{scan.sha256}.png"),
+        indices=str(folder / f"{scan.sha256}{turned}.png"),
         pixels=tuple(pixels),
         names=scheme.names,
         values=scheme.pairs,
@@ -180,14 +236,15 @@ def _label(
 
 def _write_all(
     labels: Sequence[examples.Mask],
+    orientations: Sequence[int],
     scheme: schemes.Scheme,
     folder: pathlib.Path,
 ) -> None:
     try:
         present = set(os.listdir(folder)) if folder.is_dir() else set()
         todo = {
-            mask.indices: mask
-            for mask in labels
+            mask.indices: (mask, orientation)
+            for mask, orientation in zip(labels, orientations, strict=True)
             if os.path.basename(mask.indices) not in present
         }
         if not todo:
@@ -206,9 +263,12 @@ def _write_all(
         ) from error
 
 
-def _write(mask: examples.Mask, scheme: schemes.Scheme) -> None:
+def _write(job: tuple[examples.Mask, int], scheme: schemes.Scheme) -> None:
+    mask, orientation = job
     content = pathlib.Path(mask.path).read_bytes()
-    values = reading.read(content, by_color=scheme.by_color)
+    values = reading.read(
+        content, by_color=scheme.by_color, orientation=orientation
+    )
     distinct, places = np.unique(values, return_inverse=True)
     table = np.array([scheme.indices[v] for v in distinct.tolist()], np.uint8)
     indices = table[places.reshape(values.shape)]

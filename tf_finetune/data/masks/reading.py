@@ -1,9 +1,13 @@
 """Mask files as the numbers or colours of their pixels."""
 
 import io
+from typing import Literal
 
 import numpy as np
 from PIL import Image
+
+from tf_finetune.data.masks import turn
+from tf_finetune.data.pictures import encodings
 
 IGNORED = 255
 """Marks pixels that belong to no class and take no part in anything."""
@@ -11,24 +15,34 @@ IGNORED = 255
 MOST_CLASSES = 255
 """Indices of classes are bytes, of which one means "ignored"."""
 
-_LOSSLESS = ("PNG", "BMP", "GIF", "TIFF")
-_COLORS = ("RGB", "RGBA")
-_DEPTH = 24  # Where a PNG's header says how many bits a sample has.
+_LOSSLESS = ("PNG", "BMP", "GIF", "TIFF", "lossless WebP")
+_COLORS = ("RGB", "RGBA", "RGBX")
+_PNG_DEPTH = 24  # Where the header says how many bits a sample has.
+_BMP_DEPTH = 28
+_TIFF_DEPTH = 258  # The tag that says it.
+
+
+OPAQUE = 255
+"""The alpha of pixels that hide what is below."""
+
+AlphaUse = Literal["none", "opaque", "mask"]
 
 
 class Unreadable(Exception):
     """A file that is no mask; the text says why."""
 
 
-def read(content: bytes, *, by_color: bool) -> np.ndarray:
+def read(content: bytes, *, by_color: bool, orientation: int = 1) -> np.ndarray:
     """Decodes a mask.
 
     Args:
-        content: Bytes of a PNG, BMP, GIF or TIFF file. The numbers of grey
-            pictures of less than eight bits are those stored (0..15 for four
-            bits), not what they are as shades; a palette's are the places in
-            the palette.
+        content: Bytes of a PNG, BMP, GIF, TIFF or lossless WebP file. The
+            numbers of grey pictures of less than eight bits are those stored
+            (0..15 for four bits), not what they are as shades; a palette's are
+            the places in the palette. Where all colours are one and alpha is
+            not opaque, the numbers are in alpha.
         by_color: Whether colours are wanted instead of numbers.
+        orientation: How the picture lies, as EXIF counts; 1: as it is stored.
 
     Returns:
         int32 [height, width]: the number of each pixel, or its colour as
@@ -40,19 +54,50 @@ def read(content: bytes, *, by_color: bool) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            if image.format not in _LOSSLESS:
-                raise Unreadable(
-                    f"it is {image.format}, which does not keep pixels as "
-                    f"they are; possible: {', '.join(_LOSSLESS)}"
-                )
+            _check_lossless(image, content)
             image.load()
-            return _colors(image) if by_color else _numbers(image, content)
+            values = _colors(image) if by_color else _numbers(image, content)
+            return turn.upright(values, orientation)
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
         raise Unreadable("it is larger than Pillow reads") from error
     except Exception as error:  # Pillow raises whatever its parsers meet.
-        raise Unreadable("it is no picture, or a damaged one") from error
+        raise Unreadable(
+            "it is no picture that Pillow reads, or a damaged one"
+        ) from error
+
+
+def orientation_of(content: bytes) -> int:
+    """Returns how a mask lies by its EXIF tag, as EXIF counts; 1: upright.
+
+    TIFF files are turned by Pillow while it reads them.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return 1 if image.format == "TIFF" else turn.of(image)
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return 1
+
+
+def use_of_alpha(content: bytes) -> AlphaUse:
+    """Tells if a mask is in the alpha channel of its file.
+
+    Args:
+        content: Of a file that `read` reads.
+
+    Returns:
+        "mask": all colours are one, and alpha is not opaque everywhere;
+        "opaque": all colours are one, and it is; "none": there is no alpha, or
+        the colours differ.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if "A" not in image.getbands():
+            return "none"
+        *colors, alpha = (band.getextrema() for band in image.split())
+    if any(low != high for low, high in colors):
+        return "none"
+    return "opaque" if alpha[0] == OPAQUE else "mask"
 
 
 def code_of(color: tuple[int, int, int]) -> int:
@@ -66,16 +111,43 @@ def color_of(code: int) -> tuple[int, int, int]:
     return code >> 16, code >> 8 & 255, code & 255
 
 
+def _check_lossless(image: Image.Image, content: bytes) -> None:
+    """Raises `Unreadable` for files that change pixels when they are saved."""
+    form = image.format
+    if form == "WEBP":
+        form = "lossless WebP"
+        if not encodings.is_lossless_webp(content):
+            form = "a WebP with losses"
+    if form not in _LOSSLESS:
+        raise Unreadable(
+            f"it is {form}, which does not keep pixels as they are; "
+            f"possible: {', '.join(_LOSSLESS)}"
+        )
+
+
 def _colors(image: Image.Image) -> np.ndarray:
+    if "A" in image.getbands() and _is_in_alpha(image):
+        raise Unreadable(
+            "its colours are one and the same, the mask is in its alpha "
+            "channel; that is read without --color_map"
+        )
     red, green, blue = np.moveaxis(
         np.asarray(image.convert("RGB"), np.int32), -1, 0
     )
     return red << 16 | green << 8 | blue
 
 
+def _is_in_alpha(image: Image.Image) -> bool:
+    *colors, alpha = (band.getextrema() for band in image.split())
+    return alpha[0] < OPAQUE and all(low == high for low, high in colors)
+
+
 def _numbers(image: Image.Image, content: bytes) -> np.ndarray:
+    if "A" in image.getbands() and _is_in_alpha(image):
+        return np.asarray(image.getchannel("A"), np.int32)
     if image.mode in _COLORS:
-        return _grey_of_colors(np.asarray(image.convert("RGB"), np.int32))
+        pixels = np.asarray(image.convert("RGB"), np.int32)
+        return _grey_of_colors(pixels, has_alpha="A" in image.getbands())
     if image.mode == "LA":
         image = image.getchannel("L")
     values = np.asarray(image)
@@ -83,17 +155,56 @@ def _numbers(image: Image.Image, content: bytes) -> np.ndarray:
         raise Unreadable(f"its pixels are of the kind {image.mode!r}")
     if values.dtype.kind == "f" and (values % 1).any():
         raise Unreadable("its pixels are no whole numbers")
-    depth = content[_DEPTH] if image.format == "PNG" else 8
+    depth = _depth(image, content)
+    if image.mode == "L" and image.format == "BMP" and depth == 4:
+        return _bmp_of_4_bits(content, *image.size)
     if image.mode == "L" and depth < 8:
         # Pillow makes shades of them, up to 255.
         values = values // (255 // (2**depth - 1))
     return values.astype(np.int32)
 
 
-def _grey_of_colors(pixels: np.ndarray) -> np.ndarray:
+def _depth(image: Image.Image, content: bytes) -> int:
+    """Returns the bits of a sample, 8 where the kind of file has no fewer."""
+    if image.format == "PNG":
+        return content[_PNG_DEPTH]
+    if image.format == "BMP":
+        return content[_BMP_DEPTH]
+    if image.format == "TIFF":
+        return int(image.tag_v2.get(_TIFF_DEPTH, (8,))[0])
+    return 8
+
+
+def _bmp_of_4_bits(content: bytes, width: int, height: int) -> np.ndarray:
+    """Reads a BMP whose palette's colours are their own places.
+
+    Pillow 13 takes its half bytes for bytes.
+    """
+    begin, compression = (
+        int.from_bytes(content[place : place + 4], "little")
+        for place in (10, 30)
+    )
+    stride = (4 * width + 31) // 32 * 4
+    data = np.frombuffer(content[begin : begin + stride * height], np.uint8)
+    if compression or data.size != stride * height:
+        raise Unreadable("it is a BMP of a rare kind; saved as PNG it is read")
+    rows = data.reshape(height, stride)
+    values = np.stack([rows >> 4, rows & 15], axis=-1).reshape(height, -1)
+    # The last row comes first, unless the height is negative.
+    is_upward = content[25] < 128
+    values = values[::-1] if is_upward else values
+    return values[:, :width].astype(np.int32)
+
+
+def _grey_of_colors(pixels: np.ndarray, *, has_alpha: bool) -> np.ndarray:
     if (pixels != pixels[..., :1]).any():
         raise Unreadable(
             "it is a colour picture; --color_map names a file that says "
             "which colour is which class"
+            + (
+                "; if its alpha channel is the mask, save that as a grey PNG"
+                if has_alpha
+                else ""
+            )
         )
     return pixels[..., 0]

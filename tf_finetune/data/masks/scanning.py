@@ -29,8 +29,10 @@ class Scan:
 
     Attributes:
         sha256: Of the file's bytes.
-        width: In pixels; 0 if it cannot be read.
-        height: In pixels.
+        width: In pixels, as stored; 0 if it cannot be read.
+        height: In pixels, as stored.
+        orientation: How it lies by its EXIF tag, as EXIF counts; 1: upright.
+        alpha: As `reading.use_of_alpha` tells it.
         pixels: How many have which value; values as `reading.read` gives
             them.
         smoothed: How many of these look as smoothing leaves them; see
@@ -41,6 +43,8 @@ class Scan:
     sha256: str = ""
     width: int = 0
     height: int = 0
+    orientation: int = 1
+    alpha: reading.AlphaUse = "none"
     pixels: Mapping[int, int] = dataclasses.field(default_factory=dict)
     smoothed: Mapping[int, int] = dataclasses.field(default_factory=dict)
     problem: str = ""
@@ -77,7 +81,28 @@ def scan(
     }
     if fresh:
         _merge(store, fresh)
-    return found
+    return _without_opaque(found)
+
+
+def _without_opaque(found: list[Scan]) -> list[Scan]:
+    """Marks masks of which nobody can tell if they are in alpha.
+
+    A mask that is opaque everywhere may be one of colours, or one in alpha
+    that is 255 everywhere. Beside others in alpha that matters.
+    """
+    count = sum(each.alpha == "mask" for each in found)
+    if not count:
+        return found
+    problem = (
+        f"its alpha channel is opaque everywhere, while {count} other masks "
+        "are in their alpha channel: save the alpha channels as grey PNGs"
+    )
+    return [
+        dataclasses.replace(each, problem=problem)
+        if each.alpha == "opaque"
+        else each
+        for each in found
+    ]
 
 
 def _scanned(
@@ -117,6 +142,8 @@ def _one(path: str, known: Mapping[str, dict], by_color: bool) -> Scan:
         sha256=digest,
         width=values.shape[1],
         height=values.shape[0],
+        orientation=reading.orientation_of(content),
+        alpha=reading.use_of_alpha(content),
         pixels=dict(zip(distinct.tolist(), counts.tolist(), strict=True)),
         smoothed=smoothed,
         problem=problem,
