@@ -13,7 +13,6 @@ from tf_finetune.data.folders import telling
 from tf_finetune.data.pictures import inspection
 from tf_finetune.data.sources import catalog
 
-_SHOWN = 10
 _TINY = 8  # Pixels; scikit-learn's handwritten digits have as many.
 
 
@@ -168,9 +167,7 @@ def _warn_of_tiny(pictures: Sequence[examples.Picture]) -> None:
         len(pictures),
         "has" if len(tiny) == 1 else "have",
         _TINY,
-        telling.listed(
-            [f"{p.path} ({p.width} x {p.height})" for p in tiny], shown=_SHOWN
-        ),
+        telling.listed([f"{p.path} ({p.width} x {p.height})" for p in tiny]),
     )
 
 
