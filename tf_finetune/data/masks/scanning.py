@@ -14,7 +14,7 @@ from tf_finetune import files
 from tf_finetune.data import progress
 from tf_finetune.data.masks import edges, reading
 
-VERSION = 2
+VERSION = 3
 """To be raised whenever the same file is read otherwise than before."""
 
 _MOST_VALUES = 256
