@@ -10,18 +10,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 find_python() {
   local candidate
-  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.10 python3; do
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
     if [ -n "$candidate" ] && "$candidate" - 2>/dev/null <<'PY'
 import sys
 
-raise SystemExit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PY
     then
       echo "$candidate"
       return
     fi
   done
-  echo "Error: no Python 3.10, 3.11 or 3.12 found. Install one, or say where" \
+  echo "Error: no Python 3.11, 3.12 or 3.13 found. Install one, or say where" \
     "it is: PYTHON=/path/to/python3.11 bash $0" >&2
   return 1
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The main job on embedded data: makes .venv, installs, and fine-tunes a small
 # backbone, pretrained on the handwritten digits 0-4, to the digits 5-9. Needs
-# Python 3.10-3.12 and a package registry, and downloads nothing else.
+# Python 3.11-3.13 and a package registry, and downloads nothing else.
 source "$(dirname "$0")/environment.sh"
 prepare_environment
 
