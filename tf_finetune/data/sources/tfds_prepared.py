@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, progress
-from tf_finetune.data.sources import folder
+from tf_finetune.data.sources import folder, tfds_files
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -125,6 +125,7 @@ def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
     Raises:
         DataError: It is damaged, or shards are missing.
     """
+    tfds_files.check(prepared)
     import tensorflow_datasets as tfds
 
     try:
@@ -139,6 +140,7 @@ def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
             f"{prepared} is no data set that this TFDS can read: {error}. "
             f"{_ANEW}"
         ) from error
+    tfds_files.check_shards(prepared, shards)
     missing = [path for path in shards if not os.path.isfile(path)]
     if missing:
         raise errors.DataError(

@@ -1,0 +1,114 @@
+"""What a prepared data set says of itself, looked at before TFDS believes it.
+
+TFDS imports the module of every class that features.json names, at any depth,
+and opens whatever lies in the folder. A data set can be made by anybody.
+"""
+
+import contextlib
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tf_finetune import errors, escaping, files
+
+_OWN = re.compile(
+    r"tensorflow_datasets\.core\.features\.(?!\w*_test\.)\w+\.\w+"
+)
+_CLASS_KEYS = ("pythonClassName", "python_class_name")
+# TFDS up to 4.2; a feature may be called so, too.
+_OLD_CLASS_KEY = "type"
+_COUNT_KEYS = ("numClasses", "num_classes")
+_MOST_CLASSES = 10_000_000
+_BYTES = 256 << 20
+_ANEW = "Copy the whole folder again, or prepare the data set anew."
+
+
+def check(prepared: pathlib.Path) -> None:
+    """Raises `DataError` unless TFDS can read a folder without harm.
+
+    Args:
+        prepared: The folder of one version of a data set.
+
+    Raises:
+        DataError: It holds something else than files, is damaged, or names
+            classes that are not those of TFDS.
+    """
+    with _explained(prepared):
+        for path in sorted(prepared.iterdir()):
+            # Shards may be links to a larger disk; texts are small.
+            is_text = path.suffix in (".json", ".txt")
+            if is_text:
+                files.require_regular(path, limit=_BYTES, within=prepared)
+            elif not path.is_dir():
+                files.require_regular(path)
+        for name in ("dataset_info.json", "features.json"):
+            path = prepared / name
+            content = files.read_json(path) if path.exists() else None
+            for key, value in _entries(content):
+                _check_entry(key, value, path)
+
+
+def check_shards(prepared: pathlib.Path, shards: Iterable[str]) -> None:
+    """Raises `DataError` for shards that a data set has in other folders."""
+    folder = os.path.abspath(prepared)
+    for shard in shards:
+        if os.path.dirname(os.path.abspath(shard)) != folder:
+            raise errors.DataError(
+                f"{prepared} names a shard that does not lie in it, "
+                f"{escaping.quote(str(shard))}. {_ANEW}"
+            )
+
+
+def _check_entry(key: str, value: Any, path: pathlib.Path) -> None:
+    is_class = key in _CLASS_KEYS or (
+        key == _OLD_CLASS_KEY and isinstance(value, str) and "." in value
+    )
+    if is_class and not (isinstance(value, str) and _OWN.fullmatch(value)):
+        shown = escaping.escape(repr(value))[:100]
+        raise errors.DataError(
+            f"{path} names the class {shown}, which is not one of TFDS. Code "
+            "is not imported because a file names it. Prepare the data set "
+            "with the features of TFDS, or save its pictures as a folder."
+        )
+    if key in _COUNT_KEYS and not _is_count(value):
+        shown = escaping.escape(repr(value))[:100]
+        raise errors.DataError(
+            f"{path} says that there are {shown} classes; a whole number up "
+            f"to {_MOST_CLASSES:,} belongs there. {_ANEW}"
+        )
+
+
+def _is_count(value: Any) -> bool:
+    text = str(value)
+    is_number = re.fullmatch(r"[0-9]{1,9}", text) is not None
+    return value is None or (is_number and int(text) <= _MOST_CLASSES)
+
+
+def _entries(content: Any) -> Iterator[tuple[str, Any]]:
+    """Yields every name and value of a JSON file, at any depth."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield from value.items()
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+@contextlib.contextmanager
+def _explained(prepared: pathlib.Path) -> Iterator[None]:
+    """Makes what goes wrong in a data set one sentence."""
+    try:
+        yield
+    except errors.DataError:
+        raise
+    except files.UnfitFileError as error:
+        raise errors.DataError(f"{error} {_ANEW}") from error
+    except (OSError, ValueError) as error:
+        raise errors.DataError(
+            f"{prepared} is no data set that this TFDS can read: "
+            f"{escaping.escape(str(error))}. {_ANEW}"
+        ) from error
