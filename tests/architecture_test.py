@@ -14,9 +14,9 @@ _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 # A room may import itself and rooms before it.
 _ROOMS = [
     ["synonyms"],
-    ["errors", "version"],
+    ["errors", "version", "escaping"],
     ["registry", "files", "environment", "batch_norm", "stopping", "printing"],
-    ["inference", "untrusted"],
+    ["inference", "untrusted", "schema"],
     ["config"],
     ["front_door", "workdir"],
     ["lifecycle"],

@@ -286,7 +286,9 @@ def finished(tmp_path):
 
     def call(task: str) -> str:
         (tmp_path / "run.json").write_text('{"status": "finished"}')
-        (tmp_path / "data.json").write_text('{"classes": ["a"]}')
+        (tmp_path / "data.json").write_text(
+            '{"class_names": ["a"], "classes": {"train": {"a": 1}}}'
+        )
         (tmp_path / "run.flags").write_text(f"--data=t.csv\n--task={task}\n")
         return str(tmp_path)
 

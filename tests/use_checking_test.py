@@ -86,7 +86,7 @@ class TestExport:
             certainty_at="",
             refused=reasons,
         )
-        monkeypatch.setattr(use_checking, "task_of", lambda path: own)
+        monkeypatch.setattr(use_checking, "task_of", lambda *_: own)
         words = reasons.get(asked, "how sure its predictions are")
         with pytest.raises(errors.UsageError, match=f"--{asked} is.*{words}"):
             use_checking.check_export(self._config(finished, **{asked: True}))

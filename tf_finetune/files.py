@@ -7,12 +7,121 @@ import json
 import os
 import pathlib
 import secrets
+import stat
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 # What shared file systems without this, and folders that may be written but
 # not read, answer.
 _NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+# data.json of a million pictures has a tenth of both.
+_JSON_BYTES = 1 << 30
+_JSON_VALUES = 10_000_000
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class UnfitFileError(OSError):
+    """What lies at a path is no file that may be read; says why."""
+
+
+@contextlib.contextmanager
+def opened(
+    path: pathlib.Path,
+    *,
+    within: pathlib.Path | None = None,
+    limit: int | None = None,
+) -> Iterator[BinaryIO]:
+    """Yields an open regular file that somebody else may have put there.
+
+    Everything that is read on behalf of a workdir, a cache or a data set is
+    opened here: a pipe would be waited for, a device read without end, and a
+    link may lead to a file that is none of theirs.
+
+    Args:
+        path: The file.
+        within: The folder that it must lie in, links followed; None: any.
+        limit: The most bytes that it may have; None: any number.
+
+    Raises:
+        UnfitFileError: It is none; the message is a sentence.
+        OSError: It is not there, or cannot be opened.
+    """
+    path = pathlib.Path(path)
+    try:
+        # Without O_NONBLOCK a pipe waits for somebody to write into it.
+        handle = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+        )
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # A socket cannot be opened at all.
+            raise UnfitFileError(f"{path} is not a regular file.") from error
+        raise
+    try:
+        status = os.fstat(handle)
+        kinds = [words for is_it, words in _KINDS if is_it(status.st_mode)]
+        if kinds:
+            raise UnfitFileError(
+                f"{path} is not a regular file but {kinds[0]}."
+            )
+    except OSError:
+        os.close(handle)
+        raise
+    with open(handle, "rb") as file:
+        if within is not None:
+            _require_inside(path, within)
+        if limit is not None and status.st_size > limit:
+            raise UnfitFileError(
+                f"{path} has {status.st_size:,} bytes; more than {limit:,} are "
+                "not read."
+            )
+        yield file
+
+
+def require_regular(
+    path: pathlib.Path,
+    *,
+    within: pathlib.Path | None = None,
+    limit: int | None = None,
+) -> None:
+    """Raises as `opened` does unless a regular file lies at `path`."""
+    with opened(path, within=within, limit=limit):
+        pass
+
+
+def open_lock(path: pathlib.Path) -> BinaryIO:
+    """Returns a file to lock, made if need be; its content stays as it is.
+
+    A link in its place would lead to a file of somebody else's.
+
+    Raises:
+        OSError: It is a link or no regular file, or cannot be made.
+    """
+    handle = os.open(
+        path,
+        os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
+        0o666,
+    )
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise UnfitFileError(f"{path} is not a regular file; remove it.")
+    return open(handle, "r+b")
+
+
+def _require_inside(path: pathlib.Path, folder: pathlib.Path) -> None:
+    real = os.path.realpath(path)
+    if not pathlib.PurePath(real).is_relative_to(os.path.realpath(folder)):
+        raise UnfitFileError(
+            f"{path} is a link to a file outside of {folder}; copy the file "
+            "itself there."
+        )
 
 
 @contextlib.contextmanager
@@ -83,15 +192,69 @@ def write_json(path: pathlib.Path, value: Any) -> None:
         file.write("\n")
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """Returns the parsed JSON file `path`."""
-    text = pathlib.Path(path).read_text("utf-8", errors="surrogateescape")
-    return json.loads(text)
+def read_bytes(
+    path: pathlib.Path, *, limit: int, within: pathlib.Path | None = None
+) -> bytes:
+    """Returns the content of a regular file of at most `limit` bytes.
+
+    Raises:
+        UnfitFileError: It is none; `within` as in `opened`.
+        OSError: It cannot be read.
+    """
+    with opened(path, within=within, limit=limit) as file:
+        # It may grow while it is read.
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise UnfitFileError(
+            f"{path} has more than {limit:,} bytes, which are not read."
+        )
+    return content
 
 
-def sha256(path: pathlib.Path) -> str:
-    """Returns the hexadecimal SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
+def read_text(
+    path: pathlib.Path, *, limit: int, within: pathlib.Path | None = None
+) -> str:
+    """Returns a text in UTF-8, as `read_bytes`; other bytes survive."""
+    content = read_bytes(path, limit=limit, within=within)
+    return content.decode("utf-8", errors="surrogateescape")
+
+
+def read_json(
+    path: pathlib.Path,
+    *,
+    limit: int = _JSON_BYTES,
+    within: pathlib.Path | None = None,
+) -> Any:
+    """Returns the parsed JSON file `path`; `limit`, `within` as `read_bytes`.
+
+    Raises:
+        ValueError: It is no JSON, or of more values or brackets in brackets
+            than any file of this package.
+        OSError: It cannot be read.
+    """
+    content = read_bytes(path, limit=limit, within=within)
+    values = sum(content.count(sign) for sign in (b",", b"[", b"{"))
+    if values > _JSON_VALUES:
+        raise ValueError(
+            f"it holds {values:,} values; more than {_JSON_VALUES:,} are not "
+            "read"
+        )
+    try:
+        return json.loads(content.decode("utf-8", errors="surrogateescape"))
+    except RecursionError as error:
+        raise ValueError(
+            "it holds more brackets in brackets than can be read"
+        ) from error
+
+
+def sha256(path: pathlib.Path, *, limit: int | None = None) -> str:
+    """Returns the hexadecimal SHA-256 of a regular file's bytes.
+
+    Args:
+        path: The file.
+        limit: The most bytes that it may have; None: any number.
+    """
+    with opened(path, limit=limit) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)

@@ -171,10 +171,11 @@ def opened(place: workdir.Workdir, config: train.TrainConfig) -> Iterator[None]:
     """
     try:
         place.path.mkdir(parents=True, exist_ok=True)
-        lock = open(place.path / ".lock", "w")  # noqa: SIM115
+        lock = files.open_lock(place.path / ".lock")
     except OSError as error:
         raise errors.UsageError(
-            f"--workdir={place.path} cannot be written: {error.strerror}."
+            f"--workdir={place.path} cannot be written: "
+            f"{error.strerror or error}."
         ) from error
     with lock:
         try:
@@ -238,7 +239,7 @@ def _changed(place: workdir.Workdir, config: train.TrainConfig) -> list[str]:
     """Lists the flags in which `config` differs from the run in `workdir`."""
     if not place.run_flags.exists():
         return []
-    before = options.values_of(workdir.config_of(place))
+    before = options.values_of(workdir.recorded(place))
     now = options.values_of(config)
     untied = {*_UNTIED, *vars(config.interruptions)}
     return [

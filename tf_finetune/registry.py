@@ -61,10 +61,21 @@ class Registry:
         """
         self.check(name)
         place = self._places.get(name, name)
-        return _resolve(self.kind, place) if isinstance(place, str) else place
+        return resolve(self.kind, place) if isinstance(place, str) else place
 
 
-def _resolve(kind: str, place: str) -> Any:
+def resolve(kind: str, place: str) -> Any:
+    """Imports and returns what a `"package.module:attribute"` names.
+
+    To be called with what the caller typed, never with what a file says.
+
+    Args:
+        kind: What is named, for messages.
+        place: Its module and name.
+
+    Raises:
+        UsageError: No such module or attribute.
+    """
     module_name, _, attribute = place.partition(":")
     try:
         module = importlib.import_module(module_name)

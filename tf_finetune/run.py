@@ -8,9 +8,10 @@ import html
 import os
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tf_finetune import environment, files, printing, use
+from tf_finetune import environment, printing, use
 from tf_finetune import workdir as workdirs
 from tf_finetune.tasks import task as tasks
 
@@ -121,14 +122,18 @@ class Run:
         return [each for each in _SPLITS if each in self.evaluation]
 
 
-def load_run(workdir: str | os.PathLike) -> Run:
+def load_run(
+    workdir: str | os.PathLike, *, allow_parts: Sequence[str] = ()
+) -> Run:
     """Opens the workdir of a finished run again.
 
     Args:
         workdir: The run's folder.
+        allow_parts: Parts of your own, "package.module:attribute", that its
+            run.flags may name.
 
     Raises:
-        UsageError: No finished run lies there.
+        UsageError: No finished run lies there, or it names other parts.
         RunError: Its model cannot be read.
 
     Example:
@@ -141,10 +146,10 @@ def load_run(workdir: str | os.PathLike) -> Run:
     from tf_finetune.runs.use import finished
     from tf_finetune.training import history
 
-    found = finished.load(str(place.path))
+    found = finished.load(str(place.path), allow_parts)
     return Run(
         model=found.model,
-        evaluation=files.read_json(place.evaluation),
+        evaluation=place.figures(found.task.evaluated),
         history=history.read(place.history),
         class_names=found.class_names,
         workdir=place.path,

@@ -59,7 +59,7 @@ def evaluate_run(
     environment.start_tensorflow()
     from tf_finetune.runs.use import evaluating, finished
 
-    found = finished.load(config.workdir)
+    found = finished.load(config.workdir, config.allow_parts)
     return evaluating.evaluate(found, inspected, source, config, report=report)
 
 
@@ -96,7 +96,7 @@ def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
     from tf_finetune.runs.rows import using
     from tf_finetune.runs.use import finished, predicting
 
-    found = finished.load(config.workdir)
+    found = finished.load(config.workdir, config.allow_parts)
     if found.place.takes_rows:
         return using.predict(found, config, report=report)
     return predicting.predict(found, paths, config, report=report)
@@ -144,7 +144,7 @@ def export_run(
     from tf_finetune.runs.rows import exports as rows_exports
     from tf_finetune.runs.use import exports, finished
 
-    found = finished.load(config.workdir)
+    found = finished.load(config.workdir, config.allow_parts)
     if found.place.takes_rows:
         return rows_exports.export(found, config, report=report)
     return exports.export(found, config, inspected, report=report)

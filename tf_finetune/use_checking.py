@@ -1,9 +1,11 @@
 """What can be known to be wrong with the use of a finished run."""
 
 import dataclasses
+import os
 import pathlib
+from collections.abc import Sequence
 
-from tf_finetune import errors, files, unread, workdir
+from tf_finetune import errors, unread, workdir
 from tf_finetune.config import (
     data_options,
     train,
@@ -16,6 +18,9 @@ from tf_finetune.evaluation import gates
 from tf_finetune.exporting import choice, destination
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
+from tf_finetune.untrusted import model_configs
+
+_Use = use.EvaluateConfig | use.PredictConfig | use.ExportConfig
 
 _WITHOUT_CERTAINTY = dict.fromkeys(
     ("calibrate", "out_of_distribution"),
@@ -27,20 +32,37 @@ def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     _finished(config.workdir).require_finished()
     _check_foreign(config)
-    gates.check_specs(config.fail_below, task_of(config.workdir).figures)
+    gates.check_specs(config.fail_below, _task(config).figures)
+    _check_models(config)
 
 
-def task_of(path: str) -> task_contract.Task:
-    """Returns what the finished run in a folder learnt."""
-    return tasks.TASKS.get(workdir.config_of(_finished(path)).model.task)
+def task_of(path: str, allow_parts: Sequence[str] = ()) -> task_contract.Task:
+    """Returns what the finished run in a folder learnt.
+
+    Args:
+        path: The folder.
+        allow_parts: The parts of the user's own that its run.flags may name.
+    """
+    config = workdir.config_of(_finished(path), allowed=allow_parts)
+    return tasks.TASKS.get(config.model.task)
+
+
+def _task(config: _Use) -> task_contract.Task:
+    return task_of(config.workdir, config.allow_parts)
+
+
+def _trained(config: _Use) -> train.TrainConfig:
+    place = _finished(config.workdir)
+    return workdir.config_of(place, allowed=config.allow_parts)
 
 
 def evaluation_labels(config: use.EvaluateConfig) -> labelling.Labels:
     """Returns how the labels of an evaluation are understood."""
-    labels = task_of(config.workdir).labels
+    task = _task(config)
     if not config.data:
-        return labels
-    return labels.learnt(files.read_json(_finished(config.workdir).data_json))
+        return task.labels
+    described = _finished(config.workdir).described(task.described)
+    return task.labels.learnt(described)
 
 
 def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
@@ -49,7 +71,7 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
     Raises:
         UsageError: Its columns are not those that the run learnt.
     """
-    trained = workdir.config_of(_finished(config.workdir)).data
+    trained = _trained(config).data
     if not config.data:
         return trained
     return data_options.DataOptions(
@@ -74,7 +96,7 @@ def _label_column(
 ) -> tuple[str, ...]:
     """Returns the columns of labels, in the run's order if that matters."""
     asked = config.label_column or trained
-    if not task_of(config.workdir).labels.are_columns:
+    if not _task(config).labels.are_columns:
         return asked
     if sorted(asked) != sorted(trained):
         raise errors.UsageError(
@@ -92,7 +114,7 @@ def _check_foreign(config: use.EvaluateConfig) -> None:
         unread.check(
             config,
             [
-                *unread.of_task(config, task_of(config.workdir)),
+                *unread.of_task(config, _task(config)),
                 *unread.of_format(config, source, labels),
             ],
         )
@@ -109,11 +131,16 @@ def _check_foreign(config: use.EvaluateConfig) -> None:
 def check_prediction(config: use.PredictConfig) -> None:
     """Raises `UsageError` unless a run can predict as asked."""
     _finished(config.workdir).require_finished()
-    task = task_of(config.workdir)
+    task = _task(config)
     unread.check(config, unread.of_task(config, task))
     _check_columns(config)
-    if config.window_overlap is None:
-        return
+    if config.window_overlap is not None:
+        _check_windows(config, task)
+    _check_models(config)
+
+
+def _check_windows(config: use.PredictConfig, task: task_contract.Task) -> None:
+    """Raises `UsageError` where there are no masks to be put together."""
     got = f"--window_overlap={config.window_overlap:g}"
     if not task.files_at:
         raise errors.UsageError(
@@ -142,7 +169,7 @@ def prediction_paths(config: use.PredictConfig) -> list[str]:
 
 def prediction_source(config: use.PredictConfig) -> data_options.DataOptions:
     """Returns how a table is read that names what is predicted."""
-    trained = workdir.config_of(_finished(config.workdir)).data
+    trained = _trained(config).data
     return dataclasses.replace(
         trained,
         data=config.data,
@@ -178,18 +205,30 @@ def check_export(config: use.ExportConfig) -> None:
     _check_refused(config)
     if config.calibrate:
         _check_validation(place)
+    _check_models(config)
 
 
 def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
     """Returns the run whose pictures an export needs; None: it needs none."""
     if not config.calibrate:
         return None
-    return workdir.config_of(_finished(config.workdir))
+    return _trained(config)
+
+
+def _check_models(config: _Use) -> None:
+    """Raises `RunError` for models that are not safe to be opened."""
+    place = _finished(config.workdir)
+    # That there is none is told by whoever opens it.
+    if not os.path.lexists(place.model):
+        return
+    for model in (place.model, place.fused):
+        if os.path.lexists(model):
+            model_configs.check(model, within=place.path)
 
 
 def _check_refused(config: use.ExportConfig) -> None:
     """Raises `UsageError` for an option that says nothing to the task."""
-    task = task_of(config.workdir)
+    task = _task(config)
     reasons = {} if task.certainty_at else _WITHOUT_CERTAINTY
     for name, reason in {**reasons, **task.refused}.items():
         if getattr(config, name):
@@ -199,7 +238,7 @@ def _check_refused(config: use.ExportConfig) -> None:
 
 
 def _check_validation(place: workdir.Workdir) -> None:
-    if not files.read_json(place.data_json)["images"].get("validation"):
+    if not place.counts().get("validation"):
         raise errors.UsageError(
             "--calibrate needs validation pictures, and the run in "
             f"{place.path} has none: {place.data_json.name} names none. Export "

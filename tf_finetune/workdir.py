@@ -1,11 +1,34 @@
 """The folder of one run: the names of its files."""
 
 import dataclasses
+import os
 import pathlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from tf_finetune import errors, files
+from tf_finetune import errors, escaping, schema
 from tf_finetune.config import options, train
+
+_MEGABYTE = 1 << 20
+_HINT = (
+    "Copy the workdir again, or start it anew with the command that made it "
+    "and --overwrite."
+)
+_NAMES = schema.Items(schema.Text(longest=10_000), at_least=1)
+_FACTS = schema.Record(
+    needed={"status": schema.OneOf(("begun", "finished"))},
+    possible={
+        "data_fingerprint": schema.Text(longest=1000),
+        "largest_batch": schema.Optional(schema.Number(1, 10**9, True)),
+        "model": schema.Record(
+            possible={
+                "task": schema.Text(longest=1000),
+                "backbone": schema.Text(longest=1000),
+                "image_size": schema.Number(1, 65_536, True),
+            }
+        ),
+    },
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,14 +156,9 @@ class Workdir:
     def facts(self) -> dict[str, Any]:
         """Returns the content of `run_json`; empty where there is none."""
         try:
-            return files.read_json(self.run_json)
+            return self.content(self.run_json, _FACTS, megabytes=16)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except ValueError as error:
-            raise errors.RunError(
-                f"{self.run_json} is no JSON ({error}); it was changed or "
-                "damaged. Use --overwrite to start this workdir anew."
-            ) from error
 
     @property
     def finished(self) -> bool:
@@ -149,7 +167,7 @@ class Workdir:
 
     def require_finished(self) -> None:
         """Raises `UsageError` unless a finished run lies here."""
-        if not self.run_json.exists():
+        if not os.path.lexists(self.run_json):
             raise errors.UsageError(
                 f"No run in --workdir={self.path}: it holds no run.json. "
                 "Give the folder that training printed as its results."
@@ -160,11 +178,111 @@ class Workdir:
                 "it with the command that started it."
             )
 
+    def content(
+        self, path: pathlib.Path, kind: schema.Kind, *, megabytes: int
+    ) -> Any:
+        """Returns what one of its JSON files holds.
+
+        Args:
+            path: The file.
+            kind: What it must hold.
+            megabytes: Its greatest size.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: It is not there.
+            RunError: It is no file of the workdir, or holds something else.
+        """
+        return schema.read(
+            path,
+            kind,
+            within=self.path,
+            limit=megabytes * _MEGABYTE,
+            hint=_HINT,
+        )
+
+    def described(
+        self, labels: Callable[[Sequence[str]], schema.Kind] | None = None
+    ) -> dict[str, Any]:
+        """Returns the content of `data_json`.
+
+        Args:
+            labels: The names of the classes → what a task reads of it.
+
+        Raises:
+            RunError: It is not there, or not as it must be.
+        """
+        kind = schema.Record({"class_names": _NAMES})
+        found = self._needed(self.data_json, kind, megabytes=512)
+        if labels is not None:
+            kind = labels(found["class_names"])
+            schema.check(found, kind, self.data_json, hint=_HINT)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many pictures each split has; `described` is for more."""
+        counts = schema.Table(schema.Number(0, 10**12, is_whole=True))
+        kind = schema.Record({"images": counts})
+        return self._needed(self.data_json, kind, megabytes=512)["images"]
+
+    def figures(
+        self, kinds: Mapping[str, schema.Kind] | None = None
+    ) -> dict[str, Any]:
+        """Returns the content of `evaluation`.
+
+        Args:
+            kinds: What is read of it, where it is there.
+
+        Raises:
+            RunError: It is not there, or not as it must be.
+        """
+        kind = schema.Record(possible=kinds or {})
+        return self._needed(self.evaluation, kind, megabytes=256)
+
+    def _needed(
+        self, path: pathlib.Path, kind: schema.Kind, *, megabytes: int
+    ) -> dict[str, Any]:
+        try:
+            return self.content(path, kind, megabytes=megabytes)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise errors.RunError(f"{path} is not there. {_HINT}") from error
+
     def class_names(self) -> tuple[str, ...]:
         """Returns the classes in the order of the model's outputs."""
-        return tuple(files.read_json(self.data_json)["class_names"])
+        return tuple(self.described()["class_names"])
 
 
-def config_of(workdir: Workdir) -> train.TrainConfig:
-    """Returns the config of the run in `workdir`."""
-    return options.from_flagfile(train.TrainConfig, str(workdir.run_flags))
+def config_of(
+    workdir: Workdir, *, allowed: Collection[str] = ()
+) -> train.TrainConfig:
+    """Returns the config of the run in `workdir`, whoever wrote it.
+
+    Args:
+        workdir: The run.
+        allowed: The parts of the user's own that it may name.
+
+    Raises:
+        UsageError: It names other parts, which would be code that a file
+            chooses; or its run.flags cannot be read.
+    """
+    config = recorded(workdir)
+    for name, part in train.own_parts(config).items():
+        if not any(_is_of(part, each) for each in allowed):
+            raise errors.UsageError(
+                f"{workdir.run_flags} names a part that is not one of this "
+                f"package's, --{name}={escaping.escape(part)}. Code is not "
+                "imported because a file names it. If it is yours, repeat the "
+                f"command with --allow_parts={escaping.escape(part)}."
+            )
+    return config
+
+
+def recorded(workdir: Workdir) -> train.TrainConfig:
+    """Returns what run.flags holds, to be compared, not to be acted on."""
+    return options.from_flagfile(
+        train.TrainConfig, str(workdir.run_flags), within=workdir.path
+    )
+
+
+def _is_of(part: str, allowed: str) -> bool:
+    """Tells if a part is an allowed one, of any width or with any blocks."""
+    return part == allowed or part.startswith((f"{allowed}@", f"{allowed}+"))

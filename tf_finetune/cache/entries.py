@@ -6,14 +6,16 @@ Everything in it can be computed again; removing any of it costs time only.
 import contextlib
 import dataclasses
 import fcntl
+import os
 import pathlib
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from tf_finetune import errors, files
+from tf_finetune import errors, escaping, files
 
 FEATURES = "features"
 _ABOUT = "about.json"
@@ -54,17 +56,45 @@ def held(
         RunError: The cache directory cannot be written.
     """
     folder = cache_dir / name
+    for path in (folder, folder / _ABOUT, folder / _LOCK):
+        _clear_way(path, is_folder=path == folder)
     try:
         files.write_json(folder / _ABOUT, {"what": what})
-        lock = open(folder / _LOCK, "w")  # noqa: SIM115
+        lock = files.open_lock(folder / _LOCK)
     except OSError as error:
         raise errors.RunError(
-            f"The cache {cache_dir} cannot be written: {error.strerror}. "
-            "--cache_dir names another place."
+            f"The cache {cache_dir} cannot be written: "
+            f"{error.strerror or error}. --cache_dir names another place."
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield folder
+
+
+def discard(path: pathlib.Path) -> None:
+    """Removes what is none of the cache's own, as far as it can be.
+
+    A folder that is not empty stays: somebody put it there.
+    """
+    with contextlib.suppress(OSError):
+        path.rmdir() if _is_folder(path) else path.unlink()
+
+
+def _clear_way(path: pathlib.Path, *, is_folder: bool) -> None:
+    """Removes what lies in the place of a folder or of a file."""
+    if not os.path.lexists(path):
+        return
+    if is_folder:
+        fits = path.is_dir()
+    else:
+        fits = stat.S_ISREG(os.lstat(path).st_mode)
+    if not fits:
+        logging.warning("%s is none of the cache's own and is removed.", path)
+        discard(path)
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def listing(cache_dir: pathlib.Path) -> list[Entry]:
@@ -124,7 +154,8 @@ def make_room(
 def remove(entry: Entry) -> bool:
     """Removes an entry; False if a running process holds it."""
     try:
-        lock = open(entry.path / _LOCK, "a")  # noqa: SIM115
+        _clear_way(entry.path / _LOCK, is_folder=False)
+        lock = files.open_lock(entry.path / _LOCK)
     except OSError:
         return not entry.path.exists()
     with lock:
@@ -168,7 +199,8 @@ def _entry(cache_dir: pathlib.Path, folder: pathlib.Path) -> Entry:
             size += status.st_size if path.is_file() else 0
             used = max(used, status.st_mtime)
     try:
-        what = str(files.read_json(folder / _ABOUT)["what"])
+        about = files.read_json(folder / _ABOUT, limit=1 << 20, within=folder)
+        what = escaping.quote(str(about["what"]))[:200]
     except (OSError, ValueError, KeyError, TypeError):
         what = _KNOWN.get(folder.name, "")
     return Entry(

@@ -1,15 +1,19 @@
 """Rows of numbers by name, kept on disk in shards and read by memory map."""
 
 import dataclasses
+import math
+import os
 import pathlib
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import BinaryIO
 
 import numpy as np
 from absl import logging
 
 from tf_finetune import files
+from tf_finetune.cache import entries
 
 _NAME = "S64"  # A SHA-256 in hexadecimal digits.
 _BLOCK_BYTES = 4 << 20
@@ -122,14 +126,14 @@ class Store:
             shard, names = _opened(path, self._width, self._dtype)
         except FileNotFoundError:
             return  # Another process found it damaged.
-        except (ValueError, OSError, EOFError) as error:
+        except (ValueError, OSError, EOFError, MemoryError) as error:
             logging.warning(
                 "%s in the cache is damaged or foreign (%s); what it held is "
                 "computed again",
                 path,
                 error,
             )
-            path.unlink(missing_ok=True)
+            entries.discard(path)
             return
         names, first = np.unique(names, return_index=True)
         is_new = self._find(names) < 0
@@ -211,20 +215,39 @@ def _opened(
     Raises:
         ValueError: It is no shard, or not one of this store, or damaged.
     """
-    with open(path, "rb") as file:
-        names = np.lib.format.read_array(file, allow_pickle=False)
-        checksum = np.lib.format.read_array(file, allow_pickle=False)
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"format {version}")
-        header = np.lib.format.read_array_header_1_0(file)
+    with files.opened(path, within=path.parent) as file:
+        size = os.fstat(file.fileno()).st_size
+        names = _array(file, size, np.dtype(_NAME))
+        checksum = _array(file, size, np.dtype("uint32"))
+        header = _header(file)
         offset = file.tell()
     if header != ((len(names), width), False, dtype):
         raise ValueError(f"rows are {header}")
+    if offset + len(names) * width * dtype.itemsize > size:
+        raise ValueError("its last rows are missing")
     shard = _Shard(path, offset, header[0], dtype)
     if _checksum(names, shard.mapped()) != checksum:
         raise ValueError("its checksum is not that of its content")
     return shard, names.astype(_NAME)
+
+
+def _array(file: BinaryIO, size: int, dtype: np.dtype) -> np.ndarray:
+    """Reads names or a checksum, no more of them than the file can hold."""
+    start = file.tell()
+    shape, _, found = _header(file)
+    if found != dtype or len(shape) > 1:
+        raise ValueError(f"what should be {dtype} is {found} {shape}")
+    if math.prod(shape) * found.itemsize > size:
+        raise ValueError(f"it claims {math.prod(shape):,} names")
+    file.seek(start)
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise ValueError(f"format {version}")
+    return np.lib.format.read_array_header_1_0(file)
 
 
 def _checksum(names: np.ndarray, rows: np.ndarray) -> int:

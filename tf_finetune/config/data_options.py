@@ -44,6 +44,7 @@ class DataOptions:
         "auto",
         "How --data is read: auto, folder, pairs, csv, tfds, digits, "
         "or package.module:attribute of a source of your own.",
+        names_part=True,
     )
     class_level: int | None = options.option(
         None,

@@ -19,11 +19,14 @@ Resize = Literal["squash", "crop", "pad"]
 class ModelOptions:
     """The network, its weights, and which of them move."""
 
-    task: str = options.option("classification", "What is learnt.")
+    task: str = options.option(
+        "classification", "What is learnt.", names_part=True
+    )
     backbone: str = options.option(
         "mobilenet_v2",
         "The pretrained network, e.g. resnet50, efficientnet_b0, "
         "mobilenet@0.25; `python -m tf_finetune backbones` lists them.",
+        names_part=True,
     )
     weights: str = options.option(
         "imagenet",
@@ -42,6 +45,7 @@ class ModelOptions:
         "auto",
         "The new top: linear or mlp; of segmentation fcn_32s, fcn_16s, fcn_8s, "
         "deeplab_v3_plus or unet; auto: linear, deeplab_v3_plus.",
+        names_part=True,
     )
     head_units: int = options.option(
         256,

@@ -6,6 +6,7 @@ the shell and of flagfiles, and one entry of `--help`.
 
 import contextlib
 import dataclasses
+import pathlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -18,9 +19,17 @@ from tf_finetune.synonyms import values as synonyms
 Config = TypeVar("Config")
 
 
-def option(default: Any, help: str) -> Any:
-    """Declares a field with its default value and its entry of `--help`."""
-    return dataclasses.field(default=default, metadata={"help": help})
+def option(default: Any, help: str, *, names_part: bool = False) -> Any:
+    """Declares a field with its default value and its entry of `--help`.
+
+    Args:
+        default: Its value where it is not given.
+        help: Its entry of `--help`.
+        names_part: Whether it may be the `package.module:attribute` of a part
+            of the user's own.
+    """
+    metadata = {"help": help, "names_part": names_part}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def group(config_class: type[Config], title: str) -> Config:
@@ -106,11 +115,22 @@ def _survives(field: dataclasses.Field, value: Any, text: str) -> bool:
     return False
 
 
-def from_flagfile(config_class: type[Config], path: str) -> Config:
-    """Reads a flagfile without touching the process-wide `flags.FLAGS`."""
-    values = flags.FlagValues()
+def from_flagfile(
+    config_class: type[Config],
+    path: str,
+    *,
+    within: pathlib.Path | None = None,
+) -> Config:
+    """Reads a flagfile without touching the process-wide `flags.FLAGS`.
+
+    Args:
+        config_class: The dataclass whose flags it sets.
+        path: The file; other flagfiles that it names are refused.
+        within: The folder that the file must lie in; None: any.
+    """
+    values = parsing.WithoutFlagfiles()
     define_flags(config_class, values)
-    parsing.parse_file(values, path)
+    parsing.parse_file(values, path, within=within)
     return from_flags(config_class, values)
 
 

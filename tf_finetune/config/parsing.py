@@ -5,8 +5,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from tf_finetune import errors
+from tf_finetune import errors, escaping, files
 from tf_finetune.config import flagfiles, unknown
+
+# A run's own has 2 kB.
+_FILE_BYTES = 1 << 20
+# Flags of absl that read, or let pass, what stands elsewhere.
+_ELSEWHERE = ("flagfile", "undefok")
 
 
 class WithoutFlagfiles(flags.FlagValues):
@@ -80,21 +85,50 @@ def _unknown(
     return list(dict.fromkeys(found if first in found else [first, *found]))
 
 
-def parse_file(values: flags.FlagValues, path: str) -> None:
-    """Sets flags from a flagfile, as `--flagfile` does.
+def parse_file(
+    values: WithoutFlagfiles,
+    path: str,
+    *,
+    within: pathlib.Path | None = None,
+) -> None:
+    """Sets flags from a flagfile, but not from those that it names.
 
     Names of files in it may hold bytes that are no UTF-8.
 
+    Args:
+        values: Where the flags are defined and set.
+        path: The file.
+        within: The folder that it must lie in; None: any.
+
     Raises:
-        UsageError: As `parse`.
+        UsageError: As `parse`; or it names another flagfile, is no regular
+            file or larger than any flagfile.
     """
+    name = escaping.escape(str(path))
     try:
-        text = pathlib.Path(path).read_text("utf-8", errors="surrogateescape")
+        text = files.read_text(
+            pathlib.Path(path), limit=_FILE_BYTES, within=within
+        )
     except (OSError, ValueError) as error:
-        raise errors.UsageError(f"{path} cannot be read: {error}") from error
+        reason = escaping.escape(getattr(error, "strerror", "") or str(error))
+        raise errors.UsageError(f"{name} cannot be read: {reason}") from error
     lines = [line.strip() for line in text.split("\n")]
     given = [s for s in lines if s and not s.startswith(("#", "//"))]
+    for flag in given:
+        _require_own(flag, name)
     try:
         parse(values, given)
     except errors.UsageError as error:
-        raise errors.UsageError(f"{path}: {error}") from error
+        reason = escaping.escape(str(error))
+        raise errors.UsageError(f"{name}: {reason}") from error
+
+
+def _require_own(flag: str, path: str) -> None:
+    """Raises `UsageError` for a line that stands for lines elsewhere."""
+    word = flag.lstrip("-").partition("=")[0].strip()
+    if word in _ELSEWHERE or flag.startswith("@"):
+        raise errors.UsageError(
+            f"{path} names another flagfile (a line begins with "
+            f"{'@' if flag.startswith('@') else f'--{word}'}), which is not "
+            "read: the flags of a run stand in one file. Remove the line."
+        )

@@ -40,3 +40,13 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         checks.in_range(self, "seed", at_least=0, below=2**31)
+
+
+def own_parts(config: TrainConfig) -> dict[str, str]:
+    """Returns the parts of the user's own that a run names, by option."""
+    values = options.values_of(config)
+    return {
+        name: values[name]
+        for name, field, _, _ in options.declared(TrainConfig)
+        if field.metadata["names_part"] and ":" in (values[name] or "")
+    }

@@ -40,6 +40,7 @@ class TrainingOptions:
     optimizer: str = options.option(
         "adamw",
         "A Keras optimizer by name, or sgd, momentum (0.9), gd (full batch).",
+        names_part=True,
     )
     learning_rate: float | None = options.option(
         None, "Peak learning rate; none: the optimizer's default here."

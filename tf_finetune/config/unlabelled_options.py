@@ -20,6 +20,7 @@ class UnlabelledOptions:
         "pseudo_label, fixmatch, feature_distillation or ada_bn; none: "
         "pseudo_label where there are such pictures. The run without them is "
         "the yardstick, and the better one is kept.",
+        names_part=True,
     )
     pseudo_label_share: float = options.option(
         0.8,

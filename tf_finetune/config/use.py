@@ -6,6 +6,10 @@ from tf_finetune import errors
 from tf_finetune.config import checks, options
 
 _WORKDIR_HINT = "the folder that training printed as its results."
+_ALLOW_PARTS = (
+    "Parts of your own, package.module:attribute, that the run's run.flags may "
+    "name; others are refused, for a workdir may be made by somebody else."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,7 @@ class EvaluateConfig:
     fail_below: tuple[str, ...] = options.option(
         (), "Exit with status 3 unless METRIC:VALUE is reached."
     )
+    allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
     def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)
@@ -97,6 +102,7 @@ class PredictConfig:
     max_pixels: int = options.option(
         178_956_970, "Refuse pictures of more pixels than this."
     )
+    allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
     def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)
@@ -142,6 +148,7 @@ class ExportConfig:
         "(Liu et al. 2020; of labels Wang et al. 2021): the higher, the "
         "further is a picture from those that were learnt. Not for regression.",
     )
+    allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
     def __post_init__(self) -> None:
         checks.given(self, "workdir", _WORKDIR_HINT)

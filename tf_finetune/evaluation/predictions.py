@@ -97,7 +97,7 @@ def write_table(
     `read_table` gives them back as they were.
     """
     rows = [[quote_formula(cell) for cell in cells] for cells in table]
-    # The csv module of Python 3.10 does not quote a lone carriage return.
+    # Before Python 3.13, csv does not quote a lone carriage return.
     returns = any("\r" in cell for cells in rows for cell in cells)
     quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
     text = io.StringIO(newline="")

@@ -6,13 +6,18 @@ must not each decide by themselves.
 
 import pathlib
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files, schema, workdir
+
+_KIND = schema.Table(schema.Text(longest=100))
 
 
 def known(shared: workdir.Workdir) -> dict[str, str]:
     """Returns what the run in a workdir has decided, by name."""
     path = _path(shared)
-    return files.read_json(path) if path.exists() else {}
+    try:
+        return schema.read(path, _KIND, within=shared.path, limit=1 << 20)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
 
 
 def note(shared: workdir.Workdir, name: str, value: str) -> None:

@@ -1,20 +1,40 @@
 """What a run said of some held-out pictures, kept for proving exports."""
 
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files, schema, workdir
 from tf_finetune.data import examples
 from tf_finetune.exporting import job as jobs
+from tf_finetune.runs import array_files
 from tf_finetune.tasks import task as tasks
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
 _KEPT_FOR_CALIBRATION = 256
+
+LARGEST_PICTURE = 1 << 30
+"""Bytes; what a workdir calls a picture may be any file."""
+
+_PICTURE = schema.Record(
+    needed={
+        "path": schema.Text(longest=10_000),
+        "sha256": schema.Text(longest=100),
+    },
+    possible={
+        "label": schema.Optional(schema.Number(0, 10**9, is_whole=True)),
+        "probabilities": schema.Items(schema.Number(0, 1), at_least=1),
+    },
+)
+_KEPT = schema.Record(
+    needed={
+        "pictures": schema.Items(_PICTURE),
+        "calibration": schema.Items(_PICTURE),
+    }
+)
 
 
 def places(data: examples.ImageData, count: int) -> list[int]:
@@ -74,7 +94,7 @@ def read(place: workdir.Workdir, count: int | None = None) -> jobs.Proof:
     Raises:
         RunError: None is.
     """
-    rows = _kept(place.proof)["pictures"]
+    rows = _kept(place)["pictures"]
     predictions, truth = _said_and_true(place, rows)
     same = [i for i, row in enumerate(rows) if _unchanged(row)]
     if len(same) < len(rows):
@@ -99,15 +119,24 @@ def read(place: workdir.Workdir, count: int | None = None) -> jobs.Proof:
 
 def calibration(place: workdir.Workdir) -> tuple[str, ...]:
     """Returns the training pictures kept that are still what they were."""
-    rows = _kept(place.proof)["calibration"]
+    rows = _kept(place)["calibration"]
     return tuple(row["path"] for row in rows if _unchanged(row))
 
 
-def _kept(path: pathlib.Path) -> Mapping[str, list[Mapping[str, Any]]]:
-    kept = files.read_json(path)
+def _kept(
+    place: workdir.Workdir,
+) -> Mapping[str, list[Mapping[str, Any]]]:
+    try:
+        kept = place.content(place.proof, schema.Anything(), megabytes=256)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise errors.RunError(
+            f"{place.proof} is not there, so an export cannot be proven. Copy "
+            "the folder again, or train again."
+        ) from error
     if isinstance(kept, list):
         # Of runs up to 0.1.0: neither labels nor pictures for calibration.
-        return {"pictures": kept, "calibration": []}
+        kept = {"pictures": kept, "calibration": []}
+    schema.check(kept, _KEPT, place.proof)
     return kept
 
 
@@ -116,15 +145,30 @@ def _said_and_true(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns predictions and, where it is known, the truth of all rows."""
     if rows and "probabilities" in rows[0]:  # Of runs up to 0.1.0.
-        return np.array([row["probabilities"] for row in rows]), None
-    with np.load(place.proven, allow_pickle=False) as saved:
-        kept = dict(saved)
+        said = [row.get("probabilities", []) for row in rows]
+        if len({len(each) for each in said}) != 1:
+            raise _unequal(place, "lists of different lengths")
+        return np.array(said), None
+    kept = array_files.read(place.proven, within=place.path)
+    said = kept.get("predictions", np.zeros([0]))
+    if len(said) != len(rows) or said.ndim < 2 or said.dtype.kind != "f":
+        raise _unequal(place, f"predictions of {len(rows)} pictures")
     if "truth" in kept:
-        return kept["predictions"], kept["truth"]
+        truth = kept["truth"]
+        if truth.shape not in (said.shape, said.shape[:-1]):
+            raise _unequal(place, "the truth of every prediction")
+        return said, truth
     # Of runs that kept classes alone, and no truth for other tasks.
     classes = [row.get("label") for row in rows]
     known = None not in classes
-    return kept["predictions"], np.array(classes) if known else None
+    return said, np.array(classes) if known else None
+
+
+def _unequal(place: workdir.Workdir, missing: str) -> errors.RunError:
+    return errors.RunError(
+        f"{place.proof} and {place.proven.name} do not belong together: there "
+        f"must be {missing}. Copy the folder again, or train again."
+    )
 
 
 def _named(picture: examples.Picture) -> dict[str, Any]:
@@ -137,6 +181,7 @@ def _spread(of: int, count: int) -> Sequence[int]:
 
 def _unchanged(row: Mapping[str, Any]) -> bool:
     try:
-        return files.sha256(row["path"]) == row["sha256"]
-    except OSError:
+        found = files.sha256(row["path"], limit=LARGEST_PICTURE)
+    except (OSError, ValueError):  # Of names that no file can have.
         return False
+    return found == row["sha256"]

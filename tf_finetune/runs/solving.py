@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_finetune import files
 from tf_finetune.cache import store as stores
+from tf_finetune.runs import array_files
 from tf_finetune.runs import course as courses
 from tf_finetune.training import head
 from tf_finetune.training.distributed import replicas
@@ -20,8 +21,8 @@ def solution(
     """Returns the solved head; the chief solves it and the others read it."""
     path = course.shared.checkpoints / "head.npz"
     if not course.is_chief:
-        with np.load(path, allow_pickle=False) as saved:
-            weights = tuple(saved[name] for name in sorted(saved.files))
+        saved = array_files.read(path, within=course.shared.path)
+        weights = tuple(saved[name] for name in sorted(saved))
         return problems.Solution(weights=weights, how="as the chief solved it")
     model = on_one_device(course.built.head, course.strategy)
     found = head.solve(_problem(course, model, features))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors
+from tf_finetune import errors, schema
 from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
 from tf_finetune.tasks import certainty as certainties
@@ -78,6 +78,9 @@ class Task:
             what judged it; None: they always judge alike.
         guesses: How labels of other pictures are guessed; None where they
             cannot be.
+        described: The names of the classes → what data.json holds of them,
+            which is checked when it is read back.
+        evaluated: What evaluation.json holds that is read back, likewise.
     """
 
     name: str
@@ -109,6 +112,10 @@ class Task:
     heads: tuple[str, ...] = ("linear", "mlp")
     judged_as: Callable[[Mapping[str, Any]], contracts.Figures] | None = None
     guesses: guessing.Guesses | guessing.MapGuesses | None = None
+    described: Callable[[Sequence[str]], schema.Record] = schema.describe_any
+    evaluated: Mapping[str, schema.Kind] = dataclasses.field(
+        default_factory=dict
+    )
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
         """Returns the task as it is once something was decided."""

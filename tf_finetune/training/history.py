@@ -5,7 +5,9 @@ import io
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from tf_finetune import files
+from tf_finetune import errors, escaping, files
+
+_BYTES = 64 << 20
 
 
 def rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
@@ -27,12 +29,28 @@ def write(path: pathlib.Path, table: list[dict]) -> None:
 
 
 def read(path: pathlib.Path) -> list[dict]:
-    """Returns the rows that `write` has written, figures as numbers."""
-    with open(path, newline="", encoding="utf-8") as file:
+    """Returns the rows that `write` has written, figures as numbers.
+
+    A run without epochs has no such file, and no rows.
+
+    Raises:
+        RunError: It is no file of its folder, or holds something else.
+    """
+    try:
+        text = files.read_text(path, limit=_BYTES, within=path.parent)
         return [
             {k: _value(k, v) for k, v in row.items() if k and v}
-            for row in csv.DictReader(file)
+            for row in csv.DictReader(io.StringIO(text, newline=""))
         ]
+    except FileNotFoundError:
+        return []
+    except files.UnfitFileError as error:
+        raise errors.RunError(f"{error} Copy the folder again.") from error
+    except (ValueError, TypeError, csv.Error) as error:
+        raise errors.RunError(
+            f"{path} is no table of epochs ({escaping.escape(str(error))}); it "
+            "was changed or damaged. Copy the folder again."
+        ) from error
 
 
 def _value(column: str, text: str) -> str | int | float:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors, files
+from tf_finetune import errors, files, schema
 from tf_finetune.config import use
 from tf_finetune.exporting import catalog
 from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs
+from tf_finetune.runs import proof
 from tf_finetune.runs.rows import using
 from tf_finetune.runs.use import exports, finished
 from tf_finetune.tasks.regression.rows import table
@@ -45,7 +46,7 @@ def export(
 
 
 def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
-    kept = files.read_json(found.place.fused_json)
+    kept = _kept(found)
     values = np.array([row["values"] for row in kept["proof"]])
     return jobs.RowsJob(
         model=using.load(found),
@@ -59,6 +60,53 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
         unit=parity.units(values),
         name=exports.served_name(found.place.path),
     )
+
+
+def _kept(found: finished.Finished) -> Mapping[str, Any]:
+    """Returns what fused.json holds of columns and of rows that prove."""
+    place, columns = found.place, schema.Items(schema.Text(longest=10_000))
+    kind = schema.Record(
+        {
+            "image_column": columns,
+            "numeric_columns": columns,
+            "categorical_columns": columns,
+            "proof": schema.Anything(),
+        }
+    )
+    try:
+        kept = place.content(place.fused_json, kind, megabytes=256)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise errors.RunError(
+            f"{place.fused_json} is not there, so an export cannot be proven. "
+            "Copy the folder again, or train again."
+        ) from error
+    schema.check(kept, _proof_kind(kept, found), place.fused_json)
+    return kept
+
+
+def _proof_kind(
+    kept: Mapping[str, Any], found: finished.Finished
+) -> schema.Record:
+    """Returns what the rows must be, which depends on the columns."""
+
+    def items(kind: schema.Kind, count: int) -> schema.Items:
+        return schema.Items(kind, at_least=count, at_most=count)
+
+    text = schema.Text(longest=10_000)
+    names = [table.beginning(each)[0] for each in kept["categorical_columns"]]
+    pictures = len(kept["image_column"])
+    row = schema.Record(
+        {
+            "paths": items(text, pictures),
+            "numbers": items(
+                schema.Optional(schema.Number()), len(kept["numeric_columns"])
+            ),
+            "whole_words": items(text, len(dict.fromkeys(names))),
+            "sha256": items(text, pictures),
+            "values": items(schema.Number(), len(found.class_names)),
+        }
+    )
+    return schema.Record({"proof": schema.Items(row, at_least=1)})
 
 
 def _inputs(kept: Mapping[str, Any]) -> jobs.Inputs:
@@ -98,6 +146,10 @@ def _proof(kept: Mapping[str, Any], count: int) -> jobs.Proof:
 
 def _is_unchanged(row: Mapping[str, Any]) -> bool:
     try:
-        return [files.sha256(path) for path in row["paths"]] == row["sha256"]
-    except OSError:
+        sums = [
+            files.sha256(path, limit=proof.LARGEST_PICTURE)
+            for path in row["paths"]
+        ]
+    except (OSError, ValueError):  # Of names that no file can have.
         return False
+    return sums == row["sha256"]

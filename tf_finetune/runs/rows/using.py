@@ -7,12 +7,12 @@ from typing import Any
 
 import keras
 
-from tf_finetune import errors, files
+from tf_finetune import errors
 from tf_finetune.config import data_options, options, use
 from tf_finetune.data import examples, unlabelled
 from tf_finetune.runs.rows import inputs
-from tf_finetune.runs.use import finished, predicting
-from tf_finetune.tasks.regression.rows import joining, table
+from tf_finetune.runs.use import finished, model_file, predicting
+from tf_finetune.tasks.regression.rows import fused, joining, table
 
 Report = Callable[[str], None]
 
@@ -21,17 +21,26 @@ def load(found: finished.Finished) -> keras.Model:
     """Reads the model of whole rows; runs no code from it.
 
     Raises:
-        RunError: It cannot be read.
+        RunError: It cannot be read, or does not take such rows.
     """
-    try:
-        return keras.saving.load_model(
-            found.place.fused, compile=False, safe_mode=True
-        )
-    except Exception as error:  # Keras raises whatever a file makes it meet.
+    place, source = found.place, found.config.data
+    model = model_file.load(place.fused, within=place.path)
+    words = source.categorical_columns
+    wanted = {
+        fused.IMAGES: (len(source.image_column), found.image_size),
+        **({fused.NUMBERS: (len(source.numeric_columns),)}
+           if source.numeric_columns else {}),
+        **({fused.WORDS: (len(words),)} if words else {}),
+    }  # fmt: skip
+    taken = {each.name: tuple(each.shape[1:3]) for each in model.inputs}
+    given = [each.shape[1:] for each in model.outputs]
+    if taken != wanted or given != [(len(found.class_names),)]:
         raise errors.RunError(
-            f"{found.place.fused} cannot be read: {error}. Train it again, or "
-            "copy its folder again."
-        ) from error
+            f"{place.fused} does not take rows of the columns in "
+            f"{place.run_flags.name}. The files of the folder do not belong "
+            "together: copy it again, or train again."
+        )
+    return model
 
 
 def figures(
@@ -50,7 +59,7 @@ def figures(
         batch_size: Rows per step.
     """
     model, measures = load(found), found.task.figures
-    described = files.read_json(found.place.data_json)
+    described = found.place.described(found.task.described)
     joined, left_out = joining.joined(table.read(source), data)
     result: dict[str, Any] = {
         "data_fingerprint": data.fingerprint,

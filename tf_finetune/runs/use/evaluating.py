@@ -99,7 +99,7 @@ def own(
     """
     seed = found.config.seed
     data = survey.complete(inspected, problems, source, seed=seed)
-    if data.fingerprint != found.place.facts()["data_fingerprint"]:
+    if data.fingerprint != found.place.facts().get("data_fingerprint"):
         raise errors.DataError(
             f"The pictures of --data={source.data} are not those that the "
             f"run in {found.place.path} was trained on any more. `python -m "
@@ -154,7 +154,7 @@ def _figures(
     config: use.EvaluateConfig,
 ) -> dict[str, Any]:
     task = found.task
-    described = files.read_json(found.place.data_json)
+    described = found.place.described(task.described)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
         predicted = found.predict(

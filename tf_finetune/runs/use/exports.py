@@ -4,6 +4,7 @@ import pathlib
 import re
 from collections.abc import Callable
 
+from tf_finetune import errors
 from tf_finetune.config import use
 from tf_finetune.data import survey
 from tf_finetune.exporting import catalog
@@ -55,6 +56,12 @@ def export(
 
 def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
     judging = proof.read(found.place)
+    if judging.predictions.shape[1:] != tuple(found.model.output_shape[1:]):
+        raise errors.RunError(
+            f"{found.place.proven} holds predictions of another shape than "
+            f"{found.place.model.name} gives. The files of the folder do not "
+            "belong together: copy it again, or train again."
+        )
     unit = 1.0
     if found.task.relative_predictions:
         unit = parity.units(judging.predictions)

@@ -1,17 +1,28 @@
 """What can be asked of a finished run: figures, predictions, exports."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from tf_finetune import errors, files, inference, workdir
+from tf_finetune import errors, inference, registry, schema, workdir
 from tf_finetune.config import train
 from tf_finetune.data import pipeline, progress
+from tf_finetune.runs.use import model_file
 from tf_finetune.tasks import catalog
 from tf_finetune.tasks import task as tasks
+
+_MODEL = schema.Record(
+    {"model": schema.Record({"image_size": schema.Number(1, 65_536, True)})}
+)
+_MISMATCH = (
+    "The files of the folder do not belong together: copy it again, or train "
+    "again."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,11 +43,11 @@ class Finished:
     class_names: tuple[str, ...]
     image_size: int
 
-    @property
+    @functools.cached_property
     def task(self) -> tasks.Task:
         """What it learnt, decided and judged as the run was."""
         task = catalog.TASKS.get(self.config.model.task)
-        return task.finished(files.read_json(self.place.evaluation))
+        return task.finished(self.place.figures(task.evaluated))
 
     def predict(
         self,
@@ -69,28 +80,71 @@ class Finished:
         return inference.stream(inference.step(model or self.model), shown)
 
 
-def load(path: str) -> Finished:
+def load(path: str, allow_parts: Sequence[str] = ()) -> Finished:
     """Reads the finished run in the folder `path`; runs no code from it.
 
+    Args:
+        path: The folder, whoever made it.
+        allow_parts: Parts of the user's own, "package.module:attribute",
+            which it may name; they are imported.
+
     Raises:
-        UsageError: No finished run lies there.
-        RunError: Its model cannot be read.
+        UsageError: No finished run lies there, or it names other parts.
+        RunError: Its files cannot be read, or do not belong together.
     """
     place = workdir.Workdir(pathlib.Path(path).expanduser())
     place.require_finished()
-    try:
-        model = keras.saving.load_model(
-            place.model, compile=False, safe_mode=True
-        )
-    except Exception as error:  # Keras raises whatever a file makes it meet.
-        raise errors.RunError(
-            f"{place.model} cannot be read: {error}. Train it again, or copy "
-            "its folder again."
-        ) from error
+    config = workdir.config_of(place, allowed=allow_parts)
+    schema.check(place.facts(), _MODEL, place.run_json)
+    image_size = place.facts()["model"]["image_size"]
+    for part in allow_parts:
+        # Layers of the user's own become known to Keras by being imported.
+        registry.resolve("--allow_parts", part)
+    model = model_file.load(place.model, within=place.path)
+    class_names = place.class_names()
+    _check_shapes(place, model, image_size, len(class_names))
     return Finished(
         place=place,
-        config=workdir.config_of(place),
+        config=config,
         model=model,
-        class_names=place.class_names(),
-        image_size=place.facts()["model"]["image_size"],
+        class_names=class_names,
+        image_size=image_size,
     )
+
+
+def _check_shapes(
+    place: workdir.Workdir, model: keras.Model, image_size: int, classes: int
+) -> None:
+    """Raises `RunError` unless a model is one of pictures of these classes."""
+    taken, given = model.input_shape, model.output_shape
+    square = (image_size, image_size)
+    if not (
+        isinstance(taken, tuple)
+        and len(taken) == 4
+        and all(b in (a, None) for a, b in zip(square, taken[1:3], strict=True))
+    ):
+        raise errors.RunError(
+            f"{place.model} does not take pictures of {image_size} × "
+            f"{image_size} pixels, the image_size in {place.run_json.name}, "
+            f"but {_sizes(taken)}. {_MISMATCH}"
+        )
+    if not (isinstance(given, tuple) and given[-1] == classes):
+        raise errors.RunError(
+            f"{place.model} gives {_sizes(given)}, and {place.data_json.name} "
+            f"names {classes} {'class' if classes == 1 else 'classes'}. "
+            f"{_MISMATCH}"
+        )
+
+
+def _sizes(shape: Any) -> str:
+    """Returns a shape in words, without the batch."""
+    if not (isinstance(shape, tuple) and all(map(_is_size, shape))):
+        return "several tensors"
+    sizes = " × ".join(
+        "any" if each is None else f"{each}" for each in shape[1:]
+    )
+    return f"arrays of {sizes or 'one number'}"
+
+
+def _is_size(each: Any) -> bool:
+    return each is None or isinstance(each, int)

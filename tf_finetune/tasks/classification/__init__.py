@@ -21,4 +21,5 @@ TASK = task.Task(
     network_at="tf_finetune.tasks.classification.network:NETWORK",
     certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
     guesses=guesses.GUESSES,
+    described=figures.describe,
 )

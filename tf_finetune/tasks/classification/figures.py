@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_finetune import schema
 from tf_finetune.data import examples
 from tf_finetune.evaluation import choices, metrics, tables, yardsticks
 from tf_finetune.tasks import judging
@@ -129,3 +130,10 @@ def evidence(labels: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
         losses=metrics.log_losses(labels, probabilities),
         correct=correct,
     )
+
+
+def describe(names: Sequence[str]) -> schema.Record:
+    """Returns what data.json holds of classes, for `trivial`."""
+    count = schema.Number(0, 10**12, is_whole=True)
+    counts = schema.Record(dict.fromkeys(names, count))
+    return schema.Record({"classes": schema.Record({"train": counts})})

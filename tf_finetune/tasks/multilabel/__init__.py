@@ -1,5 +1,6 @@
 """Multi-label classification: pictures carry any number of labels."""
 
+from tf_finetune import schema
 from tf_finetune.tasks import task
 from tf_finetune.tasks.multilabel import (
     answers,
@@ -26,4 +27,10 @@ TASK = task.Task(
     certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
     decide=figures.decide,
     guesses=guesses.GUESSES,
+    described=figures.describe,
+    evaluated={
+        "decision": schema.Record(
+            possible={"thresholds": schema.Table(schema.Number(0, 1))}
+        )
+    },
 )

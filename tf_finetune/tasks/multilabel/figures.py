@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tf_finetune import schema
 from tf_finetune.data import examples
 from tf_finetune.evaluation import choices
 from tf_finetune.tasks import judging
@@ -166,3 +167,17 @@ def decide(
     pictures = data.split(split)[: len(predictions)]
     truth = targets.matrix(pictures, data.class_names)
     return thresholds.decision(truth, predictions, data.class_names)
+
+
+def describe(names: Sequence[str]) -> schema.Record:
+    """Returns what data.json holds of labels, for `trivial`."""
+    count = schema.Number(0, 10**12, is_whole=True)
+    counts = schema.Record(dict.fromkeys(names, count))
+    total = schema.Record({"train": count})
+    return schema.Record(
+        {
+            "labels": schema.Record({"train": counts}),
+            "with_labels": total,
+            "without_labels": total,
+        }
+    )

@@ -39,4 +39,5 @@ TASK = task.Task(
             "that the signature `embed` gives with those of training pictures."
         ),
     },
+    described=figures.describe,
 )

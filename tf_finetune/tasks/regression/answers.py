@@ -77,7 +77,7 @@ class Answers:
         """
         names = next((list(row.values) for row in rows if row.values), [])
         text = io.StringIO(newline="")
-        # The csv module of Python 3.10 does not quote a lone carriage return.
+        # Before Python 3.13, csv does not quote a lone carriage return.
         writer = csv.writer(
             text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_finetune import schema
 from tf_finetune.data import examples
 from tf_finetune.evaluation import choices
 from tf_finetune.evaluation import names as shown_names
@@ -206,6 +207,13 @@ def of_run(evaluation: Mapping[str, Any]) -> Figures:
     return Figures(logged=(is_logged,) * count)
 
 
+def describe(names: Sequence[str]) -> schema.Record:
+    """Returns what data.json holds of targets, for `constants`."""
+    middle = {"mean": schema.Number(), "median": schema.Number()}
+    targets = schema.Record(dict.fromkeys(names, schema.Record(middle)))
+    return schema.Record({"targets": schema.Record({"train": targets})})
+
+
 def _points(
     targets: np.ndarray, predictions: np.ndarray
 ) -> dict[str, list[list[float]]]:
@@ -237,7 +245,9 @@ def _contributions(fusion: Mapping[str, Any]) -> list[str]:
 
 
 def _is_result(value: Any) -> bool:
-    return isinstance(value, Mapping) and "per_target" in value
+    if not isinstance(value, Mapping):
+        return False
+    return isinstance(value.get("per_target"), Mapping)
 
 
 def _key(figures: Mapping[str, Any]) -> str:

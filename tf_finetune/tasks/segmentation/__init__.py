@@ -35,4 +35,5 @@ TASK = task.Task(
     heads=("deeplab_v3_plus", "fcn_8s", "fcn_16s", "fcn_32s", "unet"),
     guesses=guesses.GUESSES,
     files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
+    described=figures.describe,
 )

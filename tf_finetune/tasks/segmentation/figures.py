@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_finetune import schema
 from tf_finetune.config import model_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import preparation, reading
@@ -226,6 +227,20 @@ def table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
     found = np.full(256, reading.IGNORED, "uint8")
     found[: len(mask.names)] = _table(mask, names)[:-1]
     return found
+
+
+def describe(names: Sequence[str]) -> schema.Record:
+    """Returns what data.json holds of masks, for `trivial` and `learnt`."""
+    count = schema.Number(0, 10**18, is_whole=True)
+    counts = schema.Record(dict.fromkeys(names, count))
+    pixels = schema.Record({"pixels": counts})
+    values = schema.Table(
+        schema.Optional(schema.OneOf(tuple(names))), is_numbered=True
+    )
+    return schema.Record(
+        needed={"masks": schema.Record({"train": pixels})},
+        possible={"mask_values": values},
+    )
 
 
 def _table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:

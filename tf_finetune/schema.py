@@ -1,0 +1,298 @@
+"""JSON of a workdir as it must be, checked before anything is made of it.
+
+A workdir can be damaged, or made by somebody else: what a file lacks or holds
+in place of a number is said in one sentence, wherever it is read.
+"""
+
+import abc
+import dataclasses
+import math
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_finetune import errors, escaping, files
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_SHOWN = 40
+_LONGEST = 100_000
+
+
+class Kind(abc.ABC):
+    """What a value must be.
+
+    Attributes:
+        words: As a sentence says it: "a whole number".
+    """
+
+    words: str
+
+    @abc.abstractmethod
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong with a value, as a sentence; empty: nothing.
+
+        Args:
+            value: Out of the file.
+            place: Where it stands there, "model.image_size".
+        """
+
+    def _unless(self, fits: bool, value: Any, place: str) -> str:
+        if fits:
+            return ""
+        return f"{place or 'it'} is {_shown(value)}, and must be {self.words}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Anything(Kind):
+    """Whatever it is, to be checked later."""
+
+    words: str = "anything"
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns nothing."""
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Text(Kind):
+    """A text, of `longest` characters at most."""
+
+    longest: int = _LONGEST
+    words: str = "a text"
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong; see `Kind`."""
+        fits = isinstance(value, str) and len(value) <= self.longest
+        return self._unless(fits, value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Number(Kind):
+    """A finite number in a range, both ends included."""
+
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    is_whole: bool = False
+
+    @property
+    def words(self) -> str:
+        """The range in words."""
+        name = "a whole number" if self.is_whole else "a number"
+        if math.isfinite(self.at_least) and math.isfinite(self.at_most):
+            return f"{name} from {self.at_least:,g} to {self.at_most:,g}"
+        if math.isfinite(self.at_least):
+            return f"{name} of at least {self.at_least:,g}"
+        return name
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong; see `Kind`."""
+        kinds = (int,) if self.is_whole else (int, float)
+        fits = (
+            type(value) in kinds
+            and self.at_least <= value <= self.at_most
+            # A whole number can be beyond every float.
+            and abs(value) < 2**1023
+        )
+        return self._unless(fits, value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf(Kind):
+    """One of a few texts."""
+
+    possible: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """All of them."""
+        return " or ".join(map(repr, self.possible))
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong; see `Kind`."""
+        fits = isinstance(value, str) and value in self.possible
+        return self._unless(fits, value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Optional(Kind):
+    """Something, or null."""
+
+    kind: Kind
+
+    @property
+    def words(self) -> str:
+        """What it may be beside null."""
+        return f"{self.kind.words} or null"
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong; see `Kind`."""
+        return "" if value is None else self.kind.misfit(value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Items(Kind):
+    """A list of things of one kind, of `length` items if that is given."""
+
+    kind: Kind
+    at_least: int = 0
+    at_most: int = 10_000_000
+
+    @property
+    def words(self) -> str:
+        """The number of its items in words."""
+        if self.at_least == self.at_most:
+            return f"a list of {self.at_least} items"
+        some = f" of at least {self.at_least} items" if self.at_least else ""
+        return f"a list{some}"
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong; see `Kind`."""
+        is_list = isinstance(value, list)
+        if not (is_list and self.at_least <= len(value) <= self.at_most):
+            return self._unless(False, value, place)
+        for number, each in enumerate(value):
+            if found := self.kind.misfit(each, f"{place}[{number}]"):
+                return found
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(Kind):
+    """Things of one kind by names that are the file's own.
+
+    Attributes:
+        kind: Of the things.
+        is_numbered: Whether the names must be whole numbers.
+    """
+
+    kind: Kind
+    is_numbered: bool = False
+    words: str = "an object of names and values"
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong; see `Kind`."""
+        if not isinstance(value, dict):
+            return self._unless(False, value, place)
+        for name, each in value.items():
+            if self.is_numbered and not _NUMBER.fullmatch(name):
+                return (
+                    f"{place} has the name {_shown(name)}, and must have whole "
+                    "numbers for names"
+                )
+            if found := self.kind.misfit(each, f"{place}[{_shown(name)}]"):
+                return found
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record(Kind):
+    """Things by names that are known; what else is there is not looked at.
+
+    Attributes:
+        needed: Must be there.
+        possible: May be absent.
+    """
+
+    needed: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
+    possible: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The names that it must have."""
+        names = ", ".join(map(repr, self.needed))
+        return f"an object with {names}" if names else "an object"
+
+    def misfit(self, value: Any, place: str) -> str:
+        """Returns what is wrong; see `Kind`."""
+        if not isinstance(value, dict):
+            return self._unless(False, value, place)
+        for name, kind in {**self.needed, **self.possible}.items():
+            inner = f"{place}.{name}" if place else name
+            if name in value:
+                found = kind.misfit(value[name], inner)
+            else:
+                found = name in self.needed and (
+                    f"{inner} is missing, and must be {kind.words}"
+                )
+            if found:
+                return found
+        return ""
+
+
+def read(
+    path: pathlib.Path,
+    kind: Kind,
+    *,
+    within: pathlib.Path | None = None,
+    limit: int,
+    hint: str = "Copy the folder again, or train again.",
+) -> Any:
+    """Returns the content of a JSON file that is as it must be.
+
+    Args:
+        path: The file.
+        kind: What it must hold.
+        within: The folder that the file must lie in; None: any.
+        limit: The most bytes that it may have.
+        hint: What to do about a file that is not as it must be.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: It is not there.
+        RunError: It is no regular file, cannot be read, is no JSON or holds
+            something else; one sentence.
+    """
+    name = escaping.escape(str(path))
+    try:
+        found = files.read_json(path, limit=limit, within=within)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except files.UnfitFileError as error:
+        raise errors.RunError(
+            f"{escaping.escape(str(error))} {hint}"
+        ) from error
+    except OSError as error:
+        raise errors.RunError(
+            f"{name} cannot be read: {error.strerror or error}. {hint}"
+        ) from error
+    except (ValueError, MemoryError) as error:
+        reason = escaping.escape(str(error)) or "it does not fit into memory"
+        raise errors.RunError(
+            f"{name} is no JSON that this package wrote ({reason}); it was "
+            f"changed or damaged. {hint}"
+        ) from error
+    check(found, kind, path, hint=hint)
+    return found
+
+
+def check(
+    value: Any,
+    kind: Kind,
+    path: pathlib.Path,
+    *,
+    hint: str = "Copy the folder again, or train again.",
+) -> None:
+    """Raises `RunError` unless what stands in a file is of a kind."""
+    if found := kind.misfit(value, ""):
+        raise errors.RunError(
+            f"{escaping.escape(str(path))}: {found}. It was changed or "
+            f"damaged. {hint}"
+        )
+
+
+def describe_any(names: Sequence[str]) -> Record:
+    """Returns the kind of a data.json that nobody reads back."""
+    del names
+    return Record()
+
+
+def _shown(value: Any) -> str:
+    """Returns a value in a few printable characters."""
+    if isinstance(value, (dict, list)):
+        word = "an object" if isinstance(value, dict) else "a list"
+        return f"{word} of {len(value):,}"
+    if type(value) is int and abs(value) >= 10**_SHOWN:
+        return f"a number of more than {_SHOWN} digits"
+    text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
+    text = escaping.escape(text)
+    return text if len(text) <= _SHOWN + 2 else text[:_SHOWN] + "…"

@@ -1,0 +1,205 @@
+"""What the config of a .keras file may ask Keras for.
+
+A config names classes and functions that Keras looks up and calls. `safe_mode`
+refuses Python code in it; what is left can still read files (a vocabulary by
+its path), load programs (TFSMLayer) or call whatever Keras exports. So only
+what networks on pictures and tables consist of is let through.
+"""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from tf_finetune import errors, escaping, files
+from tf_finetune.untrusted import archives, keras_files
+
+# NASNetLarge has some 1000.
+MAX_LAYERS = 10_000
+MAX_LEVELS = 60
+
+_LARGEST_FILE = 64 << 30
+_LONGEST_REASON = 400
+# Read, unpack or run what lies elsewhere, or compute large arrays while they
+# are made.
+_REFUSED_LAYERS = frozenset(
+    [
+        "FlaxLayer",
+        "HashedCrossing",
+        "JaxLayer",
+        "Lambda",
+        "MelSpectrogram",
+        "Pipeline",
+        "STFTSpectrogram",
+        "TFSMLayer",
+        "TextVectorization",
+        "TorchModuleWrapper",
+    ]
+)
+_MODULES = frozenset(
+    [
+        "keras",
+        "keras.activations",
+        "keras.constraints",
+        "keras.initializers",
+        "keras.layers",
+        "keras.models",
+        "keras.regularizers",
+    ]
+)
+# Operations on tensors, and models and layers without a public name.
+_INNER = (
+    "keras.src.applications.",
+    "keras.src.layers.",
+    "keras.src.models.",
+    "keras.src.ops.",
+)
+_TOP = frozenset(
+    ["DTypePolicy", "FloatDTypePolicy", "Functional", "Model", "Sequential"]
+)
+_FUNCTIONS = ("builtins", "keras.activations", "keras.initializers")
+# Plain values that JSON has no form for.
+_VALUES = frozenset(
+    [
+        "__bytes__",
+        "__ellipsis__",
+        "__keras_tensor__",
+        "__numpy__",
+        "__slice__",
+        "__tensor__",
+    ]
+)
+_PATHS = ("idf_weights", "vocabulary")
+
+
+def check(path: pathlib.Path, *, within: pathlib.Path) -> dict[str, Any]:
+    """Returns the config of a .keras file that may be given to Keras.
+
+    Args:
+        path: The file.
+        within: The folder that it must lie in, links followed.
+
+    Raises:
+        RunError: It is no such file, is beyond any network, or its config
+            asks for what is not part of one.
+    """
+    with explained(path):
+        files.require_regular(path, within=within, limit=_LARGEST_FILE)
+        keras_files.check(path)
+        with archives.opened(path) as archive:
+            for name in archive.namelist():
+                _check_member(name)
+            config = keras_files.read_config(archive)
+        _check_config(config)
+        return config
+
+
+@contextlib.contextmanager
+def explained(path: pathlib.Path) -> Iterator[None]:
+    """Makes what goes wrong with a file of a model one printable sentence."""
+    try:
+        yield
+    except Exception as error:  # Keras raises whatever a file makes it meet.
+        text = str(error).removeprefix(f"Cannot read {path}. ")
+        text = escaping.escape(" ".join(text.split()))
+        if len(text) > _LONGEST_REASON:
+            text = f"{text[:_LONGEST_REASON]}…"
+        if not text.endswith((".", "!", "?")):
+            text = f"{text or type(error).__name__}."
+        raise errors.RunError(
+            f"{escaping.escape(str(path))} cannot be read: {text} Train it "
+            "again, or copy its folder again."
+        ) from error
+
+
+def _check_config(config: Any) -> None:
+    """Raises `RunError` for a config that is not one of a plain network."""
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise errors.RunError("Its config.json describes no model.")
+    for counted, each in enumerate(_objects(config)):
+        if counted > 20 * MAX_LAYERS:
+            raise errors.RunError(
+                f"Its config.json describes more than {20 * MAX_LAYERS:,} "
+                "objects, which no network has."
+            )
+        _check_object(each)
+
+
+def _check_member(name: str) -> None:
+    parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0].startswith("/") or ":" in name:
+        raise errors.RunError(
+            f"It holds a part called {escaping.escape(repr(name))[:100]}, "
+            "which would be written outside of it."
+        )
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields everything in a config that names a class or function."""
+    waiting = [(config, 0)]
+    while waiting:
+        value, level = waiting.pop()
+        if level > MAX_LEVELS:
+            raise errors.RunError(
+                f"Its config.json nests more than {MAX_LEVELS} levels, which "
+                "no network does."
+            )
+        if isinstance(value, dict):
+            if "class_name" in value:
+                yield value
+            layers = value.get("layers")
+            if isinstance(layers, list) and len(layers) > MAX_LAYERS:
+                raise errors.RunError(
+                    f"Its config.json describes {len(layers):,} layers, and "
+                    f"{MAX_LAYERS:,} is the limit."
+                )
+            waiting += ((each, level + 1) for each in value.values())
+        elif isinstance(value, list):
+            waiting += ((each, level + 1) for each in value)
+
+
+def _check_object(found: dict[str, Any]) -> None:
+    name, module = found["class_name"], found.get("module")
+    inner = found.get("config")
+    if not isinstance(name, str) or not isinstance(module, str | None):
+        raise errors.RunError("Its config.json names a class by no text.")
+    if name in _VALUES:
+        return
+    if name == "function":
+        if module not in _FUNCTIONS or not isinstance(inner, str):
+            raise _refused(module, inner)
+        return
+    if not _is_known(name, module):
+        raise _refused(module, name)
+    if isinstance(inner, dict):
+        for key in _PATHS:
+            if isinstance(inner.get(key), str):
+                raise errors.RunError(
+                    f"Its config.json asks the layer {name} for the {key} in "
+                    "another file, which is not read."
+                )
+
+
+def _is_known(name: str, module: str | None) -> bool:
+    if name.startswith("__"):
+        return False
+    if module in ("keras", "keras.models"):
+        return name in _TOP
+    if module == "keras.layers":
+        return name not in _REFUSED_LAYERS
+    if module is None or module in _MODULES:
+        # Without a module, what the caller's own imports have registered.
+        return name not in _REFUSED_LAYERS
+    if module.startswith(_INNER):
+        return name not in _REFUSED_LAYERS
+    # Keras imports nothing else; it must be registered under its name.
+    return not module.partition(".")[0].startswith("keras")
+
+
+def _refused(module: Any, name: Any) -> errors.RunError:
+    full = f"{module}.{name}" if module else f"{name}"
+    return errors.RunError(
+        f"Its config.json asks for {escaping.escape(full)[:100]}, which can "
+        "read other files or run code, and is no part of a network on "
+        "pictures."
+    )
