@@ -21,6 +21,8 @@ _DRAWINGS_WORDS = (
 _DRAWINGS = frozenset(_DRAWINGS_WORDS.split())
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+|[\W_]")
 
+_MASK = re.compile("|".join([*words.MASKS, "ground"]), re.IGNORECASE)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
@@ -95,7 +97,7 @@ def within_folder(stems: Collection[str]) -> tuple[Rule, int]:
     """
     stems = set(stems)
     votes: collections.Counter[Rule] = collections.Counter()
-    for stem in stems:
+    for stem in filter(names_a_mask, stems):
         folder, name = os.path.split(stem)
         for cut in _cuts(name):
             for core, affix in (
@@ -108,6 +110,11 @@ def within_folder(stems: Collection[str]) -> tuple[Rule, int]:
     if not votes:
         return EQUALITY, 0
     return min(votes.items(), key=lambda each: (-each[1], _length(each[0])))
+
+
+def names_a_mask(name: str) -> bool:
+    """Tells if a word for masks may stand in a name."""
+    return bool(_MASK.search(name))
 
 
 def _votes(images: set[str], masks: set[str]) -> Iterable[Rule]:

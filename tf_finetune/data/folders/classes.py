@@ -43,6 +43,10 @@ def understand(root: tree.Folder, *, level: int | None = None) -> layout.Layout:
             refusals.check_meant(root)
             if not inner_splits.add(root, found):
                 _add_classes(root, root, None, found)
+    if not found.places and level is not None:
+        raise errors.DataError(
+            f"--class_level={level}: no folder lies so deep in {root.path}."
+        )
     if not found.places:
         raise _no_classes(root)
     _tell_of_depth(root, found)

@@ -114,8 +114,8 @@ def check_masks_are_pictures(root: tree.Folder) -> None:
     parsed = [(each, words.parse(each.name)) for each in root.walk()]
     images = [f for f, said in parsed if said.is_images and layout.is_live(f)]
     for folder, said in parsed:
-        suffixes = sorted({os.path.splitext(f)[1] for f in folder.files})
         if images and said.is_masks and folder.files and not folder.pictures:
+            suffixes = sorted({os.path.splitext(f)[1] for f in folder.files})
             raise errors.DataError(
                 f"{root.relative(folder)} in {root.path} holds "
                 f"{telling.counted(len(folder.files), 'file')} "
@@ -224,27 +224,34 @@ def _beside_each_other(
     found: list[tuple[sides.Key, sides.Side]],
 ) -> Pairs | None:
     """Returns NAME.png and NAME_mask.png that lie in the same folders."""
+    # Names alone come first: of a million files few data sets have masks.
+    names = [f for _, side in found for e in side.folders for f in e.files]
+    named = sum(affixes.names_a_mask(name) for name in names)
+    if not named or named < _SURE * len(names):
+        return None
     stems = {stem for _, side in found for stem in _full(side)}
     rule, count = affixes.within_folder(stems)
     if not count or count < _SURE * len(stems):
         return None
     pairs, rest = [], []
     for key, side in found:
-        images, masks = (
-            sides.Side(top=side.top, way=side.way, folders=side.folders)
-            for _ in range(2)
-        )
-        for stem, paths in side.paths.items():
-            core = rule.of_mask(stem)
-            is_mask = core is not None and core in side.paths
-            (masks if is_mask else images).paths[stem] = paths
-        if masks.paths:
-            pair = Pair(
-                split=key.split, images=images, masks=masks, is_guess=False
-            )
-            pairs.append(pair)
-        else:
+        masks = {
+            stem: paths
+            for stem, paths in side.paths.items()
+            if rule.of_mask(stem) in side.paths
+        }
+        if not masks:
             rest.append((key, side))
+            continue
+        images = {s: p for s, p in side.paths.items() if s not in masks}
+        one, other = (
+            dataclasses.replace(side, part=part) for part in (images, masks)
+        )
+        pairs.append(
+            Pair(split=key.split, images=one, masks=other, is_guess=False)
+        )
+    if not pairs:
+        return None
     return Pairs(
         pairs=tuple(pairs),
         rule=rule,

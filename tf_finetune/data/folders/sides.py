@@ -2,13 +2,24 @@
 
 import collections
 import dataclasses
+import functools
 import os
+from collections.abc import Mapping
 
 from tf_finetune.data.folders import layout, roles, tree, words
 
 
 @dataclasses.dataclass(frozen=True)
 class Key:
+    """What the folders around a file say of it.
+
+    Attributes:
+        kind: "images", "masks" or "" where they say neither.
+        split: One of `examples.SPLITS`; None: they name none.
+        rest: The other words in their names, down to the one that says the
+            kind.
+    """
+
     kind: str
     split: str | None
     rest: tuple[str, ...]
@@ -22,15 +33,28 @@ class Side:
         top: The folder called after its content.
         way: The folders called like splits above or below `top`.
         folders: Those that the files lie in.
-        paths: Files by their names without suffix, from `top` on.
+        part: Those of `paths` that belong here; None: all.
     """
 
     top: tree.Folder
     way: tuple[str, ...]
     folders: list[tree.Folder] = dataclasses.field(default_factory=list)
-    paths: dict[str, list[str]] = dataclasses.field(
-        default_factory=lambda: collections.defaultdict(list)
-    )
+    part: Mapping[str, list[str]] | None = None
+
+    @functools.cached_property
+    def paths(self) -> Mapping[str, list[str]]:
+        """Files by their names without suffix, from `top` on."""
+        if self.part is not None:
+            return self.part
+        found = collections.defaultdict(list)
+        for folder in self.folders:
+            place = os.path.relpath(folder.path, self.top.path)
+            parts = [] if place == "." else place.split(os.sep)
+            below = [part for part in parts if part not in self.way]
+            for name in folder.files:
+                stem = "/".join([*below, stem_of(name)])
+                found[stem].append(os.path.join(folder.path, name))
+        return dict(found)
 
     @property
     def path(self) -> str:
@@ -46,7 +70,7 @@ def read(root: tree.Folder) -> list[tuple[Key, Side]]:
         folder, key, top, way = pending.pop()
         if folder.files and layout.is_loose(folder):
             side = sides.setdefault((key, top.path), Side(top=top, way=way))
-            _add_files(side, folder, way)
+            side.folders.append(folder)
         names = roles.named([each.name for each in folder.folders])
         assigned = roles.assign(names).split_of
         for each in reversed(folder.folders):
@@ -93,16 +117,6 @@ def _kind(folder: tree.Folder) -> str:
     if said.is_images and any(each.is_masks for each in below):
         return ""
     return "images" if said.is_images else "masks"
-
-
-def _add_files(side: Side, folder: tree.Folder, way: tuple[str, ...]) -> None:
-    place = os.path.relpath(folder.path, side.top.path)
-    parts = [] if place == "." else place.split(os.sep)
-    below = [part for part in parts if part not in way]
-    side.folders.append(folder)
-    for name in folder.files:
-        stem = "/".join([*below, stem_of(name)])
-        side.paths[stem].append(os.path.join(folder.path, name))
 
 
 def stem_of(name: str) -> str:

@@ -12,6 +12,7 @@ from tf_finetune.data import examples, labelling
 from tf_finetune.data.folders import (
     affixes,
     layout,
+    leftovers,
     pairing,
     sides,
     telling,
@@ -107,8 +108,10 @@ def _matched(
             mask = examples.Mask(path=theirs[0])
             yield examples.Example(path=mine[0], label=mask, split=pair.split)
             continue
-        reason = _lonely(mine, theirs, rule)
         for path in (*mine, *theirs):
+            reason = "neither a picture nor a mask"
+            if leftovers.may_be_picture(path):
+                reason = _lonely(mine, theirs, rule)
             yield examples.Dropped(path=path, reason=reason)
 
 
@@ -177,6 +180,7 @@ def _warn_of_missing(found: pairing.Pairs, count: int) -> None:
         len(paths)
         for pair in found.pairs
         for paths in pair.images.paths.values()
+        if leftovers.may_be_picture(paths[0])
     )
     if total - count > _MANY * total:
         logging.warning(
