@@ -48,6 +48,12 @@ def test_eval_is_validation_and_test_beside_val(make, counted, caplog):
     assert "eval/ is the test split" in caplog.text
 
 
+@pytest.mark.parametrize("names", [("train", "val"), ("Training", "TEST")])
+def test_plain_names_of_splits_need_no_word(make, counted, caplog, names):
+    counted(make(_two(names[0], 4) | _two(names[1], 2)))
+    assert caplog.messages == []
+
+
 def test_a_split_too_many_is_named_with_its_pictures(make, counted, caplog):
     counts = _two("train", 4) | _two("val", 2) | _two("test", 2)
     root = make(counts | _two("eval", 3))

@@ -13,6 +13,7 @@ from tf_finetune.data.folders import (
     splitting,
     telling,
     tree,
+    words,
 )
 
 _COPY = "its folders are called like those beside it"
@@ -71,7 +72,8 @@ def _add_splits(
         found.outside.extend(layout.way(folder, level))
         refusals.check_no_splits_inside(level)
         _add_classes(root, level, split, found)
-        if root.relative(level) not in ("train/", "validation/", "test/"):
+        word = root.relative(level)[:-1].lower()
+        if word == words.JOINED or len(words.SPLITS.get(word, ())) != 1:
             told.append(f"{root.relative(level)} is the {split} split")
     if told:
         found.told.append(f"{telling.listed(told)}.")
