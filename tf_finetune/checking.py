@@ -14,6 +14,7 @@ from tf_finetune.config import (
     model_options,
     options,
     output_options,
+    sizes,
     train,
     training_options,
 )
@@ -58,6 +59,7 @@ def check(config: train.TrainConfig) -> None:
     unread.check_fine_tuning(config)
     _check_workers(config)
     _check_image_size(config.model, spec.min_image_size)
+    sizes.check(config, config.model.image_size or spec.image_size)
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
     _check_rival(config, task)

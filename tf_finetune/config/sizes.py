@@ -1,0 +1,74 @@
+"""Sizes that no memory of this machine can hold, known before anything runs.
+
+What is counted is the least that is needed: pictures of one step as float32,
+kernels with their gradients and one average of each. What passes may still be
+too large.
+"""
+
+import os
+from collections.abc import Sequence
+
+from tf_finetune import errors
+from tf_finetune.config import train
+
+_FLOAT_BYTES = 4
+_CHANNELS = 3
+# No network has fewer features.
+_FEWEST_FEATURES = 16
+# A weight, its gradient, what the optimizer keeps of it.
+_COPIES = 3
+
+
+def check(config: train.TrainConfig, image_size: int) -> None:
+    """Raises `UsageError` for what can never fit into this machine's memory.
+
+    Args:
+        config: The run.
+        image_size: Side of the square that the network sees, pixels.
+    """
+    memory = _memory_bytes()
+    if not memory:
+        return
+    model, training = config.model, config.training
+    picture = image_size**2 * _CHANNELS * _FLOAT_BYTES
+    if picture > memory:
+        _refuse(f"--image_size={image_size}", "one picture", picture, memory)
+    count = training.batch_size
+    is_whole = training.strategy not in ("multi_worker", "tpu")
+    if count != "auto" and is_whole and count * picture > memory:
+        _refuse(
+            f"--batch_size={count}",
+            f"the pictures of a step ({image_size} x {image_size} pixels each)",
+            count * picture,
+            memory,
+        )
+    units = _weight_bytes([str(model.head_units)])
+    if units > memory:
+        _refuse(f"--head_units={model.head_units}", "weights", units, memory)
+    layers = model.surgery.head_layers
+    if (needed := _weight_bytes(layers)) > memory:
+        shown = ",".join(layers)
+        _refuse(f"--head_layers={shown}", "weights", needed, memory)
+
+
+def _weight_bytes(layers: Sequence[str]) -> int:
+    """Returns the bytes of dense layers of these widths and of training them."""
+    widths = [_FEWEST_FEATURES, *(int(e) for e in layers if e.isdecimal())]
+    weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    return weights * _FLOAT_BYTES * _COPIES
+
+
+def _memory_bytes() -> int:
+    """Returns the memory of this machine; 0: nobody knows."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def _refuse(flag: str, what: str, needed: int, memory: int) -> None:
+    raise errors.UsageError(
+        f"{flag} cannot fit: {what} alone would take "
+        f"{needed / 1e9:,.0f} GB of memory, and this machine has "
+        f"{memory / 1e9:,.0f} GB. Choose a smaller one."
+    )
