@@ -52,7 +52,7 @@ def check(config: train.TrainConfig, image_size: int) -> None:
 
 
 def _weight_bytes(layers: Sequence[str]) -> int:
-    """Returns the bytes of dense layers of these widths and of training them."""
+    """Returns the bytes that training dense layers of these widths takes."""
     widths = [_FEWEST_FEATURES, *(int(e) for e in layers if e.isdecimal())]
     weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
     return weights * _FLOAT_BYTES * _COPIES
