@@ -329,3 +329,32 @@ def test_importing_the_package_leaves_signals_alone():
 def test_the_version_is_told(tmp_path):
     done = _run(tmp_path, "tf_finetune", "--version")
     assert done.stdout.startswith("tf_finetune ")
+
+
+def test_names_in_the_log_and_in_errors_obey_no_terminal(tmp_path):
+    code = (
+        "from absl import logging\n"
+        "from tf_finetune import errors, front_door\n"
+        "from tf_finetune.config import use\n"
+        "def main(config):\n"
+        "    name = 'a\\x1b[31m\\nError: faked\\u202e.png'\n"
+        "    logging.error('%s: gone, %d left', name, 3)\n"
+        "    logging.error('two lines:\\nb\\x07')\n"
+        "    raise errors.RunError(f'{name} is not there')\n"
+        "front_door.run(main, use.CacheConfig, purpose='')\n"
+    )
+    (tmp_path / "program.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    name = r"a\x1b[31m\nError: faked\u202e.png"
+    assert done.stderr.splitlines()[-4:] == [
+        f"{name}: gone, 3 left",
+        "two lines:",
+        r"b\x07",
+        f"Error: {name} is not there",
+    ]
+    assert done.returncode == 1

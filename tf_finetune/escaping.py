@@ -16,6 +16,11 @@ def quote(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
+def line(name: str, answer: str) -> str:
+    """Returns what is said of a file, in one printable line."""
+    return f"{quote(name)}: {escape(answer)}"
+
+
 def escape(text: str, *, keep: str = "") -> str:
     r"""Returns a text in which what cannot be printed is escaped.
 

@@ -1,6 +1,7 @@
 """How every command starts: flags to config, errors to one sentence."""
 
 import atexit
+import copy
 import errno
 import logging as standard_logging
 import os
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 
 from absl import app, flags, logging
 
-from tf_finetune import errors, printing, stopping
+from tf_finetune import errors, escaping, printing, stopping
 from tf_finetune.config import flagfiles, kinds, options, parsing
 
 Config = TypeVar("Config")
@@ -221,8 +222,26 @@ def _speak_plainly() -> None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
-    handler.setFormatter(standard_logging.Formatter("%(message)s"))
+    handler.setFormatter(_Plain("%(message)s"))
     handler.addFilter(_is_ours_or_serious)
+
+
+class _Plain(standard_logging.Formatter):
+    """Messages alone, without what a terminal would obey."""
+
+    def format(self, record: standard_logging.LogRecord) -> str:
+        """Returns the message; its own line breaks stay, those of names not."""
+        if isinstance(record.args, tuple):
+            record = copy.copy(record)
+            record.args = tuple(map(_escaped, record.args))
+        return escaping.escape(super().format(record), keep="\n\t")
+
+
+def _escaped(value: Any) -> Any:
+    """Returns a name or path that is put into a message without escapes."""
+    if isinstance(value, (str, os.PathLike)):
+        return escaping.escape(str(value))
+    return value
 
 
 def _sentence(error: BaseException) -> str:
@@ -236,5 +255,5 @@ def _sentence(error: BaseException) -> str:
 
 def _leave(message: str, status: int) -> None:
     sys.stdout.flush()
-    print(f"Error: {message}", file=sys.stderr)
+    print(f"Error: {escaping.escape(message)}", file=sys.stderr)
     sys.exit(status)

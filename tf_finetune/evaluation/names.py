@@ -2,6 +2,8 @@
 
 import unicodedata
 
+from tf_finetune import escaping
+
 
 def shown(name: str, width: int) -> str:
     """Returns a class name in at most `width` columns, in one line.
@@ -9,7 +11,7 @@ def shown(name: str, width: int) -> str:
     What cannot be printed (line breaks, bytes that are no UTF-8) is escaped;
     a longer name loses its end.
     """
-    name = name if name.isprintable() else ascii(name)
+    name = escaping.quote(name)
     if columns(name) <= width:
         return name
     return _head(name, width - 1) + "…"
@@ -17,7 +19,7 @@ def shown(name: str, width: int) -> str:
 
 def bracketed(name: str, note: str, width: int) -> str:
     """Returns "name (note)", or the name alone where that is too wide."""
-    note = note if note.isprintable() else ascii(note)
+    note = escaping.quote(note)
     both = f"{name} ({note})"
     return both if columns(both) <= width else name
 

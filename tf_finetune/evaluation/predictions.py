@@ -66,8 +66,9 @@ def from_probabilities(
         )
     if not np.isfinite(probabilities).all():
         raise errors.RunError(
-            "The model gives probabilities that are no numbers: training "
-            "diverged. Try a lower --learning_rate."
+            "The model gives probabilities that are NaN or infinite: its "
+            "training diverged, or its file was damaged. Train again with a "
+            "lower --learning_rate, or copy the file again."
         )
     # Stable, so that the first of equal classes wins as in argmax.
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_k]

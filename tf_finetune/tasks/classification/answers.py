@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tf_finetune import escaping
 from tf_finetune.evaluation import predictions
 
 
@@ -31,8 +32,9 @@ class Answers:
     def line(self, row: predictions.Prediction) -> str:
         """Returns the likeliest class and its probability."""
         if row.error:
-            return f"{row.path}: error: {row.error}"
-        return f"{row.path}: {row.class_name} {row.probability:.3f}"
+            return escaping.line(row.path, f"error: {row.error}")
+        name = escaping.quote(row.class_name)
+        return escaping.line(row.path, f"{name} {row.probability:.3f}")
 
     def write(
         self, path: pathlib.Path, rows: Sequence[predictions.Prediction]

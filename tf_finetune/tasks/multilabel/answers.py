@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors
+from tf_finetune import errors, escaping
 from tf_finetune.evaluation import names as shown_names
 from tf_finetune.evaluation import predictions as csv_rows
 from tf_finetune.tasks.multilabel import cells as label_cells
@@ -77,8 +77,9 @@ class Answers:
             )
         if not np.isfinite(predictions).all():
             raise errors.RunError(
-                "The model gives probabilities that are no numbers: training "
-                "diverged. Try a lower --learning_rate."
+                "The model gives probabilities that are NaN or infinite: its "
+                "training diverged, or its file was damaged. Train again with "
+                "a lower --learning_rate, or copy the file again."
             )
         bounds = thresholds.of(self.decision, names)
         return [
@@ -93,9 +94,12 @@ class Answers:
     def line(self, row: Answer) -> str:
         """Returns the labels and their probabilities."""
         if row.error:
-            return f"{row.path}: error: {row.error}"
-        given = [f"{name} {row.probabilities[name]:.3f}" for name in row.labels]
-        return f"{row.path}: {', '.join(given) or '(no label)'}"
+            return escaping.line(row.path, f"error: {row.error}")
+        given = ", ".join(
+            f"{escaping.quote(name)} {row.probabilities[name]:.3f}"
+            for name in row.labels
+        )
+        return escaping.line(row.path, given or "(no label)")
 
     def write(self, path: pathlib.Path, rows: Sequence[Answer]) -> None:
         r"""Writes answers as CSV, atomically.

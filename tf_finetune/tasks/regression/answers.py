@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import errors, files
+from tf_finetune import errors, escaping, files
 from tf_finetune.evaluation import predictions as csv_rows
 
 
@@ -47,8 +47,9 @@ class Answers:
         del top_k
         if not np.isfinite(predictions).all():
             raise errors.RunError(
-                "The model gives values that are no numbers: training "
-                "diverged. Try a lower --learning_rate."
+                "The model gives values that are NaN or infinite: its "
+                "training diverged, or its file was damaged. Train again with "
+                "a lower --learning_rate, or copy the file again."
             )
         return [
             Prediction(
@@ -65,9 +66,12 @@ class Answers:
     def line(self, row: Prediction) -> str:
         """Returns the values by name."""
         if row.error:
-            return f"{row.path}: error: {row.error}"
-        shown = (f"{name} {value:.6g}" for name, value in row.values.items())
-        return f"{row.path}: {', '.join(shown)}"
+            return escaping.line(row.path, f"error: {row.error}")
+        shown = ", ".join(
+            f"{escaping.quote(name)} {value:.6g}"
+            for name, value in row.values.items()
+        )
+        return escaping.line(row.path, shown)
 
     def write(self, path: pathlib.Path, rows: Sequence[Prediction]) -> None:
         """Writes `path`, a column for each target, and `error` as CSV.
@@ -99,8 +103,8 @@ class Answers:
         for name in good[0].values if good else ():
             values = [row.values[name] for row in good]
             lines.append(
-                f"  {name}: {min(values):.6g} to {max(values):.6g}, median "
-                f"{float(np.median(values)):.6g}"
+                f"  {escaping.quote(name)}: {min(values):.6g} to "
+                f"{max(values):.6g}, median {float(np.median(values)):.6g}"
             )
         failed = sum(bool(row.error) for row in rows)
         if failed:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import errors
+from tf_finetune import errors, escaping
 from tf_finetune.evaluation import predictions as csv_rows
 
 COLUMNS = ("path", "mask", "overlay", "shares", "error")
@@ -53,8 +53,9 @@ class Answers:
         """
         if not np.isfinite(predictions).all():
             raise errors.RunError(
-                "The model gives probabilities that are no numbers: training "
-                "diverged. Try a lower --learning_rate."
+                "The model gives probabilities that are NaN or infinite: its "
+                "training diverged, or its file was damaged. Train again with "
+                "a lower --learning_rate, or copy the file again."
             )
         return [
             Answer(path=path, shares=shares(indices, names)[:top_k])
@@ -70,9 +71,11 @@ class Answers:
     def line(self, row: Answer) -> str:
         """Returns the shares of the classes."""
         if row.error:
-            return f"{row.path}: error: {row.error}"
-        listed = ", ".join(f"{name} {share:.1%}" for name, share in row.shares)
-        return f"{row.path}: {listed}"
+            return escaping.line(row.path, f"error: {row.error}")
+        listed = ", ".join(
+            f"{escaping.quote(name)} {share:.1%}" for name, share in row.shares
+        )
+        return escaping.line(row.path, listed)
 
     def write(self, path: pathlib.Path, rows: Sequence[Answer]) -> None:
         r"""Writes rows as CSV, atomically.
