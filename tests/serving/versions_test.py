@@ -1,5 +1,7 @@
 """Tests of tf_finetune/serving/versions.py."""
 
+import os
+
 import pytest
 
 from tf_finetune import errors
@@ -45,3 +47,26 @@ def test_the_models_name_stands_in_model_config(tmp_path):
         '    base_path: "/models/flowers"\n  }\n}\n'
     )
     assert versions.model_name(tmp_path) == "flowers"
+
+
+@pytest.mark.parametrize("name", ["variables", "assets/extra"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_would_be_waited_for_is_refused(exports, name, kind):
+    path = exports / "10" / name
+    path.parent.mkdir(exist_ok=True)
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(errors.RunError, match="not a regular file but"):
+        versions.find(exports, None, command="c")
+    assert versions.find(exports, 2, command="c") == exports / "2"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "huge"])
+def test_a_name_that_cannot_be_read_is_none(exports, kind):
+    path = exports / "model.config"
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "device": lambda: path.symlink_to("/dev/zero"),
+        "folder": path.mkdir,
+        "huge": lambda: path.write_text('name: "a"' + " " * (1 << 20)),
+    }[kind]()
+    assert versions.model_name(exports) == "model"

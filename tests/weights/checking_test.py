@@ -108,3 +108,24 @@ def test_checking_starts_no_tensorflow(tmp_path):
         "sys.exit('accepted')\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_workdir_whose_files_lie_elsewhere_is_refused(tmp_path):
+    spec = _spec()
+    outside, run = tmp_path / "outside", tmp_path / "run"
+    outside.write_text("--backbone=tiny\nnobody's business\n")
+    run.mkdir()
+    (run / "run.flags").symlink_to(outside)
+    (run / "model.weights.h5").write_bytes(b"x")
+    with pytest.raises(errors.UsageError, match="outside of") as found:
+        checking.check(spec, str(run))
+    assert "business" not in str(found.value)
+    (run / "run.flags").unlink()
+    (run / "run.flags").write_text("--backbone=tiny\n" * 100_000)
+    with pytest.raises(errors.UsageError, match="1,600,000 bytes"):
+        checking.check(spec, str(run))
+    (run / "run.flags").write_text("--backbone=tiny\n")
+    (run / "model.weights.h5").unlink()
+    (run / "model.weights.h5").symlink_to(outside)
+    with pytest.raises(errors.UsageError, match="outside of"):
+        checking.check(spec, str(run))

@@ -1,12 +1,14 @@
 """The versions of an exported model on disk."""
 
+import contextlib
 import pathlib
 import re
 
-from tf_finetune import errors
+from tf_finetune import errors, files
 
 _GRAPH = "saved_model.pb"
 _CONFIG = "model.config"
+_CONFIG_BYTES = 1 << 20
 
 
 def find(
@@ -32,7 +34,9 @@ def find(
         raise errors.UsageError(
             f"--version={version} is not in {folder}. Versions there: {known}."
         )
-    return found[max(found) if version is None else version]
+    chosen = found[max(found) if version is None else version]
+    _check_files(chosen)
+    return chosen
 
 
 def model_name(folder: pathlib.Path) -> str:
@@ -45,9 +49,28 @@ def model_name(folder: pathlib.Path) -> str:
         The name, or "model" if there is no such file or no name in it.
     """
     path = folder / _CONFIG
-    text = path.read_text("utf-8", "replace") if path.is_file() else ""
+    text = ""
+    with contextlib.suppress(OSError):
+        text = files.read_text(path, limit=_CONFIG_BYTES)
     found = re.search(r"""\bname\s*:\s*["']([A-Za-z0-9_.@-]+)["']""", text)
     return found[1] if found else "model"
+
+
+def _check_files(version: pathlib.Path) -> None:
+    """Raises `RunError` for what TensorFlow would wait for without end.
+
+    Raises:
+        RunError: A pipe, a device or a socket lies among the files.
+    """
+    try:
+        for path in version.rglob("*"):
+            if not path.is_dir():
+                files.require_regular(path)
+    except files.UnfitFileError as error:
+        raise errors.RunError(
+            f"{version} cannot be served: {error} Export it again, or copy "
+            "its folder again."
+        ) from error
 
 
 def _versions(folder: pathlib.Path) -> dict[int, pathlib.Path]:

@@ -102,7 +102,11 @@ def _check_alpha(
     if not file.backbone or backbone.alpha is None:
         return
     _, _, width = file.backbone.partition("@")
-    if float(width or 1.0) != backbone.alpha:
+    try:
+        same = float(width or 1.0) == backbone.alpha
+    except ValueError:  # It was written by somebody else.
+        same = False
+    if not same:
         raise errors.UsageError(
             f"--weights={path} is a run of --backbone={file.backbone}, but "
             f"--backbone={backbone.spec.name}@{backbone.alpha} was asked for."

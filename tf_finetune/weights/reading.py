@@ -14,6 +14,8 @@ from tf_finetune.weights import foreign, saved
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
+# A run's own has 2 kB.
+_FLAGS_BYTES = 1 << 20
 
 
 def kind_of(path: pathlib.Path) -> saved.Kind:
@@ -86,7 +88,13 @@ def backbone_of(workdir: pathlib.Path) -> str | None:
 
 def flags_of(workdir: pathlib.Path) -> dict[str, str]:
     """Returns the flags of an earlier workdir's run, as they were spelt."""
-    text = (workdir / "run.flags").read_text("utf-8", errors="replace")
+    path = workdir / "run.flags"
+    try:
+        text = files.read_text(path, limit=_FLAGS_BYTES, within=workdir)
+    except files.UnfitFileError as error:
+        raise errors.UsageError(
+            f"--weights={workdir} cannot be used: {error}"
+        ) from error
     found = {}
     for line in text.splitlines():
         name, _, value = line.strip().lstrip("-").partition("=")
@@ -121,7 +129,14 @@ def _start(path: pathlib.Path) -> bytes:
 
 def _folder_kind(path: pathlib.Path) -> saved.Kind:
     if (path / "run.flags").is_file():
-        if (path / keras_files.WEIGHTS).is_file():
+        file = path / keras_files.WEIGHTS
+        if file.is_file():
+            try:
+                files.require_regular(file, within=path)
+            except files.UnfitFileError as error:
+                raise errors.UsageError(
+                    f"--weights={path} cannot be used: {error}"
+                ) from error
             return "workdir"
         raise errors.UsageError(
             f"--weights={path} is a workdir without {keras_files.WEIGHTS}: "
