@@ -13,6 +13,7 @@ from tf_finetune.data import examples
 from tf_finetune.evaluation import choices
 from tf_finetune.tasks import judging
 from tf_finetune.tasks.multilabel import (
+    counts,
     metrics,
     ranking,
     tables,
@@ -106,8 +107,8 @@ class Figures:
         split: str,
     ) -> dict[str, Any]:
         """Returns what each label's share of the training pictures reaches."""
-        counts = described["labels"]["train"]
-        shares = np.array([counts[name] for name in data.class_names])
+        carried = described["labels"]["train"]
+        shares = np.array([carried[name] for name in data.class_names])
         truth = targets.matrix(data.split(split), data.class_names)
         found = metrics.multilabel(
             truth,
@@ -172,11 +173,11 @@ def decide(
 def describe(names: Sequence[str]) -> schema.Record:
     """Returns what data.json holds of labels, for `trivial`."""
     count = schema.Number(0, 10**12, is_whole=True)
-    counts = schema.Record(dict.fromkeys(names, count))
+    carried = schema.Record(dict.fromkeys(names, count))
     total = schema.Record({"train": count})
     return schema.Record(
         {
-            "labels": schema.Record({"train": counts}),
+            "labels": schema.Record({"train": carried}),
             "with_labels": total,
             "without_labels": total,
         }

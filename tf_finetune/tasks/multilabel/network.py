@@ -16,6 +16,7 @@ from tf_finetune.tasks import ending
 from tf_finetune.tasks.multilabel import cells as label_cells
 from tf_finetune.tasks.multilabel import (
     class_weights,
+    counts,
     losses,
     targets,
     thresholds,
@@ -92,9 +93,9 @@ class Network:
         """Returns the loss that `--loss` names."""
         weights = None
         if described is not None:
-            counts = described["labels"]["train"]
+            carried = described["labels"]["train"]
             weights = class_weights.of(
-                np.array([counts[name] for name in names]),
+                np.array([carried[name] for name in names]),
                 counts.total(described, "train"),
                 options.class_weight,
             )
