@@ -72,6 +72,23 @@ def test_pictures_without_a_class_beside_splits_are_counted(
     assert (_OWN(dropped.path).name, dropped.pictures) == ("seg_pred", 9)
 
 
+@pytest.mark.parametrize(
+    ("train", "others"),
+    [
+        ("train", ("sample_images", "extra")),
+        ("training_set", ("logos", "drafts")),
+        ("train", ("logos",)),
+    ],
+)
+def test_folders_of_pictures_beside_training_are_no_classes(
+    make, counted, caplog, train, others
+):
+    root = make(_two(train, 4) | {f"{name}/{{}}.jpg": 2 for name in others})
+    assert counted(root) == _both(train=4)
+    for name in others:
+        assert f"{name}/ (2 pictures)" in caplog.text
+
+
 @pytest.mark.parametrize("place", ["val", "val/images", "val/val"])
 def test_a_split_without_class_folders_is_left_out(
     make, counted, caplog, place

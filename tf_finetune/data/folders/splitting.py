@@ -117,6 +117,9 @@ def _are_classes(
     ]
     unlike = [e for e in unlike if not _repeats(e, root)]
     loose = [e for e in others if not layout.live(e) and not _has_no_class(e)]
+    # Beside folders of pictures alone only the vehicle is likely a class.
+    if trains[0].name.casefold() != "train":
+        loose = []
     live_beside = [each for each in beside if layout.is_live(each)]
     if live_beside and not unlike:
         return False
@@ -140,7 +143,8 @@ def _repeats(folder: tree.Folder, root: tree.Folder) -> bool:
 
 
 def _has_no_class(folder: tree.Folder) -> bool:
-    return any(word in _NO_CLASS for word in words.split(folder.name))
+    known = any(word in _NO_CLASS for word in words.split(folder.name))
+    return known or words.says_nothing(folder.name)
 
 
 def _check_flat(
