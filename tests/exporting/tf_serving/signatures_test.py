@@ -11,7 +11,7 @@ tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
 from tf_finetune.exporting.graph import folding  # noqa: E402
-from tf_finetune.exporting.tf_serving import signatures  # noqa: E402
+from tf_finetune.exporting.tf_serving import network, signatures  # noqa: E402
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def test_every_signature_is_there_with_batch_norm_folded(served):
         "serving_default", "serve_array", "embed", "classify",
     }  # fmt: skip
     assert module.folded == 1
-    assert not [each for each in module.model_weights if "moving" in each.path]
+    assert not [each for each in module.variables if "moving" in each.name]
 
 
 def test_the_model_of_the_job_is_not_touched(served):
     before = None
     module, job = served()
     before = job.model.get_weights()
-    module.model_weights[0].assign(0 * module.model_weights[0])
+    module.variables[0].assign(0 * module.variables[0])
 
     for mine, theirs in zip(before, job.model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -55,7 +55,7 @@ def test_batch_norm_that_moves_answers_too_far_stays(served, monkeypatch):
         return found
 
     real = folding.folded
-    monkeypatch.setattr(signatures.folding, "folded", spoilt)
+    monkeypatch.setattr(network.folding, "folded", spoilt)
     module, job = served()
 
     assert module.folded == 0
@@ -76,7 +76,7 @@ def test_a_model_without_pooling_has_no_embed(served, make_job):
     module, _ = served(make_job(model=model))
 
     assert "embed" not in module.functions
-    assert signatures.features(model) is None
+    assert network.features(model) is None
 
 
 def test_the_layer_called_features_is_taken():
@@ -86,7 +86,7 @@ def test_the_layer_called_features_is_taken():
     other = keras.layers.GlobalAveragePooling2D()(scaled)
     model = keras.Model(images, keras.layers.Dense(3, "softmax")(other))
 
-    assert signatures.features(model) is pooled
+    assert network.features(model) is pooled
 
 
 def _claiming(content, side):
@@ -139,8 +139,8 @@ def test_what_squeezes_a_map_is_no_features():
     maps = keras.layers.Multiply()([maps, weights])
     answers = keras.layers.Conv2D(3, 1, activation="softmax")(maps)
 
-    assert signatures.features(keras.Model(images, answers)) is None
+    assert network.features(keras.Model(images, answers)) is None
 
     pooled = keras.layers.GlobalAveragePooling2D()(maps)
     answer = keras.layers.Dense(3, "softmax")(pooled)
-    assert signatures.features(keras.Model(images, answer)) is pooled
+    assert network.features(keras.Model(images, answer)) is pooled

@@ -15,7 +15,7 @@ from tf_finetune.data.pictures import encoded
 from tf_finetune.exporting.graph import folding, precision
 from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs
-from tf_finetune.exporting.tf_serving import signatures
+from tf_finetune.exporting.tf_serving import root, signatures
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -33,8 +33,8 @@ class Network:
     folded: int
 
 
-class Served(tf.Module):
-    """What the SavedModel holds: the model, names, functions.
+class Served(root.Root):
+    """What the SavedModel holds: weights, tables, names, functions.
 
     Acts in inference only.
 
@@ -46,13 +46,10 @@ class Served(tf.Module):
     def __init__(
         self, job: jobs.RowsJob, assets: Sequence[pathlib.Path]
     ) -> None:
-        super().__init__()
-        # Not its weights alone: the tables that words are looked up in are
-        # none.
         network = optimized(job)
-        self.model, self.folded = network.model, network.folded
-        self.assets = [tf.saved_model.Asset(str(each)) for each in assets]
-        self.functions = _functions(self.model, job)
+        super().__init__(network.model, assets)
+        self.functions = _functions(network.model, job)
+        self.folded = network.folded
 
 
 def optimized(job: jobs.RowsJob) -> Network:

@@ -13,7 +13,12 @@ from tf_finetune import errors, inference
 from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import fresh, parity
-from tf_finetune.exporting.tf_serving import asking, signatures, version
+from tf_finetune.exporting.tf_serving import (
+    asking,
+    network,
+    signatures,
+    version,
+)
 from tf_finetune.tasks import catalog as tasks
 
 # A feature is a mean over sums of many products; rounding is relative to the
@@ -206,7 +211,7 @@ def _compared_sizes(
 def _compared_features(
     name: str, got: np.ndarray, images: np.ndarray, job: jobs.ExportJob
 ) -> dict[str, float]:
-    pooled = signatures.features(job.model)
+    pooled = network.features(job.model)
     extractor = keras.Model(job.model.inputs, pooled)
     expected = inference.predict(extractor, _batches(images, job))
     return _close(f"{name} ({signatures.EMBED})", got, expected, job)

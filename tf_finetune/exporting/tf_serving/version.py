@@ -28,7 +28,7 @@ from tf_finetune.exporting.tf_serving import (
 
 
 class Served(Protocol):
-    """What a SavedModel holds, a `tf.Module`.
+    """What a SavedModel holds, a `root.Root`.
 
     Attributes:
         functions: By the name of their signature.
