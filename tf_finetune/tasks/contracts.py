@@ -230,11 +230,14 @@ class Network(Protocol):
         solver: How a linear head is solved to its optimum; a name in
             `training.head.SOLVERS`, or "steps" where there is no such way.
         proven: The outputs of `serve` that are the predictions themselves.
+        texts: Those that are put together of others in text, which LiteRT
+            cannot; what is asked with arrays goes without.
         num_proven: Pictures whose predictions prove exports, at most.
     """
 
     solver: str
     proven: tuple[str, ...]
+    texts: tuple[str, ...]
     num_proven: int
 
     def num_outputs(self, names: Sequence[str]) -> int:

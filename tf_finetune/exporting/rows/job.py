@@ -23,6 +23,9 @@ row, and batch norm is folded in a SavedModel.
 PICTURES, NUMBERS, WORDS = "image_bytes", "numbers", "words"
 """What the inputs of a served model are called."""
 
+ARRAYS = "images"
+"""The same of pictures that are decoded already."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:

@@ -25,6 +25,8 @@ def write(job: jobs.RowsJob) -> pathlib.Path:
             [batch, targets], and `error`, string [batch]: empty, or which
             picture is bad and why; `values` are 0 then.
             `assets/columns.json` says which place is which column.
+        serve_array: `images`, float32 [batch, pictures, size, size, 3], RGB
+            0..255, in place of `image_bytes`; `values` alone.
         regress, where there is one target: `inputs`, string [batch],
             Examples with the same features → `outputs` [batch, 1], as
             TensorFlow Serving's Regress asks for. A feature that is not
@@ -76,17 +78,21 @@ def _proven(
     job: jobs.RowsJob,
 ) -> dict[str, Any]:
     """Asks every signature in a process of its own about the proof's rows."""
+    columns = {k: v for k, v in inputs.items() if k != jobs.PICTURES}
+    images = job.decoded()["images"]
     answers = asking.ask(
         folder,
         title,
         {
             names.BYTES: inputs,
+            names.ARRAY: {jobs.ARRAYS: images, **columns},
             names.REGRESS: {"inputs": asking.examples(inputs)},
         },
         batch_size=job.proof.batch_size,
     )
     compared = {
         names.BYTES: answers[f"{names.BYTES}/values"],
+        names.ARRAY: answers[f"{names.ARRAY}/values"],
         names.REGRESS: answers.get(f"{names.REGRESS}/outputs"),
     }
     return {

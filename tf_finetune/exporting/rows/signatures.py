@@ -97,12 +97,23 @@ def _difference(model: keras.Model, job: jobs.RowsJob) -> float:
 
 def _functions(model: keras.Model, job: jobs.RowsJob) -> dict[str, Any]:
     specs = _specs(job.inputs)
+    arrays = _array_specs(specs, job)
 
-    # One graph that both signatures call: to trace a deep network takes long.
+    # Graphs that all signatures call: to trace a deep network takes long.
+    @functools.partial(tf.function, input_signature=[arrays], autograph=False)
+    def compute(given: Tensors) -> tf.Tensor:
+        rows = {name: given[name] for name in model.input if name in given}
+        if job.inputs.words:
+            rows["words"] = _beginnings(
+                given[jobs.WORDS], job.inputs.beginnings
+            )
+        return model(rows, training=False)
+
     @functools.partial(tf.function, input_signature=[specs], autograph=False)
     def answer(given: Tensors) -> dict[str, tf.Tensor]:
-        rows, faults = _decoded(given, job)
-        values = model(rows, training=False)
+        images, faults = _decoded(given[jobs.PICTURES], job)
+        columns = {k: v for k, v in given.items() if k != jobs.PICTURES}
+        values = compute({jobs.ARRAYS: images, **columns})
         good = tf.reshape(faults == "", [-1, 1])
         # Not NaN, which JSON does not have.
         values = tf.where(good, values, tf.zeros_like(values))
@@ -111,16 +122,23 @@ def _functions(model: keras.Model, job: jobs.RowsJob) -> dict[str, Any]:
     def serve(**given: tf.Tensor) -> dict[str, tf.Tensor]:
         return answer(given)
 
+    def serve_array(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"values": compute(given)}
+
     def regress(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"outputs": answer(_from_examples(inputs, specs))["values"]}
 
     # Without autograph, which would look into Keras' layers.
-    function = tf.function(serve, autograph=False)
-    found = {signatures.BYTES: function.get_concrete_function(**specs)}
+    graph = functools.partial(tf.function, autograph=False)
+    found = {
+        signatures.BYTES: graph(serve).get_concrete_function(**specs),
+        signatures.ARRAY: graph(serve_array).get_concrete_function(**arrays),
+    }
     if len(job.names) == 1:
         strings = tf.TensorSpec([None], tf.string, name="inputs")
-        function = tf.function(regress, autograph=False)
-        found[signatures.REGRESS] = function.get_concrete_function(strings)
+        found[signatures.REGRESS] = graph(regress).get_concrete_function(
+            strings
+        )
     return found
 
 
@@ -136,23 +154,33 @@ def _specs(inputs: jobs.Inputs) -> dict[str, tf.TensorSpec]:
     }
 
 
+def _array_specs(
+    specs: Mapping[str, tf.TensorSpec], job: jobs.RowsJob
+) -> dict[str, tf.TensorSpec]:
+    """Returns the inputs of rows whose pictures are decoded already."""
+    size, count = job.image_size, len(job.inputs.pictures)
+    images = tf.TensorSpec([None, count, size, size, 3], name=jobs.ARRAYS)
+    columns = {k: v for k, v in specs.items() if k != jobs.PICTURES}
+    return {jobs.ARRAYS: images, **columns}
+
+
 def _decoded(
-    given: Tensors, job: jobs.RowsJob
-) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-    """Returns what the model takes, and [batch] what is wrong with pictures."""
+    contents: tf.Tensor, job: jobs.RowsJob
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes pictures [batch, pictures].
+
+    Returns:
+        [batch, pictures, size, size, 3], and [batch] what is wrong with them.
+    """
     names, size = job.inputs.pictures, job.image_size
     flat = encoded.decode(
-        tf.reshape(given[jobs.PICTURES], [-1]),
+        tf.reshape(contents, [-1]),
         image_size=size,
         resize=job.resize,
         pixels=job.pixels,
     )
-    rows = {"images": tf.reshape(flat.images, [-1, len(names), size, size, 3])}
-    if job.inputs.numbers:
-        rows["numbers"] = given[jobs.NUMBERS]
-    if job.inputs.words:
-        rows["words"] = _beginnings(given[jobs.WORDS], job.inputs.beginnings)
-    return rows, _told(tf.reshape(flat.errors, [-1, len(names)]), names)
+    images = tf.reshape(flat.images, [-1, len(names), size, size, 3])
+    return images, _told(tf.reshape(flat.errors, [-1, len(names)]), names)
 
 
 def _told(faults: tf.Tensor, names: Sequence[str]) -> tf.Tensor:

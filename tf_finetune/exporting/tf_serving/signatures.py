@@ -106,8 +106,12 @@ def _bodies(
         computed = compute(images)["predictions"]
         return _blanked(task.classify(computed, names), errors)
 
+    def serve_array(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer = serve(images)
+        return {k: v for k, v in answer.items() if k not in task.texts}
+
     examples = tf.TensorSpec([None], tf.string, name="inputs")
-    bodies = {BYTES: (serve_bytes(), strings), ARRAY: (serve, images)}
+    bodies = {BYTES: (serve_bytes(), strings), ARRAY: (serve_array, images)}
     if whole.files_at:
         for name, restore in task.restored.items():
             bodies[name] = (serve_bytes(restore), strings)

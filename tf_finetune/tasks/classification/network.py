@@ -23,6 +23,7 @@ class Network:
 
     solver = "logistic"
     proven = ("probabilities",)
+    texts = ()
     num_proven = 64
 
     def num_outputs(self, names: Sequence[str]) -> int:

@@ -36,6 +36,7 @@ class Network:
 
     solver: ClassVar[str] = "logistic_per_label"
     proven: ClassVar[tuple[str, ...]] = ("probabilities",)
+    texts: ClassVar[tuple[str, ...]] = ("labels",)
     num_proven: ClassVar[int] = 64
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -22,6 +22,7 @@ class Network:
 
     solver = "ridge"
     proven = ("values",)
+    texts = ()
     num_proven = 64
 
     def __init__(self, transform: transforms.Transform | None = None) -> None:

@@ -28,6 +28,7 @@ class Network:
 
     solver = "steps"
     proven = ("probabilities",)
+    texts = ()
     num_proven = 4
     restored: ClassVar = serving.RESTORED
     check_restored = staticmethod(proving.check)
