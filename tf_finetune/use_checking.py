@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tf_finetune import errors, unread, workdir
 from tf_finetune.config import (
     data_options,
+    options,
     train,
     use,
 )
@@ -202,6 +203,9 @@ def check_export(config: use.ExportConfig) -> None:
     destination.check(config.output, config.format)
     own = (place.model, place.weights, place.fused)
     destination.check_apart(config.output, config.format, own)
+    losses = _task(config).exports.losses
+    choice.check_tolerance(config.tolerance, config.format, losses)
+    _check_root(config.image_root)
     _check_refused(config)
     if config.calibrate:
         _check_validation(place)
@@ -212,7 +216,15 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
     """Returns the run whose pictures an export needs; None: it needs none."""
     if not config.calibrate:
         return None
-    return _trained(config)
+    source = _trained(config)
+    data = pathlib.Path(source.data.data)
+    if config.image_root is None or data.exists():
+        return source
+    # A folder that was moved, or a table that was moved with its pictures.
+    root = pathlib.Path(config.image_root).expanduser()
+    table = root / data.name
+    now = table if data.suffix and table.is_file() else root
+    return options.replace(source, data=str(now))
 
 
 def _check_models(config: _Use) -> None:
@@ -224,6 +236,14 @@ def _check_models(config: _Use) -> None:
     for model in (place.model, place.fused):
         if os.path.lexists(model):
             model_configs.check(model, within=place.path)
+
+
+def _check_root(root: str | None) -> None:
+    if root is not None and not pathlib.Path(root).expanduser().is_dir():
+        raise errors.UsageError(
+            f"--image_root={root} is no folder; it names the one where the "
+            "run's pictures are now."
+        )
 
 
 def _check_refused(config: use.ExportConfig) -> None:

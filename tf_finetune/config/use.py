@@ -134,6 +134,19 @@ class ExportConfig:
     examples: int = options.option(
         16, "Held-out pictures the export is proven on before it is done."
     )
+    tolerance: tuple[str, ...] = options.option(
+        (),
+        "What litert_float16, litert_dynamic and litert_int8 may lose against "
+        "the truth of the held-out pictures, as accuracy:0.02 for two points "
+        "(multilabel: macro_average_precision, micro_f1; regression: r2; "
+        "segmentation: mean_iou) or 0.02 for all figures of the task; it alone "
+        "decides then. Empty: the limits of docs/exports.md.",
+    )
+    image_root: str | None = options.option(
+        None,
+        "The folder where the run's pictures are now, where they were moved; "
+        "each is known by its content. None: where they were.",
+    )
     calibrate: bool = options.option(
         False,
         "Divide the logits by a temperature found on the validation pictures, "

@@ -43,6 +43,10 @@ SUFFIXES: dict[str, str] = {
 }
 """How the file of a format ends; a format that is not here makes folders."""
 
+ROUNDED: tuple[str, ...] = ("litert_float16", "litert_dynamic", "litert_int8")
+"""Formats whose numbers are not those of the run, so that a loss can be
+allowed (`--tolerance`)."""
+
 _LITERT = ("litert", ("ai_edge_litert",))
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {

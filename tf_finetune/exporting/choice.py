@@ -1,6 +1,8 @@
 """What can be said of `--format` before TensorFlow starts."""
 
+import contextlib
 import importlib.util
+from collections.abc import Sequence
 
 from tf_finetune import errors
 from tf_finetune.exporting import catalog
@@ -54,6 +56,56 @@ def check_rows(name: str) -> None:
             "pictures and columns; possible: "
             f"{', '.join(catalog.ROW_EXPORTS.names())}."
         )
+
+
+def tolerated(specs: Sequence[str], figures: Sequence[str]) -> dict[str, float]:
+    """Returns what `--tolerance` allows to be lost, by figure.
+
+    Args:
+        specs: Each FIGURE:LOSS, or a loss alone, which is that of all figures.
+        figures: Of the task.
+
+    Raises:
+        UsageError: A figure is not the task's, or a loss not in 0..1.
+    """
+    found: dict[str, float] = {}
+    for spec in specs:
+        figure, _, loss = spec.rpartition(":")
+        names = (figure.strip(),) if figure else tuple(figures)
+        for name in names:
+            if name not in figures:
+                raise errors.UsageError(
+                    f"--tolerance={spec}: {name!r} is no figure that exports "
+                    f"of this task are judged by; possible: "
+                    f"{', '.join(figures)}."
+                )
+            found[name] = _loss(spec, loss)
+    return found
+
+
+def check_tolerance(
+    specs: Sequence[str], formats: Sequence[str], figures: Sequence[str]
+) -> None:
+    """Raises `UsageError` unless a format rounds and losses can be read."""
+    tolerated(specs, figures)
+    if specs and not set(formats) & set(catalog.ROUNDED):
+        raise errors.UsageError(
+            f"--tolerance={','.join(specs)} is for formats that round: "
+            f"{', '.join(catalog.ROUNDED)}. --format={','.join(formats)} "
+            "computes with the numbers of the run, and more than rounding is "
+            "a mistake. Leave it out."
+        )
+
+
+def _loss(spec: str, text: str) -> float:
+    with contextlib.suppress(ValueError):
+        loss = float(text)
+        if 0 <= loss <= 1:
+            return loss
+    raise errors.UsageError(
+        f"--tolerance={spec} must be a loss in 0..1, as 0.02 for two points, "
+        "or FIGURE:LOSS."
+    )
 
 
 def _meant(name: str) -> str | None:

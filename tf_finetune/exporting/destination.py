@@ -49,6 +49,15 @@ def file(asked: pathlib.Path, *, stem: str, suffix: str) -> pathlib.Path:
     return right
 
 
+def folder(asked: pathlib.Path) -> pathlib.Path:
+    """Returns the folder that exports go into.
+
+    Args:
+        asked: It, or the file of a single format.
+    """
+    return asked.parent if _is_file(asked) else asked
+
+
 def check(output: str | None, formats: Sequence[str]) -> None:
     """Checks that all formats can be written to where they are to go.
 

@@ -70,6 +70,8 @@ class ExportJob:
             two right computations of the model, see `parity.with_rounding`.
         measuring_seconds: How long batch sizes are tried for a server's
             settings; 0: batches of one picture only.
+        tolerance: By figure of the task what formats that round may lose,
+            which alone decides then; empty: the task's own bounds do.
         calibration: Files of training pictures, which the ranges of a
             quantised export are measured on.
         pixels: How the files of pictures are decoded.
@@ -91,6 +93,7 @@ class ExportJob:
     unit: float | np.ndarray = 1.0
     rounding: float = 0.0
     measuring_seconds: float = 2.0
+    tolerance: Mapping[str, float] = dataclasses.field(default_factory=dict)
     calibration: tuple[str, ...] = ()
     pixels: pixel_options.PixelOptions = pixel_options.USUAL
     shared: dict[str, Any] = dataclasses.field(

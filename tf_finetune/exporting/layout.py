@@ -30,6 +30,9 @@ BATCHING = "batching_parameters.txt"
 PARITY = "parity.json"
 """Beside exports: what was proven of each."""
 
+REFUSED = "refused"
+"""In `PARITY`: by format why it was refused, while nothing of it is there."""
+
 
 def labels(names: Sequence[str]) -> bytes:
     """Returns what `LABELS` holds: a name a line, line breaks escaped.

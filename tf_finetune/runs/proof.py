@@ -9,15 +9,12 @@ from absl import logging
 from tf_finetune import errors, files, schema, workdir
 from tf_finetune.data import examples
 from tf_finetune.exporting import job as jobs
-from tf_finetune.runs import array_files
+from tf_finetune.runs import array_files, moved
 from tf_finetune.tasks import task as tasks
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
 _KEPT_FOR_CALIBRATION = 256
-
-LARGEST_PICTURE = 1 << 30
-"""Bytes; what a workdir calls a picture may be any file."""
 
 _PICTURE = schema.Record(
     needed={
@@ -84,19 +81,25 @@ def write(
     )
 
 
-def read(place: workdir.Workdir, count: int | None = None) -> jobs.Proof:
+def read(
+    place: workdir.Workdir,
+    count: int | None = None,
+    finder: moved.Finder | None = None,
+) -> jobs.Proof:
     """Returns up to `count` of the pictures that are still what they were.
 
     Args:
         place: The folder of a run of this version or an earlier one.
         count: None: all of them.
+        finder: Says where they are; None: where they were.
 
     Raises:
         RunError: None is.
     """
     rows = _kept(place)["pictures"]
     predictions, truth = _said_and_true(place, rows)
-    same = [i for i, row in enumerate(rows) if _unchanged(row)]
+    paths = _found(rows, finder)
+    same = [i for i, path in enumerate(paths) if path]
     if len(same) < len(rows):
         logging.warning(
             "%d of %d pictures that prove exports have changed or are gone",
@@ -106,21 +109,29 @@ def read(place: workdir.Workdir, count: int | None = None) -> jobs.Proof:
     if not same:
         raise errors.RunError(
             f"None of the held-out pictures listed in {place.proof} is there "
-            "unchanged, so an export cannot be proven. Bring them back, or "
-            "train again."
+            "unchanged, so an export cannot be proven. Where they were moved, "
+            "name their folder by --image_root; else bring them back, or train "
+            "again."
         )
     chosen = [same[index] for index in _spread(len(same), count or len(same))]
     return jobs.Proof(
-        paths=tuple(rows[number]["path"] for number in chosen),
+        paths=tuple(paths[number] for number in chosen),
         predictions=predictions[chosen],
         truth=None if truth is None else truth[chosen],
     )
 
 
-def calibration(place: workdir.Workdir) -> tuple[str, ...]:
-    """Returns the training pictures kept that are still what they were."""
+def calibration(
+    place: workdir.Workdir, finder: moved.Finder | None = None
+) -> tuple[str, ...]:
+    """Returns the training pictures kept that are still what they were.
+
+    Args:
+        place: The folder of a run.
+        finder: Says where they are; None: where they were.
+    """
     rows = _kept(place)["calibration"]
-    return tuple(row["path"] for row in rows if _unchanged(row))
+    return tuple(filter(None, _found(rows, finder)))
 
 
 def _kept(
@@ -179,9 +190,8 @@ def _spread(of: int, count: int) -> Sequence[int]:
     return np.linspace(0, of - 1, min(count, of)).astype(int).tolist()
 
 
-def _unchanged(row: Mapping[str, Any]) -> bool:
-    try:
-        found = files.sha256(row["path"], limit=LARGEST_PICTURE)
-    except (OSError, ValueError):  # Of names that no file can have.
-        return False
-    return found == row["sha256"]
+def _found(
+    rows: Sequence[Mapping[str, Any]], finder: moved.Finder | None
+) -> list[str | None]:
+    finder = finder or moved.Finder(None)
+    return [finder.find(row["path"], row["sha256"]) for row in rows]

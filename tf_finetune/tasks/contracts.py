@@ -178,11 +178,12 @@ class Exports(Protocol):
     """What files of a model say of it, and when one in few bits is right.
 
     Attributes:
+        losses: Figures whose loss `judge` checks, as `accuracy_loss`.
         output: What an output is called that is the predictions.
-        meaning: What it is, in a sentence or two. Its readers find the labels
-            and the decision beside it.
+        meaning: What it is, in a sentence or two; the labels stand beside it.
     """
 
+    losses: tuple[str, ...]
     output: str
     meaning: str
 
@@ -230,8 +231,7 @@ class Network(Protocol):
         solver: How a linear head is solved to its optimum; a name in
             `training.head.SOLVERS`, or "steps" where there is no such way.
         proven: The outputs of `serve` that are the predictions themselves.
-        texts: Those that are put together of others in text, which LiteRT
-            cannot; what is asked with arrays goes without.
+        texts: Those joined of others in text, which LiteRT cannot do.
         num_proven: Pictures whose predictions prove exports, at most.
     """
 

@@ -53,22 +53,57 @@ class Verdict:
 
     Attributes:
         figures: Ready for `parity.json`; None: not defined.
-        tolerance: What was asked, by name.
-        faults: What is wrong, in words; empty if nothing is.
+        checks: What was looked at.
     """
 
     figures: Mapping[str, Any]
-    tolerance: Mapping[str, float]
-    faults: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def tolerance(self) -> dict[str, float]:
+        """What was asked, by name."""
+        return {each.name: each.limit for each in self.checks}
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is wrong, in words; empty if nothing is."""
+        return tuple(each.fault for each in self.checks if each.fault)
+
+    def loss(self, figure: str) -> float | None:
+        """Returns how much less a figure is; None where it is not known.
+
+        Args:
+            figure: "accuracy"; of several targets the one that loses most.
+        """
+        known = [
+            each.found
+            for each in self.checks
+            if each.name == _loss(figure) and each.found is not None
+        ]
+        return max(known, default=None)
+
+    def tolerating(self, losses: Mapping[str, float]) -> "Verdict":
+        """Returns the verdict by what may be lost, and nothing else.
+
+        Args:
+            losses: By figure, what it may be less at most.
+        """
+        limits = {_loss(name): limit for name, limit in losses.items()}
+        kept = [
+            dataclasses.replace(each, limit=limits[each.name])
+            for each in self.checks
+            if each.name in limits
+        ]
+        return Verdict(figures=self.figures, checks=tuple(kept))
+
+
+def _loss(figure: str) -> str:
+    return f"{figure}_loss"
 
 
 def verdict(figures: Mapping[str, Any], checks: Sequence[Check]) -> Verdict:
     """Returns the verdict of some checks."""
-    return Verdict(
-        figures=figures,
-        tolerance={each.name: each.limit for each in checks},
-        faults=tuple(each.fault for each in checks if each.fault),
-    )
+    return Verdict(figures=figures, checks=tuple(checks))
 
 
 def lost(
@@ -84,7 +119,7 @@ def lost(
     """
     known = before is not None and now is not None
     return Check(
-        name=f"{name}_loss",
+        name=_loss(name),
         found=before - now if known else None,
         limit=limit,
         sentence=f"{name.replace('_', ' ')} {now:.1%} instead of {before:.1%}"

@@ -59,12 +59,13 @@ def test_all_that_a_server_needs_lies_in_and_beside_the_version(exported):
 def test_every_signature_was_proven_in_a_fresh_process(exported):
     assert saved_proto.methods(exported) == {
         "serving_default": "tensorflow/serving/predict",
+        "serve_array": "tensorflow/serving/predict",
         "regress": "tensorflow/serving/regress",
     }
     figures = files.read_json(exported.parent / "parity.json")["1"]
     assert (figures["rows"], figures["pictures"]) == (5, 10)
     assert figures["batch_norms_folded"] == 0
-    for signature in ("serving_default", "regress"):
+    for signature in ("serving_default", "serve_array", "regress"):
         assert figures[signature]["max_abs_difference"] <= 1e-6
 
 
@@ -210,6 +211,7 @@ def test_an_export_that_computes_something_else_leaves_nothing(
 ):
     said = {
         "serving_default/values": rows.values,
+        "serve_array/values": rows.values,
         "regress/outputs": rows.values + np.array([[0, 0, 0, 0, 0.01]]).T,
     }
     monkeypatch.setattr(asking, "ask", lambda *_, **__: said)

@@ -52,3 +52,58 @@ def test_nothing_is_folded_that_would_answer_something_else(normed):
     network = signatures.optimized(job)
     assert network.folded == 0
     assert network.model is job.model
+
+
+@pytest.fixture
+def converted(normed, tmp_path):
+    """A function: job → LiteRT file of its SavedModel, and what is loaded."""
+    tf = pytest.importorskip("tensorflow")
+
+    def convert(job):
+        served = signatures.Served(job, [])
+        folder = str(tmp_path / "1")
+        tf.saved_model.save(served, folder, signatures=served.functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["serve_array"]
+        )
+        return converter.convert(), tf.saved_model.load(folder)
+
+    return convert
+
+
+def test_rows_without_words_convert_to_the_same_numbers(normed, converted):
+    tf = pytest.importorskip("tensorflow")
+    given = normed.decoded()
+    size = normed.image_size
+    images = keras.Input([2, size, size, 3], name="images")
+    numbers = keras.Input([1], name="numbers")
+    known = keras.ops.where(keras.ops.isnan(numbers), 7.0, numbers)
+    pooled = keras.layers.Dense(3)(keras.ops.mean(images, axis=(2, 3, 4)))
+    parts = keras.layers.Concatenate()([pooled, known])
+    model = keras.Model(
+        {"images": images, "numbers": numbers}, keras.layers.Dense(2)(parts)
+    )
+    inputs = dataclasses.replace(normed.inputs, words=(), beginnings=())
+    expected = model.predict_on_batch(
+        {name: given[name] for name in ("images", "numbers")}
+    )
+    job = dataclasses.replace(
+        normed, model=model, inputs=inputs, names=("price", "rooms")
+    )
+
+    content, loaded = converted(job)
+
+    interpreter = tf.lite.Interpreter(model_content=content)
+    got = interpreter.get_signature_runner()(
+        images=given["images"], numbers=given["numbers"]
+    )["values"]
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    assert len(loaded.variables) == 4
+    assert set(loaded.signatures) == {"serving_default", "serve_array"}
+
+
+def test_rows_with_words_keep_their_tables_and_are_refused(
+    build_job, tmp_path, converted
+):
+    with pytest.raises(Exception, match="Some ops are not supported"):
+        converted(build_job(tmp_path))

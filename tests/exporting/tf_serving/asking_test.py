@@ -27,15 +27,18 @@ def answer(monkeypatch):
         )
         arrays = {"x": np.arange(2)}
         inputs = {"serve": arrays, "not there": arrays}
-        return asking.ask("folder", "version 1", inputs, batch_size=7), asked
+        got = asking.ask(
+            "folder", "version 1", inputs, variables=3, batch_size=7
+        )
+        return got, asked
 
     return ask
 
 
 def test_signatures_that_are_there_are_asked(answer):
     got, asked = answer(values=np.ones(2), error=fresh.strings([b"", b""]))
-    assert set(asked) == {"serve/x", "batch_size"}
-    assert asked["batch_size"] == 7
+    assert set(asked) == {"serve/x", "batch_size", "variables"}
+    assert (asked["batch_size"], asked["variables"]) == (7, 3)
     assert set(got) == {"serve/values", "serve/error"}
 
 

@@ -13,7 +13,7 @@ from tf_finetune import errors
 from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.graph import precision
-from tf_finetune.exporting.proof import parity, single_file
+from tf_finetune.exporting.proof import parity, refusal, single_file
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
@@ -32,10 +32,13 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         try:
             return proof(path, name)
         except errors.RunError as error:
-            raise errors.RunError(
-                f"{error} Keras does not reload every network from a "
-                "whole-model .h5. Use --format=keras for the whole model or "
-                "--format=h5 for its weights."
+            # What Keras reloads wrong is no fault to report here.
+            fault = getattr(error, "fault", str(error))
+            raise refusal.Refused(
+                f"{fault} Keras does not reload every network from a "
+                "whole-model .h5.",
+                instead=("keras", "h5"),
+                largest=getattr(error, "largest", None),
             ) from error
 
     return single_file.write(

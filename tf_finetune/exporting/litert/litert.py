@@ -2,7 +2,7 @@
 
 import functools
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.graph import freezing, precision
 from tf_finetune.exporting.litert import litert_joining, litert_labels
-from tf_finetune.exporting.proof import parity, quantised, single_file
+from tf_finetune.exporting.proof import parity, quantised, refusal, single_file
 from tf_finetune.tasks import catalog as tasks
 
 _SUFFIX = catalog.SUFFIXES["litert"]
@@ -29,6 +29,13 @@ FLOAT32_TOLERANCE = 1e-4
 # 0.013 for its Keras weights rounded likewise; batch norm folded into them
 # before is the rest.
 FLOAT16_TOLERANCE = 3e-2
+# Where to go from a file that is refused, the nearest first.
+_INSTEAD = {
+    "model_int8": ("litert_dynamic", "litert_float16", "litert"),
+    "model_dynamic": ("litert_float16", "litert"),
+    "model_float16": ("litert",),
+    "model": ("onnx", "keras"),
+}
 # Of the probabilities of all pixels. Measured: 0.004 for membranes (two
 # classes), 0.0007 for CamVid (eleven); what int8 does to them is 0.06 and 0.01.
 FLOAT16_MEAN = 1e-2
@@ -49,7 +56,9 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     """
     convert = functools.partial(_converted, freezing.of_job(job))
     allowed = max(FLOAT32_TOLERANCE, parity.tolerance(job))
-    prove = single_file.prove_exact(_SCRIPT, job, allowed=allowed)
+    prove = single_file.prove_exact(
+        _SCRIPT, job, allowed=allowed, instead=_INSTEAD["model"]
+    )
     return _write(job, "model", convert, prove)
 
 
@@ -60,20 +69,35 @@ def write_float16(job: jobs.ExportJob) -> pathlib.Path:
     device has nothing faster. Where predictions are maps it is judged by
     `quantised.judge` and by the mean difference: of so many pixels some are
     always at the edge of two classes, and the largest difference is theirs.
+    Where a loss is allowed (`job.tolerance`) it is judged by that.
     """
+    instead = _INSTEAD["model_float16"]
 
     def change(converter: tf.lite.TFLiteConverter) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
 
     convert = functools.partial(_with_exact_end, job, change)
-    if np.ndim(job.proof.predictions) > 2:
+    if job.tolerance or np.ndim(job.proof.predictions) > 2:
         prove = functools.partial(
-            quantised.prove, _SCRIPT, job, mean_allowed=FLOAT16_MEAN
+            quantised.prove,
+            _SCRIPT,
+            job,
+            mean_allowed=FLOAT16_MEAN,
+            instead=instead,
         )
     else:
         allowed = max(FLOAT16_TOLERANCE, parity.tolerance(job))
-        prove = single_file.prove_exact(_SCRIPT, job, allowed=allowed)
+        exact = single_file.prove_exact(_SCRIPT, job, allowed=allowed)
+
+        def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
+            try:
+                return exact(path, name)
+            except refusal.Refused as refused:
+                raise quantised.with_loss(
+                    refused, _SCRIPT, job, path, instead
+                ) from refused
+
     return _write(job, "model_float16", convert, prove)
 
 
@@ -88,8 +112,7 @@ def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
     convert = functools.partial(_with_exact_end, job, change)
-    prove = functools.partial(quantised.prove, _SCRIPT, job)
-    return _write(job, "model_dynamic", convert, prove)
+    return _write(job, "model_dynamic", convert, _judged(job, "model_dynamic"))
 
 
 def write_int8(job: jobs.ExportJob) -> pathlib.Path:
@@ -125,8 +148,13 @@ def write_int8(job: jobs.ExportJob) -> pathlib.Path:
         converter.inference_output_type = end
 
     convert = functools.partial(_with_exact_end, job, change)
-    prove = functools.partial(quantised.prove, _SCRIPT, job)
-    return _write(job, "model_int8", convert, prove)
+    return _write(job, "model_int8", convert, _judged(job, "model_int8"))
+
+
+def _judged(job: jobs.ExportJob, stem: str) -> single_file.Prove:
+    return functools.partial(
+        quantised.prove, _SCRIPT, job, instead=_INSTEAD[stem]
+    )
 
 
 _Change = Callable[[tf.lite.TFLiteConverter], None]
@@ -165,7 +193,16 @@ def _converted(frozen: Any, change: _Change | None = None) -> bytes:
     converter.target_spec.supported_ops = only
     if change:
         change(converter)
-    return converter.convert()
+    try:
+        return converter.convert()
+    except Exception as error:  # Of any kind, from one pass of many.
+        # What it lacks stands in the first lines, all of the graph below them.
+        said = " ".join(str(error).split())[:300]
+        raise refusal.Refused(
+            "This network cannot be converted to LiteRT: the converter says "
+            f"{said!r}.",
+            instead=("onnx", "keras", "saved_model"),
+        ) from error
 
 
 def _write(

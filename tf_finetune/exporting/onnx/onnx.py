@@ -12,12 +12,11 @@ import tensorflow as tf
 from absl import logging as absl_logging
 from tf2onnx import optimizer, tf_loader, tfonnx
 
-from tf_finetune import errors
 from tf_finetune.exporting import catalog
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.graph import freezing
 from tf_finetune.exporting.onnx import onnx_graph
-from tf_finetune.exporting.proof import parity, single_file
+from tf_finetune.exporting.proof import parity, refusal, single_file
 from tf_finetune.tasks import catalog as tasks
 
 # The same float32 weights; the converter folds batch norm and turns the axes
@@ -26,6 +25,9 @@ TOLERANCE = 1e-4
 
 # Of the operators; old enough for every runtime in use.
 _OPSET = 15
+
+# Where to go from a network that is refused, the nearest first.
+_INSTEAD = ("litert", "saved_model", "keras")
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
@@ -49,7 +51,9 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         onnx.save(held, path)
 
     allowed = max(TOLERANCE, parity.tolerance(job))
-    prove = single_file.prove_exact("onnx.py", job, allowed=allowed)
+    prove = single_file.prove_exact(
+        "onnx.py", job, allowed=allowed, instead=_INSTEAD
+    )
     return single_file.write(
         job.file("model", catalog.SUFFIXES["onnx"]), save, prove
     )
@@ -74,10 +78,10 @@ def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
         if not onnx.defs.has(node.op_type, node.domain)
     }
     if unknown:
-        raise errors.RunError(
+        raise refusal.Refused(
             "This network cannot be exported to ONNX: its converter, tf2onnx, "
-            f"does not know TensorFlow's {', '.join(sorted(unknown))}. "
-            "--format=litert and --format=saved_model hold it."
+            f"does not know TensorFlow's {', '.join(sorted(unknown))}.",
+            instead=_INSTEAD,
         )
     return held
 
@@ -86,10 +90,10 @@ def _careful_model(frozen: Any) -> onnx.ModelProto:
     try:
         return _model(frozen, careful=True)
     except Exception as error:
-        raise errors.RunError(
+        raise refusal.Refused(
             "This network cannot be exported to ONNX: its converter, tf2onnx, "
-            f"fails with {error!r}. --format=litert and --format=saved_model "
-            "hold it."
+            f"fails with {error!r}.",
+            instead=_INSTEAD,
         ) from error
 
 

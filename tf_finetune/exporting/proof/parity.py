@@ -2,17 +2,18 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune import errors, files, inference
+from tf_finetune import files, inference
 from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import layout
 from tf_finetune.exporting.graph import precision
+from tf_finetune.exporting.proof import refusal
 
 # The evaluation computes in float32 with batch norm folded into convolutions
 # (batch_norm.py), a `.keras` file by Keras' formula, a SavedModel with batch
@@ -98,6 +99,7 @@ def check_answers(
     job: jobs.ExportJob,
     *,
     allowed: float,
+    instead: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Compares what an export said of the job's pictures.
 
@@ -107,6 +109,7 @@ def check_answers(
             [pictures, …, outputs]; at least one.
         job: What is expected.
         allowed: The largest difference of a prediction, in `job.unit`.
+        instead: Formats to use where it is refused, best first.
 
     Returns:
         `pictures`, `tolerance`, `rounding` of the job, and by how it was
@@ -116,7 +119,7 @@ def check_answers(
         RunError: A prediction differs by more, or there are none.
     """
     if not answers:
-        raise errors.RunError(f"The export {name} gives no predictions.")
+        raise refusal.Refused(f"The export {name} gives no predictions.")
     figures: dict[str, Any] = {
         "pictures": len(job.proof.paths),
         "tolerance": allowed,
@@ -125,7 +128,7 @@ def check_answers(
     }
     for way, got in answers.items():
         compared = compare(job.proof.predictions, got, unit=job.unit)
-        _require(f"{name} ({way})", compared, allowed)
+        _require(f"{name} ({way})", compared, allowed, instead)
         figures[way] = compared
     return figures
 
@@ -156,7 +159,7 @@ def compare(
     expected = np.asarray(expected, dtype="float64")
     got = np.asarray(got, dtype="float64")
     if expected.shape != got.shape or not np.isfinite(got).all():
-        raise errors.RunError(
+        raise refusal.Refused(
             f"The export gives predictions of shape {got.shape} where the "
             f"evaluation gave {expected.shape}, or numbers that are none."
         )
@@ -187,12 +190,8 @@ def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
 
 def record(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
     """Adds the figures of the artefact `path` to `parity.json` beside it."""
+    known = refusal.read(path.parent)
     place = path.parent / layout.PARITY
-    try:
-        known = files.read_json(place)
-    except (FileNotFoundError, ValueError):
-        # A damaged record is replaced: what it said can be measured again.
-        known = {}
     files.write_json(place, {**known, path.name: dict(figures)})
 
 
@@ -232,16 +231,25 @@ def _batches(proof: jobs.Proof) -> Iterator[list[bytes]]:
         yield [pathlib.Path(path).read_bytes() for path in paths]
 
 
-def _require(name: str, compared: Mapping[str, float], allowed: float) -> None:
+def _require(
+    name: str,
+    compared: Mapping[str, float],
+    allowed: float,
+    instead: Sequence[str] = (),
+) -> None:
     if compared["max_abs_difference"] <= allowed:
         return
     agreement = compared.get("top_1_agreement")
     classes = ""
     if agreement is not None:
         classes = f", the same class for {agreement:.1%} of the pictures"
-    raise errors.RunError(
+    raise refusal.Refused(
         f"The export {name} differs from the evaluation: predictions by up "
         f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e})"
-        f"{classes}. It has been removed. If pictures were changed since "
-        "training, evaluate the run again; otherwise please report this."
+        f"{classes}. It has been removed.",
+        more="What computes with the same numbers may differ by rounding "
+        "alone, so there is no flag that allows more; "
+        f"{refusal.where_to_report()}.",
+        instead=instead,
+        largest=compared["max_abs_difference"],
     )

@@ -3,23 +3,17 @@
 What that is, each task says (`exports.py` in its folder).
 """
 
+import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting.proof import parity, single_file
+from tf_finetune.exporting.proof import parity, refusal, single_file
 from tf_finetune.tasks import catalog as tasks
-
-# What to use instead of a file that is refused, the nearest first.
-_INSTEAD = {
-    False: "--format=litert_float16 has more at half the size, --format=litert "
-    "all of them",
-    True: "--format=litert has all of them",
-}
+from tf_finetune.tasks import verdicts
 
 
 def prove(
@@ -29,6 +23,7 @@ def prove(
     name: str,
     *,
     mean_allowed: float | None = None,
+    instead: Sequence[str] = (),
 ) -> Mapping[str, Any]:
     """Judges a written file in a fresh process.
 
@@ -39,16 +34,19 @@ def prove(
         path: The file.
         name: What it is going to be called.
         mean_allowed: As for `judge`.
+        instead: As for `judge`.
 
     Returns:
         The figures for `parity.json`.
 
     Raises:
-        RunError: It decides differently too often.
+        Refused: It decides differently too often.
     """
     proof = job.judging or job.proof
     got = single_file.answers(script, path, proof, job)
-    tolerance, figures = judge(name, got, proof, job, mean_allowed=mean_allowed)
+    tolerance, figures = judge(
+        name, got, proof, job, mean_allowed=mean_allowed, instead=instead
+    )
     return {
         "pictures": len(proof.paths),
         "tolerance": tolerance,
@@ -64,6 +62,7 @@ def judge(
     job: jobs.ExportJob,
     *,
     mean_allowed: float | None = None,
+    instead: Sequence[str] = (),
 ) -> tuple[Mapping[str, float], Mapping[str, Any]]:
     """Compares predictions and decisions with those expected.
 
@@ -71,29 +70,26 @@ def judge(
         name: What is judged, as a sentence calls it.
         got: [pictures, …, outputs].
         proof: What is expected.
-        job: Whose task judges.
+        job: Whose task judges; by `job.tolerance` alone where it has one.
         mean_allowed: The largest mean difference, in `job.unit`, of floating
             point that is less exact; None: the task's own bounds are enough.
+        instead: Formats to use where it is refused, best first.
 
     Returns:
         What was asked, and the figures: `max_abs_difference` and
         `mean_abs_difference` in `job.unit`, and those of the task.
 
     Raises:
-        RunError: A figure misses what is asked of it.
+        Refused: A figure misses what is asked of it, or is not known.
     """
     compared = parity.compare(proof.predictions, got, unit=job.unit)
-    exports = tasks.TASKS.get(job.task).decided(job.decision).exports
-    found = exports.judge(
-        np.asarray(proof.predictions, "float64"),
-        np.asarray(got, "float64"),
-        proof.truth,
-        names=job.class_names,
-        unit=job.unit,
-    )
-    faults, tolerance = list(found.faults), dict(found.tolerance)
+    found = _verdict(got, proof, job)
+    faults, tolerance = list(found.faults), found.tolerance
     mean = compared["mean_abs_difference"]
-    if mean_allowed is not None:
+    if job.tolerance:
+        tolerated = _tolerated(name, found, job.tolerance)
+        faults, tolerance = list(tolerated.faults), tolerated.tolerance
+    elif mean_allowed is not None:
         tolerance["mean_abs_difference"] = mean_allowed
         if not mean <= mean_allowed:
             faults.append(
@@ -101,11 +97,92 @@ def judge(
                 f"{mean_allowed:.2g})"
             )
     if faults:
-        raise errors.RunError(
+        raise refusal.Refused(
             f"The export {name} decides differently from the evaluation: "
-            f"{'; '.join(faults)}. It has been removed. This network does not "
-            f"bear so few bits: {_INSTEAD[mean_allowed is not None]}."
+            f"{'; '.join(faults)}. It has been removed.",
+            instead=instead,
+            more=_allowing(found, job),
+            largest=compared["max_abs_difference"],
         )
     differences = ("max_abs_difference", "mean_abs_difference")
     figures = {name: compared[name] for name in differences}
     return tolerance, {**figures, **found.figures}
+
+
+def with_loss(
+    refused: refusal.Refused,
+    script: str,
+    job: jobs.ExportJob,
+    path: pathlib.Path,
+    instead: Sequence[str],
+) -> refusal.Refused:
+    """Returns a refusal that says which `--tolerance` would allow the file.
+
+    Args:
+        refused: Because of differences of predictions.
+        script: As for `prove`.
+        job: As for `prove`.
+        path: The file, which is still there.
+        instead: Formats to use in its place, best first.
+    """
+    proof = job.judging or job.proof
+    got = single_file.answers(script, path, proof, job)
+    return refusal.Refused(
+        refused.fault,
+        instead=instead,
+        more=_allowing(_verdict(got, proof, job), job),
+        largest=refused.largest,
+    )
+
+
+def _verdict(
+    got: np.ndarray, proof: jobs.Proof, job: jobs.ExportJob
+) -> verdicts.Verdict:
+    exports = tasks.TASKS.get(job.task).decided(job.decision).exports
+    return exports.judge(
+        np.asarray(proof.predictions, "float64"),
+        np.asarray(got, "float64"),
+        proof.truth,
+        names=job.class_names,
+        unit=job.unit,
+    )
+
+
+def _tolerated(
+    name: str, found: verdicts.Verdict, losses: Mapping[str, float]
+) -> verdicts.Verdict:
+    """Returns the verdict by allowed losses.
+
+    Raises:
+        Refused: Not all of them are known.
+    """
+    for figure in losses:
+        if found.loss(figure) is None:
+            raise refusal.Refused(
+                f"Whether the export {name} loses {figure} is not known: too "
+                "few of the pictures that the run keeps have a known truth. "
+                "It has been removed.",
+                more="Export without --tolerance.",
+            )
+    return found.tolerating(losses)
+
+
+def _allowing(found: verdicts.Verdict, job: jobs.ExportJob) -> str:
+    """Returns what the file loses, and the flag that would allow it."""
+    names = tasks.TASKS.get(job.task).exports.losses
+    losses = {name: found.loss(name) for name in names}
+    if None in losses.values():
+        return ""
+    # Up, so that the loss itself is allowed.
+    limits = {
+        name: max(math.ceil(loss * 1000 - 1e-6), 0) / 1000
+        for name, loss in losses.items()
+    }
+    told = ",".join(f"{name}:{limit:g}" for name, limit in limits.items())
+    lost = " and ".join(
+        f"{max(loss, 0):.3f} of {name}" for name, loss in losses.items()
+    )
+    return (
+        f"Against the truth of the held-out pictures it loses {lost}; "
+        f"--tolerance={told} allows that."
+    )

@@ -2,7 +2,7 @@
 
 import pathlib
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ def prove_exact(
     job: jobs.ExportJob,
     *,
     allowed: float,
+    instead: Sequence[str] = (),
     beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
 ) -> Prove:
     """Returns a proof that probabilities are equal in a fresh process.
@@ -63,12 +64,15 @@ def prove_exact(
             `probabilities`.
         job: Pictures and what is expected of them.
         allowed: The largest difference of a probability.
+        instead: Formats to use where it is refused, best first.
         beside: What else the script takes.
     """
 
     def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
         got = answers(script, path, job.proof, job, beside=beside)
-        return parity.check_answers(name, {FRESH: got}, job, allowed=allowed)
+        return parity.check_answers(
+            name, {FRESH: got}, job, allowed=allowed, instead=instead
+        )
 
     return prove
 

@@ -49,7 +49,7 @@ def write(job: jobs.RowsJob) -> pathlib.Path:
                 ],
             ),
             prove=lambda folder, title, served: {
-                **_proven(folder, title, inputs, job),
+                **_proven(folder, title, inputs, job, served),
                 "batch_norms_folded": served.folded,
             },
             inputs=inputs,
@@ -76,6 +76,7 @@ def _proven(
     title: str,
     inputs: Mapping[str, np.ndarray],
     job: jobs.RowsJob,
+    served: version.Served,
 ) -> dict[str, Any]:
     """Asks every signature in a process of its own about the proof's rows."""
     columns = {k: v for k, v in inputs.items() if k != jobs.PICTURES}
@@ -88,6 +89,7 @@ def _proven(
             names.ARRAY: {jobs.ARRAYS: images, **columns},
             names.REGRESS: {"inputs": asking.examples(inputs)},
         },
+        variables=len(served.variables),
         batch_size=job.proof.batch_size,
     )
     compared = {

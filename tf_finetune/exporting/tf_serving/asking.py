@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.exporting.proof import fresh
+from tf_finetune.exporting.proof import fresh, refusal
 from tf_finetune.exporting.tf_serving import saved_proto
 
 
@@ -16,6 +16,7 @@ def ask(
     title: str,
     inputs: Mapping[str, Mapping[str, np.ndarray]],
     *,
+    variables: int,
     batch_size: int,
 ) -> dict[str, np.ndarray]:
     """Asks every signature in a process of its own.
@@ -25,13 +26,15 @@ def ask(
         title: How a sentence calls it.
         inputs: By signature, arrays by name, of what can be read. Those of
             signatures that there are not are left out.
+        variables: How many it must show to whoever loads it.
         batch_size: Rows at once.
 
     Returns:
         Arrays by SIGNATURE/OUTPUT.
 
     Raises:
-        RunError: It finds fault with an input, or cannot be asked.
+        RunError: It finds fault with an input, cannot be asked, or hides
+            variables from readers.
     """
     known = saved_proto.methods(folder)
     given = {
@@ -43,7 +46,11 @@ def ask(
     answers = fresh.run(
         fresh.RUNTIMES / "saved_model.py",
         folder,
-        {**given, "batch_size": np.array(batch_size)},
+        {
+            **given,
+            "variables": np.array(variables),
+            "batch_size": np.array(batch_size),
+        },
     )
     for key, got in answers.items():
         signature, _, output = key.partition("/")
@@ -87,7 +94,8 @@ def _require_none(name: str, faults: np.ndarray) -> None:
     if told:
         raise errors.RunError(
             f"The export {name} finds fault with pictures that the evaluation "
-            f"read: {told[0]}. It has been removed; please report this."
+            f"read: {told[0]}. It has been removed; "
+            f"{refusal.where_to_report()}."
         )
 
 

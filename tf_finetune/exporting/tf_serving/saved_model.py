@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_finetune import errors, inference
 from tf_finetune.data.pictures import decoding
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting.proof import fresh, parity
+from tf_finetune.exporting.proof import fresh, parity, refusal
 from tf_finetune.exporting.tf_serving import (
     asking,
     network,
@@ -65,7 +65,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
                 job, version.write_labels(folder, job.class_names)
             ),
             prove=lambda folder, title, served: {
-                **_proven(folder, title, inputs, job),
+                **_proven(folder, title, inputs, job, served),
                 "batch_norms_folded": served.folded,
             },
             inputs=inputs,
@@ -80,6 +80,7 @@ def _proven(
     title: str,
     inputs: dict[str, np.ndarray],
     job: jobs.ExportJob,
+    served: version.Served,
 ) -> dict[str, Any]:
     """Asks every signature in a process of its own about the job's pictures."""
     contents = list(inputs[signatures.EXAMPLE_FEATURE])
@@ -96,6 +97,7 @@ def _proven(
             **dict.fromkeys(restored, inputs),
             **dict.fromkeys(signatures.METHODS, examples),
         },
+        variables=len(served.variables),
         batch_size=job.proof.batch_size,
     )
     compared = (*tasks.TASKS.get(job.task).network.proven, "scores", "outputs")
@@ -138,7 +140,8 @@ def _require_names(
         if list(names[best]) != got:
             raise errors.RunError(
                 f"The export {name} ({signature}) names other classes than "
-                "the likeliest ones. It has been removed; please report this."
+                "the likeliest ones. It has been removed; "
+                f"{refusal.where_to_report()}."
             )
 
 
@@ -163,7 +166,7 @@ def _require_said(
                 raise errors.RunError(
                     f"The export {name} ({signature}) gives {output} that do "
                     "not follow from its predictions. It has been removed; "
-                    "please report this."
+                    f"{refusal.where_to_report()}."
                 )
 
 

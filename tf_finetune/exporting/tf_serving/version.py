@@ -32,9 +32,11 @@ class Served(Protocol):
 
     Attributes:
         functions: By the name of their signature.
+        variables: What they read.
     """
 
     functions: Mapping[str, Any]
+    variables: Sequence[Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors, files, schema
+from tf_finetune import errors, schema
 from tf_finetune.config import use
-from tf_finetune.exporting import catalog
+from tf_finetune.exporting import catalog, destination, series
 from tf_finetune.exporting.proof import parity
 from tf_finetune.exporting.rows import job as jobs
-from tf_finetune.runs import proof
+from tf_finetune.runs import moved
 from tf_finetune.runs.rows import using
 from tf_finetune.runs.use import exports, finished
 from tf_finetune.tasks.regression.rows import table
@@ -31,18 +31,18 @@ def export(
         report: Called with where each export lies.
 
     Raises:
-        RunError: An export gives other numbers than the run gave.
+        RunError: An export gives other numbers than the run gave; all formats
+            have been tried, and the others are there.
     """
     job = _job(found, config)
-    written = []
-    for name in config.format:
-        path = catalog.ROW_EXPORTS.get(name)(job)
-        report(
-            f"{name}: {path}, proven on {len(job.proof.paths)} held-out rows "
-            "(parity.json)"
-        )
-        written.append(path)
-    return written
+    rows = len(job.proof.paths)
+    return series.write(
+        config.format,
+        lambda name: catalog.ROW_EXPORTS.get(name)(job),
+        folder=destination.folder(job.destination),
+        proven=lambda path: f"{rows} held-out {'row' if rows == 1 else 'rows'}",
+        report=report,
+    )
 
 
 def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
@@ -56,7 +56,7 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
         resize=found.config.model.resize,
         pixels=found.config.model.pixels,
         destination=pathlib.Path(config.output or found.place.export),
-        proof=_proof(kept, config.examples),
+        proof=_proof(kept, config.examples, moved.Finder(config.image_root)),
         unit=parity.units(values),
         name=exports.served_name(found.place.path),
     )
@@ -120,36 +120,38 @@ def _inputs(kept: Mapping[str, Any]) -> jobs.Inputs:
     )
 
 
-def _proof(kept: Mapping[str, Any], count: int) -> jobs.Proof:
+def _proof(
+    kept: Mapping[str, Any], count: int, finder: moved.Finder
+) -> jobs.Proof:
     """Returns up to `count` of the rows whose pictures are what they were.
 
     Raises:
         RunError: There is none.
     """
-    rows = [row for row in kept["proof"] if _is_unchanged(row)][:count]
+    found = [(row, _paths(row, finder)) for row in kept["proof"]]
+    found = [(row, paths) for row, paths in found if all(paths)][:count]
+    rows = [row for row, _ in found]
     if not rows:
         raise errors.RunError(
             "None of the held-out rows of the run has its pictures unchanged, "
-            "so an export cannot be proven. Bring them back, or train again."
+            "so an export cannot be proven. Where they were moved, name their "
+            "folder by --image_root; else bring them back, or train again."
         )
     numbers = [
         [np.nan if each is None else each for each in row["numbers"]]
         for row in rows
     ]
     return jobs.Proof(
-        paths=[tuple(row["paths"]) for row in rows],
+        paths=[paths for _, paths in found],
         numbers=np.array(numbers, "float32").reshape(len(rows), -1),
         words=[tuple(row["whole_words"]) for row in rows],
         values=np.array([row["values"] for row in rows]),
     )
 
 
-def _is_unchanged(row: Mapping[str, Any]) -> bool:
-    try:
-        sums = [
-            files.sha256(path, limit=proof.LARGEST_PICTURE)
-            for path in row["paths"]
-        ]
-    except (OSError, ValueError):  # Of names that no file can have.
-        return False
-    return sums == row["sha256"]
+def _paths(
+    row: Mapping[str, Any], finder: moved.Finder
+) -> tuple[str | None, ...]:
+    """Returns where the pictures of a row are; None: one is nowhere."""
+    pairs = zip(row["paths"], row["sha256"], strict=True)
+    return tuple(finder.find(*pair) for pair in pairs)

@@ -14,7 +14,7 @@ from tf_finetune.data import targets as target_rows
 from tf_finetune.data.pictures import verification
 from tf_finetune.evaluation import calibration
 from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting.proof import parity
+from tf_finetune.exporting.proof import parity, refusal
 from tf_finetune.runs.use import evaluating, finished
 from tf_finetune.tasks import certainty as certainties
 from tf_finetune.tasks import ending
@@ -137,5 +137,6 @@ def _require_same(
         raise errors.RunError(
             "The model gives other probabilities than its evaluation gave, by "
             f"up to {difference:.2g}; it is not calibrated. Evaluate the run "
-            "again; if it was not changed since, please report this."
+            "again; if it was not changed since, "
+            f"{refusal.where_to_report()}."
         )

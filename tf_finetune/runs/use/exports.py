@@ -7,10 +7,10 @@ from collections.abc import Callable
 from tf_finetune import errors
 from tf_finetune.config import use
 from tf_finetune.data import survey
-from tf_finetune.exporting import catalog
+from tf_finetune.exporting import catalog, choice, destination, series
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import parity
-from tf_finetune.runs import proof
+from tf_finetune.runs import moved, proof
 from tf_finetune.runs.use import calibrating, finished
 
 
@@ -33,7 +33,8 @@ def export(
         What was written, in the order of the formats.
 
     Raises:
-        RunError: An export gives other numbers than the evaluation gave.
+        RunError: An export gives other numbers than the evaluation gave; all
+            formats have been tried, and the others are there.
     """
     job = parity.with_rounding(_job(found, config))
     if inspected:
@@ -41,21 +42,25 @@ def export(
             found, inspected, found.config.data, job
         )
         report(calibration.sentence())
-    written = []
-    for name in config.format:
-        path = catalog.EXPORTS.get(name)(job)
+
+    def proven(path: pathlib.Path) -> str:
         # Formats are not all proven on the same pictures.
         pictures = parity.recorded(path)["pictures"]
-        report(
-            f"{name}: {path}, proven on {pictures} held-out pictures "
-            "(parity.json)"
-        )
-        written.append(path)
-    return written
+        noun = "picture" if pictures == 1 else "pictures"
+        return f"{pictures} held-out {noun}"
+
+    return series.write(
+        config.format,
+        lambda name: catalog.EXPORTS.get(name)(job),
+        folder=destination.folder(job.destination),
+        proven=proven,
+        report=report,
+    )
 
 
 def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
-    judging = proof.read(found.place)
+    finder = moved.Finder(config.image_root)
+    judging = proof.read(found.place, finder=finder)
     if judging.predictions.shape[1:] != tuple(found.model.output_shape[1:]):
         raise errors.RunError(
             f"{found.place.proven} holds predictions of another shape than "
@@ -72,13 +77,14 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
         resize=found.config.model.resize,
         pixels=found.config.model.pixels,
         destination=pathlib.Path(config.output or found.place.export),
-        proof=proof.read(found.place, config.examples),
+        proof=proof.read(found.place, config.examples, finder),
         judging=judging,
         unit=unit,
-        calibration=proof.calibration(found.place),
+        calibration=proof.calibration(found.place, finder),
         task=found.config.model.task,
         decision=found.task.decision,
         name=served_name(found.place.path),
+        tolerance=choice.tolerated(config.tolerance, found.task.exports.losses),
         out_of_distribution=config.out_of_distribution,
     )
 

@@ -20,6 +20,7 @@ ACCURACY_LOSS = 0.05
 class Exports:
     """Judged by the likeliest class."""
 
+    losses = ("accuracy",)
     output = "probabilities"
     meaning = (
         "The probability of each class, in the order of the labels; they add "

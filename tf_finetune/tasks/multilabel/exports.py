@@ -37,6 +37,7 @@ class Exports:
         decision: The thresholds, as `figures.decide` returns them.
     """
 
+    losses: ClassVar[tuple[str, ...]] = ("macro_average_precision", "micro_f1")
     output: ClassVar[str] = "probabilities"
     meaning: ClassVar[str] = (
         "The probability of each label, in the order of the labels, each by "

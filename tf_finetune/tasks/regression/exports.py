@@ -27,6 +27,7 @@ _FEWEST = 20
 class Exports:
     """Judged by the order that values give to pictures."""
 
+    losses = ("r2",)
     output = "values"
     meaning = (
         "The value of each target, in the order of the labels and in the "

@@ -23,6 +23,7 @@ MEAN_IOU_LOSS = 0.03
 class Exports:
     """Judged by the likeliest class of each pixel."""
 
+    losses = ("mean_iou",)
     output = "probabilities"
     meaning = (
         "The probability of each class, in the order of the labels, for each "

@@ -65,3 +65,20 @@ def test_every_signature_with_inputs_is_called_in_batches(folder):
 def test_a_signature_that_is_not_there_is_told(folder):
     with pytest.raises(errors.RunError, match="classify"):
         fresh.run(_SCRIPT, folder, {"classify/x": np.zeros([1, 2])})
+
+
+def test_variables_that_readers_do_not_find_are_told(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+    root = tf.Module()
+    # Under another name than that by which they are looked for.
+    root.held = [tf.Variable(2.0, name="kernel")]
+    spec = tf.TensorSpec([None], tf.float32, name="x")
+    function = tf.function(
+        lambda x: {"y": x * root.held[0]}, input_signature=[spec]
+    ).get_concrete_function()
+    tf.saved_model.save(root, str(tmp_path / "1"), {"serve": function})
+
+    given = {"serve/x": np.ones([2], "float32")}
+    assert set(fresh.run(_SCRIPT, tmp_path / "1", given)) == {"serve/y"}
+    with pytest.raises(errors.RunError, match="0 variables are tracked"):
+        fresh.run(_SCRIPT, tmp_path / "1", {**given, "variables": np.array(1)})

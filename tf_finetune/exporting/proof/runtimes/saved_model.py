@@ -3,8 +3,12 @@
 `python -I saved_model.py FOLDER INPUTS.npz OUTPUTS.npz`
 
 Inputs are called SIGNATURE/INPUT and outputs SIGNATURE/OUTPUT; `batch_size`
-may say how many rows go in at once. Strings are a pair NAME:bytes, uint8, all
-of them in a row, and NAME:lengths, in the shape of the array.
+may say how many rows go in at once, and `variables` how many the folder must
+hold. Strings are a pair NAME:bytes, uint8, all of them in a row, and
+NAME:lengths, in the shape of the array.
+
+What functions read must be among `loaded.variables`: converters look there, and
+take what they do not find for zeros.
 """
 
 import sys
@@ -21,7 +25,10 @@ def main(folder: str, inputs: str, outputs: str) -> None:
     """Calls every signature that there are inputs for."""
     given = _read(inputs)
     batch_size = int(given.pop("batch_size", sys.maxsize))
+    expected = given.pop("variables", None)
     loaded = tf.saved_model.load(folder)
+    if expected is not None:
+        _require_variables(loaded, int(expected))
     answers = {}
     for name in sorted({key.partition("/")[0] for key in given}):
         own = {
@@ -32,6 +39,20 @@ def main(folder: str, inputs: str, outputs: str) -> None:
         answer = _call(loaded.signatures[name], own, batch_size)
         answers |= {f"{name}/{key}": value for key, value in answer.items()}
     _write(outputs, answers)
+
+
+def _require_variables(loaded, expected: int) -> None:
+    """Ends the process unless the variables are where they are looked for."""
+    found = list(getattr(loaded, "variables", []))
+    if len(found) != expected:
+        sys.exit(
+            f"{len(found)} variables are tracked, and the model has {expected}."
+        )
+    tracked = {id(each) for each in found}
+    for name, signature in sorted(loaded.signatures.items()):
+        for each in signature.variables:
+            if id(each) not in tracked:
+                sys.exit(f"{name} reads {each.name}, which is not tracked.")
 
 
 def _call(signature, own: dict, batch_size: int) -> dict:
