@@ -145,3 +145,61 @@ class TestPrediction:
         )
         with pytest.raises(errors.UsageError, match=message):
             use_checking.check_prediction(config)
+
+
+class TestWriting:
+    """What is written at the end is tried at the start."""
+
+    @pytest.fixture
+    def finished(self, here):
+        files.write_json(here / "run.json", {"status": "finished"})
+        files.write_json(here / "data.json", {"images": {"train": 9}})
+        files.write_text(here / "run.flags", "--data=pictures\n")
+        (here / "file").write_text("")
+        return here
+
+    _COMMANDS = (
+        (use.ExportConfig, use_checking.check_export, {}),
+        (use.EvaluateConfig, use_checking.check_evaluation, {}),
+        (use.PredictConfig, use_checking.check_prediction, {"data": "1.png"}),
+    )
+
+    @pytest.mark.parametrize("command", _COMMANDS)
+    @pytest.mark.parametrize(
+        "output", ["file/below", "file/a/b", "/proc/1.json", "/proc/a/b"]
+    )
+    def test_what_cannot_be_written_is_refused(self, finished, command, output):
+        config, check, more = command
+        given = {"workdir": str(finished), "output": output, **more}
+        with pytest.raises(errors.UsageError, match="--output="):
+            check(options.from_keywords(config, given))
+
+    @pytest.mark.parametrize("command", _COMMANDS[:2])
+    def test_a_workdir_that_cannot_be_written_needs_an_output(
+        self, finished, command, monkeypatch
+    ):
+        def refuse(prefix, dir):
+            # As for a folder on a disk that is read-only.
+            if str(dir) == str(finished):
+                raise OSError(30, "Read-only file system")
+            return really(prefix=prefix, dir=dir)
+
+        really = files.tempfile.mkstemp
+        monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+        config, check, more = command
+        given = {"workdir": str(finished), **more}
+        with pytest.raises(
+            errors.UsageError, match="Read-only .* Say with --output"
+        ):
+            check(options.from_keywords(config, given))
+        (finished / "other").mkdir()
+        output = str(finished / "other" / "new" / "deep")
+        check(options.from_keywords(config, {**given, "output": output}))
+        assert not list((finished / "other").iterdir())
+
+    def test_a_folder_of_moved_pictures_must_be_one(self, finished):
+        given = {"workdir": str(finished), "image_root": "file"}
+        with pytest.raises(errors.UsageError, match="--image_root=file is no"):
+            use_checking.check_export(
+                options.from_keywords(use.ExportConfig, given)
+            )

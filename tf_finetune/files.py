@@ -8,6 +8,7 @@ import os
 import pathlib
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -161,6 +162,27 @@ def flush_names(folder: pathlib.Path) -> None:
     except OSError as error:
         if error.errno not in _NO_FLUSH_OF_FOLDERS:
             raise
+
+
+def why_unwritable(path: pathlib.Path) -> str | None:
+    """Returns why nothing can be written to a path; None: it can be.
+
+    It is tried, in the nearest folder that there is, and nothing is left.
+
+    Args:
+        path: Of a file or a folder, which need not exist.
+    """
+    folder = pathlib.Path(path).absolute()
+    folder = folder if folder.is_dir() else folder.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        handle, name = tempfile.mkstemp(prefix=".tmp-", dir=folder)
+    except OSError as error:
+        return error.strerror
+    os.close(handle)
+    os.unlink(name)
+    return None
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

@@ -5,7 +5,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from tf_finetune import errors, unread, workdir
+from tf_finetune import errors, files, unread, workdir
 from tf_finetune.config import (
     data_options,
     options,
@@ -33,6 +33,8 @@ def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     _finished(config.workdir).require_finished()
     _check_foreign(config)
+    # Its name is settled later, and lies in the workdir.
+    _check_writable(config.output or config.workdir, config.output)
     gates.check_specs(config.fail_below, _task(config).figures)
     _check_models(config)
 
@@ -134,6 +136,8 @@ def check_prediction(config: use.PredictConfig) -> None:
     _finished(config.workdir).require_finished()
     task = _task(config)
     unread.check(config, unread.of_task(config, task))
+    if config.output:
+        _check_writable(config.output, config.output)
     _check_columns(config)
     if config.window_overlap is not None:
         _check_windows(config, task)
@@ -201,6 +205,7 @@ def check_export(config: use.ExportConfig) -> None:
             choice.check_rows(name)
         choice.check_extra(name)
     destination.check(config.output, config.format)
+    _check_writable(config.output or place.export, config.output)
     own = (place.model, place.weights, place.fused)
     destination.check_apart(config.output, config.format, own)
     losses = _task(config).exports.losses
@@ -236,6 +241,26 @@ def _check_models(config: _Use) -> None:
     for model in (place.model, place.fused):
         if os.path.lexists(model):
             model_configs.check(model, within=place.path)
+
+
+def _check_writable(path: str | pathlib.Path, asked: str | None) -> None:
+    """Raises `UsageError` unless results can be written, before work is done.
+
+    Args:
+        path: Where they are to go.
+        asked: What `--output` says of it.
+    """
+    reason = files.why_unwritable(pathlib.Path(path).expanduser())
+    if reason is None:
+        return
+    if asked:
+        raise errors.UsageError(
+            f"--output={asked} cannot be written: {reason}. Name another place."
+        )
+    raise errors.UsageError(
+        f"{path} cannot be written: {reason}. Say with --output where the "
+        "results go."
+    )
 
 
 def _check_root(root: str | None) -> None:

@@ -39,8 +39,55 @@ def _made_small(code: str) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
+# A file that a block reads, and others that it says it serves likewise.
+_SERVES = re.compile(
+    r'(?P<folder>[^"]+/)(?P<name>[^"/]+)"\)  # or (?P<others>.+)'
+)
+
+
+def _for_each_file(code: str) -> str:
+    """Returns a block once for each file that it says it serves.
+
+    The answers are kept in `answered`, by the name of the file.
+    """
+    claim = _SERVES.search(code)
+    if claim is None:
+        return code
+    name = claim["name"]
+    found = ["answered = {}"]
+    for each in (name, *claim["others"].split(", ")):
+        found.append(
+            code.replace(claim["folder"] + name, claim["folder"] + each)
+        )
+        found.append(f"answered[{each!r}] = answer")
+    return "\n".join(found)
+
+
 # What comes of the blocks of a document, as its sentences say.
 _AFTERWARDS = {
+    "docs/exports.md": """
+served = answers["probabilities"].numpy()
+assert set(answered) == {
+    "model.tflite", "model_float16.tflite", "model_dynamic.tflite",
+    "model_int8.tflite",
+}
+for said in (served, expected, of_onnx, *answered.values()):
+    assert said.shape == (1, len(labels))
+    assert np.allclose(said.sum(1), 1, atol=0.02)
+    # A picture is made smaller here and there in other ways.
+    assert np.abs(said - expected).max() < 0.3
+assert np.abs(of_onnx - expected).max() < 1e-4
+assert np.abs(answered["model.tflite"] - expected).max() < 1e-4
+""",
+    "docs/serving.md": """
+import numpy as np
+runner = tf.lite.Interpreter(model_content=content).get_signature_runner()
+pixels = np.random.default_rng(0).uniform(0, 255, [1, 32, 32, 3])
+pixels = pixels.astype("float32")
+of_litert = runner(images=pixels)["probabilities"]
+assert len(layer.weights) == len(loaded.variables) > 0
+assert np.allclose(of_litert, layer(pixels)["probabilities"], atol=1e-4)
+""",
     "README.md": """
 import numpy as np
 assert run.evaluation["test"]["accuracy"] > 0.5
@@ -71,7 +118,9 @@ def _prepare(document, code, house):
 
 @pytest.mark.parametrize("document", sorted({name for name, _ in _BLOCKS}))
 def test_the_blocks_of_a_document_run_one_after_the_other(document, house):
-    code = "\n".join(block for name, block in _BLOCKS if name == document)
+    code = "\n".join(
+        _for_each_file(block) for name, block in _BLOCKS if name == document
+    )
     _prepare(document, code, house)
     check = _AFTERWARDS.get(document, "")
     done = house.wait(["-c", f"{_made_small(code)}\n{check}"])

@@ -61,3 +61,29 @@ def test_every_extra_is_declared():
     config.read(pathlib.Path(__file__).parents[2] / "setup.cfg")
     declared = set(config["options.extras_require"])
     assert {extra for extra, _ in catalog.EXTRAS.values()} <= declared
+
+
+class TestTolerance:
+    _FIGURES = ("macro_average_precision", "micro_f1")
+
+    def test_a_loss_is_that_of_every_figure_or_of_one(self):
+        read = choice.tolerated
+        assert read(["0.02"], self._FIGURES) == dict.fromkeys(
+            self._FIGURES, 0.02
+        )
+        assert read(["micro_f1:0.1"], self._FIGURES) == {"micro_f1": 0.1}
+        assert read([], self._FIGURES) == {}
+
+    @pytest.mark.parametrize(
+        "spec", ["accuracy:0.1", "2", "-0.1", "nan", "two", "micro_f1:", ":"]
+    )
+    def test_what_is_no_loss_is_refused(self, spec):
+        with pytest.raises(errors.UsageError, match="--tolerance="):
+            choice.tolerated([spec], self._FIGURES)
+
+    def test_formats_that_do_not_round_have_none(self):
+        check = choice.check_tolerance
+        with pytest.raises(errors.UsageError, match="formats that round"):
+            check(["0.1"], ["keras", "onnx"], self._FIGURES)
+        check(["0.1"], ["keras", "litert_int8"], self._FIGURES)
+        check([], ["keras"], self._FIGURES)

@@ -1,11 +1,14 @@
 """Verdicts on exports in few bits; needs no TensorFlow model."""
 
+import dataclasses
 import pathlib
+import re
 
 import numpy as np
 import pytest
 
 from tf_finetune import errors
+from tf_finetune.exporting import choice
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import quantised
 
@@ -29,7 +32,13 @@ def _job(predictions, truth=None, **changes):
 
 
 def _judge(got, job, name="x"):
-    return quantised.judge(name, np.array(got), job.proof, job)
+    return quantised.judge(
+        name,
+        np.array(got),
+        job.proof,
+        job,
+        instead=("litert_float16", "litert"),
+    )
 
 
 def test_what_passes_is_counted():
@@ -88,3 +97,53 @@ def test_numbers_of_any_size_differ_by_shares_of_their_range():
 
     assert figures["max_abs_difference"] == pytest.approx(0.05)
     assert figures["per_target"]["b"]["mean_abs_difference"] == 0.0
+
+
+class TestTolerance:
+    """Twenty pictures of the first class, of which some are told wrong."""
+
+    def _job(self, **losses):
+        job = _job([[0.9, 0.1]] * 20, np.zeros(20, int))
+        return dataclasses.replace(job, tolerance=losses)
+
+    def _wrong(self, count):
+        return [[0.1, 0.9]] * count + [[0.9, 0.1]] * (20 - count)
+
+    def test_the_loss_that_is_allowed_decides_alone(self):
+        with pytest.raises(errors.RunError, match="accuracy 90.0%"):
+            _judge(self._wrong(2), self._job())
+        tolerance, figures = _judge(self._wrong(2), self._job(accuracy=0.1))
+        assert tolerance == {"accuracy_loss": 0.1}
+        assert figures["accuracy"] == 0.9
+        # Nearly everything is less sure, and nothing is lost.
+        _judge([[0.51, 0.49]] * 20, self._job(accuracy=0.0))
+
+    def test_a_larger_loss_is_refused(self):
+        with pytest.raises(errors.RunError, match=r"\(allowed 0\.05\)"):
+            _judge(self._wrong(2), self._job(accuracy=0.05))
+
+    @pytest.mark.parametrize("count", [2, 3, 7, 20])
+    def test_the_tolerance_that_is_advised_allows_it(self, count):
+        with pytest.raises(errors.RunError) as caught:
+            _judge(self._wrong(count), self._job())
+        (told,) = re.findall(r"--tolerance=(\S+) allows", str(caught.value))
+        losses = choice.tolerated(told.split(","), ("accuracy",))
+        _judge(self._wrong(count), self._job(**losses))
+
+    def test_without_a_truth_there_is_no_loss(self):
+        job = _job([[0.9, 0.1]] * 20, tolerance={"accuracy": 0.5})
+        with pytest.raises(errors.RunError, match="without --tolerance"):
+            _judge([[0.9, 0.1]] * 20, job)
+
+    def test_every_target_may_lose_what_is_allowed(self):
+        values = np.arange(25.0)[:, None] * [1, 10]
+        job = _job(
+            values,
+            values,
+            task="regression",
+            unit=np.array([24.0, 240.0]),
+            tolerance={"r2": 0.05},
+        )
+        _judge(values + [1.0, 0.0], job)
+        with pytest.raises(errors.RunError, match="R² of b"):
+            _judge(values + [0.0, 80.0], job)

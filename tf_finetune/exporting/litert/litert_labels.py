@@ -100,11 +100,22 @@ def _metadata(job: jobs.ExportJob, output: str, meaning: str) -> bytes:
         (3, _offset, _vector(builder, [subgraph])),
         (7, _offset, builder.CreateString("1.0.0")),
     ]
+    if job.tolerance:
+        told = builder.CreateString(_tolerated(job.tolerance))
+        fields.append((1, _offset, told))
     if job.decision:
         file = _file(builder, layout.DECISION, "Decided on validation.")
         fields.append((6, _offset, _vector(builder, [file])))
     builder.Finish(_table(builder, 8, *fields), _IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _tolerated(losses: Mapping[str, float]) -> str:
+    told = ", ".join(f"{loss:g} of {name}" for name, loss in losses.items())
+    return (
+        f"Exported with --tolerance: a loss of up to {told} was allowed "
+        "against the truth of the held-out pictures."
+    )
 
 
 def _images(builder: flatbuffers.Builder, size: int) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ TIMEOUT_SECONDS = 3600
 must not hang the export for ever."""
 
 _LAST_LINES = 3
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{8}-")
 
 
 def run(
@@ -99,7 +101,9 @@ def environment() -> dict[str, str]:
 
 def _start(arguments: list[pathlib.Path]) -> None:
     """Raises `RunError` unless a script does what it is for."""
-    script, artefact, *_ = arguments
+    script = arguments[0]
+    # The name that it is going to have, not the one that it has until then.
+    artefact = _TEMPORARY.sub("", str(arguments[1]))
     try:
         done = ended(arguments)
     except subprocess.TimeoutExpired as error:

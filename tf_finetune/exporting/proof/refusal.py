@@ -12,7 +12,7 @@ from tf_finetune.exporting import layout
 _HELD_BY = {
     "litert_dynamic": "computes in float32 with int8 weights",
     "litert_float16": "keeps 16 bits of each weight",
-    "litert": "keeps all 32",
+    "litert": "keeps every number in float32",
     "onnx": "computes in float32",
     "keras": "is the whole model",
     "saved_model": "computes in float32",
