@@ -53,12 +53,10 @@ def _for_each_file(code: str) -> str:
     claim = _SERVES.search(code)
     if claim is None:
         return code
-    name = claim["name"]
+    folder, name, others = claim.groups()
     found = ["answered = {}"]
-    for each in (name, *claim["others"].split(", ")):
-        found.append(
-            code.replace(claim["folder"] + name, claim["folder"] + each)
-        )
+    for each in (name, *others.split(", ")):
+        found.append(code.replace(folder + name, folder + each))
         found.append(f"answered[{each!r}] = answer")
     return "\n".join(found)
 

@@ -74,7 +74,7 @@ def test_floating_point_that_is_less_exact_has_a_bound_of_its_own():
     with pytest.raises(errors.RunError, match=r"0\.02 in the mean") as caught:
         judge([[0.88, 0.12]] * 20)
     assert "(allowed 0.01)" in str(caught.value)
-    # The finer one is no way out: this is it.
+    # It names no format unless it is told one.
     assert "litert_float16" not in str(caught.value)
 
 

@@ -137,6 +137,6 @@ def test_an_export_that_hides_its_variables_is_refused(
         self.variables = list(model.weights)
 
     monkeypatch.setattr(root.Root, "__init__", hide)
-    with pytest.raises(errors.RunError, match="variables? .*tracked"):
+    with pytest.raises(errors.RunError, match="variable conv2d"):
         saved_model.write(make_job())
     assert not list((tmp_path / "export").glob("[0-9]*"))

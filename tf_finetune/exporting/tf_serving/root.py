@@ -10,11 +10,12 @@ import tensorflow as tf
 class Root(tf.__internal__.tracking.AutoTrackable):
     """Variables, lookup tables and files of a model, each tracked by itself.
 
-    Keras' wrappers around variables hide them: what is saved under a wrapper is
-    a copy, and TensorFlow's converter reads zeros where a function captures the
-    variable itself, without a word. So the variables themselves are kept, under
-    the names by which `tf.saved_model.load(…)` shows them. Not a `tf.Module`,
-    which does not save what it calls `variables`.
+    Keras' wrappers around variables hide them: what a session restores under a
+    wrapper is a copy, which no function reads. Python finds the variable all the
+    same; TensorFlow Serving calls it uninitialized, and TensorFlow's converter
+    writes NaN without a word. So the variables themselves are kept, under the
+    names by which `tf.saved_model.load(…)` shows them. Not a `tf.Module`, which
+    does not save what it calls `variables`.
 
     Attributes:
         variables: Those of the weights. Not of `model.variables`, which holds

@@ -7,8 +7,10 @@ may say how many rows go in at once, and `variables` how many the folder must
 hold. Strings are a pair NAME:bytes, uint8, all of them in a row, and
 NAME:lengths, in the shape of the array.
 
-What functions read must be among `loaded.variables`: converters look there, and
-take what they do not find for zeros.
+What functions read must be among `loaded.variables`, where tools look, and a
+session that restores the folder, as TensorFlow Serving, C++ and converters do, must
+answer a first batch alike: where variables are not tracked, Python finds them all
+the same, and these do not.
 """
 
 import sys
@@ -38,6 +40,7 @@ def main(folder: str, inputs: str, outputs: str) -> None:
         }
         answer = _call(loaded.signatures[name], own, batch_size)
         answers |= {f"{name}/{key}": value for key, value in answer.items()}
+    _require_restored(folder, given, batch_size, answers)
     _write(outputs, answers)
 
 
@@ -53,6 +56,36 @@ def _require_variables(loaded, expected: int) -> None:
         for each in signature.variables:
             if id(each) not in tracked:
                 sys.exit(f"{name} reads {each.name}, which is not tracked.")
+
+
+def _require_restored(
+    folder: str, given: dict, batch_size: int, answers: dict
+) -> None:
+    """Ends the process unless a session answers the first rows likewise."""
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], folder)
+        for name in sorted({key.partition("/")[0] for key in given}):
+            signature = graph.signature_def[name]
+            rows = {
+                each.name: given[f"{name}/{key}"][:batch_size]
+                for key, each in signature.inputs.items()
+            }
+            got = session.run(
+                {key: each.name for key, each in signature.outputs.items()},
+                rows,
+            )
+            for key, value in got.items():
+                expected = answers[f"{name}/{key}"][: len(value)]
+                if not _alike(np.asarray(value), expected):
+                    sys.exit(f"A session answers {name}/{key} otherwise.")
+
+
+def _alike(got: np.ndarray, expected: np.ndarray) -> bool:
+    if got.dtype.kind != "f":
+        return np.array_equal(got, expected)
+    # The same kernels; a graph may be rewritten before it runs.
+    size = max(1.0, float(np.abs(expected).max(initial=0)))
+    return np.allclose(got, expected, rtol=0, atol=1e-3 * size)
 
 
 def _call(signature, own: dict, batch_size: int) -> dict:
