@@ -14,8 +14,11 @@ pytest.importorskip("ai_edge_litert")
 pytest.importorskip("onnxruntime")
 pytest.importorskip("tensorflow")
 
+import keras
 import onnxruntime
+import tensorflow as tf
 from ai_edge_litert import interpreter as interpreters
+from documents import reading
 
 import tf_finetune
 from tf_finetune import files
@@ -155,6 +158,51 @@ def test_every_format_is_proven_for_every_task(run, form, tmp_path):
     read = {".tflite": _of_litert, ".onnx": _of_onnx}.get(path.suffix)
     if read is not None:
         _check(run, form, *read(path, _pixels(run)))
+    if path.suffix == ".tflite":
+        kept = proof.read(run.place)
+        answer = _as_documented(path, kept.paths[0])
+        assert answer.shape == kept.predictions[:1].shape
+        assert answer.dtype == np.float32
+
+
+@pytest.mark.parametrize("run", tasks.TASKS.names(), indirect=True)
+def test_a_saved_model_of_every_task_is_read_by_others(run, tmp_path):
+    config = use.ExportConfig(workdir=str(run.place.path), output=str(tmp_path))
+    (path,) = exports.export(run, config, report=lambda text: None)
+    kept = proof.read(run.place)
+    images, expected = _pixels(run), kept.predictions[:1]
+    output = _OUTPUTS.get(run.task.name, "probabilities")
+
+    loaded = tf.saved_model.load(str(path))
+    assert loaded.variables
+    serve = loaded.signatures["serve_array"]
+    layer = keras.layers.TFSMLayer(str(path), call_endpoint="serve_array")
+    assert len(layer.weights) == len(loaded.variables)
+    answers = [layer(images)[output]]
+    for converter in (
+        tf.lite.TFLiteConverter.from_saved_model(
+            str(path), signature_keys=["serve_array"]
+        ),
+        tf.lite.TFLiteConverter.from_concrete_functions([serve], loaded),
+    ):
+        interpreter = tf.lite.Interpreter(model_content=converter.convert())
+        ask = interpreter.get_signature_runner()
+        answers.append(ask(images=images)[output])
+    for got in answers:
+        assert got.shape == expected.shape
+        difference = np.abs(got - expected) / _UNITS.get(run.task.name, 1)
+        assert difference.max() < 1e-4
+
+
+def _as_documented(path: pathlib.Path, picture: str) -> np.ndarray:
+    """Returns what the documents' lines for LiteRT say of a picture."""
+    page = (reading.ROOT / "docs" / "exports.md").read_text("utf-8")
+    blocks = reading.blocks(page, "python")
+    (code,) = [each for each in blocks if "model.tflite" in each]
+    code = code.replace("runs/ants/export/model.tflite", str(path))
+    found = {}
+    exec(code.replace("bee.jpg", picture), found)
+    return found["answer"]
 
 
 def _check(run, form, predictions, told):

@@ -11,11 +11,11 @@ class Root(tf.__internal__.tracking.AutoTrackable):
     """Variables, lookup tables and files of a model, each tracked by itself.
 
     Keras' wrappers around variables hide them: what a session restores under a
-    wrapper is a copy, which no function reads. Python finds the variable all the
-    same; TensorFlow Serving calls it uninitialized, and TensorFlow's converter
-    writes NaN without a word. So the variables themselves are kept, under the
-    names by which `tf.saved_model.load(…)` shows them. Not a `tf.Module`, which
-    does not save what it calls `variables`.
+    wrapper is a copy, which no function reads. Python finds the variable all
+    the same; a session calls it uninitialized, and TensorFlow's converter
+    writes NaN without a word. So the variables are kept, under the names by
+    which `tf.saved_model.load(…)` shows them. Not a `tf.Module`, which does not
+    save what it calls `variables`.
 
     Attributes:
         variables: Those of the weights. Not of `model.variables`, which holds

@@ -8,8 +8,8 @@ hold. Strings are a pair NAME:bytes, uint8, all of them in a row, and
 NAME:lengths, in the shape of the array.
 
 What functions read must be among `loaded.variables`, where tools look, and a
-session that restores the folder, as TensorFlow Serving, C++ and converters do, must
-answer a first batch alike: where variables are not tracked, Python finds them all
+session that restores the folder, as TensorFlow Serving, C++ and converters do,
+must answer a first batch alike: variables that are not tracked Python finds all
 the same, and these do not.
 """
 
