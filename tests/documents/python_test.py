@@ -40,9 +40,7 @@ def _made_small(code: str) -> str:
 
 
 # A file that a block reads, and others that it says it serves likewise.
-_SERVES = re.compile(
-    r'(?P<folder>[^"]+/)(?P<name>[^"/]+)"\)  # or (?P<others>.+)'
-)
+_SERVES = re.compile(r'# Or (.+):\n.*"([^"]+/)([^"/]+)"')
 
 
 def _for_each_file(code: str) -> str:
@@ -53,7 +51,7 @@ def _for_each_file(code: str) -> str:
     claim = _SERVES.search(code)
     if claim is None:
         return code
-    folder, name, others = claim.groups()
+    others, folder, name = claim.groups()
     found = ["answered = {}"]
     for each in (name, *others.split(", ")):
         found.append(code.replace(folder + name, folder + each))

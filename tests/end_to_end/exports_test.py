@@ -30,6 +30,8 @@ def test_every_format_of_one_file_is_proven(ants_and_bees, tmp_path):
     # All that a run keeps, also where fewer examples are asked for.
     assert record["model_int8.tflite"]["pictures"] == 64
     assert record["model.tflite"]["pictures"] == 16
+    *said, table = said
+    assert table.count("holds") == len(formats)
     proven = dict(zip(formats, said, strict=True))
     assert "proven on 64 held-out" in proven["litert_int8"]
     assert "proven on 64 held-out" in proven["litert_dynamic"]

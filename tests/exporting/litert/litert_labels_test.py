@@ -156,6 +156,15 @@ def test_values_are_not_called_probabilities():
     assert "units" in output.text(1)
 
 
+def test_a_loss_that_was_allowed_stands_in_the_description(labelled):
+    job = _job(tolerance={"accuracy": 0.08})
+    written = litert_labels.added(_bare_model(), job)
+    told = _Table.root(_metadata(written)).text(1)
+    assert "--tolerance" in told and "0.08 of accuracy" in told
+    assert litert_labels.added(_bare_model(), _job()) == labelled
+    assert labelled != written
+
+
 def test_constants_survive_and_are_aligned(labelled):
     model = schema.Model.GetRootAs(labelled, 0)
     whole = np.frombuffer(labelled, dtype="uint8").ctypes.data
