@@ -115,6 +115,23 @@ class TestExport:
         with pytest.raises(errors.UsageError, match="takes one picture"):
             use_checking.check_export(self._config(finished, format=name))
 
+    def test_calibration_reads_pictures_where_they_are_now(self, finished):
+        new = finished / "new"
+        new.mkdir()
+
+        def source(data, **keywords):
+            files.write_text(finished / "run.flags", f"--data={data}\n")
+            config = self._config(finished, calibrate=True, **keywords)
+            return use_checking.export_source(config).data.data
+
+        assert source("/old/flowers") == "/old/flowers"
+        assert source("/old/flowers", image_root=str(new)) == str(new)
+        # What is still there is read there.
+        assert source(str(finished), image_root=str(new)) == str(finished)
+        (new / "t.csv").touch()
+        table = source("/old/t.csv", image_root=str(new))
+        assert table == str(new / "t.csv")
+
     def test_a_file_for_several_formats_is_refused(self, finished):
         config = self._config(
             finished, format="h5,keras", output=str(finished / "x.keras")

@@ -7,7 +7,7 @@ import pytest
 
 from tf_finetune import errors, files, workdir
 from tf_finetune.data import examples
-from tf_finetune.runs import proof
+from tf_finetune.runs import moved, proof
 from tf_finetune.tasks import catalog as tasks
 
 _TASK = tasks.TASKS.get("classification")
@@ -119,3 +119,25 @@ def test_without_any_unchanged_picture_nothing_can_be_proven(data, tmp_path):
 
     with pytest.raises(errors.RunError, match="cannot be proven"):
         proof.read(workdir.Workdir(tmp_path), 16)
+
+
+def test_pictures_that_were_moved_prove_exports_from_where_they_are(
+    data, tmp_path
+):
+    place = workdir.Workdir(tmp_path)
+    proof.write(place, _TASK, data, _SAID)
+    now = tmp_path / "elsewhere" / "validation"
+    now.mkdir(parents=True)
+    for index in range(5):
+        (tmp_path / f"{index}.png").rename(now / f"{index}.png")
+    with pytest.raises(errors.RunError, match="--image_root"):
+        proof.read(place)
+
+    finder = moved.Finder(str(tmp_path / "elsewhere"))
+
+    kept = proof.read(place, finder=finder)
+    assert kept.paths == (str(now / "3.png"), str(now / "4.png"))
+    assert kept.truth.tolist() == [1, 0]
+    assert proof.calibration(place, finder) == tuple(
+        str(now / f"{index}.png") for index in range(3)
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import types
 import zipfile
 
 import numpy as np
@@ -192,3 +193,50 @@ def test_two_exports_are_equal(make_job):
     job = dataclasses.replace(job, calibration=job.proof.paths)
     for write in (litert.write, litert.write_int8):
         assert write(job).read_bytes() == write(job).read_bytes()
+
+
+def test_what_the_converter_does_not_know_is_a_refusal(monkeypatch):
+    class Converter:
+        target_spec = types.SimpleNamespace()
+
+        def convert(self):
+            raise ValueError("Some ops are not\n supported: tf.Odd" + "!" * 999)
+
+    monkeypatch.setattr(
+        litert.tf.lite.TFLiteConverter,
+        "from_concrete_functions",
+        lambda *_: Converter(),
+    )
+    with pytest.raises(errors.RunError) as caught:
+        litert._converted(None)
+    assert "Some ops are not supported: tf.Odd" in str(caught.value)
+    assert "--format=onnx" in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+class TestTolerance:
+    """Files that decide otherwise for some of five pictures."""
+
+    @pytest.fixture
+    def job(self, make_job):
+        job = make_job()
+        truth = job.proof.predictions.argmax(axis=1)
+        wrong = job.proof.predictions.copy()
+        # The evaluation is said to have been surer than the network is.
+        wrong[0] = np.eye(3)[truth[0]]
+        proof = dataclasses.replace(job.proof, predictions=wrong, truth=truth)
+        return dataclasses.replace(job, proof=proof)
+
+    def test_differences_are_allowed_where_nothing_is_lost(self, job):
+        with pytest.raises(errors.RunError) as caught:
+            litert.write_float16(job)
+        assert "--tolerance=accuracy:0 allows that" in str(caught.value)
+        assert "--format=litert " in str(caught.value)
+
+        job = dataclasses.replace(job, tolerance={"accuracy": 0.0})
+        path = litert.write_float16(job)
+
+        figures = parity.recorded(path)
+        assert figures["tolerance"] == {"accuracy_loss": 0.0}
+        assert figures["fresh process"]["accuracy"] == 1.0
+        assert b"Exported with --tolerance" in path.read_bytes()
