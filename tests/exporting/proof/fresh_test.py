@@ -86,3 +86,11 @@ def test_bytes_keep_the_zeros_at_their_ends():
 
     assert array.shape == (3,)
     assert array.tolist() == [b"a\x00", b"", b"\x00\x00"]
+
+
+def test_a_file_is_called_by_the_name_that_it_is_going_to_have(tmp_path):
+    script = tmp_path / "failing.py"
+    script.write_text("import sys; sys.exit('no')")
+    with pytest.raises(errors.RunError) as caught:
+        fresh.run(script, tmp_path / ".tmp-0123abcd-model.tflite", {})
+    assert f"{tmp_path}/model.tflite could not be proven" in str(caught.value)

@@ -2,9 +2,11 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 
 from tf_finetune import errors, files
+from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting.proof import single_file
 
 
@@ -82,3 +84,18 @@ def test_a_killed_export_never_leaves_old_figures_for_a_new_file(
         "model.x",
         "parity.json",
     }
+
+
+def test_a_runtime_that_ends_is_a_refusal_with_advice(tmp_path, monkeypatch):
+    def end(*_):
+        raise errors.RunError("litert.py ended with status -6")
+
+    picture = tmp_path / "1.png"
+    picture.write_bytes(b"")
+    proof = jobs.Proof(paths=(str(picture),), predictions=np.zeros([1, 2]))
+    monkeypatch.setattr(single_file.parity, "decoded", lambda *_: np.zeros(1))
+    monkeypatch.setattr(single_file.fresh, "run", end)
+    with pytest.raises(errors.RunError, match=r"status -6 .*--format=litert "):
+        single_file.answers(
+            "litert.py", tmp_path, proof, None, instead=("litert",)
+        )

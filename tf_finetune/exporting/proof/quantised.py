@@ -43,7 +43,7 @@ def prove(
         Refused: It decides differently too often.
     """
     proof = job.judging or job.proof
-    got = single_file.answers(script, path, proof, job)
+    got = single_file.answers(script, path, proof, job, instead=instead)
     tolerance, figures = judge(
         name, got, proof, job, mean_allowed=mean_allowed, instead=instead
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import files
+from tf_finetune import errors, files
 from tf_finetune.exporting import job as jobs
 from tf_finetune.exporting import layout, staging
-from tf_finetune.exporting.proof import fresh, parity
+from tf_finetune.exporting.proof import fresh, parity, refusal
 
 FRESH = "fresh process"
 """How `parity.json` calls what another process computed."""
@@ -69,7 +69,9 @@ def prove_exact(
     """
 
     def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
-        got = answers(script, path, job.proof, job, beside=beside)
+        got = answers(
+            script, path, job.proof, job, beside=beside, instead=instead
+        )
         return parity.check_answers(
             name, {FRESH: got}, job, allowed=allowed, instead=instead
         )
@@ -84,11 +86,15 @@ def answers(
     job: jobs.ExportJob,
     *,
     beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
+    instead: Sequence[str] = (),
 ) -> np.ndarray:
     """Returns the probabilities of a fresh process, [pictures, classes].
 
     The pictures are decoded here, as everywhere: a runtime of such a format
     is given pixels.
+
+    Raises:
+        Refused: Its runtime does not bear the file.
     """
     contents = [pathlib.Path(each).read_bytes() for each in proof.paths]
     inputs = {
@@ -96,4 +102,8 @@ def answers(
         "batch_size": np.array(proof.batch_size),
         **beside,
     }
-    return fresh.run(fresh.RUNTIMES / script, path, inputs)["probabilities"]
+    try:
+        given = fresh.run(fresh.RUNTIMES / script, path, inputs)
+    except errors.RunError as error:
+        raise refusal.Refused(str(error), instead=instead) from error
+    return given["probabilities"]
