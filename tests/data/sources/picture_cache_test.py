@@ -1,5 +1,6 @@
 """Pictures that are no files become files once."""
 
+import os
 import pathlib
 
 import pytest
@@ -74,3 +75,32 @@ def test_unwritable_folder_is_one_clear_error(tmp_path):
             lambda: [_encoded(b"x")],
             class_names="a",
         )
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[[", "7", "[5]", '[["../../secret.png", "a", null]]',
+     '[["a/b.png", "a", null]]', "[[1, 2, 3]]", '{"a": 1}',
+     "[" * 100_000],
+)  # fmt: skip
+def test_an_index_of_somebody_else_is_written_again(tmp_path, content):
+    def produce():
+        yield picture_cache.Encoded(content=b"x", label="a", split=None)
+
+    (tmp_path / "index.json").write_text(content)
+    found = picture_cache.listing(tmp_path, produce, class_names=("a",))
+    (example,) = found.examples
+    assert pathlib.Path(example.path).parent == tmp_path
+    assert picture_cache.indexed(tmp_path, pictures=1) is not None
+
+
+def test_a_pipe_in_the_place_of_a_picture_is_replaced(tmp_path):
+    def produce():
+        yield picture_cache.Encoded(content=b"x", label="a", split=None)
+
+    picture_cache.listing(tmp_path, produce, class_names=("a",))
+    (path,) = tmp_path.glob("*.bin")
+    path.unlink()
+    os.mkfifo(path)
+    picture_cache.listing(tmp_path, produce, class_names=("a",))
+    assert path.read_bytes() == b"x"

@@ -1,6 +1,7 @@
 """Looks at every mask once: its size, and how many pixels have which value."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -21,6 +22,7 @@ _MOST_VALUES = 256
 # Different values in a mask; so few have nothing between them.
 _SOUND = 2
 _BLOCK = 256
+_LARGEST_BYTES = 4 << 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,11 +118,12 @@ def _scanned(
 
 def _one(path: str, known: Mapping[str, dict], by_color: bool) -> Scan:
     try:
-        content = pathlib.Path(path).read_bytes()
+        content = files.read_bytes(path, limit=_LARGEST_BYTES)
     except OSError as error:
         return Scan(problem=f"it cannot be read: {error.strerror or error}")
     digest = hashlib.sha256(content).hexdigest()
-    if digest in known:
+    # An entry that is not one of ours is made anew.
+    with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
         return _from_json(known[digest])
     try:
         values = reading.read(content, by_color=by_color)

@@ -4,7 +4,12 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import re
+import stat
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.data import examples
@@ -17,6 +22,8 @@ _SUFFIXES = {
     "BMP": ".bmp",
     "WebP": ".webp",
 }
+# As `store` names files.
+_NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +62,7 @@ def listing(
         RunError: The folder cannot be written.
     """
     try:
-        rows = _indexed(folder)
+        rows = indexed(folder, pictures=1)
         if rows is None:
             rows = [
                 [store(folder, each.content), each.label, each.split]
@@ -95,13 +102,50 @@ def _as_listing(
     )
 
 
-def _indexed(folder: pathlib.Path) -> list | None:
-    """Returns the rows of a complete earlier writing, else None."""
-    if not (folder / "index.json").exists():
+def indexed(folder: pathlib.Path, *, pictures: int) -> list | None:
+    """Returns the rows of a complete earlier writing, else None.
+
+    Args:
+        folder: Of the pictures and their index.json, whoever wrote it.
+        pictures: With how many names of files a row begins; the rest of its
+            three cells are texts or null.
+    """
+    index = folder / "index.json"
+    if not os.path.lexists(index):
         return None
-    rows = files.read_json(folder / "index.json")
-    present = set(os.listdir(folder))
-    return rows if all(name in present for name, _, _ in rows) else None
+    try:
+        rows = files.read_json(index, within=folder)
+        is_list = isinstance(rows, list)
+        if not (is_list and all(_is_row(row, pictures) for row in rows)):
+            raise ValueError("it lists no pictures")
+    except (OSError, ValueError) as error:
+        logging.warning(
+            "%s is damaged or none of the cache's own (%s); its pictures are "
+            "written again.",
+            index,
+            error,
+        )
+        return None
+    names = {name for row in rows for name in row[:pictures]}
+    return rows if all(_is_whole(folder / name) for name in names) else None
+
+
+def _is_row(row: Any, pictures: int) -> bool:
+    if not (isinstance(row, list) and len(row) == 3):
+        return False
+    return all(
+        isinstance(name, str) and _NAME.fullmatch(name)
+        for name in row[:pictures]
+    ) and all(isinstance(each, (str, type(None))) for each in row[pictures:])
+
+
+def _is_whole(path: pathlib.Path) -> bool:
+    """Whether a file is there, of its own, with something in it."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def store(folder: pathlib.Path, content: bytes) -> str:
@@ -109,7 +153,7 @@ def store(folder: pathlib.Path, content: bytes) -> str:
     kind = file_kinds.of(content[: file_kinds.HEAD_BYTES])
     digest = hashlib.sha256(content).hexdigest()
     path = folder / f"{digest}{_SUFFIXES.get(kind, '.bin')}"
-    if not path.exists():
+    if not _is_whole(path):
         with files.replacing(path) as temporary:
             temporary.write_bytes(content)
     return path.name

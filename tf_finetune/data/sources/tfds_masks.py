@@ -85,7 +85,8 @@ def _listed(
     """Returns every example as two files, written if they are not there."""
     index = folder / "index.json"
     try:
-        if not index.exists():
+        rows = picture_cache.indexed(folder, pictures=2)
+        if rows is None:
             rows = [
                 [
                     picture_cache.store(folder, pair[0]),
@@ -95,7 +96,6 @@ def _listed(
                 for pair, split in _pairs(builder, image, mask)
             ]
             files.write_json(index, rows)
-        rows = files.read_json(index)
     except OSError as error:
         raise errors.RunError(
             f"Pictures cannot be written to {folder}: {error.strerror}. "
