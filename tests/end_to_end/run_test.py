@@ -129,6 +129,44 @@ def test_other_pictures_are_evaluated_in_the_runs_classes(
     assert (run.workdir / "evaluation.more.json").exists()
 
 
+def test_tables_are_evaluated_and_predicted_as_people_write_them(
+    run, pictures, settings, tmp_path
+):
+    lines = [f"C:\\me\\{name}\\0 ,{name}" for name in run.class_names]
+    table = tmp_path / "more.csv"
+    table.write_text("\n".join(["Image,Label", *lines]))
+    figures = tf_finetune.evaluate(
+        run.workdir,
+        table,
+        image_root=str(pictures),
+        cache_dir=settings["cache_dir"],
+        report=lambda text: None,
+    )
+    assert figures["test"]["accuracy"] == 1.0
+    assert figures["test"]["per_class"]["red"]["support"] == 1
+    rows = tf_finetune.predict(
+        run.workdir,
+        table,
+        image_root=str(pictures),
+        report=lambda text: None,
+    )
+    assert [row.class_name for row in rows] == list(run.class_names)
+    with pytest.raises(errors.DataError, match="--image_root names the folder"):
+        tf_finetune.predict(run.workdir, table, report=lambda text: None)
+    with pytest.raises(errors.UsageError, match="is for a CSV file"):
+        tf_finetune.predict(run.workdir, pictures, image_root=str(pictures))
+
+
+def test_a_class_spelt_almost_as_a_known_one_is_shown_beside_it(
+    run, pictures, tmp_path
+):
+    shutil.copytree(pictures / "red", tmp_path / "more" / "Red")
+    with pytest.raises(errors.DataError, match="Spelt almost alike is 'red'"):
+        tf_finetune.evaluate(
+            run.workdir, tmp_path / "more", report=lambda text: None
+        )
+
+
 def test_a_class_the_run_does_not_know_is_named(run, pictures, tmp_path):
     shutil.copytree(pictures / "red", tmp_path / "more" / "pink")
     with pytest.raises(errors.DataError, match="'pink'.*blue, green, red"):

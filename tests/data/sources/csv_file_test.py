@@ -271,13 +271,18 @@ def test_names_start_from_the_image_root(read, tmp_path):
 
 
 def test_some_missing_pictures_are_counted_and_advised_about(read, caplog):
-    read("image,label\na.jpg,cat\nb,dog\ngone.jpg,cat\n")
+    read("image,label\na.jpg,cat\nb.jpg,dog\ngone.jpg,cat\n")
     (warning,) = _lines(caplog)
     assert "1 of 3 pictures are not found, e.g. 'gone.jpg'" in warning
 
 
+def test_a_class_of_which_no_picture_is_found_is_named(read):
+    with pytest.raises(errors.DataError, match="'dog'.*2 pictures.*none is"):
+        read("image,label\na.jpg,cat\nx.jpg,dog\ny.jpg,dog\n")
+
+
 def test_addresses_are_dropped_as_what_they_are(read):
-    listing = read("image,label\na.jpg,cat\nhttps://x.org/b.jpg,dog\n")
+    listing = read("image,label\na.jpg,cat\nhttps://x.org/b.jpg,cat\n")
     assert "download it first" in listing.dropped[0].reason
     with pytest.raises(errors.DataError, match="are addresses.*download them"):
         read("image,label\nhttps://x.org/b.jpg,dog\ns3://x/y.jpg,cat\n")

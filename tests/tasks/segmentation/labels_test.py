@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -406,3 +407,17 @@ def test_masks_in_a_table_may_be_named_as_pictures_may(tmp_path):
     lines = [f"C:\\x\\images\\{n}.png,masks\\{n} " for n in range(12)]
     (root / "t.csv").write_text("\n".join(["Image,Mask", *lines]))
     assert len(listed(root / "t.csv").pictures) == 12
+
+
+def test_masks_that_a_table_names_and_that_are_not_there_are_told(tmp_path):
+    root = _painted(tmp_path / "data", 0, 1)
+    lines = [f"images/{n}.png,{n}.png" for n in range(12)]
+    (root / "t.csv").write_text("\n".join(["image,mask", *lines]))
+    with pytest.raises(
+        errors.DataError, match="12 of the 12 files.*'mask'"
+    ) as e:
+        listed(root / "t.csv")
+    text = str(e.value)
+    assert "--image_root" not in text
+    (right,) = re.findall("write '(.*?)' in place", text)
+    assert (root / right).is_file()

@@ -4,19 +4,16 @@ Of a row with several pictures each is an example of its own; they have the
 row's label and are one group.
 """
 
-import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
-
-from absl import logging
+from collections.abc import Iterator
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, labelling
 from tf_finetune.data.sources import folder
-from tf_finetune.data.tables import advice, locating, records
+from tf_finetune.data.tables import findings, locating, records
 
 _SUFFIXES = (".csv", ".tsv")
 # What --split_column and --group_column are if nobody gave them; such a column
@@ -49,6 +46,7 @@ class CsvFile:
         kept: dict[str, _Listed] = {}
         dropped = []
         missing: list[str] = []
+        lost: list[examples.Example] = []
         for row in _rows(table, options):
             example, reason = row.example, ""
             key = os.path.normpath(example.path)
@@ -59,6 +57,7 @@ class CsvFile:
             elif not os.path.exists(example.path):
                 reason = locating.reason(row.name)
                 missing.append(row.name)
+                lost.append(example)
             if reason:
                 dropped.append(
                     examples.Dropped(path=example.path, reason=reason)
@@ -68,8 +67,14 @@ class CsvFile:
         if not kept and not dropped:
             raise errors.DataError(f"{path} has a header but no rows.")
         table.files.tell()
-        _tell_missing(table.files, missing, found=len(kept))
-        _tell_groups(table, [row.example for row in kept.values()], options)
+        findings.tell_missing(table.files, missing, found=len(kept))
+        findings.check_emptied(
+            table, [row.example for row in kept.values()], lost
+        )
+        findings.check_label_files(table, options)
+        findings.tell_columns(
+            table, [row.example for row in kept.values()], options
+        )
         return examples.Listing(
             examples=tuple(row.example for row in kept.values()),
             dropped=tuple(dropped),
@@ -105,25 +110,8 @@ def list_paths(options: data_options.DataOptions) -> list[str]:
     paths = {files.find(name): name for name in names}
     missing = [name for p, name in paths.items() if not os.path.exists(p)]
     files.tell()
-    _tell_missing(files, missing, found=len(paths) - len(missing))
+    findings.tell_missing(files, missing, found=len(paths) - len(missing))
     return list(paths)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Table:
-    """A table that was read.
-
-    Attributes:
-        path: The file.
-        rows: All of them.
-        files: Finds what its cells name.
-        labels: They know how its labels are written.
-    """
-
-    path: pathlib.Path
-    rows: Sequence[records.Row]
-    files: locating.Locator
-    labels: labelling.Labels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,7 +135,7 @@ def _read(
     path: pathlib.Path,
     options: data_options.DataOptions,
     labels: labelling.Labels,
-) -> _Table:
+) -> findings.Table:
     needed = {"image_column": options.image_column, **labels.columns(options)}
     optional = []
     for flag, unasked in _UNASKED.items():
@@ -161,11 +149,11 @@ def _read(
     columns = {*options.image_column, *labels.file_columns(options)}
     names = (row.cells[column] for row in rows for column in columns)
     files = locating.Locator(path, options.image_root, names)
-    return _Table(path=path, rows=rows, files=files, labels=labels)
+    return findings.Table(path=path, rows=rows, files=files, labels=labels)
 
 
 def _rows(
-    table: _Table, options: data_options.DataOptions
+    table: findings.Table, options: data_options.DataOptions
 ) -> Iterator[_Listed]:
     """Turns each row into an example for each of its pictures."""
     several = len(options.image_column) > 1
@@ -212,69 +200,6 @@ def _repeated(row: _Listed, first: _Listed, path: pathlib.Path) -> str:
                 f"{row.line}; keep one of the rows."
             )
     return f"listed twice: in line {first.line} and in line {row.line}"
-
-
-def _tell_missing(
-    files: locating.Locator, missing: Sequence[str], *, found: int
-) -> None:
-    """Warns of names of no file.
-
-    Raises:
-        DataError: No picture is found.
-    """
-    if not missing:
-        return
-    advised = advice.advise(files, missing)
-    if not found:
-        which = (
-            "The picture that {} names is not"
-            if len(missing) == 1
-            else f"None of the {len(missing)} pictures that {{}} names is"
-        ).format(files.table)
-        raise errors.DataError(
-            f"{which} found: {missing[0]!r} in {files.root}. {advised}"
-        )
-    total = len(missing) + found
-    logging.warning(
-        "%s: %d of %d pictures are not found, e.g. %r. %s",
-        files.table,
-        len(missing),
-        total,
-        missing[0],
-        advised,
-    )
-
-
-def _tell_groups(
-    table: _Table,
-    found: Sequence[examples.Example],
-    options: data_options.DataOptions,
-) -> None:
-    """Logs which columns decide how pictures are divided."""
-    splits = collections.Counter(e.split for e in found if e.split)
-    if splits:
-        counts = ", ".join(f"{name} {splits[name]}" for name in sorted(splits))
-        logging.info(
-            "%s: the column %r decides the splits: %s "
-            "(--split_column=none ignores it).",
-            table.path,
-            options.split_column,
-            counts,
-        )
-    column = options.group_column
-    if column is None or not table.rows or column not in table.rows[0].cells:
-        return
-    groups = {each.group for each in found if each.group}
-    if groups:
-        logging.info(
-            "%s: the column %r decides which pictures stay together: %d %s of "
-            "%d pictures (--group_column=none ignores it).",
-            table.path,
-            column,
-            len(groups),
-            "group" if len(groups) == 1 else "groups",
-            len(found),
-        )
 
 
 def _split(word: str | None, where: str) -> str | None:

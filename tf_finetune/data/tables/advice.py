@@ -14,12 +14,16 @@ _LOOKED_AT = 50_000
 _DEEP = 6
 
 
-def advise(locator: locating.Locator, missing: Sequence[str]) -> str:
+def advise(
+    locator: locating.Locator, missing: Sequence[str], *, any_root: bool = True
+) -> str:
     """Returns a sentence that says what would be found, and how.
 
     Args:
         locator: What did not find them.
         missing: The names, at least one.
+        any_root: Whether names may start from another folder; not where
+            others of the table are found.
     """
     tried = [n for n in missing[:_TRIED] if not locating.is_address(n)]
     if not tried:
@@ -31,7 +35,10 @@ def advise(locator: locating.Locator, missing: Sequence[str]) -> str:
         by_name = _files_below(folder)
         for name in tried:
             if near := _near(name, by_name):
-                return _sentence(name, near[0], locator, tried)
+                roots = tried if any_root else []
+                return _sentence(name, near[0], locator, roots)
+    if not any_root:
+        return f"Nothing of that name lies in or below {locator.root}."
     return (
         f"Nothing of that name lies in or below {locator.root}; --image_root "
         "names the folder that the names in the table start from."
@@ -96,7 +103,7 @@ def _sentence(
     """Says what exists, and the flag or the change that finds it."""
     shown = os.path.relpath(near, locator.table.parent)
     root = _root(name, near)
-    if root:
+    if root and tried:
         other = locating.Locator(locator.table, root, tried)
         found = sum(other.exists(each) for each in tried)
         if 2 * found > len(tried):

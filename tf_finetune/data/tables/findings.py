@@ -1,0 +1,125 @@
+"""Says what of a table is found, what is missing, and which columns decide."""
+
+import collections
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.config import data_options
+from tf_finetune.data import examples, labelling
+from tf_finetune.data.tables import advice, locating, records
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table that was read.
+
+    Attributes:
+        path: The file.
+        rows: All of them.
+        files: Finds what its cells name.
+        labels: They know how its labels are written.
+    """
+
+    path: pathlib.Path
+    rows: Sequence[records.Row]
+    files: locating.Locator
+    labels: labelling.Labels
+
+
+def tell_missing(
+    files: locating.Locator, missing: Sequence[str], *, found: int
+) -> None:
+    """Warns of names of no file.
+
+    Raises:
+        DataError: No picture is found.
+    """
+    if not missing:
+        return
+    advised = advice.advise(files, missing)
+    if not found:
+        which = (
+            "The picture that {} names is not"
+            if len(missing) == 1
+            else f"None of the {len(missing)} pictures that {{}} names is"
+        ).format(files.table)
+        raise errors.DataError(
+            f"{which} found: {missing[0]!r} in {files.root}. {advised}"
+        )
+    total = len(missing) + found
+    logging.warning(
+        "%s: %d of %d pictures are not found, e.g. %r. %s",
+        files.table,
+        len(missing),
+        total,
+        missing[0],
+        advised,
+    )
+
+
+def check_emptied(
+    table: Table,
+    found: Sequence[examples.Example],
+    lost: Sequence[examples.Example],
+) -> None:
+    """Raises `DataError` if no picture of a class is found."""
+    classes = table.labels.classes
+    present = {name for each in found for name in classes(each.label)}
+    counts = collections.Counter(n for e in lost for n in classes(e.label))
+    for name, count in counts.items():
+        if name not in present:
+            files = "one picture" if count == 1 else f"{count} pictures"
+            raise errors.DataError(
+                f"Of the class {name!r} {table.path} names {files}, of which "
+                "none is found. Correct the names or remove the rows."
+            )
+
+
+def check_label_files(table: Table, options: data_options.DataOptions) -> None:
+    """Raises `DataError` if labels that are files are not found."""
+    for column in table.labels.file_columns(options):
+        names = [row.cells[column] for row in table.rows]
+        missing = [name for name in names if not table.files.exists(name)]
+        if missing:
+            advised = advice.advise(table.files, missing, any_root=False)
+            raise errors.DataError(
+                f"{len(missing)} of the {len(names)} files in the column "
+                f"{column!r} of {table.path} are not found, e.g. "
+                f"{missing[0]!r}. {advised}"
+            )
+
+
+def tell_columns(
+    table: Table,
+    found: Sequence[examples.Example],
+    options: data_options.DataOptions,
+) -> None:
+    """Logs which columns decide how pictures are divided."""
+    splits = collections.Counter(e.split for e in found if e.split)
+    if splits:
+        counts = ", ".join(f"{name} {splits[name]}" for name in sorted(splits))
+        logging.info(
+            "%s: the column %r decides the splits: %s "
+            "(--split_column=none ignores it).",
+            table.path,
+            options.split_column,
+            counts,
+        )
+    column = options.group_column
+    if column is None or not table.rows or column not in table.rows[0].cells:
+        return
+    groups = {each.group for each in found if each.group}
+    if groups:
+        logging.info(
+            "%s: the column %r decides which pictures stay together: %d %s of "
+            "%d pictures (--group_column=none ignores it).",
+            table.path,
+            column,
+            len(groups),
+            "group" if len(groups) == 1 else "groups",
+            len(found),
+        )
