@@ -151,7 +151,7 @@ def test_tables_are_evaluated_and_predicted_as_people_write_them(
         report=lambda text: None,
     )
     assert [row.class_name for row in rows] == list(run.class_names)
-    with pytest.raises(errors.DataError, match="--image_root names the folder"):
+    with pytest.raises(errors.DataError, match="with --image_root=.* 3 of 3"):
         tf_finetune.predict(run.workdir, table, report=lambda text: None)
     with pytest.raises(errors.UsageError, match="is for a CSV file"):
         tf_finetune.predict(run.workdir, pictures, image_root=str(pictures))

@@ -18,7 +18,8 @@ from tf_finetune.tasks.classification import labels as classes
 
 def _list(content: bytes):
     with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "labels.csv"
+        path = pathlib.Path(folder) / "data" / "labels.csv"
+        path.parent.mkdir()  # What lies around it is looked at, too.
         path.write_bytes(content)
         (path.parent / "there").touch()
         options = data_options.DataOptions(
@@ -76,9 +77,9 @@ def test_what_was_written_is_read_back(rows, delimiter, encoding, end):
     writer = csv.writer(
         text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL
     )
-    writer.writerow(["image", "label"])
-    writer.writerows(rows.items())
-    writer.writerow(["there", "x"])
+    writer.writerow(["image", "label", "more"])
+    writer.writerows([path, "x", label] for path, label in rows.items())
+    writer.writerow(["there", "x", ""])
     listing = _list(text.getvalue().encode(encoding))
     # No such file is there: every other row is dropped, by its name.
     assert [os.path.basename(each.path) for each in listing.dropped] == [*rows]

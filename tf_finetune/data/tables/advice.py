@@ -12,6 +12,9 @@ from tf_finetune.data.tables import locating
 _TRIED = 200
 _LOOKED_AT = 50_000
 _DEEP = 6
+# Of what lies around the table's folder, which may be anything.
+_LOOKED_AT_AROUND = 2_000
+_DEEP_AROUND = 2
 
 
 def advise(
@@ -31,8 +34,9 @@ def advise(
             f"The names are addresses, such as {missing[0].strip()!r}; "
             "download them first and name the files in the table."
         )
+    below = {locator.root, locator.table.parent}
     for folder in _places(locator):
-        by_name = _files_below(folder)
+        by_name = _files_below(folder, is_around=folder not in below)
         for name in tried:
             if near := _near(name, by_name):
                 roots = tried if any_root else []
@@ -60,10 +64,12 @@ def _places(locator: locating.Locator) -> list[pathlib.Path]:
     return [each for each in reversed(unique.values()) if each.is_dir()]
 
 
-def _files_below(folder: pathlib.Path) -> dict[str, list[str]]:
+def _files_below(
+    folder: pathlib.Path, *, is_around: bool
+) -> dict[str, list[str]]:
     """Returns files by folded name and by folded stem, hidden ones left out."""
     found = collections.defaultdict(list)
-    for path in _walk(folder):
+    for path in _walk(folder, is_around=is_around):
         name = os.path.basename(path)
         stem, suffix = os.path.splitext(name)
         if suffix.lower() in locating.SUFFIXES:
@@ -72,17 +78,18 @@ def _files_below(folder: pathlib.Path) -> dict[str, list[str]]:
     return found
 
 
-def _walk(folder: pathlib.Path) -> Iterator[str]:
-    looked_at = 0
+def _walk(folder: pathlib.Path, *, is_around: bool) -> Iterator[str]:
+    deep = _DEEP_AROUND if is_around else _DEEP
+    left = _LOOKED_AT_AROUND if is_around else _LOOKED_AT
     depth = len(folder.parts)
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(n for n in folders if not n.startswith("."))
-        if len(pathlib.Path(place).parts) - depth >= _DEEP:
+        if len(pathlib.Path(place).parts) - depth >= deep:
             folders.clear()
+        left -= len(names) + 1
+        if left < 0:
+            return
         for name in sorted(names):
-            looked_at += 1
-            if looked_at > _LOOKED_AT:
-                return
             if not name.startswith("."):
                 yield os.path.join(place, name)
 
@@ -129,6 +136,7 @@ def _root(name: str, near: str) -> str:
     folders = pathlib.PurePath(near).parent
     for part in reversed(parts[:-1]):
         if locating.folded(folders.name) != locating.folded(part):
-            return ""
+            # Names of another computer begin with folders that are not here.
+            return str(folders) if locating.is_absolute(name) else ""
         folders = folders.parent
     return str(folders)

@@ -233,6 +233,11 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
+def is_absolute(name: str) -> bool:
+    """Tells if a name starts at the root of some computer."""
+    return bool(_absolute_parts(_cleaned(name)[0]))
+
+
 def parts_of(name: str) -> Sequence[str]:
     """Returns the folders of a name and the file, however it is written."""
     text, _ = _cleaned(name)
