@@ -38,7 +38,9 @@ def test_path_is_loaded_and_recorded(tmp_path, make_backbone, randomize):
     assert loaded.source == str(path)
     assert loaded.path == path
     assert loaded.sha256 == files.sha256(path)
-    assert loaded.report.summary() == "2 of 2 layers took their weights"
+    assert loaded.report.summary() == (
+        "2 of 2 layers took their weights (100 % of the kernels' parameters)"
+    )
 
 
 def test_partial_match_is_a_warning(

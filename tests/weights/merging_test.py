@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.weights import merging, reading
+from tf_finetune.weights import merging, reading, reports
 
 
 def _body(x, width=4):
@@ -176,8 +176,8 @@ def test_missing_and_unused_layers_are_named(tmp_path, write_classic):
     assert report.unused == ("other",)
     assert not report.complete
     assert report.summary() == (
-        "1 of 2 layers took their weights; not in the file (1): second; "
-        "unused in the file (1): other"
+        "1 of 2 layers took their weights (67 % of the kernels' parameters); "
+        "not in the file (1): second; unused in the file (1): other"
     )
     after = model.get_layer("second").get_weights()
     np.testing.assert_array_equal(before[0], after[0])
@@ -275,7 +275,7 @@ def test_few_layers_that_agree_by_chance_are_not_a_match(
 
 
 def test_long_lists_are_cut(tmp_path):
-    report = merging.MergeReport(
+    report = reports.MergeReport(
         matched=("a",),
         by_order=(),
         missing=tuple(f"m{number}" for number in range(11)),

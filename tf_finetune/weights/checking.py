@@ -5,7 +5,7 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone
-from tf_finetune.weights import reading
+from tf_finetune.weights import places, reading
 
 
 def check(spec: backbone.BackboneSpec, weights: str) -> None:
@@ -26,7 +26,7 @@ def check(spec: backbone.BackboneSpec, weights: str) -> None:
     if weights == "imagenet":
         check_published(spec)
         return
-    path = pathlib.Path(weights).expanduser()
+    path = places.split(weights).path
     if not weights or (_is_word(weights) and not os.path.lexists(path)):
         unknown = errors.unknown("weights", weights, names(spec))
         raise errors.UsageError(

@@ -1,6 +1,7 @@
 """What files that hold no readable weights are, in words."""
 
 import pathlib
+import re
 from collections.abc import Sequence
 
 READABLE = (
@@ -9,6 +10,16 @@ READABLE = (
 )
 
 _PYTORCH = "is a PyTorch file; PyTorch weights are not readable yet"
+_SAFETENSORS = (
+    "is a safetensors file (PyTorch's layout); it is not readable yet"
+)
+_CHECKPOINT = "is a part of a TensorFlow checkpoint; give a Keras file"
+KERAS_0 = (
+    "is a file of weights of Keras 0 (layer_0/param_0), with the axes of "
+    "Theano; it is not readable. Save it again with Keras 2"
+)
+# What people leave away of a name.
+_NEAR = (".h5", ".weights.h5", ".keras")
 _PAGE = (
     "is a web page, not weights: the download went wrong. Open the address in "
     "a browser, or fetch the raw file"
@@ -28,6 +39,8 @@ def describe_file(path: pathlib.Path, start: bytes) -> str:
     """
     if not start:
         return "is an empty file"
+    if _is_shard(path.suffix):
+        return _CHECKPOINT
     for recognises, words in _SIGNS:
         if recognises(start):
             return words
@@ -50,6 +63,40 @@ def describe_zip(names: Sequence[str]) -> str:
     return "is a zip archive without model.weights.h5; unpack it first"
 
 
+def describe_prefix(path: pathlib.Path) -> str | None:
+    """Returns what the files are whose names begin with `path`, if any are.
+
+    Only the names of files in its folder are looked at.
+    """
+    try:
+        inside = sorted(
+            each.name
+            for each in path.parent.iterdir()
+            if each.name.startswith(path.name)
+        )
+    except OSError:
+        return None
+    ends = [name.removeprefix(path.name) for name in inside]
+    if ".index" in ends or any(_is_shard(end) for end in ends):
+        model = path.parent.parent / "saved_model.pb"
+        if path.name == "variables" and model.is_file():
+            return (
+                "are the variables of a SavedModel; give the .keras or .h5 "
+                "file of the same model"
+            )
+        return _CHECKPOINT
+    near = [
+        name for name, end in zip(inside, ends, strict=True) if end in _NEAR
+    ]
+    if near:
+        return f"is no file, but there is {path.parent / near[0]}"
+    return None
+
+
+def _is_shard(end: str) -> bool:
+    return re.fullmatch(r"\.data-\d{5}-of-\d{5}", end) is not None
+
+
 def describe_folder(path: pathlib.Path) -> str:
     """Returns what a folder is, as the verb of a sentence about it."""
     if (path / "saved_model.pb").is_file():
@@ -61,6 +108,11 @@ def describe_folder(path: pathlib.Path) -> str:
         return (
             "is a folder that is no workdir (it has no run.flags); give the "
             "model.weights.h5 in it"
+        )
+    if path.name == "variables" and any(path.glob("variables.index")):
+        return (
+            "is the variables folder of a SavedModel; give the .keras or .h5 "
+            "file of the same model"
         )
     if any(path.glob("*.index")) and any(path.glob("*.data-*-of-*")):
         return "is a folder of TensorFlow checkpoints; give a Keras file"
@@ -85,10 +137,7 @@ _SIGNS = (
     (_is_page, _PAGE),
     (lambda start: start.startswith(b"version https://git-lfs"), _POINTER),
     (_is_pickle, _PYTORCH),
-    (
-        _is_safetensors,
-        "is a safetensors file (PyTorch's layout); it is not readable yet",
-    ),
+    (_is_safetensors, _SAFETENSORS),
     (lambda start: start[4:8] == b"TFL3", "is a LiteRT model, not weights"),
     (lambda start: start.startswith(b"\x1f\x8b"), "is packed; unpack it first"),
     (lambda start: start.startswith(b"\x93NUMPY"), "is a NumPy array"),
@@ -98,7 +147,11 @@ _BY_SUFFIX = {
     ".pth": _PYTORCH,
     ".onnx": "is an ONNX model; it is not readable yet",
     ".pb": "is a part of a SavedModel; give a Keras file",
-    ".index": "is a part of a TensorFlow checkpoint; give a Keras file",
+    ".index": _CHECKPOINT,
+    ".safetensors": _SAFETENSORS,
+    ".ckpt": "is no Keras file (.ckpt is used by TensorFlow and by PyTorch)",
+    ".bin": _PYTORCH,
+    ".th": _PYTORCH,
     ".h5": "is named .h5 but is no HDF5 file; copy or download it again",
     ".keras": "is named .keras but is no zip; copy or download it again",
 }

@@ -10,13 +10,19 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import build
 from tf_finetune.weights import (
     checking,
+    comparing,
     efficientnet,
     imagenet,
     merging,
+    places,
+    preprocessing,
     reading,
+    reports,
     saved,
+    searching,
 )
 
 
@@ -34,7 +40,7 @@ class LoadedWeights:
     source: str
     path: pathlib.Path
     sha256: str
-    report: merging.MergeReport
+    report: reports.MergeReport
 
 
 def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
@@ -43,23 +49,24 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     Args:
         backbone: Its model's variables are assigned.
         weights: "imagenet", "none", a name from `spec.bundled_weights`, or the
-            path of a .h5, .weights.h5, .keras file or of an earlier workdir.
+            path of a .h5, .weights.h5, .keras file or of an earlier workdir,
+            which "::" and the name of a part of it may follow.
 
     Returns:
         Where they came from; None for "none", which leaves them random.
 
     Raises:
         UsageError: No such weights, or those of another backbone.
-        RunError: They cannot be read, fetched or matched; the backbone is as
-            it was.
+        RunError: They cannot be read, fetched or matched, or the file's own
+            graph computes other features with them.
     """
     if weights == "none":
         return None
     checking.check(backbone.spec, weights)
-    with _file(backbone, weights) as path:
-        file = reading.read(path)
-        _check_alpha(backbone, file, path)
-        report = merging.merge(backbone.model, file)
+    with _file(backbone, weights) as source:
+        file = places.select(reading.read(source.path), source.part)
+        _check_alpha(backbone, file, source.path)
+        report = _merge(backbone, file)
     if efficientnet.adapt(
         backbone.model,
         backbone.spec.name,
@@ -72,27 +79,65 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
             "was moved into the input's Normalization.",
             file.path,
         )
+    report = preprocessing.keep(backbone, file, report)
     log = logging.info if report.clean else logging.warning
     log("Weights of %s: %s.", file.path, report.summary())
+    for note in report.notes:
+        logging.warning("%s", note)
+    compared = comparing.compare(backbone, file, report)
+    if compared:
+        logging.info("%s", compared)
     return LoadedWeights(
         source=weights, path=file.path, sha256=file.sha256, report=report
     )
 
 
+def _merge(
+    backbone: backbones.Backbone, file: saved.SavedWeights
+) -> reports.MergeReport:
+    """Merges; where the file is of another width, says which one it is."""
+    try:
+        return merging.merge(backbone.model, file)
+    except merging.OtherShapes as error:
+        for alpha in backbone.spec.alphas:
+            name = f"{backbone.spec.name}@{alpha:g}"
+            if alpha == backbone.alpha or not _fits(name, backbone, file):
+                continue
+            raise errors.RunError(
+                f"{error} They fit --backbone={name}."
+            ) from error
+        raise
+
+
+def _fits(
+    name: str, backbone: backbones.Backbone, file: saved.SavedWeights
+) -> bool:
+    """Says whether every layer of another backbone is in a file."""
+    try:
+        other = build.build(name, image_size=backbone.image_size)
+    except errors.UsageError:
+        return False
+    found = searching.find(other.model, file)
+    return len(found.matching.pairs) == len(found.view.units)
+
+
 @contextlib.contextmanager
-def _file(backbone: backbones.Backbone, weights: str) -> Iterator[pathlib.Path]:
+def _file(
+    backbone: backbones.Backbone, weights: str
+) -> Iterator[places.Source]:
     """Yields the file, which may exist for the time of the block only."""
     bundled = dict(backbone.spec.bundled_weights)
     if weights in bundled:
         folder = importlib.resources.files("tf_finetune.backbones") / "assets"
         with importlib.resources.as_file(folder / bundled[weights]) as path:
-            yield path
+            yield places.Source(path=path)
     elif weights == "imagenet":
-        yield imagenet.fetch(
+        path = imagenet.fetch(
             backbone.spec, alpha=backbone.alpha, image_size=backbone.image_size
         )
+        yield places.Source(path=path)
     else:
-        yield pathlib.Path(weights).expanduser()
+        yield places.split(weights)
 
 
 def _check_alpha(

@@ -6,6 +6,7 @@ order, and only where the shapes of the whole sequence agree.
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -25,17 +26,24 @@ class Unit:
             way to it, as Keras 3 files spell them: ("sequential", "conv2d").
         order: Its place among the layers of its kind.
         variables: Keras variables.
+        layer: The layer itself; None for a whole model as one.
     """
 
     name: str
     kind: tuple[str, ...]
     order: tuple[int, ...]
     variables: tuple[Any, ...]
+    layer: Any = dataclasses.field(default=None, compare=False, repr=False)
 
     @property
     def shapes(self) -> Shapes:
         """The shape of each variable."""
         return tuple(tuple(each.shape) for each in self.variables)
+
+    @property
+    def kernel_size(self) -> int:
+        """The number of parameters in its kernels; 0 for a norm."""
+        return sum(math.prod(each) for each in self.shapes if len(each) > 1)
 
     @property
     def numbered(self) -> bool:
@@ -73,6 +81,8 @@ class Entry:
 class Matching:
     """Pairs of a model's layer and a file's.
 
+    "Equal in shapes" is said of kernels: a bias may stand on one side alone.
+
     Attributes:
         by_name: Equal in name and shapes.
         by_order: Equal in shapes and place.
@@ -87,6 +97,28 @@ class Matching:
     def pairs(self) -> tuple[tuple[Unit, Entry], ...]:
         """All that fits."""
         return self.by_name + self.by_order
+
+    @property
+    def kernel_size(self) -> int:
+        """The number of parameters in kernels of all that fits."""
+        return sum(unit.kernel_size for unit, _ in self.pairs)
+
+
+def fits(unit: Shapes, entry: Shapes) -> bool:
+    """Says whether two layers have the same kernels, or the same arrays.
+
+    A bias that one side alone has can be carried into the other exactly, or
+    its absence can: b moves into the mean of the norm behind, or is 0.
+    """
+    if unit == entry:
+        return True
+    more, fewer = sorted((unit, entry), key=len, reverse=True)
+    if not fewer or more[:-1] != fewer or len(more[-1]) != 1:
+        return False
+    kernel = fewer[-1]
+    # A depthwise kernel is [height, width, channels, multiplier].
+    widths = (kernel[-1], math.prod(kernel[-2:]))
+    return len(kernel) > 1 and more[-1][0] in widths
 
 
 def split_number(name: str) -> tuple[str, int]:
@@ -133,13 +165,15 @@ def _match_names(
     for entry in entries:
         if entry.name is not None:
             named.setdefault(entry.name, entry)
-    fits, unfit = [], []
+    good, unfit = [], []
     for unit in units:
         if unit.numbered or unit.name not in named:
             continue
         entry = named[unit.name]
-        (fits if unit.shapes == entry.shapes else unfit).append((unit, entry))
-    return fits, unfit
+        (good if fits(unit.shapes, entry.shapes) else unfit).append(
+            (unit, entry)
+        )
+    return good, unfit
 
 
 def _match_order(
@@ -172,8 +206,14 @@ def _align(
     wanted = [unit.shapes for unit in units]
     given = [entry.shapes for entry in entries]
     for start in range(len(given) - len(wanted) + 1):
-        if wanted == given[start : start + len(wanted)]:
+        if _all_fit(wanted, given[start : start + len(wanted)]):
             return list(zip(units, entries[start:], strict=False))
-    if given and given == wanted[: len(given)] and not whole:
+    if given and _all_fit(wanted[: len(given)], given) and not whole:
         return list(zip(units, entries, strict=False))
     return []
+
+
+def _all_fit(wanted: Sequence[Shapes], given: Sequence[Shapes]) -> bool:
+    return len(wanted) == len(given) and all(
+        fits(unit, entry) for unit, entry in zip(wanted, given, strict=True)
+    )

@@ -6,14 +6,13 @@ are put in afterwards.
 """
 
 import dataclasses
-import pathlib
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build as building
 from tf_finetune.backbones.surgery import change, operating
 from tf_finetune.config import model_options
-from tf_finetune.weights import loading, reading
+from tf_finetune.weights import loading, places, reading
 
 # What decides which layers a backbone has, besides its name and width.
 _FLAGS = {"cut_at": "none", "norm": "keep", "input_channels": "3"}
@@ -64,7 +63,7 @@ def _operated_alike(options: model_options.ModelOptions, weights: str) -> bool:
     Raises:
         UsageError: They are of a run of some other surgery.
     """
-    path = pathlib.Path(weights).expanduser()
+    path = places.split(weights).path
     if weights in ("none", "imagenet") or not (path / "run.flags").is_file():
         return False
     flags = reading.flags_of(path)

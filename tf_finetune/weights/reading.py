@@ -10,7 +10,7 @@ from typing import Any
 
 from tf_finetune import errors, files
 from tf_finetune.untrusted import archives, keras_files
-from tf_finetune.weights import foreign, saved
+from tf_finetune.weights import foreign, graphs, old_names, places, saved
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
@@ -31,6 +31,10 @@ def kind_of(path: pathlib.Path) -> saved.Kind:
     try:
         if path.is_dir():
             return _folder_kind(path)
+        if not path.exists() and (words := foreign.describe_prefix(path)):
+            raise errors.UsageError(
+                f"--weights={path} {words}. {foreign.READABLE}"
+            )
         # A pipe would be waited for.
         if path.exists() and not path.is_file():
             raise errors.UsageError(
@@ -71,14 +75,18 @@ def read(path: pathlib.Path) -> saved.SavedWeights:
         sha256 = files.sha256(file)
     if not any(layer.arrays for layer in layers):
         raise errors.RunError(f"{file} holds no weights; it is empty.")
-    return saved.SavedWeights(
+    if kind == "workdir":
+        config = _config_of_run(path)
+    found = saved.SavedWeights(
         kind=kind,
         path=file,
         sha256=sha256,
         layers=layers,
         config=config,
         backbone=backbone_of(path) if kind == "workdir" else None,
+        graph=None if config is None else graphs.parse(config),
     )
+    return old_names.join_scales(places.order(found))
 
 
 def backbone_of(workdir: pathlib.Path) -> str | None:
@@ -122,6 +130,15 @@ def _content(
         return hdf5.keras3_layers(opened), config
 
 
+def _config_of_run(workdir: pathlib.Path) -> Any:
+    """Returns the config of the model that a run has kept, if it is there."""
+    path = workdir / "model.keras"
+    if not path.exists():
+        return None
+    with keras_files.explained(path), archives.opened(path) as archive:
+        return keras_files.read_config(archive)
+
+
 def _start(path: pathlib.Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(512)
@@ -159,6 +176,10 @@ def _hdf5_kind(path: pathlib.Path) -> saved.Kind:
             return "classic_h5"
         if hdf5.is_keras3(opened):
             return "keras3_h5"
+        if "layer_0" in opened and "nb_layers" in opened.attrs:
+            raise errors.UsageError(
+                f"--weights={path} {foreign.KERAS_0}. {foreign.READABLE}"
+            )
         names = ", ".join(sorted(opened)[:8]) or "nothing"
     raise errors.UsageError(
         f"--weights={path} is an HDF5 file without Keras layers; it holds: "

@@ -2,9 +2,13 @@
 
 import dataclasses
 import pathlib
+import posixpath
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+
+from tf_finetune.weights import graphs
 
 Kind = Literal["classic_h5", "keras3_h5", "keras", "workdir"]
 
@@ -42,6 +46,10 @@ class SavedWeights:
         config: The model's config where the file brings one; plain JSON, never
             turned into objects.
         backbone: The `--backbone` of a workdir's run; None elsewhere.
+        graph: What the config says that the arrays belong to, if it does.
+        epsilon: Of every batch norm, where the layout of a file without config
+            tells it.
+        part: What stood behind "::" in `--weights`; "" for the whole file.
     """
 
     kind: Kind
@@ -50,3 +58,66 @@ class SavedWeights:
     layers: tuple[SavedLayer, ...]
     config: dict[str, Any] | None = None
     backbone: str | None = None
+    graph: graphs.Graph | None = None
+    epsilon: float | None = None
+    part: str = ""
+
+    def place_of(self, path: str) -> graphs.Place | None:
+        """Returns the place in the graph of the layer at a path."""
+        return self._places().get(self._key(path))
+
+    def arrays_of(self, place: graphs.Place) -> tuple[np.ndarray, ...]:
+        """Returns the arrays of a layer of the graph; () where it has none."""
+        wanted = self._key_of(place)
+        for layer in self.layers:
+            if self.kind != "classic_h5":
+                if layer.path == wanted:
+                    return layer.arrays
+                continue
+            if layer.path == wanted:
+                return layer.arrays
+            if place.models and layer.path == place.models[0].name:
+                return tuple(
+                    array
+                    for name, array in zip(
+                        layer.array_names, layer.arrays, strict=True
+                    )
+                    if self._key(f"{layer.path}/{posixpath.dirname(name)}")
+                    == wanted
+                )
+        return ()
+
+    def epsilon_of(self, path: str) -> float | None:
+        """Returns the epsilon of the batch norm at a path, if it is known."""
+        place = self.place_of(path)
+        if place is None:
+            return self.epsilon
+        value = place.node.config.get("epsilon", self.epsilon)
+        return float(value) if isinstance(value, int | float) else None
+
+    def _places(self) -> Mapping[str, graphs.Place]:
+        found: dict[str, graphs.Place] = {}
+        twice = set()
+        for place in graphs.leaves(self.graph) if self.graph else ():
+            key = self._key_of(place)
+            twice |= {key} & set(found)
+            found[key] = place
+        return {k: v for k, v in found.items() if k not in twice}
+
+    def _key_of(self, place: graphs.Place) -> str:
+        if self.kind != "classic_h5":
+            return place.node.path
+        if not place.models:
+            return place.node.name
+        return f"{place.models[0].name}/{place.node.name}"
+
+    def _key(self, path: str) -> str:
+        """Returns the path without the models between top and layer."""
+        if self.kind != "classic_h5":
+            return path
+        if any(layer.path == path for layer in self.layers):
+            return path
+        for layer in self.layers:
+            if path.startswith(layer.path + "/"):
+                return f"{layer.path}/{posixpath.basename(path)}"
+        return path

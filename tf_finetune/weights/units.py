@@ -35,6 +35,7 @@ def _leaves(
                     kind=(*kind, base),
                     order=(*order, place),
                     variables=tuple(layer.weights),
+                    layer=layer,
                 )
             )
     return found
@@ -54,6 +55,7 @@ def wholes(model: Any) -> list[matching.Unit]:
             variables=tuple(
                 layer.trainable_weights + layer.non_trainable_weights
             ),
+            layer=None if getattr(layer, "layers", None) else layer,
         )
         for place, layer in enumerate(model.layers)
         if layer.weights
@@ -76,3 +78,31 @@ def snake_case(name: str) -> str:
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def norms_behind(model: Any) -> dict[int, Any]:
+    """Returns the batch norm that alone reads a layer's output, by id(layer).
+
+    Args:
+        model: Models in it are looked through as well.
+    """
+    readers: dict[int, list[Any]] = {}
+    for operation in _operations(model):
+        for node in operation._inbound_nodes:
+            for tensor in node.input_tensors:
+                before = tensor._keras_history.operation
+                readers.setdefault(id(before), []).append(operation)
+    return {
+        before: each[0]
+        for before, each in readers.items()
+        if len(each) == 1 and type(each[0]).__name__ == "BatchNormalization"
+    }
+
+
+def _operations(model: Any) -> list[Any]:
+    found = []
+    for operation in model.operations:
+        found.append(operation)
+        if getattr(operation, "layers", None):
+            found += _operations(operation)
+    return found

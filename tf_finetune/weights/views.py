@@ -7,10 +7,10 @@ takes the one that matches most.
 
 import dataclasses
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tf_finetune.weights import matching, saved, units
+from tf_finetune.weights import matching, old_names, saved, units
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,12 @@ def _classic(file: saved.SavedWeights, model: Any) -> Iterator[View]:
         entries=_classic_entries(whole, kinds),
         ordered=True,
     )
+    yield View(
+        prefix="",
+        units=_by_number(flat),
+        entries=_by_number(_classic_entries(whole, kinds)),
+        ordered=True,
+    )
     parts = {layer.path: list(_parts(layer, names)) for layer in layers}
     if all(len(each) == 1 for each in parts.values()):
         return
@@ -75,8 +81,10 @@ def _classic_entries(
 ) -> list[matching.Entry]:
     """Makes entries of (name, path, arrays) triples in file order."""
     entries = []
+    layers = list(layers)
+    today = old_names.translate([name for name, _, _ in layers])
     for place, (name, path, arrays) in enumerate(layers):
-        name = _flat(name)
+        name = _flat(today.get(name, name))
         base = matching.split_number(name)[0]
         numbered = base in kinds
         entries.append(
@@ -135,21 +143,27 @@ def _keras3(file: saved.SavedWeights, model: Any) -> Iterator[View]:
     prefixes = {prefix for layer in layers for prefix in _ancestors(layer.path)}
     leaves = units.leaves(model)
     kinds = {unit.kind[-1] for unit in leaves}
+    today = old_names.translate(
+        [layer.name or posixpath.basename(layer.path) for layer in layers]
+    )
     for prefix in sorted(prefixes, key=lambda each: (each.count("/"), each)):
         yield View(
             prefix=prefix,
             units=leaves,
             entries=[
-                _keras3_entry(layer, prefix, kinds)
+                _keras3_entry(layer, prefix, kinds, today)
                 for layer in layers
                 if layer.path.startswith(prefix + "/")
             ],
-            ordered=False,
+            ordered=file.graph is not None,
         )
 
 
 def _keras3_entry(
-    layer: saved.SavedLayer, prefix: str, kinds: set[str]
+    layer: saved.SavedLayer,
+    prefix: str,
+    kinds: set[str],
+    today: Mapping[str, str],
 ) -> matching.Entry:
     # Containers alternate: CLASS/layers/CLASS/layers/CLASS.
     keys = layer.path[len(prefix) + 1 :].split("/")[::2]
@@ -157,6 +171,7 @@ def _keras3_entry(
     kind = tuple(base for base, _ in split)
     # A file without names calls layers by class and count, or by their names.
     name = layer.name or keys[-1]
+    name = today.get(name, name)
     own = {kind[-1]} if layer.name else kinds
     numbered = matching.split_number(name)[0] in own
     return matching.Entry(

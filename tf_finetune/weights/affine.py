@@ -1,0 +1,70 @@
+"""Scales and offsets of colors, measured on pixels."""
+
+import dataclasses
+
+import numpy as np
+
+_COLORS = 24
+# Relative to the largest value; float32 rounds at 1e-7.
+_SAME = 1e-5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Affine:
+    """y = M x + b on one pixel.
+
+    Attributes:
+        matrix: [3, 3].
+        offset: [3].
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    def __str__(self) -> str:
+        if np.count_nonzero(self.matrix - np.diag(np.diag(self.matrix))):
+            rows = [_spell(row) for row in self.matrix]
+            return f"x·[{', '.join(rows)}] + {_spell(self.offset)}"
+        scale, offset = _spell(np.diag(self.matrix)), _spell(self.offset)
+        return f"x·{scale} + {offset}"
+
+
+def draw_colors() -> np.ndarray:
+    """Returns pictures of one pixel, [colors, 1, 1, 3] in 0..255."""
+    random = np.random.default_rng(0)
+    return random.uniform(0, 255, (_COLORS, 1, 1, 3)).astype("float32")
+
+
+def fit(colors: np.ndarray, values: np.ndarray) -> Affine | None:
+    """Returns M and b of the middle pixel; None where there are none.
+
+    Args:
+        colors: From `draw_colors`.
+        values: [colors, height, width, 3], what became of them.
+    """
+    if values.ndim != 4 or values.shape[-1] != 3:
+        return None
+    middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
+    middle = middle.astype("float64")
+    inputs = np.concatenate(
+        [colors.reshape(-1, 3), np.ones((len(colors), 1))], axis=1
+    ).astype("float64")
+    solved = np.linalg.lstsq(inputs, middle, rcond=None)[0]
+    largest = max(np.abs(middle).max(), 1e-30)
+    if not np.abs(inputs @ solved - middle).max() <= _SAME * largest:
+        return None
+    solved[np.abs(solved) < 1e-7 * np.abs(solved[:3]).max()] = 0
+    return Affine(matrix=solved[:3].T, offset=solved[3])
+
+
+def are_same(one: Affine, two: Affine) -> bool:
+    """Says whether two make the same of every color, but for rounding."""
+    colors = draw_colors().reshape(-1, 3)
+    first = colors @ one.matrix.T + one.offset
+    second = colors @ two.matrix.T + two.offset
+    return bool(np.abs(first - second).max() <= _SAME * np.abs(second).max())
+
+
+def _spell(values: np.ndarray) -> str:
+    words = [f"{each:.5g}" for each in values]
+    return words[0] if len(set(words)) == 1 else f"({', '.join(words)})"

@@ -1,0 +1,100 @@
+"""Features of one picture by a file's own graph and by the backbone."""
+
+import keras
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.weights import (
+    file_layers,
+    preprocessing,
+    reports,
+    reproducing,
+    saved,
+)
+
+# Of the largest feature. Sums in float32 differ by 1e-6, more in networks that
+# magnify differences; a wrong padding shows at 1.6e-3.
+_TOLERANCE = 1e-3
+
+
+def compare(
+    backbone: backbones.Backbone,
+    file: saved.SavedWeights,
+    report: reports.MergeReport,
+) -> str | None:
+    """Compares the last layer that took its weights from a file.
+
+    Args:
+        backbone: With the file's weights.
+        file: Where they came from.
+        report: What was found where.
+
+    Returns:
+        A sentence about the difference, or why there is none; None for a file
+        that holds arrays alone.
+
+    Raises:
+        RunError: The features differ.
+    """
+    if file.graph is None:
+        return None
+    if not report.complete:
+        return (
+            "The features were not compared with those of the file's own "
+            "graph, since layers are missing."
+        )
+    for layer in reversed(backbone.model.layers):
+        place = file.place_of(report.paths.get(layer.name, ""))
+        if place is not None:
+            break
+    else:
+        return None
+    side = backbone.image_size
+    random = np.random.default_rng(0)
+    channels = backbone.model.input_shape[-1]
+    image = random.uniform(0, 255, (1, side, side, channels)).astype("float32")
+    own = reproducing.Reproduction(file.graph, file.arrays_of)
+    scaled = image
+    start = preprocessing.find_first(backbone.model)
+    entry = start and file.place_of(report.paths.get(start.name, ""))
+    if entry is not None and not own.before(entry):
+        # A network alone is given what its pictures are made into outside.
+        scaled = preprocessing.scale(backbone.model, start, image)
+    try:
+        theirs = own.output_of(place, scaled)
+    except file_layers.Unreadable as error:
+        return (
+            "The features were not compared with those of the file's own "
+            f"graph: {error} is not computed here."
+        )
+    part = keras.Model(backbone.model.inputs[0], layer.output)
+    ours = np.asarray(part(image, training=False))
+    return _judge(backbone, file, layer.name, ours, theirs)
+
+
+def _judge(
+    backbone: backbones.Backbone,
+    file: saved.SavedWeights,
+    name: str,
+    ours: np.ndarray,
+    theirs: np.ndarray,
+) -> str:
+    if ours.shape != theirs.shape:
+        what = f"their shapes are {theirs.shape[1:]} and {ours.shape[1:]}"
+    else:
+        largest = max(float(np.abs(theirs).max()), np.finfo("float32").tiny)
+        difference = float(np.abs(ours - theirs).max()) / largest
+        if difference <= _TOLERANCE:
+            return (
+                f"Features of a picture at {name!r} by the file's own graph "
+                f"and by this one differ by at most {difference:.1e} of the "
+                "largest."
+            )
+        what = f"they differ by {difference:.1e} of the largest"
+    raise errors.RunError(
+        f"The weights of {file.path} fit {backbone.spec.name}, but its own "
+        f"graph computes other features with them: at {name!r} {what}. It has "
+        "other strides, paddings, activations or layers between; give a "
+        "--backbone that is the same network."
+    )

@@ -1,0 +1,229 @@
+"""One layer or operation of a file at a time, of a list of harmless ones."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.weights import graphs
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MAX_NUMBER = 8192
+_MAX_PADDING = 64
+_WITH_ARRAYS = _words(
+    "Conv2D DepthwiseConv2D SeparableConv2D Dense BatchNormalization "
+    "LayerNormalization Normalization PReLU LayerScale"
+)
+_PLAIN = _words(
+    "Rescaling Activation ReLU LeakyReLU ELU Softmax ZeroPadding2D Cropping2D "
+    "Add Multiply Concatenate Average Maximum Subtract MaxPooling2D "
+    "AveragePooling2D GlobalAveragePooling2D GlobalMaxPooling2D Flatten "
+    "Reshape Permute UpSampling2D Resizing CenterCrop RandomGrayscale"
+)
+SPATIAL = _words("ZeroPadding2D Cropping2D Resizing CenterCrop UpSampling2D")
+# What a layer does in inference is nothing.
+IDLE = _words(
+    "InputLayer Dropout SpatialDropout2D GaussianNoise GaussianDropout "
+    "AlphaDropout ActivityRegularization Identity RandomFlip RandomRotation "
+    "RandomZoom RandomTranslation RandomContrast RandomBrightness RandomShear "
+    "RandomHue RandomSaturation RandomColorJitter RandomColorDegeneration "
+    "RandomSharpness RandomPosterization RandomErasing RandomPerspective "
+    "RandomGaussianBlur RandomElasticTransform RandomInvert RandAugment AugMix "
+    "CutMix MixUp StochasticDepth"
+)
+# Options that do not change what inference computes.
+_UNREAD = _words(
+    "name dtype trainable batch_input_shape batch_shape ragged sparse optional "
+    "synchronized renorm virtual_batch_size fused adjustment momentum"
+    "implementation seed data_type kernel_initializer bias_initializer "
+    "depthwise_initializer pointwise_initializer beta_initializer "
+    "gamma_initializer moving_mean_initializer moving_variance_initializer "
+    "alpha_initializer kernel_regularizer bias_regularizer "
+    "depthwise_regularizer pointwise_regularizer beta_regularizer "
+    "gamma_regularizer activity_regularizer alpha_regularizer "
+    "kernel_constraint bias_constraint depthwise_constraint "
+    "pointwise_constraint beta_constraint gamma_constraint alpha_constraint "
+    "lora_rank lora_alpha quantization_config projection_dim"
+)
+
+
+class Unreadable(Exception):
+    """A node that is not computed here; the text is its class and name."""
+
+
+def apply(node: graphs.Node, arrays: tuple[np.ndarray, ...], given: Any) -> Any:
+    """Makes one layer with the file's arrays and calls it.
+
+    Raises:
+        Unreadable: It is of a class or has options that are not known here, or
+            arrays of other sizes than its config says.
+    """
+    if node.class_name not in _WITH_ARRAYS | _PLAIN:
+        raise Unreadable(f"{node.class_name} {node.name!r}")
+    maker = getattr(keras.layers, node.class_name, None)
+    if node.class_name == "LayerScale":
+        from keras.src.applications import convnext
+
+        maker = convnext.LayerScale
+    options = _options(node, maker)
+    _check_sizes(node, options, arrays)
+    many = isinstance(given, list)
+    shapes = [tuple(each.shape) for each in (given if many else [given])]
+    try:
+        layer = maker(**options, dtype="float32")
+        layer.build(shapes if many else shapes[0])
+        if arrays:
+            layer.set_weights([np.asarray(each) for each in arrays])
+            if hasattr(layer, "finalize_state"):
+                layer.finalize_state()
+        return layer(given)
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+        raise Unreadable(f"{node.class_name} {node.name!r}: {error}") from error
+
+
+def _options(
+    node: graphs.Node, maker: Callable[..., keras.layers.Layer]
+) -> dict[str, Any]:
+    known = inspect.signature(maker.__init__).parameters
+    options = {}
+    for key, value in node.config.items():
+        if key in _UNREAD:
+            continue
+        if key == "axis" and isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if key == "groups" and key not in known and value == 1:
+            continue
+        if key not in known or not _is_plain(value):
+            raise Unreadable(f"{node.class_name} {node.name!r} with {key!r}")
+        options[key] = value
+    return options
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return len(value) <= _MAX_NUMBER and all(map(_is_plain, value))
+    if isinstance(value, bool) or value is None:
+        return True
+    if isinstance(value, int):
+        return abs(value) <= _MAX_NUMBER
+    return isinstance(value, float) or (
+        isinstance(value, str) and len(value) < 64
+    )
+
+
+def _check_sizes(
+    node: graphs.Node,
+    options: Mapping[str, Any],
+    arrays: tuple[np.ndarray, ...],
+) -> None:
+    """Sees to it that a layer's sizes are those of its arrays."""
+    if node.class_name in SPATIAL:
+        numbers = _numbers([v for k, v in options.items() if k != "name"])
+        bound = 1024 if "C" in node.class_name[:1] else _MAX_PADDING
+        bound = 1024 if node.class_name == "Resizing" else bound
+        if any(abs(each) > bound for each in numbers):
+            raise Unreadable(f"{node.class_name} {node.name!r}")
+    if node.class_name not in _WITH_ARRAYS:
+        return
+    if not arrays and node.class_name == "Normalization":
+        return
+    wanted = [options.get("filters"), options.get("units")]
+    kernel = options.get("kernel_size")
+    wanted += kernel if isinstance(kernel, list) else [kernel]
+    held = {number for each in arrays for number in each.shape}
+    if not arrays or not {each for each in wanted if each} <= held:
+        raise Unreadable(
+            f"{node.class_name} {node.name!r}, whose arrays the file lacks"
+        )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, list):
+        for each in value:
+            yield from _numbers(each)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
+
+
+def operate(node: graphs.Node, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Computes an operation that is no layer, of Keras 3 or of Keras 2."""
+    name = node.class_name
+    if name in ("TFOpLambda", "SlicingOpLambda"):
+        name = str(node.config.get("function", ""))
+    kwargs = {k: v for k, v in kwargs.items() if v is not None and k != "name"}
+    operation = _OPERATIONS.get(name)
+    if operation is None:
+        raise Unreadable(f"{name or node.class_name} {node.name!r}")
+    options = {k: v for k, v in node.config.items() if k in ("axis", "dtype")}
+    try:
+        return operation([*args, *kwargs.values()], options)
+    except (TypeError, ValueError, IndexError) as error:
+        raise Unreadable(f"{name} {node.name!r}: {error}") from error
+
+
+def _of_two(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def apply(args: list[Any], options: Any) -> Any:
+        one, two, *_ = (
+            np.asarray(each, "float32") if not hasattr(each, "shape") else each
+            for each in args
+        )
+        return function(one, two)
+
+    return apply
+
+
+def _sliced(args: list[Any], options: Any) -> Any:
+    value, key = args[0], args[1]
+    return np.asarray(value)[_key(key)]
+
+
+def _key(key: Any) -> Any:
+    if isinstance(key, list):
+        return tuple(_key(each) for each in key)
+    if isinstance(key, dict):
+        return slice(*(key.get(each) for each in ("start", "stop", "step")))
+    return key
+
+
+def _joined(args: list[Any], options: Any) -> Any:
+    return np.stack([np.asarray(each) for each in args[0]], options["axis"])
+
+
+def _chained(args: list[Any], options: Any) -> Any:
+    parts = [np.asarray(each) for each in args[0]]
+    return np.concatenate(parts, options.get("axis", -1))
+
+
+_OPERATIONS: dict[str, Callable[[list[Any], Any], Any]] = {
+    **dict.fromkeys(
+        ("TrueDivide", "Divide", "math.truediv", "math.divide"),
+        _of_two(lambda one, two: one / two),
+    ),
+    **dict.fromkeys(
+        ("Subtract", "math.subtract"), _of_two(lambda one, two: one - two)
+    ),
+    **dict.fromkeys(
+        ("Add", "math.add", "__operators__.add", "nn.bias_add"),
+        _of_two(lambda one, two: one + two),
+    ),
+    **dict.fromkeys(
+        ("Multiply", "math.multiply"), _of_two(lambda one, two: one * two)
+    ),
+    **dict.fromkeys(("GetItem", "__operators__.getitem"), _sliced),
+    **dict.fromkeys(("Negative", "math.negative"), lambda a, o: -a[0]),
+    **dict.fromkeys(
+        ("Cast", "cast"), lambda a, o: np.asarray(a[0]).astype("float32")
+    ),
+    "Flip": lambda a, o: np.flip(np.asarray(a[0]), o["axis"]),
+    "Stack": _joined,
+    "Concatenate": _chained,
+    **dict.fromkeys(("Relu", "nn.relu"), lambda a, o: keras.ops.relu(a[0])),
+    **dict.fromkeys(("Relu6", "nn.relu6"), lambda a, o: keras.ops.relu6(a[0])),
+}

@@ -1,0 +1,261 @@
+"""The graph that a model file says its arrays belong to, as plain data.
+
+Nothing is built: the config of a .keras file or of a whole-model .h5 becomes
+nodes with names, arguments and the place of their arrays in the file.
+Source: keras/src/models/functional.py, `get_config`; of Keras 2 likewise.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tf_finetune.weights import units
+
+_MAX_DEPTH = 32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ref:
+    """A tensor: of which layer, of which of its calls, which of its outputs."""
+
+    name: str
+    call: int = 0
+    tensor: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Call:
+    """One use of a layer; tensors among the arguments are `Ref`s."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Node:
+    """A layer or an operation.
+
+    Attributes:
+        name: In its graph.
+        class_name: E.g. "Conv2D"; of an operation "TrueDivide".
+        is_layer: False for an operation that is no layer.
+        config: Its own.
+        calls: Its uses.
+        path: Its place in a Keras 3 file.
+        inner: The graph of a model that is used as a layer.
+    """
+
+    name: str
+    class_name: str
+    is_layer: bool
+    config: Mapping[str, Any]
+    calls: tuple[Call, ...]
+    path: str
+    inner: "Graph | None" = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A model: its nodes by name in the order of the file."""
+
+    name: str
+    nodes: dict[str, Node]
+    inputs: tuple[Ref, ...]
+    outputs: tuple[Ref, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Place:
+    """A layer with the models around it, from the outermost to its own."""
+
+    node: Node
+    models: tuple[Node, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the models around it, without the outermost."""
+        return tuple(each.name for each in self.models)
+
+
+def parse(config: Any) -> Graph | None:
+    """Returns the graph of a model's config; None where it has none.
+
+    Models of a class of one's own have none: only their program knows what
+    they do with their layers.
+    """
+    try:
+        return _graph(config, "", 0)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return None  # Only arrays are needed; a config is extra evidence.
+
+
+def leaves(graph: Graph, models: tuple[Node, ...] = ()) -> Iterator[Place]:
+    """Yields the layers of a graph, those in models in it in their place."""
+    for node in graph.nodes.values():
+        if node.inner is not None:
+            yield from leaves(node.inner, (*models, node))
+        else:
+            yield Place(node=node, models=models)
+
+
+def refs(value: Any) -> Iterator[Ref]:
+    """Yields the tensors in an argument, however they are nested."""
+    if isinstance(value, Ref):
+        yield value
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from refs(each)
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from refs(each)
+
+
+def _graph(config: Any, path: str, depth: int) -> Graph | None:
+    """Parses a model's config, at `path` in a Keras 3 file."""
+    if depth > _MAX_DEPTH or not isinstance(config, dict):
+        return None
+    inner = config["config"]
+    layers = inner["layers"] if isinstance(inner, dict) else inner
+    sequential = config["class_name"] == "Sequential"
+    if not sequential and config["class_name"] not in ("Functional", "Model"):
+        return None
+    counts: dict[str, int] = {}
+    nodes: dict[str, Node] = {}
+    before: Ref | None = None
+    for layer in layers:
+        name = layer.get("name") or layer["config"]["name"]
+        calls = _calls(layer.get("inbound_nodes") or [])
+        if sequential and before is not None:
+            calls = (Call(args=(before,), kwargs={}),)
+        nodes[name] = _node(layer, name, calls, path, counts, depth)
+        before = Ref(name=name)
+    if sequential:
+        return _chain(config, nodes)
+    return Graph(
+        name=inner.get("name", ""),
+        nodes=nodes,
+        inputs=tuple(_ends(inner["input_layers"])),
+        outputs=tuple(_ends(inner["output_layers"])),
+    )
+
+
+def _chain(config: Any, nodes: dict[str, Node]) -> Graph:
+    """Closes a Sequential, whose first layer may be its input or not."""
+    names = list(nodes)
+    first = nodes[names[0]]
+    if first.class_name != "InputLayer":
+        start = Node(
+            name="",
+            class_name="InputLayer",
+            is_layer=True,
+            config={},
+            calls=(),
+            path="",
+        )
+        call = Call(args=(Ref(name=""),), kwargs={})
+        nodes = {
+            "": start,
+            **nodes,
+            first.name: dataclasses.replace(first, calls=(call,)),
+        }
+    inner = config["config"]
+    return Graph(
+        name=inner.get("name", "") if isinstance(inner, dict) else "",
+        nodes=nodes,
+        inputs=(Ref(name=next(iter(nodes))),),
+        outputs=(Ref(name=names[-1]),),
+    )
+
+
+def _node(
+    layer: dict[str, Any],
+    name: str,
+    calls: tuple[Call, ...],
+    path: str,
+    counts: dict[str, int],
+    depth: int,
+) -> Node:
+    is_layer = ".ops." not in str(layer.get("module") or "")
+    place = ""
+    if is_layer:
+        base = units.snake_case(layer["class_name"])
+        number = counts.get(base, 0)
+        counts[base] = number + 1
+        key = base if number == 0 else f"{base}_{number}"
+        place = f"{path}/layers/{key}".lstrip("/")
+    config = layer["config"]
+    is_model = layer["class_name"] in ("Functional", "Model", "Sequential")
+    return Node(
+        name=name,
+        class_name=layer["class_name"],
+        is_layer=is_layer,
+        config=config if isinstance(config, dict) else {},
+        calls=calls,
+        path=place,
+        inner=_graph(layer, place, depth + 1) if is_model else None,
+    )
+
+
+def _calls(inbound: list[Any]) -> tuple[Call, ...]:
+    calls = []
+    for node in inbound:
+        if isinstance(node, dict):
+            calls.append(
+                Call(
+                    args=tuple(_value(each) for each in node["args"]),
+                    kwargs=_value(node["kwargs"]),
+                )
+            )
+            continue
+        # Keras 2: [[name, call, tensor, keywords], …], or one such list alone.
+        given = [node] if node and isinstance(node[0], str) else node
+        tensors = [_old_ref(each) for each in given]
+        keywords = given[0][3] if given and len(given[0]) > 3 else {}
+        calls.append(
+            Call(
+                args=(tensors[0] if len(tensors) == 1 else tensors,),
+                kwargs={k: _old_value(v) for k, v in keywords.items()},
+            )
+        )
+    return tuple(calls)
+
+
+def _value(value: Any) -> Any:
+    """Turns an argument of Keras 3 into refs, arrays as lists, plain data."""
+    if isinstance(value, list):
+        return [_value(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kind, config = value.get("class_name"), value.get("config")
+    if kind == "__keras_tensor__":
+        name, call, tensor = config["keras_history"]
+        return Ref(name=name, call=call, tensor=tensor)
+    if kind in ("__tensor__", "__numpy__"):
+        return config["value"]
+    if kind == "__ellipsis__":
+        return Ellipsis
+    if kind == "__slice__":
+        return slice(*(config[key] for key in ("start", "stop", "step")))
+    return {key: _value(each) for key, each in value.items()}
+
+
+def _old_value(value: Any) -> Any:
+    is_ref = (
+        isinstance(value, list)
+        and len(value) == 3
+        and isinstance(value[0], str)
+        and all(isinstance(each, int) for each in value[1:])
+    )
+    return _old_ref(value) if is_ref else value
+
+
+def _old_ref(value: Any) -> Ref:
+    return Ref(name=value[0], call=value[1], tensor=value[2])
+
+
+def _ends(value: Any) -> Iterator[Ref]:
+    """Yields the ends of a graph, which one alone is not a list of."""
+    if value and isinstance(value[0], str):
+        value = [value]
+    for each in value.values() if isinstance(value, dict) else value:
+        yield _old_ref(each)

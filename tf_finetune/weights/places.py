@@ -1,0 +1,165 @@
+"""Parts of a weights file by name: `--weights=FILE::PART`."""
+
+import dataclasses
+import os
+import pathlib
+import posixpath
+from collections.abc import Collection
+
+from tf_finetune import errors
+from tf_finetune.weights import graphs, saved
+
+_SHOWN = 10
+_LAYERS = ("layers", "_layer_checkpoint_dependencies")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """What `--weights` says of a file.
+
+    Attributes:
+        path: Of the file or folder.
+        part: What is meant in it; "" for all of it.
+    """
+
+    path: pathlib.Path
+    part: str = ""
+
+
+def split(weights: str) -> Source:
+    """Divides "FILE::PART", unless a file of that whole name exists."""
+    whole = pathlib.Path(weights).expanduser()
+    name, sign, part = weights.rpartition("::")
+    if not sign or not name or os.path.lexists(whole):
+        return Source(path=whole)
+    return Source(path=pathlib.Path(name).expanduser(), part=part.strip("/"))
+
+
+def select(file: saved.SavedWeights, part: str) -> saved.SavedWeights:
+    """Returns a file with one of its parts alone.
+
+    Args:
+        file: Of which everything was read.
+        part: A path in the file ("layers/functional_1"), the name of a model
+            in it ("teacher"), what names of layers begin with ("student_"),
+            or the first layer of a network, which then reaches to the end.
+
+    Raises:
+        UsageError: There is no such part; those that there are are named.
+    """
+    if not part:
+        return file
+    for kept in (_under(file, part), _named(file, part), _from(file, part)):
+        if any(layer.arrays for layer in kept):
+            return dataclasses.replace(file, layers=kept, part=part)
+    known = names(file)
+    there = ", ".join(known[:_SHOWN]) or "none"
+    more = len(known) - _SHOWN
+    raise errors.UsageError(
+        f"--weights={file.path}::{part}: the file has no part of this name. "
+        f"Parts: {there}{f' and {more} more' if more > 0 else ''}."
+    )
+
+
+def names(file: saved.SavedWeights) -> list[str]:
+    """Returns the models in a file, or its layers where there are none."""
+    inner = list(_models(file))
+    if not inner:
+        parents = {posixpath.dirname(each.path) for each in file.layers}
+        inner = sorted(p for p in parents if p not in ("", *_LAYERS))
+    if inner:
+        return inner
+    return [layer.name or layer.path for layer in file.layers if layer.arrays]
+
+
+def spell_prefix(file: saved.SavedWeights, prefix: str) -> str:
+    """Returns the name of the model at a path of a file; else the path."""
+    prefix = prefix.removesuffix("/layers")
+    for name, path in _models(file).items():
+        if path == prefix:
+            return name
+    return prefix
+
+
+def first_in(file: saved.SavedWeights, paths: Collection[str]) -> str:
+    """Returns the first layer of a file that is one of some paths."""
+    for layer in file.layers:
+        if layer.path in paths:
+            return layer.name or layer.path
+    return min(paths)
+
+
+def _under(file: saved.SavedWeights, part: str) -> tuple[saved.SavedLayer, ...]:
+    wanted = {part, f"layers/{part}"}
+    path = _models(file).get(part)
+    if path:
+        wanted.add(path)
+    kept = tuple(
+        layer
+        for layer in file.layers
+        if layer.path in wanted
+        or any(layer.path.startswith(each + "/") for each in wanted)
+    )
+    return kept if _is_model(file, kept) else ()
+
+
+def _is_model(
+    file: saved.SavedWeights, kept: tuple[saved.SavedLayer, ...]
+) -> bool:
+    """Says whether layers are more than a single one."""
+    if file.kind == "classic_h5":
+        return any(len(layer.arrays) > 4 for layer in kept)
+    return len(kept) > 1
+
+
+def _named(file: saved.SavedWeights, part: str) -> tuple[saved.SavedLayer, ...]:
+    kept = tuple(
+        layer for layer in file.layers if (layer.name or "").startswith(part)
+    )
+    return kept if sum(bool(layer.arrays) for layer in kept) > 1 else ()
+
+
+def _from(file: saved.SavedWeights, part: str) -> tuple[saved.SavedLayer, ...]:
+    """Returns the layers from one of a name on, where the file has an order."""
+    if file.kind != "classic_h5" and file.graph is None:
+        return ()
+    for place, layer in enumerate(file.layers):
+        if part in (layer.name, layer.path):
+            return file.layers[place:]
+    return ()
+
+
+def _models(file: saved.SavedWeights) -> dict[str, str]:
+    """Returns the paths of the models in a file by their names."""
+    found: dict[str, str] = {}
+    twice: set[str] = set()
+    pending = [file.graph] if file.graph else []
+    while pending:
+        for node in pending.pop().nodes.values():
+            if node.inner is None:
+                continue
+            twice |= {node.name} & set(found)
+            classic = file.kind == "classic_h5"
+            found[node.name] = node.name if classic else node.path
+            pending.append(node.inner)
+    if file.kind == "classic_h5":
+        return {
+            layer.path: layer.path
+            for layer in file.layers
+            if len(layer.arrays) > 4
+        }
+    return {name: path for name, path in found.items() if name not in twice}
+
+
+def order(file: saved.SavedWeights) -> saved.SavedWeights:
+    """Returns a Keras 3 file with its layers in the order of its graph."""
+    if file.graph is None or file.kind == "classic_h5":
+        return file
+    known = {
+        place.node.path: number
+        for number, place in enumerate(graphs.leaves(file.graph))
+    }
+    layers = sorted(
+        file.layers, key=lambda each: known.get(each.path, len(known))
+    )
+    return dataclasses.replace(file, layers=tuple(layers))
