@@ -2,32 +2,22 @@
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
-from tf_finetune import errors, inference
+from tf_finetune import inference
 from tf_finetune.cache import store as stores
-from tf_finetune.data.pictures import decoding
 from tf_finetune.evaluation import choices
-from tf_finetune.runs import caching, frozen, solving
+from tf_finetune.runs import caching, frozen, reattaching, solving
 from tf_finetune.runs import course as courses
 from tf_finetune.runs import crossing as crossings
 from tf_finetune.tasks import judging
 from tf_finetune.training import fine_tuning, head, history
 from tf_finetune.training.distributed import replicas, workers
-
-# Pictures on which the joined model is compared with the cached features.
-_REATTACHED = 4
-# Above this difference of a logit, relative to the largest one, the cache and
-# the model disagree; float32 sums in another order (another batch size) stay
-# two orders of magnitude below it.
-_TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,7 +188,7 @@ def _judged(
     finish = course.task.network.finish
     logits = logits_of("validation")
     first = next(logits)
-    _check_reattached(course, first)
+    reattaching.check(course, first)
     logits = itertools.chain([first], logits)
     validation = course.judge("validation", map(finish, logits))
     others = {
@@ -209,46 +199,6 @@ def _judged(
         if split != "validation"
     }
     return {"validation": validation, **others}
-
-
-def _check_reattached(course: courses.Course, logits: np.ndarray) -> None:
-    """Compares the joined model with the cached path on real pictures.
-
-    Args:
-        course: The run.
-        logits: Of the first validation pictures, from the cache.
-    """
-    count = min(_REATTACHED, len(logits))
-    pictures = course.data.split("validation")[:count]
-    # The scan's device; another one takes a third of a second to get ready.
-    with tf.device("CPU"):
-        images = [
-            decoding.load(
-                os.fsencode(picture.path),
-                image_size=course.image_size,
-                resize=course.config.model.resize,
-                pixels=course.config.model.pixels,
-            )
-            for picture in pictures
-        ]
-    # Not compiled: what is compiled computes in another way than Keras.
-    whole = np.asarray(course.built.trainer(tf.stack(images), training=False))
-    cached = logits[: len(pictures)]
-    largest = max(np.max(np.abs(cached)), np.finfo("float32").tiny)
-    difference = float(np.max(np.abs(whole - cached)) / largest)
-    logging.info(
-        "from the cache and from pictures: logits of %d pictures differ by at "
-        "most %.1e of the largest",
-        len(pictures),
-        difference,
-    )
-    if not difference <= _TOLERANCE:
-        raise errors.RunError(
-            "The cached features are not those of this model: logits differ "
-            f"by {difference:.1e} of the largest. Run `python -m "
-            f"tf_finetune.cache --cache_dir={course.cache_dir} --clear=all` "
-            "and repeat the command."
-        )
 
 
 def _fine_tune(

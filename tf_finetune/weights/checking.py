@@ -5,7 +5,7 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone
-from tf_finetune.weights import places, reading
+from tf_finetune.weights import foreign, places, reading
 
 
 def check(spec: backbone.BackboneSpec, weights: str) -> None:
@@ -27,7 +27,8 @@ def check(spec: backbone.BackboneSpec, weights: str) -> None:
         check_published(spec)
         return
     path = places.split(weights).path
-    if not weights or (_is_word(weights) and not os.path.lexists(path)):
+    absent = _is_word(weights) and not os.path.lexists(path)
+    if not weights or (absent and not foreign.describe_prefix(path)):
         unknown = errors.unknown("weights", weights, names(spec))
         raise errors.UsageError(
             f"{unknown} No file or folder has that name either."

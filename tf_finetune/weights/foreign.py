@@ -81,8 +81,8 @@ def describe_prefix(path: pathlib.Path) -> str | None:
         model = path.parent.parent / "saved_model.pb"
         if path.name == "variables" and model.is_file():
             return (
-                "are the variables of a SavedModel; give the .keras or .h5 "
-                "file of the same model"
+                "is a part of a TensorFlow checkpoint, the variables of a "
+                "SavedModel; give a Keras file of the same model"
             )
         return _CHECKPOINT
     near = [
