@@ -82,6 +82,18 @@ def test_workdir_of_another_width_names_both(tmp_path, make_backbone):
         loading.load(backbone, str(tmp_path))
 
 
+def test_weights_of_another_width_name_it(tmp_path):
+    network = keras.applications.MobileNet(
+        alpha=0.25, include_top=False, weights=None, input_shape=(32, 32, 3)
+    )
+    network.save_weights(tmp_path / "x.weights.h5")
+    backbone = build.build("mobilenet@0.5", image_size=32)
+    with pytest.raises(
+        errors.RunError, match=r"They fit --backbone=mobilenet@0\.25\."
+    ):
+        loading.load(backbone, str(tmp_path / "x.weights.h5"))
+
+
 def test_workdir_of_another_backbone(tmp_path, make_backbone):
     _tiny_model().save_weights(tmp_path / "model.weights.h5")
     (tmp_path / "run.flags").write_text("--backbone=resnet50\n")

@@ -53,7 +53,9 @@ def fit(colors: np.ndarray, values: np.ndarray) -> Affine | None:
     largest = max(np.abs(middle).max(), 1e-30)
     if not np.abs(inputs @ solved - middle).max() <= _SAME * largest:
         return None
-    solved[np.abs(solved) < 1e-7 * np.abs(solved[:3]).max()] = 0
+    # What is left of rounding.
+    solved[:3][np.abs(solved[:3]) < 1e-7 * np.abs(solved[:3]).max()] = 0
+    solved[3][np.abs(solved[3]) < 1e-7 * largest] = 0
     return Affine(matrix=solved[:3].T, offset=solved[3])
 
 

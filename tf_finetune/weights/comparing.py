@@ -50,10 +50,9 @@ def compare(
             break
     else:
         return None
-    side = backbone.image_size
     random = np.random.default_rng(0)
-    channels = backbone.model.input_shape[-1]
-    image = random.uniform(0, 255, (1, side, side, channels)).astype("float32")
+    shape = (1, *backbone.model.input_shape[1:])
+    image = random.uniform(0, 255, shape).astype("float32")
     own = reproducing.Reproduction(file.graph, file.arrays_of)
     scaled = image
     start = preprocessing.find_first(backbone.model)

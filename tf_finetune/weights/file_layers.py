@@ -1,6 +1,7 @@
 """One layer or operation of a file at a time, of a list of harmless ones."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -52,6 +53,10 @@ _UNREAD = _words(
     "pointwise_constraint beta_constraint gamma_constraint alpha_constraint "
     "lora_rank lora_alpha quantization_config projection_dim"
 )
+
+
+# Layers of Keras 2 that are an operation of TensorFlow.
+OPERATION_LAYERS = _words("TFOpLambda SlicingOpLambda TensorFlowOpLayer")
 
 
 class Unreadable(Exception):
@@ -155,7 +160,9 @@ def _numbers(value: Any) -> Iterator[float]:
 def operate(node: graphs.Node, args: Any, kwargs: dict[str, Any]) -> Any:
     """Computes an operation that is no layer, of Keras 3 or of Keras 2."""
     name = node.class_name
-    if name in ("TFOpLambda", "SlicingOpLambda"):
+    if name == "TensorFlowOpLayer":
+        name, args = _old_operation(node, args)
+    elif name in OPERATION_LAYERS:
         name = str(node.config.get("function", ""))
     kwargs = {k: v for k, v in kwargs.items() if v is not None and k != "name"}
     operation = _OPERATIONS.get(name)
@@ -164,15 +171,34 @@ def operate(node: graphs.Node, args: Any, kwargs: dict[str, Any]) -> Any:
     options = {k: v for k, v in node.config.items() if k in ("axis", "dtype")}
     try:
         return operation([*args, *kwargs.values()], options)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, KeyError) as error:
         raise Unreadable(f"{name} {node.name!r}: {error}") from error
+
+
+def _old_operation(node: graphs.Node, args: Any) -> tuple[str, list[Any]]:
+    """Returns name and arguments; TensorFlow 2.3 kept constants by place."""
+    definition = node.config.get("node_def")
+    if isinstance(definition, str):
+        definition = json.loads(definition)
+    given = list(args[0]) if isinstance(args[0], list) else [args[0]]
+    constants = node.config.get("constants", {})
+    for place in sorted(constants, key=int):
+        given.insert(int(place), constants[place])
+    if definition["op"] == "StridedSlice":
+        # Of what pictures are prepared by: […, ::-1].
+        if list(given[3])[-1] != -1 or not int(
+            definition["attr"].get("ellipsis_mask", {}).get("i", 0)
+        ):
+            raise Unreadable(f"StridedSlice {node.name!r}")
+        return "Reverse", given[:1]
+    return definition["op"], given
 
 
 def _of_two(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
     def apply(args: list[Any], options: Any) -> Any:
-        one, two, *_ = (
-            np.asarray(each, "float32") if not hasattr(each, "shape") else each
-            for each in args
+        one, two = (
+            each if hasattr(each, "shape") else np.asarray(each, "float32")
+            for each in args[:2]
         )
         return function(one, two)
 
@@ -187,6 +213,8 @@ def _sliced(args: list[Any], options: Any) -> Any:
 def _key(key: Any) -> Any:
     if isinstance(key, list):
         return tuple(_key(each) for each in key)
+    if isinstance(key, dict) and key.get("class_name") == "__ellipsis__":
+        return Ellipsis
     if isinstance(key, dict):
         return slice(*(key.get(each) for each in ("start", "stop", "step")))
     return key
@@ -203,18 +231,27 @@ def _chained(args: list[Any], options: Any) -> Any:
 
 _OPERATIONS: dict[str, Callable[[list[Any], Any], Any]] = {
     **dict.fromkeys(
-        ("TrueDivide", "Divide", "math.truediv", "math.divide"),
+        ("TrueDivide", "Divide", "math.truediv", "math.divide", "RealDiv"),
         _of_two(lambda one, two: one / two),
     ),
     **dict.fromkeys(
-        ("Subtract", "math.subtract"), _of_two(lambda one, two: one - two)
+        ("Subtract", "math.subtract", "Sub"),
+        _of_two(lambda one, two: one - two),
     ),
     **dict.fromkeys(
-        ("Add", "math.add", "__operators__.add", "nn.bias_add"),
+        (
+            "Add",
+            "math.add",
+            "__operators__.add",
+            "nn.bias_add",
+            "AddV2",
+            "BiasAdd",
+        ),
         _of_two(lambda one, two: one + two),
     ),
     **dict.fromkeys(
-        ("Multiply", "math.multiply"), _of_two(lambda one, two: one * two)
+        ("Multiply", "math.multiply", "Mul"),
+        _of_two(lambda one, two: one * two),
     ),
     **dict.fromkeys(("GetItem", "__operators__.getitem"), _sliced),
     **dict.fromkeys(("Negative", "math.negative"), lambda a, o: -a[0]),
@@ -222,6 +259,7 @@ _OPERATIONS: dict[str, Callable[[list[Any], Any], Any]] = {
         ("Cast", "cast"), lambda a, o: np.asarray(a[0]).astype("float32")
     ),
     "Flip": lambda a, o: np.flip(np.asarray(a[0]), o["axis"]),
+    "Reverse": lambda a, o: np.asarray(a[0])[..., ::-1],
     "Stack": _joined,
     "Concatenate": _chained,
     **dict.fromkeys(("Relu", "nn.relu"), lambda a, o: keras.ops.relu(a[0])),

@@ -150,7 +150,6 @@ _BY_SUFFIX = {
     ".index": _CHECKPOINT,
     ".safetensors": _SAFETENSORS,
     ".ckpt": "is no Keras file (.ckpt is used by TensorFlow and by PyTorch)",
-    ".bin": _PYTORCH,
     ".th": _PYTORCH,
     ".h5": "is named .h5 but is no HDF5 file; copy or download it again",
     ".keras": "is named .keras but is no zip; copy or download it again",

@@ -175,7 +175,7 @@ def _node(
     counts: dict[str, int],
     depth: int,
 ) -> Node:
-    is_layer = ".ops." not in str(layer.get("module") or "")
+    is_layer = _is_layer(layer)
     place = ""
     if is_layer:
         base = units.snake_case(layer["class_name"])
@@ -193,6 +193,19 @@ def _node(
         calls=calls,
         path=place,
         inner=_graph(layer, place, depth + 1) if is_model else None,
+    )
+
+
+def _is_layer(layer: dict[str, Any]) -> bool:
+    """Tells layers from operations, which an .h5 gives no module."""
+    if layer.get("module"):
+        return ".ops." not in layer["module"]
+    config = layer["config"]
+    return (
+        layer["class_name"] == "InputLayer"
+        or not isinstance(config, dict)
+        or "trainable" in config
+        or "layers" in config
     )
 
 

@@ -126,11 +126,8 @@ def _entrance(model: keras.Model, first: Any) -> keras.KerasTensor:
 def _measure(model: keras.Model, first: Any) -> affine.Affine:
     side = model.input_shape[1]
     colors = affine.draw_colors()
-    values = [
-        scale(model, first, np.tile(each[None], (1, side, side, 1)))
-        for each in colors
-    ]
-    return affine.fit(colors, np.concatenate(values))
+    pictures = np.tile(colors, (1, side, side, 1))
+    return affine.fit(colors, scale(model, first, pictures))
 
 
 def _measure_file(
@@ -140,14 +137,11 @@ def _measure_file(
     place: graphs.Place,
     before: list[graphs.Node],
 ) -> affine.Affine:
-    side = backbone.image_size
+    side = backbone.model.input_shape[1]
     colors = affine.draw_colors()
     try:
-        values = [
-            own.input_of(place, np.tile(each[None], (1, side, side, 1)))
-            for each in colors
-        ]
-        found = affine.fit(colors, np.concatenate(values))
+        pictures = np.tile(colors, (1, side, side, 1))
+        found = affine.fit(colors, own.input_of(place, pictures))
     except file_layers.Unreadable as error:
         raise errors.RunError(
             f"{_refusal(backbone, file, before)}: {error} is not known here. "

@@ -119,7 +119,7 @@ class Reproduction:
         args = _filled(call.args, scope)
         if node.class_name in layers.IDLE:
             return args[0]
-        if node.is_layer and not node.class_name.startswith(("TF", "Tensor")):
+        if node.is_layer and node.class_name not in layers.OPERATION_LAYERS:
             place = graphs.Place(node=node, models=scope.models)
             value = layers.apply(node, self._arrays(place), args[0])
         else:
