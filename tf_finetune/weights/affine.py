@@ -54,7 +54,7 @@ def fit(colors: np.ndarray, values: np.ndarray) -> Affine | None:
     if not np.abs(inputs @ solved - middle).max() <= _SAME * largest:
         return None
     # What is left of rounding.
-    solved[:3][np.abs(solved[:3]) < 1e-7 * np.abs(solved[:3]).max()] = 0
+    solved[:3][np.abs(solved[:3]) < 1e-5 * np.abs(solved[:3]).max()] = 0
     solved[3][np.abs(solved[3]) < 1e-7 * largest] = 0
     return Affine(matrix=solved[:3].T, offset=solved[3])
 
