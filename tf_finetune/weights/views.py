@@ -50,14 +50,15 @@ def _classic(file: saved.SavedWeights, model: Any) -> Iterator[View]:
         entries=_classic_entries(whole, kinds),
         ordered=True,
     )
-    yield View(
-        prefix="",
-        units=_by_number(flat),
-        entries=_by_number(_classic_entries(whole, kinds)),
-        ordered=True,
-    )
     parts = {layer.path: list(_parts(layer, names)) for layer in layers}
     if all(len(each) == 1 for each in parts.values()):
+        # The order of layers in a file has changed, that of creation has not.
+        yield View(
+            prefix="",
+            units=_by_number(flat),
+            entries=_by_number(_classic_entries(whole, kinds)),
+            ordered=True,
+        )
         return
     every = [part for each in parts.values() for part in each]
     yield View(
