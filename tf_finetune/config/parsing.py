@@ -10,6 +10,7 @@ from tf_finetune.config import flagfiles, unknown
 
 # A run's own has 2 kB.
 _FILE_BYTES = 1 << 20
+_SHOWN = 1000
 # Flags of absl that read, or let pass, what stands elsewhere.
 _ELSEWHERE = ("flagfile", "undefok")
 
@@ -120,6 +121,8 @@ def parse_file(
         parse(values, given)
     except errors.UsageError as error:
         reason = escaping.escape(str(error))
+        if len(reason) > _SHOWN:
+            reason = f"{reason[:_SHOWN]}…"
         raise errors.UsageError(f"{name}: {reason}") from error
 
 
