@@ -228,3 +228,16 @@ def test_a_run_with_a_scaling_of_its_own_passes_it_on(
     (tmp_path / "run.flags").write_text("--backbone=tiny\n")
     loading.load(backbone, str(tmp_path))
     _assert_same(backbone, run)
+
+
+def test_a_model_of_its_own_class_is_named(tmp_path, backbone, write_keras3):
+    network = _network()
+    layers = {
+        f"net/layers/{type(layer).__name__}_{i}": (layer.name, layer.weights)
+        for i, layer in enumerate(network.layers)
+        if layer.weights
+    }
+    config = {"class_name": "Own", "config": {}}
+    path = write_keras3(tmp_path / "x.keras", layers, config)
+    report = loading.load(backbone, str(path)).report
+    assert any("model (Own) does to pictures" in n for n in report.notes)

@@ -49,6 +49,13 @@ def keep(
     """
     if backbone.model.input_shape[-1] != 3:
         return report
+    if file.graph is None and isinstance(file.config, dict):
+        report = _with(
+            report,
+            f"What the file's model ({file.config.get('class_name')}) does to "
+            "pictures is a program and is not run. They are scaled as "
+            f"{backbone.spec.name} does it, which may be something else.",
+        )
     first = find_first(backbone.model)
     place = first and file.place_of(report.paths.get(first.name, ""))
     own = reproducing.Reproduction(file.graph, file.arrays_of)
