@@ -257,15 +257,17 @@ def clear(place: workdir.Workdir) -> None:
     mark of a finished run on half of its files.
     """
     plots = [place.path.glob(f"*_{split}.png") for split in _SPLITS]
+    others = [*place.path.glob("evaluation.*.json")]
     for path in (
         place.run_json, place.run_flags, place.labels,
         place.data_json, place.plan, place.history, place.curves,
         place.model, place.weights, place.evaluation,
         place.predictions, place.proof, place.proven,
         place.fused, place.fused_json,
-        *itertools.chain(*plots), *place.path.glob("evaluation.*.json"),
+        *itertools.chain(*plots), *others,
     ):  # fmt: skip
         path.unlink(missing_ok=True)
-    for folder in (place.checkpoints, place.tensorboard, place.export):
-        if os.path.isdir(folder):
+    beside = [each.with_suffix("") for each in others]
+    for folder in (place.checkpoints, place.tensorboard, place.export, *beside):
+        if os.path.isdir(folder) and not os.path.islink(folder):
             shutil.rmtree(folder)

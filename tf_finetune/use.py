@@ -56,6 +56,7 @@ def evaluate_run(
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         training=not config.data,
     )
+    use_checking.check_classes(config, inspected.class_names)
     environment.start_tensorflow()
     from tf_finetune.runs.use import evaluating, finished
 

@@ -110,6 +110,7 @@ def _train(
         course = preparing.prepare(config, inspected, place, held, largest)
         plan = describing.text(course)
         report(plan)
+        describing.warn_of_single_pictures(course)
         results.begin(course, plan)
         with changes.watched(course.data.pictures):
             result = unlabelled_runs.learn(course, held, report=report)
@@ -150,5 +151,6 @@ def _plan(
         course = preparing.prepare(config, inspected, place, held, largest)
         report(statistics.summary(course.data))
         report(describing.text(course))
+        describing.warn_of_single_pictures(course)
         report(costing.estimated(course).text())
     report(f"workdir: {place.path} (nothing was written; --plan)")

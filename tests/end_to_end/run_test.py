@@ -283,6 +283,60 @@ def test_a_gate_that_is_missed_exits_with_3_and_keeps_the_run(
     assert workdir.Workdir(tmp_path / "run").finished
 
 
+def test_predictions_stand_beside_what_is_true(run):
+    with open(run.workdir / "predictions.csv", newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert len(rows) == sum(
+        run.evaluation[split]["examples"] for split in ("validation", "test")
+    )
+    for row in rows:
+        assert row["true"] == pathlib.Path(row["path"]).parent.name
+    assert not (run.workdir / "checkpoints").exists()
+
+
+def test_other_pictures_are_charted_and_predicted(run, pictures, tmp_path):
+    other = tmp_path / "later"
+    for name in ("red", "blue"):
+        (other / name).mkdir(parents=True)
+        shutil.copy(pictures / name / "0.png", other / name / "new.png")
+    output = tmp_path / "later.json"
+    tf_finetune.evaluate(
+        run.workdir, other, output=str(output), report=lambda text: None
+    )
+    with open(tmp_path / "later" / "predictions.csv", newline="") as file:
+        assert [row["true"] for row in csv.DictReader(file)] == ["blue", "red"]
+    assert (tmp_path / "later" / "confusion_test.png").exists()
+
+
+def test_unknown_classes_are_refused_before_anything_is_decoded(
+    run, pictures, tmp_path, monkeypatch
+):
+    shutil.copytree(pictures / "red", tmp_path / "later" / "purple")
+    shutil.copytree(pictures / "red", tmp_path / "later" / "red")
+    from tf_finetune import environment
+
+    monkeypatch.setattr(environment, "start_tensorflow", lambda: 1 / 0)
+    with pytest.raises(errors.DataError, match="the class 'purple'; it knows"):
+        tf_finetune.evaluate(run.workdir, tmp_path / "later")
+
+
+def test_single_pictures_under_a_moving_batch_norm_are_warned_of(
+    pictures, settings, caplog
+):
+    tf_finetune.fine_tune(
+        pictures,
+        report=lambda text: None,
+        plan=True,
+        **{
+            **settings,
+            "batch_size": 1,
+            "trainable": "all",
+            "freeze_batch_norm": False,
+        },
+    )
+    assert "mean and variance from single pictures" in caplog.text
+
+
 def test_an_earlier_run_is_a_gate(run, pictures, settings, tmp_path):
     rival = tmp_path / "earlier"
     shutil.copytree(run.workdir, rival)

@@ -24,7 +24,7 @@ class InterruptionOptions:
     )
     max_recoveries: int = options.option(
         2,
-        "When the loss is no number any more, go back to the last checkpoint "
+        "When the loss becomes NaN or infinite, go back to the last checkpoint "
         "and halve the learning rate, at most this many times.",
     )
 

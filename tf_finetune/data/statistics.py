@@ -77,6 +77,17 @@ def describe(
     }
 
 
+def counted(number: int, one: str, several: str = "") -> str:
+    """Returns "1 image" or "2 images".
+
+    Args:
+        number: How many there are.
+        one: What one of them is called.
+        several: What several are called; empty: the same with an s.
+    """
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
     """Returns a few lines about the data for the log.
 
@@ -90,8 +101,9 @@ def summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
     """
     counts = ", ".join(f"{n} {len(data.split(n))}" for n in data.splits)
     lines = [
-        f"{len(data.pictures)} images, {count_dropped(data.dropped)} dropped, "
-        f"{len(data.class_names)} classes: {counts}"
+        f"{counted(len(data.pictures), 'image')}, "
+        f"{count_dropped(data.dropped)} dropped, "
+        f"{counted(len(data.class_names), 'class', 'classes')}: {counts}"
     ]
     # Files left out on request would crowd out those with a fault; folders
     # that are left out are told of where they are found.

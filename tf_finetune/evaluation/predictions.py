@@ -11,9 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune import errors, files
+from tf_finetune.data import statistics
 from tf_finetune.evaluation import names
 
 COLUMNS = ("path", "class", "probability", "top_k", "error")
+# The column of the true label, where it is known.
+TRUE = "true"
 _LISTED = 10
 # What spreadsheets take for the beginning of a formula, in wide letters, too.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -78,25 +81,44 @@ def from_probabilities(
     ]
 
 
-def write_csv(path: pathlib.Path, rows: Sequence[Prediction]) -> None:
-    r"""Writes predictions as CSV, atomically.
+def write_csv(
+    path: pathlib.Path,
+    rows: Sequence[Prediction],
+    truths: Sequence[str] | None = None,
+) -> None:
+    r"""Writes predictions as CSV, atomically; with the true class if known.
 
     Columns `path,class,probability,top_k,error`; top_k is
     `name:probability|name:probability…`, with `\|` for a `|` in a name and
     `\\` for a backslash. Paths keep their line breaks (quoted) and bytes that
     are no UTF-8: `read_table` reads the file.
     """
-    write_table(path, COLUMNS, [_cells(row) for row in rows])
+    write_table(path, COLUMNS, [_cells(row) for row in rows], truths)
 
 
 def write_table(
-    path: pathlib.Path, columns: Sequence[str], table: Sequence[Sequence[str]]
+    path: pathlib.Path,
+    columns: Sequence[str],
+    table: Sequence[Sequence[str]],
+    truths: Sequence[str] | None = None,
 ) -> None:
     """Writes rows of cells as CSV, atomically; cells may hold anything.
 
     Cells that a spreadsheet would compute are quoted, see `quote_formula`;
     `read_table` gives them back as they were.
+
+    Args:
+        path: The file.
+        columns: Their names.
+        table: The rows.
+        truths: What is true of each row, for a last column `true`; None: it
+            is not known.
     """
+    if truths is not None:
+        columns = [*columns, TRUE]
+        table = [
+            [*cells, truth] for cells, truth in zip(table, truths, strict=True)
+        ]
     rows = [[quote_formula(cell) for cell in cells] for cells in table]
     # Before Python 3.13, csv does not quote a lone carriage return.
     returns = any("\r" in cell for cells in rows for cell in cells)
@@ -148,7 +170,8 @@ def summarize(rows: Sequence[Prediction]) -> str:
     counts = collections.Counter(
         row.class_name for row in rows if not row.error
     )
-    lines = [f"{len(rows)} files, {sum(counts.values())} predicted:"]
+    asked = statistics.counted(len(rows), "file")
+    lines = [f"{asked}, {sum(counts.values())} predicted:"]
     for name, count in counts.most_common(_LISTED):
         lines.append(f"  {names.padded(name, 40)} {count:>8}")
     if len(counts) > _LISTED:

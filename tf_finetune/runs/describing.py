@@ -1,9 +1,14 @@
 """The plan of a run in words: what moves, and the settings with reasons."""
 
+import keras
+from absl import logging
+
 from tf_finetune.adaptation import plan
 from tf_finetune.backbones.surgery import change
+from tf_finetune.data import statistics
 from tf_finetune.runs import course as courses
 from tf_finetune.training import optimizers
+from tf_finetune.training.solvers import decoder
 from tf_finetune.training.unlabelled import catalog
 
 _HEADS = {"probe": "solved", "random": "random"}
@@ -30,7 +35,7 @@ def _supervised(course: courses.Course) -> str:
     table = plan.text(plan.rows(course.built, course.selection))
     parts = [course.settings.line, change.text(_changes(course)), table]
     table = "\n".join(part for part in parts if part)
-    head = f"head: {_head(course)}, solved on features cached once"
+    head = f"head: {_head(course)}, {_solving(course)}"
     if not course.fine_tunes:
         return f"{table}\n{head}; the backbone stays as it is"
     size = optimizers.batch_size(options, len(course.data.split("train")))
@@ -39,14 +44,17 @@ def _supervised(course: courses.Course) -> str:
         [
             table,
             head,
-            f"fine_tune: at most {options.epochs} epochs, {size} pictures a "
-            f"step{_fits(course)}, from a {_HEADS[options.head_init]} head",
+            "fine_tune: at most "
+            f"{statistics.counted(options.epochs, 'epoch')}, "
+            f"{statistics.counted(size, 'picture')} a step{_fits(course)}, "
+            f"from a {_HEADS[options.head_init]} head",
             f"optimizer: {options.optimizer}, learning rate {_rate(course)}, "
             f"{options.schedule}, warm-up over {options.warmup_fraction:.0%} "
             "of the steps",
-            f"batch norm: {frozen} layers kept as pretrained "
-            "(--freeze_batch_norm)",
-            f"loss: {options.loss}; augmentation: {options.augmentation}",
+            f"batch norm: {statistics.counted(frozen, 'layer')} kept as "
+            "pretrained (--freeze_batch_norm)",
+            f"loss: {' + '.join(course.task.losses_of(options.loss))} "
+            f"(--loss={options.loss}); augmentation: {options.augmentation}",
             f"cache: {course.config.output.cache} (--cache); {_cut(course)}",
         ]
     )
@@ -74,6 +82,40 @@ def _head(course: courses.Course) -> str:
     options = course.config.model
     head = course.task.head(options.head)
     return ", ".join([head, *options.surgery.head_layers])
+
+
+def _solving(course: courses.Course) -> str:
+    """Returns how the head comes about before fine-tuning."""
+    options = course.config.training
+    if any(len(shape) > 1 for shape in course.built.features.shapes):
+        steps = decoder.num_steps(options, len(course.data.split("train")))
+        return (
+            f"trained for {statistics.counted(steps, 'step')} on feature maps "
+            "cached once (--head_epochs)"
+        )
+    return "solved on features cached once"
+
+
+def warn_of_single_pictures(course: courses.Course) -> None:
+    """Logs that batch norm would learn its statistics from single pictures."""
+    training = course.config.training
+    size = optimizers.batch_size(training, len(course.data.split("train")))
+    pictures = size // course.strategy.num_replicas_in_sync
+    moving = [
+        layer
+        for layer in course.built.backbone.model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+        and layer.name in course.selection.layer_names
+    ]
+    if course.fine_tunes and moving and pictures <= 1:
+        logging.warning(
+            "Batch norm learns its mean and variance from single pictures: "
+            "--batch_size=%d with --freeze_batch_norm=false, in %s. Use a "
+            "--batch_size of 8 or more, or leave out "
+            "--freeze_batch_norm=false.",
+            size,
+            statistics.counted(len(moving), "layer"),
+        )
 
 
 def _fits(course: courses.Course) -> str:

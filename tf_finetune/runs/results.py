@@ -57,7 +57,7 @@ def evaluate(
         figures["decision"] = dict(chosen.decision)
     if result.facts:
         figures["unlabelled"] = result.facts
-    task, rows = course.task.decided(chosen.decision), []
+    task, rows, truths = course.task.decided(chosen.decision), [], []
     for split in course.data.splits:
         judged = chosen.judged.get(split)
         if judged is None:
@@ -71,8 +71,10 @@ def evaluate(
         )
         judged.draw(course.place.path)
         rows += judged.rows
+        if judged.rows:
+            truths += [each.label for each in course.data.split(split)]
     # What was not learnt from.
-    task.answers.write(course.place.predictions, rows)
+    task.answers.write(course.place.predictions, rows, truths)
     proof.write(course.place, course.task, course.data, judged.kept)
     files.write_json(course.place.evaluation, figures)
     return fusing.fuse(course, result.learnt, chosen, figures)
@@ -127,11 +129,8 @@ def finish(
     if result.learnt.cache:
         config = options.replace(config, cache=result.learnt.cache)
     lifecycle.finish(course.place, config, facts)
-    for leftover in course.place.checkpoints.glob("*"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink()
+    if course.place.checkpoints.exists():
+        shutil.rmtree(course.place.checkpoints)
 
 
 def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:

@@ -133,8 +133,19 @@ class Answers(Protocol):
     def line(self, row: Any) -> str:
         """Returns a row as it is printed."""
 
-    def write(self, path: pathlib.Path, rows: Sequence[Any]) -> None:
-        """Writes rows as CSV, atomically."""
+    def write(
+        self,
+        path: pathlib.Path,
+        rows: Sequence[Any],
+        truths: Sequence[Any] | None = None,
+    ) -> None:
+        """Writes rows as CSV, atomically.
+
+        Args:
+            path: The file.
+            rows: Of pictures.
+            truths: Their labels, for last columns; None: not known.
+        """
 
     def summarize(self, rows: Sequence[Any]) -> str:
         """Returns a few lines about all rows."""

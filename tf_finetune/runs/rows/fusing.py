@@ -125,7 +125,7 @@ def _write_predictions(
     said: Mapping[str, np.ndarray],
 ) -> None:
     """Writes what is said of rows that were not learnt from."""
-    answers, rows = course.task.answers, []
+    answers, rows, truths = course.task.answers, [], []
     for split, joined in found.items():
         if split != "train":
             rows += answers.of(
@@ -133,7 +133,8 @@ def _write_predictions(
                 course.task.network.finish(said[split]),
                 course.data.class_names,
             )
-    answers.write(course.place.predictions, rows)
+            truths += [row.targets for row in joined.rows]
+    answers.write(course.place.predictions, rows, truths)
 
 
 def _solved(

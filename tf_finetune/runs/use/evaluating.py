@@ -9,7 +9,6 @@ from typing import Any
 from tf_finetune import errors, files
 from tf_finetune.config import data_options, use
 from tf_finetune.data import (
-    class_names,
     examples,
     statistics,
     survey,
@@ -41,8 +40,8 @@ def evaluate(
         report: Called with what a person should read.
 
     Raises:
-        DataError: A picture is of a class the run does not know; or the run's
-            own pictures are not those it was trained on any more.
+        DataError: The run's own pictures are not those it was trained on any
+            more.
         GateError: `--fail_below` is missed.
     """
     problems = verification.problems(
@@ -65,17 +64,22 @@ def evaluate(
         pixels=found.config.model.pixels,
     )
     report(statistics.summary(data))
+    output = pathlib.Path(config.output or _output(found, config))
     if found.place.takes_rows:
         figures = using.figures(
             found, data, source, batch_size=config.batch_size
         )
     else:
-        figures = _figures(found, data, config)
-    output = pathlib.Path(config.output or _output(found, config))
+        figures = _figures(found, data, config, _beside(output))
     files.write_json(output, figures)
     task = found.task
+    if beside := config.data and _beside(output):
+        for split in data.splits:
+            task.figures.draw(figures[split], data.class_names, beside, split)
     report(task.figures.text(figures))
     report(f"Figures saved to {output}")
+    if beside:
+        report(f"Charts and predictions saved to {beside}")
     _check_gates(figures, data, config, task)
     return figures
 
@@ -114,20 +118,6 @@ def _foreign(
     problems: Mapping[str, str],
 ) -> examples.ImageData:
     """Returns other pictures in the run's class order, unsplit ones as test."""
-    unknown = sorted({*inspected.class_names} - {*found.class_names})
-    if unknown:
-        near = class_names.near(unknown[0], found.class_names)
-        hint = (
-            " Spelt almost alike is {1}; write {0} so.".format(
-                *class_names.told_apart([unknown[0], near[0]])
-            )
-            if near
-            else ""
-        )
-        raise errors.DataError(
-            f"The run in {found.place.path} does not know the class "
-            f"{unknown[0]!r}; it knows {', '.join(found.class_names)}.{hint}"
-        )
     usable = [p for p in inspected.pictures if p.path not in problems]
     dropped = [
         examples.Dropped(path=path, reason=reason)
@@ -152,8 +142,10 @@ def _figures(
     found: finished.Finished,
     data: examples.ImageData,
     config: use.EvaluateConfig,
+    beside: pathlib.Path,
 ) -> dict[str, Any]:
-    task = found.task
+    """Returns the figures; of other data, rows and pictures lie `beside`."""
+    task, rows, truths = found.task, [], []
     described = found.place.described(task.described)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
@@ -168,6 +160,7 @@ def _figures(
             predicted,
             seed=found.config.seed,
             decision=task.decision,
+            with_rows=bool(config.data),
         )
         if judged.figures is None:
             raise errors.RunError(
@@ -178,6 +171,12 @@ def _figures(
             **judged.figures,
             "yardsticks": task.figures.trivial(described, data, split),
         }
+        if config.data:
+            judged.draw(beside)
+            rows += judged.rows
+            truths += [picture.label for picture in data.split(split)]
+    if config.data:
+        task.answers.write(beside / "predictions.csv", rows, truths)
     return figures
 
 
@@ -186,6 +185,13 @@ def _output(
 ) -> pathlib.Path:
     name = unlabelled.name_of(config.data) if config.data else "again"
     return found.place.path / f"evaluation.{name}.json"
+
+
+def _beside(output: pathlib.Path) -> pathlib.Path:
+    """Returns the folder of what goes with a file of figures."""
+    if output.suffix:
+        return output.with_suffix("")
+    return output.with_name(f"{output.name}-files")
 
 
 def _check_gates(

@@ -37,10 +37,13 @@ class Answers:
         return escaping.line(row.path, f"{name} {row.probability:.3f}")
 
     def write(
-        self, path: pathlib.Path, rows: Sequence[predictions.Prediction]
+        self,
+        path: pathlib.Path,
+        rows: Sequence[predictions.Prediction],
+        truths: Sequence[str] | None = None,
     ) -> None:
         """Writes rows as CSV; see `predictions.write_csv`."""
-        predictions.write_csv(path, rows)
+        predictions.write_csv(path, rows, truths)
 
     def summarize(self, rows: Sequence[predictions.Prediction]) -> str:
         """Returns how many pictures fell to each class."""

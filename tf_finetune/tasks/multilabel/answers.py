@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors, escaping
+from tf_finetune.data import statistics
 from tf_finetune.evaluation import names as shown_names
 from tf_finetune.evaluation import predictions as csv_rows
 from tf_finetune.tasks.multilabel import cells as label_cells
@@ -101,23 +102,31 @@ class Answers:
         )
         return escaping.line(row.path, given or "(no label)")
 
-    def write(self, path: pathlib.Path, rows: Sequence[Answer]) -> None:
+    def write(
+        self,
+        path: pathlib.Path,
+        rows: Sequence[Answer],
+        truths: Sequence[Sequence[str]] | None = None,
+    ) -> None:
         r"""Writes answers as CSV, atomically.
 
         Columns `path,labels,probabilities,error`; labels is `a|b|c`, the
         likeliest first, and probabilities `a:0.9|b:0.2|…` of all labels in
         the model's order, with `\|` for a `|` in a name and `\\` for a
-        backslash. Paths keep their line breaks (quoted) and bytes that are no
+        backslash. Where labels are known, they are the last column, `true`.
+        Paths keep their line breaks (quoted) and bytes that are no
         UTF-8: read the file with `newline=""` and `errors="surrogateescape"`.
         """
         columns = ("path", "labels", "probabilities", "error")
-        csv_rows.write_table(path, columns, [_cells(row) for row in rows])
+        true = truths and [label_cells.joined(each) for each in truths]
+        csv_rows.write_table(path, columns, [_cells(row) for row in rows], true)
 
     def summarize(self, rows: Sequence[Answer]) -> str:
         """Returns how often each label was given, and what failed."""
         answered = [row for row in rows if not row.error]
         counts = collections.Counter(n for row in answered for n in row.labels)
-        lines = [f"{len(rows)} files, {len(answered)} predicted:"]
+        asked = statistics.counted(len(rows), "file")
+        lines = [f"{asked}, {len(answered)} predicted:"]
         for name, count in counts.most_common(_LISTED):
             lines.append(f"  {shown_names.padded(name, 40)} {count:>8}")
         if len(counts) > _LISTED:

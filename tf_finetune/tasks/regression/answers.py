@@ -73,11 +73,18 @@ class Answers:
         )
         return escaping.line(row.path, shown)
 
-    def write(self, path: pathlib.Path, rows: Sequence[Prediction]) -> None:
+    def write(
+        self,
+        path: pathlib.Path,
+        rows: Sequence[Prediction],
+        truths: Sequence[Sequence[float]] | None = None,
+    ) -> None:
         """Writes `path`, a column for each target, and `error` as CSV.
 
         Paths keep their line breaks (quoted) and bytes that are no UTF-8;
         `predictions.read_table` gives them back as they were.
+
+        Where the true values are known, they follow as `true NAME`.
         """
         names = next((list(row.values) for row in rows if row.values), [])
         text = io.StringIO(newline="")
@@ -86,14 +93,18 @@ class Answers:
             text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
         )
         quote = csv_rows.quote_formula
-        writer.writerow(["path", *map(quote, names), "error"])
-        for row in rows:
+        true = [f"true {name}" for name in names if truths is not None]
+        writer.writerow(["path", *map(quote, names), "error", *true])
+        known = [()] * len(rows) if truths is None else truths
+        for row, values_known in zip(rows, known, strict=True):
             # Nine digits tell every float32 from its neighbours.
             values = [
                 float(f"{row.values[name]:.9g}") if row.values else ""
                 for name in names
             ]
-            writer.writerow([quote(row.path), *values, quote(row.error)])
+            writer.writerow(
+                [quote(row.path), *values, quote(row.error), *values_known]
+            )
         files.write_text(pathlib.Path(path), text.getvalue())
 
     def summarize(self, rows: Sequence[Prediction]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune import errors, escaping
+from tf_finetune.data import examples, statistics
 from tf_finetune.evaluation import predictions as csv_rows
 
 COLUMNS = ("path", "mask", "overlay", "shares", "error")
@@ -77,18 +78,26 @@ class Answers:
         )
         return escaping.line(row.path, listed)
 
-    def write(self, path: pathlib.Path, rows: Sequence[Answer]) -> None:
+    def write(
+        self,
+        path: pathlib.Path,
+        rows: Sequence[Answer],
+        truths: Sequence[examples.Mask] | None = None,
+    ) -> None:
         r"""Writes rows as CSV, atomically.
 
         `shares` is `name:share|name:share…`, with `\|` for a `|` in a name
-        and `\\` for a backslash.
+        and `\\` for a backslash; a last column `true` names the file of the
+        mask, where there is one.
         """
-        csv_rows.write_table(path, COLUMNS, [_cells(row) for row in rows])
+        true = truths and [mask.path for mask in truths]
+        csv_rows.write_table(path, COLUMNS, [_cells(row) for row in rows], true)
 
     def summarize(self, rows: Sequence[Answer]) -> str:
         """Returns how many pictures there are and how many failed."""
         failed = sum(bool(row.error) for row in rows)
-        text = f"{len(rows)} files, {len(rows) - failed} predicted."
+        asked = statistics.counted(len(rows), "file")
+        text = f"{asked}, {len(rows) - failed} predicted."
         if failed:
             text += (
                 f"\n{failed} could not be used; the column `error` says why."
