@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_finetune import environment, printing, use_checking
+from tf_finetune import workdir as workdirs
 from tf_finetune.config import options, use
 from tf_finetune.data import survey
+from tf_finetune.runs.use import classes
 from tf_finetune.tasks import catalog as tasks
 
 Report = Callable[[str], None]
@@ -56,7 +58,9 @@ def evaluate_run(
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         training=not config.data,
     )
-    use_checking.check_classes(config, inspected.class_names)
+    if config.data:
+        path = pathlib.Path(config.workdir).expanduser()
+        classes.check(workdirs.Workdir(path), inspected.class_names)
     environment.start_tensorflow()
     from tf_finetune.runs.use import evaluating, finished
 

@@ -12,7 +12,6 @@ from tf_finetune.config import (
     train,
     use,
 )
-from tf_finetune.data import class_names as names
 from tf_finetune.data import labelling, unlabelled
 from tf_finetune.data.sources import catalog as sources
 from tf_finetune.data.sources import csv_file
@@ -24,7 +23,6 @@ from tf_finetune.untrusted import model_configs
 
 _Use = use.EvaluateConfig | use.PredictConfig | use.ExportConfig
 
-_LISTED = 10
 _WITHOUT_CERTAINTY = dict.fromkeys(
     ("calibrate", "out_of_distribution"),
     "it does not tell how sure its predictions are. Export without it.",
@@ -39,35 +37,6 @@ def check_evaluation(config: use.EvaluateConfig) -> None:
     _check_writable(config.output or config.workdir, config.output)
     gates.check_specs(config.fail_below, _task(config).figures)
     _check_models(config)
-
-
-def check_classes(
-    config: use.EvaluateConfig, class_names: Sequence[str]
-) -> None:
-    """Raises `DataError` if a run does not know a class of other pictures.
-
-    Args:
-        config: Of the evaluation.
-        class_names: Of the pictures.
-    """
-    known = _finished(config.workdir).class_names()
-    unknown = sorted({*class_names} - {*known})
-    if not unknown or not config.data:
-        return
-    near = names.near(unknown[0], known)
-    hint = "Rename or leave out what it has not learnt."
-    if near:
-        hint = "Spelt almost alike is {1}; write {0} so.".format(
-            *names.told_apart([unknown[0], near[0]])
-        )
-    more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-    shown = ", ".join(known[:_LISTED])
-    if len(known) > _LISTED:
-        shown += f" and {len(known) - _LISTED} more"
-    raise errors.DataError(
-        f"The run in {config.workdir} does not know the class "
-        f"{unknown[0]!r}{more}; it knows {shown}. {hint}"
-    )
 
 
 def task_of(path: str, allow_parts: Sequence[str] = ()) -> task_contract.Task:

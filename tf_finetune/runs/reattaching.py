@@ -47,7 +47,7 @@ def check(course: courses.Course, logits: np.ndarray) -> None:
     # Not compiled: what is compiled computes in another way than Keras.
     whole = np.asarray(course.built.trainer(images, training=False))
     difference = measure(whole, logits[:count])
-    logging.info(
+    logging.debug(
         "from the cache and from pictures: logits of %d pictures differ by at "
         "most %.1e of the largest",
         count,

@@ -1,0 +1,37 @@
+"""Whether a finished run knows the classes of other pictures."""
+
+from collections.abc import Sequence
+
+from tf_finetune import errors, workdir
+from tf_finetune.data import class_names as names
+
+_LISTED = 10
+
+
+def check(
+    place: workdir.Workdir, class_names: Sequence[str]
+) -> None:
+    """Raises `DataError` if a run does not know a class of other pictures.
+
+    Args:
+        place: Of the run.
+        class_names: Of the pictures.
+    """
+    known = place.class_names()
+    unknown = sorted({*class_names} - {*known})
+    if not unknown:
+        return
+    near = names.near(unknown[0], known)
+    hint = "Rename or leave out what it has not learnt."
+    if near:
+        hint = "Spelt almost alike is {1}; write {0} so.".format(
+            *names.told_apart([unknown[0], near[0]])
+        )
+    more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+    shown = ", ".join(known[:_LISTED])
+    if len(known) > _LISTED:
+        shown += f" and {len(known) - _LISTED} more"
+    raise errors.DataError(
+        f"The run in {place.path} does not know the class "
+        f"{unknown[0]!r}{more}; it knows {shown}. {hint}"
+    )
