@@ -118,7 +118,7 @@ class Answers:
         UTF-8: read the file with `newline=""` and `errors="surrogateescape"`.
         """
         columns = ("path", "labels", "probabilities", "error")
-        true = truths and [label_cells.joined(each) for each in truths]
+        true = truths and [label_cells.join(each) for each in truths]
         csv_rows.write_table(path, columns, [_cells(row) for row in rows], true)
 
     def summarize(self, rows: Sequence[Answer]) -> str:
