@@ -71,3 +71,11 @@ def test_numbers_that_are_none_name_a_remedy():
         _ANSWERS.of(["x.jpg"], np.full([1, 3], np.nan), _NAMES)
     with pytest.raises(ValueError, match="got"):
         _ANSWERS.of(["x.jpg"], np.zeros([1, 2]), _NAMES)
+
+
+def test_true_labels_are_the_last_column(tmp_path):
+    rows = [answers.Answers({}).failed("a.png", "gone")]
+    answers.Answers({}).write(tmp_path / "p.csv", rows, [("red", "a|b")])
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert lines[0].endswith(",error,true")
+    assert lines[1].endswith(r",gone,red|a\|b")
