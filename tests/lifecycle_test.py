@@ -62,6 +62,16 @@ def test_overwriting_removes_only_what_runs_write(tmp_path):
     assert os.listdir(place.path) == ["thesis.tex"]
 
 
+def test_what_lies_beside_figures_of_other_data_goes_with_them(tmp_path):
+    place = workdir.Workdir(tmp_path)
+    (tmp_path / "evaluation.later.json").write_text("{}")
+    for name in ("evaluation.later", "evaluation.mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "predictions.csv").touch()
+    lifecycle.clear(place)
+    assert os.listdir(tmp_path) == ["evaluation.mine"]
+
+
 def test_a_second_process_is_kept_out(tmp_path):
     place = workdir.Workdir(tmp_path / "run")
     with (
