@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -88,25 +89,25 @@ def _may_round(course: courses.Course, validation: stores.Rows) -> bool:
     """
     tensors = course.networks.cut.tensors
     few = validation.select(np.arange(min(_JUDGED, len(validation))))
-    merits = []
+    measures, judged = course.task.figures, []
     for unpack in (
         tensors,
         lambda each: tensors(tf.cast(tf.cast(each, "float16"), "float32")),
     ):
-        merit = _merit(course, _logits(course, few, unpack))
-        if merit is None:
+        figures = _figures(course, _logits(course, few, unpack))
+        if figures is None:
             return False
-        merits.append(merit)
-    first, *others = zip(*merits, strict=True)
+        judged.append(figures)
+    first, *others = zip(*map(measures.merit, judged), strict=True)
     may = first[0] == first[1] and all(
         abs(a - b) <= _TOLERANCE for a, b in others
     )
     logging.info(
-        "cache: augmented views in %s; figures of %d validation pictures from "
-        "exact and from rounded rows: %s",
+        "cache: augmented views in %s; on %d validation pictures exact rows "
+        "give %s, rounded ones %s",
         "float16" if may else "float32",
         len(few),
-        ", ".join(f"{a:.6g} and {b:.6g}" for a, b in (first, *others)),
+        *map(measures.brief, judged),
     )
     return may
 
@@ -119,15 +120,14 @@ def _logits(
     return inference.stream(course.networks.suffix, inputs)
 
 
-def _merit(
+def _figures(
     course: courses.Course, logits: Iterable[np.ndarray]
-) -> tuple[float, ...] | None:
-    """Returns the merit of the first pictures; None if it is no number."""
-    figures = judging.judge(
+) -> dict[str, Any] | None:
+    """Returns figures of the first pictures; None: a number is not finite."""
+    return judging.judge(
         course.task,
         course.data,
         "validation",
         map(course.task.network.finish, logits),
         seed=course.config.seed,
     ).figures
-    return None if figures is None else course.task.figures.merit(figures)
