@@ -139,13 +139,7 @@ class Answers(Protocol):
         rows: Sequence[Any],
         truths: Sequence[Any] | None = None,
     ) -> None:
-        """Writes rows as CSV, atomically.
-
-        Args:
-            path: The file.
-            rows: Of pictures.
-            truths: Their labels, for last columns; None: not known.
-        """
+        """Writes rows as CSV, atomically; last of all labels that are known."""
 
     def summarize(self, rows: Sequence[Any]) -> str:
         """Returns a few lines about all rows."""
