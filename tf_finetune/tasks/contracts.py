@@ -1,14 +1,12 @@
 """What the parts of a task are asked for, whatever the task."""
 
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tf_finetune.config import (
-    model_options,
-    pixel_options,
     train,
     training_options,
 )
@@ -143,40 +141,6 @@ class Answers(Protocol):
 
     def summarize(self, rows: Sequence[Any]) -> str:
         """Returns a few lines about all rows."""
-
-
-class AnswerFiles(Protocol):
-    """Writes answers that are files of their own, in the order of pictures.
-
-    Attributes:
-        table: The name of the CSV file beside them.
-    """
-
-    table: str
-
-    def __init__(
-        self,
-        paths: Sequence[str],
-        names: Sequence[str],
-        *,
-        folder: pathlib.Path,
-        resize: model_options.Resize,
-        top_k: int,
-        pixels: pixel_options.PixelOptions = pixel_options.USUAL,
-    ) -> None:
-        """Begins with the first picture."""
-
-    def of_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
-        """Writes predictions of pictures made square; yields their rows."""
-
-    def of_windows(
-        self,
-        predict: Callable[[np.ndarray], np.ndarray],
-        *,
-        size: int,
-        overlap: float,
-    ) -> Iterator[Any]:
-        """Writes what a model says of windows; yields a row a picture."""
 
 
 class Exports(Protocol):

@@ -1,11 +1,12 @@
 """What a task whose answers are pictures is asked for besides."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tf_finetune.config import model_options
+from tf_finetune.config import model_options, pixel_options
 from tf_finetune.tasks import contracts
 
 if TYPE_CHECKING:
@@ -53,3 +54,37 @@ class PictureNetwork(contracts.Network, Protocol):
         Raises:
             RunError: They differ by more.
         """
+
+
+class AnswerFiles(Protocol):
+    """Writes answers that are files of their own, in the order of pictures.
+
+    Attributes:
+        table: The name of the CSV file beside them.
+    """
+
+    table: str
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: model_options.Resize,
+        top_k: int,
+        pixels: pixel_options.PixelOptions = pixel_options.USUAL,
+    ) -> None:
+        """Begins with the first picture."""
+
+    def of_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
+        """Writes predictions of pictures made square; yields their rows."""
+
+    def of_windows(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        *,
+        size: int,
+        overlap: float,
+    ) -> Iterator[Any]:
+        """Writes what a model says of windows; yields a row a picture."""

@@ -12,7 +12,7 @@ from tf_finetune import errors, schema
 from tf_finetune.config import train
 from tf_finetune.data import examples, labelling
 from tf_finetune.tasks import certainty as certainties
-from tf_finetune.tasks import contracts, guessing
+from tf_finetune.tasks import contracts, guessing, picture_contracts
 
 # Options that not every task reads; the others are for all of them.
 BOUND = (
@@ -68,8 +68,8 @@ class Task:
             differences count beside the largest of them.
         adds_losses: Whether `--loss` may be a sum, such as a+b.
         files_at: "package.module:attribute" of what writes answers that are
-            files of their own (`contracts.AnswerFiles`); empty where they
-            are not. The answers of such a task belong to the pictures' own
+            files of their own (`picture_contracts.AnswerFiles`); empty where
+            they are not. The answers of such a task belong to the pictures' own
             sizes, and its network brings what is served to them
             (`picture_contracts.PictureNetwork`).
         heads: What `--head` may be, beside heads of the user's own; the first
@@ -191,7 +191,7 @@ class Task:
         return _imported(self.adapted_at)(self, data, config)
 
     @functools.cached_property
-    def files(self) -> type[contracts.AnswerFiles] | None:
+    def files(self) -> type[picture_contracts.AnswerFiles] | None:
         """What writes answers that are files of their own, if they are."""
         return _imported(self.files_at) if self.files_at else None
 
