@@ -8,9 +8,7 @@ from tf_finetune.data import class_names as names
 _LISTED = 10
 
 
-def check(
-    place: workdir.Workdir, class_names: Sequence[str]
-) -> None:
+def check(place: workdir.Workdir, class_names: Sequence[str]) -> None:
     """Raises `DataError` if a run does not know a class of other pictures.
 
     Args:
