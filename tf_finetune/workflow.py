@@ -69,7 +69,6 @@ def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
     config = checking.absolute(config)
     place = lifecycle.choose(config)
     lifecycle.check_free(place, config)
-    lifecycle.warn_if_inside_data(place, config)
     if cluster.assists(config.training.strategy):
         environment.start_tensorflow()
         from tf_finetune.runs import assisting
@@ -81,6 +80,8 @@ def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
         cache_dir=config.output.cache_folder,
     )
     checking.check_listed(config, inspected)
+    # Behind what may refuse the data: an error is told alone.
+    lifecycle.warn_if_inside_data(place, config)
     if config.output.plan:
         return _plan(config, inspected, place, report)
     # Another run may have begun there while the pictures were looked at.

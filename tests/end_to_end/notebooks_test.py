@@ -4,6 +4,7 @@ import ast
 import pathlib
 
 import pytest
+from PIL import Image
 
 from tf_finetune.config import options, train
 
@@ -185,8 +186,8 @@ def test_own_pictures_runs_on_a_folder_with_a_file_that_is_none(
         copied.write_bytes(path.read_bytes())
     (data / "red" / "0.jpg").write_text("no picture")
     # A red picture among the green ones: an error of the label.
-    red = (data / "red" / "1.png").read_bytes()
-    (data / "green" / "odd.png").write_bytes(red + b"\0")
+    with Image.open(data / "red" / "1.png") as red:
+        red.transpose(Image.Transpose.ROTATE_90).save(data / "green/odd.png")
     notebook = executed("own_pictures", **_OWN, DATA=str(data))
     printed = _printed(notebook)
     assert "held-out pictures are classified wrong" in printed
