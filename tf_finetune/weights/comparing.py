@@ -13,9 +13,9 @@ from tf_finetune.weights import (
     saved,
 )
 
-# Of the largest feature. Sums in float32 differ by 1e-6, more in networks that
-# magnify differences; a wrong padding shows at 1.6e-3.
-_TOLERANCE = 1e-3
+# Of the largest feature. Sums in float32 differ by 1e-6, up to 6.7e-5 in a
+# MobileNetV3 that magnifies differences; a wrong padding shows at 1.6e-3.
+_TOLERANCE = 1e-4
 
 
 def compare(
