@@ -26,6 +26,12 @@ def test_a_text_of_several_lines_keeps_its_lines():
     assert escaping.escape("a\n\x1bb", keep="\n") == "a\n\\x1bb"
 
 
+def test_lines_that_were_joined_stay_apart_and_their_names_printable():
+    lines = escaping.join(["two", "a\nb\x1b"]) + " c\n"
+    assert lines == "two\na\\nb\\x1b c\\n"
+    assert escaping.escape(lines) == lines
+
+
 def test_the_examples_in_the_docstrings_run():
     found = doctest.testmod(escaping)
     assert found.attempted and not found.failed

@@ -331,15 +331,24 @@ def test_the_version_is_told(tmp_path):
     assert done.stdout.startswith("tf_finetune ")
 
 
+def test_each_unknown_flag_is_answered_on_a_line_of_its_own(tmp_path):
+    done = _run(tmp_path, "tf_finetune.train", "--lr=1", "--bs=4")
+    first, second = done.stderr.splitlines()
+    assert first.startswith("Error: Unknown flag --lr. Here it is --learning_")
+    assert second.startswith("Unknown flag --bs. Here it is --batch_size")
+    assert done.returncode == 2
+
+
 def test_names_in_the_log_and_in_errors_obey_no_terminal(tmp_path):
     code = (
         "from absl import logging\n"
-        "from tf_finetune import errors, front_door\n"
+        "from tf_finetune import errors, escaping, front_door\n"
         "from tf_finetune.config import use\n"
         "def main(config):\n"
         "    name = 'a\\x1b[31m\\nError: faked\\u202e.png'\n"
         "    logging.error('%s: gone, %d left', name, 3)\n"
         "    logging.error('two lines:\\nb\\x07')\n"
+        "    logging.error('%s', escaping.join(['listed:', name]))\n"
         "    raise errors.RunError(f'{name} is not there')\n"
         "front_door.run(main, use.CacheConfig, purpose='')\n"
     )
@@ -351,10 +360,12 @@ def test_names_in_the_log_and_in_errors_obey_no_terminal(tmp_path):
         text=True,
     )
     name = r"a\x1b[31m\nError: faked\u202e.png"
-    assert done.stderr.splitlines()[-4:] == [
+    assert done.stderr.splitlines()[-6:] == [
         f"{name}: gone, 3 left",
         "two lines:",
         r"b\x07",
+        "listed:",
+        name,
         f"Error: {name} is not there",
     ]
     assert done.returncode == 1

@@ -5,6 +5,20 @@ characters that turn the direction of writing; printed as they are, they fake
 what a program says.
 """
 
+from collections.abc import Iterable
+
+
+class Lines(str):
+    """Several printable lines, whose breaks are not those of a name."""
+
+    def __add__(self, more: str) -> "Lines":
+        return Lines(str(self) + escape(more))
+
+
+def join(lines: Iterable[str]) -> Lines:
+    """Returns lines as one text, each of them made printable."""
+    return Lines("\n".join(map(escape, lines)))
+
 
 def quote(name: str) -> str:
     r"""Returns a name as it is if it can be printed, else quoted with escapes.
@@ -25,14 +39,15 @@ def escape(text: str, *, keep: str = "") -> str:
     r"""Returns a text in which what cannot be printed is escaped.
 
     Args:
-        text: A sentence, with names out of files in it.
+        text: A sentence, with names out of files in it; `Lines` are printable
+            already.
         keep: Characters that stay, "\n" for a text of several lines.
 
     Example:
         >>> escape("für \x1b[31m", keep="\n")
         'für \\x1b[31m'
     """
-    if text.isprintable():
+    if text.isprintable() or isinstance(text, Lines):
         return text
     return "".join(
         each if each.isprintable() or each in keep else _escaped(each)

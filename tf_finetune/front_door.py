@@ -148,7 +148,7 @@ def _guard(
             _obedient(request, main, config)
     except tuple(_STATUS) as error:
         status = next(_STATUS[k] for k in type(error).mro() if k in _STATUS)
-        _leave(str(error), status)
+        _leave(_sentence(error), status)
     except OSError as error:
         _leave(_sentence(error), 1)
     except stopping.Stopped as stopped:
@@ -239,9 +239,11 @@ class _Plain(standard_logging.Formatter):
 
 def _escaped(value: Any) -> Any:
     """Returns a name or path that is put into a message without escapes."""
-    if isinstance(value, (str, os.PathLike)):
-        return escaping.escape(str(value))
-    return value
+    if isinstance(value, str):
+        return escaping.escape(value)
+    return (
+        escaping.escape(str(value)) if isinstance(value, os.PathLike) else value
+    )
 
 
 def _sentence(error: BaseException) -> str:
@@ -250,7 +252,12 @@ def _sentence(error: BaseException) -> str:
         return f"No space left on the disk{where}; free some and run again."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}."
-    return str(error)
+    # As a text, Lines would be a string like any other.
+    return error.args[0] if _is_lines(error) else str(error)
+
+
+def _is_lines(error: BaseException) -> bool:
+    return len(error.args) == 1 and isinstance(error.args[0], escaping.Lines)
 
 
 def _leave(message: str, status: int) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from tf_finetune import escaping
 from tf_finetune.synonyms import flags as synonyms
 from tf_finetune.synonyms import meaning
 
@@ -133,7 +134,7 @@ def _listed(sentences: Sequence[str]) -> str:
     shown = [each.strip() for each in sentences[:_SHOWN]]
     if len(sentences) > _SHOWN:
         shown.append(f"… and {len(sentences) - _SHOWN} more.")
-    return "\n".join(shown)
+    return escaping.join(shown)
 
 
 def _in_python(text: str, known: set[str]) -> str:

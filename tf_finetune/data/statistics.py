@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tf_finetune import escaping
 from tf_finetune.data import examples, labelling
 
 
@@ -114,7 +115,7 @@ def summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
     rest = len(single) - len(named[:max_dropped])
     if rest:
         lines.append(f"  dropped and not listed here: {rest}")
-    return "\n".join(lines)
+    return escaping.join(lines)
 
 
 def count_dropped(dropped: Iterable[examples.Dropped]) -> int:

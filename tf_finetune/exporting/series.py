@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_finetune import errors
+from tf_finetune import errors, escaping
 from tf_finetune.exporting.proof import parity, refusal
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -169,7 +169,7 @@ def _require_all(
         if isinstance(error, refusal.Refused):
             error = error.without(known)
         sentences.append(f"{each.name}: {_sentence(error)}")
-    raise errors.RunError("\n".join(sentences)) from failed[0].error
+    raise errors.RunError(escaping.join(sentences)) from failed[0].error
 
 
 def _sentence(error: Exception) -> str:
