@@ -20,6 +20,12 @@ SEPARATORS = {
     "+": "plus",
     "ampersand": "ampersand",
     "&": "ampersand",
+    "colon": "colon",
+    ":": "colon",
+    "dash": "dash",
+    "-": "dash",
+    "underscore": "underscore",
+    "_": "underscore",
     "tab": "tab",
     "line": "line",
     "blank": "blank",
@@ -71,8 +77,8 @@ class DataOptions:
     label_separator: str = options.option(
         "auto",
         "CSV, multilabel: what stands between the labels of a cell: auto, "
-        "bar, comma, semicolon, blank, slash, plus, ampersand, tab, line, or "
-        "list for ['a', 'b'].",
+        "bar, comma, semicolon, blank, slash, plus, ampersand, colon, dash, "
+        "underscore, tab, line, or list for ['a', 'b'].",
     )
     missing_label: Literal["drop", "keep"] = options.option(
         "drop",

@@ -16,10 +16,13 @@ class Labels(Protocol):
         sources: The data formats that such labels can be read from.
         are_columns: Whether the names of the model's outputs are those of
             the columns, so that a label's meaning hangs on their order.
+        if_rows_differ: What to do if two rows of a table label one picture
+            differently: "keep one of the rows".
     """
 
     sources: tuple[str, ...]
     are_columns: bool
+    if_rows_differ: str
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

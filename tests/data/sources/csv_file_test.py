@@ -13,6 +13,7 @@ from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.sources import csv_file
 from tf_finetune.tasks.classification import labels as classes
+from tf_finetune.tasks.multilabel import labels as several
 
 
 @pytest.fixture
@@ -56,6 +57,7 @@ def test_rows_become_examples_with_paths_relative_to_the_table(read, tmp_path):
         "image,label\r\na.jpg,cat\r\n\r\n",
         "image;label\na.jpg;cat\n",
         "image\tlabel\na.jpg\tcat",
+        "image|label\na.jpg|cat\n",
         '"image", "label", "price"\n"a.jpg", "cat", "1,5"\n',
         "\ufeffimage,label\na.jpg, cat \n",
     ],
@@ -130,6 +132,21 @@ def test_faulty_tables_are_refused_with_the_line(read, text, message):
         read(text)
 
 
+def test_a_row_for_each_label_is_told_with_what_to_write(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    path = tmp_path / "labels.csv"
+
+    def label(text):
+        path.write_text(f"image,label\n{text}")
+        options = data_options.DataOptions(data=str(path))
+        return csv_file.SOURCE.list_examples(options, several.LABELS, tmp_path)
+
+    with pytest.raises(errors.DataError, match="in one row, such as a.b"):
+        label("a.jpg,disc\na.jpg,frame\n")
+    (found,) = label("a.jpg,disc|frame\n").examples
+    assert found.label == ("disc", "frame")
+
+
 def test_missing_and_repeated_pictures_are_dropped(read):
     listing = read(
         "image,label\na.jpg,cat\ngone.jpg,cat\na.jpg,cat\nb.jpg,dog\n"
@@ -177,7 +194,7 @@ def test_names_may_hold_blanks_breaks_commas_quotes_and_dashes(read, tmp_path):
     ("text", "message"),
     [
         ('image,label\n"a.jpg,cat\nb.jpg,dog\n', "line 3 has no label"),
-        ("image|label\na.jpg|cat\n", "no column 'image'; its columns: image|"),
+        ("image^label\na.jpg^cat\n", "'image^label', is in one piece"),
         ("image,label\n" + 200_000 * "a", "line 2 is not CSV"),
     ],
 )

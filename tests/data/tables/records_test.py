@@ -74,3 +74,39 @@ def test_columns_behind_a_long_header_decide_the_delimiter_too(tmp_path):
     header = ";".join(f"column {n}" for n in range(20_000))
     found = _rows(tmp_path, f"{header};image;label\n{';' * 20_000}a;x\n")
     assert found == [{"image": "a", "label": "x"}]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_lacking_column_is_told_with_the_columns_that_are_there(
+    tmp_path, delimiter
+):
+    text = "image,target\na.jpg,1\n".replace(",", delimiter)
+    assert _rows(tmp_path, text, needed=["image", "target"]) == [
+        {"image": "a.jpg", "target": "1"}
+    ]
+    with pytest.raises(errors.DataError, match="its columns: image, target"):
+        _rows(tmp_path, text)
+
+
+def test_the_line_that_declares_the_delimiter_is_no_header(tmp_path):
+    text = "sep=;\r\nimage;label\r\na.jpg;cat\r\n"
+    assert _rows(tmp_path, text) == [{"image": "a.jpg", "label": "cat"}]
+
+
+def test_a_table_without_header_is_told_and_can_be_completed(tmp_path):
+    text = "a.jpg,cat\nb.jpg,dog\n"
+    with pytest.raises(errors.DataError, match="above it.*image,label"):
+        _rows(tmp_path, text)
+    assert len(_rows(tmp_path, f"image,label\n{text}")) == 2
+
+
+def test_a_first_line_in_one_piece_is_shown(tmp_path):
+    with pytest.raises(errors.DataError, match="'# mine', is in one piece"):
+        _rows(tmp_path, "# mine\nimage,label\na.jpg,cat\n")
+
+
+def test_empty_cells_behind_the_last_column_say_nothing(tmp_path):
+    found = _rows(tmp_path, "image,label\na.jpg,cat,\nb.jpg,dog,, \n")
+    assert [row["label"] for row in found] == ["cat", "dog"]
+    with pytest.raises(errors.DataError, match="line 2 has more cells"):
+        _rows(tmp_path, "image,label\na.jpg,cat,x\n")

@@ -31,6 +31,9 @@ def _split(texts, word):
         ("slash", " / ".join),
         ("plus", "+".join),
         ("ampersand", " & ".join),
+        ("colon", ":".join),
+        ("dash", "-".join),
+        ("underscore", "_".join),
         ("tab", "\t".join),
         ("line", "\n".join),
         ("list", lambda names: str(list(names))),
@@ -140,3 +143,23 @@ def test_separators_can_be_given_as_characters_or_words():
     for given in (" ", "\t", "x", ""):
         with pytest.raises(errors.UsageError, match="possible: auto, bar"):
             data_options.DataOptions(label_separator=given)
+
+
+def test_dashes_within_names_are_no_question():
+    texts = ["t-shirt", "t-bar", "x-ray", "hand_bag", "hand_cart", "a:b", "b:a"]
+    assert separators.find(texts, "here") == "bar"
+
+
+def test_a_cell_that_is_an_object_is_refused():
+    cell = '{"disc": 0, "frame": 1}'
+    with pytest.raises(errors.DataError, match=r"neither a label nor a list"):
+        separators.find([cell, '{"disc": 1, "frame": 1}'], "here")
+    assert separators.find(["frame", "disc|frame"], "here") == "bar"
+    assert separators.find(["['frame']", "['disc', 'frame']"], "x") == "list"
+
+
+def test_a_word_between_labels_is_no_label():
+    texts = ["disc", "frame", "cross", "disc and frame", "frame and cross"]
+    with pytest.raises(errors.DataError, match="'and' stands between"):
+        separators.find(texts, "here")
+    data_options.DataOptions(label_separator="blank")

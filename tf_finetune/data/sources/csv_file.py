@@ -53,7 +53,7 @@ class CsvFile:
             if example.label is None:
                 reason = f"no label in line {row.line}"
             elif key in kept:
-                reason = _repeated(row, kept[key], path)
+                reason = _repeated(row, kept[key], table)
             elif not os.path.exists(example.path):
                 reason = locating.reason(row.name)
                 missing.append(row.name)
@@ -185,7 +185,7 @@ def _rows(
             )
 
 
-def _repeated(row: _Listed, first: _Listed, path: pathlib.Path) -> str:
+def _repeated(row: _Listed, first: _Listed, table: findings.Table) -> str:
     """Returns the reason to drop a row whose picture was listed before.
 
     Raises:
@@ -194,10 +194,13 @@ def _repeated(row: _Listed, first: _Listed, path: pathlib.Path) -> str:
     for what in ("label", "split", *(() if row.is_one_of_many else ("group",))):
         now, before = getattr(row.example, what), getattr(first.example, what)
         if now != before:
+            advice = "keep one of the rows"
+            if what == "label":
+                advice = table.labels.if_rows_differ
             raise errors.DataError(
-                f"{path} gives {row.example.path} two values of {what}: "
+                f"{table.path} gives {row.example.path} two values of {what}: "
                 f"{before!r} in line {first.line}, {now!r} in line "
-                f"{row.line}; keep one of the rows."
+                f"{row.line}; {advice}."
             )
     return f"listed twice: in line {first.line} and in line {row.line}"
 

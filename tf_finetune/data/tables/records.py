@@ -8,14 +8,19 @@ import csv
 import dataclasses
 import difflib
 import io
+import os
 import pathlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.data.folders import leftovers
 
-_DELIMITERS = (",", ";", "\t")
+_DELIMITERS = (",", ";", "\t", "|")
+# Spreadsheets write the delimiter into a line of its own before the header.
+_DECLARED = re.compile(r"sep=.\r?(?=\n)", re.IGNORECASE)
 # Columns that a message names, and among which it looks for a like-named one.
 _SHOWN = 20
 _COMPARED = 1000
@@ -61,7 +66,7 @@ def read_rows(
     Raises:
         DataError: One does not exist, or the file is no table.
     """
-    text = _read(path)
+    text = _DECLARED.sub("", _read(path), count=1)
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=_delimiter(text, needed),
@@ -74,7 +79,7 @@ def read_rows(
         for cells in reader:
             if not cells:
                 continue
-            if len(cells) > len(header):
+            if any(cell.strip() for cell in cells[len(header) :]):
                 raise errors.DataError(
                     f"{path}, line {reader.line_num} has more cells than the "
                     "header has columns; put cells that hold the delimiter in "
@@ -119,13 +124,17 @@ def _read(path: pathlib.Path) -> str:
 
 
 def _delimiter(text: str, needed: Mapping[str, Sequence[str]]) -> str:
-    """Returns the delimiter that makes the header hold the needed columns."""
+    """Returns the delimiter that makes the header hold the needed columns.
+
+    Where none does, the one that makes most columns, so that a message names
+    these.
+    """
     wanted = {name.casefold() for names in needed.values() for name in names}
-    for delimiter in _DELIMITERS:
-        header = _header(text, delimiter)
+    headers = {each: _header(text, each) for each in _DELIMITERS}
+    for delimiter, header in headers.items():
         if wanted <= {name.strip().casefold() for name in header}:
             return delimiter
-    return ","
+    return max(headers, key=lambda each: len(headers[each]))
 
 
 def _header(text: str, delimiter: str) -> list[str]:
@@ -195,6 +204,18 @@ def _ambiguous(
 def _lacking(
     name: str, flag: str, header: Sequence[str], path: pathlib.Path
 ) -> errors.DataError:
+    if any(_names_a_picture(cell) for cell in header):
+        return errors.DataError(
+            f"{path} has no column {name!r}: its first line, "
+            f"{', '.join(header[:_SHOWN])!r}, is a row of data already. Write "
+            "the names of the columns in a line above it, such as image,label."
+        )
+    if len(header) == 1:
+        return errors.DataError(
+            f"{path} has no column {name!r}: its first line, {header[0]!r}, is "
+            "in one piece. It must hold the names of the columns, divided by "
+            "commas, semicolons, tabs or bars, such as image,label."
+        )
     columns = ", ".join(header[:_SHOWN]) or "none, the file is empty"
     if len(header) > _SHOWN:
         columns += f" and {len(header) - _SHOWN} more"
@@ -204,3 +225,8 @@ def _lacking(
         f"{path} has no column {name!r}; its columns: {columns}. "
         f"--{flag} says which one it is.{hint}"
     )
+
+
+def _names_a_picture(cell: str) -> bool:
+    suffix = os.path.splitext(cell.strip())[1][1:].lower()
+    return suffix in leftovers.PICTURE_SUFFIXES

@@ -30,6 +30,7 @@ class Classes:
 
     sources = ("csv", "digits", "folder", "tfds")
     are_columns = False
+    if_rows_differ = "keep one of the rows"
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

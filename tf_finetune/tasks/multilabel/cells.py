@@ -18,6 +18,9 @@ CHARACTERS = {
     "slash": "/",
     "plus": "+",
     "ampersand": "&",
+    "colon": ":",
+    "dash": "-",
+    "underscore": "_",
     "blank": " ",
 }
 """Separators by their words, those that names rarely hold first."""
@@ -51,9 +54,10 @@ def split(cell: str, where: str, separator: str) -> tuple[str, ...]:
         )
     if "" in labels:
         shown = "'|'" if separator == "bar" else separator
+        shown = "a single " + shown
         raise errors.DataError(
             f"{where}: {cell!r} holds an empty label; labels are separated by "
-            f"single {shown}, and only a picture without any has an empty "
+            f"{shown}, and only a picture without any has an empty "
             "cell."
         )
     for name, count in collections.Counter(labels).items():

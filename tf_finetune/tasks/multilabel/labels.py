@@ -37,6 +37,10 @@ class Labels:
 
     sources = ("csv",)
     are_columns = False
+    if_rows_differ = (
+        "write all labels of a picture in one row, such as a|b, or keep one of "
+        "the rows"
+    )
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

@@ -16,6 +16,11 @@ from tf_finetune.tasks.multilabel import cells as label_cells
 
 # What names hold themselves at times: pieces that come again are no proof.
 _SOFT = ("slash", "plus", "ampersand", "blank")
+# What stands within most names: only labels that are made of other labels are
+# divided there, and nobody is asked.
+_WITHIN_NAMES = ("colon", "dash", "underscore")
+# What joins labels in a sentence, where blanks would be taken for separators.
+_JOINING = frozenset({"and", "or", "und", "et"})
 # Share of the pieces that must come again, or be labels alone; of what names
 # hold themselves both, and more of them.
 _CLEAR = 0.5
@@ -41,13 +46,15 @@ class _Evidence:
     @property
     def is_clear(self) -> bool:
         """Whether labels would otherwise be made of other labels."""
-        if self.word in _SOFT:
+        if self.word in (*_SOFT, *_WITHIN_NAMES):
             return self.alone >= _CLEAR and self.again >= _CLEAR_OF_SOFT
         return self.again >= _CLEAR or self.alone >= _CLEAR
 
     @property
     def is_possible(self) -> bool:
         """Whether some labels would otherwise be made of other labels."""
+        if self.word in _WITHIN_NAMES:
+            return self.alone >= _CLEAR
         if self.word in _SOFT:
             return self.alone > 0 or self.again >= _CLEAR
         return self.again > 0 or self.alone > 0
@@ -87,6 +94,7 @@ def find(texts: Sequence[str], where: str, *, known: Sequence[str] = ()) -> str:
         rivals = [o for o in others if _is_within(chosen, o.word)]
         if rivals:
             raise _ambiguous([chosen, *rivals], where, distinct)
+        _check_joined(chosen, where, distinct)
         return _told(chosen.word, where, distinct)
     possible = [each for each in found if each.is_possible]
     if possible:
@@ -101,6 +109,12 @@ def _are_lists(distinct: Sequence[str], where: str) -> bool:
         DataError: Some are, and others are not.
     """
     others = [e for e in distinct if label_cells.pieces(e, "list") is None]
+    objects = [each for each in others if each[0] + each[-1] == "{}"]
+    if objects:
+        raise errors.DataError(
+            f"{where}: {objects[0]!r} is neither a label nor a list of labels; "
+            "write those that the picture carries as 'a|b' or ['a', 'b']."
+        )
     if others and len(others) < len(distinct):
         in_brackets = [each for each in distinct if each.startswith("[")]
         if in_brackets:
@@ -112,13 +126,30 @@ def _are_lists(distinct: Sequence[str], where: str) -> bool:
     return bool(distinct) and not others
 
 
+def _check_joined(
+    chosen: _Evidence, where: str, distinct: Sequence[str]
+) -> None:
+    """Raises `DataError` if "and" between labels would become a label."""
+    if chosen.word != "blank":
+        return
+    for text in distinct:
+        words = label_cells.pieces(text, "blank") or ()
+        for word in words[1:-1]:
+            if word.lower() in _JOINING:
+                raise errors.DataError(
+                    f"{where}: in {text!r} the word {word!r} stands between "
+                    "labels; write 'a|b' for a picture of both. If it is a "
+                    "label itself, give --label_separator=blank."
+                )
+
+
 def _holding(distinct: Sequence[str], word: str) -> list[str]:
     return [each for each in distinct if label_cells.holds(each, word)]
 
 
 def _may_separate(distinct: Sequence[str], word: str) -> bool:
     """Tells if a character stands between others; in "C++" it does not."""
-    if word in _SOFT and any(
+    if word in (*_SOFT, *_WITHIN_NAMES) and any(
         "" in (label_cells.pieces(each, word) or ()) for each in distinct
     ):
         return False

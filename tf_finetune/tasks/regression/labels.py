@@ -24,6 +24,7 @@ class Targets:
 
     sources = ("csv",)
     are_columns = True
+    if_rows_differ = "keep one of the rows"
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path

@@ -44,6 +44,7 @@ class Masks:
 
     sources = ("csv", "pairs", "tfds_masks")
     are_columns = False
+    if_rows_differ = "keep one of the rows"
 
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
