@@ -252,3 +252,21 @@ def test_tiny_pictures_are_warned_of(
     assert line.startswith("12 of 32 pictures have a side of less than 8")
     assert "tiny00.png (3 x 2)" in line
     assert line.endswith("and 2 more.")
+
+
+def test_a_test_split_alone_can_be_evaluated_but_not_learnt(
+    tmp_path, picture_bytes
+):
+    for number in range(6):
+        path = tmp_path / "d/test" / ("cats", "dogs")[number % 2] / f"{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture_bytes(number))
+    options = data_options.DataOptions(data=str(tmp_path / "d"))
+    inspected = survey.list_and_inspect(
+        options, classes.LABELS, cache_dir=tmp_path, training=False
+    )
+    assert {p.split for p in inspected.pictures} == {"test"}
+    with pytest.raises(errors.DataError, match="but no training pictures"):
+        survey.list_and_inspect(options, classes.LABELS, cache_dir=tmp_path)
+    (tmp_path / "d/test").rename(tmp_path / "d/train")
+    survey.list_and_inspect(options, classes.LABELS, cache_dir=tmp_path)

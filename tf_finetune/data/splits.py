@@ -25,6 +25,14 @@ def check(
     """
     if not pictures:
         raise errors.DataError("The data holds no usable picture.")
+    splits = sorted({p.split for p in pictures if p.split})
+    if splits and "train" not in splits:
+        raise errors.DataError(
+            f"The data holds pictures of the {' and '.join(splits)} "
+            f"{'split' if len(splits) == 1 else 'splits'} but no training "
+            "pictures; call their folder train/, or name the split train in "
+            "the table. (`evaluate` takes such data.)"
+        )
     labels.check(pictures)
     without = [p for p in pictures if p.split is None]
     if without and len(without) < len(pictures):

@@ -244,7 +244,7 @@ def test_pictures_without_class_folders_are_counted(
     ("counts", "said"),
     [
         (_two("train", 2) | _two("val", 2) | _two("valid", 2), "val/ and vali"),
-        (_two("val", 2) | _two("test", 2), "no train/"),
+        (_two("test", 2) | _two("testing", 2), "test/ and testing/"),
         (
             _two("x/train", 2) | _two("x/test", 2)
             | _two("y/train", 2) | _two("y/test", 2),

@@ -133,6 +133,32 @@ def test_what_masks_are_meant_must_be_told(make, listed, counts, said):
         listed(make(counts), task="segmentation")
 
 
+@pytest.mark.parametrize("top", ["", "training/"])
+@pytest.mark.parametrize("rival", ["1st_manual/{}_manual1.gif", "seg/{}.png"])
+def test_a_second_folder_that_may_hold_the_masks_must_be_moved(
+    make, listed, top, rival
+):
+    counts = {"images/{}_training.tif": 12, "mask/{}_mask.gif": 12, rival: 12}
+    root = make({f"{top}{name}": count for name, count in counts.items()})
+    with pytest.raises(errors.DataError) as raised:
+        listed(root, task="segmentation")
+    assert f"{rival.partition('/')[0]}/" in str(raised.value)
+    # What the message says: it is in masks/, and the other is elsewhere.
+    (root / top / "mask").rename(root.parent / "elsewhere")
+    (root / top / rival.partition("/")[0]).rename(root / top / "masks")
+    assert len(listed(root, task="segmentation").examples) == 12
+
+
+@pytest.mark.parametrize(
+    "other", ["overlays/{}.png", "unlabelled/{}.png", "notes/{}x{}.png"]
+)
+def test_other_folders_beside_masks_are_left_aside(make, listed, other):
+    if other.startswith("notes"):
+        other = "notes/a{}b.png"
+    root = make({"images/{}.jpg": 12, "masks/{}.png": 12, other: 4})
+    assert len(listed(root, task="segmentation").examples) == 12
+
+
 def test_pictures_without_masks_are_counted_by_folder(make, listed, caplog):
     root = make({"images/{}.jpg": 3, "masks/{}.png": 3, "unlabelled/{}.jpg": 9})
     listing = listed(root, task="segmentation")

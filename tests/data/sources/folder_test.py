@@ -82,10 +82,14 @@ def test_two_folders_of_one_split_are_refused(tmp_path):
         _list(tmp_path)
 
 
-def test_splits_without_train_are_refused(tmp_path):
-    _make(tmp_path, "val/a/1.jpg", "test/a/1.jpg")
-    with pytest.raises(errors.DataError, match="test/, val/ but no train/"):
-        _list(tmp_path)
+def test_splits_without_train_can_be_evaluated(tmp_path):
+    _make(tmp_path, "val/a/1.jpg", "test/a/1.jpg", "test/b/2.jpg")
+    listing = _list(tmp_path)
+    assert {(e.split, e.label) for e in listing.examples} == {
+        ("validation", "a"),
+        ("test", "a"),
+        ("test", "b"),
+    }
 
 
 def test_files_outside_class_folders_are_reported(tmp_path):

@@ -103,6 +103,8 @@ def test_a_table_without_header_is_told_and_can_be_completed(tmp_path):
 def test_a_first_line_in_one_piece_is_shown(tmp_path):
     with pytest.raises(errors.DataError, match="'# mine', is in one piece"):
         _rows(tmp_path, "# mine\nimage,label\na.jpg,cat\n")
+    with pytest.raises(errors.DataError, match="its columns: file. --image"):
+        _rows(tmp_path, "file\na.jpg\n", needed=["image"])
 
 
 def test_empty_cells_behind_the_last_column_say_nothing(tmp_path):

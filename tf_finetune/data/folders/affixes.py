@@ -117,6 +117,11 @@ def names_a_mask(name: str) -> bool:
     return bool(_MASK.search(name))
 
 
+def names_a_drawing(name: str) -> bool:
+    """Tells if a name says that what it names was drawn from masks."""
+    return not _DRAWINGS.isdisjoint(words.split(name))
+
+
 def _votes(images: set[str], masks: set[str]) -> Iterable[Rule]:
     """Yields the rules that a sample of the masks may follow."""
     order = sorted(masks)
@@ -186,11 +191,7 @@ def _preferred(good: list[Rule], rules: Mapping[Rule, int]) -> Rule:
     Raises:
         DataError: Several remain.
     """
-    plain = [
-        rule
-        for rule in good
-        if not _DRAWINGS & {*words.split("".join(rule.mask))}
-    ]
+    plain = [rule for rule in good if not names_a_drawing("".join(rule.mask))]
     good = plain or good
     cores = {rule.mask: rule for rule in good}
     shortest = min(good, key=lambda rule: (_length(rule), -rules[rule]))

@@ -59,7 +59,8 @@ def _add_splits(
 ) -> None:
     """Adds the classes of every split, and tells what lies beside them."""
     found.outside.append(root)
-    train = splitting.inner_names(splits.folders["train"])
+    first = splits.folders.get("train") or next(iter(splits.folders.values()))
+    train = splitting.inner_names(first)
     told = []
     in_order = [each for each in examples.SPLITS if each in splits.folders]
     for split in in_order:

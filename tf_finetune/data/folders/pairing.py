@@ -60,7 +60,7 @@ def find(root: tree.Folder) -> Pairs | None:
         DataError: Two folders mean the same.
     """
     found = sides.read(root)
-    pairs, used = _paired(root, found)
+    pairs, used = pair_up(root, found)
     if not pairs:
         return _beside_each_other(found)
     rule = affixes.find([(p.images.paths, p.masks.paths) for p in pairs])
@@ -126,7 +126,7 @@ def check_masks_are_pictures(root: tree.Folder) -> None:
             )
 
 
-def _paired(
+def pair_up(
     root: tree.Folder, found: list[tuple[sides.Key, sides.Side]]
 ) -> tuple[list[Pair], set[int]]:
     """Joins pictures and masks of one split and place.

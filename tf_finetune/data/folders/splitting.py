@@ -18,7 +18,7 @@ class Splits:
     """The folders of the splits, each once, and those beside them.
 
     Attributes:
-        folders: By split.
+        folders: By split; without "train" where nothing can be learnt.
         beyond: Folders called like a split that another one is already, and
             why they are not used.
         others: Folders with pictures that are called otherwise.
@@ -44,11 +44,28 @@ def find(root: tree.Folder) -> Splits | None:
     assigned = roles.assign(each.name for each in called)
     trains = [e for e in nested if assigned.split_of.get(e.name) == "train"]
     others = [e for e in layout.live(root) if e not in called]
+    if nested and not trains and not others:  # Enough to evaluate on.
+        folders = _by_split(root, called, assigned)
+        return Splits(folders=folders, beyond=dict(assigned.beyond), others=[])
     if not trains:
         _check_flat(root, called, others, assigned)
         return None
     if _are_classes(root, trains, called, others):
         return None
+    folders = _by_split(root, called, assigned)
+    if len(folders) == 1:
+        _check_unknown(root, folders["train"], others)
+    return Splits(folders=folders, beyond=dict(assigned.beyond), others=others)
+
+
+def _by_split(
+    root: tree.Folder, called: list[tree.Folder], assigned: roles.Roles
+) -> dict[str, tree.Folder]:
+    """Returns the folder of each split.
+
+    Raises:
+        DataError: Two folders mean the same split.
+    """
     folders: dict[str, tree.Folder] = {}
     for each in called:
         split = assigned.split_of.get(each.name)
@@ -56,9 +73,7 @@ def find(root: tree.Folder) -> Splits | None:
             raise two_folders(root.path, split, folders[split].name, each.name)
         if split:
             folders[split] = each
-    if len(folders) == 1:
-        _check_unknown(root, folders["train"], others)
-    return Splits(folders=folders, beyond=dict(assigned.beyond), others=others)
+    return folders
 
 
 def two_folders(
@@ -116,7 +131,9 @@ def _are_classes(
         e for e in others if layout.live(e) and not inner_names(e) & inner
     ]
     unlike = [e for e in unlike if not _repeats(e, root)]
-    loose = [e for e in others if not layout.live(e) and not _has_no_class(e)]
+    loose = [
+        e for e in others if not layout.live(e) and not has_no_class(e.name)
+    ]
     # Beside folders of pictures alone only the vehicle is likely a class.
     if trains[0].name.casefold() != "train":
         loose = []
@@ -142,9 +159,10 @@ def _repeats(folder: tree.Folder, root: tree.Folder) -> bool:
     return bool(telling.same([e.name for e in layout.live(folder)]) & beside)
 
 
-def _has_no_class(folder: tree.Folder) -> bool:
-    known = any(word in _NO_CLASS for word in words.split(folder.name))
-    return known or words.says_nothing(folder.name)
+def has_no_class(name: str) -> bool:
+    """Tells if a folder's name says that its pictures have no label."""
+    known = any(word in _NO_CLASS for word in words.split(name))
+    return known or words.says_nothing(name)
 
 
 def _check_flat(
@@ -156,7 +174,7 @@ def _check_flat(
     """Raises `DataError` for splits whose pictures lie in no class folder."""
     plain = [e for e in called if layout.is_live(e)]
     trains = [e for e in plain if assigned.split_of.get(e.name) == "train"]
-    others = [each for each in others if not _has_no_class(each)]
+    others = [each for each in others if not has_no_class(each.name)]
     is_split = len(plain) > len(trains) and trains
     is_split = is_split and words.parse(trains[0].name).is_plain
     if trains and (not others or is_split):
@@ -196,7 +214,7 @@ def _check_unknown(
     """Raises `DataError` for a folder that may be the held-out split."""
     inner = inner_names(train)
     for each in others:
-        if inner_names(each) & inner and not _has_no_class(each):
+        if inner_names(each) & inner and not has_no_class(each.name):
             raise errors.DataError(
                 f"{root.path} holds {train.name}/ and {each.name}/ with "
                 f"folders of the same names "

@@ -14,6 +14,7 @@ from tf_finetune.data.folders import (
     layout,
     leftovers,
     pairing,
+    rivals,
     sides,
     telling,
     tree,
@@ -64,6 +65,7 @@ class Pairs:
         found = pairing.find(root)
         if found is None:
             raise _no_pairs(root)
+        rivals.check(root)
         everything: _Found = []
         for pair in found.pairs:
             everything += _matched(pair, found.rule)

@@ -178,7 +178,8 @@ def _places(
         if found:
             places[name] = found[0]
         elif flag:
-            raise _lacking(name, flag, header, path)
+            several = sum(bool(flag) for _, flag in asked) > 1
+            raise _lacking(name, flag, header, path, several=several)
     for name, place in places.items():
         if header[place] != name:
             logging.info(
@@ -202,15 +203,29 @@ def _ambiguous(
 
 
 def _lacking(
-    name: str, flag: str, header: Sequence[str], path: pathlib.Path
+    name: str,
+    flag: str,
+    header: Sequence[str],
+    path: pathlib.Path,
+    *,
+    several: bool,
 ) -> errors.DataError:
+    """Returns the error of a column that is not there.
+
+    Args:
+        name: Of the column.
+        flag: Names it.
+        header: The columns that are there.
+        path: The table.
+        several: Whether the table must have several columns.
+    """
     if any(_names_a_picture(cell) for cell in header):
         return errors.DataError(
             f"{path} has no column {name!r}: its first line, "
             f"{', '.join(header[:_SHOWN])!r}, is a row of data already. Write "
             "the names of the columns in a line above it, such as image,label."
         )
-    if len(header) == 1:
+    if several and len(header) == 1:
         return errors.DataError(
             f"{path} has no column {name!r}: its first line, {header[0]!r}, is "
             "in one piece. It must hold the names of the columns, divided by "

@@ -1,0 +1,49 @@
+"""Folders that may hold the masks as well as the one that was taken."""
+
+from tf_finetune import errors
+from tf_finetune.data.folders import affixes, pairing, sides, splitting, tree
+
+
+def check(root: tree.Folder) -> None:
+    """Raises `DataError` if the masks may as well lie in another folder.
+
+    It lies beside that of the masks and holds files of the same pictures, but
+    is called neither after a drawing of the masks nor after pictures that have
+    none: images/, mask/ (of the field of view) and 1st_manual/.
+    """
+    found = sides.read(root)
+    pairs, used = pairing.pair_up(root, found)
+    for pair in pairs:
+        for key, side in found:
+            if (
+                id(side) in used
+                or key.kind == "images"
+                or key.split != pair.split
+                or side.top.parent is not pair.masks.top.parent
+                or not _may_be_masks(side, pair.images)
+            ):
+                continue
+            mine, other = pair.masks.top, side.top
+            raise errors.DataError(
+                f"It cannot be told whether the masks of the pictures in "
+                f"{root.relative(pair.images.top)} lie in "
+                f"{root.relative(mine)} or in {root.relative(other)}: both "
+                "hold files of their names. Keep those that are to be learnt "
+                "in masks/, and move the other folder out of "
+                f"{root.path}."
+            )
+
+
+def _may_be_masks(side: sides.Side, images: sides.Side) -> bool:
+    """Tells if half of the pictures have a file of their name on a side."""
+    if affixes.names_a_drawing(side.top.name) or splitting.has_no_class(
+        side.top.name
+    ):
+        return False
+    try:
+        rule = affixes.find([(images.paths, side.paths)])
+    except errors.DataError:  # Several fit: these are files of the pictures.
+        return True
+    cores = {rule.of_image(each) for each in images.paths} - {None}
+    theirs = {rule.of_mask(each) for each in side.paths}
+    return 2 * len(cores & theirs) >= len(images.paths)
