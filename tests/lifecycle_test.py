@@ -264,3 +264,23 @@ def test_a_workdir_that_cannot_be_is_refused_at_once(tmp_path, name, words):
         lifecycle.check_free(lifecycle.choose(config), config)
     assert len(str(refused.value)) < 300
     assert [*tmp_path.iterdir()] == [tmp_path / "file"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "name", ["checkpoints", "checkpoints/unlabelled", "tensorboard"]
+)
+def test_a_run_does_not_go_on_in_folders_elsewhere(tmp_path, name, overwrite):
+    config = _config(overwrite=overwrite)
+    place = _place(tmp_path, config)
+    (tmp_path / "elsewhere").mkdir()
+    (place.path / name).parent.mkdir(exist_ok=True)
+    (place.path / name).symlink_to(tmp_path / "elsewhere")
+    with (
+        pytest.raises(errors.UsageError, match="Remove the link"),
+        lifecycle.opened(place, config),
+    ):
+        pass
+    (place.path / name).unlink()
+    with lifecycle.opened(place, config):
+        pass

@@ -235,3 +235,16 @@ def test_export_options_of_the_run_are_read_with_its_parts(place):
     )
     assert use_checking.export_source(config).data.data == "pictures"
     assert pathlib.Path(config.workdir) == place.path
+
+
+def test_nothing_is_written_through_a_link_out_of_the_workdir(place, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    assert place.own(place.export) == place.export
+    place.export.mkdir()
+    assert place.own(place.export) == place.export
+    place.export.rmdir()
+    for target in (tmp_path / "elsewhere", f"{place.path}-2"):
+        place.export.symlink_to(target)
+        with pytest.raises(errors.UsageError, match="Remove the link"):
+            place.own(place.export)
+        place.export.unlink()

@@ -94,6 +94,8 @@ def check_free(place: workdir.Workdir, config: train.TrainConfig) -> None:
     lies there and `--overwrite` does not allow to replace it.
     """
     _check_place(place.path)
+    for folder in (place.checkpoints, place.pool.parent, place.tensorboard):
+        place.own(folder)
     if config.output.overwrite:
         return
     if place.finished:

@@ -143,7 +143,8 @@ def export_run(
     inspected = source and survey.list_and_inspect(
         source.data,
         tasks.TASKS.get(source.model.task).labels,
-        cache_dir=source.output.cache_folder,
+        # Never the one that run.flags names: a stranger may have written it.
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
     )
     environment.start_tensorflow()
     from tf_finetune.runs.rows import exports as rows_exports

@@ -153,6 +153,16 @@ class Workdir:
         """The folder of exported models."""
         return self.path / "export"
 
+    def own(self, folder: pathlib.Path) -> pathlib.Path:
+        """Returns a folder to write into; a `UsageError` if it leads out."""
+        real = pathlib.Path(os.path.realpath(folder))
+        if real.is_relative_to(os.path.realpath(self.path)):
+            return folder
+        raise errors.UsageError(
+            f"{escaping.escape(str(folder))} is a link to a folder outside of "
+            f"{self.path}; nothing is written there. Remove the link."
+        )
+
     def facts(self) -> dict[str, Any]:
         """Returns the content of `run_json`; empty where there is none."""
         try:

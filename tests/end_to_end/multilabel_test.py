@@ -210,6 +210,7 @@ def test_a_calibrated_export_gives_the_same_labels(
         run.workdir,
         "saved_model,onnx",
         calibrate=True,
+        cache_dir=str(tmp_path / "cache"),
         out_of_distribution=True,
         output=str(tmp_path / "exports"),
         report=lambda text: None,

@@ -186,6 +186,7 @@ def test_a_calibrated_export_gives_the_same_masks(run, scenes, tmp_path):
     (version,) = tf_finetune.export(
         run.workdir,
         calibrate=True,
+        cache_dir=str(tmp_path / "cache"),
         out_of_distribution=True,
         output=str(tmp_path / "export"),
         report=lambda text: None,

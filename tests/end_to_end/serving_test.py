@@ -1,6 +1,8 @@
 """What is served is what was evaluated, whatever training did."""
 
 import pathlib
+import re
+import shutil
 
 import keras
 import numpy as np
@@ -129,6 +131,7 @@ def test_an_export_can_be_calibrated_and_tell_what_is_strange(
         run.workdir,
         "saved_model,keras",
         calibrate=True,
+        cache_dir=str(tmp_path / "cache"),
         out_of_distribution=True,
         output=str(tmp_path / "export"),
         report=said.append,
@@ -162,6 +165,7 @@ def test_a_run_with_mistakes_is_calibrated_on_its_validation_pictures(
     (version,) = tf_finetune.export(
         ants_and_bees,
         calibrate=True,
+        cache_dir=str(tmp_path / "cache"),
         output=str(tmp_path / "export"),
         report=lambda text: None,
     )
@@ -176,3 +180,26 @@ def test_a_run_with_mistakes_is_calibrated_on_its_validation_pictures(
         validation["log_loss"], rel=1e-4
     )
     assert found["log_loss"][1] < found["log_loss"][0]
+
+
+def test_calibrating_writes_where_the_caller_says_not_the_workdir(
+    run, tmp_path
+):
+    folder = tmp_path / "copied"
+    shutil.copytree(run.workdir, folder)
+    flags = (folder / "run.flags").read_text()
+    foreign = re.sub(
+        r"--cache_dir=.*", f"--cache_dir={tmp_path / 'elsewhere'}", flags
+    )
+    assert foreign != flags
+    (folder / "run.flags").write_text(foreign)
+    tf_finetune.export(
+        folder,
+        "keras",
+        calibrate=True,
+        cache_dir=str(tmp_path / "cache"),
+        output=str(tmp_path / "export"),
+        report=lambda text: None,
+    )
+    assert (tmp_path / "cache").is_dir()
+    assert not (tmp_path / "elsewhere").exists()

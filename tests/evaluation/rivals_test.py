@@ -139,7 +139,9 @@ def test_the_workdir_that_is_replaced_is_no_rival(tmp_path, monkeypatch):
     [
         ({"status": "begun"}, "neither 'probe' nor the workdir of a finished"),
         ({"model": {"task": "regression"}}, "holds a run of --task=regression"),
-        ({"model": ["classification"]}, "holds a run of --task=None"),
+        ({"model": {}}, "holds a run of --task=None"),
+        ({"model": ["classification"]}, "run.json: model is a list of 1"),
+        ({"status": 5}, "run.json: status is 5, and must be"),
     ],
 )
 def test_another_run_is_refused(changes, message, tmp_path):
@@ -176,7 +178,9 @@ def _spoilt():
 def test_figures_of_another_kind_are_one_sentence(tmp_path):
     for spoilt in _spoilt():
         rival = _write(tmp_path / "a", "classification", spoilt)
-        with pytest.raises(errors.UsageError, match="lacks figures"):
+        with pytest.raises(
+            errors.UsageError, match="lacks figures|evaluation.json: .* must be"
+        ):
             rivals.read(rival, "classification", _measures("classification"))
 
 
@@ -188,7 +192,7 @@ def test_what_is_no_json_is_one_sentence(content, tmp_path):
     rival = _write(tmp_path / "a", "classification", {})
     for name in ("evaluation.json", "run.json"):
         (tmp_path / "a" / name).write_bytes(content)
-        with pytest.raises(errors.UsageError, match="is no JSON"):
+        with pytest.raises(errors.UsageError, match="is no JSON that"):
             rivals.read(rival, "classification", _measures("classification"))
 
 
@@ -196,8 +200,30 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     rival = _write(tmp_path / "a", "classification", {})
     (tmp_path / "a" / "evaluation.json").unlink()
     os.mkfifo(tmp_path / "a" / "evaluation.json")
-    with pytest.raises(errors.UsageError, match="no regular file"):
+    with pytest.raises(
+        errors.UsageError, match="regular file but a named pipe"
+    ):
         rivals.read(rival, "classification", _measures("classification"))
+
+
+@pytest.mark.parametrize("name", ["run.json", "evaluation.json"])
+def test_a_link_out_of_the_workdir_is_not_followed(name, tmp_path):
+    other = _write(tmp_path / "b", "classification", _run("classification"))
+    rival = _write(tmp_path / "a", "classification", _run("classification"))
+    (tmp_path / "a" / name).unlink()
+    (tmp_path / "a" / name).symlink_to(tmp_path / "b" / name)
+    rivals.read(other, "classification", _measures("classification"))
+    with pytest.raises(errors.UsageError, match="is a link to a file outside"):
+        rivals.read(rival, "classification", _measures("classification"))
+
+
+def test_a_task_with_escapes_is_shown_with_them_escaped(tmp_path):
+    rival = _write(
+        tmp_path / "a", "classification", {}, model={"task": "a\x1b[31m\nb"}
+    )
+    with pytest.raises(errors.UsageError) as caught:
+        rivals.read(rival, "classification", _measures("classification"))
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Tests of what a run with pictures without labels keeps to go on from."""
 
+import os
+
 import pytest
 
 from tf_finetune import errors, workdir
@@ -45,3 +47,27 @@ def test_events_stay_when_checkpoints_go(tmp_path):
     assert place.checkpoints in apart.checkpoints.parents
     assert place.checkpoints not in apart.tensorboard.parents
     assert place.pool.parent == apart.path
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b"{}", b'{"fingerprint": 5}', b"[" * 100_000]
+)
+def test_a_damaged_note_of_the_pool_is_one_sentence(tmp_path, content):
+    place = workdir.Workdir(tmp_path)
+    place.pool.parent.mkdir(parents=True)
+    place.pool.write_bytes(content)
+    with pytest.raises(errors.RunError, match=r"pool\.json.*--overwrite"):
+        unlabelled.note_pool(place, _pool("aa"), "photos")
+
+
+def test_a_pipe_or_a_link_in_place_of_the_pool_is_refused(tmp_path):
+    place = workdir.Workdir(tmp_path / "run")
+    place.pool.parent.mkdir(parents=True)
+    os.mkfifo(place.pool)
+    with pytest.raises(errors.RunError, match="not a regular file"):
+        unlabelled.note_pool(place, _pool("aa"), "photos")
+    place.pool.unlink()
+    (tmp_path / "else.json").write_text('{"fingerprint": "x"}')
+    place.pool.symlink_to(tmp_path / "else.json")
+    with pytest.raises(errors.RunError, match="link to a file outside"):
+        unlabelled.note_pool(place, _pool("aa"), "photos")

@@ -131,6 +131,10 @@ class ExportConfig:
         "The folder of exports, or for a format of one file that file; none: "
         "export/ in the workdir.",
     )
+    cache_dir: str = options.option(
+        "~/.cache/tf_finetune",
+        "--calibrate: folder of decoding verdicts and pictures.",
+    )
     examples: int = options.option(
         16, "Held-out pictures the export is proven on before it is done."
     )

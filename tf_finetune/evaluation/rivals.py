@@ -2,17 +2,16 @@
 
 import math
 import pathlib
-import stat
 from collections.abc import Mapping
 from typing import Any
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, escaping, schema, workdir
 from tf_finetune.evaluation import gates
 
 # In this order a run is judged on the first that it has.
 SPLITS = ("test", "validation")
-# The figures of ten thousand classes stay below this, in bytes.
-_LARGEST = 256 * 2**20
+# The figures of ten thousand classes stay below this.
+_LARGEST_MEGABYTES = 256
 
 
 def read(rival: str, task: str, measures: gates.Measures) -> dict[str, Any]:
@@ -33,19 +32,18 @@ def read(rival: str, task: str, measures: gates.Measures) -> dict[str, Any]:
     """
     place = workdir.Workdir(pathlib.Path(rival).expanduser())
     flag = f"--fail_if_not_better_than={rival}"
-    facts = _parsed(place.run_json, flag)
-    if not isinstance(facts, Mapping) or facts.get("status") != "finished":
+    facts, found = _parsed(place, flag)
+    if facts.get("status") != "finished":
         raise errors.UsageError(
             f"{flag} is neither 'probe' nor the workdir of a finished run."
         )
-    model = facts.get("model")
-    theirs = model.get("task") if isinstance(model, Mapping) else None
+    theirs = facts.get("model", {}).get("task")
     if theirs != task:
+        named = escaping.escape(str(theirs))
         raise errors.UsageError(
-            f"{flag} holds a run of --task={theirs}; it cannot be compared "
+            f"{flag} holds a run of --task={named}; it cannot be compared "
             f"with a run of --task={task}."
         )
-    found = _parsed(place.evaluation, flag)
     if not _is_complete(found, measures):
         raise errors.UsageError(
             f"{flag} cannot be used: {place.evaluation} lacks figures of "
@@ -78,30 +76,22 @@ def check_data(
         )
 
 
-def _parsed(path: pathlib.Path, flag: str) -> Any:
-    """Returns the parsed file; None where there is none."""
+def _parsed(place: workdir.Workdir, flag: str) -> tuple[Any, Any]:
+    """Returns run.json and evaluation.json; None where there is none."""
+    kind = schema.Record({"data_fingerprint": schema.Text(longest=1000)})
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise errors.UsageError(f"{flag}: {path} is no regular file.")
-        if status.st_size > _LARGEST:
-            raise errors.UsageError(
-                f"{flag}: {path} has {status.st_size:,} bytes; figures of a "
-                f"run have {_LARGEST:,} at most."
-            )
-        return files.read_json(path)
+        facts = place.facts()
+        if facts.get("status") != "finished":
+            return facts, None
+        # Whatever else is no such figure is found by comparing it with itself.
+        return facts, place.content(
+            place.evaluation, kind, megabytes=_LARGEST_MEGABYTES
+        )
     except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
+        return facts, None
+    except errors.RunError as error:
         raise errors.UsageError(
-            f"{flag}: {path} cannot be read: {error.strerror}."
-        ) from error
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, errors.UsageError):
-            raise
-        raise errors.UsageError(
-            f"{flag}: {path} is no JSON; it was changed or damaged. Name "
-            "another run."
+            f"{flag} cannot be compared with: {error} Or name another run."
         ) from error
 
 

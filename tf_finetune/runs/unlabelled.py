@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files, schema, workdir
 from tf_finetune.data import changes, unlabelled
 from tf_finetune.data import pool as pools
 from tf_finetune.evaluation import choices
@@ -122,7 +122,12 @@ def note_pool(
         DataError: An unfinished run had begun with others.
     """
     now = {"fingerprint": pool.fingerprint}
-    if place.pool.exists() and files.read_json(place.pool) != now:
+    kind = schema.Record({"fingerprint": schema.Text(longest=1000)})
+    try:
+        before = place.content(place.pool, kind, megabytes=1)
+    except FileNotFoundError:
+        before = now
+    if before["fingerprint"] != now["fingerprint"]:
         raise errors.DataError(
             f"The pictures of --unlabeled_data={unlabeled_data} have changed "
             f"since the unfinished run in --workdir={place.path} began. "

@@ -1,7 +1,6 @@
 """A SavedModel, loaded the plain way, behind arrays."""
 
 import dataclasses
-import json
 import pathlib
 import re
 from collections.abc import Mapping
@@ -13,11 +12,13 @@ from absl import logging
 from google.protobuf import json_format, message
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from tf_finetune import errors
+from tf_finetune import errors, escaping, files
 from tf_finetune.serving import failures, tensor_info
 
 _LABELS = pathlib.Path("assets") / "labels.txt"
 _COLUMNS = pathlib.Path("assets") / "columns.json"
+# A million names of classes have a quarter of it.
+_LARGEST_ASSET = 64 * 2**20
 _NOISE = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
 
 
@@ -121,12 +122,12 @@ class ServedModel:
             self._definitions = _definitions(folder)
             self._loaded = tf.saved_model.load(str(folder))
             self.columns = _columns(folder)
+            self.labels = _labels(folder)
         except (OSError, ValueError, LookupError, tf.errors.OpError,
                 message.DecodeError) as error:  # fmt: skip
             raise errors.RunError(
                 f"{folder} cannot be loaded as a SavedModel: {error}"
             ) from error
-        self.labels = _labels(folder)
         self.signatures = {
             each: _signature(each, self._definitions[each])
             for each in sorted(self._loaded.signatures)
@@ -166,7 +167,7 @@ class ServedModel:
         except tf.errors.InvalidArgumentError as error:
             raise failures.RequestError(400, _plain(error)) from error
         except tf.errors.OpError as error:
-            logging.error("The model failed: %s", error)
+            logging.error("The model failed: %s", escaping.escape(str(error)))
             raise failures.RequestError(500, _plain(error)) from error
         return {name: _array(tensor) for name, tensor in outputs.items()}
 
@@ -217,7 +218,8 @@ def _labels(folder: pathlib.Path) -> tuple[str, ...]:
     path = folder / _LABELS
     if not path.is_file():
         return ()
-    text = path.read_bytes().decode(errors="replace")
+    content = files.read_bytes(path, limit=_LARGEST_ASSET, within=folder)
+    text = content.decode(errors="replace")
     return tuple(text.removesuffix("\n").split("\n"))
 
 
@@ -225,7 +227,11 @@ def _columns(folder: pathlib.Path) -> dict[str, list[str]]:
     path = folder / _COLUMNS
     # Other people's models may have a file of that name, too.
     try:
-        found = json.loads(path.read_bytes()) if path.is_file() else {}
+        found = (
+            files.read_json(path, limit=_LARGEST_ASSET, within=folder)
+            if path.is_file()
+            else {}
+        )
     except ValueError:
         return {}
     if not isinstance(found, dict) or "image_bytes" not in found:

@@ -13,6 +13,7 @@ from absl import logging
 from google.protobuf import message
 from tensorflow_serving.apis import prediction_log_pb2
 
+from tf_finetune import escaping
 from tf_finetune.serving import failures, service
 
 _FILE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
@@ -39,7 +40,8 @@ def send(served: service.Service, folder: pathlib.Path) -> int:
         for record in records.take(_MOST_REQUESTS):
             answered += _send_one(served, record.numpy())
     except tf.errors.OpError as error:
-        logging.warning("%s is damaged: %s", _FILE, error.message)
+        reason = escaping.escape(error.message)
+        logging.warning("%s is damaged: %s", _FILE, reason)
     return answered
 
 
@@ -56,6 +58,8 @@ def _send_one(served: service.Service, record: bytes) -> bool:
         failures.RequestError, message.DecodeError,
         LookupError, TypeError, ValueError,
     ) as error:  # fmt: skip
-        logging.warning("A warm-up request failed: %s", error)
+        logging.warning(
+            "A warm-up request failed: %s", escaping.escape(str(error))
+        )
         return False
     return True

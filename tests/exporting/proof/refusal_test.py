@@ -2,11 +2,12 @@
 
 import email.message
 import importlib.metadata
+import os
 
 import pytest
 
 from tf_finetune.exporting import catalog
-from tf_finetune.exporting.proof import refusal
+from tf_finetune.exporting.proof import parity, refusal
 
 
 def test_the_best_formats_are_named_and_no_more_than_two():
@@ -52,3 +53,45 @@ def test_the_address_is_that_of_the_package(monkeypatch, told, at):
 
     monkeypatch.setattr(importlib.metadata, "metadata", missing)
     assert "please report this, with" in refusal.where_to_report()
+
+
+_DAMAGED = [
+    "",
+    "[1]",
+    '{"model.tflite": 5}',
+    '{"refused": {"onnx": 5}}',
+    '{"refused": ["onnx"]}',
+    '{"model.tflite": {"pictures": NaN}}',
+    '{"model.tflite": {"pictures": 1e999}}',
+    '{"model.tflite": {"a": "\\ud800"}}',
+    "[" * 100_000,
+    '{"a": {"b": ' + "[" * 900 + "]" * 900 + "}}",
+]
+
+
+@pytest.mark.parametrize("content", _DAMAGED)
+def test_a_damaged_record_is_replaced(tmp_path, content):
+    (tmp_path / "parity.json").write_text(content)
+    refusal.record(tmp_path, "onnx", "It differs.")
+    path = tmp_path / "model.tflite"
+    parity.record(path, {"pictures": 3})
+    assert parity.recorded(path) == {"pictures": 3}
+    assert refusal.recorded(tmp_path) == {"onnx": "It differs."}
+    refusal.forget(tmp_path, "onnx")
+    assert refusal.recorded(tmp_path) == {}
+
+
+def test_a_record_is_no_pipe_no_link_and_bounded(tmp_path):
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (tmp_path / "other").write_text('{"refused": {"onnx": "No."}}')
+    place = folder / "parity.json"
+    place.symlink_to(tmp_path / "other")
+    assert refusal.recorded(folder) == {}
+    place.unlink()
+    os.mkfifo(place)
+    assert refusal.recorded(folder) == {}
+    place.unlink()
+    with open(place, "wb") as file:
+        file.truncate(2**30)
+    assert refusal.recorded(folder) == {}

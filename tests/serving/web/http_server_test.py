@@ -10,6 +10,7 @@ import threading
 import zlib
 
 import pytest
+from absl import logging as absl_logging
 
 from tf_finetune.serving.web import responses
 
@@ -367,3 +368,21 @@ def test_an_answer_is_told_that_it_has_gone(start_http, reads):
         if reads:
             assert len(client.rest(connection)) > 1 << 24
         assert gone.wait(30)
+
+
+def test_a_path_with_control_characters_is_one_printable_line(
+    start_http, caplog
+):
+    _, client = start_http()
+    absl_logging.set_verbosity(absl_logging.DEBUG)
+    caplog.set_level("DEBUG", logger="absl")
+    try:
+        client.say(
+            b"GET /a\x1b[31m\x9b5nError: HTTP/1.1\r\nHost: localhost\r\n"
+            + _LAST
+        )
+    finally:
+        absl_logging.set_verbosity(absl_logging.INFO)
+    lines = [each.getMessage() for each in caplog.records]
+    assert any("\\x1b[31m" in line for line in lines), lines
+    assert all(line.isprintable() for line in lines), lines

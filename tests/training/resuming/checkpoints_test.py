@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.training.resuming import checkpoints
+from tf_finetune.training.resuming import checkpoints, state_file
 
 
 class _Kept:
@@ -146,3 +146,61 @@ def test_a_checkpoint_of_another_optimizer_is_noticed_and_not_used(
     )
     assert other.restore() is None
     assert "another model, optimizer or precision" in caplog.text
+
+
+def _crafted_progress():
+    good = {"rows": [{"loss": 1.0}], "best": None, "step": 0, "recoveries": 0}
+    yield from (None, 5, [], {}, {**good, "rows": "ab"})
+    yield from ({**good, "rows": [[1]]}, {**good, "rows": [{"loss": "x"}]})
+    yield from ({**good, "best": 7}, {**good, "best": "x"})
+    yield from ({**good, "step": -1}, {**good, "recoveries": 10**30})
+
+
+def test_a_checkpoint_of_another_maker_is_no_traceback(folder):
+    for progress in _crafted_progress():
+        kept = _Kept(folder)
+        state_file.write(
+            folder / "epoch-00001-step-00000000.checkpoint",
+            {"progress": progress, "state": 2},
+            [np.zeros(1000, "float32"), np.zeros([], "int32")],
+        )
+        assert kept.checkpoints.restore() is None
+        assert not list(folder.iterdir())
+
+
+def test_best_weights_of_another_model_are_one_sentence(folder):
+    kept = _Kept(folder)
+    kept.save(1, best=0)
+    state_file.write(folder / "best-00000.weights", {}, [np.zeros(3)])
+    with pytest.raises(errors.RunError, match="is of another model"):
+        kept.checkpoints.load_best(0)
+    assert _Kept(folder).checkpoints.restore() is None
+
+
+def test_a_link_in_place_of_a_checkpoint_is_removed_not_read(folder, tmp_path):
+    _Kept(tmp_path / "other").save(1)
+    (source,) = (tmp_path / "other").iterdir()
+    folder.mkdir()
+    (folder / source.name).symlink_to(source)
+    assert _Kept(folder).checkpoints.restore() is None
+    assert source.exists()
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("step", [5, 100])
+def test_progress_beyond_the_stage_is_one_sentence(step):
+    progress = checkpoints.Progress(rows=[{"loss": 1.0}], step=step)
+    restored = checkpoints.Restored(progress=progress, sums=[])
+    restored.require(200, lambda row: row["loss"])
+    for steps, rank in ((5, None), (200, lambda row: row["accuracy"])):
+        with pytest.raises(errors.RunError, match="--overwrite"):
+            restored.require(steps, rank)
+
+
+def test_sums_of_other_metrics_are_one_sentence():
+    variables = [keras.Variable(np.zeros(3, "float32"))]
+    checkpoints.assign_sums(variables, [np.ones(3, "float32")])
+    assert set(np.asarray(variables[0])) == {1}
+    for sums in ([], [np.ones(4)], [np.ones(3), np.ones(3)]):
+        with pytest.raises(errors.RunError, match="other data or metrics"):
+            checkpoints.assign_sums(variables, sums)

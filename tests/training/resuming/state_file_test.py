@@ -1,13 +1,17 @@
 """Tests of tf_finetune/training/resuming/state_file.py."""
 
 import errno
+import hashlib
+import io
+import os
 import pathlib
+import pickle
 import subprocess
 
 import numpy as np
 import pytest
 
-from tf_finetune import errors
+from tf_finetune import errors, files
 from tf_finetune.training.resuming import state_file
 
 _ARRAYS = [
@@ -101,3 +105,54 @@ def test_a_write_that_fails_is_one_sentence_and_the_older_file_stays(
 
     monkeypatch.setattr(state_file._Hashing, "write", full)
     _assert_refused(tmp_path / "file")
+
+
+def _signed(path, content: bytes) -> None:
+    """Writes what somebody who knows the format could make."""
+    digest = hashlib.sha256(content).hexdigest().encode()
+    path.write_bytes(digest + content)
+
+
+def _array(header: dict, data: bytes = b"") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+def _note(text: bytes) -> bytes:
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(text),)}
+    return _array(header, text)
+
+
+def _crafted():
+    huge = {"descr": "<f8", "fortran_order": False, "shape": (2**39,)}
+    objects = {"descr": "|O", "fortran_order": False, "shape": (1,)}
+    texts = {"descr": "<U4", "fortran_order": False, "shape": (1,)}
+    one = _note(b'{"arrays": 1}')
+    yield from (one + _array(huge), one + _array(texts, b"\0" * 16))
+    yield one + _array(objects, pickle.dumps([print]))
+    yield from (_array(huge), b"", one, _note(b"[]"), _note(b"{}"))
+    yield from (_note(b"[" * 100_000), _note(b'{"arrays": "x"}'))
+    yield from (_note(b'{"arrays": 1e99}'), b"\x93NUMPY\x03\0" + one)
+
+
+def test_what_is_signed_but_not_ours_is_damaged(tmp_path):
+    path = tmp_path / "file"
+    for content in _crafted():
+        _signed(path, content)
+        with pytest.raises(state_file.DamagedError):
+            state_file.read(path)
+
+
+def test_pipes_links_and_large_files_are_not_read(tmp_path):
+    path, folder = tmp_path / "file", tmp_path / "folder"
+    folder.mkdir()
+    state_file.write(path, {}, [np.zeros(1000)])
+    (folder / "link").symlink_to(path)
+    os.mkfifo(folder / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(files.UnfitFileError):
+            state_file.read(folder / name, within=folder)
+    with pytest.raises(files.UnfitFileError, match="bytes; more than 4,000"):
+        state_file.read(path, limit=4000)
+    assert state_file.read(path, limit=9000).arrays[0].size == 1000

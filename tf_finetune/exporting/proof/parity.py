@@ -197,7 +197,7 @@ def record(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
 
 def recorded(path: pathlib.Path) -> Mapping[str, Any]:
     """Returns what `record` kept of the artefact `path`."""
-    return files.read_json(path.parent / layout.PARITY)[path.name]
+    return refusal.read(path.parent).get(path.name, {})
 
 
 def require(

@@ -2,11 +2,12 @@
 
 import contextlib
 import importlib.metadata
+import json
 import pathlib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from tf_finetune import errors, files
+from tf_finetune import errors, files, schema
 from tf_finetune.exporting import layout
 
 _HELD_BY = {
@@ -19,6 +20,13 @@ _HELD_BY = {
     "h5": "holds the weights themselves",
 }
 """What speaks for a format, as a sentence that begins with its flag."""
+
+# An artefact takes some thousand.
+_LARGEST = 16 * 2**20
+_RECORD = schema.Table(schema.Table(schema.Anything()))
+_REFUSALS = schema.Record(
+    possible={layout.REFUSED: schema.Table(schema.Text())}
+)
 
 
 class Refused(errors.RunError):
@@ -95,8 +103,7 @@ def forget(folder: pathlib.Path, name: str) -> None:
 
 def recorded(folder: pathlib.Path) -> Mapping[str, str]:
     """Returns why formats were refused, by their names."""
-    found = read(folder).get(layout.REFUSED)
-    return found if isinstance(found, dict) else {}
+    return read(folder).get(layout.REFUSED, {})
 
 
 def where_to_report() -> str:
@@ -125,8 +132,15 @@ def _change(folder: pathlib.Path, change: Any) -> None:
 def read(folder: pathlib.Path) -> Mapping[str, Any]:
     """Returns what `parity.json` in a folder holds; empty if it is damaged."""
     try:
-        found = files.read_json(folder / layout.PARITY)
-    except (OSError, ValueError):
+        found = schema.read(
+            folder / layout.PARITY, _RECORD, within=folder, limit=_LARGEST
+        )
+        schema.check(found, _REFUSALS, folder / layout.PARITY)
+        # It is written again with what is new, and NaN would not be.
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode(
+            errors="surrogateescape"
+        )
+    except (OSError, ValueError, RecursionError, errors.RunError):
         # A damaged record is replaced: what it said can be measured again.
         return {}
-    return found if isinstance(found, dict) else {}
+    return found

@@ -55,7 +55,9 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
         names=found.class_names,
         resize=found.config.model.resize,
         pixels=found.config.model.pixels,
-        destination=pathlib.Path(config.output or found.place.export),
+        destination=pathlib.Path(
+            config.output or found.place.own(found.place.export)
+        ),
         proof=_proof(kept, config.examples, moved.Finder(config.image_root)),
         unit=parity.units(values),
         name=exports.served_name(found.place.path),

@@ -1,6 +1,7 @@
 """A run's probabilities calibrated for its exports; the run stays as it is."""
 
 import dataclasses
+import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,6 @@ import keras
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import data_options
 from tf_finetune.data import examples, survey
 from tf_finetune.data import targets as target_rows
 from tf_finetune.data.pictures import verification
@@ -25,16 +25,17 @@ _BATCH_SIZE = 32
 def calibrated(
     found: finished.Finished,
     inspected: survey.Inspected,
-    source: data_options.DataOptions,
     job: jobs.ExportJob,
+    *,
+    cache_dir: str,
 ) -> tuple[jobs.ExportJob, calibration.Calibration]:
     """Finds a temperature on validation and puts it into what is exported.
 
     Args:
         found: The run.
         inspected: Its own pictures.
-        source: How they were read.
         job: What would be exported without.
+        cache_dir: The folder of decoding verdicts.
 
     Returns:
         The job of a model with the temperature in it and a decision that goes
@@ -50,7 +51,7 @@ def calibrated(
     network = found.task.network
     model = keras.Model(found.model.inputs, network.logits(found.model))
     allowed = parity.tolerance(job)
-    data = _validated(found, inspected, source)
+    data = _validated(found, inspected, cache_dir)
     tempering = _tempering(found, data, model)
     result = tempering.found()
     decision = tempering.moved(job.decision, result.temperature)
@@ -79,17 +80,17 @@ def calibrated(
 def _validated(
     found: finished.Finished,
     inspected: survey.Inspected,
-    source: data_options.DataOptions,
+    cache_dir: str,
 ) -> examples.ImageData:
     """Returns the run's own pictures, some of them for validation."""
     problems = verification.problems(
         inspected.pictures,
-        cache_dir=found.config.output.cache_folder,
+        cache_dir=pathlib.Path(cache_dir).expanduser(),
         image_size=found.image_size,
         resize=found.config.model.resize,
         pixels=found.config.model.pixels,
     )
-    data = evaluating.own(found, inspected, problems, source)
+    data = evaluating.own(found, inspected, problems, found.config.data)
     if "validation" not in data.splits:
         raise errors.DataError(
             "--calibrate needs validation pictures, and the run in "

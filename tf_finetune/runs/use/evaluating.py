@@ -65,6 +65,8 @@ def evaluate(
     )
     report(statistics.summary(data))
     output = pathlib.Path(config.output or _output(found, config))
+    if not config.output:
+        found.place.own(_beside(output))
     if found.place.takes_rows:
         figures = using.figures(
             found, data, source, batch_size=config.batch_size

@@ -39,13 +39,13 @@ def export(
     job = parity.with_rounding(_job(found, config))
     if inspected:
         job, calibration = calibrating.calibrated(
-            found, inspected, found.config.data, job
+            found, inspected, job, cache_dir=config.cache_dir
         )
         report(calibration.sentence())
 
     def proven(path: pathlib.Path) -> str:
         # Formats are not all proven on the same pictures.
-        pictures = parity.recorded(path)["pictures"]
+        pictures = parity.recorded(path).get("pictures", 0)
         noun = "picture" if pictures == 1 else "pictures"
         return f"{pictures} held-out {noun}"
 
@@ -76,7 +76,9 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
         image_size=found.image_size,
         resize=found.config.model.resize,
         pixels=found.config.model.pixels,
-        destination=pathlib.Path(config.output or found.place.export),
+        destination=pathlib.Path(
+            config.output or found.place.own(found.place.export)
+        ),
         proof=proof.read(found.place, config.examples, finder),
         judging=judging,
         unit=unit,

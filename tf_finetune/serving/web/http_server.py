@@ -16,6 +16,7 @@ from typing import Any
 
 from absl import logging
 
+from tf_finetune import escaping
 from tf_finetune.serving import failures
 from tf_finetune.serving.web import (
     bodies,
@@ -246,7 +247,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Notes a request, for those who want to see each."""
-        logging.debug("%s: %s", self.address_string(), format % args)
+        # Whoever asks chooses the path, and may fake a line with it.
+        line = escaping.escape(format % args)
+        logging.debug("%s: %s", self.address_string(), line)
 
     def _answer(self, body: bytes) -> None:
         path, _, _ = self.path.partition("?")

@@ -6,15 +6,34 @@ between any two writes has a checkpoint and the best weights that belong to it.
 """
 
 import dataclasses
+import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from absl import logging
 
-from tf_finetune import errors
+from tf_finetune import errors, escaping, schema
 from tf_finetune.training.resuming import state_file
+
+# History, and the sums of the metrics of an epoch under way.
+_MOST_BYTES_BESIDE = 64 * 2**20
+_ALIEN = (
+    "The checkpoints of the workdir are of a run with other data or metrics; "
+    "they were changed or damaged. Start it anew with --overwrite."
+)
+_ROW = schema.Table(schema.Anything())
+_COUNT = schema.Number(0, 10**12, is_whole=True)
+_PROGRESS = schema.Record(
+    {
+        "rows": schema.Items(_ROW),
+        "best": schema.Optional(_COUNT),
+        "step": _COUNT,
+        "recoveries": _COUNT,
+    }
+)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -56,6 +75,27 @@ class Restored:
 
     progress: Progress
     sums: list[np.ndarray]
+
+    def require(
+        self,
+        steps_per_epoch: int,
+        rank: Callable[[Mapping[str, float]], Any] | None,
+    ) -> None:
+        """Raises `RunError` unless a stage can go on from it.
+
+        Args:
+            steps_per_epoch: Of the stage.
+            rank: What its epochs are compared by.
+        """
+        progress = self.progress
+        try:
+            fits = progress.step < max(steps_per_epoch, 1)
+            if rank:
+                _ = [rank(row) for row in progress.rows]
+        except (LookupError, TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise errors.RunError(_ALIEN)
 
 
 class Checkpoints:
@@ -127,8 +167,8 @@ class Checkpoints:
         """
         path = self._best(epoch)
         try:
-            saved = state_file.read(path)
-        except (state_file.DamagedError, OSError) as error:
+            saved = self._weights_in(path)
+        except (ValueError, OSError) as error:
             raise errors.RunError(
                 f"The weights of the best epoch, {path}, were damaged "
                 f"({error}). The same command computes them again."
@@ -145,14 +185,14 @@ class Checkpoints:
         """
         for path in reversed(self._checkpoints()):
             try:
-                saved = state_file.read(path)
-                progress = Progress(**saved.note["progress"])
+                saved = self._read(path, self._state)
+                progress = _progress(saved.note.get("progress"))
                 self._check(saved, progress)
-            except (ValueError, TypeError, KeyError, OSError) as error:
+            except (ValueError, OSError) as error:
                 logging.warning(
                     "The checkpoint %s cannot be used (%s) and is removed.",
                     path,
-                    error,
+                    escaping.escape(str(error)),
                 )
                 if self._writes:
                     path.unlink(missing_ok=True)
@@ -170,13 +210,29 @@ class Checkpoints:
         # A run that went on in another precision has other optimizer state.
         own = [tuple(each.shape) for each in self._state]
         theirs = [array.shape for array in saved.arrays[: len(own)]]
-        if theirs != own or saved.note["state"] != len(own):
+        if theirs != own or saved.note.get("state") != len(own):
             raise ValueError("it is of another model, optimizer or precision")
         best = progress.best
         if best is not None and self._best(best).exists():
-            state_file.read(self._best(best))
+            self._weights_in(self._best(best))
         elif best is not None:
             raise ValueError(f"{self._best(best)} is not there")
+
+    def _read(
+        self, path: pathlib.Path, variables: Sequence[keras.Variable]
+    ) -> state_file.Content:
+        """Reads a file that holds these variables, and little beside them."""
+        # No number of Keras takes more than 8 bytes.
+        numbers = sum(math.prod(each.shape) for each in variables)
+        limit = 8 * numbers + 1024 * len(variables) + _MOST_BYTES_BESIDE
+        return state_file.read(path, limit=limit, within=self._folder)
+
+    def _weights_in(self, path: pathlib.Path) -> state_file.Content:
+        saved = self._read(path, self._weights)
+        own = [tuple(each.shape) for each in self._weights]
+        if [array.shape for array in saved.arrays] != own:
+            raise ValueError(f"{path} is of another model")
+        return saved
 
     def _remove_bests_after(self, epoch: int | None) -> None:
         for path in self._bests() if self._writes else ():
@@ -192,6 +248,33 @@ class Checkpoints:
 
     def _bests(self) -> list[pathlib.Path]:
         return sorted(self._folder.glob("best-*.weights"))
+
+
+def _progress(note: Any) -> Progress:
+    """Returns the progress that a checkpoint names, or raises ValueError."""
+    if found := _PROGRESS.misfit(note, "progress"):
+        raise ValueError(found)
+    values = [value for row in note["rows"] for value in row.values()]
+    # A loss may be NaN.
+    if not all(type(value) in (int, float) for value in values):
+        raise ValueError("its history holds something else than numbers")
+    progress = Progress(**{name: note[name] for name in _PROGRESS.needed})
+    if progress.best is not None and progress.best >= progress.epochs_done:
+        raise ValueError("its best epoch is none of those that were done")
+    return progress
+
+
+def assign_sums(
+    variables: Sequence[keras.Variable], sums: Sequence[np.ndarray]
+) -> None:
+    """Gives metrics the sums that a checkpoint holds of them.
+
+    Raises:
+        RunError: They are of other metrics.
+    """
+    if [tuple(v.shape) for v in variables] != [each.shape for each in sums]:
+        raise errors.RunError(_ALIEN)
+    _assign(variables, sums)
 
 
 def _assign(

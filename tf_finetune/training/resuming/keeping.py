@@ -109,8 +109,7 @@ class Keeper(keras.callbacks.Callback):
             if self._strategy.num_replicas_in_sync == 1:
                 stages.build_metrics(self.model, self._batches)
             variables = stages.metric_variables(self.model)
-            for variable, value in zip(variables, self._sums, strict=True):
-                variable.assign(value)
+            checkpoints.assign_sums(variables, self._sums)
         self._sums = []
 
     def on_train_batch_end(
@@ -224,6 +223,7 @@ class Keeper(keras.callbacks.Callback):
         restored = self._checkpoints.restore()
         if restored is None:
             return False
+        restored.require(self._stage.steps_per_epoch, self._stage.rank)
         self.progress, self._sums = restored.progress, restored.sums
         self._scale_rate()
         return True

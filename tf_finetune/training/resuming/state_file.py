@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import io
 import json
+import math
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
@@ -70,14 +72,24 @@ def write(
         ) from error
 
 
-def read(path: pathlib.Path) -> Content:
-    """Reads a file back.
+def read(
+    path: pathlib.Path,
+    *,
+    limit: int | None = None,
+    within: pathlib.Path | None = None,
+) -> Content:
+    """Reads a file back, which somebody else may have put there.
+
+    Args:
+        path: The file.
+        limit: The most bytes that it may have; None: any number.
+        within: The folder that it must lie in, links followed; None: any.
 
     Raises:
         DamagedError: It is not what `write` wrote.
-        OSError: It cannot be read, or is not there.
+        OSError: It is not there, cannot be read or may not be.
     """
-    with open(path, "rb") as file:
+    with files.opened(path, limit=limit, within=within) as file:
         wanted = file.read(_DIGEST)
         digest = hashlib.sha256()
         while block := file.read(_BLOCK_BYTES):
@@ -85,12 +97,25 @@ def read(path: pathlib.Path) -> Content:
         if digest.hexdigest().encode() != wanted:
             raise DamagedError("its checksum is not that of its content")
         file.seek(_DIGEST)
-        note = json.loads(_array(file).tobytes())
-        arrays = [_array(file) for _ in range(note.pop("arrays"))]
+        try:
+            note = json.loads(_array(file).tobytes())
+            arrays = [_array(file) for _ in range(note.pop("arrays"))]
+        except (ValueError, LookupError, TypeError, AttributeError,
+                EOFError, MemoryError, RecursionError) as error:  # fmt: skip
+            raise DamagedError(f"it holds something else: {error}") from error
     return Content(note=note, arrays=arrays)
 
 
 def _array(file: BinaryIO) -> np.ndarray:
+    """Reads an array of numbers, no larger than what is left of the file."""
+    start = file.tell()
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise DamagedError("it holds an array of another version of NumPy")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    left = os.fstat(file.fileno()).st_size - file.tell()
+    if dtype.kind not in "biufc" or math.prod(shape) * dtype.itemsize > left:
+        raise DamagedError("it claims an array that it does not hold")
+    file.seek(start)
     return np.lib.format.read_array(file, allow_pickle=False)
 
 
