@@ -141,9 +141,10 @@ class Items(Kind):
     @property
     def words(self) -> str:
         """The number of its items in words."""
+        noun = "item" if self.at_least == 1 else "items"
         if self.at_least == self.at_most:
-            return f"a list of {self.at_least} items"
-        some = f" of at least {self.at_least} items" if self.at_least else ""
+            return f"a list of {self.at_least} {noun}"
+        some = f" of at least {self.at_least} {noun}" if self.at_least else ""
         return f"a list{some}"
 
     def misfit(self, value: Any, place: str) -> str:

@@ -139,7 +139,7 @@ def test_the_workdir_that_is_replaced_is_no_rival(tmp_path, monkeypatch):
     [
         ({"status": "begun"}, "neither 'probe' nor the workdir of a finished"),
         ({"model": {"task": "regression"}}, "holds a run of --task=regression"),
-        ({"model": {}}, "holds a run of --task=None"),
+        ({"model": {}}, "does not say what the run learnt"),
         ({"model": ["classification"]}, "run.json: model is a list of 1"),
         ({"status": 5}, "run.json: status is 5, and must be"),
     ],

@@ -39,9 +39,11 @@ def read(rival: str, task: str, measures: gates.Measures) -> dict[str, Any]:
         )
     theirs = facts.get("model", {}).get("task")
     if theirs != task:
-        named = escaping.escape(str(theirs))
+        told = f"a run of --task={escaping.escape(str(theirs))}"
+        if theirs is None:
+            told = "a run.json that does not say what the run learnt"
         raise errors.UsageError(
-            f"{flag} holds a run of --task={named}; it cannot be compared "
+            f"{flag} holds {told}; it cannot be compared "
             f"with a run of --task={task}."
         )
     if not _is_complete(found, measures):
