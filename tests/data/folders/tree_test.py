@@ -45,6 +45,17 @@ def test_leftovers_are_named_once_with_their_pictures(make, listed, caplog):
     ]
 
 
+def test_several_leftovers_may_be_renamed(make, listed, caplog):
+    root = make({"a/{}.jpg": 3, "thumb/{}.jpg": 3, "thumbs/{}.jpg": 2})
+    make({"Thumbnails/{}.jpg": 2, "_thumbs/{}.jpg": 1})
+    assert set(listed(root).class_names) == {"a", "thumb"}
+    (line,) = [m for m in caplog.messages if "Thumbnails/" in m]
+    assert line.endswith("thumbnails. Rename them if they are classes.")
+    (root / "thumbs").rename(root / "thumbs2")
+    (root / "Thumbnails").rename(root / "Thumbnails2")
+    assert {"thumbs2", "Thumbnails2"} <= set(listed(root).class_names)
+
+
 def test_many_leftovers_are_told_of_in_one_line(make, listed, caplog):
     root = make({f"{n}/{{}}.jpg": 1 for n in range(30)})
     make({f"{n}/@eaDir/{{}}.jpg": 2 for n in range(30)})

@@ -35,6 +35,8 @@ def test_every_kind_that_is_decoded_has_a_signature():
         (b"\x00\x00\x00\x18ftypmp42", "a video"),
         (b"\x89PNG and text", "no known kind of file"),
         (b"GIF85a", "plain text"),
+        (b"\0\0\2\0" + bytes(8) + b"\x30\0\x30\0\x18\0", "a TGA"),
+        (b"\0\0\2\0\1\0\x20\x20\0\0\1\0\1\0", "an icon (ICO)"),
         (b"RIFF\x00\x00\x00\x00WAVE", "a sound"),
         (b"RIFF\x00\x00\x00\x00FOUR", "no known kind of file"),
         (bytes(128) + b"DICM\x02\0\0\0", "a DICOM file"),
@@ -87,7 +89,18 @@ def test_other_files_are_named(head, kind):
 
 @pytest.mark.parametrize(
     "form",
-    ["TIFF", "AVIF", "JPEG2000", "ICO", "ICNS", "PPM", "PCX", "SGI", "DDS"],
+    [
+        "TIFF",
+        "AVIF",
+        "JPEG2000",
+        "ICO",
+        "ICNS",
+        "PPM",
+        "TGA",
+        "PCX",
+        "SGI",
+        "DDS",
+    ],
 )
 def test_what_pillow_is_said_to_convert_it_converts(form):
     file = io.BytesIO()

@@ -110,3 +110,10 @@ def test_bounds_that_would_cost_digits_are_refused(bounds, refused):
         ranges.check_bounds(_SHARES, bounds, "x")
     low, high = np.clip(bounds, -1000, 1000)
     ranges.check_bounds(_SHARES, (low, high), "x")
+
+
+def test_the_number_of_values_apart_is_told_in_words():
+    with pytest.raises(errors.DataError, match="tells hardly any apart"):
+        ranges.check_digits(np.array([1e15, 1e15 + 9]), "x")
+    with pytest.raises(errors.DataError, match="tells about 17 values apart"):
+        ranges.check_digits(np.array([1e9, 1e9 + 2000]), "x")

@@ -396,7 +396,7 @@ def test_outputs_that_are_in_no_mask_are_named(tmp_path, caplog):
     options = data_options.DataOptions(data=str(root))
     survey.complete(found, {}, options, seed=0)
     assert any(
-        "1 of 4 classes are in no mask" in r.getMessage()
+        "1 of 4 classes is in no mask" in r.getMessage()
         and r.getMessage().endswith(": class_0.")
         for r in caplog.records
     )

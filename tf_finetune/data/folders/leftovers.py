@@ -76,7 +76,12 @@ class LeftOut:
 
 def by_name(name: str) -> str:
     """Returns what a folder of this name holds; empty if that may be data."""
-    return _BY_NAME.get(name.lower(), "")
+    lower = name.lower()
+    # "_thumbs" is never a class, where "thumb" may be one.
+    marked = lower.lstrip("_@#")
+    if marked != lower and marked in ("thumb", "thumbs", "thumbnails"):
+        return _THUMBNAILS
+    return _BY_NAME.get(lower, "")
 
 
 def by_content(files: Collection[str], folders: Collection[str]) -> str:

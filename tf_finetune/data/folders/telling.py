@@ -60,8 +60,14 @@ def warn_of_leftovers(root: tree.Folder, *, flag: str = "data") -> None:
             listed(paths),
             counted(pictures, "picture"),
             what,
-            " Rename it if it is a class." if may_be_class else "",
+            _if_classes(len(found)) if may_be_class else "",
         )
+
+
+def _if_classes(count: int) -> str:
+    if count == 1:
+        return " Rename it if it is a class."
+    return " Rename them if they are classes."
 
 
 def dropped(

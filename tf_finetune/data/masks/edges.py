@@ -22,6 +22,9 @@ _AT_EDGES = 0.5
 _HARDLY = 0.08
 _LEAST = 2
 _SHOWN = 20
+# Share of the range of the values, and how many times as many pixels: so near
+# to a class, a rarer value is what JPEG or bicubic scaling made of it.
+_NEAR, _TIMES = 0.08, 4
 
 
 class _Scan(Protocol):
@@ -96,6 +99,7 @@ def check(scans: Sequence[_Scan], *, by_color: bool) -> None:
         return
     lost = {*left}
     kept = [value for value, _ in pixels.most_common() if value not in lost]
+    kept = _without_ripples(kept, pixels, by_color=by_color)
     kind = "colours" if by_color else "values"
     shown = [
         str(reading.color_of(value) if by_color else value)
@@ -110,6 +114,33 @@ def check(scans: Sequence[_Scan], *, by_color: bool) -> None:
         "as PNG and scaled with nearest neighbour; or set every pixel to the "
         f"nearest of these {kind} (docs/data.md shows how)."
     )
+
+
+def _without_ripples(
+    kept: Sequence[int], pixels: Mapping[int, int], *, by_color: bool
+) -> list[int]:
+    """Returns the values that are no ripples of a more frequent one.
+
+    Args:
+        kept: The values that have areas, the most frequent first.
+        pixels: By value.
+        by_color: Whether values are codes of colours.
+    """
+    points = {
+        value: np.array(reading.color_of(value) if by_color else [value])
+        for value in kept
+    }
+    span = np.ptp(np.array([*points.values()]), axis=0).max()
+    found: list[int] = []
+    for value in kept:
+        is_ripple = any(
+            np.abs(points[value] - points[other]).max() <= _NEAR * span
+            and pixels[other] >= _TIMES * pixels[value]
+            for other in found
+        )
+        if not is_ripple:
+            found.append(value)
+    return found
 
 
 def _around(

@@ -54,7 +54,9 @@ _STARTS = (
     (rb".{4}ftyp", "a video"),
     (rb"\x00\x00\x00\x0cJXL |\xff\x0a", "a JPEG XL"),
     (rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000"),
-    (rb"\x00\x00[\x01\x02]\x00", "an icon (ICO)"),
+    # Without a palette; it begins as a cursor does, which holds some pictures.
+    (rb"\x00\x00[\x02\x03\x0a\x0b]\x00{5}.{8}[\x08\x10\x18\x20]", "a TGA"),
+    (rb"\x00\x00[\x01\x02]\x00(?!\x00\x00)", "an icon (ICO)"),
     (rb"8BPS", "a Photoshop file"),
     (rb"%PDF", "a PDF"),
     (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive"),
@@ -109,6 +111,7 @@ CONVERSIONS = {
     "a TIFF": _PILLOW,
     "an AVIF": _PILLOW,
     "a JPEG 2000": _PILLOW,
+    "a TGA": _PILLOW,
     "an icon (ICO)": _PILLOW,
     "an icon (ICNS)": _PILLOW,
     "a Photoshop file": _PILLOW,

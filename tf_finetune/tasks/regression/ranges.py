@@ -69,13 +69,17 @@ def check_digits(values: np.ndarray, what: str) -> None:
         )
     share = spread / max(abs(low), abs(high))
     if share < LEAST_SHARE:
-        steps = max(round(share * 2**23), 1)
+        steps = _describe_steps(share * 2**23)
         raise errors.DataError(
             f"The values of {what} lie between {shown(low)} and {shown(high)}: "
-            f"the model answers in float32, which tells about {steps} values "
-            f"apart there. {shift(low, spread)}, train on what is left, and "
+            f"the model answers in float32, which tells {steps} apart there. "
+            f" {shift(low, spread)}, train on what is left, and "
             "undo it in the answers."
         )
+
+
+def _describe_steps(steps: float) -> str:
+    return f"about {round(steps)} values" if steps >= 1.5 else "hardly any"
 
 
 def crowded(values: np.ndarray, what: str) -> str:
@@ -92,11 +96,11 @@ def crowded(values: np.ndarray, what: str) -> str:
     spread, largest = high - low, max(abs(low), abs(high))
     if not spread or spread / largest * 2**23 >= _FEWEST_STEPS:
         return ""
-    steps = max(round(spread / largest * 2**23), 1)
+    steps = _describe_steps(spread / largest * 2**23)
     return (
         f"Half of the values of {what} lie between {shown(low)} and "
         f"{shown(high)}, where float32, in which the model answers, tells "
-        f"about {steps} values apart. Look at those far away "
+        f"{steps} apart. Look at those far away "
         f"({shown(float(values.min()))} to {shown(float(values.max()))}); "
         f"without them: {shift(low, spread)}."
     )

@@ -209,10 +209,13 @@ class Masks:
         never = [n for n in names if all(n not in its for its in seen.values())]
         if never:
             logging.warning(
-                "%d of %d classes are in no mask; the model has an output for "
-                "each that is not learnt and enters no average: %s.",
+                "%d of %d classes %s that is not learnt and enters no "
+                "average: %s.",
                 len(never),
                 len(names),
+                "is in no mask; the model has an output for it"
+                if len(never) == 1
+                else "are in no mask; the model has an output for each",
                 _listed(never),
             )
         for split in ("validation", "test"):
