@@ -132,6 +132,19 @@ def test_faulty_tables_are_refused_with_the_line(read, text, message):
         read(text)
 
 
+def test_splits_under_another_name_are_told(read, caplog):
+    text = "image;label;Set\na.jpg;cat;Train\nb.jpg;dog;valid\n"
+    assert {e.split for e in read(text).examples} == {None}
+    assert "the column 'Set' holds splits and is not used" in caplog.text
+    assert "--split_column=Set makes it decide them" in caplog.text
+    caplog.clear()
+    found = read(text, split_column="Set").examples
+    assert {e.split for e in found} == {"train", "validation"}
+    read(text.replace("Train", "x"))
+    read(text, split_column=None)
+    assert "holds splits" not in caplog.text
+
+
 def test_a_row_for_each_label_is_told_with_what_to_write(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"x")
     path = tmp_path / "labels.csv"

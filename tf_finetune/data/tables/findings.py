@@ -10,7 +10,11 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, labelling
+from tf_finetune.data.folders import words
 from tf_finetune.data.tables import advice, locating, records
+
+_LIKE_SPLITS = frozenset({"set", "subset", "partition", "phase", "usage"})
+"""What people call the column of splits, too."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,6 +113,8 @@ def tell_columns(
             options.split_column,
             counts,
         )
+    elif options.split_column is not None:
+        _warn_of_unread_splits(table, options)
     column = options.group_column
     if column is None or not table.rows or column not in table.rows[0].cells:
         return
@@ -123,3 +129,25 @@ def tell_columns(
             "group" if len(groups) == 1 else "groups",
             len(found),
         )
+
+
+def _warn_of_unread_splits(
+    table: Table, options: data_options.DataOptions
+) -> None:
+    """Warns of a column of splits under a name that nobody asked for."""
+    needed = {"image_column": options.image_column}
+    for name in records.read_header(table.path, needed):
+        if name.casefold() not in _LIKE_SPLITS:
+            continue
+        rows = records.read_rows(table.path, {**needed, "split_column": [name]})
+        splits = {
+            words.SPLITS.get(row.stripped[name].casefold(), ()) for row in rows
+        }
+        if all(len(each) == 1 for each in splits) and ("train",) in splits:
+            logging.warning(
+                "%s: the column %r holds splits and is not used; "
+                "--split_column=%s makes it decide them.",
+                table.path,
+                name,
+                name,
+            )

@@ -98,6 +98,19 @@ def read_rows(
         ) from error
 
 
+def read_header(
+    path: pathlib.Path, needed: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Returns the names of all columns, as `read_rows` finds them.
+
+    Args:
+        path: The table.
+        needed: Columns that exist, by the flag that names them.
+    """
+    text = _DECLARED.sub("", _read(path), count=1)
+    return [name.strip() for name in _header(text, _delimiter(text, needed))]
+
+
 def _read(path: pathlib.Path) -> str:
     """Returns the text; bytes that are no UTF-8 survive in file names."""
     try:
