@@ -88,3 +88,12 @@ def test_odd_colour_maps_are_refused(tmp_path, text, words):
 def test_a_missing_colour_map_is_named(tmp_path):
     with pytest.raises(errors.DataError, match=r"none\.csv cannot be read"):
         legends.colors(tmp_path / "none.csv")
+
+
+def test_what_is_no_color_is_shown(tmp_path):
+    path = tmp_path / "colors.json"
+    path.write_text('{"sky": "#0000ff"}')
+    with pytest.raises(errors.DataError, match="got #0000ff"):
+        legends.colors(path)
+    path.write_text('{"sky": [0, 0, 255]}')
+    assert legends.colors(path) == {"sky": (0, 0, 255)}

@@ -198,3 +198,11 @@ def test_a_tiff_is_turned_as_its_tag_says():
     assert reading.orientation_of(content) == 1
     read = reading.read(content, by_color=False)
     np.testing.assert_array_equal(read, np.rot90(VALUES, -1))
+
+
+def test_numbers_below_0_are_refused_and_can_be_shifted():
+    values = VALUES.astype("int32") - 1
+    with pytest.raises(reading.Unreadable, match="holds -1.*add 1 to"):
+        reading.read(encoded(Image.fromarray(values), "TIFF"), by_color=False)
+    shifted = encoded(Image.fromarray(values + 1), "TIFF")
+    assert (reading.read(shifted, by_color=False) == VALUES).all()

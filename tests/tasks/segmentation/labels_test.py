@@ -421,3 +421,23 @@ def test_masks_that_a_table_names_and_that_are_not_there_are_told(tmp_path):
     assert "--image_root" not in text
     (right,) = re.findall("write '(.*?)' in place", text)
     assert (root / right).is_file()
+
+
+def test_one_class_in_two_ways_is_asked_about(tmp_path):
+    def write(top, white):
+        for number in range(12):
+            values = np.zeros((8, 8), "uint8")
+            values[:4] = white if number % 2 else 1
+            scene(tmp_path / top, str(number), values)
+        return tmp_path / top
+
+    with pytest.raises(errors.DataError) as raised:
+        listed(write("mixed", 255))
+    text = str(raised.value)
+    assert "6 of 12 masks hold 1 and 6 hold 255, and none holds both" in text
+    # Each advice leads somewhere.
+    assert listed(write("same", 1)).class_names == ("background", "foreground")
+    listed(tmp_path / "mixed", ignore_label="255")
+    (tmp_path / "mixed/classes.json").write_text('["sky", "road", "car"]')
+    found = listed(tmp_path / "mixed")
+    assert found.class_names == ("sky", "road", "car")

@@ -140,7 +140,7 @@ def _json_rows(text: str, path: pathlib.Path) -> Iterable[tuple[str, Color]]:
     if not isinstance(value, dict):
         raise errors.DataError(f"{path} must be {_FORM}.")
     for name, color in value.items():
-        parts = color if isinstance(color, list) else []
+        parts = color if isinstance(color, list) else [color]
         yield name, _color(parts, f"{path}, {name!r}")
 
 

@@ -4,11 +4,13 @@ That are a colour map, a legend beside the data, what a finished run learnt,
 and the values themselves.
 """
 
+import collections
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
+from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data.masks import edges, legends, reading, scanning, schemes
 
@@ -40,6 +42,8 @@ def find_scheme(
     names: Names = declared or _beside(options)
     if not {*values} <= {*learnt.indices, *_valued(names)}:
         edges.check(scans, by_color=False)
+    if not (names or learnt.names or options.ignore_label):
+        _check_one_scale(scans)
     if learnt.names and (not names or _is_learnt(names, learnt, values)):
         scheme = schemes.as_learnt(learnt, options.ignore_label, values)
     else:
@@ -49,6 +53,21 @@ def find_scheme(
             "Values in the masks and their classes: %s.", scheme.table()
         )
     return scheme
+
+
+def _check_one_scale(scans: Sequence[scanning.Scan]) -> None:
+    """Raises `DataError` if some masks hold 0 and 1, and others 0 and 255."""
+    counts = collections.Counter(max(each.pixels, default=0) for each in scans)
+    values = {value for each in scans for value in each.pixels}
+    if values != {0, 1, 255} or any({1, 255} <= {*e.pixels} for e in scans):
+        return
+    raise errors.DataError(
+        f"{counts[1]} of {len(scans)} masks hold 1 and {counts[255]} hold 255, "
+        "and none holds both: is that one class, written in two ways? Then "
+        "write 1 in place of 255 in all of them. If 255 is a class of its own, "
+        "name 3 classes in a classes.json beside the data, in the order of the "
+        "values; if it marks what is to be ignored, give --ignore_label=255."
+    )
 
 
 def _by_color(

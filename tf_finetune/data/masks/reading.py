@@ -155,6 +155,11 @@ def _numbers(image: Image.Image, content: bytes) -> np.ndarray:
         raise Unreadable(f"its pixels are of the kind {image.mode!r}")
     if values.dtype.kind == "f" and (values % 1).any():
         raise Unreadable("its pixels are no whole numbers")
+    if values.dtype.kind in "if" and values.size and values.min() < 0:
+        raise Unreadable(
+            f"it holds {values.min():.0f}, and masks hold no numbers below 0; "
+            f"add {-values.min():.0f} to the pixels of all masks"
+        )
     depth = _depth(image, content)
     if image.mode == "L" and image.format == "BMP" and depth == 4:
         return _bmp_of_4_bits(content, *image.size)
