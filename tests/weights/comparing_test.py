@@ -62,3 +62,24 @@ def test_a_class_that_is_not_keras_own_is_not_called(
         loading.load(make_backbone(_network()), str(tmp_path / "x.keras"))
     assert "_Own" in caplog.text
     assert "were not compared" in caplog.text
+
+
+def test_a_division_in_front_is_not_taken_for_the_last_layer(
+    tmp_path, make_backbone, caplog
+):
+    def body(scale):
+        x = images = keras.Input([16, 16, 3])
+        if scale:
+            x = keras.layers.Rescaling(1 / 127.5, offset=-1)(x)
+        x = keras.layers.Conv2D(4, 3, name="stem")(x)
+        x = keras.layers.Conv2D(5, 3, name="last")(x)
+        return keras.Model(images, keras.layers.ReLU(name="end")(x))
+
+    images = keras.Input([16, 16, 3])
+    outputs = keras.layers.GlobalAveragePooling2D()(body(False)(images / 255.0))
+    keras.Model(images, outputs).save(tmp_path / "x.keras")
+    backbone = make_backbone(body(True))
+    with caplog.at_level("INFO"):
+        loading.load(backbone, str(tmp_path / "x.keras"))
+    (line,) = [r.message for r in caplog.records if "own graph" in r.message]
+    assert line.startswith("Features of a picture at 'last' by the file's own")

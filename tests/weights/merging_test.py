@@ -191,15 +191,47 @@ def test_layer_that_fits_in_part_keeps_all_of_its_own(tmp_path, write_classic):
     path = write_classic(
         tmp_path / "x.h5",
         {
-            "a": {"k": np.full((4, 3), 9, "f4"), "b": np.zeros(7, "f4")},
+            "a": {"k": np.ones((4, 3), "f4"), "b": np.ones(3, "f4")},
             "b": {"k": np.ones((3, 3), "f4"), "b": np.ones(3, "f4")},
-            "c": {"k": np.ones((3, 3), "f4"), "b": np.ones(3, "f4")},
+            "c": {"k": np.full((3, 3), 9, "f4"), "b": np.zeros(7, "f4")},
         },
     )
     report = merging.merge(model, reading.read(path))
     (mismatch,) = report.mismatched
-    assert str(mismatch) == "a (model (3,), file (7,))"
-    assert not np.any(model.get_layer("a").get_weights()[0] == 9)
+    assert str(mismatch) == "c (model (3,), file (7,))"
+    assert not np.any(model.get_layer("c").get_weights()[0] == 9)
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        # As of a network for gray pictures.
+        (np.ones((1, 3), "f4"), r"a \(model \(4, 3\), file \(1, 3\)\)"),
+        (None, r"a \(not in the file\)"),
+    ],
+)
+def test_a_random_kernel_is_not_left_in_front_of_others(
+    tmp_path, write_classic, first, words
+):
+    images = keras.Input([4])
+    x = keras.layers.Dense(3, name="a")(images)
+    x = keras.layers.Dense(3, name="b")(x)
+    model = keras.Model(images, keras.layers.Dense(9, name="c")(x))
+    before = model.get_weights()
+    layers = {
+        "a": {"k": first, "b": np.ones(3, "f4")},
+        "b": {"k": np.ones((3, 3), "f4"), "b": np.ones(3, "f4")},
+        "c": {"k": np.ones((3, 9), "f4"), "b": np.ones(9, "f4")},
+    }
+    if first is None:
+        del layers["a"]
+    path = write_classic(tmp_path / "x.h5", layers)
+    with pytest.raises(
+        errors.RunError, match=f"1 of 3 layers with kernels .*: {words}"
+    ):
+        merging.merge(model, reading.read(path))
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_other_width_is_an_error_that_says_so(tmp_path, randomize):

@@ -7,6 +7,7 @@ from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.weights import (
     file_layers,
+    graphs,
     preprocessing,
     reports,
     reproducing,
@@ -45,7 +46,7 @@ def compare(
             "graph, since layers are missing."
         )
     for layer in reversed(backbone.model.layers):
-        place = file.place_of(report.paths.get(layer.name, ""))
+        place = _place(file, report, layer)
         if place is not None:
             break
     else:
@@ -56,7 +57,7 @@ def compare(
     own = reproducing.Reproduction(file.graph, file.arrays_of)
     scaled = image
     start = preprocessing.find_first(backbone.model)
-    entry = start and file.place_of(report.paths.get(start.name, ""))
+    entry = start and _place(file, report, start)
     if entry is not None and not own.before(entry):
         # A network alone is given what its pictures are made into outside.
         scaled = preprocessing.scale(backbone.model, start, image)
@@ -70,6 +71,15 @@ def compare(
     part = keras.Model(backbone.model.inputs[0], layer.output)
     ours = np.asarray(part(image, training=False))
     return _judge(backbone, file, layer.name, ours, theirs)
+
+
+def _place(
+    file: saved.SavedWeights, report: reports.MergeReport, layer: keras.Layer
+) -> graphs.Place | None:
+    """Returns where the weights of a layer came from; None: from nowhere."""
+    path = report.paths.get(layer.name)
+    # Operations of a graph, such as a division, have an empty path there.
+    return None if path is None else file.place_of(path)
 
 
 def _judge(

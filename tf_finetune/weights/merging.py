@@ -44,6 +44,7 @@ def merge(
     found = searching.find(model, file)
     report = _report(found, file)
     _check(found, file)
+    _check_order(found, file)
     copies = searching.check_rivals(model, file, found)
     for _, entry in found.matching.pairs:
         _check_finite(entry, file)
@@ -140,6 +141,37 @@ def _check(found: searching.Found, file: saved.SavedWeights) -> None:
         f"{_examples(view.entries)}; the model has {_examples(view.units)}. "
         "These are probably the weights of another backbone; check --backbone "
         "and --weights."
+    )
+
+
+def _check_order(found: searching.Found, file: saved.SavedWeights) -> None:
+    """Raises `RunError` if a random kernel stands before those of the file.
+
+    What lies deeper than the file's network may be missing; a gap in front of
+    layers that were found gives all of them pictures that they never saw.
+    """
+    matched = {id(unit) for unit, _ in found.matching.pairs}
+    kernels = [unit for unit in found.view.units if unit.kernel_size]
+    found_at = (n for n, unit in enumerate(kernels) if id(unit) in matched)
+    last = max(found_at, default=0)
+    gaps = [unit for unit in kernels[:last] if id(unit) not in matched]
+    if not gaps:
+        return
+    other = {
+        unit.name: reports.Mismatch(
+            name=unit.name, model=unit.shapes, file=entry.shapes
+        )
+        for unit, entry in found.matching.unfit
+    }
+    words = [
+        other.get(unit.name, f"{unit.name} (not in the file)") for unit in gaps
+    ]
+    raise errors.RunError(
+        f"{len(gaps)} of {len(kernels)} layers with kernels cannot be read "
+        f"from {file.path}, in front of others that can: "
+        f"{reports.listed(words, shown=4)}. Their kernels would be random, and "
+        "what follows would see pictures that it was not trained on. Check "
+        "--backbone and --weights."
     )
 
 
