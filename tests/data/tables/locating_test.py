@@ -183,3 +183,17 @@ def test_addresses_are_to_be_downloaded(place):
     assert "are addresses" in text
     assert "download them first" in text
     assert locating.reason(names[1]) == locating.ADDRESS
+
+
+def test_the_file_in_the_folder_of_that_name_is_advised(place):
+    for name in ("train/lone.png", "masks/lone.png"):
+        (place / name).parent.mkdir(exist_ok=True)
+        (place / name).touch()
+    files = locating.Locator(place / "t.csv", None, ["x/train/lone.jpg"])
+    text = advice.advise(files, ["x/train/lone.jpg"], any_root=False)
+    assert "write 'train/lone.png'" in text
+    text = advice.advise(files, ["lone.png"])
+    assert "2 files may be meant: masks/lone.png, train/lone.png." in text
+    assert _find(place, "train/lone.png") == "train/lone.png"
+    root = str(place / "train")
+    assert _find(place, "lone.png", root=root) == "train/lone.png"

@@ -162,3 +162,21 @@ def test_work_grows_with_the_classes_not_with_their_square():
         for k, split in enumerate(examples.SPLITS)
     }
     labels.LABELS.check_drawn(units, divided)
+
+
+def test_masks_as_labels_are_told_with_the_task(listed):
+    with pytest.raises(errors.DataError, match="--task=segmentation"):
+        listed([f"masks/{number}.png" for number in range(6)])
+
+
+def test_folders_called_like_missing_labels_are_told(tmp_path, caplog):
+    for name in ("cat", "dog", "nan", "-"):
+        for number in range(3):
+            path = tmp_path / "d" / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            color = (len(name), number, ord(name[0]))
+            Image.new("RGB", (9, 9), color).save(path)
+    options = data_options.DataOptions(data=str(tmp_path / "d"))
+    survey.list_and_inspect(options, labels.LABELS, cache_dir=tmp_path)
+    (line,) = [m for m in caplog.messages if "missing" in m]
+    assert line.startswith("The classes '-' and 'nan' are called as programs")

@@ -10,6 +10,7 @@ from tf_finetune.data.tables import locating
 
 # Names that are tried, files that are looked at, and how deep.
 _TRIED = 200
+_SHOWN = 5
 _LOOKED_AT = 50_000
 _DEEP = 6
 # Of what lies around the table's folder, which may be anything.
@@ -39,6 +40,8 @@ def advise(
         by_name = _files_below(folder, is_around=folder not in below)
         for name in tried:
             if near := _near(name, by_name):
+                if len(near) > 1:
+                    return _ambiguous(near, locator, any_root=any_root)
                 roots = tried if any_root else []
                 return _sentence(name, near[0], locator, roots)
     if not any_root:
@@ -95,13 +98,40 @@ def _walk(folder: pathlib.Path, *, is_around: bool) -> Iterator[str]:
 
 
 def _near(name: str, by_name: dict[str, list[str]]) -> list[str]:
-    """Returns files that are called like the last part of a name."""
+    """Returns files that are called like the last part of a name.
+
+    Of several those whose folders have most of the name's last folders.
+    """
     parts = locating.parts_of(name)
     if not parts:
         return []
     last = locating.folded(parts[-1])
     stem = os.path.splitext(last)[0]
-    return by_name.get(last) or by_name.get(stem) or []
+    found = by_name.get(last) or by_name.get(stem) or []
+    common = {path: _count_common(parts[:-1], path) for path in found}
+    most = max(common.values(), default=0)
+    return [path for path in dict.fromkeys(found) if common[path] == most]
+
+
+def _count_common(folders: Sequence[str], path: str) -> int:
+    """Returns how many of the last folders a name and a file share."""
+    theirs = pathlib.PurePath(path).parent.parts
+    pairs = zip(reversed(folders), reversed(theirs), strict=False)
+    alike = [locating.folded(one) == locating.folded(two) for one, two in pairs]
+    return (*alike, False).index(False)
+
+
+def _ambiguous(
+    near: Sequence[str], locator: locating.Locator, *, any_root: bool
+) -> str:
+    """Says that several files may be meant, and how to choose."""
+    shown = [os.path.relpath(e, locator.table.parent) for e in near[:_SHOWN]]
+    more = f" and {len(near) - _SHOWN} more" if len(near) > _SHOWN else ""
+    choice = " or give it as --image_root" if any_root else ""
+    return (
+        f"{len(near)} files may be meant: {', '.join(shown)}{more}. Write the "
+        f"folder into the names, from {locator.root} on,{choice}."
+    ).replace(",.", ".")
 
 
 def _sentence(

@@ -90,9 +90,10 @@ def check_label_files(table: Table, options: data_options.DataOptions) -> None:
         missing = [name for name in names if not table.files.exists(name)]
         if missing:
             advised = advice.advise(table.files, missing, any_root=False)
+            verb = "is" if len(missing) == 1 else "are"
             raise errors.DataError(
                 f"{len(missing)} of the {len(names)} files in the column "
-                f"{column!r} of {table.path} are not found, e.g. "
+                f"{column!r} of {table.path} {verb} not found, e.g. "
                 f"{missing[0]!r}. {advised}"
             )
 

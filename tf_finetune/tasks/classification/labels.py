@@ -13,9 +13,7 @@ from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
 from tf_finetune.data.folders import telling
 from tf_finetune.data.tables import locating, marks, missing, records
-
-# Classes that are fractions; more of them are rather a quantity.
-_MANY_NUMBERS = 20
+from tf_finetune.tasks.classification import suspects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +119,7 @@ class Classes:
         present = {example.label for example in listing.examples}
         declared = listing.class_names or class_names.ordered(present)
         class_names.check(declared)
+        suspects.warn_of_missing(declared, options)
         if absent := [repr(name) for name in declared if name not in present]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
@@ -148,7 +147,8 @@ class Classes:
                 f"The data holds a single class, {pictures[0].label!r}; a "
                 "classifier needs at least two."
             )
-        _check_quantity(counts)
+        suspects.check_quantity(counts)
+        suspects.check_masks(counts)
         for label, count in sorted(counts.items()):
             if count == 1:
                 raise errors.DataError(
@@ -181,8 +181,9 @@ class Classes:
                 )
                 raise errors.DataError(
                     f"The class {label!r} cannot be divided into "
-                    f"{', '.join(divided)}: of its {count} pictures there are "
-                    f"{len(mine)} that differ and are of different groups, and "
+                    f"{', '.join(divided)}: of its {count} pictures there "
+                    f"{'is' if len(mine) == 1 else 'are'} "
+                    f"{len(mine)} that differ and lie in different groups, and "
                     f"{split} gets none. Add pictures, remove the class, bring "
                     "your own splits, or (without test) use "
                     f"--test_fraction=0.{hint}"
@@ -247,31 +248,3 @@ def _marked(
         "of exactly one class: mark it, remove the row, or use "
         "--task=multilabel, which learns pictures without any."
     )
-
-
-def _check_quantity(counts: Mapping[str, int]) -> None:
-    """Stops at classes that are the values of a quantity.
-
-    Raises:
-        DataError: All are numbers, and so many that single pictures make up
-            a class, or two on average.
-    """
-    numbers = [class_names.number_of(name) for name in counts]
-    if None in numbers:
-        return
-    lone = sum(count == 1 for count in counts.values())
-    fractions = any(each % 1 for each in numbers)
-    total = sum(counts.values())
-    if lone > len(counts) / 2 or (fractions and total <= 2 * len(counts)):
-        raise errors.DataError(
-            f"The labels are {len(counts)} different numbers for {total} "
-            f"pictures, {lone} of them for a single picture: is this a "
-            "quantity? --task=regression learns one; classes need two pictures "
-            "each at least."
-        )
-    if fractions and len(counts) > _MANY_NUMBERS:
-        logging.warning(
-            "The labels are %d different numbers, each of which becomes a "
-            "class. If they are a quantity, --task=regression learns it.",
-            len(counts),
-        )
