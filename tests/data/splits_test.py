@@ -184,7 +184,10 @@ def test_class_too_small_for_three_splits_is_named():
 def test_class_of_copies_cannot_be_divided():
     pictures = _two_classes(20)
     pictures += [_picture(900 + k, "c", content="x") for k in range(8)]
-    with pytest.raises(errors.DataError, match="8 pictures there are 1 that"):
+    with pytest.raises(
+        errors.DataError,
+        match="8 pictures, with copies and groups counted once, are 1",
+    ):
         _assign(pictures, test_fraction=0.0)
 
 

@@ -181,10 +181,9 @@ class Classes:
                 )
                 raise errors.DataError(
                     f"The class {label!r} cannot be divided into "
-                    f"{', '.join(divided)}: of its {count} pictures there "
-                    f"{'is' if len(mine) == 1 else 'are'} "
-                    f"{len(mine)} that differ and lie in different groups, and "
-                    f"{split} gets none. Add pictures, remove the class, bring "
+                    f"{', '.join(divided)}: its {count} pictures, with copies "
+                    f"and groups counted once, are {len(mine)}, and {split} "
+                    "gets none. Add pictures, remove the class, bring "
                     "your own splits, or (without test) use "
                     f"--test_fraction=0.{hint}"
                 )
