@@ -81,3 +81,21 @@ def test_a_pipe_of_the_shell_is_a_flagfile():
 def test_configs_of_a_checkout_are_those_of_the_package():
     checkout = pathlib.Path(__file__).parents[2] / "configs"
     assert checkout.resolve() == flagfiles.FOLDER.resolve()
+
+
+def test_what_has_no_end_is_no_flagfile(tmp_path):
+    with pytest.raises(errors.UsageError, match="is a device"):
+        _parsed("--flagfile=/dev/zero")
+    with open(tmp_path / "large.flags", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(errors.UsageError, match="1,099,511,627,776 bytes"):
+        _parsed(f"--flagfile={tmp_path / 'large.flags'}")
+    assert _parsed("--flagfile=/dev/null") == _parsed()
+
+
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "weight_decay", "head_epochs", "cache_gb"]
+)
+def test_a_setting_without_end_is_refused(name):
+    with pytest.raises(errors.UsageError, match=f"--{name} must be"):
+        _parsed(f"--{name}=inf")

@@ -1,5 +1,6 @@
 """Checks of option values, in the words of the flags."""
 
+import math
 from typing import Any
 
 from tf_finetune import errors
@@ -32,6 +33,8 @@ def in_range(
     if not all(bounds[word][1](bound) for word, bound in given.items()):
         wanted = " and ".join(f"{word} {b}" for word, b in given.items())
         raise errors.UsageError(f"--{name} must be {wanted}, got {value}.")
+    if isinstance(value, float) and math.isinf(value):
+        raise errors.UsageError(f"--{name} must be finite, got {value}.")
 
 
 def given(config: Any, name: str, hint: str) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import os
 import pathlib
+import stat
 from collections.abc import Sequence
 
 from tf_finetune import errors
@@ -12,6 +13,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / "flagfiles"
 
 _FLAG = "flagfile"
 _END = ".flags"
+_LARGEST = 1 << 20
 
 
 def names() -> tuple[str, ...]:
@@ -39,6 +41,7 @@ def find(name: str) -> str:
     for path in tried if name and "\0" not in name else ():
         # A pipe of the shell, <(…), is a flagfile as well.
         if os.path.exists(path) and not os.path.isdir(path):
+            _require_bounded(path)
             return path
     short = _name(pathlib.PurePath(name.removeprefix("configs/")))
     near = difflib.get_close_matches(short, names(), n=1)
@@ -47,6 +50,21 @@ def find(name: str) -> str:
         f"There is no flagfile {name!r}.{hint} Those of the package are "
         f"{', '.join(names())}."
     )
+
+
+def _require_bounded(path: str) -> None:
+    """Raises `UsageError` for what would be read until memory is gone."""
+    status = os.stat(path)
+    is_device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
+    if is_device and path != os.devnull:
+        raise errors.UsageError(
+            f"--flagfile={path} is a device; give a file with a flag a line."
+        )
+    if status.st_size > _LARGEST:
+        raise errors.UsageError(
+            f"--flagfile={path} has {status.st_size:,} bytes, and no flagfile "
+            f"has more than {_LARGEST:,}; give a file with a flag a line."
+        )
 
 
 def replaced(arguments: Sequence[str]) -> list[str]:
