@@ -331,6 +331,28 @@ def test_the_version_is_told(tmp_path):
     assert done.stdout.startswith("tf_finetune ")
 
 
+def test_a_full_disk_behind_stdout_is_one_sentence(tmp_path):
+    code = (
+        "from tf_finetune import front_door, printing\n"
+        "from tf_finetune.config import use\n"
+        "def main(config):\n"
+        "    printing.show('results')\n"
+        "front_door.run(main, use.CacheConfig, purpose='')\n"
+    )
+    (tmp_path / "program.py").write_text(code)
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.stderr.startswith("Error: No space left on the disk")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.returncode == 1
+
+
 def test_each_unknown_flag_is_answered_on_a_line_of_its_own(tmp_path):
     done = _run(tmp_path, "tf_finetune.train", "--lr=1", "--bs=4")
     first, second = done.stderr.splitlines()

@@ -30,9 +30,10 @@ class _Lasting(io.FileIO):
         try:
             return super().write(content)
         except OSError as error:
+            # Of a full disk is told once: Python flushes again as it exits.
+            _silence(self.fileno())
             if error.errno not in _GONE:
                 raise
-            _silence(self.fileno())
             return len(content)
 
 

@@ -93,6 +93,15 @@ def test_what_has_no_end_is_no_flagfile(tmp_path):
     assert _parsed("--flagfile=/dev/null") == _parsed()
 
 
+def test_a_mark_of_windows_editors_is_told(tmp_path):
+    path = tmp_path / "windows.flags"
+    path.write_text("--epochs=3\n", encoding="utf-8-sig")
+    with pytest.raises(errors.UsageError, match="without BOM"):
+        _parsed(f"--flagfile={path}")
+    path.write_text("--epochs=3\n", encoding="utf-8")
+    assert _parsed(f"--flagfile={path}") == _parsed("--epochs=3")
+
+
 @pytest.mark.parametrize(
     "name", ["learning_rate", "weight_decay", "head_epochs", "cache_gb"]
 )

@@ -75,11 +75,20 @@ class TestTolerance:
         assert read([], self._FIGURES) == {}
 
     @pytest.mark.parametrize(
-        "spec", ["accuracy:0.1", "2", "-0.1", "nan", "two", "micro_f1:", ":"]
-    )
+        "spec", ["accuracy:0.1", "2", "-0.1", "nan", "two", "micro_f1:", ":",
+         ":0.1"],
+    )  # fmt: skip
     def test_what_is_no_loss_is_refused(self, spec):
         with pytest.raises(errors.UsageError, match="--tolerance="):
             choice.tolerated([spec], self._FIGURES)
+
+    @pytest.mark.parametrize(
+        "specs", [["0.1", "0.2"], ["micro_f1:0.1", "micro_f1:0.1"],
+                  ["micro_f1:0.1", "0.2"]],
+    )  # fmt: skip
+    def test_two_losses_of_one_figure_are_refused(self, specs):
+        with pytest.raises(errors.UsageError, match="micro_f1 two|sion two"):
+            choice.tolerated(specs, self._FIGURES)
 
     def test_formats_that_do_not_round_have_none(self):
         check = choice.check_tolerance

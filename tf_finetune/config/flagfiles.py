@@ -1,5 +1,6 @@
 """Flagfiles by name: one's own, and those that come with the package."""
 
+import codecs
 import difflib
 import os
 import pathlib
@@ -41,7 +42,7 @@ def find(name: str) -> str:
     for path in tried if name and "\0" not in name else ():
         # A pipe of the shell, <(…), is a flagfile as well.
         if os.path.exists(path) and not os.path.isdir(path):
-            _require_bounded(path)
+            _require_readable(path)
             return path
     short = _name(pathlib.PurePath(name.removeprefix("configs/")))
     near = difflib.get_close_matches(short, names(), n=1)
@@ -52,8 +53,8 @@ def find(name: str) -> str:
     )
 
 
-def _require_bounded(path: str) -> None:
-    """Raises `UsageError` for what would be read until memory is gone."""
+def _require_readable(path: str) -> None:
+    """Raises `UsageError` for what has no end, or is not read as it looks."""
     status = os.stat(path)
     is_device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
     if is_device and path != os.devnull:
@@ -64,6 +65,19 @@ def _require_bounded(path: str) -> None:
         raise errors.UsageError(
             f"--flagfile={path} has {status.st_size:,} bytes, and no flagfile "
             f"has more than {_LARGEST:,}; give a file with a flag a line."
+        )
+    if stat.S_ISREG(status.st_mode):
+        _require_no_mark(path)
+
+
+def _require_no_mark(path: str) -> None:
+    """Raises `UsageError` for a mark that would be read as part of a flag."""
+    with open(path, "rb") as file:
+        start = file.read(len(codecs.BOM_UTF8))
+    if start == codecs.BOM_UTF8:
+        raise errors.UsageError(
+            f"--flagfile={path} begins with a byte order mark, as editors of "
+            'Windows write it. Save it as "UTF-8" without BOM.'
         )
 
 

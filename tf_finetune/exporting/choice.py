@@ -70,9 +70,14 @@ def tolerated(specs: Sequence[str], figures: Sequence[str]) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for spec in specs:
-        figure, _, loss = spec.rpartition(":")
-        names = (figure.strip(),) if figure else tuple(figures)
+        figure, colon, loss = spec.rpartition(":")
+        names = (figure.strip(),) if colon else tuple(figures)
         for name in names:
+            if name in found:
+                raise errors.UsageError(
+                    f"--tolerance={','.join(specs)} gives {name} two losses; "
+                    "give one."
+                )
             if name not in figures:
                 raise errors.UsageError(
                     f"--tolerance={spec}: {name!r} is no figure that exports "
