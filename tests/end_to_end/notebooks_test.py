@@ -170,7 +170,7 @@ def test_the_quickstart_runs_and_shows_how_far_it_is(executed):
     notebook = executed("quickstart", **_SMALL, PATIENCE=2)
     printed = _printed(notebook)
     assert "100%|" in printed, "the bar of what comes before training"
-    assert "Epoch 2/2" in printed, "the bar of training"
+    assert "fine_tune epoch 2/2  " in printed, "figures of training"
     assert "pretrained   0." in printed and "from scratch 0." in printed
     assert _drawn(notebook) == 4
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import tqdm
 from absl import logging
@@ -123,6 +123,18 @@ def bar(
         is_done = True
     finally:
         meter.close(is_done=is_done)
+
+
+def tell(sentence: str, *values: Any) -> None:
+    """Logs what has been done; prints it in a notebook that shows no log.
+
+    Args:
+        sentence: With places for the values, as for a log.
+        values: What is put there.
+    """
+    logging.info(sentence, *values)
+    if _in_notebook() and not logging.level_info():
+        print(sentence % values)
 
 
 def _clock(seconds: float) -> str:

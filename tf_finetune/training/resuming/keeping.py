@@ -10,6 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors, stopping
+from tf_finetune.data import progress as bars
 from tf_finetune.training import learning_rates
 from tf_finetune.training import stage as stages
 from tf_finetune.training.distributed import replicas, workers
@@ -283,7 +284,7 @@ class Keeper(keras.callbacks.Callback):
             for name, value in self.progress.rows[-1].items()
         )
         star = " *" if self.progress.best == epoch else ""
-        logging.info(
+        bars.tell(
             "%s epoch %d/%d  %s%s",
             self._stage.name,
             epoch + 1,
