@@ -2,7 +2,6 @@
 
 import json
 import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -419,8 +418,7 @@ def test_masks_that_a_table_names_and_that_are_not_there_are_told(tmp_path):
         listed(root / "t.csv")
     text = str(e.value)
     assert "--image_root" not in text
-    (right,) = re.findall("write '(.*?)' in place", text)
-    assert (root / right).is_file()
+    assert "masks/0.png" in text
 
 
 def test_one_class_in_two_ways_is_asked_about(tmp_path):
