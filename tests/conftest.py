@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import logging
 import os
 import pathlib
 
@@ -43,6 +44,12 @@ def forked_runtimes():
     yield
     fresh.ended = long_way
     forked.close()
+
+
+@pytest.fixture(autouse=True)
+def _audible_log():
+    """Lets `caplog` decide what is heard, whatever ran before."""
+    logging.getLogger("absl").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

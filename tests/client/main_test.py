@@ -23,10 +23,11 @@ def test_both_forms_of_an_address_are_taken(given, rest, grpc, model):
     assert client.place(given, "grpc") == (grpc, model)
 
 
-def test_a_model_that_nobody_names_is_asked_for(tmp_path):
-    (tmp_path / "a.jpg").touch()
-    with pytest.raises(SystemExit, match="--model=NAME is needed"):
-        client.main([str(tmp_path / "a.jpg")])
+def test_a_model_that_nobody_names_is_asked_for_before_files_are_read(capsys):
+    with pytest.raises(SystemExit) as ended:
+        client.main(["not-there.jpg"])
+    assert ended.value.code == 2
+    assert "--model=NAME is needed" in capsys.readouterr().err
 
 
 def test_a_server_that_does_not_answer_is_said_in_a_sentence(tmp_path):

@@ -66,7 +66,9 @@ def test_what_fails_for_another_reason_stays_what_it_is(pictures):
 def test_a_folder_in_the_place_of_a_picture_is_noticed(pictures):
     os.remove(pictures[0].path)
     os.mkdir(pictures[0].path)
-    with pytest.raises(errors.RunError, match="cannot be read any more: Is a"):
+    with pytest.raises(
+        errors.RunError, match=r"not a regular file but a folder\. What"
+    ):
         changes.check(pictures)
 
 

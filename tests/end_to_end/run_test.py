@@ -133,7 +133,9 @@ def test_tables_are_evaluated_and_predicted_as_people_write_them(
     run, pictures, settings, tmp_path
 ):
     lines = [f"C:\\me\\{name}\\0 ,{name}" for name in run.class_names]
-    table = tmp_path / "more.csv"
+    # Advice about names that are not found is looked for one folder above.
+    table = tmp_path / "tables" / "more.csv"
+    table.parent.mkdir()
     table.write_text("\n".join(["Image,Label", *lines]))
     figures = tf_finetune.evaluate(
         run.workdir,
@@ -151,7 +153,7 @@ def test_tables_are_evaluated_and_predicted_as_people_write_them(
         report=lambda text: None,
     )
     assert [row.class_name for row in rows] == list(run.class_names)
-    with pytest.raises(errors.DataError, match="with --image_root=.* 3 of 3"):
+    with pytest.raises(errors.DataError, match="Nothing of that name"):
         tf_finetune.predict(run.workdir, table, report=lambda text: None)
     with pytest.raises(errors.UsageError, match="is for a CSV file"):
         tf_finetune.predict(run.workdir, pictures, image_root=str(pictures))

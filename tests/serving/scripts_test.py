@@ -1,7 +1,6 @@
 """The scripts beside the server: client, load test, container."""
 
 import http.client
-import importlib.util
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import urllib.request
 
 import pytest
 
+from tf_finetune.client import __main__ as client
 from tf_finetune.serving.web import responses
 
 _SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
@@ -61,21 +61,12 @@ def test_the_client_asks_over_grpc_and_hears_the_same(program, texts):
     assert _lengths(done) == [("grpc", 3), ("grpc", 5)]
 
 
-def _client():
-    spec = importlib.util.spec_from_file_location(
-        "client", _SCRIPTS / "client.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_client_writes_files_and_tells_where(program, texts, capsys):
     folder = pathlib.Path(texts[0]).parent / "out"
     again = folder.parent / "more" / "a"
     again.parent.mkdir()
     again.write_bytes(b"\x89PNG, nearly")
-    _client().main(
+    client.main(
         [*texts, str(again), "--model=small", f"--output={folder}",
          f"--rest=http://127.0.0.1:{program.port}"]
     )  # fmt: skip
@@ -90,7 +81,6 @@ def test_the_client_writes_files_and_tells_where(program, texts, capsys):
 
 
 def test_bytes_are_told_by_their_size_or_written_by_their_kind(tmp_path):
-    client = _client()
     value = {"a_bytes": b"\x89PNG\r\n", "b_bytes": [b"\xff\xd8\xff", b""]}
     assert client.shown(value, "x", None) == {
         "a_bytes": "6 bytes",
@@ -104,7 +94,7 @@ def test_bytes_are_told_by_their_size_or_written_by_their_kind(tmp_path):
 
 def test_a_servers_names_do_not_lead_out_of_the_folder(tmp_path):
     value = {"x/../../../out_bytes": b"1", "\N{GREEK SMALL LETTER PI}": b"2"}
-    found = _client().shown(value, "a", tmp_path / "in")
+    found = client.shown(value, "a", tmp_path / "in")
     assert list(found.values()) == [
         str(tmp_path / "in" / "a_x_.._.._.._out.bin"),
         str(tmp_path / "in" / "a_\N{GREEK SMALL LETTER PI}.bin"),
@@ -121,7 +111,7 @@ def test_a_servers_names_do_not_lead_out_of_the_folder(tmp_path):
     ],
 )  # fmt: skip
 def test_no_two_pictures_have_files_of_one_name(paths, expected):
-    assert _client().stems([pathlib.Path(each) for each in paths]) == expected
+    assert client.stems([pathlib.Path(each) for each in paths]) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,7 +132,7 @@ def test_the_client_says_what_is_wrong_with_an_answer(
         lambda *_: responses.Response(status=status, body=body)
     )
     with pytest.raises(SystemExit) as ended:
-        _client().main([texts[0], f"--rest={server.address}", "--model=m"])
+        client.main([texts[0], f"--rest={server.address}", "--model=m"])
     assert said in ended.value.code
     assert "\n" not in ended.value.code
 
@@ -158,12 +148,12 @@ def test_the_client_says_that_a_server_does_not_answer(
 
     monkeypatch.setattr(urllib.request, "urlopen", fail)
     with pytest.raises(SystemExit, match=f"no answer from .*: {error}"):
-        _client().main([texts[0], "--model=m"])
+        client.main([texts[0], "--model=m"])
 
 
 def test_the_client_says_which_picture_cannot_be_read(tmp_path):
     with pytest.raises(SystemExit, match="none.jpg cannot be read: No such"):
-        _client().main([str(tmp_path / "none.jpg"), "--model=m"])
+        client.main([str(tmp_path / "none.jpg"), "--model=m"])
 
 
 def test_the_clients_error_is_a_sentence(program, texts):

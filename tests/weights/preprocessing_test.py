@@ -67,6 +67,10 @@ _WAYS = {
     ),
     "operations": lambda x: x / 255 * 2 - 0.5,
     "numpy": lambda x: (x / 255 - np.float32(_MEAN)) / np.float32(_STDDEV),
+    "grey": lambda x: (
+        keras.ops.mean(x, axis=-1, keepdims=True)
+        * np.float32([0.01, 0.02, 0.03])
+    ),
     "caffe": lambda x: _swap(x) - np.float32([103.9, 116.8, 123.7]),
     "norm": _settled_norm,
     "mixed": lambda x: keras.layers.Conv2D(3, 1)(x / 255),

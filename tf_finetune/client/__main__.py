@@ -31,6 +31,7 @@ _SIGNATURES = {
     "classify": "classify",
     "regress": "regress",
 }
+_ASK = {"rest": over_rest.ask, "grpc": over_grpc.ask}
 _SUFFIXES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
 _WITH_MODEL = re.compile(r"^(.*?)/v1/models/([^/:]+).*$")
 
@@ -127,27 +128,30 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         type=pathlib.Path,
         help="a folder for outputs whose names end in _bytes",
     )
-    return parser.parse_args(given)
+    arguments = parser.parse_args(given)
+    addresses = {"rest": arguments.rest, "grpc": arguments.grpc}
+    arguments.places = {
+        protocol: place(address, protocol)
+        for protocol, address in addresses.items()
+        if address != "none"
+    }
+    if not arguments.model and None in [
+        m for _, m in arguments.places.values()
+    ]:
+        parser.error(
+            "--model=NAME is needed: the name that the server prints behind "
+            "/v1/models/."
+        )
+    return arguments
 
 
 def main(given: Sequence[str] | None = None) -> None:
     """Prints one line of JSON for each picture and protocol."""
     arguments = _arguments(given)
     contents = [_read(path) for path in arguments.pictures]
-    for protocol, given_address, ask in (
-        ("rest", arguments.rest, over_rest.ask),
-        ("grpc", arguments.grpc, over_grpc.ask),
-    ):
-        if given_address == "none":
-            continue
-        address, named = place(given_address, protocol)
+    for protocol, (address, named) in arguments.places.items():
         model = arguments.model or named
-        if model is None:
-            sys.exit(
-                "Error: --model=NAME is needed: the name that the server "
-                "prints behind /v1/models/."
-            )
-        rows = ask(
+        rows = _ASK[protocol](
             contents,
             address=address,
             model=model,

@@ -80,5 +80,6 @@ def _change(picture: examples.Picture) -> str | None:
     except FileNotFoundError:
         return "is not there any more"
     except OSError as error:
-        return f"cannot be read any more: {error.strerror or error}"
+        reason = error.strerror or str(error).removesuffix(".")
+        return f"cannot be read any more: {reason}"
     return None if same else "has another content"

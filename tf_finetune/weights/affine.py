@@ -14,8 +14,8 @@ class Affine:
     """y = M x + b on one pixel.
 
     Attributes:
-        matrix: [3, 3].
-        offset: [3].
+        matrix: [channels, 3].
+        offset: [channels].
     """
 
     matrix: np.ndarray
@@ -40,9 +40,9 @@ def fit(colors: np.ndarray, values: np.ndarray) -> Affine | None:
 
     Args:
         colors: From `draw_colors`.
-        values: [colors, height, width, 3], what became of them.
+        values: [colors, height, width, channels], what became of them.
     """
-    if values.ndim != 4 or values.shape[-1] != 3:
+    if values.ndim != 4:
         return None
     middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
     middle = middle.astype("float64")
@@ -61,6 +61,8 @@ def fit(colors: np.ndarray, values: np.ndarray) -> Affine | None:
 
 def are_same(one: Affine, two: Affine) -> bool:
     """Says whether two make the same of every color, but for rounding."""
+    if one.matrix.shape != two.matrix.shape:
+        return False
     colors = draw_colors().reshape(-1, 3)
     first = colors @ one.matrix.T + one.offset
     second = colors @ two.matrix.T + two.offset

@@ -55,6 +55,9 @@ _UNREAD = _words(
 )
 
 
+# Options that operations read.
+_OPTIONS = _words("axis dtype keepdims")
+
 # Layers of Keras 2 that are an operation of TensorFlow.
 OPERATION_LAYERS = _words("TFOpLambda SlicingOpLambda TensorFlowOpLayer")
 
@@ -168,7 +171,7 @@ def operate(node: graphs.Node, args: Any, kwargs: dict[str, Any]) -> Any:
     operation = _OPERATIONS.get(name)
     if operation is None:
         raise Unreadable(f"{name or node.class_name} {node.name!r}")
-    options = {k: v for k, v in node.config.items() if k in ("axis", "dtype")}
+    options = {k: v for k, v in node.config.items() if k in _OPTIONS}
     try:
         return operation([*args, *kwargs.values()], options)
     except (TypeError, ValueError, IndexError, KeyError) as error:
@@ -229,6 +232,16 @@ def _chained(args: list[Any], options: Any) -> Any:
     return np.concatenate(parts, options.get("axis", -1))
 
 
+def _reduced(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(args: list[Any], options: Any) -> Any:
+        axis = options["axis"]
+        axis = tuple(axis) if isinstance(axis, list) else axis
+        keepdims = options.get("keepdims", False)
+        return function(np.asarray(args[0]), axis=axis, keepdims=keepdims)
+
+    return apply
+
+
 _OPERATIONS: dict[str, Callable[[list[Any], Any], Any]] = {
     **dict.fromkeys(
         ("TrueDivide", "Divide", "math.truediv", "math.divide", "RealDiv"),
@@ -261,6 +274,8 @@ _OPERATIONS: dict[str, Callable[[list[Any], Any], Any]] = {
     "Flip": lambda a, o: np.flip(np.asarray(a[0]), o["axis"]),
     "Reverse": lambda a, o: np.asarray(a[0])[..., ::-1],
     "Stack": _joined,
+    "Sum": _reduced(np.sum),
+    "Mean": _reduced(np.mean),
     "Concatenate": _chained,
     **dict.fromkeys(("Relu", "nn.relu"), lambda a, o: keras.ops.relu(a[0])),
     **dict.fromkeys(("Relu6", "nn.relu6"), lambda a, o: keras.ops.relu6(a[0])),

@@ -193,6 +193,12 @@ def _set(
     offset) and A, which goes into the kernel.
     """
     layer = _adjustable(backbone.model, first)
+    channels = {len(wanted.offset), len(_measure(backbone.model, first).offset)}
+    if channels != {3}:
+        raise errors.RunError(
+            f"{_refusal(backbone, file, before)}: it makes "
+            f"{len(wanted.offset)} channels of the three colors. {_ADVICE}"
+        )
     if layer is None:
         raise errors.RunError(
             f"{_refusal(backbone, file, before)}, which has no layer for it. "

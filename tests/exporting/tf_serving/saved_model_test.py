@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -262,7 +263,8 @@ def prove(make_job, monkeypatch):
         }
         monkeypatch.setattr(saved_model.asking, "ask", lambda *_, **__: answers)
         inputs = {"image_bytes": fresh.strings(_contents(job.proof.paths))}
-        return saved_model._proven("folder", "1", inputs, job)
+        restored = types.SimpleNamespace(variables=[], folded=0)
+        return saved_model._proven("folder", "1", inputs, job, restored)
 
     return call
 
