@@ -1,7 +1,7 @@
-"""The child process of fuzz_decoding.py: takes pictures, answers with words.
+"""Child process of fuzz_decoding.py: decodes pictures, answers with outcomes.
 
-Reads a length (4 bytes, big-endian) and so many bytes, answers with one line
-of JSON: "accepted", "refused …", "raised …" or "disagreed …".
+Reads a length (4 bytes, big-endian) and as many bytes, answers with one line of
+JSON: "accepted", "refused …", "raised …" or "disagreed …".
 """
 
 import json
@@ -15,7 +15,9 @@ import traceback
 
 
 def main() -> None:
-    """Answers until its input ends."""
+    """Answers until the input ends."""
+    # Standard output is for answers alone: TensorFlow and libraries in C write
+    # to the devices 1 and 2, too.
     answers = os.fdopen(os.dup(1), "w")
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -25,22 +27,24 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
-        _fate(place, b"")  # Everything is loaded before time counts.
+        _classify(
+            place, b""
+        )  # Loads all modules before the time limit applies.
         print(json.dumps("ready"), file=answers, flush=True)
         while size := sys.stdin.buffer.read(4):
             data = sys.stdin.buffer.read(*struct.unpack(">I", size))
-            print(json.dumps(_fate(place, data)), file=answers, flush=True)
+            print(json.dumps(_classify(place, data)), file=answers, flush=True)
 
 
-def _fate(place: pathlib.Path, data: bytes) -> str:
+def _classify(place: pathlib.Path, data: bytes) -> str:
     try:
-        return _answer(place, data)
+        return _run_pipeline(place, data)
     except Exception:
         return "raised " + traceback.format_exc()
 
 
-def _answer(place: pathlib.Path, data: bytes) -> str:
-    """Sends one picture through the package."""
+def _run_pipeline(place: pathlib.Path, data: bytes) -> str:
+    """Runs inspection, verification and decoding on one picture."""
     import tensorflow as tf
 
     from tf_finetune.config import data_options
@@ -63,7 +67,7 @@ def _answer(place: pathlib.Path, data: bytes) -> str:
         file.unlink()
     if found:
         return f"refused {found[str(path)]}"
-    # Verdicts are kept for runs of any size and shape.
+    # A cached verdict holds for every size and shape: others are tried too.
     for image_size, resize in ((128, "crop"), (16, "pad")):
         try:
             decoding.load(str(path), image_size=image_size, resize=resize)

@@ -2,15 +2,15 @@
 
     python scripts/kill_campaign.py --kills=200
 
-A short run on generated pictures is killed (SIGKILL) at a random moment of
-its life, from the scan of the pictures to the saved model, and started again
+A short run on generated pictures is killed (SIGKILL) at a random moment,
+from the scan of the pictures to the saved model, and started again
 with the same settings until it finishes; then the next run begins. Every
 finished run is compared, bit by bit, with one that nobody interrupted, and
 after every kill every file that a reader could open has to be whole.
 
-To start a life quickly it is forked from a process that has imported
-TensorFlow and computed nothing with it. One uninterrupted run is a process of
-its own, so that it is seen that this makes no difference.
+To start quickly, a run is forked from a process that has imported TensorFlow
+and computed nothing with it. One uninterrupted run is a process of its own, to
+show that this makes no difference.
 """
 
 import argparse
@@ -50,7 +50,8 @@ _SETTINGS = {
     "checkpoint_every_steps": 3,
     "seed": 3,
 }
-# Both ways of feeding training, and both kinds of checkpoint.
+# Training with and without the feature cache, and both kinds of checkpoint: of
+# epochs alone, and of steps.
 _VARIANTS = (
     {"cache": "off", "deterministic": True},
     {"cache": "on", "trainable": "top"},
@@ -62,15 +63,15 @@ LIMIT_SECONDS = 300
 
 @dataclasses.dataclass
 class Count:
-    """What was seen.
+    """Counts of kills and runs, and the faults that were found.
 
     Attributes:
-        kills: Lives that were ended.
-        kills_at: How many of them in which part of a run.
-        runs: That finished.
-        mismatches: Finished runs whose results differ from the uninterrupted.
-        lost_files: That a kill left torn, or that vanished.
-        failures: Lives that ended by themselves, but badly.
+        kills: Processes that were killed.
+        kills_at: Their number by part of the run.
+        runs: Runs that finished.
+        mismatches: Results of finished runs that differ from the uninterrupted.
+        lost_files: Files that a kill left torn, or that vanished.
+        failures: Processes that failed by themselves.
     """
 
     kills: int = 0
@@ -84,11 +85,11 @@ class Count:
 
 
 def main() -> None:
-    """Runs the campaign; prints and writes what was seen so far."""
-    arguments = _arguments()
+    """Runs the campaign; prints and writes the counts after every run."""
+    arguments = _parse_arguments()
     with tempfile.TemporaryDirectory() as scratch:
         began = time.monotonic()
-        for count in _campaign(
+        for count in _run_campaign(
             pathlib.Path(scratch), arguments.kills, arguments.seed
         ):
             seconds = time.monotonic() - began
@@ -96,11 +97,11 @@ def main() -> None:
                 pathlib.Path(arguments.output),
                 {**vars(count), "seconds": round(seconds, 1)},
             )
-            print(_line(count, seconds), flush=True)
+            print(_format_line(count, seconds), flush=True)
     sys.exit(1 if count.mismatches or count.lost_files or count.failures else 0)
 
 
-def _line(count: Count, seconds: float) -> str:
+def _format_line(count: Count, seconds: float) -> str:
     return (
         f"{count.kills} kills, {count.runs} runs finished, "
         f"{len(count.mismatches)} mismatches, {len(count.lost_files)} lost "
@@ -109,7 +110,7 @@ def _line(count: Count, seconds: float) -> str:
     )
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20, help="at least")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
@@ -119,37 +120,39 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _campaign(scratch: pathlib.Path, kills: int, seed: int) -> Iterator[Count]:
-    """Yields what was seen after every run that finished."""
+def _run_campaign(
+    scratch: pathlib.Path, kills: int, seed: int
+) -> Iterator[Count]:
+    """Yields the counts after every run that finished."""
     pictures = scratch / "pictures"
     make_pictures(pictures)
     preload()
 
     @functools.cache
-    def whole(variant: int) -> tuple[dict[str, str], float]:
+    def run_whole(variant: int) -> tuple[dict[str, str], float]:
         place = scratch / f"whole-{variant}"
         start = time.monotonic()
-        child = _fork(pictures, place, _VARIANTS[variant])
-        _require(wait(child, LIMIT_SECONDS), place)
-        return _results(place), time.monotonic() - start
+        child = _fork_run(pictures, place, _VARIANTS[variant])
+        _require_success(wait_for(child, LIMIT_SECONDS), place)
+        return _hash_results(place), time.monotonic() - start
 
     count = Count()
     apart = scratch / "apart"
-    _in_its_own_process(pictures, apart, _VARIANTS[0])
-    if _results(apart) != whole(0)[0]:
+    _run_in_own_process(pictures, apart, _VARIANTS[0])
+    if _hash_results(apart) != run_whole(0)[0]:
         count.mismatches.append("a process of its own and a forked one")
     moments = random.Random(seed)
     number = 0
     while count.kills < kills:
         variant = number % len(_VARIANTS)
         place = scratch / f"run-{number}"
-        expected, seconds = whole(variant)
-        _until_finished(
+        expected, seconds = run_whole(variant)
+        _kill_until_finished(
             pictures, place, _VARIANTS[variant], seconds, moments, count
         )
         if workdir.Workdir(place / "run").finished:
             count.runs += 1
-            found = _results(place)
+            found = _hash_results(place)
             count.mismatches += [
                 f"run {number}: {name}"
                 for name in expected
@@ -160,7 +163,7 @@ def _campaign(scratch: pathlib.Path, kills: int, seed: int) -> Iterator[Count]:
         yield count
 
 
-def _until_finished(
+def _kill_until_finished(
     pictures: pathlib.Path,
     place: pathlib.Path,
     variant: dict,
@@ -168,29 +171,29 @@ def _until_finished(
     moments: random.Random,
     count: Count,
 ) -> None:
-    """Kills a run again and again until a life of it is long enough."""
+    """Kills and restarts a run until it finishes before the next kill."""
     seen: set[str] = set()
     while True:
-        child = _fork(pictures, place, variant)
-        status = wait(child, moments.uniform(0, 1.05 * seconds))
+        child = _fork_run(pictures, place, variant)
+        status = wait_for(child, moments.uniform(0, 1.05 * seconds))
         if status is not None:
             if status:
-                count.failures.append(_log(place))
+                count.failures.append(_read_log(place))
             return
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         count.kills += 1
         run = place / "run"
-        count.kills_at[_part(run)] += 1
+        count.kills_at[_find_phase(run)] += 1
         if workdir.Workdir(run).finished:
             return
-        now = {name for name, _ in _whole_files(run, count)}
+        now = {name for name, _ in _check_files(run, count)}
         count.lost_files += [f"{name} vanished" for name in seen - now]
         seen = now
 
 
-def _part(run: pathlib.Path) -> str:
-    """Returns how far a run has come, by what it has written."""
+def _find_phase(run: pathlib.Path) -> str:
+    """Returns the phase that a run has reached, by the files it has written."""
     place = workdir.Workdir(run)
     if place.finished:
         return "after the end"
@@ -205,10 +208,10 @@ def _part(run: pathlib.Path) -> str:
     return "start and scan"
 
 
-def _whole_files(
+def _check_files(
     run: pathlib.Path, count: Count
 ) -> Iterator[tuple[str, pathlib.Path]]:
-    """Yields the files that must never vanish; notes those that are torn."""
+    """Yields the files that must never vanish; records those that are torn."""
     from tf_finetune.training.resuming import state_file
 
     place = workdir.Workdir(run)
@@ -233,8 +236,8 @@ def _whole_files(
         yield "a checkpoint", place.checkpoints
 
 
-def _results(place: pathlib.Path) -> dict[str, str]:
-    """Returns a hash of each thing that two equal runs have in common."""
+def _hash_results(place: pathlib.Path) -> dict[str, str]:
+    """Returns a hash of each file and weight that equal runs share."""
     run = workdir.Workdir(place / "run")
     found = {
         path.name: files.sha256(path)
@@ -262,7 +265,7 @@ def make_pictures(folder: pathlib.Path) -> None:
             Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
-def keywords(
+def build_keywords(
     pictures: pathlib.Path, place: pathlib.Path, variant: dict
 ) -> dict:
     """Returns the settings of a run."""
@@ -276,7 +279,8 @@ def keywords(
 
 
 def preload() -> None:
-    """Imports all that a life needs; computes nothing."""
+    """Imports all that a run needs; computes nothing."""
+    # A fork has none of its parent's threads: TensorFlow must not have any yet.
     environment.start_tensorflow()
     import matplotlib.pyplot  # noqa: F401
     import sklearn.linear_model
@@ -288,22 +292,24 @@ def preload() -> None:
     )
 
 
-def _fork(pictures: pathlib.Path, place: pathlib.Path, variant: dict) -> int:
-    """Starts a life; returns its process."""
+def _fork_run(
+    pictures: pathlib.Path, place: pathlib.Path, variant: dict
+) -> int:
+    """Starts a run in a forked process; returns its process ID."""
     place.mkdir(exist_ok=True)
     config = options.from_keywords(
-        train.TrainConfig, keywords(pictures, place, variant)
+        train.TrainConfig, build_keywords(pictures, place, variant)
     )
-    return forked(
+    return run_forked(
         lambda: workflow.train_run(config, report=print), place / "log"
     )
 
 
-def forked(work: Callable[[], object], log: pathlib.Path) -> int:
-    """Does some work in a forked process, whose output goes to a file.
+def run_forked(work: Callable[[], object], log: pathlib.Path) -> int:
+    """Runs a function in a forked process, with its output in a file.
 
     Returns:
-        The process; its exit status is 0 if the work is done.
+        The process ID; the exit status is 0 if the function returned.
     """
     child = os.fork()
     if child:
@@ -323,10 +329,10 @@ def forked(work: Callable[[], object], log: pathlib.Path) -> int:
         os._exit(status)
 
 
-def _in_its_own_process(
+def _run_in_own_process(
     pictures: pathlib.Path, place: pathlib.Path, variant: dict
 ) -> None:
-    flags = keywords(pictures, place, variant)
+    flags = build_keywords(pictures, place, variant)
     subprocess.run(
         [
             *(sys.executable, "-m", "tf_finetune.train"),
@@ -337,8 +343,8 @@ def _in_its_own_process(
     )
 
 
-def wait(child: int, seconds: float) -> int | None:
-    """Returns a process's exit status; None if it lives on after `seconds`."""
+def wait_for(child: int, seconds: float) -> int | None:
+    """Waits for a process; returns its exit status, None after `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
@@ -348,12 +354,14 @@ def wait(child: int, seconds: float) -> int | None:
     return None
 
 
-def _require(status: int | None, place: pathlib.Path) -> None:
+def _require_success(status: int | None, place: pathlib.Path) -> None:
     if status != 0:
-        sys.exit(f"The uninterrupted run failed ({status}):\n{_log(place)}")
+        sys.exit(
+            f"The uninterrupted run failed ({status}):\n{_read_log(place)}"
+        )
 
 
-def _log(place: pathlib.Path) -> str:
+def _read_log(place: pathlib.Path) -> str:
     text = (place / "log").read_text(encoding="utf-8", errors="replace")
     return json.dumps(text[-3000:])
 

@@ -3,9 +3,9 @@
 
     python scripts/launch_local.py --workers=2 -- --data=flowers/ --workdir=run
 
-What follows `--` goes to `python -m tf_finetune.train`, in every worker, with
+Arguments after `--` go to `python -m tf_finetune.train` in every worker, with
 `--strategy=multi_worker`. Each line of output begins with the number of its
-worker. When one fails the others are ended, and its exit status is returned.
+worker. When one fails, the others are stopped and its exit status is returned.
 """
 
 import argparse
@@ -25,37 +25,40 @@ _GRACE_SECONDS = 10.0
 
 def main(arguments: Sequence[str]) -> int:
     """Runs the workers; returns 0, or the status of the first that failed."""
-    options, flags = _parsed(arguments)
-    ports = _free_ports(options.workers)
+    options, flags = _parse(arguments)
+    ports = _find_free_ports(options.workers)
     command = [
         *(sys.executable, "-m", "tf_finetune.train"),
         *("--strategy=multi_worker", *flags),
     ]
     workers = [
-        _start(command, ports, number) for number in range(options.workers)
+        _start_worker(command, ports, number)
+        for number in range(options.workers)
     ]
     readers = [
-        threading.Thread(target=_repeat, args=(number, worker), daemon=True)
+        threading.Thread(
+            target=_forward_output, args=(number, worker), daemon=True
+        )
         for number, worker in enumerate(workers)
     ]
     for reader in readers:
         reader.start()
-    signal.signal(signal.SIGTERM, _stopped)
+    signal.signal(signal.SIGTERM, _handle_sigterm)
     seconds = _GRACE_SECONDS
     try:
-        status = _status(workers)
-    except (KeyboardInterrupt, _Stopped) as stop:
-        # They write a checkpoint together, and then end.
-        status = 143 if isinstance(stop, _Stopped) else 130
-        seconds += _asked_grace(flags)
+        status = _wait_for_workers(workers)
+    except (KeyboardInterrupt, _StopRequested) as stop:
+        # The workers write a checkpoint together before they exit.
+        status = 143 if isinstance(stop, _StopRequested) else 130
+        seconds += _read_grace_seconds(flags)
     finally:
-        _end(workers, seconds)
+        _end_workers(workers, seconds)
         for reader in readers:
             reader.join(timeout=_GRACE_SECONDS)
     return status
 
 
-def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+def _parse(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     arguments = list(arguments)
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     parser = argparse.ArgumentParser(
@@ -69,7 +72,7 @@ def _parsed(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     return options, arguments[cut + 1 :]
 
 
-def _free_ports(count: int) -> list[int]:
+def _find_free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [
             held.enter_context(socket.create_server(("localhost", 0)))
@@ -78,7 +81,7 @@ def _free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _start(
+def _start_worker(
     command: Sequence[str], ports: Sequence[int], number: int
 ) -> subprocess.Popen:
     addresses = [f"localhost:{port}" for port in ports]
@@ -97,22 +100,23 @@ def _start(
     )
 
 
-def _repeat(number: int, worker: subprocess.Popen) -> None:
+def _forward_output(number: int, worker: subprocess.Popen) -> None:
     for line in worker.stdout:
         print(f"[{number}] {line}", end="", flush=True)
 
 
-def _status(workers: Sequence[subprocess.Popen]) -> int:
+def _wait_for_workers(workers: Sequence[subprocess.Popen]) -> int:
     """Waits for all workers, or for the first that fails."""
     while True:
         found = [worker.poll() for worker in workers]
         failed = [(s, number) for number, s in enumerate(found) if s]
         if failed:
-            # One that was killed comes before those that miss it.
+            # Negative status (killed by a signal) first: it is the cause, and
+            # the others fail since they miss that worker.
             status, number = min(failed)
             print(
-                f"Worker {number} {_in_words(status)}; the others are ended. "
-                "The same command goes on from the last checkpoint.",
+                f"Worker {number} {_describe_status(status)}; the others are "
+                "stopped. The same command continues from the last checkpoint.",
                 file=sys.stderr,
                 flush=True,
             )
@@ -122,13 +126,13 @@ def _status(workers: Sequence[subprocess.Popen]) -> int:
         time.sleep(0.1)
 
 
-def _in_words(status: int) -> str:
+def _describe_status(status: int) -> str:
     if status < 0:
         return f"was killed by {signal.Signals(-status).name}"
     return f"ended with exit status {status}"
 
 
-def _end(workers: Sequence[subprocess.Popen], seconds: float) -> None:
+def _end_workers(workers: Sequence[subprocess.Popen], seconds: float) -> None:
     running = [worker for worker in workers if worker.poll() is None]
     for worker in running:
         worker.terminate()
@@ -141,19 +145,19 @@ def _end(workers: Sequence[subprocess.Popen], seconds: float) -> None:
             worker.wait()
 
 
-def _asked_grace(flags: Sequence[str]) -> float:
+def _read_grace_seconds(flags: Sequence[str]) -> float:
     """Returns the `--grace_seconds` of the workers, or their default."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--grace_seconds", type=float, default=30.0)
     return parser.parse_known_args(flags)[0].grace_seconds
 
 
-class _Stopped(Exception):
-    """The launcher was told to stop."""
+class _StopRequested(Exception):
+    """SIGTERM was received."""
 
 
-def _stopped(number: int, frame: object) -> None:
-    raise _Stopped
+def _handle_sigterm(number: int, frame: object) -> None:
+    raise _StopRequested
 
 
 if __name__ == "__main__":

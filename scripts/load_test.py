@@ -1,13 +1,12 @@
-"""How a served model fares with 1, 8 and 32 clients at once; REST, loopback.
+"""Load test of a served model with 1, 8 and 32 clients; REST, loopback.
 
     python scripts/load_test.py --pictures='photos/*.jpg' \
         --model=flowers --address=http://127.0.0.1:8501
 
 Each client keeps one connection and sends its next picture when it has the
-answer to the last one; it waits and tries again where it is told to (503).
-Prints a table. Bounded: so many requests a client count, and no more; the
-server must be on this machine. Needs Python alone, works with TensorFlow
-Serving too.
+answer to the last one; after status 503 it waits and tries again. Prints a
+table. Bounded: `--requests` for each number of clients; the server must be on
+this machine. Needs only Python, and works with TensorFlow Serving too.
 """
 
 import argparse
@@ -28,7 +27,7 @@ _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 class Client:
-    """One connection, and how long its requests took."""
+    """One connection, with the durations of its requests."""
 
     def __init__(self, host: str, port: int, path: str) -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=60)
@@ -37,7 +36,7 @@ class Client:
         self.refused = 0
 
     def send(self, body: bytes) -> None:
-        """Sends a request until it is answered; notes the whole time."""
+        """Sends a request until it is answered; records the whole duration."""
         start = time.perf_counter()
         while True:
             self._connection.request("POST", self._path, body)
@@ -64,7 +63,7 @@ def measure(
     clients: int,
     requests: int,
 ) -> dict[str, float]:
-    """Returns requests a second and milliseconds a request.
+    """Measures requests per second and milliseconds per request.
 
     Args:
         address: Of the server.
@@ -123,9 +122,9 @@ def main() -> None:
     paths = sorted(glob.glob(arguments.pictures, recursive=True))[:64]
     if not paths:
         sys.exit(f"Error: no picture matches {arguments.pictures}.")
-    bodies = [_body(pathlib.Path(path).read_bytes()) for path in paths]
+    bodies = [_build_body(pathlib.Path(path).read_bytes()) for path in paths]
     path = f"/v1/models/{arguments.model}:predict"
-    # Not counted: what the server does once for each size of batch.
+    # Warm-up, not counted: the first call of each batch size is slower.
     for clients in map(int, arguments.clients.split(",")):
         measure(address, path, bodies, clients=clients, requests=4 * clients)
     print("| clients | requests/s | p50, ms | p99, ms | told to wait |")
@@ -142,7 +141,7 @@ def main() -> None:
         )
 
 
-def _body(picture: bytes) -> bytes:
+def _build_body(picture: bytes) -> bytes:
     content = base64.b64encode(picture).decode()
     return json.dumps({"instances": [{"b64": content}]}).encode()
 

@@ -1,4 +1,4 @@
-"""Makes the weights that the quickstart starts from.
+"""Pretrains the weights that the quickstart fine-tunes.
 
 Trains `small_cnn` from scratch on scikit-learn's handwritten digits 0-4 and
 writes the backbone's weights into the package, or to --output:
@@ -22,7 +22,7 @@ _TARGET = (
 
 
 def main() -> None:
-    """Trains, reports the accuracy on 0-4 and writes the weights."""
+    """Trains on the digits 0-4 and writes the backbone's weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--output", type=pathlib.Path, default=_TARGET)

@@ -1,4 +1,4 @@
-"""Prints what the quickstart came to: `quickstart_summary.py RUN SCRATCH`."""
+"""Prints the results of the quickstart: `quickstart_summary.py RUN SCRATCH`."""
 
 import json
 import pathlib
@@ -6,10 +6,10 @@ import sys
 
 
 def main(run: str, scratch: str) -> None:
-    """Prints both accuracies and what to try next."""
+    """Prints both accuracies and the commands to try next."""
     print("Handwritten digits 5-9, ten training pictures a class, test split:")
-    print(f"  pretrained on 0-4, fine-tuned   {_accuracy(run)}")
-    print(f"  without the pretrained weights  {_accuracy(scratch)}")
+    print(f"  pretrained on 0-4, fine-tuned   {_format_accuracy(run)}")
+    print(f"  without the pretrained weights  {_format_accuracy(scratch)}")
     print(f"Results lie in {run}/ (evaluation.json, confusion_test.png, …).")
     print("Try next:")
     print(
@@ -22,7 +22,7 @@ def main(run: str, scratch: str) -> None:
     )
 
 
-def _accuracy(run: str) -> str:
+def _format_accuracy(run: str) -> str:
     text = (pathlib.Path(run) / "evaluation.json").read_text(encoding="utf-8")
     test = json.loads(text)["test"]
     low, high = test["accuracy_interval"]

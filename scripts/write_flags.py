@@ -5,17 +5,10 @@ python scripts/write_flags.py
 
 import pathlib
 
-from tf_finetune.config import kinds, options, serve, train, use
+from tf_finetune import commands
+from tf_finetune.config import kinds, options
 
 _PAGE = pathlib.Path(__file__).resolve().parents[1] / "docs" / "flags.md"
-_COMMANDS = {
-    "train": train.TrainConfig,
-    "evaluate": use.EvaluateConfig,
-    "predict": use.PredictConfig,
-    "export": use.ExportConfig,
-    "serve": serve.ServeConfig,
-    "cache": use.CacheConfig,
-}
 _HEAD = """# Every flag
 
 Written by `scripts/write_flags.py` from the declarations. In Python each flag
@@ -26,10 +19,10 @@ use are answered with the name here: [coming_from.md](coming_from.md).
 """
 
 
-def page() -> str:
-    """Returns the page."""
+def build_page() -> str:
+    """Builds the page, as Markdown."""
     lines = [_HEAD]
-    for command, config_class in _COMMANDS.items():
+    for command, config_class in commands.config_classes().items():
         lines.append(f"## {command}\n")
         title = None
         for name, field, value, group in options.declared(config_class):
@@ -48,4 +41,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    _PAGE.write_text(page(), "utf-8")
+    _PAGE.write_text(build_page(), "utf-8")

@@ -13,7 +13,7 @@ _FOLDER = _ROOT / "scripts" / "benchmark"
 
 @pytest.fixture
 def suite(monkeypatch):
-    """The module suite.py, with its neighbours importable."""
+    """The module suite.py, with its neighbors importable."""
     monkeypatch.syspath_prepend(str(_FOLDER))
     for name in ("measure", "pictures", "suite"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -32,7 +32,7 @@ def test_ratios_are_those_within_a_round(suite):
         "ours": [{"seconds": 2.0}, {"seconds": 4.0}, {"seconds": 1.0}],
         "peer": [{"seconds": 8.0}, {"seconds": 8.0}, {"seconds": 3.0}],
     }
-    text = suite.measure.table(comparison, found)
+    text = suite.measure.format_table(comparison, found)
     assert "| ours | 2 (1–4) |" in text
     assert "| peer | 8 (3–8) | 3 (2–4)× |" in text
 
@@ -45,18 +45,18 @@ def test_a_higher_rate_is_a_higher_ratio(suite):
         more_is_better=True,
     )
     found = {"ours": [{"rate": 30.0}], "peer": [{"rate": 20.0}]}
-    assert suite.measure.ratio(comparison, found, "peer") == "1.5×"
+    assert suite.measure.format_ratio(comparison, found, "peer") == "1.5×"
 
 
 def test_only_the_named_block_of_the_page_is_replaced(suite):
     page = (
         "a\n<!-- begin x -->old<!-- end x -->\n<!-- begin y -->\n<!-- end y -->"
     )
-    text = suite.measure.replaced(page, "x", r"new \1")
+    text = suite.measure.replace_block(page, "x", r"new \1")
     assert text.startswith("a\n<!-- begin x -->\nnew \\1\n<!-- end x -->")
     assert text.endswith("<!-- begin y -->\n<!-- end y -->")
     with pytest.raises(ValueError, match="begin z"):
-        suite.measure.replaced(page, "z", "")
+        suite.measure.replace_block(page, "z", "")
 
 
 def test_every_comparison_has_its_place_on_the_page(suite):
@@ -96,9 +96,11 @@ def test_copies_differ_in_content(suite, tmp_path):
     source = tmp_path / "s" / "train" / "a"
     source.mkdir(parents=True)
     Image.new("RGB", (80, 80)).save(source / "x.jpg")
-    many = suite.pictures.copied(tmp_path / "s", tmp_path / "m", times=3)
-    assert suite.pictures.count(many) == 3
+    many = suite.pictures.copy_pictures(tmp_path / "s", tmp_path / "m", times=3)
+    assert suite.pictures.count_pictures(many) == 3
     assert len({p.read_bytes() for p in many.glob("*/*/*")}) == 3
-    small = suite.pictures.multiplied(tmp_path / "s", tmp_path / "n", count=20)
-    assert suite.pictures.count(small) == 20
+    small = suite.pictures.multiply_pictures(
+        tmp_path / "s", tmp_path / "n", count=20
+    )
+    assert suite.pictures.count_pictures(small) == 20
     assert Image.open(next(small.glob("val/a/*"))).size == (64, 64)

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from tf_finetune import checking, errors
+from tf_finetune import checking, errors, train_paths
 from tf_finetune.config import options, train, use
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import catalog as tasks
@@ -27,7 +27,9 @@ class TestAbsolute:
     def test_relative_paths_that_exist_become_absolute(self, here):
         (here / "pictures").mkdir()
         (here / "mine.h5").touch()
-        config = checking.absolute(_config(data="pictures", weights="mine.h5"))
+        config = train_paths.absolute(
+            _config(data="pictures", weights="mine.h5")
+        )
         assert pathlib.Path(config.data.data) == here / "pictures"
         assert pathlib.Path(config.model.weights) == here / "mine.h5"
 
@@ -35,12 +37,12 @@ class TestAbsolute:
     def test_a_name_stays_a_name_beside_a_folder_called_so(self, here, word):
         (here / word).mkdir()
         backbone = "small_cnn" if word == "digits" else "resnet50"
-        config = checking.absolute(_config(weights=word, backbone=backbone))
+        config = train_paths.absolute(_config(weights=word, backbone=backbone))
         assert config.model.weights == word
 
     def test_a_word_for_the_weights_may_be_a_folder_of_pictures(self, here):
         (here / "probe").mkdir()
-        config = checking.absolute(_config(data="probe"))
+        config = train_paths.absolute(_config(data="probe"))
         assert pathlib.Path(config.data.data) == here / "probe"
 
 

@@ -190,7 +190,8 @@ def test_a_line_of_a_flagfile_may_be_idle_and_a_flag_may_not(tmp_path):
     assert done.returncode == 2
     idle, error = done.stderr.splitlines()
     assert (
-        idle == "Of the flagfile nothing reads --optimizer=sgd, --patience=9."
+        idle == "Ignored options of the flagfile, which nothing reads: "
+        "--optimizer=sgd, --patience=9."
     )
     assert error.startswith("Error: --loss=focal is for fine-tuning")
 
@@ -246,7 +247,7 @@ def _stopped(body: str, number: int) -> tuple[int, str]:
 def test_every_polite_signal_ends_a_command_in_a_sentence(number, name):
     status, said = _stopped("time.sleep(60)", number)
     assert status == 128 + number
-    assert said == f"Error: Stopped by {name}; the same command starts anew.\n"
+    assert said == f"Error: Stopped by {name}; the same command starts over.\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -313,7 +314,7 @@ def test_a_command_that_is_still_loading_ends_in_a_sentence(
     process.send_signal(number)
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
-    assert said.count("\n") == 1 and "nothing was begun." in said
+    assert said.count("\n") == 1 and "nothing was started." in said
 
 
 def test_importing_the_package_leaves_signals_alone():

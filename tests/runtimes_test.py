@@ -16,7 +16,7 @@ def asked(tmp_path):
     def call(code):
         script = tmp_path.resolve() / "h5.py"
         script.write_text(
-            "import os, time\ndef main(artefact, source, target):\n"
+            "import os, time\ndef main(artifact, source, target):\n"
             + textwrap.indent(code, "    ")
         )
         if not made:

@@ -61,7 +61,7 @@ def test_what_fits_is_returned_as_it_is(tmp_path, more):
         ({**_GOOD, "model": {"size": "4"}}, "model.size is '4'"),
         ({**_GOOD, "model": {"size": 10**60}}, "more than 40 digits"),
         ({**_GOOD, "names": ["a"]}, "names is a list of 1, and must be a list"),
-        ({**_GOOD, "names": ["a", 5]}, r"names[1] is 5, and must be a text"),
+        ({**_GOOD, "names": ["a", 5]}, r"names[1] is 5, and must be a string"),
         ({**_GOOD, "names": ["a", 6 * "b"]}, "names[1] is 'bbbbbb'"),
         ({**_GOOD, "shares": {"a\x1b[1m": 2}}, r"shares['a\x1b[1m'] is 2"),
         ({**_GOOD, "shares": 3}, "shares is 3, and must be an object of names"),
@@ -87,7 +87,7 @@ def test_infinity_is_no_number(tmp_path):
 
 def test_brackets_without_end_are_a_sentence(tmp_path):
     deep = "[" * 100_000 + "]" * 100_000
-    with pytest.raises(errors.RunError, match="brackets in brackets"):
+    with pytest.raises(errors.RunError, match="nested too deeply"):
         _read(tmp_path / "a.json", f'{{"status": "begun", "a": {deep}}}')
 
 

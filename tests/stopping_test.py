@@ -90,7 +90,7 @@ def test_when_the_grace_time_is_over_the_process_ends():
     assert done.returncode == 143
     assert time.monotonic() - start < 30
     assert done.stderr.count("\n") == 1
-    assert "the same command goes on" in done.stderr
+    assert "the same command resumes" in done.stderr
     assert "0.3 s" in done.stderr
 
 

@@ -159,12 +159,12 @@ def test_all_that_nothing_reads_is_named_at_once():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"head_units": 9}, "--head=linear, what --head=auto is here, does"),
+        ({"head_units": 9}, "--head=linear, chosen by --head=auto, does"),
         (
             {"confidence": 0.9},
-            "--objective=supervised, what --objective=none is here, does",
+            "--objective=supervised, chosen by --objective=none, does",
         ),
-        ({"label_column": "kind"}, "=digits, what --data is, does"),
+        ({"label_column": "kind"}, "=digits, the format of --data, does"),
     ],
 )
 def test_a_choice_that_was_left_open_is_said_to_be_so(given, words):
@@ -255,7 +255,7 @@ def test_a_folder_has_no_columns(tmp_path):
     config = _config(data=str(tmp_path), label_column="kind")
     words = (
         "--label_column=kind is for --data_format=csv; --data_format=folder, "
-        "what --data is, does not read it"
+        "the format of --data, does not read it"
     )
     with pytest.raises(errors.UsageError, match=words):
         checking.check(config)
@@ -329,7 +329,9 @@ def test_columns_of_other_pictures_are_for_tables(finished, tmp_path):
     use_checking.check_evaluation(
         use.EvaluateConfig(data=str(tmp_path / "digits.csv"), **asked)
     )
-    with pytest.raises(errors.UsageError, match="digits, what --data is, does"):
+    with pytest.raises(
+        errors.UsageError, match="digits, the format of --data, does"
+    ):
         use_checking.check_evaluation(
             use.EvaluateConfig(data="digits:0-4", **asked)
         )

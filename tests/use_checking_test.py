@@ -147,7 +147,7 @@ class TestPrediction:
             (
                 "classification",
                 "masks",
-                "--window_overlap=0.5 is for tasks that answer with a picture",
+                "--window_overlap=0.5 is for tasks that predict masks",
             ),
             ("segmentation", None, "give --output"),
         ],

@@ -52,8 +52,8 @@ def _is_program() -> bool:
 
 
 if _is_program():
-    # A program that somebody stops while it is being loaded says so in a
-    # sentence; to whoever imports the package nothing happens.
+    # A program that is stopped while it loads prints one sentence. Where the
+    # package is imported as a library, signal handlers are left alone.
     from tf_finetune import stopping
 
     stopping.before_the_start()

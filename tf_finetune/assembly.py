@@ -1,4 +1,4 @@
-"""Backbone + head = model."""
+"""Joins a backbone and a head into one model."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ from tf_finetune.weights import loading, pretrained
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Assembly:
-    """One set of weights, seen as the models that the stages need.
+    """One set of weights as four Keras models that share their layers.
 
-    All four share their layers; training one trains all.
+    Training one of them trains all.
 
     Attributes:
         backbone: The feature extractor and what it declares of itself.
         model: RGB 0..255 [batch, size, size, 3] → the task's predictions;
             the model that is saved.
         trainer: The same up to the logits, which losses are computed on.
-        extractor: Pictures → what goes into the head: pooled features
+        extractor: Pictures → the head's inputs: pooled features
             [batch, width], or feature maps.
-        head: What goes into it → logits.
+        head: Its inputs → logits.
         loaded: Where the backbone's weights came from; None for random ones.
         changes: What surgery did to the backbone.
     """
@@ -42,7 +42,7 @@ class Assembly:
 
     @property
     def features(self) -> layout.Layout:
-        """How what goes into the head lies in a row of the cache."""
+        """Layout of the head's inputs in a row of the feature cache."""
         return layout.Layout(
             shapes=tuple(tuple(e.shape[1:]) for e in self.extractor.outputs)
         )
@@ -79,6 +79,7 @@ def build(
             weights are those of another network, the surgery is impossible.
         RunError: The weights cannot be had, read or matched.
     """
+    # Before anything is built: the head's weights are drawn from this seed.
     keras.utils.set_random_seed(seed)
     made = pretrained.build(options, weights)
     backbone = made.backbone
@@ -99,9 +100,10 @@ def build(
 
 
 def ended(built: Assembly, task: tasks.Task) -> Assembly:
-    """Returns the same layers under the predictions of another task."""
+    """Returns the same layers with the output activation of another task."""
     trainer = built.trainer
     predictions = task.network.predictions(trainer.outputs[0])
-    # Not the list of them, which `export` would ask its callers for.
+    # A tensor, not a list of one: an exported model would ask its callers
+    # for a list, too.
     model = keras.Model(trainer.inputs[0], predictions, name="model")
     return dataclasses.replace(built, model=model)

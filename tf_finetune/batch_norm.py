@@ -1,4 +1,4 @@
-"""Batch norm at its cheapest on a CPU, while a graph is traced.
+"""Computes batch norm faster on CPUs, while a graph is traced.
 
 Keras 3 computes batch norm from its formula: moments, differences, products,
 each a pass over the feature map of its own, in training and backwards too.
@@ -31,7 +31,7 @@ _PLAIN = keras.layers.BatchNormalization.call
 
 @contextlib.contextmanager
 def fast(model: keras.Model) -> Iterator[None]:
-    """Lets a model's batch norms, at any depth, compute so for a while.
+    """Speeds up a model's batch norms, at any depth, inside the block.
 
     A function is compiled for what is set when it first runs: whatever is to
     be fast has to run for the first time inside the block. Numbers differ by
@@ -73,7 +73,7 @@ class _Convolution:
 
 
 class _Convolutions:
-    """The calls of convolutions in a block, by what they returned.
+    """Convolution calls in a block, indexed by their output tensor.
 
     A convolution that a batch norm then takes in is computed again with the
     other kernel; the first one is used by nothing and drops out of the graph.
@@ -100,7 +100,7 @@ def _accelerated() -> bool:
 
 
 def _replacement(layer: keras.Layer, made: _Convolutions) -> Callable | None:
-    """Returns what a layer's `call` becomes; None: it stays."""
+    """Returns the faster `call` of a layer; None leaves it as it is."""
     if "call" in vars(layer):
         return None
     if _is_plain_batch_norm(layer):
@@ -111,6 +111,7 @@ def _replacement(layer: keras.Layer, made: _Convolutions) -> Callable | None:
 
 
 def _is_plain_batch_norm(layer: keras.Layer) -> bool:
+    # The fused kernel takes 4-D maps, channels last, of one device.
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.input_spec is not None
@@ -122,6 +123,7 @@ def _is_plain_batch_norm(layer: keras.Layer) -> bool:
 
 
 def _is_plain_convolution(layer: keras.Layer) -> bool:
+    # An activation in between would not let the factor through.
     return (
         type(layer) in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
         and layer.data_format == "channels_last"
@@ -170,7 +172,9 @@ def _normalize(
 def _folded(
     layer: keras.layers.BatchNormalization, below: _Convolution
 ) -> tf.Tensor:
-    """Returns what a batch norm of fixed statistics makes of a convolution."""
+    """Computes a convolution with a fixed batch norm folded into its kernel."""
+    # Jacob et al. 2018, section 3.2, with factor = γ / √(σ² + ε):
+    # kernel ← kernel · factor, bias ← β + (bias − μ) · factor.
     factor = tf.math.rsqrt(layer.moving_variance.value + layer.epsilon)
     if layer.scale:
         factor *= layer.gamma.value
@@ -201,7 +205,9 @@ def _folded(
 def _of_batch(
     layer: keras.layers.BatchNormalization, inputs: tf.Tensor
 ) -> tf.Tensor:
-    """Normalizes by the batch, whose statistics move those of the layer."""
+    """Normalizes with the batch's statistics; updates the moving averages."""
+    # Ioffe & Szegedy 2015, algorithm 1, in TensorFlow's fused kernel, which
+    # wants empty tensors for the mean and variance that it computes itself.
     none = tf.zeros([0])
     found = _normalized(
         layer, inputs, mean=none, variance=none, is_training=True
@@ -214,6 +220,7 @@ def _of_batch(
         (layer.moving_mean, found.batch_mean),
         (layer.moving_variance, biased),
     ):
+        # moving ← momentum · moving + (1 − momentum) · batch, as Keras.
         moving.assign(
             moving.value * layer.momentum + seen * (1.0 - layer.momentum)
         )

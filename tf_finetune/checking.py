@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a run before TensorFlow starts."""
+"""Checks of a training run that need no TensorFlow."""
 
 import importlib.util
 import os
@@ -33,7 +33,7 @@ _POOLED = ("linear", "mlp")
 
 
 def check(config: train.TrainConfig) -> None:
-    """Raises `UsageError` for a name or path that cannot be.
+    """Raises `UsageError` for an impossible name, path or combination.
 
     Checks everything that needs neither the pictures nor TensorFlow, in the
     order in which a reader of the command line meets it.
@@ -43,6 +43,7 @@ def check(config: train.TrainConfig) -> None:
             "--data is needed: a folder with one folder per class, a CSV "
             "file, tfds:NAME or digits:FIRST-LAST."
         )
+    # Names first: the later checks look up what they stand for.
     spec, _ = backbones.find(config.model.backbone)
     weights.check(spec, config.model.weights)
     task = tasks.TASKS.get(config.model.task)
@@ -68,10 +69,10 @@ def check(config: train.TrainConfig) -> None:
 def without_idle(
     config: train.TrainConfig, given: Set[str]
 ) -> train.TrainConfig:
-    """Returns `config` without what flagfiles hold and nothing reads.
+    """Drops options of flagfiles that nothing reads, and logs them.
 
     A flag of the command line may leave nothing to do for lines of a flagfile,
-    which is no mistake; what is left out is logged.
+    which is no mistake.
 
     Args:
         config: Of a command line.
@@ -83,11 +84,15 @@ def without_idle(
         idle = unread.idle(config, choices)
     except (errors.UsageError, errors.DataError):
         return config  # `check` says what is wrong with it.
+    # An option that the command line names itself is refused by `check`.
     names = {*idle, *unread.idle_in_fine_tuning(config)} - given
     if not names:
         return config
     shown = [f for n, f in unread.asked(config).items() if n in names]
-    logging.info("Of the flagfile nothing reads %s.", ", ".join(shown))
+    logging.info(
+        "Ignored options of the flagfile, which nothing reads: %s.",
+        ", ".join(shown),
+    )
     defaults = options.declared(type(config))
     return options.replace(
         config, **{n: value for n, _, value, _ in defaults if n in names}
@@ -97,7 +102,7 @@ def without_idle(
 def check_listed(
     config: train.TrainConfig, inspected: survey.Inspected
 ) -> None:
-    """Checks what is known once the pictures are listed.
+    """Checks the options against the pictures, once these are listed.
 
     Raises:
         UsageError: The pictures leave no use for an option.
@@ -110,39 +115,12 @@ def check_listed(
         task.check_listed(config, inspected.pictures, inspected.class_names)
 
 
-def absolute(config: train.TrainConfig) -> train.TrainConfig:
-    """Returns `config` with existing relative paths made absolute.
-
-    `run.flags` then replays the run from any folder. A word that `check` takes
-    for a name stays one, even if a folder is called so too.
-    """
-    spec, _ = backbones.find(config.model.backbone)
-    words = {
-        "weights": weights.names(spec),
-        "fail_if_not_better_than": ("probe",),
-    }
-    changes = {}
-    for name, value in (
-        ("data", config.data.data),
-        ("weights", config.model.weights),
-        ("tfds_data_dir", config.data.tfds_data_dir),
-        ("color_map", config.data.color_map),
-        ("image_root", config.data.image_root),
-        ("unlabeled_data", config.unlabelled.unlabeled_data),
-        ("fail_if_not_better_than", config.output.fail_if_not_better_than),
-    ):
-        path = os.path.expanduser(value) if value else ""
-        is_word = value in words.get(name, ())
-        if path and not is_word and os.path.exists(path):
-            changes[name] = os.path.abspath(path)
-    return options.replace(config, **changes)
-
-
 def _check_columns(
     data: data_options.DataOptions, task: task_contract.Task
 ) -> None:
     """Raises `UsageError` if the task cannot read the columns."""
     task.labels.columns(data)
+    # Tasks that read numeric columns take whole rows, several pictures each.
     if len(data.image_column) > 1 and "numeric_columns" not in task.reads:
         raise errors.UsageError(
             "--image_column names several pictures a row, which is for "
@@ -153,8 +131,9 @@ def _check_columns(
 def _choices(
     config: train.TrainConfig, task: task_contract.Task, head: str
 ) -> list[unread.Choice]:
-    """Returns what a run chooses, and a loss that cannot be smoothed."""
+    """Lists the choices that decide which other options are read."""
     found = unread.of_training(config, task, head)
+    # A loss without label smoothing is a choice too: nothing reads the flag.
     loss = config.training.loss
     if {*task.losses_of(loss)} <= {*task.unsmoothed}:
         readers = [e for e in task.losses if e not in task.unsmoothed]
@@ -177,7 +156,7 @@ def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
 
 def _check_head_layers(layers: Sequence[str], head: str) -> None:
     grammar.parts(layers)
-    own = ":" in head  # It may do with them what it likes.
+    own = ":" in head  # A head of the user's own may read them.
     if layers and not own and head not in _POOLED:
         raise errors.UsageError(
             f"--head_layers={','.join(layers)} puts layers on pooled features, "
@@ -222,9 +201,10 @@ def _check_unlabelled(
             {*objectives.OBJECTIVES.names()} - {*objectives.GUESSING}
         )
         raise errors.UsageError(
-            f"--objective={name} is not possible with --task={task.name}, the "
-            f"labels of which cannot be guessed; use {', '.join(others)}."
+            f"--objective={name} is not possible with --task={task.name}, "
+            f"which has no pseudo-labels; use {', '.join(others)}."
         )
+    # These objectives need gradient steps; others may solve the head alone.
     if name in objectives.TRAINING and not config.training.epochs:
         raise errors.UsageError(
             f"--objective={name} fine-tunes the network; --epochs=0 leaves "
@@ -259,6 +239,7 @@ def _check_workers(config: train.TrainConfig) -> None:
 
 
 def _check_tensorboard(output: output_options.OutputOptions) -> None:
+    # Looked for without being imported, which takes time.
     if output.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise errors.UsageError(
             "--tensorboard needs TensorBoard, which is not installed: pip "
@@ -268,12 +249,14 @@ def _check_tensorboard(output: output_options.OutputOptions) -> None:
 
 
 def _check_rival(config: train.TrainConfig, task: task_contract.Task) -> None:
+    # "probe" is this run's own baseline; other values are workdirs.
     rival = config.output.fail_if_not_better_than
     if rival in (None, "probe"):
         return
     rivals.read(rival, task.name, task.figures)
     if not config.output.overwrite:
         return
+    # By real paths: the same folder may be given by two names.
     path = os.path.realpath(os.path.expanduser(rival))
     if path == os.path.realpath(lifecycle.choose(config).path):
         raise errors.UsageError(

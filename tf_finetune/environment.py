@@ -1,4 +1,4 @@
-"""The start of TensorFlow, and what a run runs on."""
+"""Starts TensorFlow; describes versions and hardware."""
 
 import contextlib
 import importlib.metadata
@@ -32,11 +32,11 @@ _NO_TENSORFLOW = (
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow, which takes seconds, without its start-up notes.
+    """Imports TensorFlow, which takes seconds, without its start-up log.
 
-    It writes those to the process's stderr before its log level is known. A
-    level that the user's environment sets is left alone, and then the notes
-    are too. oneDNN is turned on unless the environment sets it.
+    It writes that to the process's stderr before its log level is known. A
+    level that the user's environment sets is left alone, and then the log
+    is too. oneDNN is turned on unless the environment sets it.
 
     Raises:
         RunError: TensorFlow is not installed, or Keras is told to use another
@@ -77,7 +77,8 @@ def onednn() -> str:
 
 @contextlib.contextmanager
 def _stderr_kept() -> Iterator[None]:
-    """Keeps what C code writes to stderr, and shows it if the block fails."""
+    """Buffers stderr, of C code too, and prints it if the block fails."""
+    # By file descriptor: C code does not write through `sys.stderr`.
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as kept:
@@ -119,5 +120,6 @@ def _versions() -> dict[str, str]:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
+            # TensorFlow has several packages, of which one is installed.
             continue
     return found

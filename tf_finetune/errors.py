@@ -1,4 +1,4 @@
-"""The errors this package raises for people, and how they leave a program."""
+"""Errors with a message for the user, each with an exit status."""
 
 import difflib
 import re
@@ -34,6 +34,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     known = sorted(known)
     if advice := _advice(kind, name, known):
         return UsageError(f"Unknown {kind} {name!r}. {advice}")
+    # A cutoff of 0.6 is difflib's own: 'resnt50' finds 'resnet50'.
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         hint = "Did you mean " + " or ".join(repr(each) for each in near) + "?"
@@ -43,7 +44,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
 
 def _advice(kind: str, name: str, known: list[str]) -> str | None:
-    """Returns what a name of another package or spelling is here."""
+    """Returns a hint for a name of another package or another spelling."""
     same = [e for e in known if meaning.squash(e) == meaning.squash(name)]
     if same and name:
         return f"Did you mean {same[0]!r}?"
@@ -51,5 +52,5 @@ def _advice(kind: str, name: str, known: list[str]) -> str | None:
     flag = kind.removeprefix("--").partition(" of ")[0]
     advice = values.find(flag, name)
     named = re.findall(r"--\w+=([\w+]+)", advice or "")
-    # What is advised must be among what this very task or network knows.
+    # A hint must name a value that this task or network knows.
     return advice if {*named[:1]} <= {*known} else None

@@ -1,4 +1,4 @@
-"""Text out of files as a terminal may be given it: printable, in one line.
+"""Escapes text from files so that it is safe to print in a terminal.
 
 Names of classes and files can hold line breaks, colors, window titles and
 characters that turn the direction of writing; printed as they are, they fake
@@ -9,14 +9,15 @@ from collections.abc import Iterable
 
 
 class Lines(str):
-    """Several printable lines, whose breaks are not those of a name."""
+    """Text of several lines, each of which is escaped already."""
 
     def __add__(self, more: str) -> "Lines":
+        # Appended text may hold names; it is escaped like every other.
         return Lines(str(self) + escape(more))
 
 
 def join(lines: Iterable[str]) -> Lines:
-    """Returns lines as one text, each of them made printable."""
+    """Joins lines into one text and escapes each of them."""
     return Lines("\n".join(map(escape, lines)))
 
 
@@ -31,12 +32,12 @@ def quote(name: str) -> str:
 
 
 def line(name: str, answer: str) -> str:
-    """Returns what is said of a file, in one printable line."""
+    """Returns a file's name and a message about it as one printable line."""
     return f"{quote(name)}: {escape(answer)}"
 
 
 def escape(text: str, *, keep: str = "") -> str:
-    r"""Returns a text in which what cannot be printed is escaped.
+    r"""Escapes the unprintable characters of a text.
 
     Args:
         text: A sentence, with names out of files in it; `Lines` are printable
@@ -56,4 +57,4 @@ def escape(text: str, *, keep: str = "") -> str:
 
 
 def _escaped(character: str) -> str:
-    return ascii(character)[1:-1]
+    return ascii(character)[1:-1]  # Without its quotes.

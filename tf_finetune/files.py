@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, never half written."""
+"""Writes files atomically; reads files within limits."""
 
 import contextlib
 import errno
@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-# What shared file systems without this, and folders that may be written but
-# not read, answer.
+# Errors of fsync on a folder: some shared file systems do not have it, and
+# some folders may be written but not read.
 _NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 # data.json of a million pictures has a tenth of both.
 _JSON_BYTES = 1 << 30
@@ -30,7 +30,7 @@ _KINDS = (
 
 
 class UnfitFileError(OSError):
-    """What lies at a path is no file that may be read; says why."""
+    """A path is not a regular file that may be read; says why."""
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def opened(
     within: pathlib.Path | None = None,
     limit: int | None = None,
 ) -> Iterator[BinaryIO]:
-    """Yields an open regular file that somebody else may have put there.
+    """Opens a regular file that somebody else may have put there.
 
     Everything that is read on behalf of a workdir, a cache or a data set is
     opened here: a pipe would be waited for, a device read without end, and a
@@ -52,7 +52,7 @@ def opened(
         limit: The most bytes that it may have; None: any number.
 
     Raises:
-        UnfitFileError: It is none; the message is a sentence.
+        UnfitFileError: It is not one; the message is a sentence.
         OSError: It is not there, or cannot be opened.
     """
     path = pathlib.Path(path)
@@ -98,7 +98,7 @@ def require_regular(
 
 
 def open_lock(path: pathlib.Path) -> BinaryIO:
-    """Returns a file to lock, made if need be; its content stays as it is.
+    """Opens a lock file and creates it if needed; its content is kept.
 
     A link in its place would lead to a file of somebody else's.
 
@@ -110,6 +110,7 @@ def open_lock(path: pathlib.Path) -> BinaryIO:
         os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
         0o666,
     )
+    # Asked of the open file: the path may lead elsewhere a moment later.
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise UnfitFileError(f"{path} is not a regular file; remove it.")
@@ -147,7 +148,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def flush(path: pathlib.Path) -> None:
-    """Returns when a file's content, or a folder's names, are on the disk."""
+    """Flushes a file's content, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -156,7 +157,7 @@ def flush(path: pathlib.Path) -> None:
 
 
 def flush_names(folder: pathlib.Path) -> None:
-    """Returns when a folder's names are on the disk, if its disk can tell."""
+    """Flushes a folder's entries to the disk, where the file system can."""
     try:
         flush(folder)
     except OSError as error:
@@ -165,7 +166,7 @@ def flush_names(folder: pathlib.Path) -> None:
 
 
 def why_unwritable(path: pathlib.Path) -> str | None:
-    """Returns why nothing can be written to a path; None: it can be.
+    """Returns the reason why a path cannot be written; None if it can.
 
     It is tried, in the nearest folder that there is, and nothing is left.
 
@@ -187,7 +188,7 @@ def why_unwritable(path: pathlib.Path) -> str | None:
 
 def write_text(path: pathlib.Path, text: str) -> None:
     """Writes `text` as UTF-8 to `path`, atomically."""
-    # File names may hold bytes that are no UTF-8; they must survive.
+    # File names may hold bytes that are not UTF-8; they must survive.
     data = text.encode("utf-8", errors="surrogateescape")
     with replacing(path) as temporary:
         temporary.write_bytes(data)
@@ -220,11 +221,11 @@ def read_bytes(
     """Returns the content of a regular file of at most `limit` bytes.
 
     Raises:
-        UnfitFileError: It is none; `within` as in `opened`.
+        UnfitFileError: It is not one; `within` as in `opened`.
         OSError: It cannot be read.
     """
     with opened(path, within=within, limit=limit) as file:
-        # It may grow while it is read.
+        # It may grow while it is read: one byte more tells that it has.
         content = file.read(limit + 1)
     if len(content) > limit:
         raise UnfitFileError(
@@ -236,7 +237,7 @@ def read_bytes(
 def read_text(
     path: pathlib.Path, *, limit: int, within: pathlib.Path | None = None
 ) -> str:
-    """Returns a text in UTF-8, as `read_bytes`; other bytes survive."""
+    """Returns a UTF-8 text, as `read_bytes`; invalid bytes are kept."""
     content = read_bytes(path, limit=limit, within=within)
     return content.decode("utf-8", errors="surrogateescape")
 
@@ -250,11 +251,12 @@ def read_json(
     """Returns the parsed JSON file `path`; `limit`, `within` as `read_bytes`.
 
     Raises:
-        ValueError: It is no JSON, or of more values or brackets in brackets
-            than any file of this package.
+        ValueError: It is not JSON, or has more values or deeper nesting than
+            any file of this package.
         OSError: It cannot be read.
     """
     content = read_bytes(path, limit=limit, within=within)
+    # Counted before parsing, which takes many times the file's size in memory.
     values = sum(content.count(sign) for sign in (b",", b"[", b"{"))
     if values > _JSON_VALUES:
         raise ValueError(
@@ -265,7 +267,7 @@ def read_json(
         return json.loads(content.decode("utf-8", errors="surrogateescape"))
     except RecursionError as error:
         raise ValueError(
-            "it holds more brackets in brackets than can be read"
+            "its brackets are nested too deeply to be read"
         ) from error
 
 
@@ -278,6 +280,6 @@ def sha256(path: pathlib.Path, *, limit: int | None = None) -> str:
     """
     with opened(path, limit=limit) as file:
         digest = hashlib.sha256()
-        while block := file.read(1 << 20):
+        while block := file.read(1 << 20):  # A megabyte at a time.
             digest.update(block)
     return digest.hexdigest()

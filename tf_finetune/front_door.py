@@ -1,4 +1,4 @@
-"""How every command starts: flags to config, errors to one sentence."""
+"""Runs a command: flags become a config, errors one sentence."""
 
 import atexit
 import copy
@@ -39,12 +39,13 @@ def run(
         main: The command; prints its result and returns nothing.
         config_class: The dataclass its flags are derived from.
         purpose: What the command does, for `--help`.
-        settle: Makes the config that `main` gets of the one that is asked for
-            and the names of the options that stand in no flagfile.
+        settle: Given the parsed config and the names of the options that
+            the command line sets itself, returns the config for `main`.
 
     Exit status: 0 done, 1 the run could not go on, 2 the flags or the data
     are wrong, 3 a gate was missed, 128 + a signal that stopped it.
     """
+    # First of all: a signal may come while modules are being imported.
     stopping.before_the_start()
     printing.prepare()
     statuses: list[Any] = []
@@ -67,7 +68,7 @@ def parsed(
     arguments: Sequence[str],
     values: flags.FlagValues,
 ) -> tuple[Config, Set[str]]:
-    """Returns what arguments ask for, and the options they name themselves.
+    """Parses arguments into a config and the names set outside flagfiles.
 
     Args:
         config_class: The dataclass the flags are derived from.
@@ -79,6 +80,7 @@ def parsed(
     """
     options.define_flags(config_class, values)
     parsing.parse(values, arguments)
+    # Parsed a second time, to know what stands in no flagfile.
     alone = parsing.WithoutFlagfiles()
     options.define_flags(config_class, alone)
     given = parsing.given(alone, arguments)
@@ -124,6 +126,7 @@ def _parser(
 ) -> Callable[[Sequence[str]], tuple[Config, Set[str]]]:
     def parse(argv: Sequence[str]) -> tuple[Config, Set[str]]:
         if {"--help", "-h", "-help", "--h"} & set(argv[1:]):
+            # absl's own help would group the flags by defining module.
             printing.show(help_text(config_class, purpose))
             sys.exit(0)
         try:
@@ -147,6 +150,7 @@ def _guard(
         with stopping.listening(_grace(config), at_once=True) as request:
             _obedient(request, main, config)
     except tuple(_STATUS) as error:
+        # The status of the nearest class: errors may be subclassed.
         status = next(_STATUS[k] for k in type(error).mro() if k in _STATUS)
         _leave(_sentence(error), status)
     except OSError as error:
@@ -161,7 +165,7 @@ def _guard(
 def _obedient(
     request: stopping.Request, main: Callable[[Config], None], config: Config
 ) -> None:
-    """Calls a command; what fails because it was stopped is stopped."""
+    """Calls a command; an error that follows a stop signal counts as a stop."""
     try:
         main(config)
     except (KeyboardInterrupt, stopping.Stopped):
@@ -179,7 +183,7 @@ def _grace(config: Any) -> float:
 
 
 def _end_if_stopped(fault: Any) -> None:
-    """Ends the process if Python drops what was to stop it."""
+    """Ends the process if Python swallows the exception that stops it."""
     if isinstance(fault.exc_value, (KeyboardInterrupt, stopping.Stopped)):
         number = getattr(fault.exc_value, "number", signal.SIGINT)
         then = getattr(fault.exc_value, "then", stopping.ANEW)
@@ -208,17 +212,18 @@ def _end(statuses: Sequence[Any]) -> None:
         sys.stderr.flush()
     except BrokenPipeError:
         return
+    # Past Python's own clean-up; everything is written and flushed.
     os._exit(statuses[0] or 0)
 
 
 def _is_ours_or_serious(record: standard_logging.LogRecord) -> bool:
-    """Leaves out what TensorFlow notes of its own inner workings."""
+    """Tells whether a record is this package's, or an error of any."""
     ours = record.pathname.startswith(os.path.dirname(__file__))
     return ours or record.levelno >= standard_logging.ERROR
 
 
 def _speak_plainly() -> None:
-    """Lets the log read as sentences: no time stamps, info included."""
+    """Formats the log as plain messages without time stamps, info included."""
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
@@ -227,10 +232,10 @@ def _speak_plainly() -> None:
 
 
 class _Plain(standard_logging.Formatter):
-    """Messages alone, without what a terminal would obey."""
+    """Formats records as their message, with terminal escapes made visible."""
 
     def format(self, record: standard_logging.LogRecord) -> str:
-        """Returns the message; its own line breaks stay, those of names not."""
+        """Returns the message; line breaks in its arguments are escaped."""
         if isinstance(record.args, tuple):
             record = copy.copy(record)
             record.args = tuple(map(_escaped, record.args))
@@ -238,7 +243,7 @@ class _Plain(standard_logging.Formatter):
 
 
 def _escaped(value: Any) -> Any:
-    """Returns a name or path that is put into a message without escapes."""
+    """Escapes an argument of a message if it is a name or a path."""
     if isinstance(value, str):
         return escaping.escape(value)
     return (
@@ -250,9 +255,10 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f" while writing {error.filename}" if error.filename else ""
         return f"No space left on the disk{where}; free some and run again."
+    # `str(OSError)` begins with "[Errno 13]".
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}."
-    # As a text, Lines would be a string like any other.
+    # `str` would lose the type of Lines, and their breaks be escaped.
     return error.args[0] if _is_lines(error) else str(error)
 
 

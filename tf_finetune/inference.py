@@ -1,4 +1,4 @@
-"""A model's answers, compiled once for batches of any size."""
+"""Compiled inference of a model, on batches of any size."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -9,8 +9,9 @@ import tensorflow as tf
 from tf_finetune import batch_norm
 
 Step = Callable[..., tf.Tensor]
-"""A forward pass, compiled: a batch of each input → the outputs."""
+"""A compiled forward pass: a batch of each input → the outputs."""
 
+# Rows per batch of `predict_rows`.
 _ROWS = 4096
 
 
@@ -25,6 +26,7 @@ def step(model: keras.Model) -> Step:
     Returns:
         A function of a batch of each input.
     """
+    # The batch axis stays open; everything else is fixed.
     shapes = [
         tf.TensorSpec([None, *each.shape[1:]], tf.float32)
         for each in model.inputs
@@ -35,6 +37,7 @@ def step(model: keras.Model) -> Step:
         ),
         autograph=False,
     )
+    # Traced inside the block, in which batch norm is folded on CPUs.
     with batch_norm.fast(model):
         return compiled.get_concrete_function(*shapes)
 
@@ -43,7 +46,7 @@ def predict(
     model: keras.Model,
     batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]],
 ) -> np.ndarray:
-    """Returns a model's answers to all batches, in their order.
+    """Returns a model's predictions of all batches, in their order.
 
     Args:
         model: Any inputs, one output.
@@ -55,14 +58,14 @@ def predict(
 def answers(
     compiled: Step, batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]]
 ) -> np.ndarray:
-    """Does what `predict` does, with a forward pass of one output."""
+    """Concatenates the outputs of a compiled forward pass over batches."""
     return np.concatenate([*stream(compiled, batches)])
 
 
 def stream(
     compiled: Step, batches: Iterable[tf.Tensor | tuple[tf.Tensor, ...]]
 ) -> Iterator[np.ndarray]:
-    """Yields what `answers` returns, a batch at a time."""
+    """Yields the outputs of a compiled forward pass, a batch at a time."""
     for batch in batches:
         yield np.asarray(called(compiled, batch))
 
@@ -70,12 +73,12 @@ def stream(
 def called(
     compiled: Step, batch: tf.Tensor | tuple[tf.Tensor, ...]
 ) -> tf.Tensor:
-    """Returns a forward pass' answer to a batch of its input or inputs."""
+    """Applies a compiled forward pass to a batch of its input or inputs."""
     parts = batch if isinstance(batch, tuple) else (batch,)
     return compiled(*map(tf.convert_to_tensor, parts))
 
 
 def predict_rows(model: keras.Model, rows: np.ndarray) -> np.ndarray:
-    """Returns a model's answers to the rows of an array."""
+    """Returns a model's predictions of the rows of an array."""
     starts = range(0, len(rows), _ROWS)
     return predict(model, (rows[start : start + _ROWS] for start in starts))

@@ -1,4 +1,4 @@
-"""From an empty folder to a finished run: choice, lock, marks, clearing."""
+"""Lifecycle of a workdir: chosen, locked, begun, finished, cleared."""
 
 import contextlib
 import fcntl
@@ -16,10 +16,11 @@ from absl import logging
 from tf_finetune import errors, files, stopping, workdir
 from tf_finetune.config import options, train
 
-# What is drawn of a split is called after it.
+# Charts of a split are named after it.
 _SPLITS = ("train", "validation", "test")
 # Of the 255 bytes that file systems allow; a number may follow.
 _LONGEST_NAME = 200
+# Options that may differ when an unfinished run is continued.
 _UNTIED = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 
 
@@ -35,6 +36,7 @@ def choose(config: train.TrainConfig) -> workdir.Workdir:
         return workdir.Workdir(pathlib.Path(config.output.workdir).expanduser())
     data = pathlib.PurePath(config.data.data).stem or config.data.data
     name = re.sub(r"[^\w.@-]+", "-", f"{data}-{config.model.backbone}")
+    # By characters, so that none is cut in two; the limit is in bytes.
     while len(name.encode()) > _LONGEST_NAME:
         name = name[:-1]
     return _next_free(pathlib.Path("runs") / name.strip("-"), config)
@@ -77,6 +79,7 @@ def _numbered(base: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _busy(place: workdir.Workdir) -> bool:
     """Tells if another process works in a workdir."""
+    # A shared lock is refused only while somebody holds the exclusive one.
     try:
         with open(place.path / ".lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -132,9 +135,9 @@ def _check_place(path: pathlib.Path) -> None:
             reason = getattr(error, "strerror", None) or str(error)
             break
         if not is_folder:
-            reason = f"{each} is no folder"
+            reason = f"{each} is not a folder"
         elif not os.access(each, os.W_OK | os.X_OK):
-            reason = f"{each} may not be written"
+            reason = f"{each} is not writable"
         break
     if reason:
         whole = str(path)
@@ -164,7 +167,7 @@ def warn_if_inside_data(
 
 @contextlib.contextmanager
 def opened(place: workdir.Workdir, config: train.TrainConfig) -> Iterator[None]:
-    """Holds `workdir` for one run: created, locked and fit for `config`.
+    """Creates, locks and checks `workdir` for one run of `config`.
 
     Raises:
         UsageError: It holds a finished run, or an unfinished one of other
@@ -188,6 +191,7 @@ def opened(place: workdir.Workdir, config: train.TrainConfig) -> Iterator[None]:
                 "wait for it or choose another workdir."
             ) from error
         try:
+            # Again, under the lock: another run may have ended in between.
             check_free(place, config)
             if config.output.overwrite:
                 clear(place)
@@ -211,7 +215,7 @@ def begin(
 def finish(
     place: workdir.Workdir, config: train.TrainConfig, facts: dict[str, Any]
 ) -> None:
-    """Adds what the run found out and chose, and marks it as finished."""
+    """Adds the run's results to `run.json` and marks it as finished."""
     if not place.run_json.exists():
         raise errors.RunError(f"{place.run_json} vanished; run it again.")
     _write_flags(place, config)
@@ -220,6 +224,7 @@ def finish(
 
 
 def _write_flags(place: workdir.Workdir, config: train.TrainConfig) -> None:
+    # Neither --overwrite nor --plan belongs to a replay of the run.
     tied = options.replace(
         config, workdir=str(place.path), overwrite=False, plan=False
     )
@@ -241,6 +246,7 @@ def _changed(place: workdir.Workdir, config: train.TrainConfig) -> list[str]:
     """Lists the flags in which `config` differs from the run in `workdir`."""
     if not place.run_flags.exists():
         return []
+    # Compared as values: "1e-3" and "0.001" are the same setting.
     before = options.values_of(workdir.recorded(place))
     now = options.values_of(config)
     untied = {*_UNTIED, *vars(config.interruptions)}
@@ -253,7 +259,7 @@ def _changed(place: workdir.Workdir, config: train.TrainConfig) -> list[str]:
 
 
 def clear(place: workdir.Workdir) -> None:
-    """Removes what a run writes, and nothing else, from `workdir`.
+    """Removes the files of a run, and nothing else, from `workdir`.
 
     `run.json` goes first: a clearing that is interrupted must not leave the
     mark of a finished run on half of its files.

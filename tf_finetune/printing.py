@@ -1,4 +1,4 @@
-"""Text for people, on whatever stands behind stdout and stderr.
+"""Prints to stdout and stderr without failing on pipes or encodings.
 
 What was computed for minutes must not be lost because a terminal cannot show
 a letter, or because its reader has left.
@@ -13,24 +13,25 @@ import sys
 from typing import TextIO
 
 _ESCAPED = "tf_finetune.escaped"
-# What bars and sentences are made of, for terminals of ASCII alone.
+# Characters of progress bars and messages, for terminals of ASCII alone.
 _PLAIN = {
     "━": "=", "█": "#", "–": "-", "—": "-", "−": "-", "·": "-", "…": "...",
     "→": "->", "×": "x", "±": "+-", "’": "'", "°": " degrees", "≥": ">=",
     "≤": "<=",
 }  # fmt: skip
+# A closed pipe, or a terminal that has hung up.
 _GONE = (errno.EPIPE, errno.EIO)
 
 
 class _Lasting(io.FileIO):
-    """A stream that goes on, into nothing, when its reader has left."""
+    """A stream that discards its output once its reader has left."""
 
     def write(self, content: bytes) -> int | None:
-        """Writes as a file does; a reader that has left is no error."""
+        """Writes as a file does; a closed reader is no error."""
         try:
             return super().write(content)
         except OSError as error:
-            # Of a full disk is told once: Python flushes again as it exits.
+            # A full disk is reported once: Python flushes again at exit.
             _silence(self.fileno())
             if error.errno not in _GONE:
                 raise
@@ -38,7 +39,7 @@ class _Lasting(io.FileIO):
 
 
 def prepare() -> None:
-    """Lets stdout and stderr of a program outlive their readers.
+    """Makes stdout and stderr survive closed readers and narrow encodings.
 
     Letters that their encodings lack are escaped from now on, in whatever is
     printed: results, logs, progress bars.
@@ -68,7 +69,7 @@ def show(text: str) -> None:
 
 
 def _lasting(stream: TextIO | None, number: int) -> TextIO:
-    """Returns a stream like the given one, that nothing printed can fail."""
+    """Returns a stream like the given one, on which printing cannot fail."""
     if stream is not None:
         with contextlib.suppress(OSError):
             stream.flush()
@@ -86,14 +87,14 @@ def _lasting(stream: TextIO | None, number: int) -> TextIO:
 
 
 def _silence(number: int) -> None:
-    """Leads a file descriptor to nowhere."""
+    """Redirects a file descriptor to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, number)
     os.close(nowhere)
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Returns a readable stand-in for what an encoding lacks."""
+    """Replaces characters that an encoding lacks; see `codecs`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
@@ -103,6 +104,6 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
 
 def _stand_in(letter: str) -> str:
     if "\udc80" <= letter <= "\udcff":
-        # A byte of a file's name that is no text.
+        # A byte of a file's name that is not UTF-8 (PEP 383).
         return f"\\x{ord(letter) - 0xDC00:02x}"
     return _PLAIN.get(letter, letter)

@@ -1,4 +1,4 @@
-"""Parts by name: a table of strings, imported only when one is used."""
+"""Parts by name, imported only when one is used."""
 
 import importlib
 from collections.abc import Mapping
@@ -30,6 +30,7 @@ class Registry:
         return tuple(sorted(self._places))
 
     def __contains__(self, name: str) -> bool:
+        # A colon marks a part of the user's own, which `get` imports.
         return name in self._places or ":" in name
 
     def add(self, name: str, part: Any) -> None:
@@ -61,11 +62,12 @@ class Registry:
         """
         self.check(name)
         place = self._places.get(name, name)
+        # A part that `add` was given itself needs no import.
         return resolve(self.kind, place) if isinstance(place, str) else place
 
 
 def resolve(kind: str, place: str) -> Any:
-    """Imports and returns what a `"package.module:attribute"` names.
+    """Imports and returns the object `"package.module:attribute"` names.
 
     To be called with what the caller typed, never with what a file says.
 

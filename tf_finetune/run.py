@@ -1,4 +1,4 @@
-"""A finished run in Python: its model, its figures, and what it can be asked.
+"""A finished run in Python: its model, figures and methods.
 
 Nothing here imports TensorFlow before a run is opened.
 """
@@ -32,7 +32,7 @@ class Run:
         history: A row for every epoch: stage, epoch, losses, metrics.
         class_names: In the order of the model's outputs.
         workdir: Where all of it lies.
-        task: What was learnt, and how its figures read.
+        task: Its task, which also formats its figures.
     """
 
     model: "keras.Model"
@@ -54,7 +54,7 @@ class Run:
     def evaluate(
         self, data: str | os.PathLike | None = None, **keywords: Any
     ) -> dict[str, Any]:
-        """Evaluates on other labelled pictures, as `tf_finetune.evaluate`.
+        """Evaluates on other labeled pictures, as `tf_finetune.evaluate`.
 
         Args:
             data: Pictures in any form that training takes; None: the run's
@@ -66,7 +66,7 @@ class Run:
     def export(
         self, format: str | tuple[str, ...] = "saved_model", **keywords: Any
     ) -> list[pathlib.Path]:
-        """Exports the run and proves each export, as `tf_finetune.export`.
+        """Exports the run and checks each export, as `tf_finetune.export`.
 
         Args:
             format: "saved_model", "keras", "litert", "onnx" …, or several.
@@ -77,6 +77,7 @@ class Run:
     def show(self) -> None:
         """Prints the figures of all splits; shows the charts in a notebook."""
         printing.show(self.task.figures.text(self.evaluation))
+        # Without a notebook the charts' paths are printed.
         display = _notebook_display()
         for path in self.charts():
             if display:
@@ -85,7 +86,7 @@ class Run:
                 printing.show(str(path))
 
     def charts(self) -> list[pathlib.Path]:
-        """Returns the pictures that the run has drawn of itself."""
+        """Returns the paths of the charts that the run has drawn."""
         drawn = [self.workdir / "history.png"]
         for split in _SPLITS:
             drawn += sorted(self.workdir.glob(f"*_{split}.png"))
@@ -93,6 +94,7 @@ class Run:
 
     def __repr__(self) -> str:
         """Returns the workdir and the result in a line."""
+        # The last split is test, or validation where there is no test.
         split = self._splits()[-1]
         brief = self.task.figures.brief(self.evaluation[split])
         return f"Run({str(self.workdir)!r}, {split}: {brief})"
@@ -105,6 +107,7 @@ class Run:
             "</td></tr>"
             for split in self._splits()
         )
+        # Five names fit into a line of a notebook.
         names = ", ".join(self.class_names[:5])
         more = f" … ({len(self.class_names)} in all)"
         if len(self.class_names) <= 5:
@@ -140,8 +143,10 @@ def load_run(
         run = load_run("runs/flowers-resnet50")
         run.predict("holiday/*.jpg")
     """
+    # A `~` in the path is the user's home folder.
     place = workdirs.Workdir(pathlib.Path(workdir).expanduser())
     place.require_finished()
+    # Checked first: TensorFlow takes seconds to start.
     environment.start_tensorflow()
     from tf_finetune.runs.use import finished
     from tf_finetune.training import history
@@ -158,7 +163,8 @@ def load_run(
 
 
 def _notebook_display() -> Any:
-    """Returns what shows pictures below a cell; None: this is no notebook."""
+    """Returns IPython's display module; None outside of a notebook."""
+    # Not imported here: a notebook has loaded it already.
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if getattr(shell, "kernel", None) is None:

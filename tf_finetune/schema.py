@@ -1,4 +1,4 @@
-"""JSON of a workdir as it must be, checked before anything is made of it.
+"""Schemas of a workdir's JSON files, checked before these are used.
 
 A workdir can be damaged, or made by somebody else: what a file lacks or holds
 in place of a number is said in one sentence, wherever it is read.
@@ -14,13 +14,13 @@ from typing import Any
 
 from tf_finetune import errors, escaping, files
 
-_NUMBER = re.compile(r"-?[0-9]{1,18}")
-_SHOWN = 40
+_NUMBER = re.compile(r"-?[0-9]{1,18}")  # Fits into 64 bits.
+_SHOWN = 40  # Characters of a value in a message.
 _LONGEST = 100_000
 
 
 class Kind(abc.ABC):
-    """What a value must be.
+    """A kind of JSON value, and the check for it.
 
     Attributes:
         words: As a sentence says it: "a whole number".
@@ -30,7 +30,7 @@ class Kind(abc.ABC):
 
     @abc.abstractmethod
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong with a value, as a sentence; empty: nothing.
+        """Returns the fault of a value as a sentence; empty if it fits.
 
         Args:
             value: Out of the file.
@@ -45,7 +45,7 @@ class Kind(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Anything(Kind):
-    """Whatever it is, to be checked later."""
+    """Any value; the caller checks it later."""
 
     words: str = "anything"
 
@@ -56,13 +56,13 @@ class Anything(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Text(Kind):
-    """A text, of `longest` characters at most."""
+    """A string of at most `longest` characters."""
 
     longest: int = _LONGEST
-    words: str = "a text"
+    words: str = "a string"
 
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong; see `Kind`."""
+        """Returns the fault as a sentence; see `Kind`."""
         fits = isinstance(value, str) and len(value) <= self.longest
         return self._unless(fits, value, place)
 
@@ -86,12 +86,12 @@ class Number(Kind):
         return name
 
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong; see `Kind`."""
+        """Returns the fault as a sentence; see `Kind`."""
         kinds = (int,) if self.is_whole else (int, float)
         fits = (
-            type(value) in kinds
+            type(value) in kinds  # `isinstance` takes True for an int.
             and self.at_least <= value <= self.at_most
-            # A whole number can be beyond every float.
+            # JSON's whole numbers can be beyond every float.
             and abs(value) < 2**1023
         )
         return self._unless(fits, value, place)
@@ -99,40 +99,40 @@ class Number(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class OneOf(Kind):
-    """One of a few texts."""
+    """One of a few strings."""
 
     possible: tuple[str, ...]
 
     @property
     def words(self) -> str:
-        """All of them."""
+        """The possible strings, quoted."""
         return " or ".join(map(repr, self.possible))
 
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong; see `Kind`."""
+        """Returns the fault as a sentence; see `Kind`."""
         fits = isinstance(value, str) and value in self.possible
         return self._unless(fits, value, place)
 
 
 @dataclasses.dataclass(frozen=True)
 class Optional(Kind):
-    """Something, or null."""
+    """A value of a kind, or null."""
 
     kind: Kind
 
     @property
     def words(self) -> str:
-        """What it may be beside null."""
+        """The words of its kind, or null."""
         return f"{self.kind.words} or null"
 
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong; see `Kind`."""
+        """Returns the fault as a sentence; see `Kind`."""
         return "" if value is None else self.kind.misfit(value, place)
 
 
 @dataclasses.dataclass(frozen=True)
 class Items(Kind):
-    """A list of things of one kind, of `length` items if that is given."""
+    """A list of values of one kind, within a range of lengths."""
 
     kind: Kind
     at_least: int = 0
@@ -148,7 +148,7 @@ class Items(Kind):
         return f"a list{some}"
 
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong; see `Kind`."""
+        """Returns the fault as a sentence; see `Kind`."""
         is_list = isinstance(value, list)
         if not (is_list and self.at_least <= len(value) <= self.at_most):
             return self._unless(False, value, place)
@@ -160,11 +160,11 @@ class Items(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Table(Kind):
-    """Things of one kind by names that are the file's own.
+    """An object with any keys, all of its values of one kind.
 
     Attributes:
-        kind: Of the things.
-        is_numbered: Whether the names must be whole numbers.
+        kind: Of the values.
+        is_numbered: Whether the keys must be whole numbers.
     """
 
     kind: Kind
@@ -172,7 +172,7 @@ class Table(Kind):
     words: str = "an object of names and values"
 
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong; see `Kind`."""
+        """Returns the fault as a sentence; see `Kind`."""
         if not isinstance(value, dict):
             return self._unless(False, value, place)
         for name, each in value.items():
@@ -188,7 +188,7 @@ class Table(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Record(Kind):
-    """Things by names that are known; what else is there is not looked at.
+    """An object with known keys; other keys are ignored.
 
     Attributes:
         needed: Must be there.
@@ -205,7 +205,7 @@ class Record(Kind):
         return f"an object with {names}" if names else "an object"
 
     def misfit(self, value: Any, place: str) -> str:
-        """Returns what is wrong; see `Kind`."""
+        """Returns the fault as a sentence; see `Kind`."""
         if not isinstance(value, dict):
             return self._unless(False, value, place)
         for name, kind in {**self.needed, **self.possible}.items():
@@ -229,7 +229,7 @@ def read(
     limit: int,
     hint: str = "Copy the folder again, or train again.",
 ) -> Any:
-    """Returns the content of a JSON file that is as it must be.
+    """Reads a JSON file and checks it against its kind.
 
     Args:
         path: The file.
@@ -273,7 +273,7 @@ def check(
     *,
     hint: str = "Copy the folder again, or train again.",
 ) -> None:
-    """Raises `RunError` unless what stands in a file is of a kind."""
+    """Raises `RunError` unless a value out of a file is of a kind."""
     if found := kind.misfit(value, ""):
         raise errors.RunError(
             f"{escaping.escape(str(path))}: {found}. It was changed or "
@@ -292,6 +292,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, (dict, list)):
         word = "an object" if isinstance(value, dict) else "a list"
         return f"{word} of {len(value):,}"
+    # Python refuses to print whole numbers of more than 4300 digits.
     if type(value) is int and abs(value) >= 10**_SHOWN:
         return f"a number of more than {_SHOWN} digits"
     text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)

@@ -1,4 +1,4 @@
-"""A polite stop: what SIGTERM, a lost connection and Ctrl-C do to a run.
+"""Graceful shutdown on SIGTERM, a lost connection or Ctrl-C.
 
 Python calls a signal's handler between two of its own instructions, which a
 long computation of TensorFlow postpones. So a thread beside it, told by the
@@ -23,11 +23,11 @@ _POLITE = tuple(
 _SIGNALS = (*_POLITE, signal.SIGINT)
 
 GRACE_SECONDS = 30.0
-"""How long a process may take to stop, unless it is told otherwise."""
+"""Seconds that a process may take to stop; the default."""
 
-NOTHING = "nothing was begun."
-ANEW = "the same command starts anew."
-ON = "the same command goes on where it was."
+NOTHING = "nothing was started."
+ANEW = "the same command starts over."
+ON = "the same command resumes the run."
 
 
 class Stopped(SystemExit):
@@ -35,36 +35,36 @@ class Stopped(SystemExit):
 
     Attributes:
         number: The signal's number.
-        then: `NOTHING`, `ANEW` or `ON`: what becomes of what was begun.
+        then: `NOTHING`, `ANEW` or `ON`: the consequence for the run.
     """
 
     def __init__(self, number: int, then: str = ANEW) -> None:
-        """Takes what is known of it."""
+        """Stores the signal and its consequence."""
         super().__init__(128 + number)
         self.number = number
         self.then = then
 
     @property
     def sentence(self) -> str:
-        """What a person is told."""
+        """The message for the user."""
         return sentence(self.number, self.then)
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C in what is known to go on, or to have begun nothing.
+    """Ctrl-C whose consequence for the run is known.
 
     Attributes:
         then: As of `Stopped`.
     """
 
     def __init__(self, then: str) -> None:
-        """Takes what becomes of what was begun."""
+        """Stores the consequence."""
         super().__init__()
         self.then = then
 
 
 class Request:
-    """Whether this process was asked to stop.
+    """The stop signal that this process has received, if any.
 
     Attributes:
         number: The signal that asked; None: none did.
@@ -76,7 +76,7 @@ class Request:
         self.then = then
 
     def obey(self) -> None:
-        """Raises what ends the process if it was asked to stop.
+        """Raises the exception that ends the process, if it was asked to stop.
 
         Raises:
             KeyboardInterrupt: It was Ctrl-C.
@@ -89,21 +89,21 @@ class Request:
 
 
 def before_the_start() -> None:
-    """Lets a signal end a program that has begun nothing, in one sentence.
+    """Makes stop signals end the process at once, with one sentence.
 
-    No exception is raised: what is being imported could swallow it.
+    No exception is raised: a module that is being imported could swallow it.
     """
     _handle(_end_at_once)
 
 
 def after_the_end() -> None:
-    """Lets a signal end a program that has said all, without a word."""
+    """Restores the default handlers: the command is done."""
     _handle(signal.SIG_DFL)
 
 
 @contextlib.contextmanager
 def resumable(has_begun: Callable[[], bool]) -> Iterator[None]:
-    """Lets a stop say if something was begun that the same command continues.
+    """Adds to a stop in the block whether the same command resumes the run.
 
     Args:
         has_begun: Asked once the block was stopped, if nobody knows it yet.
@@ -123,7 +123,7 @@ def resumable(has_begun: Callable[[], bool]) -> Iterator[None]:
 def listening(
     grace_seconds: float = GRACE_SECONDS, *, at_once: bool
 ) -> Iterator[Request]:
-    """Turns SIGTERM and its like, and Ctrl-C, into a request in the block.
+    """Turns SIGTERM and its like, and Ctrl-C, into a `Request`.
 
     In another thread than the main one, which gets no signals, nothing is
     changed.
@@ -162,6 +162,8 @@ def listening(
 @contextlib.contextmanager
 def _deadline(seconds: float, then: str) -> Iterator[None]:
     """Ends the process if the block outlives SIGTERM by `seconds`."""
+    # Python's C handler writes a signal's number into the socket, also while
+    # the main thread is inside of TensorFlow.
     told, tell = socket.socketpair()
     tell.setblocking(False)
     before = signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
@@ -182,17 +184,18 @@ def _watch(told: socket.socket, seconds: float, then: str) -> None:
     number = 0
     while number not in _POLITE:
         byte = told.recv(1)
-        if not byte:
+        if not byte:  # The block has ended and closed its side.
             return
         number = byte[0]
     told.settimeout(seconds)
     try:
+        # Further signals are read away; an empty read is the block's end.
         while told.recv(1):
             pass
     except TimeoutError:
         print(
             f"Error: {sentence(number, then)} (No step ended within "
-            f"{seconds:g} s; --grace_seconds.)",
+            f"{seconds:g} s, the limit of --grace_seconds.)",
             file=sys.stderr,
             flush=True,
         )
@@ -222,7 +225,7 @@ def _end_at_once(number: int, frame: object) -> None:
 
 
 def sentence(number: int, then: str) -> str:
-    """Returns how a person is told that a signal has stopped the process."""
+    """Returns the message that a signal has stopped the process."""
     is_key = number == signal.SIGINT
     by = "Ctrl-C" if is_key else signal.Signals(number).name
     return f"Stopped by {by}; {then}"

@@ -1,8 +1,8 @@
-"""Options that only some choices read, refused where nothing reads them.
+"""Refuses options that none of the chosen parts reads.
 
-What the parts read is declared beside them: `Task.reads`, `READERS` of heads,
-objectives and data formats. The tables here are about flags that choose among
-words or numbers.
+The options that a part reads are declared beside it: `Task.reads`, `READERS`
+of heads, objectives and data formats. The tables here are about flags that
+choose among words or numbers.
 """
 
 import dataclasses
@@ -58,15 +58,15 @@ FINE_TUNING = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What one flag chooses, and who reads what.
+    """The value of one flag, and the options that its values read.
 
     Attributes:
         flag: Its name.
-        chosen: What it means here.
-        known: Values of which it is known what they read; others, parts of
-            the user's own, may read what they like.
+        chosen: Its value here.
+        known: Values whose options are known; others, parts of the user's
+            own, may read any.
         readers: Options that not every value reads, and those that do.
-        meant: Whose meaning it is, where the flag does not say it itself.
+        meant: Where the value comes from, if the flag does not name it.
     """
 
     flag: str
@@ -77,9 +77,9 @@ class Choice:
 
 
 def check(config: Any, choices: Sequence[Choice]) -> None:
-    """Raises `UsageError` for the options that nothing chosen reads.
+    """Raises `UsageError` for options that none of the choices reads.
 
-    An option at its default is never refused: what replays a run names all.
+    An option at its default is never refused: run.flags names them all.
 
     Args:
         config: Of any command.
@@ -90,12 +90,14 @@ def check(config: Any, choices: Sequence[Choice]) -> None:
 
 
 def idle(config: Any, choices: Sequence[Choice]) -> dict[str, str]:
-    """Returns the options that nothing chosen reads, each with its refusal."""
+    """Returns the options that no choice reads, each with its message."""
     found = {}
     for name, got in asked(config).items():
         for choice in choices:
+            # An option that is in no table of a choice suits all its values.
             readers = choice.readers.get(name, choice.known)
             if choice.chosen in choice.known and choice.chosen not in readers:
+                # The first choice that does not read it explains the refusal.
                 found.setdefault(name, _refusal(got, choice, readers))
     return found
 
@@ -111,7 +113,7 @@ def asked(config: Any) -> dict[str, str]:
 
 
 def _refusal(got: str, choice: Choice, readers: Sequence[str]) -> str:
-    """Returns what an option is for, and why not for this."""
+    """Returns the message that names the values an option is for."""
     listed = " and ".join(f"--{choice.flag}={each}" for each in readers)
     meant = f", {choice.meant}," if choice.meant else ""
     return (
@@ -123,7 +125,7 @@ def _refusal(got: str, choice: Choice, readers: Sequence[str]) -> str:
 def of_training(
     config: train.TrainConfig, task: task_contract.Task, head: str
 ) -> list[Choice]:
-    """Returns what a run chooses.
+    """Lists the choices of a training run.
 
     Args:
         config: The run.
@@ -153,21 +155,22 @@ def of_training(
 
 
 def _meant(flag: str, given: str | None, chosen: str) -> str:
-    """Returns in words that a flag left open what is chosen."""
+    """Returns the origin of a value that a flag does not name itself."""
     if given == chosen:
         return ""
-    return f"what --{flag}={options.to_text(given)} is here"
+    return f"chosen by --{flag}={options.to_text(given)}"
 
 
 def of_task(config: Any, task: task_contract.Task) -> list[Choice]:
-    """Returns the task if it does not read all that is asked for.
+    """Returns the task as a choice if it does not read all options.
 
     To know who else does, all tasks have to be loaded, which takes a while.
 
     Args:
         config: What was asked for.
-        task: What `--task` means, or what the run in question learnt.
+        task: What `--task` means, or what the run in question learned.
     """
+    # Options that only some tasks read, but for those that this one reads.
     bound = {*task_contract.BOUND} - {*task.reads}
     if asked(config).keys().isdisjoint(bound):
         return []
@@ -176,6 +179,7 @@ def of_task(config: Any, task: task_contract.Task) -> list[Choice]:
         Choice(
             flag="task",
             chosen=task.name,
+            # A task of the user's own is not among the registered ones.
             known=(*every, task.name),
             readers={
                 option: [name for name in every if option in every[name]]
@@ -186,7 +190,7 @@ def of_task(config: Any, task: task_contract.Task) -> list[Choice]:
 
 
 def of_words(values: Mapping[str, Any]) -> list[Choice]:
-    """Returns the choices among words, from the values of all options."""
+    """Returns the choices of `READERS`, from the values of all options."""
     return [
         Choice(
             flag=flag, chosen=values[flag], known=(values[flag],), readers=table
@@ -198,16 +202,17 @@ def of_words(values: Mapping[str, Any]) -> list[Choice]:
 def of_format(
     config: Any, data: data_options.DataOptions, labels: labelling.Labels
 ) -> list[Choice]:
-    """Returns in which form the data comes, if an option depends on it.
+    """Returns the data format as a choice if an option depends on it.
 
     Args:
         config: What was asked for.
         data: Where the data lies.
-        labels: What it must be labelled with.
+        labels: What it must be labeled with.
 
     Raises:
         UsageError, DataError: As `data.sources.catalog.find`.
     """
+    # To find the format of --data the disk has to be read.
     if asked(config).keys().isdisjoint(sources.READERS):
         return []
     return [
@@ -216,16 +221,17 @@ def of_format(
             chosen=sources.name_of(data, labels),
             known=sources.BUILT_IN,
             readers=sources.READERS,
-            meant="what --data is" if data.data_format == "auto" else "",
+            meant="the format of --data" if data.data_format == "auto" else "",
         )
     ]
 
 
 def check_fine_tuning(config: train.TrainConfig) -> None:
-    """Raises `UsageError` for options of a stage that there is not."""
+    """Raises `UsageError` for options of fine-tuning in a run without."""
     found = [*idle_in_fine_tuning(config).values()]
     if not found:
         return
+    # Two ways leave the stage out; the message names the one taken.
     why, other = "--epochs=0", "--epochs"
     if config.training.epochs:
         why = "--trainable=head, of which the head is solved,"
@@ -238,12 +244,14 @@ def check_fine_tuning(config: train.TrainConfig) -> None:
 
 
 def idle_in_fine_tuning(config: train.TrainConfig) -> dict[str, str]:
-    """Returns the options of a stage that there is not, as flags."""
+    """Returns options of fine-tuning as flags, in a run without."""
     if objectives.takes_steps(config):
         return {}
     names = {*FINE_TUNING}
+    # With --epochs=0 that flag itself is what leaves the stage out.
     if config.training.epochs:
         names.add("epochs")
+    # --trainable=head is itself the reason why the stage is left out.
     if config.model.moves_head_alone:
         names.remove("trainable")
     return {name: got for name, got in asked(config).items() if name in names}
@@ -252,7 +260,7 @@ def idle_in_fine_tuning(config: train.TrainConfig) -> dict[str, str]:
 def check_fractions(
     data: data_options.DataOptions, given: Sequence[str | None]
 ) -> None:
-    """Raises `UsageError` for a share of what the data has divided itself.
+    """Raises `UsageError` for the fraction of a split that the data brings.
 
     Args:
         data: Which data, and what is asked of it.
@@ -261,11 +269,12 @@ def check_fractions(
     for split in ("validation", "test"):
         name = f"{split}_fraction"
         got = asked(data).get(name)
+        # `got` is empty where the fraction has its default.
         if got and split in given:
             raise errors.UsageError(
                 f"{got} is for data that brings no {split} split, and "
-                f"--data={data.data} brings one. Leave it out; behind a "
-                f"flagfile that gives it, say {_default(data, name)}."
+                f"--data={data.data} brings one. Leave it out; if a flagfile "
+                f"sets it, add {_default(data, name)}."
             )
 
 

@@ -30,7 +30,7 @@ def evaluate(
 
     Args:
         workdir: The run's folder.
-        data: Labelled pictures in any form that training takes, of classes
+        data: Labeled pictures in any form that training takes, of classes
             that the run knows; None: the run's own.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
@@ -49,7 +49,7 @@ def evaluate(
 def evaluate_run(
     config: use.EvaluateConfig, *, report: Report
 ) -> dict[str, Any]:
-    """Does what `python -m tf_finetune.evaluate` does."""
+    """Runs `python -m tf_finetune.evaluate`."""
     use_checking.check_evaluation(config)
     source = use_checking.evaluation_source(config)
     inspected = survey.list_and_inspect(
@@ -58,6 +58,7 @@ def evaluate_run(
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         training=not config.data,
     )
+    # Before TensorFlow starts: unknown classes are a mistake of the data.
     if config.data:
         path = pathlib.Path(config.workdir).expanduser()
         classes.check(workdirs.Workdir(path), inspected.class_names)
@@ -75,7 +76,7 @@ def predict(
     report: Report = printing.show,
     **keywords: Any,
 ) -> list[Any]:
-    """Predicts what a finished run learnt, of other pictures.
+    """Predicts other pictures with a finished run.
 
     Args:
         workdir: The run's folder.
@@ -85,7 +86,7 @@ def predict(
         **keywords: Any flag of `python -m tf_finetune.predict`, by name.
 
     Returns:
-        One prediction a file, in the order of the paths; a file that is no
+        One prediction a file, in the order of the paths; a file that is not a
         usable picture has its `error` filled instead.
     """
     given = {"workdir": str(workdir), "data": str(data), **keywords}
@@ -94,9 +95,11 @@ def predict(
 
 
 def predict_run(config: use.PredictConfig, *, report: Report) -> list[Any]:
-    """Does what `python -m tf_finetune.predict` does."""
+    """Runs `python -m tf_finetune.predict`."""
+    # Files are listed before TensorFlow starts: a wrong path is told at once.
     use_checking.check_prediction(config)
     paths = use_checking.prediction_paths(config)
+    # Imports that load TensorFlow come after its quiet start.
     environment.start_tensorflow()
     from tf_finetune.runs.rows import using
     from tf_finetune.runs.use import finished, predicting
@@ -114,7 +117,7 @@ def export(
     report: Report = printing.show,
     **keywords: Any,
 ) -> list[pathlib.Path]:
-    """Exports a finished run and proves each export on held-out pictures.
+    """Exports a finished run and checks each export on held-out pictures.
 
     Args:
         workdir: The run's folder.
@@ -123,7 +126,7 @@ def export(
         **keywords: Any flag of `python -m tf_finetune.export`, by name.
 
     Returns:
-        What was written, in the order of the formats.
+        The exports written, in the order of the formats.
 
     Raises:
         RunError: An export gives other numbers than the evaluation gave; it
@@ -137,7 +140,7 @@ def export(
 def export_run(
     config: use.ExportConfig, *, report: Report
 ) -> list[pathlib.Path]:
-    """Does what `python -m tf_finetune.export` does."""
+    """Runs `python -m tf_finetune.export`."""
     use_checking.check_export(config)
     source = use_checking.export_source(config)
     inspected = source and survey.list_and_inspect(

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with the use of a finished run."""
+"""Checks of evaluate, predict and export that need no TensorFlow."""
 
 import dataclasses
 import os
@@ -33,14 +33,14 @@ def check_evaluation(config: use.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     _finished(config.workdir).require_finished()
     _check_foreign(config)
-    # Its name is settled later, and lies in the workdir.
+    # Without --output the figures go into the workdir.
     _check_writable(config.output or config.workdir, config.output)
     gates.check_specs(config.fail_below, _task(config).figures)
     _check_models(config)
 
 
 def task_of(path: str, allow_parts: Sequence[str] = ()) -> task_contract.Task:
-    """Returns what the finished run in a folder learnt.
+    """Returns the task of the finished run in a folder.
 
     Args:
         path: The folder.
@@ -60,7 +60,7 @@ def _trained(config: _Use) -> train.TrainConfig:
 
 
 def evaluation_labels(config: use.EvaluateConfig) -> labelling.Labels:
-    """Returns how the labels of an evaluation are understood."""
+    """Returns the labels of an evaluation: their form and classes."""
     task = _task(config)
     if not config.data:
         return task.labels
@@ -72,7 +72,7 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
     """Returns where the pictures of an evaluation come from.
 
     Raises:
-        UsageError: Its columns are not those that the run learnt.
+        UsageError: Its columns are not those of the run.
     """
     trained = _trained(config).data
     if not config.data:
@@ -85,7 +85,7 @@ def evaluation_source(config: use.EvaluateConfig) -> data_options.DataOptions:
         image_root=config.image_root,
         label_column=_label_column(config, trained.label_column),
         label_separator=config.label_separator,
-        missing_label=trained.missing_label,
+        missing_label=trained.missing_label,  # Has no flag here.
         numeric_columns=trained.numeric_columns,
         categorical_columns=trained.categorical_columns,
         ignore_label=trained.ignore_label,
@@ -101,17 +101,17 @@ def _label_column(
     asked = config.label_column or trained
     if not _task(config).labels.are_columns:
         return asked
-    if sorted(asked) != sorted(trained):
+    if sorted(asked) != sorted(trained):  # The outputs of the model.
         raise errors.UsageError(
             f"--label_column={','.join(asked)}: the run in {config.workdir} "
-            f"learnt {','.join(trained)}, and is evaluated on columns of "
-            "these names, in any order."
+            f"was trained on {','.join(trained)}, and is evaluated on columns "
+            "of these names, in any order."
         )
     return trained
 
 
 def _check_foreign(config: use.EvaluateConfig) -> None:
-    """Raises `UsageError` for an option that the pictures do not need."""
+    """Raises `UsageError` for data options that do not fit the pictures."""
     if config.data:
         source, labels = evaluation_source(config), evaluation_labels(config)
         unread.check(
@@ -145,25 +145,25 @@ def check_prediction(config: use.PredictConfig) -> None:
 
 
 def _check_windows(config: use.PredictConfig, task: task_contract.Task) -> None:
-    """Raises `UsageError` where there are no masks to be put together."""
+    """Raises `UsageError` for windows where no masks are written."""
     got = f"--window_overlap={config.window_overlap:g}"
-    if not task.files_at:
+    if not task.files_at:  # Its predictions are no masks.
         raise errors.UsageError(
-            f"{got} is for tasks that answer with a picture, and the run in "
+            f"{got} is for tasks that predict masks, and the run in "
             f"--workdir={config.workdir} is of --task={task.name}. Leave it "
             "out."
         )
     if not config.output:
         raise errors.UsageError(
-            f"{got} is for masks that are written: give --output, a folder."
+            f"{got} is for masks in files: give --output, a folder."
         )
 
 
 def prediction_paths(config: use.PredictConfig) -> list[str]:
-    """Returns the pictures that a run is asked about; of rows none.
+    """Returns the paths of the pictures to predict; empty for rows.
 
     Raises:
-        DataError: There are none, or the table that names them is no such.
+        DataError: There are none, or the table that names them is unusable.
     """
     if takes_rows(config.workdir):
         return []
@@ -173,7 +173,7 @@ def prediction_paths(config: use.PredictConfig) -> list[str]:
 
 
 def prediction_source(config: use.PredictConfig) -> data_options.DataOptions:
-    """Returns how a table is read that names what is predicted."""
+    """Returns the options that read a table of pictures to predict."""
     trained = _trained(config).data
     return dataclasses.replace(
         trained,
@@ -184,14 +184,14 @@ def prediction_source(config: use.PredictConfig) -> data_options.DataOptions:
 
 
 def _check_columns(config: use.PredictConfig) -> None:
-    """Raises `UsageError` for an option of tables where there is none."""
+    """Raises `UsageError` for options of tables without a table."""
     if csv_file.is_table(config.data):
         return
     for name in ("image_column", "image_root"):
         if name in (got := unread.asked(config)):
             raise errors.UsageError(
                 f"{got[name]} is for a CSV file that names pictures, and "
-                f"--data={config.data} is none. Leave it out."
+                f"--data={config.data} is not one. Leave it out."
             )
 
 
@@ -218,7 +218,7 @@ def check_export(config: use.ExportConfig) -> None:
 
 
 def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
-    """Returns the run whose pictures an export needs; None: it needs none."""
+    """Returns the config of the run if its pictures are needed, else None."""
     if not config.calibrate:
         return None
     source = _trained(config)
@@ -233,9 +233,9 @@ def export_source(config: use.ExportConfig) -> train.TrainConfig | None:
 
 
 def _check_models(config: _Use) -> None:
-    """Raises `RunError` for models that are not safe to be opened."""
+    """Raises `RunError` for model files that are not safe to open."""
     place = _finished(config.workdir)
-    # That there is none is told by whoever opens it.
+    # A missing file is reported when it is opened.
     if not os.path.lexists(place.model):
         return
     for model in (place.model, place.fused):
@@ -266,13 +266,13 @@ def _check_writable(path: str | pathlib.Path, asked: str | None) -> None:
 def _check_root(root: str | None) -> None:
     if root is not None and not pathlib.Path(root).expanduser().is_dir():
         raise errors.UsageError(
-            f"--image_root={root} is no folder; it names the one where the "
-            "run's pictures are now."
+            f"--image_root={root} is not a folder; give the folder that holds "
+            "the run's pictures now."
         )
 
 
 def _check_refused(config: use.ExportConfig) -> None:
-    """Raises `UsageError` for an option that says nothing to the task."""
+    """Raises `UsageError` for an option that the task does not support."""
     task = _task(config)
     reasons = {} if task.certainty_at else _WITHOUT_CERTAINTY
     for name, reason in {**reasons, **task.refused}.items():

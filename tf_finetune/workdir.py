@@ -15,6 +15,7 @@ _HINT = (
     "and --overwrite."
 )
 _NAMES = schema.Items(schema.Text(longest=10_000), at_least=1)
+# Entries of run.json that are read back; others are for people.
 _FACTS = schema.Record(
     needed={"status": schema.OneOf(("begun", "finished"))},
     possible={
@@ -60,17 +61,17 @@ class Workdir:
 
     @property
     def data_json(self) -> pathlib.Path:
-        """Statistics, splits by content hash, what cleaning dropped."""
+        """Statistics, splits by content hash, dropped pictures."""
         return self.path / "data.json"
 
     @property
     def plan(self) -> pathlib.Path:
-        """The table of what moves in training."""
+        """The table of trainable and frozen layers."""
         return self.path / "plan.txt"
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """The folder of what an interrupted run continues from."""
+        """The folder of checkpoints that an interrupted run resumes from."""
         return self.path / "checkpoints"
 
     @property
@@ -80,7 +81,7 @@ class Workdir:
 
     @property
     def curves(self) -> pathlib.Path:
-        """The picture of `history`."""
+        """The chart of `history`."""
         return self.path / "history.png"
 
     @property
@@ -89,18 +90,18 @@ class Workdir:
         return self.events or self.path / "tensorboard"
 
     def apart(self, name: str) -> "Workdir":
-        """Returns where what follows the supervised run keeps its files.
+        """Returns the workdir of the semi-supervised part of a run.
 
-        They go with the checkpoints when the run ends, but for its events.
+        Its files go with the checkpoints when the run ends; its events stay.
 
         Args:
-            name: Of what is learnt; its events lie in a folder of that name.
+            name: Of the objective; its events lie in a folder of that name.
         """
         return Workdir(self.pool.parent, events=self.tensorboard / name)
 
     @property
     def pool(self) -> pathlib.Path:
-        """Which pictures without labels an unfinished run learns from."""
+        """Fingerprint of the unlabeled pictures of an unfinished run."""
         return self.checkpoints / "unlabelled" / "pool.json"
 
     @property
@@ -110,7 +111,7 @@ class Workdir:
 
     @property
     def fused(self) -> pathlib.Path:
-        """The model of whole rows, where a row is more than a picture."""
+        """The fused model of table rows, where a row is more than a picture."""
         return self.path / "fused.keras"
 
     @property
@@ -120,7 +121,7 @@ class Workdir:
 
     @property
     def fused_json(self) -> pathlib.Path:
-        """What goes into `fused`, and rows that prove its exports."""
+        """The inputs of `fused`, and rows that its exports are checked on."""
         return self.path / "fused.json"
 
     @property
@@ -130,22 +131,22 @@ class Workdir:
 
     @property
     def evaluation(self) -> pathlib.Path:
-        """Every figure of every split, with its yardsticks."""
+        """Every figure of every split, with its baselines."""
         return self.path / "evaluation.json"
 
     @property
     def predictions(self) -> pathlib.Path:
-        """What the model says of every validation and test picture."""
+        """The predictions of every validation and test picture."""
         return self.path / "predictions.csv"
 
     @property
     def proof(self) -> pathlib.Path:
-        """What the model says of some held-out pictures, for exports."""
+        """The held-out pictures that exports are checked on."""
         return self.path / "proof.json"
 
     @property
     def proven(self) -> pathlib.Path:
-        """What the model says of the pictures in `proof`."""
+        """The predictions of the pictures in `proof`, and the truth."""
         return self.path / "proof.npz"
 
     @property
@@ -154,7 +155,8 @@ class Workdir:
         return self.path / "export"
 
     def own(self, folder: pathlib.Path) -> pathlib.Path:
-        """Returns a folder to write into; a `UsageError` if it leads out."""
+        """Returns a folder to write into; `UsageError` if it is a link out."""
+        # A workdir of somebody else may hold links to other folders.
         real = pathlib.Path(os.path.realpath(folder))
         if real.is_relative_to(os.path.realpath(self.path)):
             return folder
@@ -177,7 +179,7 @@ class Workdir:
 
     def require_finished(self) -> None:
         """Raises `UsageError` unless a finished run lies here."""
-        if not os.path.lexists(self.run_json):
+        if not os.path.lexists(self.run_json):  # A dangling link is one.
             raise errors.UsageError(
                 f"No run in --workdir={self.path}: it holds no run.json. "
                 "Give the folder that training printed as its results."
@@ -191,7 +193,7 @@ class Workdir:
     def content(
         self, path: pathlib.Path, kind: schema.Kind, *, megabytes: int
     ) -> Any:
-        """Returns what one of its JSON files holds.
+        """Reads one of its JSON files and checks it.
 
         Args:
             path: The file.
@@ -216,7 +218,7 @@ class Workdir:
         """Returns the content of `data_json`.
 
         Args:
-            labels: The names of the classes → what a task reads of it.
+            labels: The names of the classes → the keys that a task reads.
 
         Raises:
             RunError: It is not there, or not as it must be.
@@ -240,7 +242,7 @@ class Workdir:
         """Returns the content of `evaluation`.
 
         Args:
-            kinds: What is read of it, where it is there.
+            kinds: The keys that are read, where they are there.
 
         Raises:
             RunError: It is not there, or not as it must be.
@@ -287,7 +289,7 @@ def config_of(
 
 
 def recorded(workdir: Workdir) -> train.TrainConfig:
-    """Returns what run.flags holds, to be compared, not to be acted on."""
+    """Reads run.flags for comparison; no part it names is to be imported."""
     return options.from_flagfile(
         train.TrainConfig, str(workdir.run_flags), within=workdir.path
     )

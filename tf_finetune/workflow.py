@@ -16,6 +16,7 @@ from tf_finetune import (
     lifecycle,
     printing,
     run,
+    train_paths,
     workdir,
 )
 from tf_finetune.config import cluster, options, train
@@ -34,7 +35,7 @@ def fine_tune(
     Args:
         data: A folder, CSV file or name as `--data` takes it; or NumPy arrays
             `(images, labels)`, or a `tf.data.Dataset` of such pairs, with
-            images RGB or grey, 0..255.
+            images RGB or gray, 0..255.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.train`, by name.
 
@@ -49,12 +50,13 @@ def fine_tune(
     """
     config = options.from_keywords(train.TrainConfig, keywords)
     if not isinstance(data, (str, os.PathLike)):
+        # Arrays become picture files in the cache directory (docs/plan.md, 7).
         data = arrays.materialize(data, cache_dir=config.output.cache_folder)
     return train_run(options.replace(config, data=str(data)), report=report)
 
 
 def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
-    """Does what `python -m tf_finetune.train` does.
+    """Runs `python -m tf_finetune.train`: trains, evaluates and saves.
 
     Args:
         config: Everything that was asked for.
@@ -66,9 +68,11 @@ def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
     """
     start = time.monotonic()
     checking.check(config)
-    config = checking.absolute(config)
+    # After the check, which knows words that look like paths.
+    config = train_paths.absolute(config)
     place = lifecycle.choose(config)
     lifecycle.check_free(place, config)
+    # Workers other than the chief train along; they write nothing.
     if cluster.assists(config.training.strategy):
         environment.start_tensorflow()
         from tf_finetune.runs import assisting
@@ -80,7 +84,7 @@ def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
         cache_dir=config.output.cache_folder,
     )
     checking.check_listed(config, inspected)
-    # Behind what may refuse the data: an error is told alone.
+    # After the checks that may refuse the data: an error stands alone.
     lifecycle.warn_if_inside_data(place, config)
     if config.output.plan:
         return _plan(config, inspected, place, report)
@@ -113,6 +117,7 @@ def _train(
         report(plan)
         describing.warn_of_single_pictures(course)
         results.begin(course, plan)
+        # Raises if a picture's file has changed while it was learned from.
         with changes.watched(course.data.pictures):
             result = unlabelled_runs.learn(course, held, report=report)
     with changes.watched(course.data.pictures):

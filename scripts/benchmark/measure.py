@@ -1,4 +1,4 @@
-"""Commands timed in turn, and the tables that come of it."""
+"""Timing of commands in turn, and tables of the results."""
 
 import dataclasses
 import datetime
@@ -18,15 +18,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One way of doing the work that is compared.
+    """One program of a comparison.
 
     Attributes:
-        command: Folder of its own → the command.
-        figures: Folder → figures that it left there; the last line of its
-            output, if it is JSON, is read anyway.
+        command: Returns the command, given a folder of its own.
+        figures: Returns figures that it left in that folder; the last line of
+            its output, if it is JSON, is read anyway.
         environment: Changes to the environment.
-        until: A pattern of a line of stderr at which the time is taken and
-            the process ended; None: its own end.
+        until: Pattern of a line on stderr at which the clock and the process
+            are stopped; None: at its own end.
     """
 
     command: Callable[[pathlib.Path], list[str]]
@@ -37,16 +37,16 @@ class Contender:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The same work done in several ways, ours first.
+    """The same work done by several programs, ours first.
 
     Attributes:
-        title: What the work is.
+        title: Description of the work.
         contenders: By name; the first one is compared with every other one.
-        figure: What is compared: "seconds" (of the whole process) or a figure
+        figure: The compared figure: "seconds" (of the whole process) or one
             that every contender reports.
-        more_is_better: Of that figure.
-        beside: Figures that stand beside it in the table.
-        most_rounds: Of what takes long and is far apart.
+        more_is_better: Whether a larger figure is better.
+        beside: Further figures in the table.
+        most_rounds: Limit on the rounds, for slow work with clear results.
     """
 
     title: str
@@ -59,16 +59,19 @@ class Comparison:
 
 def run(comparison: Comparison, rounds: int) -> dict[str, list[dict]]:
     """Runs the contenders in turn, round by round."""
+    # In turn, so that a change of the machine's load meets all of them.
     found: dict[str, list[dict]] = {name: [] for name in comparison.contenders}
     for _ in range(min(rounds, comparison.most_rounds or rounds)):
         for name, contender in comparison.contenders.items():
-            found[name].append(_once(contender))
+            found[name].append(_run_once(contender))
             print(f"  {name}: {found[name][-1]}", file=sys.stderr, flush=True)
     return found
 
 
-def table(comparison: Comparison, found: Mapping[str, list[dict]]) -> str:
-    """Returns the results as Markdown, with the ratios of each round."""
+def format_table(
+    comparison: Comparison, found: Mapping[str, list[dict]]
+) -> str:
+    """Formats the results as a Markdown table, with the ratios of rounds."""
     ours, *_ = comparison.contenders
     columns = [comparison.figure, "ratio", *comparison.beside]
     lines = [
@@ -76,29 +79,31 @@ def table(comparison: Comparison, found: Mapping[str, list[dict]]) -> str:
         f"|---|{'---|' * len(columns)}",
     ]
     for name, rows in found.items():
-        cells = [_spread([row[comparison.figure] for row in rows])]
-        cells.append("" if name == ours else ratio(comparison, found, name))
+        cells = [_format_spread([row[comparison.figure] for row in rows])]
+        cells.append(
+            "" if name == ours else format_ratio(comparison, found, name)
+        )
         for column in comparison.beside:
             values = [row[column] for row in rows if column in row]
-            cells.append(_spread(values) if values else "")
+            cells.append(_format_spread(values) if values else "")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def ratio(
+def format_ratio(
     comparison: Comparison, found: Mapping[str, list[dict]], name: str
 ) -> str:
-    """Returns how many times better ours is, round by round, as text."""
+    """Formats the factor by which ours is better, round by round."""
     ours, *_ = comparison.contenders
     values = []
     for mine, theirs in zip(found[ours], found[name], strict=True):
         a, b = mine[comparison.figure], theirs[comparison.figure]
         values.append(a / b if comparison.more_is_better else b / a)
-    return f"{_spread(values)}×"
+    return f"{_format_spread(values)}×"
 
 
-def replaced(text: str, name: str, block: str) -> str:
-    """Returns `text` with the block between the markers of `name` replaced.
+def replace_block(text: str, name: str, block: str) -> str:
+    """Replaces the block between the markers of `name` in a text.
 
     Raises:
         ValueError: The text has no such markers.
@@ -110,8 +115,8 @@ def replaced(text: str, name: str, block: str) -> str:
     return pattern.sub(lambda _: f"{begin}\n{block}\n{end}", text)
 
 
-def conditions(before: Sequence[float]) -> str:
-    """Returns machine, versions, load and date in a line."""
+def describe_conditions(before: Sequence[float]) -> str:
+    """Describes machine, versions, load and date in a line."""
     processor = "unknown processor"
     information = pathlib.Path("/proc/cpuinfo")
     if information.exists():
@@ -119,12 +124,12 @@ def conditions(before: Sequence[float]) -> str:
         processor = named.group(1) if named else processor
     return (
         f"{datetime.date.today()}, {processor}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, {_versions()}; load average "
+        f"{platform.python_version()}, {_list_versions()}; load average "
         f"{before[0]:.1f} before, {os.getloadavg()[0]:.1f} after."
     )
 
 
-def _versions() -> str:
+def _list_versions() -> str:
     import importlib.metadata as metadata
 
     found = []
@@ -136,16 +141,18 @@ def _versions() -> str:
     return ", ".join(found)
 
 
-def _once(contender: Contender) -> dict[str, float]:
+def _run_once(contender: Contender) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         environment = {**os.environ, **contender.environment}
         if contender.until:
             command = contender.command(folder)
-            return {"seconds": _seen(command, environment, contender.until)}
+            return {
+                "seconds": _time_until(command, environment, contender.until)
+            }
         start = time.perf_counter()
         done = subprocess.run(
-            [*_peak(), *contender.command(folder)],
+            [*_build_peak_command(), *contender.command(folder)],
             capture_output=True,
             text=True,
             env=environment,
@@ -156,18 +163,18 @@ def _once(contender: Contender) -> dict[str, float]:
         *_, peak = done.stderr.split("peak bytes ")
         return {
             "seconds": seconds,
-            # When the result was there; a script may know better.
+            # Default; a script may report when it had the result.
             "reached": seconds,
             "peak_mb": int(peak) / 1e6,
-            **_last_line(done.stdout),
+            **_parse_last_line(done.stdout),
             **contender.figures(folder),
         }
 
 
-def _seen(
+def _time_until(
     command: Sequence[str], environment: Mapping[str, str], pattern: str
 ) -> float:
-    """Returns the seconds until a line of stderr matches."""
+    """Measures the seconds until a line of stderr matches a pattern."""
     start = time.perf_counter()
     with subprocess.Popen(
         command,
@@ -186,12 +193,12 @@ def _seen(
     raise RuntimeError(f"never {pattern!r}:\n{''.join(lines)[-3000:]}")
 
 
-def _peak() -> list[str]:
-    """Returns the command that runs another one and reports its memory."""
+def _build_peak_command() -> list[str]:
+    """Returns a command that runs another one and reports its peak memory."""
     return [sys.executable, __file__]
 
 
-def _last_line(output: str) -> dict[str, float]:
+def _parse_last_line(output: str) -> dict[str, float]:
     lines = output.strip().splitlines()
     try:
         found = json.loads(lines[-1])
@@ -200,20 +207,22 @@ def _last_line(output: str) -> dict[str, float]:
     return found if isinstance(found, dict) else {}
 
 
-def _spread(values: Sequence[float]) -> str:
-    """Returns the median and, of several values, the range."""
-    middle = _number(statistics.median(values))
+def _format_spread(values: Sequence[float]) -> str:
+    """Formats the median and, for several values, the range."""
+    middle = _format_number(statistics.median(values))
     if len(values) == 1:
         return middle
-    return f"{middle} ({_number(min(values))}–{_number(max(values))})"
+    low, high = _format_number(min(values)), _format_number(max(values))
+    return f"{middle} ({low}–{high})"
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 if __name__ == "__main__":
     status = subprocess.run(sys.argv[1:]).returncode
+    # Linux gives the maximum resident set size in kB.
     usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(f"peak bytes {usage * 1024}", file=sys.stderr)
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""More pictures than there are: copies that differ in their bytes."""
+"""Larger data sets from few pictures: copies that differ in their bytes."""
 
 import csv
 import io
@@ -9,12 +9,12 @@ from PIL import Image
 _SIDE = 64
 
 
-def copied(
+def copy_pictures(
     folder: pathlib.Path, to: pathlib.Path, *, times: int
 ) -> pathlib.Path:
-    """Copies a folder so that each picture is there `times` times.
+    """Copies a folder, with each picture `times` times.
 
-    A JPEG may be followed by any bytes; a few make each copy another content.
+    A JPEG may be followed by any bytes; a few of them make each copy unique.
     """
     for path in sorted(folder.glob("*/*/*.jp*g")):
         target = to / path.parent.relative_to(folder)
@@ -26,8 +26,8 @@ def copied(
     return to
 
 
-def as_table(folder: pathlib.Path) -> pathlib.Path:
-    """Writes a CSV file that says which copies are of one picture."""
+def write_table(folder: pathlib.Path) -> pathlib.Path:
+    """Writes a CSV file in which copies of one picture are a group."""
     table = folder / "pictures.csv"
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -40,12 +40,12 @@ def as_table(folder: pathlib.Path) -> pathlib.Path:
     return table
 
 
-def multiplied(
+def multiply_pictures(
     folder: pathlib.Path, to: pathlib.Path, *, count: int
 ) -> pathlib.Path:
-    """Makes `count` small pictures, a tenth of them for validation."""
+    """Writes `count` small pictures, a tenth of them for validation."""
     sources = sorted(folder.glob("train/*/*.jp*g"))
-    small = [(path.parent.name, _small(path)) for path in sources]
+    small = [(path.parent.name, _shrink(path)) for path in sources]
     for name in {name for name, _ in small}:
         for part in ("train", "val"):
             (to / part / name).mkdir(parents=True, exist_ok=True)
@@ -57,12 +57,12 @@ def multiplied(
     return to
 
 
-def count(folder: pathlib.Path) -> int:
-    """Returns how many pictures lie in a folder."""
+def count_pictures(folder: pathlib.Path) -> int:
+    """Returns the number of pictures in a folder."""
     return len([*folder.glob("*/*/*.jp*g")])
 
 
-def _small(path: pathlib.Path) -> bytes:
+def _shrink(path: pathlib.Path) -> bytes:
     file = io.BytesIO()
     image = Image.open(path).convert("RGB").resize((_SIDE, _SIDE))
     image.save(file, "JPEG", quality=85)

@@ -32,48 +32,52 @@ _PEERS_PYTHON = os.environ.get("PEERS_PYTHON", sys.executable)
 _COUNTS = (1_000, 10_000, 100_000)
 
 
-def head(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """A head on a frozen network, whole processes."""
+def compare_head(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Compares training of a head on a frozen network, whole processes."""
     del made, quick
     return [
         measure.Comparison(
             title="398 pictures",
             contenders={
-                "ours": _ours(_SMALL, _DATA, "--trainable=head"),
-                "one forward pass, and nothing else": _script(
+                "ours": _run_ours(_SMALL, _DATA, "--trainable=head"),
+                "one forward pass, and nothing else": _run_script(
                     "peers/keras_forward.py", str(_DATA), str(_WEIGHTS[_SMALL])
                 ),
-                "Keras' guide, head, 10 epochs": _keras(_SMALL, _DATA),
-                "Keras' guide, 10 + 10 epochs": _keras(
+                "Keras' guide, head, 10 epochs": _run_keras_head(_SMALL, _DATA),
+                "Keras' guide, 10 + 10 epochs": _run_keras_head(
                     _SMALL, _DATA, "--tuned=third"
                 ),
-                "PyTorch loop, head, 10 epochs": _torch_head(_DATA),
+                "PyTorch loop, head, 10 epochs": _run_torch_head(_DATA),
             },
             beside=("accuracy",),
         ),
         measure.Comparison(
             title="398 pictures, start-up left out",
             contenders={
-                "ours": _called(_SMALL, _DATA),
-                "Keras' guide, head, 10 epochs": _keras(_SMALL, _DATA),
+                "ours": _run_from_python(_SMALL, _DATA),
+                "Keras' guide, head, 10 epochs": _run_keras_head(_SMALL, _DATA),
             },
             figure="without_start",
         ),
     ]
 
 
-def head_many(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """The same with ten times as many pictures."""
-    many = pictures.copied(_DATA, made / "many", times=2 if quick else 10)
-    # Copies of one picture are no independent ones: that is declared.
-    ours = _ours(_SMALL, pictures.as_table(many), "--trainable=head")
-    title = f"{pictures.count(many):,} pictures"
+def compare_head_many(
+    made: pathlib.Path, quick: bool
+) -> list[measure.Comparison]:
+    """Compares training of a head on ten times as many pictures."""
+    many = pictures.copy_pictures(
+        _DATA, made / "many", times=2 if quick else 10
+    )
+    # Copies of one picture are not independent: the table groups them.
+    ours = _run_ours(_SMALL, pictures.write_table(many), "--trainable=head")
+    title = f"{pictures.count_pictures(many):,} pictures"
     return [
         measure.Comparison(
             title=title,
             contenders={
                 "ours": ours,
-                "Keras' guide, head, 10 epochs": _keras(_SMALL, many),
+                "Keras' guide, head, 10 epochs": _run_keras_head(_SMALL, many),
             },
             beside=("accuracy",),
         ),
@@ -81,7 +85,7 @@ def head_many(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
             title=f"{title}, beside PyTorch",
             contenders={
                 "ours": ours,
-                "PyTorch loop, head, 10 epochs": _torch_head(many),
+                "PyTorch loop, head, 10 epochs": _run_torch_head(many),
             },
             beside=("accuracy",),
             most_rounds=1,
@@ -89,21 +93,21 @@ def head_many(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     ]
 
 
-def time_to_accuracy(
+def compare_time_to_accuracy(
     made: pathlib.Path, quick: bool
 ) -> list[measure.Comparison]:
-    """Until a peer's final accuracy is there; ours: to the end."""
+    """Compares the time to a peer's final accuracy; ours: to the end."""
     del made, quick
     return [
         measure.Comparison(
             title="MobileNet 0.25, 398 pictures",
             contenders={
-                "ours, head": _ours(_SMALL, _DATA, "--trainable=head"),
-                "ours, last stage": _ours(_SMALL, _DATA, "--trainable=top"),
-                "Keras' guide, 10 + 10 epochs": _keras(
+                "ours, head": _run_ours(_SMALL, _DATA, "--trainable=head"),
+                "ours, last stage": _run_ours(_SMALL, _DATA, "--trainable=top"),
+                "Keras' guide, 10 + 10 epochs": _run_keras_head(
                     _SMALL, _DATA, "--tuned=third"
                 ),
-                "PyTorch loop, head, 10 epochs": _torch_head(_DATA),
+                "PyTorch loop, head, 10 epochs": _run_torch_head(_DATA),
             },
             figure="reached",
             beside=("accuracy",),
@@ -111,21 +115,21 @@ def time_to_accuracy(
     ]
 
 
-def top(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """The last stage of MobileNetV2 for ten epochs, whole processes."""
+def compare_top(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Compares training of MobileNetV2's last stage for ten epochs."""
     return [
         measure.Comparison(
             title=f"the last stage, ten epochs, seed {seed}",
             contenders={
-                "ours": _ours(
+                "ours": _run_ours(
                     _LARGE, _DATA, "--trainable=top", "--patience=10",
                     f"--seed={seed}",
                 ),
-                "ours, one view": _ours(
+                "ours, one view": _run_ours(
                     _LARGE, _DATA, "--trainable=top", "--patience=10",
                     f"--seed={seed}", "--augmentation=none",
                 ),
-                "Keras, as its guides teach": _keras(
+                "Keras, as its guides teach": _run_keras_head(
                     _LARGE, _DATA, "--tuned=top", f"--seed={seed}"
                 ),
             },
@@ -135,16 +139,20 @@ def top(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     ]  # fmt: skip
 
 
-def full_step(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """A training step of a whole network, pictures a second."""
+def compare_full_step(
+    made: pathlib.Path, quick: bool
+) -> list[measure.Comparison]:
+    """Compares training steps of a whole network, pictures per second."""
     return [
         measure.Comparison(
             title=f"{name}, all weights, 32 pictures a step",
             contenders={
-                "ours": _script("ours/step.py", name),
-                "Keras as it comes": _script("peers/keras_step.py", name),
-                "PyTorch, eager": _torch("torch_step.py", name, "eager"),
-                "PyTorch, compiled": _torch("torch_step.py", name, "compiled"),
+                "ours": _run_script("ours/step.py", name),
+                "Keras as it comes": _run_script("peers/keras_step.py", name),
+                "PyTorch, eager": _run_torch("torch_step.py", name, "eager"),
+                "PyTorch, compiled": _run_torch(
+                    "torch_step.py", name, "compiled"
+                ),
             },
             figure="rate",
             more_is_better=True,
@@ -154,21 +162,23 @@ def full_step(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     ]
 
 
-def read(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """Decoded, resized and augmented pictures a second."""
+def compare_input(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Compares decoding, resizing and augmentation, pictures per second."""
     folder = str(_DATA / "train")
     return [
         measure.Comparison(
             title=f"augmentation {level}",
             contenders={
-                "ours": _script("ours/input.py", folder, level),
-                "image_dataset_from_directory": _script(
+                "ours": _run_script("ours/input.py", folder, level),
+                "image_dataset_from_directory": _run_script(
                     "peers/keras_input.py", folder, level
                 ),
-                "the same, interpolation='area'": _script(
+                "the same, interpolation='area'": _run_script(
                     "peers/keras_input.py", folder, level, "area"
                 ),
-                "PyTorch DataLoader": _torch("torch_input.py", folder, level),
+                "PyTorch DataLoader": _run_torch(
+                    "torch_input.py", folder, level
+                ),
             },
             figure="rate",
             more_is_better=True,
@@ -177,10 +187,12 @@ def read(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     ]
 
 
-def startup(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """Seconds until something is seen."""
+def compare_startup(
+    made: pathlib.Path, quick: bool
+) -> list[measure.Comparison]:
+    """Compares the seconds to the first output of commands."""
     del quick
-    trained = _ours(
+    trained = _run_ours(
         _SMALL, _DATA, "--trainable=top", f"--cache_dir={made / 'warm'}"
     )
     # Fills the cache.
@@ -202,19 +214,21 @@ def startup(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     ]  # fmt: skip
 
 
-def memory(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """Peak memory with more and more pictures of 64 pixels."""
+def compare_memory(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
+    """Compares peak memory for growing numbers of pictures of 64 pixels."""
     found = []
     for count in _COUNTS[: 2 if quick else 3]:
-        folder = pictures.multiplied(_DATA, made / f"{count}", count=count)
+        folder = pictures.multiply_pictures(
+            _DATA, made / f"{count}", count=count
+        )
         found.append(
             measure.Comparison(
                 title=f"{count:,} pictures",
                 contenders={
-                    "ours": _ours(
+                    "ours": _run_ours(
                         _SMALL, folder, "--trainable=head", "--image_size=64"
                     ),
-                    "image_dataset_from_directory + cache()": _script(
+                    "image_dataset_from_directory + cache()": _run_script(
                         "peers/keras_memory.py",
                         str(folder),
                         str(_WEIGHTS[_SMALL]),
@@ -227,20 +241,22 @@ def memory(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     return found
 
 
-def predict(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """Pictures a second from files to probabilities."""
+def compare_predict(
+    made: pathlib.Path, quick: bool
+) -> list[measure.Comparison]:
+    """Compares prediction from files to probabilities, pictures per second."""
     del quick
-    run = _finished_run(made)
+    run = _train_and_export(made)
     folder = str(_DATA / "val")
     return [
         measure.Comparison(
             title="MobileNetV2",
             contenders={
-                "ours": _script("ours/predict.py", folder, str(run)),
-                "our SavedModel, encoded pictures": _script(
+                "ours": _run_script("ours/predict.py", folder, str(run)),
+                "our SavedModel, encoded pictures": _run_script(
                     "ours/predict.py", folder, str(run / "export")
                 ),
-                "model.predict on a folder": _script(
+                "model.predict on a folder": _run_script(
                     "peers/keras_predict.py", folder, str(run / "model.keras")
                 ),
             },
@@ -250,15 +266,17 @@ def predict(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
     ]
 
 
-def serving(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
-    """Answers a second of exported models."""
+def compare_serving(
+    made: pathlib.Path, quick: bool
+) -> list[measure.Comparison]:
+    """Compares exported models, answers per second."""
     found = []
-    # The same kernels for both; ours sets it in any case.
+    # The same kernels for both; this package sets it by itself.
     environment = {"TF_ENABLE_ONEDNN_OPTS": "1"}
     for name in (_SMALL,) if quick else (_SMALL, _LARGE):
-        run = _finished_run(made / name, name)
+        run = _train_and_export(made / name, name)
         for kind in ("arrays", "bytes"):
-            peer = _script(
+            peer = _run_script(
                 "peers/keras_serving.py",
                 str(_DATA / "val"),
                 str(run / "model.keras"),
@@ -268,7 +286,7 @@ def serving(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
                 measure.Comparison(
                     title=f"{name}, {kind}",
                     contenders={
-                        "our SavedModel": _script(
+                        "our SavedModel": _run_script(
                             "ours/serving.py",
                             str(_DATA / "val"),
                             str(run / "export"),
@@ -286,25 +304,25 @@ def serving(made: pathlib.Path, quick: bool) -> list[measure.Comparison]:
 
 
 COMPARISONS = {
-    "head": head,
-    "head_many": head_many,
-    "time_to_accuracy": time_to_accuracy,
-    "top": top,
-    "full_step": full_step,
-    "input": read,
-    "startup": startup,
-    "memory": memory,
-    "predict": predict,
-    "serving": serving,
+    "head": compare_head,
+    "head_many": compare_head_many,
+    "time_to_accuracy": compare_time_to_accuracy,
+    "top": compare_top,
+    "full_step": compare_full_step,
+    "input": compare_input,
+    "startup": compare_startup,
+    "memory": compare_memory,
+    "predict": compare_predict,
+    "serving": compare_serving,
 }
 
 
 def main() -> None:
-    """Runs the comparisons that were named, all of them by default."""
+    """Runs the named comparisons, by default all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=", ".join(COMPARISONS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="less of each")
+    parser.add_argument("--quick", action="store_true", help="fewer cases")
     given = parser.parse_args()
     if unknown := {*given.names} - {*COMPARISONS}:
         parser.error(f"unknown: {unknown}; known: {', '.join(COMPARISONS)}")
@@ -321,15 +339,19 @@ def _publish(name: str, rounds: int, quick: bool) -> None:
         for each in COMPARISONS[name](pathlib.Path(made), quick):
             print(f"{name}: {each.title}", file=sys.stderr, flush=True)
             found = measure.run(each, rounds)
-            blocks.append(f"{each.title}:\n\n{measure.table(each, found)}")
-    blocks.append(f"Rounds: {rounds}. {measure.conditions(before)}")
+            blocks.append(
+                f"{each.title}:\n\n{measure.format_table(each, found)}"
+            )
+    blocks.append(f"Rounds: {rounds}. {measure.describe_conditions(before)}")
     text = "\n\n".join(blocks)
     print(text, flush=True)
     page = _ROOT / "docs" / "benchmarks.md"
-    page.write_text(measure.replaced(page.read_text("utf-8"), name, text))
+    page.write_text(measure.replace_block(page.read_text("utf-8"), name, text))
 
 
-def _ours(backbone: str, data: pathlib.Path, *flags: str) -> measure.Contender:
+def _run_ours(
+    backbone: str, data: pathlib.Path, *flags: str
+) -> measure.Contender:
     def command(folder: pathlib.Path) -> list[str]:
         return [
             sys.executable, "-m", "tf_finetune.train", f"--data={data}",
@@ -337,16 +359,18 @@ def _ours(backbone: str, data: pathlib.Path, *flags: str) -> measure.Contender:
             f"--workdir={folder}/run", f"--cache_dir={folder}/cache", *flags,
         ]  # fmt: skip
 
-    return measure.Contender(command=command, figures=_accuracy)
+    return measure.Contender(command=command, figures=_read_accuracy)
 
 
-def _accuracy(folder: pathlib.Path) -> dict[str, float]:
+def _read_accuracy(folder: pathlib.Path) -> dict[str, float]:
     text = (folder / "run" / "evaluation.json").read_text("utf-8")
     return {"accuracy": json.loads(text)["validation"]["accuracy"]}
 
 
-def _keras(backbone: str, data: pathlib.Path, *flags: str) -> measure.Contender:
-    return _script(
+def _run_keras_head(
+    backbone: str, data: pathlib.Path, *flags: str
+) -> measure.Contender:
+    return _run_script(
         "peers/keras_head.py",
         str(data),
         backbone,
@@ -355,13 +379,13 @@ def _keras(backbone: str, data: pathlib.Path, *flags: str) -> measure.Contender:
     )
 
 
-def _torch_head(data: pathlib.Path) -> measure.Contender:
+def _run_torch_head(data: pathlib.Path) -> measure.Contender:
     weights = str(_WEIGHTS[_SMALL])
-    return _torch("torch_head.py", str(data), _SMALL, weights)
+    return _run_torch("torch_head.py", str(data), _SMALL, weights)
 
 
-def _called(backbone: str, data: pathlib.Path) -> measure.Contender:
-    """Returns ours as a call from Python."""
+def _run_from_python(backbone: str, data: pathlib.Path) -> measure.Contender:
+    """Returns the contender that calls this package from Python."""
     script, weights = str(_HERE / "ours/train.py"), str(_WEIGHTS[backbone])
     return measure.Contender(
         command=lambda folder: [
@@ -370,24 +394,26 @@ def _called(backbone: str, data: pathlib.Path) -> measure.Contender:
     )  # fmt: skip
 
 
-def _script(name: str, *arguments: str) -> measure.Contender:
+def _run_script(name: str, *arguments: str) -> measure.Contender:
     return measure.Contender(
         command=lambda folder: [sys.executable, str(_HERE / name), *arguments]
     )
 
 
-def _torch(name: str, *arguments: str) -> measure.Contender:
+def _run_torch(name: str, *arguments: str) -> measure.Contender:
     path = str(_HERE / "peers" / name)
     return measure.Contender(
         command=lambda folder: [_PEERS_PYTHON, path, *arguments]
     )
 
 
-def _finished_run(made: pathlib.Path, backbone: str = _LARGE) -> pathlib.Path:
-    """Makes what is predicted with."""
+def _train_and_export(
+    made: pathlib.Path, backbone: str = _LARGE
+) -> pathlib.Path:
+    """Trains and exports the run that predicts."""
     import subprocess
 
-    command = _ours(backbone, _DATA, "--trainable=head").command(made)
+    command = _run_ours(backbone, _DATA, "--trainable=head").command(made)
     subprocess.run(command, check=True, capture_output=True)
     subprocess.run(
         [

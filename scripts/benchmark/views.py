@@ -1,4 +1,4 @@
-"""Fixed augmented views from the cache against augmentation on the fly.
+"""Compares fixed augmented views from the cache with augmentation on the fly.
 
 Fine-tunes the same network with --cache=off and with --cache=on and several
 --augmentation_views, over several seeds, and prints one row of a Markdown
@@ -19,11 +19,11 @@ import time
 
 from absl import app, flags
 
-_DATA = flags.DEFINE_string("data", None, "Labelled pictures.")
+_DATA = flags.DEFINE_string("data", None, "Labeled pictures.")
 _BACKBONE = flags.DEFINE_string("backbone", None, "The network.")
 _WEIGHTS = flags.DEFINE_string("weights", None, "Its weights.")
-_TRAINABLE = flags.DEFINE_string("trainable", "top", "What moves.")
-_EPOCHS = flags.DEFINE_integer("epochs", 10, "Of fine-tuning.")
+_TRAINABLE = flags.DEFINE_string("trainable", "top", "Layers that train.")
+_EPOCHS = flags.DEFINE_integer("epochs", 10, "Epochs of fine-tuning.")
 _AUGMENTATION = flags.DEFINE_string("augmentation", "light", "Its strength.")
 _VIEWS = flags.DEFINE_list("views", ["1", "2", "4", "8"], "Numbers of views.")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "0, 1 … are used.")
@@ -41,7 +41,7 @@ def main(_) -> None:
     found = {name: [] for name in settings}
     for seed in range(_SEEDS.value):
         for name, extra in settings.items():
-            found[name].append(_run(seed, extra))
+            found[name].append(_run_setting(seed, extra))
             print(name, seed, *found[name][-1], file=sys.stderr, flush=True)
     print(f"load {os.getloadavg()}, {_BACKBONE.value}, {_AUGMENTATION.value}")
     print("| augmentation | accuracy | log loss | seconds |")
@@ -49,13 +49,13 @@ def main(_) -> None:
     for name, rows in found.items():
         accuracy, loss, seconds = zip(*rows, strict=True)
         print(
-            f"| {name} | {_spread(accuracy)} | {_spread(loss)} | "
+            f"| {name} | {_format_spread(accuracy)} | {_format_spread(loss)} | "
             f"{statistics.median(seconds):.0f} |"
         )
 
 
-def _run(seed: int, extra: list[str]) -> tuple[float, float, float]:
-    """Returns the last epoch's validation accuracy and loss, and seconds."""
+def _run_setting(seed: int, extra: list[str]) -> tuple[float, float, float]:
+    """Trains once; returns the last validation accuracy, loss and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable, "-m", "tf_finetune.train",
@@ -74,7 +74,7 @@ def _run(seed: int, extra: list[str]) -> tuple[float, float, float]:
     return float(last["val_accuracy"]), float(last["val_loss"]), seconds
 
 
-def _spread(values: tuple[float, ...]) -> str:
+def _format_spread(values: tuple[float, ...]) -> str:
     return (
         f"{statistics.mean(values):.3f} ({min(values):.3f}–{max(values):.3f})"
     )

@@ -16,7 +16,7 @@ def _outputs(first, second, size):
     ]
 
 
-# Where a stride-2 kernel is centred: on the first pixel of two, or the second.
+# Where a stride-2 kernel is centered: on the first pixel of two, or the second.
 @pytest.mark.parametrize(
     ("name", "output_stride", "start"),
     [
@@ -74,8 +74,8 @@ def test_a_backbone_that_is_fine_enough_stays_as_it_is():
 @pytest.mark.parametrize(
     ("name", "output_stride", "reason"),
     [
-        ("vgg16", 8, "block5_pool pools 2 neighbours"),
-        ("googlenet", 16, "inception5a_4_pool pools 3 neighbours"),
+        ("vgg16", 8, "block5_pool pools 2 neighbors"),
+        ("googlenet", 16, "inception5a_4_pool pools 3 neighbors"),
         ("alexnet", 16, "would have"),
     ],
 )

@@ -65,7 +65,7 @@ def test_stages_end_with_the_last_block_of_their_resolution():
     }
 
 
-def test_every_convolution_is_normalised():
+def test_every_convolution_is_normalized():
     layers = _network(32).model.layers
     convolutions = [x for x in layers if isinstance(x, keras.layers.Conv2D)]
     norms = [

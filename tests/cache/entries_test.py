@@ -40,7 +40,7 @@ def test_the_longest_unused_comes_first_with_its_size(cache):
     old, verdicts = entries.listing(cache)[:2]
     assert 5000 <= old.size_bytes < 5200 and verdicts.size_bytes == 100
     assert old.what == "what features/old"
-    assert verdicts.what == "which pictures decode"
+    assert verdicts.what == "which pictures can be decoded"
     assert entries.listing(cache / "no such folder") == []
 
 

@@ -27,7 +27,7 @@ def test_a_model_that_nobody_names_is_asked_for_before_files_are_read(capsys):
     with pytest.raises(SystemExit) as ended:
         client.main(["not-there.jpg"])
     assert ended.value.code == 2
-    assert "--model=NAME is needed" in capsys.readouterr().err
+    assert "--model=NAME is required" in capsys.readouterr().err
 
 
 def test_a_server_that_does_not_answer_is_said_in_a_sentence(tmp_path):

@@ -32,5 +32,5 @@ def test_slurm_numbers_its_tasks():
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"task": {"index": "a"}}'])
 def test_a_broken_cluster_is_a_sentence(text):
-    with pytest.raises(errors.UsageError, match="TF_CONFIG is no description"):
+    with pytest.raises(errors.UsageError, match="TF_CONFIG does not describe"):
         cluster.worker_number({"TF_CONFIG": text})

@@ -86,7 +86,7 @@ def test_a_flagfile_replays_a_config_exactly(tmp_path):
 
 
 def test_a_line_break_that_no_flagfile_can_hold_is_refused():
-    with pytest.raises(errors.UsageError, match="--path holds what a flagfile"):
+    with pytest.raises(errors.UsageError, match="--path cannot be written"):
         options.to_flagfile(Outer(path="a\nb"))
 
 

@@ -45,7 +45,7 @@ _FAMILIES = (
 # the formats that round are asked of networks of few layers; what they do to a
 # trained network of many is measured in tests/end_to_end/exports_test.py.
 _ROUNDED = ("convnext_tiny", "resnet18", "small_cnn", "vgg16")
-_QUANTISED = ("resnet18", "small_cnn")
+_QUANTIZED = ("resnet18", "small_cnn")
 # A fresh process with Keras takes seven seconds to start, so one network of
 # each kind of preprocessing and of each kind of layer that Keras has had
 # trouble with.
@@ -78,7 +78,7 @@ def _asked(name):
     formats = ["saved_model", "litert", "onnx"]
     if name in _ROUNDED:
         formats += ["litert_float16"]
-    if name in _QUANTISED:
+    if name in _QUANTIZED:
         formats += ["litert_dynamic", "litert_int8"]
     if name in _KERAS:
         formats += ["keras", "whole_h5", "h5"]
@@ -87,7 +87,7 @@ def _asked(name):
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """Sixteen pictures of coarse, medium and fine patches of colours."""
+    """Sixteen pictures of coarse, medium and fine patches of colors."""
     folder = tmp_path_factory.mktemp("pictures")
     generator = np.random.default_rng(0)
     paths = []
@@ -176,10 +176,10 @@ def _settle(model, images):
 def _spread(built, images):
     """Sets the head so that logits have a standard deviation of 0.4."""
     features = built.extractor.predict_on_batch(images).astype("float64")
-    centred = features - features.mean(axis=0)
+    centered = features - features.mean(axis=0)
     kernel, bias = built.head.layers[-1].get_weights()
     directions = np.random.default_rng(2).normal(size=kernel.shape)
-    directions *= 0.4 / (centred @ directions).std(axis=0)
+    directions *= 0.4 / (centered @ directions).std(axis=0)
     built.head.layers[-1].set_weights(
         [directions, -features.mean(axis=0) @ directions]
     )

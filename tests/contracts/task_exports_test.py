@@ -42,7 +42,7 @@ _ASKED = {
 }
 
 _SETTINGS = {
-    "classification": {"label_column": "colour"},
+    "classification": {"label_column": "color"},
     "multilabel": {"label_column": "things"},
     "regression": {
         "label_column": ("price", "rooms"),
@@ -94,11 +94,11 @@ def table(tmp_path_factory):
         # More than float16 holds, beside few rooms.
         price, rooms = 9e5 + 4e3 * light, 1 + 2 * is_red + light / 190
         files_ = f"{number}.png", f"{number}_mask.png"
-        colour = "red" if is_red else "blue"
-        rows.append((*files_, colour, "|".join(things), price, rooms))
+        color = "red" if is_red else "blue"
+        rows.append((*files_, color, "|".join(things), price, rooms))
     with open(folder / "t.csv", "w", newline="") as file:
         writer = csv.writer(file)
-        header = ("image", "mask", "colour", "things", "price", "rooms")
+        header = ("image", "mask", "color", "things", "price", "rooms")
         writer.writerows([header, *rows])
     (folder / "classes.json").write_text('["ground", "box"]')
     return folder / "t.csv"

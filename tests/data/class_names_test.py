@@ -86,7 +86,7 @@ def test_the_spelling_of_a_finished_run_comes_first():
         ("STRASSE", "stra\u00dfe"),
     ],
 )
-def test_names_spelt_almost_alike_are_told_apart(caplog, first, second):
+def test_names_spelled_almost_alike_are_told_apart(caplog, first, second):
     class_names.check([first, second, "other"])
     (record,) = caplog.records
     text = record.getMessage()

@@ -71,7 +71,7 @@ def encoded(
 ) -> bytes:
     """Returns a random picture as the bytes of a file."""
     random = np.random.default_rng(seed)
-    # Coarse blocks, so that JPEG keeps them recognisable.
+    # Coarse blocks, so that JPEG keeps them recognizable.
     blocks = random.integers(0, 256, (4, 6, 3), dtype=np.uint8)
     image = Image.fromarray(blocks).resize(size, Image.Resampling.NEAREST)
     file = io.BytesIO()
@@ -82,19 +82,19 @@ def encoded(
 def _good() -> dict[bytes, bytes]:
     """Returns 40 pictures by file name; names are bytes, not always UTF-8."""
     special = {
-        b"grey.jpg": encoded(1, "JPEG", "L"),
+        b"gray.jpg": encoded(1, "JPEG", "L"),
         b"cmyk.jpg": encoded(2, "JPEG", "CMYK"),
         b"progressive.jpeg": encoded(3, "JPEG", progressive=True),
         b"rotated.jpg": encoded(4, "JPEG", exif=_rotation()),
         b"rgba.png": encoded(5, "PNG", "RGBA"),
-        b"grey_alpha.png": encoded(6, "PNG", "LA"),
+        b"gray_alpha.png": encoded(6, "PNG", "LA"),
         b"palette.png": encoded(7, "PNG", "P"),
         b"bits.png": encoded(8, "PNG", "1"),
         b"sixteen.png": _sixteen_bit(),
         b"picture.gif": encoded(9, "GIF", "P"),
         b"animated.gif": _animated("GIF"),
-        b"colour.bmp": encoded(10, "BMP"),
-        b"grey.bmp": encoded(11, "BMP", "L"),
+        b"color.bmp": encoded(10, "BMP"),
+        b"gray.bmp": encoded(11, "BMP", "L"),
         b"palette.bmp": encoded(12, "BMP", "P"),
         b"picture.webp": encoded(13, "WEBP"),
         b"alpha.webp": _transparent("WEBP", lossless=True),
@@ -199,7 +199,7 @@ def _bad_by_header() -> dict[str, tuple[bytes, str]]:
 
 
 def _bomb(width: int, height: int) -> bytes:
-    """Returns a tiny PNG whose header claims a huge grey picture."""
+    """Returns a tiny PNG whose header claims a huge gray picture."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         checksum = zlib.crc32(name + content)

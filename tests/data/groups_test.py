@@ -1,4 +1,4 @@
-"""Groups of one labelled and some unlabeled pictures."""
+"""Groups of one labeled and some unlabeled pictures."""
 
 import dataclasses
 
@@ -47,7 +47,7 @@ def test_an_epoch_is_one_pass_over_the_unlabeled_pictures(dealt):
     assert {*values.ravel() / 10} == {*range(3, 10)}
 
 
-def test_targets_are_those_of_the_labelled_pictures(dealt):
+def test_targets_are_those_of_the_labeled_pictures(dealt):
     for images, targets in _all(dealt):
         np.testing.assert_array_equal(
             images[:, 0, 0, 0, 0] / 10, targets.argmax(axis=1)

@@ -53,7 +53,7 @@ def test_what_is_no_picture_is_dropped_with_its_reason(found):
     (dropped,) = found.dropped
     assert dropped.path.endswith("note.txt")
     assert "not an image" in dropped.reason
-    assert "1 in test already" in found.text()
+    assert "1 already in test" in found.text()
     assert "note.txt" in found.text()
     assert found.describe()["used"] == 2
 

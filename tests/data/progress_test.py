@@ -44,7 +44,7 @@ def _ipython(**of_the_shell):
     return types.SimpleNamespace(get_ipython=lambda: shell)
 
 
-def test_notebook_shows_a_bar_that_is_not_coloured_as_an_error(
+def test_notebook_shows_a_bar_that_is_not_colored_as_an_error(
     monkeypatch, caplog
 ):
     below_the_cell, errors = io.StringIO(), io.StringIO()

@@ -70,8 +70,8 @@ def test_every_picture_is_in_one_split_and_no_group_is_divided(
         if picture.group is not None:
             sides["group", picture.group].add(picture.split)
     assert all(len(side) == 1 for side in sides.values())
-    learnt = {p.label for p in used if p.split == "train"}
-    assert learnt == {p.label for p in pictures}
+    learned = {p.label for p in used if p.split == "train"}
+    assert learned == {p.label for p in pictures}
 
 
 @hypothesis.given(

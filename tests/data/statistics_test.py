@@ -101,7 +101,7 @@ def test_summary_counts_and_names_what_was_dropped():
         "4 images, 4 dropped, 2 classes: train 3, validation 1",
         "  dropped '0\\n.jpg': an empty file",
         "  dropped '1\\n.jpg': an empty file",
-        "  dropped and not listed here: 2",
+        "  2 more dropped files not listed here",
     ]
 
 

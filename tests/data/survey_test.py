@@ -198,7 +198,7 @@ def test_warnings_of_conflicting_labels_end_after_ten(
     _survey(options, tmp_path / "cache")
     lines = [m for m in caplog.messages if "different labels" in m]
     assert len(lines) == 11
-    assert lines[-1].endswith("not listed here, but in data.json: 15.")
+    assert lines[-1].startswith("data.json lists 15 more pictures with")
 
 
 def test_folders_without_data_are_counted_but_not_bad(clean_folder, tmp_path):
@@ -254,7 +254,7 @@ def test_tiny_pictures_are_warned_of(
     assert line.endswith("and 2 more.")
 
 
-def test_a_test_split_alone_can_be_evaluated_but_not_learnt(
+def test_a_test_split_alone_can_be_evaluated_but_not_learned(
     tmp_path, picture_bytes
 ):
     for number in range(6):

@@ -23,17 +23,17 @@ def addresses():
 
 
 def test_documents_hold_the_address_that_setup_cfg_has(addresses):
-    address = addresses.known(reading.ROOT / "setup.cfg")
+    address = addresses.read_address(reading.ROOT / "setup.cfg")
     page = (reading.ROOT / "README.md").read_text("utf-8")
-    assert addresses.readme(page, address) == page
+    assert addresses.rewrite_readme(page, address) == page
     for path in _NOTEBOOKS:
         text = path.read_text("utf-8")
-        assert addresses.notebook(text, path.name, address) == text
+        assert addresses.rewrite_notebook(text, path.name, address) == text
 
 
 def test_with_an_address_every_link_of_the_readme_holds_elsewhere(addresses):
     page = (reading.ROOT / "README.md").read_text("utf-8")
-    absolute = addresses.readme(page, _ADDRESS)
+    absolute = addresses.rewrite_readme(page, _ADDRESS)
     targets = re.findall(r"\]\(([^)\s]+)\)", absolute)
     assert len(targets) > 20
     for target in targets:
@@ -42,22 +42,24 @@ def test_with_an_address_every_link_of_the_readme_holds_elsewhere(addresses):
         assert not own or (reading.ROOT / own[1]).exists(), target
     assert "/someone/project/blob/HEAD/notebooks/quickstart.ipynb" in absolute
     assert f"{_ADDRESS}/raw/HEAD/docs/quickstart.png" in absolute
-    assert addresses.readme(absolute, _ADDRESS) == absolute
-    plain = addresses.readme(page, "")
-    assert addresses.readme(absolute, "") == plain
+    assert addresses.rewrite_readme(absolute, _ADDRESS) == absolute
+    plain = addresses.rewrite_readme(page, "")
+    assert addresses.rewrite_readme(absolute, "") == plain
 
 
 @pytest.mark.parametrize("path", _NOTEBOOKS, ids=lambda p: p.stem)
 def test_with_an_address_a_badge_opens_the_notebook(addresses, path):
-    text = addresses.notebook(path.read_text("utf-8"), path.name, _ADDRESS)
+    text = addresses.rewrite_notebook(
+        path.read_text("utf-8"), path.name, _ADDRESS
+    )
     title, install = json.loads(text)["cells"][:2]
     opened = f"/github/someone/project/blob/HEAD/notebooks/{path.name}"
     assert f"https://colab.research.google.com{opened})" in "".join(
         title["source"]
     )
     assert f'ADDRESS = "{_ADDRESS}"' in "".join(install["source"])
-    plain = addresses.notebook(path.read_text("utf-8"), path.name, "")
-    assert addresses.notebook(text, path.name, "") == plain
+    plain = addresses.rewrite_notebook(path.read_text("utf-8"), path.name, "")
+    assert addresses.rewrite_notebook(text, path.name, "") == plain
 
 
 def _asked_of_pip(path: pathlib.Path, address: str, monkeypatch) -> str:

@@ -8,7 +8,7 @@ import socket
 import pytest
 from documents import ledger, reading, smoke
 
-from tf_finetune import __main__ as listing
+from tf_finetune import commands as table
 from tf_finetune import workdir
 
 _PACKAGE = [command for command, _ in ledger.of_kind("package")]
@@ -74,7 +74,7 @@ def _exported(command, house, done):
     names = (command.flag("format") or "saved_model").split(",")
     for name in names:
         assert (place / files[name]).exists(), name
-    assert len(names) == done.stdout.count("proven on")
+    assert len(names) == done.stdout.count("checked on")
     assert (place / "parity.json").is_file()
 
 
@@ -106,7 +106,7 @@ def test_a_command_that_is_named_explains_itself(command, house):
     elif len(words) > 2:
         assert "resnet50" in told.stdout
     else:
-        for name in listing._COMMANDS:
+        for name in table.COMMANDS:
             assert f"  {name} " in told.stdout
 
 

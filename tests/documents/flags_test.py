@@ -11,4 +11,4 @@ def test_the_page_of_flags_is_what_is_declared():
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     page = (reading.ROOT / "docs" / "flags.md").read_text("utf-8")
-    assert page == script.page(), "run: python scripts/write_flags.py"
+    assert page == script.build_page(), "run: python scripts/write_flags.py"

@@ -31,9 +31,9 @@ model = build.build({network!r}, image_size=32).model
 for layer in model.layers:
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.momentum = 0.0
-colours = keras.random.uniform([32, 1, 1, 3], 0, 220, seed=0)
+colors = keras.random.uniform([32, 1, 1, 3], 0, 220, seed=0)
 noise = keras.random.uniform([32, 32, 32, 3], 0, 40, seed=1)
-model(colours + noise, training=True)
+model(colors + noise, training=True)
 model.save_weights("writing.weights.h5")
 os.replace("writing.weights.h5", {name!r})
 """
@@ -51,7 +51,7 @@ def furnish(folder: pathlib.Path) -> None:
         _classes(folder / name, ("daisy", "rose"), count, generator)
     (folder / "shared").mkdir()
     (folder / "shared" / "flowers").symlink_to(folder / "flowers")
-    _classes(folder / "labelled", ("day", "night"), 8, generator)
+    _classes(folder / "labeled", ("day", "night"), 8, generator)
     _classes(folder / "hymenoptera/train", ("ants", "bees"), 9, generator)
     _classes(folder / "hymenoptera/val", ("ants", "bees"), 5, generator)
     for name in (

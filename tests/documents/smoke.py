@@ -11,17 +11,10 @@ from typing import Any
 from absl import flags as absl_flags
 from documents import furniture, reading
 
-from tf_finetune import lifecycle
-from tf_finetune.config import options, serve, train, use
+from tf_finetune import commands, lifecycle
+from tf_finetune.config import options, train
 
-CONFIGS = {
-    "train": train.TrainConfig,
-    "evaluate": use.EvaluateConfig,
-    "predict": use.PredictConfig,
-    "export": use.ExportConfig,
-    "cache": use.CacheConfig,
-    "serve": serve.ServeConfig,
-}
+CONFIGS = commands.config_classes()
 
 
 def filled_in(command: reading.Command) -> list[str]:

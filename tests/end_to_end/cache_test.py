@@ -128,7 +128,7 @@ def test_what_auto_decided_stays_when_an_interrupted_run_goes_on(
     ("changes", "why"),
     [
         ({"augmentation": "strong"}, "mixes pictures"),
-        ({"trainable": "all"}, "first layer that trains"),
+        ({"trainable": "all"}, "first trainable layer"),
         ({"cache_gb": 1e-6}, "--cache_gb"),
     ],
 )
@@ -144,7 +144,7 @@ def test_auto_goes_on_without_the_cache_where_it_cannot_be(call):
 
 def test_what_can_be_computed_once_is_in_the_plan(call):
     _, log = call("run", cache="on")
-    assert "of the forward pass lie below the first layer" in log
+    assert "of the forward pass is frozen and can be cached" in log
 
 
 def test_an_earlier_runs_features_make_room_for_a_new_ones(call, tmp_path):

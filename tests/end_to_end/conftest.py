@@ -13,7 +13,7 @@ import pytest
 import talking
 from PIL import Image
 
-_COLOURS = ("red", "green", "blue")
+_COLORS = ("red", "green", "blue")
 SETTINGS = {
     "backbone": "small_cnn",
     "weights": "digits",
@@ -26,19 +26,19 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory) -> pathlib.Path:
-    """A folder of three classes that colour tells apart, 16 pictures each."""
-    return _coloured(tmp_path_factory.mktemp("pictures"), 100)
+    """A folder of three classes that color tells apart, 16 pictures each."""
+    return _colored(tmp_path_factory.mktemp("pictures"), 100)
 
 
 @pytest.fixture(scope="session")
 def hard_pictures(tmp_path_factory) -> pathlib.Path:
     """The same, hardly to be told apart: steps improve on the solved head."""
-    return _coloured(tmp_path_factory.mktemp("hard_pictures"), 8)
+    return _colored(tmp_path_factory.mktemp("hard_pictures"), 8)
 
 
-def _coloured(folder: pathlib.Path, brighter: int) -> pathlib.Path:
+def _colored(folder: pathlib.Path, brighter: int) -> pathlib.Path:
     generator = np.random.default_rng(0)
-    for index, name in enumerate(_COLOURS):
+    for index, name in enumerate(_COLORS):
         (folder / name).mkdir()
         for number in range(16):
             pixels = generator.integers(0, 120, [40, 48, 3], dtype="uint8")
@@ -48,9 +48,9 @@ def _coloured(folder: pathlib.Path, brighter: int) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def colour_table(tmp_path_factory) -> pathlib.Path:
-    """A CSV file of pictures, labelled with the colours that are lit."""
-    folder = tmp_path_factory.mktemp("labelled")
+def color_table(tmp_path_factory) -> pathlib.Path:
+    """A CSV file of pictures, labeled with the colors that are lit."""
+    folder = tmp_path_factory.mktemp("labeled")
     generator = np.random.default_rng(0)
     rows = []
     for number, lit in enumerate(itertools.product([0, 1], repeat=3), start=0):
@@ -59,10 +59,10 @@ def colour_table(tmp_path_factory) -> pathlib.Path:
             pixels += np.array(lit, "uint8") * 120
             name = f"{number}{copy}.png"
             Image.fromarray(pixels).save(folder / name)
-            names = [c for c, on in zip(_COLOURS, lit, strict=True) if on]
+            names = [c for c, on in zip(_COLORS, lit, strict=True) if on]
             rows.append([name, "|".join(names)])
     with open(folder / "table.csv", "w", newline="") as file:
-        csv.writer(file).writerows([["image", "colours"], *rows])
+        csv.writer(file).writerows([["image", "colors"], *rows])
     return folder / "table.csv"
 
 
@@ -70,7 +70,7 @@ def colour_table(tmp_path_factory) -> pathlib.Path:
 def scenes(tmp_path_factory) -> pathlib.Path:
     """Boxes before a sky: 24 pictures of many sizes, some pixels ignored."""
     root = tmp_path_factory.mktemp("scenes")
-    colours = np.array([[40, 40, 200], [220, 60, 40], [9, 9, 9]], "uint8")
+    colors = np.array([[40, 40, 200], [220, 60, 40], [9, 9, 9]], "uint8")
     generator = np.random.default_rng(0)
     for folder in ("images", "masks"):
         (root / folder).mkdir()
@@ -81,7 +81,7 @@ def scenes(tmp_path_factory) -> pathlib.Path:
         mask[top : top + 16, left : left + 16] = 1
         mask[-4:] = 2
         noise = generator.normal(0, 12, [height, width, 3])
-        pixels = np.clip(colours[mask] + noise, 0, 255).astype("uint8")
+        pixels = np.clip(colors[mask] + noise, 0, 255).astype("uint8")
         Image.fromarray(pixels).save(root / "images" / f"{number}.jpg")
         Image.fromarray(mask).save(root / "masks" / f"{number}.png")
     (root / "classes.json").write_text('["sky", "box", "void"]')
@@ -163,7 +163,7 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def table(tmp_path_factory) -> pathlib.Path:
-    """Rows whose price is told by a colour, an area and a place together."""
+    """Rows whose price is told by a color, an area and a place together."""
     folder = tmp_path_factory.mktemp("houses")
     generator = np.random.default_rng(0)
     rows = []

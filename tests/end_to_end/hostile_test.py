@@ -71,10 +71,10 @@ def _train(folder, settings, tmp_path, **changes):
     [
         (
             lambda path: shutil.copy(path.parent / "1.png", path),
-            "has another cont",
+            "has different cont",
         ),
-        (lambda path: path.unlink(), "is not there any more"),
-        (lambda path: path.write_bytes(b"<html>"), "has another content"),
+        (lambda path: path.unlink(), "no longer exists"),
+        (lambda path: path.write_bytes(b"<html>"), "has different contents"),
     ],
     ids=["replaced", "removed", "damaged"],
 )
@@ -144,9 +144,9 @@ def test_a_workdir_that_vanishes_is_not_called_finished(
     learn = learning.learn
 
     def late(course):
-        learnt = learn(course)
+        learned = learn(course)
         shutil.rmtree(tmp_path / "run")
-        return learnt
+        return learned
 
     monkeypatch.setattr(learning, "learn", late)
     with pytest.raises(errors.RunError, match=r"run\.json vanished"):

@@ -112,7 +112,7 @@ def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
     assert status == 143, said
     assert "Traceback" not in said
     assert said.splitlines()[-1] == (
-        "Error: Stopped by SIGTERM; the same command goes on where it was."
+        "Error: Stopped by SIGTERM; the same command resumes the run."
     )
     # And the checkpoint that was written then is damaged.
     newest = max(place.checkpoints.glob("*.checkpoint"))

@@ -18,16 +18,16 @@ import tf_finetune
 from tf_finetune import errors, files
 from tf_finetune.tasks.multilabel import certainty
 
-_COLOURS = ("red", "green", "blue")
+_COLORS = ("red", "green", "blue")
 
 
 @pytest.fixture(scope="module")
-def run(colour_table, settings, tmp_path_factory):
+def run(color_table, settings, tmp_path_factory):
     """A finished run whose network was fine-tuned."""
     return tf_finetune.fine_tune(
-        colour_table,
+        color_table,
         task="multilabel",
-        label_column=("colours",),
+        label_column=("colors",),
         loss="asymmetric",
         class_weight="balanced",
         workdir=str(tmp_path_factory.mktemp("runs") / "run"),
@@ -63,13 +63,13 @@ def _bounds(run) -> np.ndarray:
     return np.array([decided["thresholds"][name] for name in run.class_names])
 
 
-def test_colours_are_learnt_and_every_figure_is_there(run):
+def test_colors_are_learned_and_every_figure_is_there(run):
     assert run.class_names == ("blue", "green", "red")
     assert run.evaluation["test"]["macro_average_precision"] > 0.95
     assert run.evaluation["test"]["macro_f1"] > 0.9
     for split in ("train", "validation", "test"):
         figures = run.evaluation[split]
-        assert set(figures["per_label"]) == set(_COLOURS)
+        assert set(figures["per_label"]) == set(_COLORS)
         assert set(figures["yardsticks"]) == {"label_shares", "probe"}
         assert (run.workdir / f"labels_{split}.png").stat().st_size > 0
     assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
@@ -89,7 +89,7 @@ def test_every_split_has_its_share_of_every_label(run):
     data = files.read_json(run.workdir / "data.json")
     pictures = data["images"]
     for split, count in pictures.items():
-        for name in _COLOURS:
+        for name in _COLORS:
             share = count / sum(pictures.values())
             expected = share * 36
             assert abs(data["labels"][split][name] - expected) < 2
@@ -113,10 +113,10 @@ def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
             assert again[split][name] == pytest.approx(before[name], abs=1e-5)
 
 
-def test_what_is_predicted_is_what_was_evaluated(run, colour_table, tmp_path):
+def test_what_is_predicted_is_what_was_evaluated(run, color_table, tmp_path):
     found = tf_finetune.predict(
         run.workdir,
-        colour_table.parent,
+        color_table.parent,
         output=str(tmp_path / "x.csv"),
         report=lambda text: None,
     )
@@ -141,10 +141,10 @@ def test_keras_files_hold_labels_and_thresholds(run, exported):
 
 
 def test_exports_give_equal_numbers_and_the_same_labels(
-    run, colour_table, exported
+    run, color_table, exported
 ):
     rows = tf_finetune.predict(
-        run.workdir, colour_table.parent, report=lambda text: None
+        run.workdir, color_table.parent, report=lambda text: None
     )[:20]
     paths = [pathlib.Path(row.path) for row in rows]
     expected = np.array([list(row.probabilities.values()) for row in rows])
@@ -164,10 +164,10 @@ def test_exports_give_equal_numbers_and_the_same_labels(
 
 
 def test_the_server_answers_what_predict_says(
-    run, colour_table, exported, talk, damage
+    run, color_table, exported, talk, damage
 ):
     said = tf_finetune.predict(
-        run.workdir, colour_table.parent, report=lambda text: None
+        run.workdir, color_table.parent, report=lambda text: None
     )[8:14]
     paths = [each.path for each in said]
     expected = np.array([list(each.probabilities.values()) for each in said])
@@ -197,9 +197,9 @@ def test_a_picture_that_is_none_is_given_no_label(exported):
 
 
 def test_a_calibrated_export_gives_the_same_labels(
-    run, colour_table, exported, tmp_path, monkeypatch
+    run, color_table, exported, tmp_path, monkeypatch
 ):
-    # The run makes no mistake, of which a temperature could be learnt.
+    # The run makes no mistake, of which a temperature could be learned.
     real = certainty.calibrate
     monkeypatch.setattr(
         certainty,
@@ -221,7 +221,7 @@ def test_a_calibrated_export_gives_the_same_labels(
         run.evaluation["validation"]["log_loss"], rel=1e-4
     )
     assert found["temperature"] == 3.0
-    contents = [path.read_bytes() for path in colour_table.parent.glob("*.png")]
+    contents = [path.read_bytes() for path in color_table.parent.glob("*.png")]
     before, after = _serve(exported, contents), _serve([version], contents)
     np.testing.assert_array_equal(after["labels"], before["labels"])
     logits = special.logit(before["probabilities"].astype("float64"))
@@ -246,10 +246,10 @@ def test_a_calibrated_export_gives_the_same_labels(
     assert not np.allclose(bounds, _bounds(run), atol=1e-3)
 
 
-def test_a_loss_of_another_task_is_refused_in_words(colour_table):
+def test_a_loss_of_another_task_is_refused_in_words(color_table):
     with pytest.raises(errors.UsageError, match="asymmetric"):
         tf_finetune.fine_tune(
-            colour_table, task="multilabel", loss="mean_squared_error"
+            color_table, task="multilabel", loss="mean_squared_error"
         )
 
 

@@ -86,7 +86,7 @@ def icons(tmp_path_factory):
     return train(folder / "data", folder, background="black")
 
 
-def test_what_is_seen_on_the_background_is_learnt(icons):
+def test_what_is_seen_on_the_background_is_learned(icons):
     figures = [icons.evaluation[s]["accuracy"] for s in ("validation", "test")]
     assert figures == [1.0, 1.0]
 

@@ -191,7 +191,7 @@ def test_rest_answers_rows_and_columns_as_predict_does(server, asked, expected):
     ):
         np.testing.assert_allclose(values, expected, rtol=1e-5)
         assert [bool(fault) for fault in faults] == [i == 3 for i in range(6)]
-        assert faults[3].startswith("back: no JPEG")
+        assert faults[3].startswith("back: not a JPEG")
 
 
 def test_rest_answers_regress_as_predict_does(server, asked, expected):

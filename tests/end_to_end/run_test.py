@@ -35,7 +35,7 @@ def test_every_split_is_evaluated_beside_its_yardsticks(run):
     assert files.read_json(run.workdir / "evaluation.json") == run.evaluation
 
 
-def test_colours_are_learnt(run):
+def test_colors_are_learned(run):
     assert run.class_names == ("blue", "green", "red")
     assert run.evaluation["test"]["accuracy"] == 1.0
 
@@ -153,17 +153,17 @@ def test_tables_are_evaluated_and_predicted_as_people_write_them(
         report=lambda text: None,
     )
     assert [row.class_name for row in rows] == list(run.class_names)
-    with pytest.raises(errors.DataError, match="Nothing of that name"):
+    with pytest.raises(errors.DataError, match="No file of that name"):
         tf_finetune.predict(run.workdir, table, report=lambda text: None)
     with pytest.raises(errors.UsageError, match="is for a CSV file"):
         tf_finetune.predict(run.workdir, pictures, image_root=str(pictures))
 
 
-def test_a_class_spelt_almost_as_a_known_one_is_shown_beside_it(
+def test_a_class_spelled_almost_as_a_known_one_is_shown_beside_it(
     run, pictures, tmp_path
 ):
     shutil.copytree(pictures / "red", tmp_path / "more" / "Red")
-    with pytest.raises(errors.DataError, match="Spelt almost alike is 'red'"):
+    with pytest.raises(errors.DataError, match="Did you mean 'red'"):
         tf_finetune.evaluate(
             run.workdir, tmp_path / "more", report=lambda text: None
         )

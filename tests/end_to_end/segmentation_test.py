@@ -18,7 +18,7 @@ from tf_finetune import files
 
 @pytest.fixture(scope="module")
 def run(scenes, tmp_path_factory):
-    """A finished run that learnt from cached maps in both stages."""
+    """A finished run that learned from cached maps in both stages."""
     return tf_finetune.fine_tune(
         scenes,
         task="segmentation",

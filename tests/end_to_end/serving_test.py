@@ -116,7 +116,7 @@ def _with_augmentation(inner):
 def test_an_export_can_be_calibrated_and_tell_what_is_strange(
     run, tmp_path, monkeypatch
 ):
-    # The run makes no mistake, of which a temperature could be learnt.
+    # The run makes no mistake, of which a temperature could be learned.
     found = calibration.Calibration(
         temperature=2.0,
         examples=9,

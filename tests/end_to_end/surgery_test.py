@@ -65,9 +65,9 @@ def test_evaluating_again_and_predicting_give_the_same(
     images = np.random.default_rng(0).uniform(0, 255, [3, 32, 32, 3])
     images = images.astype("float32")
     np.testing.assert_array_equal(plain(images), run.model(images))
-    grey = np.repeat(images @ np.float32([0.299, 0.587, 0.114]), 3)
-    grey = grey.reshape(images.shape)
-    np.testing.assert_allclose(plain(grey), plain(images), atol=1e-5)
+    gray = np.repeat(images @ np.float32([0.299, 0.587, 0.114]), 3)
+    gray = gray.reshape(images.shape)
+    np.testing.assert_allclose(plain(gray), plain(images), atol=1e-5)
 
 
 def test_exports_are_proven(operated, tmp_path):

@@ -42,7 +42,7 @@ def _run(pictures, pool, settings, workdir, **more):
 
 
 @pytest.fixture(scope="module")
-def labelled_few(pictures, pool, settings, tmp_path_factory):
+def labeled_few(pictures, pool, settings, tmp_path_factory):
     """A run with pseudo-labels, some held-out pictures lying in the pool."""
     everything = tmp_path_factory.mktemp("everything")
     shutil.copytree(pool, everything / "new")
@@ -51,8 +51,8 @@ def labelled_few(pictures, pool, settings, tmp_path_factory):
     return _run(pictures, everything, settings, place, max_train_per_class=3)
 
 
-def test_what_is_held_out_is_taken_from_the_pool(labelled_few, pictures):
-    run, text = labelled_few
+def test_what_is_held_out_is_taken_from_the_pool(labeled_few, pictures):
+    run, text = labeled_few
     found = run.evaluation["unlabelled"]["pool"]
     held_out = {
         split: run.evaluation[split]["examples"]
@@ -65,8 +65,8 @@ def test_what_is_held_out_is_taken_from_the_pool(labelled_few, pictures):
     assert "note.txt" in text
 
 
-def test_both_figures_are_printed_and_the_better_one_is_kept(labelled_few):
-    run, text = labelled_few
+def test_both_figures_are_printed_and_the_better_one_is_kept(labeled_few):
+    run, text = labeled_few
     assert "on validation: supervised accuracy" in text
     validation = run.evaluation["validation"]
     beside = validation["yardsticks"]
@@ -80,8 +80,8 @@ def test_both_figures_are_printed_and_the_better_one_is_kept(labelled_few):
     assert run.evaluation["kept"].startswith("pseudo_label") == facts["kept"]
 
 
-def test_the_precision_of_guesses_is_reported(labelled_few):
-    run, text = labelled_few
+def test_the_precision_of_guesses_is_reported(labeled_few):
+    run, text = labeled_few
     facts = run.evaluation["unlabelled"]
     assert facts["precision"] == 1.0
     assert facts["precision_of"]["held_out"] == 9
@@ -89,8 +89,8 @@ def test_the_precision_of_guesses_is_reported(labelled_few):
     assert 0 < facts["learnt"] <= facts["pool"]["used"]
 
 
-def test_a_run_leaves_no_checkpoints_and_says_what_it_kept(labelled_few):
-    run, _ = labelled_few
+def test_a_run_leaves_no_checkpoints_and_says_what_it_kept(labeled_few):
+    run, _ = labeled_few
     assert not [*(run.workdir / "checkpoints").glob("*")]
     stages = {row["stage"] for row in run.history}
     assert stages == {"fine_tune", "pseudo_label"}
@@ -122,11 +122,11 @@ def test_every_objective_goes_from_pictures_to_figures(
 
 
 @pytest.fixture(params=["multilabel", "segmentation"])
-def few_of(request, colour_table, scenes):
-    """Labelled pictures, the folder of all of them, settings of the task."""
+def few_of(request, color_table, scenes):
+    """Labeled pictures, the folder of all of them, settings of the task."""
     if request.param == "multilabel":
-        own = {"task": "multilabel", "label_column": ("colours",)}
-        return colour_table, colour_table.parent, own
+        own = {"task": "multilabel", "label_column": ("colors",)}
+        return color_table, color_table.parent, own
     own = {
         "task": "segmentation",
         "ignore_label": "void",
@@ -220,7 +220,7 @@ def test_a_run_stopped_among_groups_goes_on_where_it_was(
         ),
         (
             {"task": "regression", "unlabeled_data": "x"},
-            "cannot be guessed; use ada_bn, feature_distillation, supervised",
+            "no pseudo-labels; use ada_bn, feature_distillation, supervised",
         ),
     ],
 )

@@ -41,7 +41,7 @@ def test_a_network_too_sure_of_itself_becomes_honest():
     assert after < 0.02 < 0.1 < before
 
 
-def test_nothing_is_learnt_where_everything_is_right():
+def test_nothing_is_learned_where_everything_is_right():
     logits = np.array([[3.0, 0.0], [0.0, 1.0]])
 
     found = calibration.calibrate(logits, np.array([0, 1]))

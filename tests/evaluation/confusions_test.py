@@ -31,7 +31,7 @@ def test_counts_are_scikit_learns_and_survive_json(classes):
         assert found.to_json() == expected.tolist()
 
 
-def test_neighbouring_classes_are_added_up():
+def test_neighboring_classes_are_added_up():
     found = confusions.count(
         np.array([0, 1, 2, 3, 4]), np.array([0, 0, 3, 2, 4]), 5
     )

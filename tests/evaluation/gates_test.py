@@ -40,7 +40,7 @@ def test_a_failure_says_what_was_got_and_asked():
         FIGURES, ("accuracy:0.95", "log_loss:1"), _MEASURES
     )
 
-    assert "accuracy is 0.9000, below the 0.95" in sentence
+    assert "accuracy is 0.9000, below the required 0.95" in sentence
 
 
 def test_a_figure_that_is_not_defined_fails():

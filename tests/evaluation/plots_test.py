@@ -116,11 +116,11 @@ def test_small_counts_stand_below_their_share(tmp_path, monkeypatch):
     assert "75 %\n(3)" in texts and "100 %\n(5)" in texts
 
 
-def test_neighbours_of_very_many_classes_share_a_cell(tmp_path, monkeypatch):
+def test_neighbors_of_very_many_classes_share_a_cell(tmp_path, monkeypatch):
     texts = _texts(monkeypatch)
     sparse = {"classes": 1500, "true": [3], "predicted": [3], "count": [4]}
     plots.confusion(sparse, [str(i) for i in range(1500)], tmp_path / "c")
-    assert "predicted class (8 a cell)" in texts
+    assert "predicted class (8 per cell)" in texts
 
 
 def test_the_kept_epoch_and_the_probe_are_marked(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from tf_finetune import checking, errors
+from tf_finetune import checking, errors, train_paths
 from tf_finetune.config import options, train
 from tf_finetune.evaluation import gates, metrics, rivals
 from tf_finetune.tasks import catalog
@@ -112,7 +112,7 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
 
     checking.check(config)
 
-    absolute = checking.absolute(config).output.fail_if_not_better_than
+    absolute = train_paths.absolute(config).output.fail_if_not_better_than
     assert absolute == str(tmp_path / "a")
 
 
@@ -139,7 +139,7 @@ def test_the_workdir_that_is_replaced_is_no_rival(tmp_path, monkeypatch):
     [
         ({"status": "begun"}, "neither 'probe' nor the workdir of a finished"),
         ({"model": {"task": "regression"}}, "holds a run of --task=regression"),
-        ({"model": {}}, "does not say what the run learnt"),
+        ({"model": {}}, "does not name the task"),
         ({"model": ["classification"]}, "run.json: model is a list of 1"),
         ({"status": 5}, "run.json: status is 5, and must be"),
     ],

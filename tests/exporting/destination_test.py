@@ -45,7 +45,7 @@ def test_a_folder_called_like_a_file_is_a_folder(tmp_path):
         ("x.tflite", ["litert", "onnx"], "makes 2 exports"),
         ("x.tflite", ["litert", "litert_int8"], "makes 2 exports"),
         ("x.tflite", ["onnx"], r"end in \.onnx"),
-        ("x.weights.h5", ["whole_h5"], "file of weights"),
+        ("x.weights.h5", ["whole_h5"], "weights file"),
         ("x.keras", ["saved_model"], "makes a folder"),
     ],
 )

@@ -63,10 +63,10 @@ def test_a_refused_format_does_not_stop_the_others(written, tmp_path):
     ]
     table = [line.split() for line in reported[-1].splitlines()]
     assert [row[:3] for row in table[1:]] == [
-        ["litert", "holds", "1e-06"],
+        ["litert", "passed", "1e-06"],
         ["litert_float16", "refused", "0.04"],
         ["onnx", "refused"],
-        ["keras", "holds", "2e-06"],
+        ["keras", "passed", "2e-06"],
     ]
     assert table[1][3].endswith("litert.file")
     assert isinstance(error, errors.RunError)
@@ -93,14 +93,14 @@ def test_the_advice_names_nothing_that_was_refused_a_minute_before(written):
         litert_int8=_refused("A.", "litert_float16", "litert", more="C.")
     )
     assert "litert_float16" not in str(error)
-    assert "C. In place of it, --format=litert " in str(error)
+    assert "C. Use another format instead: --format=litert " in str(error)
 
 
 def test_where_all_were_refused_no_advice_is_left(written):
     _, error = written(
         litert=_refused("C.", "onnx"), onnx=_refused("D.", "litert")
     )
-    assert str(error).startswith("None of the 2 formats holds.")
+    assert str(error).startswith("None of the 2 formats passed.")
     assert "--format=" not in str(error)
 
 
@@ -140,8 +140,8 @@ def logged(monkeypatch):
 def test_every_format_is_named_when_its_turn_comes(written, logged):
     written(keras=1e-6, onnx=1e-6)
     assert logged == [
-        "keras: being written and proven (1 of 2)",
-        "onnx: being written and proven (2 of 2)",
+        "Writing and checking keras (1 of 2).",
+        "Writing and checking onnx (2 of 2).",
     ]
 
 

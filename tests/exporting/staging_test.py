@@ -36,7 +36,7 @@ def test_a_second_export_into_the_same_folder_is_refused(tmp_path):
         pass
 
 
-def test_only_leftovers_of_the_same_artefact_are_removed(tmp_path):
+def test_only_leftovers_of_the_same_artifact_are_removed(tmp_path):
     ours = [
         tmp_path / ".tmp-0123abcd-3",
         tmp_path / ".tmp-0123abcd-parity.json",

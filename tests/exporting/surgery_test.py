@@ -20,7 +20,7 @@ _OPERATIONS = {
     "cut": {"cut_at": "stage2"},
     "group": {"norm": "group"},
     "instance": {"norm": "instance"},
-    "grey": {"input_channels": 1},
+    "gray": {"input_channels": 1},
     "se": {"backbone": "resnet18+se"},
     "head": {"head_layers": "8,batch_norm,swish,dropout:0.2,layer_norm"},
     "all": {

@@ -117,7 +117,7 @@ def test_without_any_unchanged_picture_nothing_can_be_proven(data, tmp_path):
     for name in ("3.png", "4.png"):
         (tmp_path / name).unlink()
 
-    with pytest.raises(errors.RunError, match="cannot be proven"):
+    with pytest.raises(errors.RunError, match="cannot be checked"):
         proof.read(workdir.Workdir(tmp_path), 16)
 
 

@@ -220,7 +220,7 @@ def test_the_inputs_together_are_bounded(served):
     request = _request("sums", a=_one_for_all(64), b=_one_for_all(64))
     with _serving(served, max_request_bytes=1000) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        with pytest.raises(grpc.RpcError, match="stand for 1024 bytes"):
+        with pytest.raises(grpc.RpcError, match="expand to 1024 bytes"):
             stub.Predict(request)
 
 

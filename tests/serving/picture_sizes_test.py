@@ -21,8 +21,8 @@ def _encoded(kind, width=10, height=20, **keywords):
 def _frames(kind):
     """Returns an animation of three pictures of 10 x 20."""
     stream = io.BytesIO()
-    colours = [Image.new("RGB", (10, 20), c) for c in ("red", "blue", "lime")]
-    colours[0].save(stream, kind, save_all=True, append_images=colours[1:])
+    colors = [Image.new("RGB", (10, 20), c) for c in ("red", "blue", "lime")]
+    colors[0].save(stream, kind, save_all=True, append_images=colors[1:])
     return stream.getvalue()
 
 

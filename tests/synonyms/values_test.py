@@ -94,7 +94,7 @@ def _refusal(**keywords) -> str:
         ({"strategy": "ddp"}, "--strategy=mirrored is meant"),
         ({"trainable": "none"}, "--trainable=head"),
         ({"task": "segment"}, "--task=segmentation is meant"),
-        ({"task": "detect"}, "are not learnt here"),
+        ({"task": "detect"}, "are not supported"),
         ({"resize": "letterbox"}, "--resize=pad is meant"),
         ({"backbone": "resnet50d"}, "--backbone=resnet50 is the nearest"),
         ({"backbone": "google/efficientnet-b0"}, "efficientnet_b0"),

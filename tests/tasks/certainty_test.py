@@ -1,4 +1,4 @@
-"""What every task says of being sure, over the whole catalogue."""
+"""What every task says of being sure, over the whole catalog."""
 
 import numpy as np
 import pytest
@@ -123,7 +123,7 @@ def test_of_many_pixels_some_are_drawn_with_a_seed():
     assert of(1) == found != of(2)
 
 
-def test_masks_without_a_labelled_pixel_are_an_error():
+def test_masks_without_a_labeled_pixel_are_an_error():
     from tf_finetune import errors
 
     found = certainty.Tempering(3, 1, seed=0)

@@ -1,4 +1,4 @@
-"""How far pictures are from those that were learnt."""
+"""How far pictures are from those that were learned."""
 
 import numpy as np
 import pytest

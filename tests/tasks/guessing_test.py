@@ -32,7 +32,7 @@ def test_a_class_that_is_never_guessed_has_no_threshold():
     assert found[1] == np.inf
 
 
-def test_things_are_shown_as_often_as_by_labelled_pictures():
+def test_things_are_shown_as_often_as_by_labeled_pictures():
     scores = np.array([[0.9, 0.2], [0.4, 0.3], [0.6, 0.1], [0.1, 0.25]])
     found = guessing.of_many(scores, np.array([0.5, 0.25]))
     assert found.tolist() == [

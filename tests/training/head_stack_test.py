@@ -18,8 +18,8 @@ def _data():
     """Three classes apart in raw units of very different size."""
     generator = np.random.default_rng(0)
     labels = np.arange(120) % 3
-    centres = generator.normal(size=[3, 6]) * 3
-    rows = (centres[labels] + generator.normal(size=[120, 6])) * (
+    centers = generator.normal(size=[3, 6]) * 3
+    rows = (centers[labels] + generator.normal(size=[120, 6])) * (
         10.0 ** np.arange(-2, 4)
     ) + 50
     return rows.astype("float32"), np.eye(3, dtype="float32")[labels]
@@ -53,7 +53,7 @@ def _problem(tokens: str, folder) -> problems.Problem:
 @pytest.mark.parametrize(
     "tokens",
     [
-        "16,relu",  # The dense layer takes the standardisation.
+        "16,relu",  # The dense layer takes the standardization.
         "dropout:0.1,8,batch_norm,gelu,dropout:0.2",  # Also behind dropout.
         "batch_norm,16,relu",  # The batch norm does.
         "layer_norm,32,relu",  # Nobody does: features stay as they are.

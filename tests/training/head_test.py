@@ -19,8 +19,8 @@ def _data(seed: int = 0):
     """Three classes apart in raw units of very different size."""
     generator = np.random.default_rng(seed)
     labels = np.arange(120) % 3
-    centres = generator.normal(size=[3, 6]) * 3
-    rows = (centres[labels] + generator.normal(size=[120, 6])) * (
+    centers = generator.normal(size=[3, 6]) * 3
+    rows = (centers[labels] + generator.normal(size=[120, 6])) * (
         10.0 ** np.arange(-2, 4)
     ) + 50
     return rows.astype("float32"), np.eye(3, dtype="float32")[labels]
@@ -111,7 +111,7 @@ def test_what_plays_no_part_in_a_solved_head_is_said(
     hidden = given.get("head") == "mlp"
     head.solve(_problem(_model(hidden), stored(features), labels, **given))
     assert len(said) == warned
-    assert all("plays no part: the head is solved" in text for text in said)
+    assert all("has no effect: the head is solved" in text for text in said)
 
 
 def test_the_same_seed_gives_the_same_head(monkeypatch, stored):

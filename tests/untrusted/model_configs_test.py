@@ -89,8 +89,8 @@ def test_plain_layers_of_models_in_models_are_let_through(tmp_path):
         (_layer("Dense", {"activation": {"class_name": "function",
                                          "module": "builtins",
                                          "config": ["exec"]}}), "exec"),
-        ({"class_name": 5, "config": {}}, "by no text"),
-        ({"class_name": "Dense", "module": [], "config": {}}, "by no text"),
+        ({"class_name": 5, "config": {}}, "is not text"),
+        ({"class_name": "Dense", "module": [], "config": {}}, "is not text"),
         (_layer("x\x1b[31m\u202e", module="keras.utils"), r"\\x1b"),
     ],
 )  # fmt: skip

@@ -29,7 +29,7 @@ def test_one_line_says_that_features_agree(
     with caplog.at_level("INFO"):
         _load(tmp_path, make_backbone, _network(), suffix)
     (line,) = [r.message for r in caplog.records if "own graph" in r.message]
-    assert line.startswith("Features of a picture at 'last' by the file's own")
+    assert line.startswith("Features at layer 'last' agree with those of the")
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_a_division_in_front_is_not_taken_for_the_last_layer(
     with caplog.at_level("INFO"):
         loading.load(backbone, str(tmp_path / "x.keras"))
     (line,) = [r.message for r in caplog.records if "own graph" in r.message]
-    assert line.startswith("Features of a picture at 'last' by the file's own")
+    assert line.startswith("Features at layer 'last' agree with those of the")

@@ -91,7 +91,7 @@ def test_damaged_file_in_the_cache_is_fetched_again(cache):
 @pytest.mark.parametrize(
     ("server", "expected", "words"),
     [
-        ({"content": b"<html>log in</html>"}, None, "no HDF5 file"),
+        ({"content": b"<html>log in</html>"}, None, "not an HDF5 file"),
         ({"content": _CONTENT}, "00000000", "not 00000000"),
         ({"content": _CONTENT, "declared": 1 << 22}, None, "ended after"),
         ({"content": b"", "status": 404}, None, "Not Found"),

@@ -205,7 +205,7 @@ def test_real_weights_of_another_backbone(material):
 
 
 @pytest.mark.real
-def test_real_pytorch_file_is_recognised(material):
+def test_real_pytorch_file_is_recognized(material):
     backbone = build.build("mobilenet@0.25", image_size=32)
     path = material / "weights" / "pytorch" / "resnet20-12fca82f.th"
     with pytest.raises(errors.UsageError, match="is a PyTorch file"):

@@ -67,7 +67,7 @@ _WAYS = {
     ),
     "operations": lambda x: x / 255 * 2 - 0.5,
     "numpy": lambda x: (x / 255 - np.float32(_MEAN)) / np.float32(_STDDEV),
-    "grey": lambda x: (
+    "gray": lambda x: (
         keras.ops.mean(x, axis=-1, keepdims=True)
         * np.float32([0.01, 0.02, 0.03])
     ),

@@ -148,8 +148,8 @@ def test_reading_a_keras_file_runs_no_code_from_it(tmp_path, write_keras3):
         ("x", b"\x80\x04\x95abc", "is a PyTorch file"),
         ("x.h5", b"", "is an empty file"),
         ("x.safetensors", b'\x10\0\0\0\0\0\0\0{"a":{}}', "safetensors"),
-        ("x.h5", b"hello", "named .h5 but is no HDF5 file"),
-        ("x.bin", b"hello", "no weights file that is known"),
+        ("x.h5", b"hello", "named .h5 but is not HDF5"),
+        ("x.bin", b"hello", "not a weights file of a known"),
     ],
 )
 def test_foreign_file_is_named_for_what_it_is(tmp_path, name, content, words):

@@ -1,8 +1,8 @@
-"""Where a network is cut, so that its frozen part is computed only once.
+"""Freeze boundary: where a network is split to compute its frozen part once.
 
-Everything below the first layer that trains gives the same numbers for the
-same picture in every epoch. The network is cut there, anywhere in the graph:
-a single tensor, or a few, carry everything across.
+Everything below the first layer that trains gives the same activations for the
+same picture in every epoch. The network is split there, anywhere in the graph:
+a single tensor, or a few, cross the boundary.
 """
 
 import dataclasses
@@ -14,27 +14,29 @@ import keras
 from tf_finetune.backbones import topology
 from tf_finetune.cache import layout
 
-# Residual and dense blocks are crossed by two tensors, Inception's by four.
+# Inside a residual or dense block two tensors cross, in Inception's four.
 _MOST_TENSORS = 4
-# A cut further down holds fewer numbers but what lies above it is computed in
-# every step: at most this share of the step's own multiplications.
+# A boundary further down may hold fewer numbers, but the frozen layers above it
+# are computed in every step: at most this fraction of the step's own
+# multiplications.
 _RECOMPUTED = 0.1
-# One forward pass, and one backward for the input and for the weights.
+# A step is one forward pass and two backward: for inputs and for weights.
 _PASSES_PER_STEP = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cut(layout.Layout):
-    """A network in two parts, which share its layers.
+    """A network in two parts, below and above the freeze boundary.
 
-    What crosses the cut is kept as rows of this layout.
+    Both parts share the network's layers. Activations at the boundary are
+    cached as rows of this layout.
 
     Attributes:
-        names: The layers whose outputs cross the cut.
+        names: The layers whose outputs cross the boundary.
         images: The network's input.
-        crossing: What crosses the cut, in the network's graph.
-        suffix: What crosses the cut, one tensor or several → logits.
-        frozen_share: The prefix' share of the forward pass's
+        crossing: Tensors at the boundary, in the network's graph.
+        suffix: Activations at the boundary, one tensor or several → logits.
+        frozen_share: The prefix' fraction of the forward pass's
             multiplications, 0..1.
     """
 
@@ -45,16 +47,16 @@ class Cut(layout.Layout):
     frozen_share: float
 
     def up_to(self, *others: keras.KerasTensor) -> keras.Model:
-        """Returns images → what crosses the cut, then `others`."""
+        """Builds images → activations at the boundary, then `others`."""
         return keras.Model(
             self.images, [*self.crossing, *others], name="prefix"
         )
 
     def above(self, outputs: Sequence[keras.KerasTensor]) -> keras.Model:
-        """Returns what crosses the cut → tensors of the network above it."""
+        """Builds activations at the boundary → tensors of the network above."""
         crossing = self.crossing
         known = {id(tensor) for tensor in crossing}
-        # Keras cannot make a model of which an output is an input, too.
+        # Keras refuses a model with an output that is also an input.
         found = [
             keras.layers.Identity()(each) if id(each) in known else each
             for each in outputs
@@ -65,18 +67,18 @@ class Cut(layout.Layout):
 
 
 def cut(model: keras.Model, moving: Collection[str]) -> Cut | None:
-    """Cuts a network below the layers that train.
+    """Splits a network below the layers that train.
 
-    Of the possible cuts the one with the fewest numbers is taken, as long as
-    little is computed again above it.
+    Of the possible boundaries the one with the fewest numbers is taken, as long
+    as few frozen layers lie above it (`_RECOMPUTED`).
 
     Args:
         model: One input, one output, as a graph of layers.
         moving: The names of the layers that train.
 
     Returns:
-        The cut; None where nothing with weights lies below the first layer
-        that trains, or too many tensors cross.
+        The split network; None where no layer with weights lies below the
+        first layer that trains, or too many tensors cross.
     """
     frozen = _frozen(model, moving)
     work = {id(each): _multiplications(each) for each in model.operations}
@@ -87,9 +89,11 @@ def cut(model: keras.Model, moving: Collection[str]) -> Cut | None:
     best: tuple[float, list[keras.KerasTensor], set[int]] | None = None
     for below in _candidates(model, frozen):
         tensors = _crossing(model, below)
+        # Frozen layers above this boundary, computed anew in every step.
         again = sum(work[each] for each in frozen - below)
         if not 0 < len(tensors) <= _MOST_TENSORS or again > allowed:
             continue
+        # Numbers to cache for each picture.
         size = sum(math.prod(tensor.shape[1:]) for tensor in tensors)
         if best is None or size < best[0]:
             best = size, tensors, below
@@ -120,11 +124,12 @@ def _built(
 
 
 def _frozen(model: keras.Model, moving: Collection[str]) -> set[int]:
-    """Returns the ids of the operations that no training changes."""
+    """Returns ids of operations whose output does not change in training."""
     found: set[int] = set()
     made: set[int] = set()
     for operation in model.operations:
         before = topology.inputs_of(operation)
+        # Frozen only if all its inputs are, too.
         if operation.name in moving or any(id(t) not in made for t in before):
             continue
         found.add(id(operation))
@@ -133,7 +138,7 @@ def _frozen(model: keras.Model, moving: Collection[str]) -> set[int]:
 
 
 def _candidates(model: keras.Model, frozen: set[int]) -> list[set[int]]:
-    """Returns sets of operations below possible cuts, the largest first."""
+    """Returns sets of operations below possible boundaries, largest first."""
     found: list[set[int]] = []
     below: set[int] = set()
     waist = {id(each) for each in topology.cuts(model)}
@@ -143,11 +148,12 @@ def _candidates(model: keras.Model, frozen: set[int]) -> list[set[int]]:
             break
         if id(operation) in waist:
             found.append(set(below))
+    # Several tensors may leave the whole frozen part; one leaves any other set.
     return [frozen, *reversed(found)]
 
 
 def _crossing(model: keras.Model, below: set[int]) -> list[keras.KerasTensor]:
-    """Returns the tensors made below a cut and used above it."""
+    """Returns the tensors made below a boundary and used above it."""
     used = {
         id(tensor)
         for operation in model.operations
@@ -163,7 +169,8 @@ def _crossing(model: keras.Model, below: set[int]) -> list[keras.KerasTensor]:
 
 
 def _multiplications(operation: keras.Operation) -> float:
-    """Returns those of one picture, of layers with kernels; 0 of others."""
+    """Counts multiplications per picture of a layer with kernels, else 0."""
+    # Size of the kernel times the positions at which it is applied.
     weights = getattr(operation, "weights", [])
     kernels = sum(
         math.prod(each.shape) for each in weights if len(each.shape) > 1

@@ -1,4 +1,4 @@
-"""Which weights move: `--trainable` turned into layers, and made so."""
+"""Selection of trainable layers by `--trainable`, and freezing the rest."""
 
 import dataclasses
 import fnmatch
@@ -12,12 +12,12 @@ from tf_finetune.backbones import backbone as backbones
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """The backbone layers that fine-tuning moves.
+    """The backbone layers that fine-tuning trains.
 
     Attributes:
         layer_names: In the order of the graph; empty for the head alone.
-        frozen_batch_norms: Layers that lie among the chosen stages and stay
-            as they were pretrained all the same.
+        frozen_batch_norms: Batch norms in the chosen stages that stay as
+            pretrained nevertheless.
     """
 
     layer_names: tuple[str, ...]
@@ -30,7 +30,7 @@ def select(
     *,
     freeze_batch_norm: bool,
 ) -> Selection:
-    """Finds the layers that `--trainable` names.
+    """Selects the backbone layers that `--trainable` names.
 
     Args:
         backbone: The network whose layers are meant.
@@ -46,6 +46,7 @@ def select(
     chosen: set[str] = set()
     for pattern in trainable:
         chosen |= _matches(backbone, weighted, pattern)
+    # Batch statistics of small batches are noisy: frozen norms keep theirs.
     norms = {layer.name for layer in weighted if _normalizes_batches(layer)}
     frozen = chosen & norms if freeze_batch_norm else set()
     order = [layer.name for layer in weighted]
@@ -61,16 +62,16 @@ def apply(
     *,
     always: Iterable[str] = (),
 ) -> None:
-    """Sets `trainable` of every layer; takes effect with the next compile.
+    """Sets `trainable` of every layer; takes effect at the next compile.
 
     A batch-norm layer with `trainable = False` runs in inference mode and its
     statistics stand still; calling it with `training=False` alone would not
     hold them (Keras before 3.16 overwrites that argument in `fit`).
 
     Args:
-        models: Whose layers are set.
-        selection: The layers that move.
-        always: Names of further layers that move, those of the head.
+        models: Models whose layers are set.
+        selection: The backbone layers to train.
+        always: Names of further layers to train, those of the head.
     """
     moving = {*selection.layer_names, *always}
     for model in models:
@@ -90,6 +91,7 @@ def _matches(
     if pattern == "all":
         return names
     if pattern == "top":
+        # The last stage may have no weights (a final pooling).
         return [found for found in stages.values() if found][-1]
     if stages.get(pattern):
         return stages[pattern]
@@ -106,7 +108,8 @@ def _matches(
 
 
 def _beginnings(weighted: list[keras.Layer]) -> list[str]:
-    """Returns what layer names begin with, shortened to a readable list."""
+    """Returns distinct prefixes of layer names, 40 at most, for a message."""
+    # "conv4_block2" if that gives few enough, else "conv4".
     for parts in (2, 1):
         found = list(
             dict.fromkeys(

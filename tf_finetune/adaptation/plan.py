@@ -1,4 +1,4 @@
-"""The table of what moves, printed and saved before training."""
+"""The plan: a table of trainable parameters, saved before training."""
 
 import dataclasses
 import math
@@ -11,15 +11,15 @@ from tf_finetune.assembly import Assembly
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """One group of layers.
+    """One row of the plan: a stage of the backbone, or the head.
 
     Attributes:
         group: A stage of the backbone, or "head".
         layers: The first and the last of its layers that have weights.
-        parameters: Their numbers, batch-norm statistics included.
-        trainable: Those of them that training moves.
-        learning_rate_factor: Times the run's learning rate; 0 where nothing
-            moves.
+        parameters: Their count, batch-norm statistics included.
+        trainable: How many of them are trained.
+        learning_rate_factor: Times the run's learning rate; 0 where nothing is
+            trained.
     """
 
     group: str
@@ -65,6 +65,7 @@ def text(table: list[Row]) -> str:
 
 def _row(group: str, layers: list[keras.Layer], moving: set[str]) -> Row:
     weighted = [layer for layer in layers if layer.weights]
+    # First and last layer; a dash for a stage without weights.
     ends = [weighted[0].name, weighted[-1].name] if weighted else ["–"]
     trainable = sum(_moving_count(layer, moving) for layer in weighted)
     return Row(
@@ -77,7 +78,7 @@ def _row(group: str, layers: list[keras.Layer], moving: set[str]) -> Row:
 
 
 def _moving_count(layer: keras.Layer, moving: set[str]) -> int:
-    """Counts what training moves; never a batch norm's own statistics."""
+    """Counts trainable parameters; batch-norm statistics are not."""
     if layer.name not in moving:
         return 0
     still = ("moving_mean", "moving_variance")

@@ -1,7 +1,7 @@
 """AlexNet, which keras.applications lacks.
 
 Source: Krizhevsky 2014, "One weird trick for parallelizing convolutional
-neural networks", section 5 (one tower, no local response normalisation), after
+neural networks", section 5 (one tower, no local response normalization), after
 Krizhevsky et al. 2012, "ImageNet Classification with Deep Convolutional Neural
 Networks"; in torchvision's variant, so that its weights fit.
 """
@@ -22,7 +22,7 @@ def alexnet(image_tensor: keras.KerasTensor) -> keras.Model:
     """Builds AlexNet up to its last pooling, without its dense layers.
 
     Args:
-        image_tensor: [batch, size, size, 3], standardised RGB.
+        image_tensor: [batch, size, size, 3], standardized RGB.
 
     Returns:
         A model to the last feature map, [batch, 6, 6, 256] for a size of 224.
@@ -32,6 +32,7 @@ def alexnet(image_tensor: keras.KerasTensor) -> keras.Model:
         _LAYERS, start=1
     ):
         name = f"conv{number}"
+        # PyTorch pads both sides alike, which "same" with a stride does not.
         x = keras.layers.ZeroPadding2D(padding, name=f"{name}_pad")(x)
         x = keras.layers.Conv2D(
             filters,

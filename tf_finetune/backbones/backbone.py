@@ -1,4 +1,4 @@
-"""What a backbone is: a feature extractor that says where its features are."""
+"""Data classes of a backbone: its facts, its stages, and a built network."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +11,7 @@ Preprocessing = Literal["caffe", "tf", "torch", "in_graph"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """A backbone by its facts, known without importing TensorFlow.
+    """Facts of a backbone, known without importing TensorFlow.
 
     Attributes:
         name: As `--backbone` spells it, e.g. "mobilenet_v2".
@@ -22,18 +22,18 @@ class BackboneSpec:
             own, "keras.applications:ResNet50", is called in its own manner.
         image_size: Side of the square input it was pretrained with, pixels.
         min_image_size: The smallest side it can be built with, pixels.
-        preprocessing: What is put before it so that RGB 0..255 goes in;
-            "in_graph": nothing, it scales its input itself.
-        alphas: Widths that exist, e.g. (0.25, 0.5, 1.0) for "mobilenet@0.25";
-            empty where width is fixed.
+        preprocessing: Scaling that is put before it so that it takes RGB
+            0..255; "in_graph": none, it scales its input itself.
+        alphas: Available width multipliers, e.g. (0.25, 0.5, 1.0) for
+            "mobilenet@0.25"; empty where the width is fixed.
         weights_url: Of the no-top ImageNet weights, `{}` where alpha and size
-            enter; None where the makers publish none for Keras.
+            enter; None where none are published for Keras.
         weights_hash: First hexadecimal digits of that file's MD5 or SHA-256;
             None where no hash is published.
         bundled_weights: Names of weights inside this package, mapped to file
             names in backbones/assets/ ({"digits": "small_cnn_digits…"}).
-        squeeze_excite: Whether blocks of squeeze-and-excitation are asked for
-            ("resnet50+se"); surgery puts them into the pretrained network.
+        squeeze_excite: Whether squeeze-and-excitation blocks are requested
+            ("resnet50+se"); surgery inserts them into the pretrained network.
     """
 
     name: str
@@ -50,10 +50,10 @@ class BackboneSpec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A run of layers that end in one feature map.
+    """Consecutive layers that end in one feature map.
 
     Attributes:
-        name: "stage1" … "stage5", from the input on.
+        name: "stage1" … "stage5", counted from the input.
         stride: Input pixels per feature-map pixel at its end.
         layer_names: In topological order.
     """
@@ -65,7 +65,7 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Backbone:
-    """A built backbone.
+    """A backbone as a Keras model, with its feature maps and stages.
 
     Attributes:
         spec: Its facts.

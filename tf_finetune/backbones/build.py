@@ -37,6 +37,8 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
             f"{spec.min_image_size} at least."
         )
     images = keras.Input([size, size, 3], dtype="float32", name="images")
+    # A new model from the outer input: the graph stays flat, without a nested
+    # model.
     inner = _network(spec, preprocessed(images, spec.preprocessing), alpha)
     model = keras.Model(images, inner.outputs[0], name=spec.name)
     maps = topology.feature_maps(model)
@@ -53,12 +55,12 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
 def preprocessed(
     images: keras.KerasTensor, kind: backbones.Preprocessing
 ) -> keras.KerasTensor:
-    """Puts a network's preprocessing behind RGB 0..255, in the graph.
+    """Adds a network's preprocessing of RGB 0..255 to the graph.
 
     Args:
         images: [batch, size, size, 3] float32.
         kind: "caffe": BGR minus the mean; "tf": [-1, 1]; "torch": 0..1,
-            standardised; "in_graph": the network does it itself.
+            standardized; "in_graph": the network does it itself.
 
     Returns:
         A tensor of the same shape. Standard Keras layers and operations only,
@@ -71,6 +73,7 @@ def preprocessed(
     if kind == "tf":
         return _rescaled(images, 1 / 127.5, -1.0)
     if kind == "torch":
+        # (x / 255 - mean) / stddev = x · scale + offset.
         scale = [1 / (255 * each) for each in _TORCH_STDDEV]
         offset = [
             -mean / stddev
@@ -88,7 +91,7 @@ def _rescaled(
     scale: float | list[float],
     offset: float | list[float],
 ) -> keras.KerasTensor:
-    # In float32 under mixed precision too: float16 has 11 bits for 0..255.
+    # In float32 under mixed precision too: float16 has 11 significant bits.
     return keras.layers.Rescaling(
         scale, offset, dtype="float32", name="preprocess"
     )(images)
@@ -104,5 +107,6 @@ def _network(
         return keras_applications.without_top(
             builder, image_tensor, alpha=alpha
         )
+    # Builders of this package and of users.
     keywords = {"alpha": alpha} if spec.alphas else {}
     return builder(image_tensor=image_tensor, **keywords)

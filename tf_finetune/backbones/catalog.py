@@ -1,4 +1,4 @@
-"""The backbones by name: one line of facts each, no TensorFlow needed."""
+"""Catalog of the backbones: a line of facts each, without TensorFlow."""
 
 import dataclasses
 import re
@@ -9,8 +9,8 @@ from tf_finetune.backbones import backbone as backbones
 _HOST = "https://storage.googleapis.com"
 _KERAS = f"{_HOST}/tensorflow/keras-applications"
 
-# By family of keras.applications: preprocessing, smallest image, where its
-# ImageNet weights without top lie.
+# By family of keras.applications: preprocessing, smallest image side in pixels,
+# URL of its ImageNet weights without top.
 _FAMILIES = {
     "convnext": ("in_graph", 32, f"{_KERAS}/convnext/%s_notop.h5"),
     "densenet": (
@@ -108,6 +108,7 @@ vgg19 VGG19 vgg 224 253f8cb5 vgg19/vgg19
 xception Xception xception 299 b0042744 xception/xception
 """  # noqa: E501
 
+# Width multipliers for which Keras publishes ImageNet weights.
 _ALPHAS = {
     "mobilenet": (0.25, 0.5, 0.75, 1.0),
     "mobilenet_v2": (0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
@@ -163,7 +164,7 @@ BACKBONES = registry.Registry("backbone", {each.name: each for each in _SPECS})
 
 
 def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
-    """Returns a backbone's facts and the width asked for.
+    """Finds a backbone's facts and the width multiplier in its name.
 
     Args:
         name: As `--backbone` takes it: a name, in Keras' spelling too
@@ -207,7 +208,7 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
 
 
 def _with_blocks(base: str, addition: str) -> backbones.BackboneSpec:
-    """Returns the facts of "resnet50+se"."""
+    """Returns the facts of a ResNet with blocks, such as "resnet50+se"."""
     residual = [each for each in BACKBONES.names() if each.startswith("resnet")]
     known = _known(base)
     if known not in residual or addition != "se":
@@ -220,7 +221,7 @@ def _with_blocks(base: str, addition: str) -> backbones.BackboneSpec:
 
 
 def _known(name: str) -> str:
-    """Returns the registered name that differs in case, "_" and "-" alone."""
+    """Returns the registered name, which may differ in case, "_" and "-"."""
     if name in BACKBONES:
         return name
     same = (each for each in BACKBONES.names() if _bare(each) == _bare(name))
@@ -232,7 +233,7 @@ def _bare(name: str) -> str:
 
 
 def table() -> str:
-    """Returns every backbone with its facts, one a line."""
+    """Formats every backbone with its facts, one per line."""
     lines = [
         f"{'name':<22} {'image size':>10} {'smallest':>9}  "
         f"{'preprocessing':<14} widths"

@@ -1,8 +1,8 @@
-"""A backbone whose last feature map is finer, with the same weights.
+"""Dilation: a finer last feature map from the same weights.
 
-Where the network would go on at a coarser stride it stays, and the kernels
-after that reach as far as before: their pixels lie apart (atrous convolution).
-At the places where the original network has values it computes the same.
+Strides beyond the output stride become 1, and later kernels are dilated (atrous
+convolution) to keep their receptive field. Where the original network has
+values, the dilated one computes the same.
 
 Source: Chen et al. 2018, "DeepLab: Semantic Image Segmentation with Deep
 Convolutional Nets, Atrous Convolution, and Fully Connected CRFs", section 3.1.
@@ -27,11 +27,11 @@ _POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where a layer stands.
+    """Change of one layer: its stride and its dilation rate.
 
     Attributes:
         loses_stride: Whether its stride becomes 1.
-        rate: Pixels between neighbours of its input, as pretrained.
+        rate: Pixels of its input between pretrained neighbors.
     """
 
     loses_stride: bool
@@ -41,7 +41,7 @@ class _Place:
 def dilated(
     backbone: backbones.Backbone, output_stride: int
 ) -> backbones.Backbone:
-    """Builds the backbone again, with no stride beyond `output_stride`.
+    """Builds a copy of the backbone without strides beyond `output_stride`.
 
     Args:
         backbone: As built; it stays as it is.
@@ -49,11 +49,11 @@ def dilated(
 
     Returns:
         A backbone of the same layers by name, with the same weights. Its
-        stages hold the same layers; those that were coarser have this stride.
-        The backbone itself if it is not coarser.
+        stages hold the same layers; coarser ones now have this stride. The
+        backbone itself if its stride is no larger.
 
     Raises:
-        UsageError: A layer on the way does not allow it.
+        UsageError: A layer cannot be dilated.
     """
     if max(backbone.feature_maps) <= output_stride:
         return backbone
@@ -73,7 +73,7 @@ def dilated(
 
 
 def _places(model: keras.Model, output_stride: int) -> dict[str, _Place]:
-    """Returns where each operation stands, by its name."""
+    """Computes the change of each operation, by its name."""
     strides: dict[int, int] = {}
     rates: dict[int, int] = {}
     places = {}
@@ -85,6 +85,7 @@ def _places(model: keras.Model, output_stride: int) -> dict[str, _Place]:
         loses = factor > 1 and stride * factor > output_stride
         places[operation.name] = _Place(loses_stride=loses, rate=rate)
         made = id(operation.output)
+        # A stride that is dropped multiplies the dilation of all later layers.
         strides[made] = stride if loses else stride * factor
         rates[made] = rate * factor if loses else rate
     return places
@@ -103,15 +104,16 @@ def _check(
                 backbone,
                 output_stride,
                 f"its layer {layer.name} pools {layer.pool_size[0]} "
-                "neighbours, which Keras cannot do over gaps",
+                "neighbors, which Keras cannot do over gaps",
             )
 
 
 def _check_sizes(
     backbone: backbones.Backbone, model: keras.Model, output_stride: int
 ) -> None:
-    """Checks that the map is as large as the one it stands beside."""
+    """Checks that the last map is as large as the original of its stride."""
     side = backbone.feature_maps[output_stride].shape[1]
+    # One pixel of difference comes from rounding at odd sizes.
     if abs(model.output_shape[1] - side) > 1:
         raise _impossible(
             backbone,
@@ -149,7 +151,7 @@ def _rebuilt(model: keras.Model, places: Mapping[str, _Place]) -> keras.Model:
 
 
 def _consumers(model: keras.Model) -> dict[str, list[keras.Operation]]:
-    """Returns which operations take in what each operation makes."""
+    """Maps each operation's name to the operations that take its output."""
     makers = {id(each.output): each.name for each in model.operations}
     found: dict[str, list[keras.Operation]] = {}
     for operation in model.operations:
@@ -159,16 +161,18 @@ def _consumers(model: keras.Model) -> dict[str, list[keras.Operation]]:
 
 
 def _changed(layer: keras.Layer, place: _Place) -> keras.Layer:
-    """Returns a new layer, without stride or with wider gaps."""
+    """Copies a layer, without its stride or with a larger dilation rate."""
     config = layer.get_config()
     if isinstance(layer, keras.Model):
         return _changed_sequence(layer, place)
     if isinstance(layer, _CONVOLUTIONS):
         if place.loses_stride:
             config["strides"] = (1, 1)
-            # Windows of an even side (ConvNeXt) have no middle to pad about.
+            # Kernels of even size (ConvNeXt) have no center: Keras pads them.
             if max(layer.kernel_size) % 2 == 0:
                 config["padding"] = "same"
+        # Atrous convolution: y[i] = Σ x[i + rate · k] · w[k] (Chen et al.,
+        # equation 1).
         config["dilation_rate"] = tuple(
             each * place.rate for each in layer.dilation_rate
         )
@@ -181,7 +185,6 @@ def _changed(layer: keras.Layer, place: _Place) -> keras.Layer:
 
 def _changed_sequence(model: keras.Model, place: _Place) -> keras.Model:
     """Changes the layers of a nested chain (ConvNeXt's downsamplings)."""
-
     layers = []
     for layer in model.layers:
         loses_stride = place.loses_stride and topology.factor(layer) > 1
@@ -196,14 +199,15 @@ def _padding(
     consumers: list[keras.Operation],
     places: Mapping[str, _Place],
 ) -> keras.Layer:
-    """Returns padding that keeps the map's size with what lies behind it."""
+    """Adapts zero padding to the changed layer that follows it."""
     config = layer.get_config()
     for consumer in consumers:
         place = places[consumer.name]
         if not isinstance(consumer, (*_CONVOLUTIONS, *_POOLINGS)):
             continue
         if place.loses_stride:
-            # It may have been uneven (0 before, 1 after) for the stride.
+            # Uneven padding (0 before, 1 after) belongs to the stride: without
+            # it "same" padding is rate · (kernel - 1) / 2 on both sides.
             sides = [place.rate * (side - 1) // 2 for side in _window(consumer)]
             config["padding"] = tuple((side, side) for side in sides)
         elif place.rate > 1:

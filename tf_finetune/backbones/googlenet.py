@@ -2,7 +2,7 @@
 
 Source: Szegedy et al. 2015, "Going Deeper with Convolutions", table 1 and
 figure 2 (b), without the auxiliary classifiers; in torchvision's variant, so
-that its weights fit: batch norm instead of local response normalisation, and
+that its weights fit: batch norm instead of local response normalization, and
 kernels of 3 pixels where the paper has 5.
 """
 
@@ -27,7 +27,7 @@ def googlenet(image_tensor: keras.KerasTensor) -> keras.Model:
     """Builds GoogLeNet without its top.
 
     Args:
-        image_tensor: [batch, size, size, 3], standardised RGB.
+        image_tensor: [batch, size, size, 3], standardized RGB.
 
     Returns:
         A model to the last feature map [batch, size/32, size/32, 1024]; of
@@ -39,6 +39,7 @@ def googlenet(image_tensor: keras.KerasTensor) -> keras.Model:
     x = _convolution(x, 64, kernel=1, name="conv2")
     x = _convolution(x, 192, kernel=3, name="conv3")
     for number, blocks in enumerate(_STAGES, start=2):
+        # In torchvision's variant the last pooling has a window of 2.
         x = _pooling(x, 2 if number == 4 else 3, name=f"pool{number}")
         for block in blocks:
             name, *filters = block.split()
@@ -58,6 +59,7 @@ def _inception(
     *,
     name: str,
 ) -> keras.KerasTensor:
+    # Figure 2 (b): 1 x 1 convolutions reduce channels before larger kernels.
     first = _convolution(x, direct, kernel=1, name=f"{name}_1")
     second = _convolution(x, reduced3, kernel=1, name=f"{name}_2_reduce")
     second = _convolution(second, full3, kernel=3, name=f"{name}_2")
@@ -75,7 +77,7 @@ def _inception(
 def _pooling(
     x: keras.KerasTensor, size: int, *, name: str
 ) -> keras.KerasTensor:
-    # Of an even size this pads one pixel at the end, as PyTorch's ceil_mode.
+    # At even sizes "same" pads one pixel at the end, as PyTorch's ceil_mode.
     return keras.layers.MaxPooling2D(
         size, strides=2, padding="same", name=name
     )(x)

@@ -18,7 +18,7 @@ def without_top(
     *,
     alpha: float | None,
 ) -> keras.Model:
-    """Calls a constructor of keras.applications for features alone.
+    """Builds a network of keras.applications without its classifier.
 
     Networks that scale their own input (ConvNeXt, EfficientNet, MobileNetV3)
     do so here too, which is their default.
@@ -43,7 +43,7 @@ def without_top(
 
 
 def imagenet_variance_factors(name: str) -> tuple[float, ...] | None:
-    """Returns what ImageNet weights' normalization variance is multiplied by.
+    """Returns factors for the normalization variance in ImageNet weights.
 
     Args:
         name: Of the backbone.

@@ -15,7 +15,7 @@ def resnet18(image_tensor: keras.KerasTensor) -> keras.Model:
     """Builds ResNet-18 without its top.
 
     Args:
-        image_tensor: [batch, size, size, 3], standardised RGB.
+        image_tensor: [batch, size, size, 3], standardized RGB.
 
     Returns:
         A model to the last feature map [batch, size/32, size/32, 512].
@@ -34,13 +34,14 @@ def _resnet(
     x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image_tensor)
     x = _convolution(x, 64, kernel=7, stride=2, name="conv1")
     x = keras.layers.ReLU(name="conv1_relu")(x)
-    # Behind a ReLU, padding with zeros is padding with minus infinity.
+    # After a ReLU, zero padding is as good as padding with minus infinity.
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool1_pool")(x)
     for stage, (filters, count) in enumerate(
         zip(_FILTERS, blocks, strict=True), start=2
     ):
         for block in range(1, count + 1):
+            # The first stage follows a pooling and has no stride of its own.
             stride = 2 if block == 1 and stage > 2 else 1
             block_name = f"conv{stage}_block{block}"
             x = _block(x, filters, stride=stride, name=block_name)
@@ -51,6 +52,7 @@ def _resnet(
 def _block(
     x: keras.KerasTensor, filters: int, *, stride: int, name: str
 ) -> keras.KerasTensor:
+    # Option B: an identity, or a 1 x 1 projection where the shape changes.
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
         shortcut = _convolution(

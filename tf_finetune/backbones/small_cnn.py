@@ -1,4 +1,4 @@
-"""A small residual network for small pictures, the quickstart's backbone."""
+"""Small residual network for small pictures, the quickstart's backbone."""
 
 import keras
 
@@ -26,6 +26,7 @@ def small_cnn(image_tensor: keras.KerasTensor) -> keras.Model:
 def _block(
     x: keras.KerasTensor, filters: int, *, name: str
 ) -> keras.KerasTensor:
+    # Every block has stride 2, so each shortcut is a projection.
     shortcut = _convolution(x, filters, kernel=1, stride=2, name=f"{name}_0")
     x = _convolution(x, filters, stride=2, name=f"{name}_1")
     x = keras.layers.ReLU(name=f"{name}_1_relu")(x)

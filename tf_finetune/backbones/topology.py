@@ -1,7 +1,7 @@
-"""Feature maps and stages, found by the shape of the graph.
+"""Feature maps and stages, found from the structure of the graph.
 
-Names do not serve: keras.applications numbers many layers by a counter that
-runs through the whole process.
+Layer names cannot be used: keras.applications numbers many layers by a counter
+that runs through the whole process.
 """
 
 import math
@@ -20,7 +20,7 @@ _STRIDED = (
     keras.layers.MaxPooling2D,
     keras.layers.AveragePooling2D,
 )
-# These prepare the next layer and are no features themselves.
+# These prepare the next layer; their outputs are not features.
 _NO_FEATURES = (
     keras.layers.InputLayer,
     keras.layers.ZeroPadding2D,
@@ -30,7 +30,7 @@ _MERGING = (keras.layers.Add, keras.layers.Concatenate)
 
 
 def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
-    """Finds the feature map at each stride, the richest one there is.
+    """Finds the last feature map at each stride.
 
     At each stride this is the last tensor that all information passes
     through, i.e. the end of the last block at that resolution. In graphs whose
@@ -66,11 +66,11 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
 def stages(
     model: keras.Model, maps: dict[int, keras.KerasTensor]
 ) -> tuple[backbones.Stage, ...]:
-    """Divides the layers by the feature map that they lead to.
+    """Divides the layers into stages, one per feature map.
 
     Args:
         model: As for `feature_maps`.
-        maps: What `feature_maps` found.
+        maps: As `feature_maps` returns them.
 
     Returns:
         One stage a feature map; "stageN" ends at stride 2 to the N. A layer
@@ -80,6 +80,7 @@ def stages(
     taken: set[int] = set()
     found = []
     for stride, tensor in maps.items():
+        # Maps rise in stride: shared layers go to the finest map.
         needed = _ancestors(makers[id(tensor)], makers) - taken
         taken |= needed
         names = [layer.name for layer in model.layers if id(layer) in needed]
@@ -94,15 +95,17 @@ def stages(
 
 
 def cuts(model: keras.Model) -> Iterator[keras.Operation]:
-    """Yields the operations whose output every path to the end goes through.
+    """Yields operations whose output every path to the end goes through.
 
-    Going through the operations in order, these are the points at which
-    nothing else that was computed is still needed.
+    In topological order these are the points at which no other tensor is still
+    needed (bottlenecks, or articulation points, of the graph).
     """
+    # How often each tensor is still to be read.
     waiting: dict[int, int] = {}
     for operation in model.operations:
         for tensor in inputs_of(operation):
             waiting[id(tensor)] = waiting.get(id(tensor), 0) + 1
+    # The model's output is read by the caller.
     last = id(model.outputs[0])
     waiting[last] = waiting.get(last, 0) + 1
     live: set[int] = set()
@@ -112,26 +115,27 @@ def cuts(model: keras.Model) -> Iterator[keras.Operation]:
             if not waiting[id(tensor)]:
                 live.discard(id(tensor))
         live.add(id(operation.output))
+        # Only this output is alive: all later operations depend on it alone.
         if live == {id(operation.output)}:
             yield operation
 
 
 def inputs_of(operation: keras.Operation) -> list[keras.KerasTensor]:
-    """Returns the tensors an operation is computed from."""
+    """Returns the input tensors of an operation."""
     if isinstance(operation, keras.layers.InputLayer):
         return []
     return keras.tree.flatten(operation.input)
 
 
 def factor(operation: keras.Operation) -> int:
-    """Returns by how much an operation makes the stride larger; 1: not."""
+    """Returns the factor by which an operation multiplies the stride."""
     if isinstance(operation, keras.Model):
         return math.prod(factor(layer) for layer in operation.layers)
     return operation.strides[0] if isinstance(operation, _STRIDED) else 1
 
 
 def _strides(model: keras.Model) -> dict[keras.Operation, int]:
-    """Returns the stride of what each operation is computed at."""
+    """Returns the stride of each operation's output."""
     found: dict[int, int] = {}
     result = {}
     for operation in model.operations:
@@ -142,6 +146,7 @@ def _strides(model: keras.Model) -> dict[keras.Operation, int]:
 
 
 def _is_feature(operation: keras.Operation) -> bool:
+    # [batch, height, width, channels].
     is_spatial = len(operation.output.shape) == 4
     return is_spatial and not isinstance(operation, _NO_FEATURES)
 
@@ -149,7 +154,7 @@ def _is_feature(operation: keras.Operation) -> bool:
 def _deepest(
     model: keras.Model, operations: list[keras.Operation]
 ) -> keras.Operation:
-    """Returns the one farthest from the input, a merging one if there is any.
+    """Finds the operation farthest from the input, preferring merges.
 
     Args:
         model: The whole graph.
@@ -158,20 +163,21 @@ def _deepest(
     depths: dict[int, int] = {}
     for operation in model.operations:
         before = [depths[id(tensor)] for tensor in inputs_of(operation)]
+        # Length of the longest path from the input.
         depths[id(operation.output)] = max(before, default=0) + 1
     merging = [each for each in operations if isinstance(each, _MERGING)]
     return max(merging or operations, key=lambda each: depths[id(each.output)])
 
 
 def _makers(model: keras.Model) -> dict[int, keras.Operation]:
-    """Returns the operation that makes each tensor, by the tensor's id."""
+    """Maps each tensor's id to the operation that computes it."""
     return {id(each.output): each for each in model.operations}
 
 
 def _ancestors(
     operation: keras.Operation, makers: dict[int, keras.Operation]
 ) -> set[int]:
-    """Returns the ids of an operation and of all it is computed from."""
+    """Returns ids of an operation and of all operations it depends on."""
     found: set[int] = set()
     open_ = [operation]
     while open_:

@@ -1,1 +1,1 @@
-"""What the frozen part of a network says of a picture, computed once."""
+"""Feature cache: outputs of frozen networks, computed once per picture."""

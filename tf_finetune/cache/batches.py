@@ -1,4 +1,4 @@
-"""Rows of the cache as the batches that training sees in place of pictures."""
+"""Batches of cached rows, which stand in for pictures in training."""
 
 from collections.abc import Callable
 
@@ -26,12 +26,12 @@ def training(
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
     Their order is that of `pipeline.training_batches`. Each picture's views
-    take turns from epoch to epoch, not all pictures being at the same one.
+    take turns from epoch to epoch; in one epoch pictures differ in view.
 
     Args:
         rows: Of view 0 of every picture, then of view 1, and so on.
         targets: Of n pictures; n divides the number of rows.
-        unpack: Rows [batch, width] → what the trained model takes.
+        unpack: Rows [batch, width] → inputs of the trained model.
         batch_size: Pictures a batch; an epoch's last batch may hold fewer.
         seed: Start of every random draw.
         first_epoch: From 0.
@@ -50,6 +50,7 @@ def training(
         order = ordering.padded_order(count, steps * batch_size, seed, epoch)
         order = tf.reshape(order, [steps, batch_size])
         numbered = tf.fill([steps], epoch)
+        # A resumed epoch skips the batches that were trained on already.
         begun = tf.where(epoch == first_epoch, first_step, 0)
         return tf.data.Dataset.from_tensor_slices(
             (order[begun:], numbered[begun:])
@@ -58,10 +59,11 @@ def training(
     def loaded(
         places: tf.Tensor, epoch: tf.Tensor
     ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
-        places = places[places >= 0]
+        places = places[places >= 0]  # -1 pads the last batch.
         size = tf.shape(places, tf.int64)[0]
         low, high = part.bounds(size)
         places = places[low:high]
+        # Offset by picture, so that every batch mixes views.
         view = (places + epoch) % (len(rows) // count)
         taken = _taken(rows, view * count + places)
         batch = (unpack(taken), targets.batch(places, view))
@@ -72,6 +74,7 @@ def training(
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(batches)
         .map(loaded, tf.data.AUTOTUNE, deterministic=True)
+        # `flat_map` hides the number of batches, which Keras asks for.
         .apply(tf.data.experimental.assert_cardinality(total))
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -96,7 +99,7 @@ def in_order(
 def _taken(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
     """Returns rows [len(places), width], float32.
 
-    One call of Python a batch, which reads a memory map; everything else is
+    One Python call per batch, which reads a memory map; everything else is
     part of the graph.
     """
     taken = tf.numpy_function(

@@ -1,6 +1,6 @@
-"""What the cache directory holds: sizes, last use, eviction, clearing.
+"""Entries of the cache directory: sizes, last use, eviction, clearing.
 
-Everything in it can be computed again; removing any of it costs time only.
+Everything in it can be computed again; removing any of it costs only time.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ class Entry:
     Attributes:
         name: Its path below the cache directory, e.g. "features/1f3a…".
         path: The folder.
-        what: What lies in it, for people.
+        what: Description of its content.
         size_bytes: Of all its files.
-        used: When it was last used, seconds since 1970.
+        used: Time of last use, seconds since 1970.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Entry:
 def held(
     cache_dir: pathlib.Path, name: str, *, what: str
 ) -> Iterator[pathlib.Path]:
-    """Yields the folder of an entry, made if need be and safe from eviction.
+    """Holds an entry's folder, created if missing, safe from eviction.
 
     Args:
         cache_dir: The cache directory.
@@ -64,24 +64,26 @@ def held(
     except OSError as error:
         raise errors.RunError(
             f"The cache {cache_dir} cannot be written: "
-            f"{error.strerror or error}. --cache_dir names another place."
+            f"{error.strerror or error}. Choose another folder with "
+            "--cache_dir."
         ) from error
     with lock:
+        # Shared: several runs may use an entry; `remove` needs it exclusively.
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield folder
 
 
 def discard(path: pathlib.Path) -> None:
-    """Removes what is none of the cache's own, as far as it can be.
+    """Removes a file or empty folder that does not belong to the cache.
 
-    A folder that is not empty stays: somebody put it there.
+    A folder with content stays: somebody put it there.
     """
     with contextlib.suppress(OSError):
         path.rmdir() if _is_folder(path) else path.unlink()
 
 
 def _clear_way(path: pathlib.Path, *, is_folder: bool) -> None:
-    """Removes what lies in the place of a folder or of a file."""
+    """Removes whichever file, link or folder blocks a path of the cache."""
     if not os.path.lexists(path):
         return
     if is_folder:
@@ -89,7 +91,7 @@ def _clear_way(path: pathlib.Path, *, is_folder: bool) -> None:
     else:
         fits = stat.S_ISREG(os.lstat(path).st_mode)
     if not fits:
-        logging.warning("%s is none of the cache's own and is removed.", path)
+        logging.warning("%s does not belong to the cache and is removed.", path)
         discard(path)
 
 
@@ -98,7 +100,7 @@ def _is_folder(path: pathlib.Path) -> bool:
 
 
 def listing(cache_dir: pathlib.Path) -> list[Entry]:
-    """Returns what the cache holds, the longest unused first.
+    """Lists the entries of the cache, the longest unused first.
 
     These are the folders of features, one a network, and every other folder
     as a whole.
@@ -118,14 +120,14 @@ def listing(cache_dir: pathlib.Path) -> list[Entry]:
 def make_room(
     cache_dir: pathlib.Path, needed_bytes: int, *, limit_bytes: float
 ) -> bool:
-    """Removes features, the longest unused first, until there is room.
+    """Evicts features, the longest unused first, until there is room.
 
-    What a running process holds stays.
+    Entries that a running process holds stay.
 
     Args:
         cache_dir: The cache directory.
-        needed_bytes: What is to be added to its features.
-        limit_bytes: What all its features may come to.
+        needed_bytes: Size of the features to be added.
+        limit_bytes: Limit on the size of all features.
 
     Returns:
         Whether there is room now, within the limit and on the disk.
@@ -163,7 +165,7 @@ def remove(entry: Entry) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False
-        # Shards first, so that a half removed entry holds whole ones.
+        # An interrupted removal leaves whole shards: files vanish one by one.
         shutil.rmtree(entry.path, ignore_errors=True)
         return not entry.path.exists()
 
@@ -182,7 +184,7 @@ def table(entries: Sequence[Entry]) -> str:
 
 
 def size_text(count: float) -> str:
-    """Returns a number of bytes in words."""
+    """Formats a number of bytes in decimal units: "12.3 MB"."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             digits = 0 if unit == "B" else 1
@@ -197,6 +199,7 @@ def _entry(cache_dir: pathlib.Path, folder: pathlib.Path) -> Entry:
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()
             size += status.st_size if path.is_file() else 0
+            # The newest file tells the last use: `held` writes about.json.
             used = max(used, status.st_mtime)
     try:
         about = files.read_json(folder / _ABOUT, limit=1 << 20, within=folder)
@@ -212,9 +215,10 @@ def _entry(cache_dir: pathlib.Path, folder: pathlib.Path) -> Entry:
     )
 
 
+# Descriptions of folders without about.json.
 _KNOWN = {
-    "verdicts": "which pictures decode",
-    "pictures": "pictures that were no files (TFDS, digits)",
+    "verdicts": "which pictures can be decoded",
+    "pictures": "pictures that did not come as files (TFDS, digits)",
     "arrays": "pictures that were arrays or a tf.data.Dataset",
 }
 

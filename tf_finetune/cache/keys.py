@@ -1,4 +1,4 @@
-"""Which network computed what: the name of an entry of the cache."""
+"""Keys of cache entries: a hash of the network and its input settings."""
 
 import hashlib
 import json
@@ -20,14 +20,14 @@ def of(
     resize: model_options.Resize,
     pixels: pixel_options.PixelOptions = pixel_options.USUAL,
 ) -> str:
-    """Returns what names the outputs of one network on one kind of input.
+    """Hashes a network and its input settings to the key of its outputs.
 
-    Two networks with the same key give the same output for a picture: it
+    Two networks with the same key give the same output for a picture: the key
     hashes the weights, the graph (layers by position, since Keras numbers
     their names by a counter of the process), which of its tensors come out,
-    the size and kind of resizing, what transparency and 16-bit values become,
-    the versions of TensorFlow and of the
-    decoder and the kernels in use, whose numbers differ in the last digits.
+    the size and kind of resizing, the handling of transparency and 16-bit
+    values, the versions of TensorFlow and of the decoder, and the kernels in
+    use, whose results differ in the last digits.
     """
     digest = hashlib.sha256()
     facts = [
@@ -41,9 +41,10 @@ def of(
         [device.device_type for device in tf.config.list_physical_devices()],
     ]
     digest.update(json.dumps(facts, sort_keys=True, default=str).encode())
+    # Weights by value, so that equal networks of different runs share features.
     for weight in model.weights:
         digest.update(np.ascontiguousarray(weight).tobytes())
-    return digest.hexdigest()[:32]
+    return digest.hexdigest()[:32]  # 128 bits.
 
 
 def _graph(model: keras.Model) -> list[Any]:
@@ -77,6 +78,7 @@ def _without_names(value: Any) -> Any:
         return {
             name: _without_names(each)
             for name, each in value.items()
+            # `trainable` does not change the output of a frozen network.
             if name not in ("name", "registered_name", "trainable")
         }
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Tensors of one picture as a row of the cache, and back."""
+"""Flattening of a picture's tensors to a row of the cache, and back."""
 
 import dataclasses
 import math
@@ -9,17 +9,17 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How one tensor or several lie in a row.
+    """Layout of one tensor or several in a row.
 
     Attributes:
-        shapes: Of the tensors, without the batch.
+        shapes: Of the tensors, without the batch axis.
     """
 
     shapes: tuple[tuple[int, ...], ...]
 
     @property
     def width(self) -> int:
-        """Numbers a row."""
+        """Numbers per row."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def flat(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -31,7 +31,8 @@ class Layout:
         return rows[0] if len(rows) == 1 else tf.concat(rows, axis=1)
 
     def tensors(self, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
-        """Undoes `flat`: rows to what a network takes, one tensor or more."""
+        """Splits rows into a network's inputs, one tensor or several."""
+        # The inverse of `flat`.
         sizes = [math.prod(shape) for shape in self.shapes]
         parts = tuple(
             tf.reshape(part, [-1, *shape])

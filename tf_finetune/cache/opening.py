@@ -1,4 +1,4 @@
-"""The entry of one network's outputs."""
+"""Opens the cache entry of one network's outputs."""
 
 import contextlib
 import pathlib
@@ -22,22 +22,23 @@ def store(
     what: str,
     held: contextlib.ExitStack,
 ) -> stores.Store:
-    """Opens what the cache knows of a network, nothing at first.
+    """Opens the store of a network's cached outputs, empty at first.
 
     Args:
-        model: Pictures → what is kept.
+        model: Pictures → outputs to cache.
         width: Numbers a row.
         dtype: Of the rows.
         image_size: Side of the model's input, pixels.
         resize: How pictures become square.
         pixels: How their files are decoded.
         cache_dir: The folder shared between runs.
-        what: Description for people.
-        held: Keeps the entry safe from eviction until it is closed.
+        what: Description of the entry.
+        held: Stack that keeps the entry from eviction until it is closed.
 
     Raises:
         RunError: The cache directory cannot be written.
     """
+    # Rows of both dtypes may exist side by side, in entries of their own.
     key = keys.of(model, image_size=image_size, resize=resize, pixels=pixels)
     folder = held.enter_context(
         entries.held(

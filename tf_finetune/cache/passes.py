@@ -1,4 +1,4 @@
-"""One pass of pictures through a frozen network, into a store."""
+"""Filling of stores: one pass of pictures through a frozen network."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,8 @@ from tf_finetune.config import (
 from tf_finetune.data import pipeline, progress
 from tf_finetune.data.augmenting import augmentation
 
-# What is lost at most when a pass is killed, and how large a shard becomes.
+# A shard is written after this time or at this size: the time bounds the loss
+# when a pass is killed.
 _SECONDS_PER_SHARD = 20.0
 _BYTES_PER_SHARD = 8 << 20
 
@@ -28,10 +29,10 @@ Network = Callable[[tf.Tensor], Sequence[tf.Tensor]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class View:
-    """A picture as it is, or with one fixed random change.
+    """A picture as it is, or under one fixed random augmentation.
 
     Attributes:
-        name: Of its row: a SHA-256 of all that decides what it looks like.
+        name: Of its row: SHA-256 of content, augmentation, seed and number.
         path: The picture's file.
         is_changed: Whether it is augmented; the name is then also the seed.
     """
@@ -49,7 +50,7 @@ def views(
     level: training_options.Augmentation,
     seed: int,
 ) -> list[View]:
-    """Returns view `number` of each picture.
+    """Builds view `number` of each picture.
 
     Args:
         paths: Of the pictures.
@@ -75,7 +76,8 @@ def views(
 
 
 def seeds(wanted: Sequence[View]) -> np.ndarray:
-    """Returns what the changes of views are drawn from, int32 [n, 2]."""
+    """Derives the seeds of augmented views from their names, int32 [n, 2]."""
+    # 64 bits of the SHA-256, so that a view looks the same in every run.
     numbers = [
         [int(view.name[start : start + 8], 16) for start in (0, 8)]
         for view in wanted
@@ -96,14 +98,15 @@ def fill(
     title: str,
     check: Callable[[Sequence[View]], None] = lambda views: None,
 ) -> None:
-    """Computes the rows that stores lack, in one pass for all of them.
+    """Computes the missing rows of several stores in one pass.
 
     Args:
         into: Where the rows go, as they are computed: a killed pass goes on
             where it was.
         network: [batch, image_size, image_size, 3] → rows [batch, width] for
             each store.
-        wanted: All as they are or all changed; equal names are computed once.
+        wanted: All as they are or all augmented; equal names are computed
+            once.
         image_size: Side of the model's input, pixels.
         resize: How pictures become square.
         pixels: How their files are decoded.
@@ -111,8 +114,9 @@ def fill(
         level: Of the augmentation of changed views.
         title: Of the progress bar.
         check: Called with views before their rows are written; raises if
-            their files are not what the names say.
+            their files changed since they were hashed.
     """
+    # Reversed, so that of equal names the first view remains.
     view_of = {view.name: view for view in reversed(wanted)}
 
     def check_names(names: Sequence[str]) -> None:
@@ -140,19 +144,19 @@ def fill(
 
 
 def flush_due(writers: Sequence["Writer"]) -> None:
-    """Writes what waits in all writers when it is time for one of them.
+    """Flushes all writers if one of them is due.
 
-    All together, so that a killed pass goes on behind a whole batch, in
-    batches of the same pictures as if it had not been killed: the last bits
-    of a row depend on what is computed with it. And in their order, so that
-    where the last store is complete, the others are.
+    All together, so that a killed pass resumes after a whole batch, in batches
+    of the same pictures as if it had not been killed: the last bits of a row
+    depend on the other rows of its batch. And in their order, so that where
+    the last store is complete, the others are.
     """
     if any(writer.is_due for writer in writers):
         flush(writers)
 
 
 def flush(writers: Sequence["Writer"]) -> None:
-    """Writes what waits in all writers, in their order."""
+    """Flushes all writers, in their order."""
     for writer in writers:
         writer.flush()
 
@@ -166,10 +170,10 @@ def _distinct(wanted: Sequence[View]) -> list[View]:
 
 
 class Writer:
-    """Gathers the rows a store lacks into shards of a good size.
+    """Collects the missing rows of a store into shards of a good size.
 
     Attributes:
-        names: Of the rows that are still wanted.
+        names: Of the rows that are still missing.
     """
 
     def __init__(
@@ -178,14 +182,14 @@ class Writer:
         names: Sequence[str],
         check: Callable[[Sequence[str]], None] = lambda names: None,
     ) -> None:
-        """Starts with nothing.
+        """Starts with an empty buffer.
 
         Args:
             store: Where the rows go.
-            names: Of the rows that are wanted; others are passed over, and
-                so is one that comes again.
+            names: Of the missing rows; others are skipped, and so are
+                repeated ones.
             check: Called with names before their rows are written; raises if
-                the rows are not theirs.
+                the rows do not belong to them.
         """
         self._check = check
         self.names = set(names)
@@ -194,7 +198,7 @@ class Writer:
         self._since = time.monotonic()
 
     def add(self, names: Sequence[str], rows: np.ndarray) -> None:
-        """Takes rows [len(names), width]; writes nothing yet."""
+        """Buffers rows [len(names), width]; writes nothing yet."""
         wanted = [i for i, name in enumerate(names) if name in self.names]
         if wanted:
             taken = [names[i] for i in wanted]
@@ -203,16 +207,17 @@ class Writer:
 
     @property
     def is_due(self) -> bool:
-        """Whether what waits is enough for a shard, or waits for long."""
+        """Whether the buffer fills a shard, or its time is up."""
         count = sum(len(part) for part, _ in self._waiting)
         is_full = count * self._store.row_bytes >= _BYTES_PER_SHARD
         return is_full or time.monotonic() - self._since > _SECONDS_PER_SHARD
 
     def flush(self) -> None:
-        """Writes what waits."""
+        """Writes the buffered rows as one shard."""
         if self._waiting:
             names, rows = zip(*self._waiting, strict=True)
             names = [*itertools.chain.from_iterable(names)]
+            # Before writing: a picture may have changed while it was read.
             self._check(names)
             self._store.put(names, np.concatenate(rows))
             self._waiting = []
@@ -225,7 +230,7 @@ def _images(
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
-    """Returns pictures as they are, or all of them changed.
+    """Loads batches of pictures as they are, or all of them augmented.
 
     Args:
         wanted: Views.

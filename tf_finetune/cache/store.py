@@ -1,4 +1,4 @@
-"""Rows of numbers by name, kept on disk in shards and read by memory map."""
+"""Store of rows by name: sharded on disk, checksummed, memory-mapped."""
 
 import dataclasses
 import math
@@ -16,12 +16,12 @@ from tf_finetune import files
 from tf_finetune.cache import entries
 
 _NAME = "S64"  # A SHA-256 in hexadecimal digits.
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = 4 << 20  # Read at a time, for checksums and `Rows.blocks`.
 
 
 @dataclasses.dataclass(frozen=True)
 class _Shard:
-    """One file: names, checksum and rows, each in NumPy's own format.
+    """One shard file: names, checksum and rows, each in NumPy's format.
 
     Attributes:
         path: The file.
@@ -36,7 +36,7 @@ class _Shard:
     dtype: np.dtype
 
     def mapped(self) -> np.ndarray:
-        """Returns the rows, unread; dropping them gives the memory back."""
+        """Maps the rows into memory; dropping the map frees it."""
         return np.memmap(
             self.path, self.dtype, "r", offset=self.offset, shape=self.shape
         )
@@ -52,7 +52,7 @@ class Store:
     """
 
     def __init__(self, folder: pathlib.Path, *, width: int, dtype: str) -> None:
-        """Reads what is there; nothing is written yet.
+        """Opens existing shards; nothing is written yet.
 
         Args:
             folder: Of the shards; need not exist.
@@ -63,6 +63,7 @@ class Store:
         self._width = width
         self._dtype = np.dtype(dtype)
         self._shards: list[_Shard] = []
+        # Sorted names, and for each (shard, row in the shard).
         self._names = np.empty([0], _NAME)
         self._places = np.empty([0, 2], np.int32)
         for path in sorted(self._folder.glob("*.rows")):
@@ -70,12 +71,12 @@ class Store:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the rows."""
+        """Dtype of the rows."""
         return self._dtype
 
     @property
     def row_bytes(self) -> int:
-        """Of one row on disk."""
+        """Size of one row on disk."""
         return self._width * self._dtype.itemsize
 
     def missing(self, names: Iterable[str]) -> list[str]:
@@ -102,7 +103,7 @@ class Store:
         self._add(path)
 
     def rows(self, names: Sequence[str]) -> "Rows":
-        """Returns rows in the order of `names`, read when asked for.
+        """Returns rows in the order of `names`, read on demand.
 
         Raises:
             KeyError: A name has no row.
@@ -118,6 +119,7 @@ class Store:
         if not len(self._names):
             return np.full(len(wanted), -1)
         place = np.searchsorted(self._names, wanted)
+        # A name behind the last one compares with the last, and differs.
         place = np.minimum(place, len(self._names) - 1)
         return np.where(self._names[place] == wanted, place, -1)
 
@@ -125,10 +127,10 @@ class Store:
         try:
             shard, names = _opened(path, self._width, self._dtype)
         except FileNotFoundError:
-            return  # Another process found it damaged.
+            return  # Another process found it damaged and removed it.
         except (ValueError, OSError, EOFError, MemoryError) as error:
             logging.warning(
-                "%s in the cache is damaged or foreign (%s); what it held is "
+                "%s in the cache is damaged or foreign (%s); its rows are "
                 "computed again",
                 path,
                 error,
@@ -136,20 +138,21 @@ class Store:
             entries.discard(path)
             return
         names, first = np.unique(names, return_index=True)
+        # Two processes may have computed the same rows: the first shard counts.
         is_new = self._find(names) < 0
         names, first = names[is_new], first[is_new]
         places = np.empty([len(names), 2], np.int32)
         places[:, 0] = len(self._shards)
         places[:, 1] = first
         self._shards.append(shard)
+        # Inserted in place, so that the names stay sorted.
         before = np.searchsorted(self._names, names)
         self._names = np.insert(self._names, before, names)
         self._places = np.insert(self._places, before, places, axis=0)
 
 
 class Rows:
-    """Rows of a store in a chosen order, of which only those asked for are
-    in memory."""
+    """Rows of a store in a chosen order, read from disk on demand."""
 
     def __init__(
         self,
@@ -158,7 +161,7 @@ class Rows:
         width: int,
         dtype: np.dtype,
     ) -> None:
-        """`places` is [n, 2]: the shard of each row, its place there."""
+        """Takes `places` [n, 2]: the shard of each row, its position there."""
         self._shards = list(shards)
         self._places = places
         self.width = width
@@ -168,13 +171,13 @@ class Rows:
         return len(self._places)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Returns rows [len(indices), width] in the dtype of the store."""
+        """Reads rows [len(indices), width] in the dtype of the store."""
         places = self._places[indices]
         found = np.empty([len(places), self.width], self.dtype)
         for shard in np.unique(places[:, 0]):
             here = places[:, 0] == shard
             # Mapped anew each time: pages that stay mapped count as memory
-            # of this process, however many the system could take back.
+            # of this process although the system could reclaim them.
             found[here] = self._shards[shard].mapped()[places[here, 1]]
         return found
 
@@ -188,12 +191,13 @@ class Rows:
             )
 
     def select(self, indices: np.ndarray) -> "Rows":
-        """Returns some of the rows, unread."""
+        """Selects some of the rows without reading them."""
         places = self._places[indices]
         return Rows(self._shards, places, self.width, self.dtype)
 
     def followed_by(self, other: "Rows") -> "Rows":
-        """Returns these rows and then those of another store, unread."""
+        """Appends the rows of another store without reading them."""
+        # Its shards are numbered after these.
         places = other._places + [len(self._shards), 0]
         return Rows(
             [*self._shards, *other._shards],
@@ -203,17 +207,17 @@ class Rows:
         )
 
     def all(self) -> np.ndarray:
-        """Returns [n, width] float32."""
+        """Reads all rows, [n, width] float32."""
         return self.take(np.arange(len(self))).astype("float32", copy=False)
 
 
 def _opened(
     path: pathlib.Path, width: int, dtype: np.dtype
 ) -> tuple[_Shard, np.ndarray]:
-    """Returns a shard and its names.
+    """Opens and verifies a shard; returns it with its names.
 
     Raises:
-        ValueError: It is no shard, or not one of this store, or damaged.
+        ValueError: It is not a shard of this store, or damaged.
     """
     with files.opened(path, within=path.parent) as file:
         size = os.fstat(file.fileno()).st_size
@@ -223,11 +227,12 @@ def _opened(
         offset = file.tell()
     if header != ((len(names), width), False, dtype):
         raise ValueError(f"rows are {header}")
+    # A truncated file, which could not be mapped.
     if offset + len(names) * width * dtype.itemsize > size:
         raise ValueError("its last rows are missing")
     shard = _Shard(path, offset, header[0], dtype)
     if _checksum(names, shard.mapped()) != checksum:
-        raise ValueError("its checksum is not that of its content")
+        raise ValueError("its checksum does not match its content")
     return shard, names.astype(_NAME)
 
 
@@ -236,9 +241,9 @@ def _array(file: BinaryIO, size: int, dtype: np.dtype) -> np.ndarray:
     start = file.tell()
     shape, _, found = _header(file)
     if found != dtype or len(shape) > 1:
-        raise ValueError(f"what should be {dtype} is {found} {shape}")
+        raise ValueError(f"expected {dtype}, got {found} {shape}")
     if math.prod(shape) * found.itemsize > size:
-        raise ValueError(f"it claims {math.prod(shape):,} names")
+        raise ValueError(f"it declares {math.prod(shape):,} names")
     file.seek(start)
     return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -252,6 +257,7 @@ def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 def _checksum(names: np.ndarray, rows: np.ndarray) -> int:
     result = zlib.crc32(names.tobytes())
+    # In blocks: a memory map of a large shard is not read at once.
     step = max(_BLOCK_BYTES // max(rows.shape[1] * rows.itemsize, 1), 1)
     for start in range(0, len(rows), step):
         result = zlib.crc32(rows[start : start + step], result)

@@ -4,10 +4,10 @@ r"""Sends pictures to a served model, over REST and over gRPC.
     python -m tf_finetune.client street.jpg --model=roads \
         --signature=serve_png --output=masks --rest=none --grpc=127.0.0.1:8500
 
-Works with `python -m tf_finetune.serve` and with TensorFlow Serving itself
-alike. Addresses are HOST:PORT, with http:// before it or not, or what the
-server prints, which names the model as well. gRPC needs TensorFlow and the
-official stubs:
+Works with `python -m tf_finetune.serve` and with TensorFlow Serving alike.
+Addresses are HOST:PORT, with or without http://, or the address that the server
+prints, which includes the model's name. gRPC needs TensorFlow and the official
+stubs:
 pip install grpcio && pip install --no-deps tensorflow-serving-api==2.21.0
 
 `--method=classify` and `regress` send tf.train.Examples with the picture as
@@ -32,17 +32,18 @@ _SIGNATURES = {
     "regress": "regress",
 }
 _ASK = {"rest": over_rest.ask, "grpc": over_grpc.ask}
+# Suffix of an output's file by its first bytes.
 _SUFFIXES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
 _WITH_MODEL = re.compile(r"^(.*?)/v1/models/([^/:]+).*$")
 
 
 def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
-    """Returns a value that JSON can hold, files in place of bytes.
+    """Replaces bytes in a value by file names or sizes, for printing as JSON.
 
     Args:
-        value: What the model says.
-        stem: How files of it begin.
-        folder: Where they are written; None: their size is told instead.
+        value: An output of the model.
+        stem: The first part of file names.
+        folder: Destination of the files; None: sizes in place of names.
     """
     if isinstance(value, list):
         return [
@@ -71,7 +72,8 @@ def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
 
 
 def stems(paths: Sequence[pathlib.Path]) -> list[str]:
-    """Returns how files of each picture begin, none of them twice."""
+    """Makes a unique first part of file names for each picture."""
+    # Numbers only if needed: pictures of several folders may share a name.
     own = [path.stem for path in paths]
     if len(set(own)) == len(own):
         return own
@@ -86,12 +88,13 @@ def _read(path: pathlib.Path) -> bytes:
 
 
 def place(address: str, protocol: str) -> tuple[str, str | None]:
-    """Returns an address as its protocol takes it, and the model it names.
+    """Splits an address into one for the protocol and the model's name.
 
     Args:
         address: HOST:PORT or http://HOST:PORT, with /v1/models/NAME or not.
         protocol: "rest" or "grpc".
     """
+    # gRPC takes no scheme, and urllib needs one.
     found = _WITH_MODEL.match(address)
     root, model = found.groups() if found else (address, None)
     root = root.rstrip("/")
@@ -114,19 +117,19 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--grpc", default="none", help="HOST:PORT, or none")
     parser.add_argument(
         "--model",
-        help="its name, as the server prints it; needed unless an address "
-        "ends in /v1/models/NAME",
+        help="name of the model, as the server prints it; required unless an "
+        "address ends in /v1/models/NAME",
     )
     parser.add_argument("--method", choices=_SIGNATURES, default="predict")
     parser.add_argument(
         "--signature",
-        help="by default "
+        help="default: "
         + ", ".join(f"{name} for {of}" for of, name in _SIGNATURES.items()),
     )
     parser.add_argument(
         "--output",
         type=pathlib.Path,
-        help="a folder for outputs whose names end in _bytes",
+        help="folder for outputs whose names end in _bytes",
     )
     arguments = parser.parse_args(given)
     addresses = {"rest": arguments.rest, "grpc": arguments.grpc}
@@ -135,11 +138,12 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
         for protocol, address in addresses.items()
         if address != "none"
     }
+    # Asked for before files are read, so a mistake shows at once.
     if not arguments.model and None in [
         m for _, m in arguments.places.values()
     ]:
         parser.error(
-            "--model=NAME is needed: the name that the server prints behind "
+            "--model=NAME is required: the name that the server prints after "
             "/v1/models/."
         )
     return arguments

@@ -1,4 +1,4 @@
-"""Pictures sent over gRPC, with TensorFlow and the official stubs."""
+"""Client over gRPC, with TensorFlow and the official stubs."""
 
 import os
 import sys
@@ -17,13 +17,18 @@ def ask(
     method: str,
     signature: str,
 ) -> list[Any]:
-    """Returns the same as `over_rest.ask`."""
+    """Sends pictures as `over_rest.ask` does, with the same result.
+
+    Modules that need TensorFlow are imported in the functions, so that REST
+    works without it.
+    """
+    # Before grpc is imported, which reads it.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     environment.start_tensorflow()
     import grpc
     from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-    # A mask may be larger than the 4 MB that gRPC takes by default.
+    # A mask may exceed the 4 MB that gRPC receives by default.
     unbounded = [("grpc.max_receive_message_length", -1)]
     ways = {"predict": _predict, "classify": _classify, "regress": _regress}
     with grpc.insecure_channel(address, options=unbounded) as channel:
@@ -88,7 +93,7 @@ def _regress(
 def _fill(
     request: Any, pictures: list[bytes], model: str, signature: str
 ) -> None:
-    """Puts pictures into a request that takes Examples."""
+    """Adds pictures to a request as Examples."""
     request.model_spec.name = model
     request.model_spec.signature_name = signature
     examples = request.input.example_list.examples
@@ -98,10 +103,11 @@ def _fill(
 
 
 def _string_input(stub: Any, model: str, signature: str) -> str:
-    """Asks the server what the input of encoded pictures is called."""
+    """Finds the name of the signature's one string input."""
     from tensorflow.core.framework import types_pb2
     from tensorflow_serving.apis import get_model_metadata_pb2
 
+    # Over REST a single input needs no name; a PredictRequest always does.
     request = get_model_metadata_pb2.GetModelMetadataRequest()
     request.model_spec.name = model
     request.metadata_field.append("signature_def")
@@ -122,7 +128,7 @@ def _listed(array: Any, name: str) -> list:
     if array.dtype == object:
         return _text(array.tolist(), name)
     if array.dtype.name in ("float16", "float32"):
-        # The shortest decimals, as REST gives them.
+        # Through str: the shortest decimals, as REST returns them.
         return array.astype(str).astype(float).tolist()
     return array.tolist()
 
@@ -130,13 +136,14 @@ def _listed(array: Any, name: str) -> list:
 def _text(value: Any, name: str) -> Any:
     if isinstance(value, list):
         return [_text(each, name) for each in value]
+    # TensorFlow Serving's convention for outputs that are not text.
     if name.endswith("_bytes"):
         return value
     return value.decode(errors="replace")
 
 
 def _shortest(value: float) -> float:
-    """Returns the shortest decimal of a float32, as REST gives it."""
+    """Rounds a float32 to its shortest decimal, as REST returns it."""
     import numpy as np
 
     return float(str(np.float32(value)))

@@ -1,4 +1,4 @@
-"""Pictures sent over REST, with what Python itself brings."""
+"""Client over REST, with the standard library only."""
 
 import base64
 import http.client
@@ -19,7 +19,13 @@ def ask(
     method: str,
     signature: str,
 ) -> list[Any]:
-    """Returns an object, [label, score] pairs or a number for each picture."""
+    """Sends pictures and returns the result of each.
+
+    Returns:
+        For each picture an object of outputs (predict), pairs [label, score]
+        (classify) or a number (regress).
+    """
+    # JSON has no bytes; {"b64": …} is TensorFlow Serving's form of them.
     encoded = [{"b64": base64.b64encode(p).decode()} for p in pictures]
     body = {"examples": [{_FEATURE: each} for each in encoded]}
     if method == "predict":
@@ -29,18 +35,19 @@ def ask(
         f"/v1/models/{model}:{method}",
         {"signature_name": signature, **body},
     )
+    # Keys of TensorFlow Serving's REST API: predict, and classify or regress.
     key = "predictions" if method == "predict" else "results"
     rows = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(rows, list) or len(rows) != len(pictures):
         sys.exit(
-            f"Error: {address} answers without {key} for {len(pictures)} "
-            "pictures."
+            f"Error: the response of {address} has no {key!r} for "
+            f"{len(pictures)} pictures."
         )
     return [_decoded(row) for row in rows] if method == "predict" else rows
 
 
 def _answer(address: str, path: str, body: dict[str, Any]) -> Any:
-    """Returns the JSON of an answer; ends the program if there is none."""
+    """Posts JSON and returns the JSON response; exits if there is none."""
     try:
         request = urllib.request.Request(
             address.rstrip("/") + path,
@@ -59,7 +66,7 @@ def _answer(address: str, path: str, body: dict[str, Any]) -> Any:
 
 
 def _reason(error: urllib.error.HTTPError) -> str:
-    """Returns what was wrong: both servers say it in JSON, a proxy may not."""
+    """Reads the reason of an error: JSON of both servers, not of a proxy."""
     try:
         return json.load(error)["error"]
     except (OSError, http.client.HTTPException, ValueError, LookupError,
@@ -68,7 +75,7 @@ def _reason(error: urllib.error.HTTPError) -> str:
 
 
 def _decoded(value: Any) -> Any:
-    """Returns a JSON value with bytes where it holds base64."""
+    """Decodes base64 objects in a JSON value to bytes."""
     if isinstance(value, list):
         return [_decoded(each) for each in value]
     if not isinstance(value, dict):

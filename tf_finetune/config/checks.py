@@ -17,8 +17,8 @@ def in_range(
 ) -> None:
     """Raises `UsageError` if the option `name` lies outside its range.
 
-    `None` passes: an option that may be left open has no range then. So does
-    a word such as "auto".
+    `None`, an optional option that is not set, passes; so does a word such as
+    "auto".
     """
     value = getattr(config, name)
     if value is None or isinstance(value, str):
@@ -30,9 +30,11 @@ def in_range(
         "at most": (at_most, lambda bound: value <= bound),
     }
     given = {w: b for w, (b, _) in bounds.items() if b is not None}
+    # NaN fails every comparison, and so every bound.
     if not all(bounds[word][1](bound) for word, bound in given.items()):
         wanted = " and ".join(f"{word} {b}" for word, b in given.items())
         raise errors.UsageError(f"--{name} must be {wanted}, got {value}.")
+    # An option without the bound that infinity violates.
     if isinstance(value, float) and math.isinf(value):
         raise errors.UsageError(f"--{name} must be finite, got {value}.")
 

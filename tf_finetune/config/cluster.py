@@ -1,4 +1,4 @@
-"""Which worker of a cluster this process is, known before TensorFlow starts."""
+"""Rank of this process in a cluster, read without TensorFlow."""
 
 import json
 import os
@@ -11,14 +11,16 @@ def worker_number(environment: Mapping[str, str] | None = None) -> int:
     """Returns the number of this worker, from 0, the chief.
 
     Args:
-        environment: TF_CONFIG is read, else SLURM_PROCID; none: the process'.
+        environment: TF_CONFIG is read, else SLURM_PROCID; none: that of this
+            process.
 
     Raises:
-        UsageError: TF_CONFIG is no description of a cluster.
+        UsageError: TF_CONFIG does not describe a cluster.
     """
     environment = os.environ if environment is None else environment
     text = environment.get("TF_CONFIG")
     if not text:
+        # The rank that Slurm gives a process; a single process has none.
         return int(environment.get("SLURM_PROCID", 0))
     try:
         found = json.loads(text)
@@ -27,13 +29,14 @@ def worker_number(environment: Mapping[str, str] | None = None) -> int:
         chiefs = len(cluster.get("chief", ()))
     except (ValueError, AttributeError, TypeError) as error:
         raise errors.UsageError(
-            f"TF_CONFIG is no description of a cluster ({error}): it must be "
+            f"TF_CONFIG does not describe a cluster ({error}): it must be "
             'JSON such as {"cluster": {"worker": ["host1:1234", '
             '"host2:1234"]}, "task": {"type": "worker", "index": 0}}.'
         ) from error
+    # The chief, if there is one, is number 0; the workers follow.
     return index if kind == "chief" else index + chiefs
 
 
 def assists(strategy: str) -> bool:
-    """Whether this process is a worker that is not the chief."""
+    """Returns whether this process is a worker other than the chief."""
     return strategy == "multi_worker" and worker_number() > 0

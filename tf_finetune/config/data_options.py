@@ -1,4 +1,4 @@
-"""Which pictures a run is about."""
+"""Options for the data of a run."""
 
 import dataclasses
 from typing import Literal
@@ -31,13 +31,13 @@ SEPARATORS = {
     "blank": "blank",
     "list": "list",
 }
-"""The word for each spelling of `--label_separator`; those that a flagfile
-cannot hold are words only."""
+"""Word for each spelling of `--label_separator`; separators that a flagfile
+cannot hold (tab, line break, blank) have only a word."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Which pictures, and how they are cleaned and divided."""
+    """Pictures and labels of a run: source, cleaning and splits."""
 
     data: str = options.option(
         "",
@@ -55,7 +55,7 @@ class DataOptions:
     class_level: int | None = options.option(
         None,
         "Folders: how many levels below --data the folders lie that are the "
-        "classes (1: in --data itself); none: found out from their names.",
+        "classes (1: in --data itself); none: detected from their names.",
     )
     image_column: tuple[str, ...] = options.option(
         ("image",),
@@ -88,12 +88,12 @@ class DataOptions:
     )
     numeric_columns: tuple[str, ...] = options.option(
         (),
-        "CSV, regression: columns of numbers that are learnt from beside the "
+        "CSV, regression: columns of numbers that are inputs beside the "
         "pictures.",
     )
     categorical_columns: tuple[str, ...] = options.option(
         (),
-        "CSV, regression: columns of words that are learnt from beside the "
+        "CSV, regression: columns of words that are inputs beside the "
         "pictures; zipcode:3 stands for the first three characters.",
     )
     split_column: str | None = options.option(
@@ -113,23 +113,27 @@ class DataOptions:
     )
     color_map: str | None = options.option(
         None,
-        "Segmentation: a file that says which colour in the masks is which "
-        "class, CSV (name,r,g,b) or JSON.",
+        "Segmentation: a file that maps the colors in the masks to classes, "
+        "CSV (name,r,g,b) or JSON.",
     )
     tfds_data_dir: str | None = options.option(
         None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
     )
     validation_fraction: float = options.option(
-        0.15, "Share held out for choosing, where the data brings no split."
+        0.15,
+        "Share held out for validation, where the data has no splits of its "
+        "own.",
     )
     test_fraction: float | None = options.option(
         None,
-        "Share held out for the last word; none: 0.15 where the data brings "
-        "no split of its own, else 0.",
+        "Share held out for the final test; none: 0.15 where the data has no "
+        "splits of its own, else 0.",
     )
     max_train_per_class: int | None = options.option(
         None, "Train on at most this many pictures per class; none: all."
     )
+    # 2 * 89,478,485, Pillow's MAX_IMAGE_PIXELS: above it Pillow raises
+    # DecompressionBombError.
     max_pixels: int = options.option(
         178_956_970,
         "Drop pictures of more pixels than this (the default is Pillow's "

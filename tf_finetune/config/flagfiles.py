@@ -1,4 +1,4 @@
-"""Flagfiles by name: one's own, and those that come with the package."""
+"""Finds flagfiles by name: the user's, and those shipped with the package."""
 
 import codecs
 import difflib
@@ -10,21 +10,22 @@ from collections.abc import Sequence
 from tf_finetune import errors
 
 FOLDER = pathlib.Path(__file__).parents[1] / "flagfiles"
-"""Where those of the package lie; `configs/` of a checkout leads here."""
+"""Folder of the shipped flagfiles; `configs/` of a checkout links to it."""
 
 _FLAG = "flagfile"
 _END = ".flags"
+# Bytes. The shipped flagfiles have less than 4 kB.
 _LARGEST = 1 << 20
 
 
 def names() -> tuple[str, ...]:
-    """Returns the names of those that come with the package."""
+    """Returns the names of the flagfiles shipped with the package."""
     found = FOLDER.glob("**/*" + _END)
     return tuple(sorted(_name(path.relative_to(FOLDER)) for path in found))
 
 
 def find(name: str) -> str:
-    """Returns the path of the flagfile that a name means.
+    """Finds the path of a flagfile by its name.
 
     A file of the current folder wins over one of the package.
 
@@ -36,7 +37,9 @@ def find(name: str) -> str:
     """
     own = os.path.expanduser(name)
     bundled = str(FOLDER / name.removeprefix("configs/"))
+    # The user's files first, then those of the package.
     tried = [own, own + _END]
+    # A name with ".." must not lead out of the folder of the package.
     if not os.path.isabs(own) and ".." not in pathlib.PurePath(own).parts:
         tried += [bundled, bundled + _END]
     for path in tried if name and "\0" not in name else ():
@@ -48,30 +51,31 @@ def find(name: str) -> str:
     near = difflib.get_close_matches(short, names(), n=1)
     hint = f" Did you mean --flagfile={near[0]}?" if near else ""
     raise errors.UsageError(
-        f"There is no flagfile {name!r}.{hint} Those of the package are "
+        f"There is no flagfile {name!r}.{hint} The package has these: "
         f"{', '.join(names())}."
     )
 
 
 def _require_readable(path: str) -> None:
-    """Raises `UsageError` for what has no end, or is not read as it looks."""
+    """Raises `UsageError` for a device, a huge file or a byte order mark."""
     status = os.stat(path)
     is_device = stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)
     if is_device and path != os.devnull:
         raise errors.UsageError(
-            f"--flagfile={path} is a device; give a file with a flag a line."
+            f"--flagfile={path} is a device; give a file with one flag a line."
         )
     if status.st_size > _LARGEST:
         raise errors.UsageError(
             f"--flagfile={path} has {status.st_size:,} bytes, and no flagfile "
-            f"has more than {_LARGEST:,}; give a file with a flag a line."
+            f"has more than {_LARGEST:,}; give a file with one flag a line."
         )
     if stat.S_ISREG(status.st_mode):
         _require_no_mark(path)
 
 
 def _require_no_mark(path: str) -> None:
-    """Raises `UsageError` for a mark that would be read as part of a flag."""
+    """Raises `UsageError` for a byte order mark at the start of a flagfile."""
+    # absl would read it as the first character of the first flag.
     with open(path, "rb") as file:
         start = file.read(len(codecs.BOM_UTF8))
     if start == codecs.BOM_UTF8:
@@ -82,13 +86,14 @@ def _require_no_mark(path: str) -> None:
 
 
 def replaced(arguments: Sequence[str]) -> list[str]:
-    """Returns arguments of a command line with paths in place of names.
+    """Replaces names of flagfiles in arguments by their paths.
 
     Raises:
         UsageError: As `find`.
     """
     found = list(arguments)
     for place, text in enumerate(arguments):
+        # All that follows is not a flag.
         if text == "--":
             break
         name, equals, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""How a run survives being stopped: every option, with its reason."""
+"""Options for interruptions: checkpoints, signals, recovery from NaN."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from tf_finetune.config import checks, options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InterruptionOptions:
-    """What an interrupted run continues from, and how it is stopped."""
+    """Checkpoints of a run, its reaction to signals, recovery from NaN."""
 
     checkpoint_every_steps: int | None = options.option(
         None,
@@ -15,7 +15,7 @@ class InterruptionOptions:
         "none: after every epoch only. The result is the same.",
     )
     keep_checkpoints: int = options.option(
-        2, "Keep this many checkpoints; a damaged one is passed over."
+        2, "Keep this many checkpoints; damaged ones are skipped."
     )
     grace_seconds: float = options.option(
         30.0,

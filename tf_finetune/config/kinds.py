@@ -1,4 +1,4 @@
-"""Types of options: from text, from Python values, and in words."""
+"""Types of options: parsing, conversion of Python values, description."""
 
 import contextlib
 import dataclasses
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 
 def describe(kind: Any) -> str:
-    """Returns the type of an option in words, for messages and `--help`."""
+    """Describes the type of an option, for messages and `--help`."""
     if len(alternatives(kind)) > 1:
         return " or ".join(
             describe(each).removeprefix("one of ")
@@ -22,18 +22,20 @@ def describe(kind: Any) -> str:
         bool: "true or false",
         int: "a whole number",
         float: "a number",
-        str: "a text",
+        str: "text",
     }[kind]
 
 
 def in_words(field: dataclasses.Field) -> str:
-    """Returns the type of an option's field in words, "or none" included."""
+    """Describes the type of an option's field, `none` included."""
     kind, optional = of(field)
     return describe(kind) + (" or none" if optional else "")
 
 
 def from_text(kind: Any, text: str) -> Any:
+    """Parses the text of a flag, or raises `ValueError`."""
     if len(alternatives(kind)) > 1:
+        # The first type that accepts the text wins.
         for each in alternatives(kind):
             with contextlib.suppress(ValueError):
                 return from_text(each, text)
@@ -47,6 +49,7 @@ def from_text(kind: Any, text: str) -> Any:
         parts = [part.strip() for part in text.split(",") if part.strip()]
         return tuple(from_text(item, part) for part in parts)
     if kind is bool:
+        # bool("false") would be True.
         known = {"true": True, "1": True, "false": False, "0": False}
         if text.lower() not in known:
             raise ValueError(f"must be true or false, got {text!r}.")
@@ -57,7 +60,7 @@ def from_text(kind: Any, text: str) -> Any:
 
 
 def accepted(kind: Any, value: Any) -> Any:
-    """Returns a Python value as an option keeps it, or raises `TypeError`."""
+    """Converts a Python value to an option's type, or raises `TypeError`."""
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             return from_text(kind, value)
@@ -71,13 +74,14 @@ def accepted(kind: Any, value: Any) -> Any:
         return str(value)
     elif kind is float and type(value) is int:
         return float(value)
+    # isinstance would take True for a whole number.
     elif type(value) is kind:
         return value
     raise TypeError
 
 
 def of(field: dataclasses.Field) -> tuple[Any, bool]:
-    """Returns the type of a field without its `None`, and if it had one."""
+    """Returns the type of a field without `None`, and whether it had `None`."""
     kinds = alternatives(field.type)
     others = tuple(each for each in kinds if each is not type(None))
     kind = others[0] if len(others) == 1 else typing.Union[others]  # noqa: UP007
@@ -85,7 +89,7 @@ def of(field: dataclasses.Field) -> tuple[Any, bool]:
 
 
 def alternatives(kind: Any) -> tuple[Any, ...]:
-    """Returns the types that `A | B` stands for; of `A`, A alone."""
+    """Returns the members of the union `A | B`; for `A`, A alone."""
     # `int | Literal["auto"]` is a typing.Union, `int | None` is not.
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         return typing.get_args(kind)

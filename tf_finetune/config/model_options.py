@@ -1,4 +1,4 @@
-"""Which network a run adapts."""
+"""Options for the network of a run."""
 
 import dataclasses
 from typing import Literal
@@ -17,10 +17,13 @@ Resize = Literal["squash", "crop", "pad"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """The network, its weights, and which of them move."""
+    """Backbone, weights, head, and the layers that train."""
 
     task: str = options.option(
-        "classification", "What is learnt.", names_part=True
+        "classification",
+        "The kind of label: classification, multilabel, regression or "
+        "segmentation.",
+        names_part=True,
     )
     backbone: str = options.option(
         "mobilenet_v2",
@@ -44,8 +47,8 @@ class ModelOptions:
     )
     head: str = options.option(
         "auto",
-        "The new top: linear or mlp; of segmentation fcn_32s, fcn_16s, fcn_8s, "
-        "deeplab_v3_plus or unet; auto: linear, deeplab_v3_plus.",
+        "The new head: linear or mlp; for segmentation fcn_32s, fcn_16s, "
+        "fcn_8s, deeplab_v3_plus or unet; auto: linear or deeplab_v3_plus.",
         names_part=True,
     )
     head_units: int = options.option(
@@ -63,13 +66,14 @@ class ModelOptions:
     )
     target_range: tuple[float, ...] = options.option(
         (),
-        "Regression: LOW,HIGH that no prediction lies beyond, e.g. 0,100 or "
-        "0,inf; a target beyond is an error.",
+        "Regression: LOW,HIGH that bound every prediction, e.g. 0,100 or "
+        "0,inf; a target outside is an error.",
     )
     trainable: tuple[str, ...] = options.option(
         ("top",),
-        "What fine-tuning moves: head, top (the last stage), all, or layer "
-        "patterns such as conv5* (comma-separated; the head always moves).",
+        "Layers that fine-tuning trains: head, top (the last stage), all, or "
+        "layer patterns such as conv5* (comma-separated; the head always "
+        "trains).",
     )
     freeze_batch_norm: bool = options.option(
         True, "Keep batch-norm layers of the backbone as they were pretrained."
@@ -97,12 +101,12 @@ class ModelOptions:
 
     @property
     def moves_head_alone(self) -> bool:
-        """Whether fine-tuning is told to leave the backbone as it is."""
+        """Whether fine-tuning trains the head only."""
         return set(self.trainable) == {"head"}
 
 
 def _check_trainable(patterns: tuple[str, ...]) -> None:
-    """Raises `UsageError` for a word of other packages."""
+    """Raises `UsageError` for a word that other packages use."""
     for each in patterns:
         if advice := synonyms.find("trainable", each):
             raise errors.UsageError(f"Unknown --trainable={each}. {advice}")

@@ -20,13 +20,13 @@ Config = TypeVar("Config")
 
 
 def option(default: Any, help: str, *, names_part: bool = False) -> Any:
-    """Declares a field with its default value and its entry of `--help`.
+    """Declares an option with its default value and its entry in `--help`.
 
     Args:
         default: Its value where it is not given.
-        help: Its entry of `--help`.
-        names_part: Whether it may be the `package.module:attribute` of a part
-            of the user's own.
+        help: Its entry in `--help`.
+        names_part: Whether it may name a part of the user's own, as
+            `package.module:attribute`.
     """
     metadata = {"help": help, "names_part": names_part}
     return dataclasses.field(default=default, metadata=metadata)
@@ -86,6 +86,7 @@ def define_flags(config_class: type, values: flags.FlagValues) -> None:
             help_string=field.metadata["help"],
             boolean=kind is bool,
         )
+        # absl groups `--help` by module; a title takes the place of its name.
         values.register_key_flag_for_module(title, values[name])
 
 
@@ -98,18 +99,20 @@ def to_flagfile(config: Any) -> str:
         text = to_text(value)
         if not _survives(field, value, text):
             raise errors.UsageError(
-                f"--{name} holds what a flagfile cannot: a line break, "
-                f"blanks at an end, a comma in an entry; got {value!r}."
+                f"--{name} cannot be written to a flagfile: it has a line "
+                "break, a blank at an end or a comma in an entry; got "
+                f"{value!r}."
             )
         lines.append(to_flag(name, value))
     return "\n".join(lines) + "\n"
 
 
 def _survives(field: dataclasses.Field, value: Any, text: str) -> bool:
-    """Tells if a line of a flagfile gives the value that it was made of."""
+    """Returns whether a value survives the way through a flagfile."""
     with contextlib.suppress(ValueError):
         text.encode("utf-8", errors="surrogateescape")
         again = _Parser(*kinds.of(field)).parse(text)
+        # absl strips blanks at the end of a line.
         is_line = text == text.rstrip() and len(text.splitlines()) < 2
         return is_line and again == value
     return False
@@ -135,12 +138,13 @@ def from_flagfile(
 
 
 def to_flag(name: str, value: Any) -> str:
-    """Returns an option as the line of a flagfile that gives it."""
+    """Formats an option as a line of a flagfile."""
+    # absl spells a false boolean --noNAME.
     return f"--no{name}" if value is False else f"--{name}={to_text(value)}"
 
 
 def to_text(value: Any) -> str:
-    """Returns a value as a flag spells it."""
+    """Formats a value as the text of a flag."""
     if value is None:
         return "none"
     if isinstance(value, tuple):
@@ -153,7 +157,7 @@ def declared(
 ) -> list[tuple[str, dataclasses.Field, Any, str]]:
     """Lists (name, field, default, title of its group) of every option.
 
-    Makes no config: the defaults alone need not be a possible one.
+    No config is built: defaults alone need not be valid together.
     """
     found = []
     for field in dataclasses.fields(config_class):
@@ -170,7 +174,7 @@ def declared(
 
 
 def values_of(config: Any) -> dict[str, Any]:
-    """Returns the value of every option by name."""
+    """Returns the values of all options, by name."""
     found = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
@@ -188,6 +192,7 @@ class _Flag(flags.Flag):
         try:
             return self.parser.parse(argument)
         except ValueError as error:
+            # Advice on values of other packages, such as --precision=fp16.
             meant = synonyms.find(self.name, str(argument))
             raise flags.IllegalFlagValueError(
                 f"--{self.name} {error}" + (f" {meant}" if meant else "")
@@ -203,6 +208,7 @@ class _Parser(flags.ArgumentParser):
         return kinds.describe(self._kind)
 
     def parse(self, argument: Any) -> Any:
+        # Defaults are Python values already.
         if argument is None or not isinstance(argument, str):
             return argument
         if self._optional and argument.lower() in ("none", ""):
@@ -219,6 +225,7 @@ def _check(field: dataclasses.Field, value: Any) -> Any:
     kind, optional = kinds.of(field)
     if value is None and optional:
         return None
+    # The first type of a union that accepts the value wins.
     for each in kinds.alternatives(kind):
         with contextlib.suppress(TypeError, ValueError):
             return kinds.accepted(each, value)

@@ -1,4 +1,4 @@
-"""Where the results of a run go."""
+"""Options for the results of a run."""
 
 import dataclasses
 import pathlib
@@ -9,7 +9,7 @@ from tf_finetune.config import checks, options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Where results go, and what they must reach."""
+    """Folders of results and caches, and gates on the result."""
 
     workdir: str = options.option(
         "", "Folder of the results; an unfinished run in it is continued."
@@ -19,13 +19,13 @@ class OutputOptions:
     )
     cache: Literal["auto", "on", "off"] = options.option(
         "auto",
-        "Compute what lies below the first layer that trains once, not in "
+        "Compute the layers below the first one that trains once, not in "
         "every epoch; auto measures both ways and takes the cheaper one.",
     )
     cache_gb: float = options.option(
         20.0,
-        "What the features of all runs may take on disk, GB; the longest "
-        "unused are removed first.",
+        "Disk space for the features of all runs, GB; the least recently "
+        "used are removed first.",
     )
     overwrite: bool = options.option(
         False, "Replace the run that --workdir holds."
@@ -34,7 +34,7 @@ class OutputOptions:
         False, "Also write TensorBoard events (needs the extra [tensorboard])."
     )
     plan: bool = options.option(
-        False, "Stop after printing what would be done, and its cost."
+        False, "Print the plan of the run and its cost, then stop."
     )
     fail_below: tuple[str, ...] = options.option(
         (),
@@ -52,5 +52,5 @@ class OutputOptions:
 
     @property
     def cache_folder(self) -> pathlib.Path:
-        """`cache_dir` as a path, "~" resolved."""
+        """`cache_dir` as a path with "~" expanded."""
         return pathlib.Path(self.cache_dir).expanduser()

@@ -1,4 +1,4 @@
-"""Arguments into flag values; whatever the arguments are, one kind of error."""
+"""Parses arguments into flag values; every failure is a `UsageError`."""
 
 import pathlib
 from collections.abc import Sequence
@@ -8,30 +8,33 @@ from absl import flags
 from tf_finetune import errors, escaping, files
 from tf_finetune.config import flagfiles, unknown
 
-# A run's own has 2 kB.
+# Bytes; the run.flags that a run writes has 2 kB.
 _FILE_BYTES = 1 << 20
+# Characters of an error about a flagfile.
 _SHOWN = 1000
-# Flags of absl that read, or let pass, what stands elsewhere.
+# Flags of absl that read other files or hide unknown flags.
 _ELSEWHERE = ("flagfile", "undefok")
 
 
 class WithoutFlagfiles(flags.FlagValues):
-    """Flags that are set by arguments alone, not by the files they name."""
+    """Flag values that ignore flagfiles named in the arguments."""
 
     def __init__(self) -> None:
         super().__init__()
+        # Flags may follow arguments that are not flags.
         self.set_gnu_getopt(True)
+        # Defined, so that --flagfile is not an unknown flag.
         flags.DEFINE_string("flagfile", "", "Not read.", flag_values=self)
 
     def read_flags_from_files(
         self, argv: Sequence[str], force_gnu: bool = True
     ) -> list[str]:
-        """Returns the arguments as they are."""
+        """Returns the arguments unchanged."""
         return [*argv]
 
 
 def given(values: WithoutFlagfiles, arguments: Sequence[str]) -> set[str]:
-    """Returns the flags that arguments name themselves, unknown ones not."""
+    """Returns the known flags among arguments, without those of flagfiles."""
     values(["tf_finetune", *arguments], known_only=True)
     return {n for n in values if values[n].present and n != "flagfile"}
 
@@ -40,14 +43,14 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
     """Sets flags from arguments such as `--epochs=3`.
 
     Raises:
-        UsageError: A flag is unknown, a value impossible, a flagfile cannot
-            be read, or an argument is no flag.
+        UsageError: A flag is unknown, a value is invalid, a flagfile cannot
+            be read, or an argument is not a flag.
     """
     arguments = flagfiles.replaced(arguments)
     try:
         rest = values(["tf_finetune", *arguments])[1:]
     except RecursionError as error:
-        # Of absl, which looks for flags of like names letter by letter.
+        # absl compares names of flags with a recursion a letter.
         longest = max(arguments, key=len)
         raise errors.UsageError(
             f"Unknown command line flag of {len(longest)} characters, "
@@ -65,7 +68,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> None:
 
 
 def _groups(values: flags.FlagValues) -> dict[str, list[str]]:
-    """Returns our own flags by the title of their group."""
+    """Returns the flags of this package, by the title of their group."""
     return {
         title: [each.name for each in found]
         for title, found in values.key_flags_by_module_dict().items()
@@ -76,12 +79,13 @@ def _groups(values: flags.FlagValues) -> dict[str, list[str]]:
 def _unknown(
     values: flags.FlagValues, arguments: Sequence[str], first: str
 ) -> list[str]:
-    """Lists the unknown flags among arguments, and the one that was met."""
+    """Lists the unknown flags among arguments; `first` is one of them."""
     names = [
         each.lstrip("-").partition("=")[0]
         for each in arguments
         if each.startswith("-") and each.strip("-")[:1].isalpha()
     ]
+    # --noNAME is the false form of a boolean NAME.
     found = [e for e in names if e not in values and e[:2] != "no"]
     return list(dict.fromkeys(found if first in found else [first, *found]))
 
@@ -92,9 +96,9 @@ def parse_file(
     *,
     within: pathlib.Path | None = None,
 ) -> None:
-    """Sets flags from a flagfile, but not from those that it names.
+    """Sets flags from one flagfile; other flagfiles in it are refused.
 
-    Names of files in it may hold bytes that are no UTF-8.
+    File names in it may hold bytes that are not UTF-8.
 
     Args:
         values: Where the flags are defined and set.
@@ -102,8 +106,8 @@ def parse_file(
         within: The folder that it must lie in; None: any.
 
     Raises:
-        UsageError: As `parse`; or it names another flagfile, is no regular
-            file or larger than any flagfile.
+        UsageError: As `parse`; or it names another flagfile, is not a regular
+            file or is too large for a flagfile.
     """
     name = escaping.escape(str(path))
     try:
@@ -127,7 +131,7 @@ def parse_file(
 
 
 def _require_own(flag: str, path: str) -> None:
-    """Raises `UsageError` for a line that stands for lines elsewhere."""
+    """Raises `UsageError` for a line that reads flags from another file."""
     word = flag.lstrip("-").partition("=")[0].strip()
     if word in _ELSEWHERE or flag.startswith("@"):
         raise errors.UsageError(

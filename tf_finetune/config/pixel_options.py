@@ -1,4 +1,4 @@
-"""How the numbers of a picture file become red, green and blue."""
+"""Options for decoding pixels: transparency and 16-bit values."""
 
 import dataclasses
 from typing import Literal
@@ -14,11 +14,11 @@ LARGEST = 2**16 - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PixelOptions:
-    """What the decoder does with transparency and with 16-bit values."""
+    """Background of transparent pixels, and range of 16-bit values."""
 
     background: Background = options.option(
         "white",
-        "What lies under transparent pixels: white, black or gray. Pictures "
+        "Color behind transparent pixels: white, black or gray. Pictures "
         "without transparency are not changed.",
     )
     pixel_range: Literal["auto", "full"] | tuple[int, ...] = options.option(
@@ -41,17 +41,17 @@ class PixelOptions:
 
     @property
     def bounds(self) -> tuple[int, ...]:
-        """The values that become 0 and 255; empty: the whole range."""
+        """The 16-bit values that become 0 and 255; empty: the whole range."""
         if isinstance(self.pixel_range, str):
             return ()
         return tuple(self.pixel_range)
 
     @property
     def key(self) -> str:
-        """Names the values that are decoded; equal keys, equal pixels."""
+        """Cache key: equal keys mean equal decoded pixels."""
         bounds = "-".join(map(str, self.bounds)) or "full"
         return f"{self.background}-{bounds}"
 
 
 USUAL = PixelOptions()
-"""Transparency on white, 16-bit values from 0 to 65535."""
+"""Defaults: transparency on white, 16-bit values from 0 to 65535."""

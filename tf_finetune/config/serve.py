@@ -1,4 +1,4 @@
-"""What serving an export can be told."""
+"""Options of the server."""
 
 import dataclasses
 import re
@@ -10,7 +10,7 @@ from tf_finetune.config import checks, options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServeConfig:
-    """Everything that `python -m tf_finetune.serve` can be told."""
+    """All options of `python -m tf_finetune.serve`."""
 
     workdir: str = options.option("", "The finished run whose export to serve.")
     exports: str | None = options.option(
@@ -27,8 +27,8 @@ class ServeConfig:
     )
     host: str = options.option(
         "127.0.0.1",
-        "The address to listen on; the default answers this machine alone, "
-        "0.0.0.0 everyone who can reach it, without asking who they are.",
+        "The address to listen on; the default answers this machine only, "
+        "0.0.0.0 everyone who can reach it, without authentication.",
     )
     port: int = options.option(
         8501, "The port of REST and of the page; 0: a free one."
@@ -39,7 +39,7 @@ class ServeConfig:
         "TensorFlow Serving are installed.",
     )
     max_batch_size: int = options.option(
-        32, "Pictures that are computed together, of all requests that wait."
+        32, "Pictures of waiting requests that are computed in one batch."
     )
     max_delay_milliseconds: float = options.option(
         0.0, "How long an idle model waits for more requests to batch."
@@ -97,6 +97,7 @@ class ServeConfig:
             "max_connections",
         ):
             checks.in_range(self, name, at_least=1)
+        # A protobuf message is limited to 2 GiB.
         for name in ("max_request_megabytes", "max_answer_megabytes"):
             checks.in_range(self, name, at_least=1, at_most=2047)
         checks.in_range(

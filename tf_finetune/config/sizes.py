@@ -1,8 +1,8 @@
-"""Sizes that no memory of this machine can hold, known before anything runs.
+"""Checks that sizes fit into this machine's memory, before anything runs.
 
-What is counted is the least that is needed: pictures of one step as float32,
-kernels with their gradients and one average of each. What passes may still be
-too large.
+Lower bounds are counted: images of one step as float32, kernels with their
+gradients and one moving average of each. A run that passes may still be too
+large.
 """
 
 import os
@@ -13,18 +13,18 @@ from tf_finetune.config import train
 
 _FLOAT_BYTES = 4
 _CHANNELS = 3
-# No network has fewer features.
+# Lower bound on the width of a backbone's features.
 _FEWEST_FEATURES = 16
-# A weight, its gradient, what the optimizer keeps of it.
+# A weight, its gradient, and one slot variable of the optimizer.
 _COPIES = 3
 
 
 def check(config: train.TrainConfig, image_size: int) -> None:
-    """Raises `UsageError` for what can never fit into this machine's memory.
+    """Raises `UsageError` for sizes that cannot fit into memory.
 
     Args:
         config: The run.
-        image_size: Side of the square that the network sees, pixels.
+        image_size: Side of the network's square input, pixels.
     """
     memory = _memory_bytes()
     if not memory:
@@ -34,6 +34,7 @@ def check(config: train.TrainConfig, image_size: int) -> None:
     if picture > memory:
         _refuse(f"--image_size={image_size}", "one picture", picture, memory)
     count = training.batch_size
+    # With several machines a step's images are divided among them.
     is_whole = training.strategy not in ("multi_worker", "tpu")
     if count != "auto" and is_whole and count * picture > memory:
         _refuse(
@@ -52,14 +53,15 @@ def check(config: train.TrainConfig, image_size: int) -> None:
 
 
 def _weight_bytes(layers: Sequence[str]) -> int:
-    """Returns the bytes that training dense layers of these widths takes."""
+    """Returns the memory for training dense layers of these widths, bytes."""
     widths = [_FEWEST_FEATURES, *(int(e) for e in layers if e.isdecimal())]
+    # Kernels of dense layers: Σ width_i · width_(i+1); biases are left out.
     weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
     return weights * _FLOAT_BYTES * _COPIES
 
 
 def _memory_bytes() -> int:
-    """Returns the memory of this machine; 0: nobody knows."""
+    """Returns the memory of this machine, bytes; 0: unknown."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""What is cut from a network, put into it or replaced in it."""
+"""Options for surgery: layers to drop, insert or replace in a network."""
 
 import dataclasses
 from typing import Literal
@@ -24,17 +24,17 @@ class SurgeryOptions:
     )
     norm: Literal["keep", "instance", "group"] = options.option(
         "keep",
-        "What takes the place of the backbone's batch norms, with their "
-        "scale and shift.",
+        "Normalization in place of the backbone's batch norms, which keeps "
+        "their scale and shift.",
     )
     input_channels: int = options.option(
-        3, "3: colour; 1: the network sees luminance only, from any picture."
+        3, "3: color; 1: the network gets the luminance of every picture only."
     )
 
     def __post_init__(self) -> None:
         if self.input_channels not in (1, 3):
             raise errors.UsageError(
-                "--input_channels must be 1 (grey) or 3 (RGB), got "
+                "--input_channels must be 1 (gray) or 3 (RGB), got "
                 f"{self.input_channels}: picture files are decoded to RGB. For "
                 "arrays of more channels see docs/surgery.md."
             )

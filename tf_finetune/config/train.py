@@ -1,4 +1,4 @@
-"""What a training run is: every option, with its default and its reason."""
+"""All options of a training run, in groups."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from tf_finetune.config import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that `python -m tf_finetune.train` can be told."""
+    """All options of `python -m tf_finetune.train`."""
 
     data: data_options.DataOptions = options.group(
         data_options.DataOptions, "data"
@@ -36,14 +36,14 @@ class TrainConfig:
     unlabelled: unlabelled_options.UnlabelledOptions = options.group(
         unlabelled_options.UnlabelledOptions, "pictures without labels"
     )
-    seed: int = options.option(0, "Start of every random draw.")
+    seed: int = options.option(0, "Seed of every random draw.")
 
     def __post_init__(self) -> None:
         checks.in_range(self, "seed", at_least=0, below=2**31)
 
 
 def own_parts(config: TrainConfig) -> dict[str, str]:
-    """Returns the parts of the user's own that a run names, by option."""
+    """Returns the user's own parts that a run names, by option."""
     values = options.values_of(config)
     return {
         name: values[name]

@@ -1,4 +1,4 @@
-"""How a run learns."""
+"""Options for training: epochs, optimizer, loss, augmentation, devices."""
 
 import dataclasses
 from typing import Literal
@@ -15,10 +15,10 @@ Strategy = Literal[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How the weights are learnt."""
+    """Optimization of the weights, and the devices that do it."""
 
     epochs: int = options.option(
-        10, "Passes of the fine-tuning stage at most; 0: the probe alone."
+        10, "Most passes of the fine-tuning stage; 0: the probe alone."
     )
     batch_size: int | Literal["auto"] = options.option(
         32,
@@ -56,17 +56,17 @@ class TrainingOptions:
     )
     loss: str = options.option(
         "auto",
-        "What training lowers, in float32 on the logits; auto: the task's "
-        "own. Of classification: cross_entropy, focal, mean_squared_error; of "
-        "regression: mean_squared_error, mean_absolute_error, huber; of "
-        "multilabel: cross_entropy, focal, asymmetric; of segmentation: "
+        "The loss, in float32 on the logits; auto: the task's default. "
+        "Classification: cross_entropy, focal, mean_squared_error; "
+        "regression: mean_squared_error, mean_absolute_error, huber; "
+        "multilabel: cross_entropy, focal, asymmetric; segmentation: "
         "cross_entropy, focal, dice, tversky, and sums such as "
         "cross_entropy+dice.",
     )
     target_transform: Literal["none", "log", "auto"] = options.option(
         "auto",
-        "Regression: learn the targets, their logarithms, or what is less "
-        "skewed of the two; answers are in the targets' units either way.",
+        "Regression: learn the targets, their logarithms, or the less skewed "
+        "of the two; predictions are in the targets' units either way.",
     )
     label_smoothing: float = options.option(
         0.0, "For cross_entropy, focal and asymmetric."
@@ -99,16 +99,20 @@ class TrainingOptions:
         "Micro-batches that a replica's batch is computed in, to save memory.",
     )
     clip_norm: float | None = options.option(
-        None, "Largest norm of the gradient of all weights together."
+        None, "Clip the gradient of all weights together to this norm."
     )
     clip_variable_norm: float | None = options.option(
-        None, "Largest norm of the gradient of each variable."
+        None, "Clip the gradient of each variable to this norm."
     )
     ema_momentum: float | None = options.option(
-        None, "Judge and save moving averages of the weights, e.g. 0.99."
+        None,
+        "Evaluate and save moving averages of the weights with this momentum, "
+        "e.g. 0.99.",
     )
     sync_batch_norm: bool = options.option(
-        False, "Trained batch norms see the batches of all replicas as one."
+        False,
+        "Batch norms that train take statistics over the batches of all "
+        "replicas.",
     )
     deterministic: bool = options.option(
         False,
@@ -117,7 +121,7 @@ class TrainingOptions:
     )
     precision: Precision = options.option(
         "auto",
-        "What the backbone computes in while it trains; auto: float32 on "
+        "Number format of the backbone while it trains; auto: float32 on "
         "CPUs, mixed_float16 on GPUs with units for it, mixed_bfloat16 on "
         "TPUs. Losses and everything saved are float32.",
     )
@@ -139,5 +143,5 @@ class TrainingOptions:
 
     @property
     def num_views(self) -> int:
-        """How many views of a training picture the cache holds."""
+        """Number of views of each training picture in the cache."""
         return 1 if self.augmentation == "none" else self.augmentation_views

@@ -1,4 +1,4 @@
-"""What is answered to a flag, keyword or argument that does not exist."""
+"""Error messages for unknown flags, keywords and arguments."""
 
 import difflib
 import os
@@ -12,18 +12,18 @@ from tf_finetune.synonyms import meaning
 _SHOWN = 10
 
 Groups = Mapping[str, Sequence[str]]
-"""Title of a group of flags → the flags in it."""
+"""Flags by the title of their group."""
 
 
 def flags(names: Sequence[str], groups: Groups) -> str:
-    """Returns a sentence or two for each unknown flag of a command line."""
+    """Returns the message about unknown flags of a command line."""
     return _listed(
         [f"Unknown flag --{each}. {hint(each, groups)}" for each in names]
     )
 
 
 def keywords(names: Sequence[str], groups: Groups) -> str:
-    """Returns a sentence or two for each unknown keyword of a call."""
+    """Returns the message about unknown keywords of a call."""
     known = {each for found in groups.values() for each in found}
     return _listed(
         [
@@ -34,7 +34,7 @@ def keywords(names: Sequence[str], groups: Groups) -> str:
 
 
 def argument(text: str, groups: Groups) -> str:
-    """Returns what to write in place of an argument that is no flag."""
+    """Returns the message about an argument that is not a flag."""
     known = {each for names in groups.values() for each in names}
     start = f"Arguments must be flags (--name=value), got {text!r}."
     name, equals, value = text.partition("=")
@@ -50,7 +50,7 @@ def argument(text: str, groups: Groups) -> str:
         kind = "folder" if os.path.isdir(text) else "file"
         return (
             f"{start} Did you mean --data={text}? A {kind} of that name "
-            "exists. (Several are given as a quoted pattern, lists with "
+            "exists. (Give several files as a quoted pattern, and lists with "
             "commas.)"
         )
     if "data" in known:
@@ -59,13 +59,16 @@ def argument(text: str, groups: Groups) -> str:
 
 
 def hint(name: str, groups: Groups) -> str:
-    """Returns what is meant by a name that is no flag of a command."""
+    """Suggests a flag for a name that is not one of the command."""
     known = [each for names in groups.values() for each in names]
+    # From the surest suggestion to the vaguest: another spelling, a flag of
+    # another command or package, a typing error, a group of flags.
     if same := _same(name, known):
         return f"It is spelled --{same}."
     elsewhere = _of_others(name)
     found = synonyms.find(name, known)
     if not found and not elsewhere:
+        # The cutoff is difflib's similarity ratio, 1 for equal names.
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
         if near:
             return f"Did you mean {' or '.join(f'--{e}' for e in near)}?"
@@ -79,15 +82,15 @@ def hint(name: str, groups: Groups) -> str:
 
 
 def _same(name: str, known: Sequence[str]) -> str | None:
-    """Returns the flag that a name spells otherwise."""
+    """Returns the flag of which a name is another spelling, if any."""
     asked = meaning.squash(name)
     found = [each for each in known if meaning.squash(each) == asked]
     return found[0] if found else None
 
 
 def _commands() -> dict[str, list[str]]:
-    """Returns the flags of every command, that of training first."""
-    # These are made of options, whose unknown names are answered here.
+    """Returns the flags of every command, those of training first."""
+    # Imported late: these modules import `options`, which imports this one.
     from tf_finetune.config import options, serve, train, use
 
     classes = {
@@ -105,7 +108,7 @@ def _commands() -> dict[str, list[str]]:
 
 
 def _of_others(name: str) -> str | None:
-    """Returns the flag of another command that a name spells."""
+    """Returns the flag of another command of which a name is a spelling."""
     every = [e for names in _commands().values() for e in names]
     return _same(name, every)
 
@@ -120,7 +123,7 @@ def _not_here(flag: str) -> str:
 
 
 def _group(name: str, groups: Groups) -> str:
-    """Returns the flags of the group that a name is nearest to."""
+    """Lists the flags of the group that shares a word with a name."""
     words = {each for each in name.lower().split("_") if len(each) > 2}
     for title, names in groups.items():
         alike = [e for e in names if words & {*e.split("_")}]
@@ -138,9 +141,11 @@ def _listed(sentences: Sequence[str]) -> str:
 
 
 def _in_python(text: str, known: set[str]) -> str:
-    """Returns a sentence with keywords in place of flags."""
+    """Replaces flags in a sentence by keywords of Python."""
     others = {each for names in _commands().values() for each in names}
     every = "|".join(sorted({*known, *others}))
+    # Numbers stay bare, words get quotes: --epochs=3 → epochs=3,
+    # --head=mlp → head="mlp".
     spelled: list[tuple[str, Callable[[re.Match], str] | str]] = [
         (rf"--({every})=([\d.]*\d)\b", r"\1=\2"),
         (rf"--({every})=([\w/+*]+)", r'\1="\2"'),

@@ -1,4 +1,4 @@
-"""Pictures without labels: every option, with its reason."""
+"""Options for semi-supervised learning: unlabeled pictures."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from tf_finetune.config import checks, options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnlabelledOptions:
-    """What is learnt from pictures that nobody has labelled."""
+    """Unlabeled pictures and the objective that learns from them."""
 
     unlabeled_data: str = options.option(
         "",
@@ -16,29 +16,30 @@ class UnlabelledOptions:
     )
     objective: str | None = options.option(
         None,
-        "What is learnt from --unlabeled_data: supervised (nothing), "
+        "How to learn from --unlabeled_data: supervised (not at all), "
         "pseudo_label, fixmatch, feature_distillation or ada_bn; none: "
         "pseudo_label where there are such pictures. The run without them is "
-        "the yardstick, and the better one is kept.",
+        "the baseline, and the better one is kept.",
         names_part=True,
     )
     pseudo_label_share: float = options.option(
         0.8,
-        "pseudo_label: share of the pictures guessed to be of a class that "
-        "are learnt as that class, the surest ones of each.",
+        "pseudo_label: share of the pictures predicted as a class that are "
+        "trained on as that class, the most confident ones of each.",
     )
     confidence: float = options.option(
-        0.95, "FixMatch: probability from which a guess is learnt from."
+        0.95,
+        "FixMatch: train on pseudo-labels of at least this probability.",
     )
     unlabeled_ratio: int = options.option(
         3,
         "FixMatch, feature_distillation: unlabeled pictures beside each "
-        "labelled one of a step.",
+        "labeled one of a step.",
     )
     unlabeled_weight: float = options.option(
         1.0,
         "FixMatch, feature_distillation: weight of their loss beside that of "
-        "the labelled pictures.",
+        "the labeled pictures.",
     )
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class UnlabelledOptions:
 
     @property
     def chosen(self) -> str:
-        """The objective, its default filled in."""
+        """The objective, with its default filled in."""
         if self.objective is not None:
             return self.objective
         return "pseudo_label" if self.unlabeled_data else "supervised"

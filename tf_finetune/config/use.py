@@ -1,4 +1,4 @@
-"""What a finished run can be asked for: options of the other commands."""
+"""Options of evaluate, predict, export and cache."""
 
 import dataclasses
 
@@ -8,13 +8,13 @@ from tf_finetune.config import checks, options
 _WORKDIR_HINT = "the folder that training printed as its results."
 _ALLOW_PARTS = (
     "Parts of your own, package.module:attribute, that the run's run.flags may "
-    "name; others are refused, for a workdir may be made by somebody else."
+    "name; others are refused, since a workdir may come from somebody else."
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Everything that `python -m tf_finetune.evaluate` can be told."""
+    """All options of `python -m tf_finetune.evaluate`."""
 
     workdir: str = options.option("", "The finished run to evaluate.")
     data: str = options.option(
@@ -26,7 +26,7 @@ class EvaluateConfig:
     class_level: int | None = options.option(
         None,
         "Folders: how many levels below --data the folders lie that are the "
-        "classes; none: found out from their names.",
+        "classes; none: detected from their names.",
     )
     image_column: tuple[str, ...] = options.option(
         (), "CSV: the columns of paths; empty: as the run was trained."
@@ -41,8 +41,8 @@ class EvaluateConfig:
     )
     label_separator: str = options.option(
         "auto",
-        "CSV, multilabel: what stands between the labels of a cell; auto: what "
-        "makes labels that the run knows of them.",
+        "CSV, multilabel: what stands between the labels of a cell; auto: the "
+        "separator that yields labels of the run.",
     )
     tfds_data_dir: str | None = options.option(
         None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
@@ -68,7 +68,7 @@ class EvaluateConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """Everything that `python -m tf_finetune.predict` can be told."""
+    """All options of `python -m tf_finetune.predict`."""
 
     workdir: str = options.option("", "The finished run to predict with.")
     data: str = options.option(
@@ -99,6 +99,7 @@ class PredictConfig:
         5, "Classification, segmentation: classes listed for each picture."
     )
     batch_size: int = options.option(32, "Pictures per step.")
+    # As in training: Pillow's bound against decompression bombs.
     max_pixels: int = options.option(
         178_956_970, "Refuse pictures of more pixels than this."
     )
@@ -117,7 +118,7 @@ class PredictConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Everything that `python -m tf_finetune.export` can be told."""
+    """All options of `python -m tf_finetune.export`."""
 
     workdir: str = options.option("", "The finished run to export.")
     format: tuple[str, ...] = options.option(
@@ -136,12 +137,12 @@ class ExportConfig:
         "--calibrate: folder of decoding verdicts and pictures.",
     )
     examples: int = options.option(
-        16, "Held-out pictures the export is proven on before it is done."
+        16, "Held-out pictures on which the export is checked."
     )
     tolerance: tuple[str, ...] = options.option(
         (),
-        "What litert_float16, litert_dynamic and litert_int8 may lose against "
-        "the truth of the held-out pictures, as accuracy:0.02 for two points "
+        "What litert_float16, litert_dynamic and litert_int8 may lose on the "
+        "held-out pictures' labels, as accuracy:0.02 for two points "
         "(multilabel: macro_average_precision, micro_f1; regression: r2; "
         "segmentation: mean_iou) or 0.02 for all figures of the task; it alone "
         "decides then. Empty: the limits of docs/exports.md.",
@@ -154,16 +155,16 @@ class ExportConfig:
     calibrate: bool = options.option(
         False,
         "Divide the logits by a temperature found on the validation pictures, "
-        "so that probabilities mean what they say (Guo et al. 2017); the "
-        "likeliest class stays (masks of the pictures' own size may change in "
+        "so that probabilities are calibrated (Guo et al. 2017); the most "
+        "probable class stays (masks of the pictures' own size may change in "
         "a few pixels), multi-label thresholds move along, and the run itself "
         "is not changed. Not for regression.",
     )
     out_of_distribution: bool = options.option(
         False,
         "saved_model: also give `ood_score`, the free energy of the logits "
-        "(Liu et al. 2020; of labels Wang et al. 2021): the higher, the "
-        "further is a picture from those that were learnt. Not for regression.",
+        "(Liu et al. 2020; multilabel: Wang et al. 2021): the higher, the "
+        "further is a picture from the training pictures. Not for regression.",
     )
     allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
@@ -186,7 +187,7 @@ class ExportConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CacheConfig:
-    """Everything that `python -m tf_finetune.cache` can be told."""
+    """All options of `python -m tf_finetune.cache`."""
 
     cache_dir: str = options.option(
         "~/.cache/tf_finetune", "Folder shared between runs."

@@ -1,4 +1,4 @@
-"""Checks arrays and tf.data pipelines, and gives them one form."""
+"""Validates arrays and tf.data pipelines and converts them to one form."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,16 +9,18 @@ from tf_finetune import errors
 
 _SHAPES = "[height, width], [height, width, 1] or [height, width, 3]"
 _EARLY = 64
-"""After this many images it is said that they are scaled to 0..1."""
+"""The scale is checked after this many images, and again after the last."""
+# Early, so that a large data set of floats in 0..1 is refused before thousands
+# of black pictures are written; a few images may well be black by themselves.
 
 
 def is_repeatable(data: Any) -> bool:
-    """Tells if `data` gives the same values each time at little cost."""
+    """Returns whether `data` can be read twice, with the same values."""
     return isinstance(data, (tuple, list))
 
 
 def pairs(data: Any) -> Iterator[tuple[np.ndarray, str]]:
-    """Yields every image and the name of its class, one at a time.
+    """Yields each image with its class name, one at a time.
 
     Args:
         data: `(images, labels)`, or something with `as_numpy_iterator` (a
@@ -52,18 +54,21 @@ def _described(value: Any) -> str:
 def _checked(
     found: Iterable[tuple[Any, str]],
 ) -> Iterator[tuple[np.ndarray, str]]:
-    """Yields images as uint8; floats that are all in 0..1 are refused."""
+    """Yields images as uint8; refuses floats that all lie in 0..1."""
     largest = 0.0
     count = 0
     for count, (image, label) in enumerate(found, start=1):
         pixels = np.asarray(image)
         _check_shape(pixels, count - 1)
         _check_values(pixels, count - 1)
+        # Only floats can have been scaled to 0..1; integers of 0 and 1 are
+        # nearly black pictures, and allowed.
         scaled = pixels.dtype.kind == "f"
         largest = max(largest, float(pixels.max()) if scaled else 255.0)
         if count == _EARLY:
             _check_scale(largest)
         if pixels.ndim == 3 and pixels.shape[-1] == 1:
+            # Pillow writes [height, width] as a gray PNG.
             pixels = pixels[..., 0]
         yield np.rint(pixels).astype(np.uint8), label
     if count == 0:
@@ -83,8 +88,8 @@ def _check_values(pixels: np.ndarray, index: int) -> None:
     kind = pixels.dtype.kind
     if kind not in "uif":
         raise errors.DataError(
-            f"Image {index} is of {pixels.dtype}; images must be numbers from "
-            "0 to 255 (uint8, other integers or floats)."
+            f"Image {index} has the dtype {pixels.dtype}; images must be "
+            "numbers from 0 to 255 (uint8, other integers or floats)."
         )
     if kind == "f" and not np.isfinite(pixels).all():
         raise errors.DataError(f"Image {index} holds NaN or infinite values.")
@@ -115,6 +120,7 @@ def _from_arrays(images: Any, labels: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _from_dataset(data: Any) -> Iterator[tuple[Any, str]]:
+    # -1 is tf.data.INFINITE_CARDINALITY, here without TensorFlow.
     if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
         raise errors.DataError(
             "The tf.data.Dataset never ends; take `.repeat()` out."
@@ -129,23 +135,29 @@ def _from_dataset(data: Any) -> Iterator[tuple[Any, str]]:
         if _is_batch(image, label):
             yield from _from_arrays(image, label)
         else:
+            # A batch of one, so that labels are read in one place.
             yield from _from_arrays(image[np.newaxis], label[np.newaxis])
 
 
 def _is_batch(image: np.ndarray, label: np.ndarray) -> bool:
-    """Tells a batch from one image; [a, b, c] is grey images or one image."""
+    """Distinguishes a batch of images from a single one.
+
+    [a, b, c] is a batch of gray images or one image with channels.
+    """
     if image.ndim == 4:
         return True
+    # A last axis of 1 or 3 is read as channels.
     grey = image.ndim == 3 and image.shape[-1] not in (1, 3)
     return grey and label.ndim > 0 and len(label) == len(image)
 
 
 def _names(labels: np.ndarray) -> list[str]:
-    """Returns class names.
+    """Returns the class name of each label.
 
     Args:
         labels: [n] or [n, 1] whole numbers or texts, or [n, classes] one-hot.
     """
+    # [n, 1], as Keras' CIFAR arrays have it, is no one-hot encoding.
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2:
@@ -164,7 +176,7 @@ def _from_one_hot(rows: np.ndarray) -> np.ndarray:
         raise errors.DataError(
             "Labels of several columns must be one-hot: one 1 in each row, "
             "else 0. Soft labels and several classes per image are not "
-            "possible."
+            "supported."
         )
     return rows.argmax(1)
 
@@ -178,6 +190,7 @@ def _name(label: Any) -> str:
                 f"Labels must be classes, got the number {label}."
             )
         return str(int(label))
+    # int() first: True becomes the class "1", not "True".
     if isinstance(label, (bool, int)):
         return str(int(label))
     if isinstance(label, str):

@@ -1,4 +1,4 @@
-"""Arrays and tf.data pipelines, written as picture files and a CSV."""
+"""Writes arrays and tf.data pipelines as picture files and a CSV."""
 
 import collections
 import csv
@@ -20,10 +20,10 @@ _TABLE = "pictures.csv"
 
 
 def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
-    """Writes pictures in memory as PNG files with a CSV beside them.
+    """Writes images in memory as PNG files with a CSV of their labels.
 
     A run that was given arrays then sees files like any other run, and its
-    flags can be replayed. The same pictures and labels, in whatever order,
+    flags can be replayed. The same pictures and labels, in any order,
     give the same folder; it appears when it is complete.
 
     Args:
@@ -41,6 +41,8 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
         RunError: The cache cannot be written.
     """
     folder = pathlib.Path(cache_dir) / "arrays"
+    # Hashing alone finds the folder of an earlier run; nothing is compressed
+    # again.
     if (written := _written(data, folder)) is not None:
         return written
     temporary = folder / f".tmp-{secrets.token_hex(4)}"
@@ -58,7 +60,7 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
 
 
 def _written(data: Any, folder: pathlib.Path) -> pathlib.Path | None:
-    """Returns the table of an earlier writing of the same arrays."""
+    """Returns the CSV that was written earlier for the same arrays, if any."""
     if not array_values.is_repeatable(data):
         return None
     names = [name for name, _, _ in _named(array_values.pairs(data))]
@@ -67,20 +69,23 @@ def _written(data: Any, folder: pathlib.Path) -> pathlib.Path | None:
 
 
 def _keep(temporary: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Gives a complete folder its name unless another process has done so."""
+    """Renames a complete folder, unless another process has written it."""
     try:
         temporary.rename(folder)
         files.flush_names(folder.parent)
     except OSError:
+        # Another process was faster: the name is a hash of the contents, so
+        # that its folder holds the same.
         if not (folder / _TABLE).exists():
             raise
     return folder
 
 
 def _count(data: Any) -> int | None:
-    """Returns how many examples or batches there are, None if unknown."""
+    """Returns the number of examples or batches; None if it is unknown."""
     if array_values.is_repeatable(data):
         return len(data[1])
+    # -2 is tf.data.UNKNOWN_CARDINALITY.
     count = int(data.cardinality()) if hasattr(data, "cardinality") else -2
     return count if count >= 0 else None
 
@@ -90,7 +95,7 @@ def _write(
     folder: pathlib.Path,
     total: int | None,
 ) -> list[str]:
-    """Writes every picture and, last, the table; returns the file names."""
+    """Writes all pictures, then the CSV; returns the file names."""
     rows = []
     counted = progress.bar(_named(pairs), total=total, title="Writing pictures")
     for name, image, label in counted:
@@ -108,15 +113,17 @@ def _write(
 def _named(
     pairs: Iterable[tuple[np.ndarray, str]],
 ) -> Iterator[tuple[str, np.ndarray, str]]:
-    """Yields (file name, image, label); the name comes from both contents."""
+    """Yields (file name, image, label); the name hashes image and label."""
     seen: collections.Counter = collections.Counter()
     for image, label in pairs:
         digest = hashlib.sha256(f"{image.shape} {label}\n".encode())
         digest.update(np.ascontiguousarray(image).data)
         stem = digest.hexdigest()[:32]
+        # The count keeps equal images with equal labels apart.
         yield f"{stem}-{seen[stem]}.png", image, label
         seen[stem] += 1
 
 
 def _fingerprint(names: Iterable[str]) -> str:
+    # Sorted: the order of the examples plays no part.
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:32]

@@ -1,8 +1,8 @@
-"""Notices pictures that were replaced or removed after they were inspected.
+"""Detects pictures that were replaced or removed after their inspection.
 
-What a run says of a picture it says of the bytes that were inspected: their
-hash decides the split and names rows of the cache. Files are read again while
-training, so that whatever lies there by then would be taken for the same.
+A run's statements about a picture hold for the bytes that were inspected: their
+hash decides the split and is the key of cached features. Files are read again
+during training, so that a replaced file would be taken for the original.
 """
 
 import contextlib
@@ -23,13 +23,15 @@ def stamp(path: str) -> int:
         OSError: It is not there.
     """
     status = os.stat(path)
+    # Size and modification time alone can be restored (`touch -r`); the time of
+    # the inode's last change cannot, and a renamed file brings its own inode.
     return hash(
         (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     )
 
 
 def check(pictures: Sequence[examples.Picture]) -> None:
-    """Makes sure that the files are those that were inspected.
+    """Checks that the files still have the contents that were inspected.
 
     Raises:
         RunError: Some are not; it names them.
@@ -43,16 +45,18 @@ def check(pictures: Sequence[examples.Picture]) -> None:
         return
     more = [f"and {len(found) - _SHOWN} more"] if found[_SHOWN:] else []
     raise errors.RunError(
-        f"{len(found)} pictures are not as they were when this run looked at "
-        f"them: {'; '.join([*found[:_SHOWN], *more])}. What was learnt is not "
-        "kept. Leave the pictures alone while a run works, and start it "
-        "again with --overwrite."
+        f"{len(found)} pictures changed after this run inspected them: "
+        f"{'; '.join([*found[:_SHOWN], *more])}. The trained weights are not "
+        "saved. Do not modify the pictures during a run, and start it again "
+        "with --overwrite."
     )
 
 
 @contextlib.contextmanager
 def watched(pictures: Sequence[examples.Picture]) -> Iterator[None]:
-    """Checks after its block, also where that fails: a file may be missing.
+    """Checks the pictures after its block, also if the block fails.
+
+    A missing file may be the cause of the failure.
 
     Raises:
         RunError: As `check`.
@@ -69,17 +73,18 @@ def watched(pictures: Sequence[examples.Picture]) -> Iterator[None]:
 
 
 def _change(picture: examples.Picture) -> str | None:
-    """Says what became of a picture; None: it has the same content."""
+    """Returns how a picture has changed; None if its content is the same."""
     if picture.stamp is None:
         return None
     try:
-        # Renaming and permissions change a stamp too.
+        # Renaming and permissions change a stamp too, so that only the hash
+        # decides; it is computed for few files.
         if stamp(picture.path) == picture.stamp:
             return None
         same = files.sha256(pathlib.Path(picture.path)) == picture.sha256
     except FileNotFoundError:
-        return "is not there any more"
+        return "no longer exists"
     except OSError as error:
         reason = error.strerror or str(error).removesuffix(".")
-        return f"cannot be read any more: {reason}"
-    return None if same else "has another content"
+        return f"can no longer be read: {reason}"
+    return None if same else "has different contents"

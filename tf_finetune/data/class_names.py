@@ -1,4 +1,4 @@
-"""Names of classes: their order, and which names can be used."""
+"""Class names: their order, equal numbers, and names that are refused."""
 
 import decimal
 import re
@@ -9,7 +9,8 @@ from absl import logging
 
 from tf_finetune import errors
 
-# Longer digits than Python converts at once are names, not numbers.
+# Python converts at most 4300 digits to an int at once (its default limit);
+# longer names are text, not numbers.
 _LONGEST = 4000
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,6})?")
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
@@ -20,14 +21,14 @@ _LISTED = 10
 
 
 def number_of(name: str) -> decimal.Decimal | None:
-    """Returns the number that a name spells, exactly; None if it is none."""
+    """Parses a name as an exact number; returns None if it is not one."""
     if len(name) > _LONGEST or not _NUMBER.fullmatch(name):
         return None
     return decimal.Decimal(name)
 
 
 def ordered(names: Iterable[str]) -> tuple[str, ...]:
-    """Returns distinct names in the order of the model's outputs.
+    """Sorts distinct names into the order of the model's outputs.
 
     Args:
         names: Class names, repetitions allowed.
@@ -38,6 +39,7 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
     """
     distinct = set(names)
     numbers = {name: number_of(name) for name in distinct}
+    # The name breaks ties, so that the order never hangs on that of a set.
     if None not in numbers.values():
         return tuple(sorted(distinct, key=lambda name: (numbers[name], name)))
     return tuple(sorted(distinct))
@@ -46,15 +48,15 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
 def join_equal(
     names: Iterable[str], known: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Finds the names that spell one number, such as 1, 1.0 and 01.
+    """Finds names that are spellings of one number, such as 1, 1.0 and 01.
 
     Args:
         names: Class names, repetitions allowed.
-        known: Names that were learnt; a number is spelt as it is there.
+        known: Names the model was trained on; their spellings are kept.
 
     Returns:
-        By name the one spelling of its number, of those that change alone;
-        empty unless all names are numbers.
+        The spelling that replaces each name that changes; empty unless all
+        names are numbers.
     """
     distinct = set(names)
     numbers = {name: number_of(name) for name in {*distinct, *known}}
@@ -63,6 +65,7 @@ def join_equal(
     spelt: dict[decimal.Decimal, str] = {}
     for name in sorted(distinct, key=_plainness):
         spelt.setdefault(numbers[name], name)
+    # After the plainest ones: the spelling of a trained model wins.
     spelt |= {numbers[name]: name for name in known}
     return {
         name: spelt[numbers[name]]
@@ -72,7 +75,7 @@ def join_equal(
 
 
 def tell_joined(joined: Mapping[str, str]) -> None:
-    """Logs which names became one; see `join_equal`."""
+    """Logs the names that were merged by `join_equal`."""
     if not joined:
         return
     spellings: dict[str, list[str]] = {}
@@ -85,20 +88,20 @@ def tell_joined(joined: Mapping[str, str]) -> None:
     more = len(spellings) - len(shown)
     rest = f" and {more} more" if more else ""
     logging.warning(
-        "Labels that are equal numbers are one class: %s%s.",
+        "Labels that are equal numbers are merged into one class: %s%s.",
         ", ".join(shown),
         rest,
     )
 
 
 def check(names: Iterable[str]) -> None:
-    """Makes sure that class names can be written one a line as UTF-8.
+    """Checks that class names can be written as UTF-8, one a line.
 
-    Warns of names that are spelt almost alike.
+    Warns about names that are spelled almost alike.
 
     Raises:
-        DataError: A name holds a line break or bytes that are no UTF-8; or
-            it is NaN or infinite among numbers, a label that is missing.
+        DataError: A name holds a line break or bytes that are not UTF-8;
+            or it is NaN or infinite among numbers, a missing label.
     """
     names = tuple(names)
     _check_numbers(names)
@@ -119,20 +122,22 @@ def check(names: Iterable[str]) -> None:
 
 
 def near(name: str, names: Iterable[str]) -> list[str]:
-    """Returns the names that are spelt almost as a name is."""
+    """Returns the names that are spelled almost like `name`."""
     key = _likeness(name)
     return [each for each in names if _likeness(each) == key]
 
 
 def told_apart(names: Sequence[str]) -> list[str]:
-    """Returns names in quotes, so that equal looks show their difference."""
+    """Returns quoted names; those that look alike are escaped to ASCII."""
+    # A composed and a decomposed ü look the same; `ascii` shows "\xfc" and
+    # "u\u0308".
     looks = {unicodedata.normalize("NFKC", name) for name in names}
     show = repr if len(looks) == len(set(names)) else ascii
     return [show(name) for name in names]
 
 
 def _plainness(name: str) -> tuple[bool, int, str]:
-    """Orders spellings of a number, the plainest first."""
+    """Returns a sort key of spellings of a number, the plainest first."""
     return not _PLAIN.fullmatch(name), len(name), name
 
 
@@ -142,9 +147,9 @@ def _check_numbers(names: tuple[str, ...]) -> None:
     # "nan" is a class like any other among words.
     if odd and others and all(_NUMBER.fullmatch(name) for name in others):
         raise errors.DataError(
-            f"The label {odd[0]!r} stands among numbers such as "
-            f"{others[0]!r}: a value is missing there. Fill it in or remove "
-            "its rows."
+            f"The label {odd[0]!r} occurs among numbers such as "
+            f"{others[0]!r}, so a value is missing there. Fill it in or "
+            "remove its rows."
         )
 
 
@@ -155,26 +160,28 @@ def _warn_of_near(names: Sequence[str]) -> None:
     groups = [each for each in alike.values() if len(each) > 1]
     for group in groups[:_LISTED]:
         logging.warning(
-            "The classes %s are spelt almost alike (they differ in capital "
-            "letters, blanks, leading zeros or the encoding of letters), and "
-            "each is a class of its own. If they are one, spell them alike in "
-            "the data.",
+            "The classes %s are spelled almost alike (they differ only in "
+            "capital letters, spaces, leading zeros or the encoding of "
+            "letters) and are treated as different classes. If they are the "
+            "same class, spell them alike in the data.",
             " and ".join(told_apart(group)),
         )
     if len(groups) > _LISTED:
         logging.warning(
-            "%d more groups of classes are spelt almost alike.",
+            "%d more groups of classes are spelled almost alike.",
             len(groups) - _LISTED,
         )
 
 
 def _likeness(name: str) -> object:
-    """Returns what is equal for names that are spelt almost alike."""
+    """Returns a key that is equal for names that are spelled almost alike."""
     number = number_of(name.strip())
     if number is not None:
         return number
     text = unicodedata.normalize("NFKC", name).casefold()
-    # What cannot be seen: joiners, marks of direction, soft hyphens.
+    # Invisible characters (category Cf): joiners, direction marks, soft
+    # hyphens.
     seen = (c for c in text if unicodedata.category(c) != "Cf")
     text = "".join("".join(seen).split())
+    # Case folding can decompose letters again, so that NFC comes last.
     return _LEADING_ZEROS.sub("", unicodedata.normalize("NFC", text))

@@ -1,4 +1,4 @@
-"""Divides pictures that belong together into splits, stratum by stratum."""
+"""Stratified division of pictures into splits, groups kept together."""
 
 import collections
 import hashlib
@@ -12,7 +12,7 @@ Unit = tuple[examples.Picture, ...]
 
 
 def units(pictures: Sequence[examples.Picture]) -> list[Unit]:
-    """Joins pictures of one group and pictures of equal bytes.
+    """Joins pictures of one group, and pictures of equal bytes, into units.
 
     Args:
         pictures: In any order.
@@ -20,10 +20,12 @@ def units(pictures: Sequence[examples.Picture]) -> list[Unit]:
     Returns:
         The connected components; none depends on the order or on paths.
     """
+    # Union-find over two kinds of nodes: ("group", name), ("sha256", hash).
     parent: dict[tuple[str, str], tuple[str, str]] = {}
 
     def root(node: tuple[str, str]) -> tuple[str, str]:
         while parent.setdefault(node, node) != node:
+            # Path halving keeps the trees flat.
             parent[node] = parent[parent[node]]
             node = parent[node]
         return node
@@ -38,7 +40,7 @@ def units(pictures: Sequence[examples.Picture]) -> list[Unit]:
 
 
 def shuffled(found: Iterable[Unit], *, seed: int, purpose: str) -> list[Unit]:
-    """Returns units in a random order that their contents and `seed` decide.
+    """Shuffles units; their contents and `seed` alone decide the order.
 
     Where files lie and in which order they are found plays no part, and
     further pictures do not change the order of the present ones.
@@ -50,6 +52,8 @@ def shuffled(found: Iterable[Unit], *, seed: int, purpose: str) -> list[Unit]:
     """
 
     def position(unit: Unit) -> bytes:
+        # Sorting by a hash of each unit draws an order in which a further
+        # unit moves none of the others.
         content = min(picture.sha256 for picture in unit)
         return hashlib.sha256(f"{seed} {purpose} {content}".encode()).digest()
 
@@ -78,9 +82,12 @@ def divide(
     Source: for pictures of several strata, Sechidis et al. 2011, "On the
     Stratification of Multi-label Data", algorithm 1.
     """
+    # `needs` holds the pictures that each split still lacks of each stratum;
+    # negative where it has too many.
     needs = targets(found, fractions)
     order = shuffled(found, seed=seed, purpose="split")
     divided: dict[str, list[Unit]] = {split: [] for split in needs}
+    # Largest first: small units at the end even out the remainders.
     left = dict(enumerate(sorted(order, key=len, reverse=True)))
     for index in _rare(left, fractions):
         _give(left.pop(index), "train", divided, needs)
@@ -89,6 +96,7 @@ def divide(
         _give(left.pop(index), split, divided, needs)
     for unit in left.values():
         strata = list(strata_of(unit))
+        # Sechidis et al., algorithm 1: the subset with the greatest need.
         split = max(needs, key=lambda s: sum(needs[s][k] for k in strata))
         _give(unit, split, divided, needs)
     return divided
@@ -97,7 +105,7 @@ def divide(
 def targets(
     found: Sequence[Unit], fractions: Mapping[str, float]
 ) -> dict[str, collections.Counter]:
-    """Returns how many pictures of each stratum each split should get.
+    """Returns the number of pictures of each stratum that each split needs.
 
     Its share is rounded up or down so that the sum over the strata is the
     share of all of them (largest remainders), but is at least 1.
@@ -109,6 +117,8 @@ def targets(
         exact = {name: fraction * n for name, n in counts.items()}
         share = {name: math.floor(x) for name, x in exact.items()}
         open_places = round(sum(exact.values())) - sum(share.values())
+        # Largest remainder method: the places left after rounding down go
+        # to the strata that lost most by it.
         remainders = sorted(exact, key=lambda k: (share[k] - exact[k], k))
         for name in remainders[:open_places]:
             share[name] += 1
@@ -142,13 +152,14 @@ def _give(
 def _rare(
     left: Mapping[int, Unit], fractions: Mapping[str, float]
 ) -> list[int]:
-    """Picks units for training, first those that bring something new.
+    """Picks units with rare labels for training, new labels first.
 
     Returns:
         Their numbers; never more pictures than training has places for.
     """
     rare = {i: {n for p in u for n in p.rare} for i, u in left.items()}
     total = sum(len(unit) for unit in left.values())
+    # Each held-out split has a picture at least.
     places = total - sum(max(1, round(f * total)) for f in fractions.values())
     seen: set[str] = set()
     new, others = [], []
@@ -167,7 +178,9 @@ def _rare(
 def _first_units(
     left: Mapping[int, Unit], splits: Sequence[str], learnt: Collection[str]
 ) -> list[tuple[int, str]]:
-    """Picks one unit a stratum for each split, small ones for small splits.
+    """Picks a first unit of each stratum for each split.
+
+    Small units go to the small splits.
 
     Args:
         left: The units by number, the largest first.
@@ -182,6 +195,7 @@ def _first_units(
         for name in set(strata_of(unit)):
             by_stratum[name].append(index)
     given: dict[int, str] = {}
+    # Rare strata choose first: they have the fewest units to choose from.
     rare_first = sorted(by_stratum, key=lambda k: (len(by_stratum[k]), k))
     for name in rare_first:
         present = {given[i] for i in by_stratum[name] if i in given}
@@ -189,5 +203,7 @@ def _first_units(
         free = [i for i in by_stratum[name] if i not in given]
         for split in reversed(splits):
             if split not in present and free:
+                # `free` ends with its smallest unit; train, which comes last
+                # here, can best bear a large one.
                 given[free.pop()] = split
     return list(given.items())

@@ -1,4 +1,4 @@
-"""The data a run works on: plain records of picture files."""
+"""Records of picture files, their labels and their splits."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Mask:
-    """A picture of classes, one for each pixel.
+    """A segmentation mask: a picture of class indices, one a pixel.
 
     Attributes:
         path: Its file.
-        sha256: Of the file's bytes once it was looked at.
-        indices: The file of class indices that was made of it, a grey PNG;
+        sha256: Of the file's bytes, once it has been inspected.
+        indices: The file of class indices that was made of it, a gray PNG;
             255 is ignored.
         pixels: How many are of each class and, last, how many are ignored.
         names: Of the classes that the indices mean.
@@ -31,12 +31,12 @@ class Mask:
 
 
 Label = str | tuple[str, ...] | tuple[float, ...] | Mask
-"""A class, several classes, numbers or a mask, as the task has it."""
+"""A class, several classes, numbers or a mask, depending on the task."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One labelled picture as a source lists it, before anyone looked at it.
+    """One labeled picture as a source lists it, before its inspection.
 
     Attributes:
         path: The picture file.
@@ -53,13 +53,13 @@ class Example:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Dropped:
-    """A file or a folder that is not used, and why.
+    """A file or a folder that is not used, and the reason.
 
     Attributes:
         path: Of the file or the folder.
         reason: What follows a colon is about this one alone.
-        pictures: How many a folder holds that was told of by itself; None:
-            it counts as one.
+        pictures: How many pictures a dropped folder holds; None: it is a
+            file and counts as one.
     """
 
     path: str
@@ -69,7 +69,7 @@ class Dropped:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a source found.
+    """The examples that a source lists, and the files it leaves out.
 
     Attributes:
         examples: In an order that does not depend on the file system.
@@ -85,7 +85,7 @@ class Listing:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A usable picture.
+    """A usable picture file with its label, size and split.
 
     Attributes:
         path: The picture file.
@@ -96,7 +96,7 @@ class Picture:
         split: One of `SPLITS` once it is known.
         group: As in `Example`.
         strata: Of what every split gets its share where splits are drawn.
-        rare: Of what there is too little for that; it is trained on.
+        rare: Strata with too few pictures for that; they are trained on.
         stamp: Of the file before it was read, by which `changes` notices
             that it was written since; None: unknown.
     """
@@ -110,6 +110,7 @@ class Picture:
     group: str | None = None
     strata: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
+    # Neither compared nor shown: a copied file is the same picture.
     stamp: int | None = dataclasses.field(
         default=None, compare=False, repr=False
     )
@@ -138,7 +139,7 @@ class ImageData:
 
     @property
     def splits(self) -> tuple[str, ...]:
-        """The names of the splits that hold a picture, in `SPLITS` order."""
+        """Names of the splits that hold a picture, in `SPLITS` order."""
         present = {picture.split for picture in self.pictures}
         return tuple(name for name in SPLITS if name in present)
 

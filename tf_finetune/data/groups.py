@@ -1,7 +1,7 @@
-"""Labelled pictures, each with some unlabeled ones beside it.
+"""Labeled pictures, each grouped with some unlabeled ones.
 
-A group is one example of training: it is never divided between replicas or
-micro-batches, so that a loss of all its pictures is a loss of each example.
+A group is one training example: it is never divided between replicas or
+micro-batches, so that a loss over all its pictures is a loss per example.
 """
 
 import dataclasses
@@ -26,30 +26,30 @@ from tf_finetune.data.pictures import decoding
 _LABELLED, _UNLABELED, _OWN_CHANGE, _VIEWS = 2, 3, 4, 5
 
 Views = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Pictures [n, size, size, 3] and a seed → all their views [m, size, size, 3].
-"""
+"""Maps pictures [n, size, size, 3] and a seed to views [m, size, size, 3]."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Groups:
-    """Labelled and unlabeled pictures, dealt anew in every epoch.
+    """Labeled and unlabeled pictures, grouped anew in every epoch.
 
-    An epoch is one pass over the unlabeled pictures; labelled ones come again
-    as often as that takes.
+    An epoch is one pass over the unlabeled pictures; the labeled ones are
+    repeated as often as that takes.
 
     Attributes:
-        labelled: Files of the labelled pictures.
-        targets: What the model should say of them.
-        unlabeled: Files of the others.
-        beside: How many of those a group has.
-        views: What becomes of them.
-        augmentation: Of the labelled pictures.
+        labelled: Files of the labeled pictures.
+        targets: Targets of the labeled pictures.
+        unlabeled: Files of the unlabeled pictures.
+        beside: Number of unlabeled pictures in a group.
+        views: Makes the augmented views of the unlabeled pictures.
+        augmentation: Of the labeled pictures.
         image_size: Side of the square in pixels.
         resize: As in `decoding.load_bytes`.
         pixels: Likewise.
         seed: Start of every random draw.
-        known: int64 [n] numbers of unlabeled pictures → what is known of each,
-            float32 [n, width], which goes behind the targets; None: nothing.
+        known: Maps int64 [n] numbers of unlabeled pictures to float32 [n,
+            width], known values of each (such as pseudo-labels), which are
+            appended to the targets; None: no such values.
     """
 
     labelled: Sequence[str]
@@ -66,18 +66,19 @@ class Groups:
 
     def __len__(self) -> int:
         """Returns the number of groups in an epoch."""
+        # Rounded up: the last groups repeat the first unlabeled pictures.
         count = -(-len(self.unlabeled) // self.beside)
         return max(count, len(self.labelled))
 
     def places(self, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns which pictures the groups of an epoch have.
+        """Draws the pictures of each group of an epoch.
 
         Args:
             epoch: Scalar integer, from 0.
 
         Returns:
-            int64 [groups] numbers of labelled pictures, int64 [groups,
-            beside] numbers of others.
+            int64 [groups] numbers of labeled pictures, int64 [groups,
+            beside] numbers of unlabeled ones.
         """
         count = len(self)
         own = _repeated(len(self.labelled), count, self.seed, epoch, _LABELLED)
@@ -111,10 +112,10 @@ def batches(
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
-    What is in a group depends on the seed, its epoch and its number alone.
+    The contents of a group depend on the seed, its epoch and its number alone.
 
     Args:
-        groups: What they are made of.
+        groups: The pictures and how they are loaded.
         batch_size: Groups a batch; an epoch's last batch may hold fewer.
         first_epoch: From 0.
         epochs: Number of the first epoch that is not wanted.
@@ -123,9 +124,9 @@ def batches(
 
     Returns:
         Dataset of (pictures float32 [batch, 1 + views, size, size, 3], the
-        labelled one first; their targets as rows float32 [batch, …], what is
-        known of the others behind them); of a part, also the size of the
-        whole batch, int64.
+        labeled one first; their targets as rows float32 [batch, …], followed
+        by the known values of the unlabeled ones); of a part, also the size
+        of the whole batch, int64.
     """
     count, steps = len(groups), -(-len(groups) // batch_size)
     first = first_epoch * steps + first_step
@@ -135,6 +136,7 @@ def batches(
         epoch, start = number // steps, number % steps * batch_size
         size = tf.minimum(count - start, batch_size)
         low, high = part.bounds(size)
+        # Only this part's pictures are read and decoded.
         mine = tf.range(start + low, start + high)
         own, others = groups.places(epoch)
         side = groups.image_size
@@ -146,6 +148,7 @@ def batches(
         targets = rows_of(targets)
         if groups.known is not None:
             found = groups.known(tf.reshape(tf.gather(others, mine), [-1]))
+            # Values of all unlabeled pictures of a group in one row.
             width = found.shape[-1] * groups.beside
             known = tf.reshape(found, [-1, width])
             targets = tf.concat([targets, known], axis=1)
@@ -159,7 +162,7 @@ def batches(
 
 
 def alone(images: tf.data.Dataset, targets: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns batches of labelled pictures as groups of one.
+    """Returns batches of labeled pictures as groups of one picture.
 
     Args:
         images: [batch, size, size, 3] each.
@@ -171,7 +174,7 @@ def alone(images: tf.data.Dataset, targets: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def rows_of(targets: tf.Tensor) -> tf.Tensor:
-    """Returns targets [batch, …] as rows float32 [batch, numbers]."""
+    """Flattens targets [batch, …] to rows, float32 [batch, numbers]."""
     numbers = math.prod(targets.shape[1:])
     return tf.cast(tf.reshape(targets, [-1, numbers]), tf.float32)
 
@@ -179,6 +182,7 @@ def rows_of(targets: tf.Tensor) -> tf.Tensor:
 def _signature(
     groups: Groups, side: int
 ) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+    # Shape and type of a target are known only once one has been made.
     place = tf.zeros([1], tf.int64)
     target = groups.targets.batch(place, place)
     return (
@@ -192,7 +196,11 @@ def _maker(
 ) -> Callable[
     [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
 ]:
-    """Returns (epoch, number, place, places of others) → a group."""
+    """Returns a function that loads and augments one group.
+
+    It maps (epoch, number of the group, number of the labeled picture, [beside]
+    numbers of the unlabeled ones) to (pictures, target).
+    """
     with tf.device("CPU"):
         labelled, unlabeled = (
             tf.constant([os.fsencode(path) for path in each])
@@ -215,6 +223,8 @@ def _maker(
         places = own[tf.newaxis]
         target = groups.targets.batch(places, tf.zeros_like(places))
         if change is not None:
+            # The group's own number in the seed: its augmentation is the same
+            # in whichever batch or replica it is computed.
             seed = ordering.seed_of(groups.seed, _OWN_CHANGE, epoch, number)
             image, target = change(image, target, seed)
         beside = tf.stack(
@@ -232,7 +242,9 @@ def _maker(
 def _repeated(
     count: int, wanted: int, seed: int, epoch: tf.Tensor, stream: int
 ) -> tf.Tensor:
-    """Returns `wanted` of 0 .. count - 1 in a drawn order, again and again."""
+    """Returns `wanted` numbers: a permutation of 0 .. count - 1, repeated."""
+    # Sorting random keys draws a permutation; philox gives the same numbers on
+    # every device.
     keys = tf.random.stateless_uniform(
         (count,),
         seed=ordering.seed_of(seed, stream, epoch),

@@ -1,4 +1,4 @@
-"""What the data needs to know of a task: how its labels are understood."""
+"""The protocol by which `data` reads, checks and divides a task's labels."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,10 @@ from tf_finetune.data.tables import locating, records
 
 
 class Labels(Protocol):
-    """How the labels of one task are read, checked, divided and described.
+    """Reads, checks, stratifies and describes the labels of one task.
+
+    Methods that learn something about the data return new labels that know
+    it.
 
     Attributes:
         sources: The data formats that such labels can be read from.
@@ -27,7 +30,7 @@ class Labels(Protocol):
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Labels":
-        """Returns labels that know which data is read, and how.
+        """Returns labels configured for the data that is read.
 
         Args:
             options: Which data.
@@ -51,7 +54,7 @@ class Labels(Protocol):
         table: str,
         options: data_options.DataOptions,
     ) -> "Labels":
-        """Returns labels that know how a whole table writes them.
+        """Returns labels configured for the notation of a whole table.
 
         Args:
             rows: All of the table.
@@ -59,7 +62,7 @@ class Labels(Protocol):
             options: The names of the columns.
 
         Raises:
-            DataError: It cannot be told.
+            DataError: The notation cannot be determined.
         """
 
     def of_row(
@@ -84,19 +87,19 @@ class Labels(Protocol):
     def joined(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Returns a listing in which labels of one meaning are spelt alike."""
+        """Returns a listing in which equal labels are spelled alike."""
 
     def learnt(self, described: Mapping[str, Any]) -> "Labels":
-        """Returns labels of other pictures, understood as a run's own were.
+        """Returns labels that are read as those of a finished run were.
 
         Args:
-            described: What is in the run's data.json.
+            described: The run's data.json.
         """
 
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Labels":
-        """Returns labels that know what takes all usable pictures to know.
+        """Returns labels configured with facts of all usable pictures.
 
         Args:
             declared: Classes that the source names; may be empty.
@@ -111,9 +114,9 @@ class Labels(Protocol):
     def inspected(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-        """Completes pictures by what takes all of them to know.
+        """Adds the strata to the pictures, and drops unusable labels.
 
-        Above all `strata`, of which every split gets its share.
+        Every split gets its share of each stratum.
 
         Returns:
             The pictures, and those whose label cannot be used.
@@ -123,7 +126,7 @@ class Labels(Protocol):
         """Returns the classes that a label names; empty if it names none."""
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that there is something to learn.
+        """Checks that there is something to learn, such as two classes.
 
         Raises:
             DataError: There is not.
@@ -134,10 +137,10 @@ class Labels(Protocol):
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Makes sure that splits that were drawn hold what they should.
+        """Checks that every drawn split holds the labels that it needs.
 
         Args:
-            units: What was divided: pictures that belong together.
+            units: The divided units: pictures that belong together.
             divided: The units of each split.
 
         Raises:
@@ -145,14 +148,14 @@ class Labels(Protocol):
         """
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that what is held out was learnt.
+        """Checks that every held-out label occurs in training.
 
         Raises:
             DataError: It was not.
         """
 
     def text(self, label: examples.Label) -> str:
-        """Returns a text that is equal for equal labels alone."""
+        """Returns a label as text that is equal for equal labels alone."""
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns what data.json says of the labels, ready for JSON."""
+        """Returns the entries of data.json about the labels, ready for JSON."""

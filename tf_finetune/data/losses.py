@@ -1,4 +1,4 @@
-"""What cleaning left of each class and split."""
+"""Errors and warnings about classes and splits that cleaning reduced."""
 
 import collections
 import os
@@ -13,13 +13,13 @@ from tf_finetune.data.folders import leftovers, telling
 
 _SHOWN = 10
 _MANY = 0.25
-"""Share of a class or a split whose loss is worth a warning."""
+"""Share of the files of a class or a split that may be dropped silently."""
 
 _CONVERTIBLE_WORDS = (
     "tif tiff heic heif avif jxl jp2 j2k ico psd pgm ppm pbm pnm tga pcx dcm"
 )
 _CONVERTIBLE = frozenset(_CONVERTIBLE_WORDS.split())
-"""Suffixes of kinds that ImageMagick reads."""
+"""Suffixes of picture formats that ImageMagick converts."""
 
 _Listed = Sequence[examples.Example | examples.Picture]
 
@@ -30,12 +30,12 @@ def check_emptied(
     dropped: Sequence[examples.Dropped],
     labels: labelling.Labels,
 ) -> None:
-    """Stops when cleaning left nothing, or nothing of a class or split.
+    """Raises an error if cleaning has emptied the data, a class or a split.
 
     Args:
-        before: What was to be used.
-        pictures: What is left of it.
-        dropped: What is not.
+        before: The examples before cleaning.
+        pictures: Those that are left.
+        dropped: Those that are not.
         labels: How their labels are understood.
 
     Raises:
@@ -51,6 +51,7 @@ def check_emptied(
         lost = [k for e in before for k in kinds(e) if k not in present]
         if not lost:
             continue
+        # The first lost class or split is named; a user repairs one at a time.
         mine = [each for each in before if lost[0] in kinds(each)]
         why = [reasons[e.path] for e in mine if e.path in reasons]
         raise errors.DataError(
@@ -66,11 +67,11 @@ def warn_of(
 ) -> None:
     """Warns if more than a quarter of a class or a split was dropped.
 
-    Files that are called like texts or tables do not count as a loss.
+    Files with the names of texts or tables do not count.
 
     Args:
-        before: What was to be used.
-        dropped: What is not.
+        before: The examples before cleaning.
+        dropped: Those that are not used.
         labels: How their labels are understood.
     """
     before = [e for e in before if leftovers.may_be_picture(e.path)]
@@ -87,10 +88,12 @@ def warn_of(
             for kind, count in lost_of.items()
             if kind is not None and count > _MANY * all_of[kind]
         ]
+    # Where labels name no classes, as in regression, all files count together.
     if not parts and len(lost) > _MANY * len(before):
         parts = [f"{len(lost)} of {len(before)} files"]
     if not parts:
         return
+    # Only the commonest reason is shown; data.json holds that of each file.
     counts = collections.Counter(reasons[each.path] for each in lost)
     ((reason, _),) = counts.most_common(1)
     logging.warning(
@@ -103,7 +106,7 @@ def warn_of(
 
 
 def shown(dropped: Sequence[examples.Dropped]) -> str:
-    """Returns the first of the dropped files and the number of the others."""
+    """Lists the first dropped files with their reasons; counts the others."""
     lines = [statistics.listed(each) for each in dropped[:_SHOWN]]
     if len(dropped) > _SHOWN:
         lines.append(f"and {len(dropped) - _SHOWN} more")
@@ -113,7 +116,7 @@ def shown(dropped: Sequence[examples.Dropped]) -> str:
 def _kinds(
     labels: labelling.Labels,
 ) -> tuple[tuple[str, Callable[[Any], tuple[str | None, ...]]], ...]:
-    """Returns in what pictures are counted, and how to find it of one."""
+    """Returns (word, function of an example → the names it counts for)."""
     return (
         ("class", lambda each: labels.classes(each.label)),
         ("split", lambda each: (each.split,)),
@@ -121,7 +124,7 @@ def _kinds(
 
 
 def _conversion(paths: Collection[str]) -> str:
-    """Returns how the files can be made pictures that are read."""
+    """Returns a hint how to convert the files to PNG; empty if none applies."""
     suffixes = collections.Counter(
         os.path.splitext(path)[1].lower() for path in paths
     )

@@ -1,16 +1,17 @@
-"""The order of an epoch's examples, a function of seed and epoch alone."""
+"""Order of an epoch's examples, a function of seed and epoch alone."""
 
 import tensorflow as tf
 
 from tf_finetune.data import parts
 
-_STREAM = 0  # Of the random numbers of a seed; other draws have others.
+# Number of this stream of random draws; 1 to 5 are those of the batches.
+_STREAM = 0
 
 
 def padded_order(
     count: int, padded_count: int, seed: int, epoch: tf.Tensor
 ) -> tf.Tensor:
-    """Returns the order of an epoch's examples.
+    """Draws the order of an epoch's examples, padded with -1.
 
     Padding makes each epoch a whole number of batches, so that pictures of
     the next epoch can be read while this one ends.
@@ -24,6 +25,8 @@ def padded_order(
     Returns:
         int64 [padded_count]: a permutation of 0 .. count - 1, then -1.
     """
+    # Sorting random keys draws a permutation. The counter-based philox gives
+    # the same numbers on every device; `stable` settles equal keys.
     keys = tf.random.stateless_uniform(
         (count,),
         seed=seed_of(seed, _STREAM, epoch),
@@ -39,7 +42,7 @@ def padded_order(
 def part_of_order(
     order: tf.Tensor, batch_size: int, part: parts.Part
 ) -> tf.Tensor:
-    """Returns a part of each batch of an order, padded to one length.
+    """Returns one part of each batch of an order, padded to one length.
 
     Args:
         order: [steps * batch_size]; -1 behind the last example.
@@ -62,7 +65,7 @@ def part_of_order(
 
 
 def seed_of(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:
-    """Returns an int32 [2] seed that is a function of all the numbers."""
+    """Folds numbers into a seed for stateless random draws, int32 [2]."""
     folded = tf.constant([seed, 0], tf.int32)
     for number in numbers:
         folded = tf.random.fold_in(

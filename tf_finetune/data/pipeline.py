@@ -1,4 +1,4 @@
-"""Picture files as batches of pixels, in an order that can be relied upon."""
+"""tf.data pipelines: picture files as batches of pixels, in a fixed order."""
 
 import functools
 import os
@@ -17,8 +17,10 @@ from tf_finetune.data import targets as target_rows
 from tf_finetune.data.augmenting import augmentation as augmentations
 from tf_finetune.data.pictures import decoding
 
-# Streams of random numbers of one seed that must not repeat each other.
-_CHANGES = 1  # 0 is that of the order.
+# Streams of random numbers of one seed that must not repeat each other: 0 is
+# that of the order of an epoch, 2 to 5 those of groups with unlabeled
+# pictures.
+_CHANGES = 1
 
 
 def evaluation_images(
@@ -29,7 +31,7 @@ def evaluation_images(
     pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
 ) -> tf.data.Dataset:
-    """Returns the pictures in the order of their paths, each exactly once.
+    """Loads pictures in the order of their paths, each exactly once.
 
     Args:
         paths: Picture files.
@@ -43,6 +45,7 @@ def evaluation_images(
     """
     return (
         tf.data.Dataset.from_tensor_slices(_encoded(paths))
+        # Without batching first: pictures of one batch are decoded in parallel.
         .map(
             _reader(image_size, resize, pixels),
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -63,12 +66,12 @@ def changed_images(
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
-    """Returns augmented pictures in the order of their paths, each once.
+    """Loads augmented pictures in the order of their paths, each once.
 
     Args:
         paths: Picture files.
         seeds: int32 [len(paths), 2]; each picture's change depends on its own
-            alone, not on its neighbours.
+            alone, not on its neighbors.
         image_size: Side of the square in pixels.
         resize: As in `decoding.load_bytes`.
         pixels: Likewise.
@@ -83,6 +86,8 @@ def changed_images(
 
     def changed(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         image = load(path)
+        # A batch of one: nothing may depend on its neighbors. The target is a
+        # placeholder.
         images, _ = change(image[tf.newaxis], tf.zeros((1, 1)), seed)
         return tf.ensure_shape(images[0], (image_size, image_size, 3))
 
@@ -110,7 +115,7 @@ def training_batches(
     first_step: int = 0,
     part: parts.Part = parts.WHOLE,
 ) -> tf.data.Dataset:
-    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+    """Makes the training batches of the epochs `first_epoch` .. `epochs` - 1.
 
     Order and augmentation of a batch depend on `seed`, its epoch and its step
     alone: a run that starts again at one sees what it would have seen.
@@ -150,6 +155,7 @@ def training_batches(
         )
         if not part.is_all:
             found = ordering.part_of_order(found, batch_size, part)
+        # A resumed run begins inside its first epoch.
         begun = tf.where(epoch == first_epoch, first_step * width, 0)
         return tf.data.Dataset.from_tensor_slices(found[begun:])
 
@@ -163,12 +169,16 @@ def training_batches(
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(places)
         .map(loaded, tf.data.AUTOTUNE, deterministic=True)
+        # Nothing is lost by it: epochs are padded to whole batches, so that
+        # no batch crosses the end of an epoch.
         .batch(width, drop_remainder=True)
         .enumerate()
         .map(changed, tf.data.AUTOTUNE, deterministic=True)
     )
     if not part.is_all:
         batches = batches.enumerate().map(sized)
+    # After flat_map tf.data no longer knows the number of batches, which
+    # `fit` wants for its progress bar and the end of an epoch.
     exactly = tf.data.experimental.assert_cardinality(count)
     return batches.apply(exactly).prefetch(tf.data.AUTOTUNE)
 
@@ -176,7 +186,7 @@ def training_batches(
 def change_of(
     level: training_options.Augmentation, targets: target_rows.Targets
 ) -> augmentations.Change | None:
-    """Returns what changes pictures, and targets that lie on them."""
+    """Returns the augmentation of a level, which moves masks with pictures."""
     if targets.moves and level != "none":
         return augmentations.build_for_masks(level).together
     return augmentations.build(level)
@@ -198,7 +208,10 @@ def _loader(
     load: Callable[[tf.Tensor], tf.Tensor],
     image_size: int,
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Returns place → (image, target, whether it is no padding)."""
+    """Returns a function of a place → (image, target, whether it is real).
+
+    Padding has the place -1, a black image and the first target.
+    """
     with tf.device("CPU"):
         files = tf.constant(_encoded(paths))
 
@@ -209,6 +222,7 @@ def _loader(
             lambda: load(files[place]),
             lambda: tf.zeros((image_size, image_size, 3)),
         )
+        # Modulo: several paths may share a target.
         number = tf.maximum(place, 0)[tf.newaxis] % len(targets)
         return image, targets.batch(number, tf.zeros_like(number))[0], is_real
 
@@ -222,7 +236,7 @@ def _changer(
     steps: int,
     part: parts.Part,
 ) -> Callable[[tf.Tensor, tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]]:
-    """Returns (number of the batch, batch) → images and labels as trained on.
+    """Returns a function of (number, batch) → images and labels to train on.
 
     Args:
         change: The augmentation, if any.
@@ -236,6 +250,7 @@ def _changer(
         number: tf.Tensor, batch: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels, is_real = batch
+        # Padding stands at the end; it is cut off before pictures are mixed.
         count = tf.math.count_nonzero(is_real)
         images, labels = images[:count], labels[:count]
         if change is None:
@@ -250,5 +265,5 @@ def _changer(
 
 
 def _encoded(paths: Sequence[str]) -> list[bytes]:
-    """Returns the names as the file system knows them, UTF-8 or not."""
+    """Encodes paths as the file system does, UTF-8 or not."""
     return [os.fsencode(path) for path in paths]

@@ -1,4 +1,4 @@
-"""Pictures without labels that a run may learn from beside its own."""
+"""The unlabeled pictures of a run, without those of its own splits."""
 
 import collections
 import dataclasses
@@ -13,16 +13,16 @@ _SHOWN = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pool:
-    """What was found, and what is left of it.
+    """Usable unlabeled pictures, and counts of those left out.
 
     Attributes:
         found: Number of files.
-        pictures: That can be learnt from; each content once.
-        dropped: Files that are no usable pictures, and why.
-        known: By split, pictures that the run's own data holds already, by
-            content. What validation and test hold must not be learnt from in
-            any way; what training holds has a label.
-        repeated: Files of the same content as another one.
+        pictures: Pictures to train on; each content once.
+        dropped: Files that are not usable pictures, with the reason.
+        known: Number of pictures, by split, that the run's own data already
+            holds, compared by content. Validation and test pictures must not
+            be trained on in any way; training pictures have a label.
+        repeated: Number of files with the same content as another one.
     """
 
     found: int
@@ -34,6 +34,7 @@ class Pool:
     @property
     def fingerprint(self) -> str:
         """Hexadecimal hash over the contents of `pictures`."""
+        # Sorted: where the files lie and how they are called plays no part.
         contents = sorted(each.sha256 for each in self.pictures)
         return hashlib.sha256("".join(contents).encode()).hexdigest()
 
@@ -48,24 +49,25 @@ class Pool:
         }
 
     def text(self) -> str:
-        """Returns what became of the files, in a few lines."""
+        """Returns the counts and the first dropped files, in a few lines."""
         known = "".join(
-            f", {count} in {split} already"
+            f", {count} already in {split}"
             for split, count in self.known.items()
         )
         lines = [
-            f"{len(self.pictures)} pictures without labels (of {self.found} "
-            f"files: {len(self.dropped)} dropped, {self.repeated} repeated"
+            f"{len(self.pictures)} unlabeled pictures (of {self.found} files: "
+            f"{len(self.dropped)} dropped, {self.repeated} duplicates"
             f"{known})"
         ]
         shown = self.dropped[:_SHOWN]
         lines += [f"  dropped {statistics.listed(each)}" for each in shown]
         if rest := len(self.dropped) - len(shown):
-            lines.append(f"  dropped and not listed here: {rest}")
+            files = statistics.counted(rest, "more dropped file")
+            lines.append(f"  {files} not listed here")
         return "\n".join(lines)
 
     def without(self, problems: Mapping[str, str]) -> "Pool":
-        """Moves pictures that do not decode to the dropped.
+        """Moves pictures that cannot be decoded to the dropped files.
 
         Args:
             problems: Reason by path.
@@ -87,7 +89,7 @@ def collect(
     *,
     max_pixels: int,
 ) -> Pool:
-    """Looks at the files' headers and contents.
+    """Inspects headers and contents; removes duplicates and known pictures.
 
     Args:
         paths: Of files that may be pictures.
@@ -95,6 +97,7 @@ def collect(
         max_pixels: Pictures of more pixels are dropped.
     """
     pictures, problems = unlabelled.inspect(list(paths), max_pixels=max_pixels)
+    # By the SHA-256 of the file: a copy under another name is the same picture.
     split_of = {each.sha256: each.split for each in own}
     first: dict[str, examples.Picture] = {}
     known: collections.Counter[str] = collections.Counter()

@@ -1,4 +1,4 @@
-"""Shows how far long work has come."""
+"""Progress bars, and progress lines where there is no terminal."""
 
 import sys
 import time
@@ -11,12 +11,13 @@ from absl import logging
 Item = TypeVar("Item")
 
 
-# Seconds between two lines in a log.
+# Seconds between two lines in a log: rare enough that an hour of work takes
+# 120 lines.
 EVERY = 30.0
 
 
 class Meter:
-    """Says how far work has come that is counted elsewhere.
+    """Reports the progress of work that is counted by its caller.
 
     On a terminal and in a notebook it is a bar. Elsewhere it is a line in the
     log every 30 seconds, with what is done, of how much, and how long the rest
@@ -31,17 +32,19 @@ class Meter:
         unit: str = "",
         is_brief: bool = False,
     ) -> None:
-        """Begins at 0.
+        """Starts the count at 0.
 
         Args:
             total: How many there will be; None: unknown.
-            title: What happens to them, e.g. "Looking at pictures".
-            unit: What is counted, if the title does not say so: "batches".
-            is_brief: Whether nothing is said of work that is done in less
-                than 30 seconds, and no bar is left on the screen.
+            title: The activity, e.g. "Looking at pictures".
+            unit: The counted things, if the title does not name them:
+                "batches".
+            is_brief: Whether work of less than 30 seconds is not logged, and
+                the bar disappears at its end.
         """
         self._total, self._title, self._is_brief = total, title, is_brief
         self._unit = f" {unit}" if unit else ""
+        # Monotonic: setting the clock does not make work take negative time.
         self._count, self._start = 0, time.monotonic()
         self._said = self._start
         self._bar = None
@@ -56,22 +59,23 @@ class Meter:
             )
 
     def advance(self) -> None:
-        """Counts one more."""
+        """Counts one more item."""
         self._count += 1
         if self._bar is not None:
             self._bar.update()
             return
         now = time.monotonic()
+        # `close` logs the end.
         if now - self._said < EVERY or self._count == self._total:
             return
         self._said = now
         logging.info("%s: %s", self._title, self._so_far(now - self._start))
 
     def close(self, *, is_done: bool = True) -> None:
-        """Ends the bar, or says how many there were and how long they took.
+        """Closes the bar, or logs the number of items and the time they took.
 
         Args:
-            is_done: Whether the work came to its end.
+            is_done: Whether the work was completed; else nothing is logged.
         """
         if self._bar is not None:
             self._bar.close()
@@ -89,6 +93,7 @@ class Meter:
     def _so_far(self, seconds: float) -> str:
         if not self._total:
             return f"{self._count}{self._unit} in {_clock(seconds)} so far"
+        # At the mean speed since the start.
         left = seconds / self._count * (self._total - self._count)
         share = self._count / self._total
         return (
@@ -108,13 +113,14 @@ def bar(
     """Yields `items` while a `Meter` counts them.
 
     Args:
-        items: What is worked on.
+        items: The items of the work.
         total: As for `Meter`.
         title: As for `Meter`.
         unit: As for `Meter`.
         is_brief: As for `Meter`.
     """
     meter = Meter(total=total, title=title, unit=unit, is_brief=is_brief)
+    # A generator that is closed early must not claim the work was completed.
     is_done = False
     try:
         for item in items:
@@ -126,11 +132,11 @@ def bar(
 
 
 def tell(sentence: str, *values: Any) -> None:
-    """Logs what has been done; prints it in a notebook that shows no log.
+    """Logs a sentence; also prints it in a notebook that hides the log.
 
     Args:
         sentence: With places for the values, as for a log.
-        values: What is put there.
+        values: The values for these places.
     """
     logging.info(sentence, *values)
     if _in_notebook() and not logging.level_info():
@@ -138,7 +144,7 @@ def tell(sentence: str, *values: Any) -> None:
 
 
 def _clock(seconds: float) -> str:
-    """Returns "40 s", "12 min" or "3 h 20 min"."""
+    """Formats a duration as "40 s", "12 min" or "3 h 20 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -148,11 +154,11 @@ def _clock(seconds: float) -> str:
 
 
 def screen() -> TextIO | None:
-    """Returns the stream on which a line can be drawn anew; None: no such."""
+    """Returns the stream on which a bar can be redrawn, if there is one."""
     if sys.stderr.isatty():
         return sys.stderr
-    # Jupyter and Colab draw a line anew, though they call themselves no
-    # terminal; what comes by stderr they colour as an error.
+    # Jupyter and Colab can redraw a line although they report no terminal;
+    # they color everything on stderr as an error.
     return sys.stdout if _in_notebook() else None
 
 

@@ -1,4 +1,4 @@
-"""Decides which pictures are trained on, chosen by, and kept for the end."""
+"""Assigns pictures to the training, validation and test splits."""
 
 import collections
 import dataclasses
@@ -10,6 +10,8 @@ from tf_finetune.data import division, examples, labelling
 DEFAULT_TEST_FRACTION = 0.15
 """Share of the test split where the data brings no split of its own."""
 
+# Held-out splits first: a test picture that is also trained on would be
+# answered from memory.
 _KEPT_FIRST = ("test", "validation", "train")
 """Of two equal pictures the one in the earlier of these splits stays."""
 
@@ -17,10 +19,10 @@ _KEPT_FIRST = ("test", "validation", "train")
 def check(
     pictures: Sequence[examples.Picture], labels: labelling.Labels
 ) -> None:
-    """Makes sure that there is something to learn and to hold out.
+    """Checks that the pictures can be trained on and divided into splits.
 
     Raises:
-        DataError: No picture, labels that nothing can be learnt from, or
+        DataError: No picture, labels that nothing can be learned from, or
             some pictures with and some without a split.
     """
     if not pictures:
@@ -51,7 +53,7 @@ def assign(
     max_train_per_class: int | None,
     seed: int,
 ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-    """Gives every picture a split.
+    """Assigns a split to every picture.
 
     Splits that the data brings are kept. Missing ones are drawn stratum by
     stratum, so that no group and no two pictures of equal bytes are divided.
@@ -76,6 +78,7 @@ def assign(
     check(pictures, labels)
     given = {p.split for p in pictures if p.split is not None}
     _check_groups(pictures)
+    # First, so that fractions are of pictures that remain.
     kept, twins = _without_twins(pictures)
     _check_given(kept, given)
     fractions = _missing(given, validation_fraction, test_fraction)
@@ -88,7 +91,7 @@ def assign(
 def _missing(
     given: set[str], validation_fraction: float, test_fraction: float | None
 ) -> dict[str, float]:
-    """Returns the share of each split that is to be drawn."""
+    """Returns the fraction of each split that has to be drawn."""
     if test_fraction is None:
         test_fraction = 0.0 if given else DEFAULT_TEST_FRACTION
     fractions = {"validation": validation_fraction, "test": test_fraction}
@@ -105,14 +108,14 @@ def _check_groups(pictures: Sequence[examples.Picture]) -> None:
             raise errors.DataError(
                 f"The group {picture.group!r} lies in two splits: "
                 f"{other.path} in {other.split}, {picture.path} in "
-                f"{picture.split}; move it to one side."
+                f"{picture.split}; move all its pictures to one split."
             )
 
 
 def _without_twins(
     pictures: Sequence[examples.Picture],
 ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-    """Drops pictures whose equal is held out: they would be known there."""
+    """Drops pictures that are byte-identical to one of a held-out split."""
     best: dict[str, examples.Picture] = {}
     for picture in pictures:
         other = best.setdefault(picture.sha256, picture)
@@ -154,11 +157,13 @@ def _draw(
     *,
     seed: int,
 ) -> tuple[examples.Picture, ...]:
-    """Draws the splits in `fractions` from the training pictures."""
+    """Draws the splits of `fractions` from the training pictures."""
     candidates = [p for p in pictures if p.split in (None, "train")]
     units = division.units(candidates)
     divided = division.divide(units, fractions, seed=seed)
     labels.check_drawn(units, divided)
+    # By content: byte-identical pictures are in one unit, so that each hash has
+    # one split.
     split_of = {
         picture.sha256: split
         for split, its_units in divided.items()
@@ -174,7 +179,7 @@ def _draw(
 def _limited(
     pictures: Sequence[examples.Picture], limit: int | None, *, seed: int
 ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-    """Keeps at most `limit` training pictures of each class."""
+    """Keeps at most `limit` random training pictures of each class."""
     if limit is None:
         return tuple(pictures), ()
     train = [(p,) for p in pictures if p.split == "train"]
@@ -182,7 +187,9 @@ def _limited(
     beyond = set()
     for (picture,) in division.shuffled(train, seed=seed, purpose="limit"):
         names = picture.strata + picture.rare
+        # A picture with several labels stays as long as one of them has room.
         if all(counts[name] >= limit for name in names):
+            # By identity: a list may hold equal records.
             beyond.add(id(picture))
         else:
             counts.update(names)

@@ -1,4 +1,4 @@
-"""Facts about the data of a run, for data.json and for the log."""
+"""Statistics of a run's data, for data.json and for the log."""
 
 import collections
 import hashlib
@@ -16,7 +16,7 @@ def fingerprint(
     pictures: Iterable[examples.Picture],
     labels: labelling.Labels,
 ) -> str:
-    """Returns a hash over contents, labels and splits.
+    """Hashes the contents, labels and splits of pictures.
 
     Args:
         class_names: In the order of the model's outputs.
@@ -26,6 +26,7 @@ def fingerprint(
     Returns:
         64 hexadecimal digits.
     """
+    # Sorted, and without paths: moving or renaming files changes nothing.
     rows = sorted(
         (p.sha256, labels.text(p.label), p.split or "") for p in pictures
     )
@@ -36,15 +37,15 @@ def fingerprint(
 def describe(
     data: examples.ImageData, labels: labelling.Labels
 ) -> dict[str, Any]:
-    """Returns what data.json holds, as plain JSON-able values.
+    """Returns the contents of data.json, as plain values ready for JSON.
 
     Args:
         data: The cleaned and divided pictures.
         labels: How their labels are understood.
 
     Returns:
-        `fingerprint`, `class_names`, `images` (counts by split), what the
-        task says of its labels, `width` and `height` (pixels as stored),
+        `fingerprint`, `class_names`, `images` (counts by split), the task's
+        description of its labels, `width` and `height` (pixels as stored),
         `dropped` (by reason, and every file), `duplicates` and
         `conflicting_labels` (pictures of equal bytes), and `split_of` (by
         SHA-256 of the file).
@@ -79,18 +80,18 @@ def describe(
 
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """Returns "1 image" or "2 images".
+    """Returns a count with its noun: "1 image" or "2 images".
 
     Args:
         number: How many there are.
-        one: What one of them is called.
-        several: What several are called; empty: the same with an s.
+        one: The noun in the singular.
+        several: The noun in the plural; empty: the singular with an s.
     """
     return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
-    """Returns a few lines about the data for the log.
+    """Summarizes the data in a few lines for the log.
 
     Args:
         data: The cleaned and divided pictures.
@@ -106,25 +107,26 @@ def summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
         f"{count_dropped(data.dropped)} dropped, "
         f"{counted(len(data.class_names), 'class', 'classes')}: {counts}"
     ]
-    # Files left out on request would crowd out those with a fault; folders
-    # that are left out are told of where they are found.
+    # Files left out on request would crowd out the faulty ones; folders that
+    # are left out are logged where they are found.
     asked = "beyond --max_train_per_class"
     single = [d for d in data.dropped if d.pictures is None]
     named = [d for d in single if not d.reason.startswith(asked)]
     lines += [f"  dropped {listed(each)}" for each in named[:max_dropped]]
     rest = len(single) - len(named[:max_dropped])
     if rest:
-        lines.append(f"  dropped and not listed here: {rest}")
+        files = counted(rest, "more dropped file")
+        lines.append(f"  {files} not listed here")
     return escaping.join(lines)
 
 
 def count_dropped(dropped: Iterable[examples.Dropped]) -> int:
-    """Returns how many files are not used, those in folders included."""
+    """Counts the files that are not used, including those in folders."""
     return sum(1 if d.pictures is None else d.pictures for d in dropped)
 
 
 def listed(dropped: examples.Dropped) -> str:
-    """Returns a dropped file and its reason in one printable line."""
+    """Formats a dropped file and its reason as one printable line."""
     path = dropped.path
     return f"{path if path.isprintable() else ascii(path)}: {dropped.reason}"
 
@@ -132,7 +134,7 @@ def listed(dropped: examples.Dropped) -> str:
 def equal(
     pictures: Iterable[examples.Picture],
 ) -> list[tuple[examples.Picture, ...]]:
-    """Returns every set of two or more pictures of equal bytes."""
+    """Finds all sets of two or more byte-identical pictures."""
     by_content = collections.defaultdict(list)
     for picture in pictures:
         by_content[picture.sha256].append(picture)
@@ -142,7 +144,7 @@ def equal(
 def conflicting(
     pictures: Iterable[examples.Picture], labels: labelling.Labels
 ) -> list[tuple[examples.Picture, ...]]:
-    """Returns every set of pictures of equal bytes and different labels."""
+    """Finds all sets of byte-identical pictures with different labels."""
     return [
         same
         for same in equal(pictures)
@@ -159,6 +161,9 @@ def _range(values: Sequence[int]) -> dict[str, float]:
 
 
 def _by_reason(dropped: Iterable[examples.Dropped]) -> dict[str, int]:
-    """Counts reasons; what follows a colon belongs to the single file."""
+    """Counts dropped files by the part of their reason before a colon.
+
+    The rest of a reason is about the single file.
+    """
     counts = collections.Counter(d.reason.partition(":")[0] for d in dropped)
     return dict(counts.most_common())

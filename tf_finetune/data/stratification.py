@@ -1,4 +1,4 @@
-"""Dividing what carries several keys at once, each key in its share."""
+"""Iterative stratification of units that have several keys each."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def iterative(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
-    """Gives each unit a part, so that parts get their share of every key.
+    """Assigns units to parts so that each part gets its share of every key.
 
     The key that is left in the fewest units comes first; each of its units
     goes to the part that lacks this key most, of those to the one that lacks
@@ -25,6 +25,8 @@ def iterative(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """
     counts = np.asarray(counts, "float64")
     shares = np.asarray(shares, "float64")
+    # Sechidis et al., algorithm 1: c_j^i, desired examples of label i in subset
+    # j, and c_j, desired examples of subset j.
     needs = np.outer(shares, counts.sum(axis=0))
     room = shares * len(counts)
     parts = np.full(len(counts), -1)
@@ -33,12 +35,14 @@ def iterative(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
         carriers = holds[left].sum(axis=0)
         if not carriers.any():
             break
+        # The rarest key first: later it could no longer be divided as wanted.
         key = int(np.argmin(np.where(carriers > 0, carriers, np.inf)))
         for unit in left[holds[left, key]]:
             part = _most(needs[:, key], room)
             parts[unit] = part
             needs[part] -= counts[unit]
             room[part] -= 1
+    # Units without any key fill the parts up to their share of units.
     for unit in np.flatnonzero(parts < 0):
         parts[unit] = np.argmax(room)
         room[parts[unit]] -= 1
@@ -46,5 +50,6 @@ def iterative(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
 
 
 def _most(needs: np.ndarray, room: np.ndarray) -> int:
+    # 1e-9: sums of shares differ by rounding where needs are equal.
     tied = np.flatnonzero(needs >= needs.max() - 1e-9)
     return int(tied[np.argmax(room[tied])])

@@ -1,4 +1,7 @@
-"""From the user's --data to cleaned, divided pictures, without TensorFlow."""
+"""Lists, inspects, cleans and splits the pictures of --data.
+
+TensorFlow is not loaded; which pictures cannot be decoded is handed in.
+"""
 
 import dataclasses
 import pathlib
@@ -13,7 +16,7 @@ from tf_finetune.data.folders import telling
 from tf_finetune.data.pictures import inspection
 from tf_finetune.data.sources import catalog
 
-_TINY = 8  # Pixels; scikit-learn's handwritten digits have as many.
+_TINY = 8  # Pixels; scikit-learn's handwritten digits are 8 x 8.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,13 +43,13 @@ def list_and_inspect(
     cache_dir: pathlib.Path,
     training: bool = True,
 ) -> Inspected:
-    """Finds the pictures and looks at every file's header.
+    """Lists the pictures and inspects the header of every file.
 
     Args:
         options: Which data, and what is usable.
         labels: How their labels are understood.
         cache_dir: Where pictures that are no files yet may be written.
-        training: Whether they are to be learnt and divided; a single class or
+        training: Whether they are trained on and divided; a single class or
             a class of one picture is an error only then.
 
     Raises:
@@ -54,6 +57,8 @@ def list_and_inspect(
         DataError: Nothing there, nothing usable, or --bad_data=error and
             something is not usable.
     """
+    # Each step lets the labels know more of the data; strata need the usable
+    # pictures, and are needed by the splits.
     labels = labels.reading(options, cache_dir)
     source = catalog.find(options, labels)
     listing = source.list_examples(options, labels, cache_dir)
@@ -88,7 +93,7 @@ def complete(
     *,
     seed: int,
 ) -> examples.ImageData:
-    """Leaves out what cannot be decoded and divides the rest.
+    """Drops pictures that cannot be decoded, and splits the rest.
 
     Args:
         inspected: From `list_and_inspect`.
@@ -129,7 +134,7 @@ def complete(
 
 
 def _without(inspected: Inspected, problems: Mapping[str, str]) -> Inspected:
-    """Moves the pictures in `problems` (reason by path) to the dropped."""
+    """Moves pictures in `problems` (reason by path) to the dropped files."""
     dropped = tuple(
         examples.Dropped(path=picture.path, reason=problems[picture.path])
         for picture in inspected.pictures
@@ -144,7 +149,7 @@ def _without(inspected: Inspected, problems: Mapping[str, str]) -> Inspected:
 def _check_bad_data(
     dropped: Sequence[examples.Dropped], options: data_options.DataOptions
 ) -> None:
-    """Stops at unusable files if --bad_data=error.
+    """Raises an error for unusable files if --bad_data=error.
 
     Hidden files and folders without data never count.
     """
@@ -183,7 +188,6 @@ def _warn_of_conflicts(found: Inspected) -> None:
     rest = len(conflicts) - telling.SHOWN
     if rest > 0:
         logging.warning(
-            "Pictures with different labels that are not listed here, but in "
-            "data.json: %d.",
-            rest,
+            "data.json lists %s with different labels.",
+            statistics.counted(rest, "more picture"),
         )

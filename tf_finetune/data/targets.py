@@ -1,4 +1,4 @@
-"""What the model should say of pictures, as training and validation read it."""
+"""Training and validation targets, read by number in a graph."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Targets(Protocol):
-    """The targets of the pictures of one split, in their order.
+    """Targets of the pictures of one split, in their order.
 
     Attributes:
         moves: Whether a target lies on its picture, as a mask does, and is
@@ -20,7 +20,7 @@ class Targets(Protocol):
         """Returns the number of pictures."""
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Returns the targets of some pictures, in a graph.
+        """Returns the targets of the given pictures, in a graph.
 
         Args:
             places: int64 [batch], numbers of pictures.
@@ -33,7 +33,7 @@ class Targets(Protocol):
 
 
 class Array:
-    """Targets that are rows of numbers, the same for every view.
+    """Targets held in memory, the same for every view of a picture.
 
     Attributes:
         values: float32 [n, …].
@@ -43,6 +43,8 @@ class Array:
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = np.asarray(values, "float32")
+        # The input pipeline runs on the CPU; a constant on the GPU would be
+        # copied back for every batch.
         with tf.device("CPU"):
             self._constant = tf.constant(self.values)
 
@@ -52,15 +54,16 @@ class Array:
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
         """Returns float32 [batch, …]."""
+        # A class or a number does not move with its picture.
         del views
         return tf.gather(self._constant, places)
 
 
 class Selected:
-    """Some of the pictures of a split, in another order or repeated."""
+    """Targets of a selection of pictures, in another order or repeated."""
 
     def __init__(self, all_: Targets, places: np.ndarray) -> None:
-        """Chooses.
+        """Selects targets by number.
 
         Args:
             all_: The targets to choose from.
@@ -71,20 +74,21 @@ class Selected:
         self._places = np.asarray(places, "int64")
 
     def __len__(self) -> int:
-        """Returns how many were chosen."""
+        """Returns the number of selected pictures."""
         return len(self._places)
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Returns the targets of those chosen."""
+        """Returns the targets of the given selected pictures."""
         return self._all.batch(tf.gather(self._places, places), views)
 
 
 def in_order(targets: Targets, batch_size: int) -> tf.data.Dataset:
-    """Returns the targets of pictures as they are, in batches."""
+    """Returns the targets of the unaugmented pictures, in batches."""
     return (
         tf.data.Dataset.range(len(targets))
         .batch(batch_size)
         .map(
+            # View 0 is the picture without augmentation.
             lambda places: targets.batch(places, tf.zeros_like(places)),
             tf.data.AUTOTUNE,
             deterministic=True,

@@ -1,4 +1,4 @@
-"""Pictures without labels: a file, a folder or a pattern."""
+"""Finds picture files without labels: a file, a folder or a pattern."""
 
 import glob
 import os
@@ -13,10 +13,10 @@ from tf_finetune.data.pictures import inspection
 
 
 def find(data: str, *, flag: str = "data") -> list[str]:
-    """Returns the files that `--data` means, sorted.
+    """Finds the files that a file, a folder or a pattern names, sorted.
 
     Args:
-        data: A file; a folder, searched through (hidden files and folders,
+        data: A file; a folder, searched recursively (hidden files and folders,
             and folders without data, are left out); or a glob pattern, in
             which `**` matches folders of any depth.
         flag: Its name in messages.
@@ -46,15 +46,16 @@ def find(data: str, *, flag: str = "data") -> list[str]:
 
 
 def _matching(pattern: str, flag: str) -> list[str]:
-    """Returns the files that match a pattern, without what holds no data.
+    """Finds files that match a pattern, except in folders without data.
 
-    What the pattern itself names, as in 'thumbs/*.jpg', is taken.
+    Folders that the pattern itself names, as in 'thumbs/*.jpg', are searched.
     """
     named = set(pathlib.PurePath(pattern).parts)
+    # Reason by folder, each listed once, however many files match in it.
     holds: dict[str, str] = {}
 
     def without_data(folder: str) -> str:
-        """Returns what a folder holds, or one around it; empty: data."""
+        """Returns why a folder, or one above it, is no data; empty if it is."""
         if folder in holds or not folder:
             return holds.get(folder, "")
         above, name = os.path.split(folder)
@@ -89,10 +90,10 @@ def _without_data(folder: str) -> str:
 def inspect(
     paths: list[str], *, max_pixels: int
 ) -> tuple[list[examples.Picture], dict[str, str]]:
-    """Looks at the files' headers.
+    """Inspects the headers of files.
 
     Returns:
-        The files that may be pictures, and by path why others are none.
+        The usable pictures, and the reason by path of the other files.
     """
     listed = [examples.Example(path=path, label="") for path in paths]
     pictures, dropped = inspection.inspect(listed, max_pixels=max_pixels)

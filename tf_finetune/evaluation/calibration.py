@@ -1,10 +1,10 @@
-"""Temperature scaling: probabilities that mean what they say.
+"""Temperature scaling: calibrates probabilities on validation data.
 
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section
-4.2: one number that all logits are divided by, found on validation data. The
-likeliest class stays, and how sure the network claims to be changes. What is
-made of several probabilities may change with it: a mask that is brought to its
-picture's size, in a few pixels where classes meet.
+4.2: all logits are divided by one number, found on validation data. The
+likeliest class stays, its confidence changes. A result that is interpolated
+from several probabilities may change too: a mask resized to its picture, in a
+few pixels where classes meet.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ _LOWEST, _HIGHEST = 0.05, 20.0
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A temperature and what it does, on the data it was found on.
+    """A fitted temperature, with the figures before and after scaling.
 
     Attributes:
-        temperature: What logits are divided by; above 1 the network was too
-            sure of itself.
-        examples: How many pictures or pixels it was found on.
+        temperature: Divisor of the logits; above 1 the network was
+            overconfident.
+        examples: Number of pictures or pixels that it was fitted on.
         log_loss: Before and after.
         expected_calibration_error: Before and after, 0..1.
-        counted: What the examples are.
+        counted: The noun for the examples: "validation pictures".
     """
 
     temperature: float
@@ -39,7 +39,7 @@ class Calibration:
     counted: str = "validation pictures"
 
     def sentence(self) -> str:
-        """Returns what was found in one line."""
+        """Formats the temperature and its effect as one line."""
         losses, gaps = self.log_loss, self.expected_calibration_error
         return (
             f"temperature {self.temperature:.3f} from {self.examples} "
@@ -54,18 +54,19 @@ def calibrate(
     *,
     counted: str = "validation pictures",
 ) -> Calibration:
-    """Finds the temperature of a softmax with the lowest log loss.
+    """Fits the temperature of a softmax: the one of lowest log loss.
 
     Args:
         logits: [n, classes], of pictures or of pixels.
         labels: [n] indices of the true classes.
-        counted: What they are, for the record.
+        counted: The noun for the examples, for the record.
 
     Returns:
         The temperature, within 0.05..20. It is 1 where every picture is
-        classified right: there the loss falls without end as the temperature
-        does, and nothing can be learnt of how often the network errs.
+        classified correctly: there the loss keeps falling with the
+        temperature, and the data says nothing about the error rate.
     """
+    # float64: the lowest temperature multiplies logits by 20.
     logits = np.asarray(logits, "float64")
     found = 1.0
     if not np.all(np.argmax(logits, axis=1) == labels):
@@ -84,12 +85,13 @@ def calibrate(
 
 
 def best(loss: Callable[[float], float]) -> float:
-    """Returns the temperature of the lowest loss, within 0.05..20.
+    """Searches the temperature of the lowest loss, within 0.05..20.
 
     Args:
-        loss: Of a temperature; with one lowest value, as the log loss of a
-            softmax or of sigmoids has it.
+        loss: Of a temperature; unimodal, as the log loss of a softmax or of
+            sigmoids is.
     """
+    # Over ln T: halving and doubling are equally far, and T stays above 0.
     found = optimize.minimize_scalar(
         lambda logarithm: loss(float(np.exp(logarithm))),
         bounds=(np.log(_LOWEST), np.log(_HIGHEST)),
@@ -102,6 +104,7 @@ def _of_softmax(logits: np.ndarray, labels: np.ndarray) -> float:
     rows = np.arange(len(labels))
 
     def loss(temperature: float) -> float:
+        # -ln softmax(z / T)_y = logsumexp(z / T) - z_y / T.
         scaled = logits / temperature
         return float(
             np.mean(special.logsumexp(scaled, axis=1) - scaled[rows, labels])

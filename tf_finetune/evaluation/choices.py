@@ -1,8 +1,8 @@
-"""The choice between candidates that were judged on the same pictures.
+"""Selects among candidates that were evaluated on the same pictures.
 
-A candidate is taken for its figure only if the difference is beyond chance;
-within chance the mean loss decides, which uses every probability where a
-figure jumps by whole pictures.
+A candidate is preferred for its leading figure only if the difference is
+statistically significant (beyond chance). Otherwise the mean loss decides: it
+uses every probability, while a figure changes by whole pictures.
 """
 
 import dataclasses
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from scipy import stats
 
-# Of both tests: differences as large come about by chance once in twenty.
+# Level of both tests: without a true difference, one test in twenty finds one.
 SIGNIFICANCE = 0.05
 _DRAWS, _FEWEST_DRAWS = 2000, 200
-# Numbers weighed in all draws together, and held at once.
+# Bounds of time and memory: numbers weighted in all draws together, and numbers
+# held at once, of 8 bytes each.
 _WORK, _HELD = 1e8, 4e6
 # With five pictures that all say the same a sign test has p = 2 / 2^5 > 0.05,
 # while a bootstrap of them cannot vary and would claim certainty.
@@ -23,18 +24,18 @@ _FEWEST_PICTURES = 6
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """One candidate's answers about n pictures, as far as they are compared.
+    """Evaluation of one candidate on n pictures, for paired comparisons.
 
     Attributes:
         figure: The name of the leading figure, "accuracy".
-        value: The figure of pictures that are repeated: weights [draws, n],
+        value: Computes the figure of resampled pictures: weights [draws, n],
             how often each picture counts → [draws], NaN where the figure is
-            not defined. Greater is better.
+            undefined. Greater is better.
         losses: [n], the loss of each picture; NaN where there is none.
         loss: The name of their mean, "log loss".
-        correct: [n] booleans where an answer is either right or wrong; None:
-            it is more or less right.
-        size: Numbers that `value` weighs in one draw; 0: as many as pictures.
+        correct: [n] booleans where a prediction is either right or wrong;
+            None where it is right to a degree.
+        size: Numbers that `value` weights in one draw; 0: one a picture.
     """
 
     figure: str
@@ -46,19 +47,19 @@ class Evidence:
 
     @property
     def mean_loss(self) -> float:
-        """The mean of the losses that are defined; inf if there is none."""
+        """Mean of the losses that are defined; inf if there is none."""
         known = self.losses[~np.isnan(self.losses)]
         return float(np.mean(known)) if len(known) else np.inf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A second candidate beside a first one, on the same pictures.
+    """Comparison of a second candidate with a first one.
 
     Attributes:
         difference: Of the leading figure, second minus first; NaN: undefined.
-        is_beyond_chance: Whether the test says so.
-        test: The numbers of the test, in words.
+        is_beyond_chance: Whether the difference is significant.
+        test: The result of the test, in words.
         losses: Mean loss of the first and of the second.
     """
 
@@ -69,7 +70,7 @@ class Comparison:
 
     @property
     def second_is_better(self) -> bool:
-        """Whether the second is taken; of equal ones the first is."""
+        """Whether the second is selected; ties go to the first."""
         if self.is_beyond_chance:
             return self.difference > 0
         return self.losses[1] < self.losses[0]
@@ -77,11 +78,11 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Kept:
-    """The candidate that is kept.
+    """The selected candidate.
 
     Attributes:
-        name: Of it.
-        reason: How sure the choice is, in words.
+        name: Of the candidate.
+        reason: The comparisons that led to it, in words.
     """
 
     name: str
@@ -89,15 +90,16 @@ class Kept:
 
 
 def choose(candidates: Mapping[str, Evidence], *, seed: int) -> Kept:
-    """Returns the best candidate and why it is.
+    """Selects the best candidate and states the reason.
 
     Each is compared with the best of those before it, so that the first is
-    kept where nothing speaks for another.
+    selected unless another one is better.
 
     Args:
         candidates: By name; all of the same pictures.
         seed: Of the bootstrap.
     """
+    # The order of `candidates` is that of preference.
     names = iter(candidates)
     kept, reasons = next(names), []
     for name in names:
@@ -112,12 +114,12 @@ def compare(first: Evidence, second: Evidence, *, seed: int) -> Comparison:
     """Compares two candidates picture by picture.
 
     Answers that are right or wrong are compared by McNemar's exact test, other
-    figures by the paired bootstrap: both candidates are judged on the same
+    figures by the paired bootstrap: both candidates are evaluated on the same
     drawn pictures, and the difference is beyond chance if its 95 % percentile
     interval leaves out 0.
 
     Args:
-        first: The one that is kept unless the second is better.
+        first: The one that is selected unless the second is better.
         second: Of the same pictures in the same order.
         seed: Of the bootstrap.
 
@@ -130,6 +132,7 @@ def compare(first: Evidence, second: Evidence, *, seed: int) -> Comparison:
     losses = (first.mean_loss, second.mean_loss)
     if first.correct is not None and second.correct is not None:
         return _by_mcnemar(first.correct, second.correct, losses)
+    # Every picture counts once: the figures themselves.
     once = np.ones([1, len(first.losses)])
     difference = float((second.value(once) - first.value(once))[0])
     low, high = difference_interval(first, second, seed=seed)
@@ -146,15 +149,15 @@ def compare(first: Evidence, second: Evidence, *, seed: int) -> Comparison:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Returns the two-sided p-value of McNemar's exact test.
+    """Computes the two-sided p-value of McNemar's exact test.
 
-    If both were equally good, each picture that they answer differently would
-    be gained with probability 1/2: p = min(1, 2 · P(X <= min(gained, lost)))
-    with X ~ Binomial(gained + lost, 1/2).
+    If both were equally good, each picture that only one answers correctly
+    would be gained with probability 1/2:
+    p = min(1, 2 · P(X <= min(gained, lost))), X ~ Binomial(gained + lost, 1/2).
 
     Args:
-        gained: Pictures that only the second answers rightly.
-        lost: Pictures that only the first answers rightly.
+        gained: Number of pictures that only the second answers correctly.
+        lost: Number of pictures that only the first answers correctly.
 
     Source: McNemar 1947; Dietterich 1998, section 3.1.
     """
@@ -166,7 +169,7 @@ def mcnemar(gained: int, lost: int) -> float:
 def difference_interval(
     first: Evidence, second: Evidence, *, seed: int
 ) -> tuple[float, float]:
-    """Returns the 95 % interval of second minus first, NaN if undefined.
+    """Computes the 95 % interval of second minus first, NaN if undefined.
 
     The percentile bootstrap over pictures, 2000 draws (fewer, at least 200,
     of large splits), the same draws for both.
@@ -179,6 +182,7 @@ def difference_interval(
     differences = np.concatenate(
         [
             second.value(weights) - first.value(weights)
+            # The same weights for both: that is what makes the test paired.
             for weights in _draws(first, seed)
         ]
     )
@@ -198,6 +202,7 @@ def _draws(evidence: Evidence, seed: int) -> Iterator[np.ndarray]:
     block = max(int(_HELD // size), 1)
     generator = np.random.default_rng(seed)
     for start in range(0, draws, block):
+        # n draws with replacement among n pictures, as counts per picture.
         yield generator.multinomial(
             count, np.full(count, 1 / count), size=min(block, draws - start)
         )
@@ -206,10 +211,12 @@ def _draws(evidence: Evidence, seed: int) -> Iterator[np.ndarray]:
 def _by_mcnemar(
     first: np.ndarray, second: np.ndarray, losses: tuple[float, float]
 ) -> Comparison:
+    # The discordant pairs; pictures that both answer alike say nothing.
     gained = int(np.sum(second & ~first))
     lost = int(np.sum(first & ~second))
     p_value = mcnemar(gained, lost)
     return Comparison(
+        # Of two accuracies: the pictures that both get right cancel out.
         difference=(gained - lost) / len(first),
         is_beyond_chance=p_value < SIGNIFICANCE,
         test=(
@@ -223,7 +230,7 @@ def _by_mcnemar(
 def _reason(
     found: Comparison, first: Evidence, first_name: str, second_name: str
 ) -> str:
-    """Returns one comparison in words."""
+    """Formats one comparison in words."""
     before, after = found.losses
     if found.is_beyond_chance:
         verdict = f"beyond chance, so {first.figure} decides"

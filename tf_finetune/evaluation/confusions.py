@@ -1,4 +1,4 @@
-"""How often each true class is taken for each other, in linear memory."""
+"""Sparse confusion matrices, whose memory is linear in the examples."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ DENSE = 100
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """The cells of a confusion matrix that are not 0, row by row.
+    """A confusion matrix as its nonzero cells, row by row.
 
     Attributes:
-        classes: Of the matrix.
+        classes: Number of classes.
         true: [cells] index of the true class.
         predicted: [cells] index of the predicted class.
         counts: [cells] above 0.
@@ -29,7 +29,7 @@ class Confusion:
 
     @property
     def hits(self) -> np.ndarray:
-        """Right answers of each class, [classes]."""
+        """Correctly predicted examples of each class, [classes]."""
         right = self.true == self.predicted
         return self._sums(self.true[right], self.counts[right])
 
@@ -44,27 +44,30 @@ class Confusion:
         return self._sums(self.predicted, self.counts)
 
     def blocks(self, most: int) -> np.ndarray:
-        """Returns the matrix with neighbouring classes added up.
+        """Returns the matrix with neighboring classes added up.
 
         Args:
             most: Rows and columns that the result has at most.
 
         Returns:
-            [blocks, blocks] counts; one class a block where there are few.
+            [blocks, blocks] counts; one class a block if there are at most
+            `most` classes.
         """
+        # Rounded up: the last block may hold fewer classes.
         width = -(-self.classes // most)
         count = -(-self.classes // width)
         found = np.zeros([count, count], "int64")
         places = (self.true // width, self.predicted // width)
+        # Unlike `found[places] += counts`, add.at adds cells of equal places.
         np.add.at(found, places, self.counts)
         return found
 
     def to_json(self) -> list[list[int]] | dict[str, Any]:
-        """Returns the matrix as evaluation.json holds it.
+        """Returns the matrix as evaluation.json stores it.
 
-        Up to `DENSE` classes rows of counts; of more a dictionary of
-        `classes` and of the cells that are not 0, each as `true`,
-        `predicted` and `count` at the same place of three lists.
+        Up to `DENSE` classes rows of counts; for more classes a dictionary
+        with `classes` and three lists, `true`, `predicted` and `count`, of
+        the nonzero cells.
         """
         if self.classes <= DENSE:
             return self.blocks(self.classes).tolist()
@@ -91,6 +94,7 @@ def count(
         predicted: [n] indices of the predicted classes.
         num_classes: Of the classification.
     """
+    # One number a cell: true · classes + predicted.
     pairs = np.asarray(labels, "int64") * num_classes + np.asarray(predicted)
     found, counts = np.unique(pairs, return_counts=True)
     return Confusion(

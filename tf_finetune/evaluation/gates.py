@@ -1,4 +1,4 @@
-"""Figures that a run must reach: `--fail_below` and its like."""
+"""Gates: figures that a run must reach, such as `--fail_below`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ _IDENTITY = {
 
 
 class Measures(Protocol):
-    """What the gates need to know of a task's figures.
+    """Directions and ranking of a task's figures, as gates need them.
 
     Attributes:
-        higher_is_better: The names of figures.
-        lower_is_better: Those of which less is better.
-        unbounded: Those of both that may exceed 1.
+        higher_is_better: Names of figures such as accuracy.
+        lower_is_better: Names of figures such as log_loss.
+        unbounded: Figures of both kinds that may exceed 1.
     """
 
     higher_is_better: tuple[str, ...]
@@ -28,19 +28,19 @@ class Measures(Protocol):
     unbounded: tuple[str, ...]
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns what orders results; greater is better."""
+        """Returns the sort key of a result; greater is better."""
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns the result in a few words."""
+        """Formats the result in a few words."""
 
     def compared(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Returns how sure a difference is, in words; may be empty."""
+        """Describes how certain a difference is; may be empty."""
 
 
 def check_specs(specs: Sequence[str], measures: Measures) -> None:
-    """Raises `UsageError` if a METRIC:VALUE of `--fail_below` cannot be."""
+    """Raises `UsageError` for an invalid METRIC:VALUE of `--fail_below`."""
     for spec in specs:
         _parse(spec, measures)
 
@@ -48,7 +48,7 @@ def check_specs(specs: Sequence[str], measures: Measures) -> None:
 def failures(
     evaluation: Mapping[str, Any], specs: Sequence[str], measures: Measures
 ) -> tuple[str, ...]:
-    """Returns a sentence for every METRIC:VALUE that is missed.
+    """Returns a sentence for every METRIC:VALUE that is not reached.
 
     Args:
         evaluation: The figures of one split.
@@ -57,7 +57,7 @@ def failures(
         measures: Of the task.
 
     Raises:
-        UsageError: A spec is none.
+        UsageError: A spec is not METRIC:VALUE.
     """
     sentences = (
         _failure(evaluation, *_parse(spec, measures), measures)
@@ -72,26 +72,27 @@ def not_better(
     other_name: str,
     measures: Measures,
 ) -> str | None:
-    """Returns why a result is not better than another, or None if it is.
+    """Explains why a result is not better than another; None if it is.
 
-    Where they state which figure judges them and state different ones, that
-    of `evaluation` judges both, or else that of the other.
+    Where both name the figure that ranks them (`judged_by`) and name different
+    ones, the figure of `evaluation` ranks both, or else that of the other.
 
     Args:
         evaluation: The figures of one split.
         other_evaluation: At least their summary, on the same split of the
             same data.
-        other_name: As a sentence calls it: "the probe".
+        other_name: Its name in a sentence: "the probe".
         measures: Of the task; they say which is better.
 
     Raises:
         RunError: Both state their `split`, `data_fingerprint` or number of
-            `examples`, and these differ; or no figure judges both.
+            `examples`, and these differ; or no figure ranks both.
     """
     _check_comparable(evaluation, other_evaluation, other_name)
     evaluation, other_evaluation = _judged_alike(
         evaluation, other_evaluation, other_name
     )
+    # Strictly greater: a tie does not pass.
     if measures.merit(evaluation) > measures.merit(other_evaluation):
         return None
     compared = measures.compared(evaluation, other_evaluation)
@@ -111,6 +112,7 @@ def _parse(spec: str, measures: Measures) -> tuple[str, float]:
     known = measures.lower_is_better + measures.higher_is_better
     if name not in known:
         raise errors.unknown("metric of --fail_below", name, known)
+    # NaN stands for text that is no number: one check refuses both.
     try:
         value = float(text)
     except ValueError:
@@ -133,12 +135,12 @@ def _failure(
 ) -> str | None:
     value = evaluation.get(name)
     if value is None:
-        return f"{name} is not defined here; {bound:g} was asked for."
+        return f"{name} is not defined for this split; {bound:g} is required."
     lower = name in measures.lower_is_better
     if value <= bound if lower else value >= bound:
         return None
     word = "above" if lower else "below"
-    return f"{name} is {value:.4f}, {word} the {bound:g} asked for."
+    return f"{name} is {value:.4f}, {word} the required {bound:g}."
 
 
 def _check_comparable(
@@ -158,10 +160,11 @@ def _check_comparable(
 def _judged_alike(
     evaluation: Mapping[str, Any], other: Mapping[str, Any], name: str
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Returns both results, judged by one figure that both have."""
+    """Returns both results with the same `judged_by`, a figure both have."""
     keys = [each.get("judged_by") for each in (evaluation, other)]
     if None in keys or keys[0] == keys[1]:
         return evaluation, other
+    # The result's own figure first, then that of the other.
     for key in keys:
         if evaluation.get(key) is not None and other.get(key) is not None:
             return (
@@ -169,7 +172,7 @@ def _judged_alike(
                 {**other, "judged_by": key},
             )
     raise errors.RunError(
-        f"The result cannot be compared with {name}: it is judged by "
+        f"The result cannot be compared with {name}: it is ranked by "
         f"{keys[0]} and the other by {keys[1]}, and neither figure is defined "
         "for both. Train both with the same --target_transform."
     )

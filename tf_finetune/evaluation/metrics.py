@@ -1,4 +1,4 @@
-"""The figures of a classification, over examples, ready for JSON."""
+"""Metrics of a classification over all examples, ready for JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from tf_finetune.evaluation import confusions
 CALIBRATION_BINS = 15
 TOP = 5
 _DRAWS = 2000
-# What float32 cannot tell from 0; scikit-learn clips there, too.
+# 1.2e-7, the epsilon of float32, at which scikit-learn clips, too.
 _SMALLEST = float(np.finfo("float32").eps)
 
 
@@ -22,7 +22,7 @@ def classification(
     class_names: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Compares probabilities with true classes.
+    """Computes all metrics of predicted probabilities.
 
     Args:
         labels: [n] integers, indices of the true classes.
@@ -31,7 +31,7 @@ def classification(
         seed: Of the bootstrap.
 
     Returns:
-        Plain numbers, lists and dictionaries; what is not defined is None.
+        Plain numbers, lists and dictionaries; undefined metrics are None.
         Keys: `examples`, `class_names`, `accuracy`, `accuracy_interval`,
         `top_5_accuracy` (None for up to 5 classes), `log_loss`,
         `expected_calibration_error`, `macro_precision`, `macro_recall`,
@@ -46,6 +46,7 @@ def classification(
         ValueError: The arrays do not belong together.
     """
     labels = np.asarray(labels)
+    # float64: sums over many examples keep their digits.
     probabilities = np.asarray(probabilities, dtype="float64")
     _check(labels, probabilities, class_names)
     predicted = np.argmax(probabilities, axis=1)
@@ -71,7 +72,9 @@ def classification(
 def confusion(
     labels: np.ndarray, predicted: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Returns [num_classes, num_classes] counts, rows are true classes.
+    """Counts a dense confusion matrix, [num_classes, num_classes].
+
+    Rows are true classes.
 
     Args:
         labels: [n] indices of the true classes.
@@ -84,11 +87,11 @@ def confusion(
 
 
 def accuracy_interval(correct: int, examples: int, *, seed: int) -> list[float]:
-    """Returns the 95 % interval [low, high] of an accuracy.
+    """Computes the 95 % interval [low, high] of an accuracy.
 
     The percentile bootstrap over examples, 2000 draws. The number of right
-    answers among n examples drawn with replacement is a binomial draw, so
-    that is what is drawn. Where all or none are right the bootstrap cannot
+    answers among n examples drawn with replacement is binomial, so that it
+    is drawn directly. Where all or none are right the bootstrap cannot
     vary and would claim certainty; there the bounds are the exact ones.
 
     Args:
@@ -99,10 +102,12 @@ def accuracy_interval(correct: int, examples: int, *, seed: int) -> list[float]:
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
     section 13.3; Clopper and Pearson 1934 for the exact bounds.
     """
+    # Clopper and Pearson: with n of n right, P(all right) = p^n = 0.025.
     if correct == examples:
         return [float(0.025 ** (1 / examples)), 1.0]
     if correct == 0:
         return [0.0, float(1 - 0.025 ** (1 / examples))]
+    # X ~ Binomial(n, accuracy); the interval is of X / n.
     generator = np.random.default_rng(seed)
     draws = generator.binomial(examples, correct / examples, size=_DRAWS)
     low, high = np.percentile(draws / examples, [2.5, 97.5])
@@ -112,14 +117,14 @@ def accuracy_interval(correct: int, examples: int, *, seed: int) -> list[float]:
 def top_accuracy(
     labels: np.ndarray, probabilities: np.ndarray, top: int
 ) -> float | None:
-    """Returns how often the true class is among the `top` likeliest.
+    """Computes how often the true class is among the `top` likeliest.
 
     Equal probabilities are ordered by class index, as argmax does.
 
     Args:
         labels: [n] indices of the true classes.
         probabilities: [n, classes].
-        top: How many count.
+        top: Number of likeliest classes, the k of top-k.
 
     Returns:
         Value in 0..1; None where there are not more than `top` classes.
@@ -128,16 +133,17 @@ def top_accuracy(
     if num_classes <= top:
         return None
     true = np.take_along_axis(probabilities, labels[:, None], axis=1)
+    # The rank of the true class: classes before it, ties by index.
     earlier = np.arange(num_classes)[None, :] < labels[:, None]
     ahead = (probabilities > true) | ((probabilities == true) & earlier)
     return float(np.mean(np.sum(ahead, axis=1) < top))
 
 
 def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the mean of -ln(probability of the true class).
+    """Computes the mean of -ln(probability of the true class).
 
-    Computed in float64; probabilities are clipped at 1.2e-7 (what float32
-    cannot tell from 0), so that no example costs more than 15.9.
+    Computed in float64; probabilities are clipped at 1.2e-7 (the epsilon
+    of float32), so that no example costs more than 15.9.
 
     Args:
         labels: [n] indices of the true classes.
@@ -147,7 +153,7 @@ def log_loss(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def log_losses(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Returns what `log_loss` is the mean of, [n]."""
+    """Computes -ln(probability of the true class) of each example, [n]."""
     rows = np.arange(len(labels))
     true = np.asarray(probabilities, dtype="float64")[rows, labels]
     return -np.log(np.clip(true, _SMALLEST, 1.0))
@@ -168,8 +174,11 @@ def expected_calibration_error(
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks",
     equations 2 to 3. Bin m covers ((m - 1) / 15, m / 15].
     """
+    # Inner edges; side="left" puts a confidence on an edge into the lower bin.
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)[1:-1]
     bins = np.searchsorted(edges, confidence, side="left")
+    # Equation 3: sum over bins of |B_m| / n · |acc(B_m) - conf(B_m)|, in which
+    # |B_m| cancels: each gap is a sum over its bin.
     gaps = np.bincount(bins, weights=correct.astype("float64") - confidence)
     return float(np.sum(np.abs(gaps)) / len(confidence))
 
@@ -177,7 +186,7 @@ def expected_calibration_error(
 def _by_class(
     matrix: confusions.Confusion, class_names: Sequence[str]
 ) -> dict[str, Any]:
-    """Returns the figures of each class and their averages.
+    """Computes the metrics of each class and their averages.
 
     A class without support has none: its figures are None and it enters no
     average. A class with support that is never predicted has precision 0, as
@@ -186,9 +195,11 @@ def _by_class(
     hits = matrix.hits.astype("float64")
     support, predicted = matrix.support, matrix.answers
     supported = support > 0
+    # maximum(…, 1): hits are 0 where the divisor is.
     columns = {
         "precision": hits / np.maximum(predicted, 1),
         "recall": hits / np.maximum(support, 1),
+        # 2 TP / (2 TP + FP + FN); support = TP + FN, predicted = TP + FP.
         "f1": 2 * hits / np.maximum(support + predicted, 1),
     }
     per_class = {
@@ -202,6 +213,7 @@ def _by_class(
         for i, name in enumerate(class_names)
     }
     averages = {}
+    # Support 0 has the weight 0 in both.
     for how, weights in (("macro", supported), ("weighted", support)):
         for figure, column in columns.items():
             mean = np.average(column, weights=weights)
@@ -214,7 +226,7 @@ def _check(
 ) -> None:
     if len(labels) == 0:
         raise errors.DataError(
-            "There is no picture to evaluate on; a split needs one at least."
+            "There is no picture to evaluate on; a split needs at least one."
         )
     expected = (len(labels), len(class_names))
     if probabilities.shape != expected:
@@ -230,11 +242,12 @@ def _check(
     bad = int(np.sum(~np.isfinite(probabilities).all(axis=1)))
     if bad:
         raise errors.RunError(
-            f"The model gives no finite probabilities for {bad} of "
+            f"The model's probabilities are NaN or infinite for {bad} of "
             f"{len(labels)} pictures: training diverged. Try a lower "
             "--learning_rate."
         )
     off = float(np.max(np.abs(probabilities.sum(axis=1) - 1)))
+    # Wide enough for any rounding; logits are off by far more.
     if off > 1e-2:
         raise ValueError(
             f"Rows of probabilities must sum to 1, got one off by {off:.2g}; "

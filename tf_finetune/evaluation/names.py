@@ -1,4 +1,4 @@
-"""Class names as they can be shown."""
+"""Formats class names for terminals and plots."""
 
 import unicodedata
 
@@ -6,10 +6,10 @@ from tf_finetune import escaping
 
 
 def shown(name: str, width: int) -> str:
-    """Returns a class name in at most `width` columns, in one line.
+    """Shortens a class name to one line of at most `width` columns.
 
-    What cannot be printed (line breaks, bytes that are no UTF-8) is escaped;
-    a longer name loses its end.
+    Unprintable characters (line breaks, bytes that are not UTF-8) are escaped;
+    a longer name is cut off and ends with an ellipsis.
     """
     name = escaping.quote(name)
     if columns(name) <= width:
@@ -18,26 +18,28 @@ def shown(name: str, width: int) -> str:
 
 
 def bracketed(name: str, note: str, width: int) -> str:
-    """Returns "name (note)", or the name alone where that is too wide."""
+    """Formats "name (note)", or the name alone where that is too wide."""
     note = escaping.quote(note)
     both = f"{name} ({note})"
     return both if columns(both) <= width else name
 
 
 def padded(name: str, width: int) -> str:
-    """Returns `shown`, filled with spaces to exactly `width` columns."""
+    """Shortens a name and pads it with spaces to exactly `width` columns."""
     text = shown(name, width)
     return text + " " * (width - columns(text))
 
 
 def columns(text: str) -> int:
-    """Returns the width of a text in a terminal (Chinese is twice as wide)."""
+    """Measures the width of a text in a terminal; Chinese is double width."""
     return sum(_width(character) for character in text)
 
 
 def _width(character: str) -> int:
+    # An accent is drawn over the letter before it.
     if unicodedata.combining(character):
         return 0
+    # W: wide, F: full width, of Unicode's East Asian Width (annex 11).
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 

@@ -1,4 +1,4 @@
-"""Pictures of figures: the confusion matrix and the training curves."""
+"""Plots of the confusion matrix and of the training curves."""
 
 import pathlib
 import warnings
@@ -32,18 +32,20 @@ def confusion(
 ) -> None:
     """Draws a confusion matrix as PNG, written atomically.
 
-    Colors are shares of the true class, so that rare classes can be read; up
+    Colors are shares of the true class, so that rare classes are readable. Up
     to 30 classes have them written into the cells, in percent, and up to 10
-    small counts below. Of more than 200 classes, neighbours share a cell.
+    classes small counts below. Of more than 200 classes, neighbors share a
+    cell.
 
     Args:
-        matrix: As evaluation.json holds it; rows are true classes.
+        matrix: As evaluation.json stores it; rows are true classes.
         class_names: In the order of the rows.
         path: The file to write.
-        title: Stands above: the split and what was reached on it.
+        title: Heading: the split and the accuracy on it.
     """
     counts = confusions.from_json(matrix).blocks(_CELLS)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    # Inches: 0.3 a class and 2.5 for names and labels, within 4.5..24.
     size = min(max(4.5, 2.5 + 0.3 * len(counts)), 24)
     drawing = figure.Figure(figsize=(size + 1, size), layout="constrained")
     place = drawing.add_subplot()
@@ -53,9 +55,10 @@ def confusion(
     bar.ax.yaxis.set_major_formatter(ticker.PercentFormatter(1))
     each = ""
     if len(counts) < len(class_names):
-        each = f" ({-(-len(class_names) // len(counts))} a cell)"
+        each = f" ({-(-len(class_names) // len(counts))} per cell)"
     place.set_xlabel(f"predicted class{each}")
     place.set_ylabel(f"true class{each}")
+    # A "$" in a title is no formula.
     place.set_title(title).set_parse_math(False)
     if not each:
         _name_ticks(place, class_names)
@@ -71,19 +74,20 @@ def curves(
     kept: int | None = None,
     probe: Mapping[str, Any] | None = None,
 ) -> None:
-    """Draws the course of training as PNG, written atomically.
+    """Draws the training curves as PNG, written atomically.
 
     One panel for each metric, training and validation together; a vertical
-    line where a stage begins, a dotted one at the epoch that is kept, and a
-    dashed level where the solved head was before.
+    line where a stage begins, a dotted one at the epoch whose weights are
+    kept, and a dashed level at the figure of the probe.
 
     Args:
         history: A row for each epoch: `stage`, `epoch`, and metrics, those on
             validation under `val_` and the same name. Numbers may be missing.
         path: The file to write.
-        kept: The row whose weights the result has; None: that of no epoch.
-        probe: Figures on validation of the pretrained backbone under the
-            solved head; those that the history has, too, are drawn.
+        kept: The row whose weights the result has; None: it has those of no
+            epoch.
+        probe: Validation figures of the probe: the pretrained backbone with
+            the solved head. Those of metrics in the history are drawn.
 
     Raises:
         ValueError: The history has no row or no metric.
@@ -97,15 +101,16 @@ def curves(
     panels = drawing.subplots(len(metrics), 1, sharex=True, squeeze=False)
     for metric, panel in zip(metrics, panels[:, 0], strict=True):
         _draw_metric(panel, history, metric)
+        # Rows count from 0, epochs in the plot from 1.
         if kept is not None:
             panel.axvline(kept + 1, color="green", ls=":", label="kept epoch")
         level = (probe or {}).get(metric)
         if _is_number(level):
-            panel.axhline(level, color="grey", ls="--", label="probe")
+            panel.axhline(level, color="gray", ls="--", label="probe")
         panel.legend()
     panels[-1, 0].set_xlabel("epoch")
     panels[-1, 0].xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
-    # Also around a single epoch.
+    # Half an epoch on both sides: also a single epoch gets an axis.
     panels[-1, 0].set_xlim(0.5, len(history) + 0.5)
     save(drawing, path)
 
@@ -161,7 +166,7 @@ def _write_shares(
 
 
 def percent(share: float) -> str:
-    """Returns a share in percent; only all of it is 100, only nothing 0."""
+    """Formats a share in percent; only 1 is "100 %" and only 0 is "0 %"."""
     if 0 < share < 0.01:
         return "<1 %"
     if 0.99 < share < 1:
@@ -170,7 +175,8 @@ def percent(share: float) -> str:
 
 
 def _metrics(history: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lists the metrics in their order, without `val_`."""
+    """Lists the metrics of a history in their order, without `val_`."""
+    # A dict keeps the order of first occurrence, a set would not.
     found = {
         name.removeprefix("val_"): None
         for row in history
@@ -195,7 +201,8 @@ def _draw_metric(
     stages = [row.get("stage") for row in history]
     for i in range(1, len(history)):
         if stages[i] != stages[i - 1]:
-            panel.axvline(i + 0.5, color="grey", linewidth=0.8)
+            # Between the last epoch of a stage and the first of the next.
+            panel.axvline(i + 0.5, color="gray", linewidth=0.8)
     panel.set_ylabel(metric.replace("_", " "))
     panel.grid(alpha=0.3)
 

@@ -1,4 +1,4 @@
-"""What a model says of single pictures, as a table."""
+"""Predictions of single pictures, and the CSV table that holds them."""
 
 import collections
 import csv
@@ -18,21 +18,22 @@ COLUMNS = ("path", "class", "probability", "top_k", "error")
 # The column of the true label, where it is known.
 TRUE = "true"
 _LISTED = 10
-# What spreadsheets take for the beginning of a formula, in wide letters, too.
+# Spreadsheets compute cells that begin with these (CSV injection), also in the
+# full-width forms of Chinese and Japanese input.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """The answer for one file.
+    """The predicted classes of one file, or the reason why there are none.
 
     Attributes:
         path: The file.
         class_name: The likeliest class; empty if there is an error.
         probability: Of that class, 0..1; None if there is an error.
         top_k: The likeliest classes with their probabilities, best first.
-        error: Why there is no answer; empty if there is one.
+        error: Reason of a missing prediction; empty if there is one.
     """
 
     path: str
@@ -49,7 +50,7 @@ def from_probabilities(
     *,
     top_k: int = 5,
 ) -> list[Prediction]:
-    """Returns one prediction a path.
+    """Makes one prediction for each path.
 
     Args:
         paths: n files.
@@ -91,7 +92,7 @@ def write_csv(
     Columns `path,class,probability,top_k,error`; top_k is
     `name:probability|name:probability…`, with `\|` for a `|` in a name and
     `\\` for a backslash. Paths keep their line breaks (quoted) and bytes that
-    are no UTF-8: `read_table` reads the file.
+    are not UTF-8: `read_table` reads the file.
     """
     write_table(path, COLUMNS, [_cells(row) for row in rows], truths)
 
@@ -111,8 +112,8 @@ def write_table(
         path: The file.
         columns: Their names.
         table: The rows.
-        truths: What is true of each row, for a last column `true`; None: it
-            is not known.
+        truths: True label of each row, for a last column `true`; None: the
+            labels are unknown.
     """
     if truths is not None:
         columns = [*columns, TRUE]
@@ -131,14 +132,15 @@ def write_table(
 
 
 def read_table(path: str | pathlib.Path) -> list[dict[str, str]]:
-    """Returns the rows of a table of predictions, exactly as they were.
+    """Reads the rows of a table of predictions, exactly as they were written.
 
     Args:
-        path: predictions.csv of a run, or what `predict --output` wrote.
+        path: predictions.csv of a run, or a file of `predict --output`.
 
     Returns:
         Text by column.
     """
+    # surrogateescape brings back the bytes of paths that are not UTF-8.
     with open(
         path, encoding="utf-8", errors="surrogateescape", newline=""
     ) as file:
@@ -151,22 +153,24 @@ def read_table(path: str | pathlib.Path) -> list[dict[str, str]]:
 
 
 def quote_formula(cell: str) -> str:
-    """Returns a cell that spreadsheets show instead of computing it.
+    """Quotes a cell so that spreadsheets show it instead of computing it.
 
     Text that begins like a formula gets an apostrophe in front, as do texts
     that begin with an apostrophe; numbers stay as they are.
     """
+    # "-0.5" is a number, not a formula; a leading apostrophe is doubled, so
+    # that reading can always remove one.
     is_formula = cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
     return f"'{cell}" if is_formula or cell.startswith("'") else cell
 
 
 def unquote_formula(cell: str) -> str:
-    """Returns the cell that `quote_formula` was given."""
+    """Undoes `quote_formula`."""
     return cell.removeprefix("'")
 
 
 def summarize(rows: Sequence[Prediction]) -> str:
-    """Returns how many pictures fell to each class and how many to errors."""
+    """Counts the predictions of each class and the errors, as text."""
     counts = collections.Counter(
         row.class_name for row in rows if not row.error
     )
@@ -205,5 +209,6 @@ def _cells(row: Prediction) -> list[str]:
 
 
 def escaped(name: str) -> str:
-    """Returns a name as it stands between the bars of a cell."""
+    """Escapes backslashes and bars of a name in a list separated by bars."""
+    # Backslashes first, or those in front of bars would be doubled.
     return name.replace("\\", "\\\\").replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""The earlier run that a result must beat, read from its workdir."""
+"""The earlier run that a result must beat (`--fail_if_not_better_than`)."""
 
 import math
 import pathlib
@@ -15,19 +15,19 @@ _LARGEST_MEGABYTES = 256
 
 
 def read(rival: str, task: str, measures: gates.Measures) -> dict[str, Any]:
-    """Returns the figures of the finished run in another workdir.
+    """Reads the figures of the finished run in another workdir.
 
     Args:
-        rival: What `--fail_if_not_better_than` names; "~" is resolved.
-        task: What the run that is compared with it learns.
+        rival: Workdir given to `--fail_if_not_better_than`; "~" is expanded.
+        task: Task of the run that is compared with it.
         measures: Of that task.
 
     Returns:
-        What its evaluation.json holds. The figures of each of `SPLITS` that
-        stand in it are of the task and complete.
+        Its evaluation.json, in which the figures of each of `SPLITS` that
+        occurs are complete and of the task.
 
     Raises:
-        UsageError: There is no such run, it learnt another task, or its
+        UsageError: There is no such run, its task is another one, or its
             figures cannot be read.
     """
     place = workdir.Workdir(pathlib.Path(rival).expanduser())
@@ -41,7 +41,7 @@ def read(rival: str, task: str, measures: gates.Measures) -> dict[str, Any]:
     if theirs != task:
         told = f"a run of --task={escaping.escape(str(theirs))}"
         if theirs is None:
-            told = "a run.json that does not say what the run learnt"
+            told = "a run.json that does not name the task of the run"
         raise errors.UsageError(
             f"{flag} holds {told}; it cannot be compared "
             f"with a run of --task={task}."
@@ -58,13 +58,13 @@ def read(rival: str, task: str, measures: gates.Measures) -> dict[str, Any]:
 def check_data(
     theirs: Mapping[str, Any], rival: str, fingerprint: str, split: str
 ) -> None:
-    """Makes sure that another run was evaluated on what this one has.
+    """Checks that another run was evaluated on the data of this one.
 
     Args:
         theirs: As `read` returns it.
         rival: Its workdir, for the message.
         fingerprint: Of the pictures, their labels and splits.
-        split: On which this run will be compared.
+        split: On which the runs will be compared.
 
     Raises:
         UsageError: The figures of the two could not be compared.
@@ -79,13 +79,13 @@ def check_data(
 
 
 def _parsed(place: workdir.Workdir, flag: str) -> tuple[Any, Any]:
-    """Returns run.json and evaluation.json; None where there is none."""
+    """Reads run.json and evaluation.json; None for a missing one."""
     kind = schema.Record({"data_fingerprint": schema.Text(longest=1000)})
     try:
         facts = place.facts()
         if facts.get("status") != "finished":
             return facts, None
-        # Whatever else is no such figure is found by comparing it with itself.
+        # The figures are checked afterwards: the run is compared with itself.
         return facts, place.content(
             place.evaluation, kind, megabytes=_LARGEST_MEGABYTES
         )
@@ -93,12 +93,13 @@ def _parsed(place: workdir.Workdir, flag: str) -> tuple[Any, Any]:
         return facts, None
     except errors.RunError as error:
         raise errors.UsageError(
-            f"{flag} cannot be compared with: {error} Or name another run."
+            f"{flag} cannot be used for a comparison: {error} Or name another "
+            "run."
         ) from error
 
 
 def _is_complete(found: Any, measures: gates.Measures) -> bool:
-    """Whether all is there, and of the right kind, that a gate asks for."""
+    """Returns whether a gate can use the figures of every split."""
     if not isinstance(found, Mapping):
         return False
     if not isinstance(found.get("data_fingerprint"), str):
@@ -111,7 +112,8 @@ def _is_judged(figures: Any, measures: gates.Measures) -> bool:
     if not isinstance(figures, Mapping):
         return False
     try:
-        # A gate does nothing else with them.
+        # All that a gate does with figures; whatever a foreign evaluation.json
+        # lacks raises here, before training instead of after it.
         merit = measures.merit(figures)
         measures.brief(figures)
         measures.compared(figures, figures)

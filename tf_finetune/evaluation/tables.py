@@ -1,10 +1,11 @@
-"""Figures as the plain text that a command prints, at most 80 columns."""
+"""Formats figures as plain text for the terminal, at most 80 columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_finetune.evaluation import names
 
+# 34 + 4 columns of 11 are 78, 25 + 8 + 9 + 15 + 9 + 6 + 8 are 80.
 _NAME_WIDTH = 34
 _SPLIT_WIDTH = 25
 _LINE_WIDTH = 80
@@ -14,15 +15,16 @@ _YARDSTICKS = {"majority_class": "majority class", "probe": "head-only probe"}
 
 
 def text(figures: Mapping[str, Any]) -> str:
-    """Returns the printed result.
+    """Formats the result of a run or an evaluation.
 
     Args:
-        figures: As `evaluation.json` holds them: figures by split, each with
-            its `yardsticks` if there are any, beside entries of other kinds.
+        figures: As `evaluation.json` stores them: figures by split, each with
+            its `yardsticks` (baselines) if there are any, among entries of
+            other kinds.
 
     Returns:
-        Every split with its yardsticks, then the classes of the last split
-        that training did not use.
+        Every split with its baselines, then the classes of the last split
+        that was not trained on.
     """
     splits = {k: v for k, v in figures.items() if _is_result(v)}
     lines = [_header(splits)]
@@ -38,7 +40,7 @@ def text(figures: Mapping[str, Any]) -> str:
 
 
 def by_class(split: str, result: Mapping[str, Any]) -> str:
-    """Returns the table of classes of one split.
+    """Formats the table of classes of one split.
 
     Up to 20 classes are all shown in their order; of more, the 10 worst and
     the 5 best by F1.
@@ -103,11 +105,13 @@ def _yardstick(key: str, result: Mapping[str, Any]) -> str:
 
 
 def _notes(splits: Mapping[str, Any]) -> list[str]:
-    """Returns the class of each yardstick whose row has no room for it."""
+    """Lists the class of each baseline whose row is too narrow for it."""
+    # Keys alone, in order: several splits have the same baseline.
     found = {}
     for result in splits.values():
         for key, other in result.get("yardsticks", {}).items():
             name = _YARDSTICKS.get(key, key)
+            # The row shows the bare name where "name (class)" is too wide.
             if "class" in other and _yardstick(key, other) == name:
                 width = _LINE_WIDTH - names.columns(name) - 2
                 found[f"{name}: {names.shown(other['class'], width)}"] = None
@@ -115,9 +119,11 @@ def _notes(splits: Mapping[str, Any]) -> list[str]:
 
 
 def _extremes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    # Classes without support have no F1 and are counted as hidden.
     scored = [row for row in rows if row[1]["f1"] is not None]
     ordered = sorted(scored, key=lambda row: row[1]["f1"])
     worst = ordered[:_WORST]
+    # Beyond the worst, so that no class is listed twice.
     best = ordered[_WORST:][-_BEST:]
     hidden = len(rows) - len(worst) - len(best)
     return [

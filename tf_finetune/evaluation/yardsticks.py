@@ -1,4 +1,4 @@
-"""What a result stands beside: trivial answers and other results."""
+"""Baselines: the majority class, and differences to other results."""
 
 import dataclasses
 import math
@@ -12,7 +12,7 @@ from tf_finetune.evaluation import metrics
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One accuracy beside another.
+    """Difference of two accuracies with its interval.
 
     Attributes:
         difference: First minus second, -1..1.
@@ -32,7 +32,7 @@ def majority_class(
     class_names: Sequence[str],
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Returns what answering with the commonest training class reaches.
+    """Evaluates the constant prediction of the commonest training class.
 
     Args:
         train: Class indices of the training pictures; they decide the class
@@ -45,6 +45,7 @@ def majority_class(
         `class`, `accuracy`, `accuracy_interval`.
     """
     counts = np.bincount(train, minlength=len(class_names))
+    # Chosen on the training pictures: the test split must decide nothing.
     best = int(np.argmax(counts))
     correct = int(np.sum(np.asarray(labels) == best))
     return {
@@ -72,6 +73,9 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comparison:
     (low, high), (other_low, other_high) = (
         each["accuracy_interval"] for each in (first, second)
     )
+    # MOVER for a difference, equation 2:
+    #   L = d - sqrt((p1 - l1)² + (u2 - p2)²)
+    #   U = d + sqrt((u1 - p1)² + (p2 - l2)²)
     mine, other = first["accuracy"], second["accuracy"]
     difference = mine - other
     return Comparison(

@@ -1,8 +1,9 @@
 """The export formats by name.
 
 A format is a function `write(job: job.ExportJob) -> pathlib.Path`, which
-proves what it wrote before anything bears its final name. What it needs
-beyond this package's own requirements stands in `EXTRAS`.
+compares the written file's predictions with the evaluation's before the file
+gets its final name. Packages that it needs beyond this package's own
+requirements are listed in `EXTRAS`.
 """
 
 from tf_finetune import registry
@@ -29,7 +30,7 @@ ROW_EXPORTS = registry.Registry(
         "saved_model": "tf_finetune.exporting.rows.saved_model:write",
     },
 )
-"""Those of a model of whole rows: `write(job: rows.job.RowsJob)`."""
+"""Formats of models of whole table rows: `write(job: rows.job.RowsJob)`."""
 
 SUFFIXES: dict[str, str] = {
     "h5": ".weights.h5",
@@ -41,12 +42,13 @@ SUFFIXES: dict[str, str] = {
     "onnx": ".onnx",
     "whole_h5": ".h5",
 }
-"""How the file of a format ends; a format that is not here makes folders."""
+"""File suffix of each single-file format; other formats write folders."""
 
 ROUNDED: tuple[str, ...] = ("litert_float16", "litert_dynamic", "litert_int8")
-"""Formats whose numbers are not those of the run, so that a loss can be
-allowed (`--tolerance`)."""
+"""Formats with rounded weights, for which `--tolerance` may allow a loss."""
 
+# TensorFlow itself converts; ai_edge_litert brings the schema of the files and
+# the interpreter that the check runs.
 _LITERT = ("litert", ("ai_edge_litert",))
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -56,4 +58,4 @@ EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "litert_int8": _LITERT,
     "onnx": ("onnx", ("tf2onnx", "onnx", "onnxruntime")),
 }
-"""By format: the extra in setup.cfg, and the modules that it brings."""
+"""By format: the extra in setup.cfg, and the modules that it installs."""

@@ -1,4 +1,4 @@
-"""What can be said of `--format` before TensorFlow starts."""
+"""Checks of `--format` and `--tolerance` that need no TensorFlow."""
 
 import contextlib
 import importlib.util
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from tf_finetune import errors
 from tf_finetune.exporting import catalog
 
-# What people write for a format, by the end of it, longest first.
+# Other names of a format that users type, by their ending. The first match
+# counts, so the longer ending comes first (weights.h5 before h5).
 _MEANT = {
     "saved_model.pb": "saved_model",
     "savedmodel": "saved_model",
@@ -23,12 +24,12 @@ _MEANT = {
 
 
 def check_name(name: str) -> None:
-    """Raises `UsageError` unless a format exists."""
+    """Raises `UsageError` unless the catalog has a format of this name."""
     meant = _meant(name)
     if meant:
         raise errors.UsageError(
-            f"--format={name}: the format is called {meant!r}, so "
-            f"--format={meant}{_more(meant)} Where it goes is said by --output."
+            f"--format={name}: the format is named {meant!r}; use "
+            f"--format={meant}{_more(meant)} --output sets the path."
         )
     catalog.EXPORTS.check(name)
 
@@ -36,6 +37,7 @@ def check_name(name: str) -> None:
 def check_extra(name: str) -> None:
     """Raises `UsageError` if a format needs an extra that is not installed."""
     extra, modules = catalog.EXTRAS.get(name, ("", ()))
+    # `find_spec` looks a package up without importing it.
     missing = [each for each in modules if not importlib.util.find_spec(each)]
     if missing:
         raise errors.UsageError(
@@ -59,7 +61,7 @@ def check_rows(name: str) -> None:
 
 
 def tolerated(specs: Sequence[str], figures: Sequence[str]) -> dict[str, float]:
-    """Returns what `--tolerance` allows to be lost, by figure.
+    """Parses `--tolerance`: the allowed loss of each metric.
 
     Args:
         specs: Each FIGURE:LOSS, or a loss alone, which is that of all figures.
@@ -68,6 +70,7 @@ def tolerated(specs: Sequence[str], figures: Sequence[str]) -> dict[str, float]:
     Raises:
         UsageError: A figure is not the task's, or a loss not in 0..1.
     """
+    # `0.02` alone applies to every metric, `accuracy:0.02` to the one named.
     found: dict[str, float] = {}
     for spec in specs:
         figure, colon, loss = spec.rpartition(":")
@@ -80,8 +83,8 @@ def tolerated(specs: Sequence[str], figures: Sequence[str]) -> dict[str, float]:
                 )
             if name not in figures:
                 raise errors.UsageError(
-                    f"--tolerance={spec}: {name!r} is no figure that exports "
-                    f"of this task are judged by; possible: "
+                    f"--tolerance={spec}: {name!r} is not a metric on which "
+                    f"exports of this task are checked; possible: "
                     f"{', '.join(figures)}."
                 )
             found[name] = _loss(spec, loss)
@@ -95,20 +98,21 @@ def check_tolerance(
     tolerated(specs, figures)
     if specs and not set(formats) & set(catalog.ROUNDED):
         raise errors.UsageError(
-            f"--tolerance={','.join(specs)} is for formats that round: "
+            f"--tolerance={','.join(specs)} is only for formats that round: "
             f"{', '.join(catalog.ROUNDED)}. --format={','.join(formats)} "
-            "computes with the numbers of the run, and more than rounding is "
-            "a mistake. Leave it out."
+            "keeps the run's float32 weights, so a difference beyond rounding "
+            "would be a bug. Leave --tolerance out."
         )
 
 
 def _loss(spec: str, text: str) -> float:
+    # NaN fails the comparison below and is refused like any other text.
     with contextlib.suppress(ValueError):
         loss = float(text)
         if 0 <= loss <= 1:
             return loss
     raise errors.UsageError(
-        f"--tolerance={spec} must be a loss in 0..1, as 0.02 for two points, "
+        f"--tolerance={spec} must be a loss in 0..1, e.g. 0.02 for two points, "
         "or FIGURE:LOSS."
     )
 
@@ -129,5 +133,5 @@ def _more(meant: str) -> str:
     return (
         " for the weights alone (model.weights.h5), or --format=keras for the "
         "whole model. A whole-model .h5, --format=whole_h5, is refused for "
-        "networks that Keras reloads wrong from it."
+        "networks that Keras does not reload correctly from it."
     )

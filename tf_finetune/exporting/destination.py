@@ -1,4 +1,4 @@
-"""Where exports go: a folder for several, a file for one."""
+"""Output path of exports: a folder for several, a file for one."""
 
 import pathlib
 from collections.abc import Sequence
@@ -8,29 +8,32 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.exporting import catalog
 
-# What tells a file from a folder in --output.
+# Suffixes by which --output names a file; any other path is a folder. The last
+# one counts: .weights.h5 is in the set as .h5.
 _ENDS = frozenset(
     "." + suffix.rpartition(".")[2] for suffix in catalog.SUFFIXES.values()
 )
 
 
 def file(asked: pathlib.Path, *, stem: str, suffix: str) -> pathlib.Path:
-    """Returns the file to write for a format of one file.
+    """Returns the path to write for a single-file format.
 
     Args:
         asked: A folder, or a file.
         stem: The name it gets in a folder, without the suffix.
-        suffix: What the format's readers insist on, e.g. ".weights.h5".
+        suffix: The suffix that the format's readers require, ".weights.h5".
 
     Raises:
         UsageError: `asked` is named like a file of another kind.
     """
     if not _is_file(asked):
         return asked / f"{stem}{suffix}"
+    # Keras chooses weights or whole model by the suffix alone, so a whole model
+    # under this name could not be loaded.
     if suffix == ".h5" and asked.name.endswith(".weights.h5"):
         raise errors.UsageError(
-            f"--output={asked} is the name of a file of weights; a whole "
-            "model in HDF5 ends in .h5 alone."
+            f"--output={asked} is named like a weights file; the file of a "
+            "whole model in HDF5 must end in .h5 without .weights."
         )
     if asked.name.endswith(suffix):
         return asked
@@ -40,8 +43,8 @@ def file(asked: pathlib.Path, *, stem: str, suffix: str) -> pathlib.Path:
         )
     right = asked.with_name(asked.name.removesuffix(asked.suffix) + suffix)
     logging.info(
-        "%s is written as %s: Keras reads weights from that suffix only, "
-        "and whole models in %s reload wrong for some networks.",
+        "%s is written as %s: Keras reads weights only from files with that "
+        "suffix, and does not reload every whole model in %s correctly.",
         asked.name,
         right.name,
         asked.suffix,
@@ -59,7 +62,7 @@ def folder(asked: pathlib.Path) -> pathlib.Path:
 
 
 def check(output: str | None, formats: Sequence[str]) -> None:
-    """Checks that all formats can be written to where they are to go.
+    """Checks that `--output` is a possible destination of all formats.
 
     Args:
         output: As `--output` says; None: the run's own folder of exports.
@@ -98,7 +101,7 @@ def check(output: str | None, formats: Sequence[str]) -> None:
 def check_apart(
     output: str | None, formats: Sequence[str], own: Sequence[pathlib.Path]
 ) -> None:
-    """Checks that no export takes the place of one of a run's own files.
+    """Checks that no export overwrites one of the run's own files.
 
     Args:
         output: As `--output` says; checked.
@@ -110,6 +113,7 @@ def check_apart(
     """
     if output is None:
         return
+    # "model" and "fused" are the stems of the files that formats write.
     taken = {each.resolve() for each in own}
     for name in formats:
         suffix = catalog.SUFFIXES.get(name)
@@ -117,9 +121,9 @@ def check_apart(
             path = file(pathlib.Path(output), stem=stem, suffix=suffix)
             if path.resolve() in taken:
                 raise errors.UsageError(
-                    f"--output={output} would put {name} in the place of the "
-                    f"run's own {path.name}. Leave it out, or name another "
-                    "folder."
+                    f"--output={output} would overwrite the run's own "
+                    f"{path.name} with the export {name}. Leave --output out, "
+                    "or name another folder."
                 )
 
 

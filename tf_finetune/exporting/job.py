@@ -1,4 +1,4 @@
-"""What an exporter is given."""
+"""Input of an exporter: the model, its labels and the parity reference."""
 
 import dataclasses
 import pathlib
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
-    """Pictures with known answers, which an export must reproduce.
+    """Held-out pictures and the predictions that an export must reproduce.
 
     Attributes:
         paths: Files of held-out pictures.
-        predictions: [pictures, …], what the evaluation gave for them.
-        truth: [pictures, …], what is true of them, as the task's
-            `exports.truth` keeps it; None where the run did not.
-        batch_size: Pictures per step while proving.
+        predictions: [pictures, …], the evaluation's predictions for them.
+        truth: [pictures, …], their true labels, as the task's `exports.truth`
+            stores them; None where the run stored none.
+        batch_size: Pictures per step of the parity check.
     """
 
     paths: tuple[str, ...]
@@ -33,9 +33,10 @@ class Proof:
     batch_size: int = 16
 
     def __post_init__(self) -> None:
+        # No pictures would make every export pass its check.
         if not self.paths or len(self.paths) != len(self.predictions):
             raise errors.UsageError(
-                "An export is proven on pictures with known predictions; "
+                "An export is checked on pictures with known predictions; "
                 f"got {len(self.paths)} pictures and "
                 f"{len(self.predictions)} rows."
             )
@@ -53,29 +54,30 @@ class ExportJob:
         resize: How a picture becomes square.
         destination: The folder of exports; for formats of one file also the
             file itself, with the format's suffix.
-        proof: What the export must reproduce before it is done.
-        task: Its name; decides what a served model answers.
-        decision: What the task decided on validation, thresholds for example.
+        proof: Predictions that the export must reproduce before it is done.
+        task: Its name; sets the outputs of a served model.
+        decision: Values chosen on validation, thresholds for example.
         name: What a server calls the model.
-        out_of_distribution: Whether a served model also says how far a
-            picture is from those that were learnt.
-        temperature: What calibrating the probabilities did, and the decision
-            that goes with them, for the record; None: they are as they were
-            trained.
-        judging: More such pictures, for formats that are judged by how often
+        out_of_distribution: Whether a served model also returns an
+            out-of-distribution score for each picture.
+        temperature: The temperature scaling of the probabilities, and the
+            decision that belongs to it, for the record; None: they are not
+            calibrated.
+        judging: More such pictures, for formats that are checked by how often
             they agree; None: those of `proof`.
-        unit: What differences of predictions count beside: 1 for
-            probabilities, else [outputs], see `parity.units`.
+        unit: Divides differences of predictions: 1 for probabilities, else
+            [outputs], see `parity.units`.
         rounding: The largest difference of a prediction, in `unit`, between
-            two right computations of the model, see `parity.with_rounding`.
+            two correct computations of the model, see `parity.with_rounding`.
         measuring_seconds: How long batch sizes are tried for a server's
             settings; 0: batches of one picture only.
-        tolerance: By figure of the task what formats that round may lose,
-            which alone decides then; empty: the task's own bounds do.
+        tolerance: Loss by metric of the task that is allowed to formats that
+            round, in place of the task's own bounds; empty: those apply.
         calibration: Files of training pictures, which the ranges of a
-            quantised export are measured on.
+            quantized export are measured on.
         pixels: How the files of pictures are decoded.
-        shared: What one format computes and the next one can use; empty.
+        shared: Intermediate results that formats of one command share, the
+            frozen graph for example; empty at first.
     """
 
     model: "keras.Model"
@@ -101,6 +103,6 @@ class ExportJob:
     )
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
-        """Returns the file to write, as `destination.file` does."""
+        """Returns the path to write, as `destination.file` does."""
         asked = pathlib.Path(self.destination)
         return destination.file(asked, stem=stem, suffix=suffix)

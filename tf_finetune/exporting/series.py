@@ -1,4 +1,4 @@
-"""Several formats one after the other: one that is refused stops no other."""
+"""Export of several formats in turn; a refused one does not stop the others."""
 
 import contextlib
 import dataclasses
@@ -13,19 +13,21 @@ from absl import logging
 from tf_finetune import errors, escaping
 from tf_finetune.exporting.proof import parity, refusal
 
+# A converter may print nothing for minutes; these lines show that it runs.
 _SECONDS_BETWEEN_LINES = 30.0
+# Errors that end one format and not the command; any other one is a bug.
 _TOLD = (errors.RunError, errors.UsageError, OSError)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of one format.
+    """Result of one format: a file or an error.
 
     Attributes:
         name: The format's.
-        path: What was written; None: nothing.
+        path: The written file or folder; None: the format was refused.
         largest: The largest difference of a prediction; None: not known.
-        error: Why there is nothing.
+        error: The reason of a refusal.
     """
 
     name: str
@@ -42,19 +44,19 @@ def write(
     proven: Callable[[pathlib.Path], str],
     report: Callable[[str], None],
 ) -> list[pathlib.Path]:
-    """Tries every format; several are told of in a table at the end.
+    """Exports every format and reports a table if there are several.
 
-    What is refused is kept in `parity.json`, until the format holds.
+    A refusal is recorded in `parity.json` until the format passes.
 
     Args:
         formats: Their names.
-        export: Writes and proves the format of a name, or raises.
-        folder: Where exports go.
-        proven: What an export was proven on, in words.
-        report: Called with what a person should read.
+        export: Writes and checks the format of a name, or raises.
+        folder: Destination of the exports.
+        proven: Describes the pictures that an export was checked on.
+        report: Called with each line for the user.
 
     Returns:
-        What was written, in the order of the formats.
+        The written paths, in the order of the formats.
 
     Raises:
         RunError: At least one was refused; the others are there.
@@ -63,12 +65,12 @@ def write(
     outcomes = []
     for place, name in enumerate(formats, 1):
         logging.info(
-            "%s: being written and proven (%d of %d)", name, place, len(formats)
+            "Writing and checking %s (%d of %d).", name, place, len(formats)
         )
         outcomes.append(_tried(name, export, folder))
         path = outcomes[-1].path
         if path is not None:
-            report(f"{name}: {path}, proven on {proven(path)} (parity.json)")
+            report(f"{name}: {path}, checked on {proven(path)} (parity.json)")
     if len(formats) > 1:
         report(table(outcomes))
     _require_all(outcomes, refusal.recorded(folder))
@@ -76,11 +78,11 @@ def write(
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """Returns a line a format: whether it holds and how far it differs."""
+    """Returns a text table: result and largest difference of each format."""
     rows = [("format", "result", "differs by", "where")]
     for each in outcomes:
         differs = "" if each.largest is None else f"{each.largest:.2g}"
-        result = "refused" if each.path is None else "holds"
+        result = "refused" if each.path is None else "passed"
         rows.append((each.name, result, differs, str(each.path or "")))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -115,12 +117,14 @@ def _tried(
     name: str, export: Callable[[str], pathlib.Path], folder: pathlib.Path
 ) -> Outcome:
     try:
-        with told(f"{name}: still being written and proven"):
+        with told(f"{name}: still being written and checked"):
             path = export(name)
     except _TOLD as error:
+        # The message without advice: by the time somebody reads parity.json,
+        # the advice may name a format that was refused, too.
         fault = getattr(error, "fault", str(error))
         if isinstance(error, errors.RunError):
-            # The disk may be full.
+            # The disk may be full: the first error is the one to report.
             with contextlib.suppress(OSError):
                 refusal.record(folder, name, fault)
         largest = getattr(error, "largest", None)
@@ -135,9 +139,10 @@ def _largest(path: pathlib.Path) -> float | None:
 
 
 def _differences(figures: Mapping[str, Any]) -> Iterator[float]:
-    """Yields the largest difference of predictions of each way of asking."""
+    """Yields the largest difference of predictions of each signature."""
     for value in figures.values():
-        # Features are compared beside their own size.
+        # Features and OOD scores are compared relative to their own size, so
+        # their differences are no differences of predictions.
         if not isinstance(value, dict) or "largest" in value:
             continue
         if "max_abs_difference" in value:
@@ -147,7 +152,7 @@ def _differences(figures: Mapping[str, Any]) -> Iterator[float]:
 def _require_all(
     outcomes: Sequence[Outcome], refused: Mapping[str, str]
 ) -> None:
-    """Raises what was wrong, with advice that names nothing refused."""
+    """Raises the errors of all formats; advice names no refused format."""
     failed = [each for each in outcomes if each.error is not None]
     if not failed:
         return
@@ -160,9 +165,9 @@ def _require_all(
     verb = "was" if len(failed) == 1 else "were"
     sentences = [
         f"{len(failed)} of {len(outcomes)} formats {verb} refused; the others "
-        "are there."
+        "were written."
         if len(failed) < len(outcomes)
-        else f"None of the {len(outcomes)} formats holds."
+        else f"None of the {len(outcomes)} formats passed."
     ]
     for each in failed:
         error = each.error

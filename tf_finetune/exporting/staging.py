@@ -1,4 +1,4 @@
-"""Folders that are either whole or absent, and their version numbers."""
+"""Atomic writing of version folders, and the lock on a folder of exports."""
 
 import contextlib
 import fcntl
@@ -12,19 +12,19 @@ from collections.abc import Iterable, Iterator
 from tf_finetune import errors, files
 
 VERSION = "VERSION"
-"""Stands for the name of any version, a number."""
+"""Placeholder for the name of any version, a number."""
 
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path, *, names: Iterable[str]) -> Iterator[None]:
-    """Holds a folder of exports, created if needed, for one process.
+    """Locks a folder of exports, created if needed, for one process.
 
-    What an export that was killed left in it is removed.
+    Leftovers of an export that was killed are removed.
 
     Args:
-        folder: Where something is going to be written.
-        names: What it and the files beside it can be called, and so what may
-            be left of an earlier attempt at them; `VERSION` stands for all
+        folder: Destination of the export.
+        names: Names of the export and of the files beside it, whose temporary
+            files an earlier attempt may have left; `VERSION` stands for all
             versions.
 
     Raises:
@@ -36,7 +36,8 @@ def locked(folder: pathlib.Path, *, names: Iterable[str]) -> Iterator[None]:
         raise errors.UsageError(
             f"--output={folder} cannot be written: {error.strerror}."
         ) from error
-    # The folder itself is locked: a lock file would lie among the exports.
+    # flock(2) on the folder itself, because a lock file would lie among the
+    # exports. The kernel releases it when the process ends, however it ends.
     handle = os.open(folder, os.O_RDONLY)
     try:
         _lock(handle, folder)
@@ -48,7 +49,7 @@ def locked(folder: pathlib.Path, *, names: Iterable[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def new_version(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
-    """Yields a temporary folder that becomes the next version of `folder`.
+    """Yields a temporary folder, renamed to the next version of `folder`.
 
     Versions are integers, as TensorFlow Serving reads them: one more than
     the greatest there is. The temporary folder is flushed to disk and renamed
@@ -61,6 +62,8 @@ def new_version(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
     temporary = folder / f".tmp-{secrets.token_hex(4)}-{version}"
     try:
         yield temporary, version
+        # Contents before the name: after a power cut a version that has its
+        # name must be whole.
         _flush(temporary)
         os.rename(temporary, folder / version)
         files.flush_names(folder)
@@ -70,6 +73,7 @@ def new_version(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, str]]:
 
 def _greatest_version(folder: pathlib.Path) -> int:
     names = (path.name for path in folder.iterdir())
+    # isascii: isdigit alone accepts digits of other scripts.
     numbers = (int(n) for n in names if n.isascii() and n.isdigit())
     return max(numbers, default=0)
 
@@ -89,6 +93,7 @@ def _remove_leftovers(folder: pathlib.Path, names: Iterable[str]) -> None:
         r"\d+" if name == VERSION else re.escape(name) for name in names
     )
     pattern = re.compile(rf"\.tmp-[0-9a-f]{{8}}-({'|'.join(patterns)})")
+    # Only names that an export itself would have given, never other files.
     for path in folder.iterdir():
         if not pattern.fullmatch(path.name):
             continue

@@ -1,7 +1,8 @@
-"""The new tops by name."""
+"""Registry of heads by name."""
 
 from tf_finetune import registry
 
+# Strings, so that a head's module is imported only when it is built.
 HEADS = registry.Registry(
     "head",
     {
@@ -16,12 +17,13 @@ HEADS = registry.Registry(
 )
 
 BUILT_IN = HEADS.names()
-"""Those of which it is known what they read."""
+"""Heads of this package; which options they read is declared below."""
 
+# Heads that output one vector of logits a pixel.
 _DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
 READERS = {
     "head_epochs": _DECODERS,
     "head_units": ("mlp", *_DECODERS),
     "output_stride": ("deeplab_v3_plus",),
 }
-"""Options that not every head reads, and those that do."""
+"""Heads by the option they read; other options are read by every head."""

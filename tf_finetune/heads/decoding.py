@@ -1,6 +1,6 @@
-"""What the decoders are made of: from feature maps to a score a pixel.
+"""Building blocks of decoders: from feature maps to one score a pixel.
 
-Their batch norms are new and train, whatever becomes of the backbone's.
+Their batch norm layers are new and always train, frozen backbone or not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ def on_maps(
     """Returns a decoder as a head.
 
     Args:
-        backbone: The network below.
+        backbone: The network that computes the feature maps.
         strides: Of the feature maps that the logits are computed from.
         logits: [batch, image_size, image_size, outputs].
     """
@@ -49,6 +49,8 @@ def convolution(
         kernel: Side of the kernel, pixels; the result is as large as `tensor`.
         name: What the layers' names begin with.
     """
+    # No bias: the batch norm that follows subtracts the mean anyway. He
+    # initialization suits the ReLU behind it.
     tensor = keras.layers.Conv2D(
         filters,
         kernel,
@@ -63,17 +65,19 @@ def convolution(
 def separable(
     tensor: keras.KerasTensor, filters: int, *, rate: int = 1, name: str
 ) -> keras.KerasTensor:
-    """Adds an atrous separable convolution, 3×3, normalised after each part.
+    """Adds a 3×3 atrous separable convolution, batch norm after each part.
 
     Args:
         tensor: [batch, height, width, channels].
         filters: Channels of the result.
-        rate: Distance of the kernel's pixels.
+        rate: Dilation: distance of the kernel's taps, pixels of the map.
         name: What the layers' names begin with.
 
     Source: Chen et al. 2018, "Encoder-Decoder with Atrous Separable
     Convolution for Semantic Image Segmentation", section 3.1.
     """
+    # Depthwise 3×3 at `rate`, then pointwise 1×1 (figure 3); batch norm and
+    # ReLU after both.
     tensor = keras.layers.DepthwiseConv2D(
         3,
         padding="same",
@@ -115,7 +119,7 @@ def score(
 def resized(
     tensor: keras.KerasTensor, like: keras.KerasTensor, *, name: str
 ) -> keras.KerasTensor:
-    """Brings a map to another one's height and width, bilinearly.
+    """Resizes a map bilinearly to the height and width of another one.
 
     Sizes need not be multiples of each other.
     """
@@ -128,7 +132,7 @@ def resized(
 
 
 def at_pixels(scores: keras.KerasTensor, image_size: int) -> keras.KerasTensor:
-    """Brings scores to the picture's own size; they are the logits.
+    """Resizes scores bilinearly to the size of the input picture.
 
     Args:
         scores: [batch, height, width, outputs].
@@ -137,6 +141,7 @@ def at_pixels(scores: keras.KerasTensor, image_size: int) -> keras.KerasTensor:
     Returns:
         [batch, image_size, image_size, outputs] in float32.
     """
+    # float32 also under mixed precision: the loss is computed on these.
     return keras.layers.Resizing(
         image_size,
         image_size,
@@ -150,9 +155,11 @@ def dropped(tensor: keras.KerasTensor, rate: float) -> keras.KerasTensor:
     """Drops whole channels with a probability of `rate`, in training only."""
     if not rate:
         return tensor
+    # Neighboring pixels of a channel are alike: dropping single values would
+    # hide hardly anything (Tompson et al. 2015, section 3.2).
     return keras.layers.SpatialDropout2D(rate, name="head_dropout")(tensor)
 
 
 def last(feature_maps: Mapping[int, keras.KerasTensor]) -> int:
-    """Returns the largest stride there is a feature map at."""
+    """Returns the largest stride that has a feature map."""
     return max(feature_maps)

@@ -1,4 +1,4 @@
-"""DeepLabV3+: an atrous pyramid, refined once by a fine feature map.
+"""DeepLabV3+ head: atrous spatial pyramid pooling and one skip connection.
 
 Source: Chen, Zhu, Papandreou, Schroff and Adam 2018, "Encoder-Decoder with
 Atrous Separable Convolution for Semantic Image Segmentation", section 3 and
@@ -17,6 +17,7 @@ from tf_finetune.heads import decoding, head
 
 # At an output stride of 16; at 8 they are twice as much.
 _RATES, _RATES_STRIDE = (6, 12, 18), 16
+# Section 4.1: the skip connection has stride 4 and is reduced to 48 channels.
 _FINE_STRIDE = 4
 _FINE_WIDTH = 48
 
@@ -26,7 +27,7 @@ def build(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns `decode` on the backbone, dilated to `output_stride`."""
+    """Returns the head on the backbone, dilated to `output_stride`."""
     backbone = dilation.dilated(backbone, options.output_stride)
     logits = decode(
         backbone.feature_maps,
@@ -44,7 +45,7 @@ def decode(
     outputs: int,
     options: model_options.ModelOptions,
 ) -> keras.KerasTensor:
-    """Reads the last map at several distances, then joins that of stride 4.
+    """Adds the atrous pyramid, the skip connection and the decoder.
 
     Args:
         feature_maps: By stride, [batch, height, width, channels] each; of a
@@ -67,6 +68,7 @@ def decode(
         )
         tensor = decoding.resized(tensor, skip, name="deeplab_up")
         tensor = keras.layers.Concatenate(name="deeplab_join")([tensor, skip])
+    # Two 3×3 convolutions (section 4.1), separable ones (section 3.1).
     for number in (1, 2):
         tensor = decoding.separable(
             tensor, width, name=f"deeplab_decoder_{number}"
@@ -78,9 +80,9 @@ def decode(
 
 
 def used(feature_maps: Mapping[int, keras.KerasTensor]) -> tuple[int, ...]:
-    """Returns the last stride and, where it is not the same, the fine one.
+    """Returns the last stride and, if it differs, that of the skip connection.
 
-    The fine one is 4, or the next larger one that there is.
+    The skip connection has stride 4, or the next larger one with a map.
     """
     last = decoding.last(feature_maps)
     fine = min(each for each in feature_maps if each >= min(_FINE_STRIDE, last))
@@ -92,6 +94,7 @@ def rates(output_stride: int) -> tuple[int, ...]:
 
     They span the same distance in the picture at every output stride.
     """
+    # (12, 24, 36) at 8, as in Chen et al. 2017; (3, 6, 9) at 32.
     return tuple(
         max(each * _RATES_STRIDE // output_stride, 1) for each in _RATES
     )
@@ -100,7 +103,8 @@ def rates(output_stride: int) -> tuple[int, ...]:
 def _pyramid(
     tensor: keras.KerasTensor, width: int, distances: tuple[int, ...]
 ) -> keras.KerasTensor:
-    """Returns [batch, height, width of the map, `width`]."""
+    """Adds atrous spatial pyramid pooling, [batch, height, width, `width`]."""
+    # One 1×1 convolution, one 3×3 convolution a rate, and image pooling.
     branches = [
         decoding.convolution(tensor, width, kernel=1, name="deeplab_aspp_0")
     ]
@@ -118,7 +122,7 @@ def _pyramid(
 
 
 def _image_pooling(tensor: keras.KerasTensor, width: int) -> keras.KerasTensor:
-    """Returns what the whole picture says, the same at every pixel.
+    """Adds image-level features: the pooled map, the same at every pixel.
 
     Without the paper's batch norm: one value a picture and channel makes
     statistics of a few values only.

@@ -1,4 +1,4 @@
-"""Fully convolutional networks: FCN-32s, FCN-16s and FCN-8s.
+"""Heads of fully convolutional networks: FCN-32s, FCN-16s and FCN-8s.
 
 Source: Long, Shelhamer and Darrell 2015, "Fully Convolutional Networks for
 Semantic Segmentation", section 4.2 and figure 3.
@@ -18,7 +18,7 @@ def build_32s(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns `decode` on the feature maps of the last stride alone."""
+    """Returns FCN-32s: scores of the last feature map alone."""
     return _build(backbone, options, outputs, finest=32)
 
 
@@ -27,7 +27,7 @@ def build_16s(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns `decode` on the feature maps down to a stride of 16."""
+    """Returns FCN-16s: scores of the feature maps down to stride 16."""
     return _build(backbone, options, outputs, finest=16)
 
 
@@ -36,7 +36,7 @@ def build_8s(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns `decode` on the feature maps down to a stride of 8."""
+    """Returns FCN-8s: scores of the feature maps down to stride 8."""
     return _build(backbone, options, outputs, finest=8)
 
 
@@ -67,7 +67,7 @@ def decode(
     options: model_options.ModelOptions,
     finest: int,
 ) -> keras.KerasTensor:
-    """Scores the last feature map, adds the scores of finer ones, upsamples.
+    """Scores the last feature map, adds scores of finer maps and upsamples.
 
     The paper's last layers before the score are VGG's dense ones, turned into
     convolutions; here one 3×3 convolution of `head_units` stands for them, as
@@ -90,7 +90,9 @@ def decode(
     )
     top = decoding.dropped(top, options.dropout)
     scores = _score(top, outputs, strides[0], options, "glorot_uniform")
+    # Figure 3: upsample the sum so far, add the scores of the next finer map.
     for stride in strides[1:]:
+        # From zero: the finer maps begin by changing nothing (section 4.2).
         finer = _score(feature_maps[stride], outputs, stride, options, "zeros")
         scores = decoding.resized(scores, finer, name=f"fcn_up_{stride}")
         scores = keras.layers.Add(name=f"fcn_sum_{stride}")([scores, finer])
@@ -100,7 +102,7 @@ def decode(
 def used(
     feature_maps: Mapping[int, keras.KerasTensor], finest: int
 ) -> tuple[int, ...]:
-    """Returns the strides that are scored, falling: the last one first."""
+    """Returns the strides of the scored maps, the largest first."""
     last = decoding.last(feature_maps)
     finer = [each for each in feature_maps if finest <= each < last]
     return (last, *sorted(finer, reverse=True))

@@ -1,4 +1,4 @@
-"""What `--head_layers` may say, read without importing Keras."""
+"""Parser of `--head_layers`; does not import Keras."""
 
 import dataclasses
 import difflib
@@ -23,20 +23,21 @@ ACTIVATIONS = (
     "swish",
     "tanh",
 )
-"""Names of Keras' activations that make sense between two dense layers."""
+"""Names of Keras activations that make sense between two dense layers."""
 
+# Candidates of "Did you mean …?".
 _WORDS = (*ACTIVATIONS, "batch_norm", "dropout:0.3", "layer_norm")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
-    """One layer of a head.
+    """Specification of one layer of a head.
 
     Attributes:
-        kind: What it is.
+        kind: Type of the layer.
         units: Of a dense layer.
-        share: Of the features that a dropout sets to zero, 0..1.
-        activation: Its name.
+        share: Dropout rate: share of the features set to zero, 0..1.
+        activation: Name of the Keras activation.
     """
 
     kind: Kind
@@ -46,7 +47,7 @@ class Part:
 
 
 def parts(tokens: Sequence[str]) -> tuple[Part, ...]:
-    """Reads the tokens of `--head_layers`.
+    """Parses the tokens of `--head_layers`.
 
     Args:
         tokens: E.g. ("512", "relu", "dropout:0.3").
@@ -62,6 +63,7 @@ def _part(token: str, tokens: Sequence[str]) -> Part:
         return Part(kind="activation", activation=token)
     if token in ("batch_norm", "layer_norm"):
         return Part(kind=token)
+    # Also "٣" is decimal for Python; only 0-9 are meant.
     if token.isdecimal() and token.isascii() and int(token) > 0:
         return Part(kind="dense", units=int(token))
     name, colon, text = token.partition(":")
@@ -95,5 +97,6 @@ def _number(text: str) -> float | None:
 
 def _error(token: str, tokens: Sequence[str], advice: str) -> errors.UsageError:
     return errors.UsageError(
-        f"{token!r} in --head_layers={','.join(tokens)} is no layer. {advice}"
+        f"{token!r} in --head_layers={','.join(tokens)} is not a layer. "
+        f"{advice}"
     )

@@ -1,4 +1,4 @@
-"""What a head is: the layers between a backbone and the logits."""
+"""Head: the layers between a backbone and the logits."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ from tf_finetune.config import model_options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Head:
-    """A new top on a backbone's graph.
+    """Layers added to a backbone's graph.
 
     Attributes:
         inputs: The tensors of the backbone's graph that it is computed from.
-        logits: What it computes, [batch, …, outputs].
-        backbone: The network it stands on.
+        logits: Its output, [batch, …, outputs].
+        backbone: The network it is attached to.
     """
 
     inputs: tuple[keras.KerasTensor, ...]
@@ -25,7 +25,7 @@ class Head:
 
 
 Build = Callable[[backbones.Backbone, model_options.ModelOptions, int], Head]
-"""A backbone, the options and the number of outputs → its new top.
+"""Signature of a head's builder: backbone, options, number of outputs → head.
 
 A head that needs another stride builds the backbone again, with the same layer
 names and weights; then `Head.backbone` is the new one.
@@ -35,12 +35,13 @@ names and weights; then `Head.backbone` is the new one.
 def on_pooled(
     backbone: backbones.Backbone, layers: Sequence[keras.Layer]
 ) -> Head:
-    """Puts layers onto the last feature map, averaged over the picture.
+    """Adds layers to the globally average-pooled last feature map.
 
     Args:
-        backbone: The network below.
+        backbone: The network that computes the feature map.
         layers: From features [batch, width] to logits [batch, outputs].
     """
+    # By this name an export finds the layer for its signature `embed`.
     features = keras.layers.GlobalAveragePooling2D(name="features")(
         backbone.model.outputs[0]
     )

@@ -1,4 +1,4 @@
-"""One dense layer, on the pooled features or on layers that are asked for."""
+"""Linear head: one dense layer on the features or on `--head_layers`."""
 
 import keras
 
@@ -12,7 +12,7 @@ def build(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns `layers` on the pooled features."""
+    """Returns the linear head on the pooled features."""
     return head.on_pooled(backbone, layers(options, outputs))
 
 
@@ -36,6 +36,7 @@ def layers(
         else None,
         name="logits",
     )
+    # Dropout acts on the input of the last layer, behind --head_layers.
     below = stack.layers(options)
     if not options.dropout:
         return [*below, top]

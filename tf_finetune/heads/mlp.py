@@ -1,4 +1,4 @@
-"""A hidden layer between the pooled features and the linear top."""
+"""MLP head: a hidden layer between the pooled features and the linear layer."""
 
 import keras
 
@@ -12,7 +12,7 @@ def build(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns `layers` on the pooled features."""
+    """Returns the MLP head on the pooled features."""
     return head.on_pooled(backbone, layers(options, outputs))
 
 
@@ -28,6 +28,7 @@ def layers(
     Returns:
         Layers that map features [batch, width] to logits [batch, outputs].
     """
+    # Dropout, if any, acts behind the hidden layer, in the linear head.
     hidden = keras.layers.Dense(
         options.head_units,
         activation="relu",

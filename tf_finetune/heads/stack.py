@@ -1,4 +1,4 @@
-"""The layers of `--head_layers`, between the features and the linear top."""
+"""Keras layers of `--head_layers`, below the linear layer of a head."""
 
 import keras
 
@@ -7,7 +7,7 @@ from tf_finetune.heads import grammar
 
 
 def layers(options: model_options.ModelOptions) -> list[keras.Layer]:
-    """Returns the layers that are asked for, in order; maybe none.
+    """Returns the layers of `--head_layers` in order; may be empty.
 
     Dropout acts in training only; batch norm has the statistics of the batch
     in training and moving averages of them in inference.
@@ -21,6 +21,7 @@ def layers(options: model_options.ModelOptions) -> list[keras.Layer]:
     """
     found = []
     counts: dict[str, int] = {}
+    # Names must be unique in a model: head_dense1, head_relu1, head_dense2.
     for part in grammar.parts(options.surgery.head_layers):
         word = part.activation or part.kind
         counts[word] = counts.get(word, 0) + 1

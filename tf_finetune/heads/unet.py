@@ -1,4 +1,4 @@
-"""U-Net: a decoder that goes up through every feature map.
+"""U-Net head: a decoder with a skip connection at every feature map.
 
 Source: Ronneberger, Fischer and Brox 2015, "U-Net: Convolutional Networks for
 Biomedical Image Segmentation", section 2 and figure 1.
@@ -12,6 +12,7 @@ from tf_finetune.backbones import backbone as backbones
 from tf_finetune.config import model_options
 from tf_finetune.heads import decoding, head
 
+# Channels; `head_units` is halved at every step down to this.
 _NARROWEST = 16
 
 
@@ -20,7 +21,7 @@ def build(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns `decode` on all feature maps."""
+    """Returns the U-Net head on all feature maps."""
     logits = decode(
         backbone.feature_maps,
         image_size=backbone.image_size,
@@ -37,7 +38,7 @@ def decode(
     outputs: int,
     options: model_options.ModelOptions,
 ) -> keras.KerasTensor:
-    """Goes from the last feature map to the finest, joining each on the way.
+    """Upsamples from the last feature map to the finest, joining each one.
 
     A step up halves the channels, doubles the size, joins the feature map of
     that size and adds two 3×3 convolutions. The step from the finest feature
@@ -56,10 +57,12 @@ def decode(
     """
     coarsest, *finer = used(feature_maps)
     tensor = decoding.dropped(feature_maps[coarsest], options.dropout)
+    # A step per map, from the coarsest: half the width each time.
     width = options.head_units
     for stride in finer:
         tensor = _step(tensor, feature_maps[stride], width, f"unet_{stride}")
         width = max(width // 2, _NARROWEST)
+    # A single feature map: no step adds the convolution, so one is added here.
     if not finer:
         tensor = decoding.convolution(tensor, width, name="unet_only")
     scores = decoding.score(tensor, outputs, name="unet_score", l2=options.l2)
@@ -67,7 +70,7 @@ def decode(
 
 
 def used(feature_maps: Mapping[int, keras.KerasTensor]) -> tuple[int, ...]:
-    """Returns every stride, falling."""
+    """Returns every stride, the largest first."""
     return tuple(sorted(feature_maps, reverse=True))
 
 
@@ -77,7 +80,7 @@ def _step(
     width: int,
     name: str,
 ) -> keras.KerasTensor:
-    """Returns [batch, *size of skip, width]."""
+    """Adds one step up the decoder, [batch, *size of skip, width]."""
     # A 1×1 convolution and a bilinear step commute; it is cheaper below.
     tensor = decoding.convolution(tensor, width, kernel=1, name=f"{name}_up")
     tensor = decoding.resized(tensor, skip, name=f"{name}_resize")

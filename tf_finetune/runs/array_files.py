@@ -1,4 +1,4 @@
-"""Arrays that a run keeps in .npz files, read back whoever wrote them.
+"""Reads arrays of a run from .npz files without trusting them.
 
 `numpy.load` reserves what a header claims and unpacks what an archive claims;
 here both are compared with the bytes of the file before anything is read.
@@ -27,7 +27,7 @@ def read(path: pathlib.Path, *, within: pathlib.Path) -> dict[str, np.ndarray]:
         within: The folder that it must lie in.
 
     Raises:
-        RunError: It is not there, no such file, damaged, or holds objects.
+        RunError: It is missing, not such a file, damaged, or holds objects.
     """
     name = escaping.escape(str(path))
     try:
@@ -65,18 +65,20 @@ def _check(members: list[zipfile.ZipInfo], size: int) -> None:
     """Raises `ValueError` for an archive that claims more than it holds."""
     if len(members) > _MEMBERS:
         raise ValueError(f"it has {len(members):,} parts")
-    # `savez` does not pack; what is packed may unpack to anything.
+    # `savez` does not compress; a compressed member may unpack to any size.
     claimed = sum(each.file_size for each in members)
     if claimed > size:
         raise ValueError(f"its {size:,} bytes claim to be {claimed:,}")
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    # The header alone; `read_array` would reserve the memory that it claims.
     with archive.open(member) as file:
         shape, dtype, length = _header(file)
         held = member.file_size - length
     if dtype.hasobject:
         raise ValueError("an array of it holds objects, not numbers")
+    # Floats, integers, unsigned integers and booleans; exactly as many bytes.
     if dtype.kind not in "fiub" or math.prod(shape) * dtype.itemsize != held:
         raise ValueError(
             f"an array of it claims {dtype} {list(shape)} in {held:,} bytes"

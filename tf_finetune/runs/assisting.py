@@ -1,4 +1,4 @@
-"""What a worker that is not the chief does: it trains, and writes nothing."""
+"""A worker other than the chief: it trains and writes nothing."""
 
 import contextlib
 import pathlib
@@ -12,7 +12,7 @@ from tf_finetune.tasks import catalog as tasks
 
 
 def assist(config: train.TrainConfig) -> None:
-    """Trains beside the chief, with what the chief has computed.
+    """Trains beside the chief, on the features that the chief has cached.
 
     Args:
         config: The run; the chief's is the same.
@@ -22,6 +22,7 @@ def assist(config: train.TrainConfig) -> None:
         tasks.TASKS.get(config.model.task).labels,
         cache_dir=config.output.cache_folder,
     )
+    # What it writes all the same goes into a folder that nobody reads.
     with (
         tempfile.TemporaryDirectory(prefix="tf_finetune-") as folder,
         contextlib.ExitStack() as held,

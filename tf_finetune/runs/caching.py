@@ -1,4 +1,4 @@
-"""Whether fine-tuning reads the frozen part's output from the cache."""
+"""Decides if fine-tuning reads cached activations instead of pictures."""
 
 import dataclasses
 import time
@@ -22,12 +22,13 @@ from tf_finetune.training.distributed import replicas
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Choice:
-    """How fine-tuning is fed.
+    """The input of fine-tuning: cached activations or pictures.
 
     Attributes:
-        reads_cache: Whether from what crosses the cut; else from pictures.
-        trainer: The part above the cut, compiled while it was measured; None
-            if nothing was.
+        reads_cache: Whether it reads cached activations at the freeze
+            boundary; else pictures.
+        trainer: The part above the boundary, compiled while it was timed;
+            None if nothing was timed.
     """
 
     reads_cache: bool
@@ -35,7 +36,7 @@ class Choice:
 
 
 def choose(course: courses.Course) -> Choice:
-    """Decides once a run; a resumed one and other workers read what it was.
+    """Decides once a run; a resumed run and other workers read it.
 
     Raises:
         UsageError: `--cache=on` and the network or the data do not allow it.
@@ -57,6 +58,7 @@ def _chosen(
     course: courses.Course, wanted: Literal["auto", "on", "off"]
 ) -> Choice:
     obstacle = _obstacle(course)
+    # Asked for and impossible is an error; left to itself, a line of the log.
     if obstacle and wanted == "on":
         raise errors.UsageError(f"--cache=on is not possible: {obstacle}.")
     if obstacle:
@@ -64,10 +66,11 @@ def _chosen(
         return Choice(reads_cache=False)
     if wanted == "on" or not crossing.missing_bytes(course):
         if wanted == "auto":
-            logging.info("cache: on; everything is in it already")
+            logging.info("cache: on; it holds every activation already")
         return Choice(reads_cache=True)
     if replicas.worker_of(course.strategy)[1] > 1:
-        # A step cannot be timed by the chief alone.
+        # The chief cannot time a step alone, since workers train in step. A
+        # view costs one pass of the frozen part, and so does an epoch.
         options = course.config.training
         return Choice(reads_cache=options.epochs >= options.num_views)
     return _cheaper(course)
@@ -79,12 +82,12 @@ def _obstacle(course: courses.Course) -> str:
     if augmentation.mixes(level):
         return (
             f"--augmentation={level} mixes pictures with others of their "
-            "batch, which are others in every epoch"
+            "batch, which change with every epoch"
         )
     if course.networks.cut is None:
         return (
-            "nothing that could be computed once lies below the first layer "
-            "that trains, or more than a few tensors cross there"
+            "nothing below the first trainable layer could be cached, or more "
+            "than a few tensors cross the freeze boundary"
         )
     needed = crossing.missing_bytes(course)
     limit = course.config.output.cache_gb
@@ -112,7 +115,7 @@ def _cheaper(course: courses.Course) -> Choice:
     )
     logging.info(
         "cache: %s; fine-tuning takes about %s with it (%d views a picture, "
-        "cut at %s, %s each), %s without (--cache)",
+        "freeze boundary at %s, %s each), %s without it (--cache)",
         "on" if on < off else "off",
         estimate.duration(on),
         options.num_views,
@@ -131,6 +134,7 @@ def _measured(course: courses.Course) -> tuple[estimate.Costs, keras.Model]:
     train = course.data.split("train")
     size = optimizers.batch_size(config.training, len(train))
     size = min(size, config.training.batch_size)
+    # Two batches are loaded and timed; the first of them is computed on.
     pictures = (train * 2)[: 2 * size]
     paths = [picture.path for picture in pictures]
     batches = pipeline.training_batches(
@@ -174,7 +178,7 @@ def _seconds_of_step(
         .batch(len(rows))
         .map(lambda each, label: (tensors(each), label))
     )
-    # What is traced here is what will train.
+    # Traced under training's own settings: this function is reused there.
     wanted = course.config.training.sync_batch_norm
     with (
         course.strategy.scope(),

@@ -1,4 +1,4 @@
-"""What a run would cost, measured on a few steps; see `--plan`."""
+"""Estimates the cost of a run from a few steps; see `--plan`."""
 
 from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
@@ -7,11 +7,11 @@ from tf_finetune.training.devices import estimate
 
 
 def estimated(course: courses.Course) -> estimate.Estimate:
-    """Measures a few steps of each kind."""
+    """Measures a few steps of each kind and extrapolates them to the run."""
     config, targets = course.config, course.targets("train")
     size = optimizers.batch_size(config.training, len(targets))
     # Enough pictures for the four batches that are measured.
-    copies = -(-4 * size // len(targets))
+    copies = -(-4 * size // len(targets))  # Rounded up.
     batches = pipeline.training_batches(
         [picture.path for picture in course.data.split("train")] * copies,
         targets,

@@ -1,4 +1,4 @@
-"""What the steps of a run share."""
+"""Context that the steps of a run share."""
 
 import contextlib
 import dataclasses
@@ -27,11 +27,11 @@ from tf_finetune.training.distributed import workers
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Course:
-    """What the steps of a run share.
+    """Config, data, model and devices of a run, shared by its steps.
 
     Attributes:
-        config: What is done.
-        asked: What was asked for: the same, but for a batch size and a
+        config: The config in effect.
+        asked: The config asked for: the same, but for a batch size and a
             learning rate that were found.
         largest_batch: The batch size that fits into memory; None where that
             was not asked.
@@ -39,11 +39,11 @@ class Course:
             own, which nobody reads.
         shared: Where the chief's results go, which all workers read.
         data: Cleaned and divided.
-        task: What is learnt.
+        task: The task, adapted to the data.
         built: The model.
         selection: The backbone layers that fine-tuning moves.
-        networks: The model compiled, cut below the first of them.
-        cache: What its frozen part says of pictures.
+        networks: The model compiled, split below the first of them.
+        cache: The outputs of its frozen part.
         strategy: The devices; variables must be made in its scope.
         settings: How they compute while training.
     """
@@ -84,18 +84,18 @@ class Course:
 
     @functools.cached_property
     def described(self) -> dict[str, Any]:
-        """What is to be said of the labels."""
+        """The description of the labels, as in data.json."""
         return self.task.labels.describe(self.data)
 
     @property
     def loss(self) -> keras.losses.Loss:
-        """Of the trainer's logits."""
+        """The training loss, computed on logits."""
         return self.task.network.loss(
             self.config.training, self.data.class_names, self.described
         )
 
     def targets(self, split: str) -> target_rows.Targets:
-        """Returns what the model should say of a split."""
+        """Returns the targets of a split."""
         return self.task.network.targets(
             self.data, split, config=self.config, image_size=self.image_size
         )
@@ -111,13 +111,14 @@ class Course:
         Args:
             split: Of the pictures.
             predictions: Of all of them in their order, in batches.
-            decision: What was decided on validation; None: it is decided on
-                these predictions.
+            decision: Of the validation split, such as thresholds; None:
+                it is made on these predictions.
 
         Returns:
-            Figures; for what was not learnt from also a row a picture, and
-            for the last split the predictions that prove exports.
+            Figures; for splits other than training also a row a picture, and
+            for the last split the predictions that exports are checked on.
         """
+        # Exports are checked on pictures of the last split.
         keep = ()
         if split == self.data.splits[-1]:
             keep = proof.places(self.data, self.task.network.num_proven)
@@ -128,6 +129,7 @@ class Course:
             predictions,
             seed=self.config.seed,
             decision=decision,
+            # predictions.csv lists validation and test pictures only.
             with_rows=split != "train",
             keep=keep,
         )
@@ -144,11 +146,12 @@ class Course:
         size = self.config.training.batch_size
         shown = progress.bar(
             images,
-            total=-(-len(self.data.split(split)) // size),
+            total=-(-len(self.data.split(split)) // size),  # Rounded up.
             title=f"Evaluating {split}",
             unit="batches",
             is_brief=True,
         )
+        # Traced once a run; weights may change between calls.
         return inference.stream(self.networks.predictions, shown)
 
 
@@ -157,8 +160,9 @@ def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:
 
     Args:
         course: The run.
-        above: Trains on what crosses this cut; None: on pictures.
+        above: Trains on activations at this boundary; None: on pictures.
     """
+    # The optimizer's variables must be made in the scope, too.
     with course.strategy.scope():
         return fine_tuning.compiled(
             above.suffix if above else course.built.trainer,
@@ -173,7 +177,7 @@ def compiled(course: Course, above: cutting.Cut | None = None) -> keras.Model:
 
 
 def in_precision(course: Course) -> contextlib.AbstractContextManager[None]:
-    """Returns the block in which the backbone computes as training does."""
+    """Returns a context in which the backbone has training's precision."""
     return precision.computing(
         course.built.backbone.model, course.settings.precision
     )
@@ -184,5 +188,6 @@ def fine_tunes(
 ) -> bool:
     """Whether the fine-tuning stage of a run has anything to do."""
     options = config.training
+    # A random head has to be trained even if the backbone is frozen.
     moves = selection.layer_names or options.head_init == "random"
     return bool(options.epochs and moves)

@@ -1,4 +1,4 @@
-"""Every view of every picture at the cut, ready for fine-tuning."""
+"""Activations at the freeze boundary, of every view of every picture."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,18 +15,18 @@ from tf_finetune.runs import course as courses
 from tf_finetune.runs import decisions, frozen
 from tf_finetune.tasks import judging
 
-# Pictures by which it is judged whether float16 is precise enough.
+# Validation pictures on which float16 is compared with float32.
 _JUDGED = 1024
-# What the loss on them may move by.
+# The most that the loss on them may change by.
 _TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Crossing:
-    """What crosses the cut of a run's network, for every picture.
+    """Activations at the freeze boundary, one row a picture or view.
 
     Attributes:
-        rows: By split, of the pictures as they are, float32.
+        rows: By split, of the unaugmented pictures, float32.
         views: Of the training split: every view, one after the other.
     """
 
@@ -36,14 +36,14 @@ class Crossing:
     def logits(
         self, course: courses.Course, split: str
     ) -> Iterator[np.ndarray]:
-        """Yields what the trained part makes of a split, in batches."""
+        """Yields the logits of a split in batches, computed from its rows."""
         return _logits(course, self.rows[split], course.networks.cut.tensors)
 
 
 def cross(course: courses.Course) -> Crossing:
-    """Computes every view that training needs; returns them all.
+    """Computes the activations of every view that training needs.
 
-    The pictures as they are stay float32, since figures are taken on them;
+    Unaugmented pictures stay float32, since figures are computed on them;
     augmented views, the bulk, are float16 where that is precise enough.
     """
     rows = frozen.by_split(course.cache.crossing("float32"), course.data)
@@ -58,10 +58,11 @@ def cross(course: courses.Course) -> Crossing:
 
 
 def missing_bytes(course: courses.Course) -> int:
-    """Returns what has still to be written: augmented views as float16."""
+    """Returns the bytes still to be cached, with augmented views as float16."""
     store = course.cache.crossing("float32")
     names = [picture.sha256 for picture in course.data.pictures]
     size = len(store.missing(names)) * store.row_bytes
+    # View 0 is the picture unaugmented, counted above as float32.
     for number in range(1, course.config.training.num_views):
         store = course.cache.crossing("float16")
         wanted = course.cache.views(number, course.data.split("train"))
@@ -71,7 +72,7 @@ def missing_bytes(course: courses.Course) -> int:
 
 
 def _dtype_of_views(course: courses.Course, validation: stores.Rows) -> str:
-    """Returns how views are kept; the chief decides it, once a run."""
+    """Returns the dtype of cached views, which the chief decides once a run."""
     if not course.is_chief:
         return decisions.of_chief(course.shared, "views")
     dtype = decisions.known(course.shared).get("views")
@@ -84,8 +85,8 @@ def _dtype_of_views(course: courses.Course, validation: stores.Rows) -> str:
 def _may_round(course: courses.Course, validation: stores.Rows) -> bool:
     """Whether rows rounded to float16 give the figures that exact ones give.
 
-    On validation pictures the task's figure of merit must be the same, and
-    what ties are told apart by (the loss) within a thousandth.
+    On validation pictures the task's leading figure must be the same, and
+    those that break ties (the loss) must agree within `_TOLERANCE`.
     """
     tensors = course.networks.cut.tensors
     few = validation.select(np.arange(min(_JUDGED, len(validation))))
@@ -95,16 +96,17 @@ def _may_round(course: courses.Course, validation: stores.Rows) -> bool:
         lambda each: tensors(tf.cast(tf.cast(each, "float16"), "float32")),
     ):
         figures = _figures(course, _logits(course, few, unpack))
-        if figures is None:
+        if figures is None:  # Not finite, as beyond float16's range.
             return False
         judged.append(figures)
+    # A merit is the leading figure, then those that break ties.
     first, *others = zip(*map(measures.merit, judged), strict=True)
     may = first[0] == first[1] and all(
         abs(a - b) <= _TOLERANCE for a, b in others
     )
     logging.info(
-        "cache: augmented views in %s; on %d validation pictures exact rows "
-        "give %s, rounded ones %s",
+        "cache: augmented views are stored as %s; on %d validation pictures "
+        "float32 activations give %s, float16 activations %s",
         "float16" if may else "float32",
         len(few),
         *map(measures.brief, judged),

@@ -1,7 +1,7 @@
-"""What a run decides once, by a measurement: noted, never measured again.
+"""Decisions of a run that follow from a measurement, recorded once.
 
-A run that goes on needs what it had decided, and workers that train in step
-must not each decide by themselves.
+A resumed run needs its earlier decisions, and workers that train in step must
+not each decide by themselves.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ _KIND = schema.Table(schema.Text(longest=100))
 
 
 def known(shared: workdir.Workdir) -> dict[str, str]:
-    """Returns what the run in a workdir has decided, by name."""
+    """Reads the decisions of the run in a workdir, by name."""
     path = _path(shared)
     try:
         return schema.read(path, _KIND, within=shared.path, limit=1 << 20)
@@ -21,12 +21,12 @@ def known(shared: workdir.Workdir) -> dict[str, str]:
 
 
 def note(shared: workdir.Workdir, name: str, value: str) -> None:
-    """Writes down a decision; only the chief does so."""
+    """Records a decision; only the chief does so."""
     files.write_json(_path(shared), {**known(shared), name: value})
 
 
 def of_chief(shared: workdir.Workdir, name: str) -> str:
-    """Returns what the chief has decided.
+    """Reads a decision that the chief has recorded.
 
     Raises:
         RunError: It is not there.
@@ -34,7 +34,7 @@ def of_chief(shared: workdir.Workdir, name: str) -> str:
     found = known(shared)
     if name not in found:
         raise errors.RunError(
-            f"What the first worker has decided ({name}) is not in "
+            f"The first worker's decision on {name!r} is missing from "
             f"{_path(shared)}. Is --workdir a folder that all workers share? "
             "Start the same command again."
         )
@@ -42,4 +42,5 @@ def of_chief(shared: workdir.Workdir, name: str) -> str:
 
 
 def _path(shared: workdir.Workdir) -> pathlib.Path:
+    # With the checkpoints: a finished run needs its decisions no more.
     return shared.checkpoints / "cache.json"

@@ -1,4 +1,4 @@
-"""The plan of a run in words: what moves, and the settings with reasons."""
+"""Describes the plan of a run: trainable layers, settings and reasons."""
 
 import keras
 from absl import logging
@@ -15,7 +15,7 @@ _HEADS = {"probe": "solved", "random": "random"}
 
 
 def text(course: courses.Course) -> str:
-    """Returns what will be done: what moves, and the settings with reasons."""
+    """Returns the plan: trainable layers, settings and their reasons."""
     lines = [_supervised(course), *_unlabelled(course)]
     return "\n".join(lines)
 
@@ -37,7 +37,7 @@ def _supervised(course: courses.Course) -> str:
     table = "\n".join(part for part in parts if part)
     head = f"head: {_head(course)}, {_solving(course)}"
     if not course.fine_tunes:
-        return f"{table}\n{head}; the backbone stays as it is"
+        return f"{table}\n{head}; the backbone stays frozen"
     size = optimizers.batch_size(options, len(course.data.split("train")))
     frozen = len(course.selection.frozen_batch_norms)
     return "\n".join(
@@ -61,7 +61,8 @@ def _supervised(course: courses.Course) -> str:
 
 
 def _changes(course: courses.Course) -> list[change.Change]:
-    """Returns what surgery did, the layers of a longer head included."""
+    """Lists the changes of surgery, the layers of a longer head included."""
+    # --head_layers is no surgery of the backbone, but shown in its table.
     layers = course.config.model.surgery.head_layers
     if not layers:
         return [*course.built.changes]
@@ -85,8 +86,9 @@ def _head(course: courses.Course) -> str:
 
 
 def _solving(course: courses.Course) -> str:
-    """Returns how the head comes about before fine-tuning."""
+    """Describes how the head is trained before fine-tuning."""
     options = course.config.training
+    # Pooled features have one axis; a decoder reads maps of three.
     if any(len(shape) > 1 for shape in course.built.features.shapes):
         steps = decoder.num_steps(options, len(course.data.split("train")))
         return (
@@ -97,9 +99,10 @@ def _solving(course: courses.Course) -> str:
 
 
 def warn_of_single_pictures(course: courses.Course) -> None:
-    """Logs that batch norm would learn its statistics from single pictures."""
+    """Warns if batch norm would learn its statistics from single pictures."""
     training = course.config.training
     size = optimizers.batch_size(training, len(course.data.split("train")))
+    # A replica's own part of the batch.
     pictures = size // course.strategy.num_replicas_in_sync
     moving = [
         layer
@@ -127,14 +130,16 @@ def _fits(course: courses.Course) -> str:
 def _rate(course: courses.Course) -> str:
     options, asked = course.config.training, course.asked.training
     rate = optimizers.learning_rate(options)
+    # The rate's origin: the user, the optimizer's default, or that default
+    # scaled to the batch size that was found.
     if asked.learning_rate is not None:
         origin = "given"
     elif course.largest_batch is None:
-        origin = f"{options.optimizer}'s here"
+        origin = f"the default of {options.optimizer}"
     else:
         usual = optimizers.learning_rate(asked)
         origin = (
-            f"{options.optimizer}'s here, {usual:g} for "
+            f"the default of {options.optimizer}, {usual:g} for "
             f"{optimizers.USUAL_BATCH_SIZE} pictures, "
             f"{optimizers.scaling_rule(options)}"
         )
@@ -142,11 +147,11 @@ def _rate(course: courses.Course) -> str:
 
 
 def _cut(course: courses.Course) -> str:
-    """Returns in words what could be computed once."""
+    """Describes the part of the network that can be cached."""
     found = course.networks.cut
     if found is None:
-        return "nothing of the network can be computed once"
+        return "no part of the network can be cached"
     return (
-        f"{found.frozen_share:.0%} of the forward pass lie below the first "
-        f"layer that trains (cut at {', '.join(found.names)})"
+        f"{found.frozen_share:.0%} of the forward pass is frozen and can be "
+        f"cached (freeze boundary at {', '.join(found.names)})"
     )

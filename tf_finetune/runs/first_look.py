@@ -1,8 +1,8 @@
-"""The one scan before training, which decodes every picture.
+"""Scans the pictures before training: decodes each and extracts features.
 
-What the frozen network says of the pictures is computed on the way, so that
-none is decoded twice: the features that the head is solved on, and what
-crosses the cut where fine-tuning is going to read it.
+The frozen network runs on the way, so that no picture is decoded twice: it
+gives the features that the head is solved on, and activations at the freeze
+boundary where fine-tuning is going to read them.
 """
 
 import functools
@@ -33,10 +33,10 @@ def problems(
 
     Args:
         pictures: Whose headers are fine.
-        config: What is asked for.
+        config: The run.
         networks: The model, compiled.
-        cache: Where what it says of them goes.
-        batch_size: Of what is computed on the way.
+        cache: Where its outputs go.
+        batch_size: Pictures in each forward pass.
 
     Returns:
         Reason by path of each picture that cannot be used.
@@ -47,6 +47,7 @@ def problems(
         if config.training.num_views > 1:
             cache.crossing("float16")  # Making room leaves alone what is open.
         rows = cache.crossing("float32")
+        # Without room the features of the head are computed alone.
         if cache.make_room(len(rows.missing(names)) * rows.row_bytes):
             into["rows"] = rows
     use = _Pass(networks, into, names, batch_size)
@@ -65,7 +66,7 @@ def problems(
 def keeps_rows(
     config: train.TrainConfig, networks: compiled_networks.Networks
 ) -> bool:
-    """Whether fine-tuning will most likely read what crosses the cut.
+    """Predicts if fine-tuning will read activations at the freeze boundary.
 
     It does if it is told to; left to itself (`caching`), hardly ever where
     each picture is seen no more often than the cache would compute it.
@@ -73,13 +74,14 @@ def keeps_rows(
     wanted, options = config.output.cache, config.training
     if networks.cut is None or wanted == "off":
         return False
+    # Mixed pictures have no rows of their own to be cached.
     if augmentation.mixes(options.augmentation):
         return False
     return wanted == "on" or options.epochs >= options.num_views
 
 
 class _Pass:
-    """Computes the rows that stores lack, of pictures that come singly."""
+    """Computes the rows that stores lack, of pictures that come one by one."""
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class _Pass:
         self._waiting: dict[str, tf.Tensor] = {}
 
     def __call__(self, name: str, image: tf.Tensor) -> None:
+        # Rows that the cache holds already are not computed again.
         if any(name in writer.names for writer in self._writers.values()):
             self._waiting[name] = image
         if len(self._waiting) == self._batch_size:

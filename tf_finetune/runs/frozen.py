@@ -1,4 +1,4 @@
-"""The frozen part of a run's network: its output, kept in the cache."""
+"""Cached outputs of the frozen part of a run's network."""
 
 import contextlib
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from tf_finetune.config import train
 from tf_finetune.data import changes, examples
 from tf_finetune.runs import networks as compiled_networks
 
+# Pictures whose features are computed before they are written.
 _NAMES_A_BLOCK = 4096
 _GB = 1e9
 
@@ -28,7 +29,7 @@ class Cache:
         networks: compiled_networks.Networks,
         held: contextlib.ExitStack,
     ) -> None:
-        """Opens the entry of what goes into the head.
+        """Opens the entry of the head's inputs.
 
         Args:
             config: The run.
@@ -44,7 +45,8 @@ class Cache:
         self.features = self._open_features()
 
     def reopen(self) -> None:
-        """Sees what other processes have written since."""
+        """Opens the entries again, to read rows that others have written."""
+        # Boundary entries are opened again when they are asked for.
         self._crossing.clear()
         self.features = self._open_features()
 
@@ -58,19 +60,21 @@ class Cache:
         )
 
     def crossing(self, dtype: str) -> stores.Store:
-        """Opens the entry of what crosses the cut."""
+        """Opens the entry of activations at the freeze boundary."""
         cut = self._networks.cut
+        # float32 and float16 rows are entries of their own.
         if dtype not in self._crossing:
             self._crossing[dtype] = self._open(
                 cut.up_to(),
                 width=cut.width,
                 dtype=dtype,
+                # Names of the layers whose outputs are kept.
                 up_to=", ".join(cut.names),
             )
         return self._crossing[dtype]
 
     def make_room(self, needed_bytes: int) -> bool:
-        """Makes room for more, at the cost of what was unused the longest.
+        """Makes room by evicting the entries unused for the longest time.
 
         The entries that are open stay.
 
@@ -78,6 +82,7 @@ class Cache:
             Whether there is room now, within `--cache_gb` and on the disk.
         """
         output = self._config.output
+        # --cache_gb counts gigabytes of 10⁹ bytes, as disks do.
         return entries.make_room(
             output.cache_folder,
             needed_bytes,
@@ -87,15 +92,16 @@ class Cache:
     def complete(
         self, pictures: Sequence[examples.Picture], *, with_rows: bool
     ) -> None:
-        """Computes what is missing of the pictures as they are.
+        """Computes the missing rows of the unaugmented pictures.
 
         Args:
             pictures: Of all splits.
-            with_rows: Whether what crosses the cut is computed in the same
-                pass as the pooled features.
+            with_rows: Whether activations at the freeze boundary are computed
+                in the same pass as the head's inputs.
         """
         names = [picture.sha256 for picture in pictures]
         rows = self.crossing("float32") if with_rows else None
+        # All activations are there: the network above them is enough.
         if rows and not rows.missing(names):
             self._finish(rows, self.features.missing(names))
 
@@ -104,13 +110,14 @@ class Cache:
             return [found.features, *([found.rows] if with_rows else [])]
 
         into = [self.features, *([rows] if rows else [])]
+        # View 0 is the picture unaugmented.
         wanted = self.views(0, pictures)
         self._fill(into, network, wanted, pictures, "Features")
 
     def augmented(
         self, pictures: Sequence[examples.Picture], store: stores.Store
     ) -> stores.Rows:
-        """Computes what is missing of the augmented views at the cut.
+        """Computes the missing activations of the augmented views.
 
         Args:
             pictures: Of the training split.
@@ -126,6 +133,7 @@ class Cache:
         ]
 
         def network(images: tf.Tensor) -> list[tf.Tensor]:
+            # Computed in float32 and rounded once, to the dtype of the store.
             return [tf.cast(self._networks.prefix(images), store.dtype)]
 
         self._fill([store], network, wanted, pictures, "Augmented views")
@@ -144,9 +152,9 @@ class Cache:
         )
 
     def _finish(self, rows: stores.Store, names: Sequence[str]) -> None:
-        """Computes features from what crosses a cut, not from pictures.
+        """Computes features from cached activations, not from pictures.
 
-        So it is where only layers above the cut have moved since.
+        It applies where only layers above the boundary have changed since.
         """
         cut = self._networks.cut
         upper = inference.step(cut.above(self._built.extractor.outputs))
@@ -157,6 +165,7 @@ class Cache:
                 unpack=cut.tensors,
                 batch_size=self._config.training.batch_size,
             )
+            # Several tensors of a picture lie in one row, one after another.
             flat = self._built.features.flat
             found = [
                 flat(keras.tree.flatten(inference.called(upper, each)))
@@ -183,6 +192,7 @@ class Cache:
             batch_size=self._config.training.batch_size,
             level=self._config.training.augmentation,
             title=title,
+            # A picture that changed would be kept under its old hash.
             check=lambda views: changes.check(
                 [picture_of[view.path] for view in views]
             ),
@@ -207,7 +217,7 @@ class Cache:
 def by_split(
     store: stores.Store, data: examples.ImageData
 ) -> dict[str, stores.Rows]:
-    """Returns the rows of the pictures as they are, in their order."""
+    """Returns the rows of the unaugmented pictures by split, in order."""
     return {
         split: store.rows([each.sha256 for each in data.split(split)])
         for split in data.splits

@@ -1,4 +1,4 @@
-"""The two stages of a run, and which of their results is kept."""
+"""The two training stages of a run, and the choice of the better model."""
 
 import dataclasses
 import itertools
@@ -28,8 +28,7 @@ class Candidate:
         name: "probe" (the pretrained backbone under the solved head) or
             "fine_tune".
         weights: Of the whole model.
-        judged: What its predictions of splits came to, of those that it was
-            asked about.
+        judged: The evaluation of each split that it has predicted.
     """
 
     name: str
@@ -38,17 +37,17 @@ class Candidate:
 
     @property
     def decision(self) -> Mapping[str, Any]:
-        """What its validation predictions had the task decide."""
+        """The task's decision on validation, such as thresholds."""
         return self.judged["validation"].decision
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Learnt:
-    """What both stages came to.
+    """The result of both stages.
 
     Attributes:
-        probe: The yardstick of every run.
-        tuned: None where nothing but the head moves.
+        probe: The solved head, a baseline of every run.
+        tuned: None where only the head is trained.
         table: The history of the epochs.
         cache: "on" if fine-tuning read the cache, else "off"; None where
             there was no fine-tuning.
@@ -69,8 +68,10 @@ def learn(course: courses.Course) -> Learnt:
 
 def _learn(course: courses.Course) -> Learnt:
     cache = course.cache
+    # Before the head is solved, for --head_init=random.
     fresh_head = course.built.head.get_weights()
     crossing = None
+    # The chief fills the cache and decides; then the others read both.
     with workers.chief_first(course.strategy):
         if not course.is_chief:
             cache.reopen()
@@ -81,6 +82,8 @@ def _learn(course: courses.Course) -> Learnt:
             crossing = crossings.cross(course)
     if not course.fine_tunes:
         return Learnt(probe=probe, tuned=None, table=[])
+    # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
+    # from the solved head, whose gradients do not distort the features.
     if course.config.training.head_init == "random":
         course.built.head.set_weights(fresh_head)
     table = _fine_tune(course, crossing, choice.trainer)
@@ -91,6 +94,7 @@ def _learn(course: courses.Course) -> Learnt:
     else:
         found = course.predict("validation")
         judged = {"validation": course.judge("validation", found)}
+    # Copies: the model's weights change again before the choice.
     tuned = Candidate(
         name="fine_tune",
         weights=course.built.model.get_weights(),
@@ -112,6 +116,7 @@ def choose(course: courses.Course, learnt: Learnt) -> Candidate:
     """
     if learnt.tuned is None:
         return learnt.probe
+    # Predictions that are not finite have no figures.
     chosen = learnt.probe
     if learnt.tuned.judged["validation"].figures is not None:
         chosen = _better(course, (learnt.probe, learnt.tuned))
@@ -144,8 +149,8 @@ def told(said: Mapping[str, str], kept: choices.Kept) -> str:
     """Returns a choice on validation in one line.
 
     Args:
-        said: What each candidate came to, in a few words.
-        kept: What was chosen.
+        said: The figures of each candidate, in a few words.
+        kept: The chosen one, and why.
     """
     results = ", ".join(f"{name} {text}" for name, text in said.items())
     return f"on validation: {results}; kept: {kept.name} ({kept.reason})"
@@ -156,6 +161,7 @@ def _probe(
 ) -> Candidate:
     solution = solving.solution(course, features["train"])
     head.install(course.built.head, solution)
+    # The head alone: its inputs are in the cache.
     solved = inference.step(course.built.head)
     judged = _judged(
         course, features, lambda s: _of_head(course, solved, features[s])
@@ -180,12 +186,13 @@ def _judged(
     splits: Iterable[str],
     logits_of: Callable[[str], Iterator[np.ndarray]],
 ) -> dict[str, judging.Judged]:
-    """Judges what the cached path says of splits, validation first.
+    """Evaluates splits from cached rows, validation first.
 
-    On its first pictures the joined model is compared with it; and what the
-    task decides on it is what the other splits are judged with.
+    On its first pictures the whole model is compared with the cached path;
+    and the task's decision on it, such as thresholds, holds for the others.
     """
     finish = course.task.network.finish
+    # The first batch is compared with the whole model, then put back.
     logits = logits_of("validation")
     first = next(logits)
     reattaching.check(course, first)
@@ -206,6 +213,8 @@ def _fine_tune(
     crossing: crossings.Crossing | None,
     trainer: keras.Model | None,
 ) -> list[dict]:
+    # On cached rows only the part above the freeze boundary is trained; it
+    # shares its layers with the whole model.
     if crossing is None:
         trainer = courses.compiled(course)
     elif trainer is None:
@@ -217,6 +226,7 @@ def _fine_tune(
             feed,
             task=course.task,
             config=course.config,
+            # Checkpoints of the chief are read by all workers.
             place=course.shared,
             writes=course.is_chief,
             report=lambda rows: history.write(
@@ -239,6 +249,7 @@ def _feed(
             image_size=course.image_size,
             part=part,
         )
+    # All views of training pictures; validation is never augmented.
     rows = {"train": crossing.views, "validation": crossing.rows["validation"]}
     return fine_tuning.from_rows(
         rows,

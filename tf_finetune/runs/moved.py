@@ -1,4 +1,4 @@
-"""Pictures of a run that lie elsewhere now, known by their content."""
+"""Finds pictures of a run that were moved, by name and content hash."""
 
 import collections
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tf_finetune import files
 
-# Bytes; what a workdir calls a picture may be any file.
+# Bytes; a workdir of somebody else may name any file as a picture.
 _LARGEST_PICTURE = 1 << 30
 
 
@@ -19,7 +19,7 @@ class Finder:
     """
 
     def __init__(self, root: str | None) -> None:
-        """Looks nowhere yet.
+        """Searches nothing yet.
 
         Args:
             root: The folder; None: pictures are where they were.
@@ -28,7 +28,7 @@ class Finder:
         self._by_name: dict[str, list[str]] | None = None
 
     def find(self, path: str, sha256: str) -> str | None:
-        """Returns where a picture is that is what it was; None: nowhere.
+        """Returns the path of an unchanged picture; None if there is none.
 
         Args:
             path: Where it was.
@@ -39,6 +39,7 @@ class Finder:
 
     def _places(self, path: str) -> Iterator[str]:
         parts = _parts(path)
+        # The longest end of the old path first: names alone may repeat.
         for start in range(len(parts)):
             yield str(self._root.joinpath(*parts[start:]))
         yield from self._named(parts[-1]) if parts else ()
@@ -53,7 +54,7 @@ class Finder:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """Returns the names in a path, of Windows too; none leads upwards."""
+    """Returns the parts of a path, of Windows too, without root and `..`."""
     is_windows = "\\" in path and "/" not in path
     kind = pathlib.PureWindowsPath if is_windows else pathlib.PurePosixPath
     whole = kind(path)

@@ -1,4 +1,4 @@
-"""A run's network as compiled functions, each of them traced once."""
+"""A run's network as compiled functions, each traced once."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,11 +12,12 @@ from tf_finetune.adaptation import cutting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the pretrained part of a network says of a batch of pictures.
+    """Outputs of the pretrained part of a network for a batch of pictures.
 
     Attributes:
-        features: [batch, width], what goes into the head.
-        rows: [batch, cut.width], what crosses the cut; None if not asked for.
+        features: [batch, width], the head's inputs.
+        rows: [batch, cut.width], activations at the freeze boundary; None if
+            not asked for.
     """
 
     features: tf.Tensor
@@ -55,29 +56,30 @@ class Networks:
         return self._built.backbone.image_size
 
     def end_with(self, model: keras.Model) -> None:
-        """Takes a model of the same layers that ends in another way."""
+        """Replaces the model by one with another output activation."""
         self._model = model
-        self._predictions = None
+        self._predictions = None  # Compiled from the model before.
 
     def whole(self, *, with_rows: bool) -> Whole:
         """Returns pictures [batch, size, size, 3] → answers.
 
         Args:
-            with_rows: Whether what crosses the cut is part of them.
+            with_rows: Whether they have activations at the freeze boundary.
         """
+        # Two functions: without a cut there are no rows to ask for.
         if with_rows not in self._whole:
             self._whole[with_rows] = self._compiled(with_rows=with_rows)
         return self._whole[with_rows]
 
     def prefix(self, images: tf.Tensor) -> tf.Tensor:
-        """Returns what crosses the cut, [batch, cut.width], of pictures."""
+        """Computes activations at the freeze boundary, [batch, cut.width]."""
         if self._prefix is None:
             self._prefix = inference.step(self.cut.up_to())
         return self.cut.flat(keras.tree.flatten(self._prefix(images)))
 
     @property
     def suffix(self) -> inference.Step:
-        """What crosses the cut, as the layers above take it → logits."""
+        """Activations at the freeze boundary, as tensors → logits."""
         if self._suffix is None:
             self._suffix = inference.step(self.cut.suffix)
         return self._suffix
@@ -96,6 +98,7 @@ class Networks:
             return lambda images: Answers(
                 features=flat(keras.tree.flatten(step(images))), rows=None
             )
+        # One pass gives both: first the boundary's tensors, then the head's.
         step = inference.step(self.cut.up_to(*extractor.outputs))
         count = len(self.cut.shapes)
 

@@ -1,4 +1,4 @@
-"""A run before training: the devices, the built model, cleaned pictures."""
+"""Prepares a run: devices, the built model, cleaned pictures."""
 
 import contextlib
 import dataclasses
@@ -23,7 +23,7 @@ from tf_finetune.training.distributed import distribution, workers
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Model:
-    """What is built before any picture is decoded; as in `Course`."""
+    """The parts of a `Course` that are built before pictures are decoded."""
 
     built: assembly.Assembly
     selection: freezing.Selection
@@ -40,13 +40,14 @@ def prepare(
     """Builds the model, decodes every picture once and divides them.
 
     Args:
-        config: What is asked for.
+        config: The config asked for.
         inspected: The pictures.
         place: Where results go.
-        held: Until it is closed, it keeps what the run reads from the cache
-            and says in words that another worker has ended.
+        held: Until it is closed, it keeps the run's cache entries from being
+            evicted, and reports the end of another worker.
         largest_batch: The batch size that fits, if that is asked for.
     """
+    # Before any operation runs.
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = distribution.strategy(
@@ -58,13 +59,17 @@ def prepare(
     with strategy.scope():
         model = _model(config, task, inspected)
     with workers.chief_first(strategy):
+        # The cache computes in batches of the size that fits.
         sized = options.replace(config, batch_size=size)
         cache = frozen.Cache(sized, model.built, model.networks, held)
+        # The chief decodes; the others read its verdicts from the cache.
         problems = first_look.problems(
             inspected.pictures, config, model.networks, cache, batch_size=size
         )
     data = _complete(config, inspected, problems)
+    # Only now: some tasks need the pictures, for statistics of their labels.
     task = task.adapted(data, config)
+    # A task that was adapted may end in other constants (target statistics).
     built = assembly.ended(model.built, task)
     model.networks.end_with(built.model)
     return courses.Course(
@@ -95,7 +100,7 @@ def _model(
     task: task_contract.Task,
     inspected: survey.Inspected,
 ) -> _Model:
-    """Builds the network, cut below the first layer that fine-tuning moves."""
+    """Builds the network, split below the first layer that trains."""
     built = assembly.build(
         config.model,
         task,
@@ -111,6 +116,7 @@ def _model(
     cut = None
     if courses.fine_tunes(config, selection):
         moving = {*selection.layer_names, *built.head_layers}
+        # Everything below the first of these layers is computed once.
         cut = cutting.cut(built.trainer, moving)
     networks = compiled_networks.Networks(built, cut)
     return _Model(built=built, selection=selection, networks=networks)
@@ -121,7 +127,7 @@ def _complete(
     inspected: survey.Inspected,
     problems: Mapping[str, str],
 ) -> examples.ImageData:
-    """Returns the pictures without those that have a problem, divided."""
+    """Returns the pictures without problems, divided into splits."""
     data = dataclasses.replace(
         survey.complete(inspected, problems, config.data, seed=config.seed),
         resize=config.model.resize,
@@ -137,6 +143,7 @@ def _settled(
     largest_batch: int | None,
 ) -> train.TrainConfig:
     """Returns the config with a batch size that was found, if one was."""
+    # The learning rate changes with a batch size that was found.
     if largest_batch is None:
         return config
     num_examples = len(data.split("train"))

@@ -1,4 +1,4 @@
-"""What a run said of some held-out pictures, kept for proving exports."""
+"""Predictions of held-out pictures, kept to check exports for parity."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -35,9 +35,9 @@ _KEPT = schema.Record(
 
 
 def places(data: examples.ImageData, count: int) -> list[int]:
-    """Returns up to `count` numbers of pictures, spread over the last split.
+    """Returns the indices of up to `count` pictures of the last split.
 
-    The evaluation's last word is on the last split.
+    They are spread evenly over it. It is the test split, if there is one.
     """
     return _spread(len(data.split(data.splits[-1])), count)
 
@@ -48,15 +48,15 @@ def write(
     data: examples.ImageData,
     kept: np.ndarray,
 ) -> None:
-    """Keeps the predictions of some pictures of the last split, and the truth.
+    """Writes predictions and truth of some pictures of the last split.
 
-    And which training pictures a quantised export is calibrated on.
+    And the training pictures that a quantized export is calibrated on.
 
     Args:
         place: The run's folder.
-        task: What it learnt.
+        task: Its task.
         data: Its pictures.
-        kept: [n, …], what the evaluation is based on, of the pictures that
+        kept: [n, …], the evaluation's predictions of the pictures that
             `places` names for n.
     """
     pictures = data.split(data.splits[-1])
@@ -86,7 +86,7 @@ def read(
     count: int | None = None,
     finder: moved.Finder | None = None,
 ) -> jobs.Proof:
-    """Returns up to `count` of the pictures that are still what they were.
+    """Reads up to `count` of the pictures whose content is unchanged.
 
     Args:
         place: The folder of a run of this version or an earlier one.
@@ -94,24 +94,26 @@ def read(
         finder: Says where they are; None: where they were.
 
     Raises:
-        RunError: None is.
+        RunError: There is none.
     """
+    # Chosen among unchanged pictures, so that the number asked for is met.
     rows = _kept(place)["pictures"]
     predictions, truth = _said_and_true(place, rows)
     paths = _found(rows, finder)
     same = [i for i, path in enumerate(paths) if path]
     if len(same) < len(rows):
         logging.warning(
-            "%d of %d pictures that prove exports have changed or are gone",
+            "%d of the %d pictures that exports are checked on have changed or "
+            "are missing",
             len(rows) - len(same),
             len(rows),
         )
     if not same:
         raise errors.RunError(
-            f"None of the held-out pictures listed in {place.proof} is there "
-            "unchanged, so an export cannot be proven. Where they were moved, "
-            "name their folder by --image_root; else bring them back, or train "
-            "again."
+            f"All of the held-out pictures listed in {place.proof} have "
+            "changed or are missing, so an export cannot be checked. If they "
+            "were moved, name their folder with --image_root; otherwise "
+            "restore them, or train again."
         )
     chosen = [same[index] for index in _spread(len(same), count or len(same))]
     return jobs.Proof(
@@ -124,7 +126,7 @@ def read(
 def calibration(
     place: workdir.Workdir, finder: moved.Finder | None = None
 ) -> tuple[str, ...]:
-    """Returns the training pictures kept that are still what they were.
+    """Returns the calibration pictures whose content is unchanged.
 
     Args:
         place: The folder of a run.
@@ -141,7 +143,7 @@ def _kept(
         kept = place.content(place.proof, schema.Anything(), megabytes=256)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.RunError(
-            f"{place.proof} is not there, so an export cannot be proven. Copy "
+            f"{place.proof} is not there, so an export cannot be checked. Copy "
             "the folder again, or train again."
         ) from error
     if isinstance(kept, list):
@@ -154,7 +156,7 @@ def _kept(
 def _said_and_true(
     place: workdir.Workdir, rows: Sequence[Mapping[str, Any]]
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns predictions and, where it is known, the truth of all rows."""
+    """Reads predictions and, where it is known, the truth of all rows."""
     if rows and "probabilities" in rows[0]:  # Of runs up to 0.1.0.
         said = [row.get("probabilities", []) for row in rows]
         if len({len(each) for each in said}) != 1:

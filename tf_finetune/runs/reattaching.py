@@ -1,4 +1,4 @@
-"""The joined model compared with the cached path, on real pictures."""
+"""Compares the whole model with the cached path, on real pictures."""
 
 import os
 
@@ -19,7 +19,7 @@ _TOLERANCE = 1e-3
 
 
 def check(course: courses.Course, logits: np.ndarray) -> None:
-    """Compares the joined model with the cached path on real pictures.
+    """Compares the whole model with the cached path on real pictures.
 
     Args:
         course: The run.
@@ -48,11 +48,12 @@ def check(course: courses.Course, logits: np.ndarray) -> None:
     whole = np.asarray(course.built.trainer(images, training=False))
     difference = measure(whole, logits[:count])
     logging.debug(
-        "from the cache and from pictures: logits of %d pictures differ by at "
-        "most %.1e of the largest",
+        "cache check: logits recomputed from %d pictures agree to %.1e "
+        "(relative)",
         count,
         difference,
     )
+    # So written that NaN is an error, too.
     if not difference <= _TOLERANCE:
         raise errors.RunError(
             explain(
@@ -79,7 +80,7 @@ def explain(
     *,
     cache_dir: os.PathLike[str] | str,
 ) -> str:
-    """Says what differs: the cache, or the network from itself.
+    """Explains a difference: by the cache, or by the network itself.
 
     Args:
         trainer: Pictures → logits.
@@ -89,6 +90,7 @@ def explain(
         cache_dir: Where the cache lies.
     """
     fresh = np.asarray(inference.called(inference.step(trainer), images))
+    # Without the cache, but compiled as the cached path is.
     again = measure(whole, fresh)
     if again <= _TOLERANCE:
         return (

@@ -1,4 +1,4 @@
-"""A run after training: figures, files, gates."""
+"""Results of a run after training: figures, files, gates."""
 
 import shutil
 from collections.abc import Mapping
@@ -18,13 +18,15 @@ from tf_finetune.training import history
 
 
 def begin(course: courses.Course, plan: str) -> None:
-    """Writes what is known before training, `run.json` last.
+    """Writes the files that are complete before training, `run.json` last.
 
     Raises:
         DataError: The workdir holds a run on other pictures than these.
-        UsageError: The run that this one must beat was evaluated on others.
+        UsageError: The run that this one must beat was evaluated on other
+            pictures.
     """
     place, data = course.place, course.data
+    # A resumed run must continue on the very same pictures and splits.
     before = place.facts().get("data_fingerprint", data.fingerprint)
     if before != data.fingerprint:
         raise errors.DataError(
@@ -44,7 +46,7 @@ def begin(course: courses.Course, plan: str) -> None:
 def evaluate(
     course: courses.Course, result: unlabelled.Result
 ) -> dict[str, Any]:
-    """Evaluates every split with its yardsticks; writes and returns it.
+    """Evaluates every split with its baselines; writes and returns it.
 
     Of a run on whole rows of a table, the figures are those of its rows.
     """
@@ -60,7 +62,7 @@ def evaluate(
     task, rows, truths = course.task.decided(chosen.decision), [], []
     for split in course.data.splits:
         judged = chosen.judged.get(split)
-        if judged is None:
+        if judged is None:  # Learned from pictures, not from cached rows.
             judged = course.judge(split, course.predict(split), chosen.decision)
         figures[split] = {
             **judged.figures,
@@ -70,10 +72,11 @@ def evaluate(
             judged.figures, course.data.class_names, course.place.path, split
         )
         judged.draw(course.place.path)
+        # The training split has no rows.
         rows += judged.rows
         if judged.rows:
             truths += [each.label for each in course.data.split(split)]
-    # What was not learnt from.
+    # Of the splits that were not trained on.
     task.answers.write(course.place.predictions, rows, truths)
     proof.write(course.place, course.task, course.data, judged.kept)
     files.write_json(course.place.evaluation, figures)
@@ -100,9 +103,10 @@ def save(course: courses.Course, result: unlabelled.Result) -> None:
 
 
 def _kept_row(course: courses.Course, result: unlabelled.Result) -> int | None:
-    """Returns the row of the history whose weights are kept, if any is."""
+    """Returns the epoch of the history whose weights are kept, if any."""
     table, stage = result.learnt.table, result.chosen.name
     objective = (result.facts or {}).get("objective", "")
+    # The history calls its epochs after the objective alone.
     if objective and stage.startswith(f"{objective}_"):
         stage = objective
     rank = course.task.figures.rank
@@ -119,7 +123,7 @@ def save_weights(model: keras.Model, place: workdir.Workdir) -> None:
 def finish(
     course: courses.Course, result: unlabelled.Result, seconds: float
 ) -> None:
-    """Marks the run as finished and drops what only an unfinished one needs."""
+    """Marks the run as finished and removes its checkpoints."""
     facts = {
         "kept": result.chosen.name,
         "cache": result.learnt.cache,
@@ -127,14 +131,16 @@ def finish(
     }
     config = course.config
     if result.learnt.cache:
+        # A replay is to take the same path, however fast its machine is.
         config = options.replace(config, cache=result.learnt.cache)
+    # First the mark, then the clearing: a run killed in between is finished.
     lifecycle.finish(course.place, config, facts)
     if course.place.checkpoints.exists():
         shutil.rmtree(course.place.checkpoints)
 
 
 def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:
-    """Raises `GateError` if the result is not what was asked for."""
+    """Raises `GateError` if a figure misses a gate."""
     output, measures = course.config.output, course.task.figures
     split = _judged_on(course)
     failed = list(gates.failures(figures[split], output.fail_below, measures))
@@ -144,10 +150,11 @@ def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:
         if rival != "probe":
             theirs, name = _rival(course)[split], f"the run in {rival}"
         failed.append(gates.not_better(figures[split], theirs, name, measures))
+    # An empty sentence stands for a gate that was passed.
     failed = [sentence for sentence in failed if sentence]
     if failed:
         raise errors.GateError(
-            f"{' '.join(failed)} (The run is finished; its results lie in "
+            f"{' '.join(failed)} (The run is finished; its results are in "
             f"{course.place.path}.)"
         )
 
@@ -165,6 +172,7 @@ def _rival(course: courses.Course) -> dict[str, Any]:
 
 
 def _check_rival(course: courses.Course) -> None:
+    # The probe belongs to this run; any other word is a workdir.
     if course.config.output.fail_if_not_better_than not in (None, "probe"):
         _rival(course)
 

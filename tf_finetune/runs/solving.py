@@ -1,4 +1,4 @@
-"""The head of a run, solved by the chief for all workers."""
+"""Solves the head of a run; the chief does so for all workers."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ from tf_finetune.training.solvers import problem as problems
 def solution(
     course: courses.Course, features: stores.Rows
 ) -> problems.Solution:
-    """Returns the solved head; the chief solves it and the others read it."""
+    """Returns the solved head; the chief solves it, the others read it."""
     path = course.shared.checkpoints / "head.npz"
     if not course.is_chief:
         saved = array_files.read(path, within=course.shared.path)
@@ -26,6 +26,7 @@ def solution(
         return problems.Solution(weights=weights, how="as the chief solved it")
     model = on_one_device(course.built.head, course.strategy)
     found = head.solve(_problem(course, model, features))
+    # Sorted file names keep the order of the weights.
     if replicas.worker_of(course.strategy)[1] > 1:
         arrays = {f"{i:02d}": w for i, w in enumerate(found.weights)}
         with files.replacing(path) as temporary:
@@ -36,7 +37,7 @@ def solution(
 def on_one_device(
     model: keras.Model, strategy: tf.distribute.Strategy | None
 ) -> keras.Model:
-    """Returns a head whose variables do not lie on all devices.
+    """Returns a head whose variables lie on one device.
 
     Args:
         model: Made in the scope of the strategy; it is left as it is.
@@ -53,7 +54,7 @@ def _problem(
     course: courses.Course, model: keras.Model, features: stores.Rows
 ) -> problems.Problem:
     network, names = course.task.network, course.data.class_names
-    # The head's own loss: what --loss says is for what comes afterwards.
+    # The task's own loss: --loss and --label_smoothing are for fine-tuning.
     plain = dataclasses.replace(
         course.config.training, loss="auto", label_smoothing=0.0
     )
@@ -65,6 +66,7 @@ def _problem(
         targets=course.targets("train"),
         loss=network.loss(plain, names, course.described),
         judged_by=network.loss(plain, names, None),
+        # Pictures of a group stay on one side when it cross-validates.
         groups=[
             picture.group or picture.sha256
             for picture in course.data.split("train")

@@ -1,6 +1,6 @@
-"""A run beside the supervised one that also learns from unlabeled pictures.
+"""Semi-supervised learning beside the supervised run.
 
-The supervised run is the yardstick: both are judged on the same validation
+The supervised run is the baseline: both are evaluated on the same validation
 pictures, and the better one is kept.
 """
 
@@ -23,14 +23,14 @@ from tf_finetune.training.unlabelled import catalog
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
-        learnt: Of the labelled pictures alone; with the history of all.
-        chosen: What is kept.
-        beside: By name, all that was chosen from, judged on every split;
-            empty where nothing but the labelled pictures was learnt from.
-        facts: What evaluation.json says of the pictures without labels.
+        learned: The result on labeled pictures alone; with the whole history.
+        chosen: The candidate that is kept.
+        beside: By name, the candidates, evaluated on every split; empty in a
+            run on labeled pictures alone.
+        facts: The entry of evaluation.json about unlabeled pictures.
     """
 
     learnt: learning.Learnt
@@ -47,12 +47,12 @@ def learn(
     *,
     report: Callable[[str], None],
 ) -> Result:
-    """Learns from the labelled pictures, then with the others too.
+    """Learns from the labeled pictures, then from the unlabeled ones too.
 
     Args:
         course: The run.
-        held: Keeps what is read from the cache safe until it is closed.
-        report: Called with what a person should read.
+        held: Keeps cache entries from being evicted until it is closed.
+        report: Called with each text for the user.
     """
     name = course.config.unlabelled.chosen
     if name == catalog.SUPERVISED:
@@ -60,8 +60,10 @@ def learn(
         return Result(learnt=learnt, chosen=learning.choose(course, learnt))
     pool = _pool(course)
     report(pool.text())
+    # Its checkpoints and history must not overwrite the supervised run's.
     apart = _apart(course, name)
     note_pool(course.place, pool, course.config.unlabelled.unlabeled_data)
+    # The objective starts where the supervised run has started.
     pretrained = course.built.model.get_weights()
     learnt = learning.learn(course)
     supervised = learning.choose(course, learnt)
@@ -69,6 +71,7 @@ def learn(
     given = objectives.Given(
         course=apart, pool=pool, supervised=supervised, held=held
     )
+    # Raises if a file of the pool changes while it is learned from.
     with changes.watched(pool.pictures):
         course.cache.complete(pool.pictures, with_rows=False)
         outcome = catalog.OBJECTIVES.get(name)(given)
@@ -92,6 +95,7 @@ def _pool(course: courses.Course) -> pools.Pool:
         course.data.pictures,
         max_pixels=course.config.data.max_pixels,
     )
+    # Decoded once, with the features of the head on the way.
     problems = first_look.problems(
         found.pictures,
         course.config,
@@ -111,7 +115,7 @@ def _pool(course: courses.Course) -> pools.Pool:
 def note_pool(
     place: workdir.Workdir, pool: pools.Pool, unlabeled_data: str
 ) -> None:
-    """Writes which pictures without labels the run learns from.
+    """Records the fingerprint of the unlabeled pictures of a run.
 
     Args:
         place: Of the run.
@@ -137,7 +141,7 @@ def note_pool(
 
 
 def _apart(course: courses.Course, name: str) -> courses.Course:
-    """Returns the run with checkpoints and history of its own."""
+    """Returns the run with a folder of its own for checkpoints and history."""
     places = {
         each: place.apart(name)
         for each, place in (("place", course.place), ("shared", course.shared))
@@ -153,13 +157,13 @@ def _better(
     outcome: objectives.Outcome,
     report: Callable[[str], None],
 ) -> Result:
-    """Keeps the better one on validation."""
+    """Chooses between supervised and semi-supervised on validation."""
     name = result.facts["objective"]
     other = outcome.candidate
     other = dataclasses.replace(
         other,
         name=f"{name}_{other.name}",
-        # Its own training pictures have labels that were guessed.
+        # Its training split holds pseudo-labels; figures on it mean nothing.
         judged={s: j for s, j in other.judged.items() if s != "train"},
     )
     beside = {
@@ -167,10 +171,11 @@ def _better(
         name: _judged(course, other),
     }
     judged = {n: each.judged["validation"] for n, each in beside.items()}
+    # The supervised candidate wins where the other has no finite figures.
     chosen, is_other = beside[catalog.SUPERVISED], False
     if judged[name].figures is None:
         logging.warning(
-            "%s gives predictions that are no finite numbers; kept: %s",
+            "%s gives predictions that are not finite; kept: %s",
             name,
             catalog.SUPERVISED,
         )
@@ -197,9 +202,10 @@ def _better(
 def _judged(
     course: courses.Course, candidate: learning.Candidate
 ) -> learning.Candidate:
-    """Returns a candidate that was judged on every split."""
+    """Evaluates a candidate on the splits that it lacks."""
     judged = dict(candidate.judged)
     missing = [s for s in course.data.splits if s not in judged]
+    # Predicting takes the candidate's own weights in the model.
     if missing:
         course.built.model.set_weights(list(candidate.weights))
     for split in missing:

@@ -1,8 +1,8 @@
-"""How large an answer can become, known before anything is computed.
+"""Upper bound of a response's size, known before anything is computed.
 
-A request of some kilobytes can ask for gigabytes: many pictures of one pixel
-for probabilities of every pixel of the model's, or one large picture beside
-small ones for masks that are filled up to the largest.
+A request of a few kilobytes can ask for gigabytes: many pictures of one pixel,
+with probabilities for every pixel of the model's input, or one large picture
+beside small ones, whose masks are padded to the largest.
 """
 
 import math
@@ -16,22 +16,22 @@ def most_bytes(
     rows: int,
     pictures: picture_sizes.Size,
 ) -> int:
-    """Returns how many bytes the arrays of an answer have at most.
+    """Bounds the bytes of all arrays of a response.
 
-    Sides that a signature leaves open are taken to be those of the pictures:
-    of several, the longest for both, because pictures may lie or stand. What
-    texts hold is not counted.
+    Dimensions that a signature leaves open are assumed to be the pictures'
+    sides: of several pictures, the longest side for both, because pictures may
+    be portrait or landscape. The contents of strings are not counted.
 
     Args:
-        outputs: What the signature gives.
-        rows: Of the request.
+        outputs: The outputs of the signature.
+        rows: The number of rows of the request.
         pictures: The pixels of all its pictures, and their longest side.
     """
     return sum(_most_bytes(each, rows, pictures) for each in outputs)
 
 
 def is_filled_up(outputs: Sequence[tensor_info.TensorInfo]) -> bool:
-    """Whether rows are as large as the largest of those beside them."""
+    """Returns whether rows are padded to the largest row of their batch."""
     return any(None in (each.shape or ())[1:] for each in outputs)
 
 
@@ -43,6 +43,7 @@ def _most_bytes(
     inner = sides[1:] if info.has_rows else sides
     number_open = inner.count(None)
     area = pictures.side**number_open
+    # A single picture's number of pixels is known, which is a closer bound.
     if rows == 1 and number_open == 2:
         area = min(area, pictures.pixels)
     known = math.prod(side for side in inner if side is not None)

@@ -1,6 +1,6 @@
-"""Requests that come at the same time, answered in one batch.
+"""Batching of concurrent requests into one call of a function.
 
-Knows arrays and nothing of what computes on them.
+It knows arrays, not the model.
 """
 
 import collections
@@ -17,21 +17,21 @@ from tf_finetune.serving import failures
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[str, Arrays], Arrays]
 
-# Where an answer is larger than others beside it: what no class has.
+# Pads masks of different sizes; no class has this index.
 _FILLING = 255
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How requests are merged and how many may wait.
+    """Limits of merged batches and of the queue.
 
     Attributes:
         max_batch_size: Rows per call of the function.
         max_delay_seconds: How long the first request of a batch waits for
             others while the function is idle.
         max_queued_rows: Rows that may wait, of all requests together.
-        max_batch_weight: Of the rows of a call together; one that weighs more
-            is computed alone.
+        max_batch_weight: Sum over the rows of a call; a row that exceeds it is
+            computed alone.
     """
 
     max_batch_size: int
@@ -40,13 +40,13 @@ class Limits:
     max_batch_weight: int
 
     def allow(self, rows: int, weight: int) -> bool:
-        """Tells whether so much may be computed together."""
+        """Returns whether rows of this weight may be computed together."""
         return rows <= self.max_batch_size and weight <= self.max_batch_weight
 
     def check_rows(self, rows: int) -> None:
         """Raises `RequestError` 413 if one request has too many rows.
 
-        To be asked before anything is done for each row.
+        To be called before any work per row.
         """
         if rows > self.max_queued_rows:
             raise failures.RequestError(
@@ -69,26 +69,26 @@ class _Piece:
 
 
 class Batcher:
-    """Calls one function with the rows of several requests at once.
+    """Calls a function with the rows of several requests at once.
 
-    One thread calls it; requests are answered in the order they came, those
-    that fit to the oldest one (same signature, types and shapes) with it. A
-    request larger or heavier than a batch is computed in parts. Where a batch
-    of several requests fails, each of them is computed alone, so that only
-    the one at fault is answered with its error.
+    One thread calls it, for the oldest request first, together with those that
+    match it (same signature, types and shapes). A request larger or heavier
+    than a batch is computed in parts. If a batch of several requests fails,
+    each of them is computed alone, so that only the faulty one gets the error.
     """
 
     def __init__(self, run: Run, limits: Limits) -> None:
         """Starts the thread.
 
         Args:
-            run: From a signature's name and arrays of equal length to arrays
+            run: Maps a signature's name and arrays of equal length to arrays
                 of that length.
-            limits: How requests are merged.
+            limits: Limits of batches and of the queue.
         """
         self._run = run
         self._limits = limits
         self._waiting: collections.deque[_Piece] = collections.deque()
+        # Guards `_waiting` and `_closed`, and is notified of changes.
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -102,19 +102,21 @@ class Batcher:
         *,
         alone: bool = False,
     ) -> dict[str, np.ndarray]:
-        """Returns what the function gives for these rows; waits for it.
+        """Computes the function for these rows; waits for the result.
 
         Args:
-            signature: Which of the function's signatures.
+            signature: The signature's name.
             inputs: Arrays [rows, …] by name.
-            weights: int [rows], or one number for all: what computing a row
-                takes, in the unit of `Limits.max_batch_weight`.
-            alone: Whether the rows of other requests must not be with them.
+            weights: int [rows], or one number for all: the cost of a row, in
+                the unit of `Limits.max_batch_weight`.
+            alone: Whether to keep rows of other requests out of the batch.
 
         Raises:
             RequestError: 413 if the rows can never fit into the queue, 503 if
-                they do not fit now; or what the function raised.
+                they do not fit now; or the error that the function raised.
         """
+        # All pieces enter the queue together or none, so a request is never
+        # answered in part.
         pieces = self._cut(signature, inputs, weights, alone)
         self._enqueue(pieces)
         answers = [piece.answer.result() for piece in pieces]
@@ -126,7 +128,7 @@ class Batcher:
         }
 
     def close(self) -> None:
-        """Answers what waits and ends the thread."""
+        """Finishes waiting requests and ends the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -141,6 +143,7 @@ class Batcher:
     ) -> list[_Piece]:
         rows = len(next(iter(inputs.values())))
         weights = np.broadcast_to(weights, rows).tolist()
+        # object() is equal to nothing else, so no other piece has this key.
         key = (signature, object() if alone else None, *sorted(
             (name, array.dtype.str, array.shape[1:])
             for name, array in inputs.items()
@@ -159,7 +162,7 @@ class Batcher:
         ]
 
     def _parts(self, weights: Sequence[int]) -> list[tuple[int, int]]:
-        """Returns where to cut rows; a single empty part if there are none."""
+        """Splits rows at the limits; a single empty part if there are none."""
         starts, weight = [0], 0
         for row, each in enumerate(weights):
             weight += each
@@ -191,12 +194,13 @@ class Batcher:
             self._compute(batch)
 
     def _next_batch(self) -> list[_Piece]:
-        """Waits for a batch that is full or old enough; empty: closed."""
+        """Waits for a batch that is full or due; empty: closed."""
         with self._changed:
             while not self._waiting:
                 if self._closed:
                     return []
                 self._changed.wait()
+            # The deadline of the oldest request; later ones cannot extend it.
             due = self._waiting[0].arrived + self._limits.max_delay_seconds
             while not self._closed and not self._full():
                 left = due - time.monotonic()
@@ -214,7 +218,7 @@ class Batcher:
         return not self._limits.allow(rows + 1, weight)
 
     def _take(self) -> list[_Piece]:
-        """Removes the oldest piece and those that fit to it."""
+        """Removes the oldest piece and those that can be computed with it."""
         batch, others, rows, weight = [], [], 0, 0
         for piece in self._waiting:
             fits = self._limits.allow(rows + piece.rows, weight + piece.weight)
@@ -234,6 +238,7 @@ class Batcher:
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)
                 return
+            # One bad picture must not fail the requests beside it.
             for piece in batch:
                 self._compute([piece])
             return
@@ -258,21 +263,21 @@ class Batcher:
 
 
 def _require_rows(outputs: Arrays, rows: int) -> None:
-    """Raises `RequestError` unless an output's rows are those of requests."""
+    """Raises `RequestError` unless every output has one row per input row."""
     for name, array in outputs.items():
         if array.shape[:1] != (rows,):
             raise failures.RequestError(
                 500,
                 f"The model gives {name!r} of shape {array.shape} for {rows} "
-                "rows, so that nobody's can be told.",
+                "rows, so its rows cannot be assigned to requests.",
             )
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Joins rows; what is larger in one part than in another is filled up.
+    """Concatenates rows, padded to the largest size of any part.
 
-    So masks are, which are as large as the largest picture of their batch;
-    a model fills them up with 255, too, and says how large each one is.
+    Masks need that: they are as large as the largest picture of their batch.
+    The model pads with 255, too, and returns the size of each mask.
     """
     sides = np.array([part.shape[1:] for part in parts])
     largest = sides.max(axis=0)

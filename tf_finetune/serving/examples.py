@@ -17,16 +17,16 @@ def from_json(
     document: Mapping[str, Any],
     check_rows: Callable[[int], None] = lambda rows: None,
 ) -> list[bytes]:
-    """Returns the serialised examples of a classify request.
+    """Serializes the examples of a classify or regress request.
 
     Args:
         document: With "examples", a list of objects of features, and perhaps
             "context", features common to all.
-        check_rows: Raises `RequestError` for too many examples; asked before
-            any of them is looked at.
+        check_rows: Raises `RequestError` for too many examples; called before
+            any of them is parsed.
 
     Raises:
-        RequestError: A feature is no value or list of one type.
+        RequestError: A feature is not a value or a list of values of one type.
     """
     rows = document.get("examples")
     if not isinstance(rows, list) or not rows:
@@ -61,6 +61,7 @@ def _feature(name: str, value: Any) -> tf.train.Feature:
            for each in values):  # fmt: skip
         encoded = [json_strings.text(each, name) for each in values]
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=encoded))
+    # Integers alone become int64; one float among them makes all floats.
     try:
         if all(type(each) in (int, bool) for each in values):
             numbers = tf.train.Int64List(value=map(int, values))
@@ -73,6 +74,6 @@ def _feature(name: str, value: Any) -> tf.train.Feature:
         ) from error
     raise failures.RequestError(
         400,
-        f"Feature {name!r} must be strings, whole numbers or numbers with a "
-        f"point, all of one kind, got {json_strings.shown(value)}.",
+        f"Feature {name!r} must hold strings, integers or floats, all of one "
+        f"type, got {json_strings.shown(value)}.",
     )

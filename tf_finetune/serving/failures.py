@@ -1,13 +1,13 @@
-"""What is answered to a request that cannot be fulfilled."""
+"""Error of a request, with its HTTP status."""
 
 
 class RequestError(Exception):
-    """A request is answered with an error, and the server goes on.
+    """Error that is returned to the client; the server goes on.
 
     Attributes:
-        status: The HTTP status: 4xx, the request is at fault; 503, too much
-            is asked at once; 500, the model or this server is.
-        message: A sentence for whoever sent it.
+        status: The HTTP status: 4xx, the request is at fault; 503, the server
+            is overloaded; 500, the model or the server is at fault.
+        message: A sentence for the client.
     """
 
     def __init__(self, status: int, message: str) -> None:

@@ -21,6 +21,7 @@ from tensorflow_serving.apis import (
 from tf_finetune.serving import failures, service, tensors
 from tf_finetune.serving.web import bodies
 
+# gRPC's code by HTTP status.
 _STATUS = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
@@ -46,9 +47,9 @@ def start(
         address: Host and port; port 0: a free one.
         max_request_bytes: Size of a message, and of the arrays it stands for.
         max_calls: Calls at the same time; more are refused.
-        timeout_seconds: After it, a connection takes no new calls, and after
-            as much again those under way end: also one that has opened and
-            never sends its message. Clients connect again by themselves.
+        timeout_seconds: Age at which a connection accepts no new calls; after
+            as much again its running calls end, also one that never sends
+            its message. Clients reconnect by themselves.
         budget: Bytes of requests that may be held at the same time.
 
     Raises:
@@ -60,6 +61,7 @@ def start(
         maximum_concurrent_rpcs=max_calls,
         options=[
             ("grpc.max_receive_message_length", max_request_bytes),
+            # Off: two servers could share the port unnoticed.
             ("grpc.so_reuseport", 0),
             ("grpc.max_concurrent_streams", max_calls),
             ("grpc.max_connection_idle_ms", milliseconds),
@@ -78,7 +80,7 @@ def start(
 
 
 def _answering(call: Callable) -> Callable:
-    """Turns the errors of a call into gRPC's."""
+    """Decorates a call to translate its errors into gRPC's."""
 
     @functools.wraps(call)
     def answer(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
@@ -90,14 +92,14 @@ def _answering(call: Callable) -> Callable:
         except Exception:
             logging.exception("A gRPC call could not be answered.")
             code = grpc.StatusCode.INTERNAL
-            message = "An error of the server itself; its log has it."
+            message = "Internal server error; see the server's log."
         return context.abort(code, message)
 
     return answer
 
 
 class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """What is not here answers UNIMPLEMENTED."""
+    """PredictionService of one model; other calls return UNIMPLEMENTED."""
 
     def __init__(
         self, served: service.Service, max_bytes: int, budget: bodies.Budget
@@ -118,6 +120,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         )
         self._require_small(claimed)
         with contextlib.ExitStack() as ends:
+            # The message and the arrays made of it are in memory together.
             with self._budget.held(request.ByteSize() + claimed):
                 inputs = tensors.to_arrays(request.inputs, infos)
                 outputs = self._service.predict(
@@ -127,8 +130,9 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             for name in _filtered(outputs, list(request.output_filter)):
                 tensor = tensors.from_array(outputs[name])
                 response.outputs[name].CopyFrom(tensor)
-            # It counts as held until it has been sent.
+            # The response counts against its budget until it has been sent.
             gone = ends.pop_all()
+            # False: the call has already ended.
             if not context.add_callback(gone.close):
                 gone.close()
         return response
@@ -141,6 +145,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> classification_pb2.ClassificationResponse:
         """Classifies tf.train.Example messages."""
         spec = self._spec(request.model_spec)
+        # Counted before they are merged: a context is repeated in each example.
         self._service.check_rows(_num_examples(request.input))
         size = _merged_size(request.input)
         self._require_small(size)
@@ -203,12 +208,12 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         if size > self._max_bytes:
             raise failures.RequestError(
                 413,
-                f"The inputs stand for {size} bytes; {self._max_bytes} are "
+                f"The inputs expand to {size} bytes; {self._max_bytes} are "
                 "allowed (--max_request_megabytes).",
             )
 
     def _spec(self, asked: model_pb2.ModelSpec) -> model_pb2.ModelSpec:
-        """Checks the model asked for; returns the one that answers."""
+        """Checks the requested model; returns the spec of the served one."""
         has_version = asked.HasField("version")
         version = asked.version.value if has_version else None
         self._service.require(asked.name, version, asked.version_label)
@@ -227,7 +232,7 @@ def _num_examples(given: Any) -> int:
 
 
 def _merged_size(given: Any) -> int:
-    """Returns how large the examples are once each holds the context."""
+    """Computes the bytes of the examples after each got the context."""
     if given.WhichOneof("kind") != "example_list_with_context":
         return given.ByteSize()
     chosen = given.example_list_with_context
@@ -246,6 +251,7 @@ def _examples(given: Any) -> list[bytes]:
     if kind == "example_list_with_context":
         merged = []
         for example in examples:
+            # Merged last, the example's own features win over the context's.
             whole = tf.train.Example()
             whole.MergeFrom(chosen.context)
             whole.MergeFrom(example)

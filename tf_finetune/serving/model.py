@@ -1,4 +1,4 @@
-"""A SavedModel, loaded the plain way, behind arrays."""
+"""SavedModel of a version, loaded with plain TensorFlow, called with arrays."""
 
 import dataclasses
 import pathlib
@@ -17,17 +17,18 @@ from tf_finetune.serving import failures, tensor_info
 
 _LABELS = pathlib.Path("assets") / "labels.txt"
 _COLUMNS = pathlib.Path("assets") / "columns.json"
-# A million names of classes have a quarter of it.
+# Bytes; a million class names take a quarter of it.
 _LARGEST_ASSET = 64 * 2**20
+# Node names, stack positions and the failing op in TensorFlow's messages.
 _NOISE = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """One way to call the model.
+    """Signature of a model: its name, inputs and outputs.
 
     Attributes:
-        name: As requests name it.
+        name: Its name in requests.
         inputs: By name, in the order of the names.
         outputs: The same.
     """
@@ -43,12 +44,12 @@ class Signature:
 
     @property
     def takes_examples(self) -> bool:
-        """Whether it takes serialised tf.train.Examples, by its input."""
+        """Whether it takes serialized tf.train.Examples, by its input."""
         names = [each.name for each in self.inputs]
         return names == ["inputs"] and self.inputs[0].is_text
 
     def require_classify(self) -> None:
-        """Raises `RequestError` unless Examples go in and classes come out."""
+        """Raises `RequestError` unless it classifies Examples."""
         self._require_examples("classify")
         outputs = {each.name for each in self.outputs}
         if not outputs & {"classes", "scores"}:
@@ -60,7 +61,7 @@ class Signature:
             )
 
     def require_regress(self) -> None:
-        """Raises `RequestError` unless Examples go in and a number comes out.
+        """Raises `RequestError` unless it maps each Example to a number.
 
         Source: TensorFlow Serving's regressor.cc: one output "outputs",
         float32, [batch] or [batch, 1].
@@ -86,7 +87,7 @@ class Signature:
 
 
 def _is_a_number_a_row(info: tensor_info.TensorInfo | None) -> bool:
-    """Whether it may be: sizes can be open until something is computed."""
+    """Returns whether an output can be one number a row; sizes may be open."""
     if info is None or info.dtype != np.float32:
         return False
     if info.shape is None:
@@ -98,23 +99,23 @@ class ServedModel:
     """One version of an exported model.
 
     Attributes:
-        name: What requests call it.
+        name: Its name in requests.
         version: Its number.
         signatures: By name.
         labels: The class names among its assets; empty if it has none.
-        columns: By input, the columns of a table that its places are; empty
-            of a model that takes no rows of a table.
+        columns: By input, the names of its table columns in order; empty for
+            a model that does not take rows of a table.
     """
 
     def __init__(self, folder: pathlib.Path, *, name: str) -> None:
-        """Loads a version directory; needs only TensorFlow to run it.
+        """Loads a version directory, with TensorFlow alone.
 
         Args:
             folder: The version directory, named by its number.
-            name: What requests call the model.
+            name: The model's name in requests.
 
         Raises:
-            RunError: It is no SavedModel for serving, or a damaged one.
+            RunError: It is not a SavedModel for serving, or it is damaged.
         """
         self.name = name
         self.version = int(folder.name)
@@ -134,8 +135,9 @@ class ServedModel:
         }
 
     def signature(self, name: str) -> Signature:
-        """Returns a signature, or raises `RequestError`."""
+        """Returns a signature by name, or raises `RequestError`."""
         if name not in self.signatures:
+            # The beginning is TensorFlow Serving's own message.
             raise failures.RequestError(
                 400,
                 f"Serving signature name: {name!r} not found in signature "
@@ -164,6 +166,7 @@ class ServedModel:
         }
         try:
             outputs = self._loaded.signatures[signature](**tensors)
+        # InvalidArgument: the values are at fault, not the server.
         except tf.errors.InvalidArgumentError as error:
             raise failures.RequestError(400, _plain(error)) from error
         except tf.errors.OpError as error:
@@ -176,7 +179,7 @@ class ServedModel:
         return dict(self._definitions)
 
     def definitions_json(self) -> dict[str, Any]:
-        """Returns the same as JSON values, as the REST API gives them."""
+        """Returns the signatures as JSON values, as in the REST API."""
         return {
             name: json_format.MessageToDict(
                 definition,
@@ -209,6 +212,7 @@ def _info(name: str, info: meta_graph_pb2.TensorInfo) -> tensor_info.TensorInfo:
     shape = None
     if not info.tensor_shape.unknown_rank:
         sizes = (dimension.size for dimension in info.tensor_shape.dim)
+        # -1 in the protocol buffer: the size is open.
         shape = tuple(None if size < 0 else size for size in sizes)
     dtype = np.dtype(tf.as_dtype(info.dtype).as_numpy_dtype)
     return tensor_info.TensorInfo(name, dtype, shape)
@@ -225,7 +229,7 @@ def _labels(folder: pathlib.Path) -> tuple[str, ...]:
 
 def _columns(folder: pathlib.Path) -> dict[str, list[str]]:
     path = folder / _COLUMNS
-    # Other people's models may have a file of that name, too.
+    # A model from elsewhere may have an unrelated file of that name.
     try:
         found = (
             files.read_json(path, limit=_LARGEST_ASSET, within=folder)
@@ -245,12 +249,12 @@ def _are_names(value: Any) -> bool:
 
 def _array(tensor: tf.Tensor) -> np.ndarray:
     value = tensor.numpy()
-    # A single string comes as bytes, from which NumPy would cut zeros.
+    # A scalar string comes as bytes, from which NumPy would strip zeros.
     return np.array(value, object) if isinstance(value, bytes) else value
 
 
 def _plain(error: tf.errors.OpError) -> str:
-    """Returns TensorFlow's message without the places in its graph."""
+    """Strips positions in the graph from TensorFlow's message."""
     last = error.message.rpartition("<stack traces unavailable>")[2]
     text = " ".join(_NOISE.sub("", last).split())
     return text or type(error).__name__

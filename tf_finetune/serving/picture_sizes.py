@@ -1,13 +1,15 @@
-"""How large a picture would be once decoded, from its encoded bytes.
+"""Decoded size of a picture, read from the headers of its encoded bytes.
 
-Read here and not by Pillow: what counts is what TensorFlow's decoders (libjpeg,
-libpng, giflib, libwebp) find, also in files that Pillow calls damaged. A kind
-is told by the same first bytes as in `tf.io.decode_image`.
+Not read by Pillow: the size that counts is that of TensorFlow's decoders
+(libjpeg, libpng, giflib, libwebp), also for files that Pillow calls damaged.
+Formats are recognized by the same first bytes as in `tf.io.decode_image`.
 """
 
 import dataclasses
 import struct
 
+# Block introducers of GIF89a; markers of JPEG (ITU-T T.81, table B.1). 0xC4,
+# 0xC8 and 0xCC lie among the frame headers but are none.
 _GIF_IMAGE, _GIF_EXTENSION = 0x2C, 0x21
 _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # Markers without a length.
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -15,17 +17,18 @@ _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
 
 
 class UnknownSizeError(Exception):
-    """A picture by its first bytes, whose size is nowhere to be read."""
+    """The first bytes are those of a picture, but its size cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What a decoder would make of a picture.
+    """Decoded size of a picture.
 
     Attributes:
-        pixels: Width times height times frames; 0 for what is no picture.
-        side: The longer of width and height; which of them is the height of
-            the upright picture is not known here. 0 for what is not decoded.
+        pixels: Width times height times frames; 0 if it is not a picture.
+        side: The longer of width and height; which of them is the height
+            depends on the EXIF orientation, which is not read here. 0 if the
+            content is not decoded.
     """
 
     pixels: int = 0
@@ -33,13 +36,13 @@ class Size:
 
 
 def measured(content: bytes) -> Size:
-    """Returns how large a picture would be, all of its frames together.
+    """Measures the decoded size of a picture, all of its frames together.
 
     Args:
         content: An encoded picture, or anything else.
 
     Raises:
-        UnknownSizeError: It begins as a picture, and does not go on so.
+        UnknownSizeError: It begins like a picture, but its header is broken.
     """
     for start, measure in _MEASURES:
         if content.startswith(start):
@@ -55,16 +58,19 @@ def _size(width: int, height: int, frames: int = 1) -> Size:
 
 
 def _png(content: bytes) -> Size:
-    """Source: RFC 2083, section 4.1.1; IHDR must come first."""
+    """Reads IHDR, which must come first.
+
+    Source: RFC 2083, section 4.1.1.
+    """
     if content[12:16] != b"IHDR":
         raise UnknownSizeError
     return _size(*struct.unpack_from(">II", content, 16))
 
 
 def _bmp(content: bytes) -> Size:
-    """As TensorFlow reads it: no more pixels than bytes, or it refuses.
+    """Reads a header as TensorFlow does, which refuses more pixels than bytes.
 
-    Any text may begin with "BM", so that no size is an error here.
+    Any text may begin with "BM", so no size is an error here.
     """
     if len(content) < 26:
         return Size()
@@ -75,7 +81,7 @@ def _bmp(content: bytes) -> Size:
 
 
 def _jpeg(content: bytes) -> Size:
-    """Finds the frame header as libjpeg does, which skips what is between.
+    """Finds the frame header as libjpeg does, which skips stray bytes.
 
     Source: ITU-T T.81, section B.1.1 and B.2.2.
     """
@@ -93,18 +99,20 @@ def _jpeg(content: bytes) -> Size:
         if marker in _JPEG_FRAMES:
             return _size(*struct.unpack_from(">HH", content, place + 3))
         if marker and marker not in _JPEG_ALONE:
+            # A segment's length includes its own two bytes; less would stand
+            # still or go back.
             place += max(2, *struct.unpack_from(">H", content, place))
 
 
 def _gif(content: bytes) -> Size:
-    """Takes each frame for as large as the largest, as decoders may.
+    """Counts frames, each assumed to be as large as the largest.
 
     Source: GIF89a specification, sections 18 to 24.
     """
     width, height, flags = struct.unpack_from("<HHB", content, 6)
     place = 13 + _colour_table_bytes(flags)
     frames = 0
-    # A file that ends early is decoded as far as it goes.
+    # A file that ends early is decoded up to its end.
     while place < len(content):
         if content[place] == _GIF_IMAGE:
             if place + 10 > len(content):
@@ -124,10 +132,12 @@ def _gif(content: bytes) -> Size:
 
 
 def _colour_table_bytes(flags: int) -> int:
+    # Three bytes for each of 2^(n + 1) colors, n in the lowest three bits.
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _after_blocks(content: bytes, place: int) -> int:
+    # Sub-blocks: a byte of length and so many bytes, up to a length of 0.
     end = len(content)
     while place < end and (size := content[place]):
         place += size + 1
@@ -135,7 +145,10 @@ def _after_blocks(content: bytes, place: int) -> int:
 
 
 def _webp(content: bytes) -> Size:
-    """Source: RFC 9649, section 2; RFC 6386, section 9.1."""
+    """Reads the header of an extended, lossless or lossy file.
+
+    Source: RFC 9649, section 2; RFC 6386, section 9.1.
+    """
     if content[8:12] != b"WEBP":
         return Size()
     kind = content[12:16]
@@ -144,6 +157,7 @@ def _webp(content: bytes) -> Size:
         height = int.from_bytes(_three(content, 27), "little") + 1
         return _size(width, height, max(1, content.count(b"ANMF")))
     if kind == b"VP8L":
+        # 14 bits each of width - 1 and height - 1.
         (bits,) = struct.unpack_from("<I", content, 21)
         return _size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     if kind == b"VP8 ":

@@ -1,4 +1,4 @@
-"""Pictures that would take too much memory, known by their first bytes."""
+"""Limit on the decoded size of pictures, read from their headers."""
 
 from collections.abc import Iterable
 
@@ -7,27 +7,26 @@ from google.protobuf import message
 
 from tf_finetune.serving import failures, picture_sizes
 
-# Of one Example; each is looked at.
+# Limit of strings in one Example; each is parsed as a possible picture.
 _MAX_STRINGS = 1000
 
 
 def measured(
     contents: Iterable[bytes], *, max_pixels: int
 ) -> list[picture_sizes.Size]:
-    """Returns how large each claims to be, all of its frames together.
+    """Measures the decoded size of each picture and refuses too large ones.
 
-    A file of some 100 kB can claim a picture of gigabytes. What is no picture
-    passes: the model says what is wrong with it. A picture whose size cannot
-    be read does not.
+    A file of some 100 kB can decode to gigabytes. Contents that are not a
+    picture pass: the model reports the error. A picture whose size cannot be
+    read does not.
 
     Args:
-        contents: Encoded pictures, serialised tf.train.Examples with such
+        contents: Encoded pictures, serialized tf.train.Examples with such
             pictures in them, or anything else.
-        max_pixels: What is allowed; width times height times frames.
+        max_pixels: Limit of width times height times frames.
 
     Raises:
-        RequestError: One claims more than allowed, or its size is nowhere to
-            be read.
+        RequestError: A picture exceeds the limit, or its size cannot be read.
     """
     sizes = []
     for number, content in enumerate(contents):
@@ -66,7 +65,8 @@ def _measured(number: int, content: bytes) -> picture_sizes.Size:
             "are allowed.",
         )
     try:
-        # Both: an Example may begin as a small picture does.
+        # As a picture and as an Example: an Example may begin with the bytes of
+        # a small picture.
         found = [picture_sizes.measured(each) for each in (content, *strings)]
     except picture_sizes.UnknownSizeError as error:
         raise failures.RequestError(

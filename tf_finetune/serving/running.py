@@ -1,4 +1,4 @@
-"""A server from its start to its graceful end."""
+"""Server of one version, from its start to its graceful end."""
 
 import contextlib
 import importlib.util
@@ -17,9 +17,11 @@ from tf_finetune.serving.web import bodies
 if TYPE_CHECKING:
     from tf_finetune.serving import service
 
+# Time that running requests get after a signal to stop.
 _GRACE_SECONDS = 30.0
-# So many of the largest requests may be in memory at once.
+# Requests of the largest allowed size that may be in memory at once.
 _HELD_REQUESTS = 4
+# TensorFlow Serving's default port of gRPC.
 _GRPC_PORT = 8500
 _LOOK_SECONDS = 0.5
 
@@ -30,7 +32,7 @@ WITHOUT_GRPC = (
 
 
 def has_grpc() -> bool:
-    """Tells if the official stubs are installed, loading nothing."""
+    """Returns whether the official stubs are installed, without importing."""
     return all(
         importlib.util.find_spec(each)
         for each in ("grpc", "tensorflow_serving")
@@ -38,7 +40,7 @@ def has_grpc() -> bool:
 
 
 def check_grpc(config: serve.ServeConfig) -> None:
-    """Raises `UsageError` if gRPC is asked for and cannot be."""
+    """Raises `UsageError` if gRPC is requested without its stubs."""
     if isinstance(config.grpc_port, int) and not has_grpc():
         raise errors.UsageError(
             f"--grpc_port={config.grpc_port} needs the stubs of TensorFlow "
@@ -55,12 +57,12 @@ def serve_folder(
 ) -> None:
     """Serves one version until SIGTERM or SIGINT (Ctrl-C), then ends cleanly.
 
-    What is under way is finished first; a second signal ends at once.
+    Running requests are finished first; a second signal ends at once.
 
     Args:
         folder: The version directory.
         config: Where to listen, and the limits.
-        report: Told the addresses once they answer.
+        report: Called with the addresses once they accept requests.
 
     Raises:
         UsageError: An address cannot be listened on.
@@ -85,7 +87,7 @@ def started(
     Args:
         folder: The version directory.
         config: Where to listen, and the limits.
-        report: Told the addresses once they answer.
+        report: Called with the addresses once they accept requests.
 
     Yields:
         The model's address over REST, http://HOST:PORT/v1/models/NAME.
@@ -110,6 +112,7 @@ def started(
             max_answer_bytes=config.max_answer_megabytes << 20,
         )
         ends.callback(served.close)
+        # The requests of the warm-up are messages of the stubs.
         if has_grpc():
             from tf_finetune.serving import warmup
 
@@ -163,7 +166,7 @@ def _start_grpc(
     if config.grpc_port is None:
         return "gRPC: off (--grpc_port=none)"
     if not has_grpc():
-        return f"gRPC: off, for it needs stubs: {WITHOUT_GRPC}"
+        return f"gRPC: off, because it needs stubs: {WITHOUT_GRPC}"
     from tf_finetune.serving import grpc_server
 
     asked = _GRPC_PORT if config.grpc_port == "auto" else config.grpc_port
@@ -184,19 +187,20 @@ def _start_grpc(
 
 def _cannot_listen(flag: str, port: int, host: str) -> errors.UsageError:
     return errors.UsageError(
-        f"--{flag}={port} on --host={host} cannot be listened on: it is "
-        "taken, not this machine's, or not allowed. Choose another, or 0 for "
-        "a free one."
+        f"--{flag}={port} on --host={host} cannot be listened on: the port "
+        "is taken or not allowed, or the address is not this machine's. "
+        "Choose another port, or 0 for a free one."
     )
 
 
 def _host(host: str) -> str:
+    # IPv6 addresses stand in brackets before a port (RFC 3986, section 3.2.2).
     return f"[{host}]" if ":" in host else host
 
 
 def _wait(stop: "queue.SimpleQueue[int]") -> int:
-    # A process that was paused may get a signal in any of its threads, and
-    # then nothing wakes this one, in which Python handles it.
+    # Python handles signals in the main thread. After a pause (SIGSTOP) another
+    # thread may get the signal, which does not wake this one: so it polls.
     while True:
         with contextlib.suppress(queue.Empty):
             return stop.get(timeout=_LOOK_SECONDS)
@@ -204,13 +208,15 @@ def _wait(stop: "queue.SimpleQueue[int]") -> int:
 
 @contextlib.contextmanager
 def _told_to_stop() -> Iterator["queue.SimpleQueue[int]"]:
-    """Yields a queue into which the first SIGTERM or SIGINT comes."""
-    # An event's lock could be held by what the signal interrupts.
+    """Yields a queue that receives the first SIGTERM or SIGINT."""
+    # SimpleQueue.put is reentrant; a handler that sets an Event could wait for
+    # a lock that the interrupted code holds.
     stop: queue.SimpleQueue[int] = queue.SimpleQueue()
     before: dict[int, Any] = {}
 
     def tell(number: int, _: object) -> None:
         stop.put(number)
+        # The next signal ends the process at once.
         for each in before:
             signal.signal(each, signal.SIG_DFL)
 

@@ -1,4 +1,4 @@
-"""What can be asked of the served model, whatever the protocol."""
+"""Predict, classify and regress on the served model, for REST and gRPC."""
 
 import contextlib
 import math
@@ -19,12 +19,12 @@ from tf_finetune.serving import model as models
 from tf_finetune.serving.web import bodies
 
 DEFAULT_SIGNATURE = "serving_default"
-# So many of the largest answers may be in memory at once.
+# Responses of the largest allowed size that may be in memory at once.
 _HELD_ANSWERS = 4
 
 
 class Service:
-    """A model, its name and version checked and its requests batched."""
+    """Served model with checks of requests, batching and memory limits."""
 
     def __init__(
         self,
@@ -34,13 +34,13 @@ class Service:
         max_pixels: int,
         max_answer_bytes: int,
     ) -> None:
-        """Starts computing.
+        """Starts the batching thread.
 
         Args:
-            model: What answers.
-            limits: How requests are batched.
+            model: The model to call.
+            limits: Limits of batching.
             max_pixels: Of one picture.
-            max_answer_bytes: Of the arrays of one answer; four of the largest
+            max_answer_bytes: Of the arrays of one response; four of the largest
                 may be held at the same time.
         """
         self.model = model
@@ -56,8 +56,8 @@ class Service:
 
         Args:
             name: The model's name.
-            version: None: the newest.
-            label: A version by label, of which there are none.
+            version: Its number; None: the newest.
+            label: A version label; this server has none.
         """
         if label:
             raise failures.RequestError(
@@ -72,6 +72,7 @@ class Service:
             if version is None
             else f"Specific({name}, {version})"
         )
+        # As TensorFlow Serving words it.
         raise failures.RequestError(
             404,
             f"Servable not found for request: {asked}. This server has "
@@ -84,17 +85,17 @@ class Service:
         inputs: Mapping[str, np.ndarray],
         ends: contextlib.ExitStack | None = None,
     ) -> dict[str, np.ndarray]:
-        """Computes a request, together with others where that is possible.
+        """Computes a request, batched with others where possible.
 
         Args:
-            signature_name: Which signature; empty: the default one.
+            signature_name: The signature; empty: the default one.
             inputs: Arrays by name, of the signature's types and shapes.
-            ends: Closed when the answer has gone, up to when it counts as
-                held; None: that is at once.
+            ends: Closed when the response has been sent; until then it counts
+                as held. None: it is released at once.
 
         Raises:
-            RequestError: The inputs or what is in them do not fit, the answer
-                would be too large, or too many wait already.
+            RequestError: The inputs do not match the signature, the response
+                would be too large, or too many requests wait already.
         """
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         _check_inputs(signature, inputs)
@@ -102,6 +103,7 @@ class Service:
             if info.has_rows:
                 self.check_rows(len(inputs[info.name]))
         sizes = self._sizes(signature, inputs)
+        # Reserved before computing; `ends` takes over the reservation.
         with contextlib.ExitStack() as held:
             self._hold_answer(signature, inputs, sizes, held)
             outputs = self._computed(signature, inputs, sizes)
@@ -128,7 +130,7 @@ class Service:
                 f"The answer of signature {signature.name!r} could have {most} "
                 f"bytes; {self._max_answer_bytes} are allowed "
                 "(--max_answer_megabytes). Send fewer or smaller pictures in "
-                "a request, or ask a signature that says less of each.",
+                "a request, or use a signature with smaller outputs.",
             )
         held.enter_context(self._answers.held(most))
 
@@ -143,9 +145,11 @@ class Service:
                 signature.name,
                 inputs,
                 sizes[:, 0],
-                # Nobody's answer is filled up to somebody else's picture.
+                # One client's response must not be padded to the size of
+                # another client's picture.
                 alone=answer_sizes.is_filled_up(signature.outputs),
             )
+        # Signatures without a batch dimension run one request at a time.
         with self._alone:
             return self.model.run(signature.name, inputs)
 
@@ -156,7 +160,7 @@ class Service:
 
         Args:
             signature_name: Which signature; empty: the default one.
-            examples: Serialised tf.train.Example messages.
+            examples: Serialized tf.train.Example messages.
 
         Raises:
             RequestError: The signature cannot classify, or as `predict`.
@@ -166,13 +170,14 @@ class Service:
         self.check_rows(len(examples))
         outputs = self.predict(signature.name, _inputs(examples))
         classes, scores = outputs.get("classes"), outputs.get("scores")
+        # `require_classify` allows one of both to be missing.
         if classes is None:
             classes = np.full(scores.shape, b"", dtype=object)
         if scores is None:
             scores = np.zeros(classes.shape, dtype="float32")
         return [
             [
-                # By way of text: the shortest decimal of a float32.
+                # Through str: the shortest decimal that is this float32.
                 (label.decode(errors="replace"), float(str(score)))
                 for label, score in zip(
                     np.atleast_1d(labels), np.atleast_1d(row), strict=True
@@ -184,11 +189,11 @@ class Service:
     def regress(
         self, signature_name: str, examples: Sequence[bytes]
     ) -> list[float]:
-        """Returns the number of each example.
+        """Returns the predicted number of each example.
 
         Args:
             signature_name: Which signature; empty: the default one.
-            examples: Serialised tf.train.Example messages.
+            examples: Serialized tf.train.Example messages.
 
         Raises:
             RequestError: The signature cannot regress, or as `predict`.
@@ -200,23 +205,24 @@ class Service:
         if values.size != len(examples):
             raise failures.RequestError(
                 500,
-                f"Signature {signature.name!r} gave {values.size} numbers for "
-                f"{len(examples)} examples.",
+                f"Signature {signature.name!r} returned {values.size} numbers "
+                f"for {len(examples)} examples.",
             )
         return [float(str(value)) for value in values.ravel()]
 
     def _sizes(
         self, signature: models.Signature, inputs: Mapping[str, np.ndarray]
     ) -> np.ndarray:
-        """Returns int64 [rows, 2]: pixels and longest side of the pictures.
+        """Measures each row's pictures: pixels and longest side, [rows, 2].
 
-        A single row of 0 where no input with rows can hold pictures.
+        A single row of zeros if no input with rows can hold pictures.
         """
         counts = np.zeros([1, 2], "int64")
         for info in signature.inputs:
             if info.is_text:
                 texts = inputs[info.name]
-                # Of unknown sizes there may be any number of strings a row.
+                # A dimension of unknown size allows any number of strings per
+                # row, so the strings themselves are counted.
                 known = math.prod(n or 1 for n in (info.shape or ())[1:])
                 self.check_rows(texts.size // max(1, known))
                 found = pictures.measured(
@@ -227,14 +233,14 @@ class Service:
         return counts
 
     def close(self) -> None:
-        """Answers what waits and stops computing."""
+        """Finishes waiting requests and stops the batching thread."""
         self._batcher.close()
 
 
 def _by_row(
     sizes: Sequence[picture_sizes.Size], shape: tuple[int, ...]
 ) -> np.ndarray:
-    """Returns int64 [rows, 2], pixels added up and the longest side."""
+    """Reduces picture sizes by row: sum of pixels, longest side, [rows, 2]."""
     pairs = [(each.pixels, each.side) for each in sizes]
     found = np.array(pairs, "int64").reshape([*shape, 2])
     inner = tuple(range(1, len(shape)))

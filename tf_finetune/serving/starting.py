@@ -1,4 +1,4 @@
-"""The Python API of serving, and what is checked before TensorFlow starts."""
+"""Python API of serving, with the checks before TensorFlow starts."""
 
 import contextlib
 import os
@@ -16,11 +16,11 @@ Report = Callable[[str], None]
 
 
 class Server:
-    """A server in the background of this process; ends with a `with` block.
+    """Server in background threads of this process; a `with` block stops it.
 
     Attributes:
-        address: The model's address, http://HOST:PORT/v1/models/NAME; with
-            ":predict" behind it pictures are sent there.
+        address: The model's address, http://HOST:PORT/v1/models/NAME; append
+            ":predict" to send pictures.
     """
 
     def __init__(self, address: str, ends: contextlib.ExitStack) -> None:
@@ -28,7 +28,7 @@ class Server:
         self._ends = ends
 
     def stop(self) -> None:
-        """Finishes what is under way and frees the ports."""
+        """Finishes running requests and frees the ports."""
         self._ends.close()
 
     def __enter__(self) -> "Server":
@@ -69,7 +69,7 @@ def start_server(
     report: Report = printing.show,
     **keywords: Any,
 ) -> Server:
-    """Serves as `serve` does, in the background, as a notebook wants it.
+    """Serves as `serve` does, in the background, for a notebook.
 
     Args:
         workdir: The run's folder, with an exported SavedModel; or give
@@ -78,13 +78,14 @@ def start_server(
         **keywords: Any flag of `python -m tf_finetune.serve`, by name.
 
     Returns:
-        What answers now, until it is told to stop or the process ends.
+        The running server; it ends with `stop` or with the process.
 
     Raises:
         UsageError: There is no export, or it cannot be served as asked.
     """
     config = _config(workdir, keywords)
     folder = _made_ready(config)
+    # pop_all hands the open server over; a failed start closes it instead.
     with contextlib.ExitStack() as ends:
         address = ends.enter_context(
             running.started(folder, config, report=report)
@@ -93,13 +94,13 @@ def start_server(
 
 
 def serve_run(config: serving_options.ServeConfig, *, report: Report) -> None:
-    """Does what `python -m tf_finetune.serve` does."""
+    """Serves a run as `python -m tf_finetune.serve` does."""
     folder = _made_ready(config)
     running.serve_folder(folder, config, report=report)
 
 
 def served_version(config: serving_options.ServeConfig) -> pathlib.Path:
-    """Returns the version directory to serve.
+    """Finds the version directory to serve.
 
     Raises:
         UsageError: There is no finished run, no export or not this version.
@@ -126,6 +127,7 @@ def _config(
 
 
 def _made_ready(config: serving_options.ServeConfig) -> pathlib.Path:
+    # Flags and files first: a mistake should not cost the start of TensorFlow.
     folder = served_version(config)
     running.check_grpc(config)
     environment.start_tensorflow()

@@ -1,4 +1,4 @@
-"""What a signature says of one of its tensors."""
+"""Name, type and shape of a signature's inputs and outputs."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -7,12 +7,12 @@ import numpy as np
 
 from tf_finetune.serving import failures
 
-_SHOWN = 10  # Of what a message names; requests may have very many.
+_SHOWN = 10  # Names or sizes in a message; requests may have very many.
 
 
 @dataclasses.dataclass(frozen=True)
 class TensorInfo:
-    """A named input or output.
+    """Named input or output of a signature.
 
     Attributes:
         name: Its name in the signature.
@@ -31,11 +31,11 @@ class TensorInfo:
 
     @property
     def has_rows(self) -> bool:
-        """Whether its first dimension counts examples, as many as come."""
+        """Whether its first dimension is the batch, of any size."""
         return bool(self.shape) and self.shape[0] is None
 
     def check_type(self, dtype: np.dtype | None) -> None:
-        """Raises `RequestError` unless values of this type can be it."""
+        """Raises `RequestError` unless it takes values of this type."""
         if dtype != self.dtype:
             raise failures.RequestError(
                 400,
@@ -44,9 +44,10 @@ class TensorInfo:
             )
 
     def check(self, shape: tuple[int, ...]) -> None:
-        """Raises `RequestError` unless an array of this shape can be it."""
+        """Raises `RequestError` unless it takes arrays of this shape."""
         if self.shape is None:
             return
+        # None in the signature: any size of this dimension.
         fits = len(shape) == len(self.shape) and all(
             wanted in (None, got)
             for wanted, got in zip(self.shape, shape, strict=True)
@@ -60,7 +61,7 @@ class TensorInfo:
 
 
 def check_names(inputs: Sequence[TensorInfo], given: Iterable[str]) -> None:
-    """Raises `RequestError` unless these inputs are given, and no others."""
+    """Raises `RequestError` unless exactly these inputs are given."""
     wanted, got = {each.name for each in inputs}, sorted(given)
     if set(got) != wanted:
         raise failures.RequestError(

@@ -1,4 +1,4 @@
-"""Arrays from and to TensorProto, of which small ones can claim to be huge."""
+"""Conversion between arrays and TensorProto, bounded by the claimed size."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from tf_finetune.serving import failures, tensor_info
 
+# Value field of a TensorProto by NumPy type (tensor.proto).
 _FIELDS = {
     "float32": "float_val",
     "float64": "double_val",
@@ -23,16 +24,16 @@ def claimed_bytes(
     inputs: Sequence[tensor_info.TensorInfo],
     check_rows: Callable[[int], None] = lambda rows: None,
 ) -> int:
-    """Returns how large the arrays would be, making none.
+    """Computes the size of the arrays in bytes without allocating them.
 
     Args:
-        given: By name.
-        inputs: What the signature takes.
+        given: Tensors by name.
+        inputs: The inputs of the signature.
         check_rows: Raises `RequestError` for too many examples.
 
     Raises:
-        RequestError: Names, a type, a shape or a number of strings are not
-            what the signature takes.
+        RequestError: Names, a type, a shape or a number of strings do not
+            match the signature.
     """
     tensor_info.check_names(inputs, given)
     for each in inputs:
@@ -46,7 +47,7 @@ def to_arrays(
     given: Mapping[str, tensor_pb2.TensorProto],
     inputs: Sequence[tensor_info.TensorInfo],
 ) -> dict[str, np.ndarray]:
-    """Converts what a signature takes, once `claimed_bytes` is small enough.
+    """Converts tensors to arrays; to be called after `claimed_bytes`.
 
     Raises:
         RequestError: The values do not fill the shape.
@@ -55,9 +56,9 @@ def to_arrays(
 
 
 def from_array(array: np.ndarray) -> tensor_pb2.TensorProto:
-    """Converts an output, values in the field of their type.
+    """Converts an output, its values in the field of their type.
 
-    TensorFlow Serving does so, and clients read `float_val`; TensorFlow
+    As TensorFlow Serving does, because clients read `float_val`; TensorFlow
     itself would write the bytes of the array.
     """
     field = _FIELDS.get(array.dtype.name)
@@ -81,7 +82,8 @@ def _claimed(
             400, f"Input {info.name!r} must have a shape of known sizes."
         )
     info.check(sizes)
-    # One value may stand for many, as a broadcast; not so a string.
+    # A TensorProto may give one number for the whole shape (a broadcast), so a
+    # few bytes can claim gigabytes. Strings must all be there.
     claimed = math.prod(sizes)
     if info.is_text and len(tensor.string_val) != claimed:
         raise failures.RequestError(
@@ -93,7 +95,7 @@ def _claimed(
 
 
 def _type(tensor: tensor_pb2.TensorProto) -> np.dtype | None:
-    """Returns NumPy's type; None for what no array can hold."""
+    """Returns the NumPy type of a tensor; None if no array can hold it."""
     if tensor.dtype == types_pb2.DT_STRING:
         return np.dtype(object)
     try:
@@ -109,5 +111,5 @@ def _array(tensor: tensor_pb2.TensorProto, name: str) -> np.ndarray:
         return tf.make_ndarray(tensor)
     except (TypeError, ValueError) as error:
         raise failures.RequestError(
-            400, f"Input {name!r} is no tensor: {error}"
+            400, f"Input {name!r} is not a tensor: {error}"
         ) from error

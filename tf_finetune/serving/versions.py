@@ -1,4 +1,4 @@
-"""The versions of an exported model on disk."""
+"""Version folders of an exported model on disk."""
 
 import contextlib
 import pathlib
@@ -8,21 +8,22 @@ from tf_finetune import errors, files
 
 _GRAPH = "saved_model.pb"
 _CONFIG = "model.config"
+# Largest model.config that is read.
 _CONFIG_BYTES = 1 << 20
 
 
 def find(
     folder: pathlib.Path, version: int | None, *, command: str
 ) -> pathlib.Path:
-    """Returns the version directory to serve.
+    """Finds the version directory to serve.
 
     Args:
         folder: Holds a folder for each version, named by a whole number.
-        version: The one asked for; None: the greatest.
+        version: The requested number; None: the greatest.
         command: The command that exports, for the message.
 
     Raises:
-        UsageError: There is none, or not the one asked for.
+        UsageError: There is no version, or not the requested one.
     """
     found = _versions(folder)
     if not found:
@@ -40,7 +41,7 @@ def find(
 
 
 def model_name(folder: pathlib.Path) -> str:
-    """Returns what the export's `model.config` calls the model.
+    """Reads the model's name from the export's `model.config`.
 
     Args:
         folder: Holds the versions, and perhaps that file.
@@ -52,15 +53,18 @@ def model_name(folder: pathlib.Path) -> str:
     text = ""
     with contextlib.suppress(OSError):
         text = files.read_text(path, limit=_CONFIG_BYTES)
+    # A text protocol buffer, of which only the first `name` is needed.
     found = re.search(r"""\bname\s*:\s*["']([A-Za-z0-9_.@-]+)["']""", text)
     return found[1] if found else "model"
 
 
 def _check_files(version: pathlib.Path) -> None:
-    """Raises `RunError` for what TensorFlow would wait for without end.
+    """Checks that a version holds regular files only.
+
+    TensorFlow would wait for ever to read from a pipe.
 
     Raises:
-        RunError: A pipe, a device or a socket lies among the files.
+        RunError: A pipe, a device or a socket is among the files.
     """
     try:
         for path in version.rglob("*"):
@@ -76,6 +80,7 @@ def _check_files(version: pathlib.Path) -> None:
 def _versions(folder: pathlib.Path) -> dict[int, pathlib.Path]:
     if not folder.is_dir():
         return {}
+    # As TensorFlow Serving: only folders named by a number are versions.
     return {
         int(path.name): path
         for path in folder.iterdir()

@@ -1,7 +1,7 @@
-"""The requests that an export carries to be warm before anybody asks.
+"""Warm-up of a served model with the requests that its export contains.
 
-TensorFlow does much at the first request of each size of a batch. Needs the
-official stubs, as gRPC does.
+TensorFlow is slow at the first request of each batch size. Needs the official
+stubs, as gRPC does.
 
 Source: https://www.tensorflow.org/tfx/serving/saved_model_warmup
 """
@@ -21,17 +21,18 @@ _MOST_REQUESTS = 1000  # As many as TensorFlow Serving sends.
 
 
 def send(served: service.Service, folder: pathlib.Path) -> int:
-    """Sends the predict requests of a version to its model.
+    """Runs the warm-up requests of a version.
 
-    One that fails is logged and keeps nobody from serving.
+    A request that fails is logged and does not stop the server.
 
     Args:
         served: The model.
         folder: Its version directory.
 
     Returns:
-        How many were answered.
+        The number of requests that succeeded.
     """
+    # A model from elsewhere may have no such file.
     if not (folder / _FILE).is_file():
         return 0
     answered = 0

@@ -1,4 +1,4 @@
-"""Names of other packages' settings, and the flag that each of them is here.
+"""Maps names of other packages' settings to flags of this package.
 
 Keras, fastai, Ultralytics, timm, the reference scripts of torchvision, the
 Trainer of Hugging Face and Lightning call one thing by many names.
@@ -13,7 +13,7 @@ MEANINGS = (*inputs.DATA, *inputs.MODEL, *learning.TRAINING, *outputs.OUTPUTS)
 
 
 def find(name: str, known: Collection[str]) -> meaning.Meaning | None:
-    """Returns the meaning of a name of another package; None: unknown.
+    """Finds the meaning of a name that other packages use; None: unknown.
 
     Args:
         name: As it was given, dashes, capitals and underscores in any way.
@@ -21,6 +21,7 @@ def find(name: str, known: Collection[str]) -> meaning.Meaning | None:
             preferred.
     """
     asked = meaning.squash(name)
+    # no_augment and use_amp are settings of augment and of amp.
     for each in (asked, asked.removeprefix("no"), asked.removeprefix("use")):
         found = [m for m in MEANINGS if each in m.names]
         here = [m for m in found if m.flag in known]
@@ -30,7 +31,8 @@ def find(name: str, known: Collection[str]) -> meaning.Meaning | None:
 
 
 def near(name: str, known: Collection[str]) -> meaning.Meaning | None:
-    """Returns the meaning of a misspelt name of another package."""
+    """Finds the meaning of a misspelled name that other packages use."""
+    # Of short names every other one would be near.
     names = {each for m in MEANINGS for each in m.names if len(each) > 3}
     found = difflib.get_close_matches(
         meaning.squash(name), sorted(names), n=1, cutoff=0.85

@@ -1,4 +1,4 @@
-"""Names that others give to settings of the data and of the network."""
+"""Names in other packages of settings for the data and the network."""
 
 from tf_finetune.synonyms import meaning
 

@@ -1,4 +1,4 @@
-"""Names that others give to settings of training."""
+"""Names in other packages of settings for training."""
 
 from tf_finetune.synonyms import meaning
 
@@ -26,7 +26,7 @@ TRAINING = (
         "evaluation_strategy eval_strategy val_interval check_val_every_n_"
         "epoch val_check_interval",
         "An epoch is one pass over the training pictures, and all validation "
-        "pictures are judged after each; leave it out.",
+        "pictures are evaluated after each; leave it out.",
     ),
     meaning.of(
         "batch_size",

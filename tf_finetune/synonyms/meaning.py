@@ -1,4 +1,4 @@
-"""What a group of names of other packages stands for here."""
+"""A setting of this package with the names that other packages give it."""
 
 import dataclasses
 import re
@@ -6,12 +6,12 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Meaning:
-    """What a group of names stands for.
+    """A flag, with its names in other packages.
 
     Attributes:
         flag: The flag here; empty: there is none.
-        names: What others call it, squashed.
-        advice: A sentence that says what to write, or how it is done instead.
+        names: Its names in other packages, squashed.
+        advice: A sentence that tells how to set it, or what to do instead.
     """
 
     flag: str
@@ -20,10 +20,10 @@ class Meaning:
 
 
 def of(flag: str, names: str, advice: str) -> Meaning:
-    """Returns a meaning of names that blanks divide."""
+    """Builds a meaning from a text of names with blanks between them."""
     return Meaning(flag, frozenset(map(squash, names.split())), advice)
 
 
 def squash(name: str) -> str:
-    """Returns a name in lower case, without dashes and underscores."""
+    """Removes dashes, underscores, dots and blanks; lowers the case."""
     return re.sub(r"[-_.\s]", "", name).lower()

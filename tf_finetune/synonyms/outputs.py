@@ -1,4 +1,4 @@
-"""Names that others give to results, and to what is asked of a finished run."""
+"""Names in other packages of settings for results, exports and serving."""
 
 from tf_finetune.synonyms import meaning
 

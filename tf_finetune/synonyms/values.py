@@ -1,14 +1,14 @@
-"""Values that other packages take, and what to write here instead."""
+"""Maps values of other packages' settings to values of this package."""
 
 from tf_finetune.synonyms import meaning
 
 
 def find(flag: str, value: str) -> str | None:
-    """Returns what to write, or why there is nothing; None: unknown.
+    """Finds advice on a value that other packages use; None: unknown.
 
     Args:
         flag: The flag's name.
-        value: What it was given, capitals and dashes in any way.
+        value: Its value, capitals and dashes in any way.
     """
     asked = meaning.squash(value)
     for names, advice in VALUES.get(flag, {}).items():
@@ -25,6 +25,7 @@ _CROSS_ENTROPY = (
     "sparse_categorical_cross_entropy SoftTargetCrossEntropy sigmoid logloss"
 )
 
+# Values with the same advice share a text, with blanks between them.
 VALUES: dict[str, dict[str, str]] = {
     "loss": {
         _CROSS_ENTROPY: "--loss=cross_entropy is meant.",
@@ -52,7 +53,8 @@ VALUES: dict[str, dict[str, str]] = {
             "--weights=none is meant: random weights."
         ),
         "imagenet21k in21k imagenet22k noisy-student noisystudent": (
-            "Others than those of ImageNet's 1000 classes are given as a file."
+            "Weights of other data than ImageNet's 1000 classes are given as a "
+            "file."
         ),
     },
     "precision": {
@@ -108,7 +110,7 @@ VALUES: dict[str, dict[str, str]] = {
         "regress image_regression": "--task=regression is meant.",
         "detect detection object_detection pose obb instance_segmentation "
         "keypoints panoptic": (
-            "Boxes, poses and single objects are not learnt here."
+            "Boxes, poses and single objects are not supported."
         ),
     },
     "resize": {
@@ -168,8 +170,8 @@ VALUES: dict[str, dict[str, str]] = {
     "backbone": {
         "vit vit_b_16 vit_base vit_base_patch16_224 google/vit-base-patch16-"
         "224 vit_small vit_large swin swin_t deit beit clip dinov2 maxvit": (
-            "Transformers are not among the networks; convnext_tiny is of "
-            "their time."
+            "Transformers are not supported; --backbone=convnext_tiny is a "
+            "convolutional network of similar design."
         ),
         "resnet resnet50d resnet50.a1_in1k microsoft/resnet-50 "
         "wide_resnet50_2 resnext50_32x4d": (
@@ -200,4 +202,4 @@ VALUES: dict[str, dict[str, str]] = {
         ),
     },
 }
-"""By flag or kind of name: names others use, and a sentence about them."""
+"""By flag or kind of name: names in other packages, and advice on them."""

@@ -1,7 +1,8 @@
-"""The tasks by name."""
+"""Registry of tasks by name."""
 
 from tf_finetune import registry
 
+# Strings, so that a task's module is imported only when it is used.
 TASKS = registry.Registry(
     "task",
     {

@@ -1,4 +1,4 @@
-"""What a task is asked of how sure its network is, whatever the task."""
+"""Protocols of temperature scaling and out-of-distribution scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from tf_finetune.evaluation import calibration
 
 
+# Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2: one
+# temperature for all logits, fitted on validation by log loss.
+
+
 class Certainty(Protocol):
-    """How sure a network is, and how usual a picture; loads TensorFlow."""
+    """Calibration and out-of-distribution score of a task; loads TensorFlow."""
 
     def tempering(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> "Tempering":
-        """Returns what finds the temperature of a split.
+        """Returns an accumulator that fits the temperature on a split.
 
         Args:
             names: Of the outputs.
@@ -26,7 +30,9 @@ class Certainty(Protocol):
         """
 
     def strangeness(self, logits: "tf.Tensor") -> "tf.Tensor":
-        """Returns how far pictures are from those that were learnt, [batch].
+        """Returns the out-of-distribution score of each picture, [batch].
+
+        The higher, the less a picture is like the training pictures.
 
         Args:
             logits: [batch, …, outputs], as trained.
@@ -34,20 +40,20 @@ class Certainty(Protocol):
 
 
 class Tempering(Protocol):
-    """Finds the temperature at which probabilities mean what they say."""
+    """Fits the temperature that calibrates the probabilities of a network."""
 
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Takes the next pictures, [batch, …] each; see `Network.targets`."""
+        """Adds a batch of pictures, [batch, …] each; see `Network.targets`."""
 
     def found(self) -> "calibration.Calibration":
-        """Returns the temperature of all that was added."""
+        """Fits the temperature on everything added so far."""
 
     def moved(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
-        """Returns the decision with which the same is answered.
+        """Converts a decision so that calibrated answers stay the same.
 
         Args:
-            decision: What was decided on validation; may be empty.
-            temperature: What all logits are divided by.
+            decision: Made on validation, such as thresholds; may be empty.
+            temperature: All logits are divided by it.
         """

@@ -1,4 +1,4 @@
-"""What the parts of a task are asked for, whatever the task."""
+"""Protocols of the parts of a task: figures, answers, exports, network."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -21,29 +21,33 @@ if TYPE_CHECKING:
     from tf_finetune.data import targets
 
 
+# Importing a part other than `Network` must not load TensorFlow: labels and
+# figures are needed before it starts, to check flags and data.
+
+
 class Judge(Protocol):
-    """Compares predictions with the truth as they come."""
+    """Accumulates predictions of a split and compares them with the labels."""
 
     def add(self, predictions: np.ndarray) -> None:
-        """Takes the predictions of the next pictures of the split."""
+        """Adds the predictions of the next pictures of the split."""
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of all that was added, ready for JSON."""
+        """Returns the figures of all predictions added, ready for JSON."""
 
     def evidence(self) -> choices.Evidence:
-        """Returns what tells two models on the same pictures apart."""
+        """Returns per-picture results to compare two models by."""
 
     def draw(self, folder: pathlib.Path) -> None:
-        """Draws single pictures that are worth seeing; may do nothing."""
+        """Draws notable single pictures; may do nothing."""
 
 
 class Figures(Protocol):
-    """What a task measures, and how that ranks, prints and looks.
+    """Metrics of a task: how they are computed, ranked, printed and plotted.
 
     Attributes:
         higher_is_better: Figures that `--fail_below` knows.
-        lower_is_better: Those of which less is better.
-        unbounded: Those of both that may exceed 1.
+        lower_is_better: Figures of which less is better.
+        unbounded: Figures of both kinds that may exceed 1.
     """
 
     higher_is_better: tuple[str, ...]
@@ -51,26 +55,29 @@ class Figures(Protocol):
     unbounded: tuple[str, ...]
 
     def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Returns what orders epochs on validation; greater is better."""
+        """Returns the key that epochs are sorted by; greater is better."""
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Returns what orders results; greater is better."""
+        """Returns the key that results are sorted by; greater is better."""
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns the result in a few words, for the log."""
+        """Returns a one-line summary of the result, for the log."""
 
     def compared(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Returns how sure a difference is, in words; may be empty."""
+        """Describes the difference of two results and its confidence interval.
+
+        Empty if no interval is known.
+        """
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the figures that stand beside others."""
+        """Returns the main figures, those that baselines are given with."""
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> Judge:
-        """Returns what compares predictions of a split with its labels."""
+        """Returns an accumulator that evaluates predictions of a split."""
 
     def trivial(
         self,
@@ -78,20 +85,19 @@ class Figures(Protocol):
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Returns what answers reach that do not look at the picture.
+        """Computes trivial baselines: answers that ignore the picture.
 
         Args:
-            described: What `Labels.describe` said of the data that was
-                learnt from.
+            described: `Labels.describe` of the data that was trained on.
             data: The pictures.
             split: Which of them are evaluated.
 
         Returns:
-            By name of the yardstick, figures as of `summary`.
+            By name of the baseline, figures as of `summary`.
         """
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Returns the printed result.
+        """Formats the result for printing.
 
         Args:
             figures: As evaluation.json holds them: by split, each with its
@@ -105,11 +111,11 @@ class Figures(Protocol):
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws what is worth seeing of a split into a folder."""
+        """Draws the plots of a split into a folder."""
 
 
 class Answers(Protocol):
-    """What a model says of single pictures, as a table.
+    """Predictions of single pictures as rows of a table.
 
     A row has the attributes `path` and `error`, which is empty where there is
     an answer.
@@ -123,13 +129,13 @@ class Answers(Protocol):
         *,
         top_k: int = 5,
     ) -> list[Any]:
-        """Returns a row for each picture."""
+        """Returns one row a picture."""
 
     def failed(self, path: str, reason: str) -> Any:
-        """Returns the row of a file that is no usable picture."""
+        """Returns the row of a file that is not a usable picture."""
 
     def line(self, row: Any) -> str:
-        """Returns a row as it is printed."""
+        """Formats a row for printing, on one line."""
 
     def write(
         self,
@@ -137,19 +143,21 @@ class Answers(Protocol):
         rows: Sequence[Any],
         truths: Sequence[Any] | None = None,
     ) -> None:
-        """Writes rows as CSV, atomically; last of all labels that are known."""
+        """Writes rows as CSV, atomically; true labels are the last column."""
 
     def summarize(self, rows: Sequence[Any]) -> str:
-        """Returns a few lines about all rows."""
+        """Summarizes all rows in a few lines."""
 
 
 class Exports(Protocol):
-    """What files of a model say of it, and when one in few bits is right.
+    """Metadata of exported files, and checks of quantized ones.
 
     Attributes:
-        losses: Figures whose loss `judge` checks, as `accuracy_loss`.
-        output: What an output is called that is the predictions.
-        meaning: What it is, in a sentence or two; the labels stand beside it.
+        losses: Figures whose drop is bounded; the check of "accuracy" is
+            called `accuracy_loss`.
+        output: Name of the output that holds the predictions.
+        meaning: Describes that output in a sentence or two; the labels stand
+            beside it.
     """
 
     losses: tuple[str, ...]
@@ -162,12 +170,12 @@ class Exports(Protocol):
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns what is true of pictures, kept for `judge`.
+        """Returns the true labels of pictures as an array.
 
         Args:
-            data: Which they are of.
-            pictures: n of them.
-            shape: Of what is predicted for all of them, [n, …].
+            data: The data set.
+            pictures: n pictures of it.
+            shape: Of the predictions for all of them, [n, …].
 
         Returns:
             Numbers, [n, …].
@@ -182,26 +190,30 @@ class Exports(Protocol):
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> verdicts.Verdict:
-        """Compares what an export in few bits says with the evaluation.
+        """Compares predictions of a quantized export with the evaluation's.
 
         Args:
             expected: [pictures, …, outputs], float64.
             got: The same of the export, finite.
             truth: As of `truth`; None: not known.
             names: Of the outputs.
-            unit: What differences count beside, one for all or [outputs].
+            unit: Differences are divided by it; one for all or [outputs].
         """
 
 
 class Network(Protocol):
-    """What a task needs of a network; loads TensorFlow.
+    """Network part of a task: activation, loss, metrics, serving outputs.
+
+    Loads TensorFlow.
 
     Attributes:
         solver: How a linear head is solved to its optimum; a name in
             `training.head.SOLVERS`, or "steps" where there is no such way.
-        proven: The outputs of `serve` that are the predictions themselves.
-        texts: Those joined of others in text, which LiteRT cannot do.
-        num_proven: Pictures whose predictions prove exports, at most.
+        proven: The outputs of `serve` that are the predictions themselves;
+            exports are compared by them.
+        texts: String outputs joined from others, which LiteRT cannot compute.
+        num_proven: Largest number of pictures whose predictions exports are
+            compared on.
     """
 
     solver: str
@@ -213,13 +225,13 @@ class Network(Protocol):
         """Returns the number of logits."""
 
     def predictions(self, logits: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Adds what turns logits [batch, …, outputs] into predictions."""
+        """Adds the output layers: logits [batch, …, outputs] → predictions."""
 
     def logits(self, model: "keras.Model") -> "keras.KerasTensor":
-        """Returns what `predictions` was added to, in a model's graph."""
+        """Finds the logits in a model's graph."""
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Does to an array of logits what `predictions` does in the graph."""
+        """Computes predictions of an array of logits, as the model does."""
 
     def targets(
         self,
@@ -229,12 +241,12 @@ class Network(Protocol):
         config: train.TrainConfig,
         image_size: int,
     ) -> "targets.Targets":
-        """Returns what the loss compares the logits of a split with."""
+        """Returns the training targets of a split, in the loss' form."""
 
     def blank(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> "targets.Targets":
-        """Returns targets of `count` pictures that do not exist."""
+        """Returns placeholder targets of `count` pictures, to try a step."""
 
     def loss(
         self,
@@ -242,27 +254,27 @@ class Network(Protocol):
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> "keras.losses.Loss":
-        """Returns the loss of logits.
+        """Builds the loss, a function of targets and logits.
 
         Args:
             options: `loss`, its settings, and `class_weight`.
             names: Of the outputs.
-            described: What `Labels.describe` says of the data, which class
-                weights come from; None: as if all were equal.
+            described: `Labels.describe` of the data, which class weights are
+                computed from; None: equal weights.
         """
 
     def metrics(self, names: Sequence[str]) -> "list[keras.metrics.Metric]":
-        """Returns what `fit` reports of logits and targets."""
+        """Builds the metrics of targets and logits that `fit` reports."""
 
     def serve(
         self, predictions: "tf.Tensor", names: Sequence[str]
     ) -> "dict[str, tf.Tensor]":
-        """Returns what an exported model answers, by name; [batch, …] each."""
+        """Returns the outputs of an exported model by name, [batch, …] each."""
 
     def classify(
         self, predictions: "tf.Tensor", names: Sequence[str]
     ) -> "dict[str, tf.Tensor]":
-        """Returns what TensorFlow Serving's Classify or Regress answers.
+        """Returns the outputs of TensorFlow Serving's Classify or Regress.
 
         `classes` and `scores`, both [batch, classes]; or `outputs`, [batch,
         1]; or nothing.

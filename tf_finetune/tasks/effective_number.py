@@ -1,4 +1,4 @@
-"""Class weights from how many examples still tell something new."""
+"""Class weights by the effective number of examples."""
 
 from collections.abc import Sequence
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def weights(counts: Sequence[float]) -> np.ndarray:
-    """Returns a weight for each class, the inverse of its effective number.
+    """Computes class weights, the inverse of the effective number of examples.
 
     The n-th example of a class tells less than the first ones: n examples are
-    worth (1 - beta^n) / (1 - beta), with beta = (N - 1) / N. N is here what
-    each class would have if all had the same, so that classes beyond their
-    fair share differ little in weight and those far below it much.
+    worth (1 - beta^n) / (1 - beta), with beta = (N - 1) / N. N is here the
+    number of examples per class if all had the same, so that classes beyond
+    their fair share differ little in weight and those far below it much.
 
     Args:
         counts: [classes], examples or pixels of each.
@@ -28,8 +28,10 @@ def weights(counts: Sequence[float]) -> np.ndarray:
     found = np.ones(len(counts))
     if not occurs.any():
         return found
-    fair = counts.sum() / occurs.sum()
-    # beta to the power n, for a large N.
+    fair = counts.sum() / occurs.sum()  # N
+    # 1 / (1 - beta^n), equation 2 without its constant factor 1 / (1 - beta);
+    # beta^n = (1 - 1/N)^n is close to exp(-n/N) for a large N.
     found[occurs] = 1 / -np.expm1(-counts[occurs] / fair)
+    # Mean 1 over the examples, so that the learning rate keeps its meaning.
     found[occurs] /= (found * counts).sum() / counts.sum()
     return found

@@ -1,16 +1,17 @@
-"""The last layers of a model whose predictions are probabilities."""
+"""Output activation of models that predict probabilities, and temperature."""
 
 import keras
 
 from tf_finetune import errors
 from tf_finetune.tasks import contracts
 
+# Names of the layers, by which a loaded model's logits are found.
 _NAME = "probabilities"
 _TEMPERATURE = "temperature"
 
 
 def added(logits: keras.KerasTensor, activation: str) -> keras.KerasTensor:
-    """Returns the probabilities of logits, of the same shape, in float32.
+    """Adds the activation that makes probabilities of logits, in float32.
 
     Args:
         logits: [batch, …, outputs].
@@ -22,12 +23,12 @@ def added(logits: keras.KerasTensor, activation: str) -> keras.KerasTensor:
 
 
 def logits(model: keras.Model) -> keras.KerasTensor:
-    """Returns what went into the layer that `added` put at the end.
+    """Finds the logits: the input of a model's output activation.
 
-    Of a calibrated model the logits as they were trained.
+    Of a calibrated model the logits before the division by the temperature.
 
     Raises:
-        RunError: The model does not end so.
+        RunError: The model does not end with this package's activation.
     """
     last = model.layers[-1]
     if last.name != _NAME:
@@ -42,7 +43,7 @@ def logits(model: keras.Model) -> keras.KerasTensor:
 def calibrated(
     model: keras.Model, network: contracts.Network, temperature: float
 ) -> keras.Model:
-    """Returns a model whose logits are divided by a temperature.
+    """Divides a model's logits by a temperature (temperature scaling).
 
     Its layers are those of `model`, but for two new ones at the end.
 
@@ -54,6 +55,7 @@ def calibrated(
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks",
     section 4.2, equation 9.
     """
+    # Equation 9: softmax(z / T). The likeliest class does not change.
     scaled = keras.layers.Rescaling(1 / temperature, name=_TEMPERATURE)
     predictions = network.predictions(scaled(network.logits(model)))
     return keras.Model(model.inputs[0], predictions, name=model.name)

@@ -1,14 +1,14 @@
-"""How far a picture is from those that were learnt, from its logits.
+"""Energy scores for out-of-distribution detection, computed from logits.
 
-Energies are any numbers, and the higher the further away. Only comparisons mean
-something; a threshold is to be found on pictures of both kinds.
+An energy has no fixed range; a higher one means that a picture is less like the
+training pictures. Choose a threshold on pictures of both kinds.
 """
 
 import tensorflow as tf
 
 
 def free(logits: tf.Tensor) -> tf.Tensor:
-    """Returns the free energy -log(sum(exp(logits))) of one softmax.
+    """Computes the free energy -log(sum(exp(logits))) of one softmax.
 
     Args:
         logits: [batch, …, classes], as trained.
@@ -23,10 +23,10 @@ def free(logits: tf.Tensor) -> tf.Tensor:
 
 
 def joint(logits: tf.Tensor) -> tf.Tensor:
-    """Returns the free energies of independent labels, added up.
+    """Computes the sum of the free energies of independent labels.
 
-    Each label's is -log(1 + exp(logit)), that of its being there or not. What
-    the paper calls JointEnergy is the same with the other sign.
+    Each label's is -log(1 + exp(logit)), over its two states, present and
+    absent. The paper's JointEnergy is the same with the other sign.
 
     Args:
         logits: [batch, labels], as trained.
@@ -37,4 +37,5 @@ def joint(logits: tf.Tensor) -> tf.Tensor:
     Source: Wang et al. 2021, "Can multi-label classification networks know
     what they don't know?", section 3.
     """
+    # softplus(z) = log(1 + exp(z)), without overflow for a large z.
     return -tf.reduce_sum(tf.nn.softplus(logits), axis=-1)

@@ -1,11 +1,11 @@
-"""How labels are guessed, and which guesses are sure enough.
+"""Pseudo-labels of unlabeled pictures, selected by a threshold per class.
 
-One threshold for all classes would take the easy ones alone, and the next
+One threshold for all classes would select the easy ones alone, and the next
 round would find more of those; each class therefore has its own.
 
 Source: Zou et al. 2018, "Unsupervised Domain Adaptation for Semantic
 Segmentation via Class-Balanced Self-Training", section 3.3 (the same portion
-of what is guessed to be of each class); Lee 2013, "Pseudo-Label".
+of the pseudo-labels of each class); Lee 2013, "Pseudo-Label".
 """
 
 import math
@@ -19,12 +19,12 @@ from tf_finetune.data import examples
 
 
 class Guesses(Protocol):
-    """How pictures without labels get some that can be learnt.
+    """Pseudo-labels of whole pictures.
 
     Attributes:
-        by: "features": labels spread along what goes into the head.
-        exclusive: Whether a picture shows one of the outputs; else any number
-            of them, each a question of its own.
+        by: "features": labels are propagated between similar features.
+        exclusive: Whether a picture has exactly one of the outputs; else any
+            number of them, independently.
     """
 
     by: str
@@ -33,7 +33,7 @@ class Guesses(Protocol):
     def rows(
         self, labels: Sequence[examples.Label], names: Sequence[str]
     ) -> np.ndarray:
-        """Returns what labels say of each output, [n, outputs] of 0 and 1."""
+        """Encodes labels as rows [n, outputs] of 0 and 1."""
 
     def labels(
         self,
@@ -43,33 +43,34 @@ class Guesses(Protocol):
         *,
         share: float,
     ) -> Sequence[examples.Label | None]:
-        """Returns a label for each picture that is sure enough, else None.
+        """Returns the pseudo-label of each confident picture, else None.
 
         Args:
             scores: [n, outputs] probabilities.
-            rows: [labelled, outputs], of the pictures that have labels.
+            rows: [labeled, outputs], of the pictures that have labels.
             names: Of the outputs.
-            share: Of the pictures guessed to show something, 0..1.
+            share: Of the pictures predicted to be of a class, those that get
+                a pseudo-label, 0..1.
         """
 
     def compare(
         self, label: examples.Label, row: np.ndarray, names: Sequence[str]
     ) -> tuple[int, int]:
-        """Returns how many parts of a guess are right, and how many it has.
+        """Counts the correct parts of a pseudo-label, and all parts.
 
         Args:
-            label: A guess.
+            label: The pseudo-label.
             row: [outputs], the truth.
             names: Of the outputs.
         """
 
 
 class MapGuesses(Protocol):
-    """How pictures get labels that say something of each place.
+    """Pseudo-labels of each pixel of a picture.
 
     Attributes:
-        by: "predictions": a model says them.
-        exclusive: As of `Guesses`, for each place.
+        by: "predictions": labels are a model's predictions.
+        exclusive: Whether a pixel has exactly one of the outputs.
     """
 
     by: str
@@ -78,11 +79,12 @@ class MapGuesses(Protocol):
     def thresholds(
         self, batches: Iterable[np.ndarray], share: float
     ) -> np.ndarray:
-        """Returns from which probability on each output is taken, [outputs].
+        """Finds the probability threshold of each output, [outputs].
 
         Args:
             batches: Predictions [n, …, outputs] of all pictures.
-            share: Of the places guessed to show something, 0..1.
+            share: Of the pixels predicted to be of a class, those that get a
+                pseudo-label, 0..1.
         """
 
     def label(
@@ -95,7 +97,7 @@ class MapGuesses(Protocol):
         folder: pathlib.Path,
         resize: str,
     ) -> examples.Label | None:
-        """Returns a picture's label, its files written; None: nothing is sure.
+        """Writes a picture's pseudo-label; None if no pixel is confident.
 
         Args:
             probabilities: [size, size, outputs], of the square picture.
@@ -114,29 +116,30 @@ class MapGuesses(Protocol):
         *,
         resize: str,
     ) -> tuple[int, int]:
-        """Returns how many places are guessed rightly, and how many at all."""
+        """Counts the pixels with a correct pseudo-label, and all with one."""
 
 
 def thresholds(scores: np.ndarray, share: float) -> np.ndarray:
-    """Returns the score from which a guess of each class is taken.
+    """Finds the score from which predictions of each class are selected.
 
     Args:
-        scores: [n, classes]; the guess is the class of the highest.
-        share: Of the pictures guessed to be of a class, 0..1.
+        scores: [n, classes]; the prediction is the class of the highest.
+        share: Of the pictures predicted to be of a class, 0..1.
 
     Returns:
-        [classes]; infinite for a class that nothing is guessed to be of.
+        [classes]; infinite for a class that is never predicted.
     """
     guesses = scores.argmax(axis=1)
     found = np.full(scores.shape[1], np.inf)
     for each in np.unique(guesses):
+        # The score at rank share · n of this class: exp(-k_c) in the paper.
         mine = np.sort(scores[guesses == each, each])[::-1]
         found[each] = mine[math.ceil(share * len(mine)) - 1]
     return found
 
 
 def of_one(scores: np.ndarray, share: float) -> np.ndarray:
-    """Returns the class of each picture that is sure enough, else -1.
+    """Selects the class of each confident picture, else -1.
 
     Args:
         scores: [n, classes], of which a picture has one.
@@ -148,14 +151,14 @@ def of_one(scores: np.ndarray, share: float) -> np.ndarray:
 
 
 def of_many(scores: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Returns what each picture shows, of any number of things.
+    """Selects labels of pictures that may carry any number of them.
 
-    Each is taken to be shown by as large a share of these pictures as of the
-    labelled ones, by those that are surest to.
+    Each label is given to as large a share of these pictures as of the labeled
+    ones: to those with the highest scores.
 
     Args:
         scores: [n, outputs], 0..1.
-        rates: [outputs], share of the labelled pictures that show it.
+        rates: [outputs], share of the labeled pictures that carry it.
 
     Returns:
         bool [n, outputs].
@@ -163,6 +166,7 @@ def of_many(scores: np.ndarray, rates: np.ndarray) -> np.ndarray:
     found = np.zeros(scores.shape, bool)
     for index, rate in enumerate(rates):
         count = round(rate * len(scores))
+        # Stable, so that equal scores are selected alike everywhere.
         surest = np.argsort(-scores[:, index], kind="stable")[:count]
         found[surest, index] = True
     return found

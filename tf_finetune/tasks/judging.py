@@ -1,4 +1,4 @@
-"""Predictions of a split, compared with its labels as they are computed."""
+"""Evaluation of a split: predictions are compared with labels as they come."""
 
 import dataclasses
 import itertools
@@ -14,34 +14,34 @@ from tf_finetune.tasks import task as tasks
 
 
 class Collected:
-    """A judge for tasks whose predictions fit into memory."""
+    """Accumulator for tasks whose predictions of a split fit into memory."""
 
     def __init__(
         self,
         evaluate: Callable[[np.ndarray], dict[str, Any]],
         compare: Callable[[np.ndarray], choices.Evidence],
     ) -> None:
-        """Keeps what is added.
+        """Starts without predictions.
 
         Args:
             evaluate: All predictions [n, …] → figures.
-            compare: All predictions → what is compared with those of another
-                model.
+            compare: All predictions → evidence for the comparison with
+                another model.
         """
         self._evaluate = evaluate
         self._compare = compare
         self._added: list[np.ndarray] = []
 
     def add(self, predictions: np.ndarray) -> None:
-        """Takes the predictions of the next pictures."""
+        """Adds the predictions of the next pictures."""
         self._added.append(predictions)
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of all that was added."""
+        """Returns the figures of all predictions added."""
         return self._evaluate(np.concatenate(self._added))
 
     def evidence(self) -> choices.Evidence:
-        """Returns what tells two models on the same pictures apart."""
+        """Returns per-picture results to compare two models by."""
         return self._compare(np.concatenate(self._added))
 
     def draw(self, folder: pathlib.Path) -> None:
@@ -50,16 +50,16 @@ class Collected:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What a model's predictions of a split came to.
+    """Result of evaluating a model on a split.
 
     Attributes:
-        figures: Of the task; None where a prediction is no finite number.
-        evidence: Returns what tells this model from another one on the same
-            pictures; not to be called where `figures` are None.
-        draw: Draws single pictures that are worth seeing into a folder.
-        rows: What is said of each picture; empty if that was not asked for.
+        figures: Of the task; None where a prediction is NaN or infinite.
+        evidence: Returns per-picture results to compare with another model;
+            not to be called where `figures` are None.
+        draw: Draws notable single pictures into a folder.
+        rows: The answer for each picture; empty if not asked for.
         kept: Predictions of the pictures that were asked for, [n, …].
-        decision: What they were judged with; see `Task.decide`.
+        decision: Used in the evaluation; see `Task.decide`.
     """
 
     figures: dict[str, Any] | None
@@ -81,21 +81,21 @@ def judge(
     with_rows: bool = False,
     keep: Sequence[int] = (),
 ) -> Judged:
-    """Compares a model's predictions of a split with its labels.
+    """Evaluates a model's predictions of a split, batch by batch.
 
     Args:
-        task: What is learnt.
+        task: The task of the run.
         data: The pictures.
         split: Which of them.
         batches: Predictions in their order, [batch, …] each.
-        seed: Of the random draws of intervals.
-        decision: What was decided on validation; None: it is decided on these
-            predictions.
-        with_rows: Whether there is a row for each picture.
-        keep: Numbers of pictures whose predictions are wanted, rising.
+        seed: Of the bootstrap of intervals.
+        decision: Made on validation; None: it is made on these predictions.
+        with_rows: Whether to return a row for each picture.
+        keep: Indices of pictures whose predictions are returned, ascending.
     """
     if decision is None:
         batches, decision = _decided(task, data, split, batches)
+    # Figures and answers by the same decision, such as thresholds.
     task = task.decided(decision)
     found = task.figures.judge(data, split, seed=seed)
     paths = iter([picture.path for picture in data.split(split)])
@@ -105,9 +105,11 @@ def judge(
         kept += [row for i, row in enumerate(batch, start) if i in wanted]
         start += len(batch)
         if not is_finite:
+            # Read to the end all the same: `kept` is of all batches.
             continue
         found.add(batch)
         if with_rows:
+            # Paths are taken in step with the batches.
             named = list(itertools.islice(paths, len(batch)))
             rows += task.answers.of(named, batch, data.class_names)
     return Judged(
@@ -126,10 +128,12 @@ def _decided(
     split: str,
     batches: Iterable[np.ndarray],
 ) -> tuple[Iterable[np.ndarray], Mapping[str, Any]]:
-    """Returns the predictions again, and what they have the task decide."""
+    """Makes the task's decision; returns the predictions once more with it."""
+    # Only a decision needs all predictions at once; else they are streamed.
     if task.decide is None:
         return batches, {}
     predictions = np.concatenate(list(batches))
+    # A diverged model gets no decision; its figures will be None.
     if not np.isfinite(predictions).all():
         return [predictions], {}
     return [predictions], task.decide(data, split, predictions)

@@ -1,4 +1,4 @@
-"""What a task whose answers are pictures is asked for besides."""
+"""Further protocols of tasks whose answers are pictures, such as masks."""
 
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class PictureNetwork(contracts.Network, Protocol):
-    """What more is needed where answers belong to the pictures' own sizes.
+    """Network whose answers have the size of each picture.
 
     Attributes:
-        restored: By signature, among them `serving_default`, what makes the
-            answers to encoded pictures: a function of what `serve` returned,
-            the sizes of the upright pictures, int32 [batch, 2], and how they
+        restored: By signature, among them `serving_default`, the function that
+            makes the answers to encoded pictures. Its arguments: outputs of
+            `serve`; sizes of the upright pictures, int32 [batch, 2]; how they
             became square.
     """
 
@@ -39,11 +39,11 @@ class PictureNetwork(contracts.Network, Protocol):
         resize: model_options.Resize,
         allowed: float,
     ) -> dict[str, dict[str, float]]:
-        """Compares what an export answered with what the evaluation says.
+        """Compares an export's answers with the evaluation's predictions.
 
         Args:
             answers: By signature of `restored`, its outputs by name.
-            predictions: [pictures, …], what the evaluation gave.
+            predictions: [pictures, …], of the evaluation.
             sizes: int [pictures, 2], heights and widths.
             resize: How the pictures became square.
             allowed: By how much a prediction may differ.
@@ -75,7 +75,7 @@ class AnswerFiles(Protocol):
         top_k: int,
         pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     ) -> None:
-        """Begins with the first picture."""
+        """Starts at the first picture."""
 
     def of_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
         """Writes predictions of pictures made square; yields their rows."""
@@ -87,4 +87,4 @@ class AnswerFiles(Protocol):
         size: int,
         overlap: float,
     ) -> Iterator[Any]:
-        """Writes what a model says of windows; yields a row a picture."""
+        """Writes predictions made in overlapping windows; yields their rows."""

@@ -1,4 +1,4 @@
-"""A task: everything that changes with what is learnt."""
+"""Task: its labels, loss, metrics, answers and exports in one object."""
 
 import dataclasses
 import functools
@@ -32,55 +32,54 @@ BOUND = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
-    """Everything that changes with what is learnt.
+    """The parts of a task: labels, loss, metrics, answers, exports, network.
 
     Attributes:
         name: As `--task` spells it.
-        losses: What `--loss` may be, the default first.
-        unsmoothed: Those of them that `--label_smoothing` says nothing to.
-        reads: Which options of `BOUND` it reads.
+        losses: Possible values of `--loss`, the default first.
+        unsmoothed: Losses that do not read `--label_smoothing`.
+        reads: The options of `BOUND` that it reads.
         labels: How labels are read, checked, divided and described.
-        figures: What is measured.
-        answers: What is said of single pictures.
-        exports: What is said in files of a model, and when those in few bits
-            are right.
+        figures: Its metrics.
+        answers: Its predictions of single pictures as a table.
+        exports: Metadata of its exports, and checks of quantized ones.
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
-        certainty_at: "package.module:attribute" of how sure the network is
-            (`certainties.Certainty`); empty where predictions are none that one
-            could be sure of.
-        refused: Options of exports, and why they say nothing to the task and
+        certainty_at: "package.module:attribute" of its calibration and
+            out-of-distribution score (`certainties.Certainty`); empty where
+            predictions have neither.
+        refused: Options of exports that do not apply to the task: why, and
             what to do instead. Without `certainty_at`, `calibrate` and
             `out_of_distribution` are refused in any case.
-        check_listed: Looks at the config, the listed pictures and the names
-            before TensorFlow starts, and raises `DataError` for what cannot
-            be learnt from; None: labels say all that there is to say.
-        decide: What is settled on validation once a model is known and kept
-            with it, thresholds for example: data, split and the predictions
-            [n, …] of its first n pictures → a JSON-able decision. None: there
-            is nothing to decide. The parts of a task with decisions have a
-            method `decided`, which returns them as they are with one.
-        decision: What was decided; empty before.
-        adapted_at: "package.module:function" of what makes of the task, the
-            data and the config a task that knows the training data; empty:
-            it needs to know nothing.
+        check_listed: Checks the config, the listed pictures and the names
+            before TensorFlow starts, and raises `DataError` for data that
+            cannot be trained on; None: the checks of labels are enough.
+        decide: Makes a decision on validation that is kept with the model,
+            thresholds for example: data, split and the predictions [n, …] of
+            its first n pictures → a JSON-able decision. None: there is nothing
+            to decide. The parts of a task with decisions have a method
+            `decided`, which returns them as they are with one.
+        decision: Made on validation; empty before.
+        adapted_at: "package.module:function" that makes of the task, the data
+            and the config a task that knows the training data; empty: it needs
+            to know nothing.
         relative_predictions: Whether predictions can be of any size, so that
-            differences count beside the largest of them.
+            differences are divided by the largest of them.
         adds_losses: Whether `--loss` may be a sum, such as a+b.
-        files_at: "package.module:attribute" of what writes answers that are
-            files of their own (`picture_contracts.AnswerFiles`); empty where
-            they are not. The answers of such a task belong to the pictures' own
-            sizes, and its network brings what is served to them
+        files_at: "package.module:attribute" of the writer of answers that are
+            files (`picture_contracts.AnswerFiles`); empty where they are not.
+            The answers of such a task have the size of each picture, and its
+            network resizes the served ones to it
             (`picture_contracts.PictureNetwork`).
-        heads: What `--head` may be, beside heads of the user's own; the first
-            one is meant by "auto".
-        judged_as: Evaluation.json of a finished run → figures that judge by
-            what judged it; None: they always judge alike.
-        guesses: How labels of other pictures are guessed; None where they
-            cannot be.
-        described: The names of the classes → what data.json holds of them,
-            which is checked when it is read back.
-        evaluated: What evaluation.json holds that is read back, likewise.
+        heads: Possible values of `--head`, beside heads of the user's own;
+            "auto" is the first one.
+        judged_as: Evaluation.json of a finished run → figures that rank by the
+            same figure as that run; None: they always rank alike.
+        guesses: How unlabeled pictures get pseudo-labels; None where they
+            cannot.
+        described: The names of the classes → schema of their part of
+            data.json, which is checked when it is read back.
+        evaluated: Schema of the entries of evaluation.json that are read back.
     """
 
     name: str
@@ -118,7 +117,7 @@ class Task:
     )
 
     def decided(self, decision: Mapping[str, Any]) -> "Task":
-        """Returns the task as it is once something was decided."""
+        """Returns the task with a decision made on validation."""
         if not decision:
             return self
         return dataclasses.replace(
@@ -130,10 +129,10 @@ class Task:
         )
 
     def finished(self, evaluation: Mapping[str, Any]) -> "Task":
-        """Returns the task as a finished run leaves it.
+        """Returns the task with the decision of a finished run.
 
         Args:
-            evaluation: What evaluation.json of the run holds.
+            evaluation: Contents of the run's evaluation.json.
         """
         found = self.decided(evaluation.get("decision", {}))
         if self.judged_as is None:
@@ -145,54 +144,58 @@ class Task:
         known = ("auto", *self.losses)
         parts = name.split("+") if self.adds_losses else [name]
         for part in parts:
+            # "auto" is a choice by itself, not a term of a sum.
             if part not in known or (part == "auto" and len(parts) > 1):
                 raise errors.unknown(
                     f"--loss of --task={self.name}", part, known
                 )
 
     def losses_of(self, name: str) -> tuple[str, ...]:
-        """Returns the losses that `--loss` adds up; mostly one."""
+        """Returns the terms of the sum that `--loss` names; mostly one."""
         if name == "auto":
             return self.losses[:1]
+        # Elsewhere a "+" is part of the name, which the check refuses.
         return tuple(name.split("+")) if self.adds_losses else (name,)
 
     def head(self, name: str) -> str:
-        """Returns the head that `--head` means.
+        """Returns the name of the head for a value of `--head`.
 
         Raises:
-            UsageError: It cannot be `name`.
+            UsageError: The task has no such head.
         """
         if name == "auto":
             return self.heads[0]
+        # "package.module:attribute" is a head of the user's own.
         if name not in self.heads and ":" not in name:
             raise errors.UsageError(
-                f"--head={name} is not for --task={self.name}; possible: "
-                f"{', '.join(self.heads)}."
+                f"--head={name} does not work with --task={self.name}; "
+                f"possible: {', '.join(self.heads)}."
             )
         return name
 
     @functools.cached_property
     def network(self) -> contracts.Network:
-        """The part that needs TensorFlow."""
+        """The network part of the task; imports TensorFlow."""
+        # Imported at the first use, since this starts TensorFlow.
         found = _imported(self.network_at)
         return found.decided(self.decision) if self.decision else found
 
     @functools.cached_property
     def certainty(self) -> certainties.Certainty | None:
-        """How sure the network is; needs TensorFlow."""
+        """Calibration and out-of-distribution score; imports TensorFlow."""
         return _imported(self.certainty_at) if self.certainty_at else None
 
     def adapted(
         self, data: examples.ImageData, config: train.TrainConfig
     ) -> "Task":
-        """Returns the task once its data is known; mostly itself."""
+        """Returns the task fitted to its training data; mostly itself."""
         if not self.adapted_at:
             return self
         return _imported(self.adapted_at)(self, data, config)
 
     @functools.cached_property
     def files(self) -> type[picture_contracts.AnswerFiles] | None:
-        """What writes answers that are files of their own, if they are."""
+        """The writer of answers that are files; None if answers are not."""
         return _imported(self.files_at) if self.files_at else None
 
 

@@ -1,8 +1,8 @@
-"""What is asked of exports in few bits, and what is said of those that fail.
+"""Checks of quantized exports, and the messages about those that fail.
 
-Their numbers move by hundredths of what they can be, and more where a network
-is unsure. So differences are bounded in the mean, and what counts is what a
-user decides by them; each task says what that is.
+Quantization moves outputs by hundredths of their range, and by more where a
+network is unsure. Differences are therefore bounded in the mean, together with
+the decisions a user makes by the outputs; each task says which those are.
 """
 
 import dataclasses
@@ -18,14 +18,14 @@ MARGIN = 0.2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Check:
-    """One figure that is bounded.
+    """One figure with its limit.
 
     Attributes:
-        name: Of the bound, in `parity.json`.
-        found: The figure; None where it is not known, and nothing is asked.
-        limit: What it may be at most, or has to be at least.
-        sentence: Says what was found.
-        at_least: Which of both.
+        name: Of the limit, in `parity.json`.
+        found: The figure; None where it is not known, and nothing is checked.
+        limit: The largest allowed value, or the smallest.
+        sentence: Describes the figure in the message of a failed check.
+        at_least: Whether `limit` is the smallest allowed value.
     """
 
     name: str
@@ -36,24 +36,24 @@ class Check:
 
     @property
     def fault(self) -> str:
-        """What is wrong, in words; empty if nothing is."""
+        """The message of a failed check; empty if it passed."""
         if self.found is None:
             return ""
         beyond = self.found - self.limit
-        # Beyond the bound by more than rounding, or no number.
+        # Fails beyond the limit by more than rounding, or for NaN.
         if (-beyond if self.at_least else beyond) <= 1e-9:
             return ""
-        asked = "asked" if self.at_least else "allowed"
+        asked = "required" if self.at_least else "allowed"
         return f"{self.sentence} ({asked} {self.limit:.3g})"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What a task says of an export.
+    """Result of a task's checks of a quantized export.
 
     Attributes:
         figures: Ready for `parity.json`; None: not defined.
-        checks: What was looked at.
+        checks: All checks that were made.
     """
 
     figures: Mapping[str, Any]
@@ -61,19 +61,19 @@ class Verdict:
 
     @property
     def tolerance(self) -> dict[str, float]:
-        """What was asked, by name."""
+        """The limit of each check, by name."""
         return {each.name: each.limit for each in self.checks}
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong, in words; empty if nothing is."""
+        """The messages of the failed checks; empty if all passed."""
         return tuple(each.fault for each in self.checks if each.fault)
 
     def loss(self, figure: str) -> float | None:
-        """Returns how much less a figure is; None where it is not known.
+        """Returns the drop of a figure; None where it is not known.
 
         Args:
-            figure: "accuracy"; of several targets the one that loses most.
+            figure: "accuracy"; of several targets the one that drops most.
         """
         known = [
             each.found
@@ -83,10 +83,10 @@ class Verdict:
         return max(known, default=None)
 
     def tolerating(self, losses: Mapping[str, float]) -> "Verdict":
-        """Returns the verdict by what may be lost, and nothing else.
+        """Returns the result with the user's limits in place of the task's.
 
         Args:
-            losses: By figure, what it may be less at most.
+            losses: By figure, the largest allowed drop.
         """
         limits = {_loss(name): limit for name, limit in losses.items()}
         kept = [
@@ -102,19 +102,19 @@ def _loss(figure: str) -> str:
 
 
 def verdict(figures: Mapping[str, Any], checks: Sequence[Check]) -> Verdict:
-    """Returns the verdict of some checks."""
+    """Returns the result of some checks."""
     return Verdict(figures=figures, checks=tuple(checks))
 
 
 def lost(
     name: str, before: float | None, now: float | None, limit: float
 ) -> Check:
-    """Returns the check of a figure that may be less by `limit` at most.
+    """Returns the check of a figure that may drop by `limit` at most.
 
     Args:
         name: Of the figure, as `parity.json` has it.
-        before: What the evaluation's predictions reach; None: not known.
-        now: What those of the export do.
+        before: Of the evaluation's predictions; None: not known.
+        now: Of the export's predictions.
         limit: Of the difference.
     """
     known = before is not None and now is not None
@@ -129,7 +129,7 @@ def lost(
 
 
 def agreement(expected: np.ndarray, got: np.ndarray) -> dict[str, float | None]:
-    """Compares the likeliest classes.
+    """Compares the likeliest classes of two sets of predictions.
 
     Args:
         expected: [..., classes] probabilities.
@@ -140,6 +140,7 @@ def agreement(expected: np.ndarray, got: np.ndarray) -> dict[str, float | None]:
         `decided_agreement`, that of those that are decided, None if none is;
         and `decided`, how many those are.
     """
+    # "Decided": the likeliest class leads the second one by more than MARGIN.
     ranked = np.sort(expected, axis=-1)
     decided = ranked[..., -1] - ranked[..., -2] > MARGIN
     same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
@@ -156,9 +157,9 @@ def decided(
     """Returns the check of `decided_agreement`.
 
     Args:
-        figures: As `agreement` returns them.
-        limit: What it has to be at least, but for one of few.
-        of: Of what: "pictures".
+        figures: With `decided_agreement` and `decided`.
+        limit: The smallest allowed share; one of few may always change.
+        of: The things that are counted: "pictures".
     """
     found = figures["decided_agreement"]
     return Check(
@@ -166,13 +167,12 @@ def decided(
         found=found,
         limit=but_one(limit, figures["decided"]),
         at_least=True,
-        sentence=f"the same class for {shown(found)} of the {of} that the "
-        "evaluation was sure of",
+        sentence=f"{shown(found)} of the clearly decided {of} keep their class",
     )
 
 
 def but_one(limit: float, count: int) -> float:
-    """Returns a share that has to hold, so that one of few need not."""
+    """Returns a share that has to hold, lowered so that one of few need not."""
     return min(limit, 1 - 1 / max(count, 1))
 
 
@@ -182,5 +182,5 @@ def share(holds: np.ndarray, among: np.ndarray) -> float | None:
 
 
 def shown(found: float | None) -> str:
-    """Returns a share in per cent, for a sentence."""
+    """Formats a share as a percentage."""
     return "none" if found is None else f"{found:.1%}"

@@ -1,4 +1,4 @@
-"""Moving averages of the weights, judged and kept in place of the weights.
+"""Exponential moving average (EMA) of the weights, evaluated and saved.
 
 Source: Polyak & Juditsky 1992, "Acceleration of Stochastic Approximation by
 Averaging"; Tan & Le 2019, "EfficientNet", section 5.2 (a moving average).
@@ -11,34 +11,38 @@ import numpy as np
 
 
 class Averages(keras.callbacks.Callback):
-    """Gives the model its averages while it is judged and kept.
+    """Swaps the weights for their moving averages during validation.
 
-    Before validation they change places with the weights, until `put_back`.
+    The model is evaluated and saved with the averages; `put_back` swaps the
+    weights in again before the next training step.
     """
 
     def __init__(self) -> None:
-        """Begins with the model's own weights in place."""
+        """Starts with the model's own weights in place."""
         super().__init__()
         self._changed_over = False
 
     def on_train_begin(self, logs: Mapping[str, float] | None = None) -> None:
         """Keeps Keras from leaving the averages in place when `fit` ends."""
+        # Keras overwrites the weights with the averages at the end of `fit`;
+        # `load_best` decides here which weights remain.
         self._optimizer.finalize_variable_values = lambda variables: None
 
     def on_test_begin(self, logs: Mapping[str, float] | None = None) -> None:
-        """Puts the averages in place."""
+        """Swaps the averages in before validation."""
         if not self._changed_over:
             self._change_over()
             self._changed_over = True
 
     def put_back(self) -> None:
-        """Gives the model its weights again, for the next step."""
+        """Swaps the weights back in for the next training step."""
         if self._changed_over:
             self._change_over()
             self._changed_over = False
 
     @property
     def _optimizer(self) -> keras.optimizers.Optimizer:
+        # Loss scaling wraps the optimizer that holds the averages.
         outer = self.model.optimizer
         return getattr(outer, "inner_optimizer", outer)
 
@@ -49,6 +53,7 @@ class Averages(keras.callbacks.Callback):
             optimizer._model_variables_moving_average,
             strict=True,
         ):
+            # A swap, not a copy: no third set of weights is held in memory.
             before = np.array(weight)
             weight.assign(np.array(average))
             average.assign(before)

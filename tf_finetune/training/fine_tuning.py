@@ -1,4 +1,4 @@
-"""The second stage: pretrained weights move, gently.
+"""Fine-tuning of the pretrained weights, after the head has been fitted.
 
 Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and
 Underperform Out-of-Distribution", section 3.4 (LP-FT: first the head, then
@@ -28,7 +28,7 @@ from tf_finetune.training.distributed import replicas
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feed:
-    """What the stage trains on.
+    """Training and validation data of the fine-tuning stage.
 
     Attributes:
         num_examples: Of the training split.
@@ -54,11 +54,11 @@ def compiled(
     num_examples: int,
     settings: device_settings.Settings,
 ) -> keras.Model:
-    """Returns the trainer, frozen as selected and compiled for the stage.
+    """Freezes layers as selected and compiles the trainer for the stage.
 
     Args:
         trainer: What is trained: `built.trainer`, or the part of it above a
-            cut; its outputs are logits.
+            freeze boundary; its outputs are logits.
         built: The whole model.
         selection: The backbone layers that move; the head always does.
         config: The optimizer and its settings.
@@ -68,6 +68,7 @@ def compiled(
             them.
         settings: Of the device.
     """
+    # Before `compile`: a change of `trainable` takes effect with the next one.
     freezing.apply(
         [built.trainer, trainer, built.head],
         selection,
@@ -104,7 +105,7 @@ def run(
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
-    """Trains the compiled trainer; afterwards it has its best epoch's weights.
+    """Trains the compiled trainer and gives it its best epoch's weights.
 
     Args:
         trainer: As `compiled` returns it.
@@ -144,9 +145,9 @@ def run(
 
 
 def needs_trainer(options: training_options.TrainingOptions) -> bool:
-    """Whether Keras' own step would do something else than was asked for.
+    """Whether the options need `train_step.Trainer` instead of Keras' step.
 
-    Asked in the scope of the strategy.
+    To be called in the scope of the strategy.
     """
     return (
         tf.distribute.get_strategy().num_replicas_in_sync > 1
@@ -157,7 +158,8 @@ def needs_trainer(options: training_options.TrainingOptions) -> bool:
 def steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns batches an epoch, the partial last one included."""
+    """Returns the batches per epoch, a partial last one included."""
+    # Ceiling division in integers.
     return -(-num_examples // optimizers.batch_size(options, num_examples))
 
 
@@ -169,7 +171,7 @@ def from_pictures(
     image_size: int,
     part: parts.Part = parts.WHOLE,
 ) -> Feed:
-    """Returns the pictures themselves, augmented anew in every epoch."""
+    """Builds the feed of decoded pictures, augmented anew in every epoch."""
     count = len(targets["train"])
     size = {
         "image_size": image_size,
@@ -214,7 +216,7 @@ def from_rows(
     *,
     part: parts.Part = parts.WHOLE,
 ) -> Feed:
-    """Returns what the frozen part of the network says of the pictures.
+    """Builds the feed of cached activations at the freeze boundary.
 
     Args:
         rows: "train" (all views) and "validation" from the cache.
@@ -254,11 +256,12 @@ def from_rows(
 def _names(
     data: examples.ImageData, config: train.TrainConfig
 ) -> Callable[[int, int], Sequence[str]]:
-    """Returns epoch and step → the paths of the pictures trained on then."""
+    """Returns a function: epoch and step → paths of that batch's pictures."""
     paths = [picture.path for picture in data.split("train")]
     size = optimizers.batch_size(config.training, len(paths))
 
     def names(epoch: int, step: int) -> Sequence[str]:
+        # The permutation that the input pipeline draws for this epoch.
         order = ordering.padded_order(
             len(paths), len(paths), config.seed, epoch
         )
@@ -273,7 +276,7 @@ def _with_targets(
     targets: Mapping[str, target_rows.Targets],
     config: train.TrainConfig,
 ) -> tf.data.Dataset:
-    """Returns batches of the validation split with their targets."""
+    """Pairs batches of validation inputs with their targets."""
     size = config.training.batch_size
     expected = target_rows.in_order(targets["validation"], size)
     return tf.data.Dataset.zip(inputs, expected)

@@ -1,4 +1,4 @@
-"""The one place that calls `model.fit`."""
+"""Training of one stage: the only caller of `model.fit`."""
 
 import dataclasses
 import time
@@ -18,10 +18,10 @@ from tf_finetune.training.resuming import keeping
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a stage came to.
+    """Result of a training stage.
 
     Attributes:
-        rows: Figures of every epoch.
+        rows: Metrics of every epoch.
         best: The epoch whose weights the model now has, from 0.
     """
 
@@ -39,14 +39,14 @@ def fit(
 
     An interrupted stage goes on from its last checkpoint, with the batches,
     optimizer state, random states and running metrics that it would have had:
-    on a CPU the result has the same bits. A loss that is no number is gone
-    back from, with a lower learning rate.
+    on a CPU the result has the same bits. After a NaN or infinite loss the
+    stage returns to its last checkpoint with a lower learning rate.
 
     Raises:
-        RunError: The loss is no number again and again, or no checkpoint can
-            be written.
-        Stopped, KeyboardInterrupt: The process was asked to stop; what it
-            goes on from is written.
+        RunError: The loss is NaN or infinite too often, or a checkpoint
+            cannot be written.
+        Stopped, KeyboardInterrupt: The process was asked to stop; its
+            checkpoint is written.
     """
     _build_optimizer(model)
     with (
@@ -75,10 +75,10 @@ def _fit_from(
     keeper: keeping.Keeper,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Trains to the stage's end, or that of an epoch begun before."""
+    """Trains to the end of the stage, or of the epoch it resumes within."""
     epoch, step = keeper.progress.epochs_done, keeper.progress.step
     strategy = model.distribute_strategy
-    # The first, so that its bar has gone when the epoch's figures are logged.
+    # The bar comes first, so that it is gone when the metrics are logged.
     own = [_Progress(stage), keeper]
     if stage.averages:
         own.append(stage.averages)
@@ -87,11 +87,14 @@ def _fit_from(
     model.fit(
         replicas.distributed(batches, strategy),
         initial_epoch=epoch,
+        # A resumed epoch is shorter, and Keras takes one length for all: it
+        # is a call of its own, and the caller's loop goes on from there.
         epochs=epoch + 1 if step else stage.epochs,
         steps_per_epoch=stage.steps_per_epoch - step,
         validation_data=replicas.distributed(stage.validation, strategy),
         validation_steps=replicas.steps(stage.validation, strategy),
         callbacks=[*own, *callbacks],
+        # `stage.batches` has shuffled already, by seed and epoch.
         shuffle=False,
         verbose=0,
     )
@@ -107,11 +110,14 @@ def _log_start(stage: stages.Stage, keeper: keeping.Keeper) -> None:
 
 
 def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
-    """Times a training step of a compiled model, which ends as it began.
+    """Times one training step of a compiled model and undoes its updates.
 
     Args:
         model: Compiled.
         batches: Three of them: two to warm up, one that is timed.
+
+    Returns:
+        Seconds.
     """
     _build_optimizer(model)
     state = [*model.variables, *model.optimizer.variables]
@@ -132,13 +138,14 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
 
 
 def _build_optimizer(model: keras.Model) -> None:
-    # Built a second time, one with loss scaling makes its variables anew.
+    # A loss-scaling optimizer creates its variables anew when built twice,
+    # which would discard a restored state.
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
 
 
 class _Progress(keras.callbacks.Callback):
-    """Shows how far each epoch has come; says nothing of short ones."""
+    """Shows a progress bar per epoch, unless the epoch is short."""
 
     def __init__(self, stage: stages.Stage) -> None:
         super().__init__()
@@ -150,7 +157,7 @@ class _Progress(keras.callbacks.Callback):
     ) -> None:
         of = f", epoch {epoch + 1} of {self._stage.epochs}"
         self._meter = bars.Meter(
-            # Where an epoch goes on in its middle, Keras counts what is left.
+            # In a resumed epoch Keras counts the remaining steps only.
             total=self.params["steps"],
             title=f"{self._stage.name}{of if self._stage.epochs > 1 else ''}",
             unit="steps",
@@ -169,7 +176,7 @@ class _Progress(keras.callbacks.Callback):
 
 
 class _Clock(keras.callbacks.Callback):
-    """Notes when each step ends."""
+    """Records the time at which each step ends."""
 
     def __init__(self) -> None:
         super().__init__()

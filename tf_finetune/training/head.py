@@ -1,8 +1,9 @@
-"""The first stage: the head, on features computed once.
+"""Fitting of the head on cached features, before any fine-tuning.
 
 A linear head of a small problem is solved to its optimum (`solvers/`); a larger
 problem, or a head with a hidden layer, is trained on the cached features by
-the one `fit`. Either way its strength is chosen on training data alone.
+the one `fit`. Either way the regularization strength is chosen on training data
+alone.
 """
 
 import dataclasses
@@ -24,19 +25,19 @@ from tf_finetune.training.solvers import catalog, decoder, standardising
 from tf_finetune.training.solvers import problem as problems
 from tf_finetune.training.unlabelled import catalog as objectives
 
-# Decoupled weight decays tried for a head that is trained by steps, and the
-# length of each trial: on cached features a step costs about a millisecond.
+# Decoupled weight decays (AdamW) tried for a head that is trained by steps, and
+# the length of each trial: a step on cached features costs about 1 ms.
 _WEIGHT_DECAYS = (1e-4, 1e-2, 1.0)
 _EPOCHS = 30
 _LEAST_STEPS = 600
 _STEPS_PER_EPOCH = 50  # Where there are enough examples for larger batches.
 _SMALLEST_BATCH, _LARGEST_BATCH = 128, 2048
 _LEARNING_RATE = 3e-3
-_HELD_OUT = 5  # One training example in five judges the strength.
+_HELD_OUT = 5  # One training example in five validates the weight decay.
 
 
 def solve(problem: problems.Problem) -> problems.Solution:
-    """Finds the head's weights; leaves the model as it was."""
+    """Fits the head's weights; leaves the model itself unchanged."""
     before = problem.model.get_weights()
     try:
         if decoder.reads_maps(problem):
@@ -49,22 +50,23 @@ def solve(problem: problems.Problem) -> problems.Solution:
             found = catalog.SOLVERS.get(problem.solver)(problem)
         if found:
             _warn_of_unread(problem.config)
+        # A solver returns None for problems that are too large for it.
         return found or _by_steps(problem)
     finally:
         problem.model.set_weights(before)
 
 
 def _warn_of_unread(config: train.TrainConfig) -> None:
-    """Logs options that would act in training by steps, of which is none.
+    """Warns of options that act in gradient steps only, if there are none.
 
-    Not an error: a larger problem's head is trained by steps.
+    Not an error: the head of a larger problem is trained by steps.
     """
     for name in ("dropout", "l2"):
         value = getattr(config.model, name)
         if value and not objectives.takes_steps(config):
             logging.warning(
-                "--%s=%g plays no part: the head is solved to its optimum, and "
-                "nothing is trained by steps",
+                "--%s=%g has no effect: the head is solved to its optimum, and "
+                "nothing is trained by gradient steps",
                 name,
                 value,
             )
@@ -79,7 +81,9 @@ def _by_steps(problem: problems.Problem) -> problems.Solution:
         _train(trained, standard, decay)
         losses[decay] = _loss(judged, standard)
     decay = min(losses, key=losses.get)
+    # Once more on all training examples, with the decay that was chosen.
     _train(problem, standard, decay)
+    # From here on the head takes raw features, as the whole model does.
     standard.move_into(problem.model)
     how = (
         f"{_steps(len(problem.features), problem.config)} steps on cached "
@@ -91,7 +95,7 @@ def _by_steps(problem: problems.Problem) -> problems.Solution:
 
 
 def _part(problem: problems.Problem, chosen: np.ndarray) -> problems.Problem:
-    """Returns the problem of some of the pictures."""
+    """Returns the problem restricted to some of the pictures."""
     return dataclasses.replace(
         problem,
         features=problem.features.select(chosen),
@@ -104,14 +108,14 @@ def _train(
     standard: standardising.Standard,
     weight_decay: float,
 ) -> None:
-    """Trains from fresh weights; the same ones for every strength."""
+    """Trains from initial weights that are the same for every decay."""
     model, config = problem.model, problem.config
     count = len(problem.features)
     _initialize(model, config.seed)
     steps, size = _steps(count, config), _batch_size(count, config)
     schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    # A norm's scale is no weight of a feature: pulled to 0, it hides them all.
+    # Weight decay on a norm's scale (gamma) would shrink all its features.
     scales = [v for v in model.trainable_variables if v.name == "gamma"]
     optimizer.exclude_from_weight_decay(var_list=scales)
     model.compile(optimizer=optimizer, loss=problem.loss)
@@ -128,7 +132,7 @@ def _train(
         model,
         stages.Stage(
             name="head",
-            # As one epoch: those of a small problem would be a step each.
+            # One long epoch: a small problem has only a step per epoch.
             epochs=1,
             steps_per_epoch=steps,
             batches=lambda epoch, step: endless.skip(step).take(steps),
@@ -152,7 +156,7 @@ def _initialize(model: keras.Model, seed: int) -> None:
     for variable in model.weights:
         value = np.zeros(variable.shape, "float32")
         if variable.name in ("gamma", "moving_variance"):
-            value += 1
+            value += 1  # Scale and variance of a norm start at 1.
         elif len(variable.shape) > 1 and len(model.weights) > 2:
             # He et al. 2015, equation 10; a linear head starts at zero.
             spread = np.sqrt(2.0 / math.prod(variable.shape[:-1]))
@@ -161,13 +165,13 @@ def _initialize(model: keras.Model, seed: int) -> None:
 
 
 def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
-    """Marks whole groups, about one example in `_HELD_OUT`.
+    """Marks held-out examples by whole groups, about one in `_HELD_OUT`.
 
-    Single examples where all are of one group, which cannot be divided.
+    Marks single examples where all belong to one group.
     """
     if len(set(groups)) == 1:
         groups = [str(number) for number in range(len(groups))]
-    # Not by np.unique, whose copies of long keys take much memory.
+    # Not np.unique: it copies long keys and takes much memory.
     place = {key: index for index, key in enumerate(sorted(set(groups)))}
     chosen = np.random.default_rng(seed).permutation(len(place))
     held = chosen < max(len(place) // _HELD_OUT, 1)
@@ -175,7 +179,7 @@ def _held_out(groups: Sequence[str], seed: int) -> np.ndarray:
 
 
 def _loss(problem: problems.Problem, standard: standardising.Standard) -> float:
-    """Returns the mean loss of the model as it is."""
+    """Returns the mean loss of the model with its present weights."""
     size = _batch_size(len(problem.features), problem.config)
     network = inference.step(problem.model)
     inputs = batches.in_order(
@@ -187,11 +191,12 @@ def _loss(problem: problems.Problem, standard: standardising.Standard) -> float:
     total = 0.0
     for tensors, truth in zip(inputs, expected, strict=True):
         logits = inference.called(network, tensors)
+        # Summed over examples: batches may differ in size.
         total += float(tf.reduce_sum(problem.judged_by.call(truth, logits)))
     return total / len(problem.features)
 
 
 def install(model: keras.Model, solution: problems.Solution) -> None:
-    """Gives the head the weights that were found and says how."""
+    """Sets the head's weights to a solution and logs how it was found."""
     model.set_weights(list(solution.weights))
     logging.info("head: %s", solution.how)

@@ -1,4 +1,4 @@
-"""The figures of every epoch, as a table on disk."""
+"""The training history: metrics of every epoch, as a CSV file."""
 
 import csv
 import io
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from tf_finetune import errors, escaping, files
 
-_BYTES = 64 << 20
+_BYTES = 64 << 20  # Largest history.csv that is read.
 
 
 def rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
-    """Returns history rows: stage and epoch (from 1) before the figures."""
+    """Returns history rows: stage and epoch (from 1), then the metrics."""
     return [
         {"stage": stage, "epoch": number, **figures}
         for number, figures in enumerate(epochs, start=1)
@@ -19,7 +19,8 @@ def rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
 
 
 def write(path: pathlib.Path, table: list[dict]) -> None:
-    """Writes the rows as CSV, atomically; a figure a row lacks stays empty."""
+    """Writes the rows as CSV, atomically; missing metrics stay empty."""
+    # Stages report different metrics: the columns are the union, in order.
     columns = list(dict.fromkeys(name for row in table for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -29,12 +30,12 @@ def write(path: pathlib.Path, table: list[dict]) -> None:
 
 
 def read(path: pathlib.Path) -> list[dict]:
-    """Returns the rows that `write` has written, figures as numbers.
+    """Reads the rows that `write` has written, metrics as numbers.
 
     A run without epochs has no such file, and no rows.
 
     Raises:
-        RunError: It is no file of its folder, or holds something else.
+        RunError: The file lies outside its folder, or is not a history.
     """
     try:
         text = files.read_text(path, limit=_BYTES, within=path.parent)
@@ -48,8 +49,9 @@ def read(path: pathlib.Path) -> list[dict]:
         raise errors.RunError(f"{error} Copy the folder again.") from error
     except (ValueError, TypeError, csv.Error) as error:
         raise errors.RunError(
-            f"{path} is no table of epochs ({escaping.escape(str(error))}); it "
-            "was changed or damaged. Copy the folder again."
+            f"{path} is not a table of epochs "
+            f"({escaping.escape(str(error))}); it was changed or damaged. Copy "
+            "the folder again."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A learning rate that is lowered while training goes on."""
+"""Lowering of the learning rate while training is under way."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ import numpy as np
 
 
 class Lowered(keras.optimizers.schedules.LearningRateSchedule):
-    """Another schedule's learning rate, times a factor."""
+    """A learning-rate schedule multiplied by a constant factor."""
 
     def __init__(
         self,
         schedule: keras.optimizers.schedules.LearningRateSchedule,
         factor: float,
     ) -> None:
-        """Takes the schedule as it is, and the factor."""
+        """Wraps a schedule."""
         super().__init__()
         self._schedule = schedule
         self._factor = factor
@@ -24,12 +24,12 @@ class Lowered(keras.optimizers.schedules.LearningRateSchedule):
         return self._schedule(step) * self._factor
 
     def get_config(self) -> dict[str, Any]:
-        """Returns what makes the schedule anew."""
+        """Returns the arguments of `__init__`, as Keras serializes them."""
         return {"schedule": self._schedule, "factor": self._factor}
 
 
 class Handle:
-    """Sets the learning rate of an optimizer relative to its first one."""
+    """Scales the learning rate of an optimizer relative to its initial one."""
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Remembers the optimizer's learning rate as it is now."""
@@ -42,10 +42,11 @@ class Handle:
         self._factor = 1.0
 
     def scale(self, factor: float) -> bool:
-        """Makes the learning rate `factor` times what it was at first.
+        """Sets the learning rate to `factor` times the initial one.
 
         Returns:
-            Whether functions that were compiled before know nothing of it.
+            Whether functions compiled before must be compiled again: a
+            schedule is traced into them, a plain number is a variable.
         """
         if not _is_schedule(self._first):
             self._optimizer.learning_rate = self._first * factor

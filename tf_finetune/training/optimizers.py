@@ -10,6 +10,7 @@ from tf_finetune.config import training_options
 if TYPE_CHECKING:
     import keras
 
+# Gradient descent under the names of textbooks: Keras' class, its arguments.
 _OURS = {
     # Full batch; `batch_size` is overruled by `full_batch`.
     "gd": ("SGD", {}),
@@ -18,7 +19,7 @@ _OURS = {
 }
 
 USUAL_BATCH_SIZE = 32
-"""What default learning rates are meant for."""
+"""Batch size for which the default learning rates are meant."""
 
 # Peak learning rates for moving pretrained weights. Adaptive methods move each
 # weight by about the rate itself in a step, so theirs are about a tenth of
@@ -63,10 +64,10 @@ class Schedule:
 
 
 def check(name: str) -> None:
-    """Raises `UsageError` with near names if no optimizer is called so.
+    """Raises `UsageError` with similar names if the optimizer is unknown.
 
     Known without importing Keras; a name that only a newer Keras has is left
-    for `build` to judge.
+    for `build` to check.
     """
     if name.lower() not in _LEARNING_RATES and ":" not in name:
         raise errors.unknown("optimizer", name, _LEARNING_RATES)
@@ -82,7 +83,7 @@ def learning_rate(options: training_options.TrainingOptions) -> float:
 def scaled_learning_rate(
     options: training_options.TrainingOptions, batch_size: int
 ) -> float:
-    """Returns the peak rate for a batch size that was found, not asked for.
+    """Returns the peak rate for a batch size found by `--batch_size=auto`.
 
     The user's own rate stays as it is. The optimizer's default is meant for
     32 pictures a step: plain gradient descent takes it in proportion to the
@@ -94,6 +95,7 @@ def scaled_learning_rate(
     """
     if options.learning_rate is not None:
         return options.learning_rate
+    # Linear scaling rule for SGD, square-root rule for adaptive methods.
     times = batch_size / USUAL_BATCH_SIZE
     if scaling_rule(options) == "as its square root":
         times = times**0.5
@@ -111,7 +113,7 @@ def scaling_rule(
 def batch_size(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
-    """Returns pictures per step: `gd` takes all of them at once."""
+    """Returns the pictures per step; `gd` takes all of them at once."""
     if options.optimizer.lower() == "gd":
         return num_examples
     return min(options.batch_size, num_examples)
@@ -141,7 +143,8 @@ def build(
     Args:
         options: Which one, with its settings.
         plan: Its learning rate.
-        sums: Whether it is given gradients that all replicas' are summed in.
+        sums: Whether the gradients it is given are already summed over
+            replicas.
 
     Source: Loshchilov & Hutter 2017, "SGDR", equation 5 (cosine); Goyal et
     al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
@@ -165,9 +168,10 @@ def build(
 def of_sums(
     name: type["keras.optimizers.Optimizer"],
 ) -> type["keras.optimizers.Optimizer"]:
-    """Returns an optimizer's class that takes gradients as summed already.
+    """Returns a subclass that does not sum gradients over replicas itself.
 
-    Keras clips first and then sums the gradients of all replicas.
+    Keras clips first and then sums the gradients of all replicas; here they
+    arrive summed, so that the whole batch's gradient is clipped.
     """
     body = {"_all_reduce_sum_gradients": lambda self, pairs: [*pairs]}
     return type(name.__name__, (name,), body)
@@ -197,6 +201,8 @@ def _rate(
 
     if plan.kind == "constant" and not plan.warmup_steps:
         return plan.peak
+    # SGDR, equation 5: rate(t) = peak · (alpha + (1 - alpha) ·
+    # (1 + cos(π t / steps)) / 2), after a linear warm-up; alpha 1 is constant.
     return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if plan.warmup_steps else plan.peak,
         warmup_target=plan.peak if plan.warmup_steps else None,

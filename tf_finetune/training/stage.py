@@ -1,4 +1,4 @@
-"""One stretch of training, as data."""
+"""A training stage (head or fine-tuning) as data, for `fit`."""
 
 import dataclasses
 import pathlib
@@ -14,7 +14,7 @@ Rank = Callable[[Mapping[str, float]], tuple[float, ...]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One stretch of training.
+    """One call of `fit`: its data, length, selection and checkpoints.
 
     Attributes:
         name: As history and log call it.
@@ -29,13 +29,13 @@ class Stage:
         folder: Where the stage keeps what it continues from; None: nowhere,
             and nothing is recovered from.
         writes: Whether this process writes there; else another one does.
-        averages: Judged and kept in place of the weights; None: the weights.
+        averages: Swaps moving averages in for evaluation; None: no EMA.
         report: Called with the rows of all finished epochs after each.
         checkpoint_every_steps: Besides after every epoch; None or 0: not.
         keep_checkpoints: How many.
-        grace_seconds: What a request to stop may take.
-        max_recoveries: How often a loss that is no number is gone back from.
-        names: Epoch and step → what the examples of that batch are called.
+        grace_seconds: Time that a request to stop may take.
+        max_recoveries: How often a NaN or infinite loss is recovered from.
+        names: Epoch and step → names of the examples of that batch.
     """
 
     name: str
@@ -62,12 +62,15 @@ def metric_variables(model: keras.Model) -> list[keras.Variable]:
 
 
 def build_metrics(model: keras.Model, batches: tf.data.Dataset) -> None:
-    """Makes the variables of metrics that no step has made yet.
+    """Creates the metrics' variables before the first step does.
+
+    A resumed epoch needs them, to restore their running sums.
 
     Args:
         model: Compiled.
-        batches: What it is trained on; none is read.
+        batches: Its training batches; only their spec is read.
     """
+    # One example of zeros is enough for Keras to learn the shapes.
     spec = batches.element_spec[1]
     targets = tf.zeros([1, *spec.shape[1:]], spec.dtype)
     logits = tf.zeros([each or 1 for each in model.output_shape])

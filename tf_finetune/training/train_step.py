@@ -15,17 +15,17 @@ import tensorflow as tf
 
 from tf_finetune.training.distributed import replicas
 
-_ASKED = "asked to stop"  # Among the figures of a step.
+_ASKED = "asked to stop"  # Its key among the metrics of a step.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Piece:
-    """What one replica works on.
+    """One replica's part of a batch.
 
     Attributes:
         inputs: [n, …] each, n at least 1.
         targets: [n, …].
-        share: Which part of the batch its mean loss stands for, 0..1.
+        share: Fraction of the batch that its mean loss stands for, 0..1.
         counted: How many of its examples count in metrics.
     """
 
@@ -36,14 +36,14 @@ class Piece:
 
 
 class Trainer(keras.Model):
-    """A functional model whose `fit` knows of replicas and micro-batches.
+    """A functional model with a training step for replicas and micro-batches.
 
     Its optimizer must come from `optimizers.build`: it does not sum gradients
     that are sums already.
 
     Attributes:
         micro_batches: Into how many pieces a replica cuts its batch.
-        is_asked: Says whether this process was asked to stop.
+        is_asked: Returns whether this process was asked to stop.
         anyone_asked: Whether one of several workers was, before the last
             step; all of them know it after the same step.
     """
@@ -69,21 +69,22 @@ class Trainer(keras.Model):
     def train_step(
         self, data: tuple, asked: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """Moves the weights by one batch; returns the running figures.
+        """Updates the weights with one batch; returns the running metrics.
 
         Args:
             data: As `_piece` takes it.
             asked: 1 where this worker was asked to stop, else 0; the sum over
-                all replicas is one of the figures then.
+                all replicas is then one of the metrics.
         """
         piece = _piece(data)
         gradients, loss, predicted = self._gradients(piece)
         context = tf.distribute.get_replica_context()
+        # Batch loss = sum over replicas of share · mean loss of the replica.
         sums = [loss * piece.share]
         if asked is not None:
             sums.append(tf.identity(asked))  # On the replica's own device.
         if context.num_replicas_in_sync > 1:
-            # In one message: a second one would cost as long as the first.
+            # One all-reduce for all: a second one would take as long again.
             summed = context.all_reduce(
                 tf.distribute.ReduceOp.SUM, [*gradients, *sums]
             )
@@ -91,13 +92,13 @@ class Trainer(keras.Model):
         self.optimizer.apply(gradients, self.trainable_variables)
         self._average_statistics(context, piece.share)
         figures = self._figures(piece, loss, predicted)
-        # A loss that is no number must be seen by all workers in one step.
+        # All workers must see a NaN or infinite loss in the same step.
         is_finite = tf.math.is_finite(sums[0])
         figures["loss"] = tf.where(is_finite, figures["loss"], sums[0])
         return figures if asked is None else {**figures, _ASKED: sums[1]}
 
     def test_step(self, data: tuple) -> dict[str, tf.Tensor]:
-        """Judges one batch; returns the running figures."""
+        """Evaluates one batch; returns the running metrics."""
         piece = _piece(data)
         predicted = self(piece.inputs, training=False)
         loss = self._loss(piece.inputs, piece.targets, predicted, False)
@@ -106,12 +107,13 @@ class Trainer(keras.Model):
     def _gradients(
         self, piece: Piece
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        """Returns this replica's summand of the gradient, loss, outputs."""
+        """Returns this replica's term of the gradient, its loss and outputs."""
         if self.micro_batches == 1:
             return self._gradients_of(piece.inputs, piece.targets, piece.share)
         total, losses, outputs = None, [], []
         for low, high, weight in _cuts(piece.targets, self.micro_batches):
-            # An empty micro-batch would make a loss that is no number.
+            # The mean loss of an empty micro-batch would be NaN; its weight
+            # is 0.
             end = tf.maximum(high, low + 1)
             gradients, loss, predicted = self._gradients_of(
                 _rows(piece.inputs, low, end),
@@ -134,17 +136,19 @@ class Trainer(keras.Model):
         gradients = tape.gradient(
             scaled, variables, unconnected_gradients="zero"
         )
+        # Gradients of embeddings are IndexedSlices; dense ones add up simply.
         dense = [tf.convert_to_tensor(each) for each in gradients]
         return dense, loss, predicted
 
     def _loss(
         self, inputs: Any, targets: Any, predicted: Any, training: bool
     ) -> tf.Tensor:
-        """Returns the mean loss of a piece, penalties added."""
+        """Returns the mean loss of a piece plus regularization penalties."""
         loss = self._compute_loss(
             x=inputs, y=targets, y_pred=predicted, training=training
         )
-        # Keras divides by the number of replicas, as if all had as much.
+        # Undoes Keras' division by the number of replicas, which assumes
+        # pieces of equal size; `share` weights them here.
         replicas_in_sync = tf.distribute.get_strategy().num_replicas_in_sync
         return tf.cast(loss, tf.float32) * float(replicas_in_sync)
 
@@ -161,7 +165,7 @@ class Trainer(keras.Model):
     def _average_statistics(
         self, context: tf.distribute.ReplicaContext, share: tf.Tensor
     ) -> None:
-        """Makes the moving statistics of all replicas the same."""
+        """Averages batch-norm moving statistics over replicas, by share."""
         moving = [
             variable
             for layer in replicas.batch_norms(self)
@@ -178,9 +182,9 @@ class Trainer(keras.Model):
             variable.assign(average)
 
     def _make_function(self, step_function: Callable) -> Callable:
-        """Returns what Keras calls with an iterator for every step.
+        """Builds the function that Keras calls with an iterator per step.
 
-        Keras' own averages the replicas' figures, which fails with several
+        Keras' own averages the replicas' metrics, which fails with several
         workers (keras issue 20585); those of the first are taken here, and
         Keras reads the metrics of all of them when an epoch ends.
         """
@@ -199,14 +203,14 @@ class Trainer(keras.Model):
         return tf.function(step, reduce_retracing=True)
 
     def make_train_function(self, force: bool = False) -> None:
-        """Makes what `fit` calls for every step."""
+        """Builds the training function, which with workers shares stops."""
         is_new = force or self.train_function is None
         super().make_train_function(force)
         if is_new and replicas.worker_of(self.distribute_strategy)[1] > 1:
             self.train_function = self._agreeing(self.train_function)
 
     def _agreeing(self, function: Callable) -> Callable:
-        """Lets all workers know in one step that one was asked to stop."""
+        """Wraps a step so that all workers learn of a stop request at once."""
 
         def step(iterator: Any) -> Mapping[str, tf.Tensor]:
             asked = tf.constant(float(self.is_asked()))
@@ -219,7 +223,7 @@ class Trainer(keras.Model):
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
-        """Makes the metrics' variables, from one replica's first piece."""
+        """Creates the metrics' variables from one replica's first piece."""
         strategy = self.distribute_strategy
         if strategy.num_replicas_in_sync == 1 or iterator is None:
             super()._maybe_symbolic_build(iterator, data_batch)
@@ -235,7 +239,7 @@ class Trainer(keras.Model):
 
 
 def _piece(data: tuple) -> Piece:
-    """Returns a batch as a piece; on one replica it is all of it."""
+    """Returns a batch as a piece; on one replica that is all of it."""
     inputs, targets, *divided = data
     if divided and divided[0] is not None:
         share, counted = divided[0]
@@ -253,10 +257,11 @@ def _piece(data: tuple) -> Piece:
 def _cuts(
     targets: tf.Tensor, count: int
 ) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """Returns where each micro-batch begins and ends, and its weight."""
+    """Returns begin, end and weight of each micro-batch."""
     size = tf.shape(targets, tf.int64)[0]
     cuts = []
     for number in range(count):
+        # Sizes differ by one at most; the weights add up to 1.
         low, high = size * number // count, size * (number + 1) // count
         weight = tf.cast(high - low, tf.float32) / tf.cast(size, tf.float32)
         cuts.append((low, high, weight))

@@ -1,4 +1,4 @@
-"""Zip archives of strangers: bounded before anything in them is unpacked."""
+"""Untrusted zip archives, checked against limits before unpacking."""
 
 import contextlib
 import io
@@ -14,12 +14,14 @@ from tf_finetune import errors
 MAX_MEMBERS = 10_000
 # Of all members together; less than this is never refused.
 LARGE_BYTES = 1 << 28
-# Weights hardly shrink; those that a deflated archive of zeros unpacks to do.
+# Trained weights hardly compress; zeros, as in a zip bomb, compress a thousand
+# times.
 MAX_EXPANSION = 20
 # The config of NASNetLarge, the largest of keras.applications, has 0.8 MB.
 MAX_CONFIG_BYTES = 8 << 20
 
-# 46 bytes and a name for each member.
+# Of the central directory: 46 bytes and a name for each member. It is read
+# whole before members can be counted.
 _MAX_DIRECTORY_BYTES = 8 << 20
 _TEXTS = ("config.json", "metadata.json")
 
@@ -30,13 +32,14 @@ def check_regular(path: pathlib.Path) -> None:
     Raises:
         OSError: Nothing is there, or it may not be looked at.
     """
+    # Opening a pipe would wait for a writer without end.
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise errors.RunError(f"{path} is not a regular file.")
 
 
 @contextlib.contextmanager
 def opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
-    """Yields an archive whose directory is within all bounds.
+    """Opens an archive whose directory is within all limits.
 
     Raises:
         RunError: It is no regular file; it has more than `MAX_MEMBERS`
@@ -47,6 +50,7 @@ def opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
     """
     check_regular(path)
     with _Directory(path) as file, zipfile.ZipFile(file) as archive:
+        # The directory has been read; members may be larger than its limit.
         file.bounded = False
         _check_members(archive, os.fstat(file.fileno()).st_size)
         yield archive
@@ -77,12 +81,12 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
 
 
 class _Directory(io.FileIO):
-    """A file of which `ZipFile` reads the directory, in one piece."""
+    """A file that limits one read to the size of a zip directory."""
 
     bounded = True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Reads as a file does, but no directory without end."""
+        """Reads bytes; refuses more than a directory may have."""
         if self.bounded and size is not None and size > _MAX_DIRECTORY_BYTES:
             raise errors.RunError(
                 f"The archive is refused: the list of its members has "

@@ -1,8 +1,8 @@
-"""What an HDF5 file of a stranger consists of: listed, and bounded.
+"""Lists the objects of an untrusted HDF5 file within limits.
 
-Nothing is read but headers. Links to other places, arrays that lie in other
-files, and more parts, levels, names or bytes than any network has are refused
-in a sentence, before a reader that trusts the file meets them.
+Only headers are read. Links to other places, arrays that lie in other files,
+and more objects, levels, names or bytes than any network has are refused with
+an error message, before a reader that trusts the file meets them.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ import h5py
 
 from tf_finetune import errors
 
-# NASNetLarge with the state of its optimizer has some 8,000.
+# Groups and arrays; NASNetLarge with the state of its optimizer has some 8,000.
 MAX_OBJECTS = 40_000
-# Keras spends two on each model in a model.
+# Of nested groups; Keras uses two for each model in a model.
 MAX_LEVELS = 64
 MAX_NAME_BYTES = 1024
 # Of one attribute; HDF5 itself keeps most below 64 KiB.
@@ -28,7 +28,7 @@ MAX_EXPANSION = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Structure:
-    """The objects of a file by their paths ("layers/conv2d/vars/0").
+    """Groups and arrays of a file by their paths ("layers/conv2d/vars/0").
 
     Attributes:
         groups: In the order of the file's names; the root is not listed.
@@ -42,16 +42,18 @@ class Structure:
 
 
 def survey(file: h5py.File) -> Structure:
-    """Lists what a file holds.
+    """Lists the groups and arrays of a file.
 
     Raises:
-        RunError: It is beyond a limit, which the sentence names with the
-            number that was met; or it holds links.
+        RunError: It is beyond a limit, which the message names with the
+            number that was found; or it holds links.
     """
     groups: list[tuple[str, ...]] = []
     arrays: list[tuple[str, ...]] = []
     seen, declared, count = {_address(file.id)}, 0, 0
     _check_attributes(file.id, ())
+    # A stack instead of recursion: depth is limited by MAX_LEVELS, not by
+    # Python.
     pending = [((), file["/"].id)]
     while pending:
         path, group = pending.pop()
@@ -59,11 +61,12 @@ def survey(file: h5py.File) -> Structure:
             groups.append(path)
         count += group.get_num_objs()
         if count > MAX_OBJECTS:
-            refuse(f"it holds {count:,} objects at least", MAX_OBJECTS)
+            refuse(f"it holds at least {count:,} objects", MAX_OBJECTS)
         below = []
         for name in _names(group, path):
             node = h5py.h5o.open(group, name)
             address = _address(node)
+            # Hard links may give an object several names, or form a cycle.
             if address in seen:
                 continue
             seen.add(address)
@@ -74,6 +77,7 @@ def survey(file: h5py.File) -> Structure:
             elif isinstance(node, h5py.h5d.DatasetID):
                 arrays.append(inside)
                 declared += _declared(node, inside)
+        # Reversed: the stack then yields groups in the order of the file.
         pending += reversed(below)
     allowed = max(LARGE_BYTES, MAX_EXPANSION * file.id.get_filesize())
     if declared > allowed:
@@ -84,14 +88,15 @@ def survey(file: h5py.File) -> Structure:
 
 
 def refuse(what: str, limit: int) -> NoReturn:
-    """Raises the `RunError` that names a number and the limit it is above."""
+    """Raises a `RunError` that names a number and the exceeded limit."""
     raise errors.RunError(
         f"The file is refused: {what}, and {limit:,} is the limit."
     )
 
 
 def _names(group: h5py.h5g.GroupID, path: tuple[str, ...]) -> list[bytes]:
-    """Returns the names in a group, all of which lead to objects in it."""
+    """Lists the names in a group; refuses links to other places."""
+    # As bytes: a name need not be UTF-8.
     names: list[bytes] = []
     group.links.iterate(names.append)
     if names and len(path) >= MAX_LEVELS:
@@ -109,6 +114,7 @@ def _names(group: h5py.h5g.GroupID, path: tuple[str, ...]) -> list[bytes]:
 
 
 def _check_attributes(node: h5py.h5g.GroupID, path: tuple[str, ...]) -> None:
+    # The number of attributes has the limit of the bytes of a name, 1024.
     count = h5py.h5a.get_num_attrs(node)
     if count > MAX_NAME_BYTES:
         refuse(f"{_shown(path)} has {count:,} attributes", MAX_NAME_BYTES)
@@ -123,7 +129,7 @@ def _check_attributes(node: h5py.h5g.GroupID, path: tuple[str, ...]) -> None:
 
 
 def _declared(array: h5py.h5d.DatasetID, path: tuple[str, ...]) -> int:
-    """Returns the bytes of an array, or of one of its chunks if they are more.
+    """Returns the bytes of an array, or of one of its chunks if that is larger.
 
     Raises:
         RunError: It lies in other files.
@@ -137,6 +143,7 @@ def _declared(array: h5py.h5d.DatasetID, path: tuple[str, ...]) -> int:
         )
     item = array.get_type().get_size()
     size = math.prod(array.shape or ()) * item
+    # A reader allocates whole chunks, also for an array smaller than one.
     if layout == h5py.h5d.CHUNKED:
         return max(size, math.prod(properties.get_chunk()) * item)
     return size
@@ -144,6 +151,7 @@ def _declared(array: h5py.h5d.DatasetID, path: tuple[str, ...]) -> int:
 
 def _address(node: h5py.h5g.GroupID) -> tuple[int, int]:
     info = h5py.h5o.get_info(node)
+    # Unique for an object among all open files.
     return info.fileno, info.addr
 
 

@@ -1,4 +1,4 @@
-"""Model files of Keras as data: looked at whole before Keras opens them."""
+"""Untrusted Keras model files, checked whole before Keras opens them."""
 
 import contextlib
 import io
@@ -18,16 +18,17 @@ CONFIG = "config.json"
 def check(path: pathlib.Path) -> None:
     """Raises `RunError` for a .keras or .h5 file that is beyond any network.
 
-    What is bounded: members, names, levels and objects in number, bytes in
-    sum, before anything of that size is allocated. It says nothing about what
-    the config asks Keras to build.
+    Limited are the numbers of members, levels and objects, the lengths of names
+    and the sum of bytes, before anything of that size is allocated. The config,
+    which Keras builds layers from, is not checked here.
 
     Raises:
-        RunError: The sentence begins with the file's name.
+        RunError: The message begins with the file's name.
     """
     with explained(path):
         archives.check_regular(path)
         with open(path, "rb") as file:
+            # The signature of a zip archive; a .h5 file has none.
             packed = file.read(4) == b"PK\x03\x04"
         if not packed:
             _check_hdf5(path)
@@ -44,7 +45,7 @@ def read_config(archive: zipfile.ZipFile) -> Any:
 
 @contextlib.contextmanager
 def explained(path: pathlib.Path) -> Iterator[None]:
-    """Turns what goes wrong inside a file into a sentence with its name."""
+    """Turns errors of reading a file into a `RunError` with its name."""
     try:
         yield
     except errors.RunError as error:
@@ -54,6 +55,7 @@ def explained(path: pathlib.Path) -> Iterator[None]:
             f"{path} does not fit into memory ({error or 'no reason given'}). "
             "Close other programs, or use a smaller network."
         ) from error
+    # h5py and zipfile raise any of these for a damaged file.
     except (
         OSError,
         KeyError,
@@ -72,6 +74,7 @@ def explained(path: pathlib.Path) -> Iterator[None]:
 
 
 def _check_hdf5(file: pathlib.Path | io.BytesIO) -> None:
+    # Here, so that commands without such files need not load h5py.
     import h5py
 
     from tf_finetune.untrusted import hdf5_structure

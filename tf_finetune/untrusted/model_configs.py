@@ -1,9 +1,9 @@
-"""What the config of a .keras file may ask Keras for.
+"""Allows only plain layers in the config of an untrusted .keras file.
 
 A config names classes and functions that Keras looks up and calls. `safe_mode`
-refuses Python code in it; what is left can still read files (a vocabulary by
-its path), load programs (TFSMLayer) or call whatever Keras exports. So only
-what networks on pictures and tables consist of is let through.
+refuses Python code in it; the rest can still read files (a vocabulary by its
+path), load programs (TFSMLayer) or call any function that Keras exports. So
+only the parts of networks on pictures and tables are allowed.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from typing import Any
 from tf_finetune import errors, escaping, files
 from tf_finetune.untrusted import archives, keras_files
 
-# NASNetLarge has some 1000.
+# The largest of keras.applications, NASNetLarge, has some 1000.
 MAX_LAYERS = 10_000
 MAX_LEVELS = 60
 
 _LARGEST_FILE = 64 << 30
 _LONGEST_REASON = 400
-# Read, unpack or run what lies elsewhere, or compute large arrays while they
-# are made.
+# These read, unpack or run other files, or compute large arrays when they are
+# built.
 _REFUSED_LAYERS = frozenset(
     [
         "FlaxLayer",
@@ -80,12 +80,13 @@ def check(path: pathlib.Path, *, within: pathlib.Path) -> dict[str, Any]:
         within: The folder that it must lie in, links followed.
 
     Raises:
-        RunError: It is no such file, is beyond any network, or its config
-            asks for what is not part of one.
+        RunError: It is not such a file, is larger than any network, or its
+            config names something that is not part of one.
     """
     with explained(path):
         files.require_regular(path, within=within, limit=_LARGEST_FILE)
         keras_files.check(path)
+        # Names of members are checked because Keras unpacks them to disk.
         with archives.opened(path) as archive:
             for name in archive.namelist():
                 _check_member(name)
@@ -96,11 +97,12 @@ def check(path: pathlib.Path, *, within: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def explained(path: pathlib.Path) -> Iterator[None]:
-    """Makes what goes wrong with a file of a model one printable sentence."""
+    """Turns any error of reading a model file into one printable sentence."""
     try:
         yield
-    except Exception as error:  # Keras raises whatever a file makes it meet.
+    except Exception as error:  # A damaged file can make Keras raise anything.
         text = str(error).removeprefix(f"Cannot read {path}. ")
+        # A file's own text may hold line breaks and terminal codes.
         text = escaping.escape(" ".join(text.split()))
         if len(text) > _LONGEST_REASON:
             text = f"{text[:_LONGEST_REASON]}…"
@@ -129,13 +131,14 @@ def _check_member(name: str) -> None:
     parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].startswith("/") or ":" in name:
         raise errors.RunError(
-            f"It holds a part called {escaping.escape(repr(name))[:100]}, "
-            "which would be written outside of it."
+            f"It holds a member named {escaping.escape(repr(name))[:100]}, "
+            "which would be unpacked outside of it."
         )
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
-    """Yields everything in a config that names a class or function."""
+    """Yields all dictionaries in a config that name a class or function."""
+    # A stack instead of recursion: a config may nest deeper than Python can.
     waiting = [(config, 0)]
     while waiting:
         value, level = waiting.pop()
@@ -162,7 +165,9 @@ def _check_object(found: dict[str, Any]) -> None:
     name, module = found["class_name"], found.get("module")
     inner = found.get("config")
     if not isinstance(name, str) or not isinstance(module, str | None):
-        raise errors.RunError("Its config.json names a class by no text.")
+        raise errors.RunError(
+            "In its config.json the name of a class is not text."
+        )
     if name in _VALUES:
         return
     if name == "function":
@@ -172,6 +177,7 @@ def _check_object(found: dict[str, Any]) -> None:
     if not _is_known(name, module):
         raise _refused(module, name)
     if isinstance(inner, dict):
+        # A layer with these as text reads a file; as lists they are data.
         for key in _PATHS:
             if isinstance(inner.get(key), str):
                 raise errors.RunError(
@@ -181,6 +187,7 @@ def _check_object(found: dict[str, Any]) -> None:
 
 
 def _is_known(name: str, module: str | None) -> bool:
+    # Names such as "__lambda__" stand for code; plain values are in _VALUES.
     if name.startswith("__"):
         return False
     if module in ("keras", "keras.models"):
@@ -200,6 +207,6 @@ def _refused(module: Any, name: Any) -> errors.RunError:
     full = f"{module}.{name}" if module else f"{name}"
     return errors.RunError(
         f"Its config.json asks for {escaping.escape(full)[:100]}, which can "
-        "read other files or run code, and is no part of a network on "
+        "read other files or run code and is not part of a network on "
         "pictures."
     )

@@ -1,11 +1,12 @@
-"""Scales and offsets of colors, measured on pixels."""
+"""Affine color transforms, fitted to pixels before and after them."""
 
 import dataclasses
 
 import numpy as np
 
+# M and b have 4 unknowns per channel; the other colors show if y is not affine.
 _COLORS = 24
-# Relative to the largest value; float32 rounds at 1e-7.
+# Tolerance relative to the largest value; float32 rounds at about 1e-7.
 _SAME = 1e-5
 
 
@@ -30,17 +31,17 @@ class Affine:
 
 
 def draw_colors() -> np.ndarray:
-    """Returns pictures of one pixel, [colors, 1, 1, 3] in 0..255."""
+    """Draws random images of one pixel, [colors, 1, 1, 3] in 0..255."""
     random = np.random.default_rng(0)
     return random.uniform(0, 255, (_COLORS, 1, 1, 3)).astype("float32")
 
 
 def fit(colors: np.ndarray, values: np.ndarray) -> Affine | None:
-    """Returns M and b of the middle pixel; None where there are none.
+    """Fits M and b to the middle pixel; None if the transform is not affine.
 
     Args:
         colors: From `draw_colors`.
-        values: [colors, height, width, channels], what became of them.
+        values: [colors, height, width, channels], the transformed colors.
     """
     if values.ndim != 4:
         return None
@@ -49,18 +50,19 @@ def fit(colors: np.ndarray, values: np.ndarray) -> Affine | None:
     inputs = np.concatenate(
         [colors.reshape(-1, 3), np.ones((len(colors), 1))], axis=1
     ).astype("float64")
+    # Least squares of [x, 1] · [Mᵀ; b] = y over all colors.
     solved = np.linalg.lstsq(inputs, middle, rcond=None)[0]
     largest = max(np.abs(middle).max(), 1e-30)
     if not np.abs(inputs @ solved - middle).max() <= _SAME * largest:
         return None
-    # What is left of rounding.
+    # Coefficients that are rounding errors become exact zeros.
     solved[:3][np.abs(solved[:3]) < 1e-5 * np.abs(solved[:3]).max()] = 0
     solved[3][np.abs(solved[3]) < 1e-7 * largest] = 0
     return Affine(matrix=solved[:3].T, offset=solved[3])
 
 
 def are_same(one: Affine, two: Affine) -> bool:
-    """Says whether two make the same of every color, but for rounding."""
+    """Returns whether two transforms agree on all colors, up to rounding."""
     if one.matrix.shape != two.matrix.shape:
         return False
     colors = draw_colors().reshape(-1, 3)

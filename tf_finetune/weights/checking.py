@@ -1,4 +1,4 @@
-"""What can be known to be wrong with `--weights` before TensorFlow starts."""
+"""Checks of `--weights` that need no TensorFlow."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ from tf_finetune.weights import foreign, places, reading
 
 
 def check(spec: backbone.BackboneSpec, weights: str) -> None:
-    """Raises `UsageError` for weights that cannot be those of a backbone.
+    """Raises `UsageError` for weights that cannot fit a backbone.
 
     Args:
         spec: Of the backbone.
@@ -27,6 +27,8 @@ def check(spec: backbone.BackboneSpec, weights: str) -> None:
         check_published(spec)
         return
     path = places.split(weights).path
+    # A word is a misspelled name unless a file is called so; prefixes such as
+    # variables of a checkpoint get the advice of `foreign`.
     absent = _is_word(weights) and not os.path.lexists(path)
     if not weights or (absent and not foreign.describe_prefix(path)):
         unknown = errors.unknown("weights", weights, names(spec))
@@ -62,7 +64,7 @@ def check_workdir(spec: backbone.BackboneSpec, workdir: pathlib.Path) -> None:
             f"--weights={workdir}: its run.flags names no --backbone. Give the "
             "model.weights.h5 in it instead."
         )
-    # Whether it has blocks of squeeze-and-excitation is asked later.
+    # Squeeze-and-excitation blocks ("+se") are compared later, with surgery.
     plain = earlier.removesuffix("+se")
     if plain.partition("@")[0] != spec.name and ":" not in earlier:
         raise errors.UsageError(
@@ -73,5 +75,5 @@ def check_workdir(spec: backbone.BackboneSpec, workdir: pathlib.Path) -> None:
 
 
 def _is_word(weights: str) -> bool:
-    """Says whether something looks like a name rather than a path."""
+    """Returns whether a value looks like a name rather than a path."""
     return not any(sign in weights for sign in "./\\~")

@@ -1,4 +1,4 @@
-"""Features of one picture by a file's own graph and by the backbone."""
+"""Parity check: features by a file's own graph and by the backbone."""
 
 import keras
 import numpy as np
@@ -24,7 +24,9 @@ def compare(
     file: saved.SavedWeights,
     report: reports.MergeReport,
 ) -> str | None:
-    """Compares the last layer that took its weights from a file.
+    """Compares features of one image by the backbone and by the file's graph.
+
+    The last layer that took its weights from the file is compared.
 
     Args:
         backbone: With the file's weights.
@@ -36,7 +38,7 @@ def compare(
         that holds arrays alone.
 
     Raises:
-        RunError: The features differ.
+        RunError: The features differ by more than `_TOLERANCE`.
     """
     if file.graph is None:
         return None
@@ -45,6 +47,7 @@ def compare(
             "The features were not compared with those of the file's own "
             "graph, since layers are missing."
         )
+    # The last layer with weights of the file depends on all others before it.
     for layer in reversed(backbone.model.layers):
         place = _place(file, report, layer)
         if place is not None:
@@ -59,14 +62,15 @@ def compare(
     start = preprocessing.find_first(backbone.model)
     entry = start and _place(file, report, start)
     if entry is not None and not own.before(entry):
-        # A network alone is given what its pictures are made into outside.
+        # The file holds a network without preprocessing: it gets the scaled
+        # image, as it did in training.
         scaled = preprocessing.scale(backbone.model, start, image)
     try:
         theirs = own.output_of(place, scaled)
     except file_layers.Unreadable as error:
         return (
             "The features were not compared with those of the file's own "
-            f"graph: {error} is not computed here."
+            f"graph: {error} is not supported here."
         )
     part = keras.Model(backbone.model.inputs[0], layer.output)
     ours = np.asarray(part(image, training=False))
@@ -76,7 +80,7 @@ def compare(
 def _place(
     file: saved.SavedWeights, report: reports.MergeReport, layer: keras.Layer
 ) -> graphs.Place | None:
-    """Returns where the weights of a layer came from; None: from nowhere."""
+    """Returns the file's layer whose weights a layer took, if it did."""
     path = report.paths.get(layer.name)
     # Operations of a graph, such as a division, have an empty path there.
     return None if path is None else file.place_of(path)
@@ -93,12 +97,12 @@ def _judge(
         what = f"their shapes are {theirs.shape[1:]} and {ours.shape[1:]}"
     else:
         largest = max(float(np.abs(theirs).max()), np.finfo("float32").tiny)
+        # Relative error: max |ours - theirs| / max |theirs|.
         difference = float(np.abs(ours - theirs).max()) / largest
         if difference <= _TOLERANCE:
             return (
-                f"Features of a picture at {name!r} by the file's own graph "
-                f"and by this one differ by at most {difference:.1e} of the "
-                "largest."
+                f"Features at layer {name!r} agree with those of the file's "
+                f"own graph to {difference:.1e} (relative to the largest)."
             )
         what = f"they differ by {difference:.1e} of the largest"
     raise errors.RunError(

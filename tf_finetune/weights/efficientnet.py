@@ -1,4 +1,4 @@
-"""EfficientNet B0 to B7: the weights that need one more layer than we build.
+"""EfficientNet B0 to B7: folds the Rescaling of Keras' own ImageNet weights.
 
 keras.applications builds another graph for `weights="imagenet"`: behind the
 Normalization layer a Rescaling by 1/sqrt(s), s = (0.229, 0.224, 0.225). The
@@ -29,17 +29,17 @@ def adapt(
     matched: Collection[str],
     published: bool,
 ) -> bool:
-    """Makes a model compute what the graph that a file belongs to computes.
+    """Folds a file's extra Rescaling into the model's Normalization.
 
     Args:
         model: Of a backbone, with the file's weights just put into it.
         name: Of the backbone.
         file: Where the weights came from.
         matched: Names of the layers that took their weights from it.
-        published: Whether the file is known to be the official one.
+        published: Whether the file is the one that Keras publishes.
 
     Returns:
-        Whether anything had to be changed; never for other backbones.
+        Whether anything was changed; never for other backbones.
     """
     factors = keras_applications.imagenet_variance_factors(name)
     if factors is None or not (published or has_extra_rescaling(file, factors)):
@@ -50,7 +50,9 @@ def adapt(
             continue
         _, variance, *_ = layer.weights
         value = keras.ops.convert_to_numpy(variance)
+        # v * s; see the derivation above.
         variance.assign(value * np.float32(factors))
+        # Normalization computes with values derived from its weights.
         layer.finalize_state()
         changed = True
     return changed
@@ -59,12 +61,12 @@ def adapt(
 def has_extra_rescaling(
     file: saved.SavedWeights, factors: tuple[float, ...]
 ) -> bool:
-    """Says whether a file belongs to the graph with the Rescaling layer.
+    """Returns whether a file belongs to the graph with the extra Rescaling.
 
-    A config, or the list of layers that a Keras 3 file holds, tells. A classic
-    .h5 of weights alone was written before the layer was added, or after: two
-    Rescalings tell, and so does a variance that is the standard deviation,
-    which nobody but the published files has.
+    The config says so, or the list of layers in a Keras 3 file. A classic .h5
+    of weights alone may be older than the extra layer: there, two Rescalings or
+    a variance that equals ImageNet's standard deviation, which only the
+    published files have, are the evidence.
     """
     if file.kind == "workdir":
         return False
@@ -83,7 +85,7 @@ def _normalizations(model: keras.Model) -> Iterator[Any]:
 
 
 def _in_config(config: Any) -> bool:
-    """Looks for a Rescaling right behind a Normalization, at any depth."""
+    """Returns whether a Rescaling follows a Normalization, at any depth."""
     if isinstance(config, list):
         classes = [
             each.get("class_name") if isinstance(each, dict) else None

@@ -1,4 +1,8 @@
-"""One layer or operation of a file at a time, of a list of harmless ones."""
+"""Runs one layer or operation of a file's graph, from an allowlist.
+
+A config may come from a stranger: classes that run code or read files, such as
+Lambda, are not on the list.
+"""
 
 import inspect
 import json
@@ -16,6 +20,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+# Bounds on numbers in a config, so that it cannot ask for huge tensors.
 _MAX_NUMBER = 8192
 _MAX_PADDING = 64
 _WITH_ARRAYS = _words(
@@ -29,7 +34,7 @@ _PLAIN = _words(
     "Reshape Permute UpSampling2D Resizing CenterCrop RandomGrayscale"
 )
 SPATIAL = _words("ZeroPadding2D Cropping2D Resizing CenterCrop UpSampling2D")
-# What a layer does in inference is nothing.
+# Layers that return their input unchanged in inference.
 IDLE = _words(
     "InputLayer Dropout SpatialDropout2D GaussianNoise GaussianDropout "
     "AlphaDropout ActivityRegularization Identity RandomFlip RandomRotation "
@@ -39,7 +44,7 @@ IDLE = _words(
     "RandomGaussianBlur RandomElasticTransform RandomInvert RandAugment AugMix "
     "CutMix MixUp StochasticDepth"
 )
-# Options that do not change what inference computes.
+# Options that do not change the output in inference.
 _UNREAD = _words(
     "name dtype trainable batch_input_shape batch_shape ragged sparse optional "
     "synchronized renorm virtual_batch_size fused adjustment momentum"
@@ -63,19 +68,20 @@ OPERATION_LAYERS = _words("TFOpLambda SlicingOpLambda TensorFlowOpLayer")
 
 
 class Unreadable(Exception):
-    """A node that is not computed here; the text is its class and name."""
+    """A node that is not supported here; the text is its class and name."""
 
 
 def apply(node: graphs.Node, arrays: tuple[np.ndarray, ...], given: Any) -> Any:
-    """Makes one layer with the file's arrays and calls it.
+    """Builds one layer with the file's arrays and calls it.
 
     Raises:
-        Unreadable: It is of a class or has options that are not known here, or
-            arrays of other sizes than its config says.
+        Unreadable: Its class or an option of it is not on the allowlist, or
+            its arrays have other sizes than its config says.
     """
     if node.class_name not in _WITH_ARRAYS | _PLAIN:
         raise Unreadable(f"{node.class_name} {node.name!r}")
     maker = getattr(keras.layers, node.class_name, None)
+    # Not exported by Keras; only ConvNeXt has it.
     if node.class_name == "LayerScale":
         from keras.src.applications import convnext
 
@@ -104,10 +110,12 @@ def _options(
     for key, value in node.config.items():
         if key in _UNREAD:
             continue
+        # Keras 2 writes the axis of a batch norm as a list.
         if key == "axis" and isinstance(value, list) and len(value) == 1:
             value = value[0]
         if key == "groups" and key not in known and value == 1:
             continue
+        # An unknown option might change the result: refuse, not ignore.
         if key not in known or not _is_plain(value):
             raise Unreadable(f"{node.class_name} {node.name!r} with {key!r}")
         options[key] = value
@@ -131,9 +139,10 @@ def _check_sizes(
     options: Mapping[str, Any],
     arrays: tuple[np.ndarray, ...],
 ) -> None:
-    """Sees to it that a layer's sizes are those of its arrays."""
+    """Raises `Unreadable` if a layer's sizes are not those of its arrays."""
     if node.class_name in SPATIAL:
         numbers = _numbers([v for k, v in options.items() if k != "name"])
+        # Croppings (Cropping2D, CenterCrop) only shrink: a wider bound.
         bound = 1024 if "C" in node.class_name[:1] else _MAX_PADDING
         bound = 1024 if node.class_name == "Resizing" else bound
         if any(abs(each) > bound for each in numbers):
@@ -161,7 +170,7 @@ def _numbers(value: Any) -> Iterator[float]:
 
 
 def operate(node: graphs.Node, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Computes an operation that is no layer, of Keras 3 or of Keras 2."""
+    """Computes an operation that is not a layer, of Keras 3 or of Keras 2."""
     name = node.class_name
     if name == "TensorFlowOpLayer":
         name, args = _old_operation(node, args)
@@ -179,16 +188,17 @@ def operate(node: graphs.Node, args: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _old_operation(node: graphs.Node, args: Any) -> tuple[str, list[Any]]:
-    """Returns name and arguments; TensorFlow 2.3 kept constants by place."""
+    """Returns name and arguments of an operation saved by TensorFlow 2.3."""
     definition = node.config.get("node_def")
     if isinstance(definition, str):
         definition = json.loads(definition)
     given = list(args[0]) if isinstance(args[0], list) else [args[0]]
+    # Constant arguments are kept apart, by their position.
     constants = node.config.get("constants", {})
     for place in sorted(constants, key=int):
         given.insert(int(place), constants[place])
     if definition["op"] == "StridedSlice":
-        # Of what pictures are prepared by: […, ::-1].
+        # The one slice of preprocessing layers: RGB to BGR, x[..., ::-1].
         if list(given[3])[-1] != -1 or not int(
             definition["attr"].get("ellipsis_mask", {}).get("i", 0)
         ):
@@ -242,6 +252,8 @@ def _reduced(function: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
+# Names in Keras 3, in a TFOpLambda of Keras 2 (math.truediv), and of raw
+# operations in a TensorFlowOpLayer (RealDiv).
 _OPERATIONS: dict[str, Callable[[list[Any], Any], Any]] = {
     **dict.fromkeys(
         ("TrueDivide", "Divide", "math.truediv", "math.divide", "RealDiv"),

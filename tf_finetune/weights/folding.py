@@ -1,9 +1,9 @@
-"""Parameters that one side alone has, carried over without a difference.
+"""Conversion of biases and epsilons that a file and a model do not share.
 
 Behind a convolution with the bias b, batch norm computes
 γ (Wx + b - μ) / √(v + ε) + β, which is that of Wx alone with the mean μ - b.
 Where a file's ε is not the model's, γ takes √((v + ε_model) / (v + ε_file)),
-so that the statistics stay those of the activations.
+so that the statistics stay those of the activations. Outputs stay the same.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ Pairs = Sequence[tuple[matching.Unit, matching.Entry]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Values:
-    """What is to be assigned.
+    """Arrays to assign to the model's variables.
 
     Attributes:
         arrays: By id of the variable; float64 where computed.
-        notes: What was done, as whole sentences.
+        notes: The conversions, as whole sentences.
     """
 
     arrays: dict[int, np.ndarray]
@@ -37,13 +37,14 @@ def carry(
     *,
     epsilon_of: Callable[[matching.Entry], float | None],
 ) -> Values:
-    """Returns the arrays for each variable of what was matched.
+    """Converts the file's arrays into those of the matched model layers.
 
     Args:
-        model: Of Keras; says which norm stands behind which convolution.
+        model: Keras model; its graph tells which batch norm follows which
+            convolution.
         pairs: Layers of the model with those of the file.
-        epsilon_of: That of a batch norm in the file; None where the file does
-            not say.
+        epsilon_of: Returns the epsilon of a batch norm in the file; None where
+            the file does not say.
 
     Raises:
         RunError: A bias that is not 0 has no batch norm behind it, or an
@@ -69,8 +70,8 @@ def carry(
     notes += _move_epsilons(pairs, arrays, epsilon_of)
     if dropped:
         notes.append(
-            f"{_count(dropped, 'bias', 'biases')} of 0 that the model has no "
-            "place for left out."
+            f"Left out: {_count(dropped, 'bias', 'biases')} of 0 that the "
+            "model has no place for."
         )
     if added:
         notes.append(
@@ -100,11 +101,12 @@ def _move_biases(
                 "check --backbone and --weights."
             )
         mean = id(norm.moving_mean)
+        # μ - b; see the derivation above.
         arrays[mean] = arrays[mean].astype("float64") - bias
     return [
         f"{_count(len(biases), 'bias', 'biases')} beside kernels, which the "
-        "model does not have, moved into the means of the batch norms behind "
-        "them."
+        "model does not have, moved into the moving means of the batch norms "
+        "behind them."
     ]
 
 
@@ -139,9 +141,11 @@ def _move_epsilon(
     variance = arrays[id(norm.moving_variance)].astype("float64")
     if norm.gamma is not None:
         gamma = id(norm.gamma)
+        # γ √((v + ε_model) / (v + ε_file))
         ratio = np.sqrt((variance + ours) / (variance + theirs))
         arrays[gamma] = arrays[gamma].astype("float64") * ratio
         return
+    # Without γ: v' + ε_model = v + ε_file, if v' is not negative.
     moved = variance + theirs - ours
     if np.any(moved < 0):
         raise errors.RunError(

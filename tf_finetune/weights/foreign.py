@@ -1,4 +1,4 @@
-"""What files that hold no readable weights are, in words."""
+"""Descriptions of files without readable weights, for error messages."""
 
 import pathlib
 import re
@@ -18,7 +18,7 @@ KERAS_0 = (
     "is a file of weights of Keras 0 (layer_0/param_0), with the axes of "
     "Theano; it is not readable. Save it again with Keras 2"
 )
-# What people leave away of a name.
+# Suffixes that users tend to omit.
 _NEAR = (".h5", ".weights.h5", ".keras")
 _PAGE = (
     "is a web page, not weights: the download went wrong. Open the address in "
@@ -31,26 +31,27 @@ _POINTER = (
 
 
 def describe_file(path: pathlib.Path, start: bytes) -> str:
-    """Returns what a file is, as the verb of a sentence about it.
+    """Describes an unreadable file, as the predicate of a sentence.
 
     Args:
         path: Only its suffix is looked at.
-        start: Its first bytes, some hundred.
+        start: Its first bytes, a few hundred.
     """
     if not start:
         return "is an empty file"
     if _is_shard(path.suffix):
         return _CHECKPOINT
+    # Content is more reliable than a suffix.
     for recognises, words in _SIGNS:
         if recognises(start):
             return words
     return _BY_SUFFIX.get(
-        path.suffix.lower(), "is no weights file that is known here"
+        path.suffix.lower(), "is not a weights file of a known format"
     )
 
 
 def describe_zip(names: Sequence[str]) -> str:
-    """Returns what a zip archive with the members `names` is."""
+    """Describes a zip archive with the members `names`."""
     if any(name.endswith("data.pkl") for name in names):
         return _PYTORCH
     if names and all(name.endswith(".npy") for name in names):
@@ -64,7 +65,7 @@ def describe_zip(names: Sequence[str]) -> str:
 
 
 def describe_prefix(path: pathlib.Path) -> str | None:
-    """Returns what the files are whose names begin with `path`, if any are.
+    """Describes the files whose names begin with `path`; None without any.
 
     Only the names of files in its folder are looked at.
     """
@@ -89,7 +90,7 @@ def describe_prefix(path: pathlib.Path) -> str | None:
         name for name, end in zip(inside, ends, strict=True) if end in _NEAR
     ]
     if near:
-        return f"is no file, but there is {path.parent / near[0]}"
+        return f"does not exist, but there is {path.parent / near[0]}"
     return None
 
 
@@ -98,7 +99,7 @@ def _is_shard(end: str) -> bool:
 
 
 def describe_folder(path: pathlib.Path) -> str:
-    """Returns what a folder is, as the verb of a sentence about it."""
+    """Describes a folder, as the predicate of a sentence."""
     if (path / "saved_model.pb").is_file():
         return (
             "is a SavedModel folder, which holds a program and no layers; "
@@ -126,10 +127,12 @@ def _is_page(start: bytes) -> bool:
 
 
 def _is_safetensors(start: bytes) -> bool:
+    # 8 bytes of header length, then the header, a JSON object.
     return start[8:10] == b'{"'
 
 
 def _is_pickle(start: bytes) -> bool:
+    # The PROTO opcode and the protocol, 2 to 5.
     return start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"
 
 
@@ -139,7 +142,10 @@ _SIGNS = (
     (_is_pickle, _PYTORCH),
     (_is_safetensors, _SAFETENSORS),
     (lambda start: start[4:8] == b"TFL3", "is a LiteRT model, not weights"),
-    (lambda start: start.startswith(b"\x1f\x8b"), "is packed; unpack it first"),
+    (
+        lambda start: start.startswith(b"\x1f\x8b"),
+        "is a gzip archive; unpack it first",
+    ),
     (lambda start: start.startswith(b"\x93NUMPY"), "is a NumPy array"),
 )
 _BY_SUFFIX = {
@@ -149,8 +155,8 @@ _BY_SUFFIX = {
     ".pb": "is a part of a SavedModel; give a Keras file",
     ".index": _CHECKPOINT,
     ".safetensors": _SAFETENSORS,
-    ".ckpt": "is no Keras file (.ckpt is used by TensorFlow and by PyTorch)",
+    ".ckpt": "is not a Keras file (.ckpt is used by TensorFlow and by PyTorch)",
     ".th": _PYTORCH,
-    ".h5": "is named .h5 but is no HDF5 file; copy or download it again",
-    ".keras": "is named .keras but is no zip; copy or download it again",
+    ".h5": "is named .h5 but is not HDF5; copy or download it again",
+    ".keras": "is named .keras but is not a zip; copy or download it again",
 }

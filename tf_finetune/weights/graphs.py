@@ -1,7 +1,7 @@
-"""The graph that a model file says its arrays belong to, as plain data.
+"""The graph that a model file's config describes, as plain data.
 
-Nothing is built: the config of a .keras file or of a whole-model .h5 becomes
-nodes with names, arguments and the place of their arrays in the file.
+No model is built: the config of a .keras file or of a whole-model .h5 becomes
+nodes with names, arguments and the path of their arrays in the file.
 Source: keras/src/models/functional.py, `get_config`; of Keras 2 likewise.
 """
 
@@ -11,12 +11,13 @@ from typing import Any
 
 from tf_finetune.weights import units
 
+# Deepest nesting of models; bounds the recursion on a stranger's config.
 _MAX_DEPTH = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Ref:
-    """A tensor: of which layer, of which of its calls, which of its outputs."""
+    """Reference to a tensor: a layer, one of its calls, one of its outputs."""
 
     name: str
     call: int = 0
@@ -37,11 +38,11 @@ class Node:
 
     Attributes:
         name: In its graph.
-        class_name: E.g. "Conv2D"; of an operation "TrueDivide".
-        is_layer: False for an operation that is no layer.
+        class_name: E.g. "Conv2D"; of an operation e.g. "TrueDivide".
+        is_layer: False for an operation that is not a layer.
         config: Its own.
         calls: Its uses.
-        path: Its place in a Keras 3 file.
+        path: Its path in a Keras 3 file.
         inner: The graph of a model that is used as a layer.
     """
 
@@ -66,22 +67,22 @@ class Graph:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """A layer with the models around it, from the outermost to its own."""
+    """A layer with the nested models that contain it, outermost first."""
 
     node: Node
     models: tuple[Node, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the models around it, without the outermost."""
+        """The names of the nested models that contain it."""
         return tuple(each.name for each in self.models)
 
 
 def parse(config: Any) -> Graph | None:
-    """Returns the graph of a model's config; None where it has none.
+    """Parses the graph in a model's config; None if there is none.
 
-    Models of a class of one's own have none: only their program knows what
-    they do with their layers.
+    Subclassed models have none: only their code knows how they use their
+    layers.
     """
     try:
         return _graph(config, "", 0)
@@ -90,7 +91,7 @@ def parse(config: Any) -> Graph | None:
 
 
 def leaves(graph: Graph, models: tuple[Node, ...] = ()) -> Iterator[Place]:
-    """Yields the layers of a graph, those in models in it in their place."""
+    """Yields the layers of a graph, a nested model's in its place."""
     for node in graph.nodes.values():
         if node.inner is not None:
             yield from leaves(node.inner, (*models, node))
@@ -99,7 +100,7 @@ def leaves(graph: Graph, models: tuple[Node, ...] = ()) -> Iterator[Place]:
 
 
 def refs(value: Any) -> Iterator[Ref]:
-    """Yields the tensors in an argument, however they are nested."""
+    """Yields the references to tensors in an argument, nested ones too."""
     if isinstance(value, Ref):
         yield value
     elif isinstance(value, list | tuple):
@@ -111,7 +112,7 @@ def refs(value: Any) -> Iterator[Ref]:
 
 
 def _graph(config: Any, path: str, depth: int) -> Graph | None:
-    """Parses a model's config, at `path` in a Keras 3 file."""
+    """Parses the config of a model that lies at `path` in a Keras 3 file."""
     if depth > _MAX_DEPTH or not isinstance(config, dict):
         return None
     inner = config["config"]
@@ -125,6 +126,7 @@ def _graph(config: Any, path: str, depth: int) -> Graph | None:
     for layer in layers:
         name = layer.get("name") or layer["config"]["name"]
         calls = _calls(layer.get("inbound_nodes") or [])
+        # A Sequential stores no calls: each layer reads the one before it.
         if sequential and before is not None:
             calls = (Call(args=(before,), kwargs={}),)
         nodes[name] = _node(layer, name, calls, path, counts, depth)
@@ -140,7 +142,7 @@ def _graph(config: Any, path: str, depth: int) -> Graph | None:
 
 
 def _chain(config: Any, nodes: dict[str, Node]) -> Graph:
-    """Closes a Sequential, whose first layer may be its input or not."""
+    """Builds the graph of a Sequential; adds an input where it has none."""
     names = list(nodes)
     first = nodes[names[0]]
     if first.class_name != "InputLayer":
@@ -178,9 +180,11 @@ def _node(
     is_layer = _is_layer(layer)
     place = ""
     if is_layer:
+        # Keras 3 names layers in a file by class and count: dense, dense_1, …
         base = units.snake_case(layer["class_name"])
         number = counts.get(base, 0)
         counts[base] = number + 1
+        # Source: keras/src/saving/saving_lib.py, `_save_container_state`.
         key = base if number == 0 else f"{base}_{number}"
         place = f"{path}/layers/{key}".lstrip("/")
     config = layer["config"]
@@ -197,9 +201,10 @@ def _node(
 
 
 def _is_layer(layer: dict[str, Any]) -> bool:
-    """Tells layers from operations, which an .h5 gives no module."""
+    """Returns whether a config is that of a layer, not of an operation."""
     if layer.get("module"):
         return ".ops." not in layer["module"]
+    # An .h5 has no "module": layers are known by the keys of their configs.
     config = layer["config"]
     return (
         layer["class_name"] == "InputLayer"
@@ -234,7 +239,7 @@ def _calls(inbound: list[Any]) -> tuple[Call, ...]:
 
 
 def _value(value: Any) -> Any:
-    """Turns an argument of Keras 3 into refs, arrays as lists, plain data."""
+    """Converts an argument in a Keras 3 config to `Ref`s and plain data."""
     if isinstance(value, list):
         return [_value(each) for each in value]
     if not isinstance(value, dict):
@@ -267,7 +272,7 @@ def _old_ref(value: Any) -> Ref:
 
 
 def _ends(value: Any) -> Iterator[Ref]:
-    """Yields the ends of a graph, which one alone is not a list of."""
+    """Yields the inputs or outputs of a graph; a single one has no list."""
     if value and isinstance(value[0], str):
         value = [value]
     for each in value.values() if isinstance(value, dict) else value:

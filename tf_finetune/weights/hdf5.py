@@ -1,4 +1,4 @@
-"""Layers and their arrays out of the two HDF5 layouts of Keras.
+"""Reads layers and their arrays from the two HDF5 layouts of Keras.
 
 Nothing but plain arrays stored inside the file itself is read: links and data
 sets that point elsewhere are refused, configs stay text.
@@ -17,17 +17,17 @@ from tf_finetune import errors
 from tf_finetune.untrusted import archives, hdf5_structure
 from tf_finetune.weights import saved
 
-# What a Keras 3 file holds beside the model's own layers.
+# Groups of a Keras 3 file beside the model's own layers.
 _STATE = ("optimizer", "_metrics", "metrics", "compile_metrics", "loss_tracker")
 
 
 def is_classic(file: h5py.File) -> bool:
-    """Says whether `file` names its layers in an attribute (Keras 1 and 2)."""
+    """Returns whether `file` lists its layers in an attribute (Keras 1, 2)."""
     return "model_weights" in file or bool(_attribute(file, "layer_names"))
 
 
 def classic_layers(file: h5py.File) -> tuple[saved.SavedLayer, ...]:
-    """Returns the layers of a classic .h5 in the order of the model."""
+    """Reads the layers of a classic .h5, in the order of the model."""
     root = _child(file, "model_weights") if "model_weights" in file else file
     layers, count, read = [], 0, {}
     for name in _attribute(root, "layer_names"):
@@ -51,7 +51,7 @@ def classic_layers(file: h5py.File) -> tuple[saved.SavedLayer, ...]:
 
 
 def classic_config(file: h5py.File) -> dict[str, Any] | None:
-    """Returns the model's config of a whole-model .h5, as plain JSON."""
+    """Reads the model's config of a whole-model .h5, as plain JSON."""
     text = file.attrs.get("model_config")
     if text is None:
         return None
@@ -67,12 +67,12 @@ def classic_config(file: h5py.File) -> dict[str, Any] | None:
 
 
 def is_keras3(file: h5py.File) -> bool:
-    """Says whether `file` holds layers as Keras 3 lays them out."""
+    """Returns whether `file` holds layers in the layout of Keras 3."""
     return bool(_vars_groups(file))
 
 
 def keras3_layers(file: h5py.File) -> tuple[saved.SavedLayer, ...]:
-    """Returns the layers of a Keras 3 file, sorted by path.
+    """Reads the layers of a Keras 3 file, sorted by path.
 
     Every group that has a child "vars" is a layer; its variables are called
     "0", "1", … in there. Keras on Windows has written backslashes into names:
@@ -83,6 +83,7 @@ def keras3_layers(file: h5py.File) -> tuple[saved.SavedLayer, ...]:
     found, read = [], {}
     for path, layer in sorted(_vars_groups(file).items()):
         name = layer.attributes.get("name")
+        # By length first, so that "10" follows "9".
         keys = sorted(layer.arrays, key=lambda key: (len(key), key))
         found.append(
             saved.SavedLayer(
@@ -99,11 +100,11 @@ def keras3_layers(file: h5py.File) -> tuple[saved.SavedLayer, ...]:
 
 @dataclasses.dataclass(kw_only=True)
 class _Vars:
-    """What lies in the "vars" of a layer.
+    """Attributes and arrays in the "vars" group of a layer.
 
     Attributes:
         attributes: Of the group.
-        arrays: Their paths in the file by their names.
+        arrays: Their paths in the file, by name.
     """
 
     attributes: Mapping[str, Any]
@@ -111,7 +112,7 @@ class _Vars:
 
 
 def _vars_groups(file: h5py.File) -> dict[tuple[str, ...], _Vars]:
-    """Returns what is in each layer, by the layer's path."""
+    """Returns attributes and arrays of each layer, by the layer's path."""
     structure = hdf5_structure.survey(file)
     found: dict[tuple[str, ...], _Vars] = {}
     for place in structure.groups:
@@ -136,7 +137,7 @@ def _vars_groups(file: h5py.File) -> dict[tuple[str, ...], _Vars]:
 
 
 def _split(place: tuple[str, ...]) -> tuple[str, ...]:
-    """Divides names at the backslashes that Windows put into them."""
+    """Splits names at the backslashes that Keras on Windows wrote into them."""
     return tuple(part for name in place for part in name.split("\\") if part)
 
 
@@ -147,7 +148,11 @@ def _is_layer(parts: tuple[str, ...]) -> bool:
 
 
 def _attribute(group: h5py.Group, name: str) -> list[str]:
-    """Returns a list of names; Keras cuts long ones into name0, name1, …."""
+    """Reads a list of names from an attribute.
+
+    Keras splits long lists into the attributes name0, name1, …, since HDF5
+    limits an attribute to 64 kB.
+    """
     keys, part = [name] if name in group.attrs else [], 0
     while f"{name}{part}" in group.attrs:
         keys.append(f"{name}{part}")
@@ -169,7 +174,7 @@ def _child(group: h5py.Group, path: str) -> h5py.Group:
     for part in path.split("/"):
         node = _step(node, part)
     if not isinstance(node, h5py.Group):
-        raise errors.RunError(f"The file is damaged: {path!r} is no group.")
+        raise errors.RunError(f"The file is damaged: {path!r} is not a group.")
     return node
 
 
@@ -202,7 +207,8 @@ def _array(
     for part in path.split("/") if isinstance(path, str) else path:
         node = _step(node, part)
     if not isinstance(node, h5py.Dataset):
-        raise errors.RunError(f"The file is damaged: {path!r} is no array.")
+        raise errors.RunError(f"The file is damaged: {path!r} is not an array.")
+    # Hard links of one array have one address in the file.
     info = h5py.h5o.get_info(node.id)
     if info.addr not in read:
         read[info.addr] = _values(node)
@@ -210,7 +216,7 @@ def _array(
 
 
 def _values(node: h5py.Dataset) -> np.ndarray:
-    # Two bytes of no type are how bfloat16 is stored.
+    # bfloat16 is stored as two bytes of no type ("V").
     if node.dtype.kind not in "fiubV":
         raise errors.RunError(
             f"The file is damaged: the array {node.name!r} holds "

@@ -1,4 +1,4 @@
-"""The published ImageNet weights: in Keras' cache, or fetched into it."""
+"""The published ImageNet weights, from Keras' cache or downloaded into it."""
 
 import hashlib
 import http.client
@@ -17,7 +17,7 @@ from tf_finetune import errors, files
 from tf_finetune.backbones import backbone
 from tf_finetune.weights import checking
 
-# Looking up a name can hang for minutes and cannot be interrupted.
+# A DNS lookup can hang for minutes and cannot be interrupted.
 CONNECT_SECONDS = 20.0
 # Longest silence in the middle of a download.
 STALL_SECONDS = 20.0
@@ -29,6 +29,7 @@ _NAMES_IN_CACHE = {
     "NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5",
     "NASNet-large-no-top.h5": "nasnet_large_no_top.h5",
 }
+# Sides in pixels; other inputs get the file of 224, as in Keras.
 _PUBLISHED_SIZES = (96, 128, 160, 192, 224)
 _USUAL_SIZE = 224
 _TENTHS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
@@ -37,7 +38,7 @@ _TENTHS = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
 def fetch(
     spec: backbone.BackboneSpec, *, alpha: float | None, image_size: int
 ) -> pathlib.Path:
-    """Returns the no-top ImageNet file of a backbone, downloaded if need be.
+    """Returns the no-top ImageNet file of a backbone; downloads it if needed.
 
     Args:
         spec: Of the backbone.
@@ -47,8 +48,9 @@ def fetch(
 
     Raises:
         UsageError: No weights are published for the backbone.
-        RunError: The file is not in the cache and cannot be had; it says what
-            to put where. Without a network after `CONNECT_SECONDS` at most.
+        RunError: The file is not in the cache and cannot be downloaded; the
+            message says which file to put where. Without a network it takes
+            `CONNECT_SECONDS` at most.
     """
     checking.check_published(spec)
     url = address(spec, alpha=alpha, image_size=image_size)
@@ -58,6 +60,7 @@ def fetch(
     if path.is_file() and _is_right(path, expected):
         return path
     try:
+        # Checked before it gets its name: a broken download is never cached.
         with files.replacing(path) as temporary:
             logging.info("Downloading %s to %s", url, path)
             _download(url, temporary)
@@ -73,10 +76,10 @@ def fetch(
 def address(
     spec: backbone.BackboneSpec, *, alpha: float | None, image_size: int
 ) -> str:
-    """Returns the address of a backbone's file.
+    """Returns the URL of a backbone's weights file.
 
-    `weights_url` may hold `{alpha}`, spelt "0.25", or `{tenths}`, spelt "2_5"
-    as MobileNet does, and `{size}`.
+    `weights_url` may hold `{alpha}` ("0.25") or `{tenths}` ("2_5", as MobileNet
+    has it), and `{size}`.
     """
     width = 1.0 if alpha is None else float(alpha)
     size = image_size if image_size in _PUBLISHED_SIZES else _USUAL_SIZE
@@ -88,10 +91,11 @@ def address(
 
 
 def cache_dir() -> pathlib.Path:
-    """Returns the folder in which Keras keeps weights.
+    """Returns the folder in which Keras caches weights.
 
     Source: keras/src/backend/config.py, `_KERAS_DIR`.
     """
+    # Files that Keras itself has downloaded are found there.
     if home := os.environ.get("KERAS_HOME"):
         return pathlib.Path(home) / "models"
     base = os.path.expanduser("~")
@@ -118,10 +122,11 @@ def _is_right(path: pathlib.Path, expected: str | None) -> bool:
 def _check_download(path: pathlib.Path, expected: str | None) -> None:
     with open(path, "rb") as file:
         if file.read(len(_HDF5)) != _HDF5:
-            raise ValueError("what came is no HDF5 file")
+            raise ValueError("the content is not an HDF5 file")
     if expected is None:
         return
     expected = expected.lower()
+    # Keras publishes MD5 for its older files, SHA-256 for others.
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -157,11 +162,12 @@ def _download(url: str, path: pathlib.Path) -> None:
 
 
 def _connect(url: str) -> IO[bytes]:
-    """Opens `url` within `CONNECT_SECONDS`, whatever hangs.
+    """Opens `url`, waiting for at most `CONNECT_SECONDS`.
 
     Raises:
-        OSError: It cannot be opened, or not in time.
+        OSError: It cannot be opened in time, or at all.
     """
+    # In a thread, since a timeout of urlopen does not bound the DNS lookup.
     answers: queue.SimpleQueue = queue.SimpleQueue()
 
     def connect() -> None:

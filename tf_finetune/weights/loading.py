@@ -1,4 +1,4 @@
-"""The front door of this room: `--weights` put into a backbone."""
+"""Loads `--weights` into a backbone; the entry point of this package."""
 
 import contextlib
 import dataclasses
@@ -28,13 +28,13 @@ from tf_finetune.weights import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedWeights:
-    """Where the weights of a backbone came from.
+    """Source of a backbone's weights, with the report on their merge.
 
     Attributes:
-        source: As `--weights` said it.
+        source: The value of `--weights`.
         path: The file that was read.
         sha256: Of that file.
-        report: What matched and what did not.
+        report: Layers that matched, and those that did not.
     """
 
     source: str
@@ -44,7 +44,7 @@ class LoadedWeights:
 
 
 def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
-    """Puts weights into a backbone that was just built.
+    """Loads weights into a backbone that was just built.
 
     Args:
         backbone: Its model's variables are assigned.
@@ -53,11 +53,11 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
             which "::" and the name of a part of it may follow.
 
     Returns:
-        Where they came from; None for "none", which leaves them random.
+        Their source; None for "none", which leaves them random.
 
     Raises:
         UsageError: No such weights, or those of another backbone.
-        RunError: They cannot be read, fetched or matched, or the file's own
+        RunError: They cannot be read, downloaded or matched, or the file's own
             graph computes other features with them.
     """
     if weights == "none":
@@ -67,6 +67,7 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         file = places.select(reading.read(source.path), source.part)
         _check_alpha(backbone, file, source.path)
         report = _merge(backbone, file)
+    # Before the preprocessing is measured: it changes the Normalization.
     if efficientnet.adapt(
         backbone.model,
         backbone.spec.name,
@@ -95,10 +96,11 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
 def _merge(
     backbone: backbones.Backbone, file: saved.SavedWeights
 ) -> reports.MergeReport:
-    """Merges; where the file is of another width, says which one it is."""
+    """Merges a file; names the fitting width if the file has another one."""
     try:
         return merging.merge(backbone.model, file)
     except merging.OtherShapes as error:
+        # Try the published widths, to name the one that fits.
         for alpha in backbone.spec.alphas:
             name = f"{backbone.spec.name}@{alpha:g}"
             if alpha == backbone.alpha or not _fits(name, backbone, file):
@@ -112,7 +114,7 @@ def _merge(
 def _fits(
     name: str, backbone: backbones.Backbone, file: saved.SavedWeights
 ) -> bool:
-    """Says whether every layer of another backbone is in a file."""
+    """Returns whether a file holds every layer of another backbone."""
     try:
         other = build.build(name, image_size=backbone.image_size)
     except errors.UsageError:
@@ -125,7 +127,7 @@ def _fits(
 def _file(
     backbone: backbones.Backbone, weights: str
 ) -> Iterator[places.Source]:
-    """Yields the file, which may exist for the time of the block only."""
+    """Yields the weights file, which may exist only within the block."""
     bundled = dict(backbone.spec.bundled_weights)
     if weights in bundled:
         folder = importlib.resources.files("tf_finetune.backbones") / "assets"
@@ -146,6 +148,7 @@ def _check_alpha(
     """Raises `UsageError` if an earlier run's backbone had another width."""
     if not file.backbone or backbone.alpha is None:
         return
+    # "mobilenet@0.25"; without "@" the width is 1.
     _, _, width = file.backbone.partition("@")
     try:
         same = float(width or 1.0) == backbone.alpha

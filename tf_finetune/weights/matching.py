@@ -1,4 +1,4 @@
-"""Which layer of a file belongs to which layer of a model.
+"""Matching of the layers of a file to those of a model.
 
 Names that people chose are matched as names. Names that Keras numbered
 (conv2d_17) say nothing across processes: such layers are matched by their
@@ -18,12 +18,12 @@ Shapes = tuple[tuple[int, ...], ...]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Unit:
-    """A layer of the model that has weights.
+    """A layer of the model with weights.
 
     Attributes:
         name: Its name.
         kind: Its class, or for a layer in a nested model the classes on the
-            way to it, as Keras 3 files spell them: ("sequential", "conv2d").
+            path to it, as Keras 3 files spell them: ("sequential", "conv2d").
         order: Its place among the layers of its kind.
         variables: Keras variables.
         layer: The layer itself; None for a whole model as one.
@@ -53,15 +53,15 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A layer of the file that has weights.
+    """A layer of the file with weights.
 
     Attributes:
-        label: Its name for people.
+        label: Its name for messages.
         name: None where Keras chose it.
         kind: Like `Unit.kind`; None where the file does not say.
         order: Its place among the entries of its kind.
         arrays: In the order of the layer's variables.
-        path: Of the saved layer it is, or is a part of.
+        path: Path of the saved layer that it is, or is a part of.
     """
 
     label: str
@@ -79,7 +79,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Matching:
-    """Pairs of a model's layer and a file's.
+    """Matched layers, as pairs of one of the model and one of the file.
 
     "Equal in shapes" is said of kernels: a bias may stand on one side alone.
 
@@ -95,17 +95,17 @@ class Matching:
 
     @property
     def pairs(self) -> tuple[tuple[Unit, Entry], ...]:
-        """All that fits."""
+        """All pairs that fit."""
         return self.by_name + self.by_order
 
     @property
     def kernel_size(self) -> int:
-        """The number of parameters in kernels of all that fits."""
+        """The number of parameters in the kernels of all pairs that fit."""
         return sum(unit.kernel_size for unit, _ in self.pairs)
 
 
 def fits(unit: Shapes, entry: Shapes) -> bool:
-    """Says whether two layers have the same kernels, or the same arrays.
+    """Returns whether two layers have the same kernels, or the same arrays.
 
     A bias that one side alone has can be carried into the other exactly, or
     its absence can: b moves into the mean of the norm behind, or is 0.
@@ -122,7 +122,8 @@ def fits(unit: Shapes, entry: Shapes) -> bool:
 
 
 def split_number(name: str) -> tuple[str, int]:
-    """Splits "conv2d_17" into ("conv2d", 17); no number is 0."""
+    """Splits "conv2d_17" into ("conv2d", 17); without a number it is 0."""
+    # Lazy, so that the number is all of the digits at the end.
     base, number = re.fullmatch(r"(.*?)(?:_(\d+))?", name).groups()
     return base, int(number or 0)
 
@@ -136,15 +137,18 @@ def match(
         units: In topological order.
         entries: In file order.
         ordered: Whether the file keeps its layers in topological order; the
-            same network under other names is then recognised by its shapes.
+            same network under other names is then recognized by its shapes.
     """
     by_name, unfit = _match_names(units, entries)
     paired = by_name + unfit
+    # Only layers that no name has claimed are matched by their order.
     by_order = _match_order(
         _without(units, [unit for unit, _ in paired]),
         _without(entries, [entry for _, entry in paired]),
     )
     if ordered and len(by_name) + len(by_order) < len(units):
+        # Not all were found: the same network may have renamed layers. Only a
+        # complete match counts, since nothing but shapes supports it.
         renamed = _align(units, entries, whole=True)
         if renamed:
             return Matching(by_name=(), by_order=tuple(renamed), unfit=())
@@ -164,9 +168,11 @@ def _match_names(
     named: dict[str, Entry] = {}
     for entry in entries:
         if entry.name is not None:
+            # Of equal names the first one in the file counts.
             named.setdefault(entry.name, entry)
     good, unfit = [], []
     for unit in units:
+        # Names that Keras numbered differ from process to process.
         if unit.numbered or unit.name not in named:
             continue
         entry = named[unit.name]
@@ -197,17 +203,20 @@ def _match_order(
 def _align(
     units: Sequence[Unit], entries: Sequence[Entry], *, whole: bool = False
 ) -> list[tuple[Unit, Entry]]:
-    """Pairs two sequences one of which continues the other.
+    """Pairs two sequences of layers by the shapes of their arrays.
 
-    Either the model's shapes are a run within the file's (a top, or layers of
-    the user's own around it), or the file's are the beginning of the model's
-    (it was cut off); anything else is chance, and pairs nothing.
+    Either the model's shapes are a contiguous run of the file's (which has a
+    top or other layers around it), or the file's are the beginning of the
+    model's (it was truncated). Anything else counts as chance, and nothing is
+    paired.
     """
     wanted = [unit.shapes for unit in units]
     given = [entry.shapes for entry in entries]
+    # The model's layers somewhere inside the file's.
     for start in range(len(given) - len(wanted) + 1):
         if _all_fit(wanted, given[start : start + len(wanted)]):
             return list(zip(units, entries[start:], strict=False))
+    # The file's layers as the beginning of the model's.
     if given and _all_fit(wanted[: len(given)], given) and not whole:
         return list(zip(units, entries, strict=False))
     return []

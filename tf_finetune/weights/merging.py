@@ -19,8 +19,8 @@ from tf_finetune.weights import (
 if TYPE_CHECKING:
     import keras
 
-# Of the parameters in kernels. With less, what comes out at the end is that of
-# random layers, and names and shapes may agree by chance.
+# Smallest share of the parameters in kernels. Below it most layers of the model
+# would stay random, and names and shapes may agree by chance.
 _LEAST = 0.5
 
 
@@ -42,6 +42,7 @@ def merge(
             file match; or a weight is NaN or infinite.
     """
     found = searching.find(model, file)
+    # Reported and checked in full before the first variable is assigned.
     report = _report(found, file)
     _check(found, file)
     _check_order(found, file)
@@ -98,17 +99,18 @@ def _report(
 
 
 def share_of(view: views.View, found: matching.Matching) -> float | None:
-    """Returns the share of the parameters in kernels that was found, 0..1."""
+    """Returns the matched share of the parameters in kernels, 0..1."""
     total = sum(unit.kernel_size for unit in view.units)
     return found.kernel_size / total if total else None
 
 
 def _sees_more(entry: matching.Entry) -> bool:
+    # A kernel of a 2D convolution is [height, width, inputs, outputs].
     return any(len(shape) == 4 and max(shape[:2]) > 1 for shape in entry.shapes)
 
 
 def _check(found: searching.Found, file: saved.SavedWeights) -> None:
-    """Raises `RunError` if what was found is no pretraining.
+    """Raises `RunError` if too few layers match to count as pretraining.
 
     Statistics of batch norm and of the input are no evidence of a network, and
     without the kernels they belong to they are worth nothing.
@@ -116,12 +118,15 @@ def _check(found: searching.Found, file: saved.SavedWeights) -> None:
     view, found = found.view, found.matching
     learnt = [unit for unit, _ in found.pairs if unit.kernel_size]
     share = share_of(view, found)
-    if share is None:
+    if share is None:  # A model without kernels: layers are counted.
         learnt = [unit for unit, _ in found.pairs]
         share = len(learnt) / max(len(view.units), 1)
     if share >= _LEAST and len(learnt) > len(found.unfit):
         return
+    # Only names that people chose can disagree in shape.
     named = [unit for unit in view.units if not unit.numbered]
+    # Half of the names agree and their shapes do not: the same network in
+    # another width.
     if found.unfit and 2 * len(found.unfit) >= len(named):
         shapes = [
             reports.Mismatch(
@@ -147,13 +152,14 @@ def _check(found: searching.Found, file: saved.SavedWeights) -> None:
 def _check_order(found: searching.Found, file: saved.SavedWeights) -> None:
     """Raises `RunError` if a random kernel stands before those of the file.
 
-    What lies deeper than the file's network may be missing; a gap in front of
-    layers that were found gives all of them pictures that they never saw.
+    Layers behind the last one of the file may stay random; a random layer in
+    front of pretrained ones feeds them inputs they were never trained on.
     """
     matched = {id(unit) for unit, _ in found.matching.pairs}
     kernels = [unit for unit in found.view.units if unit.kernel_size]
     found_at = (n for n, unit in enumerate(kernels) if id(unit) in matched)
     last = max(found_at, default=0)
+    # Only layers in front of the last matched one count: the rest may be new.
     gaps = [unit for unit in kernels[:last] if id(unit) not in matched]
     if not gaps:
         return
@@ -169,9 +175,9 @@ def _check_order(found: searching.Found, file: saved.SavedWeights) -> None:
     raise errors.RunError(
         f"{len(gaps)} of {len(kernels)} layers with kernels cannot be read "
         f"from {file.path}, in front of others that can: "
-        f"{reports.listed(words, shown=4)}. Their kernels would be random, and "
-        "what follows would see pictures that it was not trained on. Check "
-        "--backbone and --weights."
+        f"{reports.listed(words, shown=4)}. Their kernels would stay random, "
+        "and the layers behind them would get inputs that they were not "
+        "trained on. Check --backbone and --weights."
     )
 
 
@@ -217,7 +223,8 @@ def _check_finite(entry: matching.Entry, file: saved.SavedWeights) -> None:
 
 
 def _finalize(model: "keras.Model") -> None:
-    """Lets layers renew what they compute from their weights."""
+    """Lets layers recompute values derived from their weights."""
     for layer in model.layers:
+        # Normalization derives its broadcast mean and variance from weights.
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()

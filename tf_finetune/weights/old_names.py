@@ -1,4 +1,4 @@
-"""Layers of networks that Keras 1 and early Keras 2 named otherwise.
+"""Layer names of Keras 1 and early Keras 2, translated into those of today.
 
 ResNets were res3b_branch2a, bn3b_branch2a until keras-applications 1.0.7; their
 batch norm had Keras' epsilon of 1e-3. Those converted from Caffe have a layer
@@ -20,7 +20,7 @@ _LAYER = re.compile(r"(res|bn|scale)([2-5])([a-z])(\d*)_branch(1|2[abc])")
 _BRANCHES = {"1": "0", "2a": "1", "2b": "2", "2c": "3"}
 _STEM = {"conv1": "conv1_conv", "bn_conv1": "conv1_bn"}
 _SCALE = "scale"
-# Of classes, as they stand in names that Keras numbered.
+# Class names as they occur in numbered names, such as convolution2d_3.
 _BASES = {
     "convolution2d": "conv2d",
     "batchnormalization": "batch_normalization",
@@ -30,7 +30,7 @@ _BASES = {
 
 
 def translate(names: Iterable[str]) -> dict[str, str]:
-    """Returns today's names of layers, for those that have other ones.
+    """Translates old names of layers; those that are still in use are left out.
 
     Args:
         names: Of all layers of a file: "conv1" alone may be anything.
@@ -49,7 +49,7 @@ def translate(names: Iterable[str]) -> dict[str, str]:
 
 
 def join_scales(file: saved.SavedWeights) -> saved.SavedWeights:
-    """Returns a file of an old ResNet with its scales in its batch norms.
+    """Merges the Scale layers of an old ResNet file into its batch norms.
 
     A file without a config gets the epsilon of its time.
     """
@@ -68,6 +68,7 @@ def join_scales(file: saved.SavedWeights) -> saved.SavedWeights:
         if layer.name in scales and len(layer.arrays) == 4:
             gamma, beta, mean, variance = layer.arrays
             factor, offset = scales[layer.name]
+            # (γ x + β) f + o = γf x + (βf + o), x the normalized input.
             joined = (gamma * factor, beta * factor + offset, mean, variance)
             layer = dataclasses.replace(layer, arrays=joined)
         kept.append(layer)
@@ -76,14 +77,14 @@ def join_scales(file: saved.SavedWeights) -> saved.SavedWeights:
 
 
 def _norm_of(scale: str) -> str | None:
-    """Returns the norm in front of a scale: scale_conv1, scale2a_branch1."""
+    """Returns the batch norm in front of a Scale: bn_conv1 of scale_conv1."""
     if not scale.startswith(_SCALE):
         return None
     return "bn" + scale.removeprefix(_SCALE)
 
 
 def _spell(kind: str, stage: str, letter: str, number: str, branch: str) -> str:
-    # Deep stages go on as a, b1, b2, …
+    # Blocks of deep stages are named a, b1, b2, …
     block = ord(letter) - ord("a") + 1 if not number else int(number) + 1
     end = "conv" if kind == "res" else "bn"
     return f"conv{stage}_block{block}_{_BRANCHES[branch]}_{end}"

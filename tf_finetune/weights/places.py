@@ -1,4 +1,4 @@
-"""Parts of a weights file by name: `--weights=FILE::PART`."""
+"""Selection of a part of a weights file: `--weights=FILE::PART`."""
 
 import dataclasses
 import os
@@ -15,11 +15,11 @@ _LAYERS = ("layers", "_layer_checkpoint_dependencies")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
-    """What `--weights` says of a file.
+    """The file and the part of it that `--weights` names.
 
     Attributes:
         path: Of the file or folder.
-        part: What is meant in it; "" for all of it.
+        part: Name of a part of it; "" for all of it.
     """
 
     path: pathlib.Path
@@ -27,8 +27,9 @@ class Source:
 
 
 def split(weights: str) -> Source:
-    """Divides "FILE::PART", unless a file of that whole name exists."""
+    """Splits "FILE::PART", unless a file of that whole name exists."""
     whole = pathlib.Path(weights).expanduser()
+    # From the right: the path itself may contain "::".
     name, sign, part = weights.rpartition("::")
     if not sign or not name or os.path.lexists(whole):
         return Source(path=whole)
@@ -36,19 +37,20 @@ def split(weights: str) -> Source:
 
 
 def select(file: saved.SavedWeights, part: str) -> saved.SavedWeights:
-    """Returns a file with one of its parts alone.
+    """Returns a weights file reduced to one of its parts.
 
     Args:
-        file: Of which everything was read.
+        file: The whole file.
         part: A path in the file ("layers/functional_1"), the name of a model
-            in it ("teacher"), what names of layers begin with ("student_"),
-            or the first layer of a network, which then reaches to the end.
+            in it ("teacher"), a prefix of names of layers ("student_"), or the
+            first layer of a network, which then reaches to the end.
 
     Raises:
-        UsageError: There is no such part; those that there are are named.
+        UsageError: There is no such part; the message lists the parts.
     """
     if not part:
         return file
+    # Exact names before prefixes of names, those before "from here to the end".
     for kept in (_under(file, part), _named(file, part), _from(file, part)):
         if any(layer.arrays for layer in kept):
             return dataclasses.replace(file, layers=kept, part=part)
@@ -62,7 +64,7 @@ def select(file: saved.SavedWeights, part: str) -> saved.SavedWeights:
 
 
 def names(file: saved.SavedWeights) -> list[str]:
-    """Returns the models in a file, or its layers where there are none."""
+    """Returns names of the models in a file; without any, of its layers."""
     inner = list(_models(file))
     if not inner:
         parents = {posixpath.dirname(each.path) for each in file.layers}
@@ -73,7 +75,7 @@ def names(file: saved.SavedWeights) -> list[str]:
 
 
 def spell_prefix(file: saved.SavedWeights, prefix: str) -> str:
-    """Returns the name of the model at a path of a file; else the path."""
+    """Returns the name of the model at a path of a file, or else the path."""
     prefix = prefix.removesuffix("/layers")
     for name, path in _models(file).items():
         if path == prefix:
@@ -82,7 +84,7 @@ def spell_prefix(file: saved.SavedWeights, prefix: str) -> str:
 
 
 def first_in(file: saved.SavedWeights, paths: Collection[str]) -> str:
-    """Returns the first layer of a file that is one of some paths."""
+    """Returns the name of the first layer in file order among `paths`."""
     for layer in file.layers:
         if layer.path in paths:
             return layer.name or layer.path
@@ -106,7 +108,9 @@ def _under(file: saved.SavedWeights, part: str) -> tuple[saved.SavedLayer, ...]:
 def _is_model(
     file: saved.SavedWeights, kept: tuple[saved.SavedLayer, ...]
 ) -> bool:
-    """Says whether layers are more than a single one."""
+    """Returns whether layers are a network rather than a single layer."""
+    # A classic .h5 keeps a nested model as one layer, with the arrays of all;
+    # batch norm, the single layer with most, has 4.
     if file.kind == "classic_h5":
         return any(len(layer.arrays) > 4 for layer in kept)
     return len(kept) > 1
@@ -120,7 +124,7 @@ def _named(file: saved.SavedWeights, part: str) -> tuple[saved.SavedLayer, ...]:
 
 
 def _from(file: saved.SavedWeights, part: str) -> tuple[saved.SavedLayer, ...]:
-    """Returns the layers from one of a name on, where the file has an order."""
+    """Returns the layers from the named one on, where the file has an order."""
     if file.kind != "classic_h5" and file.graph is None:
         return ()
     for place, layer in enumerate(file.layers):
@@ -130,7 +134,7 @@ def _from(file: saved.SavedWeights, part: str) -> tuple[saved.SavedLayer, ...]:
 
 
 def _models(file: saved.SavedWeights) -> dict[str, str]:
-    """Returns the paths of the models in a file by their names."""
+    """Returns the paths of the models in a file, by their names."""
     found: dict[str, str] = {}
     twice: set[str] = set()
     pending = [file.graph] if file.graph else []
@@ -138,6 +142,7 @@ def _models(file: saved.SavedWeights) -> dict[str, str]:
         for node in pending.pop().nodes.values():
             if node.inner is None:
                 continue
+            # A name that occurs twice identifies neither model.
             twice |= {node.name} & set(found)
             classic = file.kind == "classic_h5"
             found[node.name] = node.name if classic else node.path
@@ -159,6 +164,7 @@ def order(file: saved.SavedWeights) -> saved.SavedWeights:
         place.node.path: number
         for number, place in enumerate(graphs.leaves(file.graph))
     }
+    # Layers that the graph does not know stay at the end, in file order.
     layers = sorted(
         file.layers, key=lambda each: known.get(each.path, len(known))
     )

@@ -1,9 +1,9 @@
-"""What stands in front of a file's network, kept in place of the backbone's.
+"""Takes over the preprocessing of a file's model into the backbone.
 
-Pixels of all colors are sent through the layers of the file before its first
-convolution. If what comes out is M x + b, the backbone's own scaling is set to
-the same: exactly, borders of zeros included. With other orders or mixtures of
-channels, M goes into the first kernel W, which is W·M then.
+Random colors are sent through the layers of the file before its first
+convolution. If the result is M x + b, the backbone's own scaling is set to the
+same, so that zero padding behind it stays exact. If M reorders or mixes
+channels, it is multiplied into the first kernel W, which becomes W·M.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tf_finetune.weights import (
     units,
 )
 
-# Of an RGB color 0..1, in the networks that standardize their input.
+# ImageNet's statistics of RGB colors in 0..1.
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 
@@ -34,27 +34,27 @@ def keep(
     file: saved.SavedWeights,
     report: reports.MergeReport,
 ) -> reports.MergeReport:
-    """Lets a backbone scale its pictures as the file's network did.
+    """Makes a backbone scale its images as the file's model does.
 
     Args:
         backbone: With the file's weights just put into it.
         file: Where they came from.
-        report: What was found where.
+        report: Matched layers and their paths in the file.
 
     Returns:
-        The report, with sentences about what was changed.
+        The report, with notes on the changes.
 
     Raises:
-        RunError: The file's preprocessing is something else than M x + b.
+        RunError: The file's preprocessing is not of the form M x + b.
     """
     if backbone.model.input_shape[-1] != 3:
         return report
     if file.graph is None and isinstance(file.config, dict):
         report = _with(
             report,
-            f"What the file's model ({file.config.get('class_name')}) does to "
-            "pictures is a program and is not run. They are scaled as "
-            f"{backbone.spec.name} does it, which may be something else.",
+            f"The file's model ({file.config.get('class_name')}) preprocesses "
+            "pictures in code of its own, which is not run. They are scaled "
+            f"as for {backbone.spec.name}, which may differ.",
         )
     first = find_first(backbone.model)
     place = first and file.place_of(report.paths.get(first.name, ""))
@@ -71,13 +71,14 @@ def keep(
     _set(backbone, file, first, theirs, before)
     return _with(
         report,
-        f"The file scales pictures by itself ({_names(before)}: {theirs}); "
-        f"this is kept in place of what {backbone.spec.name} has ({ours}).",
+        f"The file's model scales pictures itself ({_names(before)}: "
+        f"{theirs}); this is kept in place of the scaling of "
+        f"{backbone.spec.name} ({ours}).",
     )
 
 
 def find_first(model: keras.Model) -> Any:
-    """Returns the first layer with a kernel, if it has pictures before it."""
+    """Returns the first layer of a model that has a kernel, if there is one."""
     for unit in units.leaves(model):
         if unit.kernel_size:
             return unit.layer
@@ -85,7 +86,7 @@ def find_first(model: keras.Model) -> Any:
 
 
 def scale(model: keras.Model, first: Any, images: np.ndarray) -> np.ndarray:
-    """Returns what a model's first layer with a kernel gets of pictures.
+    """Returns the input of a model's first layer with a kernel.
 
     Args:
         model: Of a backbone.
@@ -110,14 +111,14 @@ def _warn_of_lambda(
     backbone: backbones.Backbone, before: list[graphs.Node]
 ) -> str:
     return (
-        f"In front of the file's network stands {_names(before)}; a Lambda is "
-        "a program and is not run. Pictures are scaled as "
-        f"{backbone.spec.name} does it, which may be something else."
+        f"The file's model preprocesses pictures by {_names(before)}; a Lambda "
+        "holds code and is not run. Pictures are scaled as for "
+        f"{backbone.spec.name}, which may differ."
     )
 
 
 def _entrance(model: keras.Model, first: Any) -> keras.KerasTensor:
-    """Returns what goes into the first layer, before zeros are padded to it."""
+    """Returns the input tensor of the first layer, before zero padding."""
     for layer in model.layers:
         inside = getattr(layer, "layers", None) or [layer]
         if any(each is first for each in inside):
@@ -151,7 +152,7 @@ def _measure_file(
         found = affine.fit(colors, own.input_of(place, pictures))
     except file_layers.Unreadable as error:
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}: {error} is not known here. "
+            f"{_refusal(backbone, file, before)}: {error} is not supported. "
             f"{_ADVICE}"
         ) from error
     if found is None:
@@ -174,8 +175,8 @@ def _refusal(
     before: list[graphs.Node],
 ) -> str:
     return (
-        f"In front of the network in {file.path} stands {_names(before)}, "
-        f"which cannot be kept in place of the scaling of {backbone.spec.name}"
+        f"The model in {file.path} preprocesses pictures by {_names(before)}, "
+        f"which cannot replace the scaling of {backbone.spec.name}"
     )
 
 
@@ -186,7 +187,7 @@ def _set(
     wanted: affine.Affine,
     before: list[graphs.Node],
 ) -> None:
-    """Sets the backbone's own scaling, and its first kernel if need be.
+    """Sets the backbone's own scaling, and its first kernel if needed.
 
     Its chain is T(S(Q x)): Q orders channels, S is the layer that is set, T is
     what comes behind it. A·T(S(Q x)) = M x + b is solved for S = (scale,
@@ -196,20 +197,23 @@ def _set(
     channels = {len(wanted.offset), len(_measure(backbone.model, first).offset)}
     if channels != {3}:
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}: it makes "
-            f"{len(wanted.offset)} channels of the three colors. {_ADVICE}"
+            f"{_refusal(backbone, file, before)}: it turns the 3 color "
+            f"channels into {len(wanted.offset)}. {_ADVICE}"
         )
     if layer is None:
         raise errors.RunError(
             f"{_refusal(backbone, file, before)}, which has no layer for it. "
             f"{_ADVICE}"
         )
+    # With S = identity the chain is T(Q x): the pattern of its matrix is Q, its
+    # values are T.
     _adjust(layer, np.ones(3), np.zeros(3))
     plain = _measure(backbone.model, first)
     order = (plain.matrix != 0).astype("float64")
     behind = plain.matrix.sum(axis=1)
     pattern = (wanted.matrix != 0).astype("float64")
     if (pattern.sum(0) == 1).all() and (pattern.sum(1) == 1).all():
+        # M only reorders channels: one entry in each row and column.
         mixture = pattern @ order.T
         scale = np.diag(mixture.T @ wanted.matrix @ order.T) / behind
     else:
@@ -238,6 +242,7 @@ def _mix(
             f"{_refusal(backbone, file, before)}: channels are in another "
             f"order. {_ADVICE}"
         )
+    # W·M on every position: Σ_j W[h, w, j, o] M[j, i]
     first.kernel.assign(np.einsum("hwjo,ji->hwio", kernel, mixture))
 
 
@@ -256,7 +261,7 @@ def _adjust(layer: Any, scale: np.ndarray, offset: np.ndarray) -> None:
         layer.scale = [float(each) for each in scale]
         layer.offset = [float(each) for each in offset]
         return
-    # (x - m) / √v
+    # (x - m) / √v = scale x + offset: m = -offset / scale, v = 1 / scale²
     layer.input_mean = [float(each) for each in -offset / scale]
     layer.input_variance = [float(each) for each in 1 / scale**2]
     layer.build(layer._build_input_shape)
@@ -265,7 +270,7 @@ def _adjust(layer: Any, scale: np.ndarray, offset: np.ndarray) -> None:
 def _fill_normalization(
     model: keras.Model, report: reports.MergeReport
 ) -> reports.MergeReport:
-    """Fills in ImageNet's statistics where a file leaves them outside."""
+    """Fills in ImageNet's mean and variance if a file has none."""
     for layer in model.layers:
         if (
             isinstance(layer, keras.layers.Normalization)
@@ -283,8 +288,8 @@ def _fill_normalization(
             )
             return _with(
                 filled,
-                f"The file has no {layer.name!r}, as packages have it that "
-                "standardize pictures outside of the network: ImageNet's mean "
-                "and standard deviation were filled in.",
+                f"The file has no {layer.name!r}: pictures were probably "
+                "standardized outside of the network. ImageNet's mean and "
+                "standard deviation were filled in.",
             )
     return report

@@ -1,8 +1,8 @@
-"""A backbone as it is asked for: built, given weights, then operated on.
+"""Builds the requested backbone: network, then weights, then surgery.
 
-In this order, since files of weights are those of whole networks for RGB. A
-run that was operated on in the same way leaves weights of what came out; those
-are put in afterwards.
+In this order, since weights files are those of whole networks for RGB. The
+weights of an earlier run with the same surgery fit the changed network; those
+are loaded after surgery.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from tf_finetune.backbones.surgery import change, operating
 from tf_finetune.config import model_options
 from tf_finetune.weights import loading, places, reading
 
-# What decides which layers a backbone has, besides its name and width.
+# Flags of surgery that change the layers of a backbone, and their defaults.
 _FLAGS = {"cut_at": "none", "norm": "keep", "input_channels": "3"}
 
 
@@ -25,7 +25,7 @@ class Pretrained:
     Attributes:
         backbone: After surgery.
         loaded: Where its weights came from; None for random ones.
-        changes: What surgery did.
+        changes: Changes made by surgery.
     """
 
     backbone: backbones.Backbone
@@ -34,7 +34,7 @@ class Pretrained:
 
 
 def build(options: model_options.ModelOptions, weights: str) -> Pretrained:
-    """Builds, loads and operates.
+    """Builds a backbone, loads its weights and applies surgery.
 
     Args:
         options: `backbone`, `image_size` and `surgery` are read.
@@ -43,7 +43,7 @@ def build(options: model_options.ModelOptions, weights: str) -> Pretrained:
     Raises:
         UsageError: Unknown names, an image that is too small, weights of
             another network, surgery that is impossible.
-        RunError: Weights cannot be had, read or matched.
+        RunError: Weights cannot be downloaded, read or matched.
     """
     whole = building.build(options.backbone, image_size=options.image_size)
     if _operated_alike(options, weights):
@@ -58,10 +58,10 @@ def build(options: model_options.ModelOptions, weights: str) -> Pretrained:
 
 
 def _operated_alike(options: model_options.ModelOptions, weights: str) -> bool:
-    """Tells whether weights are of a run of the same surgery.
+    """Returns whether weights come from a run with the same surgery.
 
     Raises:
-        UsageError: They are of a run of some other surgery.
+        UsageError: They come from a run with another surgery.
     """
     path = places.split(weights).path
     if weights in ("none", "imagenet") or not (path / "run.flags").is_file():
@@ -80,8 +80,8 @@ def _operated_alike(options: model_options.ModelOptions, weights: str) -> bool:
             if name != "se" and value != _FLAGS[name]
         )
         raise errors.UsageError(
-            f"--weights={weights} is a run whose network was operated on in "
-            "another way than is asked for here. Give the flags of that run: "
+            f"--weights={weights} is a run with other flags of surgery than "
+            "are given here. Give the flags of that run: "
             f"--backbone={reading.backbone_of(path)} {flags}".rstrip()
             + "."
         )

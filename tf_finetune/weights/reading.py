@@ -1,4 +1,4 @@
-"""Weights files by what is in them: recognised, then read as plain arrays.
+"""Reading of weights files: detects their format, returns plain arrays.
 
 No TensorFlow and no Keras is imported, and nothing in a file is turned into an
 object: a model file cannot run code here.
@@ -12,14 +12,15 @@ from tf_finetune import errors, files
 from tf_finetune.untrusted import archives, keras_files
 from tf_finetune.weights import foreign, graphs, old_names, places, saved
 
+# Signatures at the start of HDF5 and zip files.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
-# A run's own has 2 kB.
+# Upper bound; the run.flags that a run writes has 2 kB.
 _FLAGS_BYTES = 1 << 20
 
 
 def kind_of(path: pathlib.Path) -> saved.Kind:
-    """Recognises a weights file or workdir by its content, not its name.
+    """Detects the kind of a weights file or workdir by content, not by name.
 
     Cheap: reads a few bytes, and the table of contents of a zip or HDF5 file.
 
@@ -35,7 +36,7 @@ def kind_of(path: pathlib.Path) -> saved.Kind:
             raise errors.UsageError(
                 f"--weights={path} {words}. {foreign.READABLE}"
             )
-        # A pipe would be waited for.
+        # Opening a pipe would block until somebody writes to it.
         if path.exists() and not path.is_file():
             raise errors.UsageError(
                 f"--weights={path} is not a regular file. {foreign.READABLE}"
@@ -71,10 +72,12 @@ def read(path: pathlib.Path) -> saved.SavedWeights:
     kind = kind_of(path)
     file = path / keras_files.WEIGHTS if kind == "workdir" else path
     with keras_files.explained(file):
+        # Errors of h5py and zipfile become one sentence about the file.
         layers, config = _content(file, kind)
         sha256 = files.sha256(file)
     if not any(layer.arrays for layer in layers):
         raise errors.RunError(f"{file} holds no weights; it is empty.")
+    # A run's weights file has no config; its model.keras has one.
     if kind == "workdir":
         config = _config_of_run(path)
     found = saved.SavedWeights(
@@ -95,7 +98,7 @@ def backbone_of(workdir: pathlib.Path) -> str | None:
 
 
 def flags_of(workdir: pathlib.Path) -> dict[str, str]:
-    """Returns the flags of an earlier workdir's run, as they were spelt."""
+    """Returns the flags in the run.flags of an earlier workdir, as text."""
     path = workdir / "run.flags"
     try:
         text = files.read_text(path, limit=_FLAGS_BYTES, within=workdir)
@@ -131,7 +134,7 @@ def _content(
 
 
 def _config_of_run(workdir: pathlib.Path) -> Any:
-    """Returns the config of the model that a run has kept, if it is there."""
+    """Returns the config of a finished run's model.keras; None without it."""
     path = workdir / "model.keras"
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""What putting a file's weights into a model came to, for people."""
+"""Reports on merging a file's weights into a model."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ _SHOWN = 8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """A layer that has the same name on both sides and other shapes."""
+    """A layer with the same name in model and file, but other shapes."""
 
     name: str
     model: matching.Shapes
@@ -28,23 +28,23 @@ class Mismatch:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MergeReport:
-    """What a merge did, by names of layers.
+    """Result of a merge, by names of layers.
 
     Attributes:
         matched: Layers of the model that took their weights from the file.
-        by_order: Those of them that were found by order, not by name.
+        by_order: Those of them that were matched by order, not by name.
         missing: Layers of the model that the file does not hold.
         unused: Layers of the file that the model does not have.
         mismatched: Layers whose shapes differ; they keep the model's values.
-        prefix: The part of the file that the model is; "" for all of it.
-        share: Of the parameters in the model's kernels those that were found,
-            0..1; None where the model has no kernels.
-        deeper: Those of `unused` that see more than one position (kernels
-            above 1x1). A classifier's top has none: the file is probably that
-            of a deeper network, and its weights do not belong here.
-        notes: What had to be done to compute what the file's network does, as
-            whole sentences.
-        paths: Of what was matched in the file, by the model's layer.
+        prefix: The part of the file that matches the model; "" for all of it.
+        share: Matched share of the parameters in the model's kernels, 0..1;
+            None where the model has no kernels.
+        deeper: Those of `unused` with kernels larger than 1x1. A classifier's
+            top has none: the file is probably that of a deeper network, and
+            its weights do not belong here.
+        notes: Conversions that make the model compute the same as the file's
+            network, as whole sentences.
+        paths: Paths of the matched layers in the file, by the model's layer.
     """
 
     matched: tuple[str, ...]
@@ -65,11 +65,11 @@ class MergeReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing about it should worry anyone."""
+        """Whether there is no reason for a warning."""
         return self.complete and not self.deeper
 
     def summary(self) -> str:
-        """Returns counts and names, a line for each kind of outcome."""
+        """Returns counts and names of layers, for each kind of outcome."""
         total = len(self.matched) + len(self.missing) + len(self.mismatched)
         first = f"{len(self.matched)} of {total} layers took their weights"
         if self.share is not None:
@@ -95,7 +95,7 @@ class MergeReport:
 
 
 def spell_share(share: float) -> str:
-    """Returns a share in percent; one that is not all is not called all."""
+    """Formats a share in percent; only a share of 1 becomes 100 %."""
     percent = 100 * share
     if 99.5 <= percent < 100:
         return f"{min(percent, 99.9):.1f} %"
@@ -103,7 +103,7 @@ def spell_share(share: float) -> str:
 
 
 def listed(names: Sequence[object], *, shown: int = _SHOWN) -> str:
-    """Returns the first of some names and the number of the others."""
+    """Joins the first of some names and the number of the others."""
     text = ", ".join(str(name) for name in names[:shown])
     more = len(names) - shown
     return f"{text} and {more} more" if more > 0 else text

@@ -1,9 +1,9 @@
-"""A file's own graph, computed layer by layer as far as it is Keras' own.
+"""Computes a file's own graph layer by layer, without building its model.
 
-No model is built of a config. Each layer that stands between the pictures and
-the layer asked for is made alone, of a list of harmless classes, with plain
-numbers and words as its options, once its arrays are seen to be those of its
-config; so that a file can neither run code nor ask for memory it does not fill.
+Each layer between the images and the requested layer is built alone, from an
+allowlist of classes and with plain numbers and words as its options, after its
+arrays were checked against its config; so that a file can neither run code nor
+ask for memory that it does not fill.
 """
 
 import collections
@@ -18,28 +18,28 @@ from tf_finetune.weights import graphs
 
 Arrays = Callable[[graphs.Place], tuple[np.ndarray, ...]]
 
-# Elements of one tensor, 128 MiB.
+# Most elements of one tensor; 128 MiB as float32.
 _MAX_ELEMENTS = 1 << 25
 
 
 class Reproduction:
-    """A graph with its arrays, ready to be computed on pictures."""
+    """Evaluates a graph with its arrays on images."""
 
     def __init__(self, graph: graphs.Graph, arrays: Arrays) -> None:
-        """Keeps both.
+        """Stores the graph and the function that returns arrays.
 
         Args:
             graph: Of the file.
-            arrays: Those of a layer; () where it has none.
+            arrays: Returns the arrays of a layer; () where it has none.
         """
         self._graph = graph
         self._arrays = arrays
 
     def input_of(self, place: graphs.Place, images: np.ndarray) -> np.ndarray:
-        """Computes what goes into a layer, before zeros are padded to it.
+        """Computes the input of a layer, before zero padding.
 
         Raises:
-            layers.Unreadable: Something before it is not known here.
+            layers.Unreadable: A layer before it is not supported.
         """
         scope = self._scope(place, images)
         (ref,) = graphs.refs(_call(place.node, 0).args)
@@ -53,7 +53,7 @@ class Reproduction:
         return np.asarray(self._tensor(scope, graphs.Ref(name=place.node.name)))
 
     def before(self, place: graphs.Place) -> list[graphs.Node]:
-        """Returns what does something to pictures before a layer, in order."""
+        """Returns the nodes that change images before a layer, in order."""
         found: dict[str, graphs.Node] = {}
         graph = self._graph
         chain = []
@@ -65,6 +65,7 @@ class Reproduction:
             for each in reversed(list(_ancestors(graph, node))):
                 for leaf in _inside(each):
                     found.setdefault(f"{id(graph)}/{leaf.name}", leaf)
+        # Resizing and padding move pixels; they scale no colors.
         idle = layers.IDLE | layers.SPATIAL
         return [each for each in found.values() if each.class_name not in idle]
 
@@ -89,7 +90,8 @@ class Reproduction:
         return scope.inner[key]
 
     def _tensor(self, scope: "_Scope", ref: graphs.Ref) -> Any:
-        """Computes a tensor; what it needs first is kept on a list."""
+        """Computes a tensor, after the tensors that it depends on."""
+        # A list in place of recursion: a graph may exceed Python's limit.
         pending = [(scope, ref)]
         while pending:
             scope, ref = pending[-1]
@@ -132,7 +134,7 @@ class Reproduction:
 
 
 class _Scope:
-    """One use of a graph: what goes in, and what was computed of it."""
+    """Inputs and computed tensors of one call of a graph."""
 
     def __init__(
         self,
@@ -145,6 +147,7 @@ class _Scope:
         self.models = models
         self.values: dict[tuple[str, int, int], Any] = {}
         self.inner: dict[tuple[str, int], _Scope] = {}
+        # Number of readers of each tensor; without any left it is dropped.
         self._readers = collections.Counter(
             self.key(ref)
             for node in graph.nodes.values()
@@ -156,7 +159,7 @@ class _Scope:
         return ref.name, min(ref.call, max(calls - 1, 0)), ref.tensor
 
     def release(self, refs: list[graphs.Ref]) -> None:
-        """Forgets tensors that every layer has read."""
+        """Drops tensors that every reader has used, to bound memory."""
         for key in map(self.key, refs):
             self._readers[key] -= 1
             if not self._readers[key]:
@@ -173,12 +176,12 @@ def _needed(
 
 
 def _call(node: graphs.Node, call: int) -> graphs.Call:
-    # Keras 2 counts the making of a model as its first call.
+    # Keras 2 counts the creation of a model as its first call.
     return node.calls[min(call, len(node.calls) - 1)]
 
 
 def _inside(node: graphs.Node) -> Iterator[graphs.Node]:
-    """Yields a node, or the layers of the model that it is."""
+    """Yields a node, or the layers of the nested model that it is."""
     if node.inner is None:
         yield node
     else:

@@ -1,4 +1,4 @@
-"""What a weights file holds, as plain arrays."""
+"""Content of a weights file, as plain arrays."""
 
 import dataclasses
 import pathlib
@@ -18,7 +18,7 @@ class SavedLayer:
     """One layer of a file.
 
     Attributes:
-        path: Where it lies in the file: the layer's name in a classic .h5,
+        path: Its path in the file: the layer's name in a classic .h5,
             "layers/conv2d_3" or "layers/functional/layers/dense" otherwise.
         name: The name its layer had; None where the file does not say.
         arrays: In the order of the layer's variables; empty for a layer
@@ -43,13 +43,13 @@ class SavedWeights:
         path: The file that was read; in a workdir, its model.weights.h5.
         sha256: Of that file.
         layers: In file order, those without weights included.
-        config: The model's config where the file brings one; plain JSON, never
+        config: The model's config where the file has one; plain JSON, never
             turned into objects.
         backbone: The `--backbone` of a workdir's run; None elsewhere.
-        graph: What the config says that the arrays belong to, if it does.
-        epsilon: Of every batch norm, where the layout of a file without config
-            tells it.
-        part: What stood behind "::" in `--weights`; "" for the whole file.
+        graph: The graph that the config describes, if it describes one.
+        epsilon: Of every batch norm, where a file without config is known to
+            have one.
+        part: The part named behind "::" in `--weights`; "" for the whole file.
     """
 
     kind: Kind
@@ -76,6 +76,8 @@ class SavedWeights:
                 continue
             if layer.path == wanted:
                 return layer.arrays
+            # A classic .h5 keeps a nested model as one layer: its arrays are
+            # told apart by the scopes in their names.
             if place.models and layer.path == place.models[0].name:
                 return tuple(
                     array
@@ -97,6 +99,7 @@ class SavedWeights:
 
     def _places(self) -> Mapping[str, graphs.Place]:
         found: dict[str, graphs.Place] = {}
+        # Two layers of one key cannot be told apart: neither is returned.
         twice = set()
         for place in graphs.leaves(self.graph) if self.graph else ():
             key = self._key_of(place)
@@ -112,7 +115,7 @@ class SavedWeights:
         return f"{place.models[0].name}/{place.node.name}"
 
     def _key(self, path: str) -> str:
-        """Returns the path without the models between top and layer."""
+        """Removes from a path the models between the top one and the layer."""
         if self.kind != "classic_h5":
             return path
         if any(layer.path == path for layer in self.layers):

@@ -1,4 +1,4 @@
-"""Where in a file the model lies, and whether it lies there only once."""
+"""Search for the network of a file that fits a model, and for a second one."""
 
 import dataclasses
 import os.path
@@ -10,20 +10,20 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.weights import matching, places, saved, views
 
-# A second match of this share of the first is a second network.
+# A second match counts as a second network from this share of the first on.
 _RIVAL = 0.9
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Found:
-    """A way to look at a file, and what matches in it."""
+    """A view of a file, with the layers that match in it."""
 
     view: views.View
     matching: matching.Matching
 
 
 def find(model: Any, file: saved.SavedWeights) -> Found:
-    """Returns the view of a file in which most of a model is found.
+    """Returns the view of a file that matches most of a model.
 
     Raises:
         RunError: The file holds no layers with weights.
@@ -46,17 +46,19 @@ def find(model: Any, file: saved.SavedWeights) -> Found:
 def check_rivals(
     model: Any, file: saved.SavedWeights, first: Found
 ) -> tuple[str, ...]:
-    """Sees whether another network of the file fits the model as well.
+    """Checks that no other network of the file fits the model as well.
 
     Returns:
-        A sentence about copies that are equal in every bit, if there are any.
+        A sentence about bitwise equal copies, if there are any.
 
     Raises:
-        RunError: There is one with other weights; both are named.
+        RunError: There is one with other weights; the message names both.
     """
+    # Networks that fit, the best match first.
     every = [first]
     rest = file
     while first.matching.kernel_size:
+        # Search again in the part of the file that did not match yet.
         rest = _without(rest, every[-1])
         if not any(layer.arrays for layer in rest.layers):
             break
@@ -86,7 +88,7 @@ def _joined(words: list[str], word: str) -> str:
 
 
 def _without(file: saved.SavedWeights, found: Found) -> saved.SavedWeights:
-    """Returns the file without what was matched."""
+    """Returns the file without the layers that were matched."""
     taken = {entry.path for _, entry in found.matching.pairs}
     layers = []
     for layer in file.layers:
@@ -122,7 +124,7 @@ def _equal(first: Found, other: Found) -> bool:
 
 
 def _spell(file: saved.SavedWeights, every: list[Found]) -> list[str]:
-    """Returns words for each network that `--weights=FILE::` takes."""
+    """Returns a name of each network that `--weights=FILE::NAME` accepts."""
     names = [
         places.spell_prefix(file, found.view.prefix)
         for found in every

@@ -1,4 +1,4 @@
-"""The layers of a model that a weights file may fill."""
+"""Layers of a model that a weights file may fill."""
 
 import dataclasses
 import re
@@ -8,7 +8,7 @@ from tf_finetune.weights import matching
 
 
 def leaves(model: Any) -> list[matching.Unit]:
-    """Returns the weighted layers of a model, nested models opened.
+    """Returns the layers with weights of a model, those in nested models too.
 
     Keras 3 files call the layers of a model by class and count, in the order
     of `model.layers`; that is reproduced here.
@@ -42,7 +42,7 @@ def _leaves(
 
 
 def wholes(model: Any) -> list[matching.Unit]:
-    """Returns the weighted layers of a model, nested models as one layer.
+    """Returns the layers with weights of a model, nested models as one layer.
 
     Classic files keep the variables of a nested model that train before those
     that do not.
@@ -52,6 +52,7 @@ def wholes(model: Any) -> list[matching.Unit]:
             name=layer.name,
             kind=(snake_case(type(layer).__name__),),
             order=(place,),
+            # The order in which a classic file keeps them.
             variables=tuple(
                 layer.trainable_weights + layer.non_trainable_weights
             ),
@@ -63,7 +64,7 @@ def wholes(model: Any) -> list[matching.Unit]:
 
 
 def flat_leaves(model: Any) -> list[matching.Unit]:
-    """Returns `leaves` with the kinds and places that classic files know."""
+    """Returns `leaves` with their classes and order as in classic files."""
     return [
         dataclasses.replace(unit, kind=unit.kind[-1:], order=(place,))
         for place, unit in enumerate(leaves(model))
@@ -84,9 +85,11 @@ def norms_behind(model: Any) -> dict[int, Any]:
     """Returns the batch norm that alone reads a layer's output, by id(layer).
 
     Args:
-        model: Models in it are looked through as well.
+        model: Nested models are searched too.
     """
+    # Layers by id(layer) of the one whose output they read.
     readers: dict[int, list[Any]] = {}
+    # `_inbound_nodes` has one node for each call of an operation.
     for operation in _operations(model):
         for node in operation._inbound_nodes:
             for tensor in node.input_tensors:

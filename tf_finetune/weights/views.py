@@ -1,8 +1,8 @@
-"""The ways to look at a weights file, one of which fits the model.
+"""Views of a weights file: candidates for the layers to match with a model.
 
 A file may hold exactly the model's layers, more around them (a top), or the
-model as one layer of a bigger one. Each possibility is a view; whoever merges
-takes the one that matches most.
+model as one layer of a bigger one. Each possibility is a view; the merge takes
+the one that matches most.
 """
 
 import dataclasses
@@ -15,10 +15,10 @@ from tf_finetune.weights import matching, old_names, saved, units
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class View:
-    """One way to look at a file, with the model seen in the same way.
+    """Layers of a file and of a model, listed for matching.
 
     Attributes:
-        prefix: The part of the file that is looked at; "" for all of it.
+        prefix: The part of the file that is listed; "" for all of it.
         units: The model's layers.
         entries: The file's layers.
         ordered: Whether `entries` are in the order of the saved model.
@@ -31,7 +31,7 @@ class View:
 
 
 def of(file: saved.SavedWeights, model: Any) -> Iterator[View]:
-    """Yields the views of `file` as weights for `model`, the plainest first."""
+    """Yields the views of `file` as weights for `model`, the simplest first."""
     if file.kind == "classic_h5":
         yield from _classic(file, model)
     else:
@@ -43,6 +43,7 @@ def _classic(file: saved.SavedWeights, model: Any) -> Iterator[View]:
     flat = units.flat_leaves(model)
     names = {unit.name for unit in flat}
     kinds = {unit.kind[-1] for unit in flat}
+    # 1. The file's layers one to one with the model's, nested models as one.
     whole = [(layer.path, layer.path, layer.arrays) for layer in layers]
     yield View(
         prefix="",
@@ -52,7 +53,8 @@ def _classic(file: saved.SavedWeights, model: Any) -> Iterator[View]:
     )
     parts = {layer.path: list(_parts(layer, names)) for layer in layers}
     if all(len(each) == 1 for each in parts.values()):
-        # The order of layers in a file has changed, that of creation has not.
+        # Versions of Keras order the layers of a file differently; the numbers
+        # in their names keep the order of creation.
         yield View(
             prefix="",
             units=_by_number(flat),
@@ -60,6 +62,7 @@ def _classic(file: saved.SavedWeights, model: Any) -> Iterator[View]:
             ordered=True,
         )
         return
+    # 2. All nested models of the file opened.
     every = [part for each in parts.values() for part in each]
     yield View(
         prefix="",
@@ -67,6 +70,7 @@ def _classic(file: saved.SavedWeights, model: Any) -> Iterator[View]:
         entries=_classic_entries(every, kinds),
         ordered=True,
     )
+    # 3. One nested model of the file alone.
     for path, inside in parts.items():
         if len(inside) > 1:
             yield View(
@@ -80,7 +84,7 @@ def _classic(file: saved.SavedWeights, model: Any) -> Iterator[View]:
 def _classic_entries(
     layers: Iterable[tuple[str, str, tuple]], kinds: set[str]
 ) -> list[matching.Entry]:
-    """Makes entries of (name, path, arrays) triples in file order."""
+    """Makes entries from (name, path, arrays) triples in file order."""
     entries = []
     layers = list(layers)
     today = old_names.translate([name for name, _, _ in layers])
@@ -102,10 +106,11 @@ def _classic_entries(
 
 
 def _by_number(layers: list[Any]) -> list[Any]:
-    """Orders numbered layers by their numbers: the order of creation.
+    """Sets the order of layers to the numbers in their names.
 
-    A nested model's variables are stored trainable first, so that their order
-    in the file is not the graph's where parts of it were frozen.
+    The numbers tell the order of creation. A nested model's variables are
+    stored trainable first, so that their order in the file is not that of the
+    graph if parts of it were frozen.
     """
     return [
         dataclasses.replace(
@@ -121,7 +126,7 @@ def _by_number(layers: list[Any]) -> list[Any]:
 def _parts(
     layer: saved.SavedLayer, names: set[str]
 ) -> Iterator[tuple[str, str, tuple]]:
-    """Divides a nested model's arrays into its layers by their names."""
+    """Splits a nested model's arrays into its layers, by their names."""
     scopes: dict[str, list] = {}
     for array_name, array in zip(layer.array_names, layer.arrays, strict=True):
         scopes.setdefault(posixpath.dirname(array_name), []).append(array)
@@ -147,6 +152,7 @@ def _keras3(file: saved.SavedWeights, model: Any) -> Iterator[View]:
     today = old_names.translate(
         [layer.name or posixpath.basename(layer.path) for layer in layers]
     )
+    # Outermost containers first.
     for prefix in sorted(prefixes, key=lambda each: (each.count("/"), each)):
         yield View(
             prefix=prefix,

@@ -1,4 +1,4 @@
-"""The input pipeline of this package.
+"""Measures the input pipeline of this package.
 
 python input.py FOLDER none|light [PASSES]
 """
@@ -12,7 +12,7 @@ from tf_finetune import environment
 
 
 def main(folder: str, level: str, passes: str = "3") -> None:
-    """Prints pictures per second, read, changed and in a random order."""
+    """Prints pictures per second, decoded, augmented and shuffled."""
     environment.start_tensorflow()
     import numpy as np
 

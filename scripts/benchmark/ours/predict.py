@@ -1,4 +1,4 @@
-"""Prediction of this package, or of the SavedModel it exported.
+"""Measures prediction of this package, or of a SavedModel it exported.
 
 python predict.py FOLDER WORKDIR|SAVED_MODEL
 """
@@ -12,15 +12,19 @@ from tf_finetune import environment
 
 
 def main(folder: str, path: str) -> None:
-    """Prints pictures per second, the model being loaded."""
+    """Prints pictures per second, without the loading of the model."""
     environment.start_tensorflow()
     paths = sorted(str(p) for p in pathlib.Path(folder).glob("*/*.jp*g"))
     saved = sorted(pathlib.Path(path).glob("**/saved_model.pb"))
-    rate = _of_run if (pathlib.Path(path) / "run.json").exists() else _of_export
+    rate = (
+        _measure_run
+        if (pathlib.Path(path) / "run.json").exists()
+        else _measure_export
+    )
     print(json.dumps({"rate": rate(path, saved, folder, paths)}))
 
 
-def _of_run(path, saved, folder, paths) -> float:
+def _measure_run(path, saved, folder, paths) -> float:
     del saved
     from tf_finetune import inference
     from tf_finetune.data import pipeline
@@ -35,7 +39,7 @@ def _of_run(path, saved, folder, paths) -> float:
     return len(paths) / (time.perf_counter() - start)
 
 
-def _of_export(path, saved, folder, paths) -> float:
+def _measure_export(path, saved, folder, paths) -> float:
     del path
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Answers of our SavedModel, batches of 32, model loaded and warm.
+"""Measures answers of our SavedModel, batches of 32, loaded and warm.
 
 python serving.py FOLDER EXPORT bytes|arrays
 """
@@ -34,7 +34,7 @@ def main(folder: str, export: str, kind: str) -> None:
                 answer = signatures["serving_default"](image_bytes=block)
             answer["probabilities"].numpy()
 
-    once()
+    once()  # Warm-up.
     start = time.perf_counter()
     for _ in range(3):
         once()

@@ -1,4 +1,4 @@
-"""A head by `tff.fine_tune`, in a process that has loaded TensorFlow.
+"""Measures training of a head by `tff.fine_tune`, with TensorFlow loaded.
 
 python train.py DATA BACKBONE WEIGHTS FOLDER
 """

@@ -1,4 +1,4 @@
-"""The lower limit: one forward pass over all pictures, and the imports.
+"""Lower bound: imports, and one forward pass over all pictures.
 
 python keras_forward.py DATA WEIGHTS
 """
@@ -10,7 +10,7 @@ import keras
 
 
 def main(folder: str, weights: str) -> None:
-    """Computes the features of every picture once and drops them."""
+    """Computes the features of every picture once and discards them."""
     base = keras.applications.MobileNet(
         alpha=0.25,
         include_top=False,

@@ -14,7 +14,7 @@ import time
 
 _BEGIN = time.perf_counter()
 
-import keras  # noqa: E402  (what is measured begins before it)
+import keras  # noqa: E402  (the measured time includes it)
 
 _SIZE = (224, 224)
 _EPOCHS = 10
@@ -37,17 +37,17 @@ def main() -> None:
         )
         for part in ("train", "val")
     )
-    base, model = _model(given.backbone, given.weights)
+    base, model = _build_model(given.backbone, given.weights)
     base.trainable = False
-    course = _Course()
-    _fit(model, training, validation, given.learning_rate, 0, course)
+    recorder = _EpochRecorder()
+    _fit(model, training, validation, given.learning_rate, 0, recorder)
     if given.tuned:
         _unfreeze(base, given.tuned)
         rate = given.learning_rate / 10
-        _fit(model, training, validation, rate, _EPOCHS, course)
+        _fit(model, training, validation, rate, _EPOCHS, recorder)
     seconds = time.perf_counter() - start
-    accuracy, _ = course.epochs[-1]
-    reached = next(when for each, when in course.epochs if each >= accuracy)
+    accuracy, _ = recorder.epochs[-1]
+    reached = next(when for each, when in recorder.epochs if each >= accuracy)
     figures = {
         "accuracy": accuracy,
         "without_start": seconds,
@@ -56,8 +56,8 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-class _Course(keras.callbacks.Callback):
-    """Validation accuracy of each epoch, and when it was known."""
+class _EpochRecorder(keras.callbacks.Callback):
+    """Records the validation accuracy of each epoch, and its time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class _Course(keras.callbacks.Callback):
 
 
 def _unfreeze(base: keras.Model, which: str) -> None:
-    """Lets the upper third, or the last stage, train; batch norm stays."""
+    """Unfreezes the upper third or the last stage; batch norm stays frozen."""
     base.trainable = True
     if which == "third":
         first = len(base.layers) * 2 // 3
@@ -83,7 +83,9 @@ def _unfreeze(base: keras.Model, which: str) -> None:
             layer.trainable = False
 
 
-def _model(backbone: str, weights: str) -> tuple[keras.Model, keras.Model]:
+def _build_model(
+    backbone: str, weights: str
+) -> tuple[keras.Model, keras.Model]:
     settings = {"include_top": False, "weights": weights}
     if backbone == "mobilenet@0.25":
         base = keras.applications.MobileNet(
@@ -103,7 +105,7 @@ def _model(backbone: str, weights: str) -> tuple[keras.Model, keras.Model]:
     return base, keras.Model(images, keras.layers.Dense(1)(x))
 
 
-def _fit(model, training, validation, rate, first_epoch, course) -> None:
+def _fit(model, training, validation, rate, first_epoch, recorder) -> None:
     model.compile(
         keras.optimizers.Adam(rate),
         keras.losses.BinaryCrossentropy(from_logits=True),
@@ -114,7 +116,7 @@ def _fit(model, training, validation, rate, first_epoch, course) -> None:
         validation_data=validation,
         initial_epoch=first_epoch,
         epochs=first_epoch + _EPOCHS,
-        callbacks=[course],
+        callbacks=[recorder],
         verbose=0,
     )
 

@@ -17,7 +17,7 @@ def main(
     interpolation: str = "bilinear",
     passes: str = "3",
 ) -> None:
-    """Prints pictures per second, read and changed."""
+    """Prints pictures per second, decoded and augmented."""
     batches = keras.utils.image_dataset_from_directory(
         folder,
         image_size=(224, 224),

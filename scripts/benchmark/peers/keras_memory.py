@@ -10,7 +10,7 @@ import keras
 
 
 def main(folder: str, weights: str) -> None:
-    """Trains a head for two epochs, the second from memory."""
+    """Trains a head for two epochs, the second from the cache in memory."""
     training, validation = (
         keras.utils.image_dataset_from_directory(
             f"{folder}/{part}", image_size=(64, 64), seed=0

@@ -11,7 +11,7 @@ import keras
 
 
 def main(folder: str, path: str) -> None:
-    """Prints pictures per second, the model being loaded."""
+    """Prints pictures per second, without the loading of the model."""
     model = keras.saving.load_model(path)
     images = keras.utils.image_dataset_from_directory(
         folder, image_size=model.input_shape[1:3], labels=None, shuffle=False

@@ -1,4 +1,4 @@
-"""The peer: what `Model.export` writes, batches of 32, loaded and warm.
+"""The peer: the SavedModel of `Model.export`, batches of 32, loaded and warm.
 
 It takes arrays; encoded pictures are decoded before it, in a loop of graph
 operations.
@@ -18,8 +18,8 @@ import tensorflow as tf
 
 
 @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-def decoded(contents: tf.Tensor) -> tf.Tensor:
-    """Returns float32 [batch, 224, 224, 3] of encoded pictures."""
+def decode(contents: tf.Tensor) -> tf.Tensor:
+    """Decodes pictures to float32 [batch, 224, 224, 3]."""
 
     def one(each: tf.Tensor) -> tf.Tensor:
         image = tf.io.decode_image(each, channels=3, expand_animations=False)
@@ -43,10 +43,10 @@ def main(folder: str, path: str, kind: str) -> None:
         for first in range(0, len(contents), 32):
             block = images
             if kind == "bytes":
-                block = decoded(tf.constant(contents[first : first + 32]))
+                block = decode(tf.constant(contents[first : first + 32]))
             served.serve(block).numpy()
 
-    once()
+    once()  # Warm-up.
     start = time.perf_counter()
     for _ in range(3):
         once()

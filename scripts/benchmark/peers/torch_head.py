@@ -14,7 +14,7 @@ import time
 
 _BEGIN = time.perf_counter()
 
-# What is measured begins before them.
+# The measured time includes these imports.
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch_networks  # noqa: E402
@@ -25,7 +25,7 @@ _SIZE, _EPOCHS, _BATCH = 224, 10, 32
 
 
 class Pictures(torch_data.Dataset):
-    """Files of a folder with one folder a class, in [-1, 1]."""
+    """Pictures of a folder with one folder per class, scaled to [-1, 1]."""
 
     def __init__(self, folder: pathlib.Path, flip: bool):
         self.flip = flip
@@ -74,7 +74,7 @@ def main(folder: str, backbone: str, weights: str) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        accuracy = _accuracy(base, head, validation)
+        accuracy = _measure_accuracy(base, head, validation)
         epochs.append((accuracy, time.perf_counter() - _BEGIN))
     seconds = time.perf_counter() - start
     reached = next(when for each, when in epochs if each >= accuracy)
@@ -87,7 +87,7 @@ def main(folder: str, backbone: str, weights: str) -> None:
 
 
 @torch.no_grad()
-def _accuracy(base, head, batches) -> float:
+def _measure_accuracy(base, head, batches) -> float:
     right = total = 0
     for images, labels in batches:
         right += int((head(base(images)).argmax(1) == labels).sum())

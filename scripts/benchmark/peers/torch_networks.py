@@ -10,25 +10,28 @@ from torch import nn
 
 
 def build(name: str, weights: str | None) -> tuple[nn.Module, int]:
-    """Returns images in [-1, 1] [n, 3, h, w] → features [n, width], width."""
+    """Builds a network from images in [-1, 1] [n, 3, h, w] to [n, width]."""
     if name == "resnet50":
         return _ResNet50(), 2048
     layers, width = (
-        _mobilenet(0.25) if name == "mobilenet@0.25" else _mobilenet_v2()
+        _build_mobilenet(0.25)
+        if name == "mobilenet@0.25"
+        else _build_mobilenet_v2()
     )
     network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
     if weights:
-        _load(network, weights)
+        _load_weights(network, weights)
     return network, width
 
 
 class _Conv(nn.Module):
-    """Convolution and batch norm, padded as TensorFlow pads."""
+    """Convolution and batch norm, with the padding of TensorFlow."""
 
     def __init__(self, name, inputs, outputs, size=1, stride=1, groups=1,
                  relu=True):  # fmt: skip
         super().__init__()
         self.names = name
+        # With stride 2, TensorFlow's SAME pads an even side at its end only.
         pad = (0, 1, 0, 1) if stride == 2 else (size // 2,) * 4
         self.pad = nn.ZeroPad2d(pad if size > 1 else 0)
         self.conv = nn.Conv2d(
@@ -62,7 +65,7 @@ class _Inverted(nn.Module):
         return x + self.parts(x) if self.adds else self.parts(x)
 
 
-def _mobilenet(alpha: float) -> tuple[list[nn.Module], int]:
+def _build_mobilenet(alpha: float) -> tuple[list[nn.Module], int]:
     plan = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2)]
     plan += [(512, 1)] * 5 + [(1024, 2), (1024, 1)]
     width = int(32 * alpha)
@@ -78,7 +81,7 @@ def _mobilenet(alpha: float) -> tuple[list[nn.Module], int]:
     return layers, width
 
 
-def _mobilenet_v2() -> tuple[list[nn.Module], int]:
+def _build_mobilenet_v2() -> tuple[list[nn.Module], int]:
     plan = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)]
     plan += [(6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
     layers, width, number = [_Conv(("Conv1", "bn_Conv1"), 3, 32, 3, 2)], 32, 0
@@ -142,11 +145,11 @@ class _ResNet50(nn.Module):
         return self.layers(x)
 
 
-def _load(network: nn.Module, path: str) -> None:
+def _load_weights(network: nn.Module, path: str) -> None:
     with h5py.File(path) as file, torch.no_grad():
         for block in network.modules():
             if isinstance(block, _Conv):
-                conv, norm = (_arrays(file, name) for name in block.names)
+                conv, norm = (_read_arrays(file, name) for name in block.names)
                 kernel = torch.tensor(conv[0])
                 # Keras: height, width, inputs (or channels), outputs (or 1).
                 order = (2, 3, 0, 1) if block.conv.groups > 1 else (3, 2, 0, 1)
@@ -159,6 +162,6 @@ def _load(network: nn.Module, path: str) -> None:
                     ours.copy_(torch.tensor(theirs))
 
 
-def _arrays(file: h5py.File, layer: str) -> list:
+def _read_arrays(file: h5py.File, layer: str) -> list:
     group = file[layer]
     return [group[name][()] for name in group.attrs["weight_names"]]

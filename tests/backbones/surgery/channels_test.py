@@ -10,7 +10,7 @@ from tf_finetune.backbones.surgery import channels
 
 # One of each preprocessing, and those that do it themselves.
 _NAMES = (
-    "small_cnn",  # "tf": every colour alike.
+    "small_cnn",  # "tf": every color alike.
     "resnet18",  # "torch", padding before the first convolution.
     "vgg16",  # "caffe": BGR.
     "efficientnet_b0",  # Rescaling and Normalization.
@@ -36,43 +36,43 @@ def _stem(model):
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_a_grey_picture_gives_what_its_rgb_copy_gave(
+def test_a_gray_picture_gives_what_its_rgb_copy_gave(
     name, make_backbone, images, assert_survived
 ):
-    colour = make_backbone(name)
-    grey, change = channels.grey(colour)
+    color = make_backbone(name)
+    gray, change = channels.grey(color)
     pixels = images[..., :1]
     copied = np.repeat(pixels, 3, axis=-1)
-    stem, expected = (_stem(b.model)(copied) for b in (grey, colour))
+    stem, expected = (_stem(b.model)(copied) for b in (gray, color))
     scale = np.abs(np.asarray(expected)).max()
     np.testing.assert_allclose(stem, expected, atol=1e-6 * scale, rtol=1e-6)
-    _assert_close(grey.model(copied), colour.model(copied))
-    one, _ = channels.adapt(colour, 1)
+    _assert_close(gray.model(copied), color.model(copied))
+    one, _ = channels.adapt(color, 1)
     assert one.model.input_shape == (None, 64, 64, 1)
-    _assert_close(one.model(pixels), colour.model(copied))
+    _assert_close(one.model(pixels), color.model(copied))
     assert_survived(
-        colour.model,
-        grey.model,
+        color.model,
+        gray.model,
         but=[change.layers, "stem", "sequential", "normalization"]
-        + [e.name for e in colour.model.layers if "stem" in e.name],
+        + [e.name for e in color.model.layers if "stem" in e.name],
     )
     assert change.new < change.dropped or name == "vgg16"
-    assert list(grey.feature_maps) == list(colour.feature_maps)
+    assert list(gray.feature_maps) == list(color.feature_maps)
 
 
 def test_luminance_is_what_is_seen(make_backbone, images):
-    grey, _ = channels.grey(make_backbone("small_cnn"))
+    gray, _ = channels.grey(make_backbone("small_cnn"))
     luminance = images @ np.array([0.299, 0.587, 0.114], "float32")
     copied = np.repeat(luminance[..., np.newaxis], 3, axis=-1)
-    _assert_close(grey.model(images), grey.model(copied))
+    _assert_close(gray.model(images), gray.model(copied))
 
 
-def test_more_channels_keep_those_of_the_colours_and_begin_with_their_mean(
+def test_more_channels_keep_those_of_the_colors_and_begin_with_their_mean(
     make_backbone, images
 ):
-    colour = make_backbone("vgg16")
-    wide, change = channels.adapt(colour, 5)
-    kernel = np.asarray(colour.model.get_layer("block1_conv1").kernel)
+    color = make_backbone("vgg16")
+    wide, change = channels.adapt(color, 5)
+    kernel = np.asarray(color.model.get_layer("block1_conv1").kernel)
     kernel = kernel[:, :, ::-1]  # Its channels are B, G, R.
     new = np.asarray(wide.model.get_layer("block1_conv1").kernel)
     np.testing.assert_array_equal(new[:, :, :3], kernel)
@@ -83,10 +83,10 @@ def test_more_channels_keep_those_of_the_colours_and_begin_with_their_mean(
     # A channel at its own mean adds nothing.
     mean = np.full([2, 64, 64, 2], np.mean([103.939, 116.779, 123.68]))
     pixels = np.concatenate([images, mean], axis=-1).astype("float32")
-    _assert_close(wide.model(pixels), colour.model(images))
+    _assert_close(wide.model(pixels), color.model(images))
 
 
-def test_arrays_of_many_channels_are_learnt_from_and_saved(
+def test_arrays_of_many_channels_are_learned_from_and_saved(
     make_backbone, tmp_path
 ):
     backbone, _ = channels.adapt(make_backbone("small_cnn", 16), 7)

@@ -63,7 +63,7 @@ def test_no_layer_lists_what_there_is(resnet):
 
 
 def test_before_the_first_weights_nothing_is_left(resnet):
-    with pytest.raises(errors.UsageError, match="no feature map"):
+    with pytest.raises(errors.UsageError, match="not a feature map"):
         cut.cut(resnet, "preprocess")
 
 

@@ -159,24 +159,24 @@ def test_keras_draws_nothing_behind_the_seeds_back(level, monkeypatch):
     change(tf.constant(pictures()), tf.eye(12), tf.constant([0, 1]))
 
 
-COLOURS = np.array(
+COLORS = np.array(
     [[20, 20, 20], [20, 20, 230], [230, 230, 20], [235, 235, 235]], "float32"
 )
 
 
 def scenes(count: int = 24, size: int = 48) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures whose colours say what is in their masks: four rectangles."""
+    """Pictures whose colors say what is in their masks: four rectangles."""
     masks = np.zeros((count, size, size), "uint8")
     for number, mask in enumerate(masks):
         half = size // 2 + number % 7 - 3
         mask[:half, half:], mask[half:, :half], mask[half:, half:] = 1, 2, 3
-    return COLOURS[masks], masks
+    return COLORS[masks], masks
 
 
 def shown(images: np.ndarray) -> np.ndarray:
-    """The class that each pixel's colour is nearest to, seen by its hue.
+    """The class that each pixel's color is nearest to, seen by its hue.
 
-    Brightness, contrast and saturation change; which of the colours of one
+    Brightness, contrast and saturation change; which of the colors of one
     picture is the blue, the yellow, the dark and the light one does not.
     """
     blue = images[..., 2] - images[..., :2].mean(axis=-1)
@@ -186,13 +186,13 @@ def shown(images: np.ndarray) -> np.ndarray:
         np.percentile(light, each, axis=(1, 2), keepdims=True)
         for each in (2, 98)
     )
-    is_coloured = abs(blue) > 0.45 * spread
-    grey = np.where(light > (low + high) / 2, 3, 0)
-    return np.where(is_coloured, np.where(blue > 0, 1, 2), grey)
+    is_colored = abs(blue) > 0.45 * spread
+    gray = np.where(light > (low + high) / 2, 3, 0)
+    return np.where(is_colored, np.where(blue > 0, 1, 2), gray)
 
 
 def away_from_edges(masks: np.ndarray, far: int = 2) -> np.ndarray:
-    """Marks pixels all of whose neighbours are of their class."""
+    """Marks pixels all of whose neighbors are of their class."""
     padded = np.pad(masks, ((0, 0), (far, far), (far, far)), "edge")
     size = masks.shape[1]
     return np.all(
@@ -220,7 +220,7 @@ def test_masks_move_with_their_pictures(level):
         sure = away_from_edges(moved)
         assert sure.mean() > 0.5
         agree = shown(after)[sure] == moved[sure]
-        # Posterization and strong contrasts make some colours alike.
+        # Posterization and strong contrasts make some colors alike.
         assert agree.mean() > (0.999 if level == "light" else 0.96)
 
 

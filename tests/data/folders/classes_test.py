@@ -197,7 +197,7 @@ def test_splits_that_hold_themselves_are_read_once(make, counted, caplog):
     assert "chest/ (12 pictures) is not used" in caplog.text
 
 
-def test_a_folder_called_like_another_class_is_not_learnt(
+def test_a_folder_called_like_another_class_is_not_learned(
     make, counted, caplog
 ):
     root = make({"a/{}.jpg": 3, "b/{}.jpg": 3, "a/b/{}.jpg": 2})
@@ -214,10 +214,10 @@ def test_folders_below_classes_are_told_of(make, counted, caplog):
 @pytest.mark.parametrize(
     ("counts", "said"),
     [
-        ({"train/{}.jpg": 24}, "train/ holds 24 pictures and no folder of a c"),
+        ({"train/{}.jpg": 24}, "train/ holds 24 pictures and no class folder"),
         (
             {"train/{}.jpg": 4, "test/{}.jpg": 1},
-            r"test/ \(1 picture\) and train/ \(4 pictures\) hold no folder",
+            r"test/ \(1 picture\) and train/ \(4 pictures\) hold no class",
         ),
         ({"train/{}.jpg": 4, "test/{}.jpg": 1, "more/{}.jpg": 1}, "hold no"),
         ({"train/images/{}.jpg": 4, "val/images/{}.jpg": 1}, "hold no"),

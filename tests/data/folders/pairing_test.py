@@ -183,7 +183,7 @@ def test_pictures_without_masks_are_counted_by_folder(make, listed, caplog):
         {"COVID/images/{}.png": 4, "COVID/masks/{}.png": 4},
     ],
 )
-def test_masks_are_not_learnt_as_classes(make, listed, counts):
+def test_masks_are_not_learned_as_classes(make, listed, counts):
     root = make(counts)
     with pytest.raises(errors.DataError, match="Say --task=segmentation"):
         listed(root)

@@ -15,7 +15,7 @@ def _chunk(name: bytes, content: bytes) -> bytes:
 
 @pytest.fixture
 def few_bits() -> Callable[[np.ndarray, int], bytes]:
-    """Makes a grey PNG of less than eight bits a pixel."""
+    """Makes a gray PNG of less than eight bits a pixel."""
 
     def made(values: np.ndarray, depth: int) -> bytes:
         height, width = values.shape

@@ -74,7 +74,7 @@ def test_smoothed_masks_are_told_and_the_advice_can_be_followed(change, values):
     masks = [change(each) for each in sound]
     with pytest.raises(errors.DataError, match="were the masks smoothed") as e:
         edges.check(_scans(masks), by_color=False)
-    listed = str(e.value).partition("that have areas are ")[2].partition(".")[0]
+    listed = str(e.value).partition("cover areas are ")[2].partition(".")[0]
     areas = [int(each) for each in listed.split(", ") if each.isdecimal()]
     assert {*values} == {*areas}
     # What the message says: every pixel becomes the nearest of these values.
@@ -87,7 +87,7 @@ def test_smoothed_masks_are_told_and_the_advice_can_be_followed(change, values):
 
 
 @pytest.mark.parametrize("change", [_halved, _enlarged, _jpeg])
-def test_smoothed_colours_are_told(change):
+def test_smoothed_colors_are_told(change):
     colors = np.array([[0, 0, 0], [255, 0, 0], [0, 128, 0]], "uint8")
     sound = [colors[_painted(number, 0, 1, 2)] for number in range(6)]
     edges.check(_scans(sound, by_color=True), by_color=True)
@@ -124,14 +124,14 @@ def test_thin_and_rare_classes_are_classes(make):
     edges.check(_scans([make(n) for n in range(6)]), by_color=False)
 
 
-def test_scaling_with_nearest_neighbour_is_sound():
+def test_scaling_with_nearest_neighbor_is_sound():
     nearest = Image.Resampling.NEAREST
     masks = [_scaled(_painted(n, 0, 90, 200), nearest, 31) for n in range(6)]
     edges.check(_scans(masks), by_color=False)
 
 
-def test_pixels_between_their_neighbours_are_counted():
+def test_pixels_between_their_neighbors_are_counted():
     values = np.array([[0, 0, 5, 9, 9]] * 3, "int32")
     assert edges.count(values, by_color=False) == {5: 3}
-    colours = np.array([[reading.code_of((v, 0, v)) for v in (0, 5, 9)]])
-    assert edges.count(colours, by_color=True) == {colours[0, 1]: 1}
+    colors = np.array([[reading.code_of((v, 0, v)) for v in (0, 5, 9)]])
+    assert edges.count(colors, by_color=True) == {colors[0, 1]: 1}

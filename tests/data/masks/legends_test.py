@@ -60,7 +60,7 @@ def test_odd_files_of_names_are_refused(tmp_path, text, words):
         ),
     ],
 )
-def test_colours_are_read_in_their_order(tmp_path, name, text):
+def test_colors_are_read_in_their_order(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     assert list(legends.colors(tmp_path / name).items()) == [
         ("sky", (128, 128, 128)),
@@ -72,20 +72,20 @@ def test_colours_are_read_in_their_order(tmp_path, name, text):
     ("text", "words"),
     [
         ("name,r,g\nsky,1,2\n", "no column 'b'"),
-        ("name,r,g,b\nsky,1,2,256\n", "line 2: a colour is three"),
+        ("name,r,g,b\nsky,1,2,256\n", "line 2: a color is three"),
         ("name,r,g,b\nsky,1,2\n", "line 2"),
         ("name,r,g,b\na,1,2,3\na,4,5,6\n", "'a' twice"),
         ("name,r,g,b\na,1,2,3\nb,1,2,3\n", "two classes"),
-        ("name,r,g,b\n", "no colour"),
+        ("name,r,g,b\n", "no color"),
     ],
 )
-def test_odd_colour_maps_are_refused(tmp_path, text, words):
+def test_odd_color_maps_are_refused(tmp_path, text, words):
     (tmp_path / "colors.csv").write_text(text)
     with pytest.raises(errors.DataError, match=words):
         legends.colors(tmp_path / "colors.csv")
 
 
-def test_a_missing_colour_map_is_named(tmp_path):
+def test_a_missing_color_map_is_named(tmp_path):
     with pytest.raises(errors.DataError, match=r"none\.csv cannot be read"):
         legends.colors(tmp_path / "none.csv")
 

@@ -73,7 +73,7 @@ def test_a_mask_belongs_to_the_upright_picture(tmp_path):
     upright = picture(tmp_path, [[0], [1], [2]], size=(3, 1), exif=_turned())
     assert prepared(upright, tmp_path / "cache").pixels == (1, 1, 1)
     other = picture(tmp_path, [[0, 1]], size=(3, 1), exif=_turned())
-    with pytest.raises(errors.DataError, match="1 x 3 once its EXIF tag"):
+    with pytest.raises(errors.DataError, match="1 x 3 after it is turned"):
         prepared(other, tmp_path / "cache")
 
 
@@ -135,5 +135,5 @@ def test_a_value_that_is_no_class_is_named_with_its_file(tmp_path):
 def test_an_unreadable_mask_is_named(tmp_path):
     each = picture(tmp_path, [[0, 1]])
     pathlib.Path(each.label.path).write_bytes(b"no mask")
-    with pytest.raises(errors.DataError, match=r"m\.png: it is no picture"):
+    with pytest.raises(errors.DataError, match=r"m\.png: it is not a picture"):
         prepared(each, tmp_path / "cache")

@@ -70,7 +70,7 @@ def tiff(values: np.ndarray, depth: int, *, palette: bool = False) -> bytes:
 
 
 def bmp(values: np.ndarray, shade: int) -> bytes:
-    """Returns a BMP of 4 bits whose palette is grey, in steps of a shade."""
+    """Returns a BMP of 4 bits whose palette is gray, in steps of a shade."""
     rows = few_bits_rows(values, 4)[::-1]
     data = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4))).tobytes()
     size = values.shape[1], values.shape[0]
@@ -119,7 +119,7 @@ def test_bits_are_zero_and_one():
 
 
 @pytest.mark.parametrize("depth", [2, 4])
-def test_grey_of_few_bits_is_no_shade(depth, few_bits):
+def test_gray_of_few_bits_is_no_shade(depth, few_bits):
     content = few_bits(VALUES, depth)
     np.testing.assert_array_equal(reading.read(content, by_color=False), VALUES)
 
@@ -129,7 +129,7 @@ def test_sixteen_bits_keep_large_values():
     assert reading.read(content, by_color=False).max() == 3000
 
 
-def test_colours_of_pictures_and_palettes_are_the_same():
+def test_colors_of_pictures_and_palettes_are_the_same():
     image = palette(VALUES)
     for each in (image, image.convert("RGB"), image.convert("RGBA")):
         read = reading.read(encoded(each), by_color=True)
@@ -140,11 +140,11 @@ def test_colours_of_pictures_and_palettes_are_the_same():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no picture"),
-        (b"text", "no picture"),
+        (b"", "not a picture"),
+        (b"text", "not a picture"),
         (encoded(Image.fromarray(VALUES))[:50], "damaged"),
         (encoded(Image.fromarray(VALUES), "JPEG"), "JPEG"),
-        (encoded(gray(), "WEBP"), "a WebP with losses"),
+        (encoded(gray(), "WEBP"), "a lossy WebP"),
         (
             encoded(
                 Image.merge(
@@ -166,7 +166,7 @@ def test_what_is_no_mask_is_refused_with_the_reason(content, words):
         reading.read(content, by_color=False)
 
 
-def test_a_mask_in_alpha_has_no_colours():
+def test_a_mask_in_alpha_has_no_colors():
     with pytest.raises(reading.Unreadable, match="without --color_map"):
         reading.read(encoded(in_alpha()), by_color=True)
 

@@ -37,12 +37,12 @@ def test_what_is_known_by_content_is_not_decoded_again(tmp_path, monkeypatch):
     assert after == [*before, before[0]]
 
 
-def test_numbers_and_colours_of_one_file_are_kept_apart(tmp_path):
+def test_numbers_and_colors_of_one_file_are_kept_apart(tmp_path):
     path = _mask(tmp_path / "a.png", [[1, 2]])
     numbers = _scan([path], tmp_path / "cache")
-    colours = _scan([path], tmp_path / "cache", by_color=True)
+    colors = _scan([path], tmp_path / "cache", by_color=True)
     assert numbers[0].pixels == {1: 1, 2: 1}
-    assert colours[0].pixels == {0x010101: 1, 0x020202: 1}
+    assert colors[0].pixels == {0x010101: 1, 0x020202: 1}
 
 
 def test_problems_are_said_and_nothing_is_raised(tmp_path):

@@ -131,7 +131,7 @@ def test_an_unknown_ignored_class_is_a_usage_error_with_a_hint():
         schemes.by_number(("Sky", "Unlabelled"), "unlabeled", {0})
 
 
-def test_colours_become_the_classes_of_the_map():
+def test_colors_become_the_classes_of_the_map():
     colors = {"sky": (1, 2, 3), "void": (0, 0, 0), "road": (9, 9, 9)}
     found = schemes.by_color(colors, "void")
     assert found.names == ("sky", "road")

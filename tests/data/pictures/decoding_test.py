@@ -52,19 +52,19 @@ def transparent() -> Image.Image:
 KINDS = {
     "baseline JPEG": encoded(picture(), "JPEG", quality=95),
     "progressive JPEG": encoded(picture(), "JPEG", progressive=True),
-    "grey JPEG": encoded(picture().convert("L"), "JPEG"),
+    "gray JPEG": encoded(picture().convert("L"), "JPEG"),
     "CMYK JPEG": encoded(picture().convert("CMYK"), "JPEG", quality=95),
     "PNG": encoded(picture(), "PNG"),
-    "grey PNG": encoded(picture().convert("L"), "PNG"),
+    "gray PNG": encoded(picture().convert("L"), "PNG"),
     "palette PNG": encoded(picture().convert("P"), "PNG"),
     "PNG of 1 bit": encoded(picture().convert("1"), "PNG"),
     "PNG with alpha": encoded(transparent(), "PNG"),
-    "grey PNG with alpha": encoded(transparent().convert("LA"), "PNG"),
+    "gray PNG with alpha": encoded(transparent().convert("LA"), "PNG"),
     "lossless WebP": encoded(picture(), "WEBP", lossless=True),
     "WebP": encoded(picture(), "WEBP", quality=95),
     "BMP of 24 bits": encoded(picture(), "BMP"),
     "BMP of 32 bits": encoded(transparent(), "BMP"),
-    "grey BMP": encoded(picture().convert("L"), "BMP"),
+    "gray BMP": encoded(picture().convert("L"), "BMP"),
     "palette BMP": encoded(picture().convert("P"), "BMP"),
     "GIF": encoded(picture().convert("P"), "GIF"),
     "1 x 1 PNG": encoded(picture(1, 1), "PNG"),
@@ -98,7 +98,7 @@ def test_bytes_after_the_pixels_of_a_bmp_do_no_harm():
 
 def test_a_bmp_palette_may_be_shorter_than_its_pixels_say():
     contents = bytearray(encoded(picture().convert("L"), "BMP"))
-    contents[46:50] = struct.pack("<I", 2)  # Colours used: black, almost black.
+    contents[46:50] = struct.pack("<I", 2)  # Colors used: black, almost black.
     pixels = _decode(bytes(contents)).numpy()
     assert set(np.unique(pixels)) <= {0, 1}
 
@@ -127,7 +127,7 @@ REFUSED = {
     "half a PNG": KINDS["PNG"][: len(KINDS["PNG"]) // 2],
     "half a WebP": KINDS["WebP"][: len(KINDS["WebP"]) // 2],
     "half a GIF": KINDS["GIF"][: len(KINDS["GIF"]) // 2],
-    "half a BMP": KINDS["grey BMP"][: len(KINDS["grey BMP"]) // 2],
+    "half a BMP": KINDS["gray BMP"][: len(KINDS["gray BMP"]) // 2],
     "two letters": b"BM",
     "a BMP of 1 bit": encoded(picture().convert("1"), "BMP"),
     "a run-length BMP": run_length_bmp(),
@@ -182,8 +182,8 @@ def test_large_pictures_shrink_without_aliasing(resize):
 
 def load_wide(resize: str, size: int) -> np.ndarray:
     # From left to right: red, green, green, blue; each 10 x 10.
-    colours = np.eye(3)[[0, 1, 1, 2]] * 255
-    wide = np.repeat(np.repeat(colours, 10, axis=0)[None], 20, axis=0)
+    colors = np.eye(3)[[0, 1, 1, 2]] * 255
+    wide = np.repeat(np.repeat(colors, 10, axis=0)[None], 20, axis=0)
     contents = encoded(Image.fromarray(wide.astype(np.uint8)), "PNG")
     # What `load_bytes` compiles, so that its parts can be changed.
     return decoding._loaded(
@@ -282,7 +282,7 @@ LARGE = {
     "4:4:4": encoded(photograph(640, 512), "JPEG", subsampling=0),
     "4:2:2": encoded(photograph(640, 512), "JPEG", subsampling=1),
     "progressive": encoded(photograph(640, 512), "JPEG", progressive=True),
-    "grey": encoded(photograph(640, 512).convert("L"), "JPEG"),
+    "gray": encoded(photograph(640, 512).convert("L"), "JPEG"),
     "CMYK": encoded(photograph(640, 512).convert("CMYK"), "JPEG"),
     "restarts": encoded(photograph(640, 512), "JPEG", restart_marker_blocks=7),
     "low quality": encoded(photograph(640, 512), "JPEG", quality=20),

@@ -81,7 +81,7 @@ def test_damage_is_said_only_of_what_no_decoder_reads():
     whole = encoded("RGB", "WEBP")
     said = refusals.explain("Number of channels does not match", whole)
     assert "damaged" not in said
-    assert "saved anew as PNG" in said
+    assert "save it anew as PNG" in said
     cut = refusals.explain("whatever", whole[: len(whole) // 2])
     assert cut == "a truncated or damaged WebP"
 

@@ -34,7 +34,7 @@ def decode():
 
 
 def rgba() -> Image.Image:
-    """All degrees of transparency over colours that nobody sees."""
+    """All degrees of transparency over colors that nobody sees."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (HEIGHT, WIDTH, 4), dtype=np.uint8)
     pixels[:4, :, 3] = 0
@@ -43,7 +43,7 @@ def rgba() -> Image.Image:
 
 
 def places(count: int = 4) -> np.ndarray:
-    """Numbers of colours, all of them occurring."""
+    """Numbers of colors, all of them occurring."""
     random = np.random.default_rng(1)
     return random.integers(0, count, (HEIGHT, WIDTH), dtype=np.uint8)
 
@@ -68,7 +68,7 @@ def chunk(name: bytes, content: bytes) -> bytes:
 def png(
     array: np.ndarray, *, depth: int, kind: int, between: bytes = b""
 ) -> bytes:
-    """Returns a PNG of a colour type and depth that Pillow does not write."""
+    """Returns a PNG of a color type and depth that Pillow does not write."""
     rows = array.astype(">u2" if depth == 16 else "u1")
     if depth < 8:
         bits = np.unpackbits(array[..., None], axis=-1)[..., -depth:]
@@ -87,7 +87,7 @@ def png(
 
 
 def interlaced_png() -> bytes:
-    """Returns a palette PNG in Adam7 order, two of its colours clear."""
+    """Returns a palette PNG in Adam7 order, two of its colors clear."""
     values, data = places(), b""
     for top, left, down, right in (
         (0, 0, 8, 8),
@@ -147,17 +147,17 @@ def two_frames(form: str, **options) -> bytes:
 
 KINDS = {
     "RGBA": encoded(rgba()),
-    "grey with alpha": encoded(rgba().convert("LA")),
+    "gray with alpha": encoded(rgba().convert("LA")),
     "palette": encoded(palette(), transparency=bytes([0, 128, 255, 77])),
-    "palette with one clear colour": encoded(palette(), transparency=2),
+    "palette with one clear color": encoded(palette(), transparency=2),
     "palette of 2 bits": encoded(palette(), bits=2, transparency=b"\0\x80"),
     "interlaced palette": interlaced_png(),
     "palette behind a long text": late_palette(),
-    "grey with a clear shade": encoded(
+    "gray with a clear shade": encoded(
         Image.fromarray(places() * 60), transparency=120
     ),
     "one bit": encoded(Image.fromarray(places() > 1), transparency=1),
-    "RGB with a clear colour": encoded(
+    "RGB with a clear color": encoded(
         palette().convert("RGB"), transparency=(0, 255, 0)
     ),
     "animated PNG": two_frames("PNG"),
@@ -166,7 +166,7 @@ KINDS = {
     "opaque RGBA": encoded(Image.new("RGBA", (9, 5), (1, 99, 200, 255))),
     "lossy WebP": encoded(rgba(), "WEBP", quality=80),
     "lossless WebP": encoded(rgba(), "WEBP", lossless=True, exact=True),
-    "WebP without hidden colours": encoded(rgba(), "WEBP", lossless=True),
+    "WebP without hidden colors": encoded(rgba(), "WEBP", lossless=True),
     "WebP that lies down": turned("WEBP", 8, quality=80),
     "lossless WebP in a container": turned("WEBP", 3, lossless=True),
     "WebP with a profile": encoded(rgba(), "WEBP", icc_profile=b"x" * 200),
@@ -202,7 +202,7 @@ def test_a_picture_is_what_a_viewer_shows(kind, background, decode):
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP", "BMP"])
-def test_hidden_colours_have_no_influence(form, decode):
+def test_hidden_colors_have_no_influence(form, decode):
     first = np.asarray(rgba()).copy()
     second = first.copy()
     second[:4, :, :3] = 255 - second[:4, :, :3]
@@ -228,12 +228,12 @@ def test_sixteen_bits_keep_their_transparency(decode):
     for kind, channels in ((6, [0, 1, 2, 3]), (4, [0, 3])):
         array = wide[..., channels]
         pixels = decode["white"](png(array, depth=16, kind=kind)).numpy()
-        shown = upper if kind == 6 else _grey(np.asarray(upper))
+        shown = upper if kind == 6 else _gray(np.asarray(upper))
         expected = by_pillow(encoded(shown), "white")
         assert abs(pixels.astype(int) - expected).max() <= 1
 
 
-def _grey(pixels: np.ndarray) -> Image.Image:
+def _gray(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., [0, 0, 0, 3]])
 
 
@@ -255,7 +255,7 @@ def test_a_clear_shade_of_sixteen_bits_is_clear(decode):
     np.testing.assert_array_equal(pixels.numpy()[..., 0], expected)
 
 
-def test_colours_of_an_empty_alpha_channel_of_a_bmp_are_seen(decode):
+def test_colors_of_an_empty_alpha_channel_of_a_bmp_are_seen(decode):
     pixels = np.asarray(rgba()).copy()
     pixels[..., 3] = 0
     found = decode["white"](bmp(pixels)).numpy()
@@ -296,21 +296,21 @@ def _codes(values: np.ndarray) -> bytes:
     return b"\7" + b"".join(bytes([len(b)]) + b for b in blocks) + b"\0"
 
 
-def colours(values: np.ndarray) -> np.ndarray:
+def colors(values: np.ndarray) -> np.ndarray:
     table = np.reshape([*TABLE, *[255] * 768], (-1, 3)).astype(np.uint8)
     return table[values]
 
 
-def test_a_clear_colour_beyond_the_table_is_clear(decode):
+def test_a_clear_color_beyond_the_table_is_clear(decode):
     values = np.where(places() == 1, 77, places())
     pixels = decode["white"](gif(values.astype(np.uint8), clear=77)).numpy()
-    np.testing.assert_array_equal(pixels, colours(values))
+    np.testing.assert_array_equal(pixels, colors(values))
 
 
-def test_a_frame_may_have_its_own_colours(decode):
+def test_a_frame_may_have_its_own_colors(decode):
     for clear in (None, 0):
         pixels = decode["black"](gif(places(), own=True, clear=clear)).numpy()
-        expected = colours(places())
+        expected = colors(places())
         if clear == 0:
             expected = np.where((places() == 0)[..., None], 0, expected)
         np.testing.assert_array_equal(pixels, expected)
@@ -320,7 +320,7 @@ def test_a_frame_may_have_its_own_colours(decode):
 def test_beside_a_small_frame_there_is_background(clear, decode):
     contents = gif(places(), corner=(3, 5), screen=(30, 40), clear=clear)
     expected = np.full((30, 40, 3), 128, np.uint8)
-    frame = colours(places())
+    frame = colors(places())
     if clear is not None:
         frame = np.where((places() == clear)[..., None], 128, frame)
     expected[3 : 3 + HEIGHT, 5 : 5 + WIDTH] = frame
@@ -331,7 +331,7 @@ def test_a_gif_may_begin_with_any_extensions(decode):
     many = b"\x21\xfe" + b"\xff" * 256 * 20 + b"\0"
     loop = b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
     contents = gif(places(), clear=1, before=many + loop)
-    expected = np.where((places() == 1)[..., None], 255, colours(places()))
+    expected = np.where((places() == 1)[..., None], 255, colors(places()))
     np.testing.assert_array_equal(decode["white"](contents), expected)
 
 

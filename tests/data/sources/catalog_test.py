@@ -1,4 +1,4 @@
-"""Recognising the form of the data, and a contract for every source."""
+"""Recognizing the form of the data, and a contract for every source."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def _find(data, **settings):
     return catalog.find(options, classes.LABELS)
 
 
-def test_form_is_recognised_from_what_is_there(tmp_path):
+def test_form_is_recognized_from_what_is_there(tmp_path):
     (tmp_path / "labels.CSV").write_text("image,label\n")
     assert _find(tmp_path) is folder_source.SOURCE
     assert _find(tmp_path / "labels.CSV") is csv_file.SOURCE
@@ -50,7 +50,7 @@ def test_a_form_without_such_labels_is_named_whoever_chose_it(tmp_path):
             catalog.find(options, several.LABELS)
 
 
-def test_added_source_is_recognised(monkeypatch):
+def test_added_source_is_recognized(monkeypatch):
     monkeypatch.setattr(
         catalog.SOURCES, "_places", dict(catalog.SOURCES._places)
     )
@@ -70,7 +70,7 @@ def test_missing_path_names_where_it_looked_and_what_is_near(tmp_path):
 
 def test_file_of_unknown_form_is_refused(tmp_path):
     (tmp_path / "cats.zip").write_text("PK")
-    with pytest.raises(errors.DataError, match="not recognised.*--data_forma"):
+    with pytest.raises(errors.DataError, match="not recognized.*--data_forma"):
         _find(tmp_path / "cats.zip")
 
 

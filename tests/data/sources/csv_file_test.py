@@ -314,7 +314,7 @@ def test_a_class_of_which_no_picture_is_found_is_named(read):
 def test_addresses_are_dropped_as_what_they_are(read):
     listing = read("image,label\na.jpg,cat\nhttps://x.org/b.jpg,cat\n")
     assert "download it first" in listing.dropped[0].reason
-    with pytest.raises(errors.DataError, match="are addresses.*download them"):
+    with pytest.raises(errors.DataError, match="are URLs.*download them"):
         read("image,label\nhttps://x.org/b.jpg,dog\ns3://x/y.jpg,cat\n")
 
 

@@ -109,7 +109,7 @@ def test_files_outside_class_folders_are_reported(tmp_path):
     } == {
         "extra": "outside any class folder: 1 picture",
         "notes.txt": "lies outside any class folder",
-        "test": "no folder of a class in it: 1 picture",
+        "test": "no class folder in it: 1 picture",
         "train/stray.jpg": "lies outside any class folder",
     }
 
@@ -148,7 +148,7 @@ def test_links_are_followed_and_loops_end(tmp_path):
         "b/1.jpg",
     ]
     assert {d.reason for d in listing.dropped} == {
-        "a link to a folder that is listed already"
+        "a link to a folder that is already listed"
     }
     assert _relative(data, listing.dropped) == [
         "a/linked/back",

@@ -86,7 +86,7 @@ def test_what_has_no_partner_is_dropped_with_the_reason(tmp_path):
     }
 
 
-def test_a_folder_of_class_folders_is_not_recognised(tmp_path):
+def test_a_folder_of_class_folders_is_not_recognized(tmp_path):
     _make(tmp_path, "cats/1.jpg", "images/1.jpg")
     assert not pairs.SOURCE.recognises(str(tmp_path))
     assert not pairs.SOURCE.recognises(str(tmp_path / "missing"))

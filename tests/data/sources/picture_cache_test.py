@@ -33,7 +33,7 @@ def test_files_are_named_by_content_and_kind(tmp_path, picture_bytes):
     assert {e.split for e in listing.examples} == {"train"}
 
 
-def test_unlabelled_pictures_and_empty_classes_are_reported(
+def test_unlabeled_pictures_and_empty_classes_are_reported(
     tmp_path, picture_bytes
 ):
     listing = picture_cache.listing(

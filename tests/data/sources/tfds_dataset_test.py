@@ -53,7 +53,7 @@ class OneSplit(_Base, skip_registration=True):
 
 
 class ManySplits(_Base, skip_registration=True):
-    """A set with splits of several names and unlabelled examples."""
+    """A set with splits of several names and unlabeled examples."""
 
     def _split_generators(self, dl_manager):
         return {
@@ -69,7 +69,7 @@ class ManySplits(_Base, skip_registration=True):
 
 
 class TwoLabels(OneSplit, skip_registration=True):
-    """A set of which it is not clear what is learnt."""
+    """A set of which it is not clear what is learned."""
 
     def _features(self):
         other = tfds.features.ClassLabel(num_classes=10)
@@ -77,7 +77,7 @@ class TwoLabels(OneSplit, skip_registration=True):
 
 
 class Chosen(TwoLabels, skip_registration=True):
-    """The same, but its makers say what is learnt."""
+    """The same, but its makers say what is learned."""
 
     def _info(self):
         return self.dataset_info_from_configs(
@@ -229,11 +229,11 @@ def test_mocked_data_is_read(prepared, tmp_path):
         (lambda path: next(path.glob("*tfrecord*")).unlink(), "1 of the 1 sha"),
         (
             lambda path: (path / "dataset_info.json").write_text("{"),
-            "is no data set that this TFDS can read",
+            "is not a data set that this TFDS can read",
         ),
         (
             lambda path: (path / "features.json").unlink(),
-            "is no data set that this TFDS can read",
+            "is not a data set that this TFDS can read",
         ),
     ],
     ids=["shard", "info", "features"],

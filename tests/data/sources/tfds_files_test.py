@@ -91,7 +91,7 @@ def test_a_class_of_somebody_else_is_not_imported(
 def test_more_classes_than_fit_into_memory_are_refused(prepared, count):
     content = _features(x={"classLabel": {"numClasses": count}})
     _write(prepared, "features.json", content)
-    with pytest.raises(errors.DataError, match="says that there are"):
+    with pytest.raises(errors.DataError, match="gives the number of classes"):
         tfds_files.check(prepared)
 
 

@@ -180,7 +180,7 @@ def test_addresses_are_to_be_downloaded(place):
     names = ["https://example.org/a.jpg", "gs://b/c.png"]
     files = locating.Locator(place / "t.csv", None, names)
     text = advice.advise(files, names)
-    assert "are addresses" in text
+    assert "are URLs" in text
     assert "download them first" in text
     assert locating.reason(names[1]) == locating.ADDRESS
 
@@ -193,7 +193,7 @@ def test_the_file_in_the_folder_of_that_name_is_advised(place):
     text = advice.advise(files, ["x/train/lone.jpg"], any_root=False)
     assert "write 'train/lone.png'" in text
     text = advice.advise(files, ["lone.png"])
-    assert "2 files may be meant: masks/lone.png, train/lone.png." in text
+    assert "2 files match: masks/lone.png, train/lone.png." in text
     assert _find(place, "train/lone.png") == "train/lone.png"
     root = str(place / "train")
     assert _find(place, "lone.png", root=root) == "train/lone.png"

@@ -45,7 +45,7 @@ def _job(**changes):
 
 
 @pytest.fixture(scope="module")
-def labelled():
+def labeled():
     return litert_labels.added(_bare_model(), _job())
 
 
@@ -55,8 +55,8 @@ def decided():
     return litert_labels.added(_bare_model(), job)
 
 
-def _metadata(labelled):
-    model = schema.Model.GetRootAs(labelled, 0)
+def _metadata(labeled):
+    model = schema.Model.GetRootAs(labeled, 0)
     entry = model.Metadata(model.MetadataLength() - 1)
     assert entry.Name() == b"TFLITE_METADATA"
     return model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
@@ -100,9 +100,9 @@ class _Table:
         return self.table.GetVectorAsNumpy(flags, offset).tolist()
 
 
-def test_the_output_names_the_file_of_labels_of_its_axis(labelled):
+def test_the_output_names_the_file_of_labels_of_its_axis(labeled):
     byte = flatbuffers.number_types.Uint8Flags
-    data = _metadata(labelled)
+    data = _metadata(labeled)
     assert data[4:8] == b"M001"
     subgraph = _Table.root(data).first(3)
     output = subgraph.first(3)
@@ -114,9 +114,9 @@ def test_the_output_names_the_file_of_labels_of_its_axis(labelled):
     assert file.number(2, byte) == 2  # TENSOR_AXIS_LABELS
 
 
-def test_the_input_is_a_picture_that_is_not_to_be_normalised(labelled):
+def test_the_input_is_a_picture_that_is_not_to_be_normalized(labeled):
     byte = flatbuffers.number_types.Uint8Flags
-    image = _Table.root(_metadata(labelled)).first(3).first(2)
+    image = _Table.root(_metadata(labeled)).first(3).first(2)
     content, unit = image.child(3), image.first(4)
 
     assert image.text(0) == "images"
@@ -127,9 +127,9 @@ def test_the_input_is_a_picture_that_is_not_to_be_normalised(labelled):
     assert unit.child(1).floats(1) == [1.0]
 
 
-def test_the_labels_lie_in_an_archive_at_the_end(labelled, tmp_path):
+def test_the_labels_lie_in_an_archive_at_the_end(labeled, tmp_path):
     path = tmp_path / "model.tflite"
-    path.write_bytes(labelled)
+    path.write_bytes(labeled)
 
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["labels.txt"]
@@ -156,18 +156,18 @@ def test_values_are_not_called_probabilities():
     assert "units" in output.text(1)
 
 
-def test_a_loss_that_was_allowed_stands_in_the_description(labelled):
+def test_a_loss_that_was_allowed_stands_in_the_description(labeled):
     job = _job(tolerance={"accuracy": 0.08})
     written = litert_labels.added(_bare_model(), job)
     told = _Table.root(_metadata(written)).text(1)
     assert "--tolerance" in told and "0.08 of accuracy" in told
-    assert litert_labels.added(_bare_model(), _job()) == labelled
-    assert labelled != written
+    assert litert_labels.added(_bare_model(), _job()) == labeled
+    assert labeled != written
 
 
-def test_constants_survive_and_are_aligned(labelled):
-    model = schema.Model.GetRootAs(labelled, 0)
-    whole = np.frombuffer(labelled, dtype="uint8").ctypes.data
+def test_constants_survive_and_are_aligned(labeled):
+    model = schema.Model.GetRootAs(labeled, 0)
+    whole = np.frombuffer(labeled, dtype="uint8").ctypes.data
 
     assert model.Buffers(2).DataAsNumpy().tolist() == list(range(40))
     for index in range(1, model.BuffersLength()):

@@ -163,7 +163,7 @@ def test_int8_without_training_pictures_says_what_to_do(make_job):
         litert.write_int8(make_job())
 
 
-def test_quantised_files_are_judged_on_the_wider_set(make_job, pictures):
+def test_quantized_files_are_judged_on_the_wider_set(make_job, pictures):
     job = make_job()
     few = dataclasses.replace(
         job.proof, paths=pictures[:2], predictions=job.proof.predictions[:2]

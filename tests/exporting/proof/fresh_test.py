@@ -93,4 +93,4 @@ def test_a_file_is_called_by_the_name_that_it_is_going_to_have(tmp_path):
     script.write_text("import sys; sys.exit('no')")
     with pytest.raises(errors.RunError) as caught:
         fresh.run(script, tmp_path / ".tmp-0123abcd-model.tflite", {})
-    assert f"{tmp_path}/model.tflite could not be proven" in str(caught.value)
+    assert f"{tmp_path}/model.tflite could not be checked" in str(caught.value)

@@ -58,7 +58,7 @@ def fused():
 
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory, value):
-    """Rows of grey pictures, a number and a word: paths, values and so on."""
+    """Rows of gray pictures, a number and a word: paths, values and so on."""
     folder = tmp_path_factory.mktemp("rows")
     shades = [(0, 255), (51, 102), (204, 0), (255, 255), (102, 51)]
     paths = []

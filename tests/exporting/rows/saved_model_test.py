@@ -149,7 +149,7 @@ def test_a_bad_picture_is_told_by_its_column_and_harms_no_other_row(
     assert faults[0] == faults[3] == ""
     assert faults[1].startswith("back: a damaged PNG")
     assert faults[2].startswith("front: empty")
-    assert "; back: no JPEG" in faults[2]
+    assert "; back: not a JPEG" in faults[2]
 
 
 def test_missing_numbers_and_unknown_words_are_no_errors(loaded, rows, value):

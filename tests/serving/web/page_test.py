@@ -288,7 +288,7 @@ def _png():
 @pytest.mark.parametrize(
     "others", [{}, {"serve_png": _png()}], ids=["numbers", "png"]
 )
-def test_a_mask_lies_over_the_picture_in_the_colours_of_its_classes(
+def test_a_mask_lies_over_the_picture_in_the_colors_of_its_classes(
     browse, answering, pictures, tmp_path, others
 ):
     # Where there is a small answer, the large one is not asked for.
@@ -388,12 +388,12 @@ def test_the_page_fits_a_narrow_screen(browse, server, pictures, width):
 
 
 def test_the_page_is_dark_where_the_screen_is(browse, server):
-    colour = "getComputedStyle(document.body).backgroundColor"
+    color = "getComputedStyle(document.body).backgroundColor"
     for dark, expected in ((False, "rgb(246, 247, 249)"),
                            (True, "rgb(20, 23, 27)")):  # fmt: skip
         browser = browse(dark=dark)
         browser.open(server)
-        assert browser.run(colour) == expected
+        assert browser.run(color) == expected
 
 
 _COLUMNS = {

@@ -168,7 +168,7 @@ def test_regress_gives_a_number_for_each_example(ask):
             "/v1/models/small:classify",
             {"signature_name": "classify", "examples": [{"x": [1, "a"]}]},
             400,
-            "all of one kind",
+            "all of one type",
         ),
     ],
 )

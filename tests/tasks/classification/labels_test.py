@@ -179,4 +179,4 @@ def test_folders_called_like_missing_labels_are_told(tmp_path, caplog):
     options = data_options.DataOptions(data=str(tmp_path / "d"))
     survey.list_and_inspect(options, labels.LABELS, cache_dir=tmp_path)
     (line,) = [m for m in caplog.messages if "missing" in m]
-    assert line.startswith("The classes '-' and 'nan' are called as programs")
+    assert line.startswith("The classes '-' and 'nan' are named like a missing")

@@ -12,7 +12,7 @@ def test_rows_hold_what_labels_say():
     np.testing.assert_array_equal(_ROWS, [[0, 1, 1], [0, 0, 1]])
 
 
-def test_each_thing_is_shown_as_often_as_by_labelled_pictures():
+def test_each_thing_is_shown_as_often_as_by_labeled_pictures():
     scores = np.array([
         [0.9, 0.8, 0.9],
         [0.9, 0.7, 0.8],
@@ -20,7 +20,7 @@ def test_each_thing_is_shown_as_often_as_by_labelled_pictures():
         [0.9, 0.1, 0.6],
     ])  # fmt: skip
     found = guesses.GUESSES.labels(scores, _ROWS, _NAMES, share=1.0)
-    # No labelled picture shows a boat, half of them the sea, all the sky.
+    # No labeled picture shows a boat, half of them the sea, all the sky.
     assert found == [("sea", "sky"), ("sea", "sky"), ("sky",), ("sky",)]
 
 

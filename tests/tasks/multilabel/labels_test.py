@@ -135,7 +135,7 @@ def test_a_single_column_of_zeros_and_ones_is_no_column_of_names():
         _LABELS.check(pictures)
 
 
-def test_what_cannot_be_learnt_or_judged_is_named(caplog):
+def test_what_cannot_be_learned_or_judged_is_named(caplog):
     _LABELS.check_divided(
         [
             _picture(0, "always", split="train"),
@@ -144,7 +144,7 @@ def test_what_cannot_be_learnt_or_judged_is_named(caplog):
         ]
     )
     assert _warnings(caplog) == [
-        "No training picture carries the label 'late'; it is not learnt.",
+        "No training picture carries the label 'late'; it is not learned.",
         "Every training picture carries the label 'always'; the model always "
         "gives it.",
         "No validation picture carries the label 'often'.",
@@ -188,5 +188,5 @@ def test_the_text_of_labels_is_their_cell():
 def test_a_label_whose_pictures_cannot_be_used_is_named(caplog):
     _LABELS.inspected([_picture(0, "a")], ("a", "b"))
     assert _warnings(caplog) == [
-        "No usable picture carries the label 'b'; it is not learnt."
+        "No usable picture carries the label 'b'; it is not learned."
     ]

@@ -16,7 +16,7 @@ def _of(measures: figures.Figures, said=_SAID):
     return measures.of(_TRUE, said, ["price"], seed=0)
 
 
-def test_results_are_ordered_on_the_scale_that_is_learnt():
+def test_results_are_ordered_on_the_scale_that_is_learned():
     # Worse in the user's units, better in logarithms.
     other = np.array([[1.0], [10.0], [60.0], [50.0]])
     plain, logged = figures.Figures(), figures.Figures(logged=(True,))
@@ -42,7 +42,7 @@ def test_gates_know_the_figures():
     found = _of(measures)
     assert not gates.failures(found, ["r2:0.8", "mae:100"], measures)
     (failed,) = gates.failures(found, ["mape:0.01"], measures)
-    assert "above the 0.01" in failed
+    assert "above the required 0.01" in failed
     rival = {**found, "r2": 1.0}
     sentence = gates.not_better(found, rival, "the probe", measures)
     assert "not better than the probe" in sentence

@@ -106,7 +106,7 @@ def test_bounds_that_would_cost_digits_are_refused(bounds, refused):
     if not refused:
         ranges.check_bounds(_SHARES, bounds, "x")
         return
-    with pytest.raises(errors.DataError, match="within -1000 and 1000"):
+    with pytest.raises(errors.DataError, match="between -1000 and 1000"):
         ranges.check_bounds(_SHARES, bounds, "x")
     low, high = np.clip(bounds, -1000, 1000)
     ranges.check_bounds(_SHARES, (low, high), "x")

@@ -24,9 +24,9 @@ def example():
     )
 
 
-def _distances(colours):
+def _distances(colors):
     """CIELAB distances of all pairs."""
-    places = drawing._lab(colours.astype("float64"))
+    places = drawing._lab(colors.astype("float64"))
     gaps = np.linalg.norm(places[:, np.newaxis] - places, axis=-1)
     return gaps[np.triu_indices(len(gaps), 1)]
 
@@ -38,18 +38,18 @@ def test_cielab_is_that_of_the_standard():
     np.testing.assert_allclose(found, expected, atol=0.1)
 
 
-def test_colours_are_told_apart_and_black_is_ignored():
-    colours = drawing.palette()
-    assert colours[0].tolist() == [219, 36, 36]
-    assert colours[255].tolist() == [0, 0, 0]
-    assert len(np.unique(colours, axis=0)) == 256
+def test_colors_are_told_apart_and_black_is_ignored():
+    colors = drawing.palette()
+    assert colors[0].tolist() == [219, 36, 36]
+    assert colors[255].tolist() == [0, 0, 0]
+    assert len(np.unique(colors, axis=0)) == 256
     # Those of PASCAL VOC, which were used before, lie 11 and 6 apart.
-    assert _distances(colours[:12]).min() > 50
-    assert _distances(colours[:32]).min() > 30
-    assert _distances(colours).min() > 2.3  # Just noticeable.
+    assert _distances(colors[:12]).min() > 50
+    assert _distances(colors[:32]).min() > 30
+    assert _distances(colors).min() > 2.3  # Just noticeable.
 
 
-def test_the_page_of_the_server_has_the_same_colours():
+def test_the_page_of_the_server_has_the_same_colors():
     page = pathlib.Path(serving.__file__).parent / "web/assets/page.html"
     text = page.read_text("utf-8")
     literal = text[text.index("const PALETTE = (") :]
@@ -58,7 +58,7 @@ def test_the_page_of_the_server_has_the_same_colours():
     assert digits == expected
 
 
-def test_a_written_mask_holds_the_indices_and_shows_colours(tmp_path, example):
+def test_a_written_mask_holds_the_indices_and_shows_colors(tmp_path, example):
     drawing.write_mask(tmp_path / "mask.png", example.true)
     with Image.open(tmp_path / "mask.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), example.true)
@@ -80,8 +80,8 @@ def test_pictures_are_drawn_beside_truth_and_prediction(tmp_path, example):
     drawing.comparison([example, example], ["$a", "b_$"], path)
     with Image.open(path) as picture:
         assert picture.size == (1000, 600)
-        colours = {c for _, c in picture.convert("RGB").getcolors(10**6)}
-    assert {tuple(c) for c in drawing.palette()[:2].tolist()} <= colours
+        colors = {c for _, c in picture.convert("RGB").getcolors(10**6)}
+    assert {tuple(c) for c in drawing.palette()[:2].tolist()} <= colors
 
 
 def test_a_picture_is_written_as_it_is(tmp_path, example):
@@ -106,5 +106,5 @@ def test_photographs_are_drawn_without_gigabytes(tmp_path):
     tracemalloc.stop()
     assert most < 50e6
     with Image.open(tmp_path / "large.png") as picture:
-        colours = {c for _, c in picture.convert("RGB").getcolors(10**6)}
-    assert {tuple(c) for c in drawing.palette()[:2].tolist()} <= colours
+        colors = {c for _, c in picture.convert("RGB").getcolors(10**6)}
+    assert {tuple(c) for c in drawing.palette()[:2].tolist()} <= colors

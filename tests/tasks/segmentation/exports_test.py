@@ -44,7 +44,7 @@ def test_sure_pixels_must_stay(expected):
 
     (fault,) = _judge(expected, got).faults
 
-    assert "the same class for 96.0% of the pixels" in fault
+    assert "96.0% of the clearly decided pixels keep" in fault
 
 
 def test_mean_iou_is_of_the_pixels_that_count(expected):

@@ -100,12 +100,12 @@ def test_a_table_names_masks_in_the_column_mask(tmp_path):
         listed(root / "own.csv")
 
 
-def test_colours_are_read_by_a_colour_map(tmp_path):
+def test_colors_are_read_by_a_color_map(tmp_path):
     root = data(tmp_path / "data")
-    colours = np.array([[0, 0, 255], [90, 90, 90], [0, 0, 0]], "uint8")
+    colors = np.array([[0, 0, 255], [90, 90, 90], [0, 0, 0]], "uint8")
     for path in (root / "masks").iterdir():
         values = np.array(Image.open(path))
-        Image.fromarray(colours[values]).save(path)
+        Image.fromarray(colors[values]).save(path)
     with pytest.raises(errors.DataError, match="--color_map"):
         listed(root)
     table = tmp_path / "colors.csv"
@@ -149,7 +149,7 @@ def test_a_class_that_is_only_held_out_is_warned_of(caplog):
 
     labels.LABELS.check_divided([one("train", 5, 0), one("test", 1, 4)])
     assert "test split" in caplog.text
-    assert "IoU of 0 there: road" in caplog.text
+    assert "IoU of 0: road" in caplog.text
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -216,10 +216,10 @@ def of_run(root: pathlib.Path, **options) -> labels.Masks:
     )
 
 
-def elsewhere(root: pathlib.Path, learnt: labels.Masks, **options):
+def elsewhere(root: pathlib.Path, learned: labels.Masks, **options):
     return survey.list_and_inspect(
         data_options.DataOptions(data=str(root), **options),
-        learnt,
+        learned,
         cache_dir=root.parent / "cache",
         training=False,
     )
@@ -230,10 +230,10 @@ def test_other_masks_may_show_some_of_the_classes(tmp_path, named):
     root = data(tmp_path / "data")
     if not named:
         (root / "classes.json").unlink()
-    learnt = of_run(root, ignore_label="2")
+    learned = of_run(root, ignore_label="2")
     names = ("sky", "road") if named else ("background", "foreground")
     scene(tmp_path / "other", "a", [[0, 0, 2]])
-    found = elsewhere(tmp_path / "other", learnt, ignore_label="2")
+    found = elsewhere(tmp_path / "other", learned, ignore_label="2")
     assert found.class_names == names
     assert found.pictures[0].label.pixels == (2, 0, 1)
     assert found.pictures[0].label.names == names
@@ -242,41 +242,41 @@ def test_other_masks_may_show_some_of_the_classes(tmp_path, named):
 def test_other_masks_of_unnamed_classes_keep_the_names_of_the_run(tmp_path):
     root = data(tmp_path / "data")
     (root / "classes.json").unlink()
-    learnt = of_run(root)
+    learned = of_run(root)
     scene(tmp_path / "other", "a", [[0, 1, 1]])
-    found = elsewhere(tmp_path / "other", learnt)
+    found = elsewhere(tmp_path / "other", learned)
     assert found.class_names == ("class_0", "class_1", "class_2")
     assert found.pictures[0].label.pixels == (1, 2, 0, 0)
     scene(tmp_path / "strange", "a", [[0, 1, 7]])
     with pytest.raises(errors.DataError, match="7 in 1 pixels"):
-        elsewhere(tmp_path / "strange", learnt)
+        elsewhere(tmp_path / "strange", learned)
     # Names beside the other masks say what those mean.
     (tmp_path / "other" / "classes.json").write_text('["class_1", "class_0"]')
-    found = elsewhere(tmp_path / "other", learnt)
+    found = elsewhere(tmp_path / "other", learned)
     assert found.pictures[0].label.names == ("class_1", "class_0")
 
 
 def test_foreground_may_be_1_in_one_place_and_255_in_another(tmp_path):
     for number in range(8):
         scene(tmp_path / "data", str(number), [[0, 255], [255, 0]])
-    learnt = of_run(tmp_path / "data")
+    learned = of_run(tmp_path / "data")
     scene(tmp_path / "other", "a", [[0, 1, 1]])
-    found = elsewhere(tmp_path / "other", learnt)
+    found = elsewhere(tmp_path / "other", learned)
     assert found.pictures[0].label.pixels == (1, 2, 0)
 
 
-def test_other_coloured_masks_are_read_by_the_colours_of_the_run(tmp_path):
-    colours = np.array([[0, 0, 255], [90, 90, 90], [0, 0, 0]], "uint8")
+def test_other_colored_masks_are_read_by_the_colors_of_the_run(tmp_path):
+    colors = np.array([[0, 0, 255], [90, 90, 90], [0, 0, 0]], "uint8")
     table = tmp_path / "colors.csv"
     table.write_text("name,r,g,b\nsky,0,0,255\nroad,90,90,90\nvoid,0,0,0\n")
     options = {"color_map": str(table), "ignore_label": "void"}
     scene(tmp_path / "other", "a", [[1, 1, 2]])
     for root in (data(tmp_path / "data"), tmp_path / "other"):
         for path in (root / "masks").iterdir():
-            Image.fromarray(colours[np.array(Image.open(path))]).save(path)
-    learnt = of_run(tmp_path / "data", **options)
+            Image.fromarray(colors[np.array(Image.open(path))]).save(path)
+    learned = of_run(tmp_path / "data", **options)
     table.unlink()
-    found = elsewhere(tmp_path / "other", learnt, **options)
+    found = elsewhere(tmp_path / "other", learned, **options)
     assert found.class_names == ("sky", "road")
     assert found.pictures[0].label.pixels == (0, 2, 1)
 
@@ -314,7 +314,8 @@ def test_values_with_gaps_are_classes_and_told(tmp_path, caplog, values):
     assert found.class_names == tuple(f"class_{value}" for value in values)
     table = ", ".join(f"{value} class_{value}" for value in values)
     assert any(
-        f"Values in the masks and their classes: {table}." in r.getMessage()
+        f"The values in the masks stand for these classes: {table}."
+        in r.getMessage()
         for r in caplog.records
     )
 

@@ -14,7 +14,7 @@ _SIDE = 8
 
 
 def _bilinear(values, height, width):
-    """Half-pixel centres, the rim continued: [height, width, classes]."""
+    """Half-pixel centers, the rim continued: [height, width, classes]."""
     for axis, count in ((0, height), (1, width)):
         places = (np.arange(count) + 0.5) * _SIDE / count - 0.5
         below = np.floor(places).astype(int)

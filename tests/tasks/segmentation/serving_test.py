@@ -35,7 +35,7 @@ def test_masks_have_the_pictures_own_sizes_and_are_filled_up(answer):
     np.testing.assert_array_equal(found["sizes"], [[2, 4], [6, 2]])
 
 
-def test_png_masks_are_grey_class_indices_with_their_shares(answer):
+def test_png_masks_are_gray_class_indices_with_their_shares(answer):
     found = _served("serve_png", answer, [[2, 4], [6, 5]])
     assert set(found) == {"masks_bytes", "shares"}
     first, second = (

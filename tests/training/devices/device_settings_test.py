@@ -31,7 +31,7 @@ def test_auto_takes_what_the_device_has_units_for(facts, expected):
 def test_what_the_user_asks_for_wins():
     settings = _settings("mixed_bfloat16", kind="cpu")
     assert settings.precision == "mixed_bfloat16"
-    assert "as asked for" in settings.line
+    assert "as requested" in settings.line
 
 
 def test_float16_may_be_asked_for_on_several_replicas():

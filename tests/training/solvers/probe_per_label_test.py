@@ -78,7 +78,7 @@ def test_two_solutions_are_equal_to_the_bit():
 
 def test_examples_of_one_group_are_judged_together():
     # Each example stands here four times; labels are noise. Divided copies
-    # would be recognised, and a weak penalty would look best.
+    # would be recognized, and a weak penalty would look best.
     generator = np.random.default_rng(0)
     rows = np.repeat(generator.normal(size=[40, 60]), 4, axis=0)
     targets = np.repeat(generator.uniform(size=[40, 2]) < 0.5, 4, axis=0)

@@ -10,8 +10,8 @@ from tf_finetune.training.solvers import probe
 def _data(classes: int, width: int, count: int, seed: int = 0):
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % classes
-    centres = generator.normal(size=[classes, width]) * 0.6
-    rows = centres[labels] + generator.normal(size=[count, width])
+    centers = generator.normal(size=[classes, width]) * 0.6
+    rows = centers[labels] + generator.normal(size=[count, width])
     scale = generator.uniform(0.1, 10, width)
     return (rows * scale + 5).astype("float32"), labels
 
@@ -19,7 +19,7 @@ def _data(classes: int, width: int, count: int, seed: int = 0):
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize(("width", "count"), [(8, 100), (150, 60)])
 @pytest.mark.parametrize("weight", ["none", "balanced", "effective_number"])
-def test_the_solution_is_scikit_learns_optimum_on_standardised_features(
+def test_the_solution_is_scikit_learns_optimum_on_standardized_features(
     classes, width, count, weight
 ):
     features, labels = _data(classes, width, count)
@@ -73,7 +73,7 @@ def test_two_solutions_are_equal_to_the_bit():
 
 def test_examples_of_one_group_are_judged_together():
     # Each example stands here four times; labels are noise. Divided copies
-    # would be recognised, and the left-out accuracy would be near 1.
+    # would be recognized, and the left-out accuracy would be near 1.
     generator = np.random.default_rng(0)
     rows = np.repeat(generator.normal(size=[30, 60]), 4, axis=0)
     labels = np.repeat(np.arange(30) % 2, 4)

@@ -23,7 +23,7 @@ def test_what_is_solved_on_the_rows_does_the_same_to_raw_features(shape):
     )
 
 
-def test_rows_keep_the_distances_of_standardised_features():
+def test_rows_keep_the_distances_of_standardized_features():
     features = np.random.default_rng(0).normal(7, 3, [5, 12])
     rows = standardised.of(features).rows
     scaled = (features - features.mean(axis=0)) / features.std(axis=0)

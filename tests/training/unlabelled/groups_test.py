@@ -61,7 +61,7 @@ def test_a_network_that_was_compiled_before_reports_nothing():
     assert found["loss"] > 0
 
 
-def test_a_metric_sees_the_labelled_pictures_alone():
+def test_a_metric_sees_the_labeled_pictures_alone():
     form = groups.Form(target=(2,), logits=(2,))
     metric = groups.OfLabelled(
         keras.metrics.CategoricalAccuracy(name="accuracy"), form

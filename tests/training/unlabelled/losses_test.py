@@ -28,7 +28,7 @@ def _fixmatch(weight: float, *, exclusive: bool = True) -> keras.losses.Loss:
 @pytest.fixture
 def batch():
     generator = np.random.default_rng(0)
-    # One labelled, two weak and two strong views.
+    # One labeled, two weak and two strong views.
     logits = generator.normal(0, 2, [4, 5, 3]).astype("float32")
     return np.eye(3, dtype="float32")[[0, 1, 2, 1]], logits
 

@@ -12,7 +12,7 @@ def _moons(count: int) -> tuple[np.ndarray, np.ndarray]:
     first = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     second = np.stack([1 - np.cos(angles), 0.5 - np.sin(angles)], axis=1)
     flat = np.concatenate([first, second])
-    # On a sphere, so that neighbours by angle are neighbours on the plane.
+    # On a sphere, so that neighbors by angle are neighbors on the plane.
     raised = np.concatenate([flat, np.full([len(flat), 1], 2.0)], axis=1)
     return raised, np.repeat([0, 1], count)
 

@@ -28,7 +28,7 @@ def test_statistics_are_those_of_all_pixels_of_all_batches():
     np.testing.assert_allclose(
         first.moving_variance, pictures.var(axis=(0, 1, 2)), rtol=1e-4
     )
-    # Normalised by their batch, and not dropped.
+    # Normalized by their batch, and not dropped.
     second = model.get_layer("second")
     np.testing.assert_allclose(second.moving_mean, np.zeros(3), atol=1e-5)
     np.testing.assert_allclose(second.moving_variance, np.ones(3), rtol=1e-2)

@@ -18,7 +18,7 @@ def _measured(guess, groups=None):
     )
 
 
-def test_each_labelled_picture_is_guessed_once_from_the_others():
+def test_each_labeled_picture_is_guessed_once_from_the_others():
     asked = []
 
     def guess(known, numbers):

@@ -1,24 +1,24 @@
-"""What surgery did to a network, as the before/after table of the plan."""
+"""Changes made by surgery, as the before/after table of the plan."""
 
 import dataclasses
 import textwrap
 from collections.abc import Sequence
 
-_WORDS, _NUMBERS = 46, (10, 10, 11)
+_WORDS, _NUMBERS = 46, (10, 10, 11)  # Widths: 80 columns with the spaces.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Change:
-    """One kind of change, to one layer or to several of a kind.
+    """One change, to one layer or to several of a kind.
 
     Attributes:
-        flag: What asked for it, e.g. "--norm=group".
-        layers: Which layers, e.g. "conv1_bn … conv5_block3_3_bn (53)".
-        before: What they were.
-        after: What they are.
-        kept: Parameters of these layers that survive, bit equal.
-        new: Parameters that there were not before, or that were computed.
-        dropped: Parameters that are gone.
+        flag: The option that requested it, e.g. "--norm=group".
+        layers: Names, e.g. "conv1_bn … conv5_block3_3_bn (53)".
+        before: Description of the layers before.
+        after: Description of the layers after.
+        kept: Number of their parameters that stay, bit-equal.
+        new: Number of parameters added or recomputed.
+        dropped: Number of parameters removed.
     """
 
     flag: str
@@ -31,7 +31,7 @@ class Change:
 
 
 def text(changes: Sequence[Change]) -> str:
-    """Returns the table as plain text, at most 80 columns wide.
+    """Formats the table as plain text, at most 80 columns wide.
 
     Empty without changes.
     """
@@ -51,7 +51,7 @@ def text(changes: Sequence[Change]) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Returns the first and the last of some layers and how many they are."""
+    """Summarizes layer names: the first, the last and their number."""
     ends = dict.fromkeys([names[0], names[-1]])
     count = f" ({len(names)})" if len(names) > 1 else ""
     return " … ".join(ends) + count

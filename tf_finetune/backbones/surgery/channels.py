@@ -1,10 +1,10 @@
-"""Networks for pictures of another number of channels than three.
+"""Adaptation of pretrained networks to other numbers of input channels.
 
-The first convolution is linear, and so is the preprocessing before it. What
-they make of a grey picture, copied to R, G and B, is therefore one convolution
-of one channel, with the kernels summed over the colours. With other numbers of
-channels there is no pretrained answer; there the colours' kernels stay and the
-others begin with their mean.
+The first convolution is linear, and so is the preprocessing before it. On a
+gray picture, copied to R, G and B, they amount to a convolution of one channel,
+with the kernels summed over the colors. For other numbers of channels nothing
+is pretrained; the kernels of the colors stay and the others start as their
+mean.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones.surgery import change, graph, stems
 
-# ITU-R BT.601, which JPEG uses too. Their sum is 1: grey stays what it is.
+# ITU-R BT.601, which JPEG uses too. Their sum is 1: gray stays the same.
 _LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -28,10 +28,10 @@ class _Adapted:
         scale: [channels], of the new preprocessing.
         offset: [channels].
         kernel: [height, width, channels (and the plane), filters].
-        plane: Whether a channel of ones follows the others: what the colours'
-            offsets add, where they are not alike. It is one convolution with
-            the others, so that zeros around the picture stay zeros.
-        how: In words.
+        plane: Whether a channel of ones follows the others, for offsets that
+            differ between colors. It is one convolution with the others, so
+            that zeros around the picture stay zeros.
+        how: Description for the plan.
     """
 
     scale: np.ndarray
@@ -44,11 +44,11 @@ class _Adapted:
 def grey(
     backbone: backbones.Backbone,
 ) -> tuple[backbones.Backbone, change.Change]:
-    """Makes a network of pretrained weights see luminance only.
+    """Reduces a pretrained network's input to luminance.
 
-    The model goes on taking RGB 0..255, as whatever decodes pictures gives it,
-    and takes their luminance first; a grey picture gives what its copy in RGB
-    gave before, within rounding.
+    The model still takes RGB 0..255, as decoders return it, and computes
+    luminance first; for a gray picture the output is that of its RGB copy
+    before, within rounding.
 
     Raises:
         UsageError: As `adapt`.
@@ -65,7 +65,7 @@ def grey(
 def adapt(
     backbone: backbones.Backbone, channels: int
 ) -> tuple[backbones.Backbone, change.Change]:
-    """Makes a network take pictures of another number of channels.
+    """Adapts a network to another number of input channels.
 
     For arrays only: picture files are decoded to RGB.
 
@@ -73,7 +73,7 @@ def adapt(
         backbone: With its weights, for RGB 0..255.
         channels: Of the new input, 0..255 as well. 1 or 2: each takes an equal
             share of the kernels' sum over R, G and B. 4 or more: the first
-            three are R, G and B; the others share one more colour, the mean
+            three are R, G and B; the others share one more color, the mean
             kernel divided by their number.
 
     Returns:
@@ -131,6 +131,7 @@ def _adapted(
 
 def _kernels(stem: stems.Stem, channels: int) -> _Adapted:
     kernel = np.asarray(stem.convolution.kernel, "float64")
+    # To the order R, G, B.
     kernel = kernel[:, :, np.argsort(stem.order)]
     scale, offset = stem.scale.mean(), stem.offset.mean()
     if channels >= 3:
@@ -143,6 +144,8 @@ def _kernels(stem: stems.Stem, channels: int) -> _Adapted:
             plane=False,
             how=f"those of R, G, B, then {others} times their mean / {others}",
         )
+    # Color c is x · scale_c + offset_c. The new channel is scaled alike for all
+    # colors, y = x · scale + offset, so that color c is y · factor_c + rest_c.
     factor = (stem.scale / scale)[:, np.newaxis]
     rest = (stem.offset - stem.scale * offset / scale)[:, np.newaxis]
     summed = (kernel * factor).sum(axis=2, keepdims=True) / channels
@@ -164,7 +167,7 @@ def _kernels(stem: stems.Stem, channels: int) -> _Adapted:
 def _preprocessed(
     pixels: keras.KerasTensor, made: _Adapted
 ) -> keras.KerasTensor:
-    # In float32 under mixed precision too, as the network's own.
+    # In float32 under mixed precision too, as the network's own preprocessing.
     x = keras.layers.Rescaling(
         made.scale.tolist(),
         made.offset.tolist(),
@@ -173,6 +176,7 @@ def _preprocessed(
     )(pixels)
     if not made.plane:
         return x
+    # 0 · x + 1: a channel of ones in plain Keras layers.
     ones = keras.layers.Rescaling(0.0, 1.0, dtype="float32", name="ones")(
         pixels[..., :1] if pixels.shape[-1] > 1 else pixels
     )
@@ -180,7 +184,7 @@ def _preprocessed(
 
 
 def _unbuilt(stem: stems.Stem) -> keras.Layer:
-    """Returns a copy of the stem that takes any number of channels."""
+    """Copies the stem without weights, for any number of channels."""
     if stem.layer is stem.convolution:
         return graph.copy(stem.convolution)
     layers = [graph.copy(each) for each in stem.layer.layers]
@@ -190,7 +194,7 @@ def _unbuilt(stem: stems.Stem) -> keras.Layer:
 def _fill(
     stem: stems.Stem, layer: keras.Layer, kernel: np.ndarray
 ) -> keras.layers.Conv2D:
-    """Gives the new stem its weights; returns its convolution."""
+    """Sets the weights of the new stem; returns its convolution."""
     convolution = layer
     if stem.layer is not stem.convolution:
         convolution = layer.layers[0]

@@ -1,4 +1,4 @@
-"""A network that ends earlier: `--cut_at`."""
+"""Truncation of a network at a layer: `--cut_at`."""
 
 import fnmatch
 import re
@@ -9,13 +9,13 @@ from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones.surgery import change, graph
 
-_SHOWN = 40
+_SHOWN = 40  # Layer names in an error message.
 
 
 def cut(
     backbone: backbones.Backbone, where: str
 ) -> tuple[backbones.Backbone, change.Change]:
-    """Drops the layers that a layer's output does not need.
+    """Truncates a backbone at a layer: drops all layers it does not need.
 
     Args:
         backbone: With its weights; what is left shares them.
@@ -25,16 +25,16 @@ def cut(
             what they mean in a process that builds this network first.
 
     Raises:
-        UsageError: No layer, or several, are called so; or what it gives is no
-            feature map of something that was learnt.
+        UsageError: No layer, or several, match; or the output is not a
+            feature map of trained layers.
     """
     tensor, name = _found(backbone, where)
     whole = backbone.model
     model = keras.Model(whole.inputs[0], tensor, name=whole.name)
     if len(tensor.shape) != 4 or not model.weights:
         raise errors.UsageError(
-            f"--cut_at={where}: {name} gives {_shape(tensor)}, no feature map "
-            f"of learnt layers. {_possible(backbone)}"
+            f"--cut_at={where}: {name} outputs {_shape(tensor)}, which is not "
+            f"a feature map of trained layers. {_possible(backbone)}"
         )
     gone = len(whole.layers) - len(model.layers)
     return graph.with_model(backbone, model), change.Change(
@@ -49,7 +49,7 @@ def cut(
 def _found(
     backbone: backbones.Backbone, where: str
 ) -> tuple[keras.KerasTensor, str]:
-    """Returns a layer's output and its name."""
+    """Finds a layer; returns its output and its name."""
     makers = {id(each.output): each for each in backbone.model.operations}
     for stage in backbone.stages:
         if stage.name == where:
@@ -57,6 +57,7 @@ def _found(
             return tensor, makers[id(tensor)].name
     named = _steady_names(backbone.model)
     names = [each for each in named if fnmatch.fnmatchcase(each, where)]
+    # An exact name wins over its meaning as a pattern.
     if where in named:
         names = [where]
     if len(names) == 1:
@@ -75,10 +76,10 @@ def _found(
 
 
 def _steady_names(model: keras.Model) -> dict[str, keras.Operation]:
-    """Returns the operations by their names in a fresh process.
+    """Maps names as in a fresh process to the operations.
 
-    Keras numbers the layers that nobody named in the order in which they are
-    made, by a counter that runs through the process.
+    Keras numbers unnamed layers in the order of their creation, by a counter
+    that runs through the process.
     """
     numbered: dict[str, list[tuple[int, keras.Operation]]] = {}
     found = {}
@@ -86,6 +87,7 @@ def _steady_names(model: keras.Model) -> dict[str, keras.Operation]:
         base, number = re.fullmatch(
             r"(.*?)(?:_(\d+))?", operation.name
         ).groups()
+        # Named by Keras after its class: "conv2d_3", "re_lu_1".
         if base.replace("_", "") == type(operation).__name__.lower():
             numbered.setdefault(base, []).append((int(number or 0), operation))
         else:
@@ -98,7 +100,7 @@ def _steady_names(model: keras.Model) -> dict[str, keras.Operation]:
 
 
 def _possible(backbone: backbones.Backbone) -> str:
-    """Returns in words where the backbone can be cut."""
+    """Describes where the backbone can be truncated."""
     stages = ", ".join(
         f"{stage.name} ({_shape(backbone.feature_maps[stage.stride])})"
         for stage in backbone.stages
@@ -115,8 +117,8 @@ def _possible(backbone: backbones.Backbone) -> str:
     step = -(-len(layers) // _SHOWN)
     some = "every one" if step == 1 else f"one in {step}"
     return (
-        f"Possible are the stages {stages}, and layers, of which here is "
-        f"{some}: {', '.join(layers[::step])}."
+        f"Possible are the stages {stages}, and names of layers, of which "
+        f"this is {some}: {', '.join(layers[::step])}."
     )
 
 

@@ -1,4 +1,4 @@
-"""A network built anew with some layers changed, all others copied."""
+"""Rebuilding of a network with some layers replaced, all others copied."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,20 +19,19 @@ def rebuilt(
     call: Call | None = None,
     inputs: keras.KerasTensor | None = None,
 ) -> keras.Model:
-    """Builds a network from copies of its layers.
+    """Rebuilds a network from copies of its layers.
 
     Copies, because a layer that is called twice is part of two graphs, and
-    what is found by the shape of a graph (feature maps, stages, cuts) would be
-    found in the first one.
+    analysis of the graph (feature maps, stages) would find the first one.
 
     Args:
         model: A flat graph of one input and one output, each layer called
             once.
-        replace: Operation → what takes its place; None: a copy of it, which
-            gets its weights, bit equal.
-        call: `(new operation, arguments, keywords)` → output, where something
-            else than a call is to be done. What it does not call is gone.
-        inputs: The new input; None: one like the old one.
+        replace: Operation → its replacement; None: a copy of it, which gets
+            its weights, bit-equal.
+        call: `(new operation, arguments, keywords)` → output, in place of a
+            plain call. An operation that it does not call is dropped.
+        inputs: The new input; None: one like the old input.
 
     Returns:
         A network of the same name. Nothing in it is shared with the old one.
@@ -59,6 +58,7 @@ def rebuilt(
         tensors[id(model.outputs[0])],
         name=model.name,
     )
+    # Copied after the model exists: weights are created by the calls above.
     present = {id(operation) for operation in result.operations}
     for old, new in copies:
         if id(new) in present:
@@ -67,16 +67,16 @@ def rebuilt(
 
 
 def copy(operation: keras.Operation) -> keras.Operation:
-    """Returns an operation of the same settings and name, weights aside."""
+    """Copies an operation with its settings and name, without weights."""
     return type(operation).from_config(operation.get_config())
 
 
 def carry_over(old: keras.Operation, new: keras.Operation) -> None:
-    """Gives a copied layer the weights of the original."""
+    """Copies the weights of a layer to its copy."""
     if not getattr(old, "weights", None):
         return
     new.set_weights(old.get_weights())
-    # Normalization computes with what it derives from its weights.
+    # Normalization computes with values that it derives from its weights.
     if hasattr(new, "finalize_state"):
         new.finalize_state()
 
@@ -84,7 +84,7 @@ def carry_over(old: keras.Operation, new: keras.Operation) -> None:
 def with_model(
     backbone: backbones.Backbone, model: keras.Model
 ) -> backbones.Backbone:
-    """Returns the backbone with another network, its parts found anew."""
+    """Returns the backbone with another network, and its new stages."""
     maps = topology.feature_maps(model)
     return backbones.Backbone(
         spec=backbone.spec,
@@ -104,7 +104,7 @@ def _input_like(model: keras.Model) -> keras.KerasTensor:
 def _arguments(
     operation: keras.Operation, tensors: Mapping[int, keras.KerasTensor]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Returns what an operation was called with, in terms of new tensors."""
+    """Returns an operation's call arguments, mapped to the new tensors."""
     (node,) = operation._inbound_nodes
 
     def new(value: Any) -> Any:
@@ -116,8 +116,8 @@ def _arguments(
     keywords = {
         name: keras.tree.map_structure(new, value)
         for name, value in node.arguments.kwargs.items()
-        # Keras notes them for layers that know them, given or not; what takes
-        # a layer's place may not.
+        # Keras records these two for layers that take them, given or not; a
+        # replacement may not take them.
         if value is not None or name not in ("training", "mask")
     }
     return tuple(arguments), keywords

@@ -1,8 +1,8 @@
-"""Batch norm replaced by a norm of single pictures: `--norm`.
+"""Replacement of batch norm by group or instance norm: `--norm`.
 
-Scale and shift (gamma, beta) are those that were pretrained; the statistics
-are those of each picture, not of a batch or of the pretraining, so the
-function is another one, and a small batch no longer matters.
+Scale and shift (gamma, beta) are the pretrained ones; the statistics are those
+of each picture, not of a batch or of the pretraining, so the function changes,
+and the batch size no longer matters.
 
 Source: Wu & He 2018, "Group Normalization", section 3 (32 groups; instance
 norm is one channel a group, Ulyanov et al. 2016).
@@ -18,7 +18,7 @@ from tf_finetune.backbones.surgery import change, graph
 
 Norm = Literal["instance", "group"]
 
-_GROUPS = 32
+_GROUPS = 32  # The default of Wu & He, section 3.
 
 
 def replace(
@@ -27,7 +27,7 @@ def replace(
     """Replaces every batch norm of a backbone.
 
     Raises:
-        UsageError: It has none, or none at its top level; or a norm would be
+        UsageError: It has none, or some in nested models; or a norm would be
             that of single numbers, which is always zero.
     """
     norms = _batch_norms(backbone, norm)
@@ -56,7 +56,7 @@ def replace(
 
 
 def groups(channels: int) -> int:
-    """Returns 32, or the largest smaller number that divides `channels`."""
+    """Returns the largest number of groups, 32 at most, for `channels`."""
     return max(n for n in range(1, _GROUPS + 1) if channels % n == 0)
 
 
@@ -92,6 +92,7 @@ def _check_counts(
 ) -> None:
     *positions, channels = layer.output.shape[1:]
     count = channels // _group_count(norm, channels)
+    # Numbers normalized together: channels of a group times pixels.
     for side in positions:
         count *= side or 1
     if count > 1:
@@ -128,5 +129,5 @@ def _is_batch_norm(layer: keras.Operation) -> bool:
 
 def _in_words(norm: Norm) -> str:
     if norm == "instance":
-        return "a group a channel (instance norm)"
+        return "one group per channel (instance norm)"
     return f"{_GROUPS} groups or the largest divisor"

@@ -1,4 +1,4 @@
-"""The surgery that was asked for, done to a backbone that has its weights."""
+"""Surgery on a backbone that has its weights: all requested changes."""
 
 import dataclasses
 
@@ -15,12 +15,12 @@ from tf_finetune.config import surgery_options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Operated:
-    """A backbone after surgery.
+    """A backbone after surgery, and the changes made.
 
     Attributes:
-        backbone: What is left of it and what was added.
-        changes: What was done, in order; empty where nothing was asked for,
-            and the backbone is the one that was given.
+        backbone: The changed backbone.
+        changes: In order; empty where nothing was requested, and the backbone
+            is then the given one.
     """
 
     backbone: backbones.Backbone
@@ -30,18 +30,19 @@ class Operated:
 def operate(
     backbone: backbones.Backbone, options: surgery_options.SurgeryOptions
 ) -> Operated:
-    """Does what is asked for: cut, channels, squeeze-and-excitation, norm.
+    """Applies surgery: truncation, channels, squeeze-and-excitation, norm.
 
-    Weights that survive are bit equal to those of the backbone that is given,
-    so that it takes the published files of the whole network before.
+    Weights that stay are bit-equal to those of the given backbone, so published
+    files of the whole network are loaded before surgery.
 
     Args:
         backbone: With its weights.
-        options: What is asked for.
+        options: The requested changes.
 
     Raises:
         UsageError: Something cannot be done to this network.
     """
+    # Truncation first: layers that are dropped need no other change.
     changes = []
     if options.cut_at is not None:
         backbone, made = cut.cut(backbone, options.cut_at)

@@ -1,6 +1,6 @@
-"""Squeeze-and-excitation blocks put into a ResNet: `--backbone=resnet50+se`.
+"""Squeeze-and-excitation blocks in a ResNet: `--backbone=resnet50+se`.
 
-They begin as identities: the factors they multiply channels by are twice a
+They start as identities: the factors that multiply the channels are twice a
 sigmoid of zero, which is exactly 1. So the pretrained function is unchanged,
 bit by bit, until they are trained.
 
@@ -17,19 +17,19 @@ from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones.surgery import change, graph
 
-_RATIO = 16
+_RATIO = 16  # Hu et al., section 6.1 and table 10.
 
 
 def insert(
     backbone: backbones.Backbone,
 ) -> tuple[backbones.Backbone, change.Change]:
-    """Puts a block behind the residual branch of every addition.
+    """Inserts a block after the residual branch of every addition.
 
     Args:
         backbone: A ResNet; its additions are of [shortcut, branch].
 
     Raises:
-        UsageError: There are no additions of two branches in it.
+        UsageError: It has no additions of two branches.
     """
     model = backbone.model
     additions = [
@@ -65,7 +65,7 @@ def insert(
 
 
 def _excited(branch: keras.KerasTensor, addition: str) -> keras.KerasTensor:
-    """Multiplies each channel by a factor computed from all of them.
+    """Adds a block: scales each channel by a factor computed from all.
 
     Args:
         branch: [batch, height, width, channels].
@@ -73,9 +73,11 @@ def _excited(branch: keras.KerasTensor, addition: str) -> keras.KerasTensor:
     """
     block = addition.removesuffix("_add").removesuffix("_out")
     channels = branch.shape[-1]
+    # Squeeze: the mean of each channel (equation 2).
     x = keras.layers.GlobalAveragePooling2D(
         keepdims=True, name=f"{block}_se_squeeze"
     )(branch)
+    # Excitation: sigmoid(W2 · relu(W1 · z)), equation 3, by 1 x 1 convolutions.
     x = keras.layers.Conv2D(
         max(channels // _RATIO, 1),
         1,

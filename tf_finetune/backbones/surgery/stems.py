@@ -1,6 +1,6 @@
-"""Where a network's input meets its first convolution, and what comes before.
+"""The stem of a network: its preprocessing and first convolution.
 
-Preprocessing is scaling, shifting and the order of the colours, in layers of
+Preprocessing is scaling, shifting and the order of the colors, in layers of
 this package (`build.preprocessed`) or of the network's own.
 """
 
@@ -16,13 +16,13 @@ from tf_finetune.backbones import backbone as backbones
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stem:
-    """How a network's input comes to its first convolution.
+    """Preprocessing and first convolution of a network.
 
     Attributes:
         scaling: Names of the operations that only scale, shift or reorder.
-        scale: [3], in the order R, G, B: what colours are multiplied by …
-        offset: [3], … and what is added then.
-        order: [3], the colour (0 is R) in each channel of the convolution.
+        scale: [3], factors of R, G and B.
+        offset: [3], added to R, G and B after that.
+        order: [3], the color (0 is R) in each channel of the convolution.
         layer: The convolution, or the nested model that it is the first of.
         convolution: The convolution.
     """
@@ -36,7 +36,7 @@ class Stem:
 
 
 def read(backbone: backbones.Backbone) -> Stem:
-    """Reads the preprocessing, up to the first convolution.
+    """Reads the preprocessing up to the first convolution.
 
     Raises:
         UsageError: The network does not begin with scaling and a convolution.
@@ -59,6 +59,7 @@ def read(backbone: backbones.Backbone) -> Stem:
                 layer=operation,
                 convolution=convolution,
             )
+        # Scaling after zero padding would move the zeros: not one affine map.
         if padded or kind not in ("Rescaling", "Normalization", "Flip"):
             break
         scaling.add(operation.name)
@@ -66,6 +67,7 @@ def read(backbone: backbones.Backbone) -> Stem:
             scale, offset, order = scale[::-1], offset[::-1], order[::-1]
             continue
         factor, added = _affine(operation)
+        # Affine maps compose: (x · s + o) · f + a = x · (s · f) + (o · f + a).
         scale, offset = scale * factor, offset * factor + added
     raise errors.UsageError(
         f"{backbone.spec.name} cannot take another number of channels: it does "
@@ -75,7 +77,7 @@ def read(backbone: backbones.Backbone) -> Stem:
 
 
 def _chain(backbone: backbones.Backbone) -> Iterator[keras.Operation]:
-    """Yields operations from the input on, while each feeds one other only."""
+    """Yields operations from the input on, up to the first branching."""
     tensor = backbone.model.inputs[0]
     while True:
         users = [
@@ -93,7 +95,7 @@ def _chain(backbone: backbones.Backbone) -> Iterator[keras.Operation]:
 def _first_convolution(
     operation: keras.Operation,
 ) -> keras.layers.Conv2D | None:
-    """Returns a convolution, or that which a nested stack begins with."""
+    """Returns the convolution that an operation is or starts with."""
     inner = operation
     if isinstance(operation, keras.Sequential):
         inner = operation.layers[0]
@@ -103,10 +105,11 @@ def _first_convolution(
 
 
 def _affine(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what a layer multiplies three channels by, and then adds."""
+    """Returns factor and offset of a scaling layer, for three channels."""
     if isinstance(layer, keras.layers.Rescaling):
         factor, added = layer.scale, layer.offset
     else:
+        # Normalization: (x - mean) / max(sqrt(variance), epsilon).
         mean = np.asarray(layer.mean, "float64")
         deviation = np.sqrt(np.asarray(layer.variance, "float64"))
         factor = 1 / np.maximum(deviation, keras.config.epsilon())

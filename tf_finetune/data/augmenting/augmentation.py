@@ -1,4 +1,4 @@
-"""Random changes to training pictures, in named strengths.
+"""Random augmentation of training pictures, in named strengths.
 
 They are part of the input pipeline of training and of nothing else: inside a
 model they would be exported with it and change what is served.
@@ -43,7 +43,7 @@ class Level:
     """How strong each change is; 0 leaves it out.
 
     Every level mirrors half of the pictures left to right. Hue stays: what a
-    picture shows is often told by its colour.
+    picture shows is often told by its color.
 
     Attributes:
         zoom: Pictures are enlarged so that up to this share of each side is
@@ -93,7 +93,7 @@ LEVELS: dict[str, Level] = {
         mix=True,
     ),
 }
-"""What each value of --augmentation does, beside "none"."""
+"""The strengths behind each value of --augmentation but "none"."""
 
 
 VERSION = 2
@@ -101,12 +101,12 @@ VERSION = 2
 
 
 def describe(level: training_options.Augmentation) -> str:
-    """Returns what decides the changes of a level: equal texts, equal ones."""
+    """Returns a text that identifies the changes of a level, for cache keys."""
     return f"{VERSION} {LEVELS[level]} {keras.__version__}"
 
 
 def mixes(level: training_options.Augmentation) -> bool:
-    """Whether a level mixes pictures of one batch with each other."""
+    """Tells if a level mixes pictures of one batch with each other."""
     return level != "none" and LEVELS[level].mix
 
 
@@ -143,7 +143,7 @@ def build_for_masks(level: training_options.Augmentation) -> MaskChanges | None:
     """Returns the functions that change pictures with masks; None for "none".
 
     Masks are mirrored, moved, turned and sheared with their pictures, by the
-    nearest pixel; colours change in pictures alone. Two masks cannot be
+    nearest pixel; colors change in pictures alone. Two masks cannot be
     blended: where a level mixes, half of the pictures are mixed by CutMix,
     their masks with them, and the others stay unmixed.
 
@@ -185,7 +185,7 @@ def _flat(changed: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
 def _moving(
     level: Level,
 ) -> Callable[[random_draws.Batch, random_draws.Draws], random_draws.Batch]:
-    """Returns what changes each picture by itself.
+    """Returns the function that changes each picture by itself.
 
     The same draws are made for pictures, for masks, and for both.
     """
@@ -238,6 +238,7 @@ def _cutter() -> Callable[
         chosen = tf.random.stateless_uniform(
             tf.shape(batch["images"])[:1], draws.next(), alg="philox"
         )
+        # A mask cannot be blended: the other half stays as it is.
         is_cut = (chosen < 0.5)[:, None, None, None]
         return {
             kind: tf.where(is_cut, mixed[kind], each)
@@ -266,6 +267,7 @@ def _mixer() -> Callable[
         chosen = tf.random.stateless_uniform(
             tf.shape(labels)[:1], draws.next(), alg="philox"
         )
+        # Half of the pictures by CutMix, half by MixUp: `Level.mix`.
         is_cut = chosen < 0.5
         return (
             tf.where(is_cut[:, None, None, None], cut, blended),

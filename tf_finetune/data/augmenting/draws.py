@@ -1,4 +1,4 @@
-"""Random layers of Keras whose draws are a function of a seed tensor."""
+"""Random numbers for Keras layers, as a function of a seed tensor."""
 
 import keras
 import tensorflow as tf
@@ -26,6 +26,8 @@ class Draws(keras.random.SeedGenerator):
     def next(self, ordered: bool = True) -> tf.Tensor:
         """Returns the int32 [2] seed of the next draw."""
         del ordered
+        # Philox is counter-based: the same numbers on CPU and GPU, in graphs
+        # and eagerly.
         self._count += 1
         return tf.random.fold_in(self._seed, self._count, alg="philox")
 
@@ -33,7 +35,7 @@ class Draws(keras.random.SeedGenerator):
 def apply(
     layer: keras.layers.Layer, images: tf.Tensor, draws: Draws
 ) -> tf.Tensor:
-    """Changes each picture as a Keras image layer does in training.
+    """Applies a Keras image layer to each picture as in training.
 
     Args:
         layer: An image preprocessing layer that is not made of others.
@@ -49,7 +51,7 @@ def apply(
 def apply_together(
     layer: keras.layers.Layer, batch: Batch, draws: Draws
 ) -> Batch:
-    """Changes pictures, their masks, or both by one draw.
+    """Applies a Keras image layer to pictures, masks or both by one draw.
 
     Args:
         layer: An image preprocessing layer that is not made of others.
@@ -59,7 +61,7 @@ def apply_together(
 
     Returns:
         The same things, changed: masks by the nearest pixel, or not at all
-        where a layer changes colours only.
+        where a layer changes colors only.
     """
     transformation = layer.get_random_transformation(
         next(iter(batch.values())), training=True, seed=draws

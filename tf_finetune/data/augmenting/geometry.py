@@ -1,4 +1,4 @@
-"""Mirrored, moved and enlarged pictures: one sampling for all three."""
+"""Random mirroring, shifting and zooming of pictures in one resampling."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from tf_finetune.data.augmenting import draws as random_draws
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Move:
-    """How each picture of a batch is moved.
+    """The crop boxes by which each picture of a batch is moved.
 
     Attributes:
         boxes: float32 [batch, 4], the rectangles that are sampled, as
@@ -56,7 +56,7 @@ def draw(
     zoom: float,
     shift: float,
 ) -> Move:
-    """Draws what `moved` does, to do it to pictures and their masks alike.
+    """Draws the crop boxes of `moved`, for pictures and their masks alike.
 
     Args:
         images: [batch, height, width, any], sides known; only its shape
@@ -70,7 +70,9 @@ def draw(
         (4, tf.shape(images)[0]), draws.next(), alg="philox"
     )
     is_mirrored = numbers[0] < 0.5
+    # Side of the crop as a share of the picture's: 1 - zoom .. 1.
     share = 1.0 - zoom * numbers[1]
+    # One pixel more than the largest shift: bilinear sampling reads a neighbor.
     edges = [math.ceil(shift * side) + 1 for side in (height, width)]
     top, bottom = _ends(height, edges[0], share, shift * (2 * numbers[2] - 1))
     left, right = _ends(width, edges[1], share, shift * (2 * numbers[3] - 1))
@@ -88,7 +90,7 @@ def sampled(
     move: Move,
     method: Literal["bilinear", "nearest"] = "bilinear",
 ) -> tf.Tensor:
-    """Does to each picture what was drawn.
+    """Samples each picture at its crop box.
 
     Args:
         images: [batch, height, width, channels], sides known.
@@ -100,6 +102,7 @@ def sampled(
     """
     around = [[0, 0], *([edge, edge] for edge in move.edges), [0, 0]]
     return tf.image.crop_and_resize(
+        # SYMMETRIC repeats the edge pixel, as a mirror at the border does.
         tf.pad(images, around, "SYMMETRIC"),
         move.boxes,
         tf.range(tf.shape(images)[0]),
@@ -111,7 +114,7 @@ def sampled(
 def _ends(
     side: int, edge: int, share: tf.Tensor, shift: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns where the first and the last pixel of a side are sampled.
+    """Returns the sampling positions of the first and last pixel of a side.
 
     Args:
         side: Pixels of the picture.
@@ -120,10 +123,12 @@ def _ends(
         shift: [batch], of the side.
 
     Returns:
-        Two of [batch], as `tf.image.crop_and_resize` counts: 0 is the centre
+        Two of [batch], as `tf.image.crop_and_resize` counts: 0 is the center
         of the first pixel of the enlarged picture and 1 that of its last.
     """
+    # Positions in pixels, then normalized by the index of the last pixel: first
+    # = (center - share (side - 1) / 2) / last.
     middle = (side - 1) / 2
-    centre = edge + middle + shift * side
+    center = edge + middle + shift * side
     last = side + 2 * edge - 1
-    return (centre - middle * share) / last, (centre + middle * share) / last
+    return (center - middle * share) / last, (center + middle * share) / last

@@ -1,4 +1,4 @@
-"""Two views of a picture: one hardly changed, one changed a lot.
+"""Weakly and strongly augmented views of a picture, for FixMatch.
 
 The strong view is made from the weak one and leaves every pixel where it is,
 so that what is said of a place in one can be asked of it in the other.
@@ -18,7 +18,7 @@ from tf_finetune.data.augmenting import draws as random_draws
 
 _LEVEL = "light"
 _HIDDEN = 0.5  # Of each side, at most.
-_GREY = 127.5
+_GREY = 127.5  # The middle of 0..255.
 
 
 def weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -32,8 +32,11 @@ def weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     change, layers = augmentations.build(_LEVEL), _layers()
 
     def views(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        # The changes take labels, too; blank ones are thrown away.
         blank = tf.zeros([tf.shape(images)[0], 1])
         weak, _ = change(images, blank, seed)
+        # A seed of its own, so that the strong view's draws are not those of
+        # the weak one.
         draws = random_draws.Draws(tf.random.fold_in(seed, 1, alg="philox"))
         strong = weak
         for layer in layers:
@@ -45,7 +48,7 @@ def weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
 
 def as_they_are(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Returns the pictures themselves."""
+    """Returns the pictures unchanged, where no views are wanted."""
     del seed
     return images
 
@@ -68,9 +71,9 @@ def _partly_hidden(images: tf.Tensor, draws: random_draws.Draws) -> tf.Tensor:
     )
     pixels = tf.range(side, dtype=tf.float32)[tf.newaxis] / side
 
-    def covered(centre: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-        return tf.abs(pixels - centre) < size * _HIDDEN / 2
+    def cover(center: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+        return tf.abs(pixels - center) < size * _HIDDEN / 2
 
-    rows = covered(numbers[0], numbers[1])[:, :, tf.newaxis, tf.newaxis]
-    columns = covered(numbers[2], numbers[3])[:, tf.newaxis, :, tf.newaxis]
+    rows = cover(numbers[0], numbers[1])[:, :, tf.newaxis, tf.newaxis]
+    columns = cover(numbers[2], numbers[3])[:, tf.newaxis, :, tf.newaxis]
     return tf.where(rows & columns, _GREY, images)

@@ -1,4 +1,4 @@
-"""The one rule by which masks are named after their pictures."""
+"""The naming rule that matches masks with their pictures."""
 
 import bisect
 import collections
@@ -10,9 +10,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from tf_finetune import errors
 from tf_finetune.data.folders import telling, words
 
+# Masks of a folder whose names vote; rules that are counted in full.
 _SAMPLE = 500
 _CANDIDATES = 8
-# What stands in the names of drawings made of the masks, not of the masks.
+# Words in the names of drawings made from masks, such as overlays; both
+# spellings of color occur in the wild.
 _DRAWINGS_WORDS = (
     "color colors colour colours colored coloured instance instances "
     "instanceids object objects vis visual overlay overlays preview polygons "
@@ -26,7 +28,7 @@ _MASK = re.compile("|".join([*words.MASKS, "ground"]), re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rule:
-    """What stands around the common part of the two names.
+    """Prefixes and suffixes around the common part of the two names.
 
     Attributes:
         image: Before and behind it in the picture's name.
@@ -50,7 +52,7 @@ class Rule:
         return _within(stem, self.mask)
 
     def text(self) -> str:
-        """Returns the rule in words."""
+        """Returns the rule as text for messages."""
         return " and ".join(
             f"{kind} have {' and '.join(words_of(affix))}"
             for kind, affix in (("pictures", self.image), ("masks", self.mask))
@@ -79,6 +81,8 @@ def find(groups: Sequence[tuple[Collection[str], Collection[str]]]) -> Rule:
     rules = {rule: _matched(rule, groups) for rule in (EQUALITY, *best)}
     most = max(rules.values())
     least = min(sum(map(len, each)) for each in zip(*groups, strict=True))
+    # Equal names win unless another rule matches clearly more; and a rule that
+    # matches less than half of the smaller side is an accident.
     if rules[EQUALITY] >= 0.9 * most or 2 * most < least:
         return EQUALITY
     good = [rule for rule, count in rules.items() if count >= 0.9 * most]
@@ -86,7 +90,7 @@ def find(groups: Sequence[tuple[Collection[str], Collection[str]]]) -> Rule:
 
 
 def within_folder(stems: Collection[str]) -> tuple[Rule, int]:
-    """Returns how masks are named that lie beside their pictures.
+    """Returns the naming rule of masks that lie beside their pictures.
 
     Args:
         stems: Of pictures and masks together.
@@ -109,6 +113,7 @@ def within_folder(stems: Collection[str]) -> tuple[Rule, int]:
                     votes[Rule(mask=affix)] += 1
     if not votes:
         return EQUALITY, 0
+    # The most votes; of equal ones the shortest affix.
     return min(votes.items(), key=lambda each: (-each[1], _length(each[0])))
 
 
@@ -118,15 +123,18 @@ def names_a_mask(name: str) -> bool:
 
 
 def names_a_drawing(name: str) -> bool:
-    """Tells if a name says that what it names was drawn from masks."""
+    """Tells if a name says that a picture was drawn from masks."""
     return not _DRAWINGS.isdisjoint(words.split(name))
 
 
 def _votes(images: set[str], masks: set[str]) -> Iterable[Rule]:
     """Yields the rules that a sample of the masks may follow."""
+    # Evenly spaced, since names that are sorted together look alike.
     order = sorted(masks)
     step = max(1, len(order) // _SAMPLE)
     forward = sorted(images)
+    # Reversed names, sorted: neighbors share the longest suffix as those in
+    # `forward` share the longest prefix.
     backward = sorted(_turned(each) for each in images)
     for stem in order[::step]:
         found = set(_added(stem, images))
@@ -153,6 +161,7 @@ def _exchanged(image: str, mask: str, *, is_turned: bool) -> Rule | None:
         return None
     one, other = os.path.basename(image), os.path.basename(mask)
     if is_turned:
+        # The longest common end that begins at a word's boundary in both.
         length = len(os.path.commonprefix([one[::-1], other[::-1]]))
         common = {len(one) - c for c in _cuts(one)} | {len(one)}
         common &= {len(other) - c for c in _cuts(other)} | {len(other)}
@@ -160,6 +169,7 @@ def _exchanged(image: str, mask: str, *, is_turned: bool) -> Rule | None:
         a, b = one[: len(one) - common], other[: len(other) - common]
         rule = Rule(image=(a, ""), mask=(b, ""))
     else:
+        # The longest common start that ends at a word's boundary in both.
         length = len(os.path.commonprefix([one, other]))
         common = {*_cuts(one), len(one)} & {*_cuts(other), len(other)}
         common = max((c for c in common if 0 < c <= length), default=0)
@@ -191,6 +201,8 @@ def _preferred(good: list[Rule], rules: Mapping[Rule, int]) -> Rule:
     Raises:
         DataError: Several remain.
     """
+    # A color-coded copy of the masks matches as many names; it is not the
+    # masks.
     plain = [rule for rule in good if not names_a_drawing("".join(rule.mask))]
     good = plain or good
     cores = {rule.mask: rule for rule in good}
@@ -216,7 +228,7 @@ def _within(stem: str, affix: tuple[str, str]) -> str | None:
 
 
 def _cuts(name: str) -> list[int]:
-    """Returns where words, numbers and what divides them begin."""
+    """Returns the positions where words, numbers and separators begin."""
     return [found.start() for found in _PART.finditer(name)][1:]
 
 

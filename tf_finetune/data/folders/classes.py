@@ -1,4 +1,4 @@
-"""Reads a tree of folders as class folders, with or without splits."""
+"""Interpretation of a folder tree as class folders, with or without splits."""
 
 import os
 
@@ -16,7 +16,7 @@ from tf_finetune.data.folders import (
     words,
 )
 
-_COPY = "its folders are called like those beside it"
+_COPY = "its folders have the names of those beside it"
 _OUTSIDE = "outside any class folder"
 
 
@@ -36,6 +36,7 @@ def understand(root: tree.Folder, *, level: int | None = None) -> layout.Layout:
     if level is not None:
         _at_level(root, level, found)
     else:
+        # Masks first: images/ and masks/ would pass for two classes.
         pairing.refuse_as_classes(root)
         splits = splitting.find(root)
         if splits:
@@ -46,7 +47,7 @@ def understand(root: tree.Folder, *, level: int | None = None) -> layout.Layout:
                 _add_classes(root, root, None, found)
     if not found.places and level is not None:
         raise errors.DataError(
-            f"--class_level={level}: no folder lies so deep in {root.path}."
+            f"--class_level={level}: {root.path} has no folders that deep."
         )
     if not found.places:
         raise _no_classes(root)
@@ -57,8 +58,9 @@ def understand(root: tree.Folder, *, level: int | None = None) -> layout.Layout:
 def _add_splits(
     root: tree.Folder, splits: splitting.Splits, found: layout.Layout
 ) -> None:
-    """Adds the classes of every split, and tells what lies beside them."""
+    """Adds the classes of every split, and reports the folders beside them."""
     found.outside.append(root)
+    # Folders beside the splits are compared with the training split's classes.
     first = splits.folders.get("train") or next(iter(splits.folders.values()))
     train = splitting.inner_names(first)
     told = []
@@ -68,16 +70,18 @@ def _add_splits(
         folder.check_readable()
         level = layout.level_of_classes(folder)
         if layout.is_live(folder) and not layout.holds_classes(folder):
-            found.set_aside(folder, "no folder of a class in it")
+            found.set_aside(folder, "no class folder in it")
             continue
         found.outside.extend(layout.way(folder, level))
         refusals.check_no_splits_inside(level)
         _add_classes(root, level, split, found)
+        # Only names that leave a doubt are worth a line in the log.
         word = root.relative(level)[:-1].lower()
         if word == words.JOINED or len(words.SPLITS.get(word, ())) != 1:
             told.append(f"{root.relative(level)} is the {split} split")
     if told:
         found.told.append(f"{telling.listed(told)}.")
+    # Folders beside the splits, from the clearest reason to the vaguest.
     for name, why in splits.beyond.items():
         folder = next(each for each in root.folders if each.name == name)
         if layout.is_live(folder):
@@ -88,7 +92,7 @@ def _add_splits(
         if inner & telling.same(beside):
             reason = _COPY
         elif inner & train:
-            reason = "the same folders as in the splits, but no known split"
+            reason = "it has the folders of the splits, but no split's name"
         else:
             reason = _OUTSIDE
         found.set_aside(folder, reason)
@@ -106,7 +110,7 @@ def _add_classes(
     split: str | None,
     found: layout.Layout,
 ) -> None:
-    """Adds every folder in `level` as a class, but for copies of others."""
+    """Adds every folder in `level` as a class, except copies of others."""
     level.check_readable()
     if level not in found.outside:
         found.outside.append(level)
@@ -124,17 +128,19 @@ def _add_classes(
         for each in layout.live(folder):
             own = each.name.casefold()
             if own in names and own != folder.name.casefold():
-                found.set_aside(each, "called like another class")
+                found.set_aside(each, "it has the name of another class")
 
 
 def _copies(level: tree.Folder) -> list[tree.Folder]:
-    """Returns folders that hold folders called like those beside them."""
+    """Returns copies: folders whose subfolders have the names of siblings."""
     below = layout.live(level)
     names = telling.same([each.name for each in below])
     found = []
     for folder in below:
         inner = telling.same([each.name for each in layout.live(folder)])
         beside = names - {folder.name.casefold()}
+        # A copy of the data set inside itself, as archives that hold their own
+        # folder leave it: flowers/flowers/daisy beside flowers/daisy.
         covers = inner <= names or beside <= inner
         if len(inner & beside) > 1 and covers and not layout.is_loose(folder):
             found.append(folder)
@@ -163,6 +169,7 @@ def _at_level(root: tree.Folder, level: int, found: layout.Layout) -> None:
 
 def _split_at(parent: tree.Folder, folder: tree.Folder, above: str) -> str:
     names = [each.name for each in parent.folders]
+    # The uppermost folder that names a split decides.
     if above or folder.name not in roles.named(names):
         return above
     called = roles.assign(roles.named(names))
@@ -170,7 +177,7 @@ def _split_at(parent: tree.Folder, folder: tree.Folder, above: str) -> str:
 
 
 def _tell_of_depth(root: tree.Folder, found: layout.Layout) -> None:
-    """Tells of folders in class folders, whose names say nothing then."""
+    """Reports folders inside class folders, whose names are not used."""
     aside = {each.path for each in found.aside}
     said = []
     count = 0
@@ -179,14 +186,16 @@ def _tell_of_depth(root: tree.Folder, found: layout.Layout) -> None:
         inner = [e for e in inner if e.name != place.label]
         if not inner:
             continue
+        # Files where the data set holds no recognizable picture.
         count += sum(each.pictures or each.total for each in inner)
+        # Three names show which kind of folders they are.
         names = telling.listed([each.name for each in inner], shown=3)
         said.append(f"{root.relative(place.folder)} ({names})")
     if said:
         found.told.append(
-            "Folders in class folders do not name classes: "
+            "Folders inside class folders do not name classes: "
             f"{telling.counted(count, 'picture')} in folders below "
-            f"{telling.listed(said)} are of the class around them."
+            f"{telling.listed(said)} belong to the enclosing class."
         )
 
 

@@ -1,11 +1,11 @@
-"""Class folders that hold their splits: CLASS/train, CLASS/val."""
+"""Splits inside class folders: CLASS/train, CLASS/val."""
 
 from tf_finetune import errors
 from tf_finetune.data.folders import layout, roles, splitting, telling, tree
 
 
 def add(root: tree.Folder, found: layout.Layout) -> bool:
-    """Adds the classes if each holds its splits.
+    """Adds the classes with their splits if most class folders hold splits.
 
     Returns:
         Whether they do.
@@ -24,6 +24,7 @@ def add(root: tree.Folder, found: layout.Layout) -> bool:
             split_of[folder.name] = names
     every = {name for names in split_of.values() for name in names}
     assigned = roles.assign(sorted(every))
+    # Most classes must be divided, or it is chance that one holds train/.
     if len(split_of) < 2 or len(split_of) * 2 < len(below):
         return False
     if "train" not in assigned.split_of.values() or len(every) < 2:
@@ -31,6 +32,7 @@ def add(root: tree.Folder, found: layout.Layout) -> bool:
     _check_loose_splits(root, below, split_of)
     found.outside.append(root)
     for folder in below:
+        # A class without splits of its own is divided like a plain data set.
         if folder.name not in split_of:
             place = layout.Place(folder=folder, label=folder.name, split=None)
             found.places.append(place)

@@ -1,4 +1,4 @@
-"""What the folders of a data set were taken for."""
+"""Roles of the folders of a data set: classes, splits, unused."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from tf_finetune.data.folders import telling, tree, words
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """A folder whose pictures, those below included, are of one class."""
+    """A class folder: all pictures in it and below are of one class."""
 
     folder: tree.Folder
     label: str
@@ -20,7 +20,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Aside:
-    """A folder whose pictures are not used, and why.
+    """An unused folder, with the reason.
 
     Attributes:
         path: Of the folder.
@@ -37,13 +37,13 @@ class Aside:
 
 @dataclasses.dataclass(kw_only=True)
 class Layout:
-    """Where the classes are, and what is not used.
+    """Class folders and unused folders of a data set.
 
     Attributes:
         places: The class folders.
         aside: Folders with pictures that are not used.
         outside: Folders whose own files lie outside any class folder.
-        told: Sentences on what was taken for granted.
+        told: Sentences for the log on assumptions that were made.
     """
 
     places: list[Place] = dataclasses.field(default_factory=list)
@@ -63,7 +63,7 @@ class Layout:
 
 
 def dropped(aside: Iterable[Aside]) -> list[examples.Dropped]:
-    """Returns folders that are set aside as what is not used."""
+    """Returns unused folders as entries of the list of dropped files."""
     return [
         examples.Dropped(
             path=each.path,
@@ -75,7 +75,7 @@ def dropped(aside: Iterable[Aside]) -> list[examples.Dropped]:
 
 
 def tell_of(aside: Iterable[Aside], root: tree.Folder) -> None:
-    """Warns of folders whose pictures are not used, by reason."""
+    """Logs a warning for the folders that are not used, by reason."""
     reasons: dict[str, list[Aside]] = {}
     for each in aside:
         reasons.setdefault(each.reason, []).append(each)
@@ -100,12 +100,12 @@ def is_live(folder: tree.Folder) -> bool:
 
 
 def live(folder: tree.Folder) -> list[tree.Folder]:
-    """Returns the folders in a folder that pictures lie in or below."""
+    """Returns the subfolders that hold pictures, in them or below."""
     return [each for each in folder.folders if is_live(each)]
 
 
 def is_loose(folder: tree.Folder) -> bool:
-    """Tells if pictures lie in a folder itself; of files as in `is_live`."""
+    """Tells if a folder itself holds pictures; files count as in `is_live`."""
     return bool(folder.own if _has_pictures(folder) else folder.files)
 
 
@@ -117,6 +117,7 @@ def holds_classes(folder: tree.Folder) -> bool:
     """
     folder = level_of_classes(folder)
     below = live(folder)
+    # Several folders, or one that holds further folders: classes.
     if len(below) != 1 or not is_loose(below[0]) or live(below[0]):
         return bool(below)
     name = below[0].name
@@ -130,6 +131,7 @@ def level_of_classes(folder: tree.Folder) -> tree.Folder:
     A wrapper holds nothing but one folder that holds folders:
     seg_train/seg_train/CLASS, train/images/CLASS.
     """
+    # Stops at the first fork, or where pictures lie beside the only folder.
     while len(below := live(folder)) == 1 and not is_loose(folder):
         if not live(below[0]) or is_loose(below[0]):
             break
@@ -138,7 +140,7 @@ def level_of_classes(folder: tree.Folder) -> tree.Folder:
 
 
 def way(top: tree.Folder, level: tree.Folder) -> list[tree.Folder]:
-    """Returns a folder, one below, and those on the way."""
+    """Returns the folders from `top` down to `level`, both included."""
     found = [level]
     while found[-1] is not top:
         found.append(found[-1].parent)
@@ -146,6 +148,7 @@ def way(top: tree.Folder, level: tree.Folder) -> list[tree.Folder]:
 
 
 def _has_pictures(folder: tree.Folder) -> bool:
+    # Decided by the whole data set, so that all its folders count alike.
     while folder.parent is not None:
         folder = folder.parent
     return bool(folder.pictures)

@@ -1,5 +1,4 @@
-"""Folders that lie among pictures and hold no data, told by their names or by
-what is in them."""
+"""Folders without data (thumbnails, trash, workdirs), by name or content."""
 
 import dataclasses
 import os
@@ -37,8 +36,9 @@ _BY_NAME = {
     "__pycache__": "compiled Python",
     "node_modules": "packages of JavaScript",
 }
-"""What network disks, systems and viewers leave; names in lower case."""
+"""Content by the lower-case names that NAS, systems and viewers use."""
 
+# Files that mark a workdir of this package, and its subfolders.
 _OF_A_RUN = ("run.json", "run.flags")
 _PARTS_OF_A_RUN = ("checkpoints", "export", "tensorboard")
 
@@ -75,7 +75,7 @@ class LeftOut:
 
 
 def by_name(name: str) -> str:
-    """Returns what a folder of this name holds; empty if that may be data."""
+    """Describes a folder without data by its name; empty if it may be data."""
     lower = name.lower()
     # "_thumbs" is never a class, where "thumb" may be one.
     marked = lower.lstrip("_@#")
@@ -85,7 +85,7 @@ def by_name(name: str) -> str:
 
 
 def by_content(files: Collection[str], folders: Collection[str]) -> str:
-    """Returns what a folder holds that no data lies in.
+    """Describes a folder without data by its content.
 
     Args:
         files: Names of its files.
@@ -103,7 +103,7 @@ def by_content(files: Collection[str], folders: Collection[str]) -> str:
 
 
 def in_a_run(name: str, files: Collection[str]) -> str:
-    """Returns what a folder in a workdir holds; empty if it is no workdir.
+    """Describes a folder inside a workdir; empty if it is not in one.
 
     Args:
         name: Of the folder.
@@ -141,6 +141,7 @@ def pictures_among(names: Collection[str], folder: str) -> int:
     unknown = []
     for name in names:
         suffix = _suffix(name)
+        # Hidden files are no data, e.g. ._1.jpg of macOS.
         if name.startswith("."):
             continue
         if suffix in PICTURE_SUFFIXES:
@@ -154,6 +155,7 @@ def pictures_among(names: Collection[str], folder: str) -> int:
 
 
 def _suffix(name: str) -> str:
+    # A NIfTI volume has two suffixes; .gz alone would be an archive.
     if name.lower().endswith(".nii.gz"):
         return "nii"
     return os.path.splitext(name)[1][1:].lower()

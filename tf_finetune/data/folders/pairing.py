@@ -1,4 +1,4 @@
-"""Which folders hold pictures and which their masks."""
+"""Pairing of picture folders with mask folders."""
 
 import collections
 import dataclasses
@@ -88,6 +88,7 @@ def refuse_as_classes(root: tree.Folder) -> None:
         )
         for pair in found.pairs
     )
+    # Few matches are no evidence: class folders may share file names.
     if masks < max(1, _SURE * root.pictures):
         return
     first = found.pairs[0]
@@ -142,8 +143,10 @@ def pair_up(
     for key in masks:
         images = None
         for kind in ("images", ""):
+            # A folder called after pictures first, then one of no telling name.
             images = images or by_key.get(sides.Key(kind, key.split, key.rest))
         is_guess = not images
+        # No folder of matching name: the only other one of this split is taken.
         if is_guess and len(by_key[key]) == 1:
             images = _only_ones(by_key, key)
         if images:
@@ -153,6 +156,7 @@ def pair_up(
                 split=key.split, images=theirs, masks=mine, is_guess=is_guess
             )
             pairs.append(pair)
+    # Sides have identity (eq=False), so that two of equal files differ.
     used = {id(s) for pair in pairs for s in (pair.images, pair.masks)}
     return sorted(pairs, key=lambda p: p.images.top.path), used
 
@@ -176,7 +180,7 @@ def _only_ones(
 def _one(
     root: tree.Folder, key: sides.Key, found: list[sides.Side]
 ) -> sides.Side:
-    """Returns the only side of several.
+    """Returns the only side.
 
     Raises:
         DataError: There are several.
@@ -185,6 +189,7 @@ def _one(
     for other in others:
         if key.split and one.way != other.way:
             differing = zip(one.way, other.way, strict=False)
+            # The first level at which their folders differ, e.g. val and valid.
             names = next((p for p in differing if p[0] != p[1]), None)
             if names:
                 raise splitting.two_folders(root.path, key.split, *names)
@@ -198,7 +203,7 @@ def _one(
 
 
 def _is_named(pair: Pair) -> bool:
-    """Tells if the folders' names leave no doubt that they are a pair."""
+    """Tells if the folders' names mark them clearly as a pair."""
     image = words.parse(pair.images.top.name)
     return image.is_images or not pair.is_guess
 

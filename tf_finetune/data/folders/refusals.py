@@ -1,4 +1,4 @@
-"""Trees of folders that are refused, since something else is likely meant."""
+"""Errors for folder trees that are likely not meant as they are."""
 
 import collections
 import os
@@ -25,8 +25,10 @@ def check_same_sets(
         each
         for each in alive
         if each.path in inner
+        # Jaccard index of the folder names of at least 1/2.
         and 2 * len(inner[each.path] & common) >= len(inner[each.path] | common)
     ]
+    # At least two folders, and half of all, must agree.
     if len(alike) < 2 or 2 * len(alike) < len(alive):
         return
     depth = len(layout.way(root, level))
@@ -44,6 +46,7 @@ def check_same_sets(
 def check_meant(root: tree.Folder) -> None:
     """Raises `DataError` if the data lies in the one folder that is there."""
     folder = root
+    # Follows single folders down: archive/data/animals/{cats,dogs}.
     while len(below := layout.live(folder)) == 1 and not layout.is_loose(
         folder
     ):
@@ -80,6 +83,7 @@ def _check_table(root: tree.Folder, folder: tree.Folder) -> None:
 
 
 def check_no_splits_inside(level: tree.Folder) -> None:
+    """Raises `DataError` if a split's folder holds splits itself."""
     below = layout.live(level)
     names = roles.named([each.name for each in below])
     if len(names) > 1 and len(names) == len(below):

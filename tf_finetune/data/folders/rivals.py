@@ -1,4 +1,4 @@
-"""Folders that may hold the masks as well as the one that was taken."""
+"""Check that only one folder can hold the masks."""
 
 from tf_finetune import errors
 from tf_finetune.data.folders import affixes, pairing, sides, splitting, tree
@@ -19,6 +19,7 @@ def check(root: tree.Folder) -> None:
                 id(side) in used
                 or key.kind == "images"
                 or key.split != pair.split
+                # Siblings of the masks' folder only; others are other data.
                 or side.top.parent is not pair.masks.top.parent
                 or not _may_be_masks(side, pair.images)
             ):
@@ -28,7 +29,7 @@ def check(root: tree.Folder) -> None:
                 f"It cannot be told whether the masks of the pictures in "
                 f"{root.relative(pair.images.top)} lie in "
                 f"{root.relative(mine)} or in {root.relative(other)}: both "
-                "hold files of their names. Keep those that are to be learnt "
+                "hold files of their names. Keep those that are to be learned "
                 "in masks/, and move the other folder out of "
                 f"{root.path}."
             )
@@ -46,4 +47,5 @@ def _may_be_masks(side: sides.Side, images: sides.Side) -> bool:
         return True
     cores = {rule.of_image(each) for each in images.paths} - {None}
     theirs = {rule.of_mask(each) for each in side.paths}
+    # At least half of the pictures have a partner there, too.
     return 2 * len(cores & theirs) >= len(images.paths)

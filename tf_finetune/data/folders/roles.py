@@ -1,4 +1,4 @@
-"""Which of several folders is which split, by their names."""
+"""Assignment of folder names to splits."""
 
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping
@@ -31,6 +31,7 @@ def named(names: Collection[str]) -> list[str]:
     with_split = [name for name, each in parsed.items() if each.split]
     splits_of = {}
     for name in with_split:
+        # Names without the split's word, and the splits that occur with each.
         rest = splits_of.setdefault(parsed[name].others, set())
         rest.add(words.SPLITS[parsed[name].split])
     return [
@@ -58,11 +59,13 @@ def assign(names: Iterable[str]) -> Roles:
     }
     beyond = {}
     for name, word in word_of.items():
+        # trainval/ beside train/ or val/ holds the same pictures again.
         parts = [n for n, w in split_of.items() if w in ("train", "validation")]
         others = [n for n in parts if word_of[n] != words.JOINED]
         if word == words.JOINED and others:
             beyond[name] = f"{_listed(others)} hold its parts"
             del split_of[name]
+    # Unambiguous words first; eval, dev and holdout take a split that is left.
     fixed = dict(split_of)
     taken: dict[str, str] = {}
     for name, word in word_of.items():

@@ -1,4 +1,4 @@
-"""The files of a tree by kind (pictures or masks), place and split."""
+"""Files of a folder tree, grouped by kind (image, mask), place and split."""
 
 import collections
 import dataclasses
@@ -11,7 +11,7 @@ from tf_finetune.data.folders import layout, roles, tree, words
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """What the folders around a file say of it.
+    """Kind, split and place of a file, by the folders around it.
 
     Attributes:
         kind: "images", "masks" or "" where they say neither.
@@ -50,6 +50,7 @@ class Side:
         for folder in self.folders:
             place = os.path.relpath(folder.path, self.top.path)
             parts = [] if place == "." else place.split(os.sep)
+            # images/train/1.png and masks/train/1.png share the stem 1.
             below = [part for part in parts if part not in self.way]
             for name in folder.files:
                 stem = "/".join([*below, stem_of(name)])
@@ -63,8 +64,9 @@ class Side:
 
 
 def read(root: tree.Folder) -> list[tuple[Key, Side]]:
-    """Returns the files of the tree by what they are, place and split."""
+    """Returns the files of a tree, grouped by kind, place and split."""
     sides: dict[tuple[Key, str], Side] = {}
+    # Depth first with a stack: trees may be deeper than Python recurses.
     pending = [(root, Key("", None, ()), root, ())]
     while pending:
         folder, key, top, way = pending.pop()
@@ -86,7 +88,7 @@ def _below(
     top: tree.Folder,
     way: tuple[str, ...],
 ) -> tuple[tree.Folder, Key, tree.Folder, tuple[str, ...]]:
-    """Returns what a folder is, from what the folder around it is."""
+    """Returns the state of a subfolder, derived from its parent's."""
     said = words.parse(folder.name)
     kind = _kind(folder)
     rest = said.rest
@@ -98,13 +100,14 @@ def _below(
         return folder, Key(key.kind, split, key.rest), top, way
     if kind:
         return folder, Key(kind, split, (*key.rest, *rest)), folder, way
+    # A name of filler words alone (data/) still tells places apart.
     if not rest and not (way and way[-1] == folder.name):
         rest = (folder.name.casefold(),)
     return folder, Key("", split, (*key.rest, *rest)), folder, way
 
 
 def _kind(folder: tree.Folder) -> str:
-    """Returns what a folder is called after: images, masks or neither.
+    """Returns the kind that a folder's name states, images or masks, or "".
 
     A folder of both, seg_train/{images,masks}, is neither whatever its name.
     """

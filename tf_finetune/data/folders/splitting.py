@@ -1,4 +1,4 @@
-"""Which folders of a data set are its splits."""
+"""Recognition of the folders that are splits of a data set."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ class Splits:
     """The folders of the splits, each once, and those beside them.
 
     Attributes:
-        folders: By split; without "train" where nothing can be learnt.
+        folders: By split; without "train" where nothing can be learned.
         beyond: Folders called like a split that another one is already, and
             why they are not used.
         others: Folders with pictures that are called otherwise.
@@ -40,6 +40,7 @@ def find(root: tree.Folder) -> Splits | None:
             train on, or it cannot be told what the folders are.
     """
     called = _called(root)
+    # A split holds class folders; a class called "train" holds pictures.
     nested = [each for each in called if layout.holds_classes(each)]
     assigned = roles.assign(each.name for each in called)
     trains = [e for e in nested if assigned.split_of.get(e.name) == "train"]
@@ -53,6 +54,7 @@ def find(root: tree.Folder) -> Splits | None:
     if _are_classes(root, trains, called, others):
         return None
     folders = _by_split(root, called, assigned)
+    # Training pictures only: the held-out split may be called otherwise.
     if len(folders) == 1:
         _check_unknown(root, folders["train"], others)
     return Splits(folders=folders, beyond=dict(assigned.beyond), others=others)
@@ -125,6 +127,7 @@ def _are_classes(
     """
     inner = inner_names(trains[0])
     beside = [each for each in called if each not in trains]
+    # Splits repeat each other's class names; classes do not.
     if any(inner & inner_names(each) for each in beside) or not others:
         return False
     unlike = [
@@ -140,6 +143,7 @@ def _are_classes(
     live_beside = [each for each in beside if layout.is_live(each)]
     if live_beside and not unlike:
         return False
+    # Several folders that look like classes outvote one called train.
     if len(unlike) + len(loose) > 1:
         return True
     if unlike:
@@ -154,7 +158,7 @@ def _are_classes(
 
 
 def _repeats(folder: tree.Folder, root: tree.Folder) -> bool:
-    """Tells if a folder holds what the folder around it holds."""
+    """Tells if a folder holds folders with the names of its siblings."""
     beside = telling.same([e.name for e in root.folders if e is not folder])
     return bool(telling.same([e.name for e in layout.live(folder)]) & beside)
 
@@ -176,6 +180,7 @@ def _check_flat(
     trains = [e for e in plain if assigned.split_of.get(e.name) == "train"]
     others = [each for each in others if not has_no_class(each.name)]
     is_split = len(plain) > len(trains) and trains
+    # "train" and nothing else: no vehicle beside vehicles.
     is_split = is_split and words.parse(trains[0].name).is_plain
     if trains and (not others or is_split):
         raise errors.DataError(
@@ -196,9 +201,9 @@ def _flat(folders: list[tree.Folder]) -> str:
     flat = [each for each in folders if not layout.holds_classes(each)]
     if len(flat) == 1:
         amount = telling.content(flat[0])
-        return f"{flat[0].name}/ holds {amount} and no folder of a class."
+        return f"{flat[0].name}/ holds {amount} and no class folder."
     said = [f"{each.name}/ ({telling.content(each)})" for each in flat]
-    return f"{telling.listed(said)} hold no folder of a class."
+    return f"{telling.listed(said)} hold no class folder."
 
 
 def _if_classes(folders: list[tree.Folder]) -> str:

@@ -1,4 +1,4 @@
-"""Sentences about folders, for the log and for errors."""
+"""Text about folders, for the log and for errors."""
 
 import os
 from collections.abc import Collection, Iterable, Sequence
@@ -9,14 +9,14 @@ from tf_finetune.data import examples
 from tf_finetune.data.folders import leftovers, tree
 
 NO_DATA = "a folder that holds no data"
-"""How the reason begins for which such a folder is left out."""
+"""Begins the reason why a folder without data is left out."""
 
 SHOWN = 10
-"""How many of many are named; the rest is counted."""
+"""Names that a message lists; the rest is counted."""
 
 
 def listed(names: Sequence[str], *, shown: int = SHOWN) -> str:
-    """Returns names in words: "a", "a and b", "a, b and 3 more"."""
+    """Joins names for a sentence: "a", "a and b", "a, b and 3 more"."""
     if len(names) > shown:
         return f"{', '.join(names[:shown])} and {len(names) - shown} more"
     if len(names) < 2:
@@ -45,6 +45,7 @@ def warn_of_leftovers(root: tree.Folder, *, flag: str = "data") -> None:
     """
     kinds: dict[tuple[str, bool], list[leftovers.LeftOut]] = {}
     for each in tree.all_left_out(root):
+        # "Thumbnails" may be a class, "@eaDir" may not: only letters.
         may_be_class = os.path.basename(each.path).isalpha()
         may_be_class = may_be_class and leftovers.by_name(
             os.path.basename(each.path)
@@ -73,7 +74,7 @@ def _if_classes(count: int) -> str:
 def dropped(
     left_out: Iterable[leftovers.LeftOut],
 ) -> list[examples.Dropped]:
-    """Returns folders without data as what is not used."""
+    """Returns folders without data as entries of the dropped files."""
     return [
         examples.Dropped(
             path=each.path,
@@ -85,10 +86,10 @@ def dropped(
 
 
 def relative(path: str, root: tree.Folder) -> str:
-    """Returns where a folder lies below another, with a slash at its end."""
+    """Returns the path of a folder below `root`, ending with a slash."""
     return root.relative(tree.Folder(path=path, name=""))
 
 
 def same(names: Collection[str]) -> frozenset[str]:
-    """Returns names as they are compared: capitals make no difference."""
+    """Returns case-folded names, for comparison without regard to case."""
     return frozenset(name.casefold() for name in names)

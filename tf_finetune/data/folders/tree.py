@@ -1,4 +1,4 @@
-"""A folder and all below it, each listed once, without what is no data."""
+"""Listing of a folder tree: each folder once, those without data left out."""
 
 import collections
 import dataclasses
@@ -13,7 +13,7 @@ from tf_finetune.data.folders import leftovers
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
 class Folder:
-    """A folder as it lies on the disk.
+    """A folder on disk.
 
     Attributes:
         path: As it was given, joined with the names on the way down.
@@ -65,7 +65,7 @@ class Folder:
             pending.extend(reversed(folder.folders))
 
     def relative(self, folder: "Folder") -> str:
-        """Returns where a folder below lies, with a slash at its end."""
+        """Returns the path of a folder below this one, ending with a slash."""
         path = os.path.relpath(folder.path, self.path)
         return f"{path if path.isprintable() else ascii(path)}/"
 
@@ -92,12 +92,14 @@ def read(top: str, *, besides: str = "") -> Folder:
     root = Folder(path=top, name=os.path.basename(os.path.abspath(top)))
     seen = {_identity(top)} if os.path.isdir(top) else set()
     cache = _identity(besides) if besides and os.path.isdir(besides) else None
+    # The cache itself may be given as the data.
     cache = None if cache in seen else cache
     pending = collections.deque([root])
     entered = []
     while pending:
         folder = pending.popleft()
         _list(folder, seen, cache)
+        # The folder that was given is read, whatever it holds.
         what = folder.parent and leftovers.by_content(
             folder.files, [each.name for each in folder.folders]
         )
@@ -108,6 +110,7 @@ def read(top: str, *, besides: str = "") -> Folder:
         entered.append(folder)
         pending.extend(folder.folders)
     root.check_readable()
+    # Parents were entered first: backward, children are summed before them.
     for folder in reversed(entered):
         folder.own = leftovers.pictures_among(folder.files, folder.path)
         below = folder.folders
@@ -126,7 +129,7 @@ def _list(
     seen: set[tuple[int, int]],
     cache: tuple[int, int] | None,
 ) -> None:
-    """Fills in what lies in a folder."""
+    """Lists a folder: its files, subfolders and dropped entries."""
     try:
         with os.scandir(folder.path) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
@@ -151,7 +154,7 @@ def _enter(
     seen: set[tuple[int, int]],
     cache: tuple[int, int] | None,
 ) -> None:
-    """Notes a folder in a folder, to be listed or left out."""
+    """Adds a subfolder, to be listed or left out."""
     path = os.path.join(folder.path, entry.name)
     identity = _identity(path)
     if identity == cache:
@@ -162,7 +165,7 @@ def _enter(
     if what:
         folder.left_out.append(_left_out(path, what))
     elif identity in seen:
-        reason = "a link to a folder that is listed already"
+        reason = "a link to a folder that is already listed"
         folder.dropped.append(examples.Dropped(path=path, reason=reason))
     else:
         seen.add(identity)
@@ -187,6 +190,7 @@ def _unlistable(entry: os.DirEntry) -> str | None:
         return "a broken symbolic link"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    # Sockets, pipes and devices would block, or be read without end.
     regular = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
     return None if regular else "not a regular file"
 
@@ -200,5 +204,6 @@ def _hidden(entry: os.DirEntry) -> str:
 
 
 def _identity(folder: str) -> tuple[int, int]:
+    # Device and inode: equal for a folder and any link to it.
     status = os.stat(folder)
     return status.st_dev, status.st_ino

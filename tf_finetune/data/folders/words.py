@@ -1,4 +1,4 @@
-"""What the words in a folder's name say: a split, pictures or masks."""
+"""Words of folder names that mark splits, pictures or masks."""
 
 import dataclasses
 import functools
@@ -15,8 +15,8 @@ SPLITS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("holdout", "heldout"), ("test", "validation")),
     "trainval": ("train",),
 }
-"""What people call the splits, in lower case; several: the first one that no
-other folder is."""
+"""Splits by the lower-case words for them; of several, the first one that no
+other folder stands for."""
 
 JOINED = "trainval"
 """The word for the training and the validation pictures together."""
@@ -26,7 +26,7 @@ _IMAGES_WORDS = (
     "leftimg8bit rgb input inputs frame frames original originals"
 )
 IMAGES = frozenset(_IMAGES_WORDS.split())
-"""What people call the folder of pictures that have masks."""
+"""Words for the folder of pictures that have masks."""
 
 _MASKS_WORDS = (
     "mask masks label labels lbl lbls annotation annotations annot anno "
@@ -34,7 +34,7 @@ _MASKS_WORDS = (
     "segmentationclass segmap segmaps target targets gtfine"
 )
 MASKS = frozenset(_MASKS_WORDS.split())
-"""What people call the folder of masks, and what is in a mask's name."""
+"""Words for the folder of masks, also in the names of masks."""
 
 _FILLERS_WORDS = (
     "set sets data dataset datasets split splits file files folder folders "
@@ -42,8 +42,10 @@ _FILLERS_WORDS = (
     "final raw full png jpg jpeg"
 )
 FILLERS = IMAGES | frozenset(_FILLERS_WORDS.split())
-"""What stands beside such words and says nothing."""
+"""Words beside those that carry no meaning."""
 
+# Longest first: "trainvalset" is trainval and set. Short common words are left
+# out, which would divide other words by chance.
 _GLUED = sorted(
     {*SPLITS, *MASKS, *FILLERS} - {"the", "of", "for", "and", "all", "dir"},
     key=len,
@@ -60,12 +62,13 @@ _PAIRS = {
     ("gt", "fine"): "gtfine",
     ("segmentation", "class"): "segmentationclass",
 }
+# Capitals, a capitalized or lower-case word, digits, other letters.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parsed:
-    """A name, by what its words say.
+    """A folder name, parsed into its words.
 
     Attributes:
         split: The one word of `SPLITS` in it; empty if there is none, or
@@ -90,12 +93,13 @@ class Parsed:
 
 @functools.lru_cache(maxsize=4096)
 def parse(name: str) -> Parsed:
-    """Returns what the words of a name say.
+    """Parses a folder name into split, kind and other words.
 
     Args:
         name: Of a folder: "seg_train", "Train Data", "trainannot".
     """
     found = split(name)
+    # Keyed by meaning: two words for one split do not contradict.
     splits = {SPLITS[word]: word for word in found if word in SPLITS}
     masks = any(word in MASKS for word in found)
     images = any(word in IMAGES for word in found)
@@ -110,7 +114,7 @@ def parse(name: str) -> Parsed:
 
 
 def says_nothing(name: str) -> bool:
-    """Tells if a name has none but general words: "images", "data 2"."""
+    """Tells if a name has general words only: "images", "data 2"."""
     found = split(name)
     return bool(found) and all(
         word in FILLERS or word.isdecimal() for word in found
@@ -142,9 +146,10 @@ def split(name: str) -> tuple[str, ...]:
 
 
 def _unglued(word: str) -> list[str]:
-    """Divides a word wholly into known ones; empty where that fails."""
+    """Divides a compound into known words; empty where that fails."""
     if word in SPLITS or word in MASKS or word in FILLERS:
         return [word]
+    # Backtracks through the rest; known words are short and few.
     for known in _GLUED:
         if word.startswith(known) and (rest := _unglued(word[len(known) :])):
             return [known, *rest]

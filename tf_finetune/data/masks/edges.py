@@ -1,9 +1,9 @@
-"""Tells values that are classes from those that smoothing left at edges.
+"""Detection of mask values that smoothing left at the edges of classes.
 
 A mask that was scaled with interpolation, or saved as JPEG at some time, holds
 values between those of its classes along every edge. A class has areas: its
-pixels have neighbours of their own value, or lie in lines. What smoothing
-leaves has neither: a pixel is strictly between its two neighbours on one axis,
+pixels have neighbors of their own value, or lie in lines. What smoothing
+leaves has neither: a pixel is strictly between its two neighbors on one axis,
 or equals none of the eight around it, which differ among themselves.
 """
 
@@ -28,22 +28,23 @@ _NEAR, _TIMES = 0.08, 4
 
 
 class _Scan(Protocol):
-    """What is known of a mask; `scanning.Scan`."""
+    """The counts of one mask that are needed here; `scanning.Scan`."""
 
     pixels: Mapping[int, int]
     smoothed: Mapping[int, int]
 
 
 def count(values: np.ndarray, *, by_color: bool) -> dict[int, int]:
-    """Returns by value how many of its pixels look smoothed.
+    """Counts the pixels of each value that look smoothed.
 
     Args:
         values: int32 [height, width].
-        by_color: Whether they are codes of colours.
+        by_color: Whether they are codes of colors.
     """
     channels = [values]
     if by_color:
         channels = [values >> 16, values >> 8 & 255, values & 255]
+    # At the border a pixel is its own neighbor, and never between two.
     padded = np.pad(values, 1, mode="edge")
     found = _is_lone(padded)
     for axis in (0, 1):
@@ -52,6 +53,7 @@ def count(values: np.ndarray, *, by_color: bool) -> dict[int, int]:
         for channel in channels:
             own = np.pad(channel, 1, mode="edge")
             low, high, _ = _around(own, channel, axis)
+            # Linear interpolation stays between its neighbors in every channel.
             inside &= np.minimum(low, high) <= channel
             inside &= channel <= np.maximum(low, high)
         found |= inside
@@ -62,7 +64,7 @@ def count(values: np.ndarray, *, by_color: bool) -> dict[int, int]:
 def leftovers(
     pixels: Mapping[int, int], smoothed: Mapping[int, int]
 ) -> list[int]:
-    """Returns the values that smoothing left; empty where masks are sound.
+    """Returns the values that smoothing left; empty if masks are intact.
 
     Args:
         pixels: By value, over all masks.
@@ -75,16 +77,17 @@ def leftovers(
         if counted <= _HARDLY * total
         and smoothed.get(value, 0) > _AT_EDGES * counted
     ]
+    # A single rare value may be a small class; smoothing leaves many.
     is_many = len(found) >= max(_LEAST, len(pixels) - len(found))
     return sorted(found) if is_many else []
 
 
 def check(scans: Sequence[_Scan], *, by_color: bool) -> None:
-    """Stops at masks in which smoothing left values.
+    """Raises `DataError` for masks in which smoothing left values.
 
     Args:
         scans: Of all masks.
-        by_color: Whether values are codes of colours.
+        by_color: Whether values are codes of colors.
 
     Raises:
         DataError: There are such values; it names those that are none.
@@ -100,18 +103,18 @@ def check(scans: Sequence[_Scan], *, by_color: bool) -> None:
     lost = {*left}
     kept = [value for value, _ in pixels.most_common() if value not in lost]
     kept = _without_ripples(kept, pixels, by_color=by_color)
-    kind = "colours" if by_color else "values"
+    kind = "colors" if by_color else "values"
     shown = [
         str(reading.color_of(value) if by_color else value)
         for value in kept[:_SHOWN]
     ]
     more = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
     raise errors.DataError(
-        f"The masks hold {len(pixels)} {kind}, of which {len(left)} have "
-        "hardly a pixel each and lie at the edges of others: were the masks "
-        f"smoothed, by scaling or by JPEG? The {kind} that have areas are "
+        f"The masks hold {len(pixels)} {kind}, of which {len(left)} are rare "
+        "and occur only at the edges of others: were the masks smoothed, by "
+        f"scaling or by JPEG? The {kind} that cover areas are "
         f"{', '.join(shown)}{more}. Write the masks again without smoothing, "
-        "as PNG and scaled with nearest neighbour; or set every pixel to the "
+        "as PNG and scaled with nearest neighbor; or set every pixel to the "
         f"nearest of these {kind} (docs/data.md shows how)."
     )
 
@@ -119,17 +122,18 @@ def check(scans: Sequence[_Scan], *, by_color: bool) -> None:
 def _without_ripples(
     kept: Sequence[int], pixels: Mapping[int, int], *, by_color: bool
 ) -> list[int]:
-    """Returns the values that are no ripples of a more frequent one.
+    """Drops values that are ripples of a more frequent one.
 
     Args:
         kept: The values that have areas, the most frequent first.
         pixels: By value.
-        by_color: Whether values are codes of colours.
+        by_color: Whether values are codes of colors.
     """
     points = {
         value: np.array(reading.color_of(value) if by_color else [value])
         for value in kept
     }
+    # The widest channel: colors differ by their largest difference.
     span = np.ptp(np.array([*points.values()]), axis=0).max()
     found: list[int] = []
     for value in kept:
@@ -146,7 +150,7 @@ def _without_ripples(
 def _around(
     padded: np.ndarray, values: np.ndarray, axis: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns both neighbours on an axis, and where a pixel equals neither."""
+    """Returns both neighbors on an axis, and where a pixel equals neither."""
     if axis == 0:
         before, after = padded[:-2, 1:-1], padded[2:, 1:-1]
     else:
@@ -155,7 +159,7 @@ def _around(
 
 
 def _is_lone(padded: np.ndarray) -> np.ndarray:
-    """Returns which pixels equal none of eight that differ among themselves."""
+    """Marks pixels that equal none of eight neighbors, which differ."""
     height, width = padded.shape[0] - 2, padded.shape[1] - 2
     middle = padded[1:-1, 1:-1]
     around = [

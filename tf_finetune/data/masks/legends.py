@@ -1,4 +1,4 @@
-"""What the values in masks mean: files of class names and of colours."""
+"""Files that name the classes in masks: class lists and color maps."""
 
 import csv
 import io
@@ -42,14 +42,14 @@ def names_beside(folder: pathlib.Path) -> tuple[str, ...] | dict[int, str]:
 
 
 def colors(path: pathlib.Path) -> dict[str, Color]:
-    """Reads which colour stands for which class.
+    """Reads the color of each class from a color map.
 
     Args:
-        path: CSV with the columns name, r, g, b, or JSON with a colour by
+        path: CSV with the columns name, r, g, b, or JSON with a color by
             name.
 
     Returns:
-        Colours 0..255 by name, in the order of the file.
+        Colors 0..255 by name, in the order of the file.
 
     Raises:
         DataError: The file cannot be read, or names something twice.
@@ -64,12 +64,12 @@ def colors(path: pathlib.Path) -> dict[str, Color]:
             raise errors.DataError(f"{path} names the class {name!r} twice.")
         if color in seen:
             raise errors.DataError(
-                f"{path} gives the colour {color} to two classes."
+                f"{path} gives the color {color} to two classes."
             )
         seen.add(color)
         found[name] = color
     if not found:
-        raise errors.DataError(f"{path} names no colour; it must be {_FORM}.")
+        raise errors.DataError(f"{path} names no color; it must be {_FORM}.")
     class_names.check(found)
     _check_once([*found], path)
     return found
@@ -80,6 +80,7 @@ def _names(path: pathlib.Path) -> tuple[str, ...] | dict[int, str]:
     by_value: dict[int, str] = {}
     if path.suffix == ".txt":
         names = [line.strip() for line in text.splitlines()]
+        # Blank lines at the end of the file are no classes.
         while names and not names[-1]:
             names.pop()
     else:
@@ -95,12 +96,13 @@ def _names(path: pathlib.Path) -> tuple[str, ...] | dict[int, str]:
         )
     class_names.check(names)
     _check_once(names, path)
+    # 0, 1, 2 … without gaps is a plain list.
     has_gaps = [*by_value] != [*range(len(by_value))]
     return by_value if by_value and has_gaps else tuple(names)
 
 
 def _by_value(value: dict) -> dict[int, str]:
-    """Returns names by value, in its order; empty if keys are no values."""
+    """Returns names sorted by value; empty if the keys are not values."""
     if not all(re.fullmatch("[0-9]{1,9}", key) for key in value):
         return {}
     found = {int(key): name for key, name in value.items()}
@@ -110,6 +112,7 @@ def _by_value(value: dict) -> dict[int, str]:
 def _check_once(names: Sequence[str], path: pathlib.Path) -> None:
     """Raises `DataError` if a class is named twice, also by equal numbers."""
     seen: dict[object, str] = {}
+    # Among numbers "1" and "01" are one class; among words they are two.
     are_numbers = all(class_names.number_of(name) is not None for name in names)
     for name in names:
         key = class_names.number_of(name) if are_numbers else name
@@ -140,6 +143,7 @@ def _json_rows(text: str, path: pathlib.Path) -> Iterable[tuple[str, Color]]:
     if not isinstance(value, dict):
         raise errors.DataError(f"{path} must be {_FORM}.")
     for name, color in value.items():
+        # Whatever stands there is shown in the message of `_color`.
         parts = color if isinstance(color, list) else [color]
         yield name, _color(parts, f"{path}, {name!r}")
 
@@ -151,7 +155,7 @@ def _color(parts: list, where: str) -> Color:
     )
     if not is_good:
         raise errors.DataError(
-            f"{where}: a colour is three whole numbers from 0 to 255 (red, "
+            f"{where}: a color is three whole numbers from 0 to 255 (red, "
             f"green, blue), got {', '.join(texts) or 'nothing'}."
         )
     red, green, blue = map(int, texts)
@@ -167,6 +171,7 @@ def _parsed(text: str, path: pathlib.Path) -> object:
 
 def _text(path: pathlib.Path) -> str:
     try:
+        # Excel and Notepad begin UTF-8 files with a byte order mark.
         return path.read_text("utf-8-sig")
     except OSError as error:
         raise errors.DataError(

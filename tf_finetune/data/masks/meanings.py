@@ -1,7 +1,7 @@
-"""Decides what the values in masks mean, from all that says something of it.
+"""Choice of the mapping from mask values to classes.
 
-That are a colour map, a legend beside the data, what a finished run learnt,
-and the values themselves.
+Its sources are a color map, a list of class names beside the data, the mapping
+of a finished run, and the values themselves.
 """
 
 import collections
@@ -24,11 +24,11 @@ def find_scheme(
     declared: Sequence[str],
     scans: Sequence[scanning.Scan],
 ) -> schemes.Scheme:
-    """Returns what the values in masks mean, and logs it unless it is plain.
+    """Chooses the mapping from mask values to classes; logs an unusual one.
 
     Args:
         options: Which data, and how its masks are understood.
-        learnt: How a finished run read its own; `schemes.UNKNOWN` if none.
+        learned: How a finished run read its own; `schemes.UNKNOWN` if none.
         declared: Names by value that the source brings; may be empty.
         scans: Of all masks.
 
@@ -40,17 +40,20 @@ def find_scheme(
     if options.color_map is not None:
         return _by_color(options, learnt, values, scans)
     names: Names = declared or _beside(options)
+    # Rare values are suspicious only if nobody named them.
     if not {*values} <= {*learnt.indices, *_valued(names)}:
         edges.check(scans, by_color=False)
     if not (names or learnt.names or options.ignore_label):
         _check_one_scale(scans)
+    # A finished run goes first: its model has outputs in that order.
     if learnt.names and (not names or _is_learnt(names, learnt, values)):
         scheme = schemes.as_learnt(learnt, options.ignore_label, values)
     else:
         scheme = schemes.by_number(names, options.ignore_label, values)
     if not scheme.is_plain:
         logging.info(
-            "Values in the masks and their classes: %s.", scheme.table()
+            "The values in the masks stand for these classes: %s.",
+            scheme.table(),
         )
     return scheme
 
@@ -59,6 +62,7 @@ def _check_one_scale(scans: Sequence[scanning.Scan]) -> None:
     """Raises `DataError` if some masks hold 0 and 1, and others 0 and 255."""
     counts = collections.Counter(max(each.pixels, default=0) for each in scans)
     values = {value for each in scans for value in each.pixels}
+    # Only where no mask holds both: then 1 and 255 may be one class.
     if values != {0, 1, 255} or any({1, 255} <= {*e.pixels} for e in scans):
         return
     raise errors.DataError(
@@ -76,7 +80,7 @@ def _by_color(
     values: Collection[int],
     scans: Sequence[scanning.Scan],
 ) -> schemes.Scheme:
-    if learnt.names:  # Its colour map may be gone.
+    if learnt.names:  # Its color map may be gone.
         scheme = schemes.colored(learnt)
         known = {*learnt.indices}
     else:
@@ -104,7 +108,9 @@ def _valued(names: Names) -> Collection[int]:
 def _is_learnt(
     names: Names, learnt: schemes.Scheme, values: Collection[int]
 ) -> bool:
-    """Tells if named masks can be read as a run of these names read its own."""
+    """Tells if a finished run's mapping fits masks with these names."""
     every = names.values() if isinstance(names, Mapping) else names
+    # The other data may name an ignored class, which the run does not have; the
+    # rest must come in the run's order.
     kept = [name for name in every if name in learnt.names]
     return kept == [*learnt.names] and {*values} <= {*learnt.indices}

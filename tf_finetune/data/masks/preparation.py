@@ -1,7 +1,7 @@
-"""Checks masks against their pictures and writes them in one form.
+"""Masks checked against their pictures and rewritten as PNGs of class indices.
 
-Masks come as palettes, shades, bits or colours, and TensorFlow's decoder makes
-colours of a palette. Written once as grey PNGs of class indices, they are read
+Masks come as palettes, shades, bits or colors, and TensorFlow's decoder makes
+colors of a palette. Written once as gray PNGs of class indices, they are read
 by the graph as they are.
 """
 
@@ -32,7 +32,7 @@ def prepare(
     *,
     cache_dir: pathlib.Path,
 ) -> tuple[examples.Picture, ...]:
-    """Returns the pictures with masks that the graph can read.
+    """Returns the pictures with masks rewritten for the training graph.
 
     Args:
         pictures: Whose labels are masks as they were listed.
@@ -48,15 +48,17 @@ def prepare(
             or holds a value that is no class; the files are named.
         RunError: The cache cannot be written.
     """
+    # In this order: values and sizes of an unreadable mask are unknown.
     _check(_unreadable, pictures, scans, "cannot be used")
     check = functools.partial(_strange, scheme=scheme)
     advice = _advice(scans, scheme)
-    _check(check, pictures, scans, "hold values that are no class", advice)
-    _check(_of_other_size, pictures, scans, "have another size")
+    _check(check, pictures, scans, "hold values that are not a class", advice)
+    _check(_of_other_size, pictures, scans, "do not fit their pictures")
     folder = pathlib.Path(cache_dir) / "masks" / scheme.key
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         fitting = list(pool.map(_fitting, pictures, scans))
     _warn_of_unclear(pictures, scans, fitting)
+    # Every list has an entry: masks that fit in no way were refused above.
     orientations = [fits[0] for fits in fitting]
     labels = [
         _label(picture, found, orientation, scheme, folder)
@@ -72,7 +74,7 @@ def prepare(
 
 
 def upright(picture: examples.Picture) -> tuple[int, int]:
-    """Returns the width and height of a picture as it is seen."""
+    """Returns the width and height of a picture once it is turned upright."""
     size = picture.width, picture.height
     if picture.width == picture.height:
         return size
@@ -109,12 +111,12 @@ def _check(problem, pictures, scans, what: str, advice: str = "") -> None:
 
 
 def _advice(scans: Sequence[scanning.Scan], scheme: schemes.Scheme) -> str:
-    """Returns how values can be named that are no class."""
+    """Returns advice on how to name values that are not a class."""
     if scheme.is_learnt:
         return ""
     values = sorted({value for each in scans for value in each.pixels})
     if scheme.by_color:
-        return " Name their colours in --color_map."
+        return " Name their colors in --color_map."
     shown = ", ".join(map(str, values[:_LISTED]))
     more = f" and {len(values) - _LISTED} more" if values[_LISTED:] else ""
     return (
@@ -158,7 +160,7 @@ def _of_other_size(picture: examples.Picture, scan: scanning.Scan) -> str:
     size = upright(picture)
     if _fitting(picture, scan):
         return ""
-    tag = " once its EXIF tag has turned it upright"
+    tag = " after it is turned upright by its EXIF tag"
     return (
         f"{picture.label.path} is {scan.width} x {scan.height}, its picture "
         f"{picture.path} is {size[0]} x {size[1]}"
@@ -167,7 +169,7 @@ def _of_other_size(picture: examples.Picture, scan: scanning.Scan) -> str:
 
 
 def _fitting(picture: examples.Picture, scan: scanning.Scan) -> list[int]:
-    """Returns how a mask can be turned to fit its picture, the likeliest first.
+    """Returns EXIF orientations in which a mask fits, the likeliest first.
 
     A mask has the tag of its picture, one of its own, or none: then it was
     drawn on the upright picture, or on the pixels as they are stored.
@@ -185,13 +187,13 @@ def _warn_of_unclear(
     scans: Sequence[scanning.Scan],
     fitting: Sequence[list[int]],
 ) -> None:
-    """Warns of masks without a tag that fit their turned picture both ways."""
+    """Warns of masks without a tag that fit turned pictures in two ways."""
     triples = list(zip(pictures, scans, fitting, strict=True))
     turned = sum(fits[0] != scan.orientation for _, scan, fits in triples)
     if turned:
         logging.info(
-            "%d masks are turned as their size needs, by the EXIF tags of "
-            "their pictures.",
+            "%d masks are turned by the EXIF tags of their pictures, as their "
+            "size requires.",
             turned,
         )
     unclear = [
@@ -203,9 +205,9 @@ def _warn_of_unclear(
         return
     more = len(unclear) - _SHOWN
     logging.warning(
-        "%s no EXIF tag that says how to turn it, and its picture has one. "
-        "What has none is taken as drawn on the upright picture: %s%s. A mask "
-        "of the pixels as they are stored needs the tag, too.",
+        "%s no EXIF orientation tag, unlike the picture. Masks without a tag "
+        "are assumed to be drawn on the upright picture: %s%s. A mask drawn "
+        "on the pixels as they are stored needs the tag, too.",
         "1 mask has" if len(unclear) == 1 else f"{len(unclear)} masks have",
         ", ".join(unclear[:_SHOWN]),
         f" and {more} more" if more > 0 else "",
@@ -223,6 +225,7 @@ def _label(
     for value, count in scan.pixels.items():
         index = scheme.indices[value]
         pixels[-1 if index == reading.IGNORED else index] += count
+    # The same mask may belong to pictures of several orientations.
     turned = "" if orientation == 1 else f"-turned-{orientation}"
     return examples.Mask(
         path=picture.label.path,
@@ -269,6 +272,7 @@ def _write(job: tuple[examples.Mask, int], scheme: schemes.Scheme) -> None:
     values = reading.read(
         content, by_color=scheme.by_color, orientation=orientation
     )
+    # Values may be 24-bit colors: a table over the distinct ones only.
     distinct, places = np.unique(values, return_inverse=True)
     table = np.array([scheme.indices[v] for v in distinct.tolist()], np.uint8)
     indices = table[places.reshape(values.shape)]

@@ -1,4 +1,4 @@
-"""Mask files as the numbers or colours of their pixels."""
+"""Decoding of mask files to the numbers or colors of their pixels."""
 
 import io
 from typing import Literal
@@ -10,16 +10,17 @@ from tf_finetune.data.masks import turn
 from tf_finetune.data.pictures import encodings
 
 IGNORED = 255
-"""Marks pixels that belong to no class and take no part in anything."""
+"""Index of pixels without a class: no loss and no metric counts them."""
 
 MOST_CLASSES = 255
 """Indices of classes are bytes, of which one means "ignored"."""
 
 _LOSSLESS = ("PNG", "BMP", "GIF", "TIFF", "lossless WebP")
 _COLORS = ("RGB", "RGBA", "RGBX")
-_PNG_DEPTH = 24  # Where the header says how many bits a sample has.
+# Offsets of the bits per sample in the headers, and the TIFF tag BitsPerSample.
+_PNG_DEPTH = 24
 _BMP_DEPTH = 28
-_TIFF_DEPTH = 258  # The tag that says it.
+_TIFF_DEPTH = 258
 
 
 OPAQUE = 255
@@ -29,7 +30,7 @@ AlphaUse = Literal["none", "opaque", "mask"]
 
 
 class Unreadable(Exception):
-    """A file that is no mask; the text says why."""
+    """A file that is not a usable mask; the text says why."""
 
 
 def read(content: bytes, *, by_color: bool, orientation: int = 1) -> np.ndarray:
@@ -37,19 +38,19 @@ def read(content: bytes, *, by_color: bool, orientation: int = 1) -> np.ndarray:
 
     Args:
         content: Bytes of a PNG, BMP, GIF, TIFF or lossless WebP file. The
-            numbers of grey pictures of less than eight bits are those stored
+            numbers of gray pictures of less than eight bits are those stored
             (0..15 for four bits), not what they are as shades; a palette's are
-            the places in the palette. Where all colours are one and alpha is
+            the places in the palette. Where all colors are one and alpha is
             not opaque, the numbers are in alpha.
-        by_color: Whether colours are wanted instead of numbers.
+        by_color: Whether colors are wanted instead of numbers.
         orientation: How the picture lies, as EXIF counts; 1: as it is stored.
 
     Returns:
-        int32 [height, width]: the number of each pixel, or its colour as
+        int32 [height, width]: the number of each pixel, or its color as
         `code_of` tells it.
 
     Raises:
-        Unreadable: It is no such file, or a colour picture whose pixels have
+        Unreadable: It is no such file, or a color picture whose pixels have
             no number.
     """
     try:
@@ -61,15 +62,15 @@ def read(content: bytes, *, by_color: bool, orientation: int = 1) -> np.ndarray:
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
-        raise Unreadable("it is larger than Pillow reads") from error
+        raise Unreadable("it has more pixels than Pillow reads") from error
     except Exception as error:  # Pillow raises whatever its parsers meet.
         raise Unreadable(
-            "it is no picture that Pillow reads, or a damaged one"
+            "it is not a picture that Pillow can read, or it is damaged"
         ) from error
 
 
 def orientation_of(content: bytes) -> int:
-    """Returns how a mask lies by its EXIF tag, as EXIF counts; 1: upright.
+    """Returns the EXIF orientation of a mask, 1..8; 1: upright.
 
     TIFF files are turned by Pillow while it reads them.
     """
@@ -81,15 +82,15 @@ def orientation_of(content: bytes) -> int:
 
 
 def use_of_alpha(content: bytes) -> AlphaUse:
-    """Tells if a mask is in the alpha channel of its file.
+    """Returns the role of the alpha channel of a mask file.
 
     Args:
         content: Of a file that `read` reads.
 
     Returns:
-        "mask": all colours are one, and alpha is not opaque everywhere;
-        "opaque": all colours are one, and it is; "none": there is no alpha, or
-        the colours differ.
+        "mask": all colors are one, and alpha is not opaque everywhere;
+        "opaque": all colors are one, and it is; "none": there is no alpha, or
+        the colors differ.
     """
     with Image.open(io.BytesIO(content)) as image:
         if "A" not in image.getbands():
@@ -101,23 +102,23 @@ def use_of_alpha(content: bytes) -> AlphaUse:
 
 
 def code_of(color: tuple[int, int, int]) -> int:
-    """Returns a colour as one number."""
+    """Returns a color as one number, 0xRRGGBB."""
     red, green, blue = color
     return red << 16 | green << 8 | blue
 
 
 def color_of(code: int) -> tuple[int, int, int]:
-    """Returns the colour that `code_of` made a number of."""
+    """Returns the color of a number that `code_of` returned."""
     return code >> 16, code >> 8 & 255, code & 255
 
 
 def _check_lossless(image: Image.Image, content: bytes) -> None:
-    """Raises `Unreadable` for files that change pixels when they are saved."""
+    """Raises `Unreadable` for files of lossy kinds."""
     form = image.format
     if form == "WEBP":
         form = "lossless WebP"
         if not encodings.is_lossless_webp(content):
-            form = "a WebP with losses"
+            form = "a lossy WebP"
     if form not in _LOSSLESS:
         raise Unreadable(
             f"it is {form}, which does not keep pixels as they are; "
@@ -128,8 +129,8 @@ def _check_lossless(image: Image.Image, content: bytes) -> None:
 def _colors(image: Image.Image) -> np.ndarray:
     if "A" in image.getbands() and _is_in_alpha(image):
         raise Unreadable(
-            "its colours are one and the same, the mask is in its alpha "
-            "channel; that is read without --color_map"
+            "all its colors are the same and the mask is in its alpha "
+            "channel, which is read without --color_map"
         )
     red, green, blue = np.moveaxis(
         np.asarray(image.convert("RGB"), np.int32), -1, 0
@@ -154,23 +155,23 @@ def _numbers(image: Image.Image, content: bytes) -> np.ndarray:
     if values.ndim != 2 or values.dtype.kind not in "buif":
         raise Unreadable(f"its pixels are of the kind {image.mode!r}")
     if values.dtype.kind == "f" and (values % 1).any():
-        raise Unreadable("its pixels are no whole numbers")
+        raise Unreadable("its pixels are not whole numbers")
     if values.dtype.kind in "if" and values.size and values.min() < 0:
         raise Unreadable(
-            f"it holds {values.min():.0f}, and masks hold no numbers below 0; "
+            f"it holds {values.min():.0f}, and mask values start at 0; "
             f"add {-values.min():.0f} to the pixels of all masks"
         )
     depth = _depth(image, content)
     if image.mode == "L" and image.format == "BMP" and depth == 4:
         return _bmp_of_4_bits(content, *image.size)
     if image.mode == "L" and depth < 8:
-        # Pillow makes shades of them, up to 255.
+        # Pillow scales them to 0..255: by 255 for 1 bit, 85 for 2, 17 for 4.
         values = values // (255 // (2**depth - 1))
     return values.astype(np.int32)
 
 
 def _depth(image: Image.Image, content: bytes) -> int:
-    """Returns the bits of a sample, 8 where the kind of file has no fewer."""
+    """Returns the bits a sample; 8 for kinds of files without fewer."""
     if image.format == "PNG":
         return content[_PNG_DEPTH]
     if image.format == "BMP":
@@ -181,19 +182,22 @@ def _depth(image: Image.Image, content: bytes) -> int:
 
 
 def _bmp_of_4_bits(content: bytes, width: int, height: int) -> np.ndarray:
-    """Reads a BMP whose palette's colours are their own places.
+    """Reads the numbers of a 4-bit BMP with a linear gray palette.
 
     Pillow 13 takes its half bytes for bytes.
     """
+    # Offset of the pixels (byte 10) and biCompression (byte 30).
     begin, compression = (
         int.from_bytes(content[place : place + 4], "little")
         for place in (10, 30)
     )
+    # Rows are padded to multiples of 32 bits.
     stride = (4 * width + 31) // 32 * 4
     data = np.frombuffer(content[begin : begin + stride * height], np.uint8)
     if compression or data.size != stride * height:
-        raise Unreadable("it is a BMP of a rare kind; saved as PNG it is read")
+        raise Unreadable("it is a BMP of a rare kind; save it as PNG")
     rows = data.reshape(height, stride)
+    # Two pixels a byte, the left one in the upper half.
     values = np.stack([rows >> 4, rows & 15], axis=-1).reshape(height, -1)
     # The last row comes first, unless the height is negative.
     is_upward = content[25] < 128
@@ -204,10 +208,10 @@ def _bmp_of_4_bits(content: bytes, width: int, height: int) -> np.ndarray:
 def _grey_of_colors(pixels: np.ndarray, *, has_alpha: bool) -> np.ndarray:
     if (pixels != pixels[..., :1]).any():
         raise Unreadable(
-            "it is a colour picture; --color_map names a file that says "
-            "which colour is which class"
+            "it is a color picture; --color_map names a file that says "
+            "which color is which class"
             + (
-                "; if its alpha channel is the mask, save that as a grey PNG"
+                "; if its alpha channel is the mask, save that as a gray PNG"
                 if has_alpha
                 else ""
             )

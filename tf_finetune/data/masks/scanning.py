@@ -1,4 +1,4 @@
-"""Looks at every mask once: its size, and how many pixels have which value."""
+"""Scan of every mask: its size, and the number of pixels of each value."""
 
 import concurrent.futures
 import contextlib
@@ -18,16 +18,16 @@ from tf_finetune.data.masks import edges, reading
 VERSION = 3
 """To be raised whenever the same file is read otherwise than before."""
 
-_MOST_VALUES = 256
+_MOST_VALUES = 256  # Of one mask: 255 classes and "ignored".
 # Different values in a mask; so few have nothing between them.
 _SOUND = 2
-_BLOCK = 256
+_BLOCK = 256  # Masks in the pool at a time; `map` submits all at once.
 _LARGEST_BYTES = 4 << 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What is in one mask file.
+    """Size and pixel counts of one mask file.
 
     Attributes:
         sha256: Of the file's bytes.
@@ -55,7 +55,7 @@ class Scan:
 def scan(
     paths: Sequence[str], *, cache_dir: pathlib.Path, by_color: bool
 ) -> list[Scan]:
-    """Decodes masks, using all cores; by content, none a second time.
+    """Scans masks on all cores; equal contents only once.
 
     Args:
         paths: Mask files.
@@ -73,7 +73,7 @@ def scan(
         progress.bar(
             _scanned(paths, known, by_color),
             total=len(paths),
-            title="Looking at masks",
+            title="Scanning masks",
         )
     )
     fresh = {
@@ -87,9 +87,9 @@ def scan(
 
 
 def _without_opaque(found: list[Scan]) -> list[Scan]:
-    """Marks masks of which nobody can tell if they are in alpha.
+    """Marks opaque masks whose values may be in the colors or in alpha.
 
-    A mask that is opaque everywhere may be one of colours, or one in alpha
+    A mask that is opaque everywhere may be one of colors, or one in alpha
     that is 255 everywhere. Beside others in alpha that matters.
     """
     count = sum(each.alpha == "mask" for each in found)
@@ -97,7 +97,7 @@ def _without_opaque(found: list[Scan]) -> list[Scan]:
         return found
     problem = (
         f"its alpha channel is opaque everywhere, while {count} other masks "
-        "are in their alpha channel: save the alpha channels as grey PNGs"
+        "are in their alpha channel: save the alpha channels as gray PNGs"
     )
     return [
         dataclasses.replace(each, problem=problem)
@@ -135,9 +135,10 @@ def _one(path: str, known: Mapping[str, dict], by_color: bool) -> Scan:
         problem = (
             f"it has {len(distinct)} different values, more than there can "
             "be classes: is it a photograph, or were its edges smoothed, by "
-            "scaling or JPEG? Masks are scaled with nearest neighbour and "
+            "scaling or JPEG? Masks are scaled with nearest neighbor and "
             "saved as PNG"
         )
+        # The counts of a photograph's colors would swell the file.
         distinct = counts = distinct[:0]
     elif len(distinct) > _SOUND:
         smoothed = edges.count(values, by_color=by_color)
@@ -155,6 +156,7 @@ def _one(path: str, known: Mapping[str, dict], by_color: bool) -> Scan:
 
 def _from_json(entry: Mapping) -> Scan:
     counts = {
+        # JSON has text keys only.
         key: {int(value): count for value, count in entry[key].items()}
         for key in ("pixels", "smoothed")
     }
@@ -172,7 +174,7 @@ def _read(store: pathlib.Path) -> dict[str, dict]:
 
 
 def _merge(store: pathlib.Path, fresh: Mapping[str, dict]) -> None:
-    """Adds findings; of two runs at once, one may lose what it found."""
+    """Adds findings; of two runs at once, one may lose its own."""
     try:
         files.write_json(store, _read(store) | dict(fresh))
     except OSError as error:

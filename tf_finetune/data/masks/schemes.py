@@ -1,4 +1,4 @@
-"""Which value in masks is which class."""
+"""Mapping from values in masks to classes."""
 
 import dataclasses
 import difflib
@@ -19,13 +19,13 @@ _SHOWN = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """How the values in masks become classes.
+    """A mapping from values in masks to class indices.
 
     Attributes:
         names: Of the classes, in the order of the model's outputs.
-        indices: Class index by value in a mask (or by its colour's code);
+        indices: Class index by value in a mask (or by its color's code);
             `reading.IGNORED` for what is ignored.
-        by_color: Whether masks are read by colour.
+        by_color: Whether masks are read by color.
         is_learnt: Whether a finished run read its own masks so.
     """
 
@@ -46,7 +46,7 @@ class Scheme:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def table(self) -> str:
-        """Returns which value is which class, in one line."""
+        """Returns the values and their classes in one line."""
         shown = [
             f"{self.shown(value)} "
             + ("ignored" if k == reading.IGNORED else self.names[k])
@@ -61,25 +61,25 @@ class Scheme:
         return not self.by_color and all(v == k for v, k in self.pairs)
 
     def shown(self, value: int) -> str:
-        """Returns a value as people write it."""
+        """Returns a value as text: a number or (r, g, b)."""
         return str(reading.color_of(value) if self.by_color else value)
 
 
 UNKNOWN = Scheme(names=(), indices={})
-"""That of masks that nobody has looked at."""
+"""The mapping before any mask was read."""
 
 
 def by_color(
     colors: Mapping[str, legends.Color], ignore_label: str | None
 ) -> Scheme:
-    """Returns the scheme of a colour map.
+    """Returns the scheme of a color map.
 
     Args:
         colors: In the order of the classes.
-        ignore_label: The name (or place) of a colour that is no class.
+        ignore_label: The name (or place) of a color that is no class.
 
     Raises:
-        UsageError: There is no such colour.
+        UsageError: There is no such color.
     """
     names = tuple(colors)
     codes = [reading.code_of(color) for color in colors.values()]
@@ -131,20 +131,20 @@ def by_number(
 
 
 def colored(learnt: Scheme) -> Scheme:
-    """Returns the scheme of a run whose values are codes of colours."""
+    """Returns the scheme of a run whose values are codes of colors."""
     return dataclasses.replace(learnt, by_color=True)
 
 
 def as_learnt(
     learnt: Scheme, ignore_label: str | None, values: Collection[int]
 ) -> Scheme:
-    """Returns how a run that did not hear names reads other masks.
+    """Returns the mapping by which a finished run reads other masks.
 
     As it read its own, whichever values they show. But background and
     foreground are the same whether they are 0 and 1 or 0 and 255.
 
     Args:
-        learnt: The run's scheme.
+        learned: The run's scheme.
         ignore_label: As for `by_number`.
         values: All that occur in the other masks.
     """
@@ -159,7 +159,7 @@ def as_learnt(
 def _values_of(
     names: Sequence[str], ignore_label: str | None, values: Collection[int]
 ) -> list[int]:
-    """Returns which values named classes have.
+    """Returns the value of each named class.
 
     Raises:
         DataError: There are more values than names, and larger ones.
@@ -192,8 +192,8 @@ def _unnamed(left: Sequence[int]) -> tuple[list[str], list[int]]:
     if len(left) > reading.MOST_CLASSES:
         raise errors.DataError(
             f"The masks hold {len(left)} different values up to {left[-1]}; at "
-            f"most {reading.MOST_CLASSES} classes are possible. Colours are "
-            "read with --color_map, one value is left out with --ignore_label."
+            f"most {reading.MOST_CLASSES} classes are possible. Colors are "
+            "read with --color_map; --ignore_label leaves out one value."
         )
     if len(left) == 2 and left[0] == 0:
         return list(_BINARY), list(left)
@@ -201,7 +201,7 @@ def _unnamed(left: Sequence[int]) -> tuple[list[str], list[int]]:
 
 
 def _has_gaps(left: Sequence[int]) -> bool:
-    """Tells if values are rather shades than the numbers of classes.
+    """Tells if values look like shades rather than class numbers.
 
     Numbers count from 0 on; that a few classes do not occur is usual, that
     most do not is not.
@@ -213,7 +213,7 @@ def _has_gaps(left: Sequence[int]) -> bool:
 
 
 def _check_white(left: Sequence[int]) -> None:
-    """Raises `DataError` where 255 may be a class or mark what is ignored.
+    """Raises `DataError` where 255 may be a class or mean "ignored".
 
     It is a class where all values lie at equal distances up to it.
     """
@@ -246,7 +246,7 @@ def _check_white(left: Sequence[int]) -> None:
 
 
 def _place(ignore_label: str | None, names: Sequence[str]) -> int | None:
-    """Returns the value that is ignored: that of a name, or itself."""
+    """Returns the place of the ignored name, or the ignored value."""
     if ignore_label is None:
         return None
     if ignore_label in names:
@@ -279,7 +279,7 @@ def _without(
         names: Of all.
         values: In the masks, one a name.
         ignored: One of these, or another value of masks.
-        is_colored: Whether the values are codes of colours.
+        is_colored: Whether the values are codes of colors.
     """
     indices: dict[int, int] = {}
     kept: list[str] = []

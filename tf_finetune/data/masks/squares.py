@@ -1,4 +1,4 @@
-"""Masks as the model sees their pictures, and its answers as the picture is.
+"""Masks resized to the model's input, and predictions resized back.
 
 Whatever `decoding.load_bytes` does to a picture is done here to its mask, by
 the nearest pixel, and undone for probabilities, bilinearly.
@@ -24,6 +24,7 @@ def load(
     Returns:
         uint8 [image_size, image_size].
     """
+    # Gray PNGs of one byte a pixel: bytes are class indices.
     indices = tf.io.decode_png(tf.io.read_file(path), channels=1)[..., 0]
     return squared(indices, image_size=image_size, resize=resize)
 
@@ -66,7 +67,7 @@ def restored(
     *,
     resize: model_options.Resize,
 ) -> tf.Tensor:
-    """Brings what a model says of a square back to the picture's own size.
+    """Resizes the probabilities of a square to the picture's own size.
 
     Args:
         probabilities: float32 [size, size, classes].
@@ -81,6 +82,7 @@ def restored(
     if resize == "crop":
         side = tf.minimum(height, width)
         middle = _bilinear(probabilities, side, side)
+        # Beyond the crop the nearest row and column are repeated.
         rows = _clipped(height, side)
         return tf.gather(tf.gather(middle, rows), _clipped(width, side), axis=1)
     if resize == "pad":
@@ -123,6 +125,7 @@ def likeliest(
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         found = plane(number)
         label = tf.cast(number, tf.uint8)
+        # Strictly greater: of equal classes the first stays, as argmax has it.
         mask = tf.where(found > best, label, mask)
         return number + 1, tf.maximum(found, best), mask
 
@@ -131,6 +134,7 @@ def likeliest(
         lambda number, *_: number < probabilities.shape[-1],
         better,
         (tf.constant(1), first, tf.zeros(tf.shape(first), tf.uint8)),
+        # One plane at a time in memory.
         parallel_iterations=1,
         shape_invariants=(
             tf.TensorShape([]),
@@ -158,6 +162,7 @@ def decided(
     Returns:
         uint8 [height, width].
     """
+    # Keeps full-size probabilities of all classes out of a GPU's memory.
     with tf.device("CPU"):
         own = restored(
             tf.constant(probabilities),
@@ -171,8 +176,9 @@ def decided(
 def _inside(
     height: tf.Tensor, width: tf.Tensor, image_size: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the size of a padded picture and what is before it, [2] each."""
+    """Returns the size of a padded picture and the pixels before it, [2]."""
     sides = tf.cast(tf.stack([height, width]), tf.float32)
+    # As `decoding` pads the picture: the longer side fills the square.
     scaled = tf.round(sides * image_size / tf.reduce_max(sides))
     size = tf.maximum(tf.cast(scaled, tf.int32), 1)
     return size, (image_size - size) // 2
@@ -181,7 +187,7 @@ def _inside(
 def _nearest(
     mask: tf.Tensor, height: tf.Tensor | int, width: tf.Tensor | int
 ) -> tf.Tensor:
-    """Takes the pixel below the centre of each new one, as Pillow does."""
+    """Resizes by the pixel below the center of each new one, as Pillow does."""
     rows = _below(height, tf.shape(mask)[0])
     columns = _below(width, tf.shape(mask)[1])
     return tf.gather(tf.gather(mask, rows), columns, axis=1)
@@ -190,11 +196,12 @@ def _nearest(
 def _below(count: tf.Tensor | int, side: tf.Tensor) -> tf.Tensor:
     places = tf.range(tf.cast(count, tf.int64))
     count, side = tf.cast(count, tf.int64), tf.cast(side, tf.int64)
+    # floor((i + 1/2) side / count) in whole numbers, in int64: no rounding.
     return (2 * places + 1) * side // (2 * count)
 
 
 def _clipped(length: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
-    """Returns for each pixel of a side the nearest one of its middle part."""
+    """Returns the index of the nearest kept pixel for each one of a side."""
     return tf.clip_by_value(
         tf.range(length) - (length - side) // 2, 0, side - 1
     )

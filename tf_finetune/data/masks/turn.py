@@ -1,7 +1,7 @@
-"""Pictures and masks turned as their EXIF tag says, as arrays.
+"""EXIF orientation of pictures and masks as arrays.
 
-What `data.pictures.orientation` does in the graph; the tag is looked for where
-that looks for it, so that a mask is turned as its picture is.
+The counterpart of `data.pictures.orientation`, which is a graph; the tag is
+looked for in the same places, so that a mask is turned as its picture is.
 """
 
 import numpy as np
@@ -49,8 +49,10 @@ def upright(values: np.ndarray, orientation: int) -> np.ndarray:
     """
     if orientation in LYING:
         values = values.T
+    # After a transposition for 5..8, these mirror left to right …
     if orientation in (2, 3, 6, 7):
         values = values[:, ::-1]
+    # … and these top to bottom.
     if orientation in (3, 4, 7, 8):
         values = values[::-1]
     return values

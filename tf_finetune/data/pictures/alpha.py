@@ -1,4 +1,4 @@
-"""Transparent pictures on a background, as a viewer shows them.
+"""Compositing of transparent pictures on a background.
 
 TensorFlow graph operations only, as in `decoding`.
 
@@ -16,7 +16,7 @@ SHADES = {"white": 255, "black": 0, "gray": 128}
 def composite(
     pixels: tf.Tensor, background: pixel_options.Background
 ) -> tf.Tensor:
-    """Lays a picture on a background.
+    """Composites a picture over a background.
 
     Args:
         pixels: uint8 [height, width, 4]: red, green, blue, alpha; what is
@@ -29,7 +29,8 @@ def composite(
     colors = tf.cast(pixels[..., :3], tf.uint16)
     alpha = tf.cast(pixels[..., 3:4], tf.uint16)
     shade = tf.constant(SHADES[background], tf.uint16)
-    # x / 255, rounded: exact for all x up to 255 * 255, within 16 bits.
+    # round(x / 255) = (x + 128 + ((x + 128) >> 8)) >> 8, exact for all x up to
+    # 255 * 255 and within 16 bits.
     rest = tf.constant(255, tf.uint16) - alpha
     summed = colors * alpha + rest * shade + tf.constant(128, tf.uint16)
     eight = tf.constant(8, tf.uint16)
@@ -40,7 +41,7 @@ def composite(
 def composite_if_transparent(
     pixels: tf.Tensor, background: pixel_options.Background
 ) -> tf.Tensor:
-    """Lays a picture on a background if it has a fourth channel.
+    """Composites a picture over a background if it has an alpha channel.
 
     Args:
         pixels: uint8 [height, width, channels], of a shape that may be known
@@ -62,7 +63,7 @@ def composite_of_16_bits(
     background: pixel_options.Background,
     bounds: tuple[int, ...],
 ) -> tf.Tensor:
-    """Scales the values of 16 bits to bytes, on a background.
+    """Scales 16-bit values to bytes and composites them over a background.
 
     Args:
         pixels: uint16 [height, width, 4]: red, green, blue, alpha.
@@ -76,5 +77,6 @@ def composite_of_16_bits(
     colors = tf.cast(pixels[..., :3], tf.float32)
     alpha = tf.cast(pixels[..., 3:4], tf.float32) / pixel_options.LARGEST
     colors = tf.clip_by_value((colors - low) / (high - low), 0.0, 1.0) * 255.0
+    # Porter and Duff's over, on an opaque background: a c + (1 - a) b.
     mixed = alpha * colors + (1.0 - alpha) * SHADES[background]
     return tf.cast(tf.round(mixed), tf.uint8)

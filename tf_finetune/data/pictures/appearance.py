@@ -1,4 +1,4 @@
-"""What a decoded picture looks like, in a few numbers that are kept."""
+"""Low-resolution summary of a decoded picture, kept in the cache."""
 
 import base64
 import binascii
@@ -20,7 +20,7 @@ _NEARLY_ALL = 99.9
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """A picture as the model will see it.
+    """Summary statistics of a picture as the model will see it.
 
     Attributes:
         means: Red, green and blue of 8 x 8 cells, 192 bytes.
@@ -45,7 +45,7 @@ def look_at(
     resize: model_options.Resize,
     stored: np.ndarray | None = None,
 ) -> Look:
-    """Measures a decoded picture.
+    """Computes the summary of a decoded picture.
 
     Args:
         image: float32 [size, size, 3], 0..255; size at least 8.
@@ -55,6 +55,7 @@ def look_at(
     """
     edges = np.linspace(0, len(image), _CELLS + 1).astype(int)
     sizes = np.diff(edges)
+    # Sums over cells of unequal sizes: along rows, then along columns.
     sums = np.add.reduceat(
         np.add.reduceat(image, edges[:-1], axis=0), edges[:-1], axis=1
     )
@@ -62,7 +63,7 @@ def look_at(
     middle = edges[:-1] + sizes // 2
     points = image[middle][:, middle].mean(axis=-1)
     seen = _without_bars(image) if resize == "pad" else image
-    # Over places, not over channels: a colour all over the picture is constant.
+    # Over places, not over channels: a color all over the picture is constant.
     deviation = float(seen.std(axis=(0, 1)).max()) if seen.size else 0.0
     return Look(
         means=_bytes(means),
@@ -85,7 +86,7 @@ def to_json(look: Look) -> dict[str, Any]:
 
 
 def from_json(entry: Mapping[str, Any]) -> Look:
-    """Returns the look that `to_json` made an entry of.
+    """Returns the look stored in an entry of `to_json`.
 
     Raises:
         ValueError: It is no such entry.
@@ -124,6 +125,7 @@ def _without_bars(image: np.ndarray) -> np.ndarray:
 def _range(stored: np.ndarray) -> tuple[int, ...]:
     channels = stored.shape[-1]
     colors = stored[..., : channels - 1] if channels in (2, 4) else stored
+    # Colors below transparent pixels are arbitrary and not seen.
     if channels in (2, 4) and (seen := stored[..., -1] > 0).any():
         colors = colors[seen]
     most = np.percentile(colors, _NEARLY_ALL, method="lower")

@@ -1,4 +1,4 @@
-"""BMP files, of which `tf.io.decode_image` refuses many kinds.
+"""Decoding of BMP files, of which `tf.io.decode_image` refuses many kinds.
 
 TensorFlow graph operations only, as in `decoding`.
 """
@@ -78,7 +78,7 @@ def _colour(
     )
     with tf.control_dependencies([_check(readable, head)]):
         pixels = tf.io.decode_bmp(_without_tail(contents, head))
-    # Programs that know no transparency leave zeros; browsers show the colours.
+    # Programs that know no transparency leave zeros; browsers show the colors.
     return tf.cond(
         head.has_alpha & tf.reduce_any(pixels[..., 3:] > 0),
         lambda: alpha.composite(pixels, background),
@@ -87,24 +87,27 @@ def _colour(
 
 
 def _palette(contents: tf.Tensor, head: _Header) -> tf.Tensor:
-    """Decodes a BMP of 8 bits, whose pixels are rows of a colour table."""
+    """Decodes a BMP of 8 bits, whose pixels are rows of a color table."""
     with tf.control_dependencies([_check(head.compression == 0, head)]):
         rows = tf.io.decode_bmp(_without_tail(contents, head))
     rows = tf.ensure_shape(rows, (None, None, 1))[..., 0]
     count = tf.where(
         head.colours == 0, tf.constant(256, tf.int64), head.colours
     )
+    # The file header has 14 bytes; the color table follows both.
     begin = 14 + head.header_bytes
     data = tf.io.decode_raw(contents, tf.uint8)
     table = data[begin : begin + 4 * tf.minimum(count, 256)]
     # A pixel beyond the end of the table is black.
     table = tf.pad(table, [[0, 4 * 256 - tf.size(table)]])
-    colours = tf.reshape(table, (256, 4))[:, 2::-1]
-    return tf.gather(colours, tf.cast(rows, tf.int32))
+    # Entries are blue, green, red and a reserved byte.
+    colors = tf.reshape(table, (256, 4))[:, 2::-1]
+    return tf.gather(colors, tf.cast(rows, tf.int32))
 
 
 def _without_tail(contents: tf.Tensor, head: _Header) -> tf.Tensor:
-    """Cuts off what follows the pixels; Photoshop appends two bytes."""
+    """Cuts off the bytes after the pixels; Photoshop appends two."""
+    # Rows are padded to multiples of 32 bits.
     row_bytes = (head.width * head.bits + 31) // 32 * 4
     size = head.offset + row_bytes * head.height
     begin = tf.zeros_like(size)

@@ -32,7 +32,7 @@ def decode(
 ) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (its first frame), BMP or WebP picture.
 
-    Grey-scale, palette, 16-bit and CMYK pictures come out as RGB; transparent
+    Gray-scale, palette, 16-bit and CMYK pictures come out as RGB; transparent
     ones as they are seen on the background; the EXIF orientation is applied.
 
     Args:
@@ -58,21 +58,22 @@ def decode(
 
 
 def size(contents: tf.Tensor) -> tf.Tensor:
-    """Returns the height and width of an upright picture, int32 [2].
+    """Reads the height and width of an upright picture, int32 [2].
 
     Args:
         contents: Scalar string, the bytes of a file; a JPEG's header is
             enough, other pictures are decoded.
     """
 
-    def of_jpeg() -> tf.Tensor:
+    def read_jpeg_size() -> tf.Tensor:
         sides = tf.image.extract_jpeg_shape(contents)[:2]
+        # Orientations 5..8 exchange the sides.
         is_turned = orientation.of(contents) >= 5
         return tf.where(is_turned, sides[::-1], sides)
 
     return tf.cond(
         tf.strings.substr(contents, 0, 3) == b"\xff\xd8\xff",
-        of_jpeg,
+        read_jpeg_size,
         lambda: tf.shape(decode(contents))[:2],
     )
 
@@ -136,7 +137,7 @@ def _compiled(
     resize: model_options.Resize,
     pixels: pixel_options.PixelOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns `_loaded` of one size, traced once, not by each pipeline."""
+    """Returns `_loaded` for one size, traced once for all pipelines."""
     # Without autograph, which takes three times as long and changes nothing.
     function = tf.function(
         functools.partial(
@@ -182,7 +183,7 @@ def _jpeg(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
 def _reduced_jpeg(
     contents: tf.Tensor, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
-    """Decodes to at least twice the size that is needed.
+    """Decodes a JPEG at a reduced scale, at least twice the size needed.
 
     Twice, so that the antialiased resizing still decides what is seen. Sides
     come out rounded up to whole pixels, which stretches the picture: where
@@ -193,8 +194,11 @@ def _reduced_jpeg(
     decisive = tf.reduce_max if resize == "pad" else tf.reduce_min
     ratios = tf.constant(_RATIOS)
     is_enough = decisive(sides) >= 2 * image_size * ratios
+    # Pixels by which rounding up stretches a side at each ratio; error of 1/8
+    # final pixel: added / side * image_size <= 1/8.
     added = tf.math.floormod(-sides[:, None], ratios)
     is_true = tf.reduce_all(8 * image_size * added <= sides[:, None], axis=0)
+    # Place 0 is full size, which always fits.
     places = tf.where(is_enough & is_true, tf.range(len(_RATIOS)), 0)
     return tf.switch_case(
         tf.reduce_max(places),
@@ -203,7 +207,7 @@ def _reduced_jpeg(
 
 
 def _resized(pixels: tf.Tensor, size: tuple[int, int] | tf.Tensor) -> tf.Tensor:
-    """Does what `tf.image.resize(…, antialias=True)` does, bit for bit.
+    """Resizes like `tf.image.resize(…, antialias=True)`, bit for bit.
 
     Without antialiasing a photograph of 4000 pixels is sampled at every
     eighteenth and fine patterns become coarse ones that are not there.

@@ -1,4 +1,4 @@
-"""A batch of encoded pictures, decoded; bad ones are marked, not raised.
+"""Batch decoding of encoded pictures; bad ones are marked, not raised.
 
 TensorFlow's decoders raise, and a graph has no `except`: one bad picture would
 fail the requests of everybody whose pictures a server put into the same batch.
@@ -20,15 +20,15 @@ from tf_finetune.data.pictures import decoding, file_kinds
 _HEAD_BYTES = 12
 _EMPTY = "empty: no bytes were sent"
 _UNKNOWN = (
-    f"no {', '.join(file_kinds.DECODABLE[:-1])} or {file_kinds.DECODABLE[-1]} "
-    "picture"
+    f"not a {', '.join(file_kinds.DECODABLE[:-1])} or "
+    f"{file_kinds.DECODABLE[-1]} picture"
 )
-_DAMAGED = "a damaged {kind}, or one of a kind or size that is not decoded"
+_DAMAGED = "a damaged {kind}, or one of an unsupported kind or size"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """A batch of pictures, in the order they came in.
+    """A decoded batch of pictures, in the order of the request.
 
     Attributes:
         images: float32 [batch, image_size, image_size, 3], 0..255; zeros
@@ -71,7 +71,8 @@ def decode(
             deterministic=False,
         )
         .ignore_errors()
-        # What bad pictures look like, and something to return if all are bad.
+        # The blank for bad pictures, last, and never missing: without it a
+        # batch of bad pictures only would have no element.
         .concatenate(
             tf.data.Dataset.from_tensors(
                 (count, tf.zeros([image_size, image_size, 3]))
@@ -82,6 +83,8 @@ def decode(
     )
     places, images = found.get_single_element()
     blank = tf.size(places) - 1
+    # Each place in the batch points at its picture among those decoded, or at
+    # the blank.
     rows = tf.tensor_scatter_nd_update(
         tf.fill([count + 1], blank), places[:, None], tf.range(blank + 1)
     )[:count]
@@ -93,7 +96,7 @@ def decode(
 
 
 def sizes(contents: tf.Tensor) -> tf.Tensor:
-    """Returns the heights and widths of pictures as they are seen.
+    """Reads the heights and widths of pictures, once turned upright.
 
     Args:
         contents: string [batch], the bytes of files.
@@ -133,7 +136,7 @@ def _options() -> tf.data.Options:
 
 
 def _reasons(contents: tf.Tensor) -> tf.Tensor:
-    """Returns string [batch]: what is wrong with pictures that are."""
+    """Returns string [batch], the error each picture has if it is bad."""
     head = tf.strings.join(
         [tf.strings.substr(contents, 0, _HEAD_BYTES), b"\0" * _HEAD_BYTES]
     )

@@ -1,11 +1,11 @@
-"""What the header of an encoded picture says of its samples."""
+"""Sample format of encoded pictures: depth, alpha, lossless or not."""
 
 import re
 
 from tf_finetune.data.pictures import file_kinds
 
-_PNG_TYPES_WITH_ALPHA = (4, 6)
-_BITFIELDS = 3
+_PNG_TYPES_WITH_ALPHA = (4, 6)  # Gray with alpha, RGB with alpha.
+_BITFIELDS = 3  # BMP compression: masks say where each channel is.
 
 
 def has_sixteen_bits(contents: bytes) -> bool:
@@ -21,10 +21,12 @@ def has_alpha(contents: bytes) -> bool:
     """
     kind = file_kinds.of(contents[: file_kinds.HEAD_BYTES])
     if kind == "PNG":
-        colour_type = contents[25] if len(contents) > 25 else 0
-        return colour_type in _PNG_TYPES_WITH_ALPHA or b"tRNS" in contents
+        color_type = contents[25] if len(contents) > 25 else 0
+        return color_type in _PNG_TYPES_WITH_ALPHA or b"tRNS" in contents
     if kind == "WebP":
         is_container = contents[12:16] == b"VP8X"
+        # VP8X: its flags follow the chunk's header; VP8L: the signature and 14
+        # bits each of width and height come before the alpha bit.
         place = 20 if is_container else 24
         flags = contents[place] if len(contents) > place else 0
         is_lossless = contents[12:16] == b"VP8L"
@@ -32,6 +34,7 @@ def has_alpha(contents: bytes) -> bool:
     if kind == "GIF":
         return re.search(rb"\x21\xf9\x04[\x01-\xff]", contents) is not None
     if kind == "BMP":
+        # Compression and the mask of the alpha channel.
         words = [
             int.from_bytes(contents[i : i + 4], "little") for i in (30, 66)
         ]
@@ -50,6 +53,7 @@ def is_lossless_webp(contents: bytes) -> bool:
         name = contents[position : position + 4]
         length = int.from_bytes(contents[position + 4 : position + 8], "little")
         found.add(name)
+        # Chunks are padded to even lengths.
         position += 8 + length + length % 2
     return b"VP8L" in found and not found & {b"VP8 ", b"ANMF"}
 
@@ -69,11 +73,13 @@ def rare_jpeg(contents: bytes) -> str:
     position = 2
     while position + 9 <= len(contents) and contents[position] == 0xFF:
         marker = contents[position + 1]
+        # Any number of fill bytes may come before a marker.
         if marker == 0xFF:
             position += 1
             continue
         if marker == 0xF7:
             return "JPEG-LS"
+        # SOF markers; C4, C8 and CC are DHT, JPG and DAC.
         is_frame = 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)
         if is_frame:
             return _process(marker, contents[position + 4])

@@ -1,4 +1,4 @@
-"""What a file holds, told from its first bytes."""
+"""Kind of a file, detected from its first bytes."""
 
 import re
 import zlib
@@ -17,7 +17,7 @@ SIGNATURES: tuple[tuple[str, tuple[tuple[int, bytes], ...]], ...] = (
     ("BMP", ((0, b"BM"),)),
     ("WebP", ((0, b"RIFF"), (8, b"WEBP"))),
 )
-"""The kinds of `DECODABLE` and what begins where in a file of each.
+"""The kinds of `DECODABLE`, with offsets and bytes that a file of each has.
 
 Plain bytes, no expressions: graphs of TensorFlow, whose expressions know text
 only, look for them too.
@@ -145,7 +145,7 @@ CONVERSIONS = {
 
 
 def of(head: bytes) -> str:
-    """Names the kind of a file.
+    """Returns the kind of a file.
 
     Args:
         head: The first `HEAD_BYTES` bytes of the file, fewer if it is short.
@@ -169,7 +169,7 @@ def of(head: bytes) -> str:
 
 
 def described(kind: str) -> str:
-    """Returns a kind that `of` named, with the way to make pictures of it."""
+    """Returns a kind from `of`, with advice on converting it to pictures."""
     way = CONVERSIONS.get(kind)
     return f"{kind} ({way})" if way else kind
 
@@ -177,6 +177,7 @@ def described(kind: str) -> str:
 def _of_gzip(head: bytes) -> str:
     """Names the kind of a file that gzip compressed, such as x.nii.gz."""
     try:
+        # 31: a gzip header is expected, and a window of 32 kB (15 + 16).
         start = zlib.decompressobj(31).decompress(head, HEAD_BYTES)
     except zlib.error:
         return ""

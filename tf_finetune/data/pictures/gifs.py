@@ -1,4 +1,4 @@
-"""The first frame of GIF files, where it lies on their screen.
+"""Decoding of the first frame of GIF files, at its place on the screen.
 
 TensorFlow graph operations only, as in `decoding`. TensorFlow makes
 transparent pixels black, and takes the largest frame for the screen.
@@ -39,29 +39,29 @@ def decode(
     # Moved into the corner: what lies further right would be cut off.
     contents = _with(contents, frame.begin + 1, b"\0\0\0\0")
 
-    def decoded(file: tf.Tensor) -> tf.Tensor:
+    def decode_frame(file: tf.Tensor) -> tf.Tensor:
         pixels = tf.io.decode_image(file, channels=3, expand_animations=False)
         pixels = tf.ensure_shape(pixels, (None, None, 3))
         return pixels[: frame.size[0], : frame.size[1]]
 
     def on_background() -> tf.Tensor:
         none = tf.zeros_like(frame.table_bytes)
-        # All colours made white, only what is transparent stays black.
+        # All colors made white, only what is transparent stays black.
         white = tf.strings.substr(_WHITE, none, frame.table_bytes)
-        opaque = decoded(_with(contents, frame.table, white))
-        colors = decoded(contents)
+        opaque = decode_frame(_with(contents, frame.table, white))
+        colors = decode_frame(contents)
         pixels = tf.concat([colors, opaque[..., :1]], axis=-1)
         return alpha.composite(pixels, background)
 
     pixels = tf.cond(
-        frame.is_transparent, on_background, lambda: decoded(contents)
+        frame.is_transparent, on_background, lambda: decode_frame(contents)
     )
     return _on_screen(pixels, frame, alpha.SHADES[background])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Frame:
-    """Where the first frame of a file is; scalars of int64 but for the flag.
+    """Position of the first frame; int64 scalars, but for the flag.
 
     Attributes:
         begin: Of its descriptor; the end of the file if there is none.
@@ -69,9 +69,9 @@ class _Frame:
         size: Of the frame, [2]: height, width.
         screen: Height and width of the screen, [2], at least what the frame
             covers.
-        table: Where its colours begin.
+        table: Where its colors begin.
         table_bytes: Their length.
-        is_transparent: Whether one of its colours is none.
+        is_transparent: Whether one of its colors is none.
     """
 
     begin: tf.Tensor
@@ -85,6 +85,7 @@ class _Frame:
 
 def _first_frame(contents: tf.Tensor) -> _Frame:
     data = tf.io.decode_raw(contents, tf.uint8)
+    # Signature of 6 bytes, logical screen descriptor of 7.
     head = headers.take(data, 0, 13)
     shared = _table_bytes(head[10])
     begin, is_transparent = _find_image(data, 13 + shared)
@@ -108,7 +109,7 @@ def _first_frame(contents: tf.Tensor) -> _Frame:
 def _find_image(
     data: tf.Tensor, start: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns where the first image begins, and if it has a clear colour."""
+    """Returns the start of the first image, and if it is transparent."""
     size = tf.size(data, out_type=tf.int64)
 
     def body(
@@ -127,6 +128,8 @@ def _find_image(
         return (
             position + tf.where(is_over, tf.zeros_like(following), following),
             is_extension | (is_inside & (head[0] > 0)),
+            # Byte 3 of a control extension holds the transparency flag in bit
+            # 0.
             is_transparent | (is_control & (head[3] % 2 == 1)),
             is_over,
         )
@@ -143,7 +146,9 @@ def _find_image(
 
 
 def _table_bytes(flags: tf.Tensor) -> tf.Tensor:
-    """Returns the length of a colour table, 0 where there is none."""
+    """Returns the length of a color table, 0 where there is none."""
+    # 3 * 2 ** (N + 1) bytes, N in the lowest three bits; the highest bit says
+    # that there is a table.
     length = 3 * tf.bitwise.left_shift(tf.constant(2, tf.int64), flags % 8)
     return tf.where(flags >= 128, length, tf.zeros_like(length))
 
@@ -155,23 +160,23 @@ def _number(values: tf.Tensor, position: int) -> tf.Tensor:
 def _with(
     contents: tf.Tensor, position: tf.Tensor, replacement: tf.Tensor | bytes
 ) -> tf.Tensor:
-    """Returns a file with other bytes from a position on, if it is so long."""
+    """Replaces bytes of a file from a position on, if the file is that long."""
     length = tf.cast(tf.strings.length(contents), tf.int64)
     count = tf.cast(tf.strings.length(replacement), tf.int64)
     zero, behind = tf.zeros_like(position), position + count
 
-    def replaced() -> tf.Tensor:
+    def replace() -> tf.Tensor:
         before = tf.strings.substr(contents, zero, position)
         after = tf.strings.substr(contents, behind, length - behind)
         return tf.strings.join([before, replacement, after])
 
-    return tf.cond(behind < length, replaced, lambda: contents)
+    return tf.cond(behind < length, replace, lambda: contents)
 
 
 def _on_screen(pixels: tf.Tensor, frame: _Frame, shade: int) -> tf.Tensor:
-    """Returns the screen with a frame on it."""
+    """Places a frame on its screen."""
 
-    def placed() -> tf.Tensor:
+    def place() -> tf.Tensor:
         check = tf.debugging.Assert(
             tf.reduce_prod(frame.screen) <= _MOST_PIXELS,
             ["GIF of more pixels than are decoded:", frame.screen],
@@ -184,4 +189,4 @@ def _on_screen(pixels: tf.Tensor, frame: _Frame, shade: int) -> tf.Tensor:
         return tf.pad(pixels, sides, constant_values=shade)
 
     is_smaller = tf.reduce_any(frame.screen != frame.size)
-    return tf.cond(is_smaller, placed, lambda: pixels)
+    return tf.cond(is_smaller, place, lambda: pixels)

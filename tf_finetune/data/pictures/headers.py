@@ -1,4 +1,4 @@
-"""Numbers in the headers of encoded pictures, as TensorFlow operations.
+"""Reading of numbers from picture headers, as TensorFlow operations.
 
 Nothing here raises, whatever the bytes are.
 """
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def first_bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns the first bytes as int64 [count], zeros beyond the end.
+    """Returns the first bytes of a file, int64 [count]; zeros past the end.
 
     Args:
         contents: Scalar string.
@@ -19,7 +19,7 @@ def first_bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
 
 
 def take(data: tf.Tensor, position: tf.Tensor | int, count: int) -> tf.Tensor:
-    """Returns int64 [count] from a position on; zeros beyond the end.
+    """Returns bytes from a position on, int64 [count]; zeros past the end.
 
     Args:
         data: uint8 [n].
@@ -27,17 +27,19 @@ def take(data: tf.Tensor, position: tf.Tensor | int, count: int) -> tf.Tensor:
         count: How many.
     """
     found = data[position : position + count]
+    # Slices never raise; they come out short.
     padded = tf.pad(found, [[0, count - tf.size(found)]])
     return tf.cast(tf.ensure_shape(padded, (count,)), tf.int64)
 
 
 def number(values: tf.Tensor, *, big: tf.Tensor | bool) -> tf.Tensor:
-    """Returns [..., n] bytes as whole numbers [...], int64.
+    """Returns the int64 numbers [...] that bytes [..., n] encode.
 
     Args:
         values: int64.
         big: Whether the first byte counts most.
     """
+    # Sum of byte k times 256 ** k, little-endian; reversed if big-endian.
     weights = 256 ** np.arange(values.shape[-1], dtype=np.int64)
     weights = tf.where(big, weights[::-1].copy(), weights)
     return tf.reduce_sum(values * weights, axis=-1)

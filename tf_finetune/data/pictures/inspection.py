@@ -1,4 +1,4 @@
-"""Looks at every file once: is it a picture, how large, which content.
+"""Inspection of every file by its header: kind, size and content hash.
 
 No pixel is decoded here; `verification` does that with the decoder of
 training.
@@ -41,7 +41,7 @@ _READERS = {
 def inspect(
     examples: Sequence[records.Example], *, max_pixels: int
 ) -> tuple[tuple[records.Picture, ...], tuple[records.Dropped, ...]]:
-    """Finds out which examples are pictures, by their headers.
+    """Inspects examples by their headers and drops files that are not pictures.
 
     Args:
         examples: What a source listed.
@@ -55,7 +55,7 @@ def inspect(
         progress.bar(
             _probe_all(examples, max_pixels),
             total=len(examples),
-            title="Looking at pictures",
+            title="Scanning pictures",
         )
     )
     return (
@@ -67,6 +67,7 @@ def inspect(
 def _probe_all(
     examples: Sequence[records.Example], max_pixels: int
 ) -> Iterator[records.Picture | records.Dropped]:
+    # Reading waits for the disk more than for the processor.
     workers = min(16, 4 * (os.cpu_count() or 1))
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         # In blocks, because `map` makes a task of every item at once.
@@ -78,7 +79,7 @@ def _probe_all(
 def _probe(
     example: records.Example, max_pixels: int
 ) -> records.Picture | records.Dropped:
-    """Looks at one file; its header decides, its bytes give the hash."""
+    """Inspects one file: its header decides, its bytes give the hash."""
     try:
         if reason := _unusual(example.path):
             return records.Dropped(path=example.path, reason=reason)
@@ -101,7 +102,7 @@ def _probe(
             stamp=stamp,
         )
     except Image.DecompressionBombError:  # From the WebP reader.
-        reason = "larger than Pillow reads"
+        reason = "more pixels than Pillow reads"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
     except Damaged as error:
@@ -110,11 +111,11 @@ def _probe(
 
 
 class Damaged(Exception):
-    """A header that cannot be understood."""
+    """A header that cannot be parsed."""
 
 
 def _unusual(path: str) -> str | None:
-    """Says what is at `path` if it is no file with bytes in it."""
+    """Describes a path that is not a regular file with content."""
     status = os.stat(path)
     if stat.S_ISDIR(status.st_mode):
         return "a folder, not a file"

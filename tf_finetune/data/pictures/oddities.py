@@ -1,4 +1,4 @@
-"""Warnings about what decoded pictures look like.
+"""Warnings about decoded pictures that look wrong.
 
 Files may be whole and yet hold nothing to learn from: values of 12 bits that
 are black in 16, white drawings on a white background, one picture many times.
@@ -34,7 +34,7 @@ def warn(
     pixels: pixel_options.PixelOptions,
     compare: bool = True,
 ) -> None:
-    """Logs a warning for each oddity that pictures have.
+    """Logs warnings on value ranges, blank pictures and duplicates.
 
     Args:
         seen: The pictures, of equal files one.
@@ -69,11 +69,10 @@ def _warn_of_range(
     is_all = highs.max() - low <= _SLIVER * pixel_options.LARGEST
     high = int(highs.max()) if is_all else high
     logging.warning(
-        "The %s of 16 bits%s the values %d to %d, %.2g %% of 0..65535, of "
-        "which the upper 8 bits are kept: they become nearly one shade. "
-        "Training with --pixel_range=%s makes these values black to "
-        "white; with --pixel_range=full they stay as they are, without this "
-        "warning.",
+        "The %s of 16 bits%s the values %d to %d, %.2g %% of 0..65535. Only "
+        "the upper 8 bits are kept, so that these values become nearly one "
+        "shade. Training with --pixel_range=%s scales them to black..white; "
+        "--pixel_range=full keeps them as they are, without this warning.",
         "picture" if len(wide) == 1 else f"{len(wide)} pictures",
         _verb(len(wide), "" if is_all else " nearly always"),
         low,
@@ -88,7 +87,7 @@ def _verb(count: int, how: str) -> str:
 
 
 def _suggested(low: int, high: int) -> str:
-    """Returns the range of the bits that values need, or the values' own."""
+    """Returns a --pixel_range: that of the bits needed, or of the values."""
     if low > high // 2:
         return f"{low},{max(high, low + 1)}"
     return f"0,{2 ** max(high.bit_length(), 1) - 1}"
@@ -131,7 +130,7 @@ def _warn_of_alike(seen: Sequence[verification.Seen]) -> None:
     )
     logging.warning(
         "%d different files decode to the same pixels as another one, or "
-        "nearly: %s.%s A copy in another split makes its figures too good.",
+        "nearly: %s.%s A copy in another split inflates its metrics.",
         count,
         _shown_groups(groups),
         f" {labels} such sets have different labels."
@@ -145,10 +144,10 @@ def _warn_of_alike(seen: Sequence[verification.Seen]) -> None:
 def _alike(
     seen: Sequence[verification.Seen],
 ) -> list[list[verification.Seen]]:
-    """Returns sets of pictures that can hardly be told apart.
+    """Returns sets of near-identical pictures.
 
     Pictures are sorted by what they look like from afar, in steps of 16 of
-    255, four times with the steps elsewhere, and neighbours are compared.
+    255, four times with the steps elsewhere, and neighbors are compared.
     """
     if len(seen) < 2:
         return []
@@ -161,9 +160,12 @@ def _alike(
     coarse = coarse.reshape(len(seen), 16)
     parents = np.arange(len(seen))
     for offset in range(0, 16, 4):
+        # A step's border divides pictures that are alike; at another offset
+        # they fall into one step.
         codes = ((coarse + offset) // 16).astype(np.uint8)
         _, places = np.unique(codes, axis=0, return_inverse=True)
         order = np.lexsort((coarse.sum(axis=1), places.ravel()))
+        # Each picture against the next and the next but one in this order.
         for step in (1, 2):
             for first, second in _pairs(order, step, means, points):
                 parents[_root(parents, second)] = _root(parents, first)
@@ -176,7 +178,7 @@ def _alike(
 def _pairs(
     order: np.ndarray, step: int, means: np.ndarray, points: np.ndarray
 ) -> list[tuple[int, int]]:
-    """Returns the neighbours in an order that look alike."""
+    """Returns the neighbors in an order that look alike."""
     found = []
     for start in range(0, len(order) - step, _BLOCK):
         first = order[start : start + _BLOCK][: len(order) - step - start]
@@ -196,6 +198,7 @@ def _within(
 
 def _root(parents: np.ndarray, place: int) -> int:
     while parents[place] != place:
+        # Union-find with path halving.
         parents[place] = parents[parents[place]]
         place = parents[place]
     return place

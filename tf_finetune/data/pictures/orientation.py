@@ -1,8 +1,8 @@
-"""Which way up a picture is, by its EXIF tag, as TensorFlow graph operations.
+"""EXIF orientation of pictures, as TensorFlow graph operations.
 
-`tf.io.decode_image` ignores the tag, so that a photograph of a telephone held
-upright comes out lying down. What is damaged counts as upright: nothing here
-raises or runs for ever, whatever the bytes are.
+`tf.io.decode_image` ignores the tag, so that a photograph from a phone held
+upright comes out rotated by 90 degrees. What is damaged counts as
+upright: nothing here raises or runs for ever, whatever the bytes are.
 
 Source: CIPA DC-008 (EXIF 2.32), sections 4.5.2, 4.5.4 and 4.6.4; PNG (third
 edition), section 11.3.4.4; the WebP container specification, "Metadata".
@@ -33,7 +33,7 @@ _Step = Callable[
 
 
 def of(contents: tf.Tensor) -> tf.Tensor:
-    """Reads the orientation of an encoded picture.
+    """Reads the EXIF orientation of an encoded picture.
 
     Args:
         contents: Scalar string, the bytes of a file.
@@ -57,12 +57,12 @@ def upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         [height, width, channels] as meant; sides swap for 5..8.
     """
 
-    def turned() -> tf.Tensor:
+    def turn() -> tf.Tensor:
         image = _when(orientation, (5, 6, 7, 8), _transposed, pixels)
         image = _when(orientation, (2, 3, 6, 7), _left_to_right, image)
         return _when(orientation, (3, 4, 7, 8), _top_to_bottom, image)
 
-    return tf.cond(orientation == 1, lambda: pixels, turned)
+    return tf.cond(orientation == 1, lambda: pixels, turn)
 
 
 def _transposed(image: tf.Tensor) -> tf.Tensor:
@@ -186,6 +186,8 @@ def _from_exif(exif: tf.Tensor) -> tf.Tensor:
     big = headers.begins(tiff, b"MM\0*")
     known = big | headers.begins(tiff, b"II*\0")
     offset = headers.number(headers.take(tiff, 4, 4), big=big)
+    # IFD0: a count of two bytes, then entries of 12: tag, type, number of
+    # values, value.
     directory = tiff[offset:]
     count = headers.number(headers.take(directory, 0, 2), big=big)
     entries = directory[2 : 2 + 12 * count]

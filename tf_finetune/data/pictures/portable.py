@@ -1,4 +1,4 @@
-"""PNG and WebP files, with what their transparency lets through.
+"""Decoding of PNG and WebP files, with transparency.
 
 TensorFlow graph operations only, as in `decoding`. TensorFlow cuts off the
 alpha of a PNG when it is asked for three channels, and refuses that of a WebP.
@@ -13,7 +13,7 @@ from tf_finetune.data.pictures import alpha, headers
 _DEPTH, _COLOUR_TYPE = 24, 25
 _TYPES_WITH_ALPHA = (4, 6)
 
-# A colour, or entries of the palette, that are transparent. The four letters
+# A color, or entries of the palette, that are transparent. The four letters
 # may stand elsewhere; then the picture is laid on the background opaque, which
 # changes nothing.
 _MENTION = r"\C*tRNS\C*"

@@ -1,4 +1,4 @@
-"""Why a picture does not decode, as far as that can be told.
+"""Explanations of decoding errors for the owner of a picture.
 
 TensorFlow says of most files no more than that they are invalid. "Damaged" is
 said of a file only where a second decoder, Pillow's, cannot read it either.
@@ -20,15 +20,15 @@ _MEANINGS = (
     (
         r"BMP of a kind|channels inherent",
         "a BMP of an unusual kind (RLE, OS/2 or not 8, 24 or 32 bits); "
-        "saved as PNG it can be used",
+        "save it as PNG to use it",
     ),
 )
 _OTHERS_READ = "a {kind} that TensorFlow does not decode, though other "
-_OTHERS_READ += "programs do; saved anew as PNG it can be used"
+_OTHERS_READ += "programs do; save it anew as PNG to use it"
 
 
 def explain(message: str, contents: bytes) -> str:
-    """Returns what is wrong with a picture, for its owner.
+    """Explains why a picture does not decode, in words for its owner.
 
     Args:
         message: What TensorFlow's decoder said.
@@ -42,8 +42,8 @@ def explain(message: str, contents: bytes) -> str:
         return f"it is {file_kinds.described(kind)}"
     if kind == "JPEG" and (process := encodings.rare_jpeg(contents)):
         return (
-            f"a JPEG of a rare kind ({process}), which is not decoded; saved "
-            "as PNG it can be used"
+            f"a JPEG of a rare kind ({process}), which is not supported; save "
+            "it as PNG to use it"
         )
     if _pillow_reads(contents):
         return _OTHERS_READ.format(kind=kind)

@@ -1,4 +1,4 @@
-"""What decoding pictures came to, kept by content so that it is done once."""
+"""Results of decoding pictures, cached by content so that it is done once."""
 
 import dataclasses
 import pathlib
@@ -17,7 +17,7 @@ _VERSION = 1  # Of what is kept about a picture.
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What decoding one picture came to.
+    """Result of decoding one picture.
 
     Attributes:
         reason: Why the picture cannot be used; None: it can.
@@ -40,6 +40,7 @@ def store(
 ) -> pathlib.Path:
     """Returns the file of the verdicts of this decoder in this TensorFlow."""
     name = (
+        # Everything that may change if a picture decodes, or how it looks.
         f"decoder-{decoding.VERSION}.{_VERSION}-{resize}-{pixels.key}-"
         f"tensorflow-{tf.__version__}.json"
     )
@@ -61,7 +62,7 @@ def read(path: pathlib.Path) -> dict[str, Verdict]:
 
 
 def merge(path: pathlib.Path, fresh: Mapping[str, Verdict]) -> None:
-    """Adds verdicts; of two runs at once, one may lose what it found."""
+    """Adds verdicts; of two runs at once, one may lose its own."""
     both = read(path) | dict(fresh)
     entries = {name: _to_json(verdict) for name, verdict in both.items()}
     try:
@@ -77,6 +78,7 @@ def _to_json(verdict: Verdict) -> dict[str, Any]:
 
 def _from_json(entry: Mapping[str, Any]) -> Verdict:
     reason, look = entry["reason"], entry["look"]
+    # A picture has a reason or a look, never both.
     if not isinstance(reason, str | None) or (reason is None) != bool(look):
         raise ValueError("an entry is no verdict")
     return Verdict(

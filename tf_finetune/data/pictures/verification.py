@@ -1,4 +1,4 @@
-"""Decodes every picture once before training, so that none fails later."""
+"""Decoding of every picture before training, so that none fails later."""
 
 import collections
 import concurrent.futures
@@ -31,7 +31,7 @@ _Judge = Callable[[examples.Picture], verdicts.Verdict]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Seen:
-    """A usable picture and what it looks like, decoded."""
+    """A usable picture and its summary."""
 
     picture: examples.Picture
     look: appearance.Look
@@ -73,7 +73,7 @@ def problems(
     store = verdicts.store(cache_dir, resize=resize, pixels=pixels)
     known = verdicts.read(store)
     found = {
-        picture.path: "cannot be read: it is not there any more"
+        picture.path: "cannot be read: the file no longer exists"
         for picture in pictures
         if picture.sha256 in known and not os.path.isfile(picture.path)
     }
@@ -83,6 +83,7 @@ def problems(
     unknown = [p for p in pictures if p.sha256 not in known]
     fresh: dict[str, verdicts.Verdict] = {}
     for picture, verdict in _judge_all(unknown, judge):
+        # Images go on at once and are dropped: memory stays bounded.
         if use and verdict.image is not None:
             use(picture.sha256, verdict.image)
         if verdict.is_lasting:
@@ -97,6 +98,7 @@ def problems(
     for picture in pictures:
         verdict = judged.get(picture.sha256)
         if verdict and verdict.reason:
+            # A reason found in this run, such as a missing file, goes first.
             found.setdefault(picture.path, verdict.reason)
     if report:
         report(_seen(pictures, judged, found))
@@ -138,6 +140,7 @@ def _in_parallel(
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for picture in pictures:
             waiting.append(pool.submit(judge, picture))
+            # In order, and never more than `_AHEAD` images in memory.
             if len(waiting) > _AHEAD:
                 yield waiting.popleft().result()
         while waiting:
@@ -156,8 +159,9 @@ def _judge(
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
         return verdicts.Verdict(reason=reason, is_lasting=False)
+    # A verdict under the hash of other bytes would be wrong for ever.
     if hashlib.sha256(contents).hexdigest() != picture.sha256:
-        reason = "it changed while the pictures were looked at"
+        reason = "it changed while the pictures were scanned"
         return verdicts.Verdict(reason=reason, is_lasting=False)
     try:
         with tf.device("CPU"):
@@ -166,6 +170,7 @@ def _judge(
             )
             stored = _stored(contents)
     except (tf.errors.ResourceExhaustedError, MemoryError):
+        # Not kept: another machine, or this one later, may have more.
         reason = "does not fit into memory"
         return verdicts.Verdict(reason=reason, is_lasting=False)
     except tf.errors.OpError as error:

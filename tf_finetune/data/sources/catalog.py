@@ -1,4 +1,4 @@
-"""The forms that data can have, and which of them the given data has."""
+"""Registry of data sources, and detection of the one that reads `--data`."""
 
 import difflib
 import os
@@ -22,7 +22,7 @@ SOURCES = registry.Registry(
 )
 
 BUILT_IN = SOURCES.names()
-"""Those of which it is known what they read."""
+"""The sources of this package, whose options are listed in `READERS`."""
 
 READERS = {
     "class_level": ("folder",),
@@ -34,7 +34,7 @@ READERS = {
     "split_column": ("csv",),
     "tfds_data_dir": ("tfds", "tfds_masks"),
 }
-"""Options that not every form of data reads, and those that do."""
+"""Sources that read an option which not all of them read."""
 
 _FORMS = {
     "folder": "a folder with one folder per class (or train/, validation/, "
@@ -53,16 +53,15 @@ _POSSIBLE = (
 )
 
 _FOLDERS = ("folder", "pairs")
-"""Forms that a folder may have. Which one is read is a matter of the task, and
-these sources say themselves what a folder of another form looks like: so each
-folder is listed once."""
+"""Sources that read folders. The task decides which one; their own errors
+explain folders of another form, so that each folder is listed once."""
 
 
 class Source(Protocol):
-    """Lists the labelled pictures of one form of data."""
+    """Lists the labeled pictures of one form of data."""
 
     def recognises(self, data: str) -> bool:
-        """Tells, from names and what is on disk, if `data` has this form."""
+        """Tells if `data` has this form, by its name and the files on disk."""
 
     def list_examples(
         self,
@@ -92,12 +91,12 @@ def name_of(options: data_options.DataOptions, labels: labelling.Labels) -> str:
 
     Args:
         options: Which data.
-        labels: What it must be labelled with.
+        labels: What it must be labeled with.
 
     Raises:
         UsageError: No data is given, or the data format is unknown, or holds
             no such labels.
-        DataError: There is nothing there, or nothing that is recognised.
+        DataError: There is nothing there, or nothing that is recognized.
     """
     if not options.data:
         raise errors.UsageError(f"--data is needed: {_POSSIBLE}.")
@@ -107,11 +106,13 @@ def name_of(options: data_options.DataOptions, labels: labelling.Labels) -> str:
         return options.data_format
     added = [name for name in SOURCES.names() if name not in BUILT_IN]
     is_folder = pathlib.Path(options.data).expanduser().is_dir()
+    # Sources that carry labels of this task, then those a user added.
     for name in (*labels.sources, *added):
         if is_folder and name in _FOLDERS:
             return name
         if SOURCES.get(name).recognises(options.data):
             return name
+    # Recognized, but without labels of this task: said in so many words.
     for name in BUILT_IN:
         if SOURCES.get(name).recognises(options.data):
             _check_format(name, labels)
@@ -132,7 +133,7 @@ def _unrecognised(data: str) -> errors.DataError:
     path = pathlib.Path(data).expanduser()
     if path.exists():
         return errors.DataError(
-            f"--data={data} is not recognised as data; possible are "
+            f"--data={data} is not recognized as data; possible are "
             f"{_POSSIBLE}. --data_format says how to read it."
         )
     return errors.DataError(
@@ -142,7 +143,7 @@ def _unrecognised(data: str) -> errors.DataError:
 
 
 def _nearby(path: pathlib.Path) -> str:
-    """Returns a hint at the like-named neighbours of a missing path."""
+    """Returns a hint at the like-named neighbors of a missing path."""
     try:
         names = os.listdir(path.parent)
     except OSError:

@@ -1,4 +1,4 @@
-"""Pictures listed in a CSV file: image, label and, if there, split, group.
+"""Pictures listed in a CSV file: image, label and optional split and group.
 
 Of a row with several pictures each is an example of its own; they have the
 row's label and are one group.
@@ -49,6 +49,7 @@ class CsvFile:
         lost: list[examples.Example] = []
         for row in _rows(table, options):
             example, reason = row.example, ""
+            # a.jpg and ./a.jpg are one picture.
             key = os.path.normpath(example.path)
             if example.label is None:
                 reason = f"no label in line {row.line}"
@@ -66,6 +67,7 @@ class CsvFile:
                 kept[key] = row
         if not kept and not dropped:
             raise errors.DataError(f"{path} has a header but no rows.")
+        # In this order: how names were read, then what is still not found.
         table.files.tell()
         findings.tell_missing(table.files, missing, found=len(kept))
         findings.check_emptied(
@@ -91,7 +93,7 @@ def is_table(data: str) -> bool:
 
 
 def list_paths(options: data_options.DataOptions) -> list[str]:
-    """Returns the pictures that a table names, each once, labels left aside.
+    """Lists the pictures that a table names, each once, without labels.
 
     What is not found is among them, by the path where it was looked for.
 
@@ -138,6 +140,7 @@ def _read(
 ) -> findings.Table:
     needed = {"image_column": options.image_column, **labels.columns(options)}
     optional = []
+    # A column that somebody asked for must exist.
     for flag, unasked in _UNASKED.items():
         column = getattr(options, flag)
         if column == unasked:
@@ -162,6 +165,7 @@ def _rows(
         stripped = row.stripped
         group = stripped.get(options.group_column or "") or None
         if several:
+            # Pictures of one row must not be divided between splits.
             group = group or f"line {row.line}"
         for column in options.image_column:
             if not stripped[column]:
@@ -191,6 +195,7 @@ def _repeated(row: _Listed, first: _Listed, table: findings.Table) -> str:
     Raises:
         DataError: The two rows do not say the same.
     """
+    # Groups of rows with several pictures are the lines themselves.
     for what in ("label", "split", *(() if row.is_one_of_many else ("group",))):
         now, before = getattr(row.example, what), getattr(first.example, what)
         if now != before:

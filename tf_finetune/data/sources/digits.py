@@ -20,7 +20,7 @@ _FORM = re.compile(r"(?:digits:)?([0-9])-([0-9])")
 
 
 class Digits:
-    """`digits:5-9` is 1,797 digits' share of the classes 5 to 9.
+    """`digits:5-9`: those of the 1,797 digits that are 5 to 9.
 
     Source: Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten
     Digits", as `sklearn.datasets.load_digits` ships it.
@@ -59,6 +59,7 @@ SOURCE = Digits()
 
 
 def _digits(first: int, last: int) -> Iterator[picture_cache.Encoded]:
+    # Imported here: scikit-learn takes a while, and few runs need it.
     from sklearn import datasets
 
     data = datasets.load_digits()
@@ -68,9 +69,9 @@ def _digits(first: int, last: int) -> Iterator[picture_cache.Encoded]:
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    """Returns [8, 8] ink of 0..16 as a grey PNG of `SIZE` pixels, 0..255."""
-    grey = np.rint(pixels * (255 / 16)).astype(np.uint8)
-    image = Image.fromarray(grey).resize(
+    """Encodes [8, 8] ink of 0..16 as a gray PNG of `SIZE` pixels, 0..255."""
+    gray = np.rint(pixels * (255 / 16)).astype(np.uint8)
+    image = Image.fromarray(gray).resize(
         (SIZE, SIZE), Image.Resampling.BILINEAR
     )
     file = io.BytesIO()

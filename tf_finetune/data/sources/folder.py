@@ -56,7 +56,7 @@ SOURCE = Folder()
 
 
 def _listed(root: tree.Folder, found: layout.Layout) -> examples.Listing:
-    """Returns every file of a folder whose classes are known."""
+    """Lists every file of a folder whose classes are known."""
     everything: _Found = []
     aside = {each.path for each in found.aside}
     for folder in found.outside:
@@ -72,6 +72,7 @@ def _listed(root: tree.Folder, found: layout.Layout) -> examples.Listing:
         dropped=tuple(
             each for each in everything if isinstance(each, examples.Dropped)
         ),
+        # With empty class folders, which are also reported as dropped.
         class_names=class_names.ordered(
             {place.label for place in found.places}
         ),
@@ -79,7 +80,7 @@ def _listed(root: tree.Folder, found: layout.Layout) -> examples.Listing:
 
 
 def _outside(folder: tree.Folder) -> _Found:
-    """Returns what lies beside the class or split folders, sorted."""
+    """Drops the files beside the class or split folders, sorted by path."""
     found = list(folder.dropped)
     for name in folder.files:
         path = os.path.join(folder.path, name)
@@ -110,6 +111,8 @@ def _class_files(place: layout.Place, aside: set[str]) -> _Found:
             )
             found.append(example)
         pending += [each for each in folder.folders if each.path not in aside]
+    # The order of files decides splits and batches; it must not depend on the
+    # file system.
     found.sort(key=lambda each: each.path)
     if not any(isinstance(each, examples.Example) for each in found):
         reason = "a class folder without pictures"
@@ -119,7 +122,7 @@ def _class_files(place: layout.Place, aside: set[str]) -> _Found:
 
 
 def _unenterable(folder: tree.Folder, place: layout.Place) -> str | None:
-    """Says why a folder in a class folder gives nothing."""
+    """Explains why a folder inside a class folder contributes no file."""
     if folder is place.folder:
         return None
     if folder.problem:

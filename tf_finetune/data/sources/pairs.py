@@ -1,4 +1,4 @@
-"""Pictures and their masks, matched by name."""
+"""Pictures and masks in folders, matched by name."""
 
 import os
 import pathlib
@@ -65,6 +65,7 @@ class Pairs:
         found = pairing.find(root)
         if found is None:
             raise _no_pairs(root)
+        # Refused before anything is listed: the wrong masks train as well.
         rivals.check(root)
         everything: _Found = []
         for pair in found.pairs:
@@ -97,7 +98,7 @@ SOURCE = Pairs()
 def _matched(
     pair: pairing.Pair, rule: affixes.Rule
 ) -> Iterator[examples.Example | examples.Dropped]:
-    """Yields each picture with its mask, and all that has no partner."""
+    """Yields each picture with its mask, and files without a partner."""
     pictures: dict[str, list[str]] = {}
     core_of = {}
     for stem, paths in pair.images.paths.items():
@@ -106,6 +107,7 @@ def _matched(
     masks = _masks_by_core(pair.masks.paths, core_of, rule)
     for core in sorted({*pictures, *masks}):
         mine, theirs = pictures.get(core, []), masks.get(core, [])
+        # 1.jpg and 1.png, or two masks of one name: none is preferred.
         if len(mine) == len(theirs) == 1:
             mask = examples.Mask(path=theirs[0])
             yield examples.Example(path=mine[0], label=mask, split=pair.split)
@@ -122,7 +124,7 @@ def _masks_by_core(
     core_of: Mapping[str, str],
     rule: affixes.Rule,
 ) -> dict[str, list[str]]:
-    """Returns masks by the name that they share with their picture.
+    """Groups masks by the name that they share with their picture.
 
     A mask that does not follow the rule is its picture's if it has the same
     name and no other mask is.
@@ -158,7 +160,7 @@ def _lonely(pictures: list[str], masks: list[str], rule: affixes.Rule) -> str:
 def _tell(
     root: tree.Folder, found: pairing.Pairs, first: examples.Example
 ) -> None:
-    """Tells which folders and names were taken for pictures and masks."""
+    """Logs which folders and names were taken for pictures and masks."""
     usual = ("images", "masks")
     if any((p.images.top.name, p.masks.top.name) != usual for p in found.pairs):
         said = []
@@ -198,6 +200,7 @@ def _no_pairs(root: tree.Folder) -> errors.DataError:
     hint = ""
     if len(below) == len(layout.live(root)) == 2:
         stems = [{sides.stem_of(f) for f in e.files} for e in below]
+        # Half of the names of the smaller folder occur in both.
         if 2 * len(stems[0] & stems[1]) >= min(map(len, stems)):
             hint = (
                 f" {below[0].name}/ and {below[1].name}/ hold files of the "

@@ -1,4 +1,4 @@
-"""Turns pictures that are no files into files, once."""
+"""Files for pictures that come from arrays or data sets, written once."""
 
 import dataclasses
 import hashlib
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """A labelled picture that is no file.
+    """A labeled picture that is not a file yet.
 
     Attributes:
         content: The bytes of an encoded picture.
@@ -47,7 +47,7 @@ def listing(
     *,
     class_names: Sequence[str],
 ) -> examples.Listing:
-    """Lists pictures as files; they are written if they are not there yet.
+    """Lists pictures as files, which are written first if they are missing.
 
     Files are named by their content, so that writing again is harmless. An
     index, written last, spares later runs the producing.
@@ -68,6 +68,7 @@ def listing(
                 [store(folder, each.content), each.label, each.split]
                 for each in produce()
             ]
+            # Last: an index stands for pictures that are all there.
             files.write_json(folder / "index.json", rows)
     except OSError as error:
         raise errors.RunError(
@@ -86,7 +87,7 @@ def _as_listing(
         for name, label, split in rows
         if label is not None
     )
-    unlabelled = tuple(
+    unlabeled = tuple(
         examples.Dropped(path=str(folder / name), reason="without a label")
         for name, label, _ in rows
         if label is None
@@ -98,12 +99,12 @@ def _as_listing(
         if name not in present
     )
     return examples.Listing(
-        examples=found, dropped=unlabelled + empty, class_names=class_names
+        examples=found, dropped=unlabeled + empty, class_names=class_names
     )
 
 
 def indexed(folder: pathlib.Path, *, pictures: int) -> list | None:
-    """Returns the rows of a complete earlier writing, else None.
+    """Returns the rows of an index whose files are all there, else None.
 
     Args:
         folder: Of the pictures and their index.json, whoever wrote it.
@@ -117,11 +118,11 @@ def indexed(folder: pathlib.Path, *, pictures: int) -> list | None:
         rows = files.read_json(index, within=folder)
         is_list = isinstance(rows, list)
         if not (is_list and all(_is_row(row, pictures) for row in rows)):
-            raise ValueError("it lists no pictures")
+            raise ValueError("it does not list pictures")
     except (OSError, ValueError) as error:
         logging.warning(
-            "%s is damaged or none of the cache's own (%s); its pictures are "
-            "written again.",
+            "%s is damaged or was not written by this package (%s); its "
+            "pictures are written again.",
             index,
             error,
         )
@@ -140,8 +141,9 @@ def _is_row(row: Any, pictures: int) -> bool:
 
 
 def _is_whole(path: pathlib.Path) -> bool:
-    """Whether a file is there, of its own, with something in it."""
+    """Tells if a regular file, no link, exists and is not empty."""
     try:
+        # Not followed: a link in a shared cache may point anywhere.
         status = os.lstat(path)
     except OSError:
         return False
@@ -151,6 +153,7 @@ def _is_whole(path: pathlib.Path) -> bool:
 def store(folder: pathlib.Path, content: bytes) -> str:
     """Writes a picture under the hash of its bytes; returns its name."""
     kind = file_kinds.of(content[: file_kinds.HEAD_BYTES])
+    # Equal pictures are one file, whoever writes it.
     digest = hashlib.sha256(content).hexdigest()
     path = folder / f"{digest}{_SUFFIXES.get(kind, '.bin')}"
     if not _is_whole(path):

@@ -1,4 +1,4 @@
-"""Data sets that TensorFlow Datasets has prepared on this machine."""
+"""Prepared data sets of TensorFlow Datasets with one class a picture."""
 
 import dataclasses
 import pathlib
@@ -73,7 +73,7 @@ def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
 
 def _only(features: Any, supervised: tuple, kind: type, word: str) -> str:
     names = [name for name, each in features.items() if type(each) is kind]
-    # Where there are several, the makers may have said which one is learnt.
+    # Where there are several, the makers may have said which one is learned.
     chosen = [name for name in names if name in supervised]
     if len(names) == 1 or len(chosen) == 1:
         return (chosen or names)[0]
@@ -99,5 +99,5 @@ def _pictures(
 
 
 def _label(names: "tfds.features.ClassLabel", index: int) -> str | None:
-    """Returns the name of a class; TFDS marks unlabelled examples with -1."""
+    """Returns the name of a class; TFDS marks unlabeled examples with -1."""
     return names.int2str(index) if index >= 0 else None

@@ -1,4 +1,4 @@
-"""What a prepared data set says of itself, looked at before TFDS believes it.
+"""Safety check of a prepared data set's own files, before TFDS reads them.
 
 TFDS imports the module of every class that features.json names, at any depth,
 and opens whatever lies in the folder. A data set can be made by anybody.
@@ -13,6 +13,7 @@ from typing import Any
 
 from tf_finetune import errors, escaping, files
 
+# Modules of TFDS' own features, its tests excepted.
 _OWN = re.compile(
     r"tensorflow_datasets\.core\.features\.(?!\w*_test\.)\w+\.\w+"
 )
@@ -20,6 +21,7 @@ _CLASS_KEYS = ("pythonClassName", "python_class_name")
 # TFDS up to 4.2; a feature may be called so, too.
 _OLD_CLASS_KEY = "type"
 _COUNT_KEYS = ("numClasses", "num_classes")
+# Bounds on counts and on texts that somebody else wrote.
 _MOST_CLASSES = 10_000_000
 _BYTES = 256 << 20
 _ANEW = "Copy the whole folder again, or prepare the data set anew."
@@ -51,7 +53,7 @@ def check(prepared: pathlib.Path) -> None:
 
 
 def check_shards(prepared: pathlib.Path, shards: Iterable[str]) -> None:
-    """Raises `DataError` for shards that a data set has in other folders."""
+    """Raises `DataError` for shards that lie outside the data set's folder."""
     folder = os.path.abspath(prepared)
     for shard in shards:
         if os.path.dirname(os.path.abspath(shard)) != folder:
@@ -62,6 +64,7 @@ def check_shards(prepared: pathlib.Path, shards: Iterable[str]) -> None:
 
 
 def _check_entry(key: str, value: Any, path: pathlib.Path) -> None:
+    # A feature may be called "type"; a dotted value is a class.
     is_class = key in _CLASS_KEYS or (
         key == _OLD_CLASS_KEY and isinstance(value, str) and "." in value
     )
@@ -75,8 +78,8 @@ def _check_entry(key: str, value: Any, path: pathlib.Path) -> None:
     if key in _COUNT_KEYS and not _is_count(value):
         shown = escaping.escape(repr(value))[:100]
         raise errors.DataError(
-            f"{path} says that there are {shown} classes; a whole number up "
-            f"to {_MOST_CLASSES:,} belongs there. {_ANEW}"
+            f"{path} gives the number of classes as {shown}; it must be a "
+            f"whole number up to {_MOST_CLASSES:,}. {_ANEW}"
         )
 
 
@@ -89,6 +92,7 @@ def _is_count(value: Any) -> bool:
 def _entries(content: Any) -> Iterator[tuple[str, Any]]:
     """Yields every name and value of a JSON file, at any depth."""
     waiting = [content]
+    # A list of work in place of recursion: files may nest deeply.
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -100,7 +104,7 @@ def _entries(content: Any) -> Iterator[tuple[str, Any]]:
 
 @contextlib.contextmanager
 def _explained(prepared: pathlib.Path) -> Iterator[None]:
-    """Makes what goes wrong in a data set one sentence."""
+    """Turns errors of reading a data set into one-sentence `DataError`s."""
     try:
         yield
     except errors.DataError:
@@ -109,6 +113,6 @@ def _explained(prepared: pathlib.Path) -> Iterator[None]:
         raise errors.DataError(f"{error} {_ANEW}") from error
     except (OSError, ValueError) as error:
         raise errors.DataError(
-            f"{prepared} is no data set that this TFDS can read: "
+            f"{prepared} is not a data set that this TFDS can read: "
             f"{escaping.escape(str(error))}. {_ANEW}"
         ) from error

@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets in which each picture has a mask."""
+"""Prepared data sets of TensorFlow Datasets with one mask a picture."""
 
 import pathlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 _WORDS = ("mask", "segmentation", "annotation", "label")
-"""What features of masks are called; the first that fits is taken."""
+"""Words in the names of mask features; the first that fits is taken."""
 
 
 class TfdsMasks:
@@ -59,8 +59,10 @@ def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
         for name, each in features.items()
         if isinstance(each, tfds.features.Image)
     ]
+    # Masks have one channel; so may pictures, hence names go first.
     masks = [name for name in pictures if features[name].shape[-1] == 1]
     named = [n for word in _WORDS for n in pictures if word in n.lower()]
+    # A telling name and one channel, a telling name, or one channel.
     chosen = next((n for n in named if n in masks), None)
     chosen = chosen or next(iter(named or masks), None)
     others = [name for name in pictures if name != chosen]
@@ -95,6 +97,7 @@ def _listed(
                 ]
                 for pair, split in _pairs(builder, image, mask)
             ]
+            # Last: an index stands for files that are all there.
             files.write_json(index, rows)
     except OSError as error:
         raise errors.RunError(

@@ -1,4 +1,4 @@
-"""What TensorFlow Datasets has prepared on this machine, and how to read it."""
+"""Access to data sets that TensorFlow Datasets has prepared here."""
 
 import difflib
 import hashlib
@@ -25,7 +25,7 @@ _ANEW = "Copy the whole folder again, or prepare the data set anew."
 def opened(
     options: data_options.DataOptions,
 ) -> tuple[pathlib.Path, "tfds.core.DatasetBuilder"]:
-    """Returns the folder of a prepared data set, and what reads it.
+    """Opens a prepared data set; returns its folder and its builder.
 
     Raises:
         DataError: There is none.
@@ -55,6 +55,7 @@ def encoded(
         dataset = builder.as_dataset(
             split=tfds_split,
             shuffle_files=False,
+            # Encoded bytes: `decoding` is the one decoder of the package.
             decoders={each: tfds.decode.SkipDecoding() for each in pictures},
         )
         total = builder.info.splits[tfds_split].num_examples
@@ -67,6 +68,7 @@ def encoded(
 def state(prepared: pathlib.Path) -> str:
     """Returns a short hash that changes when the data set is prepared anew."""
     digest = hashlib.sha256(os.fsencode(os.path.abspath(prepared)))
+    # Names, sizes and times, not contents: shards may have gigabytes.
     for path in sorted(prepared.iterdir()):
         status = path.stat()
         line = f"{path.name} {status.st_size} {status.st_mtime_ns}\n"
@@ -77,6 +79,7 @@ def state(prepared: pathlib.Path) -> str:
 def unused_splits(
     builder: "tfds.core.DatasetBuilder",
 ) -> tuple[examples.Dropped, ...]:
+    """Returns the splits that are not used, as dropped entries."""
     return tuple(
         examples.Dropped(
             path=f"{builder.info.full_name} {name}",
@@ -103,6 +106,7 @@ def _prepared(
     """
     found = [
         info.parent
+        # NAME/VERSION, or NAME/CONFIG/VERSION.
         for pattern in ("*/dataset_info.json", "*/*/dataset_info.json")
         for info in (data_dir / name).glob(pattern)
         if version in (None, info.parent.name)
@@ -116,15 +120,17 @@ def _prepared(
             f"{data_dir / name} holds several configs; name one: "
             + ", ".join(f"tfds:{name}/{config}" for config in configs)
         )
+    # 3.10.0 is newer than 3.9.0: compared as numbers.
     return max(found, key=lambda path: _version(path.name))
 
 
 def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
-    """Reads what TFDS wrote beside the shards of a data set.
+    """Loads the builder of a data set from the files beside its shards.
 
     Raises:
         DataError: It is damaged, or shards are missing.
     """
+    # Before TFDS: it imports modules that these files name.
     tfds_files.check(prepared)
     import tensorflow_datasets as tfds
 
@@ -137,7 +143,7 @@ def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
         ]
     except Exception as error:  # TFDS raises whatever its parsers meet.
         raise errors.DataError(
-            f"{prepared} is no data set that this TFDS can read: {error}. "
+            f"{prepared} is not a data set that this TFDS can read: {error}. "
             f"{_ANEW}"
         ) from error
     tfds_files.check_shards(prepared, shards)
@@ -157,7 +163,7 @@ def _version(text: str) -> tuple[int, ...]:
 def _not_prepared(
     data_dir: pathlib.Path, name: str, config: str | None, version: str | None
 ) -> errors.DataError:
-    """Says how to prepare a known data set, or which name was meant."""
+    """Returns the error of a missing data set, with how to prepare it."""
     full = name + (f"/{config}" if config else "")
     full += f":{version}" if version else ""
     missing = f"No prepared TFDS data set {full!r} in {data_dir}."
@@ -183,7 +189,7 @@ def _not_prepared(
 def _explained(
     found: Iterable[dict[str, Any]], builder: "tfds.core.DatasetBuilder"
 ) -> Iterator[dict[str, Any]]:
-    """Yields examples; a shard that cannot be read is one sentence."""
+    """Yields examples; raises `DataError` for a shard that is unreadable."""
     import tensorflow as tf
 
     try:
@@ -197,7 +203,7 @@ def _explained(
 
 
 def _splits(builder: "tfds.core.DatasetBuilder") -> dict[str, str | None]:
-    """Maps the data set's splits to ours; a single one is to be divided.
+    """Maps splits of the data set to the usual three; a lone one to None.
 
     Raises:
         DataError: It has several splits, none of which is called train.

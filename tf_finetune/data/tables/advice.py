@@ -1,4 +1,4 @@
-"""What helps where the names in a table are not those of files."""
+"""Advice for tables whose names do not lead to files."""
 
 import collections
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from tf_finetune.data.tables import locating
 
-# Names that are tried, files that are looked at, and how deep.
+# Bounds on the search: names tried, files visited, levels of folders.
 _TRIED = 200
 _SHOWN = 5
 _LOOKED_AT = 50_000
@@ -21,7 +21,7 @@ _DEEP_AROUND = 2
 def advise(
     locator: locating.Locator, missing: Sequence[str], *, any_root: bool = True
 ) -> str:
-    """Returns a sentence that says what would be found, and how.
+    """Returns a sentence on where similar files exist and how to name them.
 
     Args:
         locator: What did not find them.
@@ -32,8 +32,8 @@ def advise(
     tried = [n for n in missing[:_TRIED] if not locating.is_address(n)]
     if not tried:
         return (
-            f"The names are addresses, such as {missing[0].strip()!r}; "
-            "download them first and name the files in the table."
+            f"The names are URLs, such as {missing[0].strip()!r}; download "
+            "them first and name the files in the table."
         )
     below = {locator.root, locator.table.parent}
     for folder in _places(locator):
@@ -45,9 +45,9 @@ def advise(
                 roots = tried if any_root else []
                 return _sentence(name, near[0], locator, roots)
     if not any_root:
-        return f"Nothing of that name lies in or below {locator.root}."
+        return f"No file of that name lies in or below {locator.root}."
     return (
-        f"Nothing of that name lies in or below {locator.root}; --image_root "
+        f"No file of that name lies in or below {locator.root}; --image_root "
         "names the folder that the names in the table start from."
     )
 
@@ -63,6 +63,7 @@ def _places(locator: locating.Locator) -> list[pathlib.Path]:
                 os.path.normpath(os.path.join(locator.table.parent, ".."))
             )
         )
+    # Reversed twice: of equal folders the first is kept, in its place.
     unique = {os.path.realpath(each): each for each in reversed(found)}
     return [each for each in reversed(unique.values()) if each.is_dir()]
 
@@ -89,6 +90,7 @@ def _walk(folder: pathlib.Path, *, is_around: bool) -> Iterator[str]:
         folders[:] = sorted(n for n in folders if not n.startswith("."))
         if len(pathlib.Path(place).parts) - depth >= deep:
             folders.clear()
+        # Folders count as well: a tree may be of folders alone.
         left -= len(names) + 1
         if left < 0:
             return
@@ -124,25 +126,26 @@ def _count_common(folders: Sequence[str], path: str) -> int:
 def _ambiguous(
     near: Sequence[str], locator: locating.Locator, *, any_root: bool
 ) -> str:
-    """Says that several files may be meant, and how to choose."""
+    """Returns a sentence on several files that match, and how to choose."""
     shown = [os.path.relpath(e, locator.table.parent) for e in near[:_SHOWN]]
     more = f" and {len(near) - _SHOWN} more" if len(near) > _SHOWN else ""
     choice = " or give it as --image_root" if any_root else ""
     return (
-        f"{len(near)} files may be meant: {', '.join(shown)}{more}. Write the "
-        f"folder into the names, from {locator.root} on,{choice}."
+        f"{len(near)} files match: {', '.join(shown)}{more}. Write the folder "
+        f"into the names, relative to {locator.root},{choice}."
     ).replace(",.", ".")
 
 
 def _sentence(
     name: str, near: str, locator: locating.Locator, tried: Sequence[str]
 ) -> str:
-    """Says what exists, and the flag or the change that finds it."""
+    """Returns a sentence with the file that exists and how to reach it."""
     shown = os.path.relpath(near, locator.table.parent)
     root = _root(name, near)
     if root and tried:
         other = locating.Locator(locator.table, root, tried)
         found = sum(other.exists(each) for each in tried)
+        # Advice for all names must help most of them.
         if 2 * found > len(tried):
             of = (
                 f"{found} of {len(tried)} such names are"
@@ -155,8 +158,8 @@ def _sentence(
             )
     right = os.path.relpath(near, locator.root)
     return (
-        f"{shown} exists: names start from {locator.root}, so write {right!r} "
-        f"in place of {name!r}."
+        f"{shown} exists: names are relative to {locator.root}, so write "
+        f"{right!r} in place of {name!r}."
     )
 
 

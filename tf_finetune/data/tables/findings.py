@@ -1,4 +1,4 @@
-"""Says what of a table is found, what is missing, and which columns decide."""
+"""Reports on a table: files not found, classes left empty, columns used."""
 
 import collections
 import dataclasses
@@ -14,12 +14,12 @@ from tf_finetune.data.folders import words
 from tf_finetune.data.tables import advice, locating, records
 
 _LIKE_SPLITS = frozenset({"set", "subset", "partition", "phase", "usage"})
-"""What people call the column of splits, too."""
+"""Other names that people give to the column of splits."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table that was read.
+    """Rows of a table, with access to its files and labels.
 
     Attributes:
         path: The file.
@@ -37,7 +37,7 @@ class Table:
 def tell_missing(
     files: locating.Locator, missing: Sequence[str], *, found: int
 ) -> None:
-    """Warns of names of no file.
+    """Logs a warning for names that lead to no file.
 
     Raises:
         DataError: No picture is found.
@@ -72,13 +72,14 @@ def check_emptied(
 ) -> None:
     """Raises `DataError` if no picture of a class is found."""
     classes = table.labels.classes
+    # A class whose pictures are all missing would vanish without a word.
     present = {name for each in found for name in classes(each.label)}
     counts = collections.Counter(n for e in lost for n in classes(e.label))
     for name, count in counts.items():
         if name not in present:
             files = "one picture" if count == 1 else f"{count} pictures"
             raise errors.DataError(
-                f"Of the class {name!r} {table.path} names {files}, of which "
+                f"{table.path} names {files} of the class {name!r}, of which "
                 "none is found. Correct the names or remove the rows."
             )
 
@@ -135,12 +136,13 @@ def tell_columns(
 def _warn_of_unread_splits(
     table: Table, options: data_options.DataOptions
 ) -> None:
-    """Warns of a column of splits under a name that nobody asked for."""
+    """Logs a warning if a column of another name seems to hold the splits."""
     needed = {"image_column": options.image_column}
     for name in records.read_header(table.path, needed):
         if name.casefold() not in _LIKE_SPLITS:
             continue
         rows = records.read_rows(table.path, {**needed, "split_column": [name]})
+        # Every cell must be the word of one split, and train among them.
         splits = {
             words.SPLITS.get(row.stripped[name].casefold(), ()) for row in rows
         }

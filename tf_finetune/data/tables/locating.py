@@ -1,4 +1,4 @@
-"""Which file a name in a table means, however it is spelt there.
+"""Search for the file that a name in a table means, however it is spelled.
 
 A name is taken as it stands wherever a file of that name exists. Only then it
 is tried without the blanks around it, with other slashes, and so on; whatever
@@ -29,7 +29,7 @@ SUFFIXES = (
 """Of files that a name without suffix can mean."""
 
 NOT_FOUND = "file not found"
-ADDRESS = "an address on a network, no file; download it first"
+ADDRESS = "a network address, not a file; download it first"
 
 _ADDRESS = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _FILE = re.compile(r"file:(//(localhost)?)?(?=[^/]|/(?!/))", re.IGNORECASE)
@@ -91,7 +91,7 @@ class Locator:
         return not is_address(name) and _is_file(self._search(name).path)
 
     def tell(self) -> None:
-        """Logs which names were not those of files as they stand."""
+        """Logs the names that had to be read otherwise than they stand."""
         for ways, (name, path) in self._examples.items():
             count = self._counts[ways]
             names = "name is" if count == 1 else "names are"
@@ -149,6 +149,7 @@ class Locator:
         if not all_parts:
             return ()
         first = all_parts[0]
+        # From the shortest prefix on, as long as all names share it.
         for size in range(min(map(len, all_parts))):
             if any(parts[:size] != first[:size] for parts in all_parts):
                 break
@@ -172,6 +173,7 @@ class Locator:
         for number, part in enumerate(parts):
             is_last = number + 1 == len(parts)
             path = os.path.join(place, part)
+            # Only a part that does not exist as it stands is searched for.
             if not is_last and (os.path.exists(path) or part == ".."):
                 place = path
                 continue
@@ -196,6 +198,7 @@ class Locator:
             )
         if found or not is_last:
             return None
+        # No name holds a NUL: stems are told apart from whole names by it.
         found = listing.get("\0" + folded(name), [])
         if len(found) == 1:
             return found[0], ("with the suffix of the one file of that name",)
@@ -224,12 +227,13 @@ def is_address(name: str) -> bool:
 
 
 def reason(name: str) -> str:
-    """Returns why nothing is found at a name."""
+    """Returns the reason why no file is found for a name."""
     return ADDRESS if is_address(name) else NOT_FOUND
 
 
 def folded(name: str) -> str:
-    """Returns a file name as systems compare it that tell no case apart."""
+    """Returns a file name as case-insensitive file systems compare it."""
+    # macOS decomposes accents (NFD), other systems keep them composed.
     return unicodedata.normalize("NFC", name).casefold()
 
 
@@ -246,7 +250,7 @@ def parts_of(name: str) -> Sequence[str]:
 
 
 def _cleaned(name: str) -> tuple[str, tuple[str, ...]]:
-    """Returns a name as a path of this system, and what had to be done."""
+    """Returns a name as a path of this system, and the changes it needed."""
     text, ways = name.strip(), []
     if text != name:
         ways.append("without the blanks around them")
@@ -264,7 +268,7 @@ def _cleaned(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _is_file(path: str) -> bool:
-    """Tells if something is there that is no folder."""
+    """Tells if a path exists and is not a folder."""
     return os.path.exists(path) and not os.path.isdir(path)
 
 

@@ -1,4 +1,4 @@
-"""Cells that say whether a label applies: 0 and 1, or words for them."""
+"""Cells that state whether a label applies: 0 and 1, or words for them."""
 
 from tf_finetune import errors
 
@@ -42,11 +42,12 @@ def read_mark(cell: str, column: str, where: str) -> bool:
 
 
 def _meaning(text: str) -> bool | None:
-    """Returns what a cell says; None if it says neither yes nor no."""
+    """Parses a cell as yes or no; None if it is neither."""
     word = text.strip().lower()
     if word in _WORDS:
         return _WORDS[word]
     try:
+        # 1, 1.0 and 1e0 alike: spreadsheets write whole numbers in all ways.
         number = float(word)
     except ValueError:
         return None

@@ -1,4 +1,4 @@
-"""Words in a table that say that a label is missing."""
+"""Placeholder words for missing labels in tables."""
 
 from collections.abc import Sequence
 
@@ -37,7 +37,7 @@ _LISTED = 10
 
 
 def is_missing(cell: str) -> bool:
-    """Tells if a cell says that nothing is known."""
+    """Tells if a cell holds a placeholder for a missing value."""
     return cell.strip() in _WORDS
 
 

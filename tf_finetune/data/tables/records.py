@@ -1,4 +1,4 @@
-"""Tables of pictures as text: the delimiter, the header, the cells of rows.
+"""Reading of CSV tables: delimiter, header and the cells of rows.
 
 Work and memory grow with the size of the file alone: of a row only the cells
 of the columns that are asked for are kept, however many columns there are.
@@ -79,6 +79,7 @@ def read_rows(
         for cells in reader:
             if not cells:
                 continue
+            # Empty cells at the end are common: spreadsheets pad rows.
             if any(cell.strip() for cell in cells[len(header) :]):
                 raise errors.DataError(
                     f"{path}, line {reader.line_num} has more cells than the "
@@ -129,6 +130,7 @@ def _read(path: pathlib.Path) -> str:
     else:
         encoding = "utf-8-sig"
     try:
+        # Kept as surrogates, as Python keeps such bytes in file names.
         return content.decode(encoding, errors="surrogateescape")
     except UnicodeDecodeError as error:
         raise errors.DataError(
@@ -144,6 +146,7 @@ def _delimiter(text: str, needed: Mapping[str, Sequence[str]]) -> str:
     """
     wanted = {name.casefold() for names in needed.values() for name in names}
     headers = {each: _header(text, each) for each in _DELIMITERS}
+    # In the order of `_DELIMITERS`: a comma wins where several fit.
     for delimiter, header in headers.items():
         if wanted <= {name.strip().casefold() for name in header}:
             return delimiter
@@ -185,6 +188,7 @@ def _places(
     for name, flag in asked:
         found = alike[name.casefold()]
         exact = [place for place in found if header[place] == name]
+        # The exact spelling wins over one that differs in case.
         found = exact or found
         if len(found) > 1:
             raise _ambiguous(name, [header[place] for place in found], path)
@@ -208,10 +212,10 @@ def _ambiguous(
         return errors.DataError(
             f"{path} has two columns named {found[0]!r}; rename one."
         )
-    spelt = " and ".join(map(repr, found))
+    spelled = " and ".join(map(repr, found))
     return errors.DataError(
-        f"{path} has no column {name!r}, but {spelt}; rename one, or name the "
-        "one that is meant as it is spelt there."
+        f"{path} has no column {name!r}, but {spelled}; rename one, or give "
+        "the name as it is spelled there."
     )
 
 
@@ -223,7 +227,7 @@ def _lacking(
     *,
     several: bool,
 ) -> errors.DataError:
-    """Returns the error of a column that is not there.
+    """Returns the error of a missing column.
 
     Args:
         name: Of the column.
@@ -241,8 +245,8 @@ def _lacking(
     if several and len(header) == 1:
         return errors.DataError(
             f"{path} has no column {name!r}: its first line, {header[0]!r}, is "
-            "in one piece. It must hold the names of the columns, divided by "
-            "commas, semicolons, tabs or bars, such as image,label."
+            "in one piece. It must hold the names of the columns, separated "
+            "by commas, semicolons, tabs or bars, such as image,label."
         )
     columns = ", ".join(header[:_SHOWN]) or "none, the file is empty"
     if len(header) > _SHOWN:

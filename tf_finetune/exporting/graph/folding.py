@@ -1,13 +1,13 @@
 """Batch norm folded into the layer before it: fewer passes, same numbers.
 
 In inference batch norm multiplies each channel and adds to it; a convolution
-or dense layer before it can do both with other weights. What that gains is
-said in docs/benchmarks.md, `serving`. Folded weights are computed in float64,
-so that answers differ by rounding only: on hymenoptera the probabilities of
+or dense layer before it can do both with other weights. docs/benchmarks.md,
+`serving`, has the measured gain. Folded weights are computed in float64, so
+that predictions differ by rounding only: on hymenoptera the probabilities of
 MobileNet 0.25 are 2.3e-6 off those of a float64 copy when folded, 4.2e-6 with
 TensorFlow's batch norm kernel and 1.7e-6 with Keras' formula. From each other
-they may be off by the sum; what is exported is proven, and left unfolded where
-it would be off by more than it may.
+they may be off by the sum; every export is checked, and left unfolded where
+the difference would exceed its tolerance.
 
 Source: Jacob et al. 2018, "Quantization and Training of Neural Networks for
 Efficient Integer-Arithmetic-Only Inference", section 3.2, equation 14.
@@ -19,6 +19,8 @@ from typing import Any
 import keras
 import numpy as np
 
+# Layers that are linear in their input before the activation; kernels of the
+# output channel last, which `_weights` relies on.
 _BEFORE = (
     keras.layers.Conv2D,
     keras.layers.DepthwiseConv2D,
@@ -29,13 +31,13 @@ _BEFORE = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Folded:
-    """A model without the batch norms that could be folded.
+    """Model without its foldable batch norms.
 
     Attributes:
-        model: Of the inputs and outputs of the original.
-        names: The batch norm layers that are gone.
-        left: Those that stay: behind another kind of layer, behind one whose
-            output something else needs too, or in a nested model.
+        model: Has the inputs and outputs of the original.
+        names: The batch norm layers that were folded.
+        left: Those that stay: after another kind of layer, after one whose
+            output another layer reads, too, or in a nested model.
     """
 
     model: keras.Model
@@ -44,14 +46,14 @@ class Folded:
 
 
 def folded(model: keras.Model) -> Folded:
-    """Folds every batch norm of a graph that can be.
+    """Folds every batch norm of a graph that can be folded.
 
     Args:
         model: A float32 graph of layers, which must not be used afterwards:
             layers that do not change become part of the result.
 
     Returns:
-        The model as it infers; training it is not what it is for.
+        The model for inference; it is not meant to be trained.
     """
     pairs = _pairs(model)
     names = tuple(norm.name for norm in pairs.values())
@@ -64,6 +66,8 @@ def folded(model: keras.Model) -> Folded:
     def replaced(layer: keras.Operation) -> keras.Operation:
         if layer.name not in pairs:
             return layer
+        # The folded offset needs a bias, which layers before a batch norm
+        # usually lack.
         return type(layer).from_config({**layer.get_config(), "use_bias": True})
 
     def called(layer: keras.Operation, *arguments: Any, **keywords: Any) -> Any:
@@ -83,7 +87,9 @@ def folded(model: keras.Model) -> Folded:
 def _pairs(
     model: keras.Model,
 ) -> dict[str, keras.layers.BatchNormalization]:
-    """Returns, by the name of the layer before it, what can be folded."""
+    """Finds foldable batch norms, by the name of the layer before each."""
+    # By the identity of a tensor, the operation that makes it and all that read
+    # it: an output that is read twice cannot be scaled for one reader alone.
     makers, users = {}, {}
     for operation in model.operations:
         for node in operation._inbound_nodes:
@@ -108,6 +114,7 @@ def _pairs(
 def _is_plain_norm(operation: keras.Operation) -> bool:
     return (
         type(operation) is keras.layers.BatchNormalization
+        # Called more than once, it would need several copies of its layer.
         and len(operation._inbound_nodes) == 1
         and not getattr(operation, "renorm", False)
     )
@@ -116,7 +123,7 @@ def _is_plain_norm(operation: keras.Operation) -> bool:
 def _can_take(
     layer: keras.Operation, norm: keras.layers.BatchNormalization
 ) -> bool:
-    """Tells if a layer can do what the batch norm behind it does."""
+    """Returns whether a layer can absorb the batch norm after it."""
     return (
         type(layer) in _BEFORE
         and len(layer._inbound_nodes) == 1
@@ -124,7 +131,7 @@ def _can_take(
         and getattr(layer, "data_format", "channels_last") == "channels_last"
         and norm.axis in (-1, len(norm.output.shape) - 1)
         and layer.compute_dtype == norm.compute_dtype == "float32"
-        # Weights that are not what `get_weights` gives first.
+        # LoRA and int8 layers compute with more than `get_weights` gives first.
         and not getattr(layer, "lora_enabled", False)
         and getattr(layer, "quantization_mode", None) is None
     )
@@ -133,11 +140,12 @@ def _can_take(
 def _weights(
     layer: keras.Layer, norm: keras.layers.BatchNormalization
 ) -> list[np.ndarray]:
-    """Returns the weights of the layer that does both."""
+    """Computes the weights of a layer with the batch norm folded in."""
     scale, offset = _scale_and_offset(norm)
     *kernels, last = [
         np.asarray(each, "float64") for each in layer.get_weights()
     ]
+    # Equation 14: kernel * scale; and for the bias, bias * scale + offset.
     if layer.use_bias:
         offset = offset + last * scale
     else:
@@ -157,6 +165,7 @@ def _scale_and_offset(
         np.asarray(each, "float64")
         for each in (norm.moving_mean, norm.moving_variance)
     )
+    # gamma * (x - mean) / sqrt(variance + epsilon) + beta = scale * x + offset.
     scale = 1 / np.sqrt(variance + norm.epsilon)
     if norm.scale:
         scale = scale * np.asarray(norm.gamma, "float64")

@@ -1,4 +1,4 @@
-"""A model as one graph of constants, which converters read."""
+"""Frozen graphs: a model as one graph of constants, for converters."""
 
 from typing import Any
 
@@ -13,12 +13,13 @@ INPUT, _OUTPUT = "images", "predictions"
 
 
 def of_job(job: jobs.ExportJob) -> Any:
-    """Returns a job's model as `frozen` does, once for all of its formats.
+    """Freezes a job's model as `frozen` does, once for all of its formats.
 
-    That is a third of what conversion takes, and the formats of one command
-    are given one job; the model does not change between them. Its weights are
-    held once more until the job is gone.
+    Freezing takes a third of the time of a conversion, and the formats of one
+    command share one job and model. The cached graph holds a second copy of
+    the weights for as long as the job exists.
     """
+    # Compared by identity: a job with another model must not get this graph.
     model, function = job.shared.get("frozen", (None, None))
     if model is not job.model:
         function = frozen(job.model, job.image_size)
@@ -27,20 +28,22 @@ def of_job(job: jobs.ExportJob) -> Any:
 
 
 def frozen(model: keras.Model, size: int | None) -> Any:
-    """Returns the model in float32 as a function without variables.
+    """Freezes a model in float32 to a function without variables.
 
-    Converters that are given variables keep them (LiteRT's calibration cannot
-    read those), and some take a layer's statistics for inputs (ONNX's).
+    Converters keep variables that they are given (LiteRT's calibration cannot
+    read those), and ONNX's takes a layer's statistics for inputs.
 
     Args:
-        model: RGB 0..255 [batch, size, size, 3] → anything, or the end of
-            such a model.
-        size: Side of the input, pixels; None: as the model has its input.
+        model: RGB 0..255 [batch, size, size, 3] → any output, or the last
+            part of such a model.
+        size: Side of the input, pixels; None: the model's own input shape.
 
     Returns:
         A concrete function of `images`, any batch.
     """
     computing = precision.in_float32(model)
+    # autograph=False: it would rewrite the source of Keras' layers. The
+    # identity gives the output a name of our own.
     compiled = tf.function(
         lambda images: tf.identity(
             computing(images, training=False), name=_OUTPUT

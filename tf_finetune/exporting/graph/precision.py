@@ -1,7 +1,7 @@
-"""Models that compute in float32, whatever they were trained in.
+"""Float32 copies of models that were trained in mixed precision.
 
-A model trained in mixed precision keeps its policy in every file: the
-SavedModel returns float16 and a `.keras` file computes in float16 for ever.
+Such a model keeps its dtype policy in every file: the SavedModel returns
+float16, and a `.keras` file goes on computing in float16.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import keras
 
 
 def is_float32(model: keras.Model) -> bool:
-    """Tells if every layer computes and keeps its weights in float32."""
+    """Returns whether all layers compute and store weights in float32."""
     return all(
         layer.dtype_policy.compute_dtype == "float32"
         and layer.dtype_policy.variable_dtype == "float32"
@@ -26,11 +26,11 @@ def in_float32(model: keras.Model) -> keras.Model:
 
 
 def copied(model: keras.Model) -> keras.Model:
-    """Returns a float32 copy of a model that shares nothing with it."""
+    """Copies a model in float32; the copy shares no weights with it."""
     copy = rebuilt(model)
     with tempfile.TemporaryDirectory() as folder:
-        # Through a file, not set_weights: only loading tells a Normalization
-        # layer to take up its mean and variance.
+        # Through a file, not set_weights: a Normalization layer updates its
+        # mean and variance only when it is loaded.
         path = pathlib.Path(folder) / "model.weights.h5"
         model.save_weights(path)
         copy.load_weights(path)
@@ -38,7 +38,7 @@ def copied(model: keras.Model) -> keras.Model:
 
 
 def rebuilt(model: keras.Model) -> keras.Model:
-    """Returns the same graph in float32 with fresh weights."""
+    """Rebuilds the same graph in float32 with new weights."""
     return keras.models.clone_model(
         model, clone_function=_float32_layer, recursive=True
     )
@@ -48,7 +48,7 @@ def _float32_layer(layer: keras.Operation) -> keras.Operation:
     config = layer.get_config()
     if isinstance(layer, keras.Layer):
         config["dtype"] = "float32"
-    # An operation such as `x + y` computes in whatever goes into it.
+    # An operation such as `x + y` has no policy; its inputs' type decides.
     return type(layer).from_config(config)
 
 

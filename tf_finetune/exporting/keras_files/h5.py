@@ -1,7 +1,7 @@
 """The weights alone in HDF5, `model.weights.h5`.
 
 Not the whole model: Keras 3 reloads the whole-model `.h5` of EfficientNet
-with other outputs and that of ConvNeXt not at all, while weights are exact.
+with other outputs and that of ConvNeXt not at all; weights reload exactly.
 """
 
 import pathlib
@@ -15,15 +15,17 @@ from tf_finetune.exporting.proof import parity, single_file
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes the weights in float32 and proves them; returns the file.
+    """Writes the weights in float32 and checks them; returns the file.
 
-    They are proven in a process that has Keras and not this package: it is
-    told the network as JSON, builds it and loads the weights into it.
+    They are checked in a process that has Keras and not this package: it gets
+    the network as JSON, builds it and loads the weights into it.
 
     Raises:
         RunError: The file computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
+    # A file of weights says nothing about the network, so the check needs its
+    # JSON beside them; users build the network themselves.
     model = precision.in_float32(job.model)
     return single_file.write(
         job.file("model", catalog.SUFFIXES["h5"]),

@@ -1,7 +1,8 @@
-"""A `.keras` file with its labels inside, whose bytes follow from the model.
+"""Reproducible `.keras` files that contain their labels.
 
-It is a zip archive. Keras reads the members that it wrote and leaves others
-alone, and dates it with the moment of saving, which would make no two equal.
+A `.keras` file is a zip archive. Keras reads the members that it wrote and
+ignores others. It stores the time of saving, so that no two files would be
+equal.
 """
 
 import json
@@ -17,11 +18,13 @@ import keras
 
 from tf_finetune.exporting import layout
 
-# Where zip's calendar begins, which `ZipInfo` gives a member unless told.
+# The earliest date that zip can store, and `ZipInfo`'s default.
 _DATE = "1980-01-01@00:00:00"
-# Keras calls an object that several layers share by its place in memory. Inside
-# of a text the quotes would be escaped.
+# Keras identifies an object that several layers share by its memory address,
+# which differs from run to run. Inside of a JSON string the quotes would be
+# escaped, so this matches keys only.
 _SHARED = re.compile(rb'(?<=[{ ]"shared_object_id": )\d+')
+# Unix permissions are in the upper 16 bits of a member's external attributes.
 _READABLE_BY_ALL = 0o644 << 16
 
 
@@ -31,21 +34,21 @@ def save(
     class_names: Sequence[str],
     decision: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a model as `model.save` does, and what is needed to use it.
+    """Writes a model as `model.save` does, with its labels and decision.
 
     `labels.txt` holds the class names, one a line, in the order of the
-    outputs. Equal models give equal bytes: dates are fixed, and what is shared
-    between layers is numbered in the order in which it comes.
+    outputs. Equal models give equal bytes: dates are fixed, and objects shared
+    between layers are numbered in the order of their appearance.
 
     Args:
         model: Any that Keras can save.
         path: Of the file; ends in `.keras`.
         class_names: Of the outputs.
-        decision: What the task decided on validation (thresholds), becomes
-            `decision.json`, as in evaluation.json; nothing: no such member.
+        decision: Values chosen on validation (thresholds), written as
+            `decision.json`, as in evaluation.json; empty: no such member.
     """
     with tempfile.TemporaryDirectory() as folder:
-        # Not in the folder of `path`, where whoever is killed leaves it.
+        # Not in the folder of `path`, where a killed process would leave it.
         plain = pathlib.Path(folder) / "model.keras"
         model.save(plain)
         with (
@@ -66,7 +69,7 @@ def _copy(
     if info.filename in settled:
         target.writestr(new, settled[info.filename](source.read(info)))
         return
-    # Tells a member of more than 2 GiB before it is written.
+    # zipfile must know a member of more than 2 GiB before it is written.
     new.file_size = info.file_size
     with source.open(info) as reading, target.open(new, "w") as writing:
         shutil.copyfileobj(reading, writing)

@@ -1,4 +1,4 @@
-"""The whole model in one file, `model.keras`, which Keras loads anywhere."""
+"""Export of the whole model as `model.keras`, which stock Keras loads."""
 
 import pathlib
 
@@ -10,11 +10,11 @@ from tf_finetune.exporting.proof import parity, single_file
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes the model in float32 and proves it; returns the file.
+    """Writes the model in float32 and checks it; returns the file.
 
-    It is proven in a process that has Keras and not this package, and loaded
-    there with `safe_mode`: it runs no code of its own. Labels, and what the
-    task decided, are inside: see `keras_archive.save`.
+    It is checked in a process that has Keras and not this package, and loaded
+    there with `safe_mode`: it runs no code of its own. Labels and the task's
+    decision are inside: see `keras_archive.save`.
 
     Raises:
         RunError: The file computes something else; nothing is left of it.

@@ -1,8 +1,8 @@
-"""The whole model in one classic HDF5 file, where it loads back equal.
+"""Export of the whole model in one legacy HDF5 file, if it reloads correctly.
 
-Keras still writes such files and reloads some networks wrong from them:
-ConvNeXt's layers are not found, and a nested Normalization forgets its
-statistics. So each is loaded in a fresh process before it is handed over.
+Keras still writes such files but does not reload every network from them:
+ConvNeXt's layers are not found, and a nested Normalization loses its
+statistics. So each file is loaded in a fresh process before it is kept.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ from tf_finetune.exporting.proof import parity, refusal, single_file
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model.h5` in float32 and proves it; returns the file.
+    """Writes `model.h5` in float32 and checks it; returns the file.
 
     Raises:
         RunError: Keras reloads another network from it, or none; nothing is
@@ -32,11 +32,12 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         try:
             return proof(path, name)
         except errors.RunError as error:
-            # What Keras reloads wrong is no fault to report here.
+            # Keras' fault, not this package's: the message must not ask for a
+            # bug report, as an ordinary refusal does.
             fault = getattr(error, "fault", str(error))
             raise refusal.Refused(
-                f"{fault} Keras does not reload every network from a "
-                "whole-model .h5.",
+                f"{fault} Keras does not reload every network correctly from "
+                "a whole-model .h5.",
                 instead=("keras", "h5"),
                 largest=getattr(error, "largest", None),
             ) from error

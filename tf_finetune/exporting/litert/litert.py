@@ -1,4 +1,4 @@
-"""LiteRT files (`.tflite`) for phones and boards, in four number formats."""
+"""Export to LiteRT (`.tflite`): float32, float16, dynamic range and int8."""
 
 import functools
 import pathlib
@@ -29,26 +29,26 @@ FLOAT32_TOLERANCE = 1e-4
 # 0.013 for its Keras weights rounded likewise; batch norm folded into them
 # before is the rest.
 FLOAT16_TOLERANCE = 3e-2
-# Where to go from a file that is refused, the nearest first.
+# Alternatives to suggest for a file that is refused, the closest first.
 _INSTEAD = {
     "model_int8": ("litert_dynamic", "litert_float16", "litert"),
     "model_dynamic": ("litert_float16", "litert"),
     "model_float16": ("litert",),
     "model": ("onnx", "keras"),
 }
-# Of the probabilities of all pixels. Measured: 0.004 for membranes (two
-# classes), 0.0007 for CamVid (eleven); what int8 does to them is 0.06 and 0.01.
+# Mean difference of the probabilities of all pixels. Measured: 0.004 for
+# membranes (two classes), 0.0007 for CamVid (eleven); int8: 0.06 and 0.01.
 FLOAT16_MEAN = 1e-2
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model.tflite`, all float32, and proves it; returns the file.
+    """Writes `model.tflite`, all float32, and checks it; returns the file.
 
     Takes `images`, float32 [batch, size, size, 3], RGB 0..255 (batch 1 unless
-    the interpreter is told another), gives predictions [batch, …, outputs].
+    the interpreter resizes it), returns predictions [batch, …, outputs].
     Only LiteRT's own operations, so that its stock interpreter runs it.
-    Labels, and what was decided on validation, are inside, as `labels.txt`
-    and `decision.json` of LiteRT's metadata.
+    Labels and the values chosen on validation are inside, as `labels.txt` and
+    `decision.json` of LiteRT's metadata.
 
     Raises:
         RunError: It computes something else; nothing is left of it.
@@ -66,10 +66,10 @@ def write_float16(job: jobs.ExportJob) -> pathlib.Path:
     """Writes `model_float16.tflite`: weights of half the size.
 
     Otherwise as `write`; input, output and arithmetic stay float32 where the
-    device has nothing faster. Where predictions are maps it is judged by
+    device has nothing faster. Where predictions are maps it is checked by
     `quantised.judge` and by the mean difference: of so many pixels some are
-    always at the edge of two classes, and the largest difference is theirs.
-    Where a loss is allowed (`job.tolerance`) it is judged by that.
+    always at the edge of two classes, and have the largest difference.
+    Where a loss is allowed (`job.tolerance`) only the loss is checked.
     """
     instead = _INSTEAD["model_float16"]
 
@@ -78,6 +78,7 @@ def write_float16(job: jobs.ExportJob) -> pathlib.Path:
         converter.target_spec.supported_types = [tf.float16]
 
     convert = functools.partial(_with_exact_end, job, change)
+    # More than [pictures, outputs]: a map, one prediction per pixel.
     if job.tolerance or np.ndim(job.proof.predictions) > 2:
         prove = functools.partial(
             quantised.prove,
@@ -104,8 +105,8 @@ def write_float16(job: jobs.ExportJob) -> pathlib.Path:
 def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
     """Writes `model_dynamic.tflite`: int8 weights, float32 outside.
 
-    Otherwise as `write`; ranges of activations are found while it runs. It is
-    judged by `quantised.judge`.
+    Otherwise as `write`; ranges of activations are computed at run time
+    (dynamic range quantization). It is checked by `quantised.judge`.
     """
 
     def change(converter: tf.lite.TFLiteConverter) -> None:
@@ -118,11 +119,11 @@ def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
 def write_int8(job: jobs.ExportJob) -> pathlib.Path:
     """Writes `model_int8.tflite`: integers throughout; returns the file.
 
-    Takes uint8 and gives uint8, because accelerators without floating point
-    take nothing else and a camera gives bytes: a pixel goes in as it is, and
-    an output is a probability in steps of 1/256. Predictions of any size are
-    float32: what makes them of the network's integers is no part of it. The
-    ranges in between are measured on training pictures. It is judged by
+    Takes and returns uint8, because accelerators without floating point need
+    it and a camera gives bytes: a pixel goes in unchanged, and an output is a
+    probability in steps of 1/256. Predictions of any size are float32: the
+    layers that compute them from the logits are not quantized. The ranges of
+    activations are measured on training pictures. It is checked by
     `quantised.judge`.
 
     Raises:
@@ -132,10 +133,11 @@ def write_int8(job: jobs.ExportJob) -> pathlib.Path:
     """
     if not job.calibration:
         raise errors.UsageError(
-            "--format=litert_int8 measures ranges on training pictures, and "
-            "this run's proof.json names none that are still there: it was "
-            "trained by an earlier version, or they have changed. Train "
-            "again, or use --format=litert_dynamic, which needs none."
+            "--format=litert_int8 measures the ranges of activations on "
+            "training pictures, and this run's proof.json names none that are "
+            "still there: it was trained by an earlier version, or they have "
+            "changed. Train again, or use --format=litert_dynamic, which "
+            "needs none."
         )
     end = tf.float32 if _has_any_size(job) else tf.uint8
 
@@ -161,18 +163,21 @@ _Change = Callable[[tf.lite.TFLiteConverter], None]
 
 
 def _with_exact_end(job: jobs.ExportJob, change: _Change) -> bytes:
-    """Converts a model, and by itself what makes any size of its logits.
+    """Converts a model; layers after unbounded logits stay in float32.
 
-    Else all targets would share one scale, and no number could be beyond the
-    65504 at which float16 ends. Measured on houses: in int8 every one got 0
+    Otherwise all targets would share one scale, and no number could exceed
+    65504, the largest float16. Measured on houses: in int8 every one got 0
     bedrooms beside its price, in float16 prices were off by half their range.
     """
     if not _has_any_size(job):
         return _converted(freezing.of_job(job), change)
+    # Split at the logits: the network is converted as asked, the layers behind
+    # them in float32, and both files are joined to one.
     model = precision.in_float32(job.model)
     logits = tasks.TASKS.get(job.task).network.logits(model)
     network = keras.Model(model.inputs, logits, name="network")
-    # Keras counts names through the whole process, and tensors bear them.
+    # Named, because Keras counts default names through the whole process and
+    # tensors get them: equal models would give different files.
     end = keras.Model(logits, model.outputs, name="end")
     return litert_joining.joined(
         _converted(freezing.frozen(network, job.image_size), change),
@@ -188,19 +193,20 @@ def _converted(frozen: Any, change: _Change | None = None) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions(
         [frozen], tf.Module()
     )
-    # No Flex operations: the stock interpreter does not have them.
+    # No Flex (TensorFlow) operations: the stock interpreter lacks them.
     only = [tf.lite.OpsSet.TFLITE_BUILTINS]
     converter.target_spec.supported_ops = only
     if change:
         change(converter)
     try:
         return converter.convert()
-    except Exception as error:  # Of any kind, from one pass of many.
-        # What it lacks stands in the first lines, all of the graph below them.
+    except Exception as error:  # Any pass of the converter may fail.
+        # The first lines say which operation is missing; the whole graph
+        # follows.
         said = " ".join(str(error).split())[:300]
         raise refusal.Refused(
-            "This network cannot be converted to LiteRT: the converter says "
-            f"{said!r}.",
+            "This network cannot be converted to LiteRT: the converter fails "
+            f"with {said!r}.",
             instead=("onnx", "keras", "saved_model"),
         ) from error
 
@@ -227,7 +233,7 @@ def _calibration(job: jobs.ExportJob) -> Iterator[list[np.ndarray]]:
         )
         images = np.array(picture)[np.newaxis]
         if index == 0:
-            # The input's range is 0..255 whatever the pictures hold, so that
-            # a byte stands for its own value.
+            # Fixes the input's range to 0..255 whatever the pictures hold, so
+            # that scale is 1 and a byte stands for its own value.
             images[0, 0, 0], images[0, -1, -1] = 0, 255
         yield [images]

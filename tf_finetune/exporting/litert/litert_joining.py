@@ -1,8 +1,8 @@
-"""Two LiteRT files as one that computes the first and then the second.
+"""Concatenation of two LiteRT models: the second takes the first's output.
 
-What a converter quantises it quantises as a whole: the numbers of several
-outputs get one scale, however unlike their sizes are. A last part that must
-keep every digit is therefore converted by itself and put behind the rest.
+A converter quantizes a tensor as a whole: several outputs share one scale,
+however different their magnitudes. Layers that must stay exact are therefore
+converted separately and appended to the quantized network.
 """
 
 import copy
@@ -17,7 +17,7 @@ _ALIGNMENT = 16
 
 
 class _Builder(flatbuffers.Builder):
-    """A builder that keeps constants aligned, as the schema of models asks."""
+    """Flatbuffer builder that aligns constants as the model schema requires."""
 
     def CreateNumpyVector(self, x: Any) -> int:
         self.Prep(_ALIGNMENT, x.nbytes)
@@ -25,25 +25,27 @@ class _Builder(flatbuffers.Builder):
 
 
 def read(model: bytes) -> schema.ModelT:
-    """Returns what a file holds, as objects that can be changed."""
+    """Unpacks a file into mutable objects of the schema."""
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(model, 0))
 
 
 def packed(held: schema.ModelT) -> bytes:
-    """Returns the file of such objects."""
+    """Serializes objects of the schema to a file."""
     builder = _Builder(1024)
     builder.Finish(held.Pack(builder), _IDENTIFIER)
     return bytes(builder.Output())
 
 
 def joined(first: bytes, second: bytes) -> bytes:
-    """Returns a model whose second part takes what the first one gives.
+    """Joins two models: the second takes the output of the first.
 
     Args:
         first: A file of one subgraph with one output, whose signature stays.
         second: One of one subgraph with one input of the same type and shape,
             and one output.
     """
+    # Operators refer to their code, tensors to their buffer, by index; those of
+    # the second part move up by the number of the first part's.
     held, added = read(first), read(second)
     graph, behind = held.subgraphs[0], added.subgraphs[0]
     codes, buffers = len(held.operatorCodes), len(held.buffers)
@@ -69,10 +71,10 @@ def joined(first: bytes, second: bytes) -> bytes:
 def _places(
     graph: schema.SubGraphT, behind: schema.SubGraphT
 ) -> dict[int, int]:
-    """Returns where each tensor of the second part is in the whole.
+    """Maps tensor indices of the second part to those in the whole.
 
-    Its input is what the first part gives; an operator's input that is left
-    out, -1, stays so.
+    Its input becomes the first part's output; -1, an optional input that an
+    operator leaves out, stays.
     """
     places, free = {-1: -1}, len(graph.tensors)
     for number in range(len(behind.tensors)):

@@ -1,11 +1,11 @@
-"""What a LiteRT file says of itself, where its tools look for it.
+"""Metadata of a LiteRT file: labels, input range, decision.
 
 A `.tflite` file is a flatbuffer; its metadata is another flatbuffer in one of
 its buffers, and the files that the metadata names lie in a zip archive after
-its end. Readers of the model alone ignore both.
+its end. Readers that need only the model ignore both.
 
 Source: the schema `metadata_schema.fbs` of LiteRT's Support Library and of
-MediaPipe; the numbers below are the places of its fields.
+MediaPipe; the numbers below are the indices of its fields.
 """
 
 import io
@@ -24,6 +24,8 @@ from tf_finetune.tasks import catalog as tasks
 
 _ENTRY = b"TFLITE_METADATA"
 _IDENTIFIER = b"M001"
+# AssociatedFileType, ColorSpaceType, ContentProperties and
+# ProcessUnitOptions of the schema.
 _TENSOR_AXIS_LABELS = 2
 _RGB = 1
 _FEATURE, _IMAGE = 1, 2
@@ -31,11 +33,11 @@ _NORMALIZATION = 1
 
 
 def added(model: bytes, job: jobs.ExportJob) -> bytes:
-    """Returns the file with its metadata, its labels and its decision.
+    """Adds metadata, labels and decision to a file.
 
     Args:
         model: A converted model of one input and one output.
-        job: What it is of.
+        job: The export job it belongs to.
     """
     exports = tasks.TASKS.get(job.task).exports
     held = litert_joining.read(model)
@@ -51,7 +53,7 @@ def added(model: bytes, job: jobs.ExportJob) -> bytes:
 
 
 def _name(held: schema.ModelT, output: str) -> None:
-    """Calls the output as the task does, for whoever asks by name."""
+    """Gives the output the task's name for it, for readers by name."""
     for graph in held.subgraphs or []:
         graph.tensors[graph.outputs[0]].name = output.encode()
     for signature in held.signatureDefs or []:
@@ -59,10 +61,12 @@ def _name(held: schema.ModelT, output: str) -> None:
 
 
 def _bytes_of(held: schema.ModelT) -> str:
-    """Returns how an output of bytes is read; nothing where it is no byte."""
+    """Describes how to read a uint8 output; empty for other types."""
     for graph in held.subgraphs or []:
         tensor = graph.tensors[graph.outputs[0]]
         if tensor.type == schema.TensorType.UINT8:
+            # value = scale * (byte - zero_point), LiteRT's quantization
+            # specification.
             scale = float(tensor.quantization.scale[0])
             zero = int(tensor.quantization.zeroPoint[0])
             return f" A byte b stands for (b - {zero}) * {scale:.9g}."
@@ -80,7 +84,7 @@ def _with_files(model: bytes, added_: Mapping[str, bytes]) -> bytes:
     stream = io.BytesIO(model)
     with zipfile.ZipFile(stream, "a") as archive:
         for name, content in added_.items():
-            # ZipInfo's own date is fixed: the same labels give the same bytes.
+            # ZipInfo's default date is fixed: equal labels give equal bytes.
             archive.writestr(zipfile.ZipInfo(name), content)
     return stream.getvalue()
 
@@ -95,6 +99,8 @@ def _metadata(job: jobs.ExportJob, output: str, meaning: str) -> bytes:
         (2, _offset, _vector(builder, [images])),
         (3, _offset, _vector(builder, [predictions])),
     )
+    # Fields of ModelMetadata: name, subgraphs and, as 7, the oldest version of
+    # the parser; below 1, the description, and 6, associated files.
     fields = [
         (0, _offset, builder.CreateString("tf_finetune")),
         (3, _offset, _vector(builder, [subgraph])),
@@ -125,7 +131,8 @@ def _images(builder: flatbuffers.Builder, size: int) -> int:
     )
     default = _table(builder, 2, (0, _uint32, size), (1, _uint32, size))
     image = _table(builder, 2, (0, _byte, _RGB), (1, _offset, default))
-    # The model does its own preprocessing; tools must leave pixels alone.
+    # Mean 0 and deviation 1: the model does its own preprocessing, so tools
+    # must not normalize pixels.
     means, deviations = _floats(builder, [0.0]), _floats(builder, [1.0])
     options = _table(builder, 2, (0, _offset, means), (1, _offset, deviations))
     unit = _union(builder, _NORMALIZATION, options)
@@ -191,6 +198,7 @@ def _uint32(builder: flatbuffers.Builder, slot: int, value: int) -> None:
 
 def _vector(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
     builder.StartVector(4, len(offsets), 4)
+    # A flatbuffer is built from its end to its start, so the last goes first.
     for each in reversed(offsets):
         builder.PrependUOffsetTRelative(each)
     return builder.EndVector()

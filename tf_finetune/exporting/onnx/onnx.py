@@ -1,4 +1,4 @@
-"""An ONNX file, which ONNX Runtime and many others run."""
+"""Export to ONNX, converted by tf2onnx and checked in ONNX Runtime."""
 
 import contextlib
 import json
@@ -19,26 +19,25 @@ from tf_finetune.exporting.onnx import onnx_graph
 from tf_finetune.exporting.proof import parity, refusal, single_file
 from tf_finetune.tasks import catalog as tasks
 
-# The same float32 weights; the converter folds batch norm and turns the axes
-# of pictures, and another library sums in another order.
+# The same float32 weights; the converter folds batch norm and transposes the
+# images (NHWC to NCHW), and another library sums in another order.
 TOLERANCE = 1e-4
 
-# Of the operators; old enough for every runtime in use.
+# Version of the operator set; old enough for every runtime in use.
 _OPSET = 15
 
-# Where to go from a network that is refused, the nearest first.
+# Alternatives to suggest for a network that is refused, the closest first.
 _INSTEAD = ("litert", "saved_model", "keras")
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes `model.onnx` in float32 and proves it; returns the file.
+    """Writes `model.onnx` in float32 and checks it; returns the file.
 
     Takes `images`, float32 [batch, size, size, 3], RGB 0..255, any batch;
-    gives the predictions under the name that the task has for them, float32
-    [batch, …, outputs]. Its metadata properties hold `labels`, a JSON array
-    in the order of the outputs, `input` and `output`, which say what goes in
-    and comes out, and where the task decided something on validation
-    (thresholds) `decision`, as in evaluation.json.
+    returns the predictions under the task's name for them, float32 [batch, …,
+    outputs]. Its metadata properties hold `labels`, a JSON array in the order
+    of the outputs, `input` and `output`, which describe both, and `decision`,
+    as in evaluation.json, if the task chose values on validation (thresholds).
 
     Raises:
         RunError: It computes something else; nothing is left of it.
@@ -63,15 +62,21 @@ def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
     """Converts a frozen graph.
 
     Not by Keras' own export, which leaves the statistics of a Normalization
-    layer among the inputs and changes NumPy for the whole process.
+    layer among the inputs and patches NumPy for the whole process.
     """
     frozen = freezing.of_job(job)
     with _quiet("tf2onnx"), _quiet("tensorflow"):
         try:
             held = _model(frozen, careful=False)
-        except Exception as error:  # Of any kind, from one pass of many.
-            absl_logging.info("tf2onnx once more, with copies: %r", error)
+        # Any of tf2onnx's passes may fail with any error; the careful way skips
+        # that pass, at two to four times the cost.
+        except Exception as error:
+            absl_logging.info(
+                "tf2onnx failed and is retried with copies of the graph: %r",
+                error,
+            )
             held = _careful_model(frozen)
+    # tf2onnx leaves operations that it cannot convert in the graph.
     unknown = {
         node.op_type
         for node in held.graph.node
@@ -79,8 +84,9 @@ def _converted(job: jobs.ExportJob) -> onnx.ModelProto:
     }
     if unknown:
         raise refusal.Refused(
-            "This network cannot be exported to ONNX: its converter, tf2onnx, "
-            f"does not know TensorFlow's {', '.join(sorted(unknown))}.",
+            "This network cannot be exported to ONNX: the converter tf2onnx "
+            "does not know TensorFlow's operations "
+            f"{', '.join(sorted(unknown))}.",
             instead=_INSTEAD,
         )
     return held
@@ -91,28 +97,28 @@ def _careful_model(frozen: Any) -> onnx.ModelProto:
         return _model(frozen, careful=True)
     except Exception as error:
         raise refusal.Refused(
-            "This network cannot be exported to ONNX: its converter, tf2onnx, "
+            "This network cannot be exported to ONNX: the converter tf2onnx "
             f"fails with {error!r}.",
             instead=_INSTEAD,
         ) from error
 
 
 def _model(frozen: Any, *, careful: bool) -> onnx.ModelProto:
-    """Does what `tf2onnx.convert.from_graph_def` does to a frozen graph.
+    """Converts a frozen graph as `tf2onnx.convert.from_graph_def` does.
 
-    That one copies the network, its weights too, before each of two dozen
-    passes over it, to leave out one that fails, and so takes two to four times
-    as long: a MobileNetV2 8.3 instead of 2.9 seconds.
+    That function copies the network with its weights before each of two dozen
+    passes, to be able to skip one that fails, and so takes two to four times
+    as long: 8.3 instead of 2.9 seconds for a MobileNetV2.
 
     Args:
         frozen: A concrete function of one input and one output.
-        careful: Whether to copy it.
+        careful: Whether to copy the graph before each pass.
     """
     names = {
         "input_names": [frozen.inputs[0].name],
         "output_names": [frozen.outputs[0].name],
     }
-    # Constants are folded here, for which there need be no other device.
+    # Constants are folded here; the CPU is enough for that.
     with tf.device("/cpu:0"), tf.Graph().as_default():
         optimised = tf_loader.tf_optimize(
             *names.values(),
@@ -129,7 +135,7 @@ def _model(frozen: Any, *, careful: bool) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    # What matters of it is in our own message.
+    # Its errors are in our own message; the rest of its log is noise.
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -140,7 +146,7 @@ def _quiet(name: str) -> Iterator[None]:
 
 
 def _finish(held: onnx.ModelProto, job: jobs.ExportJob) -> None:
-    """Names what is in the file, adds the labels, and checks its form."""
+    """Names inputs and outputs, adds the labels, and validates the file."""
     exports = tasks.TASKS.get(job.task).exports
     _rename(held.graph, exports.output)
     for value in (held.graph.input[0], held.graph.output[0]):
@@ -151,7 +157,8 @@ def _finish(held: onnx.ModelProto, job: jobs.ExportJob) -> None:
     onnx.helper.set_model_props(
         held,
         {
-            # Escaped: a class may be called after a folder of odd bytes.
+            # ASCII, escaped: the name of a class may come from a folder whose
+            # name is not UTF-8.
             "labels": json.dumps(job.class_names),
             "input": "RGB, 0..255; preprocessing is in the model",
             "output": exports.meaning,
@@ -162,10 +169,10 @@ def _finish(held: onnx.ModelProto, job: jobs.ExportJob) -> None:
 
 
 def _rename(graph: onnx.GraphProto, output: str) -> None:
-    """Numbers everything in the order of its use.
+    """Numbers nodes, tensors and constants in the order of their use.
 
     The converter's names and the order of its constants depend on Python's
-    hashes, so that no two files would be equal.
+    hashes, which differ between processes, so no two files would be equal.
     """
     constants = {each.name: each for each in graph.initializer}
     names = {graph.input[0].name: freezing.INPUT}
@@ -176,6 +183,7 @@ def _rename(graph: onnx.GraphProto, output: str) -> None:
             if name in constants and name not in names:
                 names[name] = f"constant_{len(ordered)}"
                 ordered.append(constants[name])
+            # An empty name is an optional input that is left out.
             elif name:
                 names.setdefault(name, f"value_{len(names)}")
         node.input[:] = [names.get(name, "") for name in node.input]

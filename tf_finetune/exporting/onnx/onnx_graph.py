@@ -1,8 +1,8 @@
-"""A frozen graph in the operations that tf2onnx knows.
+"""Translation of a frozen graph into operations that tf2onnx knows.
 
-Two things that Keras makes are unknown to it, though ONNX can compute them: a
-function that TensorFlow has to compile, which is how Keras computes a
-convolution in groups, and `Erfc`, which is in the exact GELU.
+It does not know two of Keras' constructs, though ONNX can compute them: a
+function that XLA must compile, which is how Keras computes a grouped
+convolution, and `Erfc`, which is in the exact GELU.
 """
 
 from typing import Any
@@ -11,14 +11,14 @@ _MUST_COMPILE = "_XlaMustCompile"
 
 
 def translated(graph: Any) -> Any:
-    """Returns a graph that computes the same; the one given is changed.
+    """Translates a graph in place and returns it; it computes the same.
 
     Args:
         graph: A `GraphDef` without variables.
     """
     calls = (*graph.library.function, *graph.node)
     for call in [each for each in calls if _MUST_COMPILE in each.attr]:
-        # With either of them a call is not replaced by what is called.
+        # Either attribute keeps TensorFlow from inlining the function.
         for mark in (_MUST_COMPILE, "_noinline"):
             call.attr.pop(mark, None)
     for node in [node for node in graph.node if node.op == "Erfc"]:
@@ -27,10 +27,10 @@ def translated(graph: Any) -> Any:
 
 
 def _without_complement(graph: Any, node: Any) -> None:
-    """Makes erfc(x) one minus erf(x), under the same name.
+    """Replaces erfc(x) by 1 - erf(x), under the same name.
 
-    Where erfc is tiny that has not its digits, but of a sum with numbers of
-    ordinary size it has all.
+    Where erfc is tiny the difference loses its digits to cancellation, but not
+    as a term beside numbers of ordinary size, as in GELU.
     """
     dtype = node.attr["T"].type
     one = graph.node.add(name=f"{node.name}/one", op="Const")

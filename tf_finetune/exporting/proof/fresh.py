@@ -1,4 +1,4 @@
-"""Runs an export in a process that knows nothing of this package."""
+"""Runs an export in a fresh process, without this package."""
 
 import os
 import pathlib
@@ -13,13 +13,15 @@ import numpy as np
 from tf_finetune import errors
 
 RUNTIMES = pathlib.Path(__file__).parent / "runtimes"
-"""The folder of the scripts that can be run."""
+"""Folder of the scripts that can be run."""
 
 TIMEOUT_SECONDS = 3600
 """Long enough for the largest network on a slow machine; a process that hangs
 must not hang the export for ever."""
 
+# Of a failed script's stderr: the error itself, without its traceback.
 _LAST_LINES = 3
+# The beginning of temporary names, which `staging` and `files` give.
 _TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{8}-")
 
 
@@ -28,22 +30,22 @@ def run(
     artefact: pathlib.Path,
     inputs: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    """Starts one of the scripts of `runtimes/` and returns what it answers.
+    """Runs one of the scripts of `runtimes/` and returns its outputs.
 
     The process is isolated (`python -I`): neither this folder, nor that of
     the script, nor PYTHONPATH or the user's own packages are on its path.
 
     Args:
-        script: E.g. `RUNTIMES / "saved_model.py"`; it says which inputs it
-            takes and which outputs it gives.
-        artefact: The file or folder it is to load.
+        script: E.g. `RUNTIMES / "saved_model.py"`; its docstring lists its
+            inputs and outputs.
+        artefact: The exported file or folder.
         inputs: Arrays by name. Arrays of bytes have dtype object.
 
     Returns:
         Arrays by name; arrays of bytes have dtype object.
 
     Raises:
-        RunError: The process fails; its last words are in the message.
+        RunError: The process fails; the end of its stderr is in the message.
         TypeError: An array of objects holds something else than bytes.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -58,9 +60,9 @@ def run(
 
 
 def strings(contents: Sequence[bytes]) -> np.ndarray:
-    """Returns an array of dtype object, [len(contents)].
+    """Packs byte strings into an array of dtype object, [len(contents)].
 
-    Not numpy's own strings, which lose zeros at their ends.
+    Not NumPy's own strings, which lose zeros at their ends.
     """
     array = np.empty([len(contents)], dtype=object)
     array[:] = contents
@@ -68,13 +70,13 @@ def strings(contents: Sequence[bytes]) -> np.ndarray:
 
 
 def ended(arguments: list[pathlib.Path]) -> subprocess.CompletedProcess:
-    """Runs a script in an isolated process until it has ended.
+    """Runs a script in an isolated process and waits for its end.
 
     Args:
-        arguments: The script, what it is to load, its inputs and its outputs.
+        arguments: Paths of the script, the export, its inputs and its outputs.
 
     Returns:
-        Its status, and what it said on `stderr`.
+        Its exit status and `stderr`.
     """
     return subprocess.run(
         [sys.executable, "-I", *map(str, arguments)],
@@ -88,27 +90,28 @@ def ended(arguments: list[pathlib.Path]) -> subprocess.CompletedProcess:
 
 
 def environment() -> dict[str, str]:
-    """Returns the variables of an isolated process."""
+    """Returns the environment variables of an isolated process."""
     kept = {
         key: value
         for key, value in os.environ.items()
         if not key.startswith("PYTHON")
     }
-    # This process may hold the GPU; the other one must not take all the rest.
+    # This process may hold the GPU; the other one must not take the rest of its
+    # memory at once, as TensorFlow does by default.
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     return kept | quiet
 
 
 def _start(arguments: list[pathlib.Path]) -> None:
-    """Raises `RunError` unless a script does what it is for."""
+    """Runs a script; raises `RunError` if it fails."""
     script = arguments[0]
-    # The name that it is going to have, not the one that it has until then.
+    # The final name of the export in place of its temporary one.
     artefact = _TEMPORARY.sub("", str(arguments[1]))
     try:
         done = ended(arguments)
     except subprocess.TimeoutExpired as error:
         raise errors.RunError(
-            f"{artefact} could not be proven in a process of its own: "
+            f"{artefact} could not be checked in a separate process: "
             f"{script.name} was still running after {TIMEOUT_SECONDS} seconds."
         ) from error
     if done.returncode == 0:
@@ -116,14 +119,15 @@ def _start(arguments: list[pathlib.Path]) -> None:
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     said = " / ".join(line.strip() for line in lines[-_LAST_LINES:])
     raise errors.RunError(
-        f"{artefact} could not be proven in a process of its own: "
+        f"{artefact} could not be checked in a separate process: "
         f"{script.name} ended with status {done.returncode}, saying: "
         f"{said or 'nothing'}"
     )
 
 
 def _stored(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    # Without pickle, which could run code.
+    # Arrays of objects would need pickle, which could run code: their bytes are
+    # stored in a row, and the length of each beside them.
     stored = {}
     for name, array in arrays.items():
         array = np.asarray(array)

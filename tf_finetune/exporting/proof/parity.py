@@ -1,4 +1,4 @@
-"""Proof that an export computes what the evaluation computed."""
+"""Parity check: an export must reproduce the evaluation's predictions."""
 
 import dataclasses
 import pathlib
@@ -28,15 +28,15 @@ from tf_finetune.exporting.proof import refusal
 #     InceptionV3, random weights           9.0e-5  (1.3e-5)
 #     EfficientNetB0, random weights        1.4e-4  (1.1e-4)
 # No number between the first and the last suits both. So a network that rounds
-# more is allowed more, by how much it was seen to round.
+# more is allowed more, in proportion to its measured rounding.
 TOLERANCE = 1e-5
-"""What is allowed of a network that does not round by more than most."""
+"""Allowed difference for a network that rounds no more than most."""
 
 # The export is a third computation, and in batches of another size.
 _ROUNDING_FACTOR = 4
-# Whatever rounds by more is not to be called rounding. What a mistake does is
-# a hundred times more: swapped colour channels move MobileNet 0.25 by 0.16 in
-# the mean.
+# A larger difference is no longer rounding. A mistake does a hundred times
+# more: swapped color channels move the predictions of MobileNet 0.25 by 0.16
+# in the mean.
 LARGEST_TOLERANCE = 1e-3
 # float16 has 11 bits; a network trained in it differs from its float32 copy
 # by about 1e-2.
@@ -47,7 +47,7 @@ def tolerance(job: jobs.ExportJob) -> float:
     """Returns the allowed difference of a prediction, in the job's `unit`.
 
     Args:
-        job: Its `rounding` widens what is allowed, up to 1e-3.
+        job: Its `rounding` widens the tolerance, up to 1e-3.
     """
     if not precision.is_float32(job.model):
         return MIXED_TOLERANCE
@@ -56,25 +56,27 @@ def tolerance(job: jobs.ExportJob) -> float:
 
 
 def units(predictions: np.ndarray) -> np.ndarray:
-    """Returns what differences of each output count beside, [outputs].
+    """Computes the scale of differences of each output, [outputs].
 
-    That is its range, but at least what float32 cannot tell of numbers so
-    large. Not one for all: an error of a small target would vanish beside a
-    large one.
+    It is the output's range over the pictures, but at least 1 % of its largest
+    value, because float32 rounds large numbers more. Not one scale for all:
+    an error of a small target would vanish beside a large one.
 
     Args:
         predictions: [n, outputs] of any size.
     """
     values = np.asarray(predictions, "float64")
+    # A constant output has the range 0; 1e-30 avoids the division by it.
     least = 1e-2 * np.abs(values).max(axis=0)
     return np.maximum(np.maximum(np.ptp(values, axis=0), least), 1e-30)
 
 
 def with_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
-    """Measures how a model rounds on the pictures of a job's proof.
+    """Measures a model's rounding on the pictures of a job's proof.
 
-    Its probabilities are computed by Keras and as the evaluation does; what
-    the evaluation said of the pictures has no part in it.
+    Its probabilities are computed by Keras and by the compiled step of the
+    evaluation; the stored predictions of the evaluation are not used, so that
+    a wrong model cannot widen its own tolerance.
 
     Returns:
         The job with the largest difference in `rounding`; one in mixed
@@ -101,25 +103,25 @@ def check_answers(
     allowed: float,
     instead: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Compares what an export said of the job's pictures.
+    """Compares an export's predictions with the evaluation's.
 
     Args:
-        name: What is proven, as a sentence calls it.
-        answers: By how the export was asked (a signature), predictions
-            [pictures, …, outputs]; at least one.
-        job: What is expected.
+        name: Of the export, for messages.
+        answers: By signature or runtime, predictions [pictures, …, outputs];
+            at least one.
+        job: Has the expected predictions.
         allowed: The largest difference of a prediction, in `job.unit`.
-        instead: Formats to use where it is refused, best first.
+        instead: Formats to suggest if it is refused, best first.
 
     Returns:
-        `pictures`, `tolerance`, `rounding` of the job, and by how it was
-        asked what `compare` returns.
+        `pictures`, `tolerance`, `rounding` of the job, and by signature the
+        figures of `compare`.
 
     Raises:
         RunError: A prediction differs by more, or there are none.
     """
     if not answers:
-        raise refusal.Refused(f"The export {name} gives no predictions.")
+        raise refusal.Refused(f"The export {name} returns no predictions.")
     figures: dict[str, Any] = {
         "pictures": len(job.proof.paths),
         "tolerance": allowed,
@@ -134,7 +136,7 @@ def check_answers(
 
 
 def calibrated(job: jobs.ExportJob) -> dict[str, Any]:
-    """Returns what `parity.json` says of calibrating; empty if it was not."""
+    """Returns the calibration's entry in `parity.json`; empty without one."""
     return {"temperature": dict(job.temperature)} if job.temperature else {}
 
 
@@ -146,7 +148,7 @@ def compare(
     Args:
         expected: [pictures, …, outputs].
         got: The same of the export.
-        unit: What differences count beside, one for all or [outputs].
+        unit: Divides differences, one for all or [outputs].
 
     Returns:
         In `unit` `max_abs_difference` and `mean_abs_difference`; and of
@@ -156,18 +158,20 @@ def compare(
     Raises:
         RunError: The shapes differ, or a number is NaN or infinite.
     """
+    # float64: the difference itself must not be rounded.
     expected = np.asarray(expected, dtype="float64")
     got = np.asarray(got, dtype="float64")
     if expected.shape != got.shape or not np.isfinite(got).all():
         raise refusal.Refused(
-            f"The export gives predictions of shape {got.shape} where the "
-            f"evaluation gave {expected.shape}, or numbers that are none."
+            f"The export returns predictions of shape {got.shape} where the "
+            f"evaluation has {expected.shape}, or NaN or infinite numbers."
         )
     difference = np.abs(expected - got) / unit
     found = {
         "max_abs_difference": float(difference.max()),
         "mean_abs_difference": float(difference.mean()),
     }
+    # Several units: targets of a regression, which have no likeliest class.
     if np.ndim(unit):
         return found
     same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
@@ -189,14 +193,14 @@ def decoded(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
 
 
 def record(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
-    """Adds the figures of the artefact `path` to `parity.json` beside it."""
+    """Writes the figures of the export `path` to `parity.json` beside it."""
     known = refusal.read(path.parent)
     place = path.parent / layout.PARITY
     files.write_json(place, {**known, path.name: dict(figures)})
 
 
 def recorded(path: pathlib.Path) -> Mapping[str, Any]:
-    """Returns what `record` kept of the artefact `path`."""
+    """Reads the figures that `record` wrote for the export `path`."""
     return refusal.read(path.parent).get(path.name, {})
 
 
@@ -208,10 +212,10 @@ def require(
     allowed: float,
     unit: float | np.ndarray = 1.0,
 ) -> dict[str, float]:
-    """Compares predictions with those expected.
+    """Compares predictions with those expected; raises if they differ.
 
     Args:
-        name: What is proven, as a sentence calls it.
+        name: Of the export, for messages.
         expected: [rows, outputs].
         got: The same of the export.
         allowed: The largest difference, in `unit`.
@@ -247,8 +251,8 @@ def _require(
         f"The export {name} differs from the evaluation: predictions by up "
         f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e})"
         f"{classes}. It has been removed.",
-        more="What computes with the same numbers may differ by rounding "
-        "alone, so there is no flag that allows more; "
+        more="A format with the same float32 weights may differ by rounding "
+        "only, so no flag allows a larger difference; "
         f"{refusal.where_to_report()}.",
         instead=instead,
         largest=compared["max_abs_difference"],

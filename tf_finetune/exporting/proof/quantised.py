@@ -1,6 +1,6 @@
-"""Exports in few bits, judged by what a user decides by them.
+"""Parity check of quantized exports: by decisions, not by exact predictions.
 
-What that is, each task says (`exports.py` in its folder).
+Each task defines its comparison (`exports.py` in its folder).
 """
 
 import math
@@ -25,14 +25,14 @@ def prove(
     mean_allowed: float | None = None,
     instead: Sequence[str] = (),
 ) -> Mapping[str, Any]:
-    """Judges a written file in a fresh process.
+    """Checks a written file in a fresh process.
 
     Args:
         script: The name of a script in `runtimes/` from `images` to
             `probabilities`.
-        job: `job.judging` or else `job.proof` is what it is judged on.
+        job: Its `judging`, or else its `proof`, has the pictures.
         path: The file.
-        name: What it is going to be called.
+        name: The file's final name.
         mean_allowed: As for `judge`.
         instead: As for `judge`.
 
@@ -42,6 +42,8 @@ def prove(
     Raises:
         Refused: It decides differently too often.
     """
+    # Agreement is a share of pictures, so more of them are needed than for a
+    # largest difference.
     proof = job.judging or job.proof
     got = single_file.answers(script, path, proof, job, instead=instead)
     tolerance, figures = judge(
@@ -67,20 +69,20 @@ def judge(
     """Compares predictions and decisions with those expected.
 
     Args:
-        name: What is judged, as a sentence calls it.
+        name: Of the export, for messages.
         got: [pictures, …, outputs].
-        proof: What is expected.
-        job: Whose task judges; by `job.tolerance` alone where it has one.
+        proof: Has the expected predictions.
+        job: Its task compares; by `job.tolerance` alone where it has one.
         mean_allowed: The largest mean difference, in `job.unit`, of floating
             point that is less exact; None: the task's own bounds are enough.
-        instead: Formats to use where it is refused, best first.
+        instead: Formats to suggest if it is refused, best first.
 
     Returns:
-        What was asked, and the figures: `max_abs_difference` and
+        The required bounds, and the figures: `max_abs_difference` and
         `mean_abs_difference` in `job.unit`, and those of the task.
 
     Raises:
-        Refused: A figure misses what is asked of it, or is not known.
+        Refused: A figure misses its bound, or is not known.
     """
     compared = parity.compare(proof.predictions, got, unit=job.unit)
     found = _verdict(got, proof, job)
@@ -91,6 +93,7 @@ def judge(
         faults, tolerance = list(tolerated.faults), tolerated.tolerance
     elif mean_allowed is not None:
         tolerance["mean_abs_difference"] = mean_allowed
+        # Not `>`: NaN must fail.
         if not mean <= mean_allowed:
             faults.append(
                 f"predictions differ by {mean:.2g} in the mean (allowed "
@@ -98,7 +101,7 @@ def judge(
             )
     if faults:
         raise refusal.Refused(
-            f"The export {name} decides differently from the evaluation: "
+            f"The export {name} gives other results than the evaluation: "
             f"{'; '.join(faults)}. It has been removed.",
             instead=instead,
             more=_allowing(found, job),
@@ -116,10 +119,10 @@ def with_loss(
     path: pathlib.Path,
     instead: Sequence[str],
 ) -> refusal.Refused:
-    """Returns a refusal that says which `--tolerance` would allow the file.
+    """Adds to a refusal the `--tolerance` that would allow the file.
 
     Args:
-        refused: Because of differences of predictions.
+        refused: A refusal because of differences of predictions.
         script: As for `prove`.
         job: As for `prove`.
         path: The file, which is still there.
@@ -151,7 +154,7 @@ def _verdict(
 def _tolerated(
     name: str, found: verdicts.Verdict, losses: Mapping[str, float]
 ) -> verdicts.Verdict:
-    """Returns the verdict by allowed losses.
+    """Replaces the task's bounds of a verdict by the allowed losses.
 
     Raises:
         Refused: Not all of them are known.
@@ -159,8 +162,8 @@ def _tolerated(
     for figure in losses:
         if found.loss(figure) is None:
             raise refusal.Refused(
-                f"Whether the export {name} loses {figure} is not known: too "
-                "few of the pictures that the run keeps have a known truth. "
+                f"The loss of {figure} of the export {name} is not known: too "
+                "few of the pictures that the run keeps have a true label. "
                 "It has been removed.",
                 more="Export without --tolerance.",
             )
@@ -168,12 +171,13 @@ def _tolerated(
 
 
 def _allowing(found: verdicts.Verdict, job: jobs.ExportJob) -> str:
-    """Returns what the file loses, and the flag that would allow it."""
+    """Describes the losses of a file and the flag that would allow them."""
     names = tasks.TASKS.get(job.task).exports.losses
     losses = {name: found.loss(name) for name in names}
     if None in losses.values():
         return ""
-    # Up, so that the loss itself is allowed.
+    # Rounded up to three decimals, so that the flag allows this very loss; 1e-6
+    # keeps an exact 0.020 from becoming 0.021 by float rounding.
     limits = {
         name: max(math.ceil(loss * 1000 - 1e-6), 0) / 1000
         for name, loss in losses.items()
@@ -183,6 +187,6 @@ def _allowing(found: verdicts.Verdict, job: jobs.ExportJob) -> str:
         f"{max(loss, 0):.3f} of {name}" for name, loss in losses.items()
     )
     return (
-        f"Against the truth of the held-out pictures it loses {lost}; "
+        f"On the true labels of the held-out pictures it loses {lost}; "
         f"--tolerance={told} allows that."
     )

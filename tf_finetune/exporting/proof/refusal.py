@@ -1,4 +1,4 @@
-"""An export that is not handed over: why, what to use in place of it."""
+"""Refusal of an export that fails its check, with formats to use instead."""
 
 import contextlib
 import importlib.metadata
@@ -19,9 +19,9 @@ _HELD_BY = {
     "saved_model": "computes in float32",
     "h5": "holds the weights themselves",
 }
-"""What speaks for a format, as a sentence that begins with its flag."""
+"""Advantage of each format, the end of a sentence that begins with its flag."""
 
-# An artefact takes some thousand.
+# Limit of parity.json in bytes; the entry of an export takes some thousand.
 _LARGEST = 16 * 2**20
 _RECORD = schema.Table(schema.Table(schema.Anything()))
 _REFUSALS = schema.Record(
@@ -30,12 +30,12 @@ _REFUSALS = schema.Record(
 
 
 class Refused(errors.RunError):
-    """An export that gives something else than the evaluation gave.
+    """An export whose results differ from the evaluation's.
 
     Attributes:
-        fault: What is wrong, a whole sentence.
-        instead: Formats that may hold where this one does not, best first.
-        more: What else can be done, whole sentences.
+        fault: The reason, a whole sentence.
+        instead: Formats that may pass where this one does not, best first.
+        more: Further advice, whole sentences.
         largest: The largest difference of a prediction; None: not known.
     """
 
@@ -47,12 +47,12 @@ class Refused(errors.RunError):
         more: str = "",
         largest: float | None = None,
     ) -> None:
-        """Makes the sentence.
+        """Composes the message.
 
         Args:
-            fault: What is wrong, a whole sentence.
-            instead: Formats that may hold, best first.
-            more: What else can be done, whole sentences.
+            fault: The reason, a whole sentence.
+            instead: Formats that may pass, best first.
+            more: Further advice, whole sentences.
             largest: The largest difference of a prediction.
         """
         self.fault, self.instead, self.more = fault, tuple(instead), more
@@ -61,7 +61,7 @@ class Refused(errors.RunError):
         super().__init__(" ".join(filter(None, parts)))
 
     def without(self, refused: Set[str]) -> "Refused":
-        """Returns the same, whose advice names no format that was refused."""
+        """Returns a copy whose advice names no format that was refused."""
         left = [name for name in self.instead if name not in refused]
         return Refused(
             self.fault, instead=left, more=self.more, largest=self.largest
@@ -69,7 +69,7 @@ class Refused(errors.RunError):
 
 
 def advice(instead: Sequence[str], refused: Set[str]) -> str:
-    """Returns a sentence of up to two formats to use; empty: none is left.
+    """Suggests up to two other formats in a sentence; empty: none is left.
 
     Args:
         instead: Formats, best first.
@@ -79,22 +79,22 @@ def advice(instead: Sequence[str], refused: Set[str]) -> str:
     if not left:
         return ""
     told = [f"--format={name} {_HELD_BY[name]}" for name in left]
-    return f"In place of it, {', '.join(told)}."
+    return f"Use another format instead: {', '.join(told)}."
 
 
 def record(folder: pathlib.Path, name: str, fault: str) -> None:
-    """Keeps in `parity.json` that a format was refused.
+    """Records in `parity.json` that a format was refused.
 
     Args:
-        folder: Of exports.
+        folder: The folder of exports.
         name: The format's.
-        fault: Why.
+        fault: The reason.
     """
     _change(folder, lambda known: {**known, name: fault})
 
 
 def forget(folder: pathlib.Path, name: str) -> None:
-    """Takes back that a format was refused, now that it holds."""
+    """Removes the record of a format's refusal after it has passed."""
     if name in recorded(folder):
         _change(
             folder, lambda known: {k: v for k, v in known.items() if k != name}
@@ -102,12 +102,14 @@ def forget(folder: pathlib.Path, name: str) -> None:
 
 
 def recorded(folder: pathlib.Path) -> Mapping[str, str]:
-    """Returns why formats were refused, by their names."""
+    """Reads the reasons of refusals, by the names of the formats."""
     return read(folder).get(layout.REFUSED, {})
 
 
 def where_to_report() -> str:
-    """Returns a clause that says where a fault of this package is told."""
+    """Returns a clause that asks for a bug report, with the address."""
+    # From the installed package's metadata: the issue tracker if setup.cfg has
+    # one, else the home page, else no address.
     address = ""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         told = importlib.metadata.metadata("tf_finetune")
@@ -130,17 +132,17 @@ def _change(folder: pathlib.Path, change: Any) -> None:
 
 
 def read(folder: pathlib.Path) -> Mapping[str, Any]:
-    """Returns what `parity.json` in a folder holds; empty if it is damaged."""
+    """Reads `parity.json` of a folder; empty if it is missing or damaged."""
     try:
         found = schema.read(
             folder / layout.PARITY, _RECORD, within=folder, limit=_LARGEST
         )
         schema.check(found, _REFUSALS, folder / layout.PARITY)
-        # It is written again with what is new, and NaN would not be.
+        # The record is written again with new entries, and NaN could not be.
         json.dumps(found, allow_nan=False, ensure_ascii=False).encode(
             errors="surrogateescape"
         )
     except (OSError, ValueError, RecursionError, errors.RunError):
-        # A damaged record is replaced: what it said can be measured again.
+        # A damaged record is replaced: its figures can be measured again.
         return {}
     return found

@@ -1,4 +1,4 @@
-"""The way of every format of one file: written, proven, then named."""
+"""Writing of single-file formats: write, check, then rename."""
 
 import pathlib
 import types
@@ -13,27 +13,27 @@ from tf_finetune.exporting import layout, staging
 from tf_finetune.exporting.proof import fresh, parity, refusal
 
 FRESH = "fresh process"
-"""How `parity.json` calls what another process computed."""
+"""Key in `parity.json` of the figures from another process."""
 
 Save = Callable[[pathlib.Path], None]
 Prove = Callable[[pathlib.Path, str], Mapping[str, Any]]
 
 
 def write(path: pathlib.Path, save: Save, prove: Prove) -> pathlib.Path:
-    """Writes a file that nobody sees under its name before it is proven.
+    """Writes a file that gets its final name only after its check.
 
     Args:
         path: The file.
         save: Writes to the path it is given.
-        prove: Of the written path and the name it is going to get, returns
-            the figures for `parity.json`, or raises. The file's `sha256` is
-            added to them.
+        prove: Checks the written path, given its final name for messages;
+            returns the figures for `parity.json`, or raises. The file's
+            `sha256` is added to them.
 
     Returns:
         `path`.
 
     Raises:
-        RunError: The proof fails; nothing is left of the file.
+        RunError: The check fails; nothing is left of the file.
         UsageError: The destination cannot be written.
     """
     with (
@@ -42,9 +42,9 @@ def write(path: pathlib.Path, save: Save, prove: Prove) -> pathlib.Path:
     ):
         save(temporary)
         figures = prove(temporary, path.name)
-        # Before the file has its name: whoever finds the file finds what was
-        # proven of it. The checksum says so, should this be killed here with
-        # an earlier file still in its place.
+        # Before the rename: a file under its final name always has its figures.
+        # Should this be killed here, with an earlier file still in place, the
+        # checksum shows that the figures are not that file's.
         parity.record(path, {**figures, "sha256": files.sha256(temporary)})
     return path
 
@@ -57,15 +57,15 @@ def prove_exact(
     instead: Sequence[str] = (),
     beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
 ) -> Prove:
-    """Returns a proof that probabilities are equal in a fresh process.
+    """Makes a check that predictions are equal in a fresh process.
 
     Args:
         script: The name of a script in `runtimes/` from `images` to
             `probabilities`.
-        job: Pictures and what is expected of them.
-        allowed: The largest difference of a probability.
-        instead: Formats to use where it is refused, best first.
-        beside: What else the script takes.
+        job: Has the pictures and the expected predictions.
+        allowed: The largest difference of a prediction, in `job.unit`.
+        instead: Formats to suggest if it is refused, best first.
+        beside: Further inputs of the script.
     """
 
     def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
@@ -88,13 +88,13 @@ def answers(
     beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
     instead: Sequence[str] = (),
 ) -> np.ndarray:
-    """Returns the probabilities of a fresh process, [pictures, classes].
+    """Computes predictions in a fresh process, [pictures, …, outputs].
 
-    The pictures are decoded here, as everywhere: a runtime of such a format
-    is given pixels.
+    The pictures are decoded here, by the package's one decoder: the runtime
+    of such a format takes pixels.
 
     Raises:
-        Refused: Its runtime does not bear the file.
+        Refused: Its runtime cannot load or run the file.
     """
     contents = [pathlib.Path(each).read_bytes() for each in proof.paths]
     inputs = {

@@ -1,4 +1,4 @@
-"""What an exporter of whole rows is given."""
+"""Input of an exporter of whole rows: model, columns, parity reference."""
 
 import dataclasses
 import pathlib
@@ -14,29 +14,29 @@ from tf_finetune.data.pictures import encoded
 from tf_finetune.exporting.proof import fresh
 
 TOLERANCE = 1e-4
-"""What predictions may differ by, in the job's `unit`.
+"""Allowed difference of predictions, in the job's `unit`.
 
-More than of a single picture: sums run over the features of all pictures of a
+Larger than for single pictures: sums run over the features of all pictures of a
 row, and batch norm is folded in a SavedModel.
 """
 
 PICTURES, NUMBERS, WORDS = "image_bytes", "numbers", "words"
-"""What the inputs of a served model are called."""
+"""Names of a served model's inputs."""
 
 ARRAYS = "images"
-"""The same of pictures that are decoded already."""
+"""Name of the input of pictures that are decoded already."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What a row consists of.
+    """Columns of a row: pictures, numbers and words.
 
     Attributes:
         pictures: The columns of pictures.
         numbers: The columns of numbers.
         words: The columns of words, each once.
-        beginnings: For each word of the model, its place in `words` and how
-            many of its first characters count; None: all.
+        beginnings: For each word input of the model, the index of its column
+            in `words` and the number of first characters to keep; None: all.
     """
 
     pictures: tuple[str, ...]
@@ -47,14 +47,14 @@ class Inputs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proof:
-    """Rows with known answers.
+    """Held-out rows and the predictions that an export must reproduce.
 
     Attributes:
-        paths: For each row, its pictures.
+        paths: For each row, the files of its pictures.
         numbers: float32 [rows, numbers], NaN where one is missing.
-        words: For each row, as `Inputs.words` has them.
-        values: [rows, targets], what the run said of them.
-        batch_size: Rows per step while proving.
+        words: For each row, in the order of `Inputs.words`.
+        values: [rows, targets], the run's predictions for them.
+        batch_size: Rows per step of the parity check.
     """
 
     paths: Sequence[Sequence[str]]
@@ -64,9 +64,10 @@ class Proof:
     batch_size: int = 4
 
     def __post_init__(self) -> None:
+        # No rows would make every export pass its check.
         if not self.paths or len(self.paths) != len(self.values):
             raise errors.UsageError(
-                "An export is proven on rows with known predictions; got "
+                "An export is checked on rows with known predictions; got "
                 f"{len(self.paths)} rows and {len(self.values)} predictions."
             )
 
@@ -78,12 +79,12 @@ class RowsJob:
     Attributes:
         model: As `tasks.regression.fused.build` makes it.
         source: The file that it was read from.
-        inputs: What goes in.
-        names: Of the targets.
+        inputs: The columns of a row.
+        names: The names of the targets.
         resize: How pictures become square.
         destination: The folder of exports; for a file also the file itself.
-        proof: What the export must reproduce before it is done.
-        unit: [targets] what differences count beside, see `parity.units`.
+        proof: Predictions that the export must reproduce before it is done.
+        unit: [targets] divides differences, see `parity.units`.
         name: What a server calls the model.
         measuring_seconds: As in `job.ExportJob`.
         pixels: Likewise.
@@ -108,7 +109,7 @@ class RowsJob:
         return shapes["images"][2]
 
     def encoded(self) -> dict[str, np.ndarray]:
-        """Reads what a server is sent of the proof's rows, by input.
+        """Reads the proof's rows as inputs of a served model, by name.
 
         Returns:
             `image_bytes` objects [rows, pictures]; where the model has any,
@@ -123,6 +124,7 @@ class RowsJob:
         if self.inputs.numbers:
             found[NUMBERS] = self.proof.numbers.astype("float32")
         if self.inputs.words:
+            # Text that is not UTF-8 is surrogates in Python; its bytes go out.
             found[WORDS] = _objects(
                 [
                     [word.encode(errors="surrogateescape") for word in row]
@@ -132,12 +134,12 @@ class RowsJob:
         return found
 
     def decoded(self) -> dict[str, np.ndarray]:
-        """Returns what the model itself takes of the proof's rows, by input.
+        """Decodes the proof's rows to inputs of the Keras model, by name.
 
         Returns:
             `images` float32 [rows, pictures, size, size, 3], 0..255; where
             the model has any, `numbers` float32 [rows, numbers] and `words`
-            [rows, words], beginnings cut off.
+            [rows, words], shortened to their first characters.
         """
         given, size = self.encoded(), self.image_size
         pictures = given[PICTURES]
@@ -147,6 +149,7 @@ class RowsJob:
             resize=self.resize,
             pixels=self.pixels,
         )
+        # The decoder ran once for the pictures of all rows.
         images = flat.images.numpy()
         found = {"images": images.reshape(*pictures.shape, size, size, 3)}
         if self.inputs.numbers:

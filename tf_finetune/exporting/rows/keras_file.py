@@ -1,4 +1,4 @@
-"""The model of whole rows in one file, `fused.keras`."""
+"""Export of a model of whole rows as one file, `fused.keras`."""
 
 import pathlib
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from tf_finetune.exporting.rows import job as jobs
 
 
 def write(job: jobs.RowsJob) -> pathlib.Path:
-    """Copies the run's own file and proves the copy; returns it.
+    """Copies the run's own file and checks the copy; returns it.
 
-    It is proven in a process that has Keras and not this package, and loaded
+    It is checked in a process that has Keras and not this package, and loaded
     there with `safe_mode`: it runs no code of its own.
 
     Raises:
@@ -45,6 +45,7 @@ def write(job: jobs.RowsJob) -> pathlib.Path:
             single_file.FRESH: compared,
         }
 
+    # Copied byte for byte, not saved anew: the run's file is the export.
     return single_file.write(
         destination.file(asked, stem="fused", suffix=suffix),
         lambda path: path.write_bytes(job.source.read_bytes()),

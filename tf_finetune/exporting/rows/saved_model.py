@@ -1,4 +1,4 @@
-"""A SavedModel of whole rows: encoded pictures, numbers and words in."""
+"""Export of a model of whole rows as a SavedModel for TensorFlow Serving."""
 
 import pathlib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from tf_finetune.exporting.tf_serving import signatures as names
 
 
 def write(job: jobs.RowsJob) -> pathlib.Path:
-    """Writes the next version directory and proves it; returns the directory.
+    """Writes the next version directory and checks it; returns the directory.
 
     Signatures, each for a batch:
         serving_default: `image_bytes`, string [batch, pictures]; where there
@@ -24,13 +24,13 @@ def write(job: jobs.RowsJob) -> pathlib.Path:
             missing, and `words`, string [batch, words] → `values`, float32
             [batch, targets], and `error`, string [batch]: empty, or which
             picture is bad and why; `values` are 0 then.
-            `assets/columns.json` says which place is which column.
+            `assets/columns.json` lists the columns in order.
         serve_array: `images`, float32 [batch, pictures, size, size, 3], RGB
             0..255, in place of `image_bytes`; `values` alone.
         regress, where there is one target: `inputs`, string [batch],
             Examples with the same features → `outputs` [batch, 1], as
-            TensorFlow Serving's Regress asks for. A feature that is not
-            there is an empty picture, missing numbers, empty words.
+            TensorFlow Serving's Regress requires. A missing feature is an
+            empty picture, missing numbers or empty words.
 
     Raises:
         RunError: It computes something else; nothing is left of it.
@@ -78,7 +78,7 @@ def _proven(
     job: jobs.RowsJob,
     served: version.Served,
 ) -> dict[str, Any]:
-    """Asks every signature in a process of its own about the proof's rows."""
+    """Runs every signature on the proof's rows in a separate process."""
     columns = {k: v for k, v in inputs.items() if k != jobs.PICTURES}
     images = job.decoded()["images"]
     answers = asking.ask(
@@ -92,6 +92,7 @@ def _proven(
         variables=len(served.variables),
         batch_size=job.proof.batch_size,
     )
+    # Of the signatures only REGRESS may be missing: with several targets.
     compared = {
         names.BYTES: answers[f"{names.BYTES}/values"],
         names.ARRAY: answers[f"{names.ARRAY}/values"],

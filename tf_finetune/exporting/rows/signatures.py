@@ -1,4 +1,4 @@
-"""What a SavedModel of whole rows can be asked."""
+"""Signatures of a SavedModel of whole rows."""
 
 import dataclasses
 import functools
@@ -22,10 +22,10 @@ Tensors = Mapping[str, tf.Tensor]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
-    """A model made ready for answering.
+    """Keras model for inference, batch norm folded where possible.
 
     Attributes:
-        model: Of the inputs and the output of the job's.
+        model: Has the inputs and the output of the job's model.
         folded: The number of batch norm layers that are folded.
     """
 
@@ -34,12 +34,12 @@ class Network:
 
 
 class Served(root.Root):
-    """What the SavedModel holds: weights, tables, names, functions.
+    """Root object of the SavedModel: weights, tables, names, functions.
 
-    Acts in inference only.
+    For inference only.
 
     Attributes:
-        functions: By the name of their signature.
+        functions: Concrete functions by the name of their signature.
         folded: The number of batch norm layers that are folded.
     """
 
@@ -53,26 +53,28 @@ class Served(root.Root):
 
 
 def optimized(job: jobs.RowsJob) -> Network:
-    """Returns the job's model made quick.
+    """Folds the batch norms of the networks in the job's model.
 
-    Batch norm of the networks within it is folded where that stays within the
-    tolerance on the proof's rows; else none is.
+    Only where the predictions for the proof's rows stay within the tolerance;
+    otherwise none is folded.
     """
     names = []
 
     def replaced(layer: keras.Operation) -> keras.Operation:
         if not isinstance(layer, keras.Model):
             return layer
+        # A copy, because folding takes the layers of the model it is given.
         found = folding.folded(precision.copied(layer))
         names.extend(found.names)
         return found.model
 
     model = keras.models.clone_model(job.model, clone_function=replaced)
     largest = _difference(model, job) if names else 0.0
+    # Not `>`: NaN must count as a difference.
     if not largest <= jobs.TOLERANCE:
         logging.info(
-            "batch norm is not folded: predictions would differ by %.2g from "
-            "the evaluation's (allowed %.0e)",
+            "Batch norm is not folded: predictions would differ by %.2g from "
+            "the evaluation's (allowed: %.0e).",
             largest,
             jobs.TOLERANCE,
         )
@@ -81,7 +83,7 @@ def optimized(job: jobs.RowsJob) -> Network:
 
 
 def _difference(model: keras.Model, job: jobs.RowsJob) -> float:
-    """Returns how much a model differs from the proof, at most, in `unit`."""
+    """Measures a model's largest difference from the proof, in `unit`."""
     given, size = job.decoded(), job.proof.batch_size
     answers = [
         model.predict_on_batch(
@@ -99,7 +101,7 @@ def _functions(model: keras.Model, job: jobs.RowsJob) -> dict[str, Any]:
     specs = _specs(job.inputs)
     arrays = _array_specs(specs, job)
 
-    # Graphs that all signatures call: to trace a deep network takes long.
+    # Graphs shared by all signatures, because tracing a deep network is slow.
     @functools.partial(tf.function, input_signature=[arrays], autograph=False)
     def compute(given: Tensors) -> tf.Tensor:
         rows = {name: given[name] for name in model.input if name in given}
@@ -115,7 +117,7 @@ def _functions(model: keras.Model, job: jobs.RowsJob) -> dict[str, Any]:
         columns = {k: v for k, v in given.items() if k != jobs.PICTURES}
         values = compute({jobs.ARRAYS: images, **columns})
         good = tf.reshape(faults == "", [-1, 1])
-        # Not NaN, which JSON does not have.
+        # 0, not NaN: JSON has no NaN.
         values = tf.where(good, values, tf.zeros_like(values))
         return {"values": values, "error": faults}
 
@@ -128,7 +130,7 @@ def _functions(model: keras.Model, job: jobs.RowsJob) -> dict[str, Any]:
     def regress(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"outputs": answer(_from_examples(inputs, specs))["values"]}
 
-    # Without autograph, which would look into Keras' layers.
+    # Without autograph, which would rewrite Keras' layers.
     graph = functools.partial(tf.function, autograph=False)
     found = {
         signatures.BYTES: graph(serve).get_concrete_function(**specs),
@@ -157,7 +159,7 @@ def _specs(inputs: jobs.Inputs) -> dict[str, tf.TensorSpec]:
 def _array_specs(
     specs: Mapping[str, tf.TensorSpec], job: jobs.RowsJob
 ) -> dict[str, tf.TensorSpec]:
-    """Returns the inputs of rows whose pictures are decoded already."""
+    """Returns the input specs of rows whose pictures are decoded already."""
     size, count = job.image_size, len(job.inputs.pictures)
     images = tf.TensorSpec([None, count, size, size, 3], name=jobs.ARRAYS)
     columns = {k: v for k, v in specs.items() if k != jobs.PICTURES}
@@ -170,7 +172,7 @@ def _decoded(
     """Decodes pictures [batch, pictures].
 
     Returns:
-        [batch, pictures, size, size, 3], and [batch] what is wrong with them.
+        Images [batch, pictures, size, size, 3] and errors [batch].
     """
     names, size = job.inputs.pictures, job.image_size
     flat = encoded.decode(
@@ -184,11 +186,11 @@ def _decoded(
 
 
 def _told(faults: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
-    """Returns the faults of each row, called after their columns, [batch].
+    """Joins the errors of each row's pictures with their columns, [batch].
 
     Args:
-        faults: string [batch, pictures], empty where there is none.
-        names: Of the columns.
+        faults: string [batch, pictures], empty where there is no error.
+        names: The names of the columns.
     """
     begin = tf.constant([f"; {name}: " for name in names])
     each = tf.where(faults == "", "", begin + faults)
@@ -211,7 +213,7 @@ def _beginnings(
 def _from_examples(
     serialized: tf.Tensor, specs: Mapping[str, tf.TensorSpec]
 ) -> dict[str, tf.Tensor]:
-    """Returns what lies in Examples; what is not there is missing or empty."""
+    """Parses Examples; a feature that is absent is NaN or an empty string."""
     missing = {tf.string: b"", tf.float32: np.nan}
     features = {
         name: tf.io.FixedLenFeature(

@@ -1,4 +1,4 @@
-"""What a SavedModel answers where this package is not installed."""
+"""Calls of a SavedModel's signatures in a process without this package."""
 
 import pathlib
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ def ask(
     variables: int,
     batch_size: int,
 ) -> dict[str, np.ndarray]:
-    """Asks every signature in a process of its own.
+    """Calls every signature in a separate process.
 
     Args:
         folder: The SavedModel.
-        title: How a sentence calls it.
-        inputs: By signature, arrays by name, of what can be read. Those of
-            signatures that there are not are left out.
-        variables: How many it must show to whoever loads it.
+        title: Its name in messages.
+        inputs: By signature, arrays by name, of readable pictures. Signatures
+            that the SavedModel lacks are left out.
+        variables: The number of variables that it must track.
         batch_size: Rows at once.
 
     Returns:
         Arrays by SIGNATURE/OUTPUT.
 
     Raises:
-        RunError: It finds fault with an input, cannot be asked, or hides
-            variables from readers.
+        RunError: It reports an error for an input, cannot be called, or does
+            not track all variables.
     """
     known = saved_proto.methods(folder)
     given = {
@@ -52,6 +52,7 @@ def ask(
             "batch_size": np.array(batch_size),
         },
     )
+    # All pictures were read by the evaluation, so any error is the export's.
     for key, got in answers.items():
         signature, _, output = key.partition("/")
         if output == "error":
@@ -60,7 +61,7 @@ def ask(
 
 
 def example(row: Mapping[str, np.ndarray]) -> bytes:
-    """Returns a row as a serialised `tf.train.Example`.
+    """Serializes a row as a `tf.train.Example`.
 
     Args:
         row: By feature, numbers or objects of bytes, [values] each.
@@ -73,7 +74,7 @@ def example(row: Mapping[str, np.ndarray]) -> bytes:
 
 
 def examples(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns rows as serialised `tf.train.Example` messages, [rows].
+    """Serializes rows as `tf.train.Example` messages, [rows].
 
     Args:
         inputs: By feature, [rows] or [rows, values].
@@ -93,8 +94,8 @@ def _require_none(name: str, faults: np.ndarray) -> None:
     told = [each.decode(errors="replace") for each in faults if each]
     if told:
         raise errors.RunError(
-            f"The export {name} finds fault with pictures that the evaluation "
-            f"read: {told[0]}. It has been removed; "
+            f"The export {name} reports errors for pictures that the "
+            f"evaluation could read: {told[0]}. It has been removed; "
             f"{refusal.where_to_report()}."
         )
 

@@ -1,4 +1,4 @@
-"""A job's network made ready for a SavedModel: float32, batch norm folded."""
+"""Network of a SavedModel: the job's model in float32, batch norm folded."""
 
 import dataclasses
 import pathlib
@@ -17,12 +17,12 @@ from tf_finetune.tasks import catalog as tasks
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
-    """A model's graph made ready for answering.
+    """Graph of a model for inference, with its features and logits.
 
     Attributes:
         model: Images → a list of the tensors in `outputs`.
-        outputs: What each of its outputs is: "predictions", and where the
-            graph has them "features" and "logits".
+        outputs: Names of its outputs: "predictions", and if the graph has
+            them "features" and "logits".
         folded: The number of batch norm layers that are folded.
     """
 
@@ -32,13 +32,13 @@ class Network:
 
 
 def features(model: keras.Model) -> keras.KerasTensor | None:
-    """Returns the pooled features in a model's graph, None if there are none.
+    """Finds the pooled features in a model's graph; None without any.
 
     Args:
-        model: A graph as this package builds it, where the layer is called
-            "features", or another one with global average pooling that no
-            map is computed from: what squeezes a map to weigh its channels,
-            or what a decoder pools, is not what the model makes of a picture.
+        model: A graph as this package builds it, where the layer is named
+            "features", or another one with global average pooling from whose
+            output no feature map is computed. That excludes the pooling of
+            squeeze-and-excitation blocks and of decoders.
     """
     pooling = [
         each
@@ -53,7 +53,8 @@ def features(model: keras.Model) -> keras.KerasTensor | None:
 
 
 def _leads_to_a_map(layer: keras.layers.Layer, model: keras.Model) -> bool:
-    """Whether anything [batch, height, width, channels] is made of a layer."""
+    """Returns whether a feature map is computed from a layer's output."""
+    # Operations are in topological order, so one pass reaches all descendants.
     made = {id(layer.output)}
     for operation in model.operations:
         for node in operation._inbound_nodes:
@@ -66,22 +67,24 @@ def _leads_to_a_map(layer: keras.layers.Layer, model: keras.Model) -> bool:
 
 
 def optimized(job: jobs.ExportJob) -> Network:
-    """Returns a float32 copy of the job's model made quick.
+    """Copies the job's model in float32 and folds its batch norms.
 
-    Batch norm is folded where that stays within the tolerance on the job's
-    pictures; else none is.
+    Only where the predictions for the job's pictures stay within the
+    tolerance; otherwise none is folded.
     """
     network = _copied(job)
     found = folding.folded(network.model)
     largest = _difference(found.model, job)
     allowed = parity.tolerance(job)
+    # Not `>`: NaN must count as a difference.
     if not largest <= allowed:
         logging.info(
-            "batch norm is not folded: probabilities would differ by %.2g "
-            "from the evaluation's (allowed %.0e)",
+            "Batch norm is not folded: probabilities would differ by %.2g "
+            "from the evaluation's (allowed: %.0e).",
             largest,
             allowed,
         )
+        # A second copy: folding has used the layers of the first one.
         return _copied(job)
     return dataclasses.replace(
         network, model=found.model, folded=len(found.names)
@@ -109,11 +112,11 @@ def _copied(job: jobs.ExportJob) -> Network:
 
 
 def _difference(model: keras.Model, job: jobs.ExportJob) -> float:
-    """Returns how much a model differs from the proof, at most, in `unit`.
+    """Measures a model's largest difference from the proof, in `unit`.
 
     Args:
         model: Images → a list whose first is the predictions.
-        job: Pictures and what is expected of them.
+        job: Has the pictures and the expected predictions.
     """
     paths, size = job.proof.paths, job.proof.batch_size
     predict = inference.step(keras.Model(model.inputs, model.outputs[0]))

@@ -1,4 +1,4 @@
-"""The root of a SavedModel: what its functions read, where readers look."""
+"""Root object of a SavedModel: it tracks variables, tables and assets."""
 
 import pathlib
 from collections.abc import Sequence
@@ -8,34 +8,35 @@ import tensorflow as tf
 
 
 class Root(tf.__internal__.tracking.AutoTrackable):
-    """Variables, lookup tables and files of a model, each tracked by itself.
+    """Variables, lookup tables and files of a model, each tracked directly.
 
-    Keras' wrappers around variables hide them: what a session restores under a
-    wrapper is a copy, which no function reads. Python finds the variable all
-    the same; a session calls it uninitialized, and TensorFlow's converter
-    writes NaN without a word. So the variables are kept, under the names by
-    which `tf.saved_model.load(…)` shows them. Not a `tf.Module`, which does not
-    save what it calls `variables`.
+    Keras wraps variables: a session restores a copy under the wrapper, which no
+    function reads. Python finds the variable all the same; a session reports
+    it as uninitialized, and TensorFlow's converter silently writes NaN. So the
+    variables themselves are tracked, under the names by which
+    `tf.saved_model.load(…)` returns them. Not a `tf.Module`, which does not
+    save its property `variables`.
 
     Attributes:
-        variables: Those of the weights. Not of `model.variables`, which holds
-            the random states of dropout, too.
-        trainable_variables: Those that training may move.
+        variables: Those of the weights. Not of `model.variables`, which
+            includes the random states of dropout.
+        trainable_variables: Those that training may change.
         non_trainable_variables: The others.
-        tables: In which words are looked up.
-        assets: Files that lie in `assets/`.
+        tables: Lookup tables of words.
+        assets: Files in `assets/`.
     """
 
     def __init__(
         self, model: keras.Model, assets: Sequence[pathlib.Path]
     ) -> None:
-        """Tracks what a model needs.
+        """Tracks a model's variables, tables and assets.
 
         Args:
-            model: Whose functions are saved.
-            assets: Files to be copied beside them.
+            model: The model whose functions are saved.
+            assets: Files to be copied into `assets/`.
         """
         super().__init__()
+        # `value` is the tf.Variable inside of Keras' wrapper.
         self.variables = [each.value for each in model.weights]
         self.trainable_variables = [
             each.value for each in model.trainable_weights
@@ -50,7 +51,7 @@ class Root(tf.__internal__.tracking.AutoTrackable):
 def _tables(
     model: keras.Model,
 ) -> list[tf.saved_model.experimental.TrackableResource]:
-    """Returns the tables of a model's layers, which are no weights."""
+    """Returns the lookup tables of a model's layers, which are not weights."""
     kind = tf.saved_model.experimental.TrackableResource
     held = [
         getattr(layer, "lookup_table", None)

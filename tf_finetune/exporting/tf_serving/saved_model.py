@@ -1,4 +1,4 @@
-"""A SavedModel for TensorFlow Serving: encoded pictures in, classes out."""
+"""Export as a SavedModel for TensorFlow Serving, from encoded pictures."""
 
 import os
 import pathlib
@@ -24,32 +24,32 @@ from tf_finetune.tasks import catalog as tasks
 # A feature is a mean over sums of many products; rounding is relative to the
 # largest of them. Measured: 3e-6 for MobileNetV2 with batch norm folded.
 _RELATIVE_TOLERANCE = 1e-4
-# Signatures that every model has.
+# Signatures of every model.
 _ALWAYS = (signatures.BYTES, signatures.ARRAY)
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
-    """Writes the next version directory and proves it; returns the directory.
+    """Writes the next version directory and checks it; returns the directory.
 
     Signatures, each for a batch:
         serving_default: `image_bytes`, string [batch], encoded pictures →
             `classes`, `probabilities` [batch, classes] in the order of
             `assets/labels.txt`, `top_k_classes`, `top_k_probabilities`, and
-            `error`, string [batch]: empty, or what is wrong with the picture;
-            its other outputs are 0 or empty then. Where it was asked for also
+            `error`, string [batch]: empty, or why the picture cannot be read;
+            its other outputs are 0 or empty then. If requested also
             `ood_score`, float32 [batch], higher the further away.
         serve_array: `images`, float32 [batch, size, size, 3], RGB 0..255 → the
-            same but for `error` and texts that are put together: what
-            TensorFlow's converter makes a LiteRT file of.
+            same without `error` and composed texts; TensorFlow's converter
+            makes LiteRT files of this one.
         embed: `image_bytes` → `features` [batch, width] and `error`.
         classify: `inputs`, string [batch], Examples with a feature
             `image_bytes` → `classes`, `scores` [batch, classes], as TensorFlow
-            Serving's Classify asks for.
-        regress: The same → `outputs` [batch, 1], as its Regress asks for.
+            Serving's Classify requires.
+        regress: The same → `outputs` [batch, 1], as its Regress requires.
 
-    What a task answers in place of classes is for the task to say; of
-    classify and regress there is the one that fits it, or none. A task whose
-    answers are pictures has further signatures that take `image_bytes`.
+    Each task defines its outputs in place of classes; of classify and regress
+    there is the one that fits it, or none. A task whose predictions are
+    pictures has further signatures that take `image_bytes`.
 
     Raises:
         RunError: It computes something else; nothing is left of it.
@@ -82,7 +82,7 @@ def _proven(
     job: jobs.ExportJob,
     served: version.Served,
 ) -> dict[str, Any]:
-    """Asks every signature in a process of its own about the job's pictures."""
+    """Runs every signature on the job's pictures in a separate process."""
     contents = list(inputs[signatures.EXAMPLE_FEATURE])
     images = parity.decoded(contents, job)
     examples = {"inputs": asking.examples(inputs)}
@@ -100,6 +100,8 @@ def _proven(
         variables=len(served.variables),
         batch_size=job.proof.batch_size,
     )
+    # Predictions under every name that they have in a signature; the outputs
+    # that follow from them are checked below.
     compared = (*tasks.TASKS.get(job.task).network.proven, "scores", "outputs")
     figures = parity.check_answers(
         title,
@@ -128,19 +130,20 @@ def _proven(
 def _require_names(
     name: str, answers: dict[str, np.ndarray], job: jobs.ExportJob
 ) -> None:
-    """Raises `RunError` unless classes are named as the evaluation has it."""
+    """Raises `RunError` unless `classes` names the likeliest class."""
     names = np.array(job.class_names, dtype=object)
     for signature in (signatures.BYTES, signatures.ARRAY):
         if f"{signature}/classes" not in answers:
             continue
         best = np.argmax(answers[f"{signature}/probabilities"], axis=1)
+        # Names of folders that are not UTF-8 travel as their bytes.
         got = [
             os.fsdecode(each) for each in answers[f"{signature}/classes"].flat
         ]
         if list(names[best]) != got:
             raise errors.RunError(
-                f"The export {name} ({signature}) names other classes than "
-                "the likeliest ones. It has been removed; "
+                f"The export {name} ({signature}) returns classes that are "
+                "not the likeliest ones. It has been removed; "
                 f"{refusal.where_to_report()}."
             )
 
@@ -148,9 +151,9 @@ def _require_names(
 def _require_said(
     name: str, answers: dict[str, np.ndarray], job: jobs.ExportJob
 ) -> None:
-    """Raises `RunError` unless all else follows from the predictions.
+    """Raises `RunError` unless other outputs follow from the predictions.
 
-    That is, whatever the task says of them: labels that reach thresholds, the
+    These are the task's outputs beside them: labels that reach thresholds, the
     likeliest classes, masks.
     """
     task = tasks.TASKS.get(job.task).decided(job.decision).network
@@ -164,7 +167,7 @@ def _require_said(
                 continue
             if not _same(answers[f"{signature}/{output}"], expected.numpy()):
                 raise errors.RunError(
-                    f"The export {name} ({signature}) gives {output} that do "
+                    f"The export {name} ({signature}) returns {output} that do "
                     "not follow from its predictions. It has been removed; "
                     f"{refusal.where_to_report()}."
                 )
@@ -182,7 +185,7 @@ def _compared_scores(
     images: np.ndarray,
     job: jobs.ExportJob,
 ) -> dict[str, float]:
-    """Compares how strange pictures are with what the logits say."""
+    """Compares OOD scores with those computed from the logits."""
     task = tasks.TASKS.get(job.task)
     model = keras.Model(job.model.inputs, task.network.logits(job.model))
     logits = inference.predict(model, _batches(images, job))
@@ -192,7 +195,7 @@ def _compared_scores(
 
 
 def _restored(job: jobs.ExportJob) -> tuple[str, ...]:
-    """Returns the signatures whose answers have the pictures' own sizes."""
+    """Returns the signatures whose outputs have the pictures' own sizes."""
     task = tasks.TASKS.get(job.task)
     return tuple(task.network.restored) if task.files_at else ()
 
@@ -200,7 +203,7 @@ def _restored(job: jobs.ExportJob) -> tuple[str, ...]:
 def _compared_sizes(
     answers: dict[str, np.ndarray], contents: list[bytes], job: jobs.ExportJob
 ) -> dict[str, dict[str, float]]:
-    """Compares what has the pictures' own sizes; returns new figures."""
+    """Compares outputs of the pictures' own sizes; returns new figures."""
     of_signature: dict[str, dict[str, np.ndarray]] = {}
     for key, each in answers.items():
         signature, _, output = key.partition("/")
@@ -239,11 +242,13 @@ def _close(
     """
     difference = np.abs(expected.astype("float64") - got)
     largest = float(np.abs(expected).max())
+    # A network that rounds more than most is allowed more here, too, by the
+    # same factor as for its predictions.
     tolerance = parity.tolerance(job) / parity.TOLERANCE
     if not difference.max() <= _RELATIVE_TOLERANCE * tolerance * largest:
         raise errors.RunError(
-            f"The export {name} differs from the network: by up to "
-            f"{difference.max():.2g}, the largest number being {largest:.2g}. "
+            f"The export {name} differs from the network by up to "
+            f"{difference.max():.2g}; the largest value is {largest:.2g}. "
             "It has been removed."
         )
     return {

@@ -1,4 +1,4 @@
-"""The file `saved_model.pb`, completed after TensorFlow has written it."""
+"""Edits of `saved_model.pb` after TensorFlow has written it."""
 
 import pathlib
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ _MODEL, _FINGERPRINT = "saved_model.pb", "fingerprint.pb"
 
 
 def complete(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
-    """Sets what TensorFlow does not let one say, and orders the bytes.
+    """Sets the method names of signatures and makes the bytes reproducible.
 
-    `tf.saved_model.save` calls the method of every signature "predict", and
-    TensorFlow Serving classifies with none that is called so. Maps are written
-    in the order of their keys, so that equal exports have equal bytes.
-    `fingerprint.pb` goes: it would be that of other bytes, and it holds a
-    random number; nothing needs it to load.
+    `tf.saved_model.save` sets the method of every signature to "predict", with
+    which TensorFlow Serving does not classify. Maps are written in the order
+    of their keys, so that equal exports have equal bytes. `fingerprint.pb` is
+    removed: it would no longer match, and it contains a random number; loading
+    does not need it.
 
     Args:
         folder: The SavedModel.
@@ -23,6 +23,7 @@ def complete(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
     """
     path = folder / _MODEL
     proto = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    # No argument of `tf.saved_model.save` sets a method name.
     for graph in proto.meta_graphs:
         for name, method in methods.items():
             if name in graph.signature_def:
@@ -32,7 +33,7 @@ def complete(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
 
 
 def methods(folder: pathlib.Path) -> dict[str, str]:
-    """Returns the name of the method of each signature.
+    """Reads the method name of each signature.
 
     Args:
         folder: The SavedModel.
@@ -42,6 +43,6 @@ def methods(folder: pathlib.Path) -> dict[str, str]:
     return {
         name: signature.method_name
         for name, signature in proto.meta_graphs[0].signature_def.items()
-        # TensorFlow's own, which initialises tables.
+        # __saved_model_init_op, TensorFlow's own, initializes tables.
         if not name.startswith("__")
     }

@@ -1,10 +1,9 @@
-"""What TensorFlow Serving is told beside the model: its name, its batches.
+"""Settings of TensorFlow Serving for a model: its name and its batching.
 
 Both files are text protocol buffers: `tensorflow_model_server
 --model_config_file=model.config --enable_batching
 --batching_parameters_file=batching_parameters.txt`. The values are measured on
-the machine that exports; on another one they are to be measured there, by
-exporting once more.
+the machine that exports; for another one, export again there.
 
 Source: github.com/tensorflow/serving, tensorflow_serving/batching/README.md
 and g3doc/serving_config.md.
@@ -20,15 +19,19 @@ from typing import Any
 from tf_finetune import files
 from tf_finetune.exporting import layout
 
+# Rows of the batches that are timed.
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+# Share of the highest rate that is enough: a smaller batch answers sooner.
 _ENOUGH = 0.95
+# The quickest of so many calls counts: others of the machine only slow it down.
 _REPEATED = 3
+# Computing time of a full queue; requests beyond it are refused at once.
 _QUEUE_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """How long a batch takes.
+    """Time that a batch takes.
 
     Attributes:
         batch_size: Rows: pictures, or whole rows of a table.
@@ -40,7 +43,7 @@ class Measured:
 
     @property
     def rate(self) -> float:
-        """Rows a second."""
+        """Rows per second."""
         return self.batch_size / self.seconds
 
 
@@ -54,7 +57,7 @@ def measure(
     """Times batches of 1, 2, 4 … 32 rows.
 
     Args:
-        answer: Rows → what the model says of them, when it is done.
+        answer: Calls the model with rows and waits for its outputs.
         rows: Real ones, used in turn.
         budget_seconds: No larger batch is begun after this time, and none is
             begun that would likely exceed it.
@@ -66,7 +69,8 @@ def measure(
     start = clock()
     found: list[Measured] = []
     for size in _BATCH_SIZES:
-        # Once to warm up and once to be timed, twice as long as the last one.
+        # Two calls, one to warm up and one that is timed, each expected to take
+        # twice as long as those of half the size.
         ahead = 4 * found[-1].seconds if found else 0.0
         if clock() - start + ahead > budget_seconds and found:
             break
@@ -90,40 +94,40 @@ def best_batch(measured: Sequence[Measured]) -> Measured:
 
 
 def batching(measured: Sequence[Measured], *, cores: int, kind: str) -> str:
-    """Returns the text of `batching_parameters.txt`.
+    """Renders `batching_parameters.txt`.
 
     Args:
-        measured: What `measure` found.
-        cores: Of the processor.
-        kind: What a row is called: "encoded pictures".
+        measured: The result of `measure`.
+        cores: The number of CPU cores.
+        kind: The name of rows in a comment: "encoded pictures".
     """
     best = best_batch(measured)
     wait = measured[0].seconds / 2
     queued = max(cores, int(_QUEUE_SECONDS / best.seconds))
     lines = [f"# Measured while exporting, {kind} on this machine:"]
     lines += [
-        f"#   {each.batch_size:>2} a batch: {each.rate:7.1f} a second, "
+        f"#   batch of {each.batch_size:>2}: {each.rate:7.1f} per second, "
         f"{1000 * each.seconds:.1f} ms"
         for each in measured
     ]
     lines += [
         "# The smallest batch within 5 % of the highest rate.",
         f"max_batch_size {{ value: {best.batch_size} }}",
-        "# A lone one waits for others half as long as it takes itself.",
+        "# A single row waits for others half its own computing time.",
         f"batch_timeout_micros {{ value: {round(1e6 * wait)} }}",
-        "# One a core.",
+        "# One per core.",
         f"num_batch_threads {{ value: {cores} }}",
-        "# What is done in a second; what comes on top is refused at once.",
+        "# Batches computed in a second; further ones are refused at once.",
         f"max_enqueued_batches {{ value: {queued} }}",
     ]
     return "\n".join(lines) + "\n"
 
 
 def model_config(name: str) -> str:
-    """Returns the text of `model.config`.
+    """Renders `model.config`.
 
     Args:
-        name: What the server calls the model; letters, digits, - and _.
+        name: The model's name on the server; letters, digits, - and _.
     """
     return (
         "# The folder of versions, as TensorFlow Serving's container expects "

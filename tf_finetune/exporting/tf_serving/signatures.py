@@ -1,4 +1,4 @@
-"""What a SavedModel can be asked: its functions.
+"""Signatures of a SavedModel of single pictures.
 
 Every signature is made of TensorFlow's stock operations: it loads with plain
 `tf.saved_model.load` and in TensorFlow Serving.
@@ -28,22 +28,22 @@ METHODS = {
     CLASSIFY: "tensorflow/serving/classify",
     REGRESS: "tensorflow/serving/regress",
 }
-"""What TensorFlow Serving calls them; all others are "predict"."""
+"""TensorFlow Serving's method name by signature; others have "predict"."""
 
 EXAMPLE_FEATURE = "image_bytes"
 """The name of the encoded picture in a `tf.train.Example`."""
 
 LARGEST_RESTORED = 50_000_000
-"""Pixels of a picture whose answer is brought to its own size, at most."""
+"""Largest picture whose mask is resized to its own size, pixels."""
 
 
 class Served(root.Root):
-    """What the SavedModel holds: weights, class names, functions.
+    """Root object of the SavedModel: weights, class names, functions.
 
-    Acts in inference only; training-time behaviour of layers is off.
+    For inference only; training-time behavior of layers is off.
 
     Attributes:
-        functions: By the name of their signature.
+        functions: Concrete functions by the name of their signature.
         folded: The number of batch norm layers that are folded.
     """
 
@@ -60,14 +60,14 @@ class Served(root.Root):
 def _bodies(
     network: networks.Network, job: jobs.ExportJob
 ) -> dict[str, tuple[Callable, tf.TensorSpec]]:
-    """Returns function and input of each signature."""
+    """Builds the function of each signature and its input spec."""
     whole = tasks.TASKS.get(job.task).decided(job.decision)
     task = whole.network
     size, names = job.image_size, job.class_names
     images = tf.TensorSpec([None, size, size, 3], name="images")
     strings = tf.TensorSpec([None], tf.string, name="image_bytes")
 
-    # Graphs that all signatures call: to trace them takes long.
+    # Graphs shared by all signatures, because tracing them is slow.
     compute = _computing(network, images)
     decode = _decoding(job, strings)
     own_sizes = tf.function(
@@ -89,7 +89,8 @@ def _bodies(
             if restore:
                 sizes = own_sizes(image_bytes)
                 errors = _with_too_large(errors, sizes)
-                # Nobody else's mask is filled up to what cannot be seen.
+                # Size 0 for failed pictures: masks of the others in the batch
+                # are padded to the largest size.
                 sizes = tf.where(errors[:, tf.newaxis] == "", sizes, 0)
                 answer = restore(answer, sizes, job.resize)
             return {**_blanked(answer, errors), "error": errors}
@@ -117,6 +118,7 @@ def _bodies(
             bodies[name] = (serve_bytes(restore), strings)
     if "features" in network.outputs:
         bodies[EMBED] = (embed, strings)
+    # Called once on zeros: the names of its outputs tell which method fits.
     if answer := task.classify(tf.zeros([1, len(names)]), names):
         name = CLASSIFY if "scores" in answer else REGRESS
         bodies[name] = (answer_examples, examples)
@@ -124,7 +126,7 @@ def _bodies(
 
 
 def _computing(network: networks.Network, images: tf.TensorSpec) -> Callable:
-    """Returns a graph: images → float32 tensors by `network.outputs`."""
+    """Makes a graph: images → float32 tensors by `network.outputs`."""
 
     def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
         answers = keras.tree.flatten(network.model(images, training=False))
@@ -135,7 +137,7 @@ def _computing(network: networks.Network, images: tf.TensorSpec) -> Callable:
 
 
 def _decoding(job: jobs.ExportJob, strings: tf.TensorSpec) -> Callable:
-    """Returns a graph: encoded pictures → images and errors."""
+    """Makes a graph: encoded pictures → images and errors."""
 
     def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         size = {"image_size": job.image_size, "resize": job.resize}
@@ -146,7 +148,8 @@ def _decoding(job: jobs.ExportJob, strings: tf.TensorSpec) -> Callable:
 
 
 def _with_too_large(errors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
-    """Adds errors [batch] of sizes that are too large, if only claimed."""
+    """Adds errors [batch] for pictures whose header states too large a size."""
+    # int64: the product of two sides can exceed int32.
     sides = tf.cast(sizes, tf.int64)
     is_large = sides[:, 0] * sides[:, 1] > LARGEST_RESTORED
     text = f"more than {LARGEST_RESTORED:,} pixels, too large for its own size"
@@ -169,13 +172,13 @@ def _blanked(
 
 
 def _from_examples(serialized: tf.Tensor) -> tf.Tensor:
-    """Returns the encoded pictures in Examples; empty where there is none."""
+    """Parses the encoded pictures of Examples; empty where there is none."""
     feature = tf.io.FixedLenFeature([], tf.string, b"")
     found = tf.io.parse_example(serialized, {EXAMPLE_FEATURE: feature})
     return found[EXAMPLE_FEATURE]
 
 
 def _function(body: Callable, spec: tf.TensorSpec) -> Any:
-    # Autograph would look into Keras' layers and lambdas.
+    # Autograph would rewrite Keras' layers and lambdas.
     made = tf.function(body, input_signature=[spec], autograph=False)
     return made.get_concrete_function()

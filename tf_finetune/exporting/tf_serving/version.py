@@ -1,9 +1,9 @@
-"""One version for TensorFlow Serving: saved, proven, measured, then named.
+"""Writing of a version for TensorFlow Serving: save, check, time, publish.
 
-Two exports of one workdir differ in nothing but function names: TensorFlow
-numbers functions by a counter that runs through the whole process. Made by the
-same command in two processes, all files of a version are byte-equal but for
-the warm-up requests, whose number follows what was measured.
+Two exports of one workdir differ only in function names, which TensorFlow
+numbers with one counter for the whole process. Written by the same command in
+two processes, all files of a version have equal bytes except the warm-up
+requests, whose number depends on the timing.
 """
 
 import contextlib
@@ -28,11 +28,11 @@ from tf_finetune.exporting.tf_serving import (
 
 
 class Served(Protocol):
-    """What a SavedModel holds, a `root.Root`.
+    """Root object of a SavedModel, a `root.Root`.
 
     Attributes:
-        functions: By the name of their signature.
-        variables: What they read.
+        functions: Concrete functions by the name of their signature.
+        variables: The variables that they read.
     """
 
     functions: Mapping[str, Any]
@@ -41,18 +41,17 @@ class Served(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Version:
-    """What differs from one kind of model to another.
+    """Parts of a version that depend on the kind of model.
 
     Attributes:
         destination: The folder of versions.
-        name: What a server calls the model.
-        build: Returns what is saved, given a folder for the files that are to
-            lie in the version's `assets/`.
-        prove: Given the version's temporary folder, how a sentence calls it
-            and what `build` returned, returns the figures for `parity.json`,
-            or raises.
-        inputs: Real ones of the default signature, [rows, …] by name.
-        kind: What a row is called: "encoded pictures".
+        name: The model's name on a server.
+        build: Returns the root object, given a folder for the files that go
+            into the version's `assets/`.
+        prove: Given the version's temporary folder, its name in messages and
+            the root object, returns the figures for `parity.json`, or raises.
+        inputs: Real inputs of the default signature, [rows, …] by name.
+        kind: The name of rows in a comment: "encoded pictures".
         measuring_seconds: How long batch sizes are tried; 0: batches of one
             row only.
     """
@@ -67,9 +66,9 @@ class Version:
 
 
 def write(version: Version) -> pathlib.Path:
-    """Writes the next version directory and proves it; returns the directory.
+    """Writes the next version directory and checks it; returns the directory.
 
-    It loads with plain `tf.saved_model.load`. Warm-up requests lie in
+    It loads with plain `tf.saved_model.load`. Warm-up requests are in
     `assets.extra/`; `model.config` and `batching_parameters.txt` beside the
     versions.
 
@@ -93,8 +92,8 @@ def write(version: Version) -> pathlib.Path:
             signature=signatures.BYTES,
             largest_batch=server_settings.best_batch(measured).batch_size,
         )
-        # A server takes a version up as soon as it bears its name: what lies
-        # beside it is written before.
+        # A server loads a version as soon as it has its name, so the files
+        # beside it are written before the rename.
         server_settings.write(
             folder,
             version.name,
@@ -126,7 +125,7 @@ def _save(version: Version, folder: pathlib.Path) -> Served:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    # It tells of a temporary folder, which a notebook shows as an error.
+    # TensorFlow logs the temporary folder, which a notebook shows as an error.
     logger = tf.get_logger()
     before = logger.level
     logger.setLevel("WARNING")
@@ -150,7 +149,7 @@ def _measured(
         }
         return serve(**rows)["error"].numpy()
 
-    # The first call of all takes as long as many: no measure of a batch.
+    # The very first call takes many times as long and must not be timed.
     answer([0])
     count = len(next(iter(version.inputs.values())))
     return server_settings.measure(

@@ -1,9 +1,9 @@
-"""Requests that TensorFlow Serving sends to a model before anybody else does.
+"""Warm-up requests, which TensorFlow Serving runs while it loads a version.
 
 The first request of each batch size takes many times as long as later ones;
-these are sent while a version is loaded, before it is called available.
+these are run before the version is reported as available.
 
-A record is a `PredictionLog`. Its few fields are written by hand, because the
+A record is a `PredictionLog`. Its few fields are encoded by hand, because the
 package that has the official classes, tensorflow-serving-api, pulls a second
 TensorFlow over `tensorflow-cpu`; a test reads the file with those classes.
 Field numbers never change in protocol buffers:
@@ -26,7 +26,9 @@ from tensorflow.core.framework import tensor_pb2
 
 from tf_finetune.exporting import layout
 
+# Limit of all requests together, see `write`.
 _MOST_BYTES = 16_000_000
+# Wire type of strings, bytes and embedded messages.
 _LENGTH_DELIMITED = 2
 
 
@@ -42,9 +44,9 @@ def write(
 
     Args:
         version: The folder of the SavedModel.
-        inputs: Real ones, [rows, …] by name, used in turn.
-        model: What the server calls the model.
-        signature: Takes the inputs.
+        inputs: Real inputs, [rows, …] by name, used in turn.
+        model: The model's name on the server.
+        signature: The name of the signature that takes the inputs.
         largest_batch: Rows of the largest request; where requests would
             come to more than 16 MB in all, the larger ones are left out.
 
@@ -54,7 +56,7 @@ def write(
     place = version / layout.WARM_UP
     place.parent.mkdir(parents=True, exist_ok=True)
     written = size = 0
-    # TFRecords as they are: any compression would not be recognised.
+    # Not compressed: TensorFlow Serving reads plain TFRecords only.
     with tf.io.TFRecordWriter(str(place)) as writer:
         for batch in _batches(inputs, largest_batch):
             record = request_log(batch, model=model, signature=signature)
@@ -69,12 +71,12 @@ def write(
 def request_log(
     inputs: Mapping[str, np.ndarray], *, model: str, signature: str
 ) -> bytes:
-    """Returns a PredictionLog of one request.
+    """Encodes a request as a PredictionLog.
 
     Args:
         inputs: Of one batch, [rows, …] by name; objects are bytes.
-        model: What the server calls the model.
-        signature: Takes the inputs.
+        model: The model's name on the server.
+        signature: The name of the signature that takes the inputs.
     """
     request = _field(
         1, _field(1, model.encode()) + _field(3, signature.encode())
@@ -106,12 +108,13 @@ def _batches(
 
 
 def _field(number: int, value: bytes) -> bytes:
-    """Returns a field of bytes in the wire format of protocol buffers."""
+    """Encodes a field of bytes in the wire format of protocol buffers."""
     tag = _varint(number << 3 | _LENGTH_DELIMITED)
     return tag + _varint(len(value)) + value
 
 
 def _varint(value: int) -> bytes:
+    # Seven bits a byte, the lowest first; the top bit says that more follow.
     found = bytearray()
     while value > 0x7F:
         found.append(value & 0x7F | 0x80)

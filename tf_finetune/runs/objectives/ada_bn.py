@@ -1,4 +1,8 @@
-"""Batch-norm statistics of the pictures at hand; then both stages again."""
+"""AdaBN: batch-norm statistics of the user's pictures, then both stages.
+
+Source: Li et al. 2016, "Revisiting Batch Normalization For Practical Domain
+Adaptation".
+"""
 
 import dataclasses
 
@@ -11,7 +15,7 @@ from tf_finetune.training.unlabelled import statistics
 
 
 def learn(given: objective.Given) -> objective.Outcome | None:
-    """Adapts the statistics on all pictures that may be learnt from."""
+    """Adapts the statistics to training and unlabeled pictures, and trains."""
     course = given.course
     pictures = (*course.data.split("train"), *given.pool.pictures)
     images = pipeline.evaluation_images(
@@ -22,10 +26,11 @@ def learn(given: objective.Given) -> objective.Outcome | None:
         batch_size=course.config.training.batch_size,
     )
     count = statistics.adapt(course.built.backbone.model, images)
+    # Networks with layer norm, for example.
     if not count:
         logging.warning("the backbone has no batch norm that could be adapted")
         return None
-    # Other weights: another entry of the cache.
+    # Other statistics give other features: another entry of the cache.
     cache = frozen.Cache(
         course.config, course.built, course.networks, given.held
     )

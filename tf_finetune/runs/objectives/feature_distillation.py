@@ -1,4 +1,4 @@
-"""Fine-tuning that leaves features of unlabeled pictures where they were.
+"""Fine-tuning that keeps the features of unlabeled pictures unchanged.
 
 The teacher is the network before it is trained, whose features lie in the
 cache.
@@ -15,7 +15,7 @@ from tf_finetune.training.unlabelled import distillation
 
 
 def learn(given: objective.Given) -> objective.Outcome:
-    """Fine-tunes on labelled pictures, close to the teacher on others."""
+    """Fine-tunes on labeled pictures, close to the teacher on others."""
     course = given.course
     rows = course.cache.features.rows(
         [picture.sha256 for picture in given.pool.pictures]
@@ -58,5 +58,6 @@ def _variance(rows: stores.Rows) -> float:
     for block in rows.blocks():
         total = total + block.sum(axis=0, dtype="float64")
         squares = squares + np.square(block, dtype="float64").sum(axis=0)
+    # Var x = E x² − (E x)², in float64, in one pass over the rows.
     mean = total / len(rows)
     return float(np.mean(squares / len(rows) - mean**2))

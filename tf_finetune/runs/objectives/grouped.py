@@ -1,4 +1,4 @@
-"""Fine-tuning on groups: a labelled picture with unlabeled ones beside it."""
+"""Fine-tunes on groups: a labeled picture with unlabeled ones beside it."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from tf_finetune.training.unlabelled import groups
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Training:
-    """What is trained, and on what.
+    """A network to be trained, its groups and its loss.
 
     Attributes:
-        network: Pictures → logits, and what else the loss reads.
+        network: Pictures → logits, and other outputs that the loss reads.
         form: How targets and logits lie in rows.
         dealt: The groups.
         loss: Of groups.
-        pictures: Of a group, all views counted.
+        pictures: Number in a group, all views counted.
     """
 
     network: keras.Model
@@ -40,11 +40,11 @@ class Training:
 def dealt(
     given: objective.Given, views: group_data.Views, **known: Any
 ) -> group_data.Groups:
-    """Returns the pictures as groups.
+    """Divides labeled and unlabeled pictures into groups.
 
     Args:
-        given: The run and the pictures without labels.
-        views: What becomes of those.
+        given: The run and the unlabeled pictures.
+        views: How these are augmented.
         **known: `known` of `data.groups.Groups`, if there is anything.
     """
     course = given.course
@@ -64,7 +64,8 @@ def dealt(
 
 
 def form(course: courses.Course, targets: target_rows.Targets) -> groups.Form:
-    """Returns how targets and logits lie in rows."""
+    """Returns the shapes of targets and logits that are packed into rows."""
+    # Without the batch axis; an index and a mask have different shapes.
     spec = target_rows.in_order(targets, 1).element_spec
     return groups.Form(
         target=tuple(spec.shape[1:]),
@@ -74,7 +75,7 @@ def form(course: courses.Course, targets: target_rows.Targets) -> groups.Form:
 
 
 def learn(given: objective.Given, training: Training) -> objective.Outcome:
-    """Trains from where the labelled pictures alone had led."""
+    """Trains from the weights of the supervised result."""
     course = given.course
     course.built.model.set_weights(list(given.supervised.weights))
     table = _fine_tune(_resized(course, training.pictures), training)
@@ -89,7 +90,7 @@ def learn(given: objective.Given, training: Training) -> objective.Outcome:
         table=table,
         facts={"groups": len(training.dealt)},
         text=(
-            f"{len(table)} epochs of {len(training.dealt)} labelled pictures, "
+            f"{len(table)} epochs of {len(training.dealt)} labeled pictures, "
             f"each with {training.dealt.beside} of "
             f"{len(given.pool.pictures)} unlabeled ones"
         ),
@@ -97,7 +98,7 @@ def learn(given: objective.Given, training: Training) -> objective.Outcome:
 
 
 def feed(course: courses.Course, dealt: group_data.Groups) -> fine_tuning.Feed:
-    """Returns the groups in the batches that the optimizer takes."""
+    """Returns the groups in batches, and the validation split."""
     options = course.config.training
     size = optimizers.batch_size(options, len(dealt))
     images = pipeline.evaluation_images(
@@ -107,6 +108,7 @@ def feed(course: courses.Course, dealt: group_data.Groups) -> fine_tuning.Feed:
         pixels=course.config.model.pixels,
         batch_size=options.batch_size,
     )
+    # Validation pictures come alone, as in the supervised run.
     expected = target_rows.in_order(
         course.targets("validation"), options.batch_size
     )
@@ -126,7 +128,8 @@ def feed(course: courses.Course, dealt: group_data.Groups) -> fine_tuning.Feed:
 
 
 def _resized(course: courses.Course, pictures: int) -> courses.Course:
-    """Returns the run with as many groups a step as have its pictures."""
+    """Returns the run with a batch size in groups instead of pictures."""
+    # So that a step needs about as much memory as --batch_size allows.
     groups_a_step = max(course.config.training.batch_size // pictures, 1)
     config = options.replace(course.config, batch_size=groups_a_step)
     return dataclasses.replace(course, config=config)
@@ -143,6 +146,7 @@ def _fine_tune(
             course.selection,
             course.config,
             loss=training.loss,
+            # Metrics of training see the labeled picture of a group alone.
             metrics=[groups.OfLabelled(e, training.form) for e in metrics],
             num_examples=len(training.dealt),
             settings=course.settings,

@@ -1,4 +1,4 @@
-"""Labels for pictures without any, and how far they can be trusted."""
+"""Pseudo-labels of unlabeled pictures, and their measured precision."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -13,12 +13,12 @@ from tf_finetune.training.unlabelled import propagation, trust
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Guessed:
-    """What pictures were taken for.
+    """Pseudo-labels of pictures and their precision.
 
     Attributes:
         labels: One for each picture of the pool; None: not sure enough.
         trust: How often such labels are right.
-        where: What that was measured on.
+        where: The pictures that this was measured on, in words.
     """
 
     labels: Sequence[examples.Label | None]
@@ -27,12 +27,16 @@ class Guessed:
 
 
 def guess(given: objective.Given) -> Guessed:
-    """Guesses in the way of the task."""
+    """Guesses labels by features or by predictions, as the task does."""
     return _WAYS[given.course.task.guesses.by](given)
 
 
 def _by_features(given: objective.Given) -> Guessed:
-    """Spreads labels over what goes into the head, from the cache."""
+    """Propagates labels over cached features.
+
+    Source: Iscen et al. 2019, "Label Propagation for Deep Semi-supervised
+    Learning", section 4.
+    """
     course, guesses = given.course, given.course.task.guesses
     train, names = course.data.split("train"), course.data.class_names
     everything = (*train, *given.pool.pictures)
@@ -42,15 +46,16 @@ def _by_features(given: objective.Given) -> Guessed:
     rows = guesses.rows([each.label for each in train], names)
 
     def found(mine: np.ndarray) -> Sequence[examples.Label | None]:
-        """Returns a guess for all but `mine`, in their order."""
+        """Returns pseudo-labels of all but `mine`, in their order."""
         scores = propagation.propagate(
             joints, mine, rows[mine], exclusive=guesses.exclusive
         )
+        # The most confident share of each class is given a label.
         share = course.config.unlabelled.pseudo_label_share
         return guesses.labels(scores, rows[mine], names, share=share)
 
     def of_labelled(mine: np.ndarray, asked: np.ndarray) -> Sequence[object]:
-        # Those that are asked for come before the pool.
+        # Labeled pictures come before the pool in `everything`.
         return found(mine)[: len(asked)]
 
     return Guessed(
@@ -67,11 +72,12 @@ def _by_features(given: objective.Given) -> Guessed:
 
 
 def _by_predictions(given: objective.Given) -> Guessed:
-    """Takes what the model of the labelled pictures is surest about."""
+    """Takes the most confident predictions of the supervised model."""
     course, guesses = given.course, given.course.task.guesses
     resize = course.config.model.resize
     pretrained = course.built.model.get_weights()
     course.built.model.set_weights(list(given.supervised.weights))
+    # Predicted twice, since masks of a whole pool need not fit into memory.
     pool, held_out = given.pool.pictures, course.data.split("validation")
     share = course.config.unlabelled.pseudo_label_share
     thresholds = guesses.thresholds(_predictions(given, pool), share)
@@ -90,6 +96,7 @@ def _by_predictions(given: objective.Given) -> Guessed:
         guesses.compare(each, thresholds, picture, resize=resize)
         for picture, each in _each(given, held_out)
     ]
+    # Both stages start from the pretrained weights again.
     course.built.model.set_weights(pretrained)
     return Guessed(
         labels=labels,

@@ -1,4 +1,4 @@
-"""What an objective for pictures without labels gets, and what it returns."""
+"""Interface of the objectives for unlabeled pictures."""
 
 import contextlib
 import dataclasses
@@ -12,15 +12,14 @@ from tf_finetune.runs import learning
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Given:
-    """What an objective starts from.
+    """Inputs of an objective.
 
     Attributes:
         course: The run, its model with the pretrained weights and a random
             head, its checkpoints in a folder of their own.
-        pool: The pictures without labels; what goes into the head is in the
-            cache for all of them.
-        supervised: What the labelled pictures alone came to.
-        held: Keeps what is opened in the cache safe until the run ends.
+        pool: The unlabeled pictures, whose features are all in the cache.
+        supervised: The result of the labeled pictures alone.
+        held: Keeps cache entries from being evicted until the run ends.
     """
 
     course: courses.Course
@@ -31,12 +30,12 @@ class Given:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What an objective came to.
+    """The result of an objective.
 
     Attributes:
-        candidate: The model that came out.
+        candidate: The trained model.
         table: The history of its epochs.
-        facts: What is worth knowing, ready for JSON.
+        facts: Its entry in evaluation.json.
         text: The same in a line or two.
     """
 
@@ -47,4 +46,4 @@ class Outcome:
 
 
 Learn = Callable[[Given], Outcome | None]
-"""Learns; None where there is nothing to learn, which is logged."""
+"""An objective: returns None where there is nothing to learn, and logs it."""

@@ -1,6 +1,6 @@
-"""Pictures without labels, learnt as what they are most surely taken for.
+"""Pseudo-labels: unlabeled pictures are trained on as their likeliest class.
 
-Both stages run again, on the labelled pictures and on those with a guess.
+Both stages run again, on the labeled pictures and on those with a pseudo-label.
 
 Source: Lee 2013, "Pseudo-Label"; Iscen et al. 2019, "Label Propagation for
 Deep Semi-supervised Learning", section 4.
@@ -15,7 +15,7 @@ from tf_finetune.runs.objectives import guessing, objective
 
 
 def learn(given: objective.Given) -> objective.Outcome | None:
-    """Guesses labels, measures how often they are right, and learns them."""
+    """Guesses labels, measures their precision, and trains on them."""
     course, pool = given.course, given.pool.pictures
     found = guessing.guess(given)
     learnt_from = tuple(
@@ -24,14 +24,16 @@ def learn(given: objective.Given) -> objective.Outcome | None:
         if label is not None
     )
     if not learnt_from:
-        logging.warning("no picture without a label is sure enough to learn")
+        logging.warning("no unlabeled picture has a sure enough pseudo-label")
         return None
+    # As training pictures like others; no other split has any of them.
     data = dataclasses.replace(
         course.data, pictures=(*course.data.pictures, *learnt_from)
     )
     changed = dataclasses.replace(course, data=data)
     learnt = learning.learn(changed)
     return objective.Outcome(
+        # The probe on all labels may be the better one here, too.
         candidate=learning.choose(changed, learnt),
         table=learnt.table,
         facts={
@@ -47,11 +49,11 @@ def learn(given: objective.Given) -> objective.Outcome | None:
 
 
 def _text(count: int, of: int, found: guessing.Guessed) -> str:
-    text = f"{count} of {of} pictures learnt"
+    text = f"{count} of {of} unlabeled pictures were used"
     if found.trust.precision is None:
-        return f"{text}; too few labelled ones to measure the precision"
+        return f"{text}; too few labeled ones to measure the precision"
     return (
         f"{text}; on {found.where}, {found.trust.right} of "
-        f"{found.trust.guessed} guesses are right (precision "
+        f"{found.trust.guessed} pseudo-labels are right (precision "
         f"{found.trust.precision:.3f})"
     )

@@ -1,8 +1,8 @@
-"""The labelled pictures alone."""
+"""Supervised training on labeled pictures alone."""
 
 from tf_finetune.runs.objectives import objective
 
 
 def learn(given: objective.Given) -> None:
-    """Learns nothing from pictures without labels."""
+    """Learns nothing from unlabeled pictures."""
     del given

@@ -1,6 +1,6 @@
-"""Runs on whole rows of a table: what training adds, and what is asked later.
+"""Runs on rows of a table: fusion of pictures and columns, and its use.
 
-`fusing` puts a row's pictures and columns together at the end of a run, and
-`inputs` is how they go in; `using` and `exports` are asked of a finished run,
-in place of what is in `runs/use/`.
+`fusing` joins a row's pictures and columns at the end of a run, and `inputs`
+feeds them; `using` and `exports` evaluate, predict and export a finished run,
+in place of `runs/use/`.
 """

@@ -1,4 +1,4 @@
-"""Exports of a finished run that takes whole rows."""
+"""Exports of a finished run on rows of a table."""
 
 import pathlib
 from collections.abc import Callable, Mapping
@@ -23,12 +23,12 @@ def export(
     *,
     report: Callable[[str], None],
 ) -> list[pathlib.Path]:
-    """Writes every format that is asked for, proven on rows of the run.
+    """Writes every format that is asked for, checked on rows of the run.
 
     Args:
         found: The run.
         config: Formats and destination.
-        report: Called with where each export lies.
+        report: Called with the path of each export.
 
     Raises:
         RunError: An export gives other numbers than the run gave; all formats
@@ -59,13 +59,14 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.RowsJob:
             config.output or found.place.own(found.place.export)
         ),
         proof=_proof(kept, config.examples, moved.Finder(config.image_root)),
+        # Differences are measured relative to each target's range.
         unit=parity.units(values),
         name=exports.served_name(found.place.path),
     )
 
 
 def _kept(found: finished.Finished) -> Mapping[str, Any]:
-    """Returns what fused.json holds of columns and of rows that prove."""
+    """Reads fused.json: the columns, and rows to check exports on."""
     place, columns = found.place, schema.Items(schema.Text(longest=10_000))
     kind = schema.Record(
         {
@@ -79,7 +80,7 @@ def _kept(found: finished.Finished) -> Mapping[str, Any]:
         kept = place.content(place.fused_json, kind, megabytes=256)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.RunError(
-            f"{place.fused_json} is not there, so an export cannot be proven. "
+            f"{place.fused_json} is not there, so an export cannot be checked. "
             "Copy the folder again, or train again."
         ) from error
     schema.check(kept, _proof_kind(kept, found), place.fused_json)
@@ -89,12 +90,13 @@ def _kept(found: finished.Finished) -> Mapping[str, Any]:
 def _proof_kind(
     kept: Mapping[str, Any], found: finished.Finished
 ) -> schema.Record:
-    """Returns what the rows must be, which depends on the columns."""
+    """Returns the schema of the rows, which depends on the columns."""
 
     def items(kind: schema.Kind, count: int) -> schema.Items:
         return schema.Items(kind, at_least=count, at_most=count)
 
     text = schema.Text(longest=10_000)
+    # zipcode:3 names the column zipcode and the length of its beginnings.
     names = [table.beginning(each)[0] for each in kept["categorical_columns"]]
     pictures = len(kept["image_column"])
     row = schema.Record(
@@ -103,6 +105,7 @@ def _proof_kind(
             "numbers": items(
                 schema.Optional(schema.Number()), len(kept["numeric_columns"])
             ),
+            # Columns with several beginnings count once.
             "whole_words": items(text, len(dict.fromkeys(names))),
             "sha256": items(text, pictures),
             "values": items(schema.Number(), len(found.class_names)),
@@ -125,21 +128,24 @@ def _inputs(kept: Mapping[str, Any]) -> jobs.Inputs:
 def _proof(
     kept: Mapping[str, Any], count: int, finder: moved.Finder
 ) -> jobs.Proof:
-    """Returns up to `count` of the rows whose pictures are what they were.
+    """Returns up to `count` of the rows whose pictures are unchanged.
 
     Raises:
         RunError: There is none.
     """
     found = [(row, _paths(row, finder)) for row in kept["proof"]]
+    # A row counts only if all of its pictures are unchanged.
     found = [(row, paths) for row, paths in found if all(paths)][:count]
     rows = [row for row, _ in found]
     if not rows:
         raise errors.RunError(
-            "None of the held-out rows of the run has its pictures unchanged, "
-            "so an export cannot be proven. Where they were moved, name their "
-            "folder by --image_root; else bring them back, or train again."
+            "Pictures of all held-out rows of the run have changed or are "
+            "missing, so an export cannot be checked. If they were moved, name "
+            "their folder with --image_root; otherwise restore them, or train "
+            "again."
         )
     numbers = [
+        # fused.json has null for a missing number.
         [np.nan if each is None else each for each in row["numbers"]]
         for row in rows
     ]
@@ -154,6 +160,6 @@ def _proof(
 def _paths(
     row: Mapping[str, Any], finder: moved.Finder
 ) -> tuple[str | None, ...]:
-    """Returns where the pictures of a row are; None: one is nowhere."""
+    """Returns the paths of a row's pictures, with None for missing ones."""
     pairs = zip(row["paths"], row["sha256"], strict=True)
     return tuple(finder.find(*pair) for pair in pairs)

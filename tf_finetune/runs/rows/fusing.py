@@ -1,8 +1,8 @@
-"""Whole rows: several pictures and the columns beside them, in one model.
+"""Fuses the pictures and columns of a table's rows in one model.
 
 The network is trained on single pictures, each with the targets of its row.
-Here what is known of a row is put together: it cannot come out worse on
-validation than the best of its parts, which are judged alone, too.
+Here its pictures and columns are stacked; the stack is kept if it beats
+pictures alone, columns alone and the network on validation.
 """
 
 import dataclasses
@@ -34,11 +34,11 @@ NETWORK = "network"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Fusion:
-    """What was solved and said.
+    """The solved parts and the predictions of all candidates.
 
     Attributes:
         joined: The rows by split.
-        said: By candidate and split, standardised targets [n, targets].
+        said: By candidate and split, standardized targets [n, targets].
         alone: The same of every single part.
         solved: The parts.
         stacks: By candidate; none of the network.
@@ -61,8 +61,8 @@ def fuse(
 
     Args:
         course: The run, with the better weights in its model.
-        learnt: Its probe's backbone gives the features.
-        chosen: Whose weights the model has.
+        learned: Its probe's backbone gives the features.
+        chosen: The candidate whose weights the model has.
         figures: Of single pictures.
 
     Returns:
@@ -104,7 +104,7 @@ def fuse(
 def _kept(
     course: courses.Course, joined: joining.Joined, fusion: _Fusion
 ) -> str:
-    """Returns the name of what is best on the validation rows."""
+    """Returns the name of the best candidate on the validation rows."""
     measures, finish = course.task.figures, course.task.network.finish
     found = choices.choose(
         {
@@ -124,7 +124,7 @@ def _write_predictions(
     found: Mapping[str, joining.Joined],
     said: Mapping[str, np.ndarray],
 ) -> None:
-    """Writes what is said of rows that were not learnt from."""
+    """Writes the predictions of the rows outside the training split."""
     answers, rows, truths = course.task.answers, [], []
     for split, joined in found.items():
         if split != "train":
@@ -187,10 +187,10 @@ def _of_network(
     rows: Mapping[str, parts.Rows],
     chosen: learning.Candidate,
 ) -> dict[str, np.ndarray]:
-    """Returns the mean of what the kept network says of a row's pictures."""
+    """Returns the network's prediction of a row: the mean over its pictures."""
     said = {}
     for split, joined in found.items():
-        if chosen.name == "probe":
+        if chosen.name == "probe":  # Its features are cached.
             features = rows[split].features
             flat = features.reshape(-1, features.shape[-1])
             each = inference.predict_rows(course.built.head, flat)
@@ -234,10 +234,10 @@ def _model(
     if kept == NETWORK:
         copy = _copied(course.built.trainer)
         return fused.of_network(copy, transform, shape)
-    # The features are those of the pretrained network, also where the model
-    # of single pictures was fine-tuned.
+    # The parts were solved on features of the pretrained network, also where
+    # the model of single pictures was fine-tuned.
     whole = course.built.model
-    now = whole.get_weights()
+    now = whole.get_weights()  # Set back: all models share them.
     whole.set_weights(list(learnt.probe.weights))
     copy = _copied(course.built.extractor)
     whole.set_weights(now)
@@ -247,7 +247,7 @@ def _model(
 
 
 def _copied(model: keras.Model) -> keras.Model:
-    # Keras clones a compiled model by its loss, too, which it does not know.
+    # Keras would clone the compiled loss too, which it cannot deserialize.
     plain = keras.Model(model.inputs, model.outputs[0], name=model.name)
     copy = keras.models.clone_model(plain)
     copy.set_weights(plain.get_weights())
@@ -281,7 +281,7 @@ def _contributions(
     course: courses.Course, fusion: _Fusion, kept: str
 ) -> dict[str, Any]:
     """Returns the weight of each part, by target, and its R² alone."""
-    stack = fusion.stacks.get(kept)
+    stack = fusion.stacks.get(kept)  # None where the network is kept.
     forward = course.task.network.transform.forward
     found = {}
     for name, by_split in fusion.alone.items():

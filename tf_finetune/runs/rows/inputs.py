@@ -1,4 +1,4 @@
-"""Rows as a fused model takes them, and what a run keeps of some of them."""
+"""Inputs of a fused model: rows of a table, predicted and recorded."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,9 +14,11 @@ from tf_finetune.data import pipeline
 from tf_finetune.runs import course as courses
 from tf_finetune.tasks.regression.rows import fused, joining, table
 
+# Rows that the fused model is compared on, and rows that exports are.
 _CHECKED = 4
 _PROVING = 16
-# Of a standardised target; float32 sums in another order stay far below it.
+# In standard deviations of a target; float32 sums in another order stay far
+# below it.
 _TOLERANCE = 1e-3
 
 
@@ -62,8 +64,9 @@ def inputs_of(
     pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     batch_size: int,
 ) -> Iterator[dict[str, tf.Tensor]]:
-    """Yields what a fused model takes, in batches."""
+    """Yields the inputs of a fused model, in batches."""
     shapes = {each.name: each.shape for each in model.inputs}
+    # [batch, pictures a row, size, size, 3].
     _, count, size, *_ = shapes[fused.IMAGES]
     images = pipeline.evaluation_images(
         [path for row in rows for path in row.paths],
@@ -90,7 +93,7 @@ def check(
     joined: joining.Joined,
     said: Mapping[str, np.ndarray],
 ) -> None:
-    """Compares the fused model on real pictures with what was solved.
+    """Compares the fused model on real pictures with the solved parts.
 
     Raises:
         RunError: They differ by more than rounding.
@@ -105,10 +108,11 @@ def check(
     )
     expected = course.task.network.finish(said["validation"][: len(rows)])
     forward = course.task.network.transform.forward
+    # Compared after the transform, in which targets have unit variance.
     difference = float(np.abs(forward(got) - forward(expected)).max())
     logging.info(
-        "fused model, from pictures and from the cache: %d rows differ by at "
-        "most %.1e standard deviations",
+        "fused model check: predictions of %d rows from pictures and from the "
+        "cache agree to %.1e standard deviations",
         len(rows),
         difference,
     )
@@ -126,8 +130,9 @@ def write(
     model: keras.Model,
     found: Mapping[str, joining.Joined],
 ) -> None:
-    """Writes what goes in, and rows that prove exports."""
+    """Writes fused.json: the columns, and rows that exports are checked on."""
     options, place = course.config.data, course.place
+    # Spread evenly over the last split, which is test if there is one.
     *_, last = found.values()
     count = len(last.rows)
     chosen = np.linspace(0, count - 1, min(count, _PROVING)).astype(int)

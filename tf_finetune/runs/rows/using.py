@@ -1,4 +1,4 @@
-"""Figures and predictions of a finished run that takes whole rows."""
+"""Evaluates and predicts rows of a table with a finished run."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ Report = Callable[[str], None]
 
 
 def load(found: finished.Finished) -> keras.Model:
-    """Reads the model of whole rows; runs no code from it.
+    """Reads the fused model of rows; runs no code from it.
 
     Raises:
         RunError: It cannot be read, or does not take such rows.
@@ -32,6 +32,7 @@ def load(found: finished.Finished) -> keras.Model:
            if source.numeric_columns else {}),
         **({fused.WORDS: (len(words),)} if words else {}),
     }  # fmt: skip
+    # Pictures: count and side; numbers and words: count of columns.
     taken = {each.name: tuple(each.shape[1:3]) for each in model.inputs}
     given = [each.shape[1:] for each in model.outputs]
     if taken != wanted or given != [(len(found.class_names),)]:
@@ -50,7 +51,7 @@ def figures(
     *,
     batch_size: int,
 ) -> dict[str, Any]:
-    """Returns the figures of the rows of each split, with yardsticks.
+    """Returns the figures of the rows of each split, with baselines.
 
     Args:
         found: The run.
@@ -94,14 +95,14 @@ def predict(
 
     Args:
         found: The run.
-        config: `data` is a table with the columns that the run learnt from.
-        report: Called with what a person should read.
+        config: `data` is a table with the columns that the run was trained on.
+        report: Called with each text for the user.
 
     Returns:
-        One prediction a row, called after the row's first picture.
+        One prediction a row, named after the row's first picture.
 
     Raises:
-        DataError: `data` is no such table.
+        DataError: `data` is not such a table.
     """
     trained = found.config.data
     source = options.replace(
@@ -123,6 +124,7 @@ def predict(
     )
     answers = found.task.answers
     names = [row.paths[0] for row in good]
+    # Rows keep the order of the table, those with faults included.
     done = iter(answers.of(names, said, found.class_names))
     result = [
         answers.failed(row.paths[0], fault) if fault else next(done)
@@ -142,9 +144,10 @@ def _problems(
     rows: Iterable[table.Row],
     config: use.PredictConfig,
 ) -> dict[str, str]:
-    """Returns what is wrong with the pictures of rows, by path."""
+    """Returns the reasons why pictures of rows cannot be used, by path."""
     paths = list(dict.fromkeys(path for row in rows for path in row.paths))
     missing = {p: "file not found" for p in paths if not os.path.exists(p)}
+    # One picture may belong to several rows; each is decoded once.
     there = [path for path in paths if path not in missing]
     pictures, problems = unlabelled.inspect(there, max_pixels=config.max_pixels)
     return {**missing, **problems, **predicting.undecodable(found, pictures)}

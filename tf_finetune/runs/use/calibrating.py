@@ -1,4 +1,8 @@
-"""A run's probabilities calibrated for its exports; the run stays as it is."""
+"""Calibrates a run's probabilities for its exports; the run is unchanged.
+
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section
+4.2 (temperature scaling).
+"""
 
 import dataclasses
 import pathlib
@@ -29,27 +33,28 @@ def calibrated(
     *,
     cache_dir: str,
 ) -> tuple[jobs.ExportJob, calibration.Calibration]:
-    """Finds a temperature on validation and puts it into what is exported.
+    """Fits a temperature on validation and puts it into the exported model.
 
     Args:
         found: The run.
         inspected: Its own pictures.
-        job: What would be exported without.
+        job: The export without calibration.
         cache_dir: The folder of decoding verdicts.
 
     Returns:
         The job of a model with the temperature in it and a decision that goes
-        with it, to be proven on the probabilities that follow from the
-        evaluation's; and what was found.
+        with it, to be checked on the evaluation's probabilities at that
+        temperature; and the calibration.
 
     Raises:
-        DataError: The pictures are not those of the run any more, or there
-            is no validation split.
-        RunError: The model gives other probabilities than the evaluation, or
-            no decision would give the same answers.
+        DataError: The pictures are no longer those of the run, or there is
+            no validation split.
+        RunError: The model's probabilities differ from the evaluation's, or
+            no decision would give the same predictions.
     """
     network = found.task.network
     model = keras.Model(found.model.inputs, network.logits(found.model))
+    # Taken before the temperature changes the job.
     allowed = parity.tolerance(job)
     data = _validated(found, inspected, cache_dir)
     tempering = _tempering(found, data, model)
@@ -60,7 +65,9 @@ def calibrated(
         if proof is None:
             return None
         logits = np.concatenate([*_logits(found, model, proof.paths)])
+        # First that the model is the evaluated one, then the change.
         _require_same(network.finish(logits), proof, allowed)
+        # Section 4.2: softmax(logits / T); of independent labels the sigmoid.
         changed = network.finish(logits / result.temperature)
         return dataclasses.replace(proof, predictions=changed)
 
@@ -71,7 +78,7 @@ def calibrated(
         proof=scaled(job.proof),
         judging=scaled(job.judging),
         temperature=_record(result, decision),
-        shared={},
+        shared={},  # Results kept for the uncalibrated model do not hold.
     )
     # A temperature below 1 enlarges what is rounded, too.
     return parity.with_rounding(changed), result
@@ -82,7 +89,7 @@ def _validated(
     inspected: survey.Inspected,
     cache_dir: str,
 ) -> examples.ImageData:
-    """Returns the run's own pictures, some of them for validation."""
+    """Returns the run's own pictures; requires a validation split."""
     problems = verification.problems(
         inspected.pictures,
         cache_dir=pathlib.Path(cache_dir).expanduser(),
@@ -102,7 +109,7 @@ def _validated(
 def _tempering(
     found: finished.Finished, data: examples.ImageData, model: keras.Model
 ) -> certainties.Tempering:
-    """Shows the validation pictures to what finds their temperature."""
+    """Returns temperature scaling that has seen the validation logits."""
     paths = [each.path for each in data.split("validation")]
     tempering = found.task.certainty.tempering(
         found.class_names, len(paths), seed=found.config.seed
@@ -136,8 +143,8 @@ def _require_same(
     difference = np.abs(probabilities - proof.predictions).max()
     if not difference <= allowed:
         raise errors.RunError(
-            "The model gives other probabilities than its evaluation gave, by "
-            f"up to {difference:.2g}; it is not calibrated. Evaluate the run "
+            "The model's probabilities differ from those of its evaluation by "
+            f"up to {difference:.2g}; it was not calibrated. Evaluate the run "
             "again; if it was not changed since, "
             f"{refusal.where_to_report()}."
         )

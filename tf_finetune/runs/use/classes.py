@@ -1,4 +1,4 @@
-"""Whether a finished run knows the classes of other pictures."""
+"""Checks that a finished run knows the classes of other pictures."""
 
 from collections.abc import Sequence
 
@@ -20,9 +20,9 @@ def check(place: workdir.Workdir, class_names: Sequence[str]) -> None:
     if not unknown:
         return
     near = names.near(unknown[0], known)
-    hint = "Rename or leave out what it has not learnt."
+    hint = "Rename or leave out the classes that it does not know."
     if near:
-        hint = "Spelt almost alike is {1}; write {0} so.".format(
+        hint = "Did you mean {1} by {0}? Spell it the same way.".format(
             *names.told_apart([unknown[0], near[0]])
         )
     more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""

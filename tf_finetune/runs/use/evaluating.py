@@ -1,4 +1,4 @@
-"""Figures of a finished run, once more or on other pictures."""
+"""Evaluates a finished run, once more or on other pictures."""
 
 import dataclasses
 import functools
@@ -37,11 +37,11 @@ def evaluate(
         inspected: Its own data again, or other pictures.
         source: How they were read.
         config: Output, batch size, gates.
-        report: Called with what a person should read.
+        report: Called with each text for the user.
 
     Raises:
-        DataError: The run's own pictures are not those it was trained on any
-            more.
+        DataError: The run's own pictures are no longer those it was trained
+            on.
         GateError: `--fail_below` is missed.
     """
     problems = verification.problems(
@@ -58,6 +58,7 @@ def evaluate(
         data = _foreign(found, inspected, problems)
     else:
         data = own(found, inspected, problems, source)
+    # Pictures are to be decoded as they were in training.
     data = dataclasses.replace(
         data,
         resize=found.config.model.resize,
@@ -65,6 +66,7 @@ def evaluate(
     )
     report(statistics.summary(data))
     output = pathlib.Path(config.output or _output(found, config))
+    # Within the workdir a link must not lead the files elsewhere.
     if not config.output:
         found.place.own(_beside(output))
     if found.place.takes_rows:
@@ -75,6 +77,7 @@ def evaluate(
         figures = _figures(found, data, config, _beside(output))
     files.write_json(output, figures)
     task = found.task
+    # Charts of the run's own splits are in the workdir since training.
     if beside := config.data and _beside(output):
         for split in data.splits:
             task.figures.draw(figures[split], data.class_names, beside, split)
@@ -101,15 +104,16 @@ def own(
         source: How they were read.
 
     Raises:
-        DataError: They are not what they were.
+        DataError: They have changed since.
     """
+    # The run's seed draws the same splits from the same pictures.
     seed = found.config.seed
     data = survey.complete(inspected, problems, source, seed=seed)
     if data.fingerprint != found.place.facts().get("data_fingerprint"):
         raise errors.DataError(
-            f"The pictures of --data={source.data} are not those that the "
-            f"run in {found.place.path} was trained on any more. `python -m "
-            "tf_finetune.evaluate --data=…` evaluates on what is there now."
+            f"The pictures of --data={source.data} are no longer those that "
+            f"the run in {found.place.path} was trained on. `python -m "
+            "tf_finetune.evaluate --data=…` evaluates on the current ones."
         )
     return data
 
@@ -120,6 +124,7 @@ def _foreign(
     problems: Mapping[str, str],
 ) -> examples.ImageData:
     """Returns other pictures in the run's class order, unsplit ones as test."""
+    # Their own splits are kept; pictures without one are all for testing.
     usable = [p for p in inspected.pictures if p.path not in problems]
     dropped = [
         examples.Dropped(path=path, reason=reason)
@@ -146,8 +151,9 @@ def _figures(
     config: use.EvaluateConfig,
     beside: pathlib.Path,
 ) -> dict[str, Any]:
-    """Returns the figures; of other data, rows and pictures lie `beside`."""
+    """Returns the figures; of other data, writes predictions to `beside`."""
     task, rows, truths = found.task, [], []
+    # Baselines rest on the training data, as data.json describes it.
     described = found.place.described(task.described)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
@@ -166,8 +172,8 @@ def _figures(
         )
         if judged.figures is None:
             raise errors.RunError(
-                f"The run in {found.place.path} predicts values that are no "
-                "finite numbers; train it again with a lower --learning_rate."
+                f"The run in {found.place.path} predicts values that are NaN "
+                "or infinite; train it again with a lower --learning_rate."
             )
         figures[split] = {
             **judged.figures,
@@ -190,7 +196,7 @@ def _output(
 
 
 def _beside(output: pathlib.Path) -> pathlib.Path:
-    """Returns the folder of what goes with a file of figures."""
+    """Returns the folder of charts and predictions beside a file of figures."""
     if output.suffix:
         return output.with_suffix("")
     return output.with_name(f"{output.name}-files")
@@ -202,6 +208,7 @@ def _check_gates(
     config: use.EvaluateConfig,
     task: task_contract.Task,
 ) -> None:
+    # Gates hold on test, or on the last split where there is no test.
     split = "test" if "test" in data.splits else data.splits[-1]
     failed = gates.failures(figures[split], config.fail_below, task.figures)
     if failed:

@@ -1,4 +1,4 @@
-"""Exports of a finished run, each proven on held-out pictures."""
+"""Exports of a finished run, each checked on held-out pictures."""
 
 import pathlib
 import re
@@ -25,12 +25,12 @@ def export(
 
     Args:
         found: The run.
-        config: Formats, destination, number of proving pictures.
+        config: Formats, destination, number of pictures to check on.
         inspected: The run's own pictures, to calibrate on.
-        report: Called with where each export lies.
+        report: Called with the path of each export.
 
     Returns:
-        What was written, in the order of the formats.
+        The exports written, in the order of the formats.
 
     Raises:
         RunError: An export gives other numbers than the evaluation gave; all
@@ -44,7 +44,7 @@ def export(
         report(calibration.sentence())
 
     def proven(path: pathlib.Path) -> str:
-        # Formats are not all proven on the same pictures.
+        # Formats are not all checked on the same pictures.
         pictures = parity.recorded(path).get("pictures", 0)
         noun = "picture" if pictures == 1 else "pictures"
         return f"{pictures} held-out {noun}"
@@ -61,12 +61,15 @@ def export(
 def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
     finder = moved.Finder(config.image_root)
     judging = proof.read(found.place, finder=finder)
+    # Of other files than this model's, or of another task.
     if judging.predictions.shape[1:] != tuple(found.model.output_shape[1:]):
         raise errors.RunError(
             f"{found.place.proven} holds predictions of another shape than "
             f"{found.place.model.name} gives. The files of the folder do not "
             "belong together: copy it again, or train again."
         )
+    # Differences of predictions without a fixed scale (regression) are
+    # measured relative to the range of each output.
     unit = 1.0
     if found.task.relative_predictions:
         unit = parity.units(judging.predictions)
@@ -92,6 +95,6 @@ def _job(found: finished.Finished, config: use.ExportConfig) -> jobs.ExportJob:
 
 
 def served_name(workdir: pathlib.Path) -> str:
-    """Returns the workdir's name in what addresses and files may hold."""
+    """Returns the workdir's name in characters that fit URLs and files."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", workdir.resolve().name)
     return name.strip("_") or "model"

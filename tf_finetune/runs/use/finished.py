@@ -1,4 +1,4 @@
-"""What can be asked of a finished run: figures, predictions, exports."""
+"""A finished run, read back from its workdir."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ class Finished:
 
     Attributes:
         place: The workdir.
-        config: What it was asked for.
+        config: Its config.
         model: RGB 0..255 [batch, size, size, 3] → predictions.
         class_names: In the order of the model's outputs.
         image_size: Side of the model's input, pixels.
@@ -45,7 +45,7 @@ class Finished:
 
     @functools.cached_property
     def task(self) -> tasks.Task:
-        """What it learnt, decided and judged as the run was."""
+        """Its task, with the decisions and statistics of the run."""
         task = catalog.TASKS.get(self.config.model.task)
         return task.finished(self.place.figures(task.evaluated))
 
@@ -95,6 +95,7 @@ def load(path: str, allow_parts: Sequence[str] = ()) -> Finished:
     place = workdir.Workdir(pathlib.Path(path).expanduser())
     place.require_finished()
     config = workdir.config_of(place, allowed=allow_parts)
+    # `facts` itself leaves the model out, which a run that began may lack.
     schema.check(place.facts(), _MODEL, place.run_json)
     image_size = place.facts()["model"]["image_size"]
     for part in allow_parts:
@@ -116,6 +117,7 @@ def _check_shapes(
     place: workdir.Workdir, model: keras.Model, image_size: int, classes: int
 ) -> None:
     """Raises `RunError` unless a model is one of pictures of these classes."""
+    # None in the model's shape stands for any side.
     taken, given = model.input_shape, model.output_shape
     square = (image_size, image_size)
     if not (

@@ -1,4 +1,4 @@
-"""A model.keras that somebody else may have made, read without its code."""
+"""Reads a model.keras of unknown origin without running its code."""
 
 import concurrent.futures
 import io
@@ -28,7 +28,7 @@ def load(path: pathlib.Path, *, within: pathlib.Path) -> keras.Model:
 
     Raises:
         RunError: It cannot be read, would not be safe to read, or its weights
-            are no numbers.
+            are not finite.
     """
     config = model_configs.check(path, within=within)
     with model_configs.explained(path):
@@ -41,7 +41,7 @@ def load(path: pathlib.Path, *, within: pathlib.Path) -> keras.Model:
 
 
 def _check_sizes(config: dict[str, Any], held: int) -> None:
-    """Raises `RunError` for more weights than a file holds, making none.
+    """Raises `RunError` for more weights than a file holds; allocates none.
 
     Args:
         config: What the model is built from.
@@ -81,6 +81,7 @@ def _check_tensors(layer: keras.Layer) -> None:
 
 def _held_numbers(path: pathlib.Path) -> int:
     """Returns the size of all arrays of a file that was checked."""
+    # From the headers of its HDF5 file; no array is read.
     sizes = []
 
     def note(name: str, node: h5py.Group | h5py.Dataset) -> None:

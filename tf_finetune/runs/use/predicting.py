@@ -1,4 +1,4 @@
-"""Predictions of a finished run for pictures without labels."""
+"""Predicts unlabeled pictures with a finished run."""
 
 import functools
 import pathlib
@@ -29,7 +29,7 @@ def predict(
         found: The run to predict with.
         paths: The files.
         config: Output, number of classes listed, batch size.
-        report: Called with what a person should read.
+        report: Called with each text for the user.
 
     Returns:
         One prediction a path, in their order.
@@ -37,6 +37,7 @@ def predict(
     pictures, problems = unlabelled.inspect(
         list(paths), max_pixels=config.max_pixels
     )
+    # Headers first, which costs little; then whole pictures are decoded.
     problems |= undecodable(found, pictures)
     good = [path for path in paths if path not in problems]
     answers = found.task.answers
@@ -47,6 +48,7 @@ def predict(
         else _predicted(found, good, config)
     )
     rows = {row.path: row for row in predicted}
+    # Every path has a row, also those that could not be predicted.
     table = [
         rows.get(path) or answers.failed(path, problems[path]) for path in paths
     ]
@@ -64,7 +66,9 @@ def predict(
 def _folder(
     found: finished.Finished, config: use.PredictConfig
 ) -> pathlib.Path | None:
-    """Returns where answers go that are files of their own; None: no such.
+    """Returns the folder of predictions that are files, such as masks.
+
+    None where the task has none or nothing is written.
 
     Raises:
         UsageError: The output is a file.
@@ -72,6 +76,7 @@ def _folder(
     if not found.task.files or not config.output:
         return None
     folder = pathlib.Path(config.output)
+    # A name that ends in .csv is meant as a file, though it may not exist.
     if folder.is_file() or folder.suffix.lower() == ".csv":
         raise errors.UsageError(
             f"--output={config.output} must be a folder: masks and overlays "
@@ -86,7 +91,7 @@ def _written(
     config: use.PredictConfig,
     folder: pathlib.Path,
 ) -> Iterator[Any]:
-    """Yields a row a picture, whose files are in the folder."""
+    """Writes the files of each picture to the folder; yields its row."""
     into = found.task.files(
         paths,
         found.class_names,
@@ -96,6 +101,7 @@ def _written(
         top_k=config.top_k,
     )
     if config.window_overlap is not None:
+        # Compiled once, for all windows of all pictures.
         step = inference.step(found.model)
         yield from into.of_windows(
             lambda images: np.asarray(step(tf.constant(images))),
@@ -111,7 +117,7 @@ def _written(
 def undecodable(
     found: finished.Finished, pictures: Sequence[examples.Picture]
 ) -> dict[str, str]:
-    """Returns what is wrong with pictures that have a good header, by path."""
+    """Returns the reasons why pictures cannot be decoded, by path."""
     # Verdicts of pictures that are seen once are not worth keeping.
     with tempfile.TemporaryDirectory() as folder:
         return verification.problems(

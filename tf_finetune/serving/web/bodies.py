@@ -1,4 +1,4 @@
-"""Reading what a client sends, within limits of size and time."""
+"""Reading of request bodies within limits of size, memory and time."""
 
 import contextlib
 import dataclasses
@@ -13,6 +13,8 @@ from tf_finetune.serving import failures
 from tf_finetune.serving.web import content
 
 _BLOCK = 1 << 16
+# Chunked transfer coding: RFC 9112, section 7.1. 15 hexadecimal digits stay
+# below 2^60.
 _LONGEST_CHUNK_LINE = 1024
 _MAX_TRAILERS = 20
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
@@ -20,13 +22,13 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What clients may take.
+    """Limits of clients: bytes, connections and time.
 
     Attributes:
         max_request_bytes: Size of a body.
         max_connections: Open connections; each has a thread.
-        timeout_seconds: For a whole request to come in, for the answer to go
-            out, and for the next request of a connection to begin.
+        timeout_seconds: For receiving a whole request, for sending the
+            response, and for the start of a connection's next request.
     """
 
     max_request_bytes: int
@@ -35,10 +37,10 @@ class Limits:
 
 
 class TimedInput(io.RawIOBase):
-    """A connection's incoming bytes, up to a point in time.
+    """Input stream of a connection with a deadline.
 
-    The time is that of the whole request: a client that sends a byte now and
-    then gains nothing by it.
+    The deadline is for the whole request, so a client cannot extend it by
+    sending a byte now and then (a slow-loris attack).
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -47,24 +49,25 @@ class TimedInput(io.RawIOBase):
         self._until = 0.0
 
     def allow(self, seconds: float) -> None:
-        """Sets how long reading may take from now on, all in all."""
+        """Sets the deadline of all reading to so many seconds from now."""
         self._until = time.monotonic() + seconds
 
     def readable(self) -> bool:
-        """Tells that it can be read."""
+        """Returns True, as `io.RawIOBase` requires of input."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:
-        """Reads what is there; raises `TimeoutError` when the time is over."""
+        """Reads available bytes; raises `TimeoutError` after the deadline."""
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("the client is too slow")
+        # For this call alone; the deadline stays that of the whole request.
         self._connection.settimeout(left)
         return self._connection.recv_into(buffer)
 
 
 class Budget:
-    """Bytes of requests that are held at the same time."""
+    """Memory budget of all requests together, bytes."""
 
     def __init__(self, total: int) -> None:
         self._left = total
@@ -72,7 +75,7 @@ class Budget:
 
     @contextlib.contextmanager
     def held(self, amount: int) -> Iterator[None]:
-        """Counts bytes that are there while the context lasts; as `take`."""
+        """Reserves bytes while the context lasts; raises as `take`."""
         self.take(amount)
         try:
             yield
@@ -80,10 +83,10 @@ class Budget:
             self.give(amount)
 
     def take(self, amount: int) -> None:
-        """Counts bytes that have come in.
+        """Reserves bytes.
 
         Raises:
-            RequestError: 503, all requests together hold too many.
+            RequestError: 503, all requests together would hold too many.
         """
         with self._lock:
             if amount > self._left:
@@ -93,13 +96,13 @@ class Budget:
             self._left -= amount
 
     def give(self, amount: int) -> None:
-        """Counts bytes that have gone."""
+        """Releases bytes."""
         with self._lock:
             self._left += amount
 
 
 class Body:
-    """A body being read; what it holds counts against a budget."""
+    """Reader of one body; its bytes count against a budget."""
 
     def __init__(
         self, stream: io.BufferedReader, budget: Budget, max_bytes: int
@@ -117,16 +120,17 @@ class Body:
         self._budget.give(self._held)
 
     def read(self, length: int | None, coding: str | None = None) -> bytes:
-        """Returns the body.
+        """Reads the body and decompresses it.
 
         Args:
             length: In bytes; None if it comes in chunks.
-            coding: How it is compressed; see `content.coding`.
+            coding: Its content coding; see `content.coding`.
 
         Raises:
-            RequestError: It ends early, is too large or its chunks are none.
+            RequestError: It ends early, is too large or has malformed chunks.
             TimeoutError: The client is too slow.
         """
+        # Compressed and decompressed bytes both count against the budget.
         if length is not None:
             self._take(length)
         else:
@@ -157,6 +161,7 @@ class Body:
                 raise failures.RequestError(
                     400, f"The body ends {length} bytes too early."
                 )
+            # Counted as it arrives: a length alone reserves no memory.
             self._count(len(block))
             self._content += block
             length -= len(block)
@@ -168,6 +173,7 @@ class Body:
         return int(found[1], 16)
 
     def _skip_trailers(self) -> None:
+        # Trailer fields, RFC 9112, section 7.1.2, are not used here.
         for _ in range(_MAX_TRAILERS):
             if self._stream.readline(_LONGEST_CHUNK_LINE) in (b"\r\n", b"\n"):
                 return

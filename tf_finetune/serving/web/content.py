@@ -1,4 +1,4 @@
-"""What header fields say of a body: its length, its coding, its kind."""
+"""Header fields of a body: length, content coding and media type."""
 
 import email.message
 import zlib
@@ -11,11 +11,12 @@ _BLOCK = 1 << 16
 # the header of zlib (RFC 9110, section 8.4.1.2).
 _ZLIB, _GZIP = 15, 31
 _WINDOW_BITS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
-# gzip may be several files, one behind the other; an empty one has 20 bytes.
+# gzip data may be several members in a row (RFC 1952, section 2.2). An empty
+# one has only 20 bytes, so a small body could hold very many.
 _MAX_MEMBERS = 1000
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _FORM = (
-    "Forms with files (curl -F) are not read here. Send the picture as JSON: "
+    "Forms with files (curl -F) are not supported. Send the picture as JSON: "
     '{"instances": [{"b64": "…"}]}, with its bytes in base64, by POST to '
     "/v1/models/NAME:predict."
 )
@@ -24,27 +25,30 @@ _FORM = (
 def declared_length(
     headers: email.message.Message, max_bytes: int, may_be_empty: bool
 ) -> int | None:
-    """Returns how long a body is; None if it comes in chunks.
+    """Reads the length of a body; None if it comes in chunks.
 
     Args:
-        headers: The request's.
-        max_bytes: How long it may be.
+        headers: The request's header fields.
+        max_bytes: The largest allowed length.
         may_be_empty: Whether no length means no body.
 
     Raises:
-        RequestError: Its length is not given, twice, wrong or too large.
+        RequestError: Its length is missing, given twice, malformed or too
+            large.
     """
     lengths = headers.get_all("Content-Length", [])
     encodings = headers.get_all("Transfer-Encoding", [])
     if encodings:
-        # Both would let two servers see two different requests.
+        # With both, two servers could see different requests in the same bytes
+        # (RFC 9112, section 6.1).
         if lengths:
             raise failures.RequestError(
-                400, "Content-Length and Transfer-Encoding cannot both be."
+                400,
+                "Content-Length and Transfer-Encoding cannot both be given.",
             )
         if [each.strip().lower() for each in encodings] != ["chunked"]:
             raise failures.RequestError(
-                501, "The only Transfer-Encoding known here is chunked."
+                501, "The only supported Transfer-Encoding is chunked."
             )
         return None
     if not lengths and may_be_empty:
@@ -53,18 +57,20 @@ def declared_length(
         raise failures.RequestError(411, "Content-Length is missing.")
     text = lengths[0].strip()
     if len(lengths) > 1 or not (text.isascii() and text.isdigit()):
-        raise failures.RequestError(400, "Content-Length is no whole number.")
+        raise failures.RequestError(
+            400, "Content-Length must be one whole number."
+        )
+    # More than 18 digits exceed any limit and are not even converted.
     if len(text) > 18 or int(text) > max_bytes:
         raise too_large(max_bytes)
     return int(text)
 
 
 def check_kind(headers: email.message.Message) -> None:
-    """Raises `RequestError` 415 for a body that is not read as JSON.
+    """Raises `RequestError` 415 for a body that cannot be JSON.
 
-    The media type itself is not looked at: curl sends that of a form with any
-    data. A form with files is another thing, and so is a text that is not in
-    Unicode.
+    Other media types are accepted: curl sends that of a form with any data. A
+    form with files is refused, and so is a charset other than UTF-8 or ASCII.
     """
     if headers.get_content_maintype() == "multipart":
         raise failures.RequestError(415, _FORM)
@@ -72,16 +78,16 @@ def check_kind(headers: email.message.Message) -> None:
     if charset is not None and charset.lower() not in _CHARSETS:
         raise failures.RequestError(
             415,
-            f"Content-Type: the charset {charset[:40]!r} is not read; send "
-            "JSON in UTF-8.",
+            f"Content-Type: the charset {charset[:40]!r} is not supported; "
+            "send JSON in UTF-8.",
         )
 
 
 def coding(headers: email.message.Message) -> str | None:
-    """Returns how a body is compressed, None: not.
+    """Returns the content coding of a body; None: it is not compressed.
 
     Raises:
-        RequestError: 415, in another way than gzip or deflate, or several.
+        RequestError: 415, a coding other than gzip or deflate, or several.
     """
     given = ",".join(headers.get_all("Content-Encoding", []))
     named = [each.strip().lower() for each in given.split(",")]
@@ -91,8 +97,8 @@ def coding(headers: email.message.Message) -> str | None:
     if len(named) > 1 or named[0] not in _WINDOW_BITS:
         raise failures.RequestError(
             415,
-            f"Content-Encoding: {given[:100]!r} is not read; possible are gzip "
-            "and deflate, or none.",
+            f"Content-Encoding: {given[:100]!r} is not supported; possible are "
+            "gzip, deflate or none.",
         )
     return named[0]
 
@@ -100,14 +106,14 @@ def coding(headers: email.message.Message) -> str | None:
 def unpack(
     packed: bytes, coding: str, max_bytes: int, take: Callable[[int], None]
 ) -> bytes:
-    """Returns the body that was compressed.
+    """Decompresses a body.
 
-    No more than `max_bytes` and one block are ever unpacked.
+    At most `max_bytes` and one block are ever decompressed.
 
     Args:
-        packed: As it came in.
-        coding: What `coding` returned.
-        max_bytes: How large the body may be.
+        packed: The compressed body.
+        coding: The result of `coding`.
+        max_bytes: The largest allowed size of the body.
         take: Counts bytes before they are kept; may raise `RequestError`.
 
     Raises:
@@ -128,18 +134,19 @@ def unpack(
 
 
 def too_large(max_bytes: int) -> failures.RequestError:
-    """Returns the refusal of a body."""
+    """Makes the error 413 of a body."""
     return failures.RequestError(
         413,
-        f"A request may have {max_bytes} bytes at most "
+        f"A request may have at most {max_bytes} bytes "
         "(--max_request_megabytes).",
     )
 
 
 def _blocks(packed: bytes, window_bits: int) -> Iterator[bytes]:
-    """Yields what is unpacked, a block at a time.
+    """Yields the decompressed body, a block at a time.
 
-    It is fed block by block, too: zlib copies whatever it has not used.
+    The input goes in by blocks, too: zlib copies all input that it has not
+    used.
     """
     stream, members = zlib.decompressobj(window_bits), 1
     for start in range(0, len(packed), _BLOCK):

@@ -1,9 +1,9 @@
-"""The head of a request: its first line and header fields, read strictly.
+"""Head of a request: its first line and header fields, read strictly.
 
-Python's own parser ends the fields at a line that is none and takes a bare
-carriage return for the end of one. A proxy in front reads on, so that the two
-see different requests in the same bytes (request smuggling). Whatever is not
-written as the standard writes it is therefore refused before it is parsed.
+Python's own parser ends the fields at a malformed line and accepts a bare
+carriage return as the end of one. A proxy in front reads on, so that the two
+see different requests in the same bytes (request smuggling). Any line that
+does not follow the standard is therefore refused before parsing.
 
 Source: RFC 9112, sections 2.2, 3 and 5; RFC 9110, sections 5.5 and 5.6.2.
 """
@@ -22,15 +22,15 @@ _SHOWN_BYTES = 60
 
 
 def read(stream: io.BufferedReader) -> tuple[bytes, bytes]:
-    """Returns a request's first line, and its header fields with the end.
+    """Reads a request's first line, and its header fields with their end.
 
     Raises:
-        RequestError: It ends early, is larger than 16 KiB, or a line is not
-            written as HTTP writes it.
+        RequestError: It ends early, is larger than 16 KiB, or a line is
+            malformed.
         TimeoutError: The client is too slow.
     """
     first = stream.readline(_MAX_HEAD_BYTES)
-    if first in (b"\r\n", b"\n"):  # One empty line before it is tolerated.
+    if first in (b"\r\n", b"\n"):  # RFC 9112, section 2.2.
         first = stream.readline(_MAX_HEAD_BYTES)
     if len(first) == _MAX_HEAD_BYTES:
         raise failures.RequestError(414, "The first line is too long.")

@@ -1,7 +1,7 @@
-"""An HTTP server that nobody can fill up.
+"""HTTP server with limits on connections, request sizes and times.
 
-The standard library's threading server, and what it lacks: limits of
-connections, of a request's size and time, an end that finishes what is begun.
+The standard library's threading server has no such limits, and its shutdown
+does not wait for running requests.
 """
 
 import contextlib
@@ -28,6 +28,7 @@ from tf_finetune.serving.web import (
 
 Answer = Callable[[str, str, bytes], responses.Response]
 
+# Limits of reading the rest of a refused request, see `_refuse`.
 _LINGER_SECONDS = 2.0
 _LINGER_BYTES = 1 << 26
 _TOO_SLOW = "The request did not come in time."
@@ -46,12 +47,12 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         limits: bodies.Limits,
         budget: bodies.Budget,
     ) -> None:
-        """Listens.
+        """Binds the address and listens.
 
         Args:
             address: Host and port; port 0: a free one.
-            answer: From method, path and body to the answer; raises nothing.
-            limits: What clients may take.
+            answer: Maps method, path and body to the response; never raises.
+            limits: Limits of each client.
             budget: Bytes of bodies that may be held at the same time.
 
         Raises:
@@ -69,7 +70,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        """Binds, without asking the network for the host's full name."""
+        """Binds without the base class's reverse DNS look-up."""
         asked = self.server_address[0]
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
@@ -84,7 +85,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
                 self._slots.release()
                 raise
             return
-        # It fits into the socket's buffer: nobody is waited for.
+        # Fits into the socket's buffer, so sending does not block.
         request.setblocking(False)
         request.send(responses.too_many_connections())
         self.shutdown_request(request)
@@ -97,11 +98,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             self._slots.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Notes what a connection ended with; most often the client left."""
+        """Logs the error of a connection; most often the client left."""
         logging.debug("A connection broke.", exc_info=True)
 
     def stop(self, grace_seconds: float) -> None:
-        """Accepts nothing more and waits for the requests under way."""
+        """Stops accepting connections and waits for running requests."""
         self.stopping = True
         self.shutdown()
         self.server_close()
@@ -113,19 +114,19 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
                 self._changed.wait(left)
 
     def opened(self, handler: "_Handler") -> None:
-        """Notes a connection."""
+        """Adds a connection to those that are open."""
         with self._changed:
             self._open.add(handler)
 
     def closed(self, handler: "_Handler") -> None:
-        """Forgets a connection."""
+        """Removes a connection from those that are open."""
         with self._changed:
             self._open.discard(handler)
             self._changed.notify_all()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    """One connection, with one request after the other."""
+    """Connection of a client: reads and answers its requests in turn."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -149,7 +150,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.server.closed(self)
 
     def leave_if_idle(self) -> None:
-        """Ends the wait for a next request; one that has come is answered."""
+        """Ends the wait for another request; a received one is answered."""
         if not self._busy:
             # The client may have reset the connection by now.
             with contextlib.suppress(OSError):
@@ -170,7 +171,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _read_head(self) -> bool:
-        """Reads up to the body; tells if there is a request to answer."""
+        """Reads the head; returns whether there is a request to answer."""
         self.command, self.requestline = "", ""
         self.request_version = self.protocol_version
         try:
@@ -196,8 +197,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with bodies.Body(
             self._stream, self.server.budget, limits.max_request_bytes
         ) as body:
-            # Around reading alone: an answer that was sent in part must not
-            # be followed by another one.
+            # Only reading is guarded: a response that was sent in part must
+            # not be followed by another one.
             try:
                 read = body.read(
                     self._length(may_be_empty), content.coding(self.headers)
@@ -212,7 +213,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._refuse(refusal.status, refusal.message)
 
     def _length(self, may_be_empty: bool) -> int | None:
-        """Returns the body's length if the request may be read at all."""
+        """Checks the header fields; returns the length of the body."""
         origins.check(self.headers, self.server.hosts, self.request_version)
         content.check_kind(self.headers)
         return content.declared_length(
@@ -220,7 +221,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         )
 
     def _other_method(self) -> None:
-        self._refuse(405, f"{self.command} is not possible here.")
+        self._refuse(405, f"{self.command} is not supported.")
 
     do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _other_method
 
@@ -228,7 +229,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._refuse(501, f"Unsupported method ({self.command!r}).")
 
     def handle_expect_100(self) -> bool:
-        """Lets a client send its body, unless it is too large anyway."""
+        """Answers Expect: 100-continue, unless the request is refused."""
         try:
             self._length(may_be_empty=True)
         except failures.RequestError as error:
@@ -241,13 +242,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def send_error(
         self, code: int, message: str | None = None, explain: str | None = None
     ) -> None:
-        """Answers what is no proper HTTP, as JSON too."""
-        self.request_version = "HTTP/1.1"  # A bare head is no answer.
+        """Answers malformed HTTP with an error in JSON, too."""
+        self.request_version = "HTTP/1.1"  # HTTP/0.9 would drop the header.
         self._refuse(code, message or "Malformed request.")
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Notes a request, for those who want to see each."""
-        # Whoever asks chooses the path, and may fake a line with it.
+        """Logs a request at debug level."""
+        # Escaped: a client could fake a line of the log with its path.
         line = escaping.escape(format % args)
         logging.debug("%s: %s", self.address_string(), line)
 
@@ -275,17 +276,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._transmit()
 
     def _transmit(self) -> None:
-        # Reading has set it to what was left of the time to read.
+        # Reading has set the timeout to the rest of its own time.
         self.connection.settimeout(self.server.limits.timeout_seconds)
         written, self.wfile = self.wfile.getvalue(), io.BytesIO()
         self.connection.sendall(written)
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answers without having read all, and ends the connection."""
+        """Responds before the request is read, and ends the connection."""
         self.close_connection = True
         self._send(responses.of_error(status, message))
-        # Closing at once would reset the connection, and a client that still
-        # sends would lose the answer.
+        # Closing at once would reset the connection, and a client that is still
+        # sending would lose the response.
         self.connection.shutdown(socket.SHUT_WR)
         self._input.allow(_LINGER_SECONDS)
         left = _LINGER_BYTES

@@ -1,7 +1,7 @@
-"""A request's arrays from JSON, by the rules of TensorFlow Serving.
+"""Arrays of a JSON request, by the rules of TensorFlow Serving.
 
 Source: https://www.tensorflow.org/tfx/serving/api_rest, "Predict API" and
-"JSON mapping". What it leaves open is decided as its server decides it.
+"JSON mapping". Where these leave a case open, it is handled as by its server.
 """
 
 import itertools
@@ -21,10 +21,10 @@ _MAX_DIMENSIONS = 32  # NumPy's, before its version 2.
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """Returns the JSON object that a request's body is.
+    """Parses a request's body as a JSON object.
 
     Raises:
-        RequestError: It is no JSON, nested too deeply, or no object.
+        RequestError: It is not JSON, nested too deeply, or not an object.
     """
     try:
         document = json.loads(body)
@@ -46,7 +46,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def signature_name(document: Mapping[str, Any]) -> str:
-    """Returns which signature a request asks for, or the default's name."""
+    """Returns the name of the requested signature, or of the default one."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise failures.RequestError(
@@ -62,17 +62,17 @@ def to_arrays(
     inputs: Sequence[tensor_info.TensorInfo],
     check_rows: Callable[[int], None] = lambda rows: None,
 ) -> tuple[dict[str, np.ndarray], Format]:
-    """Returns a predict request's arrays by name, and its format.
+    """Converts a predict request to arrays by name; returns its format, too.
 
     Args:
         document: With "instances", a list of examples (row format), or
             "inputs", a value or an object of values (column format).
-        inputs: What the signature takes.
-        check_rows: Raises `RequestError` for too many examples; asked before
-            any of them is looked at.
+        inputs: The inputs of the signature.
+        check_rows: Raises `RequestError` for too many examples; called before
+            any of them is converted.
 
     Raises:
-        RequestError: A value is not what the signature takes.
+        RequestError: A value does not match the signature.
     """
     if ("instances" in document) == ("inputs" in document):
         raise failures.RequestError(
@@ -98,7 +98,7 @@ def to_arrays(
 
 
 def first_value(document: Mapping[str, Any]) -> Any:
-    """Returns the first value of a predict request that is no list."""
+    """Returns the first value of a predict request, inside of all lists."""
     value = document.get("instances", document.get("inputs"))
     while (
         isinstance(value, (list, dict))
@@ -121,6 +121,8 @@ def _columns_of_rows(
     named = [
         isinstance(r, dict) and not json_strings.is_base64(r) for r in rows
     ]
+    # Plain values are allowed for a signature of one input, and not mixed with
+    # objects.
     if not any(named):
         if len(inputs) != 1:
             raise failures.RequestError(
@@ -154,7 +156,7 @@ def _arrays(
 
 
 def _array(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
-    """Converts nested lists, level by level: they may be nested deeply."""
+    """Converts nested lists, level by level, as recursion could go too deep."""
     level, shape = [value], []
     while level and isinstance(level[0], list):
         if len(shape) == _MAX_DIMENSIONS:
@@ -167,15 +169,17 @@ def _array(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
         if len(lengths) > 1:
             raise failures.RequestError(
                 400,
-                f"Input {info.name!r} is no array: at depth {len(shape) + 1} "
-                "its lists differ in length or stand beside single values.",
+                f"Input {info.name!r} is not an array: at depth "
+                f"{len(shape) + 1} its lists differ in length or are mixed "
+                "with single values.",
             )
         shape.append(lengths.pop())
         level = list(itertools.chain.from_iterable(level))
+        # Deep enough to be wrong: the check below names the expected shape.
         if info.shape is not None and len(shape) > len(info.shape):
             break
     if not math.prod(shape) and info.shape is not None:
-        # Of an empty list nothing tells how deep its elements would be.
+        # An empty list does not show the dimensions of its elements.
         shape += [n or 0 for n in info.shape[len(shape) :]]
     info.check(tuple(shape))
     array = _leaves(level, info)
@@ -190,7 +194,7 @@ def _leaves(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
     kinds = {"f": (int, float), "i": (int,), "u": (int,), "b": (bool,)}
     accepted = kinds.get(info.dtype.kind, ())
     for value in values:
-        # Not isinstance: in Python True is a number.
+        # Not isinstance, for which True is an int.
         if type(value) not in accepted:
             raise _wrong_type(value, info)
     if info.dtype.kind == "b":
@@ -199,24 +203,25 @@ def _leaves(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
 
 
 def _numbers(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
-    """Converts numbers; those the type cannot hold are an error."""
+    """Converts numbers; raises for those that the type cannot hold."""
     floating = info.dtype.kind == "f"
     limits = np.finfo(info.dtype) if floating else np.iinfo(info.dtype)
     low, high = limits.min, limits.max
     if floating:
         low, high = float(low), float(high)
+    # A float with nmant bits of mantissa holds every integer up to this one.
     whole = 2 ** (limits.nmant + 1) - 1 if floating else None
     for value in values:
         if type(value) is int:
             fits = abs(value) <= whole if floating else low <= value <= high
         else:
+            # Infinite values and NaN exist in every float type.
             fits = not math.isfinite(value) or low <= value <= high
         if not fits:
             raise failures.RequestError(
                 400,
-                f"Input {info.name!r}: {json_strings.shown(value)} is no "
-                f"{info.dtype} "
-                "without loss of precision.",
+                f"Input {info.name!r}: {json_strings.shown(value)} cannot be "
+                f"{info.dtype} without loss of precision.",
             )
     return np.array(values, dtype=info.dtype)
 

@@ -1,4 +1,4 @@
-"""Answers as JSON, by the rules of TensorFlow Serving.
+"""JSON responses of predict requests, by the rules of TensorFlow Serving.
 
 Source: https://www.tensorflow.org/tfx/serving/api_rest, "Predict API" and
 "JSON mapping".
@@ -16,11 +16,11 @@ from tf_finetune.serving.web import json_input
 
 
 def dump(outputs: Mapping[str, np.ndarray], layout: json_input.Format) -> bytes:
-    """Returns the JSON answer to a predict request.
+    """Encodes the response to a predict request as JSON.
 
-    A single output is given without its name. Strings are text, bytes that
-    are no UTF-8 replaced by U+FFFD, unless the output's name ends in
-    `_bytes`: then `{"b64": …}`.
+    A single output is written without its name. Strings are text, with U+FFFD
+    for bytes that are not UTF-8, unless the output's name ends in `_bytes`:
+    then they are `{"b64": …}`.
 
     Raises:
         RequestError: In row format, outputs differ in their first dimension.
@@ -29,6 +29,7 @@ def dump(outputs: Mapping[str, np.ndarray], layout: json_input.Format) -> bytes:
     if layout == "column":
         whole = values if len(values) > 1 else next(iter(values.values()))
         return json.dumps({"outputs": whole}).encode()
+    # Row format needs one element of every output for each row.
     lengths = {array.shape[:1] for array in outputs.values()}
     if len(lengths) > 1 or () in lengths:
         raise failures.RequestError(
@@ -47,7 +48,7 @@ def dump(outputs: Mapping[str, np.ndarray], layout: json_input.Format) -> bytes:
 
 
 def _values(name: str, array: np.ndarray) -> Any:
-    """Returns nested lists; a float32 as the shortest decimal that is it."""
+    """Converts an array to nested lists, float32 in its shortest decimals."""
     if array.dtype == object:
         as_bytes = name.endswith("_bytes")
         flat = [
@@ -58,6 +59,7 @@ def _values(name: str, array: np.ndarray) -> Any:
         ]
         return _nested(flat, array.shape)
     if array.dtype in (np.float32, np.float16):
+        # float(value) would give float64's digits: 0.10000000149 for 0.1.
         flat = [float(str(value)) for value in array.ravel()]
         return _nested(flat, array.shape)
     return array.tolist()
@@ -68,6 +70,7 @@ def _nested(flat: list, shape: tuple[int, ...]) -> Any:
         return flat[0]
     if 0 in shape:
         return np.empty(shape).tolist()
+    # From the innermost dimension outwards.
     for size in reversed(shape[1:]):
         flat = [flat[i : i + size] for i in range(0, len(flat), size)]
     return flat

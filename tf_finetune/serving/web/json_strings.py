@@ -1,4 +1,4 @@
-"""Strings and bytes of a request's JSON, and how its values are shown.
+"""Strings and bytes in a request's JSON, and its values in messages.
 
 Source: https://www.tensorflow.org/tfx/serving/api_rest, "Encoding binary
 values".
@@ -17,20 +17,20 @@ from tf_finetune.serving import failures
 _BASE64 = "b64"
 _SHOWN_CHARACTERS = 60
 _SHOWN_KEYS = 5
-# How JPEG, PNG, GIF and WebP files begin in base64, and pages' addresses of
-# such contents: a string is taken as it is, and is none of these by chance.
+# The first base64 characters of JPEG, PNG, GIF and WebP files, and data URLs. A
+# plain string that begins so is a picture whose {"b64": …} was forgotten.
 _ENCODED = ("/9j/", "iVBORw0KGgo", "R0lGODdh", "R0lGODlh", "UklGR", "data:")
 _SPACES = dict.fromkeys(map(ord, string.whitespace))
 
 
 def decode_base64(value: Mapping[str, str]) -> bytes:
-    """Returns the bytes of `{"b64": …}`; padding may be missing."""
+    """Decodes the bytes of `{"b64": …}`; padding may be missing."""
     text = value[_BASE64].translate(_SPACES)
     if text.startswith("data:"):
         raise failures.RequestError(
             400,
-            "'b64' takes base64 alone; leave out the beginning up to the "
-            f"comma, got {shown(text)}.",
+            "'b64' takes base64 only; leave out the part up to the comma, got "
+            f"{shown(text)}.",
         )
     if "-" in text or "_" in text:
         raise failures.RequestError(
@@ -39,6 +39,7 @@ def decode_base64(value: Mapping[str, str]) -> bytes:
             f"URL-safe one has - and _, got {shown(text)}.",
         )
     try:
+        # Python requires the padding to a multiple of four characters.
         padded = text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4)
         return base64.b64decode(padded, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -48,7 +49,7 @@ def decode_base64(value: Mapping[str, str]) -> bytes:
 
 
 def text(value: Any, name: str) -> bytes:
-    """Returns the bytes that a JSON string or `{"b64": …}` stands for.
+    """Decodes a JSON string or `{"b64": …}` to bytes.
 
     Raises:
         RequestError: It is neither, or cannot be decoded.
@@ -67,6 +68,7 @@ def text(value: Any, name: str) -> bytes:
             f"Input {name!r} got a picture in base64 as a plain string; write "
             '{"b64": "…"} for it.',
         )
+    # JSON's \ud800 alone is a valid string in Python, but has no UTF-8.
     try:
         return value.encode()
     except UnicodeEncodeError as error:
@@ -77,7 +79,7 @@ def text(value: Any, name: str) -> bytes:
 
 
 def is_base64(value: Any) -> bool:
-    """Tells if a JSON value stands for bytes: `{"b64": "…"}`."""
+    """Returns whether a JSON value has the form `{"b64": "…"}`."""
     return (
         isinstance(value, dict)
         and len(value) == 1
@@ -86,8 +88,8 @@ def is_base64(value: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """Returns a value as a message can show it, shortened."""
-    # Not written out: it may be large and deep.
+    """Shortens a value for a message."""
+    # Lists and objects are only counted: they may be large and deep.
     if isinstance(value, list) and value:
         return f"a list of {len(value)}"
     if isinstance(value, dict) and value:

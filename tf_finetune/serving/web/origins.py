@@ -1,8 +1,8 @@
-"""Who may ask: not a web page of somebody else.
+"""Check of Origin and Host against requests from foreign web pages.
 
 A browser sends requests for any page that it shows, also to this machine. It
-names the page in Origin; and where a page had the name of its own host lead
-here (DNS rebinding), that name is in Host.
+names the page in Origin. If a page's own host name was made to resolve to this
+machine (DNS rebinding), Host has that name.
 """
 
 import email.message
@@ -12,21 +12,23 @@ import urllib.parse
 
 from tf_finetune.serving import failures
 
-# Source: RFC 9110, section 7.2; no user information, which would hide a name.
+# Source: RFC 9110, section 7.2. No user information (name@host), which would
+# hide the host's name.
 _HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?", re.ASCII)
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
 def expected_hosts(asked: str, bound: str) -> frozenset[str] | None:
-    """Returns the names by which this server is called.
+    """Lists the host names under which this server may be addressed.
 
     Args:
         asked: The address to listen on, as the user gave it.
-        bound: The IP address that is listened on.
+        bound: The IP address that the server is bound to.
 
     Returns:
-        Names in lower case; None, any name, where other machines may ask.
+        Names in lower case; None, any name, if other machines have access.
     """
+    # The part behind % is the zone of an IPv6 address (RFC 4007).
     if not ipaddress.ip_address(bound.partition("%")[0]).is_loopback:
         return None
     return frozenset({*_THIS_MACHINE, asked.lower(), bound})
@@ -37,15 +39,15 @@ def check(
     hosts: frozenset[str] | None,
     version: str,
 ) -> None:
-    """Raises `RequestError` 403 if a page of another origin asks.
+    """Raises `RequestError` 403 for a request from a page of another origin.
 
     Programs send no Origin, and pass; browsers always send one with a POST.
-    Not exactly one Host, or one that cannot be a host's name, is a 400.
+    Several Hosts, none, or one that cannot be a host's name, are a 400.
 
     Args:
-        headers: The request's.
-        hosts: What `expected_hosts` gave.
-        version: Of the protocol; before HTTP/1.1, Host may be missing.
+        headers: The request's header fields.
+        hosts: The result of `expected_hosts`.
+        version: The HTTP version; before HTTP/1.1, Host may be missing.
     """
     named = headers.get_all("Host", [])
     if len(named) > 1:
@@ -60,20 +62,20 @@ def check(
     if named and hosts is not None and _name(host) not in hosts:
         raise failures.RequestError(
             403,
-            f"This server is called {', '.join(sorted(hosts))}, and not "
-            f"{host[:100]!r} (Host).",
+            f"Host must be one of {', '.join(sorted(hosts))}, got "
+            f"{host[:100]!r}.",
         )
     for origin in headers.get_all("Origin", []):
         if origin.strip().lower() not in (f"http://{host}", f"https://{host}"):
             raise failures.RequestError(
                 403,
-                "Pages of other origins may not ask this server, such as "
-                f"{origin[:100]!r} (Origin).",
+                "Web pages of other origins have no access to this server, got "
+                f"Origin {origin[:100]!r}.",
             )
 
 
 def _name(host: str) -> str:
-    """Returns the host of HOST, HOST:PORT or [IPv6]:PORT; empty: none."""
+    """Parses the host of HOST, HOST:PORT or [IPv6]:PORT; empty if invalid."""
     try:
         return urllib.parse.urlsplit(f"//{host}").hostname or ""
     except ValueError:

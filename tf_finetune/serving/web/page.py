@@ -1,4 +1,4 @@
-"""The try-it page: one file that loads nothing from elsewhere."""
+"""Page to try the model: one file that loads nothing from elsewhere."""
 
 import base64
 import hashlib
@@ -11,22 +11,23 @@ from collections.abc import Mapping, Sequence
 from tf_finetune.serving.web import responses
 
 _FILE = pathlib.Path(__file__).parent / "assets" / "page.html"
+# Placeholders of page.html; their values are escaped for HTML.
 _PLACES = re.compile("MODEL_NAME|MODEL_COLUMNS")
 
 
 def response(
     model_name: str, columns: Mapping[str, Sequence[str]] | None = None
 ) -> responses.Response:
-    """Returns the page for a model.
+    """Renders the page for a model.
 
-    Its Content-Security-Policy allows the page's own script and style, by
-    their hashes, pictures that the page itself made, and requests to where it
-    came from: no other address.
+    Its Content-Security-Policy allows only the page's own script and style, by
+    their hashes, pictures that the page itself made, and requests to its own
+    origin.
 
     Args:
-        model_name: What requests call it.
-        columns: Of a model that takes rows of a table, by input the columns
-            that its places are; empty or None: it takes single pictures.
+        model_name: The model's name in requests.
+        columns: Of a model that takes rows of a table, by input the names of
+            its columns; empty or None: it takes single pictures.
     """
     filled = {
         "MODEL_NAME": html.escape(model_name),
@@ -35,6 +36,7 @@ def response(
     text = _PLACES.sub(
         lambda found: filled[found[0]], _FILE.read_text(encoding="utf-8")
     )
+    # The hashes are of the text that is sent, after the names were filled in.
     policy = "; ".join(
         [
             "default-src 'none'",

@@ -1,4 +1,4 @@
-"""Answers of the HTTP server."""
+"""Responses of the HTTP server."""
 
 import dataclasses
 import json
@@ -10,14 +10,14 @@ RETRY_AFTER_SECONDS = 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Response:
-    """An answer.
+    """HTTP response and a callback after it was sent.
 
     Attributes:
         status: The HTTP status.
         body: Its content.
-        content_type: What the content is.
+        content_type: Its media type.
         headers: Further header fields.
-        sent: Called when it has been sent, or could not be.
+        sent: Called after it has been sent, or sending has failed.
     """
 
     status: int = 200
@@ -28,14 +28,16 @@ class Response:
 
 
 def of_json(value: Any) -> Response:
-    """Returns an answer that holds a JSON value."""
+    """Makes a response of a JSON value."""
     return Response(body=json.dumps(value, indent=2).encode())
 
 
 def of_error(status: int, message: str) -> Response:
-    """Returns the answer to a request that failed.
+    """Makes the response to a request that failed.
 
-    A 503 says when to try again, a 405 what is possible.
+    A 503 has Retry-After, a 405 has Allow.
+
+    Source: RFC 9110, sections 10.2.3 and 10.2.1.
     """
     headers: tuple[tuple[str, str], ...] = ()
     if status == 503:
@@ -50,8 +52,9 @@ def of_error(status: int, message: str) -> Response:
 
 
 def too_many_connections() -> bytes:
-    """Returns the whole answer, with its head, that refuses a connection."""
+    """Makes the bytes of a whole response that refuses a connection."""
     error = of_error(503, "Too many connections.")
+    # Composed by hand: the connection gets no handler and no thread.
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
         f"Retry-After: {RETRY_AFTER_SECONDS}\r\n"

@@ -1,4 +1,4 @@
-"""The REST API of TensorFlow Serving: from a path and a body to an answer.
+"""REST API of TensorFlow Serving: routes a request to the model.
 
 Source: https://www.tensorflow.org/tfx/serving/api_rest
 """
@@ -23,28 +23,28 @@ _MODEL = (
 _POST = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)", re.I)
 _GET = re.compile(rf"{_MODEL}(?P<verb>/metadata)?", re.I)
 _MAX_VERSION_DIGITS = 18  # It is an int64.
-# From so many bytes on, writing takes long enough to hold up others.
+# Bytes from which on writing JSON takes long enough to delay other requests.
 _LARGE = 1 << 20
 
 
 class Api:
-    """Answers requests; opens no file and knows no other paths."""
+    """REST API of one model; it serves no files and no other paths."""
 
     def __init__(self, served: service.Service) -> None:
         self._service = served
         self._page = page.response(served.model.name, served.model.columns)
-        # One at a time: JSON takes many times its size in memory while it is
-        # read or written, and Python does no two documents at once anyway.
-        # Small answers do not wait for large ones.
+        # One document at a time: JSON takes many times its size in memory while
+        # it is read or written, and the GIL would serialize the work anyway.
+        # Small responses do not wait for large ones.
         self._reading = threading.Lock()
         self._writing = threading.Lock()
 
     def answer(self, method: str, path: str, body: bytes) -> responses.Response:
-        """Returns the answer to one request; raises nothing.
+        """Computes the response to a request; never raises.
 
         Args:
             method: "GET" or "POST".
-            path: As it was sent, without the query.
+            path: The path as sent, without the query.
             body: Empty for GET.
         """
         try:
@@ -54,7 +54,7 @@ class Api:
         except Exception:
             logging.exception("A request could not be answered.")
             return responses.of_error(
-                500, "An error of the server itself; its log has it."
+                500, "Internal server error; see the server's log."
             )
 
     def _answer(
@@ -66,7 +66,7 @@ class Api:
             return responses.of_json(self._service.model.labels)
         if not path.lower().startswith("/v1/"):
             raise failures.RequestError(
-                404, "Not found. There are / and /v1/models/NAME."
+                404, "Not found. Available are / and /v1/models/NAME."
             )
         found = (_POST if method == "POST" else _GET).fullmatch(path)
         if not found:
@@ -110,16 +110,18 @@ class Api:
             arrays, layout = json_input.to_arrays(
                 document, inputs, self._service.check_rows
             )
+            # The JSON document is larger than the arrays made of it.
             del document
         with contextlib.ExitStack() as ends:
             outputs = self._service.predict(name, arrays, ends)
             large = _size(outputs) > _LARGE
             with self._writing if large else contextlib.nullcontext():
                 written = json_output.dump(outputs, layout)
+            # The response keeps its share of the budget until it is sent.
             return responses.Response(body=written, sent=ends.pop_all().close)
 
     def _check_kind(self, document: Mapping[str, Any], name: str) -> None:
-        """Raises `RequestError` for numbers where only strings are taken."""
+        """Raises `RequestError` for numbers if only strings are taken."""
         model = self._service.model
         inputs = model.signature(name).inputs
         if not all(each.is_text for each in inputs):
@@ -184,7 +186,7 @@ class Api:
 
 
 def _size(outputs: Mapping[str, np.ndarray]) -> int:
-    """Returns how many bytes arrays have, those of strings included."""
+    """Computes the bytes of arrays, the contents of strings included."""
     return sum(
         sum(map(len, each.flat)) if each.dtype == object else each.nbytes
         for each in outputs.values()

@@ -1,4 +1,4 @@
-"""What a classifier says of single pictures."""
+"""Answers of a classifier: the likeliest classes of single pictures."""
 
 import pathlib
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Answers:
         return predictions.Prediction(path=path, error=reason)
 
     def line(self, row: predictions.Prediction) -> str:
-        """Returns the likeliest class and its probability."""
+        """Formats the likeliest class and its probability."""
         if row.error:
             return escaping.line(row.path, f"error: {row.error}")
         name = escaping.quote(row.class_name)
@@ -46,7 +46,7 @@ class Answers:
         predictions.write_csv(path, rows, truths)
 
     def summarize(self, rows: Sequence[predictions.Prediction]) -> str:
-        """Returns how many pictures fell to each class."""
+        """Counts the pictures predicted to be of each class."""
         return predictions.summarize(rows)
 
 

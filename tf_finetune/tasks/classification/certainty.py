@@ -1,4 +1,4 @@
-"""How sure a classifier is of its class."""
+"""Temperature scaling and out-of-distribution score of a classifier."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ class Certainty:
     def tempering(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> "Tempering":
-        """Returns what looks at all pictures."""
+        """Returns an accumulator of all pictures' logits."""
         del names, num_pictures, seed
         return Tempering()
 
@@ -29,28 +29,30 @@ CERTAINTY = Certainty()
 
 
 class Tempering:
-    """Finds the temperature with the lowest log loss."""
+    """Fits the temperature with the lowest log loss."""
 
     def __init__(self) -> None:
-        """Begins with the first picture."""
+        """Starts without pictures."""
         self._logits: list[np.ndarray] = []
         self._targets: list[np.ndarray] = []
 
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Takes [batch, classes] logits and one-hot labels."""
+        """Adds [batch, classes] logits and one-hot labels."""
         self._logits.append(logits)
         self._targets.append(targets)
 
     def found(self) -> calibration.Calibration:
-        """Returns the temperature of all that was added."""
+        """Fits the temperature on all pictures added."""
         return calibration.calibrate(
             np.concatenate(self._logits),
+            # From one-hot targets to class indices.
             np.argmax(np.concatenate(self._targets), axis=1),
         )
 
     def moved(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
-        """Returns the decision as it is: the likeliest class stays."""
+        """Returns the decision unchanged: the likeliest class stays."""
+        # Division by a temperature keeps the order of the logits.
         del temperature
         return decision

@@ -1,4 +1,4 @@
-"""What files of a classifier say of it, and when one in few bits is right."""
+"""Exports of a classifier: metadata, and checks of quantized ones."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,10 @@ import numpy as np
 from tf_finetune.data import examples
 from tf_finetune.tasks import verdicts
 
-# Between what int8 does to a network that bears it badly and what a mistake
-# does. Measured on MobileNet 0.25, ants and bees, 153 pictures: int8 moves
+# Between the effect of int8 on a network that loses much by it and that of a
+# mistake. Measured on MobileNet 0.25, ants and bees, 153 pictures: int8 moves
 # probabilities by 0.058 in the mean and keeps 95 % of the decisions, swapped
-# colour channels move them by 0.16 and keep 86 %.
+# color channels move them by 0.16 and keep 86 %.
 MEAN_TOLERANCE = 0.1
 AGREEMENT = 0.9
 # Of accuracy, or one picture where there are few of them.
@@ -18,7 +18,7 @@ ACCURACY_LOSS = 0.05
 
 
 class Exports:
-    """Judged by the likeliest class."""
+    """Compared by the likeliest class."""
 
     losses = ("accuracy",)
     output = "probabilities"
@@ -33,7 +33,7 @@ class Exports:
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns the number of each picture's class, [n]."""
+        """Returns the class index of each picture, [n]."""
         return np.array(data.class_indices(pictures), "int32")
 
     def judge(
@@ -45,7 +45,7 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> verdicts.Verdict:
-        """Bounds the mean difference, lost decisions and lost accuracy.
+        """Checks the mean difference, changed decisions and lost accuracy.
 
         Returns:
             As figures `top_1_agreement`, `decided_agreement` (of the `decided`
@@ -55,6 +55,7 @@ class Exports:
         mean = float(np.abs(expected - got).mean())
         figures = verdicts.agreement(expected, got)
         now = before = None
+        # Against the truth, so that a change for the better is no loss.
         if truth is not None:
             now, before = _accuracy(got, truth), _accuracy(expected, truth)
             figures |= {"accuracy": now, "evaluation_accuracy": before}
@@ -66,6 +67,7 @@ class Exports:
                 sentence=f"probabilities differ by {mean:.2g} in the mean",
             ),
             verdicts.decided(figures, AGREEMENT, "pictures"),
+            # At least one picture: 1/n is the smallest step of accuracy.
             verdicts.lost(
                 "accuracy", before, now, max(ACCURACY_LOSS, 1 / len(expected))
             ),

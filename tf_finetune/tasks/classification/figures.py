@@ -1,4 +1,4 @@
-"""What a classifier is measured by."""
+"""Metrics of a classifier, and how they rank, print and plot."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from tf_finetune.tasks import judging
 
 
 class Figures:
-    """Accuracy above all; between equal ones log loss decides."""
+    """Ranks by accuracy, ties by log loss."""
 
     higher_is_better = (
         "accuracy",
@@ -37,7 +37,7 @@ class Figures:
         return (figures["accuracy"], -figures["log_loss"])
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns accuracy and log loss."""
+        """Formats accuracy and log loss."""
         return (
             f"accuracy {figures['accuracy']:.3f} "
             f"(log loss {figures['log_loss']:.3f})"
@@ -46,7 +46,7 @@ class Figures:
     def compared(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Returns the difference in accuracy and its interval."""
+        """Describes the difference in accuracy and its interval."""
         found = yardsticks.compare(figures, other)
         return (
             f"the difference in accuracy is {found.difference:+.4f}, 95 % "
@@ -61,9 +61,10 @@ class Figures:
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> judging.Collected:
-        """Returns what gives accuracy and all that goes with it."""
+        """Returns an accumulator that computes all figures of a classifier."""
         labels = np.array(data.class_indices(data.split(split)))
         return judging.Collected(
+            # Predictions may be of the first pictures of the split alone.
             lambda predictions: metrics.classification(
                 labels[: len(predictions)],
                 predictions,
@@ -79,7 +80,7 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Returns what the commonest training class reaches."""
+        """Computes the baseline that always answers the commonest class."""
         counts = described["classes"]["train"]
         trained_on = [counts[name] for name in data.class_names]
         found = yardsticks.majority_class(
@@ -90,7 +91,7 @@ class Figures:
         return {"majority_class": found}
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Returns every split with its yardsticks, then the classes."""
+        """Formats every split with its baselines, then the classes."""
         return tables.text(figures)
 
     def draw(
@@ -117,7 +118,7 @@ FIGURES = Figures()
 
 
 def evidence(labels: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
-    """Returns which pictures are answered rightly, and their log losses.
+    """Returns which pictures are classified correctly, and their log losses.
 
     Args:
         labels: [n] indices of the true classes.
@@ -126,6 +127,7 @@ def evidence(labels: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
     correct = np.argmax(probabilities, axis=1) == labels
     return choices.Evidence(
         figure="accuracy",
+        # [draws, n] weights of a bootstrap → accuracy of each draw.
         value=lambda weights: weights @ correct / weights.sum(axis=1),
         losses=metrics.log_losses(labels, probabilities),
         correct=correct,
@@ -133,7 +135,7 @@ def evidence(labels: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
 
 
 def describe(names: Sequence[str]) -> schema.Record:
-    """Returns what data.json holds of classes, for `trivial`."""
+    """Returns the schema of the class counts that data.json holds."""
     count = schema.Number(0, 10**12, is_whole=True)
     counts = schema.Record(dict.fromkeys(names, count))
     return schema.Record({"classes": schema.Record({"train": counts})})

@@ -1,4 +1,4 @@
-"""What pictures without labels are taken to be, for a classifier."""
+"""Pseudo-labels of a classifier: one class per unlabeled picture."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,15 @@ from tf_finetune.tasks import guessing
 
 
 class Guesses:
-    """One class a picture, the surest ones of each class."""
+    """One class per picture, given to the most confident ones of each class."""
 
     by = "features"
     exclusive = True
 
     def rows(self, labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
-        """Returns one-hot rows [n, classes]."""
+        """Encodes labels as one-hot rows [n, classes]."""
         places = {name: index for index, name in enumerate(names)}
+        # Row i of the identity matrix is the one-hot row of class i.
         return np.eye(len(names))[[places[label] for label in labels]]
 
     def labels(
@@ -26,7 +27,7 @@ class Guesses:
         *,
         share: float,
     ) -> list[str | None]:
-        """Returns a class for each picture that is sure enough."""
+        """Returns the class of each confident picture, else None."""
         chosen = guessing.of_one(scores, share)
         return [None if each < 0 else names[each] for each in chosen]
 

@@ -1,4 +1,4 @@
-"""Classes: each picture belongs to exactly one."""
+"""Labels of a classifier: each picture belongs to exactly one class."""
 
 import collections
 import dataclasses
@@ -21,7 +21,7 @@ class Classes:
     """Labels that are the name of a class, as the user wrote it.
 
     Attributes:
-        known: The classes that a finished run learnt; empty for training.
+        known: The classes that a finished run learned; empty for training.
     """
 
     known: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class Classes:
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Classes":
-        """Returns the same: a class needs nothing of the options."""
+        """Returns the labels unchanged: classes do not depend on options."""
         return self
 
     def columns(
@@ -45,7 +45,7 @@ class Classes:
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns none: classes are no files."""
+        """Returns nothing: classes are not files."""
         return ()
 
     def of_table(
@@ -66,7 +66,8 @@ class Classes:
         files: locating.Locator,
         options: data_options.DataOptions,
     ) -> str | None:
-        """Returns the class; None if a word says that it is missing."""
+        """Returns the class of a row; None if it is marked as missing."""
+        # Several columns: one of 0 and 1 for each class, exactly one marked.
         if len(options.label_column) > 1:
             return _marked(cells, where, options.label_column)
         (column,) = options.label_column
@@ -81,7 +82,7 @@ class Classes:
     def joined(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Makes labels that are equal numbers one class."""
+        """Merges labels that are equal numbers, such as 1 and 1.0."""
         present = {each.label for each in listing.examples}
         spelt = class_names.join_equal(
             {*present, *listing.class_names}, self.known
@@ -109,7 +110,7 @@ class Classes:
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Classes":
-        """Returns the same: each label says all there is to know of it."""
+        """Returns the labels unchanged: they do not depend on all pictures."""
         return self
 
     def names(
@@ -117,6 +118,7 @@ class Classes:
     ) -> tuple[str, ...]:
         """Returns the classes with examples; warns of those without."""
         present = {example.label for example in listing.examples}
+        # A source may name its classes in an order of its own, as TFDS does.
         declared = listing.class_names or class_names.ordered(present)
         class_names.check(declared)
         suspects.warn_of_missing(declared, options)
@@ -130,23 +132,24 @@ class Classes:
     def inspected(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-        """Gives every split its share of every class."""
+        """Stratifies by class, so that every split gets its share of each."""
         return tuple(
             dataclasses.replace(each, strata=(each.label,)) for each in pictures
         ), ()
 
     def classes(self, label: str) -> tuple[str, ...]:
-        """Returns the class."""
+        """Returns the class as a tuple."""
         return (label,)
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that there are two classes of two pictures."""
+        """Checks that there are at least two classes, of two pictures each."""
         counts = collections.Counter(picture.label for picture in pictures)
         if len(counts) == 1:
             raise errors.DataError(
                 f"The data holds a single class, {pictures[0].label!r}; a "
                 "classifier needs at least two."
             )
+        # Before the check of single classes, which would report a symptom.
         suspects.check_quantity(counts)
         suspects.check_masks(counts)
         for label, count in sorted(counts.items()):
@@ -162,7 +165,7 @@ class Classes:
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Makes sure that each class is in each of the splits just drawn."""
+        """Checks that every class is in each of the splits just drawn."""
         present = {
             split: {p.label for unit in its_units for p in unit}
             for split, its_units in divided.items()
@@ -171,6 +174,7 @@ class Classes:
             for split in divided:
                 if label in present[split]:
                     continue
+                # Units cannot be divided: copies of a picture, and groups.
                 mine = [u for u in units if any(p.label == label for p in u)]
                 count = sum(p.label == label for unit in mine for p in unit)
                 is_grouped = any(p.group for unit in mine for p in unit)
@@ -189,7 +193,10 @@ class Classes:
                 )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that what is held out was learnt."""
+        """Checks that every class held out has training pictures.
+
+        Warns of classes that a held-out split lacks.
+        """
         classes = {
             split: {p.label for p in pictures if p.split == split}
             for split in examples.SPLITS
@@ -209,7 +216,7 @@ class Classes:
                 )
 
     def text(self, label: str) -> str:
-        """Returns the class."""
+        """Returns the name of the class."""
         return label
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
@@ -228,14 +235,15 @@ def _counts(data: examples.ImageData, split: str) -> dict[str, int]:
 def _marked(
     cells: Mapping[str, str], where: str, columns: Sequence[str]
 ) -> str:
-    """Returns the one column that is marked in a row.
+    """Returns the column that is marked in a row.
 
     Raises:
-        DataError: None is, or several are.
+        DataError: No column is marked, or several are.
     """
     marked = [c for c in columns if marks.read_mark(cells[c], c, where)]
     if len(marked) == 1:
         return marked[0]
+    # Several marks are refused rather than the first one taken.
     if marked:
         raise errors.DataError(
             f"{where} marks {len(marked)} of the columns "

@@ -43,10 +43,12 @@ class ClassificationLoss(keras.losses.Loss):
         """Returns the loss of each example, [batch]."""
         labels = keras.ops.cast(y_true, "float32")
         logits = keras.ops.cast(y_pred, "float32")
+        # In float32 also under mixed precision.
         loss = self._of(labels, logits)
         if self._class_weights is None:
             return loss
         weights = keras.ops.convert_to_tensor(self._class_weights, "float32")
+        # Of mixed labels (MixUp) the mixture of the classes' weights.
         return loss * keras.ops.sum(labels * weights, axis=-1)
 
     def _of(self, labels: Any, logits: Any) -> Any:
@@ -55,9 +57,11 @@ class ClassificationLoss(keras.losses.Loss):
             return keras.losses.mean_squared_error(labels, probabilities)
         classes = labels.shape[-1]
         smooth = self._label_smoothing
+        # Label smoothing: y · (1 - s) + s / K (Szegedy et al. 2016, section 7).
         labels = labels * (1.0 - smooth) + smooth / classes
         log_probabilities = keras.ops.log_softmax(logits)
         if self.name == "focal":
+            # (1 - p)^2 · log(p): equation 4 of Lin et al. 2017 with gamma 2.
             misses = 1.0 - keras.ops.exp(log_probabilities)
             log_probabilities = keras.ops.square(misses) * log_probabilities
         return -keras.ops.sum(labels * log_probabilities, axis=-1)
@@ -78,4 +82,5 @@ def class_weights(
         return None
     if kind == "effective_number":
         return effective_number.weights(counts).astype("float32")
+    # n / (classes · count), as scikit-learn's "balanced".
     return (counts.sum() / (len(counts) * counts)).astype("float32")

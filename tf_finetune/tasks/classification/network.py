@@ -1,4 +1,4 @@
-"""The softmax of a classifier, its loss, and what it answers."""
+"""Network of a classifier: softmax, loss, metrics and serving outputs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,8 +19,9 @@ _LOSS = "cross_entropy"  # What "auto" means.
 
 
 class Network:
-    """One softmax over all classes."""
+    """Softmax over all classes."""
 
+    # Logistic regression: the head's log loss is convex in its weights.
     solver = "logistic"
     proven = ("probabilities",)
     texts = ()
@@ -35,7 +36,7 @@ class Network:
         return ending.added(logits, "softmax")
 
     def logits(self, model: keras.Model) -> keras.KerasTensor:
-        """Returns what goes into the softmax, [batch, classes].
+        """Finds the logits, the input of the softmax, [batch, classes].
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
@@ -63,7 +64,7 @@ class Network:
     def blank(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.Array:
-        """Returns one-hot rows, each class in turn."""
+        """Returns placeholder one-hot rows, each class in turn."""
         indices = np.arange(count) % len(names)
         return target_rows.Array(np.eye(len(names), dtype="float32")[indices])
 
@@ -73,7 +74,7 @@ class Network:
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> losses.ClassificationLoss:
-        """Returns the loss that `--loss` names."""
+        """Builds the loss that `--loss` names."""
         weights = None
         if described is not None:
             counts = [described["classes"]["train"][name] for name in names]
@@ -87,7 +88,8 @@ class Network:
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Returns accuracy, over examples."""
+        """Builds the accuracy, over examples."""
+        # Of the likeliest class, the same for logits and probabilities.
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
     def serve(
@@ -100,6 +102,7 @@ class Network:
         equal classes the first one leads, in all of them.
         """
         listed_names = _constant(names)
+        # `top_k` puts the first of equal values first, as `argmax` does.
         best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
         listed = tf.gather(listed_names, best.indices)
         return {
@@ -125,7 +128,7 @@ NETWORK = Network()
 
 
 def _constant(names: Sequence[str]) -> tf.Tensor:
-    # A class may be called after a folder whose name is no UTF-8.
+    # A class may be named after a folder whose name is not UTF-8.
     return tf.constant(
         [each.encode("utf-8", errors="surrogateescape") for each in names]
     )

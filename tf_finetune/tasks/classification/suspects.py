@@ -1,4 +1,4 @@
-"""Labels that are rather something else: quantities, masks, missing values."""
+"""Checks for labels that are not classes: quantities, masks, missing values."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from tf_finetune.data import class_names
 from tf_finetune.data.folders import leftovers, telling
 from tf_finetune.data.tables import missing
 
-# Classes that are fractions; more of them are rather a quantity.
+# More classes than this that are fractions are rather a quantity.
 _MANY_NUMBERS = 20
 
 
 def check_quantity(counts: Mapping[str, int]) -> None:
-    """Stops at classes that are the values of a quantity.
+    """Rejects classes that look like the values of a quantity.
 
     Raises:
         DataError: All are numbers, and so many that single pictures make up
@@ -25,6 +25,7 @@ def check_quantity(counts: Mapping[str, int]) -> None:
     numbers = [class_names.number_of(name) for name in counts]
     if None in numbers:
         return
+    # Classes with one picture cannot be split; two on average hardly can.
     lone = sum(count == 1 for count in counts.values())
     fractions = any(each % 1 for each in numbers)
     total = sum(counts.values())
@@ -44,7 +45,7 @@ def check_quantity(counts: Mapping[str, int]) -> None:
 
 
 def check_masks(counts: Mapping[str, int]) -> None:
-    """Stops at labels that are the names of pictures."""
+    """Rejects labels that are the file names of pictures."""
     suffixes = [os.path.splitext(name)[1][1:].lower() for name in counts]
     if {*suffixes} <= leftovers.PICTURE_SUFFIXES:
         raise errors.DataError(
@@ -57,14 +58,14 @@ def check_masks(counts: Mapping[str, int]) -> None:
 def warn_of_missing(
     names: Sequence[str], options: data_options.DataOptions
 ) -> None:
-    """Warns of folders that are called as programs write a missing label."""
+    """Warns of folders named like a missing label, such as "nan" or "-"."""
     found = [repr(name) for name in names if missing.is_missing(name)]
     if found and options.missing_label == "drop":
         logging.warning(
-            "%s %s called as programs write a label that is missing, and %s. "
-            "If these pictures have no label, move them elsewhere.",
+            "%s %s named like a missing label and %s all the same. If these "
+            "pictures have no label, move them elsewhere.",
             f"The {'class' if len(found) == 1 else 'classes'} "
             f"{telling.listed(found)}",
             "is" if len(found) == 1 else "are",
-            "is learnt" if len(found) == 1 else "are learnt",
+            "is trained on" if len(found) == 1 else "are trained on",
         )

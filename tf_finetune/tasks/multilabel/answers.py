@@ -1,4 +1,4 @@
-"""What a model says of the labels of single pictures, as a table."""
+"""Answers of a multi-label model: labels and probabilities as a table."""
 
 import collections
 import dataclasses
@@ -15,6 +15,7 @@ from tf_finetune.evaluation import predictions as csv_rows
 from tf_finetune.tasks.multilabel import cells as label_cells
 from tf_finetune.tasks.multilabel import thresholds
 
+# Labels that the summary of all rows lists.
 _LISTED = 10
 
 
@@ -47,7 +48,7 @@ class Answers:
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def decided(self, decision: Mapping[str, Any]) -> "Answers":
-        """Returns the answers of labels given at thresholds."""
+        """Returns answers that give labels at the decision's thresholds."""
         return Answers(decision)
 
     def of(
@@ -58,7 +59,7 @@ class Answers:
         *,
         top_k: int = 5,
     ) -> list[Answer]:
-        """Returns one answer a path.
+        """Returns one answer per path.
 
         Args:
             paths: n files.
@@ -82,6 +83,7 @@ class Answers:
                 "training diverged, or its file was damaged. Train again with "
                 "a lower --learning_rate, or copy the file again."
             )
+        # A label is given from its threshold on, so `>=`.
         bounds = thresholds.of(self.decision, names)
         return [
             _answer(path, row, row >= bounds, names)
@@ -93,7 +95,7 @@ class Answers:
         return Answer(path=path, error=reason)
 
     def line(self, row: Answer) -> str:
-        """Returns the labels and their probabilities."""
+        """Formats the labels and their probabilities."""
         if row.error:
             return escaping.line(row.path, f"error: {row.error}")
         given = ", ".join(
@@ -122,7 +124,7 @@ class Answers:
         csv_rows.write_table(path, columns, [_cells(row) for row in rows], true)
 
     def summarize(self, rows: Sequence[Answer]) -> str:
-        """Returns how often each label was given, and what failed."""
+        """Counts how often each label was given, and the files that failed."""
         answered = [row for row in rows if not row.error]
         counts = collections.Counter(n for row in answered for n in row.labels)
         asked = statistics.counted(len(rows), "file")
@@ -154,6 +156,7 @@ def _answer(
 
 
 def _cells(row: Answer) -> list[str]:
+    # Bars within names are escaped, so that the cell can be split again.
     listed = label_cells.SEPARATOR.join(
         f"{label_cells.escape(name)}:{probability:.6f}"
         for name, probability in row.probabilities.items()

@@ -1,4 +1,4 @@
-"""A cell of labels: `a|b|c`, other separators, lists."""
+"""Parser of table cells that hold labels: `a|b|c`, other separators, lists."""
 
 import ast
 import collections
@@ -25,14 +25,17 @@ CHARACTERS = {
 }
 """Separators by their words, those that names rarely hold first."""
 
+# One character, or an escaped bar or backslash.
 _ESCAPED = re.compile(r"\\[\\|]|.", re.DOTALL)
 _BRACKETS = {"[": "]", "(": ")", "{": "}"}
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+# A quoted string, then a comma, another quote (NumPy) or the end; `u` is of
+# Python 2.
 _QUOTED_ITEM = re.compile(rf"\s*[uU]?({_QUOTED})\s*(,|(?=['\"]|$))", re.DOTALL)
 
 
 def split(cell: str, where: str, separator: str) -> tuple[str, ...]:
-    r"""Returns the labels in a cell, sorted.
+    r"""Parses the labels in a cell; returns them sorted.
 
     Args:
         cell: Its text; spaces around labels do not count. Empty: no label. In
@@ -50,7 +53,7 @@ def split(cell: str, where: str, separator: str) -> tuple[str, ...]:
     labels = pieces(cell, separator)
     if labels is None:
         raise errors.DataError(
-            f"{where}: {cell!r} is no list of labels such as ['a', 'b']."
+            f"{where}: {cell!r} is not a list of labels such as ['a', 'b']."
         )
     if "" in labels:
         shown = "'|'" if separator == "bar" else separator
@@ -67,13 +70,14 @@ def split(cell: str, where: str, separator: str) -> tuple[str, ...]:
 
 
 def pieces(cell: str, separator: str) -> list[str] | None:
-    """Returns what stands between separators; None for what is no list."""
+    """Splits a cell at a separator; None for "list" if it is not a list."""
     if separator == "list":
         return _items(cell.strip())
     if separator == "bar":
         return _between_bars(cell)
     if separator == "none":
         return [cell.strip()]
+    # Any run of white space is one separator.
     if separator == "blank":
         return cell.split()
     if separator == "line":
@@ -82,22 +86,23 @@ def pieces(cell: str, separator: str) -> list[str] | None:
 
 
 def holds(cell: str, separator: str) -> bool:
-    """Tells if a cell holds more than one piece."""
+    """Returns whether a separator splits a cell into several pieces."""
     return len(pieces(cell, separator) or ()) > 1
 
 
 def join(labels: Iterable[str]) -> str:
-    """Returns `a|b|c`, which `split` reads."""
+    """Joins labels as `a|b|c`, the form that this module parses back."""
     return SEPARATOR.join(escape(each) for each in labels)
 
 
 def escape(name: str) -> str:
-    r"""Returns a label with `\|` for `|` and `\\` for a backslash."""
+    r"""Escapes a label: `\|` for `|` and `\\` for a backslash."""
     return name.replace("\\", "\\\\").replace(SEPARATOR, "\\" + SEPARATOR)
 
 
 def _between_bars(cell: str) -> list[str]:
     labels = [""]
+    # An escaped character is two long, and its second one is kept.
     for found in _ESCAPED.findall(cell):
         if found == SEPARATOR:
             labels.append("")
@@ -107,7 +112,7 @@ def _between_bars(cell: str) -> list[str]:
 
 
 def _items(text: str) -> list[str] | None:
-    """Reads a list as Python, JSON or NumPy write it; no code is run.
+    """Parses a list as Python, JSON or NumPy write it; no code is run.
 
     Quotes may be left out: [a, b]. Python would join the strings of ['a' 'b'],
     as NumPy writes two of them.

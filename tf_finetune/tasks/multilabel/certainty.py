@@ -1,4 +1,4 @@
-"""How sure a network is of each label."""
+"""Temperature scaling and out-of-distribution score of a multi-label model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ class Certainty:
     def tempering(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> "Tempering":
-        """Returns what looks at all pictures."""
+        """Returns an accumulator of all pictures' logits."""
         del num_pictures, seed
         return Tempering(names)
 
@@ -32,10 +32,10 @@ CERTAINTY = Certainty()
 
 
 class Tempering:
-    """Finds the temperature with the lowest binary cross-entropy."""
+    """Fits the temperature with the lowest binary cross-entropy."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Begins with the first picture.
+        """Starts without pictures.
 
         Args:
             names: Of the labels, in the order of the logits.
@@ -45,12 +45,12 @@ class Tempering:
         self._targets: list[np.ndarray] = []
 
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Takes [batch, labels] logits, and 1 for each label there is."""
+        """Adds [batch, labels] logits and targets of 0 and 1."""
         self._logits.append(logits)
         self._targets.append(targets)
 
     def found(self) -> calibration.Calibration:
-        """Returns the temperature of all that was added."""
+        """Fits the temperature on all pictures added."""
         return calibrate(
             np.concatenate(self._logits), np.concatenate(self._targets)
         )
@@ -58,7 +58,7 @@ class Tempering:
     def moved(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
-        """Returns thresholds that give the same labels once calibrated.
+        """Converts thresholds so that calibration changes no label.
 
         Raises:
             RunError: There are none, since probabilities that differed are
@@ -76,25 +76,27 @@ class Tempering:
 def calibrate(
     logits: np.ndarray, targets: np.ndarray
 ) -> calibration.Calibration:
-    """Finds the temperature of sigmoids with the lowest log loss.
+    """Fits the temperature of sigmoids with the lowest log loss.
 
     Args:
         logits: [n, labels].
         targets: [n, labels], 1 where a picture carries a label, else 0.
 
     Returns:
-        The temperature, within 0.05..20; 1 where every label is above 0.5
-        that is there and no other: there the loss falls without end as the
-        temperature does. The calibration error is that of all pairs of
-        picture and label: how often a label is there, beside what was said.
+        The temperature, within 0.05..20; 1 where 0.5 separates all labels that
+        are present from all others: there the loss falls without end as the
+        temperature does. The calibration error is over all pairs of picture
+        and label.
     """
     logits, targets = np.asarray(logits, "float64"), np.asarray(targets) > 0
+    # log(1 + exp(-margin / T)) is the binary cross-entropy at temperature T.
     margins = np.where(targets, logits, -logits)
     temperature = 1.0
     if not np.all(margins > 0):
         temperature = calibration.best(
             lambda each: float(np.mean(np.logaddexp(0, -margins / each)))
         )
+    # Log loss and calibration error before (temperature 1) and after.
     pairs = [
         (
             metrics.log_loss(targets, probabilities),

@@ -1,4 +1,4 @@
-"""How much a label that is there counts, and one that is not."""
+"""Weights of present and absent labels in the loss."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from tf_finetune.tasks import effective_number
 def of(
     counts: np.ndarray, examples: int, kind: training_options.ClassWeight
 ) -> np.ndarray | None:
-    """Returns the weights of a label that is not there and of one that is.
+    """Computes the weights of absent and of present labels.
 
     Args:
         counts: [labels], training pictures that carry each.
@@ -18,8 +18,9 @@ def of(
             "effective_number" as `effective_number.weights` does of the two.
 
     Returns:
-        [2, labels] float32, the mean over the examples of each label being 1,
-        or None for equal ones. A label that all or none carry is not weighed.
+        [2, labels] float32, absent then present, the mean over the examples of
+        each label being 1; None for equal ones. A label that all or none carry
+        has weights of 1.
     """
     if kind == "none":
         return None
@@ -29,5 +30,6 @@ def of(
         found = np.stack([effective_number.weights(each) for each in both.T])
         weights = found.T
     else:
+        # n / (2 · count), as scikit-learn's "balanced" of two classes.
         weights = examples / (2.0 * np.maximum(both, 1))
     return np.where(both.min(axis=0) > 0, weights, 1.0).astype("float32")

@@ -1,4 +1,4 @@
-"""How many pictures carry each label."""
+"""Counts of pictures by split and label."""
 
 import collections
 from collections.abc import Iterable, Mapping
@@ -8,14 +8,14 @@ from tf_finetune.data import examples
 
 
 def total(described: Mapping[str, Any], split: str) -> int:
-    """Returns the pictures of a split in what `describe` returned."""
+    """Returns the number of pictures of a split that was described."""
     return described["with_labels"][split] + described["without_labels"][split]
 
 
 def count(
     pictures: Iterable[examples.Picture],
 ) -> dict[str, collections.Counter]:
-    """Returns how many pictures of each split carry each label."""
+    """Counts the pictures of each split that carry each label."""
     counts: dict[str, collections.Counter] = {}
     for picture in pictures:
         counts.setdefault(picture.split, collections.Counter()).update(
@@ -25,7 +25,7 @@ def count(
 
 
 def describe(data: examples.ImageData) -> dict[str, Any]:
-    """Returns how often each label occurs, and how many pictures carry.
+    """Describes the labels of a data set: pictures by split and label.
 
     Returns:
         `labels` (pictures by split and label), `with_labels` and
@@ -33,6 +33,7 @@ def describe(data: examples.ImageData) -> dict[str, Any]:
         mean by split).
     """
     counts = count(data.pictures)
+    # A picture adds to each of its labels, so these may exceed the pictures.
     found: dict[str, Any] = {"labels": {}, "with_labels": {}}
     found |= {"without_labels": {}, "labels_per_picture": {}}
     for split in data.splits:

@@ -1,4 +1,4 @@
-"""What files of a model say of labels, and when one in few bits is right."""
+"""Exports of a multi-label model: metadata, and checks of quantized ones."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +11,12 @@ from tf_finetune.data import examples
 from tf_finetune.tasks import verdicts
 from tf_finetune.tasks.multilabel import ranking, targets, thresholds
 
-# Between what int8 does to a network that bears it and what a mistake does.
-# Measured on MobileNet 0.25, seven genres of film posters, 64 pictures: int8
-# moves probabilities by 0.029 in the mean and keeps 98.2 % of what was clearly
-# given and 99.0 % of what was clearly not; swapped colour channels move them by
-# 0.059 and keep 89.5 and 92.4 %. MobileNetV2: int8 0.007 and all, swapped
-# 0.055, 95.5 and 94.2 %.
+# Between the effect of int8 on a network that tolerates it and that of a
+# mistake. Measured on MobileNet 0.25, seven genres of film posters, 64
+# pictures: int8 moves probabilities by 0.029 in the mean and keeps 98.2 % of
+# the labels clearly given and 99.0 % of those clearly not; swapped color
+# channels move them by 0.059 and keep 89.5 and 92.4 %. MobileNetV2: int8 0.007
+# and all, swapped 0.055, 95.5 and 94.2 %.
 MEAN_TOLERANCE = 0.05
 AGREEMENT = 0.95
 # Of macro average precision and of micro F1, or one picture of few. Int8 cost
@@ -31,7 +31,7 @@ _SMALLEST = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Exports:
-    """Judged by the labels that are given.
+    """Compared by the labels that are given.
 
     Attributes:
         decision: The thresholds, as `figures.decide` returns them.
@@ -47,7 +47,7 @@ class Exports:
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def decided(self, decision: Mapping[str, Any]) -> "Exports":
-        """Returns what judges labels given at thresholds."""
+        """Returns checks of labels given at the decision's thresholds."""
         return Exports(decision)
 
     def truth(
@@ -68,7 +68,7 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> verdicts.Verdict:
-        """Bounds the mean difference, lost labels and lost precision.
+        """Checks the mean difference, changed labels and lost precision.
 
         Returns:
             As figures `given_agreement` and `withheld_agreement` (of the
@@ -87,6 +87,7 @@ class Exports:
             )
         ]
         stays = (expected >= bounds) == (got >= bounds)
+        # In log odds, where thresholds near 0 or 1 have room on both sides.
         ahead = _logits(expected) - _logits(bounds)
         figures = {}
         for name, clear in (
@@ -98,6 +99,7 @@ class Exports:
         if truth is not None:
             for name, before, now in _scores(expected, got, truth > 0, bounds):
                 figures |= {name: now, f"evaluation_{name}": before}
+                # At least the weight of one picture.
                 allowed = max(LOSS, 1 / len(expected))
                 checks.append(verdicts.lost(name, before, now, allowed))
         return verdicts.verdict(figures, checks)
@@ -127,7 +129,7 @@ def _scores(
     carried: np.ndarray,
     bounds: np.ndarray,
 ) -> Iterator[_Score]:
-    """Yields what labels decide: its name, the evaluation's, the export's."""
+    """Yields figures against true labels: name, evaluation's, export's."""
     yield (
         "macro_average_precision",
         _macro_average_precision(carried, expected),
@@ -147,10 +149,12 @@ def _macro_average_precision(
         ranking.average_precision(*pair)
         for pair in zip(carried.T, scores.T, strict=True)
     ]
+    # None: no picture carries the label.
     known = [value for value in each if value is not None]
     return float(np.mean(known)) if known else None
 
 
 def _micro_f1(carried: np.ndarray, given: np.ndarray) -> float | None:
+    # 2 TP / (2 TP + FP + FN); the denominator is carried + given.
     total = int(carried.sum() + given.sum())
     return 2 * int((carried & given).sum()) / total if total else None

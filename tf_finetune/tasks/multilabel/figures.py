@@ -1,4 +1,4 @@
-"""What is measured of labels, and how that ranks, prints and looks."""
+"""Metrics of a multi-label model, and how they rank, print and plot."""
 
 import dataclasses
 import math
@@ -26,7 +26,7 @@ _AVERAGED = ("average_precision", "f1", "precision", "recall", "roc_auc")
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """Mean average precision over the labels leads.
+    """Ranks by mean average precision over the labels, ties by log loss.
 
     Attributes:
         decision: The thresholds, as `decide` returns them.
@@ -42,7 +42,7 @@ class Figures:
     unbounded: ClassVar[tuple[str, ...]] = ("log_loss",)
 
     def decided(self, decision: Mapping[str, Any]) -> "Figures":
-        """Returns the figures of labels given at thresholds."""
+        """Returns figures of labels given at the decision's thresholds."""
         return Figures(decision)
 
     def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
@@ -56,7 +56,7 @@ class Figures:
         return (-math.inf if leading is None else leading, -figures["log_loss"])
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns macro average precision and log loss."""
+        """Formats macro average precision and log loss."""
         leading = figures["macro_average_precision"]
         shown = "undefined" if leading is None else f"{leading:.3f}"
         return f"mAP {shown} (log loss {figures['log_loss']:.3f})"
@@ -64,7 +64,7 @@ class Figures:
     def compared(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Returns the interval of each."""
+        """Describes the confidence interval of both results."""
         intervals = [
             each["macro_average_precision_interval"]
             for each in (figures, other)
@@ -86,7 +86,7 @@ class Figures:
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> judging.Collected:
-        """Returns what gives the figures of labels at their thresholds."""
+        """Returns an accumulator that computes all figures of labels."""
         truth = targets.matrix(data.split(split), data.class_names)
         bounds = thresholds.of(self.decision, data.class_names)
         return judging.Collected(
@@ -106,12 +106,13 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Returns what each label's share of the training pictures reaches."""
+        """Computes the baseline that always answers the labels' frequencies."""
         carried = described["labels"]["train"]
         shares = np.array([carried[name] for name in data.class_names])
         truth = targets.matrix(data.split(split), data.class_names)
         found = metrics.multilabel(
             truth,
+            # Every picture gets each label's share of the training pictures.
             np.tile(shares / counts.total(described, "train"), [len(truth), 1]),
             thresholds=np.full(len(shares), thresholds.DEFAULT),
             names=data.class_names,
@@ -120,7 +121,7 @@ class Figures:
         return {"label_shares": self.summary(found)}
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Returns every split with its yardsticks, then the labels."""
+        """Formats every split with its baselines, then the labels."""
         return tables.text(figures)
 
     def draw(
@@ -138,7 +139,7 @@ class Figures:
 
 
 def evidence(truth: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
-    """Returns average precision of repeated pictures, and their log losses.
+    """Returns macro average precision of resampled pictures, and log losses.
 
     Args:
         truth: [n, labels] booleans.
@@ -155,11 +156,11 @@ def evidence(truth: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
 def decide(
     data: examples.ImageData, split: str, predictions: np.ndarray
 ) -> dict[str, Any]:
-    """Returns the thresholds that predictions lead to.
+    """Chooses the threshold of each label on predictions of a split.
 
     Args:
         data: The pictures.
-        split: Those that were predicted.
+        split: The split that was predicted.
         predictions: [n, labels], of its first n pictures.
 
     Returns:
@@ -171,7 +172,7 @@ def decide(
 
 
 def describe(names: Sequence[str]) -> schema.Record:
-    """Returns what data.json holds of labels, for `trivial`."""
+    """Returns the schema of the label counts that data.json holds."""
     count = schema.Number(0, 10**12, is_whole=True)
     carried = schema.Record(dict.fromkeys(names, count))
     total = schema.Record({"train": count})

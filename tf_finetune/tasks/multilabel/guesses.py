@@ -1,4 +1,4 @@
-"""What pictures without labels are taken to show, of any number of things."""
+"""Pseudo-labels of a multi-label model: any number per unlabeled picture."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from tf_finetune.tasks import guessing
 
 
 class Guesses:
-    """Each label as often as among the labelled pictures.
+    """Each label as often as among the labeled pictures.
 
-    A picture is learnt from if it is among the surest to show something; all
-    that it is taken to show is then its label.
+    A picture is trained on if it is among the most confident ones of a label;
+    it then gets all labels that it was selected for.
     """
 
     by = "features"
@@ -20,7 +20,7 @@ class Guesses:
     def rows(
         self, labels: Sequence[Sequence[str]], names: Sequence[str]
     ) -> np.ndarray:
-        """Returns rows [n, labels] of 0 and 1."""
+        """Encodes labels as rows [n, labels] of 0 and 1."""
         return np.array(
             [[float(name in label) for name in names] for label in labels]
         )
@@ -33,7 +33,8 @@ class Guesses:
         *,
         share: float,
     ) -> list[tuple[str, ...] | None]:
-        """Returns the labels of each picture that is sure enough."""
+        """Returns the labels of each confident picture, else None."""
+        # At full rate the labels themselves, at `share` of it the confidence.
         rates = rows.mean(axis=0)
         shown = guessing.of_many(scores, rates)
         is_sure = guessing.of_many(scores, rates * share).any(axis=1)
@@ -45,7 +46,7 @@ class Guesses:
     def compare(
         self, label: Sequence[str], row: np.ndarray, names: Sequence[str]
     ) -> tuple[int, int]:
-        """Returns how many of the guessed labels are right, and how many."""
+        """Counts the correct labels of a pseudo-label, and all of them."""
         return len({*_named(names, row)} & {*label}), len(label)
 
 
@@ -53,5 +54,6 @@ GUESSES = Guesses()
 
 
 def _named(names: Sequence[str], row: np.ndarray) -> tuple[str, ...]:
+    # Sorted, as labels of a table are.
     pairs = zip(names, row, strict=True)
     return tuple(sorted(name for name, is_shown in pairs if is_shown))

@@ -1,4 +1,4 @@
-"""Labels of pictures that carry any number of them: none, one, several."""
+"""Labels of a multi-label model: none, one or several per picture."""
 
 import collections
 import dataclasses
@@ -16,7 +16,7 @@ from tf_finetune.tasks.multilabel import cells as label_cells
 from tf_finetune.tasks.multilabel import counts as counts_of
 from tf_finetune.tasks.multilabel import separators
 
-# Cells of a column of marks that nobody takes for names.
+# Cells of a column of 0 and 1, never names of labels.
 _MARKS = ("0", "0.0", "1", "1.0", "true", "false")
 # Pictures that a label needs for each of train, validation and test to get one.
 _DIVISIBLE = 3
@@ -29,7 +29,7 @@ class Labels:
 
     Attributes:
         separator: What stands between labels, as `--label_separator` has it.
-        known: The labels that a finished run learnt; empty for training.
+        known: The labels that a finished run learned; empty for training.
     """
 
     separator: str = "auto"
@@ -45,7 +45,7 @@ class Labels:
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Labels":
-        """Returns labels that are separated as the options say."""
+        """Returns labels with the separator that the options name."""
         word = data_options.SEPARATORS[options.label_separator]
         return (
             self
@@ -56,13 +56,13 @@ class Labels:
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the columns that must be there, by the flag naming them."""
+        """Returns the columns that must exist, by the flag naming them."""
         return {"label_column": options.label_column}
 
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns none: labels are no files."""
+        """Returns nothing: labels are not files."""
         return ()
 
     def of_table(
@@ -71,7 +71,7 @@ class Labels:
         table: str,
         options: data_options.DataOptions,
     ) -> "Labels":
-        """Returns labels that know what separates those of a table.
+        """Returns labels with the separator found in a whole table.
 
         Raises:
             DataError: Several separators are possible.
@@ -81,6 +81,7 @@ class Labels:
         (column,) = options.label_column
         if options.missing_label == "drop":
             missing.warn(rows, column, table)
+        # Given by the user, or found before: no need to guess.
         if self.separator != "auto":
             return self
         texts = [row.cells[column].strip() for row in rows]
@@ -98,18 +99,18 @@ class Labels:
         files: locating.Locator,
         options: data_options.DataOptions,
     ) -> tuple[str, ...] | None:
-        """Reads the labels of a row.
+        """Parses the labels of a row.
 
         Args:
             cells: Text by column.
             where: Names the row in messages.
             files: Not used; labels are no files.
-            options: Which columns. One holds all labels, an empty cell saying
-                that the picture has none of them; of several each is a label
+            options: Which columns. One column holds all labels, and an empty
+                cell means none of them; of several columns each is a label
                 and holds a mark such as 1 or 0.
 
         Returns:
-            The labels, sorted; None if nobody knows them.
+            The labels, sorted; None if the cell is marked as missing.
 
         Raises:
             DataError: A cell cannot be read so.
@@ -135,7 +136,7 @@ class Labels:
     def joined(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Spells labels that are equal numbers alike."""
+        """Merges labels that are equal numbers, such as 1 and 1.0."""
         if len(options.label_column) > 1:
             return listing
         present = {name for each in listing.examples for name in each.label}
@@ -157,7 +158,7 @@ class Labels:
         )
 
     def learnt(self, described: Mapping[str, Any]) -> "Labels":
-        """Returns labels that know those of a finished run."""
+        """Returns labels that know the labels of a finished run."""
         return dataclasses.replace(
             self, known=tuple(described.get("class_names", ()))
         )
@@ -165,7 +166,7 @@ class Labels:
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Labels":
-        """Returns the same: each label says all there is to know of it."""
+        """Returns the labels unchanged: they do not depend on all pictures."""
         return self
 
     def names(
@@ -174,7 +175,7 @@ class Labels:
         """Returns every label that a picture carries, in output order.
 
         Columns of which no picture carries the label are left out, with a
-        warning: there is nothing to learn of them, and nothing to judge.
+        warning: they can be neither trained nor evaluated.
         """
         present = {name for each in listing.examples for name in each.label}
         columns = options.label_column if len(options.label_column) > 1 else ()
@@ -190,19 +191,20 @@ class Labels:
     def inspected(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-        """Names the labels that every split should get its share of.
+        """Stratifies by label, so that every split gets its share of each.
 
-        Those with too few different pictures for three splits are none of
-        them; pictures without any make up a stratum of their own.
+        Labels with too few different pictures for three splits are no strata;
+        pictures without any label make up a stratum of their own.
         """
+        # By content: copies of a picture always lie in one split.
         contents = collections.defaultdict(set)
         for picture in pictures:
             for name in picture.label:
                 contents[name].add(picture.sha256)
         _warn(
-            "No usable picture carries the label %s; it is not learnt.",
+            "No usable picture carries the label %s; it is not learned.",
             "No usable picture carries any of the labels %s; they are not "
-            "learnt.",
+            "learned.",
             [name for name in names if name not in contents],
         )
         divisible = {k for k, v in contents.items() if len(v) >= _DIVISIBLE}
@@ -215,11 +217,11 @@ class Labels:
         ), ()
 
     def classes(self, label: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns nothing: the others can be learnt without any of them."""
+        """Returns nothing: no single label is needed by the others."""
         return ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that there is something to learn.
+        """Checks that pictures carry labels that can be trained.
 
         Raises:
             DataError: No picture carries a label, or the labels are a column
@@ -232,6 +234,7 @@ class Labels:
                 "--label_column names the column of labels (a|b|c), or one "
                 "column of 0 and 1 for each label: --label_column=a,b,c."
             )
+        # One column of marks given as if it held names.
         if {name.lower() for name in present} <= {*_MARKS}:
             raise errors.DataError(
                 f"The label column holds {', '.join(sorted(present))} instead "
@@ -245,18 +248,18 @@ class Labels:
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Does nothing; `check_divided` warns of what a split lacks."""
+        """Does nothing; a later check warns of labels that a split lacks."""
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Warns of labels that cannot be learnt, or cannot be judged."""
+        """Warns of labels that cannot be trained or cannot be evaluated."""
         counts = counts_of.count(pictures)
         total = sum(each.split == "train" for each in pictures)
         every = sorted({name for count in counts.values() for name in count})
         train = counts.get("train", collections.Counter())
         _warn(
-            "No training picture carries the label %s; it is not learnt.",
+            "No training picture carries the label %s; it is not learned.",
             "No training picture carries any of the labels %s; they are not "
-            "learnt.",
+            "learned.",
             [name for name in every if not train[name]],
         )
         _warn(
@@ -273,11 +276,11 @@ class Labels:
             _warn(one, many, lacking)
 
     def text(self, label: tuple[str, ...]) -> str:
-        """Returns the labels as a cell of a CSV file holds them."""
+        """Returns the labels as a cell of a CSV file, `a|b|c`."""
         return label_cells.join(label)
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns how often each label occurs; see `counts_of.describe`."""
+        """Describes the labels of a data set: pictures by split and label."""
         return counts_of.describe(data)
 
 

@@ -1,4 +1,4 @@
-"""Losses of independent labels, on logits, in float32, weights inside."""
+"""Losses of independent labels on logits, in float32, with label weights."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 Name = Literal["cross_entropy", "focal", "asymmetric"]
-_GAMMA = 2.0
+_GAMMA = 2.0  # The best one in section 5.1 of Lin et al. 2017.
+# Gamma- and margin m of Ridnik et al. 2021.
 _GAMMA_ABSENT, _MARGIN = 4.0, 0.05
 
 
@@ -46,6 +47,7 @@ class MultilabelLoss(keras.losses.Loss):
         targets = keras.ops.cast(y_true, "float32")
         logits = keras.ops.cast(y_pred, "float32")
         smooth = self._label_smoothing
+        # Label smoothing of two classes: y · (1 - s) + s / 2.
         present = targets * (1.0 - smooth) + smooth / 2
         absent = 1.0 - present
         if self._class_weights is not None:
@@ -57,17 +59,20 @@ class MultilabelLoss(keras.losses.Loss):
         return keras.ops.mean(absent * if_absent + present * if_present, -1)
 
     def _of(self, logits: Any) -> tuple[Any, Any]:
-        """Returns the losses [batch, labels] of targets 0 and of targets 1."""
+        """Computes the losses [batch, labels] of targets 0 and of targets 1."""
+        # -log(1 - p) = softplus(z) and -log(p) = softplus(-z), from logits.
         if_absent = keras.ops.softplus(logits)
         if_present = keras.ops.softplus(-logits)
         if self.name == "cross_entropy":
             return if_absent, if_present
         probability = keras.ops.sigmoid(logits)
         if self.name == "focal":
+            # (1 - p_t)^gamma · -log(p_t), equation 4.
             return (
                 probability**_GAMMA * if_absent,
                 (1.0 - probability) ** _GAMMA * if_present,
             )
+        # Equation 5: p_m = max(p - m, 0); very easy negatives weigh nothing.
         shifted = keras.ops.maximum(probability - _MARGIN, 0.0)
         return (
             -(shifted**_GAMMA_ABSENT) * keras.ops.log1p(-shifted),

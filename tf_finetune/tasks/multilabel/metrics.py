@@ -1,4 +1,4 @@
-"""The figures of pictures with any number of labels, ready for JSON."""
+"""Metrics of multi-label predictions, ready for JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from scipy import stats
 from tf_finetune import errors
 from tf_finetune.tasks.multilabel import ranking
 
-# What float32 cannot tell from 0; scikit-learn clips there, too.
+# Step of float32 at 1; scikit-learn clips probabilities there, too.
 _SMALLEST = float(np.finfo("float32").eps)
 
 
@@ -21,12 +21,11 @@ def multilabel(
     names: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Compares probabilities with the labels that pictures carry.
+    """Computes all metrics of multi-label predictions.
 
-    Macro averages are over the labels that a picture of these carries: of the
-    others nothing is known, and all their figures are None. A label that is
-    never given has precision 0. Micro averages are over all pairs of picture
-    and label.
+    Macro averages are over the labels that at least one picture carries; the
+    figures of the others are None. A label that is never given has precision 0.
+    Micro averages are over all pairs of picture and label.
 
     Args:
         targets: [n, labels], 1 where the picture carries the label, else 0.
@@ -58,6 +57,7 @@ def multilabel(
         | {"threshold": float(thresholds[i])}
         for i, name in enumerate(names)
     }
+    # Micro averages: all pairs of picture and label as one label.
     pairs = _of_label(targets.ravel(), probabilities.ravel(), given.ravel())
     pairs.pop("support")
     return {
@@ -79,9 +79,9 @@ def multilabel(
 
 
 def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """Returns the mean of -ln(probability of what is true) over all pairs.
+    """Computes the mean of -ln(probability of the true state) over all pairs.
 
-    Probabilities are clipped at 1.2e-7 (what float32 cannot tell from 0).
+    Probabilities are clipped at 1.2e-7, the step of float32 at 1.
 
     Args:
         targets: [n, labels] of 0 and 1.
@@ -91,13 +91,16 @@ def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def log_losses(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Returns the mean over the labels of each picture, [n]."""
+    """Computes the log loss of each picture, the mean over its labels, [n]."""
     true = np.where(targets, probabilities, 1 - probabilities)
     return np.mean(-np.log(np.clip(true, _SMALLEST, 1.0)), axis=1)
 
 
 def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
-    """Returns how often a true one has a higher score than a false one.
+    """Computes the area under the ROC curve.
+
+    It is the share of pairs of a true and a false example in which the true
+    one has the higher score.
 
     Args:
         targets: [n] booleans.
@@ -113,6 +116,7 @@ def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
     false = len(targets) - true
     if not true or not false:
         return None
+    # Mann-Whitney U / (true · false); tied scores have their mean rank.
     ranks = stats.rankdata(scores)[targets].sum()
     return float((ranks - true * (true + 1) / 2) / (true * false))
 
@@ -122,6 +126,7 @@ def _of_label(
 ) -> dict[str, Any]:
     hits = int(np.sum(targets & given))
     support, answered = int(np.sum(targets)), int(np.sum(given))
+    # Without a true picture recall is 0/0, and nothing is known.
     known = support > 0
     return {
         "average_precision": ranking.average_precision(targets, scores),
@@ -143,7 +148,7 @@ def _check(
 ) -> None:
     if len(targets) == 0:
         raise errors.DataError(
-            "There is no picture to evaluate on; a split needs one at least."
+            "There is no picture to evaluate on; a split needs at least one."
         )
     expected = (len(targets), len(names))
     if targets.shape != expected or probabilities.shape != expected:

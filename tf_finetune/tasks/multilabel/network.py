@@ -1,4 +1,4 @@
-"""The sigmoids of labels, their loss, and what is answered."""
+"""Network of a multi-label model: sigmoids, loss, metrics, serving outputs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,13 @@ _LOSS = "cross_entropy"  # What "auto" means.
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """One sigmoid for each label.
+    """One sigmoid per label.
 
     Attributes:
         decision: The thresholds, as `figures.decide` returns them.
     """
 
+    # One logistic regression a label: the binary losses are independent.
     solver: ClassVar[str] = "logistic_per_label"
     proven: ClassVar[tuple[str, ...]] = ("probabilities",)
     texts: ClassVar[tuple[str, ...]] = ("labels",)
@@ -42,7 +43,7 @@ class Network:
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def decided(self, decision: Mapping[str, Any]) -> "Network":
-        """Returns the network whose answers keep to thresholds."""
+        """Returns the network that serves labels at the thresholds."""
         return Network(decision)
 
     def num_outputs(self, names: Sequence[str]) -> int:
@@ -54,7 +55,7 @@ class Network:
         return ending.added(logits, "sigmoid")
 
     def logits(self, model: keras.Model) -> keras.KerasTensor:
-        """Returns what goes into the sigmoids, [batch, labels].
+        """Finds the logits, the input of the sigmoids, [batch, labels].
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
@@ -81,7 +82,7 @@ class Network:
     def blank(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.Array:
-        """Returns rows in which every other label is there."""
+        """Returns placeholder rows in which every other label is present."""
         places = np.arange(count)[:, np.newaxis] + np.arange(len(names))
         return target_rows.Array(places % 2)
 
@@ -91,7 +92,7 @@ class Network:
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> losses.MultilabelLoss:
-        """Returns the loss that `--loss` names."""
+        """Builds the loss that `--loss` names."""
         weights = None
         if described is not None:
             carried = described["labels"]["train"]
@@ -107,7 +108,8 @@ class Network:
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Returns average precision, the mean over the labels."""
+        """Builds average precision, the mean over the labels."""
+        # Approximate: Keras counts at 200 thresholds. Evaluation is exact.
         return [
             keras.metrics.AUC(
                 name="average_precision",
@@ -130,6 +132,7 @@ class Network:
         `top_k_probabilities` float32 [batch, k], best first.
         """
         listed_names = _constant(names)
+        # float32 as the predictions, or one at its threshold could differ.
         bounds = thresholds.of(self.decision, names).astype("float32")
         given = predictions >= tf.constant(bounds)
         best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
@@ -156,7 +159,9 @@ NETWORK = Network()
 
 
 def _joined(given: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
-    """Returns the names [batch] of what is given [batch, labels], as `a|b`."""
+    """Joins the names of the labels given [batch, labels] as `a|b`, [batch]."""
+    # "|a" and "|b" are joined and the first bar is removed: each name is
+    # escaped in Python, once, and the graph stays simple.
     begun = _constant(
         [label_cells.SEPARATOR + label_cells.escape(n) for n in names]
     )

@@ -1,4 +1,4 @@
-"""Pictures of how well labels are told: curves and bars."""
+"""Bar chart of average precision and F1 per label."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,15 +9,15 @@ from matplotlib import axes, figure
 
 from tf_finetune.evaluation import names, plots
 
-_DRAWN = 30
-_WIDTH = 28
+_DRAWN = 30  # Labels, at most.
+_WIDTH = 28  # Characters of a name.
 
 
 def labels(figures: Mapping[str, Any], path: pathlib.Path) -> None:
     """Draws each label's average precision and F1 as PNG, atomically.
 
-    A bar is the average precision, a line across it what a guess would reach
-    (the share of pictures that carry the label), a dot the F1 at the label's
+    A bar is the average precision, a line across it that of random scores (the
+    share of pictures that carry the label), a dot the F1 at the label's
     threshold. Of more than 30 labels the 15 best and the 15 worst are drawn.
 
     Args:
@@ -29,6 +29,7 @@ def labels(figures: Mapping[str, Any], path: pathlib.Path) -> None:
         for name, row in figures["per_label"].items()
         if row["support"]
     ]
+    # The best ones on top: bars are drawn from below.
     known.sort(key=lambda each: each[1]["average_precision"])
     if len(known) > _DRAWN:
         known = known[: _DRAWN // 2] + known[-_DRAWN // 2 :]

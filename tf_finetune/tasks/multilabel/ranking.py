@@ -1,4 +1,4 @@
-"""Average precision of labels, and how far chance could have moved it."""
+"""Average precision of labels, and its bootstrap confidence interval."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ _CELLS, _HELD = 2e8, 5e6
 
 
 def average_precision(targets: np.ndarray, scores: np.ndarray) -> float | None:
-    """Sums the precision at each recall, without interpolation.
+    """Computes average precision: the sum over recall steps, not interpolated.
 
     Args:
         targets: [n] booleans.
@@ -40,9 +40,9 @@ def macro_interval(
     The bias-corrected bootstrap over pictures, 2000 draws (of more than
     100,000 pairs of picture and label fewer, down to 200). A draw repeats
     pictures, which makes average precision higher: of scores like those of
-    posters the plain percentiles held the truth in 72, 81 and 90 of 100 samples
-    of 100, 200 and 500 pictures, the corrected ones in 88, 91 and 95. A label
-    that no picture of a draw carries does not enter the mean of that draw.
+    posters the plain percentiles covered the truth in 72, 81 and 90 of 100
+    samples of 100, 200 and 500 pictures, the corrected ones in 88, 91 and 95. A
+    label that no picture of a draw carries does not enter its mean.
 
     Args:
         targets: [n, labels] booleans.
@@ -63,10 +63,12 @@ def macro_interval(
     generator = np.random.default_rng(seed)
     found = []
     for start in range(0, draws, block := max(int(_HELD / count), 1)):
+        # Drawing n of n with replacement is a multinomial count per picture.
         weights = generator.multinomial(
             count, np.full(count, 1 / count), size=min(block, draws - start)
         )
         found.append(value(weights))
+    # The bias is measured from the value of all pictures, each once.
     whole = value(np.ones([1, count]))[0]
     return _corrected(np.concatenate(found), whole)
 
@@ -81,16 +83,17 @@ def macro_of_draws(
         scores: [n, labels].
 
     Returns:
-        Of how often each picture is in a draw, [draws]; NaN where no picture
-        of it carries a label.
+        A function of how often each picture is in each draw; its values are
+        [draws], NaN where no picture of a draw carries a label.
     """
+    # Sorted once; a draw only changes the weights.
     supported = np.flatnonzero(targets.any(axis=0))
     rankings = [_ranked(targets[:, i], scores[:, i]) for i in supported]
     return lambda weights: _macro(rankings, weights)
 
 
 def _macro(rankings: Sequence["_Ranking"], weights: np.ndarray) -> np.ndarray:
-    """Returns macro average precision of each draw [draws, n], NaN if none."""
+    """Computes macro average precision of each draw [draws, n], NaN if none."""
     if not rankings:
         return np.full(len(weights), np.nan)
     each = np.stack([_weighed(ranking, weights) for ranking in rankings])
@@ -101,8 +104,10 @@ def _macro(rankings: Sequence["_Ranking"], weights: np.ndarray) -> np.ndarray:
 
 
 def _corrected(draws: np.ndarray, whole: float) -> list[float]:
-    """Returns the percentiles of draws that are 95 % once bias is taken off."""
+    """Computes the bias-corrected 95 % percentile interval of draws."""
     draws = draws[~np.isnan(draws)]
+    # z0 = Φ^-1(share of draws below the value), equation 14.14; equal ones
+    # count half. The interval ends at Φ(2 z0 ± 1.96), equation 14.10 with a=0.
     below = np.mean(draws < whole) + np.mean(draws == whole) / 2
     least = 0.5 / len(draws)
     bias = stats.norm.ppf(np.clip(below, least, 1 - least))
@@ -128,6 +133,7 @@ class _Ranking:
 
 def _ranked(targets: np.ndarray, scores: np.ndarray) -> _Ranking:
     order = np.argsort(-scores, kind="stable")
+    # Tied scores enter together: only the end of a run counts.
     changes = np.flatnonzero(np.diff(scores[order]))
     return _Ranking(
         order=order,
@@ -137,7 +143,7 @@ def _ranked(targets: np.ndarray, scores: np.ndarray) -> _Ranking:
 
 
 def _weighed(ranking: _Ranking, weights: np.ndarray) -> np.ndarray:
-    """Returns the average precision of each draw.
+    """Computes the average precision of each draw.
 
     Args:
         ranking: Of n examples.
@@ -149,6 +155,7 @@ def _weighed(ranking: _Ranking, weights: np.ndarray) -> np.ndarray:
     weights = weights[:, ranking.order].astype("float64")
     ranked = np.cumsum(weights, axis=1)[:, ranking.ends]
     found = np.cumsum(weights * ranking.true, axis=1)[:, ranking.ends]
+    # AP = Σ (R_k - R_(k-1)) · P_k over the runs of equal scores.
     gains = np.diff(found, axis=1, prepend=0.0)
     total = np.sum(gains * found / np.maximum(ranked, 1.0), axis=1)
     every = found[:, -1]

@@ -1,8 +1,8 @@
-r"""Finds what separates the labels in the cells of a column.
+r"""Detection of the separator of labels in the cells of a column.
 
-A character separates if what stands between it are labels themselves: "disc
+A character is a separator if the pieces between it are labels themselves: "disc
 frame" beside "disc" and "frame". Names may hold blanks and slashes of their
-own ("New York", "New Orleans"); where both is possible, people are asked.
+own ("New York", "New Orleans"); where both is possible, the user is asked.
 """
 
 import collections
@@ -14,22 +14,22 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.tasks.multilabel import cells as label_cells
 
-# What names hold themselves at times: pieces that come again are no proof.
+# Characters that some names contain: repeated pieces alone are no proof.
 _SOFT = ("slash", "plus", "ampersand", "blank")
-# What stands within most names: only labels that are made of other labels are
-# divided there, and nobody is asked.
+# Characters within many names: only labels that are made of other labels are
+# split there, and the user is never asked.
 _WITHIN_NAMES = ("colon", "dash", "underscore")
-# What joins labels in a sentence, where blanks would be taken for separators.
+# Words that join labels in a sentence, where blanks would be separators.
 _JOINING = frozenset({"and", "or", "und", "et"})
-# Share of the pieces that must come again, or be labels alone; of what names
-# hold themselves both, and more of them.
+# Share of the pieces that must occur in other cells, or be whole cells; for
+# characters that names contain both, and more of them.
 _CLEAR = 0.5
 _CLEAR_OF_SOFT = 0.75
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Evidence:
-    """What speaks for a separator.
+    """Evidence that a character is the separator of a column.
 
     Attributes:
         word: The separator.
@@ -45,14 +45,14 @@ class _Evidence:
 
     @property
     def is_clear(self) -> bool:
-        """Whether labels would otherwise be made of other labels."""
+        """Whether it is certain that the character is a separator."""
         if self.word in (*_SOFT, *_WITHIN_NAMES):
             return self.alone >= _CLEAR and self.again >= _CLEAR_OF_SOFT
         return self.again >= _CLEAR or self.alone >= _CLEAR
 
     @property
     def is_possible(self) -> bool:
-        """Whether some labels would otherwise be made of other labels."""
+        """Whether the character may be a separator; then the user is asked."""
         if self.word in _WITHIN_NAMES:
             return self.alone >= _CLEAR
         if self.word in _SOFT:
@@ -66,15 +66,17 @@ def find(texts: Sequence[str], where: str, *, known: Sequence[str] = ()) -> str:
     Args:
         texts: Its cells.
         where: Names the column in messages.
-        known: Labels that were learnt before; what makes nothing but these is
+        known: Labels of a finished run; a separator that makes only these is
             right.
 
     Returns:
-        A word that `cells.split` takes; "bar" where nothing separates.
+        A key of `CHARACTERS` or "list"; "bar" where nothing separates.
 
     Raises:
         DataError: Several are possible.
     """
+    # In order of certainty: the documented bar, lists, the labels of a run,
+    # then evidence from the column itself.
     distinct = sorted({text for text in texts if text})
     if _holding(distinct, "bar"):
         return "bar"
@@ -89,7 +91,7 @@ def find(texts: Sequence[str], where: str, *, known: Sequence[str] = ()) -> str:
     ]
     clear = [each for each in found if each.is_clear]
     if clear:
-        # The first is what names hold least; the others may be within names.
+        # The first one is the rarest in names; the others may be within names.
         chosen, others = clear[0], clear[1:]
         rivals = [o for o in others if _is_within(chosen, o.word)]
         if rivals:
@@ -103,10 +105,10 @@ def find(texts: Sequence[str], where: str, *, known: Sequence[str] = ()) -> str:
 
 
 def _are_lists(distinct: Sequence[str], where: str) -> bool:
-    """Tells if the cells are lists.
+    """Returns whether the cells are lists.
 
     Raises:
-        DataError: Some are, and others are not.
+        DataError: Some are lists and others are not, or one is an object.
     """
     others = [e for e in distinct if label_cells.pieces(e, "list") is None]
     objects = [each for each in others if each[0] + each[-1] == "{}"]
@@ -138,8 +140,8 @@ def _check_joined(
             if word.lower() in _JOINING:
                 raise errors.DataError(
                     f"{where}: in {text!r} the word {word!r} stands between "
-                    "labels; write 'a|b' for a picture of both. If it is a "
-                    "label itself, give --label_separator=blank."
+                    "labels; write 'a|b' for a picture with both labels. If it "
+                    "is a label itself, use --label_separator=blank."
                 )
 
 
@@ -148,7 +150,7 @@ def _holding(distinct: Sequence[str], word: str) -> list[str]:
 
 
 def _may_separate(distinct: Sequence[str], word: str) -> bool:
-    """Tells if a character stands between others; in "C++" it does not."""
+    """Returns whether a character stands between others; not so in "C++"."""
     if word in (*_SOFT, *_WITHIN_NAMES) and any(
         "" in (label_cells.pieces(each, word) or ()) for each in distinct
     ):
@@ -166,6 +168,7 @@ def _weigh(distinct: Sequence[str], word: str) -> _Evidence:
             within |= found
         else:
             alone |= found
+    # Shares of the distinct pieces, so that a frequent one counts once.
     size = max(1, len(within))
     return _Evidence(
         word=word,
@@ -176,13 +179,14 @@ def _weigh(distinct: Sequence[str], word: str) -> _Evidence:
 
 
 def _is_within(chosen: _Evidence, word: str) -> bool:
-    """Tells if labels are still made of others when one separator is used."""
+    """Returns whether a second separator divides the labels of the first."""
     left = sorted(chosen.labels)
     return bool(_holding(left, word)) and _weigh(left, word).is_clear
 
 
 def _of_known(distinct: Sequence[str], known: Collection[str]) -> str | None:
-    """Returns the separator that makes nothing but known labels."""
+    """Returns the separator that makes only known labels, or None."""
+    # "none" first: a column may hold one label a cell, separators and all.
     for word in ("none", *label_cells.CHARACTERS):
         if all(
             {*(label_cells.pieces(each, word) or ())} <= {*known}
@@ -220,7 +224,7 @@ def _ambiguous(
             f"({len(each.labels)} labels in all)"
         )
     return errors.DataError(
-        f"{where}: it cannot be told what separates the labels of a cell. "
-        f"{'; '.join(ways)}; --label_separator=bar leaves every cell one label "
-        f"({len(distinct)} in all)."
+        f"{where}: several characters may separate the labels of a cell; "
+        f"choose one. {'; '.join(ways)}; --label_separator=bar takes every "
+        f"cell as one label ({len(distinct)} in all)."
     )

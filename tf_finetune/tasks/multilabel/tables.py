@@ -1,4 +1,4 @@
-"""Figures of labels as the plain text that a command prints, 80 columns."""
+"""Tables of multi-label results as plain text, 80 columns wide."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from tf_finetune.evaluation import names
 
 _SPLIT_WIDTH, _NAME_WIDTH = 24, 22
+# Up to 20 labels all are shown; of more, the 10 worst and the 5 best.
 _ALL_SHOWN = 20
 _WORST, _BEST = 10, 5
 _YARDSTICKS = {"label_shares": "label shares", "probe": "head-only probe"}
@@ -20,7 +21,7 @@ _PER_LABEL = (
 
 
 def text(figures: Mapping[str, Any]) -> str:
-    """Returns the printed result.
+    """Formats the result for printing.
 
     Args:
         figures: As `evaluation.json` holds them: figures by split, each with
@@ -41,12 +42,13 @@ def text(figures: Mapping[str, Any]) -> str:
         lines.append(_row(name, result))
         for key, other in result.get("yardsticks", {}).items():
             lines.append(_row(f"  {_YARDSTICKS.get(key, key)}", other))
+    # All but the training split; the last one is shown label by label.
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join([*lines, "", by_label(held_out[-1], splits[held_out[-1]])])
 
 
 def by_label(split: str, result: Mapping[str, Any]) -> str:
-    """Returns the table of labels of one split.
+    """Formats the table of labels of one split.
 
     Up to 20 labels are all shown in their order; of more, the 10 worst and
     the 5 best by average precision.
@@ -92,6 +94,7 @@ def _row(name: str, result: Mapping[str, Any]) -> str:
 
 
 def _extremes(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    # Labels without an average precision have no rank and are hidden.
     scored = [row for row in rows if row[1]["average_precision"] is not None]
     ordered = sorted(scored, key=lambda row: row[1]["average_precision"])
     worst = ordered[:_WORST]

@@ -1,4 +1,4 @@
-"""Which labels pictures carry, as numbers."""
+"""Multi-hot matrix of the labels of pictures."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from tf_finetune.data import examples
 def matrix(
     pictures: Sequence[examples.Picture], names: Sequence[str]
 ) -> np.ndarray:
-    """Returns float32 [n, labels], 1 where the picture carries the label."""
+    """Encodes labels as float32 [n, labels], 1 where a picture carries one."""
     index = {name: place for place, name in enumerate(names)}
     found = np.zeros([len(pictures), len(names)], "float32")
     for row, picture in zip(found, pictures, strict=True):

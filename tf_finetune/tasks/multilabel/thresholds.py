@@ -1,12 +1,12 @@
-"""From which probability on a label is given, chosen on validation.
+"""Threshold of each label's probability, chosen on validation.
 
 The threshold with the highest F1 among the validation pictures is a matter of
-luck where few of them carry the label. Here the pictures only decide how
-probabilities are to be read (two numbers a label, held near 1 and 0), and the
-threshold is the one with the highest F1 to be expected of these. On held-out
-posters (MobileNet 0.25, seven genres, 60 to 200 validation pictures) macro F1
-was 0.45 to 0.46 so, 0.42 to 0.43 with the highest F1 that was seen, and 0.24
-with 0.5 for all.
+luck where few of them carry the label. Here the pictures only calibrate the
+probabilities (two parameters per label, with priors at 1 and 0), and the
+threshold is the one with the highest expected F1 of these. On held-out posters
+(MobileNet 0.25, seven genres, 60 to 200 validation pictures) macro F1 was 0.45
+to 0.46 so, 0.42 to 0.43 with the highest F1 observed, and 0.24 with 0.5 for
+all.
 
 Source: Platt 1999, "Probabilistic Outputs for Support Vector Machines"; Lipton
 et al. 2014, "Optimal Thresholding of Classifiers to Maximize F1 Measure",
@@ -24,20 +24,20 @@ from tf_finetune import errors
 DEFAULT = 0.5
 """Where all or none of the validation pictures carry the label."""
 
-# How strongly slope and shift are held at 1 and 0, in nats.
+# Precision of the normal priors of slope and shift around 1 and 0.
 _HOLD = 1.0
-# What float32 cannot tell from 0.
+# Step of float32 at 1; probabilities are clipped there.
 _SMALLEST = float(np.finfo("float32").eps)
 # From here on a probability is 1 in float32.
 _LARGEST = 1 - 2.0**-25
-# By which runtimes round probabilities.
+# Probabilities of different runtimes may differ by this much.
 _ROUNDING = 1e-6
 
 
 def decision(
     targets: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Returns the thresholds, ready for JSON.
+    """Chooses the thresholds and returns them ready for JSON.
 
     Args:
         targets: [n, labels] of 0 and 1, of the validation split.
@@ -58,7 +58,7 @@ def of(decided: Mapping[str, Any], names: Sequence[str]) -> np.ndarray:
 
 
 def chosen(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Returns a threshold for each label, [labels] float32 values in 0..1.
+    """Chooses the threshold of each label, [labels] float32 values in 0..1.
 
     Args:
         targets: [n, labels] of 0 and 1.
@@ -71,11 +71,11 @@ def chosen(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def moved(
     bounds: np.ndarray, logits: np.ndarray, temperature: float
 ) -> np.ndarray:
-    """Returns the thresholds of probabilities whose logits are divided.
+    """Converts thresholds for probabilities calibrated by a temperature.
 
-    A threshold t becomes sigmoid(logit(t) / temperature). One that is the
-    probability of a picture itself must not fall on its other side by
-    rounding: it is held apart from the probabilities of these pictures.
+    A threshold t becomes sigmoid(logit(t) / temperature). One that equals the
+    probability of a picture must not fall on its other side by rounding: it is
+    kept apart from the probabilities of these pictures.
 
     Args:
         bounds: [labels] in 0..1.
@@ -90,6 +90,8 @@ def moved(
     """
     bounds = np.asarray(bounds, "float32")
     logits = np.asarray(logits, "float32")
+    # For each label the lowest probability that is given and the highest one
+    # that is not: the new threshold must lie between them.
     given = special.expit(logits) >= bounds
     after = special.expit((logits / temperature).astype("float32"))
     least = np.where(given, after, np.inf).min(axis=0)
@@ -106,7 +108,7 @@ def moved(
         raise errors.RunError(
             f"--calibrate found the temperature {temperature:.3g}, at which "
             "probabilities on both sides of a threshold are equal in float32, "
-            "so that other labels would be given. Export without it."
+            "so that the labels given would change. Export without --calibrate."
         )
     return found
 
@@ -118,26 +120,30 @@ def _of_label(targets: np.ndarray, probabilities: np.ndarray) -> float:
     ranked = probabilities[order].astype("float64")
     expected = np.cumsum(_read(targets, probabilities)[order])
     given = np.arange(1, len(ranked) + 1)
+    # Expected F1 of giving the k most probable: 2 Σ p_i (i ≤ k) / (Σ p + k).
     f1 = 2 * expected / (expected[-1] + given)
     # Equal probabilities are given together; below the last one all are.
     following = np.append(ranked[1:], ranked[-1])
     f1[:-1][following[:-1] == ranked[:-1]] = -1.0
     best = int(np.argmax(f1))
+    # Halfway to the next lower probability, so that rounding changes nothing.
     return float((ranked[best] + following[best]) / 2)
 
 
 def _read(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Returns what the probabilities [n] of one label mean, [n].
+    """Calibrates the probabilities [n] of one label by Platt scaling, [n].
 
-    The logistic regression of the targets on the logits whose slope and shift
-    have normal priors around 1 and 0; the probabilities as they are where
-    higher ones mean less.
+    A logistic regression of the targets on the logits, whose slope and shift
+    have normal priors around 1 and 0. Where its slope is not positive, the
+    probabilities are returned as they are.
     """
     clipped = np.clip(probabilities.astype("float64"), _SMALLEST, 1 - _SMALLEST)
     logits = special.logit(clipped)
     signs = np.where(targets, 1.0, -1.0)
 
     def loss(found: np.ndarray) -> tuple[float, np.ndarray]:
+        # Σ log(1 + exp(-margin)) + prior / 2 · |(slope, shift) - (1, 0)|²,
+        # and its gradient.
         margins = signs * (found[0] * logits + found[1])
         pull = -signs * special.expit(-margins)
         away = found - [1.0, 0.0]

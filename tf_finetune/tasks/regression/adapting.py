@@ -1,4 +1,4 @@
-"""The task once the training targets are known."""
+"""Fit of a regression task to its training targets: transform and bounds."""
 
 import dataclasses
 
@@ -12,12 +12,13 @@ from tf_finetune.tasks.regression import figures, labels, network, transforms
 def adapted(
     task: tasks.Task, data: examples.ImageData, config: train.TrainConfig
 ) -> tasks.Task:
-    """Returns a task that standardises targets as the training data has it.
+    """Fits the target transform and returns a task that applies it.
 
     Raises:
         DataError: A target lies outside of --target_range, or has no
             logarithm where --target_transform=log asks for it.
     """
+    # Clipping to the range is part of the model, after the inverse transform.
     bounds, kind = config.model.target_range, config.training.target_transform
     _check_range(data, bounds)
     if kind == "log":
@@ -26,13 +27,14 @@ def adapted(
         kind,
         labels.array(data.split("train")),
         data.class_names,
+        # Of all splits: the loss on validation needs the logarithm, too.
         least=labels.array(data.pictures).min(axis=0),
         bounds=bounds,
     )
     adapted_ = dataclasses.replace(
         task, figures=figures.Figures(logged=found.logged)
     )
-    # Where `Task.network` keeps what it has found.
+    # `Task.network` is a cached property: this is its cache.
     adapted_.__dict__["network"] = network.Network(found)
     return adapted_
 

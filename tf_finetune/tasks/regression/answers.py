@@ -1,4 +1,4 @@
-"""What a regression says of single pictures."""
+"""Answers of a regression: target values of single pictures as a table."""
 
 import csv
 import dataclasses
@@ -39,7 +39,7 @@ class Answers:
         *,
         top_k: int = 5,
     ) -> list[Prediction]:
-        """Returns the values of each picture; `top_k` plays no part.
+        """Returns the values of each picture; `top_k` is ignored.
 
         Raises:
             RunError: A value is NaN or infinite.
@@ -64,7 +64,7 @@ class Answers:
         return Prediction(path=path, error=reason)
 
     def line(self, row: Prediction) -> str:
-        """Returns the values by name."""
+        """Formats the values by name."""
         if row.error:
             return escaping.line(row.path, f"error: {row.error}")
         shown = ", ".join(
@@ -86,6 +86,7 @@ class Answers:
 
         Where the true values are known, they follow as `true NAME`.
         """
+        # Rows of failed files have no values; any other one has all targets.
         names = next((list(row.values) for row in rows if row.values), [])
         text = io.StringIO(newline="")
         # Before Python 3.13, csv does not quote a lone carriage return.
@@ -108,7 +109,7 @@ class Answers:
         files.write_text(pathlib.Path(path), text.getvalue())
 
     def summarize(self, rows: Sequence[Prediction]) -> str:
-        """Returns the range of each target and the number of errors."""
+        """Summarizes the range of each target and the number of errors."""
         good = [row for row in rows if row.values]
         lines = [f"{len(rows)} rows, {len(good)} predicted:"]
         for name in good[0].values if good else ():

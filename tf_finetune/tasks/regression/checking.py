@@ -1,4 +1,4 @@
-"""What can be known of a regression's numbers before TensorFlow starts."""
+"""Checks of targets and numeric columns before TensorFlow starts."""
 
 from collections.abc import Sequence
 
@@ -17,11 +17,11 @@ def check(
     pictures: Sequence[examples.Picture],
     names: Sequence[str],
 ) -> None:
-    """Makes sure that the model can tell the numbers of a table apart.
+    """Checks that float32 can distinguish the numbers of a table.
 
     Args:
         config: Of the run.
-        pictures: All that are listed.
+        pictures: All listed pictures.
         names: Of the targets.
 
     Raises:
@@ -46,13 +46,14 @@ def _check_logarithm(values: np.ndarray, what: str) -> None:
     if low > 0 and high - low < ranges.LEAST_LOGGED_SHARE * high:
         raise errors.DataError(
             f"The values of {what} lie between {ranges.shown(low)} and "
-            f"{ranges.shown(high)}: so close together their logarithm is "
-            "nothing but a loss of digits. Use --target_transform=none."
+            f"{ranges.shown(high)}: so close together that the logarithm only "
+            "loses digits. Use --target_transform=none."
         )
 
 
 def _check_columns(config: train.TrainConfig) -> None:
     rows = table.read(config.data)
+    # Missing numbers are NaN here and become the median of training later.
     for place, name in enumerate(config.data.numeric_columns):
         values = np.array([row.numbers[place] for row in rows], "float64")
         known = values[~np.isnan(values)]

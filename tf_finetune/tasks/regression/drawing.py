@@ -1,4 +1,4 @@
-"""Predicted against true values, drawn."""
+"""Scatter plot of predicted against true values."""
 
 import pathlib
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ def scatter(
     names: Sequence[str],
     path: pathlib.Path,
 ) -> None:
-    """Draws a panel for each target as PNG, written atomically.
+    """Draws one panel per target as PNG, written atomically.
 
-    The line is where predicted and true are equal. Axes are logarithmic
+    The line marks predictions equal to the true values. Axes are logarithmic
     where all values are above 0 and span more than a factor of 30.
 
     Args:
@@ -52,7 +52,7 @@ def _draw(panel: axes.Axes, true: np.ndarray, predicted: np.ndarray) -> None:
     both = np.concatenate([true, predicted])
     low, high = float(both.min()), float(both.max())
     panel.scatter(true, predicted, s=12, alpha=0.6, linewidths=0)
-    panel.plot([low, high], [low, high], color="grey", linewidth=0.8)
+    panel.plot([low, high], [low, high], color="gray", linewidth=0.8)
     if low > 0 and high / low > _WIDE:
         panel.set_xscale("log")
         panel.set_yscale("log")

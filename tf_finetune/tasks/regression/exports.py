@@ -1,4 +1,4 @@
-"""What files of a regression say of it, and when one in few bits is right."""
+"""Exports of a regression: metadata, and checks of quantized ones."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,13 +8,13 @@ from tf_finetune.data import examples
 from tf_finetune.tasks import verdicts
 from tf_finetune.tasks.regression import labels, metrics
 
-# Between what int8 does to a network that bears it and what a mistake does, in
-# shares of a target's range among the pictures. Measured on MobileNet 0.25,
-# price, area and bedrooms of houses, 64 pictures, of the target that suffers
-# most: int8 moves values by 5.4 % in the mean, keeps the order of 99.1 % of the
-# pairs and costs 0.05 of R²; swapped colour channels move them by 19 %, keep
-# 92.2 % and cost 0.70. MobileNetV2, area and price from kitchens: int8 2.4 %,
-# all and 0.04, swapped 10.9 %, 98.6 % and 0.10.
+# Between the effect of int8 on a network that tolerates it and that of a
+# mistake, in shares of a target's range among the pictures. Measured on
+# MobileNet 0.25, price, area and bedrooms of houses, 64 pictures, of the target
+# that suffers most: int8 moves values by 5.4 % in the mean, keeps the order of
+# 99.1 % of the pairs and costs 0.05 of R²; swapped color channels move them by
+# 19 %, keep 92.2 % and cost 0.70. MobileNetV2, area and price from kitchens:
+# int8 2.4 %, all and 0.04, swapped 10.9 %, 98.6 % and 0.10.
 MEAN_TOLERANCE = 0.08
 ORDER = 0.96
 R2_LOSS = 0.1
@@ -25,7 +25,7 @@ _FEWEST = 20
 
 
 class Exports:
-    """Judged by the order that values give to pictures."""
+    """Compared by the order of pictures by predicted value."""
 
     losses = ("r2",)
     output = "values"
@@ -52,7 +52,7 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> verdicts.Verdict:
-        """Bounds the mean difference, lost order and lost R² of each target.
+        """Checks the mean difference, changed order and lost R² of each target.
 
         Returns:
             As figures `per_target`, by name: `mean_abs_difference` (a share
@@ -65,6 +65,7 @@ class Exports:
         known = truth is not None and len(truth) >= _FEWEST
         per_target, checks = {}, []
         for index, name in enumerate(names):
+            # In shares of the target's unit, so that one limit suits all.
             columns = [expected, got, *([truth] if known else [])]
             found = _of_target(*(c[:, index] / units[index] for c in columns))
             per_target[name] = found
@@ -78,12 +79,14 @@ EXPORTS = Exports()
 def _of_target(
     expected: np.ndarray, got: np.ndarray, true: np.ndarray | None = None
 ) -> dict[str, float | None]:
+    # All pairs: [i, j] is the difference of pictures i and j.
     before = expected[:, np.newaxis] - expected
     after = got[:, np.newaxis] - got
     apart = np.abs(before) > APART
     found = {
         "mean_abs_difference": float(np.abs(expected - got).mean()),
         "order_agreement": verdicts.share(before * after > 0, apart),
+        # Each pair stands there twice, as (i, j) and (j, i).
         "pairs_apart": int(apart.sum()) // 2,
     }
     if true is not None:

@@ -1,4 +1,4 @@
-"""What a regression is measured by."""
+"""Metrics of a regression, and how they rank, print and plot."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ from tf_finetune.evaluation import names as shown_names
 from tf_finetune.tasks import judging
 from tf_finetune.tasks.regression import labels, metrics
 
-_SPLIT_WIDTH = 22
+_SPLIT_WIDTH = 22  # Characters of the first column of a printed table.
 _DRAWN = 1000  # Points of a scatter plot, at most.
 _YARDSTICKS = {
     "training_mean": "training mean",
@@ -31,11 +31,11 @@ _YARDSTICKS = {
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """R² above all: of the logarithm where that is what was learnt.
+    """Ranks by R², that of the logarithm where the model predicts it.
 
     Attributes:
-        logged: For each target, whether its logarithm is learnt; empty: as
-            if none were.
+        logged: For each target, whether its logarithm is the training target;
+            empty: of none.
     """
 
     logged: tuple[bool, ...] = ()
@@ -45,21 +45,21 @@ class Figures:
     unbounded = lower_is_better
 
     def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation loss, on what is learnt."""
+        """Ranks by validation loss, on transformed targets."""
         return (-epoch["val_loss"],)
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by what `judged_by` names, else by R².
+        """Orders results by the figure that `judged_by` names, else by R².
 
-        First to four digits: what agrees in them is the same for anybody who
-        asks, as where rounded features are compared with exact ones.
+        First to four digits, so that differences by rounding decide only
+        between results that are otherwise equal.
         """
         value = figures.get(figures.get("judged_by", "r2"))
         value = -math.inf if value is None else value
         return (round(value, 4), value)
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns R² and the mean absolute error."""
+        """Formats R² and the mean absolute error."""
         found = [f"{_r2_name(figures)} {_number(figures[_key(figures)])}"]
         if figures.get("mae") is not None:
             found.append(f"(mean absolute error {figures['mae']:.4g})")
@@ -68,7 +68,7 @@ class Figures:
     def compared(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Returns the interval of R²."""
+        """Describes the confidence interval of R²."""
         interval = figures.get(f"{_key(figures)}_interval")
         if interval is None:
             return ""
@@ -85,7 +85,7 @@ class Figures:
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> judging.Collected:
-        """Returns what gives the figures of every target."""
+        """Returns an accumulator that computes the figures of every target."""
         targets = labels.array(data.split(split))
         return judging.Collected(
             lambda predictions: self.of(
@@ -100,7 +100,8 @@ class Figures:
     def evidence(
         self, targets: np.ndarray, predictions: np.ndarray
     ) -> choices.Evidence:
-        """Returns what tells two models on the same examples apart."""
+        """Returns per-example results to compare two models by."""
+        # One scale for all targets: their mean R² is compared.
         logged = bool(self.logged) and all(self.logged)
         return metrics.evidence(
             targets,
@@ -116,8 +117,9 @@ class Figures:
         *,
         seed: int,
     ) -> dict[str, Any]:
-        """Returns the figures, and `points` of some examples for `draw`."""
+        """Computes the figures, and `points` of some examples for `draw`."""
         found = metrics.regression(targets, predictions, names=names, seed=seed)
+        # Not defined if a target or a prediction is not above 0.
         defined = found["log_r2"] is not None
         logged = defined and bool(self.logged) and all(self.logged)
         return {
@@ -132,7 +134,7 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Returns what the mean and the median of training reach."""
+        """Computes the baselines that always answer training mean or median."""
         targets = labels.array(data.split(split))
         return self.constants(described, targets, data.class_names)
 
@@ -142,7 +144,7 @@ class Figures:
         targets: np.ndarray,
         names: Sequence[str],
     ) -> dict[str, Any]:
-        """Does what `trivial` does, for targets [n, targets]."""
+        """Computes the baselines for an array of targets, [n, targets]."""
         training = described["targets"]["train"]
         return {
             f"training_{which}": metrics.constant(
@@ -155,7 +157,7 @@ class Figures:
         }
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Returns every split with its yardsticks, then single targets."""
+        """Formats every split with its baselines, then single targets."""
         splits = {k: v for k, v in figures.items() if _is_result(v)}
         lines = [
             f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
@@ -195,20 +197,20 @@ class Figures:
 
 
 def of_run(evaluation: Mapping[str, Any]) -> Figures:
-    """Returns figures that judge by what judged a finished run.
+    """Returns figures that rank by the same R² as a finished run.
 
     Args:
-        evaluation: What its evaluation.json holds.
+        evaluation: Contents of its evaluation.json.
     """
     splits = [each for each in evaluation.values() if _is_result(each)]
-    # The logarithm is learnt only where every split has it.
+    # The logarithm is predicted only if all splits allow it: one is enough.
     is_logged = any(_key(each) == "log_r2" for each in splits)
     count = max((len(each["per_target"]) for each in splits), default=0)
     return Figures(logged=(is_logged,) * count)
 
 
 def describe(names: Sequence[str]) -> schema.Record:
-    """Returns what data.json holds of targets, for `constants`."""
+    """Returns the schema of the target statistics that data.json holds."""
     middle = {"mean": schema.Number(), "median": schema.Number()}
     targets = schema.Record(dict.fromkeys(names, schema.Record(middle)))
     return schema.Record({"targets": schema.Record({"train": targets})})
@@ -219,6 +221,7 @@ def _points(
 ) -> dict[str, list[list[float]]]:
     """Returns true and predicted values of examples spread over the split."""
     count = len(targets)
+    # Evenly spaced in the order of the split, so that every run draws the same.
     chosen = np.linspace(0, count - 1, min(count, _DRAWN)).astype(int)
     return {
         "true": np.asarray(targets, "float64")[chosen].tolist(),
@@ -227,11 +230,11 @@ def _points(
 
 
 def _contributions(fusion: Mapping[str, Any]) -> list[str]:
-    """Returns what was kept and what each part has to do with it."""
+    """Formats the selected fusion and the weight and R² of each part."""
     lines = [
-        f"fusion: {fusion['kept']} kept, the best on validation; weights, and "
-        "R² of",
-        "each part alone (of the logarithms, where they are learnt):",
+        f"fusion: {fusion['kept']} kept, the best on validation; weight of "
+        "each part,",
+        "and its R² alone (of the logarithm where that is predicted):",
     ]
     for name, each in fusion["parts"].items():
         weights = ", ".join(f"{weight:.2f}" for weight in each["weights"])
@@ -282,7 +285,7 @@ def _number(value: float | None) -> str:
 
 
 def _short(value: float | None) -> str:
-    """Returns four digits, without an exponent up to some millions."""
+    """Formats a number by four digits, without an exponent up to 1e7."""
     if value is None:
         return ""
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"

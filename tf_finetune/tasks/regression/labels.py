@@ -1,4 +1,4 @@
-"""Targets: one number or several for each picture."""
+"""Labels of a regression: one number or several per picture."""
 
 import dataclasses
 import math
@@ -14,8 +14,8 @@ from tf_finetune.data import division, examples
 from tf_finetune.data.tables import locating, records
 from tf_finetune.tasks.regression import ranges
 
-_BINS = 10
-# Units of pictures in a bin, so that every split gets some of each.
+_BINS = 10  # Strata of the first target, at most.
+# Units of pictures in a stratum, so that every split gets some of each.
 _LEAST_UNITS = 5
 
 
@@ -29,13 +29,13 @@ class Targets:
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Targets":
-        """Returns the same: numbers are no files."""
+        """Returns the labels unchanged: numbers do not depend on options."""
         return self
 
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the columns of the targets and those beside the pictures."""
+        """Returns the columns of the targets and of the other inputs."""
         words = (name.partition(":")[0] for name in options.categorical_columns)
         return {
             "label_column": options.label_column,
@@ -46,7 +46,7 @@ class Targets:
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns none: targets are no files."""
+        """Returns nothing: targets are not files."""
         return ()
 
     def of_table(
@@ -55,13 +55,13 @@ class Targets:
         table: str,
         options: data_options.DataOptions,
     ) -> "Targets":
-        """Returns the same: each number says all there is to know of it."""
+        """Returns the labels unchanged: numbers have one format."""
         return self
 
     def joined(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Returns the same: numbers have one spelling."""
+        """Returns the listing unchanged: numbers have one spelling."""
         return listing
 
     def of_row(
@@ -71,10 +71,10 @@ class Targets:
         files: locating.Locator,
         options: data_options.DataOptions,
     ) -> tuple[float, ...]:
-        """Returns the targets.
+        """Parses the targets of a row.
 
         Raises:
-            DataError: One of them is no finite number, or too large.
+            DataError: One of them is not a finite number, or too large.
         """
         return tuple(
             number(cells[column], f"{where}: the target {column!r}")
@@ -82,13 +82,13 @@ class Targets:
         )
 
     def learnt(self, described: Mapping[str, Any]) -> "Targets":
-        """Returns the same: labels say in words what they are."""
+        """Returns the labels unchanged: numbers mean the same in every run."""
         return self
 
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Targets":
-        """Returns the same: each label says all there is to know of it."""
+        """Returns the labels unchanged: they do not depend on all pictures."""
         return self
 
     def names(
@@ -100,9 +100,9 @@ class Targets:
     def inspected(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-        """Gives every split its share of every part of the first target.
+        """Stratifies by quantile of the first target.
 
-        The parts are of equal size, ten at most, and fewer where there are
+        The strata are of equal size, ten at most, and fewer where there are
         few pictures.
         """
         if not pictures:
@@ -110,6 +110,7 @@ class Targets:
         first = np.array([picture.label[0] for picture in pictures])
         count = len(division.units(pictures)) // _LEAST_UNITS
         count = int(np.clip(count, 1, _BINS))
+        # Many equal values make edges coincide; those are one stratum.
         edges = np.quantile(first, np.linspace(0, 1, count + 1)[1:-1])
         bins = np.searchsorted(np.unique(edges), first, side="right")
         return tuple(
@@ -122,7 +123,7 @@ class Targets:
         return ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that targets differ.
+        """Checks that there are two pictures and that targets differ.
 
         Raises:
             DataError: There is a single picture, or a target is constant.
@@ -139,7 +140,7 @@ class Targets:
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Makes sure that no split is empty."""
+        """Checks that no split is empty."""
         for split, its_units in divided.items():
             if not its_units:
                 raise errors.DataError(
@@ -149,9 +150,10 @@ class Targets:
                 )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that the training targets differ."""
+        """Checks that the training targets differ, also in float32."""
         training = [each for each in pictures if each.split == "train"]
         _check_varies(training, "all training pictures have the same value")
+        # Again: the range of the training split may be narrower than of all.
         for index, values in enumerate(array(training).T):
             ranges.check_digits(
                 values,
@@ -160,11 +162,11 @@ class Targets:
             )
 
     def text(self, label: tuple[float, ...]) -> str:
-        """Returns the numbers, every digit of them."""
+        """Returns the numbers with all digits."""
         return ", ".join(map(repr, label))
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns `targets`: figures of each by split and name."""
+        """Describes the targets: statistics by split and name."""
         return {"targets": {s: _described(data, s) for s in data.splits}}
 
 
@@ -172,14 +174,14 @@ LABELS = Targets()
 
 
 def number(text: str, what: str) -> float:
-    """Returns a finite number that is not too large for a model.
+    """Parses a number that is finite and not too large for a model.
 
     Args:
         text: A cell.
         what: Names it in messages: "x.csv, line 3: the target 'price'".
 
     Raises:
-        DataError: It is none.
+        DataError: The text is not such a number.
     """
     if not text:
         raise errors.DataError(f"{what} is empty; it must be a number.")
@@ -216,7 +218,8 @@ def _check_varies(pictures: Sequence[examples.Picture], how: str) -> None:
 
 
 def _rounding(value: float) -> str:
-    """Returns what large numbers may have been before they were read."""
+    """Returns a hint that float64 may have rounded large numbers."""
+    # Up to 2^53 every whole number is exact in float64.
     if abs(value) < 2**53:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Losses of a regression on standardised targets, in float32."""
+"""Losses of a regression on standardized targets, in float32."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 
 
 class RegressionLoss(keras.losses.Loss):
-    """A loss of standardised predictions against standardised targets."""
+    """A loss of standardized predictions against standardized targets."""
 
     def __init__(self, name: str) -> None:
         """Chooses the loss.
@@ -17,6 +17,7 @@ class RegressionLoss(keras.losses.Loss):
                 with its corner at one standard deviation of the targets).
         """
         super().__init__(name=name)
+        # Keras' functions by the same name; "huber" has delta 1 by default.
         self._function = getattr(keras.losses, name)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

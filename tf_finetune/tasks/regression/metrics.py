@@ -1,4 +1,4 @@
-"""The figures of a regression in the user's units, ready for JSON."""
+"""Metrics of a regression in the user's units, ready for JSON."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,9 +9,10 @@ from tf_finetune import errors
 from tf_finetune.evaluation import choices
 
 FIGURES = ("r2", "log_r2", "mae", "rmse", "mape", "median_absolute_error")
-"""What is computed of each target."""
+"""Figures of each target."""
 
 _OF_ANY_UNIT = ("r2", "log_r2", "mape")
+# Draws of the bootstrap.
 _DRAWS = 1000
 # Numbers held at once while drawing, 32 MB each, and in all.
 _BLOCK = 4e6
@@ -25,7 +26,7 @@ def regression(
     names: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Compares predictions with true values.
+    """Computes all metrics of predicted values.
 
     Args:
         targets: [n, targets] true values, in the user's units.
@@ -68,7 +69,7 @@ def constant(
     names: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
-    """Returns what answering the same always reaches.
+    """Computes the figures of a baseline that always answers the same.
 
     Args:
         targets: [n, targets] true values.
@@ -88,17 +89,18 @@ def constant(
 
 
 def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the entries for the whole, with their intervals."""
+    """Returns the figures of all targets together, with their intervals."""
     names = [name for each in FIGURES for name in (each, f"{each}_interval")]
     return {name: figures[name] for name in names if name in figures}
 
 
 def r2(targets: np.ndarray, predictions: np.ndarray) -> float | None:
-    """Returns 1 - squared error / squared deviation; None if constant.
+    """Computes the coefficient of determination; None if targets are constant.
 
-    Source: the coefficient of determination; 0 is what answering the mean of
-    these very examples reaches, so a prediction can be below it.
+    0 is the value of a prediction that always answers the mean of these very
+    examples; a worse one is below it.
     """
+    # 1 - Σ (y - ŷ)² / Σ (y - ȳ)²
     deviation = np.sum((targets - np.mean(targets)) ** 2)
     if not deviation > 0:
         return None
@@ -108,7 +110,7 @@ def r2(targets: np.ndarray, predictions: np.ndarray) -> float | None:
 def evidence(
     targets: np.ndarray, predictions: np.ndarray, *, logged: bool
 ) -> choices.Evidence:
-    """Returns R² of repeated examples, and what each leaves unexplained.
+    """Returns R² of resampled examples, and each one's unexplained variance.
 
     The mean of the losses is 1 - R², so that within chance R² itself decides.
 
@@ -124,14 +126,15 @@ def evidence(
         targets = np.log(targets)
         predictions = np.log(np.maximum(predictions, least))
     squares = (targets - predictions) ** 2
-    centred = targets - targets.mean(axis=0)
-    variance = np.mean(centred**2, axis=0)
+    centered = targets - targets.mean(axis=0)
+    variance = np.mean(centered**2, axis=0)
 
     def value(weights: np.ndarray) -> np.ndarray:
         counts = weights.sum(axis=1, keepdims=True)
-        means = weights @ centred / counts
-        spread = weights @ centred**2 / counts - means**2
-        varies = spread > 1e-12 * variance  # What rounding leaves of none.
+        # Var = E[y²] - E[y]²; targets are centered, so little cancels.
+        means = weights @ centered / counts
+        spread = weights @ centered**2 / counts - means**2
+        varies = spread > 1e-12 * variance  # Not 0 but for rounding.
         with np.errstate(divide="ignore", invalid="ignore"):
             found = 1 - weights @ squares / counts / spread
         return np.mean(np.where(varies, found, np.nan), axis=1)
@@ -170,7 +173,7 @@ _Compute = Callable[[np.ndarray], np.ndarray]
 def _computations(
     targets: np.ndarray, predictions: np.ndarray
 ) -> dict[str, _Compute]:
-    """Returns what computes each figure of [draws, n] chosen examples.
+    """Returns a function for each figure: indices [draws, n] → [draws].
 
     MAPE is not defined where a target is 0, R² of the logarithm where a
     target or a prediction is not above 0.
@@ -187,15 +190,17 @@ def _computations(
         found["mape"] = lambda rows: relative[rows].mean(axis=1)
     if np.all(targets > 0) and np.all(predictions > 0):
         logs = np.log(targets)
+        # |log(ŷ) - log(y)| = |log(ŷ / y)|, the relative error on a log scale.
         ratios = np.abs(np.log(predictions) - logs)
         found["log_r2"] = lambda rows: _r2(logs[rows], ratios[rows])
     return found
 
 
 def _r2(targets: np.ndarray, errors_: np.ndarray) -> np.ndarray:
-    """Returns R² of each row, NaN where its targets are all the same."""
+    """Computes R² of each row, NaN where its targets are all the same."""
     deviation = targets - targets.mean(axis=1, keepdims=True)
     total = (deviation**2).sum(axis=1)
+    # By the range, which is exact; rounding leaves `total` a little above 0.
     same = np.ptp(targets, axis=1) == 0
     with np.errstate(divide="ignore", invalid="ignore"):
         values = 1 - (errors_**2).sum(axis=1) / total
@@ -203,7 +208,7 @@ def _r2(targets: np.ndarray, errors_: np.ndarray) -> np.ndarray:
 
 
 def _interval(compute: _Compute, count: int, seed: int) -> list[float]:
-    """Returns the 95 % interval [low, high].
+    """Computes the 95 % confidence interval [low, high].
 
     The percentile bootstrap over examples, 1000 draws; fewer, at least 100,
     where there are more than 40,000 examples.
@@ -212,6 +217,7 @@ def _interval(compute: _Compute, count: int, seed: int) -> list[float]:
     section 13.3.
     """
     generator = np.random.default_rng(seed)
+    # In blocks, so that memory stays bounded, whatever the number of examples.
     draws = int(np.clip(_WORK // count, 100, _DRAWS))
     block = max(int(_BLOCK // count), 1)
     values = [
@@ -228,6 +234,7 @@ def _whole(per_target: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(per_target) == 1:
         return dict(per_target[0])
     whole: dict[str, Any] = dict.fromkeys(FIGURES)
+    # Only figures without a unit can be averaged over targets.
     for name in _OF_ANY_UNIT:
         values = [each[name] for each in per_target]
         if None not in values:
@@ -244,7 +251,7 @@ def _check(
 ) -> None:
     if len(targets) == 0:
         raise errors.DataError(
-            "There is no picture to evaluate on; a split needs one at least."
+            "There is no picture to evaluate on; a split needs at least one."
         )
     expected = (len(targets), len(names))
     if targets.shape != expected or predictions.shape != expected:

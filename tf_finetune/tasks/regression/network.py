@@ -1,4 +1,4 @@
-"""The numbers of a regression, its loss, and what it answers."""
+"""Network of a regression: output layers, loss, metrics, serving outputs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,15 +18,16 @@ _LOSS = "mean_squared_error"  # What "auto" means.
 
 
 class Network:
-    """One number for each target, standardised up to the last layers."""
+    """One number per target, standardized up to the output layers."""
 
+    # Squared error with L2 has a closed form.
     solver = "ridge"
     proven = ("values",)
     texts = ()
     num_proven = 64
 
     def __init__(self, transform: transforms.Transform | None = None) -> None:
-        """Knows what becomes of targets.
+        """Stores the target transform.
 
         Args:
             transform: None: the training data is not known yet, and logits
@@ -39,11 +40,11 @@ class Network:
         return len(names)
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds the way back to the user's units; [batch, targets], float32."""
+        """Adds the inverse target transform; [batch, targets], float32."""
         return ended(logits, self.transform)
 
     def logits(self, model: keras.Model) -> keras.KerasTensor:
-        """Returns the standardised targets, [batch, targets].
+        """Finds the logits, the standardized predictions, [batch, targets].
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
@@ -53,11 +54,11 @@ class Network:
                 return layer.input
         raise errors.RunError(
             f"The model has no layer {_FIRST!r}, with which this package "
-            "returns to the units of the targets."
+            "converts logits to the units of the targets."
         )
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Returns the targets in the user's units, float32."""
+        """Returns the predictions in the user's units, float32."""
         if self.transform is None:
             return np.asarray(logits, "float32")
         return self.transform.back(logits)
@@ -70,7 +71,7 @@ class Network:
         config: train.TrainConfig,
         image_size: int,
     ) -> target_rows.Array:
-        """Returns standardised targets, float32 [n, targets]."""
+        """Returns standardized targets, float32 [n, targets]."""
         values = labels.array(data.split(split))
         if self.transform is not None:
             values = self.transform.forward(values)
@@ -79,7 +80,7 @@ class Network:
     def blank(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.Array:
-        """Returns zeros."""
+        """Returns placeholder targets, zeros."""
         return target_rows.Array(np.zeros([count, len(names)]))
 
     def loss(
@@ -88,12 +89,12 @@ class Network:
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> losses.RegressionLoss:
-        """Returns the loss that `--loss` names."""
+        """Builds the loss that `--loss` names."""
         name = _LOSS if options.loss == "auto" else options.loss
         return losses.RegressionLoss(name)
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Returns the mean absolute error of standardised targets."""
+        """Builds the mean absolute error of standardized targets."""
         return [keras.metrics.MeanAbsoluteError(name="absolute_error")]
 
     def serve(
@@ -115,14 +116,15 @@ NETWORK = Network()
 def ended(
     logits: keras.KerasTensor, transform: transforms.Transform | None
 ) -> keras.KerasTensor:
-    """Adds plain layers from standardised targets to the user's units.
+    """Adds plain layers from standardized targets to the user's units.
 
-    Where some targets are logged and others not, both ways are computed and
-    added: exp(z · m) · m + z · (1 - m) with m = 1 for logged ones.
+    Where the model predicts the logarithm of some targets only, both branches
+    are computed and added: exp(z · m) · m + z · (1 - m) with m = 1 for
+    logarithms.
 
     Args:
         logits: [batch, targets].
-        transform: None: they are in the user's units.
+        transform: None: the logits are in the user's units.
     """
     if transform is None:
         return _rescaled(logits, 1.0, 0.0, _FIRST)
@@ -146,6 +148,7 @@ def _exponential(
         return keras.layers.Activation(
             "exponential", dtype="float32", name="exponential"
         )(raw)
+    # z · m before exp, so that a large plain target cannot overflow.
     mask = logged.astype("float64")
     power = keras.layers.Activation("exponential", dtype="float32")(
         _rescaled(raw, mask, 0.0, "logged_targets")
@@ -161,9 +164,10 @@ def _exponential(
 def _clipped(
     values: keras.KerasTensor, transform: transforms.Transform
 ) -> keras.KerasTensor:
-    """Bounds values by layers that every export knows."""
+    """Clips values by layers that every export format supports."""
     low, high = transform.low, transform.high
-    if not np.isfinite(low):  # Turned round, so that 0 is the bound.
+    # ReLU and Rescaling only: high - relu(high - z), or low + relu(z - low).
+    if not np.isfinite(low):
         turned = _rescaled(values, -1.0, high, "below_the_highest")
         bounded = keras.layers.ReLU(dtype="float32", name="bounds")(turned)
         return _rescaled(bounded, -1.0, high, "bounded_values")

@@ -1,7 +1,7 @@
-"""Whether numbers fit into the float32 in which a model computes and answers.
+"""Checks that numbers fit into float32, in which a model computes and answers.
 
 Neither their size nor their digits may be lost: float32 ends at 3.4e38, and
-next to 1.7e12 its steps are 131,072 wide.
+near 1.7e12 its steps are 131,072 wide.
 """
 
 import decimal
@@ -13,18 +13,18 @@ from tf_finetune import errors
 
 # A hundred deviations beyond this are still numbers in float32.
 LARGEST = 1e36
-# What differs by less becomes 0 when it is divided by its deviation.
+# Differences below this become 0 when they are divided by their deviation.
 _LEAST_SPREAD = 1e-30
 # Below this share of their size, numbers have fewer than 84 steps of float32
 # (2^-23 of their size) from the lowest to the highest.
 LEAST_SHARE = 1e-5
-# As wide as this beside the targets, a bound takes the last of seven digits.
+# A bound this many times the targets costs three of float32's seven digits.
 _WIDEST_BOUND = 1e3
 _FEWEST_STEPS = 20
 # exp(15) is 10 steps of float32 off: closer together than this, numbers lose
 # digits by their logarithm, which is a straight line there.
 LEAST_LOGGED_SHARE = 0.01
-# The logarithm of less cannot be undone in float32, which would answer 0.
+# exp of the logarithm of a smaller number would be 0 in float32.
 LEAST_LOGGED = 1e-36
 
 
@@ -46,15 +46,15 @@ def check_size(value: float, text: str, what: str) -> None:
 
 
 def check_digits(values: np.ndarray, what: str) -> None:
-    """Makes sure that numbers stay apart in float32.
+    """Checks that numbers stay distinct in float32.
 
     Args:
         values: [n] finite float64.
         what: Names them in messages: "the target 'price'".
 
     Raises:
-        DataError: They lie too close together, for their size or at all. It
-            says what to do.
+        DataError: They lie too close together, for their size or at all. The
+            message tells how to rescale them.
     """
     low, high = float(np.min(values)), float(np.max(values))
     spread = high - low
@@ -63,18 +63,19 @@ def check_digits(values: np.ndarray, what: str) -> None:
     if spread < _LEAST_SPREAD:
         power = min(-math.floor(math.log10(spread)), 300)
         raise errors.DataError(
-            f"The values of {what} differ by {spread:.3g} at most, which is "
-            "too little for the float32 in which the model computes. Multiply "
+            f"The values of {what} differ by at most {spread:.3g}, which is "
+            "too little for float32, in which the model computes. Multiply "
             f"the column by 1e{power}."
         )
     share = spread / max(abs(low), abs(high))
     if share < LEAST_SHARE:
+        # 2^-23 is the relative step of float32, of 24 bits of mantissa.
         steps = _describe_steps(share * 2**23)
         raise errors.DataError(
             f"The values of {what} lie between {shown(low)} and {shown(high)}: "
             f"the model answers in float32, which tells {steps} apart there. "
-            f" {shift(low, spread)}, train on what is left, and "
-            "undo it in the answers."
+            f"{shift(low, spread)} before training, and undo it in the "
+            "predictions."
         )
 
 
@@ -83,7 +84,7 @@ def _describe_steps(steps: float) -> str:
 
 
 def crowded(values: np.ndarray, what: str) -> str:
-    """Returns a warning if a few far values hide that the others are close.
+    """Returns a warning if outliers hide that most values are too close.
 
     Args:
         values: [n] finite float64, as `check_digits` lets them pass.
@@ -92,6 +93,7 @@ def crowded(values: np.ndarray, what: str) -> str:
     Returns:
         Empty if there is nothing to warn of.
     """
+    # The middle half of the values, which outliers do not widen.
     low, high = (float(v) for v in np.percentile(values, [25, 75]))
     spread, largest = high - low, max(abs(low), abs(high))
     if not spread or spread / largest * 2**23 >= _FEWEST_STEPS:
@@ -100,16 +102,16 @@ def crowded(values: np.ndarray, what: str) -> str:
     return (
         f"Half of the values of {what} lie between {shown(low)} and "
         f"{shown(high)}, where float32, in which the model answers, tells "
-        f"{steps} apart. Look at those far away "
-        f"({shown(float(values.min()))} to {shown(float(values.max()))}); "
-        f"without them: {shift(low, spread)}."
+        f"{steps} apart. Check the outliers "
+        f"({shown(float(values.min()))} to {shown(float(values.max()))}). "
+        f"If they are removed: {shift(low, spread)}."
     )
 
 
 def check_bounds(
     values: np.ndarray, bounds: tuple[float, ...], what: str
 ) -> None:
-    """Makes sure that bounds of the answers do not cost digits.
+    """Checks that bounds of the predictions do not cost digits.
 
     They are applied as max(value - low, 0) + low in float32.
 
@@ -127,23 +129,25 @@ def check_bounds(
     far = low if math.isfinite(low) else high
     widest = _WIDEST_BOUND * max(float(np.ptp(values)), np.abs(values).max())
     if math.isfinite(far) and abs(far) > widest:
+        # A round number of the limit's size, for the message.
         nearest = _WIDEST_BOUND * 10 ** math.floor(math.log10(widest / 1e3))
         raise errors.DataError(
             f"--target_range={low:g},{high:g} is far wider than the values of "
             f"{what} ({shown(float(values.min()))} to "
-            f"{shown(float(values.max()))}), which would lose digits by it in "
-            f"float32. Give bounds within -{nearest:g} and {nearest:g}, or "
-            "leave it out."
+            f"{shown(float(values.max()))}), so that predictions would lose "
+            "digits in float32. Use bounds between "
+            f"-{nearest:g} and {nearest:g}, or leave the option out."
         )
 
 
 def shift(low: float, spread: float) -> str:
-    """Returns how to move numbers near 0: "Subtract 1700000000000 …".
+    """Describes how to move numbers near 0: "Subtract 1700000000000 …".
 
     Args:
         low: The lowest of them.
         spread: From it to the highest, above 0.
     """
+    # Decimal: the offset must be exact in the message, whatever its size.
     step = decimal.Decimal(10) ** math.floor(math.log10(spread))
     with decimal.localcontext(prec=60):
         steps = (decimal.Decimal(low) / step).to_integral_value(
@@ -156,7 +160,7 @@ def shift(low: float, spread: float) -> str:
 
 
 def shown(value: float) -> str:
-    """Returns a number with every digit, whole ones without a point."""
+    """Formats a number with all digits, whole ones without a point."""
     if value == round(value) and abs(value) < 2**63:
         return f"{value:.0f}"
     return repr(value)

@@ -1,8 +1,8 @@
-"""Ridge regression at its optimum: a dense layer solved in closed form.
+"""Ridge regression: a dense layer solved in closed form.
 
-The strength of each target is chosen by cross-validation on the training
-data alone, over a path that costs one decomposition a fold; what the folds
-say of the examples left out of them is kept, for stacking.
+The strength of each target is chosen by cross-validation on the training data
+alone, over a path that costs one decomposition per fold. The predictions of
+the folds for the examples left out of them are kept, for stacking.
 """
 
 import dataclasses
@@ -14,24 +14,24 @@ import threadpoolctl
 from tf_finetune.data import progress
 
 STRENGTHS = tuple(float(f"{10 ** (k / 3):.3g}") for k in range(-15, 13))
-"""The penalties that are tried, per example, on standardised features."""
+"""The penalties that are tried, per example, on standardized features."""
 
-# What is used where there are too few examples to cross-validate.
+# Used where there are too few examples to cross-validate.
 _DEFAULT_STRENGTH = 1.0
-# Parts of cross-validation. Few examples are worth the time of ten, as
-# Breiman has them for stacking; a solution on 80 % of them chooses worse.
+# Folds of cross-validation: five, of few examples ten, as Breiman has them for
+# stacking; a solution on only 80 % of few examples chooses worse.
 _FOLDS, _FOLDS_OF_FEW, _FEW = 5, 10, 2000
-# Numbers of a matrix up to which one thread solves it as fast as several.
+# Elements of a matrix up to which one thread solves it as fast as several.
 _ONE_THREAD = 5e6
 # Multiplications that take about a minute on two cores, folds included, and
-# numbers of a matrix of which some copies fit into memory: 160 MB each.
+# elements of a matrix of which some copies fit into memory: 160 MB each.
 _LARGEST_SOLUTION = 4e11
 _LARGEST_MATRIX = 2e7
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One strength, judged on examples left out of its solution.
+    """Cross-validation error of one strength.
 
     Attributes:
         strength: The penalty per example.
@@ -51,9 +51,9 @@ class Ridge:
         bias: [targets] float64.
         strengths: The penalty per example that each target chose.
         trials: Every strength that was tried; empty without folds.
-        out_of_fold: [n, targets], what the solutions at the chosen strengths
-            say of the examples they did not see; None without folds.
-        note: What was out of the ordinary; empty if nothing was.
+        out_of_fold: [n, targets], predictions at the chosen strengths by the
+            solutions that did not see the example; None without folds.
+        note: A remark for the report; mostly empty.
     """
 
     kernel: np.ndarray
@@ -70,6 +70,7 @@ class Ridge:
 
 def is_small(num_examples: int, width: int) -> bool:
     """Whether `solve` takes about a minute at most, and fits memory."""
+    # n·d·min(n, d) for Gram matrix or SVD, 10·min³ for the eigenvalues.
     inner = min(num_examples, width)
     multiplications = (num_examples + 10 * inner) * inner**2
     return (
@@ -86,13 +87,13 @@ def solve(
     standardised: bool = True,
     seed: int,
 ) -> Ridge:
-    """Solves all targets at once, each at its best strength.
+    """Solves ridge regression for all targets, each at its best strength.
 
     Args:
         features: [n, width] raw features.
         targets: [n, targets], on a scale on which squared errors matter.
-        groups: A key for each example; examples of one key are never divided
-            between a solution and its judgement. None: each stands alone.
+        groups: A key for each example; examples of one key are always in the
+            same fold. None: each is a group of its own.
         standardised: Whether the penalty sees features of deviation 1; else
             it sees them as they are.
         seed: Of the folds.
@@ -111,20 +112,21 @@ def solve(
 def folds(
     groups: Sequence[str], seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Divides examples into ten parts, five of many, or one a group.
+    """Divides examples into ten folds, five of many, or one per group.
 
     Args:
-        groups: A key for each example; one key lies in one part.
+        groups: A key for each example; one key lies in one fold.
         seed: Of the draw.
 
     Returns:
-        (solve on, judge on) indices for each part; none for a single group.
+        (training, left out) indices of each fold; none for a single group.
     """
     place = {key: index for index, key in enumerate(dict.fromkeys(groups))}
     parts = _FOLDS_OF_FEW if len(place) <= _FEW else _FOLDS
     count = min(parts, len(place))
     if count < 2:
         return []
+    # Groups are shuffled, then dealt to the folds in turn.
     order = np.random.default_rng(seed).permutation(len(place))
     part = (order % count)[[place[key] for key in groups]]
     return [
@@ -143,6 +145,8 @@ def _solve(
     targets = np.asarray(targets, "float64")
     mean = features.mean(axis=0, dtype="float64")
     scale = _scale(features) if standardised else np.ones(len(mean))
+    # Standardized, so that one penalty suits all features; the kernel is
+    # converted back to raw features below.
     rows, basis = _rotated((features.astype("float64") - mean) / scale)
     keys = [str(i) for i in range(len(rows))] if groups is None else groups
     path = _left_out(rows, targets, folds(keys, seed))
@@ -151,6 +155,7 @@ def _solve(
     if path is None:
         note = "a single group of pictures; strength not cross-validated"
     else:
+        # [strengths, targets]: each target chooses a strength of its own.
         losses = np.mean((path - targets) ** 2, axis=1)
         chosen = losses.argmin(axis=0)
         trials = tuple(
@@ -158,6 +163,7 @@ def _solve(
             for s, each in zip(STRENGTHS, losses, strict=True)
         )
         out_of_fold = path[chosen, :, np.arange(targets.shape[1])].T
+    # The final solution is on all examples, at the chosen strengths.
     whole = _path(rows, targets)
     coefficients = whole[chosen, :, np.arange(targets.shape[1])].T
     kernel = (basis @ coefficients) / scale[:, np.newaxis]
@@ -172,12 +178,14 @@ def _solve(
 
 
 def _scale(features: np.ndarray) -> np.ndarray:
+    # Features that are constant but for rounding keep their scale.
     scale = features.std(axis=0, dtype="float64")
     return np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
 
 
 def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rows in as few dimensions as they span, and the way back."""
+    """Rotates n rows of width d > n into n dimensions, with their basis."""
+    # Hastie et al. 2009, section 18.3.5: X = U S V'; solve on U S, then V.
     if rows.shape[0] >= rows.shape[1]:
         return rows, np.eye(rows.shape[1])
     left, sizes, right = np.linalg.svd(rows, full_matrices=False)
@@ -189,7 +197,7 @@ def _left_out(
     targets: np.ndarray,
     parts: list[tuple[np.ndarray, np.ndarray]],
 ) -> np.ndarray | None:
-    """Returns [strengths, n, targets], each row said by who did not see it."""
+    """Predicts left-out examples at every strength, [strengths, n, targets]."""
     if not parts:
         return None
     said = np.empty([len(STRENGTHS), *targets.shape])
@@ -210,10 +218,15 @@ def _left_out(
 
 
 def _path(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Returns coefficients [strengths, width, targets] of centred rows."""
-    centred = rows - rows.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    projected = vectors.T @ (centred.T @ (targets - targets.mean(axis=0)))
+    """Solves all strengths by one eigendecomposition of the Gram matrix.
+
+    Returns:
+        Coefficients [strengths, width, targets] of centered rows.
+    """
+    # w(λ) = V (Λ + λ n)^-1 V' X' y, with X'X = V Λ V' (equation 3.47).
+    centered = rows - rows.mean(axis=0)
+    values, vectors = np.linalg.eigh(centered.T @ centered)
+    projected = vectors.T @ (centered.T @ (targets - targets.mean(axis=0)))
     penalties = np.asarray(STRENGTHS) * len(rows)
     # Rounding leaves eigenvalues of a singular matrix a little below 0.
     shrunk = 1 / (np.maximum(values, 0) + penalties[:, np.newaxis])

@@ -1,7 +1,7 @@
-"""What the model learns instead of the targets, and the way back.
+"""Target transforms: standardization, optionally of the logarithm, and inverse.
 
-A target is standardised, after its logarithm where that suits it better; the
-model ends with the way back, so that it answers in the user's units.
+The logarithm is taken where it makes a target less skewed. The model ends with
+the inverse transform, so that it answers in the user's units.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ Kind = Literal["none", "log", "auto"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Transform:
-    """Units of the user ↔ what the loss is computed on, target by target.
+    """Transform between the user's units and standardized targets.
 
     Attributes:
-        logged: Whether the logarithm of the target is standardised.
+        logged: For each target, whether its logarithm is standardized.
         mean: Of the training targets, logged ones after their logarithm.
         deviation: The same; above 0.
-        low: What no prediction lies below; -inf: anything may be.
-        high: What no prediction lies above; inf: anything may be.
+        low: Lower bound of predictions; -inf: none.
+        high: Upper bound of predictions; inf: none.
     """
 
     logged: tuple[bool, ...]
@@ -37,7 +37,7 @@ class Transform:
     high: float = np.inf
 
     def forward(self, targets: np.ndarray) -> np.ndarray:
-        """Returns [n, targets] float32 of mean 0 and deviation 1 in training.
+        """Standardizes targets: float32, mean 0 and deviation 1 in training.
 
         Args:
             targets: [n, targets] in the user's units; logged ones above 0.
@@ -48,9 +48,10 @@ class Transform:
         return ((values - self.mean) / self.deviation).astype("float32")
 
     def back(self, values: np.ndarray) -> np.ndarray:
-        """Returns [n, targets] float32 in the user's units."""
+        """Converts predictions [n, targets] to the user's units, float32."""
         values = np.asarray(values, "float64") * self.deviation + self.mean
-        with np.errstate(over="ignore"):  # What diverged is told elsewhere.
+        # Overflow of a diverged model is reported where it is evaluated.
+        with np.errstate(over="ignore"):
             np.exp(values, out=values, where=np.asarray(self.logged))
             bounded = np.clip(values, self.low, self.high)
             return bounded.astype("float32")
@@ -64,16 +65,15 @@ def fitted(
     least: Sequence[float] | None = None,
     bounds: Sequence[float] = (),
 ) -> Transform:
-    """Chooses the transform of each target on the training split.
+    """Fits the transform of each target on the training split.
 
     Args:
         kind: "auto" takes the logarithm of a target that is above 0
             everywhere and whose distribution becomes less skewed by it.
         targets: [n, targets] of the training split, none of them constant.
         names: Of the targets.
-        least: [targets] the least value of each in all splits, since those
-            that are not learnt from are judged by the same loss; None: in
-            `targets`.
+        least: [targets] the least value of each in all splits, since the loss
+            is computed on all of them; None: in `targets`.
         bounds: (low, high) of the predictions, or nothing.
 
     Raises:
@@ -109,25 +109,27 @@ def _is_logged(kind: Kind, values: np.ndarray, least: float, name: str) -> bool:
         return True
     if least < ranges.LEAST_LOGGED:
         logging.info(
-            "%s: no logarithm, since it is as low as %g (--target_transform)",
+            "%s: not log-transformed, since its lowest value is %g "
+            "(--target_transform)",
             name,
             least,
         )
         return False
     if np.ptp(values) < ranges.LEAST_LOGGED_SHARE * values.max():
         logging.info(
-            "%s: no logarithm, since its values lie close together "
+            "%s: not log-transformed, since its values lie close together "
             "(--target_transform)",
             name,
         )
         return False
+    # Skewness 0 is symmetric: the less skewed of both is predicted.
     before, after = (float(stats.skew(x)) for x in (values, np.log(values)))
     logged = abs(after) < abs(before)
     logging.info(
-        "%s: %s, since its skewness is %.2f and that of its logarithm %.2f "
+        "%s: %s, since its skewness is %.2f and that of its logarithm is %.2f "
         "(--target_transform)",
         name,
-        "the logarithm is learnt" if logged else "no logarithm",
+        "log-transformed" if logged else "not log-transformed",
         before,
         after,
     )

@@ -1,4 +1,4 @@
-"""What the masks of single pictures show, as a table."""
+"""Answers of a segmentation: the share of each class in single pictures."""
 
 import dataclasses
 import pathlib
@@ -22,7 +22,7 @@ class Answer:
         shares: The share of the pixels of each class that is there, the
             largest first.
         mask: The file of class indices, if one was written.
-        overlay: The file of the picture with its classes in colour, likewise.
+        overlay: The file of the picture with its classes in color, likewise.
         error: Why there is no answer; empty if there is one.
     """
 
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Answers:
-    """How much of a picture each class covers."""
+    """The share of each picture's pixels that each class covers."""
 
     def of(
         self,
@@ -44,7 +44,7 @@ class Answers:
         *,
         top_k: int = 5,
     ) -> list[Answer]:
-        """Returns the shares of the square that the model saw.
+        """Returns the classes' shares of the square input of the model.
 
         Args:
             paths: n files.
@@ -70,7 +70,7 @@ class Answers:
         return Answer(path=path, error=reason)
 
     def line(self, row: Answer) -> str:
-        """Returns the shares of the classes."""
+        """Formats the shares of the classes."""
         if row.error:
             return escaping.line(row.path, f"error: {row.error}")
         listed = ", ".join(
@@ -94,7 +94,7 @@ class Answers:
         csv_rows.write_table(path, COLUMNS, [_cells(row) for row in rows], true)
 
     def summarize(self, rows: Sequence[Answer]) -> str:
-        """Returns how many pictures there are and how many failed."""
+        """Counts the pictures and those that failed."""
         failed = sum(bool(row.error) for row in rows)
         asked = statistics.counted(len(rows), "file")
         text = f"{asked}, {len(rows) - failed} predicted."
@@ -111,13 +111,14 @@ ANSWERS = Answers()
 def shares(
     indices: np.ndarray, names: Sequence[str]
 ) -> tuple[tuple[str, float], ...]:
-    """Returns the share of each class in a mask, the largest first.
+    """Computes the share of each class in a mask, the largest first.
 
     Args:
         indices: [height, width].
         names: Of the classes; those that are not there are left out.
     """
     counts = np.bincount(indices.ravel(), minlength=len(names))
+    # Stable, so that of equal shares the first class leads.
     order = np.argsort(-counts, kind="stable")
     return tuple(
         (names[i], counts[i] / indices.size) for i in order if counts[i]

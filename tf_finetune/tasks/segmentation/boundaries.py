@@ -1,4 +1,4 @@
-"""How well the outlines of a mask are met.
+"""Boundary F1 score of masks.
 
 Source: Csurka, Larlus and Perronnin 2013, "What is a good evaluation measure
 for semantic segmentation?", section 2.3.
@@ -7,15 +7,15 @@ for semantic segmentation?", section 2.3.
 import numpy as np
 from scipy import spatial
 
-# Of the picture's diagonal; a predicted outline that lies no farther away
-# counts as right.
+# Share of the picture's diagonal; a predicted boundary that lies no farther
+# from a true one counts as correct. 0.75 % as in the paper.
 TOLERANCE = 0.0075
 
 
 def scores(
     true: np.ndarray, predicted: np.ndarray, *, num_classes: int
 ) -> np.ndarray:
-    """Returns F1 of each class' boundary in one picture.
+    """Computes F1 of each class' boundary in one picture.
 
     Precision is the share of the predicted boundary that lies near the true
     one, recall the share of the true boundary that lies near the predicted
@@ -33,6 +33,8 @@ def scores(
     ignored = true >= num_classes
     height, width = true.shape
     near = TOLERANCE * float(np.hypot(height, width))
+    # Ignored pixels become a class of their own, so that both masks have none
+    # of the others there.
     lines = [
         _boundary(np.where(ignored, num_classes, each.astype("int64")), ignored)
         for each in (true, predicted)
@@ -56,12 +58,13 @@ def mean(pictures: np.ndarray) -> np.ndarray:
 def _boundary(
     mask: np.ndarray, ignored: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Finds the pixels that touch another class.
+    """Finds the boundary pixels, those that touch another class.
 
     Returns:
         Their places [n, 2] and classes [n].
     """
     edge = np.zeros(mask.shape, bool)
+    # Each pixel and the one below it, then each and the one to its right.
     for ours, theirs in (
         (np.s_[:-1], np.s_[1:]),
         (np.s_[:, :-1], np.s_[:, 1:]),
@@ -85,7 +88,7 @@ def _f1(true: np.ndarray, predicted: np.ndarray, near: float) -> float:
 
 
 def _share_near(points: np.ndarray, others: np.ndarray, near: float) -> float:
-    # The bound is exclusive.
+    # The tree's bound is exclusive, ours is inclusive.
     bound = np.nextafter(near, np.inf)
     distances, _ = spatial.cKDTree(others).query(
         points, distance_upper_bound=bound

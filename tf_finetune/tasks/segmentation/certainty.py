@@ -1,4 +1,4 @@
-"""How sure a segmentation is of its pixels."""
+"""Temperature scaling and out-of-distribution score of a segmentation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from tf_finetune.evaluation import calibration
 from tf_finetune.tasks import energy
 
 # Logits that are kept, of all pixels and classes together: 64 MB in float64.
-# More pixels would not tell more, those of one picture being much alike.
+# More pixels would add little, those of one picture being much alike.
 _KEPT = 8_000_000
 
 
@@ -21,11 +21,11 @@ class Certainty:
     def tempering(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> "Tempering":
-        """Returns what looks at pixels of all pictures."""
+        """Returns an accumulator of logits of pixels of all pictures."""
         return Tempering(len(names), num_pictures, seed=seed)
 
     def strangeness(self, logits: tf.Tensor) -> tf.Tensor:
-        """Returns the mean free energy of a picture's pixels, [batch].
+        """Computes the mean free energy of a picture's pixels, [batch].
 
         Args:
             logits: [batch, height, width, classes], at the model's size.
@@ -37,11 +37,10 @@ CERTAINTY = Certainty()
 
 
 class Tempering:
-    """Finds the temperature with the lowest log loss of labelled pixels.
+    """Fits the temperature with the lowest log loss of labeled pixels.
 
-    At the model's size, where the probabilities are. Of each picture as many
-    pixels are drawn as fit into memory, all of them if they do; ignored ones
-    do not count.
+    At the resolution of the model's output. As many pixels of each picture are
+    drawn as fit into memory, all of them if they do; ignored ones are left out.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class Tempering:
         seed: int,
         most_numbers: int = _KEPT,
     ) -> None:
-        """Begins with the first picture.
+        """Starts without pictures.
 
         Args:
             num_classes: Of the task.
@@ -60,6 +59,7 @@ class Tempering:
             seed: Of the draw.
             most_numbers: Logits that are kept.
         """
+        # Pixels per picture, at least one.
         self._share = max(most_numbers // (num_classes * num_pictures), 1)
         self._num_classes = num_classes
         self._generator = np.random.default_rng(seed)
@@ -68,8 +68,12 @@ class Tempering:
         self._is_drawn = False
 
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Takes [batch, height, width, classes] logits and [batch, height,
-        width] class indices; others are ignored."""
+        """Adds a batch of pictures.
+
+        Args:
+            logits: [batch, height, width, classes].
+            targets: [batch, height, width] class indices; others are ignored.
+        """
         for pixels, labels in zip(logits, targets, strict=True):
             rows = pixels.reshape(-1, self._num_classes)
             places = self._places(len(rows))
@@ -85,7 +89,7 @@ class Tempering:
         return self._generator.choice(pixels, self._share, replace=False)
 
     def found(self) -> calibration.Calibration:
-        """Returns the temperature of all pixels that were kept.
+        """Fits the temperature on all pixels that were kept.
 
         Raises:
             DataError: All pixels are ignored.
@@ -93,7 +97,7 @@ class Tempering:
         labels = np.concatenate(self._labels)
         if not len(labels):
             raise errors.DataError(
-                "--calibrate needs labelled pixels; those of the validation "
+                "--calibrate needs labeled pixels; those of the validation "
                 "pictures are all ignored at the model's size."
             )
         how = "drawn " if self._is_drawn else ""
@@ -106,6 +110,7 @@ class Tempering:
     def moved(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
-        """Returns the decision as it is: a pixel's likeliest class stays."""
+        """Returns the decision unchanged: a pixel's likeliest class stays."""
+        # Division by a temperature keeps the order of the logits.
         del temperature
         return decision

@@ -1,4 +1,4 @@
-"""Weights of classes whose shares of the pixels differ."""
+"""Class weights of a segmentation, by the frequency of pixels."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def class_weights(
     pixels: Sequence[int],
     pixels_of_pictures: Sequence[int],
 ) -> np.ndarray | None:
-    """Returns a weight for each class, or None for equal ones.
+    """Computes a weight for each class, or None for equal ones.
 
     They are scaled so that their mean over the training pixels is 1: the
     learning rate keeps its meaning.
@@ -44,6 +44,9 @@ def class_weights(
     if occurs.any():
         around = np.asarray(pixels_of_pictures, "float64")
         shares = counts[occurs] / around[occurs]
+        # Median frequency balancing: median(freq) / freq(c), where freq(c) is
+        # the class' share of the pixels of pictures that contain it.
         weights[occurs] = np.median(shares) / shares
+        # Mean 1 over the training pixels.
         weights[occurs] /= (weights * counts).sum() / counts.sum()
     return weights.astype("float32")

@@ -1,4 +1,4 @@
-"""Masks that can be looked at: coloured, over their picture, side by side."""
+"""Images of masks: in color, over their picture, and beside the truth."""
 
 import dataclasses
 import functools
@@ -14,8 +14,8 @@ from tf_finetune.evaluation import names
 
 _OPACITY = 0.55
 _LEGEND_CLASSES = 40
-_NAME_WIDTH = 20
-_LARGEST_SIDE = 512
+_NAME_WIDTH = 20  # Characters of a name in the legend.
+_LARGEST_SIDE = 512  # Pixels of a picture in a comparison.
 # The color of class 0.
 _FIRST = np.array([218, 36, 36])
 # Linear sRGB to CIE XYZ.
@@ -31,7 +31,7 @@ _COLUMNS = ("picture", "truth", "prediction")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Example:
-    """A picture beside what it shows and what the model sees.
+    """A picture with its true and its predicted mask.
 
     Attributes:
         title: Written above, e.g. the file's name and its mean IoU.
@@ -58,6 +58,7 @@ def palette() -> np.ndarray:
     Source: Glasbey et al. 2007, "Colour displays for categorical images",
     section 2 (sequential search).
     """
+    # A grid of 8 × 8 × 8 colors; its first place is black, for ignored pixels.
     steps = np.linspace(0, 255, 8).round()
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1)
     grid = np.concatenate([np.zeros([1, 3]), grid.reshape(-1, 3)])
@@ -76,28 +77,30 @@ def palette() -> np.ndarray:
 
 
 def _lab(colors: np.ndarray) -> np.ndarray:
-    """Returns CIELAB of sRGB 0..255, [n, 3], under daylight (D65).
+    """Converts sRGB 0..255 to CIELAB, [n, 3], under daylight (D65).
 
     Source: IEC 61966-2-1 for sRGB; CIE 15:2004, section 8.2.1.
     """
     shares = colors / 255
+    # The inverse transfer function of sRGB, then XYZ relative to white.
     linear = np.where(
         shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4
     )
     white = np.array([0.9505, 1.0, 1.089])
     xyz = linear @ _XYZ.T / white
     roots = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    # L* = 116 f(Y) - 16, a* = 500 (f(X) - f(Y)), b* = 200 (f(Y) - f(Z)).
     x, y, z = roots.T
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)
 
 
 def coloured(mask: np.ndarray) -> np.ndarray:
-    """Returns a mask in colours, uint8 [height, width, 3]."""
+    """Colors a mask by its classes, uint8 [height, width, 3]."""
     return palette()[mask]
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Lays a mask's colours over its picture; ignored pixels stay bare.
+    """Blends a mask's colors over its picture; ignored pixels stay as they are.
 
     Args:
         image: uint8 [height, width, 3].
@@ -114,12 +117,13 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def write_mask(path: pathlib.Path, mask: np.ndarray) -> None:
     """Writes a mask as PNG, atomically: the pixel values are the indices.
 
-    The file carries the palette, so that viewers show colours.
+    The file carries the palette, so that viewers show colors.
 
     Args:
         path: The file to write.
         mask: uint8 [height, width].
     """
+    # Mode "P": one byte a pixel is the index; the palette only colors it.
     picture = Image.fromarray(mask.astype("uint8"))
     picture.putpalette(palette().ravel().tolist())
     with files.replacing(path) as temporary:
@@ -165,9 +169,9 @@ def comparison(
 
 
 def _small(example: Example) -> Example:
-    """Returns an example no larger than it is drawn, by the nearest pixel.
+    """Shrinks an example to the size that is drawn, by taking every k-th pixel.
 
-    A photograph in floating-point colours, three times, takes a gigabyte.
+    A photograph in floating-point colors, three times, takes a gigabyte.
     """
     step = -(-max(example.true.shape) // _LARGEST_SIDE)
     if step == 1:
@@ -191,10 +195,10 @@ def _legend(
             for index in np.unique(mask)
         }
     )
-    colours = palette() / 255
+    colors = palette() / 255
     handles = [
         patches.Patch(
-            color=colours[index],
+            color=colors[index],
             label=names.shown(class_names[index], _NAME_WIDTH),
         )
         for index in occurring

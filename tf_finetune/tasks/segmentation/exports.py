@@ -1,4 +1,4 @@
-"""What files of a model say of masks, and when one in few bits is right."""
+"""Exports of a segmentation: metadata, and checks of quantized ones."""
 
 from collections.abc import Sequence
 
@@ -9,19 +9,19 @@ from tf_finetune.evaluation import metrics as counting
 from tf_finetune.tasks import verdicts
 from tf_finetune.tasks.segmentation import figures, metrics
 
-# Between what int8 does to a network that bears it and what a mistake does.
-# Measured on MobileNet 0.25 under FCN-8s, eleven classes of street scenes, 4
-# pictures of 160 pixels: int8 moves a pixel's probabilities by 0.065 in the
-# mean, keeps 98.2 % of the decided pixels and costs 0.013 of mean IoU; swapped
-# colour channels move them by 0.093, keep 95.9 % and cost 0.030. DeepLab v3+ on
-# cells: int8 0.059, 97.4 % and 0.001.
+# Between the effect of int8 on a network that tolerates it and that of a
+# mistake. Measured on MobileNet 0.25 with FCN-8s, eleven classes of street
+# scenes, 4 pictures of 160 pixels: int8 moves a pixel's probabilities by 0.065
+# in the mean, keeps 98.2 % of the decided pixels and costs 0.013 of mean IoU;
+# swapped color channels move them by 0.093, keep 95.9 % and cost 0.030. DeepLab
+# v3+ on cells: int8 0.059, 97.4 % and 0.001.
 MEAN_TOLERANCE = 0.08
 AGREEMENT = 0.965
 MEAN_IOU_LOSS = 0.03
 
 
 class Exports:
-    """Judged by the likeliest class of each pixel."""
+    """Compared by the likeliest class of each pixel."""
 
     losses = ("mean_iou",)
     output = "probabilities"
@@ -37,7 +37,7 @@ class Exports:
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns the masks as the model sees them, uint8 [n, size, size].
+        """Returns masks at the model's input size, uint8 [n, size, size].
 
         Pixels that are ignored are 255.
         """
@@ -45,6 +45,7 @@ class Exports:
 
         found = []
         for picture in pictures:
+            # From the mask's own class indices to those of the model.
             table = figures.table(picture.label, data.class_names)
             mask = squares.load(
                 picture.label.indices, image_size=shape[1], resize=data.resize
@@ -61,7 +62,7 @@ class Exports:
         names: Sequence[str],
         unit: float | np.ndarray,
     ) -> verdicts.Verdict:
-        """Bounds the mean difference, lost decisions and lost mean IoU.
+        """Checks the mean difference, changed decisions and lost mean IoU.
 
         Returns:
             As figures `mean_distance` (half the sum of a pixel's differences,
@@ -71,6 +72,7 @@ class Exports:
             and, where masks are known, `mean_iou` and `evaluation_mean_iou`,
             of the squares that the model sees.
         """
+        # Total variation distance of a pixel's probabilities, 0..1.
         mean = float(np.abs(expected - got).sum(axis=-1).mean() / 2)
         found = {"mean_distance": mean, **verdicts.agreement(expected, got)}
         now = before = None
@@ -95,7 +97,7 @@ EXPORTS = Exports()
 
 
 def _mean_iou(probabilities: np.ndarray, masks: np.ndarray) -> float | None:
-    """Returns mean IoU over the pixels that count; None: there are none."""
+    """Computes mean IoU over the pixels that count; None: there are none."""
     classes = probabilities.shape[-1]
     counted = masks < classes
     if not counted.any():

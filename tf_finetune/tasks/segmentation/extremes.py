@@ -1,4 +1,4 @@
-"""The pictures of a split that are predicted worst and best."""
+"""Worst and best predicted pictures of a split, kept to be drawn."""
 
 import dataclasses
 import os
@@ -9,12 +9,12 @@ import numpy as np
 
 from tf_finetune.config import pixel_options
 
-_COUNT = 3
+_COUNT = 3  # Of the worst, and of the best.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Picture:
-    """A prediction that is kept.
+    """A picture with its masks and its mean IoU.
 
     Attributes:
         value: Mean IoU.
@@ -35,7 +35,7 @@ class Extremes:
     """Keeps the predictions of a few pictures, however many there are."""
 
     def __init__(self, count: int = _COUNT) -> None:
-        """Starts with none.
+        """Starts without pictures.
 
         Args:
             count: How many of the worst are kept, and of the best.
@@ -73,12 +73,13 @@ class Extremes:
             )
         )
         self._kept.sort(key=lambda each: (each.value, each.number))
+        # Sorted by IoU: the first one behind the worst is the one to drop.
         if len(self._kept) > 2 * self._count:
             del self._kept[self._count]
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Those that are kept, the worst first."""
+        """Paths of the pictures that are kept, the worst first."""
         return tuple(each.path for each in self._kept)
 
     def draw(
@@ -88,7 +89,7 @@ class Extremes:
         *,
         pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     ) -> None:
-        """Draws them beside their truth, the worst first, as PNG.
+        """Draws the pictures beside their true masks, the worst first, as PNG.
 
         Args:
             class_names: In the order of the indices.

@@ -1,4 +1,4 @@
-"""What masks are measured by, at the pictures' own resolution."""
+"""Metrics of masks at the pictures' own resolution, and how they rank."""
 
 import math
 import pathlib
@@ -17,7 +17,7 @@ from tf_finetune.tasks.segmentation import extremes, metrics, tables, yardsticks
 
 
 class Figures:
-    """Mean IoU above all; between equal ones pixel accuracy decides."""
+    """Ranks by mean IoU, ties by pixel accuracy."""
 
     higher_is_better = (
         "boundary_f1",
@@ -37,16 +37,15 @@ class Figures:
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
         """Orders results by mean IoU, ties by pixel accuracy.
 
-        First mean IoU to four digits: what agrees in them is the same for
-        anybody who asks, as where rounded features are compared with exact
-        ones, of which a few pixels among millions may change sides.
+        First mean IoU to four digits, so that rounding, by which a few pixels
+        among millions may change their class, does not decide.
         """
         mean_iou = figures["mean_iou"]
         mean_iou = -math.inf if mean_iou is None else mean_iou
         return (round(mean_iou, 4), figures["pixel_accuracy"], mean_iou)
 
     def brief(self, figures: Mapping[str, Any]) -> str:
-        """Returns mean IoU and pixel accuracy."""
+        """Formats mean IoU and pixel accuracy."""
         return (
             f"mean IoU {figures['mean_iou']:.3f} "
             f"(pixel accuracy {figures['pixel_accuracy']:.3f})"
@@ -55,7 +54,7 @@ class Figures:
     def compared(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Returns the difference in mean IoU."""
+        """Describes the difference in mean IoU."""
         difference = figures["mean_iou"] - other["mean_iou"]
         return f"the difference in mean IoU is {difference:+.4f}"
 
@@ -67,7 +66,7 @@ class Figures:
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> "Judge":
-        """Returns what compares one picture after another."""
+        """Returns an accumulator that evaluates one picture after another."""
         return Judge(data, split, seed=seed)
 
     def trivial(
@@ -76,9 +75,10 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Returns what chance and the commonest class of training reach."""
+        """Computes the baselines: chance and the commonest training class."""
         pixels = described["masks"]["train"]["pixels"]
         trained_on = [pixels[name] for name in data.class_names]
+        # From the counts that were made when masks were prepared.
         true = sum(
             np.bincount(
                 _table(picture.label, data.class_names)[:-1],
@@ -97,7 +97,7 @@ class Figures:
         }
 
     def text(self, figures: Mapping[str, Any]) -> str:
-        """Returns every split with its yardsticks, then the classes."""
+        """Formats every split with its baselines, then the classes."""
         return tables.text(figures)
 
     def draw(
@@ -129,7 +129,7 @@ class Judge:
     def __init__(
         self, data: examples.ImageData, split: str, *, seed: int
     ) -> None:
-        """Begins with the first picture of a split.
+        """Starts at the first picture of a split.
 
         Args:
             data: The pictures.
@@ -145,13 +145,14 @@ class Judge:
         self._seed = seed
 
     def add(self, predictions: np.ndarray) -> None:
-        """Takes [batch, size, size, classes] of the next pictures."""
+        """Adds predictions of pictures, [batch, size, size, classes]."""
         from tf_finetune.data.masks import squares  # Loads TensorFlow.
 
         for probabilities in predictions:
             picture = next(self._left)
             mask = picture.label
             indices = preparation.read(mask.indices)
+            # Probabilities are resized to the picture, then the class is taken.
             predicted = squares.decided(
                 probabilities, *indices.shape, resize=self._data.resize
             )
@@ -165,7 +166,7 @@ class Judge:
             )
 
     def figures(self) -> dict[str, Any]:
-        """Returns the figures of all that was added."""
+        """Returns the figures of all pictures added."""
         return metrics.figures(
             self._counter,
             class_names=self._data.class_names,
@@ -173,7 +174,7 @@ class Judge:
         )
 
     def evidence(self) -> choices.Evidence:
-        """Returns mean IoU of repeated pictures, and their log losses."""
+        """Returns mean IoU of resampled pictures, and their log losses."""
         counts = self._counter.pictures
         return choices.Evidence(
             figure="mean IoU",
@@ -183,7 +184,7 @@ class Judge:
         )
 
     def draw(self, folder: pathlib.Path) -> None:
-        """Draws the worst and the best pictures beside their truth."""
+        """Draws the worst and the best pictures beside their true masks."""
         self._extremes.draw(
             self._data.class_names,
             folder / f"examples_{self._split}.png",
@@ -197,7 +198,7 @@ def log_loss(
     *,
     resize: model_options.Resize,
 ) -> float:
-    """Returns the mean log loss of a picture's pixels, at the model's size.
+    """Computes the mean log loss of a picture's pixels, at the model's size.
 
     Args:
         true: [height, width] class indices; others are ignored.
@@ -211,6 +212,8 @@ def log_loss(
 
     from tf_finetune.data.masks import squares
 
+    # The true mask is resized, not the probabilities: the loss of training is
+    # computed at this size, too.
     size, _, classes = probabilities.shape
     with tf.device("CPU"):
         square = squares.squared(
@@ -223,14 +226,17 @@ def log_loss(
 
 
 def table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
-    """Returns what a mask's indices are among `names`; 255 stays, [256]."""
+    """Returns a lookup table of a mask's indices: their indices in `names`.
+
+    uint8 [256]; 255 (ignored) stays 255.
+    """
     found = np.full(256, reading.IGNORED, "uint8")
     found[: len(mask.names)] = _table(mask, names)[:-1]
     return found
 
 
 def describe(names: Sequence[str]) -> schema.Record:
-    """Returns what data.json holds of masks, for `trivial` and `learnt`."""
+    """Returns the schema of the mask statistics that data.json holds."""
     count = schema.Number(0, 10**18, is_whole=True)
     counts = schema.Record(dict.fromkeys(names, count))
     pixels = schema.Record({"pixels": counts})
@@ -244,6 +250,6 @@ def describe(names: Sequence[str]) -> schema.Record:
 
 
 def _table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
-    """Returns the place among `names` of each class of a mask, then 255."""
+    """Returns the index in `names` of each class of a mask, then 255."""
     places = [names.index(name) for name in mask.names]
     return np.array([*places, reading.IGNORED])

@@ -1,4 +1,4 @@
-"""Masks of pictures without one: the pixels a model is surest about.
+"""Pseudo-labels of a segmentation: masks of a model's most confident pixels.
 
 Source: Zou et al. 2018, "Unsupervised Domain Adaptation for Semantic
 Segmentation via Class-Balanced Self-Training", section 3.3.
@@ -15,11 +15,11 @@ from tf_finetune.config import model_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import preparation, reading
 
-_BINS = 1000
+_BINS = 1000  # Of the histogram of probabilities, per class.
 
 
 class Guesses:
-    """The likeliest class of each pixel; 255 (ignored) where it is not sure."""
+    """The likeliest class of each confident pixel; 255 (ignored) elsewhere."""
 
     by = "predictions"
     exclusive = True
@@ -27,15 +27,17 @@ class Guesses:
     def thresholds(
         self, batches: Iterable[np.ndarray], share: float
     ) -> np.ndarray:
-        """Returns the probability from which a pixel is of each class.
+        """Finds the probability threshold of each class.
 
         Args:
             batches: Probabilities [n, height, width, classes] of all pictures.
-            share: Of the pixels guessed to be of a class, 0..1.
+            share: Of the pixels predicted to be of a class, 0..1.
 
         Returns:
-            [classes], to a thousandth, never above what is taken.
+            [classes], rounded down to a thousandth.
         """
+        # Histograms, since the probabilities of all pixels do not fit into
+        # memory: for each class, of the pixels where it is the likeliest.
         counts = None
         for batch in batches:
             classes = batch.shape[-1]
@@ -46,6 +48,7 @@ class Guesses:
             )
             counts = found if counts is None else counts + found
         counts = counts.reshape(-1, _BINS)
+        # Pixels in each bin or a higher one.
         above = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
         wanted = share * counts.sum(axis=1, keepdims=True)
         # The highest bin that has enough in and above it.
@@ -61,7 +64,7 @@ class Guesses:
         folder: pathlib.Path,
         resize: model_options.Resize,
     ) -> examples.Mask | None:
-        """Writes the mask of a picture.
+        """Writes the pseudo-label of a picture as a mask.
 
         Args:
             probabilities: [size, size, classes].
@@ -72,9 +75,10 @@ class Guesses:
             resize: How the picture became square.
 
         Returns:
-            None where no pixel is sure.
+            None where no pixel is confident.
         """
         indices = _decided(probabilities, thresholds, picture, resize)
+        # Pixels of each class; the last place is of ignored ones.
         counts = np.bincount(indices.ravel(), minlength=reading.IGNORED + 1)
         if counts[reading.IGNORED] == indices.size:
             return None
@@ -101,12 +105,12 @@ class Guesses:
         *,
         resize: model_options.Resize,
     ) -> tuple[int, int]:
-        """Returns how many guessed pixels are right, and how many there are.
+        """Counts the pixels with a correct pseudo-label, and all with one.
 
         Args:
             probabilities: [size, size, classes].
             thresholds: [classes].
-            picture: With its true mask; what that ignores does not count.
+            picture: With its true mask; pixels ignored there do not count.
             resize: How the picture became square.
         """
         guess = _decided(probabilities, thresholds, picture, resize)
@@ -124,7 +128,7 @@ def _decided(
     picture: examples.Picture,
     resize: model_options.Resize,
 ) -> np.ndarray:
-    """Returns uint8 [height, width] of the picture as it is seen."""
+    """Returns the upright picture's pseudo-label, uint8 [height, width]."""
     from tf_finetune.data.masks import squares  # Loads TensorFlow.
 
     width, height = preparation.upright(picture)

@@ -1,4 +1,4 @@
-"""Masks: each pixel belongs to exactly one class, or is ignored."""
+"""Labels of a segmentation: masks with one class per pixel, or ignored."""
 
 import dataclasses
 import os
@@ -22,18 +22,18 @@ from tf_finetune.data.tables import locating, records
 from tf_finetune.tasks.segmentation import pixels
 
 _DEFAULT_COLUMN = ("mask",)
-_LISTED = 10
-_UNSAID = ("label",)  # What --label_column is if nobody gave it.
+_LISTED = 10  # Names in a message, at most.
+_UNSAID = ("label",)  # The default of --label_column.
 
 
 @dataclasses.dataclass(frozen=True)
 class Masks:
-    """Labels that are a picture of classes each.
+    """Labels that are masks: pictures of classes.
 
     Attributes:
-        options: Which data, and how its masks are understood.
+        options: Which data, and how its masks are interpreted.
         cache_dir: Where masks are kept in the form that training reads.
-        scheme: What their values mean, once that is known.
+        scheme: The class of each mask value, once it is known.
     """
 
     options: data_options.DataOptions = data_options.DataOptions()
@@ -49,7 +49,7 @@ class Masks:
     def reading(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Masks":
-        """Returns labels that are read so."""
+        """Returns labels that are read by these options."""
         return dataclasses.replace(
             self,
             options=options,
@@ -58,13 +58,13 @@ class Masks:
 
     @property
     def by_color(self) -> bool:
-        """Whether masks are read by colour."""
+        """Whether the colors of masks are their classes."""
         return self.options.color_map is not None
 
     def columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the one column of masks.
+        """Returns the column of masks.
 
         Raises:
             UsageError: --label_column names several.
@@ -91,13 +91,13 @@ class Masks:
         table: str,
         options: data_options.DataOptions,
     ) -> "Masks":
-        """Returns the same: each mask says all there is to know of it."""
+        """Returns the labels unchanged: masks do not depend on the table."""
         return self
 
     def joined(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Returns the same: masks hold no names."""
+        """Returns the listing unchanged: masks hold no names."""
         return listing
 
     def of_row(
@@ -114,7 +114,7 @@ class Masks:
         return examples.Mask(path=files.find(cells[column]))
 
     def learnt(self, described: Mapping[str, Any]) -> "Masks":
-        """Returns labels that read other masks as a run's own were read."""
+        """Returns labels that interpret other masks as a finished run did."""
         names = tuple(described["class_names"])
         indices = {
             int(value): reading.IGNORED if name is None else names.index(name)
@@ -126,7 +126,7 @@ class Masks:
     def settled(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Masks":
-        """Returns labels that know which value is which class."""
+        """Returns labels that know the class of each mask value."""
         scheme = meanings.find_scheme(
             self.options, self.scheme, declared, self._scans(pictures)
         )
@@ -141,9 +141,9 @@ class Masks:
     def inspected(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
-        """Checks every mask and gives every split its share of every class.
+        """Checks every mask, and stratifies by the classes of its pixels.
 
-        Pictures of a class that too few show for that are trained on.
+        Pictures of a class that too few pictures show are put into training.
 
         Raises:
             DataError: A mask does not fit its picture or its classes.
@@ -167,11 +167,11 @@ class Masks:
         ), ()
 
     def classes(self, label: examples.Mask) -> tuple[str, ...]:
-        """Returns none: masks are checked before any picture is dropped."""
+        """Returns nothing: masks are checked before any picture is dropped."""
         return ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
-        """Makes sure that there are two classes to be told apart."""
+        """Checks that masks show at least two classes."""
         present = {name for each in pictures for name in pixels.present(each)}
         if len(present) < 2:
             only = f" but {next(iter(present))!r}" if present else ""
@@ -185,7 +185,7 @@ class Masks:
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Makes sure that no split is empty."""
+        """Checks that no split is empty."""
         for split, its_units in divided.items():
             if not its_units:
                 raise errors.DataError(
@@ -195,7 +195,7 @@ class Masks:
                 )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Warns of classes that cannot be learnt, or cannot be judged."""
+        """Warns of classes that cannot be trained or cannot be evaluated."""
         seen = {
             split: {
                 k
@@ -205,11 +205,12 @@ class Masks:
             }
             for split in examples.SPLITS
         }
+        # All prepared masks have the same classes.
         names = pictures[0].label.names if pictures else ()
         never = [n for n in names if all(n not in its for its in seen.values())]
         if never:
             logging.warning(
-                "%d of %d classes %s that is not learnt and enters no "
+                "%d of %d classes %s that is not trained and enters no "
                 "average: %s.",
                 len(never),
                 len(names),
@@ -221,8 +222,8 @@ class Masks:
         for split in ("validation", "test"):
             if unlearnt := sorted(seen[split] - seen["train"]):
                 logging.warning(
-                    "Masks of the %s split show what no training mask shows, "
-                    "which is not learnt and has an IoU of 0 there: %s.",
+                    "Masks of the %s split show classes that no training mask "
+                    "shows; these are not trained and have an IoU of 0: %s.",
                     split,
                     _listed(unlearnt),
                 )
@@ -235,17 +236,18 @@ class Masks:
                 )
 
     def text(self, label: examples.Mask) -> str:
-        """Returns what decides the class of every pixel."""
+        """Returns the mask's hash and how its values are interpreted."""
+        # The folder of a prepared mask is named after the scheme.
         scheme = os.path.basename(os.path.dirname(label.indices))
         return f"mask {label.sha256} {scheme}"
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns, by split and class, pixels and pictures, and the ignored.
+        """Describes the masks: by split and class, pixels and pictures.
 
-        `pixels` are how many are of a class, `pictures` in how many pictures
-        it is, `pixels_there` how many pixels these pictures have, which the
-        median frequency is computed from. `mask_values` names the class of
-        each value in the masks; null is what is ignored.
+        `pixels` counts the pixels of a class, `pictures` the pictures with
+        such pixels, `pixels_there` all pixels of these pictures, from which the
+        median frequency is computed. `mask_values` names the class of each
+        value in the masks; null: ignored.
         """
         return {
             "mask_values": pixels.values(data.pictures),
@@ -269,7 +271,7 @@ LABELS = Masks()
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Returns names, ten of them at most."""
+    """Lists names, at most ten of them."""
     more = len(names) - _LISTED
     rest = f" and {more} more" if more > 0 else ""
     return ", ".join(names[:_LISTED]) + rest

@@ -10,8 +10,8 @@ from tf_finetune import errors
 
 # Lin et al. 2017, "Focal Loss for Dense Object Detection", section 5.1.
 _FOCUS = 2.0
-# Salehi et al. 2017, section 3.2: what is missed costs more than what is
-# claimed wrongly.
+# Salehi et al. 2017, section 3.2: false negatives cost more than false
+# positives.
 _FALSE_POSITIVES, _FALSE_NEGATIVES = 0.3, 0.7
 # Pixels; keeps the overlap of a class of a few pixels from jumping.
 _SMOOTHING = 1.0
@@ -76,7 +76,7 @@ class MaskLoss(keras.losses.Loss):
 
 
 class _Pixels:
-    """What all losses are made of, [batch, pixels, classes] in float32."""
+    """Terms that the losses share, [batch, pixels, classes] in float32."""
 
     def __init__(
         self,
@@ -113,6 +113,7 @@ def _cross_entropy(pixels: _Pixels) -> Any:
 
 
 def _focal(pixels: _Pixels) -> Any:
+    # -(1 - p)^gamma · log(p), equation 4 of Lin et al. 2017.
     misses = 1.0 - keras.ops.exp(pixels.log_probabilities)
     return _mean_over_pixels(
         pixels, keras.ops.power(misses, _FOCUS) * pixels.log_probabilities
@@ -120,6 +121,8 @@ def _focal(pixels: _Pixels) -> Any:
 
 
 def _mean_over_pixels(pixels: _Pixels, gains: Any) -> Any:
+    # Divided by the number of pixels, not by the sum of their weights: those
+    # have a mean of 1 over the training split.
     losses = -keras.ops.sum(pixels.soft_labels * gains, axis=-1)
     weights = keras.ops.sum(pixels.labels * pixels.class_weights, axis=-1)
     count = keras.ops.sum(pixels.counted, axis=1)
@@ -136,11 +139,13 @@ def _tversky(pixels: _Pixels) -> Any:
 
 
 def _overlap(pixels: _Pixels, alpha: float, beta: float) -> Any:
-    """Returns one minus the Tversky index; with 0.5 and 0.5 it is Dice's."""
+    """Computes one minus the Tversky index; with 0.5 and 0.5 it is Dice's."""
+    # Tversky index: TP / (TP + alpha · FP + beta · FN), of soft counts.
     probabilities = keras.ops.exp(pixels.log_probabilities)
     probabilities *= keras.ops.expand_dims(pixels.counted, -1)
     hits = keras.ops.sum(probabilities * pixels.labels, axis=1)
     wrong = keras.ops.sum(probabilities, axis=1) - hits
+    # FP = Σ p - TP and FN = Σ y - TP.
     sizes = keras.ops.sum(pixels.labels, axis=1)
     index = (hits + _SMOOTHING) / (
         hits + alpha * wrong + beta * (sizes - hits) + _SMOOTHING
@@ -161,7 +166,7 @@ NAMES = tuple(_LOSSES)
 
 
 def parts(name: str) -> tuple[str, ...]:
-    """Returns the losses that a sum is made of.
+    """Splits the name of a sum of losses, such as cross_entropy+dice.
 
     Raises:
         UsageError: One of them does not exist, or comes twice.

@@ -1,4 +1,4 @@
-"""The figures of masks, over pixels, ready for JSON."""
+"""Metrics of masks, over pixels, ready for JSON."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ _BLOCK = 100
 
 
 class Counter:
-    """Counts pixels of one picture after another.
+    """Accumulates the confusion matrix of one picture after another.
 
-    Pixels whose true value is no class (255, ignored) are left out, whatever
-    was predicted there.
+    Pixels whose true value is not a class (255, ignored) are left out, with any
+    prediction.
 
     Example:
         >>> counter = Counter(2)
@@ -30,7 +30,7 @@ class Counter:
     """
 
     def __init__(self, num_classes: int) -> None:
-        """Starts at nothing.
+        """Starts without pictures.
 
         Args:
             num_classes: Of the task.
@@ -50,8 +50,8 @@ class Counter:
             Mean IoU of this picture by itself; NaN: no pixel counts.
 
         Raises:
-            ValueError: The two are not equally large, or a prediction is no
-                class.
+            ValueError: The two are not equally large, or a prediction is not
+                a class.
         """
         if true.shape != predicted.shape:
             raise ValueError(
@@ -79,7 +79,7 @@ class Counter:
 
     @property
     def pictures(self) -> "Sides":
-        """What each picture adds, [pictures, classes]."""
+        """Pixel counts of each picture, [pictures, classes]."""
         return Sides(
             hits=np.stack([each.hits for each in self._pictures]),
             true=np.stack([each.true for each in self._pictures]),
@@ -94,12 +94,12 @@ class Counter:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sides:
-    """What IoU is computed from: a confusion matrix by its sums.
+    """Pixel counts of each class: diagonal and sums of a confusion matrix.
 
     Attributes:
-        hits: [..., classes] pixels that are rightly predicted.
+        hits: [..., classes] correctly predicted pixels (true positives).
         true: [..., classes] pixels that are of the class.
-        predicted: [..., classes] pixels that are said to be.
+        predicted: [..., classes] pixels that are predicted to be.
     """
 
     hits: np.ndarray
@@ -107,7 +107,7 @@ class Sides:
     predicted: np.ndarray
 
     def drawn(self, weights: np.ndarray) -> "Sides":
-        """Returns the sums of repeated pictures, [draws, classes].
+        """Returns the counts of resampled pictures, [draws, classes].
 
         Args:
             weights: [draws, pictures], how often each is in a draw.
@@ -122,7 +122,7 @@ class Sides:
 
 
 def sides(confusion: np.ndarray) -> Sides:
-    """Returns the sums of a [classes, classes] confusion matrix."""
+    """Returns the counts of a [classes, classes] confusion matrix."""
     return Sides(
         hits=np.diag(confusion).copy(),
         true=confusion.sum(axis=1),
@@ -131,18 +131,20 @@ def sides(confusion: np.ndarray) -> Sides:
 
 
 def iou(counts: Sides) -> np.ndarray:
-    """Returns intersection over union of each class, [..., classes].
+    """Computes intersection over union of each class, [..., classes].
 
     NaN for a class that has no true pixel.
 
     Source: Everingham et al. 2010, "The PASCAL VOC Challenge", section 4.2.
     """
+    # TP / (TP + FP + FN)
     union = counts.true + counts.predicted - counts.hits
     return _ratio(counts.hits, union, counts.true > 0)
 
 
 def dice(counts: Sides) -> np.ndarray:
-    """Returns Dice's coefficient (F1) of each class; NaN: no true pixel."""
+    """Computes the Dice coefficient (F1) of each class; NaN: no true pixel."""
+    # 2 TP / (2 TP + FP + FN)
     total = counts.true + counts.predicted
     return _ratio(2 * counts.hits, total, counts.true > 0)
 
@@ -153,7 +155,7 @@ def mean_iou(counts: Sides) -> np.ndarray:
 
 
 def frequency_weighted_iou(counts: Sides) -> float:
-    """Averages IoU, each class weighing what its pixels are.
+    """Averages IoU, each class weighted by its share of the pixels.
 
     Source: Long et al. 2015, section 5.
     """
@@ -164,7 +166,7 @@ def frequency_weighted_iou(counts: Sides) -> float:
 def figures(
     counter: Counter, *, class_names: Sequence[str], seed: int
 ) -> dict[str, Any]:
-    """Returns the figures of all pictures that were counted.
+    """Computes all metrics of the pictures that were counted.
 
     Args:
         counter: At least one picture with a pixel that counts.
@@ -187,9 +189,10 @@ def figures(
     counts = sides(counter.confusion)
     if not counts.true.sum():
         raise errors.DataError(
-            "There is no pixel to evaluate on: no picture, or all of their "
-            "pixels are ignored."
+            "There is no pixel to evaluate on: there are no pictures, or all "
+            "of their pixels are ignored."
         )
+    # As for IoU: a class that no picture shows has no figures.
     edges = np.where(counts.true > 0, counter.boundary_f1, np.nan)
     columns = {
         "iou": iou(counts),
@@ -216,7 +219,7 @@ def figures(
 
 
 def summary(confusion: np.ndarray) -> dict[str, float | None]:
-    """Returns the figures that a confusion matrix alone gives.
+    """Computes the metrics that need nothing but a confusion matrix.
 
     Args:
         confusion: [classes, classes], rows are true classes; not all zero.
@@ -233,7 +236,7 @@ def summary(confusion: np.ndarray) -> dict[str, float | None]:
 
 
 def mean_iou_interval(pictures: Sides, *, seed: int) -> list[float]:
-    """Returns the 95 % interval [low, high] of mean IoU.
+    """Computes the 95 % confidence interval [low, high] of mean IoU.
 
     The percentile bootstrap over pictures, 2000 draws: pixels of one picture
     are not independent. A draw in which a class does not occur averages over
@@ -271,7 +274,7 @@ def _ratio(
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Averages over the last axis what is defined; NaN where nothing is."""
+    """Averages the defined values of the last axis; NaN if there are none."""
     defined = ~np.isnan(values)
     count = defined.sum(axis=-1)
     total = np.where(defined, values, 0.0).sum(axis=-1)

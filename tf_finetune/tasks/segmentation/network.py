@@ -1,4 +1,4 @@
-"""The softmax of every pixel, its loss, and what it answers."""
+"""Network of a segmentation: softmax per pixel, loss, metrics, serving."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -26,9 +26,11 @@ _LOSS = "cross_entropy"  # What "auto" means.
 class Network:
     """One softmax over all classes for each pixel."""
 
+    # A decoder has no closed form: it is trained by gradient steps.
     solver = "steps"
     proven = ("probabilities",)
     texts = ()
+    # Few: the probabilities of one picture are size × size × classes numbers.
     num_proven = 4
     restored: ClassVar = serving.RESTORED
     check_restored = staticmethod(proving.check)
@@ -42,7 +44,7 @@ class Network:
         return ending.added(logits, "softmax")
 
     def logits(self, model: keras.Model) -> keras.KerasTensor:
-        """Returns what goes into the softmax.
+        """Finds the logits, the input of the softmax.
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
@@ -74,7 +76,7 @@ class Network:
     def blank(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> mask_targets.Blank:
-        """Returns masks with stripes of every class."""
+        """Returns placeholder masks with stripes of every class."""
         return mask_targets.Blank(count, len(names), image_size)
 
     def loss(
@@ -83,7 +85,7 @@ class Network:
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> losses.MaskLoss:
-        """Returns the loss that `--loss` names."""
+        """Builds the loss that `--loss` names."""
         weights = None
         if described is not None:
             pixels, around = (
@@ -100,13 +102,13 @@ class Network:
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Returns mean IoU, over the pixels that the model sees."""
+        """Builds mean IoU at the resolution of the model's output."""
         return [running.MeanIoU(len(names))]
 
     def serve(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns `probabilities` and `masks`, of the model's size.
+        """Returns `probabilities` and `masks` at the model's output size.
 
         `probabilities` float32 [batch, size, size, classes]; `masks` int32
         [batch, size, size], places in labels.txt from 0 on.
@@ -119,7 +121,7 @@ class Network:
     def classify(
         self, predictions: tf.Tensor, names: Sequence[str]
     ) -> dict[str, tf.Tensor]:
-        """Returns nothing: a picture has no one class."""
+        """Returns nothing: a picture has no single class."""
         return {}
 
 

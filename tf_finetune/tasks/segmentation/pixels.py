@@ -1,4 +1,4 @@
-"""The pixels of masks by class: which are there, and how many."""
+"""Pixel counts of masks by class."""
 
 import collections
 import itertools
@@ -15,7 +15,7 @@ _DIVISIBLE = 3
 
 
 def present(picture: examples.Picture) -> tuple[str, ...]:
-    """Returns the classes in a mask that was prepared."""
+    """Returns the classes that occur in a prepared mask."""
     mask = picture.label
     return tuple(
         name
@@ -26,6 +26,8 @@ def present(picture: examples.Picture) -> tuple[str, ...]:
 
 def divisible(pictures: Sequence[examples.Picture]) -> set[str]:
     """Returns the classes of which each split can get a picture."""
+    # In units of copies and groups, which are never divided; pictures that the
+    # data assigns to validation or test are not drawn from.
     drawn = [each for each in pictures if each.split in (None, "train")]
     units = division.units(drawn)
     counts = collections.Counter(
@@ -36,7 +38,8 @@ def divisible(pictures: Sequence[examples.Picture]) -> set[str]:
 
 
 def values(pictures: Sequence[examples.Picture]) -> dict[str, str | None]:
-    """Returns the class of each value in masks as they were given."""
+    """Returns the class of each value in the user's mask files."""
+    # The mapping is the same for a whole data set: the first mask tells it.
     given = (each.label for each in pictures if each.label.values)
     return {
         str(value): None if index == reading.IGNORED else mask.names[index]
@@ -48,6 +51,13 @@ def values(pictures: Sequence[examples.Picture]) -> dict[str, str | None]:
 def describe(
     pictures: Sequence[examples.Picture], names: Sequence[str]
 ) -> dict[str, Any]:
+    """Describes the masks of pictures: pixels and pictures by class.
+
+    Returns:
+        By class `pixels`, `pictures` (that show it) and `pixels_there` (all
+        pixels of these pictures); and `ignored_pixels`.
+    """
+    # The last column of a mask's counts is of ignored pixels.
     counts = np.array([picture.label.pixels for picture in pictures], "int64")
     of_classes = counts[:, :-1]
     sizes = of_classes.sum(axis=1)

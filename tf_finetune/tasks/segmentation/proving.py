@@ -1,4 +1,4 @@
-"""Proof that served masks are those that were judged."""
+"""Parity check of served masks with the evaluation's predictions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -18,14 +18,14 @@ def check(
     resize: model_options.Resize,
     allowed: float,
 ) -> dict[str, dict[str, float]]:
-    """Compares served masks with what predictions say at the pictures' sizes.
+    """Compares served masks with predictions resized to the pictures' sizes.
 
-    No pixel may have a class that is further behind the likeliest one than
-    two probabilities may differ; where the likeliest one leads by more, it is
-    the one that is served.
+    The served class of a pixel may be less likely than the likeliest one by no
+    more than two probabilities may differ; where the likeliest one leads by
+    more, it is the one that must be served.
 
     Args:
-        answers: What `serving_default` and `serve_png` said.
+        answers: Of `serving_default` and `serve_png`.
         predictions: float32 [pictures, size, size, classes].
         sizes: int [pictures, 2], heights and widths.
         resize: How the pictures became square.
@@ -33,10 +33,11 @@ def check(
 
     Returns:
         By signature `same_class`, the share of pixels with the likeliest
-        class, and `largest_gap`, how far a served one is behind it at most.
+        class, and `largest_gap`, the largest difference of its probability and
+        that of the served class.
 
     Raises:
-        RunError: A mask has another size, or a class that is behind by more.
+        RunError: A mask has another size, or a larger gap.
     """
     served = {
         "serving_default": list(_cut_out(answers["serving_default"])),
@@ -51,12 +52,15 @@ def check(
             gaps[name].append(_gaps(masks[number], own, name))
     figures = {name: _figures(each) for name, each in gaps.items()}
     for name, each in figures.items():
+        # Twice: both probabilities may differ, in opposite directions. By
+        # `not <=` a NaN fails, too.
         if not each["largest_gap"] <= 2 * allowed:
             raise errors.RunError(
                 f"The export ({name}) gives other masks than the evaluation: a "
-                f"class that is {each['largest_gap']:.2g} behind the likeliest "
-                f"one (allowed {2 * allowed:.0e}), the same class for "
-                f"{each['same_class']:.2%} of the pixels. It has been removed."
+                f"class is {each['largest_gap']:.2g} less likely than the "
+                f"likeliest one (allowed {2 * allowed:.0e}), and "
+                f"{each['same_class']:.2%} of the pixels have the same class. "
+                "It has been removed."
             )
     return figures
 
@@ -64,21 +68,22 @@ def check(
 def _restored(
     square: np.ndarray, size: np.ndarray, resize: model_options.Resize
 ) -> np.ndarray:
-    """Returns probabilities [height, width, classes], as they are judged."""
+    """Resizes probabilities as evaluation does, [height, width, classes]."""
     with tf.device("CPU"):
+        # On the CPU, as in evaluation.
         sides = tf.unstack(tf.constant(size, tf.int32))
         own = squares.restored(tf.constant(square), *sides, resize=resize)
         return own.numpy()
 
 
 def _gaps(mask: np.ndarray, own: np.ndarray, name: str) -> np.ndarray:
-    """Returns how far the class of each pixel is behind the likeliest one."""
+    """Computes p(likeliest class) - p(served class) of each pixel."""
     if mask.shape != own.shape[:2] or mask.max() >= own.shape[2]:
         raise errors.RunError(
             f"The export ({name}) gives a mask of {mask.shape[0]} x "
             f"{mask.shape[1]} pixels with values up to {mask.max()} for a "
-            f"picture of {own.shape[0]} x {own.shape[1]}, of which "
-            f"{own.shape[2]} classes are known. It has been removed."
+            f"picture of {own.shape[0]} x {own.shape[1]} pixels and "
+            f"{own.shape[2]} classes. It has been removed."
         )
     chosen = np.take_along_axis(own, mask[..., np.newaxis].astype(int), -1)
     return own.max(-1) - chosen[..., 0]
@@ -93,7 +98,7 @@ def _figures(gaps: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def _cut_out(answer: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields what belongs to each picture of masks that were filled up."""
+    """Crops the padding of masks that were served in one array."""
     for mask, (height, width) in zip(
         answer["masks"], answer["sizes"], strict=True
     ):
@@ -101,8 +106,8 @@ def _cut_out(answer: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
         beyond = mask.size - own.size
         if (mask == reading.IGNORED).sum() != beyond:
             raise errors.RunError(
-                "The export (serving_default) gives masks that are not filled "
-                f"up with {reading.IGNORED}. It has been removed."
+                "The export (serving_default) gives masks whose padding is not "
+                f"filled up with {reading.IGNORED}. It has been removed."
             )
         yield own
 

@@ -1,4 +1,4 @@
-"""Mean IoU while `fit` runs."""
+"""Keras metric of mean IoU, from a running confusion matrix."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class MeanIoU(keras.metrics.Metric):
     """
 
     def __init__(self, num_classes: int, name: str = "mean_iou") -> None:
-        """Makes an empty matrix.
+        """Creates an empty confusion matrix.
 
         Args:
             num_classes: Of the task; other values of a mask are ignored.
@@ -24,6 +24,7 @@ class MeanIoU(keras.metrics.Metric):
         self.confusion = self.add_variable(
             shape=(num_classes, num_classes),
             initializer="zeros",
+            # Replicas count different pictures of a batch.
             aggregation="sum",
             name="confusion",
         )
@@ -39,13 +40,16 @@ class MeanIoU(keras.metrics.Metric):
             sample_weight: Must be None: pixels count or are ignored.
         """
         if sample_weight is not None:
-            raise ValueError("MeanIoU takes no weights; ignore pixels instead.")
+            raise ValueError(
+                "MeanIoU takes no sample weights; ignore pixels instead."
+            )
         classes = self._num_classes
         true = keras.ops.reshape(keras.ops.cast(y_true, "int32"), [-1])
         predicted = keras.ops.reshape(
             keras.ops.cast(keras.ops.argmax(y_pred, axis=-1), "int32"), [-1]
         )
-        # Ignored pixels are counted in a last cell that is thrown away.
+        # Cell (true, predicted) has index true · classes + predicted; ignored
+        # pixels are counted in a further one that is dropped.
         cells = keras.ops.where(
             true < classes, true * classes + predicted, classes**2
         )
@@ -59,7 +63,8 @@ class MeanIoU(keras.metrics.Metric):
         )
 
     def result(self) -> Any:
-        """Returns the mean, 0..1; 0 before the first pixel."""
+        """Returns mean IoU, 0..1; 0 before the first pixel."""
+        # TP / (TP + FP + FN), averaged over the classes with true pixels.
         confusion = keras.ops.convert_to_tensor(self.confusion)
         hits = keras.ops.diagonal(confusion)
         true = keras.ops.sum(confusion, axis=1)

@@ -1,4 +1,4 @@
-"""Masks as they are served: of each picture's own size."""
+"""Serving signatures of a segmentation: masks of each picture's own size."""
 
 from collections.abc import Mapping
 
@@ -9,17 +9,17 @@ from tf_finetune.data.masks import reading, squares
 
 Answer = Mapping[str, tf.Tensor]
 
-# Of the model's own size; every signature chooses what it gives instead.
+# Outputs at the model's size; every signature replaces them by its own.
 _SQUARE = ("masks", "probabilities")
 
 
 def masks(
     answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
 ) -> dict[str, tf.Tensor]:
-    """Returns masks in one array, filled up to the largest picture.
+    """Returns masks in one array, padded to the largest picture.
 
     Args:
-        answer: What the network serves of pictures made square.
+        answer: Outputs of the network for pictures made square.
         sizes: int32 [batch, 2], height and width of the upright pictures.
         resize: How they became square.
 
@@ -29,9 +29,10 @@ def masks(
         `sizes` int32 [batch, 2], how large each one is.
     """
     sizes = tf.maximum(sizes, 1)
+    # [1, 1] is added for the maximum of an empty batch.
     largest = tf.reduce_max(tf.concat([sizes, [[1, 1]]], axis=0), axis=0)
 
-    def of_one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def restore_mask(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         probabilities, size = pair
         mask = squares.likeliest(probabilities, size[0], size[1], resize=resize)
         below, right = tf.unstack(largest - size)
@@ -39,11 +40,11 @@ def masks(
             mask, [[0, below], [0, right]], constant_values=reading.IGNORED
         )
 
-    # What a loop returns that never ran has no shape.
+    # `map_fn` over an empty batch would return an array of unknown shape.
     found = tf.cond(
         tf.size(sizes) > 0,
         lambda: tf.map_fn(
-            of_one,
+            restore_mask,
             (answer["probabilities"], sizes),
             fn_output_signature=tf.TensorSpec([None, None], tf.uint8),
         ),
@@ -67,12 +68,12 @@ def pictures(
         resize: As for `masks`.
 
     Returns:
-        `masks_bytes` string [batch], grey PNGs whose values are places in
+        `masks_bytes` string [batch], grayscale PNGs whose values are places in
         labels.txt; `shares` float32 [batch, classes], of the picture's pixels.
     """
     count = answer["probabilities"].shape[-1]
 
-    def of_one(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple:
+    def encode_mask(pair: tuple[tf.Tensor, tf.Tensor]) -> tuple:
         probabilities, size = pair
         mask = squares.likeliest(probabilities, size[0], size[1], resize=resize)
         counts = tf.math.bincount(
@@ -82,7 +83,7 @@ def pictures(
         return tf.io.encode_png(mask[..., tf.newaxis]), shares
 
     encoded, shares = tf.map_fn(
-        of_one,
+        encode_mask,
         (answer["probabilities"], tf.maximum(sizes, 1)),
         fn_output_signature=(
             tf.TensorSpec([], tf.string),
@@ -95,11 +96,12 @@ def pictures(
 def probabilities(
     answer: Answer, sizes: tf.Tensor, resize: model_options.Resize
 ) -> dict[str, tf.Tensor]:
-    """Returns `probabilities` [batch, size, size, classes] as they are."""
+    """Returns `probabilities` [batch, size, size, classes] unchanged."""
     del sizes, resize
     return {**_others(answer), "probabilities": answer["probabilities"]}
 
 
+# By signature; `serving_default` is the one that clients get if they name none.
 RESTORED = {
     "serving_default": masks,
     "serve_png": pictures,

@@ -1,4 +1,4 @@
-"""Figures of masks as plain text, at most 80 columns."""
+"""Tables of segmentation results as plain text, at most 80 columns wide."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,11 @@ _YARDSTICKS = {
 }
 _CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
 _LINE_WIDTH = 80
-_ALL_SHOWN = 30
+_ALL_SHOWN = 30  # Classes; of more, the worst ones.
 
 
 def text(figures: Mapping[str, Any]) -> str:
-    """Returns the printed result.
+    """Formats the result for printing.
 
     Args:
         figures: As evaluation.json holds them.
@@ -36,12 +36,13 @@ def text(figures: Mapping[str, Any]) -> str:
         for key, other in result.get("yardsticks", {}).items():
             lines.append(_row(f"  {_yardstick(key, other)}", other))
     lines += _notes(splits)
+    # All but the training split; the last one is shown class by class.
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join([*lines, "", by_class(held_out[-1], splits[held_out[-1]])])
 
 
 def by_class(split: str, result: Mapping[str, Any]) -> str:
-    """Returns the table of classes; of more than 30, the 30 worst by IoU."""
+    """Formats the table of classes; of more than 30, the 30 worst by IoU."""
     rows = list(result["per_class"].items())
     heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)
     lines = [names.padded(f"{split}, by class", _NAME_WIDTH) + heading]
@@ -64,6 +65,7 @@ def _is_result(value: Any) -> bool:
 
 def _by_iou(row: tuple[str, Mapping[str, Any]]) -> float:
     value = row[1]["iou"]
+    # A class without a true pixel has no IoU: last, behind the best ones.
     return 1.0 if value is None else value
 
 
@@ -91,7 +93,7 @@ def _yardstick(key: str, result: Mapping[str, Any]) -> str:
 
 
 def _notes(splits: Mapping[str, Any]) -> list[str]:
-    """Returns the class of each yardstick whose row has no room for it."""
+    """Lists the class of each baseline whose row has no room for it."""
     found = {}
     for result in splits.values():
         for key, other in result.get("yardsticks", {}).items():

@@ -1,4 +1,4 @@
-"""Masks as training reads them, moved as the pictures were moved."""
+"""Training targets of a segmentation: masks, augmented like their pictures."""
 
 import os
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tf_finetune.data.masks import squares
 
 
 class Masks:
-    """The masks of one split, loaded when they are asked for."""
+    """Masks of one split, loaded batch by batch."""
 
     moves = True
 
@@ -28,7 +28,7 @@ class Masks:
         num_views: int,
         seed: int,
     ) -> None:
-        """Knows of every fixed view how its picture was moved.
+        """Draws the seeds of the geometric augmentation of every view.
 
         Args:
             pictures: Of the split, their masks prepared.
@@ -67,6 +67,7 @@ class Masks:
     def _one(self, place_and_view: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         place, view = place_and_view
         mask = squares.load(tf.gather(self._indices, place), **self._size)
+        # View 0 is the picture as it is.
         if self._num_views == 1:
             return mask
         seed = self._seeds[view - 1, place]
@@ -78,12 +79,12 @@ class Masks:
 
 
 class Blank:
-    """Masks of pictures that do not exist."""
+    """Placeholder masks, for trying a training step without data."""
 
     moves = True
 
     def __init__(self, count: int, num_classes: int, image_size: int) -> None:
-        """Makes stripes of every class.
+        """Creates a mask with stripes of every class.
 
         Args:
             count: Of the pictures.
@@ -111,7 +112,11 @@ def _seeds(
     level: training_options.Augmentation,
     seed: int,
 ) -> np.ndarray:
-    """Returns int32 [views - 1, n, 2], at least one row."""
+    """Returns the seeds of all views but the first, int32 [views - 1, n, 2].
+
+    There is at least one row.
+    """
+    # The same seeds as those of the pictures' views, from the same function.
     rows = [
         passes.seeds(
             passes.views(

@@ -1,12 +1,12 @@
-"""Large pictures, seen through overlapping windows of the network's size."""
+"""Sliding-window prediction of large pictures at their own resolution."""
 
 import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-# Of the window's middle; what lies at its very rim counts this much, so that
-# no pixel is without weight.
+# Least weight of a pixel, relative to the middle of a window: at its very rim
+# the raised cosine is nearly 0, and a picture's corner is in no other window.
 _LEAST_WEIGHT = 1e-3
 
 
@@ -22,8 +22,7 @@ def predict(
 
     Windows overlap and are blended by a weight that falls smoothly towards
     their rims, where a network sees least around a pixel; so there are no
-    seams. A picture that is smaller than a window is continued by its mirror
-    image and seen in one.
+    seams. A picture that is smaller than a window is padded by reflection.
 
     Args:
         model: float32 [n, size, size, 3] → [n, size, size, channels], e.g.
@@ -55,24 +54,26 @@ def predict(
         for (y, x), prediction in zip(places, predictions, strict=True):
             total[y : y + size, x : x + size] += prediction * weight
             weights[y : y + size, x : x + size] += weight
+    # The weighted mean of the windows that cover a pixel.
     return (total / weights)[:height, :width]
 
 
 def starts(length: int, size: int, overlap: float) -> list[int]:
-    """Returns where windows begin along one side, evenly spread.
+    """Returns the first pixel of each window along one side, evenly spread.
 
     Args:
         length: Of the picture's side, pixels, at least `size`.
         size: Of the window.
         overlap: Share that neighbours have in common at least.
     """
+    # As few windows as keep the overlap; then spread evenly over the side.
     step = max(int(size * (1 - overlap)), 1)
     count = -(-(length - size) // step) + 1
     return np.linspace(0, length - size, count).round().astype(int).tolist()
 
 
 def _continued(image: np.ndarray, size: int) -> np.ndarray:
-    """Makes a picture at least as large as a window."""
+    """Pads a picture by reflection to at least the size of a window."""
     missing = [max(size - side, 0) for side in image.shape[:2]]
     if not any(missing):
         return image
@@ -82,7 +83,8 @@ def _continued(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def _weight(size: int) -> np.ndarray:
-    """Returns [size, size, 1]: a raised cosine along both sides."""
+    """Returns the weights of a window: a raised cosine, [size, size, 1]."""
+    # sin² at pixel centers: of windows half a side apart, sin² + cos² = 1.
     middle = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
     middle = np.maximum(middle, _LEAST_WEIGHT)
     return np.outer(middle, middle)[..., np.newaxis].astype("float32")

@@ -1,4 +1,4 @@
-"""Masks of single pictures as files, at the pictures' own size."""
+"""Writer of predicted masks as files, at the pictures' own size."""
 
 import collections
 import os
@@ -17,11 +17,11 @@ TABLE = "predictions.csv"
 
 
 class MaskFiles:
-    """Writes, for each picture, its mask and its classes in colour.
+    """Writes the predicted mask and an overlay of each picture.
 
     Into a folder: `masks/NAME.png`, whose pixel values are places in
-    labels.txt from 0 on (with a palette, so that viewers show colours), and
-    `overlays/NAME.png`, the picture with its mask laid over it.
+    labels.txt from 0 on (with a palette, so that viewers show colors), and
+    `overlays/NAME.png`, the picture with its mask blended over it.
     """
 
     table = TABLE
@@ -36,7 +36,7 @@ class MaskFiles:
         top_k: int,
         pixels: pixel_options.PixelOptions = pixel_options.USUAL,
     ) -> None:
-        """Begins with the first picture.
+        """Starts at the first picture.
 
         Args:
             paths: Of the pictures.
@@ -57,7 +57,7 @@ class MaskFiles:
     def of_squares(
         self, batches: Iterator[np.ndarray]
     ) -> Iterator[answers.Answer]:
-        """Writes what a model says of the pictures made square.
+        """Writes masks from predictions of the pictures made square.
 
         Args:
             batches: Probabilities [batch, size, size, classes], in the order
@@ -80,7 +80,7 @@ class MaskFiles:
         size: int,
         overlap: float,
     ) -> Iterator[answers.Answer]:
-        """Writes what a model says of pictures seen through windows.
+        """Writes masks predicted in overlapping windows.
 
         Args:
             predict: Pictures [batch, size, size, 3] → probabilities [batch,
@@ -88,6 +88,7 @@ class MaskFiles:
             size: Side of the model's input, pixels.
             overlap: Share that neighbouring windows have in common.
         """
+        # One picture at a time: each may be large.
         for number, path in enumerate(self._paths):
             image = _image(path, self._pixels)
             found = windows.predict(predict, image, size=size, overlap=overlap)
@@ -111,12 +112,13 @@ class MaskFiles:
 
 
 def stems(paths: Sequence[str]) -> list[str]:
-    """Returns names for files made of others, none of them twice.
+    """Returns a unique file name for each path, without its suffix.
 
     Folders below the one that all have in common are kept, and suffixes where
     two files differ in nothing else.
     """
     folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    # "train/cat/1.jpg" and "train/dog/1.jpg" become "cat/1" and "dog/1".
     top = os.path.commonpath(folders) if folders else ""
     names = [os.path.relpath(os.path.abspath(path), top) for path in paths]
     short = [os.path.splitext(name)[0] for name in names]

@@ -1,4 +1,4 @@
-"""A few training steps of one size, and the memory they took.
+"""Peak memory of a few training steps of one batch size, measured in a child.
 
 Run as a child by `batch_size`, with a flagfile and the number of classes:
 prints one line of JSON, the fields of `batch_size.Trial`.
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from tf_finetune.tasks import task as task_contract
 
 _STEPS = 2
+# The decoded size counts in the memory of the input pipeline.
 _PICTURE_SIZE = (1024, 768)
 _STATUS = pathlib.Path("/proc/self/status")
 
 
 def main(flagfile: str, num_classes: str) -> None:
-    """Trains on a picture of noise and prints what that took."""
+    """Trains on a picture of noise and prints the peak memory as JSON."""
     environment.start_tensorflow()
     config = options.from_flagfile(train.TrainConfig, flagfile)
     with tempfile.TemporaryDirectory() as folder:
@@ -40,7 +41,7 @@ def main(flagfile: str, num_classes: str) -> None:
 
 
 def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
-    """Trains a few steps as the run itself would; returns if on a CPU."""
+    """Trains a few steps as the run would; returns whether on a CPU."""
     from tf_finetune import assembly
     from tf_finetune.adaptation import freezing
     from tf_finetune.tasks import catalog as tasks
@@ -81,9 +82,9 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
 
 
 def peak_bytes() -> int:
-    """Returns the most memory that this process has taken."""
+    """Returns the peak memory of this process, bytes."""
     try:
-        # `getrusage` counts on from the process that started this one.
+        # Not `getrusage`, whose peak includes that of the parent before exec.
         found = re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())
     except OSError:
         found = None
@@ -101,7 +102,7 @@ def _batches(
     picture: str,
     built: "assembly.Assembly",
 ) -> "tf.data.Dataset":
-    """Returns the batches of `_STEPS` steps, of one picture."""
+    """Builds the batches of `_STEPS` steps from one picture."""
     from tf_finetune.data import pipeline
 
     count = config.training.batch_size * _STEPS

@@ -1,4 +1,4 @@
-"""`--batch_size=auto`: the largest that fits, found by trying in a child.
+"""`--batch_size=auto`: the largest batch that fits, tried in child processes.
 
 A training step that asks for too much memory takes its process with it, so
 each size is tried in one of its own. TensorFlow must not have started in this
@@ -23,10 +23,10 @@ from tf_finetune.training import optimizers
 from tf_finetune.training.unlabelled import catalog as objectives
 
 _LARGEST = 256
-# The first two sizes whose memory is measured.
+# The first two sizes, from which the memory of others is extrapolated.
 _SMALL = (8, 16)
-# Of the memory that is free: the rest is for what else goes on, and for what
-# a run needs beside its training steps.
+# Fraction of the free memory that steps may take: the rest is for other
+# processes and for the run's needs beside its training steps.
 _SHARE = 0.7
 _TIMEOUT_SECONDS = 900
 _MODULE = "tf_finetune.training.devices.batch_probe"
@@ -36,11 +36,11 @@ _CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What training steps of one size came to.
+    """Outcome of training steps of one batch size.
 
     Attributes:
-        on_cpu: Whether they ran in the machine's own memory.
-        peak_bytes: The most of it that the process took.
+        on_cpu: Whether they ran in the machine's main memory.
+        peak_bytes: Peak of the process in main memory.
     """
 
     on_cpu: bool
@@ -57,11 +57,11 @@ def found(
     num_pictures: int,
     num_classes: int,
 ) -> int | None:
-    """Returns what `--batch_size=auto` finds; None if that is not asked for.
+    """Finds the batch size for `--batch_size=auto`; None for other values.
 
     Args:
         config: The run.
-        known: What an unfinished run wrote of itself; what it found is kept.
+        known: The record of an unfinished run; a size it found is kept.
         num_pictures: More than these are not tried.
         num_classes: Of the data.
     """
@@ -114,7 +114,7 @@ def largest_that_fits(
 def settled(
     config: train.TrainConfig, largest_batch: int, num_examples: int
 ) -> train.TrainConfig:
-    """Returns the run with its batch size, and a learning rate to match.
+    """Returns the config with the batch size and a matching learning rate.
 
     Args:
         config: Asks for `--batch_size=auto`.
@@ -124,6 +124,7 @@ def settled(
     Returns:
         The learning rate is set where something is trained by steps.
     """
+    # No batch larger than the training split.
     size = powers_of_two(min(largest_batch, num_examples))[-1]
     if _is_full_batch(config) or not objectives.takes_steps(config):
         return options.replace(config, batch_size=size)
@@ -145,14 +146,14 @@ def largest(
 ) -> int | None:
     """Finds the largest of the sizes that fits.
 
-    On a CPU the memory of two small sizes is measured and drawn out in a
-    straight line; the size that this promises is tried before it is believed.
-    A GPU is tried at ever larger sizes until one fails.
+    On a CPU the memory of two small sizes is measured and extrapolated
+    linearly; the size this predicts is then tried itself. On a GPU the size
+    is doubled until one fails.
 
     Args:
         sizes: Rising.
-        attempt: Size → what it took; None if it failed.
-        limit_bytes: What a process may take on a CPU.
+        attempt: Size → memory it took; None if it failed.
+        limit_bytes: Memory that a process may take on a CPU.
 
     Returns:
         None if all sizes fail.
@@ -164,6 +165,7 @@ def largest(
             break
     else:
         return None
+    # A larger size has failed already.
     if start < starts[-1]:
         return start
     above = [size for size in sizes if size > start]
@@ -193,6 +195,7 @@ def _by_line(
     second = attempt(above[0])
     if second is None or second.peak_bytes > limit_bytes:
         return start
+    # Activations grow linearly with the batch size; weights do not grow.
     slope = max(second.peak_bytes - trial.peak_bytes, 0) / (above[0] - start)
     for size in reversed(above[1:]):
         if second.peak_bytes + slope * (size - above[0]) > limit_bytes:
@@ -206,7 +209,7 @@ def _by_line(
 def available_bytes(
     memory: pathlib.Path = _MEMORY, group: pathlib.Path = _CONTROL_GROUP
 ) -> int:
-    """Returns the memory that is free, in this container if it is one.
+    """Returns the free memory of this machine or container, bytes.
 
     Args:
         memory: Linux' /proc/meminfo.
@@ -217,7 +220,7 @@ def available_bytes(
         fields = dict(line.split(":", 1) for line in lines)
         free = int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
-        # Not on Linux, where nobody tells what is free: half of it all.
+        # Not Linux: free memory is unknown there, so half of all memory.
         pages = os.sysconf("SC_PHYS_PAGES")
         return pages * os.sysconf("SC_PAGE_SIZE") // 2
     try:
@@ -231,7 +234,7 @@ def available_bytes(
 def _tried(
     config: train.TrainConfig, size: int, num_classes: int, failure: list[str]
 ) -> Trial | None:
-    """Trains a few steps in a child; notes why if that fails."""
+    """Trains a few steps in a child process; records the reason of failure."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.flags"
         flagged = options.replace(config, batch_size=size)
@@ -247,13 +250,16 @@ def _tried(
                 timeout=_TIMEOUT_SECONDS,
             )
         except subprocess.TimeoutExpired:
-            failure.append(f"no step within {_TIMEOUT_SECONDS} seconds")
+            failure.append(
+                f"no training step finished within {_TIMEOUT_SECONDS} seconds"
+            )
             return None
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["nothing"]
+        said = done.stderr.strip().splitlines() or ["no error output"]
         failure.append(f"{said[-1]} (status {done.returncode})")
         logging.info("batch size: %d pictures a step do not fit", size)
         return None
+    # The last line: libraries may print others before it.
     trial = Trial(**json.loads(done.stdout.splitlines()[-1]))
     gigabytes = trial.peak_bytes / 2**30
     logging.info("batch size: %d pictures take %.2f GiB", size, gigabytes)
@@ -261,7 +267,7 @@ def _tried(
 
 
 def _surroundings() -> dict[str, str]:
-    """Returns an environment in which the child finds this package."""
+    """Returns an environment in which the child can import this package."""
     package = str(pathlib.Path(__file__).parents[2])
     paths = [package, os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

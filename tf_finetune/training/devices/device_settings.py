@@ -1,4 +1,4 @@
-"""What is set per device, in one place: facts → settings with reasons.
+"""Precision, XLA and steps per call for each kind of device, with reasons.
 
 The one switch that must be set before TensorFlow loads, oneDNN, is set in
 `environment.start_tensorflow`; here it is only reported.
@@ -20,12 +20,12 @@ _FLOAT16_CAPABILITY = (7, 0)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Device:
-    """What a run trains on.
+    """The device or devices that a run trains on.
 
     Attributes:
         kind: Of the devices that compute.
-        name: As people call it.
-        replicas: How many compute in step.
+        name: For the log, e.g. "CPU (2 cores)".
+        replicas: How many compute in parallel.
         compute_capability: NVIDIA's, of the weakest one; None for others.
     """
 
@@ -37,7 +37,7 @@ class Device:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How training computes.
+    """Numeric and compilation settings of training.
 
     Attributes:
         precision: A Keras dtype policy, of the backbone while it trains.
@@ -53,7 +53,7 @@ class Settings:
 
 
 def device(strategy: "tf.distribute.Strategy") -> Device:
-    """Returns what the replicas of a strategy run on."""
+    """Returns the device that the replicas of a strategy run on."""
     import tensorflow as tf
 
     replicas = strategy.num_replicas_in_sync
@@ -69,6 +69,7 @@ def device(strategy: "tf.distribute.Strategy") -> Device:
         kind="gpu",
         name=details[0].get("device_name", "GPU"),
         replicas=replicas,
+        # The weakest GPU decides: all replicas compute in one precision.
         compute_capability=None if None in capabilities else min(capabilities),
     )
 
@@ -80,13 +81,13 @@ def settings(
 
     Args:
         found: The device.
-        precision: What the user asked for.
-        onednn: What the environment says of oneDNN, for the line.
+        precision: The flag's value.
+        onednn: State of oneDNN in the environment, for the line.
     """
     if precision == "auto":
         chosen, reason = _precision(found)
     else:
-        chosen, reason = precision, "as asked for"
+        chosen, reason = precision, "as requested"
     parts = [f"{chosen} ({reason}; --precision)"]
     if found.kind == "cpu":
         # MobileNetV2's forward pass took 11 times as long with XLA; 4 or 16
@@ -112,9 +113,9 @@ def settings(
 def _precision(found: Device) -> tuple[str, str]:
     capability = found.compute_capability
     if found.kind == "tpu":
-        return "mixed_bfloat16", "what TPUs multiply in"
+        return "mixed_bfloat16", "TPUs multiply in bfloat16"
     if found.kind == "cpu":
         return "float32", "the fastest on most CPUs"
     if capability is None or capability < _FLOAT16_CAPABILITY:
-        return "float32", "this GPU has no units for less"
-    return "mixed_float16", "this GPU has units for it; losses in float32"
+        return "float32", "this GPU has no float16 units"
+    return "mixed_float16", "this GPU has float16 units; losses in float32"

@@ -1,4 +1,4 @@
-"""What a run will cost, from measured steps."""
+"""Duration and memory of a run, estimated from measured steps."""
 
 import dataclasses
 import resource
@@ -16,13 +16,13 @@ from tf_finetune.training import fit
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Seconds and memory of a run, before it starts.
+    """Estimated seconds and memory of a run, before it starts.
 
     Attributes:
         features_seconds: One forward pass over all pictures.
         fine_tune_seconds: All epochs and their validation.
-        memory_bytes: The largest this process has been so far, which after
-            three training steps is close to what training needs.
+        memory_bytes: Peak of this process so far, which after three training
+            steps is close to the peak of training.
     """
 
     features_seconds: float
@@ -41,7 +41,7 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Seconds a picture.
+    """Measured seconds per picture.
 
     Attributes:
         load: To decode it, make it square and augment it.
@@ -64,9 +64,9 @@ def paths(
     views: int,
     epochs: int,
 ) -> tuple[float, float]:
-    """Returns the seconds of fine-tuning with the cache and without it.
+    """Estimates seconds of fine-tuning with the cache and without it.
 
-    What the scan has computed already is not counted. Features are needed
+    Rows that the scan has computed already are not counted. Features are needed
     either way, for the head. Loading and computing are added up, as they
     share the processor's cores. A forward pass of the
     upper layers is taken as a third of their training step.
@@ -76,13 +76,16 @@ def paths(
         trained: Pictures of the training split.
         validated: Pictures of the validation split.
         missing_features: Pictures of all splits without pooled features.
-        missing_rows: Those without what crosses the cut.
+        missing_rows: Those without cached activations at the freeze boundary.
         views: Of each training picture in the cache.
         epochs: Of fine-tuning at most.
     """
+    # A step is one forward pass and two backward ones: for inputs and weights.
     forward = costs.step / 3
     whole = costs.load + costs.frozen + forward
     more_views = (views - 1) * trained * (costs.load + costs.frozen)
+    # Both ways train the upper layers; only without the cache every epoch
+    # decodes the pictures and runs the frozen layers again.
     upper = epochs * (trained * costs.step + validated * forward)
     lower = epochs * (trained + validated) * (costs.load + costs.frozen)
     return (
@@ -100,7 +103,7 @@ def measure(
     training_steps: int,
     validated_pictures: int,
 ) -> Estimate:
-    """Runs some steps of each kind, the first to warm up, and scales up.
+    """Estimates a run by timing some steps of each kind after a warm-up.
 
     Args:
         trainer: Compiled for the fine-tuning stage.
@@ -116,6 +119,7 @@ def measure(
     forward = _seconds(lambda: network(images))
     step = 0.0
     if training_steps:
+        # The same batch, so that loading is not part of the step's time.
         same = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
         step = fit.seconds_of_step(trainer, same)
     loading = _seconds(lambda: next(steps, None))
@@ -129,21 +133,22 @@ def measure(
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Returns the duration of the second of two calls."""
-    work()
+    """Returns the seconds of the second of two calls."""
+    work()  # Traces and compiles.
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def peak_bytes() -> int:
-    """Returns the most memory that this process has taken."""
+    """Returns the peak memory of this process, bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts in bytes, Linux in kibibytes.
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds in words."""
+    """Formats seconds for people: "12 s", "34 min", "5.6 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

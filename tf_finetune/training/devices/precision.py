@@ -1,8 +1,8 @@
-"""Mixed precision while training, and only then.
+"""Mixed precision of the backbone while training, and only then.
 
 The model that a run builds, keeps, evaluates and exports is float32. While
 `fit` runs, the layers of its backbone compute in half precision on the same
-float32 weights. So nothing has to be converted afterwards, and no artefact can
+float32 weights. So nothing has to be converted afterwards, and no artifact can
 carry a policy that it was only trained in.
 
 Source: Micikevicius et al. 2018, "Mixed Precision Training", section 3
@@ -14,16 +14,16 @@ from collections.abc import Iterator
 
 import keras
 
-# Pixels of 0..255 need more bits than half precision has behind the point.
+# Scaling of pixels stays in float32: float16 has 11 bits for 0..255.
 _PREPROCESSING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 @contextlib.contextmanager
 def computing(model: keras.Model, policy: str) -> Iterator[None]:
-    """Lets the float32 layers of a model compute in `policy` for a while.
+    """Sets the dtype policy of a model's float32 layers within a block.
 
-    A function is compiled for what is set when it first runs: whatever must
-    compute in `policy` has to run for the first time inside the block.
+    A function is traced with the policy in force when it first runs: it has
+    to run for the first time inside the block to compute in `policy`.
 
     Args:
         model: The backbone. Layers behind it (pooling, head) are not its own
@@ -45,10 +45,12 @@ def computing(model: keras.Model, policy: str) -> Iterator[None]:
 def scaled(
     optimizer: keras.optimizers.Optimizer, policy: str
 ) -> keras.optimizers.Optimizer:
-    """Adds loss scaling where gradients could vanish in `policy`.
+    """Wraps the optimizer with loss scaling if `policy` is float16.
 
     Keras does so only for a model whose own policy is mixed_float16.
     """
+    # Small gradients vanish in float16 (5 bits of exponent); bfloat16 has the
+    # range of float32 (8 bits).
     if policy != "mixed_float16":
         return optimizer
     return keras.optimizers.LossScaleOptimizer(optimizer)
@@ -65,7 +67,7 @@ def _is_to_change(layer: keras.Layer) -> bool:
 def _layers(model: keras.Model) -> list[keras.Layer]:
     """Returns the layers of a model at any depth.
 
-    `Model.layers` does not show those inside a composed layer, which would
-    go on in float32 when only the layer around them changes.
+    `Model.layers` omits those inside a composed layer, which would stay in
+    float32 if only the layer around them changed.
     """
     return model._flatten_layers(include_self=False)

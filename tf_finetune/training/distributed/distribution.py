@@ -1,4 +1,4 @@
-"""Which devices train: `tf.distribute` strategies by name."""
+"""Builders of `tf.distribute` strategies by name."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from tf_finetune import errors
 
 
 def strategy(name: str, *, tpu: str = "") -> tf.distribute.Strategy:
-    """Returns the strategy that `--strategy` names.
+    """Builds the strategy that `--strategy` names.
 
     Args:
         name: "auto" takes all GPUs of this machine when it has several, else
@@ -24,8 +24,8 @@ def strategy(name: str, *, tpu: str = "") -> tf.distribute.Strategy:
         RunError: The devices that the strategy needs are not there.
     """
     if name == "auto":
-        # Not asked otherwise: it starts TensorFlow's runtime, and workers must
-        # be joined before that.
+        # Only for "auto": this call starts TensorFlow's runtime, and workers
+        # must be joined before that.
         gpus = tf.config.list_logical_devices("GPU")
         name = "mirrored" if len(gpus) > 1 else "one_device"
     if name == "one_device":
@@ -50,7 +50,7 @@ def strategy(name: str, *, tpu: str = "") -> tf.distribute.Strategy:
 
 
 def is_in_slurm(environment: Mapping[str, str]) -> bool:
-    """Whether a cluster is to be read from Slurm: no TF_CONFIG, in a step."""
+    """Whether the cluster comes from Slurm: a job step without TF_CONFIG."""
     has_cluster = bool(
         json.loads(environment.get("TF_CONFIG") or "{}").get("cluster")
     )

@@ -1,8 +1,8 @@
-"""Batches divided among replicas, and what each replica must do in its own way.
+"""Division of batches among replicas, with weights and seeds for each.
 
-`model.fit` under a strategy then trains on what one process would train on:
-no replica gets an empty piece, none gets a weight that is not its share of the
-batch, and each draws random numbers of its own.
+`model.fit` under a strategy then trains on the batches of a single process:
+no replica gets an empty piece, each piece weighs as its share of the batch, and
+each replica draws random numbers of its own.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _STRIDE = 0x9E3779B1
 
 
 def part_of(strategy: tf.distribute.Strategy) -> parts.Part:
-    """Returns which replicas are those of this process."""
+    """Returns the replicas that belong to this process."""
     total = strategy.num_replicas_in_sync
     index, workers = worker_of(strategy)
     each = total // workers
@@ -32,6 +32,7 @@ def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 
     Number 0 is the chief: the task of that name, else the first worker.
     """
+    # TensorFlow numbers a chief, if there is one, apart from the workers.
     resolver = strategy.cluster_resolver
     if (
         not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
@@ -49,13 +50,13 @@ def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
 def distributed(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset | None:
-    """Returns batches in pieces, one a replica, as `Trainer` takes them.
+    """Divides batches into pieces, one per replica, as `Trainer` takes them.
 
     Args:
         batches: (inputs, targets) of whole batches; or (inputs, targets,
             size), of this process' part of batches of `size` examples.
         strategy: Of the trainer. With one replica, nothing is done; else the
-            batches begin anew after the last one, and for ever.
+            batches repeat endlessly.
     """
     if batches is None or strategy.num_replicas_in_sync == 1:
         return batches
@@ -66,8 +67,8 @@ def distributed(
         part = parts.Part(
             first=context.input_pipeline_id * count, count=count, total=total
         )
-        # Without an end, workers need not agree at each step whether it has
-        # come; `steps` says when it has.
+        # Endless, so that workers need not agree at each step whether the end
+        # has come; `steps` gives the length of a pass.
         return _pieces(batches, part).repeat().prefetch(2 * count)
 
     return strategy.distribute_datasets_from_function(pieces)
@@ -76,25 +77,28 @@ def distributed(
 def steps(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> int | None:
-    """Returns how many of what `distributed` returns are one pass.
+    """Returns the number of elements of `distributed` in one pass.
 
     Args:
         batches: As `distributed` takes them.
-        strategy: Of the trainer. With one replica there is an end: None.
+        strategy: Of the trainer. With one replica the dataset has an end:
+            None.
     """
     if batches is None or strategy.num_replicas_in_sync == 1:
         return None
     count = int(batches.cardinality())
+    # Negative: TensorFlow does not know the number of batches.
     return count if count >= 0 else sum(1 for _ in batches)
 
 
 def _pieces(batches: tf.data.Dataset, part: parts.Part) -> tf.data.Dataset:
-    """Returns the pieces of this process' replicas, one after the other."""
+    """Returns the pieces of this process' replicas, in turn."""
     divided = len(batches.element_spec) == 3
 
     def cut(*batch: tf.Tensor) -> tuple:
         inputs, targets = batch[:2]
         if divided:
+            # Only this process' examples are here: `start` is their offset.
             size = tf.cast(batch[2], tf.int64)
             start, _ = part.bounds(size)
         else:
@@ -123,7 +127,7 @@ def _piece(
     number: int,
     total: int,
 ) -> tuple:
-    """Returns what one replica works on.
+    """Returns one replica's piece of a batch.
 
     Args:
         inputs: [examples, …] each.
@@ -136,8 +140,8 @@ def _piece(
     Returns:
         Inputs, targets, and a pair: the share of the batch that the piece's
         mean loss stands for, and how many of its examples count in metrics.
-        A batch of fewer examples than replicas is everybody's, and the first
-        replica counts it.
+        A batch of fewer examples than replicas goes whole to every replica,
+        and the first replica counts it.
     """
     low, high = parts.Part(first=number, total=total).bounds(size)
     is_small = size < total
@@ -160,20 +164,21 @@ def _piece(
 
 @contextlib.contextmanager
 def apart(model: keras.Model) -> Iterator[None]:
-    """Lets each replica draw random numbers of its own for a while.
+    """Gives each replica its own random seeds within a block.
 
     Keras keeps one state of a random generator on all replicas, and dropout
     then drops the same places on each. Here the replica's number is added to
-    every seed that is drawn. It holds for what is traced inside the block.
+    every seed that is drawn. It holds for functions traced inside the block.
 
     Args:
-        model: Whose layers are meant, at any depth.
+        model: Its layers draw, at any depth.
     """
     generators = []
     if model.distribute_strategy.num_replicas_in_sync > 1:
         generators = [*_generators(model)]
     try:
         for generator in generators:
+            # On the instance, which shadows the method of the class.
             generator.next = types.MethodType(_next, generator)
         yield
     finally:
@@ -194,7 +199,7 @@ def _generators(model: keras.Model) -> Iterator[keras.random.SeedGenerator]:
 def _next(
     generator: keras.random.SeedGenerator, ordered: bool = True
 ) -> tf.Tensor:
-    """Stands in for `SeedGenerator.next`."""
+    """Replaces `SeedGenerator.next`: adds the replica's offset to the seed."""
     seed = type(generator).next(generator, ordered=ordered)
     context = tf.distribute.get_replica_context()
     if context is None:
@@ -206,13 +211,13 @@ def _next(
 
 @contextlib.contextmanager
 def synchronized(model: keras.Model, *, wanted: bool) -> Iterator[None]:
-    """Lets batch norms normalise by the whole batch of all replicas.
+    """Makes batch norms normalize by the batch of all replicas in a block.
 
-    It holds for what is traced inside the block.
+    It holds for functions traced inside the block.
 
     Args:
-        model: Whose layers are meant, at any depth.
-        wanted: Otherwise each replica normalises by its own piece.
+        model: Its batch norms are changed, at any depth.
+        wanted: Otherwise each replica normalizes by its own piece.
     """
     changed = [each for each in batch_norms(model) if not each.synchronized]
     changed = changed if wanted else []

@@ -1,4 +1,4 @@
-"""Workers that wait for each other, and notice when one is gone."""
+"""Synchronization of workers, and errors when one of them is lost."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ import tensorflow as tf
 from tf_finetune import errors
 from tf_finetune.training.distributed import replicas
 
+# Errors of TensorFlow's collectives when a peer has ended.
 _GONE = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -18,21 +19,22 @@ _GONE = (
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this process is the chief, the one that writes."""
     return replicas.worker_of(strategy)[0] == 0
 
 
 def wait(strategy: tf.distribute.Strategy) -> None:
-    """Returns when all workers have come here."""
+    """Blocks until all workers have called it."""
+    # A sum over all replicas ends only when each has contributed.
     if replicas.worker_of(strategy)[1] > 1:
         ones = strategy.run(lambda: tf.ones([]))
         strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None)
 
 
 def anyone(strategy: tf.distribute.Strategy, *, here: bool) -> bool:
-    """Whether something holds `here` at one worker at least.
+    """Whether `here` is true at one worker at least.
 
-    Returns when all workers have come here.
+    Blocks until all workers have called it.
     """
     if replicas.worker_of(strategy)[1] == 1:
         return here
@@ -46,10 +48,10 @@ def anyone(strategy: tf.distribute.Strategy, *, here: bool) -> bool:
 def require_same(
     strategy: tf.distribute.Strategy, numbers: Sequence[int]
 ) -> None:
-    """Raises `RunError` unless all workers come here with the same numbers.
+    """Raises `RunError` unless all workers pass the same numbers.
 
-    They are those of the checkpoint that each has read: where a shared folder
-    shows its files late, workers may find others.
+    They come from the checkpoint that each has read: where a shared folder
+    shows its files late, workers may find different ones.
     """
     if replicas.worker_of(strategy)[1] == 1:
         return
@@ -69,9 +71,9 @@ def require_same(
 
 @contextlib.contextmanager
 def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Lets the chief do a block before the other workers do it.
+    """Runs a block on the chief before the other workers.
 
-    What the chief computes and writes, the others find and read.
+    The others then find and read the files that the chief has written.
     """
     if not is_chief(strategy):
         wait(strategy)
@@ -82,10 +84,10 @@ def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 @contextlib.contextmanager
 def watched(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Says in words that another worker has ended.
+    """Turns errors of a lost worker into a `RunError`.
 
     Raises:
-        RunError: It has.
+        RunError: Another worker has ended or cannot be reached.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Where an interrupted stage goes on: numbered, checked, always consistent.
+"""Checkpoints of a stage: numbered, checksummed, always consistent.
 
 A checkpoint names its best epoch, whose weights lie in a file of their own
 that is written before it and removed after it. So a stage that is killed
@@ -18,11 +18,11 @@ from absl import logging
 from tf_finetune import errors, escaping, schema
 from tf_finetune.training.resuming import state_file
 
-# History, and the sums of the metrics of an epoch under way.
+# Allowance for the history and the running metric sums in a checkpoint.
 _MOST_BYTES_BESIDE = 64 * 2**20
 _ALIEN = (
-    "The checkpoints of the workdir are of a run with other data or metrics; "
-    "they were changed or damaged. Start it anew with --overwrite."
+    "The checkpoints in the workdir belong to a run with other data or "
+    "metrics, or they were changed or damaged. Start anew with --overwrite."
 )
 _ROW = schema.Table(schema.Anything())
 _COUNT = schema.Number(0, 10**12, is_whole=True)
@@ -38,14 +38,14 @@ _PROGRESS = schema.Record(
 
 @dataclasses.dataclass(kw_only=True)
 class Progress:
-    """How far a stage has come.
+    """Progress of a stage.
 
     Attributes:
         rows: The history of its finished epochs.
         best: The index in `rows` of the best one; None before the first, and
             where none is kept.
         step: Steps done of the epoch under way.
-        recoveries: How often a loss that was no number was recovered from.
+        recoveries: How often a NaN or infinite loss was recovered from.
     """
 
     rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
@@ -66,7 +66,7 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Restored:
-    """What a checkpoint gave back, but for the variables.
+    """Contents of a restored checkpoint, other than the variables.
 
     Attributes:
         progress: How far the stage had come.
@@ -81,16 +81,17 @@ class Restored:
         steps_per_epoch: int,
         rank: Callable[[Mapping[str, float]], Any] | None,
     ) -> None:
-        """Raises `RunError` unless a stage can go on from it.
+        """Raises `RunError` unless a stage can resume from it.
 
         Args:
             steps_per_epoch: Of the stage.
-            rank: What its epochs are compared by.
+            rank: Key by which its epochs are compared.
         """
         progress = self.progress
         try:
             fits = progress.step < max(steps_per_epoch, 1)
             if rank:
+                # Fails where the history lacks the metrics that rank reads.
                 _ = [rank(row) for row in progress.rows]
         except (LookupError, TypeError, ValueError):
             fits = False
@@ -110,12 +111,12 @@ class Checkpoints:
         keep: int,
         writes: bool = True,
     ) -> None:
-        """Writes nothing yet.
+        """Prepares the store; nothing is read or written yet.
 
         Args:
             folder: Of the files; need not exist.
             state: Weights, optimizer state, states of random generators.
-            weights: Those of them that the stage's result consists of.
+            weights: The part of them that is the stage's result.
             keep: How many checkpoints are kept, at least 1.
             writes: Otherwise another process does; nothing is written or
                 removed here.
@@ -127,7 +128,7 @@ class Checkpoints:
         self._writes = writes
 
     def save(self, progress: Progress, sums: Sequence[np.ndarray]) -> None:
-        """Writes a checkpoint, and removes those that are too many.
+        """Writes a checkpoint and removes the oldest beyond `keep`.
 
         Args:
             progress: Names the checkpoint; the best weights that it names
@@ -135,7 +136,7 @@ class Checkpoints:
             sums: Of the metrics of the epoch under way.
 
         Raises:
-            RunError: It cannot be written; those before it are whole.
+            RunError: It cannot be written; earlier ones are intact.
         """
         if not self._writes:
             return
@@ -148,22 +149,23 @@ class Checkpoints:
             },
             [*map(np.asarray, self._state), *sums],
         )
-        # As many checkpoints name as many best epochs at most, the last ones.
+        # The last n checkpoints name at most n best epochs, which are the last
+        # n ones written.
         for paths in (self._checkpoints(), self._bests()):
             for path in paths[: -self._keep]:
                 path.unlink()
 
     def save_best(self, epoch: int) -> None:
-        """Writes the weights of an epoch that is the best so far."""
+        """Writes the weights of the best epoch so far."""
         state_file.write(
             self._best(epoch), {}, [*map(np.asarray, self._weights)]
         )
 
     def load_best(self, epoch: int) -> None:
-        """Gives the model the weights of an epoch that was the best.
+        """Loads the weights of the best epoch into the model.
 
         Raises:
-            RunError: They were damaged since they were written.
+            RunError: The file is missing or damaged.
         """
         path = self._best(epoch)
         try:
@@ -176,12 +178,13 @@ class Checkpoints:
         _assign(self._weights, saved.arrays)
 
     def restore(self) -> Restored | None:
-        """Puts the variables back to the newest checkpoint that is whole.
+        """Restores the variables from the newest intact checkpoint.
 
-        Others are named in a warning and removed: they will be written anew.
+        Damaged ones are named in a warning and removed: they will be written
+        anew.
 
         Returns:
-            What else it holds; None where there is none.
+            Its other contents; None where there is no checkpoint.
         """
         for path in reversed(self._checkpoints()):
             try:
@@ -198,6 +201,7 @@ class Checkpoints:
                     path.unlink(missing_ok=True)
                 continue
             _assign(self._state, saved.arrays[: len(self._state)])
+            # Best weights of epochs after this checkpoint are stale.
             self._remove_bests_after(progress.best)
             return Restored(
                 progress=progress, sums=saved.arrays[len(self._state) :]
@@ -206,23 +210,25 @@ class Checkpoints:
         return None
 
     def _check(self, saved: state_file.Content, progress: Progress) -> None:
-        """Raises an error if this run cannot go on from a checkpoint."""
-        # A run that went on in another precision has other optimizer state.
+        """Raises ValueError if this run cannot resume from a checkpoint."""
+        # Optimizer state differs with precision: loss scaling adds variables.
         own = [tuple(each.shape) for each in self._state]
         theirs = [array.shape for array in saved.arrays[: len(own)]]
         if theirs != own or saved.note.get("state") != len(own):
-            raise ValueError("it is of another model, optimizer or precision")
+            raise ValueError(
+                "it belongs to another model, optimizer or precision"
+            )
         best = progress.best
         if best is not None and self._best(best).exists():
             self._weights_in(self._best(best))
         elif best is not None:
-            raise ValueError(f"{self._best(best)} is not there")
+            raise ValueError(f"{self._best(best)} is missing")
 
     def _read(
         self, path: pathlib.Path, variables: Sequence[keras.Variable]
     ) -> state_file.Content:
-        """Reads a file that holds these variables, and little beside them."""
-        # No number of Keras takes more than 8 bytes.
+        """Reads a file of these variables, bounded in size before reading."""
+        # 8 bytes per number at most, 1 KiB for each array's header.
         numbers = sum(math.prod(each.shape) for each in variables)
         limit = 8 * numbers + 1024 * len(variables) + _MOST_BYTES_BESIDE
         return state_file.read(path, limit=limit, within=self._folder)
@@ -244,6 +250,7 @@ class Checkpoints:
 
     def _checkpoints(self) -> list[pathlib.Path]:
         """Returns the checkpoints, the newest last."""
+        # Names have leading zeros, so their order is that of the steps.
         return sorted(self._folder.glob("epoch-*.checkpoint"))
 
     def _bests(self) -> list[pathlib.Path]:
@@ -251,26 +258,26 @@ class Checkpoints:
 
 
 def _progress(note: Any) -> Progress:
-    """Returns the progress that a checkpoint names, or raises ValueError."""
+    """Parses the progress in a checkpoint's note, or raises ValueError."""
     if found := _PROGRESS.misfit(note, "progress"):
         raise ValueError(found)
     values = [value for row in note["rows"] for value in row.values()]
     # A loss may be NaN.
     if not all(type(value) in (int, float) for value in values):
-        raise ValueError("its history holds something else than numbers")
+        raise ValueError("its history holds values that are not numbers")
     progress = Progress(**{name: note[name] for name in _PROGRESS.needed})
     if progress.best is not None and progress.best >= progress.epochs_done:
-        raise ValueError("its best epoch is none of those that were done")
+        raise ValueError("its best epoch is not among the finished epochs")
     return progress
 
 
 def assign_sums(
     variables: Sequence[keras.Variable], sums: Sequence[np.ndarray]
 ) -> None:
-    """Gives metrics the sums that a checkpoint holds of them.
+    """Restores the running sums of metrics from a checkpoint.
 
     Raises:
-        RunError: They are of other metrics.
+        RunError: The sums belong to other metrics.
     """
     if [tuple(v.shape) for v in variables] != [each.shape for each in sums]:
         raise errors.RunError(_ALIEN)

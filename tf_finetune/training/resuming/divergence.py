@@ -1,4 +1,4 @@
-"""Where a loss that is no number began: step, layer and pictures."""
+"""Origin of a NaN or infinite loss: step, layer and pictures."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ _NAMES_SHOWN = 4
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Place:
-    """A step of a stage; as text, counted from 1.
+    """A training step within a stage; as text, counted from 1.
 
     Attributes:
         stage: Its name.
@@ -37,7 +37,7 @@ class Place:
 
 
 def not_finite(model: keras.Model) -> bool:
-    """Whether a weight of a model is no number."""
+    """Whether any weight of a model is NaN or infinite."""
     return any(not _is_finite(each) for each in model.weights)
 
 
@@ -48,63 +48,65 @@ def origin(
     start: checkpoints.Progress,
     failed: Place,
 ) -> str:
-    """Finds where it began by doing the steps up to there again.
+    """Finds the origin by repeating the steps up to the failure.
 
     Args:
-        model: As it was at `start`; it is spoilt afterwards.
-        stage: What was trained.
+        model: As it was at `start`; its weights are unusable afterwards.
+        stage: The stage that failed.
         start: The checkpoint before the failure, of the same epoch.
         failed: The step at which the failure was seen. It may have begun a
-            step earlier: a gradient spoils the next step's loss.
+            step earlier: a NaN gradient shows in the next step's loss.
 
     Returns:
-        A sentence and a space; empty if the failure does not come again.
+        A sentence and a space; empty if the failure does not recur.
     """
     batches = stage.batches(failed.epoch, start.step)
     steps = zip(itertools.count(start.step), batches, strict=False)
     for step, (inputs, targets) in itertools.islice(
         steps, failed.step + 1 - start.step
     ):
+        # Layer by layer only near the failure: it costs a second forward pass.
         is_near = step >= failed.step - 1
         if is_near and (found := _first_in_step(model, inputs, targets)):
             place = dataclasses.replace(failed, step=step)
             return f"It began at {place}: {found}{_batch(stage, place)}. "
         model.train_on_batch(inputs, targets)
     if not_finite(model):
-        return f"It began at {failed}: in an update{_batch(stage, failed)}. "
+        batch = _batch(stage, failed)
+        return f"It began at {failed}: in a weight update{batch}. "
     return ""
 
 
 def _first_in_step(model: keras.Model, inputs: Any, targets: Any) -> str:
-    """Returns what is the first to be no number in a step; empty: nothing."""
+    """Names the first tensor of a step that is NaN or infinite, or ""."""
     for each in keras.tree.flatten(inputs):
         if not _is_finite(each):
-            return "the pictures themselves hold what is no number"
+            return "the pictures themselves contain NaN or infinite values"
     for weight in model.weights:
         if not _is_finite(weight):
-            return f"the weight {weight.path} is no number"
+            return f"the weight {weight.path} is NaN or infinite"
     with tf.GradientTape() as tape:
         for name, output in _outputs(model, inputs):
             if not all(map(_is_finite, keras.tree.flatten(output))):
-                return f"the output of layer {name} is no number"
+                return f"the output of layer {name} is NaN or infinite"
         loss = model.compute_loss(x=inputs, y=targets, y_pred=output)
     if not _is_finite(loss):
-        return "the loss is no number, though the model's output is"
+        return "the loss is NaN or infinite, but the model's output is finite"
     variables = [v.value for v in model.trainable_variables]
     gradients = tape.gradient(loss, variables)
-    # From the loss backwards: the last layer is the first to be reached.
+    # Backpropagation reaches the last layer first.
     for variable, gradient in zip(
         reversed(model.trainable_variables), reversed(gradients), strict=True
     ):
         if gradient is not None and not _is_finite(gradient):
-            return f"the gradient of {variable.path} is no number"
+            return f"the gradient of {variable.path} is NaN or infinite"
     return ""
 
 
 def _outputs(model: keras.Model, inputs: Any) -> list[tuple[str, Any]]:
-    """Returns each layer's name and output, the model's own output last."""
+    """Computes each layer's name and output, the model's own output last."""
     graph = getattr(model, "_functional", None) or model
-    # A layer may be part of several models: its nodes in this one count.
+    # A layer may be part of several models: only its nodes in this one count.
     by_depth = sorted(graph._nodes_by_depth.items(), reverse=True)
     nodes = [n for _, nodes in by_depth for n in nodes if not n.is_input]
     every = keras.Model(
@@ -128,8 +130,8 @@ def _is_finite(value: Any) -> bool:
     if isinstance(value, tf.IndexedSlices):
         value = value.values
     array = np.asarray(value)
-    # Of other kinds are the states of random generators, and bfloat16, which
-    # NumPy does not know as a number.
+    # Integers (states of random generators) are always finite; bfloat16 has
+    # kind "V" in NumPy.
     if array.dtype.kind not in "fV":
         return True
     return bool(np.isfinite(array.astype("float32", copy=False)).all())

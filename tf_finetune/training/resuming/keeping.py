@@ -1,4 +1,4 @@
-"""What `fit` keeps of a stage while it runs, and goes back to."""
+"""Callback that saves checkpoints and recovers from divergence."""
 
 import math
 import signal
@@ -18,24 +18,24 @@ from tf_finetune.training.resuming import checkpoints, divergence
 
 
 class DivergedError(ArithmeticError):
-    """The loss or a weight is no number any more.
+    """The loss or a weight became NaN or infinite.
 
     Attributes:
         place: The step at which that was seen.
     """
 
     def __init__(self, place: divergence.Place) -> None:
-        """Takes the step."""
+        """Records the step."""
         super().__init__(f"diverged at {place}")
         self.place = place
 
 
 class Keeper(keras.callbacks.Callback):
-    """Writes checkpoints and the best weights; watches for what is no number.
+    """Writes checkpoints and the best weights; stops at NaN or infinity.
 
-    It acts after every step (the loss; every `checkpoint_every_steps` steps,
-    and when the process is asked to stop, a checkpoint) and after every epoch
-    (its figures, the best weights, a checkpoint).
+    It acts after every step (checks the loss; every `checkpoint_every_steps`
+    steps, and when the process is asked to stop, writes a checkpoint) and after
+    every epoch (logs metrics, writes the best weights and a checkpoint).
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class Keeper(keras.callbacks.Callback):
         stage: stages.Stage,
         request: stopping.Request,
     ) -> None:
-        """Puts the model back to where an interrupted stage was.
+        """Restores the model of an interrupted stage, if there is one.
 
         Args:
             model: Compiled, its optimizer built.
-            stage: What is trained.
-            request: Says when to stop.
+            stage: The stage to train.
+            request: The request to stop.
         """
         super().__init__()
         self._stage = stage
@@ -85,11 +85,12 @@ class Keeper(keras.callbacks.Callback):
                     self.progress.recoveries,
                 ],
             )
+            # A first checkpoint, so that a failure in epoch 1 is recoverable.
             if is_new:
                 self._checkpoints.save(self.progress, [])
 
     def trains_on(self, batches: tf.data.Dataset) -> None:
-        """Is told what `fit` is about to read."""
+        """Sets the batches that `fit` is about to read."""
         self._batches = batches
 
     @property
@@ -104,7 +105,7 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_begin(
         self, epoch: int, logs: Mapping[str, float] | None = None
     ) -> None:
-        """Goes on with the metrics of an epoch that was interrupted."""
+        """Restores the metrics of an epoch that was interrupted."""
         self._first_step = self.progress.step
         if self._sums:
             if self._strategy.num_replicas_in_sync == 1:
@@ -116,13 +117,13 @@ class Keeper(keras.callbacks.Callback):
     def on_train_batch_end(
         self, batch: int, logs: Mapping[str, float] | None = None
     ) -> None:
-        """Stops at the first loss that is no number; writes what is due."""
+        """Stops at a NaN or infinite loss; writes a checkpoint if due."""
         place = self._place(self._first_step + batch)
         if not math.isfinite(float((logs or {}).get("loss", 0.0))):
             raise DivergedError(place)
         self.progress.step = self._first_step + batch + 1
         if self.progress.step == self._stage.steps_per_epoch:
-            return  # What is to be done now is done behind its validation.
+            return  # `on_epoch_end` acts after the epoch's validation.
         every = self._stage.checkpoint_every_steps
         is_asked = self._is_asked()
         if is_asked or (every and self.progress.step % every == 0):
@@ -133,7 +134,7 @@ class Keeper(keras.callbacks.Callback):
     def on_epoch_end(
         self, epoch: int, logs: Mapping[str, float] | None = None
     ) -> None:
-        """Notes the epoch; keeps its weights if it is the best so far."""
+        """Records the epoch; saves its weights if it is the best so far."""
         self._require_finite(self._place(self._stage.steps_per_epoch - 1))
         progress, rank = self.progress, self._stage.rank
         progress.rows.append({k: float(value) for k, value in logs.items()})
@@ -142,6 +143,7 @@ class Keeper(keras.callbacks.Callback):
         if rank and (best is None or rank(rows[-1]) > rank(rows[best])):
             progress.best = len(rows) - 1
             self._keep_best()
+        # The best weights may be averages; the checkpoint holds the weights.
         if self._stage.averages:
             self._stage.averages.put_back()
         if self._checkpoints:
@@ -166,8 +168,8 @@ class Keeper(keras.callbacks.Callback):
         """Goes back to the last checkpoint and halves the learning rate.
 
         Raises:
-            RunError: That was done as often as is allowed, or there is no
-                checkpoint; it says where the trouble began.
+            RunError: Recoveries are used up, or there is no checkpoint; the
+                message names the origin of the failure.
         """
         recoveries = self.progress.recoveries + 1
         if self._stage.averages:
@@ -180,8 +182,9 @@ class Keeper(keras.callbacks.Callback):
         self._checkpoints.save(self.progress, self._sums)
         self._scale_rate()
         logging.warning(
-            "The loss was no number at %s; going back to step %d of epoch %d "
-            "with the learning rate times %g (%d of --max_recoveries=%d)",
+            "The loss became NaN or infinite at %s; going back to step %d of "
+            "epoch %d with the learning rate times %g (%d of "
+            "--max_recoveries=%d)",
             diverged.place,
             self.progress.step,
             self.progress.epochs_done + 1,
@@ -191,7 +194,7 @@ class Keeper(keras.callbacks.Callback):
         )
 
     def load_best(self) -> None:
-        """Gives the model the weights of its best epoch."""
+        """Loads the weights of the best epoch into the model."""
         if self.progress.best is None:
             return
         if self._best_in_memory is not None:
@@ -205,15 +208,15 @@ class Keeper(keras.callbacks.Callback):
     def _is_asked(self) -> bool:
         """Whether to stop after this step.
 
-        Workers do so after the same one: what is read from all of them for a
-        checkpoint cannot be read at one's own time.
+        All workers stop after the same step: a checkpoint reads variables of
+        all of them, which one cannot do alone.
         """
         if self._is_shared:
             return self._trained.anyone_asked
         return self._request.number is not None
 
     def _stop(self) -> None:
-        """Ends the process, when the chief has written its checkpoint."""
+        """Ends the process once the chief has written its checkpoint."""
         workers.wait(self._strategy)
         if self._request.number is None:
             logging.info("Another worker was asked to stop; all of them stop.")
@@ -240,7 +243,7 @@ class Keeper(keras.callbacks.Callback):
             self._checkpoints.save(self.progress, [*map(np.asarray, sums)])
 
     def _require_finite(self, place: divergence.Place) -> None:
-        """Keeps weights that are no numbers out of every checkpoint."""
+        """Raises before NaN or infinite weights get into a checkpoint."""
         if self._checkpoints and divergence.not_finite(self._trained):
             raise DivergedError(place)
 
@@ -253,7 +256,7 @@ class Keeper(keras.callbacks.Callback):
 
     def _obituary(self, place: divergence.Place) -> str:
         origin = ""
-        # On several replicas the step is not one that could be replayed here.
+        # A step of several replicas cannot be replayed here.
         is_alone = self._strategy.num_replicas_in_sync == 1
         if is_alone and self._checkpoints and self._restore():
             origin = divergence.origin(
@@ -264,10 +267,10 @@ class Keeper(keras.callbacks.Callback):
             )
         tried, recoveries = "", self.progress.recoveries
         if recoveries:
-            tried = f", with a learning rate halved {recoveries} times too"
+            tried = f", even with the learning rate halved {recoveries} times"
         return (
-            f"The loss became no number at {place}{tried}. {origin}Use a "
-            "smaller --learning_rate; the workdir keeps the epochs before."
+            f"The loss became NaN or infinite at {place}{tried}. {origin}Use a "
+            "smaller --learning_rate; the workdir keeps the earlier epochs."
         )
 
     def _keep_best(self) -> None:

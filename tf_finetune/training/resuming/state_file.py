@@ -1,4 +1,4 @@
-"""Arrays and a note in one file that knows whether it is whole."""
+"""A checksummed file of arrays and a JSON note."""
 
 import dataclasses
 import hashlib
@@ -19,15 +19,15 @@ _BLOCK_BYTES = 1 << 20
 
 
 class DamagedError(ValueError):
-    """The file is torn, changed, or no such file at all."""
+    """The file is truncated, changed, or of another kind."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a file holds.
+    """Content of a state file.
 
     Attributes:
-        note: Plain values.
+        note: Plain values, as JSON takes them.
         arrays: In the order in which they were written.
     """
 
@@ -38,7 +38,7 @@ class Content:
 def write(
     path: pathlib.Path, note: Mapping[str, Any], arrays: Sequence[np.ndarray]
 ) -> None:
-    """Writes a file of this kind, atomically.
+    """Writes a state file, atomically.
 
     It begins with the SHA-256 of all that follows: note and arrays, each in
     NumPy's own format.
@@ -58,6 +58,7 @@ def write(
             files.replacing(path) as temporary,
             open(temporary, "wb") as file,
         ):
+            # The digest is known last and stands first.
             file.write(b" " * _DIGEST)
             hashing = _Hashing(file)
             for each in (np.frombuffer(text, "uint8"), *arrays):
@@ -67,8 +68,8 @@ def write(
     except OSError as error:
         raise errors.RunError(
             f"The checkpoint {path} cannot be written: "
-            f"{error.strerror or error}. Those before it are whole: make "
-            "room, and the same command goes on from the last of them."
+            f"{error.strerror or error}. Earlier ones are intact: free disk "
+            "space, and the same command resumes from the latest of them."
         ) from error
 
 
@@ -78,15 +79,15 @@ def read(
     limit: int | None = None,
     within: pathlib.Path | None = None,
 ) -> Content:
-    """Reads a file back, which somebody else may have put there.
+    """Reads a state file, which may come from somebody else.
 
     Args:
         path: The file.
-        limit: The most bytes that it may have; None: any number.
+        limit: Largest size in bytes; None: no limit.
         within: The folder that it must lie in, links followed; None: any.
 
     Raises:
-        DamagedError: It is not what `write` wrote.
+        DamagedError: It is not a file that `write` wrote.
         OSError: It is not there, cannot be read or may not be.
     """
     with files.opened(path, limit=limit, within=within) as file:
@@ -95,7 +96,8 @@ def read(
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
         if digest.hexdigest().encode() != wanted:
-            raise DamagedError("its checksum is not that of its content")
+            raise DamagedError("its checksum does not match its content")
+        # Parsed only when the checksum fits: most damage ends above.
         file.seek(_DIGEST)
         try:
             note = json.loads(_array(file).tobytes())
@@ -107,23 +109,24 @@ def read(
 
 
 def _array(file: BinaryIO) -> np.ndarray:
-    """Reads an array of numbers, no larger than what is left of the file."""
+    """Reads an array of numbers, no larger than the rest of the file."""
     start = file.tell()
     if np.lib.format.read_magic(file) != (1, 0):
         raise DamagedError("it holds an array of another version of NumPy")
     shape, _, dtype = np.lib.format.read_array_header_1_0(file)
     left = os.fstat(file.fileno()).st_size - file.tell()
+    # No objects (kind "O"), which would be unpickled.
     if dtype.kind not in "biufc" or math.prod(shape) * dtype.itemsize > left:
-        raise DamagedError("it claims an array that it does not hold")
+        raise DamagedError("it declares an array that it does not hold")
     file.seek(start)
     return np.lib.format.read_array(file, allow_pickle=False)
 
 
 class _Hashing(io.RawIOBase):
-    """Passes on what is written, and hashes it.
+    """File object that hashes all bytes it passes on.
 
-    NumPy writes to a real file by itself, and then loses the reason when the
-    disk is full.
+    NumPy writes to a real file by itself (`tofile`), and then loses the reason
+    when the disk is full.
     """
 
     def __init__(self, file: BinaryIO) -> None:

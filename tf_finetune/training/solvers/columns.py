@@ -6,13 +6,13 @@ import numpy as np
 from scipy import optimize, special
 
 _ITERATIONS = 1000
-# Largest slope, over all examples, of what counts as an optimum.
+# Largest gradient component, summed over examples, that counts as converged.
 _SLOPE = 1e-4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Optimum:
-    """What was solved.
+    """Coefficients and biases of all columns.
 
     Attributes:
         coefficients: [width, columns].
@@ -24,17 +24,17 @@ class Optimum:
 
 
 class Columns:
-    """L2-penalised logistic regressions, one a column.
+    """L2-penalized logistic regressions, one per column.
 
     Attributes:
-        is_mixed: [columns], whether there are examples of both kinds; where
-            there are not, there is no optimum.
+        is_mixed: [columns], whether there are positive and negative examples;
+            otherwise there is no optimum.
     """
 
     def __init__(
         self, rows: np.ndarray, targets: np.ndarray, weights: np.ndarray
     ) -> None:
-        """Measures the curvature from which the solver starts.
+        """Computes the null model and its curvature.
 
         Args:
             rows: [n, width], axes orthogonal.
@@ -47,21 +47,24 @@ class Columns:
         self._rows = rows
         self._signs = np.where(targets, 1.0, -1.0)
         self._weights = np.where(self.is_mixed, weights, 0.0)
-        # Without coefficients every picture has the same probability.
+        # Null model: without coefficients every picture has the same
+        # probability, smoothed here as (count + 1/2) / (n + 1).
         share = (present + 0.5) / (total + 1.0)
         self._null = np.log(share / (1 - share))
+        # Second derivative of the log loss by the bias: n · p · (1 - p).
         self._curvature = np.maximum(share * (1 - share) * total, 1e-3)
         self._sizes = np.mean(rows**2, axis=0)
 
     def losses(self, at: Optimum) -> np.ndarray:
         """Returns the log loss [n, columns] of each example, unweighted."""
         logits = self._rows @ at.coefficients + at.bias
+        # log(1 + exp(-margin)), without overflow.
         return np.logaddexp(0.0, -self._signs * logits)
 
     def optimum(
         self, strengths: np.ndarray, start: Optimum | None = None
     ) -> Optimum:
-        """Solves all columns, each with its own strength.
+        """Fits all columns, each with its own strength.
 
         By L-BFGS (Liu and Nocedal 1989) in coordinates in which the curvature
         is about that of a sphere: the axes of the rows are orthogonal, so that
@@ -71,6 +74,7 @@ class Columns:
             strengths: [columns], C.
             start: Where to begin; None: at the null model.
         """
+        # Minimized: sum of weighted log losses + |coefficients|² / (2 C).
         penalty = 1.0 / strengths
         curved = self._sizes[:, np.newaxis] * self._curvature + penalty
         steps = np.vstack([1 / np.sqrt(curved), 1 / np.sqrt(self._curvature)])
@@ -105,10 +109,12 @@ class Columns:
     def _objective(
         self, found: np.ndarray, penalty: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        """Returns penalised loss and its slope [width + 1, columns]."""
+        """Returns the penalized loss and its gradient [width + 1, columns]."""
         coefficients, bias = found[:-1], found[-1]
         margins = self._signs * (self._rows @ coefficients + bias)
         wrong = special.expit(-margins)
+        # d log(1 + exp(-s z)) / dz = -s · sigmoid(-s z); the bias has no
+        # penalty.
         pull = -self._weights * self._signs * wrong
         slopes = np.vstack([self._rows.T @ pull, pull.sum(axis=0)])
         slopes[:-1] += penalty * coefficients

@@ -1,8 +1,8 @@
-"""A head that reads feature maps, trained on those that were computed once.
+"""Training of a decoder head on cached feature maps.
 
-Unlike a head on vectors it has a start of its own (He initialisation, batch
-norms), and a step costs as much as one of the network's: there is one training
-of `--head_epochs`, at a fixed strength, and no search.
+Unlike a head on vectors it has an initialization of its own (He initialization,
+batch norms), and a step costs as much as one of the network's: there is one
+training of `--head_epochs`, at a fixed weight decay, and no search.
 """
 
 import keras
@@ -15,16 +15,17 @@ from tf_finetune.training.solvers import problem as problems
 
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1e-4
-# What --head_epochs is by default; on few pictures it would be a few steps.
+# The default of --head_epochs, and a minimum for few pictures, where 20 epochs
+# are only a few steps.
 _EPOCHS = 20
 _LEAST_STEPS = 100
 
 
 def solve(problem: problems.Problem) -> problems.Solution:
-    """Trains from the weights that the head has.
+    """Trains the decoder from its present weights.
 
     Args:
-        problem: What goes into its head are maps.
+        problem: Its head takes feature maps.
     """
     model, options = problem.model, problem.config.training
     count, size = len(problem.features), options.batch_size
@@ -47,7 +48,7 @@ def solve(problem: problems.Problem) -> problems.Solution:
         model,
         stages.Stage(
             name="head",
-            epochs=1,
+            epochs=1,  # As one epoch: nothing is validated in between.
             steps_per_epoch=steps,
             batches=lambda epoch, step: endless.skip(step).take(steps),
         ),
@@ -57,7 +58,7 @@ def solve(problem: problems.Problem) -> problems.Solution:
 
 
 def num_steps(options: training_options.TrainingOptions, count: int) -> int:
-    """Returns how many steps a decoder is trained for.
+    """Returns the number of training steps of a decoder.
 
     Args:
         options: `head_epochs` is obeyed where it is given.
@@ -70,5 +71,7 @@ def num_steps(options: training_options.TrainingOptions, count: int) -> int:
 
 
 def reads_maps(problem: problems.Problem) -> bool:
-    """Whether what goes into the head has places."""
+    """Whether the head takes feature maps instead of vectors."""
+    # Shapes without batch: [width] of a vector, [height, width, channels] of a
+    # feature map.
     return any(len(shape) > 1 for shape in problem.layout.shapes)

@@ -5,11 +5,12 @@ from tf_finetune.training.solvers import problem as problems
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:
-    """Returns the optimum; None where that would take long.
+    """Fits the head; returns None if the problem is too large.
 
     Args:
         problem: Its targets are one-hot rows.
     """
+    # Solved in memory with scikit-learn, hence the limit on size.
     features, targets = problem.features, problem.targets.values
     if not probe.is_small(len(features), features.width, targets.shape[1]):
         return None

@@ -5,7 +5,7 @@ from tf_finetune.training.solvers import problem as problems
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:
-    """Returns the optimum; None where that would take long.
+    """Fits the head; returns None if the problem is too large.
 
     Args:
         problem: Its targets are rows of 0 and 1.
@@ -20,6 +20,7 @@ def solve(problem: problems.Problem) -> problems.Solution | None:
         class_weight=problem.config.training.class_weight,
         seed=problem.config.seed,
     )
+    # Each label has its own strength; the log shows their range.
     low, high = solved.strengths.min(), solved.strengths.max()
     how = (
         f"{len(solved.bias)} logistic regressions at their optima, strengths "

@@ -1,7 +1,7 @@
 """The linear head at its optimum: multinomial logistic regression.
 
-The features are standardised, the L2 strength is chosen by cross-validation on
-the training data alone, and the standardisation is folded into the weights, so
+The features are standardized, the L2 strength is chosen by cross-validation on
+the training data alone, and the standardization is folded into the weights, so
 that the result is a plain dense layer on the raw features.
 """
 
@@ -18,25 +18,25 @@ from tf_finetune.training.solvers import standardised
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
-# What is used where there are too few pictures to cross-validate.
+# Used where there are too few pictures to cross-validate.
 _DEFAULT_STRENGTH = 1e-2
 _FOLDS = 5
 _ITERATIONS = 1000
 # Multiplications of one pass over the data up to which the exact solver takes
 # about a minute at most on two cores, cross-validation included.
 _LARGEST_PASS = 1e8
-# Numbers of a matrix of which some copies fit into memory: 160 MB each.
+# Largest feature matrix, in numbers: each float64 copy of it takes 160 MB.
 _LARGEST_MATRIX = 2e7
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One strength, judged on training pictures left out of its solution.
+    """Cross-validation result of one regularization strength.
 
     Attributes:
         strength: C, the inverse of the L2 penalty.
-        log_loss: Mean over all left-out pictures.
-        accuracy: Mean over all left-out pictures, 0..1.
+        log_loss: Mean over all held-out pictures.
+        accuracy: Mean over all held-out pictures, 0..1.
     """
 
     strength: float
@@ -46,14 +46,14 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A solved linear head.
+    """A linear head solved to its optimum.
 
     Attributes:
         kernel: [width, classes] float32, for raw features.
         bias: [classes] float32.
-        strength: C, the inverse of the L2 penalty, on standardised features.
+        strength: C, the inverse of the L2 penalty, on standardized features.
         cross_validation: Every strength that was tried.
-        note: What was out of the ordinary; empty if nothing was.
+        note: A remark for the log; empty if there is none.
     """
 
     kernel: np.ndarray
@@ -64,13 +64,14 @@ class Probe:
 
 
 def is_small(num_examples: int, width: int, num_classes: int) -> bool:
-    """Whether `solve` is the quicker way to the optimum, and fits memory.
+    """Whether `solve` is fast enough and fits into memory.
 
     Args:
         num_examples: Of the training split.
         width: Numbers in a feature vector.
         num_classes: Of the data.
     """
+    # Features are rotated into at most min(n, width) dimensions.
     inner = min(num_examples, width)
     return (
         num_examples * inner * num_classes <= _LARGEST_PASS
@@ -96,7 +97,7 @@ def solve(
         features: [n, width] raw features.
         labels: [n] class indices; every class occurs.
         groups: A key for each example; examples of one key are never divided
-            between a solution and its judgement. None: each stands alone.
+            between a solution and its validation. None: each stands alone.
         class_weight: "balanced" weighs classes inversely to their frequency,
             "effective_number" as tasks/effective_number.py does.
         seed: Of the folds.
@@ -124,6 +125,8 @@ def _solve(
         strength = min(trials, key=lambda trial: trial.log_loss).strength
     else:
         note = "a class has one picture; strength not cross-validated"
+    # On all pictures, along the same path of strengths: each solution is the
+    # starting point of the next.
     coefficients, bias = _fit(
         rows, labels, [s for s in _STRENGTHS if s <= strength], class_weight
     )[-1]
@@ -145,9 +148,10 @@ def probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
 def _folds(
     labels: np.ndarray, groups: Sequence[str] | None, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns (solve on, judge on) indices; none if a class is too small."""
+    """Returns (fit, validation) indices per fold; none if a class is tiny."""
     from sklearn import model_selection
 
+    # A class needs two groups at least: one to fit, one to validate on.
     keys = np.arange(len(labels)) if groups is None else np.asarray(groups)
     smallest = min(
         len(np.unique(keys[labels == each])) for each in np.unique(labels)
@@ -160,6 +164,7 @@ def _folds(
     )
     folds = splitter.split(np.zeros(len(labels)), labels, keys)
     every = len(np.unique(labels))
+    # Folds by whole groups may still miss a class: those are left out.
     return [
         (solve_on, judge_on)
         for solve_on, judge_on in folds
@@ -191,6 +196,8 @@ def _cross_validate(
             logits = rows[judge_on] @ coefficients + bias
             log_p = special.log_softmax(logits, axis=1)
             truth = labels[judge_on]
+            # Summed over pictures, divided by all of them below: a mean of
+            # fold means would weigh small folds more.
             losses[index] -= log_p[np.arange(len(truth)), truth].sum()
             hits[index] += (log_p.argmax(axis=1) == truth).sum()
     return tuple(
@@ -205,7 +212,7 @@ def _fit(
     strengths: Sequence[float],
     class_weight: str,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Solves for each strength in turn, each from the one before.
+    """Fits the regression for each strength, warm-started from the last.
 
     Returns:
         (coefficients [width, classes], bias [classes]) for each strength.
@@ -239,7 +246,9 @@ def _class_weight(
 def _softmax_columns(
     coefficients: np.ndarray, intercept: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns one column a class; two classes are solved with one row."""
+    """Returns one column per class from scikit-learn's coefficients."""
+    # Two classes are solved with one row w: softmax of (-w/2, w/2) is
+    # sigmoid(w).
     if len(coefficients) > 1:
         return coefficients.T.copy(), intercept.copy()
     half = coefficients[0] / 2

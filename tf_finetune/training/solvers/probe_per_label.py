@@ -1,6 +1,6 @@
 """The linear head of independent labels at its optimum.
 
-One L2-penalised logistic regression a label. All labels, and all folds of
+One L2-penalized logistic regression per label. All labels, and all folds of
 their cross-validation, are the columns of one problem, so that each step of the
 solver is two matrix products however many there are.
 """
@@ -18,22 +18,22 @@ from tf_finetune.training.solvers import columns, standardised
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.5, 0.5))
-# What is used where there are too few pictures to cross-validate.
+# Used where there are too few pictures to cross-validate.
 _DEFAULT_STRENGTH = 1e-3
 _FOLDS = 5
-# So many strengths in a row that make no label better end the search: the
-# weaker the penalty, the longer a solution takes.
+# The search ends after this many strengths in a row that improve no label:
+# the weaker the penalty, the longer a solution takes.
 _PATIENCE = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One strength, judged on training pictures left out of its solution.
+    """Cross-validation result of one regularization strength.
 
     Attributes:
         strength: C, the inverse of the L2 penalty.
-        log_losses: [labels], mean over the left-out pictures; NaN for labels
-            that could not be judged.
+        log_losses: [labels], mean over the held-out pictures; NaN for labels
+            that cannot be cross-validated.
     """
 
     strength: float
@@ -42,14 +42,14 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A solved linear head of independent labels.
+    """A linear head of independent labels, solved to its optimum.
 
     Attributes:
         kernel: [width, labels] float32, for raw features.
         bias: [labels] float32.
-        strengths: [labels], C, on standardised features.
+        strengths: [labels], C, on standardized features.
         cross_validation: Every strength that was tried.
-        note: What was out of the ordinary; empty if nothing was.
+        note: A remark for the log; empty if there is none.
     """
 
     kernel: np.ndarray
@@ -77,7 +77,7 @@ def solve(
         features: [n, width] raw features.
         targets: [n, labels] of 0 and 1.
         groups: A key for each example; examples of one key are never divided
-            between a solution and its judgement. None: each stands alone.
+            between a solution and its validation. None: each stands alone.
         class_weight: How those that carry a label are weighed against those
             that do not; see `class_weights.of`.
         seed: Of the folds.
@@ -121,7 +121,9 @@ def _solve(
 
 
 def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rows on their principal axes, and the axes."""
+    """Rotates rows onto their principal axes; returns rows and axes."""
+    # Eigenvectors of rowsᵀ·rows: in these axes the penalty is unchanged and the
+    # curvature of the null model diagonal.
     _, axes = np.linalg.eigh(rows.T @ rows)
     return rows @ axes, axes
 
@@ -139,7 +141,8 @@ def _weights(
 def _folds(
     targets: np.ndarray, groups: Sequence[str] | None, seed: int
 ) -> np.ndarray:
-    """Returns the fold of each example, [n]; all labels in their shares."""
+    """Returns the fold of each example, [n], stratified over all labels."""
+    # Groups are divided, not examples: a row of counts for each group.
     keys = np.arange(len(targets)) if groups is None else np.asarray(groups)
     _, unit = np.unique(keys, return_inverse=True)
     counts = np.zeros([unit.max() + 1, targets.shape[1]])
@@ -155,14 +158,15 @@ def _folds(
 def _cross_validate(
     rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, fold: np.ndarray
 ) -> tuple[Trial, ...]:
-    """Judges every strength; a column is a label without one of the folds."""
+    """Cross-validates every strength; a column is a label and a fold."""
+    # Weight 0 takes the held-out examples of a column out of its fit.
     labels = targets.shape[1]
     out = np.stack([fold == each for each in range(_FOLDS)], axis=1)
     out = np.repeat(out, labels, axis=1)
     truth, weigh = np.tile(targets, _FOLDS), np.tile(weights, _FOLDS)
     problem = columns.Columns(rows, truth, np.where(out, 0.0, weigh))
-    # Else the left-out part of one fold holds all that carry the label, and
-    # those of the others reward never giving it.
+    # A label is unknown if one fold holds all examples that carry it: the
+    # other folds would then reward never predicting it.
     is_known = problem.is_mixed.reshape(_FOLDS, labels).all(axis=0)
     trials, found = [], None
     shown = progress.bar(
@@ -178,16 +182,17 @@ def _cross_validate(
         total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
         mean = np.where(is_known, total / len(rows), np.nan)
         trials.append(Trial(strength=strength, log_losses=mean))
+        # From strong to weak: beyond the optimum the loss only rises.
         if _past_the_best([each.log_losses for each in trials]):
             break
     return tuple(trials)
 
 
 def _past_the_best(losses: Sequence[np.ndarray]) -> bool:
-    """Whether no label got better at the last strengths that were tried."""
+    """Whether no label improved at the last strengths that were tried."""
     if len(losses) <= _PATIENCE:
         return False
-    # Comparisons with NaN are false: labels that cannot be judged do not count.
+    # Comparisons with NaN are false: labels without a loss do not count.
     before = np.min(losses[:-_PATIENCE], axis=0)
     return not np.any(np.min(losses[-_PATIENCE:], axis=0) < before)
 
@@ -195,9 +200,10 @@ def _past_the_best(losses: Sequence[np.ndarray]) -> bool:
 def _strengths(
     trials: tuple[Trial, ...], labels: int
 ) -> tuple[np.ndarray, str]:
-    """Returns the best strength of each label.
+    """Returns the best strength of each label, and a note.
 
-    Those that could not be judged get what is best for the others together.
+    Labels that cannot be cross-validated get the strength that is best for
+    the others together.
     """
     losses = np.stack([trial.log_losses for trial in trials])
     known = np.isfinite(losses).all(axis=0)

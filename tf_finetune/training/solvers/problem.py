@@ -1,4 +1,4 @@
-"""What a head is solved on, and what comes out."""
+"""Input and result of fitting a head: `Problem` and `Solution`."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from tf_finetune.data import targets as target_rows
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
-    """A head, and what it is solved on.
+    """A head to fit, its features and its targets.
 
     Attributes:
-        model: What goes into the head → logits.
-        solver: The name of how a linear one is solved to its optimum.
+        model: The head alone: features → logits.
+        solver: Name of the solver for a linear head, see `catalog`.
         features: n rows, of the training split.
-        layout: How what goes into the head lies in them.
+        layout: How the head's input tensors lie in the rows.
         targets: Of the n pictures.
-        loss: Of logits and targets; what training lowers.
+        loss: Of logits and targets; minimized by training.
         judged_by: The loss by which strengths are compared, without weights.
-        groups: For each picture; those of one group are judged together.
+        groups: For each picture; those of one group are validated together.
         config: `head`, `class_weight`, `batch_size` and `seed` are read.
     """
 
@@ -41,7 +41,7 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Solution:
-    """A head's weights and how they came about.
+    """A head's fitted weights and a description for the log.
 
     Attributes:
         weights: In the order of the head model's `weights`, for raw features.

@@ -5,10 +5,10 @@ from tf_finetune.training.solvers import problem as problems
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:
-    """Returns the optimum; None where that would take long.
+    """Fits the head; returns None if the problem is too large.
 
     Args:
-        problem: Its targets are rows of standardised numbers.
+        problem: Its targets are rows of standardized numbers.
     """
     features = problem.features
     if not ridge.is_small(len(features), features.width):

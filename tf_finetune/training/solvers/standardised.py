@@ -1,7 +1,7 @@
-"""Features as solvers like them: of one size, in no more axes than they span.
+"""Standardization and rotation of features for solvers.
 
-What is solved on them is folded back, so that a head is a plain dense layer on
-the raw features.
+The solution is folded back, so that a head is a plain dense layer on the raw
+features.
 """
 
 import contextlib
@@ -10,13 +10,13 @@ import dataclasses
 import numpy as np
 import threadpoolctl
 
-# Numbers of a matrix up to which one thread solves it as fast as several.
+# Size of a matrix, in numbers, up to which one thread is as fast as several.
 _ONE_THREAD = 5e6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Standardised:
-    """Rows of mean 0 and deviation 1, turned.
+    """Features of mean 0 and deviation 1, rotated.
 
     Attributes:
         rows: [n, min(n, width)] float64.
@@ -33,21 +33,22 @@ class Standardised:
     def raw(
         self, coefficients: np.ndarray, bias: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns kernel and bias that do the same to raw features, float32.
+        """Converts a solution on `rows` to raw features, float32.
 
         Args:
             coefficients: [min(n, width), outputs], for `rows`.
             bias: [outputs].
         """
+        # ((x - mean) / scale) · basis · c + b = x · kernel + bias.
         kernel = (self.basis @ coefficients) / self.scale[:, np.newaxis]
         bias = bias - self.mean @ kernel
         return kernel.astype("float32"), bias.astype("float32")
 
 
 def of(features: np.ndarray) -> Standardised:
-    """Standardises raw features [n, width].
+    """Standardizes and rotates raw features [n, width].
 
-    Rotating n examples of width d > n into n dimensions leaves an L2-penalised
+    Rotating n examples of width d > n into n dimensions leaves an L2-penalized
     solution unchanged.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
@@ -55,13 +56,14 @@ def of(features: np.ndarray) -> Standardised:
     """
     mean = features.mean(axis=0, dtype="float64")
     scale = features.std(axis=0, dtype="float64")
+    # Constant features have deviation 0, or rounding errors of it.
     scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
     rows, basis = _rotated((features.astype("float64") - mean) / scale)
     return Standardised(rows=rows, basis=basis, mean=mean, scale=scale)
 
 
 def threads(features: np.ndarray) -> contextlib.AbstractContextManager:
-    """Returns the block in which products with features are quick.
+    """Limits BLAS to one thread within a block if the features are small.
 
     Threads of BLAS wait for each other in small products, ten times as long
     as one of them computes when the machine has other work.
@@ -73,5 +75,6 @@ def threads(features: np.ndarray) -> contextlib.AbstractContextManager:
 def _rotated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if rows.shape[0] >= rows.shape[1]:
         return rows, np.eye(rows.shape[1])
+    # rows = U S Vᵀ: U S are the rows in the n axes V that they span.
     left, sizes, right = np.linalg.svd(rows, full_matrices=False)
     return left * sizes, right.T

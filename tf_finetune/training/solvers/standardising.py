@@ -1,6 +1,6 @@
-"""Features of mean 0 and deviation 1 while a head is trained by steps.
+"""Standardization of features while a head is trained by gradient steps.
 
-Afterwards the head's first layer does it itself, so that the head takes raw
+Afterwards it is folded into the head's first layer, so that the head takes raw
 features, as the model gives them to it.
 """
 
@@ -14,24 +14,24 @@ from tf_finetune.cache import store as stores
 
 
 class Standard(Protocol):
-    """How rows of features come to the head while it is trained."""
+    """Transformation of feature rows while a head is trained."""
 
     def __call__(self, rows: tf.Tensor) -> tf.Tensor:
-        """Returns raw rows [batch, width] as the head is to see them."""
+        """Transforms raw rows [batch, width] for the head."""
 
     def move_into(self, model: keras.Model) -> None:
-        """Lets the trained head take raw rows."""
+        """Folds the transformation into the trained head."""
 
 
 def standard(model: keras.Model, features: stores.Rows) -> Standard:
-    """Returns how features are standardised for a head.
+    """Chooses the transformation of features for a head.
 
-    They are where its first layer can take that over, which a dense layer and
-    a batch norm can. Behind another one (an activation, a layer norm, a
-    convolution) features stay as they are.
+    Features are standardized if the first layer can absorb that afterwards,
+    as a dense layer or a batch norm can. Before any other layer (an activation,
+    a layer norm, a convolution) they stay as they are.
 
     Args:
-        model: What goes into the head → logits.
+        model: The head alone: features → logits.
         features: Raw ones, of the training split.
     """
     if _first(model) is None:
@@ -48,13 +48,14 @@ class _AsItIs:
 
 
 class _Standardised:
-    """What makes each feature of mean 0 and deviation 1, found in one pass."""
+    """Standardizes each feature to mean 0 and deviation 1."""
 
     def __init__(self, features: stores.Rows) -> None:
         count, total, squares = len(features), 0.0, 0.0
         for block in features.blocks():
             total = total + block.sum(axis=0, dtype="float64")
         mean = total / count
+        # A second pass, because E[x²] - E[x]² loses digits to cancellation.
         for block in features.blocks():
             squares = squares + ((block - mean) ** 2).sum(axis=0)
         scale = np.sqrt(squares / count)
@@ -67,13 +68,15 @@ class _Standardised:
     def move_into(self, model: keras.Model) -> None:
         layer = _first(model)
         if isinstance(layer, keras.layers.Dense):
+            # ((x - mean) / scale) · kernel + bias, in terms of x.
             kernel, bias = layer.get_weights()
             kernel = kernel / self.scale[:, np.newaxis]
             layer.set_weights([kernel, bias - self.mean @ kernel])
             return
         gamma, beta, mean, variance = layer.get_weights()
         raw = variance * self.scale**2
-        # Epsilon is added to the variance of raw features now.
+        # Batch norm adds epsilon to the variance, which is that of raw features
+        # now: gamma makes up for the difference.
         gamma = gamma * np.sqrt(
             (raw + layer.epsilon) / (variance + layer.epsilon)
         )
@@ -85,9 +88,9 @@ class _Standardised:
 def _first(
     model: keras.Model,
 ) -> keras.layers.Dense | keras.layers.BatchNormalization | None:
-    """Returns the layer that can take over, None if there is none.
+    """Finds the first layer if it can absorb a standardization, else None.
 
-    What lies before it, if anything, is dropout, which inference passes by.
+    Only dropout may lie before it, which does nothing in inference.
     """
     if len(model.inputs) > 1:
         return None

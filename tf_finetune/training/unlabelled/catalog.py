@@ -1,4 +1,4 @@
-"""What can be learnt from pictures without labels, by name.
+"""Objectives on unlabeled pictures, by name.
 
 Each is a `runs.objectives.objective.Objective`; adding one is a file and a
 line here.
@@ -8,7 +8,7 @@ from tf_finetune import registry
 from tf_finetune.config import train
 
 SUPERVISED = "supervised"
-"""Nothing: the run is as it is without them."""
+"""The objective that uses no unlabeled pictures."""
 
 OBJECTIVES = registry.Registry(
     "objective",
@@ -24,13 +24,13 @@ OBJECTIVES = registry.Registry(
 )
 
 GUESSING = ("fixmatch", "pseudo_label")
-"""Those that need a task whose labels can be guessed (`Task.guesses`)."""
+"""Objectives that need a task with pseudo labels (`Task.guesses`)."""
 
 TRAINING = ("feature_distillation", "fixmatch")
-"""Those that have nothing to do where nothing is trained by steps."""
+"""Objectives that act in gradient steps only."""
 
 BUILT_IN = OBJECTIVES.names()
-"""Those of which it is known what they read."""
+"""Objectives of this package, whose options are known."""
 
 READERS = {
     "confidence": ("fixmatch",),
@@ -39,13 +39,13 @@ READERS = {
     "unlabeled_ratio": ("feature_distillation", "fixmatch"),
     "unlabeled_weight": ("feature_distillation", "fixmatch"),
 }
-"""Options that not every objective reads, and those that do."""
+"""Options that not every objective reads → the objectives that do."""
 
 
 def takes_steps(config: train.TrainConfig) -> bool:
     """Whether anything is trained by steps once the head is solved.
 
-    An objective of the user's own may do so whatever else is asked for.
+    An objective of the user's own counts as trained by steps.
     """
     options, objective = config.training, config.unlabelled.chosen
     moves = (

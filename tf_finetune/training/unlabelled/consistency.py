@@ -1,11 +1,11 @@
-"""FixMatch: what is said surely of a weak view is learnt for the strong one.
+"""FixMatch loss: confident pseudo labels of weak views train strong views.
 
 loss = supervised + weight · mean over unlabeled pictures of
-       [confidence(weak) ≥ threshold] · cross_entropy(guess(weak), strong)
+       [confidence(weak) ≥ threshold] · cross_entropy(pseudo label, strong)
 
 Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning with
 Consistency and Confidence", equations 3 and 4. The mean is over all unlabeled
-pictures, those without a sure guess included, as there.
+pictures, those without a confident pseudo label included, as there.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from tf_finetune.training.unlabelled import groups
 
 
 class FixMatch(keras.losses.Loss):
-    """A loss of groups: one labelled picture, weak views, strong views."""
+    """FixMatch loss of groups: a labeled picture, weak and strong views."""
 
     def __init__(
         self,
@@ -27,15 +27,15 @@ class FixMatch(keras.losses.Loss):
         confidence: float,
         exclusive: bool,
     ) -> None:
-        """Joins two losses.
+        """Combines the supervised loss with that of pseudo labels.
 
         Args:
-            supervised: Of the labelled pictures.
+            supervised: Loss of the labeled pictures.
             form: How targets and logits lie in rows.
-            weight: Of their loss.
-            confidence: Probability from which a guess is sure, 0..1.
-            exclusive: Whether a picture (or pixel) shows one of the outputs;
-                else each output is a question of its own.
+            weight: Of the loss of unlabeled pictures.
+            confidence: Probability from which a pseudo label counts, 0..1.
+            exclusive: Whether outputs are classes that exclude each other
+                (softmax); else each is independent (sigmoid).
         """
         super().__init__(name="fixmatch")
         self._supervised, self._form = supervised, form
@@ -43,14 +43,16 @@ class FixMatch(keras.losses.Loss):
         self._confidence, self._exclusive = confidence, exclusive
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each group, [n]; of validation, supervised."""
+        """Returns the loss of each group, [n]; in validation, supervised."""
         pair = self._form.labelled(y_true, y_pred)
         loss = groups.per_group(self._supervised.call(*pair))
         shape = keras.ops.shape(y_pred)
         classes = self._form.logits[-1]
         guesses = (shape[1] - 1) * (self._form.logits_size // classes)
+        # One pseudo label per picture, or per pixel of a mask.
         beside = keras.ops.reshape(y_pred[:, 1:], [shape[0], guesses, classes])
         half = keras.ops.shape(beside)[1] // 2
+        # No gradient flows through the pseudo labels.
         weak = keras.ops.stop_gradient(beside[:, :half])
         found = self._of_pairs(weak, beside[:, half:])
         total = keras.ops.sum(found, axis=-1)
@@ -58,12 +60,12 @@ class FixMatch(keras.losses.Loss):
         return loss + self._weight * total / count
 
     def _of_pairs(self, weak: Any, strong: Any) -> Any:
-        """Returns the loss of each guess, [n, guesses]."""
+        """Returns the loss of each pseudo label, [n, guesses]."""
         if self._exclusive:
             guess = keras.ops.one_hot(
                 keras.ops.argmax(weak, axis=-1), weak.shape[-1]
             )
-            # Not `max`, which refuses validation's empty tensors.
+            # Not `max`, which fails on the empty tensors of validation.
             likely = keras.ops.sum(guess * keras.ops.softmax(weak), axis=-1)
             sure = likely >= self._confidence
             found = -keras.ops.sum(
@@ -71,6 +73,7 @@ class FixMatch(keras.losses.Loss):
             )
             return keras.ops.cast(sure, "float32") * found
         probabilities = keras.ops.sigmoid(weak)
+        # Confidence in either answer, yes or no.
         clear = keras.ops.maximum(probabilities, 1.0 - probabilities)
         sure = keras.ops.cast(clear >= self._confidence, "float32")
         guess = keras.ops.cast(probabilities >= 0.5, "float32")

@@ -1,4 +1,4 @@
-"""Features that stay close to those of the network before it was trained.
+"""Feature distillation: features stay close to the pretrained ones.
 
 loss = supervised + weight · mean over unlabeled pictures and features of
        (student − teacher)² / variance of the teacher's features
@@ -16,7 +16,7 @@ from tf_finetune.training.unlabelled import groups
 
 
 class FeatureDistillation(keras.losses.Loss):
-    """A loss of groups: one labelled picture, and unlabeled ones."""
+    """Distillation loss of groups: one labeled picture and unlabeled ones."""
 
     def __init__(
         self,
@@ -26,10 +26,10 @@ class FeatureDistillation(keras.losses.Loss):
         weight: float,
         variance: float,
     ) -> None:
-        """Joins two losses.
+        """Combines the supervised loss with the distance of features.
 
         Args:
-            supervised: Of the labelled pictures.
+            supervised: Loss of the labeled pictures.
             form: How targets and logits lie in rows.
             weight: Of the distance.
             variance: Of the teacher's features over pictures, averaged over
@@ -40,14 +40,16 @@ class FeatureDistillation(keras.losses.Loss):
         self._weight = weight / max(variance, 1e-12)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the loss of each group, [n]; of validation, supervised."""
+        """Returns the loss of each group, [n]; in validation, supervised."""
         pair = self._form.labelled(y_true, y_pred)
         loss = groups.per_group(self._supervised.call(*pair))
+        # A row of outputs is logits, then features.
         student = y_pred[:, 1:, self._form.logits_size :]
         shape = keras.ops.shape(student)
         size = shape[1] * shape[2]
         # Not -1: validation has no unlabeled pictures, and nothing to count.
         student = keras.ops.reshape(student, [shape[0], size])
+        # A row of targets is the label, then the teacher's features.
         teacher = y_true[:, self._form.target_size :]
         teacher = keras.ops.reshape(teacher, [shape[0], size])
         total = keras.ops.sum(keras.ops.square(student - teacher), axis=-1)

@@ -1,8 +1,8 @@
-"""A network that is trained on groups of pictures, as an ordinary model.
+"""A model that is trained on groups of labeled and unlabeled pictures.
 
 The one `fit` sees examples that are groups (`data.groups`): the network is
-applied to every picture of a group, and what is said of all of them is one
-output, of which the loss takes what it needs. So replicas, micro-batches,
+applied to every picture of a group, and the outputs of all of them are one
+tensor, from which the loss takes its parts. So replicas, micro-batches,
 mixed precision and interruptions work as for single pictures.
 """
 
@@ -16,10 +16,10 @@ import keras
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Form:
-    """How targets and outputs of groups lie in rows.
+    """Layout of targets and outputs of groups in rows.
 
     Attributes:
-        target: Shape of one labelled picture's target.
+        target: Shape of one labeled picture's target.
         dtype: Of the targets.
         logits: Shape of one picture's logits.
     """
@@ -30,16 +30,16 @@ class Form:
 
     @property
     def target_size(self) -> int:
-        """Numbers of a target."""
+        """Numbers per target."""
         return math.prod(self.target)
 
     @property
     def logits_size(self) -> int:
-        """Numbers of the logits of a picture."""
+        """Numbers in the logits of one picture."""
         return math.prod(self.logits)
 
     def labelled(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-        """Returns target and logits of the labelled pictures.
+        """Returns targets and logits of the labeled pictures.
 
         Args:
             y_true: [n, target_size + …].
@@ -47,6 +47,7 @@ class Form:
         """
         target = y_true[:, : self.target_size]
         target = keras.ops.cast(target, self.dtype)
+        # The labeled picture is the first of its group.
         logits = y_pred[:, 0, : self.logits_size]
         return (
             keras.ops.reshape(target, [-1, *self.target]),
@@ -68,7 +69,7 @@ class OfGroups(keras.layers.Layer):
 
     @property
     def trainable(self) -> bool:
-        """Always: each layer of the network has its own say."""
+        """Always true: the layers of the network decide for themselves."""
         return True
 
     @trainable.setter
@@ -77,12 +78,13 @@ class OfGroups(keras.layers.Layer):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """None: those of a network that was compiled before see nothing."""
+        """No metrics: those of a network compiled before are not updated."""
         return []
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Returns float32 [n, pictures, numbers], all outputs in one row."""
         count = keras.ops.shape(inputs)[1]
+        # Groups join the batch axis, so that batch norms see all pictures.
         flat = keras.ops.reshape(inputs, [-1, *inputs.shape[2:]])
         found = keras.tree.flatten(self.network(flat, training=training))
         rows = [
@@ -97,14 +99,14 @@ class OfGroups(keras.layers.Layer):
     def compute_output_spec(
         self, inputs: Any, training: bool | None = None
     ) -> keras.KerasTensor:
-        """Returns what `call` returns, without its numbers."""
+        """Returns shape and dtype of the output of `call`."""
         del training
         width = sum(math.prod(e.shape[1:]) for e in self.network.outputs)
         return keras.KerasTensor([*inputs.shape[:2], width], "float32")
 
 
 def trainer(network: keras.Model) -> keras.Model:
-    """Returns a model of groups with the layers of a network.
+    """Builds a model of groups from the layers of a network.
 
     Args:
         network: Pictures [batch, size, size, 3] → one tensor or several.
@@ -117,7 +119,7 @@ def trainer(network: keras.Model) -> keras.Model:
 
 
 class OfLabelled(keras.metrics.Metric):
-    """A metric of the labelled picture of each group."""
+    """A metric computed on the labeled picture of each group."""
 
     def __init__(self, metric: keras.metrics.Metric, form: Form) -> None:
         """Wraps a metric of single pictures."""
@@ -127,7 +129,7 @@ class OfLabelled(keras.metrics.Metric):
     def update_state(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        """Takes a batch of groups."""
+        """Updates the metric with a batch of groups."""
         pair = self._form.labelled(y_true, y_pred)
         self._metric.update_state(*pair, sample_weight=sample_weight)
 
@@ -136,7 +138,7 @@ class OfLabelled(keras.metrics.Metric):
         return self._metric.result()
 
     def reset_state(self) -> None:
-        """Begins anew."""
+        """Resets the metric."""
         self._metric.reset_state()
 
 

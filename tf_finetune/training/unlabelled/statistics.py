@@ -1,4 +1,4 @@
-"""Batch-norm statistics of the pictures that a model will see.
+"""Adaptive batch normalization (AdaBN): statistics of the target pictures.
 
 Source: Li et al. 2016, "Revisiting Batch Normalization For Practical Domain
 Adaptation", section 3.3 (algorithm 1).
@@ -16,14 +16,14 @@ from tf_finetune.training.distributed import replicas
 
 
 def adapt(model: keras.Model, batches: Iterable[tf.Tensor]) -> int:
-    """Replaces the moving statistics of a model by those of pictures.
+    """Replaces batch-norm moving statistics by those of given pictures.
 
-    Each layer normalises by the batch, as in training, while what it sees is
-    gathered: mean of the means, and mean of the variances plus variance of the
-    means, weighed by pictures. Dropout stays off.
+    Each layer normalizes by the batch, as in training, while its statistics are
+    collected: mean of the means, and mean of the variances plus variance of the
+    means, weighted by pictures. Dropout stays off.
 
     Args:
-        model: Whose batch norms, at any depth, are meant.
+        model: Its batch norms are adapted, at any depth.
         batches: [batch, size, size, 3] of pixels, as large as memory allows.
 
     Returns:
@@ -42,6 +42,7 @@ def adapt(model: keras.Model, batches: Iterable[tf.Tensor]) -> int:
             for which in (0, 1)
         )
         mean = weights @ means
+        # Law of total variance: E[var] + var[E].
         spread = weights @ (variances + (means - mean) ** 2)
         layer.moving_mean.assign(mean.astype("float32"))
         layer.moving_variance.assign(spread.astype("float32"))
@@ -53,7 +54,7 @@ def _gathered(
     layers: list[keras.layers.BatchNormalization],
     batches: Iterable[tf.Tensor],
 ) -> list[tuple[int, list[tuple[np.ndarray, np.ndarray]]]]:
-    """Returns, by batch, its size and each layer's mean and variance."""
+    """Returns, for each batch, its size and each layer's mean and variance."""
     step = tf.function(lambda images: model(images, training=False))
     seen = []
     for images in batches:
@@ -77,10 +78,11 @@ def _gathered(
 def _normalising_by_batch(
     layers: list[keras.layers.BatchNormalization],
 ) -> Iterator[None]:
-    """Lets layers alone be in training; they keep the last batch's figures."""
+    """Puts only these layers in training mode; they keep batch statistics."""
     before = [(layer.momentum, layer.trainable) for layer in layers]
     try:
         for layer in layers:
+            # Momentum 0: the moving statistics are those of the last batch.
             layer.momentum, layer.trainable = 0.0, True
             layer.call = types.MethodType(_of_batch, layer)
         yield
@@ -96,6 +98,6 @@ def _of_batch(
     training: bool | None = None,
     mask: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Stands in for `BatchNormalization.call`."""
+    """Replaces `BatchNormalization.call`: always in training mode."""
     del training
     return type(layer).call(layer, inputs, training=True, mask=mask)

@@ -1,7 +1,7 @@
-"""How often guesses are right, measured where the truth is known.
+"""Precision of pseudo labels, cross-validated on the labeled pictures.
 
-Some of the labelled pictures are taken for pictures without labels, guessed
-together with those, and compared with what they are.
+Some of the labeled pictures are treated as unlabeled, get pseudo labels
+together with those, and are compared with their true labels.
 """
 
 import dataclasses
@@ -12,20 +12,20 @@ import numpy as np
 _FOLDS = 5
 
 Guess = Callable[[np.ndarray, np.ndarray], Sequence[object]]
-"""(numbers of the labelled pictures whose labels are known, those that are
-guessed) → a guess for each of the second, None where it is not sure enough."""
+"""(indices of pictures whose labels are known, indices of held-out pictures) →
+a pseudo label for each held-out picture, None where confidence is too low."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trust:
-    """What guesses about held-out labelled pictures came to.
+    """Counts of right pseudo labels among held-out labeled pictures.
 
     Attributes:
-        right: Guessed parts of labels that are true.
-        guessed: Parts that were guessed: one a picture, or one for each thing
-            that it is said to show.
-        sure: Pictures that were sure enough to be learnt from.
-        held_out: Pictures that were guessed at all.
+        right: Pseudo labels that are true.
+        guessed: Pseudo labels given: one per picture, or one for each label
+            that it is said to have.
+        sure: Pictures whose confidence suffices to train on.
+        held_out: Pictures that were held out.
     """
 
     right: int
@@ -35,7 +35,7 @@ class Trust:
 
     @property
     def precision(self) -> float | None:
-        """Share of the guesses that are right; None: nothing was guessed."""
+        """Fraction of pseudo labels that are right; None if there are none."""
         return self.right / self.guessed if self.guessed else None
 
 
@@ -47,14 +47,14 @@ def cross_validated(
     compare: Callable[[object, np.ndarray], tuple[int, int]],
     seed: int,
 ) -> Trust:
-    """Guesses each labelled picture from the others.
+    """Cross-validates pseudo labels on the labeled pictures.
 
     Args:
-        rows: [n, outputs], what the labelled pictures show.
-        guess: How guesses come about.
-        groups: For each picture; those of one group are guessed together.
-        compare: A guess and the true row → parts right, parts guessed.
-        seed: Of the division.
+        rows: [n, outputs], targets of the labeled pictures.
+        guess: Computes pseudo labels.
+        groups: For each picture; those of one group are held out together.
+        compare: A pseudo label and the true row → parts right, parts given.
+        seed: Of the division into folds.
     """
     right = guessed = sure = held_out = 0
     for numbers in _folds(rows, groups, seed):
@@ -78,7 +78,7 @@ def cross_validated(
 def _folds(
     rows: np.ndarray, groups: Sequence[str], seed: int
 ) -> list[np.ndarray]:
-    """Divides the groups, those of a kind evenly, into a few parts."""
+    """Divides groups into folds, stratified by label; returns indices."""
     generator = np.random.default_rng(seed)
     kinds: dict[bytes, list[str]] = {}
     members: dict[str, list[int]] = {}
@@ -86,7 +86,7 @@ def _folds(
         if group not in members:
             kinds.setdefault(rows[number].tobytes(), []).append(group)
         members.setdefault(group, []).append(number)
-    # One kind after the other, so that each part gets its share of all.
+    # Dealt label by label, so that each fold gets its share of every label.
     dealt = [
         group
         for kind in sorted(kinds)

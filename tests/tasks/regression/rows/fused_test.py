@@ -24,7 +24,7 @@ def _rows(numbers: np.ndarray) -> list[table.Row]:
         (20_240_101, 30),  # and of one month
         (1_700_000_000, 86_400),  # seconds since 1970, one day
         (1_700_000_000, 3e7),  # one year
-        (1000, 1e6),  # learnt by its logarithm
+        (1000, 1e6),  # learned by its logarithm
         (1234567.891, 0),  # always the same
     ],
 )

@@ -2,16 +2,17 @@
 
 `python -I h5.py FILE INPUTS.npz OUTPUTS.npz`
 
-Inputs: `network`, what `model.to_json()` gave, a string; `images`, and
-`batch_size`, how many go in at once. Outputs: `probabilities`.
+Inputs: `network`, the string of `model.to_json()`; `images`, and
+`batch_size`, pictures at once. Outputs: `probabilities`.
 """
 
 import sys
 
 import numpy as np
 
-# Must load where this package is not installed, nor what Keras can do without,
-# which is a third of the time that it takes to start.
+# None in sys.modules makes an import fail: the file must load where this
+# package is not installed. The other two are optional for Keras; without them
+# it starts in a third less time.
 for _absent in ("tf_finetune", "sklearn", "matplotlib"):
     sys.modules[_absent] = None
 
@@ -19,7 +20,7 @@ import keras  # noqa: E402
 
 
 def main(path: str, inputs: str, outputs: str) -> None:
-    """Builds the network, gives it the weights and predicts."""
+    """Builds the network, loads the weights into it and predicts."""
     with np.load(inputs) as given:
         images, batch_size = given["images"], int(given["batch_size"])
         network = str(given["network"])

@@ -2,17 +2,18 @@
 
 `python -I keras_file.py FILE INPUTS.npz OUTPUTS.npz`
 
-Inputs: `images`, or all that a model of several inputs takes, by name; and
-`batch_size`, how many rows go in at once. Outputs: `probabilities`, or whatever
-the model's one output is.
+Inputs: `images`, or all inputs of a model of several, by name; and
+`batch_size`, rows at once. Outputs: `probabilities`, the model's one output,
+also where that is something else.
 """
 
 import sys
 
 import numpy as np
 
-# Must load where this package is not installed, nor what Keras can do without,
-# which is a third of the time that it takes to start.
+# None in sys.modules makes an import fail: the file must load where this
+# package is not installed. The other two are optional for Keras; without them
+# it starts in a third less time.
 for _absent in ("tf_finetune", "sklearn", "matplotlib"):
     sys.modules[_absent] = None
 
@@ -31,6 +32,7 @@ def main(path: str, inputs: str, outputs: str) -> None:
             key: value[start : start + batch_size]
             for key, value in given.items()
         }
+        # A model of one input takes an array, one of several a dictionary.
         alone = len(model.inputs) == 1
         answers.append(
             model.predict_on_batch(rows["images"] if alone else rows)

@@ -2,21 +2,21 @@
 
 `python -I litert.py FILE INPUTS.npz OUTPUTS.npz`
 
-Inputs: `images`, RGB 0..255, and `batch_size`, how many go in at once.
-Outputs: `probabilities`. Integers are used as the file says.
+Inputs: `images`, RGB 0..255, and `batch_size`, pictures at once. Outputs:
+`probabilities`. Integers are scaled as the file's quantization says.
 """
 
 import sys
 
 import numpy as np
 
-# What phones and boards run. TensorFlow's own copy, `tf.lite.Interpreter`, is
+# The interpreter of phones and boards. TensorFlow's `tf.lite.Interpreter` is
 # deprecated and may know operations that LiteRT does not.
 from ai_edge_litert.interpreter import Interpreter
 
 
 def main(path: str, inputs: str, outputs: str) -> None:
-    """Loads the file, without any delegate for Flex operations."""
+    """Runs the file, without any delegate for Flex operations."""
     with np.load(inputs) as given:
         images, batch_size = given["images"], int(given["batch_size"])
     interpreter = Interpreter(model_path=path)
@@ -37,12 +37,14 @@ def _answer(interpreter: Interpreter, images: np.ndarray) -> np.ndarray:
     answer = interpreter.get_tensor(target["index"])
     if not np.issubdtype(target["dtype"], np.integer):
         return answer
+    # value = scale * (integer - zero_point), LiteRT's quantization
+    # specification.
     scale, zero = target["quantization"]
     return (answer.astype("float32") - zero) * scale
 
 
 def _whole(images: np.ndarray, dtype: type) -> np.ndarray:
-    # A resized picture has fractions; a camera's bytes have none.
+    # Resizing gives fractions; the file takes whole bytes, as from a camera.
     return np.rint(images).astype(dtype) if dtype == np.uint8 else images
 
 

@@ -2,8 +2,7 @@
 
 `python -I onnx.py FILE INPUTS.npz OUTPUTS.npz`
 
-Inputs: `images`, and `batch_size`, how many go in at once. Outputs:
-`probabilities`.
+Inputs: `images`, and `batch_size`, pictures at once. Outputs: `probabilities`.
 """
 
 import sys
@@ -13,9 +12,10 @@ import onnxruntime
 
 
 def main(path: str, inputs: str, outputs: str) -> None:
-    """Loads the file and runs it on the processor."""
+    """Loads the file and runs it on the CPU."""
     with np.load(inputs) as given:
         images, batch_size = given["images"], int(given["batch_size"])
+    # The only provider that every build of ONNX Runtime has.
     session = onnxruntime.InferenceSession(
         path, providers=["CPUExecutionProvider"]
     )

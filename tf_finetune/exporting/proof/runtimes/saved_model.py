@@ -2,15 +2,15 @@
 
 `python -I saved_model.py FOLDER INPUTS.npz OUTPUTS.npz`
 
-Inputs are called SIGNATURE/INPUT and outputs SIGNATURE/OUTPUT; `batch_size`
-may say how many rows go in at once, and `variables` how many the folder must
-hold. Strings are a pair NAME:bytes, uint8, all of them in a row, and
-NAME:lengths, in the shape of the array.
+Inputs are named SIGNATURE/INPUT and outputs SIGNATURE/OUTPUT. Optional:
+`batch_size`, rows at once, and `variables`, their expected number. Strings are
+a pair NAME:bytes, uint8, all of them in a row, and NAME:lengths, in the shape
+of the array.
 
-What functions read must be among `loaded.variables`, where tools look, and a
-session that restores the folder, as TensorFlow Serving, C++ and converters do,
-must answer a first batch alike: variables that are not tracked Python finds all
-the same, and these do not.
+Variables that functions read must be among `loaded.variables`, where tools
+look, and a session that restores the folder, as TensorFlow Serving, C++ and
+converters do, must compute the same for a first batch: Python finds variables
+that are not tracked all the same, sessions do not.
 """
 
 import sys
@@ -24,7 +24,7 @@ import tensorflow as tf  # noqa: E402
 
 
 def main(folder: str, inputs: str, outputs: str) -> None:
-    """Calls every signature that there are inputs for."""
+    """Calls every signature for which there are inputs."""
     given = _read(inputs)
     batch_size = int(given.pop("batch_size", sys.maxsize))
     expected = given.pop("variables", None)
@@ -45,11 +45,11 @@ def main(folder: str, inputs: str, outputs: str) -> None:
 
 
 def _require_variables(loaded, expected: int) -> None:
-    """Ends the process unless the variables are where they are looked for."""
+    """Ends the process unless every variable in use is tracked."""
     found = list(getattr(loaded, "variables", []))
     if len(found) != expected:
         sys.exit(
-            f"{len(found)} variables are tracked, and the model has {expected}."
+            f"{len(found)} variables are tracked; the model has {expected}."
         )
     tracked = {id(each) for each in found}
     for name, signature in sorted(loaded.signatures.items()):
@@ -61,7 +61,7 @@ def _require_variables(loaded, expected: int) -> None:
 def _require_restored(
     folder: str, given: dict, batch_size: int, answers: dict
 ) -> None:
-    """Ends the process unless a session answers the first rows likewise."""
+    """Ends the process unless a session computes the same for a first batch."""
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         graph = tf.compat.v1.saved_model.load(session, ["serve"], folder)
         for name in sorted({key.partition("/")[0] for key in given}):
@@ -77,13 +77,13 @@ def _require_restored(
             for key, value in got.items():
                 expected = answers[f"{name}/{key}"][: len(value)]
                 if not _alike(np.asarray(value), expected):
-                    sys.exit(f"A session answers {name}/{key} otherwise.")
+                    sys.exit(f"A session computes another {name}/{key}.")
 
 
 def _alike(got: np.ndarray, expected: np.ndarray) -> bool:
     if got.dtype.kind != "f":
         return np.array_equal(got, expected)
-    # The same kernels; a graph may be rewritten before it runs.
+    # The same kernels, but Grappler may rewrite the graph before it runs.
     size = max(1.0, float(np.abs(expected).max(initial=0)))
     return np.allclose(got, expected, rtol=0, atol=1e-3 * size)
 

@@ -1,9 +1,9 @@
-"""The numbers and words that stand beside a picture, as features.
+"""Features of numeric and categorical columns, and ridge regression on them.
 
-Numbers are taken within the range seen in training, by their logarithm where
-that is less skewed, standardised, and multiplied with each other; a word is
-one of those seen in training, or none of them. The solution on these features
-is a ridge regression, so that rare words are drawn towards nothing.
+Numbers are clipped to the range seen in training, by their logarithm where that
+is less skewed, standardized, and multiplied with each other. Words are one-hot
+encoded; one that was not seen in training is all zeros. Ridge regression draws
+the coefficients of rare words towards zero.
 """
 
 import dataclasses
@@ -14,20 +14,21 @@ from scipy import stats
 
 from tf_finetune.tasks.regression import ridge
 
-# How much less a word's coefficient is penalised than a number's.
+# Values of a one-hot word that are tried. A feature of 2 needs half the
+# coefficient, so that ridge regression penalizes it a quarter as much.
 _WORD_WEIGHTS = (1.0, 2.0, 4.0)
-# The logarithm of a column whose largest value is not this many times its
-# least one is next to a straight line, and float32 blurs it: a date of eight
+# If the largest value of a column is less than this many times its least one,
+# the logarithm is nearly a straight line, and float32 blurs it: a date of eight
 # digits keeps four.
 _LEAST_RATIO = 1.1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How numbers and words become features, as training data decided it.
+    """Encoding of numbers and words as features, fitted on training data.
 
     Attributes:
-        median: [numbers] what stands in for a missing number.
+        median: [numbers] replaces missing numbers.
         low: [numbers] least value in training.
         high: [numbers] largest value in training.
         logged: [numbers] whether the logarithm is taken.
@@ -59,12 +60,13 @@ class Encoding:
     def __call__(
         self, numbers: np.ndarray, words: Sequence[Sequence[str]]
     ) -> np.ndarray:
-        """Returns features [n, width].
+        """Encodes rows as features [n, width].
 
         Args:
             numbers: [n, numbers], NaN where one is missing.
             words: For each row the word of each column.
         """
+        # The same steps are built as a graph for the exported model.
         known = np.where(np.isnan(numbers), self.median, numbers)
         bounded = np.clip(known, self.low, self.high)
         values = np.log(bounded, out=bounded.copy(), where=self.logged)
@@ -80,7 +82,7 @@ class Encoding:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Solution:
-    """Targets from columns.
+    """Ridge regression of the targets on encoded columns.
 
     Attributes:
         encoding: Columns → features.
@@ -105,17 +107,17 @@ def solve(
     groups: Sequence[str],
     seed: int,
 ) -> Solution:
-    """Solves targets from columns; products and weight by cross-validation.
+    """Fits the columns' encoding and ridge regression by cross-validation.
 
     Args:
         numbers: [n, numbers], NaN where one is missing.
         words: For each row the word of each column.
-        targets: [n, targets], standardised.
+        targets: [n, targets], standardized.
         groups: A key for each row, as in `ridge.solve`.
         seed: Of the folds.
 
     Returns:
-        The solution of the lowest squared error on left-out rows.
+        The solution with the lowest squared error on left-out rows.
     """
     best, least = None, np.inf
     for encoding in _encodings(numbers, words):
@@ -128,6 +130,7 @@ def solve(
         )
         if best is None or solved.out_of_fold is None:
             best = best or Solution(encoding=encoding, ridge=solved)
+        # Without folds nothing can be compared: the plain encoding is used.
         if solved.out_of_fold is None:
             return best
         error = float(np.mean((solved.out_of_fold - targets) ** 2))
@@ -142,9 +145,10 @@ def _encodings(
     plain = _fitted(numbers, words)
     width = numbers.shape[1]
     products = [False]
-    # More products than a fraction of the rows would only be penalised away.
+    # More products than a quarter of the rows would only be penalized away.
     if width and width * (width + 1) // 2 <= len(numbers) // 4:
         products.append(True)
+    # Without words their weight changes nothing: one trial is enough.
     weights = _WORD_WEIGHTS if plain.words else (1.0,)
     return [
         dataclasses.replace(plain, products=each, word_weight=weight)
@@ -178,6 +182,7 @@ def _fitted(numbers: np.ndarray, words: Sequence[Sequence[str]]) -> Encoding:
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
+    # As the exported model holds them, so that both subtract the same.
     return values.astype("float32").astype("float64")
 
 
@@ -187,13 +192,14 @@ def _median(column: np.ndarray) -> float:
 
 
 def _is_logged(column: np.ndarray) -> bool:
+    # As for targets: the logarithm if it is less skewed.
     if column.min() <= 0 or column.max() < _LEAST_RATIO * column.min():
         return False
     return abs(stats.skew(np.log(column))) < abs(stats.skew(column))
 
 
 def explained(targets: np.ndarray, said: np.ndarray) -> float:
-    """Returns R² of standardised targets, the mean over several.
+    """Computes R² of standardized targets, the mean over several.
 
     Args:
         targets: [n, targets].

@@ -1,4 +1,4 @@
-"""The model of whole rows: several pictures and columns → targets."""
+"""Keras model of table rows: several pictures and columns → targets."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ IMAGES, NUMBERS, WORDS = "images", "numbers", "words"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What goes into a fused model.
+    """Input sizes of a fused model.
 
     Attributes:
-        pictures: How many a row has.
-        numbers: How many columns of numbers.
-        words: How many columns of words.
+        pictures: Number of pictures per row.
+        numbers: Number of numeric columns.
+        words: Number of categorical columns.
     """
 
     pictures: int
@@ -40,9 +40,9 @@ def build(
         extractor: A picture → features [batch, width]; becomes a part of
             the model.
         solved: The parts.
-        stack: How much each counts.
-        transform: From standardised targets to the user's units.
-        shape: What a row has.
+        stack: The weight of each.
+        transform: From standardized targets to the user's units.
+        shape: Of a row's inputs.
 
     Returns:
         A model of the inputs `images` float32 [batch, pictures, size, size,
@@ -54,6 +54,7 @@ def build(
         [shape.pictures, *extractor.input_shape[1:]], name=IMAGES
     )
     inputs = {IMAGES: images, **_column_inputs(shape)}
+    # All pictures' parts are linear in the features: one dense layer for all.
     kernel, bias = solved.kernel(stack)
     logits = _dense(
         _features(extractor, images),
@@ -74,13 +75,13 @@ def build(
 def of_network(
     trainer: keras.Model, transform: transforms.Transform, shape: Shape
 ) -> keras.Model:
-    """Returns the mean of what a network says of a row's pictures.
+    """Builds a model that averages a network's logits over a row's pictures.
 
     Args:
-        trainer: A picture → standardised targets; becomes a part of the
+        trainer: A picture → standardized targets; becomes a part of the
             model.
-        transform: From standardised targets to the user's units.
-        shape: What a row has; columns go in and play no part.
+        transform: From standardized targets to the user's units.
+        shape: Of a row's inputs; columns are accepted and ignored.
     """
     images = keras.Input(
         [shape.pictures, *trainer.input_shape[1:]], name=IMAGES
@@ -104,6 +105,7 @@ def _each_picture(
     model: keras.Model, images: keras.KerasTensor
 ) -> keras.KerasTensor:
     """Applies a model to each picture; [batch, pictures, outputs]."""
+    # Pictures become the batch, so that any model of one picture works.
     count, *shape = images.shape[1:]
     single = keras.ops.reshape(images, [-1, *shape])
     answers = model(single, training=False)
@@ -123,7 +125,7 @@ def _columns_part(
     weight: np.ndarray,
     inputs: dict[str, keras.KerasTensor],
 ) -> keras.KerasTensor:
-    """Returns the columns' share of the logits, [batch, targets]."""
+    """Adds the columns' share of the logits, [batch, targets]."""
     encoding, kernel = solution.encoding, solution.ridge.kernel * weight
     count = len(encoding.median)
     features, rows = [], []
@@ -143,7 +145,7 @@ def _columns_part(
     for place, seen in enumerate(encoding.words):
         features.append(_word(inputs[WORDS], place, seen))
         mine = kernel[start : start + len(seen)] * encoding.word_weight
-        # What was not seen in training counts nothing.
+        # A zero row for StringLookup's first place: words not seen in training.
         rows += [np.zeros([1, kernel.shape[1]]), mine]
         start += len(seen)
     joined = features[0]
@@ -158,28 +160,30 @@ def _columns_part(
 def _numbers(
     encoding: columns.Encoding, numbers: keras.KerasTensor
 ) -> keras.KerasTensor:
-    """Does with numbers what `columns.Encoding` does."""
+    """Encodes numbers in the graph as `columns.Encoding` does in NumPy."""
     ops = keras.ops
     known = ops.where(ops.isnan(numbers), _constant(encoding.median), numbers)
     bounded = ops.minimum(
         ops.maximum(known, _constant(encoding.low)), _constant(encoding.high)
     )
     logged = encoding.logged.astype("float64")
-    # The logarithm of 1 where none is taken.
+    # log(1) = 0 where no logarithm is taken.
     logarithms = ops.log(
         ops.add(ops.multiply(bounded, _constant(logged)), _constant(1 - logged))
     )
     plain = ops.multiply(bounded, _constant(1 - logged))
-    # The mean first: of a date of eight digits, x · scale + offset leaves
-    # nothing in float32.
-    centred = ops.subtract(ops.add(logarithms, plain), _constant(encoding.mean))
-    return ops.multiply(centred, _constant(1 / encoding.deviation))
+    # Subtract the mean first: for a date of eight digits, x · scale + offset
+    # would lose all digits in float32.
+    centered = ops.subtract(
+        ops.add(logarithms, plain), _constant(encoding.mean)
+    )
+    return ops.multiply(centered, _constant(1 / encoding.deviation))
 
 
 def _word(
     words: keras.KerasTensor, place: int, seen: Sequence[str]
 ) -> keras.KerasTensor:
-    """Returns one-hot words, [batch, 1 + seen]; the first: none of them."""
+    """One-hot encodes words, [batch, 1 + seen]; the first: not seen."""
     lookup = keras.layers.StringLookup(
         vocabulary=list(seen), output_mode="one_hot", name=f"word_{place}"
     )
@@ -187,7 +191,7 @@ def _word(
 
 
 def _constant(values: np.ndarray) -> np.ndarray:
-    # Keras writes arrays of NumPy into a model's file, and no lists.
+    # Keras saves NumPy arrays in a model's file, but not lists.
     return np.asarray(values, "float32")
 
 

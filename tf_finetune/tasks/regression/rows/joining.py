@@ -25,7 +25,7 @@ class Joined:
 
     @property
     def targets(self) -> np.ndarray:
-        """In the user's units, [n, targets]."""
+        """Targets in the user's units, [n, targets]."""
         return np.array([row.targets for row in self.rows], "float64")
 
     @property
@@ -41,7 +41,8 @@ class Joined:
     @property
     def groups(self) -> list[str]:
         """A key for each row; rows that share a group or a picture share it."""
-        # Once as they are, and once as the pictures of their row.
+        # Every picture twice: by its own group and by its row, so that rows
+        # are joined by either.
         flat = [each for row in self.pictures for each in row]
         flat += [
             dataclasses.replace(each, group=f"row {number}")
@@ -58,18 +59,19 @@ class Joined:
 def joined(
     rows: Sequence[table.Row], data: examples.ImageData
 ) -> tuple[dict[str, Joined], dict[str, str]]:
-    """Finds the pictures of rows, and with them their splits.
+    """Joins the rows of a table with their pictures, split by split.
 
     Args:
         rows: Of the table.
         data: The pictures that are used.
 
     Returns:
-        By split, its rows; and of each row that is left out, why.
+        By split, its rows; and by row that is left out, the reason.
 
     Raises:
         DataError: A split has no row left.
     """
+    # By path without "./" and the like, as tables and runs may write it.
     known = {os.path.normpath(each.path): each for each in data.pictures}
     found: dict[str, list[tuple[table.Row, tuple[examples.Picture, ...]]]] = {
         split: [] for split in data.splits
@@ -81,9 +83,10 @@ def joined(
         if None in pictures:
             path = row.paths[pictures.index(None)]
             left_out[row.where] = f"a picture is not used: {path}"
+        # Such a row would put pictures of training into evaluation.
         elif len(splits) > 1:
             left_out[row.where] = (
-                f"its pictures lie in {' and '.join(sorted(splits))}"
+                f"its pictures are in {' and '.join(sorted(splits))}"
             )
         else:
             found[splits.pop()].append((row, tuple(pictures)))

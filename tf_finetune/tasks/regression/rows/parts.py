@@ -1,7 +1,7 @@
-"""What single sources say of a row's targets, and all of them together.
+"""Late fusion: ridge regressions on single inputs of a row, and their stacks.
 
 The pictures at each place of a row and all of them joined are solved by ridge
-regression on their features, the columns by one of their own. What is best on
+regression on their features, the columns by one of their own. The best one on
 validation is kept: the stacked pictures, the columns, or the stack of all.
 """
 
@@ -18,7 +18,7 @@ JOINED, COLUMNS = "all_pictures", "columns"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rows:
-    """What is known of the rows of one split.
+    """Inputs of the rows of one split.
 
     Attributes:
         features: [n, pictures, width] of the pretrained network.
@@ -32,7 +32,7 @@ class Rows:
 
     @property
     def has_columns(self) -> bool:
-        """Whether there is anything beside the pictures."""
+        """Whether there are columns beside the pictures."""
         return bool(self.numbers.shape[1] or len(self.words[0]))
 
     @property
@@ -43,7 +43,7 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Parts:
-    """The solved parts.
+    """Ridge regressions of the pictures and of the columns.
 
     Attributes:
         pictures: By the place of a picture, on its features; and by `JOINED`
@@ -56,14 +56,14 @@ class Parts:
 
     @property
     def out_of_fold(self) -> dict[str, np.ndarray]:
-        """What each part says of training rows it did not see."""
+        """Predictions of each part for training rows that it did not see."""
         found = {k: each.out_of_fold for k, each in self.pictures.items()}
         if self.columns:
             found[COLUMNS] = self.columns.ridge.out_of_fold
         return found
 
     def __call__(self, rows: Rows) -> dict[str, np.ndarray]:
-        """Returns what each part says of rows, [n, targets]."""
+        """Returns the predictions of each part, [n, targets]."""
         found = {}
         for place, (name, solved) in enumerate(self.pictures.items()):
             features = rows.joined
@@ -85,6 +85,7 @@ class Parts:
         targets = stack.weights.shape[1]
         kernel = np.zeros([count, width, targets])
         bias = np.zeros(targets)
+        # Σ weight_p · (x_p · kernel_p + bias_p) is linear in the joined x.
         for place, (name, solved) in enumerate(self.pictures.items()):
             weight = stack.weights[stack.parts.index(name)]
             share = solved.kernel * weight
@@ -108,7 +109,7 @@ def solve(
 
     Args:
         rows: Of the training split.
-        targets: [n, targets], standardised.
+        targets: [n, targets], standardized.
         places: The names of a row's pictures.
         groups: A key for each row, as in `ridge.solve`.
         seed: Of the folds, which are the same for all parts.
@@ -129,16 +130,16 @@ def solve(
 
 
 def candidates(parts: Parts, targets: np.ndarray) -> dict[str, stacking.Stack]:
-    """Returns the stacks that are judged on validation, by name.
+    """Builds the stacks to be compared on validation, by name.
 
     Args:
         parts: Solved.
-        targets: [n, targets] of the training rows, standardised.
+        targets: [n, targets] of the training rows, standardized.
     """
     said = parts.out_of_fold
     names = tuple(said)
     if any(each is None for each in said.values()):
-        # A single group of rows: nothing tells how much each part is worth.
+        # A single group of rows has no folds to find weights on.
         alone = {"pictures": stacking.only(names[0], names, targets.shape[1])}
         if parts.columns:
             alone[COLUMNS] = stacking.only(COLUMNS, names, targets.shape[1])

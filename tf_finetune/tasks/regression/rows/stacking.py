@@ -1,8 +1,7 @@
-"""Several predictions of one thing, joined by weights that are not negative.
+"""Stacking: predictions of several parts, combined by non-negative weights.
 
-The weights are found on predictions of training examples by models that did
-not see them, so that a part that has learnt its examples by heart gains
-nothing by it.
+The weights are fitted on predictions of training examples by models that did
+not see them, so that a part gains nothing by overfitting.
 """
 
 import dataclasses
@@ -33,7 +32,7 @@ class Stack:
 
 
 def fitted(out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray) -> Stack:
-    """Finds the weights.
+    """Fits the weights of the parts by non-negative least squares.
 
     Args:
         out_of_fold: By part, [n, targets]: predictions of each example by a
@@ -47,6 +46,7 @@ def fitted(out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray) -> Stack:
     parts = tuple(out_of_fold)
     joined = np.stack([out_of_fold[name] for name in parts], axis=-1)
     means = joined.mean(axis=0)
+    # Both sides centered, which fits the bias along with the weights.
     columns = [
         optimize.nnls(
             joined[:, target] - means[target],
@@ -63,14 +63,14 @@ def fitted(out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray) -> Stack:
 
 
 def only(part: str, parts: tuple[str, ...], num_targets: int) -> Stack:
-    """Returns the stack in which one part alone counts."""
+    """Returns a stack of one part alone: weight 1, the others 0."""
     weights = np.zeros([len(parts), num_targets])
     weights[parts.index(part)] = 1
     return Stack(parts=parts, weights=weights, bias=np.zeros(num_targets))
 
 
 def widened(stack: Stack, parts: tuple[str, ...]) -> Stack:
-    """Returns a stack of more parts, the new ones with a weight of 0."""
+    """Extends a stack by further parts with a weight of 0."""
     weights = np.zeros([len(parts), stack.weights.shape[1]])
     for name, row in zip(stack.parts, stack.weights, strict=True):
         weights[parts.index(name)] = row

@@ -1,4 +1,4 @@
-"""The rows of a table: pictures, and the numbers and words beside them."""
+"""Rows of a table: pictures, numeric columns, categorical columns, targets."""
 
 import dataclasses
 import math
@@ -15,14 +15,14 @@ from tf_finetune.tasks.regression import labels
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row.
+    """One row of the table.
 
     Attributes:
         where: Names it in messages: "line 3".
         paths: Of its pictures, in the order of --image_column.
         numbers: In the order of --numeric_columns; NaN where one is missing.
-        words: In the order of --categorical_columns, cut off as asked there.
-        whole_words: Of each of these columns once, not cut off.
+        words: In the order of --categorical_columns, truncated as given there.
+        whole_words: Of each of these columns once, not truncated.
         targets: In the order of --label_column; empty if they were not read.
     """
 
@@ -35,7 +35,7 @@ class Row:
 
 
 def is_asked(options: data_options.DataOptions) -> bool:
-    """Whether rows are more than one picture and its targets."""
+    """Whether the options ask for rows of several pictures or columns."""
     return bool(
         len(options.image_column) > 1
         or options.numeric_columns
@@ -71,12 +71,12 @@ def read(
 def arrays(rows: Sequence[Row]) -> tuple[np.ndarray, list[tuple[str, ...]]]:
     """Returns numbers [n, columns] and, for each row, its words.
 
-    Numbers are float64 but rounded to float32: so the model takes them, and
-    what is solved has to see the same.
+    Numbers are float64 but rounded to float32, as the exported model reads
+    them, so that the solution is fitted to the same values.
     """
     width = len(rows[0].numbers) if rows else 0
     numbers = np.array([row.numbers for row in rows], "float32")
-    # Which TensorFlow takes for 0.
+    # TensorFlow takes numbers below the smallest normal float32 for 0.
     numbers[np.abs(numbers) < np.finfo("float32").tiny] = 0
     numbers = numbers.astype("float64").reshape(len(rows), width)
     return numbers, [row.words for row in rows]
@@ -86,15 +86,15 @@ def beginning(column: str) -> tuple[str, int | None]:
     """Splits "zipcode:3" into the column and the length; None: all of it.
 
     Raises:
-        UsageError: What follows the colon is no length.
+        UsageError: The text after the colon is not a length.
     """
     name, colon, length = column.partition(":")
     if not colon:
         return name, None
     if not (length.isdecimal() and int(length) > 0):
         raise errors.UsageError(
-            f"--categorical_columns={column}: after the colon there must be "
-            f"the number of characters that count, got {length!r}."
+            f"--categorical_columns={column}: the text after the colon must be "
+            f"the number of characters to use, got {length!r}."
         )
     return name, int(length)
 
