@@ -3,21 +3,9 @@
 The console script `tf-finetune COMMAND …` is the same.
 """
 
-import runpy
 import sys
 
-from tf_finetune import errors, printing, version
-
-_COMMANDS = {
-    "train": "fine-tune a pretrained network on your own pictures",
-    "evaluate": "figures of a finished run, on its own or on other pictures",
-    "predict": "classes of pictures without labels, as CSV",
-    "export": "SavedModel for TensorFlow Serving, .h5 weights, .keras",
-    "serve": "serve an export as TensorFlow Serving does, with a page",
-    "client": "send pictures to a served model",
-    "backbones": "list the pretrained networks",
-    "cache": "list what is kept between runs, or clear it",
-}
+from tf_finetune import commands, errors, printing, version
 
 
 def main() -> None:
@@ -29,22 +17,24 @@ def main() -> None:
     if sys.argv[1] in ("--version", "-V", "version"):
         printing.show(f"tf_finetune {version.VERSION}")
         return
-    command = sys.argv.pop(1)
-    if command not in _COMMANDS:
-        error = errors.unknown("command", command, _COMMANDS)
+    name = sys.argv.pop(1)
+    if name not in commands.COMMANDS:
+        error = errors.unknown("command", name, commands.COMMANDS)
         print(f"Error: {error}\n\n{_listing()}", file=sys.stderr)
         sys.exit(2)
-    runpy.run_module(
-        f"tf_finetune.{command}", run_name="__main__", alter_sys=True
-    )
+    # Usage lines and messages name the program that runs.
+    sys.argv[0] = f"tf-finetune {name}"
+    commands.start(name)
 
 
 def _listing() -> str:
-    lines = [f"  {name:<10} {what}" for name, what in _COMMANDS.items()]
     return "\n".join(
         [
             "Commands of tf_finetune (python -m tf_finetune.COMMAND --help):",
-            *lines,
+            *(
+                f"  {name:<10} {command.summary}"
+                for name, command in commands.COMMANDS.items()
+            ),
         ]
     )
 

@@ -1,0 +1,143 @@
+"""Table of the commands: a new command is one module and one line here.
+
+`python -m tf_finetune.NAME`, `tf-finetune NAME`, their `--help`, the listing,
+docs/flags.md and the tests of the documents follow from this table.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+from collections.abc import Set
+from typing import Any
+
+from tf_finetune import front_door, printing, stopping
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command, its parts named as "module:attribute" and imported when used.
+
+    Attributes:
+        summary: Its line in the list of commands.
+        function: Called with the config and `report`, which prints a block of
+            text; without arguments if there is no config.
+        config: The dataclass that its flags are derived from; "" for a command
+            that parses its arguments itself.
+        usage: The first lines of its `--help`: a sentence and an example.
+        settle: Completes the parsed config, given the names of the options
+            that the command line itself sets; "" leaves it as it is.
+        is_resumable: Whether the same command resumes what was stopped.
+    """
+
+    summary: str
+    function: str
+    config: str = ""
+    usage: str = ""
+    settle: str = ""
+    is_resumable: bool = False
+
+
+COMMANDS = {
+    "train": Command(
+        summary="fine-tune a pretrained network on your own pictures",
+        function="tf_finetune.workflow:train_run",
+        config="tf_finetune.config.train:TrainConfig",
+        usage="Fine-tunes a pretrained network on your own pictures:\n"
+        "  python -m tf_finetune.train --data=flowers/ --backbone=resnet50",
+        settle="tf_finetune.train_paths:settle",
+        is_resumable=True,
+    ),
+    "evaluate": Command(
+        summary="evaluate a finished run, on its own or on other pictures",
+        function="tf_finetune.use:evaluate_run",
+        config="tf_finetune.config.use:EvaluateConfig",
+        usage="Evaluates a finished run, on its own splits or others:\n"
+        "  python -m tf_finetune.evaluate --workdir=runs/flowers "
+        "--data=more_flowers/",
+    ),
+    "predict": Command(
+        summary="predict classes of pictures without labels, as CSV",
+        function="tf_finetune.use:predict_run",
+        config="tf_finetune.config.use:PredictConfig",
+        usage="Predicts the class of pictures with a finished run:\n"
+        "  python -m tf_finetune.predict --workdir=runs/flowers "
+        "--data='holiday/*.jpg' --output=holiday.csv",
+    ),
+    "export": Command(
+        summary="SavedModel for TensorFlow Serving, .h5 weights, .keras, …",
+        function="tf_finetune.use:export_run",
+        config="tf_finetune.config.use:ExportConfig",
+        usage="Exports a finished run and checks that the export computes "
+        "the same:\n"
+        "  python -m tf_finetune.export --workdir=runs/flowers "
+        "--format=saved_model",
+    ),
+    "serve": Command(
+        summary="serve an export as TensorFlow Serving does, with a page",
+        function="tf_finetune.serving.starting:serve_run",
+        config="tf_finetune.config.serve:ServeConfig",
+        usage="Serves an exported run as TensorFlow Serving does, with a "
+        "page to try it:\n"
+        "  python -m tf_finetune.serve --workdir=runs/flowers --port=8501",
+    ),
+    "client": Command(
+        summary="send pictures to a served model",
+        function="tf_finetune.client.__main__:main",
+    ),
+    "backbones": Command(
+        summary="list the pretrained networks",
+        function="tf_finetune.backbones.__main__:main",
+    ),
+    "cache": Command(
+        summary="list what is kept between runs, or clear it",
+        function="tf_finetune.cache.command:list_or_clear",
+        config="tf_finetune.config.use:CacheConfig",
+        usage="Lists what the cache directory holds, or clears it:\n"
+        "  python -m tf_finetune.cache --clear=features",
+    ),
+}
+
+
+def load(name: str) -> Any:
+    """Imports a part of a command, "module:attribute"."""
+    module, attribute = name.split(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def config_classes() -> dict[str, type]:
+    """Returns the config class of each command that has flags."""
+    return {
+        name: load(command.config)
+        for name, command in COMMANDS.items()
+        if command.config
+    }
+
+
+def start(name: str) -> None:
+    """Runs a command on the arguments of the process, and exits with it."""
+    command = COMMANDS[name]
+    if not command.config:
+        printing.prepare()
+        load(command.function)()
+        return
+
+    def main(config: Any) -> None:
+        # The function's module takes seconds to import: a stop before it
+        # has begun says so.
+        begun = (
+            stopping.resumable(lambda: False)
+            if command.is_resumable
+            else contextlib.nullcontext()
+        )
+        with begun:
+            load(command.function)(config, report=printing.show)
+
+    def settle(config: Any, given: Set[str]) -> Any:
+        return load(command.settle)(config, given)
+
+    front_door.run(
+        main,
+        load(command.config),
+        purpose=command.usage,
+        settle=settle if command.settle else None,
+    )

@@ -1,0 +1,55 @@
+"""Config of a training run completed: absolute paths, a free workdir."""
+
+import os
+from collections.abc import Set
+
+from tf_finetune import checking, lifecycle
+from tf_finetune.backbones import catalog as backbones
+from tf_finetune.config import options, train
+from tf_finetune.weights import checking as weights
+
+
+def settle(config: train.TrainConfig, given: Set[str]) -> train.TrainConfig:
+    """Completes the config that a command line asks for.
+
+    Options of flagfiles that nothing reads are dropped; a workdir that the
+    command line does not name itself gets a number where it is taken.
+
+    Args:
+        config: Of a command line.
+        given: The options that it names itself.
+    """
+    config = checking.without_idle(config, given)
+    if "workdir" in given:
+        return config
+    taken = lifecycle.numbered(absolute(config))
+    return options.replace(config, workdir=taken.output.workdir)
+
+
+def absolute(config: train.TrainConfig) -> train.TrainConfig:
+    """Returns `config` with existing relative paths made absolute.
+
+    `run.flags` then replays the run from any folder. A word that `check` takes
+    for a name stays one, even if a folder is called so too.
+    """
+    spec, _ = backbones.find(config.model.backbone)
+    words = {
+        "weights": weights.names(spec),
+        "fail_if_not_better_than": ("probe",),
+    }
+    changes = {}
+    for name, value in (
+        ("data", config.data.data),
+        ("weights", config.model.weights),
+        ("tfds_data_dir", config.data.tfds_data_dir),
+        ("color_map", config.data.color_map),
+        ("image_root", config.data.image_root),
+        ("unlabeled_data", config.unlabelled.unlabeled_data),
+        ("fail_if_not_better_than", config.output.fail_if_not_better_than),
+    ):
+        # Shells do not expand the `~` of --data=~/a.
+        path = os.path.expanduser(value) if value else ""
+        is_word = value in words.get(name, ())
+        if path and not is_word and os.path.exists(path):
+            changes[name] = os.path.abspath(path)
+    return options.replace(config, **changes)
