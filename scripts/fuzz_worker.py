@@ -49,18 +49,18 @@ def _run_pipeline(place: pathlib.Path, data: bytes) -> str:
 
     from tf_finetune.config import data_options
     from tf_finetune.data import examples
-    from tf_finetune.data.pictures import decoding, inspection, verification
+    from tf_finetune.data.images import decoding, inspection, verification
 
     path = place / "picture"
     path.write_bytes(data)
-    pictures, dropped = inspection.inspect(
+    pictures, dropped = inspection.inspect_files(
         [examples.Example(path=str(path), label="")],
         max_pixels=data_options.DataOptions().max_pixels,
     )
     if dropped:
         return f"refused {dropped[0].reason}"
     cache = place / "cache"
-    found = verification.problems(
+    found = verification.find_unreadable(
         pictures, cache_dir=cache, image_size=32, resize="squash"
     )
     for file in cache.glob("verdicts/*"):
@@ -70,7 +70,7 @@ def _run_pipeline(place: pathlib.Path, data: bytes) -> str:
     # A cached verdict holds for every size and shape: others are tried too.
     for image_size, resize in ((128, "crop"), (16, "pad")):
         try:
-            decoding.load(str(path), image_size=image_size, resize=resize)
+            decoding.load_file(str(path), image_size=image_size, resize=resize)
         except tf.errors.OpError as error:
             return f"disagreed at {image_size}, {resize}: {error.message}"
     return "accepted"

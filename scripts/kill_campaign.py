@@ -36,8 +36,9 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from tf_finetune import environment, files, workdir, workflow
-from tf_finetune.config import options, train
+from tf_finetune import environment, files, workflow
+from tf_finetune.config import options, train_config
+from tf_finetune.workdir import workdir_files
 
 _SETTINGS = {
     "backbone": "small_cnn",
@@ -150,7 +151,7 @@ def _run_campaign(
         _kill_until_finished(
             pictures, place, _VARIANTS[variant], seconds, moments, count
         )
-        if workdir.Workdir(place / "run").finished:
+        if workdir_files.Workdir(place / "run").is_finished:
             count.runs += 1
             found = _hash_results(place)
             count.mismatches += [
@@ -185,7 +186,7 @@ def _kill_until_finished(
         count.kills += 1
         run = place / "run"
         count.kills_at[_find_phase(run)] += 1
-        if workdir.Workdir(run).finished:
+        if workdir_files.Workdir(run).is_finished:
             return
         now = {name for name, _ in _check_files(run, count)}
         count.lost_files += [f"{name} vanished" for name in seen - now]
@@ -194,8 +195,8 @@ def _kill_until_finished(
 
 def _find_phase(run: pathlib.Path) -> str:
     """Returns the phase that a run has reached, by the files it has written."""
-    place = workdir.Workdir(run)
-    if place.finished:
+    place = workdir_files.Workdir(run)
+    if place.is_finished:
         return "after the end"
     if place.evaluation.exists():
         return "saving"
@@ -212,9 +213,9 @@ def _check_files(
     run: pathlib.Path, count: Count
 ) -> Iterator[tuple[str, pathlib.Path]]:
     """Yields the files that must never vanish; records those that are torn."""
-    from tf_finetune.training.resuming import state_file
+    from tf_finetune.training.checkpoints import state_file
 
-    place = workdir.Workdir(run)
+    place = workdir_files.Workdir(run)
     checks = {
         ".json": files.read_json,
         ".checkpoint": state_file.read,
@@ -238,7 +239,7 @@ def _check_files(
 
 def _hash_results(place: pathlib.Path) -> dict[str, str]:
     """Returns a hash of each file and weight that equal runs share."""
-    run = workdir.Workdir(place / "run")
+    run = workdir_files.Workdir(place / "run")
     found = {
         path.name: files.sha256(path)
         for path in (run.history, run.evaluation, run.predictions)
@@ -286,7 +287,7 @@ def preload() -> None:
     import sklearn.linear_model
     import sklearn.model_selection  # noqa: F401
 
-    from tf_finetune.evaluation import tables  # noqa: F401
+    from tf_finetune.evaluation import result_table  # noqa: F401
     from tf_finetune.runs import (
         results,  # noqa: F401
     )
@@ -298,7 +299,7 @@ def _fork_run(
     """Starts a run in a forked process; returns its process ID."""
     place.mkdir(exist_ok=True)
     config = options.from_keywords(
-        train.TrainConfig, build_keywords(pictures, place, variant)
+        train_config.TrainConfig, build_keywords(pictures, place, variant)
     )
     return run_forked(
         lambda: workflow.train_run(config, report=print), place / "log"

@@ -28,9 +28,9 @@ from collections.abc import Iterator, Sequence
 
 import kill_campaign
 
-from tf_finetune import files, use, workflow
-from tf_finetune.config import options, train
-from tf_finetune.config import use as use_options
+from tf_finetune import files, finished_workflow, workflow
+from tf_finetune.config import command_configs as use_options
+from tf_finetune.config import options, train_config
 
 # Latest kill as a multiple of the usual duration: some exports finish, most do
 # not.
@@ -134,7 +134,7 @@ def _train_run(scratch: pathlib.Path) -> pathlib.Path:
     kill_campaign.preload()
     settings = {"epochs": 1, "cache": "off"}
     config = options.from_keywords(
-        train.TrainConfig,
+        train_config.TrainConfig,
         kill_campaign.build_keywords(pictures, place, settings),
     )
     child = kill_campaign.run_forked(
@@ -172,7 +172,7 @@ def _fork_export(run: pathlib.Path, place: pathlib.Path, name: str) -> int:
         {"workdir": str(run), "output": str(place), "format": (name,)},
     )
     return kill_campaign.run_forked(
-        lambda: use.export_run(config, report=print),
+        lambda: finished_workflow.export_run(config, report=print),
         place.with_suffix(".log"),
     )
 

@@ -33,7 +33,7 @@ class Client:
         self._connection = http.client.HTTPConnection(host, port, timeout=60)
         self._path = path
         self.seconds: list[float] = []
-        self.refused = 0
+        self.refused_options = 0
 
     def send(self, body: bytes) -> None:
         """Sends a request until it is answered; records the whole duration."""
@@ -44,7 +44,7 @@ class Client:
             content = response.read()
             if response.status != 503:
                 break
-            self.refused += 1
+            self.refused_options += 1
             time.sleep(float(response.headers.get("Retry-After", "1")))
         if response.status != 200:
             sys.exit(f"Error: status {response.status}: {content[:300]!r}")
@@ -98,7 +98,7 @@ def measure(
         "rate": len(times) / wall,
         "p50": 1000 * statistics.median(times),
         "p99": 1000 * times[min(len(times) - 1, int(0.99 * len(times)))],
-        "refused": sum(client.refused for client in crowd),
+        "refused": sum(client.refused_options for client in crowd),
     }
 
 

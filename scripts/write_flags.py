@@ -6,7 +6,7 @@ python scripts/write_flags.py
 import pathlib
 
 from tf_finetune import commands
-from tf_finetune.config import kinds, options
+from tf_finetune.config import option_types, options
 
 _PAGE = pathlib.Path(__file__).resolve().parents[1] / "docs" / "flags.md"
 _HEAD = """# Every flag
@@ -25,7 +25,7 @@ def build_page() -> str:
     for command, config_class in commands.config_classes().items():
         lines.append(f"## {command}\n")
         title = None
-        for name, field, value, group in options.declared(config_class):
+        for name, field, value, group in options.list_options(config_class):
             if group != title:
                 lines += [] if title is None else [""]
                 if group != "run":
@@ -33,7 +33,7 @@ def build_page() -> str:
                 lines += ["| flag | default | what it does |", "|---|---|---|"]
                 title = group
             shown = options.to_text(value).replace("|", "\\|") or "''"
-            kind = kinds.in_words(field)
+            kind = option_types.describe_field(field)
             text = f"{field.metadata['help']} [{kind}]".replace("|", "\\|")
             lines.append(f"| `--{name}` | `{shown}` | {text} |")
         lines.append("")

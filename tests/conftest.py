@@ -4,12 +4,12 @@ import logging
 import os
 import pathlib
 
-import forking
+import forked_commands
 import hypothesis
 import pytest
-import runtimes
+import runtime_forks
 
-from tf_finetune.exporting.proof import fresh
+from tf_finetune.exports.parity import fresh_process
 
 # Set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -35,14 +35,17 @@ def material() -> pathlib.Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def forked_runtimes():
-    """Processes that prove exports are forked; `runtimes.py` says why."""
-    long_way = fresh.ended
-    forked = runtimes.Runtimes(
-        fresh.RUNTIMES, fresh.environment(), long_way, fresh.TIMEOUT_SECONDS
+    """Processes that prove exports are forked; `runtime_forks.py` says why."""
+    long_way = fresh_process.run_isolated
+    forked = runtime_forks.Runtimes(
+        fresh_process.RUNTIMES,
+        fresh_process.build_environment(),
+        long_way,
+        fresh_process.TIMEOUT_SECONDS,
     )
-    fresh.ended = forked.ended
+    fresh_process.run_isolated = forked.ended
     yield
-    fresh.ended = long_way
+    fresh_process.run_isolated = long_way
     forked.close()
 
 
@@ -55,10 +58,10 @@ def _audible_log():
 @pytest.fixture(scope="session")
 def start():
     """Starts `python ARGUMENTS…` in a folder, TensorFlow being loaded."""
-    forks = forking.Forks()
+    forks = forked_commands.Forks()
 
     def call(arguments, cwd, **keywords):
-        return forking.Fork(forks, arguments, cwd, **keywords)
+        return forked_commands.Fork(forks, arguments, cwd, **keywords)
 
     yield call
     forks.close()

@@ -16,10 +16,10 @@ def test_onednn_is_on_unless_the_users_environment_says(given, expected):
     surroundings = {
         name: value
         for name, value in os.environ.items()
-        if name != environment.ONEDNN
+        if name != environment.ONEDNN_VARIABLE
     }
     if given is not None:
-        surroundings[environment.ONEDNN] = given
+        surroundings[environment.ONEDNN_VARIABLE] = given
     code = (
         "import os, sys\n"
         # What matters is the variable at the moment TensorFlow loads.
@@ -49,14 +49,14 @@ def test_onednn_is_reported_as_the_environment_has_it(
     monkeypatch, value, words
 ):
     if value is None:
-        monkeypatch.delenv(environment.ONEDNN, raising=False)
+        monkeypatch.delenv(environment.ONEDNN_VARIABLE, raising=False)
     else:
-        monkeypatch.setenv(environment.ONEDNN, value)
-    assert environment.onednn() == words
+        monkeypatch.setenv(environment.ONEDNN_VARIABLE, value)
+    assert environment.describe_onednn() == words
 
 
 def test_a_tensorflow_that_is_loaded_already_is_not_misreported(monkeypatch):
     pytest.importorskip("tensorflow")
-    monkeypatch.delenv(environment.ONEDNN, raising=False)
+    monkeypatch.delenv(environment.ONEDNN_VARIABLE, raising=False)
     environment.start_tensorflow()
-    assert environment.ONEDNN not in os.environ
+    assert environment.ONEDNN_VARIABLE not in os.environ

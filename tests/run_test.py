@@ -45,7 +45,7 @@ def test_what_a_run_is_asked_for_is_asked_of_its_workdir(tmp_path, monkeypatch):
     asked = []
     for name in ("predict", "evaluate", "export"):
         monkeypatch.setattr(
-            run.use,
+            run.finished_workflow,
             name,
             lambda *given, name=name, **keywords: asked.append(
                 (name, *given, keywords)

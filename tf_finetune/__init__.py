@@ -17,12 +17,12 @@ from tf_finetune.version import VERSION as __version__
 
 _PUBLIC = {
     "fine_tune": "tf_finetune.workflow",
-    "evaluate": "tf_finetune.use",
-    "predict": "tf_finetune.use",
-    "export": "tf_finetune.use",
+    "evaluate": "tf_finetune.finished_workflow",
+    "predict": "tf_finetune.finished_workflow",
+    "export": "tf_finetune.finished_workflow",
     "load_run": "tf_finetune.run",
-    "serve": "tf_finetune.serving.starting",
-    "start_server": "tf_finetune.serving.starting",
+    "serve": "tf_finetune.serving.startup",
+    "start_server": "tf_finetune.serving.startup",
 }
 
 __all__ = ["__version__", *_PUBLIC]
@@ -54,6 +54,6 @@ def _is_program() -> bool:
 if _is_program():
     # A program that is stopped while it loads prints one sentence. Where the
     # package is imported as a library, signal handlers are left alone.
-    from tf_finetune import stopping
+    from tf_finetune import shutdown
 
-    stopping.before_the_start()
+    shutdown.exit_on_signals()

@@ -5,29 +5,29 @@ The console script `tf-finetune COMMAND …` is the same.
 
 import sys
 
-from tf_finetune import commands, errors, printing, version
+from tf_finetune import commands, console_output, errors, version
 
 
 def main() -> None:
     """Runs the command that the first argument names."""
-    printing.prepare()
+    console_output.prepare_streams()
     if len(sys.argv) < 2 or sys.argv[1] in ("--help", "-h", "help"):
-        printing.show(_listing())
+        console_output.show(_format_commands())
         return
     if sys.argv[1] in ("--version", "-V", "version"):
-        printing.show(f"tf_finetune {version.VERSION}")
+        console_output.show(f"tf_finetune {version.VERSION}")
         return
     name = sys.argv.pop(1)
     if name not in commands.COMMANDS:
-        error = errors.unknown("command", name, commands.COMMANDS)
-        print(f"Error: {error}\n\n{_listing()}", file=sys.stderr)
+        error = errors.make_unknown_error("command", name, commands.COMMANDS)
+        print(f"Error: {error}\n\n{_format_commands()}", file=sys.stderr)
         sys.exit(2)
     # Usage lines and messages name the program that runs.
     sys.argv[0] = f"tf-finetune {name}"
     commands.start(name)
 
 
-def _listing() -> str:
+def _format_commands() -> str:
     return "\n".join(
         [
             "Commands of tf_finetune (python -m tf_finetune.COMMAND --help):",

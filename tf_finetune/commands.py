@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Set
 from typing import Any
 
-from tf_finetune import front_door, printing, stopping
+from tf_finetune import cli, console_output, shutdown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,32 +41,32 @@ COMMANDS = {
     "train": Command(
         summary="fine-tune a pretrained network on your own pictures",
         function="tf_finetune.workflow:train_run",
-        config="tf_finetune.config.train:TrainConfig",
+        config="tf_finetune.config.train_config:TrainConfig",
         usage="Fine-tunes a pretrained network on your own pictures:\n"
         "  python -m tf_finetune.train --data=flowers/ --backbone=resnet50",
-        settle="tf_finetune.train_paths:settle",
+        settle="tf_finetune.preflight.train_paths:complete_config",
         is_resumable=True,
     ),
     "evaluate": Command(
         summary="evaluate a finished run, on its own or on other pictures",
-        function="tf_finetune.use:evaluate_run",
-        config="tf_finetune.config.use:EvaluateConfig",
+        function="tf_finetune.finished_workflow:evaluate_run",
+        config="tf_finetune.config.command_configs:EvaluateConfig",
         usage="Evaluates a finished run, on its own splits or others:\n"
         "  python -m tf_finetune.evaluate --workdir=runs/flowers "
         "--data=more_flowers/",
     ),
     "predict": Command(
         summary="predict classes of pictures without labels, as CSV",
-        function="tf_finetune.use:predict_run",
-        config="tf_finetune.config.use:PredictConfig",
+        function="tf_finetune.finished_workflow:predict_run",
+        config="tf_finetune.config.command_configs:PredictConfig",
         usage="Predicts the class of pictures with a finished run:\n"
         "  python -m tf_finetune.predict --workdir=runs/flowers "
         "--data='holiday/*.jpg' --output=holiday.csv",
     ),
     "export": Command(
         summary="SavedModel for TensorFlow Serving, .h5 weights, .keras, …",
-        function="tf_finetune.use:export_run",
-        config="tf_finetune.config.use:ExportConfig",
+        function="tf_finetune.finished_workflow:export_run",
+        config="tf_finetune.config.command_configs:ExportConfig",
         usage="Exports a finished run and checks that the export computes "
         "the same:\n"
         "  python -m tf_finetune.export --workdir=runs/flowers "
@@ -74,8 +74,8 @@ COMMANDS = {
     ),
     "serve": Command(
         summary="serve an export as TensorFlow Serving does, with a page",
-        function="tf_finetune.serving.starting:serve_run",
-        config="tf_finetune.config.serve:ServeConfig",
+        function="tf_finetune.serving.startup:serve_run",
+        config="tf_finetune.config.serve_config:ServeConfig",
         usage="Serves an exported run as TensorFlow Serving does, with a "
         "page to try it:\n"
         "  python -m tf_finetune.serve --workdir=runs/flowers --port=8501",
@@ -90,8 +90,8 @@ COMMANDS = {
     ),
     "cache": Command(
         summary="list what is kept between runs, or clear it",
-        function="tf_finetune.cache.command:list_or_clear",
-        config="tf_finetune.config.use:CacheConfig",
+        function="tf_finetune.feature_cache.command:list_or_clear",
+        config="tf_finetune.config.command_configs:CacheConfig",
         usage="Lists what the cache directory holds, or clears it:\n"
         "  python -m tf_finetune.cache --clear=features",
     ),
@@ -117,7 +117,7 @@ def start(name: str) -> None:
     """Runs a command on the arguments of the process, and exits with it."""
     command = COMMANDS[name]
     if not command.config:
-        printing.prepare()
+        console_output.prepare_streams()
         load(command.function)()
         return
 
@@ -125,17 +125,17 @@ def start(name: str) -> None:
         # The function's module takes seconds to import: a stop before it
         # has begun says so.
         begun = (
-            stopping.resumable(lambda: False)
+            shutdown.mark_resumable(lambda: False)
             if command.is_resumable
             else contextlib.nullcontext()
         )
         with begun:
-            load(command.function)(config, report=printing.show)
+            load(command.function)(config, report=console_output.show)
 
     def settle(config: Any, given: Set[str]) -> Any:
         return load(command.settle)(config, given)
 
-    front_door.run(
+    cli.run_command(
         main,
         load(command.config),
         purpose=command.usage,

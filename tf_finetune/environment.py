@@ -21,7 +21,7 @@ _PACKAGES = (
     "pillow",
 )
 
-ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 """The variable that TensorFlow reads once, while it loads."""
 
 _NO_TENSORFLOW = (
@@ -55,9 +55,9 @@ def start_tensorflow() -> None:
     if "tensorflow" not in sys.modules:
         # Off by default on some processors, where MobileNetV2 then trains at
         # half the speed.
-        os.environ.setdefault(ONEDNN, "1")
+        os.environ.setdefault(ONEDNN_VARIABLE, "1")
     try:
-        with contextlib.nullcontext() if heard else _stderr_kept():
+        with contextlib.nullcontext() if heard else _buffer_stderr():
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
     except ModuleNotFoundError as error:
@@ -67,16 +67,16 @@ def start_tensorflow() -> None:
         raise errors.RunError(_NO_TENSORFLOW) from error
 
 
-def onednn() -> str:
+def describe_onednn() -> str:
     """Returns whether TensorFlow uses oneDNN, as far as one can tell."""
-    value = os.environ.get(ONEDNN)
+    value = os.environ.get(ONEDNN_VARIABLE)
     if value is None:
         return "as TensorFlow chose"
     return "off" if value.lower() in ("0", "false") else "on"
 
 
 @contextlib.contextmanager
-def _stderr_kept() -> Iterator[None]:
+def _buffer_stderr() -> Iterator[None]:
     """Buffers stderr, of C code too, and prints it if the block fails."""
     # By file descriptor: C code does not write through `sys.stderr`.
     sys.stderr.flush()
@@ -95,7 +95,7 @@ def _stderr_kept() -> Iterator[None]:
             os.close(real)
 
 
-def describe() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Returns versions and hardware, ready for JSON.
 
     TensorFlow must be loaded already: asking it for devices starts it.
@@ -104,7 +104,7 @@ def describe() -> dict[str, Any]:
 
     devices = tf.config.list_physical_devices()
     return {
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **_list_versions()},
         "hardware": {
             "machine": platform.machine(),
             "system": platform.system(),
@@ -114,7 +114,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def _list_versions() -> dict[str, str]:
     found = {}
     for package in _PACKAGES:
         try:

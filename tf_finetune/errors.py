@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from tf_finetune.synonyms import meaning, values
+from tf_finetune.synonyms import synonym, value_synonyms
 
 
 class UsageError(ValueError):
@@ -23,7 +23,9 @@ class GateError(RuntimeError):
     """A finished run missed the figure it was asked for; exit status 3."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
+def make_unknown_error(
+    kind: str, name: str, known: Iterable[str]
+) -> UsageError:
     """Returns the error for a name that is not among the known ones.
 
     Args:
@@ -32,7 +34,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
         known: Every name that would have been accepted.
     """
     known = sorted(known)
-    if advice := _advice(kind, name, known):
+    if advice := _find_advice(kind, name, known):
         return UsageError(f"Unknown {kind} {name!r}. {advice}")
     # A cutoff of 0.6 is difflib's own: 'resnt50' finds 'resnet50'.
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
@@ -43,14 +45,18 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"Unknown {kind} {name!r}. {hint}")
 
 
-def _advice(kind: str, name: str, known: list[str]) -> str | None:
+def _find_advice(kind: str, name: str, known: list[str]) -> str | None:
     """Returns a hint for a name of another package or another spelling."""
-    same = [e for e in known if meaning.squash(e) == meaning.squash(name)]
+    same = [
+        e
+        for e in known
+        if synonym.normalize_name(e) == synonym.normalize_name(name)
+    ]
     if same and name:
         return f"Did you mean {same[0]!r}?"
     # A kind may be "--loss of --task=regression".
     flag = kind.removeprefix("--").partition(" of ")[0]
-    advice = values.find(flag, name)
+    advice = value_synonyms.find_advice(flag, name)
     named = re.findall(r"--\w+=([\w+]+)", advice or "")
     # A hint must name a value that this task or network knows.
     return advice if {*named[:1]} <= {*known} else None

@@ -34,7 +34,7 @@ class UnfitFileError(OSError):
 
 
 @contextlib.contextmanager
-def opened(
+def open_regular(
     path: pathlib.Path,
     *,
     within: pathlib.Path | None = None,
@@ -92,8 +92,8 @@ def require_regular(
     within: pathlib.Path | None = None,
     limit: int | None = None,
 ) -> None:
-    """Raises as `opened` does unless a regular file lies at `path`."""
-    with opened(path, within=within, limit=limit):
+    """Raises as `open_regular` does unless a regular file lies at `path`."""
+    with open_regular(path, within=within, limit=limit):
         pass
 
 
@@ -142,7 +142,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
         yield temporary
         flush(temporary)
         os.replace(temporary, path)
-        flush_names(path.parent)
+        flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -156,7 +156,7 @@ def flush(path: pathlib.Path) -> None:
         os.close(handle)
 
 
-def flush_names(folder: pathlib.Path) -> None:
+def flush_folder(folder: pathlib.Path) -> None:
     """Flushes a folder's entries to the disk, where the file system can."""
     try:
         flush(folder)
@@ -165,7 +165,7 @@ def flush_names(folder: pathlib.Path) -> None:
             raise
 
 
-def why_unwritable(path: pathlib.Path) -> str | None:
+def find_write_problem(path: pathlib.Path) -> str | None:
     """Returns the reason why a path cannot be written; None if it can.
 
     It is tried, in the nearest folder that there is, and nothing is left.
@@ -221,10 +221,10 @@ def read_bytes(
     """Returns the content of a regular file of at most `limit` bytes.
 
     Raises:
-        UnfitFileError: It is not one; `within` as in `opened`.
+        UnfitFileError: It is not one; `within` as in `open_regular`.
         OSError: It cannot be read.
     """
-    with opened(path, within=within, limit=limit) as file:
+    with open_regular(path, within=within, limit=limit) as file:
         # It may grow while it is read: one byte more tells that it has.
         content = file.read(limit + 1)
     if len(content) > limit:
@@ -278,7 +278,7 @@ def sha256(path: pathlib.Path, *, limit: int | None = None) -> str:
         path: The file.
         limit: The most bytes that it may have; None: any number.
     """
-    with opened(path, limit=limit) as file:
+    with open_regular(path, limit=limit) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):  # A megabyte at a time.
             digest.update(block)

@@ -52,7 +52,7 @@ class Registry:
     def check(self, name: str) -> None:
         """Raises `UsageError` with the nearest names if `name` is unknown."""
         if name not in self:
-            raise errors.unknown(self.kind, name, self._places)
+            raise errors.make_unknown_error(self.kind, name, self._places)
 
     def get(self, name: str) -> Any:
         """Imports and returns the part called `name`.
@@ -63,10 +63,12 @@ class Registry:
         self.check(name)
         place = self._places.get(name, name)
         # A part that `add` was given itself needs no import.
-        return resolve(self.kind, place) if isinstance(place, str) else place
+        return (
+            import_part(self.kind, place) if isinstance(place, str) else place
+        )
 
 
-def resolve(kind: str, place: str) -> Any:
+def import_part(kind: str, place: str) -> Any:
     """Imports and returns the object `"package.module:attribute"` names.
 
     To be called with what the caller typed, never with what a file says.
@@ -89,7 +91,7 @@ def resolve(kind: str, place: str) -> Any:
             "'package.module:attribute' importable from here."
         ) from error
     if not hasattr(module, attribute):
-        raise errors.unknown(
+        raise errors.make_unknown_error(
             f"{kind} in {module_name}", attribute, vars(module)
         )
     return getattr(module, attribute)

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tf_finetune import environment, printing, use
-from tf_finetune import workdir as workdirs
+from tf_finetune import console_output, environment, finished_workflow
 from tf_finetune.tasks import task as tasks
+from tf_finetune.workdir import workdir_files as workdirs
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +49,7 @@ class Run:
             data: A picture, a folder (searched through) or a glob pattern.
             **keywords: As of `tf_finetune.predict`.
         """
-        return use.predict(self.workdir, data, **keywords)
+        return finished_workflow.predict(self.workdir, data, **keywords)
 
     def evaluate(
         self, data: str | os.PathLike | None = None, **keywords: Any
@@ -61,7 +61,7 @@ class Run:
                 own splits again.
             **keywords: As of `tf_finetune.evaluate`.
         """
-        return use.evaluate(self.workdir, data, **keywords)
+        return finished_workflow.evaluate(self.workdir, data, **keywords)
 
     def export(
         self, format: str | tuple[str, ...] = "saved_model", **keywords: Any
@@ -72,18 +72,18 @@ class Run:
             format: "saved_model", "keras", "litert", "onnx" …, or several.
             **keywords: As of `tf_finetune.export`.
         """
-        return use.export(self.workdir, format, **keywords)
+        return finished_workflow.export(self.workdir, format, **keywords)
 
     def show(self) -> None:
         """Prints the figures of all splits; shows the charts in a notebook."""
-        printing.show(self.task.figures.text(self.evaluation))
+        console_output.show(self.task.figures.text(self.evaluation))
         # Without a notebook the charts' paths are printed.
-        display = _notebook_display()
+        display = _find_notebook_display()
         for path in self.charts():
             if display:
                 display.display(display.Image(filename=str(path)))
             else:
-                printing.show(str(path))
+                console_output.show(str(path))
 
     def charts(self) -> list[pathlib.Path]:
         """Returns the paths of the charts that the run has drawn."""
@@ -96,14 +96,14 @@ class Run:
         """Returns the workdir and the result in a line."""
         # The last split is test, or validation where there is no test.
         split = self._splits()[-1]
-        brief = self.task.figures.brief(self.evaluation[split])
+        brief = self.task.figures.format_brief(self.evaluation[split])
         return f"Run({str(self.workdir)!r}, {split}: {brief})"
 
     def _repr_html_(self) -> str:
         """Returns a small table: a row for each split."""
         rows = "".join(
             f"<tr><td>{split}</td><td>"
-            f"{html.escape(self.task.figures.brief(self.evaluation[split]))}"
+            f"{html.escape(self.task.figures.format_brief(self.evaluation[split]))}"
             "</td></tr>"
             for split in self._splits()
         )
@@ -148,13 +148,13 @@ def load_run(
     place.require_finished()
     # Checked first: TensorFlow takes seconds to start.
     environment.start_tensorflow()
-    from tf_finetune.runs.use import finished
+    from tf_finetune.runs.finished import finished_run
     from tf_finetune.training import history
 
-    found = finished.load(str(place.path), allow_parts)
+    found = finished_run.load_finished(str(place.path), allow_parts)
     return Run(
         model=found.model,
-        evaluation=place.figures(found.task.evaluated),
+        evaluation=place.figures(found.task.evaluation_schema),
         history=history.read(place.history),
         class_names=found.class_names,
         workdir=place.path,
@@ -162,7 +162,7 @@ def load_run(
     )
 
 
-def _notebook_display() -> Any:
+def _find_notebook_display() -> Any:
     """Returns IPython's display module; None outside of a notebook."""
     # Not imported here: a notebook has loaded it already.
     ipython = sys.modules.get("IPython")

@@ -10,25 +10,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tf_finetune import (
-    checking,
-    environment,
-    lifecycle,
-    printing,
-    run,
-    train_paths,
-    workdir,
-)
-from tf_finetune.config import cluster, options, train
-from tf_finetune.data import arrays, changes, survey
+from tf_finetune import console_output, environment, run
+from tf_finetune.config import cluster_rank, options, train_config
+from tf_finetune.data import arrays, file_stamps, scan
+from tf_finetune.preflight import train, train_paths
 from tf_finetune.tasks import catalog as tasks
-from tf_finetune.training.devices import batch_size
+from tf_finetune.training.devices import batch_size_search
+from tf_finetune.workdir import lifecycle, workdir_files
 
 Report = Callable[[str], None]
 
 
 def fine_tune(
-    data: Any, *, report: Report = printing.show, **keywords: Any
+    data: Any, *, report: Report = console_output.show, **keywords: Any
 ) -> run.Run:
     """Fine-tunes a pretrained network on pictures.
 
@@ -48,14 +42,16 @@ def fine_tune(
     Example:
         run = fine_tune("flowers/", backbone="resnet50", epochs=5)
     """
-    config = options.from_keywords(train.TrainConfig, keywords)
+    config = options.from_keywords(train_config.TrainConfig, keywords)
     if not isinstance(data, (str, os.PathLike)):
         # Arrays become picture files in the cache directory (docs/plan.md, 7).
         data = arrays.materialize(data, cache_dir=config.output.cache_folder)
     return train_run(options.replace(config, data=str(data)), report=report)
 
 
-def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
+def train_run(
+    config: train_config.TrainConfig, *, report: Report
+) -> run.Run | None:
     """Runs `python -m tf_finetune.train`: trains, evaluates and saves.
 
     Args:
@@ -67,96 +63,104 @@ def train_run(config: train.TrainConfig, *, report: Report) -> run.Run | None:
         and of a worker that is not the chief.
     """
     start = time.monotonic()
-    checking.check(config)
+    train.check_config(config)
     # After the check, which knows words that look like paths.
-    config = train_paths.absolute(config)
-    place = lifecycle.choose(config)
+    config = train_paths.make_paths_absolute(config)
+    place = lifecycle.choose_workdir(config)
     lifecycle.check_free(place, config)
     # Workers other than the chief train along; they write nothing.
-    if cluster.assists(config.training.strategy):
+    if cluster_rank.is_non_chief(config.training.strategy):
         environment.start_tensorflow()
-        from tf_finetune.runs import assisting
+        from tf_finetune.runs import worker
 
-        return assisting.assist(config)
-    inspected = survey.list_and_inspect(
+        return worker.run_worker(config)
+    inspected = scan.list_and_inspect(
         config.data,
         tasks.TASKS.get(config.model.task).labels,
         cache_dir=config.output.cache_folder,
     )
-    checking.check_listed(config, inspected)
+    train.check_pictures(config, inspected)
     # After the checks that may refuse the data: an error stands alone.
     lifecycle.warn_if_inside_data(place, config)
     if config.output.plan:
-        return _plan(config, inspected, place, report)
+        return _report_plan(config, inspected, place, report)
     # Another run may have begun there while the pictures were looked at.
-    place = lifecycle.choose(config)
-    with lifecycle.opened(place, config):
-        return _train(config, inspected, place, report, start)
+    place = lifecycle.choose_workdir(config)
+    with lifecycle.open_workdir(place, config):
+        return _train_run(config, inspected, place, report, start)
 
 
-def _train(
-    config: train.TrainConfig,
-    inspected: survey.Inspected,
-    place: workdir.Workdir,
+def _train_run(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    place: workdir_files.Workdir,
     report: Report,
     start: float,
 ) -> run.Run:
-    largest = batch_size.found(
+    largest = batch_size_search.find_batch_size(
         config,
         {} if config.output.overwrite else place.facts(),
         num_pictures=len(inspected.pictures),
         num_classes=len(inspected.class_names),
     )
     environment.start_tensorflow()
-    from tf_finetune.runs import describing, preparing, results
-    from tf_finetune.runs import unlabelled as unlabelled_runs
+    from tf_finetune.runs import (
+        plan_text,
+        results,
+        run_preparation,
+        semi_supervised_run,
+    )
 
     with contextlib.ExitStack() as held:
-        course = preparing.prepare(config, inspected, place, held, largest)
-        plan = describing.text(course)
+        context = run_preparation.prepare_run(
+            config, inspected, place, held, largest
+        )
+        plan = plan_text.format_plan(context)
         report(plan)
-        describing.warn_of_single_pictures(course)
-        results.begin(course, plan)
+        plan_text.warn_of_single_pictures(context)
+        results.begin_run(context, plan)
         # Raises if a picture's file has changed while it was learned from.
-        with changes.watched(course.data.pictures):
-            result = unlabelled_runs.learn(course, held, report=report)
-    with changes.watched(course.data.pictures):
-        figures = results.evaluate(course, result)
-    results.save(course, result)
-    results.finish(course, result, time.monotonic() - start)
-    report(course.task.figures.text(figures))
+        with file_stamps.verify_unchanged(context.data.pictures):
+            result = semi_supervised_run.fit_run(context, held, report=report)
+    with file_stamps.verify_unchanged(context.data.pictures):
+        figures = results.evaluate_splits(context, result)
+    results.save_results(context, result)
+    results.finish_run(context, result, time.monotonic() - start)
+    report(context.task.figures.text(figures))
     report(f"Results saved to {place.path}")
-    results.check_gates(course, figures)
+    results.check_gates(context, figures)
     return run.Run(
-        model=course.built.model,
+        model=context.assembly.model,
         evaluation=figures,
-        history=result.learnt.table,
-        class_names=course.data.class_names,
+        history=result.fit_result.table,
+        class_names=context.data.class_names,
         workdir=place.path,
-        task=course.task,
+        task=context.task,
     )
 
 
-def _plan(
-    config: train.TrainConfig,
-    inspected: survey.Inspected,
-    place: workdir.Workdir,
+def _report_plan(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    place: workdir_files.Workdir,
     report: Report,
 ) -> None:
-    largest = batch_size.found(
+    largest = batch_size_search.find_batch_size(
         config,
         {} if config.output.overwrite else place.facts(),
         num_pictures=len(inspected.pictures),
         num_classes=len(inspected.class_names),
     )
     environment.start_tensorflow()
-    from tf_finetune.data import statistics
-    from tf_finetune.runs import costing, describing, preparing
+    from tf_finetune.data import data_statistics
+    from tf_finetune.runs import plan_cost, plan_text, run_preparation
 
     with contextlib.ExitStack() as held:
-        course = preparing.prepare(config, inspected, place, held, largest)
-        report(statistics.summary(course.data))
-        report(describing.text(course))
-        describing.warn_of_single_pictures(course)
-        report(costing.estimated(course).text())
+        context = run_preparation.prepare_run(
+            config, inspected, place, held, largest
+        )
+        report(data_statistics.format_summary(context.data))
+        report(plan_text.format_plan(context))
+        plan_text.warn_of_single_pictures(context)
+        report(plan_cost.estimate_cost(context).text())
     report(f"workdir: {place.path} (nothing was written; --plan)")

@@ -22,7 +22,7 @@ def test_names_and_facts_need_no_tensorflow():
     code = (
         "import sys\n"
         "from tf_finetune.backbones import catalog\n"
-        "catalog.find('mobilenet@0.25'), catalog.table()\n"
+        "catalog.find_spec('mobilenet@0.25'), catalog.format_table()\n"
         "sys.exit(bool({'tensorflow', 'keras', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -47,7 +47,7 @@ def test_names_and_facts_need_no_tensorflow():
     ],
 )
 def test_find_reads_name_and_width(name, found, alpha):
-    spec, width = catalog.find(name)
+    spec, width = catalog.find_spec(name)
     assert spec.name == found
     assert width == alpha
 
@@ -79,7 +79,7 @@ def test_no_two_names_differ_in_spelling_alone():
 )
 def test_what_cannot_be_is_said_in_the_users_words(name, message):
     with pytest.raises(errors.UsageError) as raised:
-        catalog.find(name)
+        catalog.find_spec(name)
     assert message in str(raised.value)
 
 
@@ -92,14 +92,14 @@ def test_a_spec_of_the_users_own(tmp_path, monkeypatch):
         "    name='theirs', builder='their_networks:net', image_size=64,\n"
         "    min_image_size=8, preprocessing='tf', alphas=(0.5, 1.0))\n",
     )
-    spec, alpha = catalog.find("their_networks:SPEC@0.5")
+    spec, alpha = catalog.find_spec("their_networks:SPEC@0.5")
     assert isinstance(spec, backbone.BackboneSpec)
     assert (spec.name, alpha) == ("theirs", 0.5)
-    assert catalog.find("their_networks:SPEC")[1] == 1.0
+    assert catalog.find_spec("their_networks:SPEC")[1] == 1.0
 
 
 def test_table_has_a_line_for_each():
-    header, *lines = catalog.table().splitlines()
+    header, *lines = catalog.format_table().splitlines()
     assert header.split() == (
         ["name", "image", "size", "smallest", "preprocessing", "widths"]
     )
@@ -112,4 +112,4 @@ def test_table_has_a_line_for_each():
 
 
 def test_the_document_shows_the_table():
-    assert catalog.table() in _DOCUMENT.read_text(encoding="utf-8")
+    assert catalog.format_table() in _DOCUMENT.read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ def _normalization(model):
 
 def test_the_factors_stand_for_the_second_rescaling(tmp_path, monkeypatch):
     path = str(tmp_path / "efficientnetb0.weights.h5")
-    ours = build.build("efficientnet_b0", image_size=32).model
+    ours = build.build_backbone("efficientnet_b0", image_size=32).model
     _randomize(ours)
     plain = keras.applications.EfficientNetB0(
         include_top=False, weights=None, input_shape=(32, 32, 3)
@@ -47,7 +47,7 @@ def test_the_factors_stand_for_the_second_rescaling(tmp_path, monkeypatch):
     unadapted = np.asarray(ours(pixels, training=False))
     assert np.abs(unadapted - expected).max() > 1e-3 * scale
 
-    factors = keras_applications.imagenet_variance_factors("efficientnet_b0")
+    factors = keras_applications.find_variance_factors("efficientnet_b0")
     normalization = _normalization(ours)
     _, variance, _ = normalization.weights
     variance.assign(np.asarray(variance) * factors)
@@ -67,5 +67,5 @@ def test_the_factors_stand_for_the_second_rescaling(tmp_path, monkeypatch):
     ],
 )
 def test_which_networks_have_two_graphs(name, has):
-    factors = keras_applications.imagenet_variance_factors(name)
+    factors = keras_applications.find_variance_factors(name)
     assert (factors is not None) == has

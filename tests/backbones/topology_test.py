@@ -15,7 +15,7 @@ def _convolution(x, name, strides=1, kernel=3):
 def _found(model):
     return {
         stride: next(op.name for op in model.operations if op.output is tensor)
-        for stride, tensor in topology.feature_maps(model).items()
+        for stride, tensor in topology.find_feature_maps(model).items()
     }
 
 
@@ -43,7 +43,7 @@ def test_a_feature_map_is_no_inside_of_a_residual_block():
     x = _layers.Add(name="end")([branch, shortcut])
     model = keras.Model(images, x)
     assert _found(model) == {2: "add", 4: "end"}
-    stages = topology.stages(model, topology.feature_maps(model))
+    stages = topology.find_stages(model, topology.find_feature_maps(model))
     assert [stage.name for stage in stages] == ["stage1", "stage2"]
     assert set(stages[0].layer_names) == {
         images._keras_history.operation.name,
@@ -111,9 +111,9 @@ def test_operations_that_are_no_layers_keep_the_stride():
     images = keras.Input([32, 32, 3])
     x = _convolution(keras.ops.flip(images, axis=-1), "a", strides=2)
     model = keras.Model(images, keras.ops.relu(x))
-    maps = topology.feature_maps(model)
+    maps = topology.find_feature_maps(model)
     assert list(maps) == [2]
-    (stage,) = topology.stages(model, maps)
+    (stage,) = topology.find_stages(model, maps)
     assert set(stage.layer_names) == {layer.name for layer in model.layers}
 
 
@@ -173,11 +173,13 @@ _NAMES = {
 
 @pytest.mark.parametrize("name", sorted(_NAMES))
 def test_feature_maps_of_well_known_networks(name):
-    assert _found(build.build(name, image_size=32).model) == _NAMES[name]
+    assert (
+        _found(build.build_backbone(name, image_size=32).model) == _NAMES[name]
+    )
 
 
 def test_cells_of_nasnet():
-    maps = build.build("nasnet_mobile", image_size=224).feature_maps
+    maps = build.build_backbone("nasnet_mobile", image_size=224).feature_maps
     assert {stride: each.shape[1:] for stride, each in maps.items()} == {
         2: (111, 111, 32),
         4: (56, 56, 44),
@@ -189,7 +191,8 @@ def test_cells_of_nasnet():
 
 def test_numbered_names_do_not_matter():
     first, second = (
-        build.build("mobilenet_v3_small", image_size=32) for _ in range(2)
+        build.build_backbone("mobilenet_v3_small", image_size=32)
+        for _ in range(2)
     )
     assert _found(first.model) != _found(second.model)
 

@@ -19,8 +19,8 @@ from tf_finetune.client import __main__ as client
     ],
 )
 def test_both_forms_of_an_address_are_taken(given, rest, grpc, model):
-    assert client.place(given, "rest") == (rest, model)
-    assert client.place(given, "grpc") == (grpc, model)
+    assert client.parse_address(given, "rest") == (rest, model)
+    assert client.parse_address(given, "grpc") == (grpc, model)
 
 
 def test_a_model_that_nobody_names_is_asked_for_before_files_are_read(capsys):

@@ -9,9 +9,14 @@ from absl import flags
 from hypothesis import strategies as st
 
 from tf_finetune import errors, files
-from tf_finetune.config import options, parsing, train, use
+from tf_finetune.config import (
+    command_configs,
+    flag_parser,
+    options,
+    train_config,
+)
 
-_NAMES = [name for name, *_ in options.declared(train.TrainConfig)]
+_NAMES = [name for name, *_ in options.list_options(train_config.TrainConfig)]
 _TEXT = st.text(max_size=20)
 
 
@@ -44,7 +49,7 @@ def _round_trip(config):
 )
 @hypothesis.settings(max_examples=150)
 def test_a_flagfile_gives_the_config_back_or_is_refused(changes):
-    config = options.from_keywords(train.TrainConfig, changes)
+    config = options.from_keywords(train_config.TrainConfig, changes)
     try:
         options.to_flagfile(config)
     except errors.UsageError as error:
@@ -64,14 +69,14 @@ _VISIBLE = st.characters(
 )
 def test_names_without_blanks_and_line_breaks_are_never_refused(path, words):
     config = options.from_keywords(
-        train.TrainConfig, {"data": path, "fail_below": tuple(words)}
+        train_config.TrainConfig, {"data": path, "fail_below": tuple(words)}
     )
     assert _round_trip(config) == config
 
 
 def test_a_name_that_is_no_utf8_survives():
     name = b"/pictures/\xe9".decode("utf-8", "surrogateescape")
-    config = options.from_keywords(train.TrainConfig, {"data": name})
+    config = options.from_keywords(train_config.TrainConfig, {"data": name})
     assert _round_trip(config) == config
 
 
@@ -97,7 +102,7 @@ def test_a_flagfile_of_junk_is_a_config_or_a_usage_error(content):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.flags"
         path.write_bytes(content)
-        for kind in (train.TrainConfig, use.PredictConfig):
+        for kind in (train_config.TrainConfig, command_configs.PredictConfig):
             try:
                 config = options.from_flagfile(kind, str(path))
             except errors.UsageError as error:
@@ -120,26 +125,28 @@ def test_a_flagfile_of_junk_is_a_config_or_a_usage_error(content):
 @hypothesis.settings(max_examples=400)
 def test_a_keyword_of_junk_is_a_config_or_a_usage_error(name, value):
     try:
-        config = options.from_keywords(train.TrainConfig, {name: value})
+        config = options.from_keywords(train_config.TrainConfig, {name: value})
     except errors.UsageError as error:
         assert str(error)
     else:
-        options.values_of(config)
+        options.collect_values(config)
 
 
 @hypothesis.given(arguments=_JUNK)
 @hypothesis.settings(max_examples=200)
 def test_junk_on_the_command_line_is_a_usage_error(arguments):
     values = flags.FlagValues()
-    options.define_flags(train.TrainConfig, values)
+    options.define_flags(train_config.TrainConfig, values)
     try:
-        parsing.parse(values, arguments)
-        options.from_flags(train.TrainConfig, values)
+        flag_parser.parse_arguments(values, arguments)
+        options.from_flags(train_config.TrainConfig, values)
     except errors.UsageError as error:
         assert str(error)
 
 
 def test_an_entry_with_a_comma_is_refused_before_it_becomes_two():
-    config = options.from_keywords(train.TrainConfig, {"fail_below": ("a,b",)})
+    config = options.from_keywords(
+        train_config.TrainConfig, {"fail_below": ("a,b",)}
+    )
     with pytest.raises(errors.UsageError, match="--fail_below holds what a"):
         options.to_flagfile(config)

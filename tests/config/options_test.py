@@ -7,7 +7,7 @@ import pytest
 from absl import flags
 
 from tf_finetune import errors
-from tf_finetune.config import kinds, options, parsing
+from tf_finetune.config import flag_parser, option_types, options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def test_an_unknown_flag_is_answered_with_the_nearest():
     values = flags.FlagValues()
     options.define_flags(Outer, values)
     with pytest.raises(errors.UsageError, match="Did you mean --count"):
-        parsing.parse(values, ["--cuont=3"])
+        flag_parser.parse_arguments(values, ["--cuont=3"])
 
 
 def test_a_flagfile_replays_a_config_exactly(tmp_path):
@@ -138,7 +138,7 @@ def test_an_option_declared_twice_is_a_programming_error():
         rate: int = options.option(1, "Again.")
 
     with pytest.raises(TypeError, match="rate"):
-        options.declared(Twice)
+        options.list_options(Twice)
 
 
 @pytest.mark.parametrize("size", [12, "auto", "most"])
@@ -158,5 +158,5 @@ def test_neither_number_nor_word_is_refused_with_both():
 
 
 def test_help_says_that_a_number_or_a_word_is_possible():
-    (field,) = (f for n, f, *_ in options.declared(Outer) if n == "size")
-    assert kinds.in_words(field) == "a whole number or auto, most"
+    (field,) = (f for n, f, *_ in options.list_options(Outer) if n == "size")
+    assert option_types.describe_field(field) == "a whole number or auto, most"

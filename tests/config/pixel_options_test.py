@@ -3,7 +3,7 @@
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import options, pixel_options, train
+from tf_finetune.config import options, pixel_options, train_config
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,8 @@ from tf_finetune.config import options, pixel_options, train
 )
 def test_a_range_is_kept_as_it_was_given(given):
     config = options.from_keywords(
-        train.TrainConfig, {"data": "x", "workdir": "y", "pixel_range": given}
+        train_config.TrainConfig,
+        {"data": "x", "workdir": "y", "pixel_range": given},
     )
     expected = () if given in ("auto", "full") else (0, 4095)
     assert config.model.pixels.bounds == expected

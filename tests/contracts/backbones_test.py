@@ -53,8 +53,8 @@ def _marked(names):
 
 
 def _build(name, *, larger=0):
-    spec, _ = catalog.find(name)
-    return build.build(name, image_size=spec.min_image_size + larger)
+    spec, _ = catalog.find_spec(name)
+    return build.build_backbone(name, image_size=spec.min_image_size + larger)
 
 
 @pytest.fixture(scope="module", params=_marked(catalog.BACKBONES.names()))
@@ -216,7 +216,7 @@ def test_weights_lie_where_keras_looks_for_them(name, monkeypatch):
     with pytest.raises(_Asked) as asked:
         _constructor(name)(include_top=False, weights="imagenet")
     url, digest = asked.value.args
-    spec, _ = catalog.find(name)
+    spec, _ = catalog.find_spec(name)
     ours = spec.weights_url.format(alpha=1.0, tenths="1_0", size=224)
     assert ours == url
     if spec.weights_hash is None:
@@ -227,10 +227,11 @@ def test_weights_lie_where_keras_looks_for_them(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in catalog.BACKBONES.names() if catalog.find(n)[0].alphas]
+    "name",
+    [n for n in catalog.BACKBONES.names() if catalog.find_spec(n)[0].alphas],
 )
 def test_wider_has_more_parameters(name):
-    spec, _ = catalog.find(name)
+    spec, _ = catalog.find_spec(name)
     counts = [
         _build(f"{name}@{alpha:g}").model.count_params()
         for alpha in spec.alphas
@@ -244,7 +245,7 @@ def test_every_bundled_file_is_in_the_package():
     files = [
         file
         for name in catalog.BACKBONES.names()
-        for _, file in catalog.find(name)[0].bundled_weights
+        for _, file in catalog.find_spec(name)[0].bundled_weights
     ]
     assert files
     assert all((folder / file).is_file() for file in files)

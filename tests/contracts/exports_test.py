@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune import assembly, errors, files, inference
+from tf_finetune import errors, files
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import model_options
-from tf_finetune.data.pictures import decoding
-from tf_finetune.exporting import catalog
-from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting.proof import parity
+from tf_finetune.data.images import decoding
+from tf_finetune.exports import catalog
+from tf_finetune.exports import job as jobs
+from tf_finetune.exports.parity import parity_check
+from tf_finetune.model import assembly, inference
 from tf_finetune.tasks import classification
 
 pytestmark = pytest.mark.slow
@@ -117,9 +118,9 @@ def job(request, pictures, held):
 
 
 def _job(name, pictures):
-    spec, _ = backbones.find(name)
+    spec, _ = backbones.find_spec(name)
     size = spec.min_image_size
-    built = assembly.build(
+    built = assembly.build_model(
         model_options.ModelOptions(backbone=name, image_size=size),
         classification.TASK,
         _CLASSES,
@@ -127,7 +128,7 @@ def _job(name, pictures):
     )
     images = np.stack(
         [
-            np.asarray(decoding.load(p, image_size=size, resize="squash"))
+            np.asarray(decoding.load_file(p, image_size=size, resize="squash"))
             for p in pictures
         ]
     )
@@ -136,14 +137,16 @@ def _job(name, pictures):
     probabilities = inference.predict(built.model, [images])
     # Otherwise everything would look equal to everything.
     assert np.ptp(probabilities, axis=0).max() > 0.15
-    return parity.with_rounding(
+    return parity_check.measure_rounding(
         jobs.ExportJob(
             model=built.model,
             class_names=_CLASSES,
             image_size=size,
             resize="squash",
             destination=pathlib.Path(name),
-            proof=jobs.Proof(paths=pictures, predictions=probabilities),
+            proof=jobs.ParityReference(
+                paths=pictures, predictions=probabilities
+            ),
             calibration=pictures,
             # What a server is told is measured elsewhere.
             measuring_seconds=0.0,

@@ -18,15 +18,15 @@ import keras
 import onnxruntime
 import tensorflow as tf
 from ai_edge_litert import interpreter as interpreters
-from documents import reading
+from documents import documented_commands
 
 import tf_finetune
 from tf_finetune import files
-from tf_finetune.config import use
-from tf_finetune.data.pictures import decoding
-from tf_finetune.exporting import catalog
-from tf_finetune.runs import proof
-from tf_finetune.runs.use import exports, finished
+from tf_finetune.config import command_configs
+from tf_finetune.data.images import decoding
+from tf_finetune.exports import catalog
+from tf_finetune.runs import parity_record
+from tf_finetune.runs.finished import finished_run, run_export
 from tf_finetune.tasks import catalog as tasks
 
 pytestmark = pytest.mark.slow
@@ -131,7 +131,7 @@ def run(request, table, held, tmp_path_factory):
             report=lambda text: None,
             **_SETTINGS[task],
         )
-        held[task] = finished.load(str(place / "run"))
+        held[task] = finished_run.load_finished(str(place / "run"))
     return held[task]
 
 
@@ -146,10 +146,10 @@ def _asked():
 
 @pytest.mark.parametrize(("run", "form"), _asked(), indirect=["run"])
 def test_every_format_is_proven_for_every_task(run, form, tmp_path):
-    config = use.ExportConfig(
+    config = command_configs.ExportConfig(
         workdir=str(run.place.path), format=(form,), output=str(tmp_path)
     )
-    (path,) = exports.export(run, config, report=lambda text: None)
+    (path,) = run_export.export_run(run, config, report=lambda text: None)
 
     record = files.read_json(tmp_path / "parity.json")[path.name]
     is_judged = form in _JUDGED.get(run.task.name, _IN_FEW_BITS)
@@ -159,7 +159,7 @@ def test_every_format_is_proven_for_every_task(run, form, tmp_path):
     if read is not None:
         _check(run, form, *read(path, _pixels(run)))
     if path.suffix == ".tflite":
-        kept = proof.read(run.place)
+        kept = parity_record.read_record(run.place)
         answer = _as_documented(path, kept.paths[0])
         assert answer.shape == kept.predictions[:1].shape
         assert answer.dtype == np.float32
@@ -167,9 +167,11 @@ def test_every_format_is_proven_for_every_task(run, form, tmp_path):
 
 @pytest.mark.parametrize("run", tasks.TASKS.names(), indirect=True)
 def test_a_saved_model_of_every_task_is_read_by_others(run, tmp_path):
-    config = use.ExportConfig(workdir=str(run.place.path), output=str(tmp_path))
-    (path,) = exports.export(run, config, report=lambda text: None)
-    kept = proof.read(run.place)
+    config = command_configs.ExportConfig(
+        workdir=str(run.place.path), output=str(tmp_path)
+    )
+    (path,) = run_export.export_run(run, config, report=lambda text: None)
+    kept = parity_record.read_record(run.place)
     images, expected = _pixels(run), kept.predictions[:1]
     output = _OUTPUTS.get(run.task.name, "probabilities")
 
@@ -196,8 +198,8 @@ def test_a_saved_model_of_every_task_is_read_by_others(run, tmp_path):
 
 def _as_documented(path: pathlib.Path, picture: str) -> np.ndarray:
     """Returns what the documents' lines for LiteRT say of a picture."""
-    page = (reading.ROOT / "docs" / "exports.md").read_text("utf-8")
-    blocks = reading.blocks(page, "python")
+    page = (documented_commands.ROOT / "docs" / "exports.md").read_text("utf-8")
+    blocks = documented_commands.sum_blocks(page, "python")
     (code,) = [each for each in blocks if "model.tflite" in each]
     code = code.replace("runs/ants/export/model.tflite", str(path))
     found = {}
@@ -213,7 +215,7 @@ def _check(run, form, predictions, told):
     assert told["decision"] == dict(run.task.decision)
     assert bool(told["decision"]) == (task == "multilabel")
     assert told["output"] == _OUTPUTS.get(task, "probabilities")
-    expected = proof.read(run.place).predictions[:1]
+    expected = parity_record.read_record(run.place).predictions[:1]
     assert predictions.shape == expected.shape
     difference = np.abs(predictions - expected) / _UNITS.get(task, 1)
     # Of a thousand pixels some are at the edge of two classes.
@@ -224,8 +226,8 @@ def _check(run, form, predictions, told):
 
 def _pixels(run):
     """Returns the first proven picture, [1, size, size, 3]."""
-    picture = decoding.load(
-        proof.read(run.place).paths[0],
+    picture = decoding.load_file(
+        parity_record.read_record(run.place).paths[0],
         image_size=run.image_size,
         resize="squash",
     )

@@ -26,11 +26,11 @@ def _images(n=3, shape=(4, 5, 3), seed=0):
 
 
 def _labels(data):
-    return [label for _, label in array_values.pairs(data)]
+    return [label for _, label in array_values.iterate_pairs(data)]
 
 
 def _pixels(data):
-    return [image for image, _ in array_values.pairs(data)]
+    return [image for image, _ in array_values.iterate_pairs(data)]
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (4, 5, 1), (4, 5)])
@@ -98,12 +98,12 @@ def test_labels_become_names(labels, names):
 )
 def test_impossible_values_are_refused(images, labels, message):
     with pytest.raises(errors.DataError, match=message):
-        list(array_values.pairs((images, labels)))
+        list(array_values.iterate_pairs((images, labels)))
 
 
 def test_scaled_floats_are_noticed_early():
     images = _images(200) / 255.0
-    found = array_values.pairs((images, [0] * 200))
+    found = array_values.iterate_pairs((images, [0] * 200))
     with pytest.raises(errors.DataError, match="multiply them by 255"):
         for _ in range(70):
             next(found)
@@ -141,23 +141,23 @@ def test_dataset_is_read_one_element_at_a_time():
         def cardinality(self):
             return -2
 
-    found = array_values.pairs(Endless([]))
+    found = array_values.iterate_pairs(Endless([]))
     assert [next(found)[1] for _ in range(3)] == ["0", "1", "2"]
     assert len(taken) == 3
 
 
 def test_dataset_without_end_is_refused():
     with pytest.raises(errors.DataError, match="repeat"):
-        list(array_values.pairs(_Dataset([], cardinality=-1)))
+        list(array_values.iterate_pairs(_Dataset([], cardinality=-1)))
 
 
 def test_dataset_of_dictionaries_is_refused_with_a_hint():
     data = _Dataset([{"image": _images(1)[0], "label": 1}])
     with pytest.raises(errors.DataError, match="keys image, label.*as_superv"):
-        list(array_values.pairs(data))
+        list(array_values.iterate_pairs(data))
 
 
 @pytest.mark.parametrize("data", [3, (1, 2, 3), {"image": 1}, None])
 def test_other_things_are_refused(data):
     with pytest.raises(errors.DataError, match=r"\(images, labels\)"):
-        list(array_values.pairs(data))
+        list(array_values.iterate_pairs(data))

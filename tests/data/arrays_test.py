@@ -9,7 +9,7 @@ from PIL import Image
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import arrays, survey
+from tf_finetune.data import arrays, scan
 from tf_finetune.tasks.classification import labels as classes
 
 
@@ -48,7 +48,7 @@ def test_survey_reads_the_table(tmp_path):
     images, labels = _data(40)
     table = arrays.materialize((images, labels), cache_dir=tmp_path)
     options = data_options.DataOptions(data=str(table))
-    inspected = survey.list_and_inspect(
+    inspected = scan.list_and_inspect(
         options, classes.LABELS, cache_dir=tmp_path
     )
     assert inspected.class_names == ("class 0", "class 1")

@@ -12,11 +12,16 @@ from tf_finetune.data import class_names
 
 def test_whole_numbers_are_ordered_by_value():
     names = ["10", "9", "-1", "9", "010"]
-    assert class_names.ordered(names) == ("-1", "9", "010", "10")
+    assert class_names.sort_names(names) == ("-1", "9", "010", "10")
 
 
 def test_other_names_are_ordered_as_text():
-    assert class_names.ordered(["b", "10", "9", "a"]) == ("10", "9", "a", "b")
+    assert class_names.sort_names(["b", "10", "9", "a"]) == (
+        "10",
+        "9",
+        "a",
+        "b",
+    )
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "a\u2028b", "latin-\udce9"])
@@ -41,12 +46,12 @@ def test_nan_among_words_is_a_class():
 
 def test_numbers_too_long_to_convert_are_names():
     long = "1" * 5000
-    assert class_names.ordered([long, "2"]) == (long, "2")
+    assert class_names.sort_names([long, "2"]) == (long, "2")
 
 
 def test_fractions_are_ordered_by_value_too():
     names = ["10.0", "9.5", "1e1", "-.5", "+2"]
-    assert class_names.ordered(names) == ("-.5", "+2", "9.5", "10.0", "1e1")
+    assert class_names.sort_names(names) == ("-.5", "+2", "9.5", "10.0", "1e1")
 
 
 @pytest.mark.parametrize(
@@ -63,13 +68,13 @@ def test_fractions_are_ordered_by_value_too():
     ],
 )
 def test_equal_numbers_get_one_spelling_where_all_are_numbers(names, expected):
-    assert class_names.join_equal(names) == expected
+    assert class_names.merge_equal_numbers(names) == expected
 
 
 def test_the_spelling_of_a_finished_run_comes_first():
-    found = class_names.join_equal(["1", "2", "3.0"], ("1.0", "2.0"))
+    found = class_names.merge_equal_numbers(["1", "2", "3.0"], ("1.0", "2.0"))
     assert found == {"1": "1.0", "2": "2.0"}
-    assert class_names.join_equal(["1"], ("1.0", "cat")) == {}
+    assert class_names.merge_equal_numbers(["1"], ("1.0", "cat")) == {}
 
 
 @pytest.mark.parametrize(

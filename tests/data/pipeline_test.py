@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.data import pipeline, targets
+from tf_finetune.data import pipeline, split_targets
 
 SIZE = 8
 
@@ -29,9 +29,9 @@ def batches(paths, *, batch_size=4, first_epoch=0, epochs=2, **options):
         "augmentation": "none",
         "seed": 7,
     } | options
-    dataset = pipeline.training_batches(
+    dataset = pipeline.build_training_batches(
         paths,
-        targets.Array(np.eye(len(paths))),
+        split_targets.ArrayTargets(np.eye(len(paths))),
         batch_size=batch_size,
         first_epoch=first_epoch,
         epochs=epochs,
@@ -47,7 +47,7 @@ def numbers(found):
 
 def test_evaluation_keeps_the_order_and_drops_nothing(paths):
     order = [*paths[::-1], paths[3]]
-    images = pipeline.evaluation_images(
+    images = pipeline.build_evaluation_images(
         order, image_size=SIZE, resize="squash", batch_size=5
     )
     found = [batch.numpy() for batch in images]
@@ -58,7 +58,7 @@ def test_evaluation_keeps_the_order_and_drops_nothing(paths):
 
 
 def test_evaluation_gives_the_same_at_each_pass(paths):
-    images = pipeline.evaluation_images(
+    images = pipeline.build_evaluation_images(
         paths, image_size=SIZE, resize="crop", batch_size=3
     )
     first, second = (list(images.as_numpy_iterator()) for _ in range(2))
@@ -67,14 +67,14 @@ def test_evaluation_gives_the_same_at_each_pass(paths):
 
 
 def test_the_shapes_of_batches_are_known(paths):
-    images = pipeline.evaluation_images(
+    images = pipeline.build_evaluation_images(
         paths, image_size=SIZE, resize="pad", batch_size=3
     )
     assert images.element_spec.shape == (None, SIZE, SIZE, 3)
     for level in ("none", "strong"):
-        dataset = pipeline.training_batches(
+        dataset = pipeline.build_training_batches(
             paths,
-            targets.Array(np.eye(11)),
+            split_targets.ArrayTargets(np.eye(11)),
             image_size=SIZE,
             resize="pad",
             batch_size=4,
@@ -175,9 +175,9 @@ def test_a_batch_may_be_larger_than_the_data(paths):
 
 def test_soft_labels_stay_as_they_are(paths):
     soft = np.full((11, 2), 0.5, np.float32)
-    dataset = pipeline.training_batches(
+    dataset = pipeline.build_training_batches(
         paths,
-        targets.Array(soft),
+        split_targets.ArrayTargets(soft),
         image_size=SIZE,
         resize="squash",
         batch_size=11,

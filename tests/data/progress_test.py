@@ -24,7 +24,7 @@ def every_level(caplog):
 def test_terminal_shows_a_bar(monkeypatch, caplog):
     terminal = _Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    found = list(progress.bar(range(5), total=5, title="Counting"))
+    found = list(progress.track(range(5), total=5, title="Counting"))
     assert found == [0, 1, 2, 3, 4]
     assert "Counting: 100%" in terminal.getvalue()
     assert caplog.text == ""
@@ -33,7 +33,7 @@ def test_terminal_shows_a_bar(monkeypatch, caplog):
 def test_log_gets_one_line(monkeypatch, caplog):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    assert list(progress.bar("abc", total=None, title="Spelling")) == [*"abc"]
+    assert list(progress.track("abc", total=None, title="Spelling")) == [*"abc"]
     assert len(caplog.records) == 1
     assert "Spelling: 3 in" in caplog.text
     assert "%|" not in stream.getvalue()
@@ -51,7 +51,7 @@ def test_notebook_shows_a_bar_that_is_not_colored_as_an_error(
     monkeypatch.setattr(sys, "stdout", below_the_cell)
     monkeypatch.setattr(sys, "stderr", errors)
     monkeypatch.setitem(sys.modules, "IPython", _ipython(kernel=object()))
-    assert list(progress.bar("abc", total=3, title="Spelling")) == [*"abc"]
+    assert list(progress.track("abc", total=3, title="Spelling")) == [*"abc"]
     assert "Spelling: 100%" in below_the_cell.getvalue()
     assert errors.getvalue() == ""
     assert caplog.text == ""
@@ -60,10 +60,10 @@ def test_notebook_shows_a_bar_that_is_not_colored_as_an_error(
 def test_ipython_without_a_kernel_is_no_notebook(monkeypatch):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setitem(sys.modules, "IPython", _ipython())
-    assert progress.screen() is None
+    assert progress.find_screen() is None
     nobody = types.SimpleNamespace(get_ipython=lambda: None)
     monkeypatch.setitem(sys.modules, "IPython", nobody)
-    assert progress.screen() is None
+    assert progress.find_screen() is None
 
 
 def _at(monkeypatch, seconds):
@@ -75,7 +75,7 @@ def _at(monkeypatch, seconds):
 
 def test_a_log_gets_a_line_every_30_seconds(monkeypatch, caplog):
     _at(monkeypatch, 10)
-    list(progress.bar(range(10), total=10, title="Features", unit="batches"))
+    list(progress.track(range(10), total=10, title="Features", unit="batches"))
     assert [record.getMessage() for record in caplog.records] == [
         "Features: 3 of 10 batches (30%), about 70 s left",
         "Features: 6 of 10 batches (60%), about 40 s left",
@@ -86,13 +86,13 @@ def test_a_log_gets_a_line_every_30_seconds(monkeypatch, caplog):
 
 def test_work_of_unknown_length_says_how_far_it_is(monkeypatch, caplog):
     _at(monkeypatch, 600)
-    list(progress.bar("ab", total=None, title="Spelling"))
+    list(progress.track("ab", total=None, title="Spelling"))
     assert "Spelling: 1 in 10 min so far" in caplog.text
 
 
 def test_what_takes_hours_is_told_in_hours(monkeypatch, caplog):
     _at(monkeypatch, 6000)
-    list(progress.bar(range(3), total=3, title="Solving", unit="folds"))
+    list(progress.track(range(3), total=3, title="Solving", unit="folds"))
     assert "1 of 3 folds (33%), about 3 h 20 min left" in caplog.text
 
 
@@ -100,16 +100,16 @@ def test_nothing_is_said_of_brief_work_unless_it_takes_long(
     monkeypatch, caplog
 ):
     _at(monkeypatch, 1)
-    list(progress.bar("ab", total=2, title="Evaluating", is_brief=True))
+    list(progress.track("ab", total=2, title="Evaluating", is_brief=True))
     assert caplog.text == ""
     _at(monkeypatch, 40)
-    list(progress.bar("ab", total=2, title="Evaluating", is_brief=True))
+    list(progress.track("ab", total=2, title="Evaluating", is_brief=True))
     assert "Evaluating: 1 of 2 (50%), about 40 s left" in caplog.text
 
 
 def test_work_that_is_given_up_is_not_called_done(monkeypatch, caplog):
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    for number in progress.bar(range(9), total=9, title="Counting"):
+    for number in progress.track(range(9), total=9, title="Counting"):
         if number == 3:
             break
     assert caplog.text == ""

@@ -7,7 +7,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from tf_finetune import errors
-from tf_finetune.data import division, examples, splits
+from tf_finetune.data import examples, splits, stratified_split
 from tf_finetune.tasks.classification import labels as classes
 
 
@@ -36,7 +36,7 @@ def _pictures(draw, *, groups=True):
 
 
 def _assign(pictures, seed=0, limit=None, test=0.15):
-    return splits.assign(
+    return splits.assign_splits(
         pictures,
         classes.LABELS,
         validation_fraction=0.15,
@@ -99,8 +99,10 @@ def test_the_order_of_listing_plays_no_part(pictures, seed, order):
 def test_single_pictures_are_stratified_to_within_one(pictures, seed, fraction):
     counts = collections.Counter(p.label for p in pictures)
     hypothesis.assume(min(counts.values()) > 2)
-    divided = division.divide(
-        division.units(pictures), {"validation": fraction}, seed=seed
+    divided = stratified_split.divide_units(
+        stratified_split.join_units(pictures),
+        {"validation": fraction},
+        seed=seed,
     )
     held = collections.Counter(
         p.label for unit in divided["validation"] for p in unit

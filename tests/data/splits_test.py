@@ -34,7 +34,9 @@ def _assign(pictures, **changes):
         "max_train_per_class": None,
         "seed": 0,
     }
-    return splits.assign(pictures, classes.LABELS, **(settings | changes))
+    return splits.assign_splits(
+        pictures, classes.LABELS, **(settings | changes)
+    )
 
 
 def _counts(pictures):
@@ -78,7 +80,7 @@ def test_test_is_drawn_beside_given_splits_only_on_request():
 def test_pictures_with_and_without_split_are_refused():
     mixed = _two_classes(5, "train") + _two_classes(5, None, 100)
     with pytest.raises(errors.DataError, match="10 of 20 pictures have no spl"):
-        splits.check(mixed, classes.LABELS)
+        splits.check_pictures(mixed, classes.LABELS)
 
 
 def test_group_split_keeps_a_patient_on_one_side():
@@ -155,19 +157,19 @@ def test_no_training_split_is_refused():
 
 def test_single_class_is_refused():
     with pytest.raises(errors.DataError, match="single class, 'a'"):
-        splits.check([_picture(0), _picture(1)], classes.LABELS)
+        splits.check_pictures([_picture(0), _picture(1)], classes.LABELS)
 
 
 def test_class_with_one_picture_is_refused():
     with pytest.raises(errors.DataError, match="'b' has one usable picture"):
-        splits.check(
+        splits.check_pictures(
             [_picture(0), _picture(1), _picture(2, "b")], classes.LABELS
         )
 
 
 def test_no_picture_is_refused():
     with pytest.raises(errors.DataError, match="no usable picture"):
-        splits.check([], classes.LABELS)
+        splits.check_pictures([], classes.LABELS)
 
 
 def test_class_too_small_for_three_splits_is_named():

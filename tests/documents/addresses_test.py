@@ -6,16 +6,16 @@ import pathlib
 import re
 
 import pytest
-from documents import reading
+from documents import documented_commands
 
 _ADDRESS = "https://github.com/someone/project"
-_NOTEBOOKS = sorted(reading.ROOT.glob("notebooks/*.ipynb"))
+_NOTEBOOKS = sorted(documented_commands.ROOT.glob("notebooks/*.ipynb"))
 
 
 @pytest.fixture(scope="module")
 def addresses():
     """The script that writes them."""
-    path = reading.ROOT / "scripts" / "write_addresses.py"
+    path = documented_commands.ROOT / "scripts" / "write_addresses.py"
     spec = importlib.util.spec_from_file_location("write_addresses", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -23,8 +23,8 @@ def addresses():
 
 
 def test_documents_hold_the_address_that_setup_cfg_has(addresses):
-    address = addresses.read_address(reading.ROOT / "setup.cfg")
-    page = (reading.ROOT / "README.md").read_text("utf-8")
+    address = addresses.read_address(documented_commands.ROOT / "setup.cfg")
+    page = (documented_commands.ROOT / "README.md").read_text("utf-8")
     assert addresses.rewrite_readme(page, address) == page
     for path in _NOTEBOOKS:
         text = path.read_text("utf-8")
@@ -32,14 +32,14 @@ def test_documents_hold_the_address_that_setup_cfg_has(addresses):
 
 
 def test_with_an_address_every_link_of_the_readme_holds_elsewhere(addresses):
-    page = (reading.ROOT / "README.md").read_text("utf-8")
+    page = (documented_commands.ROOT / "README.md").read_text("utf-8")
     absolute = addresses.rewrite_readme(page, _ADDRESS)
     targets = re.findall(r"\]\(([^)\s]+)\)", absolute)
     assert len(targets) > 20
     for target in targets:
         assert target.startswith("https://"), target
         own = re.match(rf"{_ADDRESS}/(?:blob|raw)/HEAD/([^#]+)", target)
-        assert not own or (reading.ROOT / own[1]).exists(), target
+        assert not own or (documented_commands.ROOT / own[1]).exists(), target
     assert "/someone/project/blob/HEAD/notebooks/quickstart.ipynb" in absolute
     assert f"{_ADDRESS}/raw/HEAD/docs/quickstart.png" in absolute
     assert addresses.rewrite_readme(absolute, _ADDRESS) == absolute

@@ -6,12 +6,12 @@ import re
 import socket
 
 import pytest
-from documents import ledger, reading, smoke
+from documents import command_rules, documented_commands, small_settings
 
 from tf_finetune import commands as table
-from tf_finetune import workdir
+from tf_finetune.workdir import workdir_files
 
-_PACKAGE = [command for command, _ in ledger.of_kind("package")]
+_PACKAGE = [command for command, _ in command_rules.of_kind("package")]
 _RUNTIMES = {"litert": "ai_edge_litert", "onnx": "tf2onnx"}
 
 
@@ -27,17 +27,19 @@ def test_a_command_runs_and_leaves_what_it_promises(command, house):
 
 
 def _trained(command, house, done):
-    place, said = workdir.Workdir(house.workdir(command)), done.stdout
+    place, said = workdir_files.Workdir(house.workdir(command)), done.stdout
     if "--plan" in command.words:
         assert "nothing was written" in said
         assert not place.path.exists()
         return
-    assert place.finished
+    assert place.is_finished
     for path in (place.model, place.evaluation, place.run_flags, place.plan):
         assert path.is_file(), path
     assert f"Results saved to {place.path.relative_to(house.folder)}" in said
     asked = "--numeric_columns=" in command.text
-    assert place.fused.exists() == (asked or "regression.flags" in command.text)
+    assert place.fused_model.exists() == (
+        asked or "regression.flags" in command.text
+    )
 
 
 def _evaluated(command, house, done):
@@ -67,7 +69,7 @@ def _predicted(command, house, done):
 
 
 def _exported(command, house, done):
-    page = (reading.ROOT / "docs" / "exports.md").read_text("utf-8")
+    page = (documented_commands.ROOT / "docs" / "exports.md").read_text("utf-8")
     files = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)`", page, re.MULTILINE))
     usual = f"{command.flag('workdir')}/export"
     place = house.folder / (command.flag("output") or usual)
@@ -94,7 +96,7 @@ _PROMISES = {
 
 
 @pytest.mark.parametrize(
-    "command", [each for each, _ in ledger.of_kind("named")], ids=str
+    "command", [each for each, _ in command_rules.of_kind("named")], ids=str
 )
 def test_a_command_that_is_named_explains_itself(command, house):
     words = command.words[1:]
@@ -111,21 +113,21 @@ def test_a_command_that_is_named_explains_itself(command, house):
 
 
 def test_the_package_is_shown_whole():
-    commands = [*reading.commands()]
+    commands = [*documented_commands.commands()]
     shown = {c.module.partition(".")[2] for c in commands if "." in c.module}
-    assert shown == set(smoke.CONFIGS)
+    assert shown == set(small_settings.CONFIGS)
 
 
 @pytest.mark.parametrize(
-    "command", [each for each, _ in ledger.of_kind("workers")], ids=str
+    "command", [each for each, _ in command_rules.of_kind("workers")], ids=str
 )
 def test_workers_that_are_started_by_hand_make_one_run(command, house):
     given = json.loads(dict(command.environment)["TF_CONFIG"])
     count = len(given["cluster"]["worker"])
     assert given["task"]["index"] == count - 1, "the document's own worker"
-    words = smoke.filled_in(command)[1:]
-    config = smoke.config("train", words[2:])
-    words += smoke.as_flags(smoke.smaller(config))
+    words = small_settings.filled_in(command)[1:]
+    config = small_settings.config("train", words[2:])
+    words += small_settings.as_flags(small_settings.smaller(config))
     with_ports = [f"localhost:{port}" for port in _free_ports(count)]
     workers = []
     for index in range(count):
@@ -135,8 +137,10 @@ def test_workers_that_are_started_by_hand_make_one_run(command, house):
     for worker in workers:
         done = worker.wait(300)
         assert done.returncode == 0, done.stderr
-    path = house.folder / smoke.config("train", words[2:]).output.workdir
-    assert workdir.Workdir(path).finished
+    path = (
+        house.folder / small_settings.config("train", words[2:]).output.workdir
+    )
+    assert workdir_files.Workdir(path).is_finished
 
 
 def _free_ports(count):
@@ -148,9 +152,13 @@ def _free_ports(count):
 
 
 def test_schedulers_start_the_command_that_is_run_by_hand():
-    (by_hand,) = [each.words for each, _ in ledger.of_kind("workers")]
-    (slurm,) = [c.words for c in reading.commands() if c.words[0] == "srun"]
+    (by_hand,) = [each.words for each, _ in command_rules.of_kind("workers")]
+    (slurm,) = [
+        c.words for c in documented_commands.commands() if c.words[0] == "srun"
+    ]
     assert slurm[1:] == by_hand
-    page = (reading.ROOT / "docs" / "distributed.md").read_text("utf-8")
+    page = (documented_commands.ROOT / "docs" / "distributed.md").read_text(
+        "utf-8"
+    )
     (listed,) = re.findall(r"command: \[(.*?)\]", page, re.DOTALL)
     assert tuple(re.split(r",\s+", listed)) == by_hand

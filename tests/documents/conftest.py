@@ -1,7 +1,7 @@
 """The folder that the documents speak of."""
 
 import pytest
-from documents import house as houses
+from documents import command_runner as houses
 
 
 @pytest.fixture(scope="session")

@@ -3,30 +3,36 @@
 import re
 
 import pytest
-from documents import reading
+from documents import documented_commands
 
-from tf_finetune import checking
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train_config
+from tf_finetune.preflight import train
 
 
-@pytest.mark.parametrize("path", reading.FLAGFILES, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", documented_commands.FLAGFILES, ids=lambda p: p.name
+)
 def test_every_flagfile_is_accepted_and_tells_what_it_is(path, tmp_path):
-    config = options.from_flagfile(train.TrainConfig, str(path))
+    config = options.from_flagfile(train_config.TrainConfig, str(path))
     if not config.data.data:
         # A table has columns, which some of them name.
         (tmp_path / "table.csv").touch()
         config = options.replace(config, data=str(tmp_path / "table.csv"))
-    checking.check(config)
+    train.check_config(config)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# What: ")
-    name = str(path.relative_to(reading.ROOT))
-    (command,) = reading.in_flagfile(text, name)
+    name = str(path.relative_to(documented_commands.ROOT))
+    (command,) = documented_commands.in_flagfile(text, name)
     assert command.flag("flagfile") == name
 
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in reading.FLAGFILES if path.parent.name != "classic"],
+    [
+        path
+        for path in documented_commands.FLAGFILES
+        if path.parent.name != "classic"
+    ],
     ids=lambda p: p.name,
 )
 def test_every_flagfile_says_what_to_expect_in_figures(path):

@@ -2,13 +2,13 @@
 
 import importlib.util
 
-from documents import reading
+from documents import documented_commands
 
 
 def test_the_page_of_flags_is_what_is_declared():
-    path = reading.ROOT / "scripts" / "write_flags.py"
+    path = documented_commands.ROOT / "scripts" / "write_flags.py"
     spec = importlib.util.spec_from_file_location("write_flags", path)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    page = (reading.ROOT / "docs" / "flags.md").read_text("utf-8")
+    page = (documented_commands.ROOT / "docs" / "flags.md").read_text("utf-8")
     assert page == script.build_page(), "run: python scripts/write_flags.py"

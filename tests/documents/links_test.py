@@ -5,7 +5,7 @@ import configparser
 import re
 
 import pytest
-from documents import reading, smoke
+from documents import documented_commands, small_settings
 
 from tf_finetune.config import options
 
@@ -38,7 +38,9 @@ def _anchors(text) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("path", reading.DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", documented_commands.DOCUMENTS, ids=lambda p: p.name
+)
 def test_every_link_leads_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", _text(path)):
         if not target.startswith("http"):
@@ -58,31 +60,35 @@ def test_a_link_to_a_heading_that_is_not_there_leads_nowhere(tmp_path):
 
 
 def test_every_test_that_the_readme_names_exists():
-    text = _text(reading.ROOT / "README.md")
+    text = _text(documented_commands.ROOT / "README.md")
     named = re.findall(r"\[`(test_\w+)`\]\((tests/[^)]+)\)", text)
     assert len(named) == text.count("`test_") >= 10
     for name, path in named:
-        tree = ast.parse(_text(reading.ROOT / path))
+        tree = ast.parse(_text(documented_commands.ROOT / path))
         functions = {n.name for n in tree.body if hasattr(n, "name")}
         assert name in functions, f"{path}::{name}"
 
 
-@pytest.mark.parametrize("path", reading.DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", documented_commands.DOCUMENTS, ids=lambda p: p.name
+)
 def test_every_test_file_that_a_document_names_exists(path):
     for name in re.findall(r"tests/[\w/]*_test\.py", _text(path)):
-        assert (reading.ROOT / name).is_file(), name
+        assert (documented_commands.ROOT / name).is_file(), name
 
 
-@pytest.mark.parametrize("path", reading.DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path", documented_commands.DOCUMENTS, ids=lambda p: p.name
+)
 def test_every_flag_that_a_document_names_exists(path):
     known = {
         name
-        for config in smoke.CONFIGS.values()
-        for name, *_ in options.declared(config)
+        for config in small_settings.CONFIGS.values()
+        for name, *_ in options.list_options(config)
     }
     programs = [
-        *reading.ROOT.glob("scripts/**/*.py"),
-        *reading.ROOT.glob("tf_finetune/client/*.py"),
+        *documented_commands.ROOT.glob("scripts/**/*.py"),
+        *documented_commands.ROOT.glob("tf_finetune/client/*.py"),
     ]
     for script in programs:
         known |= set(re.findall(r'"--([a-z_]+)"', _text(script)))
@@ -95,11 +101,11 @@ def test_every_flag_that_a_document_names_exists(path):
 
 def test_every_extra_that_a_document_installs_exists():
     setup = configparser.ConfigParser()
-    setup.read(reading.ROOT / "setup.cfg")
+    setup.read(documented_commands.ROOT / "setup.cfg")
     known = set(setup["options.extras_require"])
     named = set()
-    notebooks = reading.ROOT.glob("notebooks/*.ipynb")
-    for path in [*reading.DOCUMENTS, *notebooks]:
+    notebooks = documented_commands.ROOT.glob("notebooks/*.ipynb")
+    for path in [*documented_commands.DOCUMENTS, *notebooks]:
         for extras in re.findall(
             r"'(?:\.|tf_finetune)\[([a-z0-9_,]+)\]'", _text(path)
         ):

@@ -4,14 +4,19 @@ import ast
 import re
 
 import pytest
-from documents import furniture, ledger, reading, smoke
+from documents import (
+    command_rules,
+    documented_commands,
+    sample_data,
+    small_settings,
+)
 
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train_config
 
 _BLOCKS = [
     (document, code)
-    for document, code in reading.python_blocks()
-    if not reading.asks_a_server(code)
+    for document, code in documented_commands.python_blocks()
+    if not documented_commands.asks_a_server(code)
 ]
 
 
@@ -25,8 +30,8 @@ class _Smaller(ast.NodeTransformer):
         given = {k.arg: ast.literal_eval(k.value) for k in node.keywords}
         if node.args:
             given["data"] = ast.literal_eval(node.args.pop())
-        config = options.from_keywords(train.TrainConfig, given)
-        given |= smoke.smaller(config)
+        config = options.from_keywords(train_config.TrainConfig, given)
+        given |= small_settings.smaller(config)
         node.keywords = [
             ast.keyword(name, ast.Constant(value))
             for name, value in given.items()
@@ -99,12 +104,12 @@ assert backbone.model.input_shape == (None, 128, 128, 7)
 
 def _prepare(document, code, house):
     """Makes what the blocks of a document read."""
-    for name in furniture.WEIGHTS:
+    for name in sample_data.WEIGHTS:
         if name in code:
             house.write_weights(name)
     own = [
         command
-        for command, _ in ledger.of_kind("package")
+        for command, _ in command_rules.of_kind("package")
         if command.document == document
     ]
     for command in own:
@@ -124,23 +129,25 @@ def test_the_blocks_of_a_document_run_one_after_the_other(document, house):
 
 
 def test_a_network_of_ones_own_is_trained_by_its_name(house):
-    page = (reading.ROOT / "docs" / "backbones.md").read_text("utf-8")
-    (code,) = reading.blocks(page, "python")
+    page = (documented_commands.ROOT / "docs" / "backbones.md").read_text(
+        "utf-8"
+    )
+    (code,) = documented_commands.sum_blocks(page, "python")
     (name,) = re.findall(r"can be imported,\ne\.g\. `(\w+\.py)`", page)
     (flags,) = re.findall(r"`(--backbone=\w+:\w+ [^`]+)`", page)
     (call,) = re.findall(r"`(catalog\.BACKBONES\.add\([^`]+)`", page)
     (house.folder / name).write_text(code)
     words = ["--data=flowers", *flags.split(), "--workdir=runs/own"]
-    smaller = smoke.smaller(smoke.config("train", words))
+    smaller = small_settings.smaller(small_settings.config("train", words))
     done = house.wait(
-        ["-m", "tf_finetune.train", *words, *smoke.as_flags(smaller)]
+        ["-m", "tf_finetune.train", *words, *small_settings.as_flags(smaller)]
     )
     assert done.returncode == 0, done.stderr
     assert "tiny" in (house.folder / "runs/own/run.flags").read_text().lower()
     registered = (
         f"from {name[:-3]} import TINY\n"
         "from tf_finetune.backbones import build, catalog\n"
-        f"{call}\nassert build.build('tiny', image_size=32).stages"
+        f"{call}\nassert build.build_backbone('tiny', image_size=32).stages"
     )
     done = house.wait(["-c", registered])
     assert done.returncode == 0, done.stderr

@@ -9,10 +9,10 @@ import subprocess
 import sys
 
 import pytest
-from documents import house as houses
-from documents import ledger, reading, smoke
+from documents import command_rules, documented_commands, small_settings
+from documents import command_runner as houses
 
-from tf_finetune import workdir
+from tf_finetune.workdir import workdir_files
 
 # What prepares an environment finds these up to date in the copy.
 _EXTRAS = {"check.sh": "cpu,dev,litert,onnx"}
@@ -28,7 +28,7 @@ def _given(kind):
         pytest.param(
             command, rule, id=str(command), marks=[pytest.mark.slow] * rule.slow
         )
-        for command, rule in ledger.of_kind(kind)
+        for command, rule in command_rules.of_kind(kind)
     ]
 
 
@@ -37,7 +37,7 @@ def test_a_script_does_what_it_is_shown_for(command, rule, house):
     if command.words[0] == "bash":
         done = _bash(command, house)
     else:
-        words = [*smoke.filled_in(command)[1:], *rule.smaller]
+        words = [*small_settings.filled_in(command)[1:], *rule.smaller]
         done = house.wait(words)
     assert done.returncode == 0, done.stdout + done.stderr
     _PROMISES[pathlib.PurePath(command.script).stem](done, house.folder)
@@ -69,7 +69,7 @@ def _fuzzed(done, folder):
 
 
 def _launched(done, folder):
-    assert workdir.Workdir(folder / "run").finished
+    assert workdir_files.Workdir(folder / "run").is_finished
     assert {line[:4] for line in done.stdout.splitlines()} == {"[0] ", "[1] "}
 
 
@@ -115,9 +115,11 @@ def copied(tmp_path):
     """A copy of the project in which nothing is left to be installed."""
     for name in ("scripts", "configs", "tf_finetune"):
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(reading.ROOT / name, tmp_path / name, ignore=ignored)
+        shutil.copytree(
+            documented_commands.ROOT / name, tmp_path / name, ignore=ignored
+        )
     for name in ("setup.cfg", "pyproject.toml"):
-        shutil.copy(reading.ROOT / name, tmp_path)
+        shutil.copy(documented_commands.ROOT / name, tmp_path)
     (tmp_path / ".venv/bin").mkdir(parents=True)
     for name in ("ruff", "pytest"):
         _program(tmp_path / ".venv/bin" / name, _SAYS_WHAT_IT_IS_ASKED)
@@ -174,7 +176,9 @@ def _checked(command, said, folder):
 
 
 def _measured(command, said, folder):
-    page = (reading.ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    page = (documented_commands.ROOT / "docs" / "benchmarks.md").read_text(
+        "utf-8"
+    )
     for name in re.findall(r"<!-- begin (\w+) -->", page):
         assert name in said
 
@@ -187,5 +191,5 @@ _COPIES_PROMISES = {
 
 
 def test_the_scripts_that_are_python_compile():
-    for path in reading.ROOT.glob("scripts/**/*.py"):
+    for path in documented_commands.ROOT.glob("scripts/**/*.py"):
         compile(path.read_text(encoding="utf-8"), str(path), "exec")

@@ -3,9 +3,9 @@
 import pytest
 
 import tf_finetune
-from tf_finetune import workdir
-from tf_finetune.runs import learning
-from tf_finetune.training.devices import batch_size
+from tf_finetune.runs import fit_stages
+from tf_finetune.training.devices import batch_size_search
+from tf_finetune.workdir import recorded_config, workdir_files
 
 
 class _Killed(Exception):
@@ -21,7 +21,7 @@ def _train(pictures, settings, place, **changes):
     tf_finetune.fine_tune(
         pictures, workdir=str(place), report=texts.append, **asked
     )
-    return workdir.Workdir(place), "\n".join(texts)
+    return workdir_files.Workdir(place), "\n".join(texts)
 
 
 def _unasked(*arguments, **keywords):
@@ -30,7 +30,9 @@ def _unasked(*arguments, **keywords):
 
 @pytest.fixture
 def finding_16(monkeypatch):
-    monkeypatch.setattr(batch_size, "largest_that_fits", lambda *a, **k: 16)
+    monkeypatch.setattr(
+        batch_size_search, "find_largest_batch", lambda *a, **k: 16
+    )
 
 
 def test_what_was_found_is_said_and_replayed(
@@ -39,7 +41,7 @@ def test_what_was_found_is_said_and_replayed(
     place, text = _train(pictures, settings, tmp_path / "run")
     assert "16 pictures a step (--batch_size=auto; 16 fit" in text
     assert "7.07107e-05 (the default of adamw, 0.0001 for 32 pictures" in text
-    config = workdir.config_of(place)
+    config = recorded_config.load_config(place)
     assert config.training.batch_size == 16
     assert config.training.learning_rate == pytest.approx(1e-4 * 0.5**0.5)
 
@@ -51,18 +53,18 @@ def test_a_resumed_run_keeps_what_was_found(
         raise _Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(learning, "choose", killed)
+        patch.setattr(fit_stages, "select_candidate", killed)
         with pytest.raises(_Killed):
             _train(pictures, settings, tmp_path / "run")
-    monkeypatch.setattr(batch_size, "largest_that_fits", _unasked)
+    monkeypatch.setattr(batch_size_search, "find_largest_batch", _unasked)
     place, text = _train(pictures, settings, tmp_path / "run")
     assert "--batch_size=auto; 16 fit" in text
-    assert workdir.config_of(place).training.batch_size == 16
+    assert recorded_config.load_config(place).training.batch_size == 16
 
 
 @pytest.mark.slow
 def test_it_is_found_in_child_processes(pictures, settings, tmp_path):
     # 48 pictures; about 30 of them, or 32 at most, are trained on.
     place, text = _train(pictures, settings, tmp_path / "run")
-    assert workdir.config_of(place).training.batch_size in (16, 32)
+    assert recorded_config.load_config(place).training.batch_size in (16, 32)
     assert "--batch_size=auto; 32 fit into memory" in text

@@ -8,11 +8,11 @@ import pytest
 
 import tf_finetune
 from tf_finetune import errors, files
-from tf_finetune.cache import entries, passes
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train_config
 from tf_finetune.data import pipeline
-from tf_finetune.data.pictures import decoding
-from tf_finetune.runs import caching
+from tf_finetune.data.images import decoding
+from tf_finetune.feature_cache import entries, fill
+from tf_finetune.runs import cache_choice
 from tf_finetune.training import fine_tuning
 
 
@@ -96,7 +96,7 @@ def test_auto_decides_once_and_the_replay_does_the_same(call):
     run, _ = call("run")
     decided = files.read_json(run.workdir / "run.json")["cache"]
     flags = options.from_flagfile(
-        train.TrainConfig, str(run.workdir / "run.flags")
+        train_config.TrainConfig, str(run.workdir / "run.flags")
     )
     assert flags.output.cache == decided in ("on", "off")
 
@@ -113,13 +113,13 @@ def test_what_auto_decided_stays_when_an_interrupted_run_goes_on(
     def unasked(*_):
         raise AssertionError("it was measured again")
 
-    off = caching.Choice(reads_cache=False)
+    off = cache_choice.CacheChoice(reads_cache=False)
     with monkeypatch.context() as patch:
-        patch.setattr(caching, "_cheaper", lambda course: off)
-        patch.setattr(fine_tuning, "run", killed)
+        patch.setattr(cache_choice, "_choose_faster", lambda context: off)
+        patch.setattr(fine_tuning, "fit_trainer", killed)
         with pytest.raises(Killed):
             call("run", epochs=1)
-    monkeypatch.setattr(caching, "_cheaper", unasked)
+    monkeypatch.setattr(cache_choice, "_choose_faster", unasked)
     run, _ = call("run", epochs=1)
     assert files.read_json(run.workdir / "run.json")["cache"] == "off"
 
@@ -149,7 +149,7 @@ def test_what_can_be_computed_once_is_in_the_plan(call):
 
 def test_an_earlier_runs_features_make_room_for_a_new_ones(call, tmp_path):
     def features():
-        found = entries.listing(tmp_path / "cache")
+        found = entries.list_entries(tmp_path / "cache")
         return {e.name: e for e in found if e.name.startswith("features")}
 
     call("first", cache="on")
@@ -167,7 +167,7 @@ def test_after_the_top_moved_nothing_below_it_is_computed_again(
 ):
     first, _ = call("first", cache="on", augmentation="none", epochs=3)
     computed = []
-    real = passes.fill
+    real = fill.fill_stores
 
     def spy(into, network, wanted, **keywords):
         def counted(images):
@@ -176,7 +176,7 @@ def test_after_the_top_moved_nothing_below_it_is_computed_again(
 
         return real(into, counted, wanted, **keywords)
 
-    monkeypatch.setattr(passes, "fill", spy)
+    monkeypatch.setattr(fill, "fill_stores", spy)
     again = {
         "weights": str(first.workdir),
         "augmentation": "none",
@@ -217,7 +217,7 @@ def test_each_picture_as_it_is_is_decoded_once(call, changes, monkeypatch):
         return original(contents, **kind)
 
     monkeypatch.setattr(decoding, "load_bytes", counting)
-    monkeypatch.setattr(pipeline, "evaluation_images", fail)
+    monkeypatch.setattr(pipeline, "build_evaluation_images", fail)
     first, _ = call("first", **changes)
     assert len(decoded) == 48
     decoded.clear()
@@ -241,8 +241,8 @@ def test_a_killed_build_goes_on_with_what_it_had_written(
     # A shard a batch; the process is killed as it is about to write the third.
     code = (
         "import os, runpy, signal\n"
-        "from tf_finetune.cache import passes, store\n"
-        "passes._SECONDS_PER_SHARD = 0\n"
+        "from tf_finetune.feature_cache import fill, store\n"
+        "fill._SECONDS_PER_SHARD = 0\n"
         "put, count = store.Store.put, [0]\n"
         "def counted(*arguments):\n"
         "    count[0] += 1\n"

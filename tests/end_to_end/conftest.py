@@ -10,7 +10,7 @@ import subprocess
 
 import numpy as np
 import pytest
-import talking
+import server_client
 from PIL import Image
 
 _COLORS = ("red", "green", "blue")
@@ -138,7 +138,7 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
     the features. Nothing may be written into it.
     """
     import tf_finetune
-    from tf_finetune import workdir
+    from tf_finetune.workdir import workdir_files
 
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -146,7 +146,7 @@ def ants_and_bees(material, tmp_path_factory) -> pathlib.Path:
     with open(folder / "ants_and_bees.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         place = folder / "ants_and_bees" / "run"
-        if not workdir.Workdir(place).finished:
+        if not workdir_files.Workdir(place).is_finished:
             tf_finetune.fine_tune(
                 material / "hymenoptera",
                 backbone="mobilenet@0.25",
@@ -193,7 +193,7 @@ def talk():
 
         def start(version, **flags):
             return ends.enter_context(
-                contextlib.closing(talking.Talk(version, **flags))
+                contextlib.closing(server_client.Talk(version, **flags))
             )
 
         yield start
@@ -202,7 +202,7 @@ def talk():
 @pytest.fixture
 def damage(tmp_path):
     """A function: a picture → a copy that ends in the middle."""
-    return lambda path: talking.damaged(pathlib.Path(path), tmp_path)
+    return lambda path: server_client.damaged(pathlib.Path(path), tmp_path)
 
 
 @pytest.fixture

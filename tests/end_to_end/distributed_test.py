@@ -29,15 +29,15 @@ _TWO_CPUS = (
     "    tf.config.list_physical_devices('CPU')[0],\n"
     "    [tf.config.LogicalDeviceConfiguration()] * 2)\n"
     "import tf_finetune\n"
-    "from tf_finetune.config import options, train\n"
+    "from tf_finetune.config import options, train_config\n"
     "from absl import flags, logging\n"
     "logging.use_absl_handler()\n"
     "logging.set_verbosity(logging.INFO)\n"
-    "options.define_flags(train.TrainConfig, flags.FLAGS)\n"
+    "options.define_flags(train_config.TrainConfig, flags.FLAGS)\n"
     "flags.FLAGS(sys.argv)\n"
     "from tf_finetune import workflow\n"
-    "workflow.train_run(\n"
-    "    options.from_flags(train.TrainConfig, flags.FLAGS), report=print)\n"
+    "config = options.from_flags(train_config.TrainConfig, flags.FLAGS)\n"
+    "workflow.train_run(config, report=print)\n"
 )
 
 

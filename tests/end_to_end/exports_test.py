@@ -41,13 +41,13 @@ def test_every_format_of_one_file_is_proven(ants_and_bees, tmp_path):
 def test_int8_is_within_two_points_on_all_validation_pictures(
     ants_and_bees, tmp_path
 ):
-    from tf_finetune.exporting import job as jobs
-    from tf_finetune.exporting.litert import litert
-    from tf_finetune.exporting.proof import parity, single_file
-    from tf_finetune.runs import proof
-    from tf_finetune.runs.use import finished
+    from tf_finetune.exports import job as jobs
+    from tf_finetune.exports.litert import litert_formats
+    from tf_finetune.exports.parity import parity_check, single_file
+    from tf_finetune.runs import parity_record
+    from tf_finetune.runs.finished import finished_run
 
-    found = finished.load(str(ants_and_bees))
+    found = finished_run.load_finished(str(ants_and_bees))
     paths, labels = _validation(ants_and_bees)
     job = jobs.ExportJob(
         model=found.model,
@@ -55,17 +55,19 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
         image_size=found.image_size,
         resize=found.config.model.resize,
         destination=tmp_path,
-        proof=proof.read(found.place),
-        calibration=proof.calibration(found.place),
+        proof=parity_record.read_record(found.place),
+        calibration=parity_record.find_calibration_paths(found.place),
     )
-    everything = jobs.Proof(
+    everything = jobs.ParityReference(
         paths=paths, predictions=np.zeros([len(paths), 2]), truth=labels
     )
     contents = [files.pathlib.Path(path).read_bytes() for path in paths]
-    said = found.model.predict(parity.decoded(contents, job), verbose=0)
+    said = found.model.predict(
+        parity_check.decode_images(contents, job), verbose=0
+    )
 
-    got = single_file.answers(
-        "litert.py", litert.write_int8(job), everything, job
+    got = single_file.predict_in_fresh_process(
+        "litert.py", litert_formats.write_int8(job), everything, job
     )
 
     assert len(paths) == 153

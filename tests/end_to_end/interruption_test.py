@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from tf_finetune import files, workdir
+from tf_finetune import files
+from tf_finetune.workdir import workdir_files
 
 _PATIENCE_SECONDS = 240
 
@@ -51,9 +52,9 @@ def _end_when(process, there, number: int = signal.SIGKILL) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def uninterrupted(
     pictures, settings, tmp_path_factory, start
-) -> workdir.Workdir:
+) -> workdir_files.Workdir:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    place = workdir.Workdir(folder / "run")
+    place = workdir_files.Workdir(folder / "run")
     command = _command(pictures, settings, place.path)
     done = start(command, folder).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
@@ -74,18 +75,20 @@ def uninterrupted(
 def test_a_killed_run_is_completed_to_the_same_numbers(
     moment, uninterrupted, pictures, settings, tmp_path, start
 ):
-    place = workdir.Workdir(tmp_path / "run")
+    place = workdir_files.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
     command.append("--checkpoint_every_steps=1")
     _end_when(start(command, tmp_path), (place.path / moment).exists)
-    assert not place.finished
+    assert not place.is_finished
     done = start(command, tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 0, done.stderr
     _assert_same(place, uninterrupted)
 
 
-def _assert_same(place: workdir.Workdir, uninterrupted: workdir.Workdir):
-    assert place.finished
+def _assert_same(
+    place: workdir_files.Workdir, uninterrupted: workdir_files.Workdir
+):
+    assert place.is_finished
     ours = files.read_json(place.evaluation)
     assert ours == files.read_json(uninterrupted.evaluation)
     assert place.history.read_text() == uninterrupted.history.read_text()
@@ -102,7 +105,7 @@ def _assert_same(place: workdir.Workdir, uninterrupted: workdir.Workdir):
 def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
     uninterrupted, pictures, settings, tmp_path, start
 ):
-    place = workdir.Workdir(tmp_path / "run")
+    place = workdir_files.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
     status, said = _end_when(
         start(command, tmp_path, together=True),
@@ -130,7 +133,7 @@ def test_a_run_asked_to_stop_says_how_to_go_on_and_does(
 def test_a_run_asked_to_stop_before_training_stops(
     pictures, settings, tmp_path, start
 ):
-    place = workdir.Workdir(tmp_path / "run")
+    place = workdir_files.Workdir(tmp_path / "run")
     command = _command(pictures, settings, place.path)
     status, said = _end_when(
         start(command, tmp_path, together=True),
@@ -165,6 +168,6 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(run, tmp_path):
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "Error: " in done.stderr
-    assert not workdir.Workdir(tmp_path / "run").finished
+    assert not workdir_files.Workdir(tmp_path / "run").is_finished
     assert not list((tmp_path / "run").glob("model*"))
     assert not list((tmp_path / "run").glob(".tmp-*"))

@@ -200,10 +200,10 @@ def test_a_calibrated_export_gives_the_same_labels(
     run, color_table, exported, tmp_path, monkeypatch
 ):
     # The run makes no mistake, of which a temperature could be learned.
-    real = certainty.calibrate
+    real = certainty.fit_temperature
     monkeypatch.setattr(
         certainty,
-        "calibrate",
+        "fit_temperature",
         lambda *pairs: dataclasses.replace(real(*pairs), temperature=3.0),
     )
     version, file = tf_finetune.export(

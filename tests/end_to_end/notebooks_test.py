@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from PIL import Image
 
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train_config
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -101,10 +101,10 @@ def test_the_quickstart_is_that_of_its_flagfile():
         for name, value in keywords.items()
     }
     flagfile = options.from_flagfile(
-        train.TrainConfig, str(_ROOT / "configs" / "quickstart.flags")
+        train_config.TrainConfig, str(_ROOT / "configs" / "quickstart.flags")
     )
     config = options.from_keywords(
-        train.TrainConfig,
+        train_config.TrainConfig,
         {"data": values["DATA"], "weights": "digits", **given},
     )
     untied = {"workdir": "", "overwrite": False}

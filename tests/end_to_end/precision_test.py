@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tf_finetune
-from tf_finetune.exporting.graph import precision as artifacts
+from tf_finetune.exports.graph import float32_model as artifacts
 from tf_finetune.training import history
 
 _MIXED = ("mixed_float16", "mixed_bfloat16")

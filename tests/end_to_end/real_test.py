@@ -6,7 +6,7 @@ import pytest
 
 import tf_finetune
 from tf_finetune import files, workflow
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train_config
 
 pytestmark = pytest.mark.real
 
@@ -57,7 +57,7 @@ def test_the_genres_of_posters_by_their_flagfile(material, tmp_path):
     flags = pathlib.Path(__file__).parents[2] / "configs" / "multilabel.flags"
     weights = material / "weights" / "mobilenet_0.25_224_notop.weights.h5"
     config = options.replace(
-        options.from_flagfile(train.TrainConfig, str(flags)),
+        options.from_flagfile(train_config.TrainConfig, str(flags)),
         data=str(material / "posters" / "posters.csv"),
         weights=str(weights),
         workdir=str(tmp_path / "run"),
@@ -80,7 +80,7 @@ def test_pseudo_labels_beat_the_probe_on_the_mean_of_five_draws(
     reached = {"supervised": [], "pseudo_label": []}
     for seed in range(5):
         config = options.replace(
-            options.from_flagfile(train.TrainConfig, str(flags)),
+            options.from_flagfile(train_config.TrainConfig, str(flags)),
             data=str(pictures),
             unlabeled_data=str(pictures / "train"),
             backbone="mobilenet@0.25",

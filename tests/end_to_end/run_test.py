@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 import tf_finetune
-from tf_finetune import errors, files, workdir
+from tf_finetune import errors, files
+from tf_finetune.workdir import workdir_files
 
 
 def test_a_run_leaves_what_the_plan_promises(run):
@@ -23,7 +24,7 @@ def test_a_run_leaves_what_the_plan_promises(run):
         "evaluation.json", "predictions.csv", "confusion_test.png",
     }  # fmt: skip
     assert not [name for name in names if name.startswith(".")]
-    assert workdir.Workdir(run.workdir).finished
+    assert workdir_files.Workdir(run.workdir).is_finished
 
 
 def test_every_split_is_evaluated_beside_its_yardsticks(run):
@@ -282,7 +283,7 @@ def test_a_gate_that_is_missed_exits_with_3_and_keeps_the_run(
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
     assert "not better than the probe" in done.stderr
-    assert workdir.Workdir(tmp_path / "run").finished
+    assert workdir_files.Workdir(tmp_path / "run").is_finished
 
 
 def test_predictions_stand_beside_what_is_true(run):

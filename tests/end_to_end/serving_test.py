@@ -12,15 +12,17 @@ from PIL import Image
 from scipy import special
 
 import tf_finetune
-from tf_finetune import files, inference, workdir
-from tf_finetune.data.pictures import decoding
-from tf_finetune.evaluation import calibration
-from tf_finetune.exporting import job as jobs
-from tf_finetune.exporting.proof import fresh
-from tf_finetune.exporting.tf_serving import saved_model
-from tf_finetune.runs import proof
+from tf_finetune import files
+from tf_finetune.data.images import decoding
+from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.exports import job as jobs
+from tf_finetune.exports.parity import fresh_process
+from tf_finetune.exports.saved_model import image_saved_model
+from tf_finetune.model import inference
+from tf_finetune.runs import parity_record
+from tf_finetune.workdir import recorded_config, workdir_files
 
-_SCRIPT = fresh.RUNTIMES / "saved_model.py"
+_SCRIPT = fresh_process.RUNTIMES / "saved_model.py"
 
 
 @pytest.fixture(
@@ -33,17 +35,21 @@ _SCRIPT = fresh.RUNTIMES / "saved_model.py"
 def trained(request, mixed_runs):
     """A run with augmentation, all weights moving in mixed precision."""
     run, _ = mixed_runs(request.param)
-    config = workdir.config_of(workdir.Workdir(run.workdir))
+    config = recorded_config.load_config(workdir_files.Workdir(run.workdir))
     assert config.training.augmentation == "light"
     return run
 
 
 def _ask(version, paths):
     contents = [pathlib.Path(path).read_bytes() for path in paths]
-    answer = fresh.run(
+    answer = fresh_process.run_script(
         _SCRIPT,
         version,
-        {"serving_default/image_bytes": fresh.strings(contents)},
+        {
+            "serving_default/image_bytes": fresh_process.make_string_array(
+                contents
+            )
+        },
     )
     return {key.partition("/")[2]: each for key, each in answer.items()}
 
@@ -51,7 +57,7 @@ def _ask(version, paths):
 def test_encoded_pictures_give_what_the_evaluation_gave(trained):
     (version,) = tf_finetune.export(trained.workdir, report=lambda text: None)
 
-    kept = proof.read(workdir.Workdir(trained.workdir), 64)
+    kept = parity_record.read_record(workdir_files.Workdir(trained.workdir), 64)
     answer = _ask(version, kept.paths)
 
     np.testing.assert_allclose(
@@ -80,12 +86,12 @@ def test_augmentation_inside_a_model_is_not_served(run, tmp_path):
         image_size=32,
         resize="squash",
         destination=tmp_path / "ours",
-        proof=jobs.Proof(paths=paths, predictions=evaluated),
+        proof=jobs.ParityReference(paths=paths, predictions=evaluated),
         measuring_seconds=0.0,
     )
     model.export(tmp_path / "plain", verbose=False)
 
-    ours = _ask(saved_model.write(job), paths)["probabilities"]
+    ours = _ask(image_saved_model.write(job), paths)["probabilities"]
     loaded = tf.saved_model.load(str(tmp_path / "plain"))
     plain = loaded.serve(images).numpy()
 
@@ -117,13 +123,15 @@ def test_an_export_can_be_calibrated_and_tell_what_is_strange(
     run, tmp_path, monkeypatch
 ):
     # The run makes no mistake, of which a temperature could be learned.
-    found = calibration.Calibration(
+    found = temperature_scaling.Calibration(
         temperature=2.0,
         examples=9,
         log_loss=(0.5, 0.25),
         expected_calibration_error=(0.2, 0.1),
     )
-    monkeypatch.setattr(calibration, "calibrate", lambda *arguments: found)
+    monkeypatch.setattr(
+        temperature_scaling, "fit_temperature", lambda *arguments: found
+    )
     before = (run.workdir / "model.keras").read_bytes()
     said = []
 
@@ -137,7 +145,7 @@ def test_an_export_can_be_calibrated_and_tell_what_is_strange(
         report=said.append,
     )
 
-    kept = proof.read(workdir.Workdir(run.workdir), 64)
+    kept = parity_record.read_record(workdir_files.Workdir(run.workdir), 64)
     answer = _ask(version, kept.paths)
     logits = np.log(kept.predictions)
     np.testing.assert_allclose(
@@ -148,7 +156,7 @@ def test_an_export_can_be_calibrated_and_tell_what_is_strange(
     images = tf.image.resize(images, run.model.input_shape[1:3], antialias=True)
     energy = -special.logsumexp(inference.predict(model, [images]), axis=1)
     np.testing.assert_allclose(answer["ood_score"], energy, atol=1e-3)
-    assert found.sentence() in said
+    assert found.format_line() in said
     record = files.read_json(version.parent / "parity.json")["1"]
     assert record["temperature"]["log_loss"] == [0.5, 0.25]
     loaded = keras.saving.load_model(file)

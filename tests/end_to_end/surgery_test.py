@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import tf_finetune
-from tf_finetune import errors, files, unread
+from tf_finetune import errors, files
+from tf_finetune.preflight import unused_options
 
 _SURGERY = {
     "backbone": "resnet18+se",
@@ -19,7 +20,7 @@ _SURGERY = {
 }
 
 # What a run of the head alone does not read, and what it is told anew.
-_OTHER = {*unread.FINE_TUNING, "weights", "epochs"}
+_OTHER = {*unused_options.FINE_TUNING, "weights", "epochs"}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.evaluation import gates, metrics
+from tf_finetune.evaluation import classification_metrics, gates
 from tf_finetune.tasks.classification import figures
 
 _MEASURES = figures.FIGURES
@@ -32,11 +32,11 @@ FIGURES = {
     ],
 )
 def test_each_metric_is_compared_the_right_way_round(spec, missed):
-    assert bool(gates.failures(FIGURES, (spec,), _MEASURES)) == missed
+    assert bool(gates.find_failures(FIGURES, (spec,), _MEASURES)) == missed
 
 
 def test_a_failure_says_what_was_got_and_asked():
-    (sentence,) = gates.failures(
+    (sentence,) = gates.find_failures(
         FIGURES, ("accuracy:0.95", "log_loss:1"), _MEASURES
     )
 
@@ -44,7 +44,9 @@ def test_a_failure_says_what_was_got_and_asked():
 
 
 def test_a_figure_that_is_not_defined_fails():
-    (sentence,) = gates.failures(FIGURES, ("top_5_accuracy:0.5",), _MEASURES)
+    (sentence,) = gates.find_failures(
+        FIGURES, ("top_5_accuracy:0.5",), _MEASURES
+    )
 
     assert "not defined" in sentence
 
@@ -67,7 +69,7 @@ def test_a_spec_that_cannot_be_is_refused_early(spec, message):
 
 
 def test_every_known_metric_is_among_the_figures():
-    found = metrics.classification(
+    found = classification_metrics.compute_metrics(
         np.array([0, 1]), np.eye(2), class_names=("a", "b"), seed=0
     )
 
@@ -84,26 +86,31 @@ def _with(**changes):
 def test_a_higher_accuracy_is_better():
     worse = _with(accuracy=0.89, log_loss=0.1)
 
-    assert gates.not_better(FIGURES, worse, "the probe", _MEASURES) is None
-    sentence = gates.not_better(worse, FIGURES, "the probe", _MEASURES)
+    assert (
+        gates.explain_not_better(FIGURES, worse, "the probe", _MEASURES) is None
+    )
+    sentence = gates.explain_not_better(worse, FIGURES, "the probe", _MEASURES)
     assert "not better than the probe" in sentence
     assert "-0.0100" in sentence
 
 
 def test_equal_accuracies_are_decided_by_log_loss():
     assert (
-        gates.not_better(FIGURES, _with(log_loss=0.4), "it", _MEASURES) is None
+        gates.explain_not_better(FIGURES, _with(log_loss=0.4), "it", _MEASURES)
+        is None
     )
-    assert gates.not_better(FIGURES, _with(log_loss=0.2), "it", _MEASURES)
+    assert gates.explain_not_better(
+        FIGURES, _with(log_loss=0.2), "it", _MEASURES
+    )
 
 
 def test_a_result_is_not_better_than_itself():
-    assert gates.not_better(FIGURES, FIGURES, "the probe", _MEASURES)
+    assert gates.explain_not_better(FIGURES, FIGURES, "the probe", _MEASURES)
 
 
 @pytest.mark.parametrize("key", ["split", "data_fingerprint", "examples"])
 def test_results_on_other_pictures_are_not_compared(key):
     with pytest.raises(errors.RunError, match="cannot be compared"):
-        gates.not_better(
+        gates.explain_not_better(
             _with(**{key: 1}), _with(**{key: 2}), "the other run", _MEASURES
         )

@@ -12,7 +12,7 @@ from tf_finetune.heads import deeplab
 
 @pytest.fixture(scope="module")
 def backbone():
-    return build.build("mobilenet_v2@0.35", image_size=64)
+    return build.build_backbone("mobilenet_v2@0.35", image_size=64)
 
 
 def _head(name, backbone, **options):
@@ -55,7 +55,7 @@ def test_the_scores_of_finer_maps_start_at_nothing(backbone):
 
 
 def test_the_pyramid_spans_the_same_distance_at_every_output_stride(backbone):
-    assert deeplab.rates(16) == (6, 12, 18)
+    assert deeplab.scale_rates(16) == (6, 12, 18)
     head = _head("deeplab_v3_plus", backbone, output_stride=8)
     assert _strides(head) == [8, 4]
     top = keras.Model(list(head.inputs), head.logits)
@@ -76,7 +76,7 @@ def test_units_are_the_width_and_dropout_drops_channels(backbone):
 
 
 def test_batch_norms_of_a_decoder_train_over_a_frozen_backbone():
-    backbone = build.build("small_cnn", image_size=32)
+    backbone = build.build_backbone("small_cnn", image_size=32)
     head = _head("unet", backbone)
     model = keras.Model(backbone.model.inputs[0], head.logits)
     for layer in backbone.model.layers:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tf_finetune.serving import answer_sizes, picture_sizes, tensor_info
+from tf_finetune.serving import answer_sizes, image_sizes, tensor_info
 
-_ONE = picture_sizes.Size(12, 4)
+_ONE = image_sizes.ImageSize(12, 4)
 
 
 def _info(shape, kind="int32"):
@@ -18,30 +18,30 @@ def _info(shape, kind="int32"):
         ((None, 7), "float32", 3, _ONE, 3 * 7 * 4),
         ((None, 8, 8, 5), "float32", 2, _ONE, 2 * 8 * 8 * 5 * 4),
         ((None, None, None), "int32", 1, _ONE, 12 * 4),
-        ((None, None, None), "int32", 3, picture_sizes.Size(14, 4),
+        ((None, None, None), "int32", 3, image_sizes.ImageSize(14, 4),
          3 * 16 * 4),
         ((None, None, None, 2), "uint8", 2, _ONE, 2 * 16 * 2),
-        ((None, None), "float32", 2, picture_sizes.Size(), 0),
+        ((None, None), "float32", 2, image_sizes.ImageSize(), 0),
         ((), "float64", 9, _ONE, 8),
         (None, "float32", 9, _ONE, 4),
-        ((None,), "int8", 0, picture_sizes.Size(), 0),
+        ((None,), "int8", 0, image_sizes.ImageSize(), 0),
     ],
 )  # fmt: skip
 def test_sides_are_known_or_those_of_the_pictures(
     shape, kind, rows, pictures, expected
 ):
-    found = answer_sizes.most_bytes([_info(shape, kind)], rows, pictures)
+    found = answer_sizes.bound_bytes([_info(shape, kind)], rows, pictures)
     assert found == expected
 
 
 def test_outputs_are_added_up():
     outputs = [_info((None,), "int8"), _info((None, 2), "int64")]
-    assert answer_sizes.most_bytes(outputs, 5, _ONE) == 5 + 80
+    assert answer_sizes.bound_bytes(outputs, 5, _ONE) == 5 + 80
 
 
 def test_one_long_and_one_high_picture_are_filled_up_to_both():
-    size = picture_sizes.Size(2 * 50_000, 50_000)
-    found = answer_sizes.most_bytes([_info((None, None, None))], 2, size)
+    size = image_sizes.ImageSize(2 * 50_000, 50_000)
+    found = answer_sizes.bound_bytes([_info((None, None, None))], 2, size)
     assert found == 2 * 50_000 * 50_000 * 4
 
 
@@ -52,4 +52,4 @@ def test_one_long_and_one_high_picture_are_filled_up_to_both():
 )  # fmt: skip
 def test_what_has_open_sides_is_filled_up(shape, expected):
     outputs = [_info((None,)), _info(shape)]
-    assert answer_sizes.is_filled_up(outputs) is expected
+    assert answer_sizes.is_padded(outputs) is expected

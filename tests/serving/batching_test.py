@@ -34,7 +34,7 @@ def make():
     started = []
 
     def build(run, size=4, delay=0.0, queued=100):
-        limits = batching.Limits(
+        limits = batching.BatchLimits(
             max_batch_size=size,
             max_delay_seconds=delay,
             max_queued_rows=queued,

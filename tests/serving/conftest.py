@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from tf_finetune.serving.web import bodies, http_server, responses
+from tf_finetune.serving.web import http_server, request_bodies, responses
 
 
 class Client:
@@ -97,7 +97,7 @@ class Program:
 
 def echo(method: str, path: str, body: bytes) -> responses.Response:
     """Answers with what was asked."""
-    return responses.of_json(
+    return responses.make_json_response(
         {"method": method, "path": path, "body": body.decode("latin-1")}
     )
 
@@ -111,9 +111,9 @@ def connect():
 @pytest.fixture(scope="session")
 def program(exported, tmp_path_factory):
     """A program that serves the small SavedModel, with tight limits."""
-    from tf_finetune.serving import running
+    from tf_finetune.serving import server as serving_server
 
-    grpc_port = "0" if running.has_grpc() else "none"
+    grpc_port = "0" if serving_server.has_grpc() else "none"
     started = Program(
         exported, tmp_path_factory.mktemp("program"), "--model_name=small",
         "--timeout_seconds=2", "--max_request_megabytes=2",
@@ -151,8 +151,8 @@ def start_http():
         server = http_server.Server(
             ("127.0.0.1", 0),
             answer,
-            bodies.Limits(**{**defaults, **limits}),
-            bodies.Budget(max_held_bytes),
+            request_bodies.ClientLimits(**{**defaults, **limits}),
+            request_bodies.ByteBudget(max_held_bytes),
         )
         threading.Thread(
             target=server.serve_forever, args=(0.01,), daemon=True
@@ -257,11 +257,11 @@ def _module(tf, labels):
 @pytest.fixture(scope="session")
 def served(exported):
     """The service of that SavedModel."""
-    from tf_finetune.serving import batching, model, service
+    from tf_finetune.serving import batching, served_model, service
 
     made = service.Service(
-        model.ServedModel(exported / "3", name="small"),
-        batching.Limits(
+        served_model.ServedModel(exported / "3", name="small"),
+        batching.BatchLimits(
             max_batch_size=8,
             max_delay_seconds=0.0,
             max_queued_rows=64,

@@ -18,8 +18,8 @@ from tensorflow_serving.apis import (  # noqa: E402
     regression_pb2,
 )
 
-from tf_finetune.serving import grpc_server, pictures  # noqa: E402
-from tf_finetune.serving.web import bodies  # noqa: E402
+from tf_finetune.serving import grpc_server, image_limits  # noqa: E402
+from tf_finetune.serving.web import request_bodies  # noqa: E402
 
 
 @contextlib.contextmanager
@@ -29,9 +29,9 @@ def _serving(served, **changes):
         "max_request_bytes": 1 << 20,
         "max_calls": 4,
         "timeout_seconds": 30.0,
-        "budget": bodies.Budget(1 << 22),
+        "budget": request_bodies.ByteBudget(1 << 22),
     }
-    server, port = grpc_server.start(
+    server, port = grpc_server.start_server(
         served, "127.0.0.1:0", **{**settings, **changes}
     )
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -228,8 +228,8 @@ def test_too_many_rows_are_refused_before_any_is_looked_at(stub, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("a row was looked at")
 
-    monkeypatch.setattr(pictures, "measured", fail)
-    monkeypatch.setattr(grpc_server, "_examples", fail)
+    monkeypatch.setattr(image_limits, "measure_images", fail)
+    monkeypatch.setattr(grpc_server, "_serialize_examples", fail)
     many = _request(text=_tensor([b""] * 65))
     with pytest.raises(grpc.RpcError, match="64 instances at most, got 65"):
         stub.Predict(many)
@@ -247,13 +247,13 @@ def test_the_context_counts_once_for_each_example(stub):
 
 
 def test_requests_share_a_budget(served):
-    budget = bodies.Budget(2000)
+    budget = request_bodies.ByteBudget(2000)
     with _serving(served, budget=budget) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         request = _request(text=_tensor([b"a" * 900]))
         for _ in range(5):  # What was held is given back.
             assert stub.Predict(request).outputs
-        with budget.held(1500), pytest.raises(grpc.RpcError) as error:
+        with budget.reserve(1500), pytest.raises(grpc.RpcError) as error:
             stub.Predict(request)
         assert error.value.code() == grpc.StatusCode.UNAVAILABLE
         assert stub.Predict(request).outputs

@@ -82,11 +82,11 @@ def test_the_client_writes_files_and_tells_where(program, texts, capsys):
 
 def test_bytes_are_told_by_their_size_or_written_by_their_kind(tmp_path):
     value = {"a_bytes": b"\x89PNG\r\n", "b_bytes": [b"\xff\xd8\xff", b""]}
-    assert client.shown(value, "x", None) == {
+    assert client.replace_bytes(value, "x", None) == {
         "a_bytes": "6 bytes",
         "b_bytes": ["3 bytes", "0 bytes"],
     }
-    found = client.shown(value, "x", tmp_path)
+    found = client.replace_bytes(value, "x", tmp_path)
     assert found["a_bytes"] == str(tmp_path / "x_a.png")
     assert found["b_bytes"] == [str(tmp_path / "x_b_0.jpg"), "0 bytes"]
     assert (tmp_path / "x_a.png").read_bytes() == b"\x89PNG\r\n"
@@ -94,7 +94,7 @@ def test_bytes_are_told_by_their_size_or_written_by_their_kind(tmp_path):
 
 def test_a_servers_names_do_not_lead_out_of_the_folder(tmp_path):
     value = {"x/../../../out_bytes": b"1", "\N{GREEK SMALL LETTER PI}": b"2"}
-    found = client.shown(value, "a", tmp_path / "in")
+    found = client.replace_bytes(value, "a", tmp_path / "in")
     assert list(found.values()) == [
         str(tmp_path / "in" / "a_x_.._.._.._out.bin"),
         str(tmp_path / "in" / "a_\N{GREEK SMALL LETTER PI}.bin"),
@@ -111,7 +111,7 @@ def test_a_servers_names_do_not_lead_out_of_the_folder(tmp_path):
     ],
 )  # fmt: skip
 def test_no_two_pictures_have_files_of_one_name(paths, expected):
-    assert client.stems([pathlib.Path(each) for each in paths]) == expected
+    assert client.make_stems([pathlib.Path(each) for each in paths]) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,8 +121,8 @@ def test_no_two_pictures_have_files_of_one_name(paths, expected):
         (400, b'{"message": "no"}', "answers 400: Bad Request"),
         (400, b'["no"]', "answers 400: Bad Request"),
         (200, b"<html>", "no answer in JSON"),
-        (200, b'{"outputs": []}', "without predictions for 1 pictures"),
-        (200, b'{"predictions": []}', "without predictions for 1 pictures"),
+        (200, b'{"outputs": []}', "has no 'predictions' for 1 pictures"),
+        (200, b'{"predictions": []}', "has no 'predictions' for 1 pictures"),
     ],
 )
 def test_the_client_says_what_is_wrong_with_an_answer(

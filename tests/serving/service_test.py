@@ -12,8 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.serving import batching, failures, model, service, tensor_info
-from tf_finetune.serving.web import rest
+from tf_finetune.serving import (
+    batching,
+    failures,
+    served_model,
+    service,
+    tensor_info,
+)
+from tf_finetune.serving.web import rest_api
 
 
 def test_the_empty_name_is_the_default_signature(served):
@@ -106,10 +112,12 @@ class Masks:
             "pixels", np.dtype("float32"), (None, 64, 64, 4)
         )
         self._signatures = {
-            "serving_default": model.Signature("serving_default", (texts,),
-                                               (masks,)),
-            "pixels": model.Signature("pixels", (texts,), (pixels,)),
-        }  # fmt: skip
+            name: served_model.Signature(name, (texts,), (outputs,))
+            for name, outputs in (
+                ("serving_default", masks),
+                ("pixels", pixels),
+            )
+        }
 
     def signature(self, name):
         return self._signatures[name]
@@ -129,7 +137,7 @@ class Masks:
 @pytest.fixture
 def filling():
     """A service of such a model; an answer may have 1 MB."""
-    limits = batching.Limits(
+    limits = batching.BatchLimits(
         max_batch_size=32,
         max_delay_seconds=0.0,
         max_queued_rows=256,
@@ -209,12 +217,12 @@ def test_answers_count_until_they_have_gone(filling):
 
 
 def test_an_answer_over_rest_counts_until_it_was_sent(filling):
-    api = rest.Api(filling)
+    api = rest_api.RestApi(filling)
     content = base64.b64encode(_picture(512, 512)).decode()
     body = json.dumps({"instances": [{"b64": content}]}).encode()
     asked = ("POST", "/v1/models/masks:predict", body)
     unsent = [api.answer(*asked) for _ in range(4)]
     assert [each.status for each in unsent] == [200] * 4
     assert api.answer(*asked).status == 503
-    unsent[0].sent()
+    unsent[0].on_sent()
     assert api.answer(*asked).status == 200

@@ -14,10 +14,10 @@ class Noting:
     """A service that notes what it is asked."""
 
     def __init__(self):
-        self.asked = []
+        self.requested_config = []
 
     def predict(self, signature, inputs):
-        self.asked.append((signature, inputs["text"].tolist()))
+        self.requested_config.append((signature, inputs["text"].tolist()))
         if b"bad" in inputs["text"].tolist():
             raise failures.RequestError(400, "bad")
 
@@ -49,8 +49,8 @@ def write(tmp_path):
 def test_every_request_is_sent(write, tmp_path):
     write(_log(b"a"), _log(b"b", b"c"))
     served = Noting()
-    assert warmup.send(served, tmp_path) == 2
-    assert served.asked == [
+    assert warmup.send_requests(served, tmp_path) == 2
+    assert served.requested_config == [
         ("serving_default", [b"a"]),
         ("serving_default", [b"b", b"c"]),
     ]
@@ -58,21 +58,21 @@ def test_every_request_is_sent(write, tmp_path):
 
 def test_one_that_fails_does_not_keep_the_others(write, tmp_path):
     write(_log(b"bad"), b"\xff\xff\xff", _log(b"c"))
-    assert warmup.send(Noting(), tmp_path) == 1
+    assert warmup.send_requests(Noting(), tmp_path) == 1
 
 
 def test_a_type_that_no_array_has_does_not_keep_the_others(write, tmp_path):
     log = prediction_log_pb2.PredictionLog.FromString(_log(b"a"))
     log.predict_log.request.inputs["text"].dtype = 99
     write(log.SerializeToString(), _log(b"c"))
-    assert warmup.send(Noting(), tmp_path) == 1
+    assert warmup.send_requests(Noting(), tmp_path) == 1
 
 
 def test_a_damaged_file_keeps_nobody_from_serving(write, tmp_path):
     place = write(_log(b"a"), _log(b"b"))
     place.write_bytes(place.read_bytes()[:-7])
-    assert warmup.send(Noting(), tmp_path) == 1
+    assert warmup.send_requests(Noting(), tmp_path) == 1
 
 
 def test_an_export_without_them_is_served_cold(tmp_path):
-    assert warmup.send(Noting(), tmp_path) == 0
+    assert warmup.send_requests(Noting(), tmp_path) == 0

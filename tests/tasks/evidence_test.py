@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tf_finetune.evaluation import metrics
-from tf_finetune.tasks import judging
+from tf_finetune.evaluation import classification_metrics
+from tf_finetune.tasks import evaluate_split
 from tf_finetune.tasks.classification import figures as classification
 from tf_finetune.tasks.multilabel import figures as multilabel
 from tf_finetune.tasks.multilabel import metrics as multilabel_metrics
@@ -25,8 +25,8 @@ def test_a_classifier_is_compared_by_right_answers_and_log_loss():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 3, 40)
     probabilities = generator.dirichlet([1, 1, 1], 40)
-    found = classification.evidence(labels, probabilities)
-    whole = metrics.classification(
+    found = classification.build_evidence(labels, probabilities)
+    whole = classification_metrics.compute_metrics(
         labels, probabilities, class_names="abc", seed=0
     )
     assert found.value(_ONCE)[0] == pytest.approx(whole["accuracy"])
@@ -38,10 +38,10 @@ def test_labels_are_compared_by_average_precision_and_log_loss():
     generator = np.random.default_rng(0)
     truth = generator.uniform(size=[40, 3]) < 0.4
     scores = np.clip(0.3 * truth + 0.7 * generator.uniform(size=[40, 3]), 0, 1)
-    found = multilabel.evidence(truth, scores)
+    found = multilabel.build_evidence(truth, scores)
 
     def of(truth, scores):
-        return multilabel_metrics.multilabel(
+        return multilabel_metrics.compute_metrics(
             truth, scores, thresholds=np.full(3, 0.5), names="abc", seed=0
         )
 
@@ -54,7 +54,9 @@ def test_labels_are_compared_by_average_precision_and_log_loss():
 
 
 def test_labels_that_nobody_carries_have_no_average_precision():
-    found = multilabel.evidence(np.zeros([40, 2], bool), np.full([40, 2], 0.5))
+    found = multilabel.build_evidence(
+        np.zeros([40, 2], bool), np.full([40, 2], 0.5)
+    )
     assert np.isnan(found.value(_DRAW)).all()
 
 
@@ -67,7 +69,7 @@ def test_a_regression_is_compared_by_r2(logged, name):
     found = measures.evidence(targets, said)
 
     def of(targets, said):
-        return regression_metrics.regression(
+        return regression_metrics.compute_metrics(
             targets, said, names=["a", "b"], seed=0
         )[name]
 
@@ -87,20 +89,22 @@ def test_r2_of_equal_targets_is_not_defined():
 
 def test_masks_are_compared_by_the_iou_of_summed_pixels():
     generator = np.random.default_rng(0)
-    counter = segmentation_metrics.Counter(3)
+    counter = segmentation_metrics.PixelCounter(3)
     masks = generator.integers(0, 3, [40, 2, 6, 6])
     for true, predicted in masks:
         counter.add(true, predicted)
-    again = segmentation_metrics.Counter(3)
+    again = segmentation_metrics.PixelCounter(3)
     for true, predicted in _repeated(masks):
         again.add(true, predicted)
-    drawn = segmentation_metrics.mean_iou(counter.pictures.drawn(_DRAW))[0]
-    whole = segmentation_metrics.summary(again.confusion)["mean_iou"]
+    drawn = segmentation_metrics.mean_iou(counter.pictures.resample(_DRAW))[0]
+    whole = segmentation_metrics.summarize_confusion(again.confusion)[
+        "mean_iou"
+    ]
     assert drawn == pytest.approx(whole)
 
 
 def test_what_is_collected_gives_figures_and_evidence_of_all_batches():
-    judge = judging.Collected(np.sum, np.max)
+    judge = evaluate_split.CollectedPredictions(np.sum, np.max)
     for batch in ([1.0, 2.0], [3.0]):
         judge.add(np.array(batch))
     assert judge.figures() == 6.0

@@ -18,10 +18,10 @@ _PREDICTIONS = {
 def test_lines_and_summaries_of_strange_names_are_printable(name):
     answers = catalog.TASKS.get(name).answers
     good = answers.of([_BAD], _PREDICTIONS[name], [f"x{_BAD}", f"y{_BAD}"])
-    failed = answers.failed(_BAD, f"it is {_BAD}")
+    failed = answers.build_error_row(_BAD, f"it is {_BAD}")
     for row in (*good, failed):
-        assert answers.line(row).isprintable()
-    assert answers.line(good[0]).startswith(r"'a\x1b[31mn")
+        assert answers.format_row(row).isprintable()
+    assert answers.format_row(good[0]).startswith(r"'a\x1b[31mn")
     for line in answers.summarize([*good, failed]).splitlines():
         assert line.isprintable() and not line.startswith("Error")
 
@@ -30,6 +30,9 @@ def test_lines_and_summaries_of_strange_names_are_printable(name):
 def test_names_that_can_be_printed_are_as_they_are(name):
     answers = catalog.TASKS.get(name).answers
     (row,) = answers.of(["a b.png"], _PREDICTIONS[name], ["木", "Bär"])
-    line = answers.line(row)
+    line = answers.format_row(row)
     assert line.startswith("a b.png: ") and ("木 " in line)
-    assert answers.line(answers.failed("a.png", "no")) == "a.png: error: no"
+    assert (
+        answers.format_row(answers.build_error_row("a.png", "no"))
+        == "a.png: error: no"
+    )

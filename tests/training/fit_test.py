@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune import errors, stopping
+from tf_finetune import errors, shutdown
 from tf_finetune.data import progress
 from tf_finetune.training import fit
-from tf_finetune.training import stage as stages
+from tf_finetune.training import fit_stage as stages
 
 _EPOCHS = 4
 _STEPS = 3
@@ -51,14 +51,14 @@ def _batches(first_epoch: int, first_step: int) -> tf.data.Dataset:
     return batches.skip(first_step)
 
 
-def _stage(**changes) -> stages.Stage:
+def _stage(**changes) -> stages.FitStage:
     settings = {
         "name": "test",
         "epochs": _EPOCHS,
         "steps_per_epoch": _STEPS,
         "batches": _batches,
     }
-    return stages.Stage(**{**settings, **changes})
+    return stages.FitStage(**{**settings, **changes})
 
 
 def _loss(row) -> tuple[float, ...]:
@@ -128,7 +128,7 @@ def test_a_trainer_that_was_timed_leaves_the_checkpoints_of_any_other(
 
     stage = _stage(folder=tmp_path, rank=_loss, checkpoint_every_steps=1)
     timed, other = model(), model()
-    fit.seconds_of_step(timed, _batches(0, 0).take(3))
+    fit.time_step(timed, _batches(0, 0).take(3))
     with pytest.raises(_Killed):
         fit.fit(timed, stage, callbacks=[_Kill(5)])
     with pytest.raises(_Killed):
@@ -169,7 +169,7 @@ def test_asked_to_stop_it_writes_a_checkpoint_and_goes_on_from_it(
                 os.kill(os.getpid(), signal.SIGTERM)
 
     stage = _stage(folder=tmp_path, rank=_loss)
-    with pytest.raises(stopping.Stopped) as stopped:
+    with pytest.raises(shutdown.SignalExit) as stopped:
         fit.fit(_model(), stage, callbacks=[Ask()])
     assert stopped.value.code == 143
     newest = max(tmp_path.glob("*.checkpoint")).name

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 
-from tf_finetune import inference
-from tf_finetune.cache import layout
-from tf_finetune.cache import store as stores
-from tf_finetune.config import options, train
-from tf_finetune.data import targets as target_rows
+from tf_finetune.config import options, train_config
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import store as stores
 from tf_finetune.heads import linear
-from tf_finetune.training import head
-from tf_finetune.training.solvers import problem as problems
+from tf_finetune.model import inference
+from tf_finetune.training import head_fit
+from tf_finetune.training.solvers import head_problem as problems
 
 
 def _data():
@@ -31,18 +31,18 @@ def _problem(tokens: str, folder) -> problems.Problem:
     store = stores.Store(folder, width=6, dtype="float32")
     store.put(names, features)
     config = options.from_keywords(
-        train.TrainConfig, {"head_layers": tokens, "batch_size": 64}
+        train_config.TrainConfig, {"head_layers": tokens, "batch_size": 64}
     )
     keras.utils.set_random_seed(1)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     return problems.Problem(
         model=keras.Sequential(
-            [keras.Input([6]), *linear.layers(config.model, 3)]
+            [keras.Input([6]), *linear.build_layers(config.model, 3)]
         ),
         solver="logistic",
         features=store.rows(names),
-        layout=layout.Layout(shapes=((6,),)),
-        targets=target_rows.Array(targets),
+        layout=row_layout.RowLayout(shapes=((6,),)),
+        targets=target_rows.ArrayTargets(targets),
         loss=loss,
         judged_by=loss,
         groups=[str(number) for number in range(len(features))],
@@ -61,12 +61,12 @@ def _problem(tokens: str, folder) -> problems.Problem:
     ],
 )
 def test_a_head_of_layers_separates_raw_features(tokens, tmp_path, monkeypatch):
-    monkeypatch.setattr(head, "_LEAST_STEPS", 250)
-    monkeypatch.setattr(head, "_WEIGHT_DECAYS", (1e-2,))
+    monkeypatch.setattr(head_fit, "_MIN_STEPS", 250)
+    monkeypatch.setattr(head_fit, "_WEIGHT_DECAYS", (1e-2,))
     problem = _problem(tokens, tmp_path)
-    solution = head.solve(problem)
+    solution = head_fit.fit_head(problem)
     assert "250 steps on cached features" in solution.how
-    head.install(problem.model, solution)
+    head_fit.set_solution(problem.model, solution)
     features, targets = _data()
     logits = inference.predict_rows(problem.model, features)
     accuracy = np.mean(logits.argmax(axis=1) == targets.argmax(axis=1))

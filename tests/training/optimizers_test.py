@@ -17,8 +17,8 @@ def _options(**changes) -> training_options.TrainingOptions:
 def _rates(
     options: training_options.TrainingOptions, steps: int
 ) -> list[float]:
-    plan = optimizers.schedule(options, steps_per_epoch=steps)
-    built = optimizers.build(options, plan)
+    plan = optimizers.make_schedule(options, steps_per_epoch=steps)
+    built = optimizers.build_optimizer(options, plan)
     rate = built._learning_rate
     if not callable(rate):
         return [float(built.learning_rate)] * steps
@@ -33,7 +33,7 @@ def test_every_optimizer_of_keras_is_known_by_name():
         if is_one and name not in ("Optimizer", "LossScaleOptimizer"):
             if name.startswith("Multi"):  # Takes other optimizers.
                 continue
-            optimizers.check(name.lower())
+            optimizers.check_name(name.lower())
 
 
 @pytest.mark.parametrize(
@@ -41,16 +41,16 @@ def test_every_optimizer_of_keras_is_known_by_name():
 )
 def test_the_plain_ones_are_sgd(name, momentum):
     options = _options(optimizer=name)
-    plan = optimizers.schedule(options, steps_per_epoch=1)
-    built = optimizers.build(options, plan)
+    plan = optimizers.make_schedule(options, steps_per_epoch=1)
+    built = optimizers.build_optimizer(options, plan)
     assert isinstance(built, keras.optimizers.SGD)
     assert built.momentum == momentum
 
 
 def test_gd_takes_all_pictures_at_once():
-    assert optimizers.batch_size(_options(optimizer="gd"), 1000) == 1000
-    assert optimizers.batch_size(_options(batch_size=32), 1000) == 32
-    assert optimizers.batch_size(_options(batch_size=32), 7) == 7
+    assert optimizers.choose_batch_size(_options(optimizer="gd"), 1000) == 1000
+    assert optimizers.choose_batch_size(_options(batch_size=32), 1000) == 32
+    assert optimizers.choose_batch_size(_options(batch_size=32), 7) == 7
 
 
 def test_cosine_rises_to_the_peak_and_falls_to_zero():
@@ -76,11 +76,11 @@ def test_constant_stays_at_the_peak_after_the_warm_up():
 
 def test_an_unknown_optimizer_is_answered_with_the_nearest():
     with pytest.raises(errors.UsageError, match="Did you mean 'adamw'"):
-        optimizers.check("adamww")
+        optimizers.check_name("adamww")
 
 
 def test_the_users_learning_rate_and_weight_decay_win():
     options = _options(optimizer="adamw", learning_rate=0.3, weight_decay=0.07)
-    plan = optimizers.schedule(options, steps_per_epoch=5)
+    plan = optimizers.make_schedule(options, steps_per_epoch=5)
     assert plan.peak == 0.3
-    assert optimizers.build(options, plan).weight_decay == 0.07
+    assert optimizers.build_optimizer(options, plan).weight_decay == 0.07

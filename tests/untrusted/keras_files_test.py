@@ -36,13 +36,13 @@ def write_archive(tmp_path):
 def _refusal(path):
     """Returns the sentence, which names the file."""
     with pytest.raises(errors.RunError) as caught:
-        keras_files.check(path)
+        keras_files.check_file(path)
     assert str(path) in str(caught.value)
     return str(caught.value)
 
 
 def test_a_plain_file_is_accepted(write_archive):
-    keras_files.check(write_archive())
+    keras_files.check_file(write_archive())
 
 
 def test_a_config_of_blanks_is_refused_with_its_size(write_archive):
@@ -124,7 +124,7 @@ def test_a_group_that_holds_itself_ends(tmp_path):
     def fill(file):
         file["layers/again"] = file["layers"]
 
-    keras_files.check(_hdf5(tmp_path, fill))
+    keras_files.check_file(_hdf5(tmp_path, fill))
 
 
 def test_long_names_are_refused(tmp_path):
@@ -165,7 +165,7 @@ def test_links_to_other_places_are_refused(tmp_path, link):
 def test_structure_lists_groups_and_arrays(tmp_path):
     path = _hdf5(tmp_path, lambda file: file.create_group("layers/re_lu/vars"))
     with h5py.File(path) as file:
-        found = hdf5_structure.survey(file)
+        found = hdf5_structure.list_objects(file)
     assert ("layers", "re_lu", "vars") in found.groups
     assert found.arrays == (("layers", "dense", "vars", "0"),)
     assert found.declared_bytes == 24
@@ -186,13 +186,13 @@ def test_lack_of_memory_is_told_in_a_sentence(tmp_path):
     code = (
         "import pathlib, resource\n"
         "from tf_finetune import errors\n"
-        "from tf_finetune.weights import hdf5, reading\n"
+        "from tf_finetune.weights import hdf5_layers, weights_file\n"
         "import h5py\n"
         "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
         "most = used + (64 << 20)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (most, most))\n"
         "try:\n"
-        f"    reading.read(pathlib.Path({str(path)!r}))\n"
+        f"    weights_file.read_weights(pathlib.Path({str(path)!r}))\n"
         "except errors.RunError as error:\n"
         "    print(error)\n"
     )
@@ -206,14 +206,14 @@ def test_a_config_nested_without_end_is_damage(write_archive):
     path = write_archive(config="[" * 100_000)
     with (
         pytest.raises(errors.RunError, match="damaged"),
-        keras_files.explained(path),
-        archives.opened(path) as archive,
+        keras_files.explain_errors(path),
+        archives.open_archive(path) as archive,
     ):
         keras_files.read_config(archive)
 
 
 def test_a_config_is_parsed(write_archive):
     path = write_archive(config=json.dumps({"class_name": "Sequential"}))
-    with archives.opened(path) as archive:
+    with archives.open_archive(path) as archive:
         found = keras_files.read_config(archive)
     assert found == {"class_name": "Sequential"}

@@ -32,7 +32,7 @@ def _write(path, config, members=()):
 
 
 def _check(path):
-    return model_configs.check(path, within=path.parent)
+    return model_configs.read_checked_config(path, within=path.parent)
 
 
 def _refused(path, words):

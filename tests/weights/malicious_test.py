@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.weights import reading
+from tf_finetune.weights import weights_file
 
 
 class _Trap:
@@ -38,7 +38,7 @@ def trap(tmp_path):
 def test_a_pickle_is_named_and_not_opened(tmp_path, trap, name):
     (tmp_path / name).write_bytes(trap)
     with pytest.raises(errors.UsageError, match="PyTorch file"):
-        reading.read(tmp_path / name)
+        weights_file.read_weights(tmp_path / name)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -48,7 +48,7 @@ def test_every_protocol_of_pickles_is_known(tmp_path, trap, protocol):
     )
     (tmp_path / "ran").unlink()  # Of the line above.
     with pytest.raises(errors.UsageError, match="PyTorch file"):
-        reading.read(tmp_path / "x")
+        weights_file.read_weights(tmp_path / "x")
 
 
 def test_a_pytorch_archive_is_named_and_not_opened(tmp_path, trap):
@@ -56,14 +56,14 @@ def test_a_pytorch_archive_is_named_and_not_opened(tmp_path, trap):
         archive.writestr("x/data.pkl", trap)
         archive.writestr("x/version", "3\n")
     with pytest.raises(errors.UsageError, match="PyTorch file"):
-        reading.read(tmp_path / "x.pth")
+        weights_file.read_weights(tmp_path / "x.pth")
 
 
 def test_a_numpy_archive_of_objects_is_not_opened(tmp_path, trap):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("kernel.npy", b"\x93NUMPY\x01\x00" + trap)
     with pytest.raises(errors.UsageError, match=r"NumPy \.npz"):
-        reading.read(tmp_path / "x.npz")
+        weights_file.read_weights(tmp_path / "x.npz")
 
 
 def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path):
@@ -75,10 +75,10 @@ def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path):
                 file.write(bytes(1 << 20))
     assert path.stat().st_size < 2 << 20
     with pytest.raises(errors.RunError, match="refused: .*unpacks from"):
-        reading.read(path)
+        weights_file.read_weights(path)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.h5")
     with pytest.raises(errors.UsageError, match="not a regular file"):
-        reading.read(tmp_path / "x.h5")
+        weights_file.read_weights(tmp_path / "x.h5")

@@ -5,8 +5,8 @@ import math
 
 import keras
 
-from tf_finetune.adaptation import freezing
-from tf_finetune.assembly import Assembly
+from tf_finetune.adaptation import freeze
+from tf_finetune.model.assembly import Assembly
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,20 +29,20 @@ class Row:
     learning_rate_factor: float
 
 
-def rows(assembly: Assembly, selection: freezing.Selection) -> list[Row]:
+def make_rows(assembly: Assembly, selection: freeze.Selection) -> list[Row]:
     """Returns a row for each stage of the backbone and one for the head."""
     moving = {*selection.layer_names}
     backbone = assembly.backbone
     groups = [(stage.name, stage.layer_names) for stage in backbone.stages]
     table = [
-        _row(name, [backbone.model.get_layer(n) for n in names], moving)
+        _make_row(name, [backbone.model.get_layer(n) for n in names], moving)
         for name, names in groups
     ]
     head = [assembly.head.get_layer(name) for name in assembly.head_layers]
-    return [*table, _row("head", head, {*assembly.head_layers})]
+    return [*table, _make_row("head", head, {*assembly.head_layers})]
 
 
-def text(table: list[Row]) -> str:
+def format_table(table: list[Row]) -> str:
     """Returns the table as plain text, at most 80 columns wide."""
     heading = (
         f"{'group':<8} {'layers':<35} {'parameters':>12} "
@@ -63,11 +63,11 @@ def text(table: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _row(group: str, layers: list[keras.Layer], moving: set[str]) -> Row:
+def _make_row(group: str, layers: list[keras.Layer], moving: set[str]) -> Row:
     weighted = [layer for layer in layers if layer.weights]
     # First and last layer; a dash for a stage without weights.
     ends = [weighted[0].name, weighted[-1].name] if weighted else ["–"]
-    trainable = sum(_moving_count(layer, moving) for layer in weighted)
+    trainable = sum(_count_trainable(layer, moving) for layer in weighted)
     return Row(
         group=group,
         layers=" … ".join(dict.fromkeys(ends)),
@@ -77,7 +77,7 @@ def _row(group: str, layers: list[keras.Layer], moving: set[str]) -> Row:
     )
 
 
-def _moving_count(layer: keras.Layer, moving: set[str]) -> int:
+def _count_trainable(layer: keras.Layer, moving: set[str]) -> int:
     """Counts trainable parameters; batch-norm statistics are not."""
     if layer.name not in moving:
         return 0

@@ -16,7 +16,7 @@ _TORCH_STDDEV = (0.229, 0.224, 0.225)
 _BUILDERS = Registry("backbone builder", {})
 
 
-def build(name: str, *, image_size: int | None) -> backbones.Backbone:
+def build_backbone(name: str, *, image_size: int | None) -> backbones.Backbone:
     """Builds a backbone with random weights.
 
     Args:
@@ -29,7 +29,7 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
     Raises:
         UsageError: The name is unknown or the image too small.
     """
-    spec, alpha = catalog.find(name)
+    spec, alpha = catalog.find_spec(name)
     size = spec.image_size if image_size is None else image_size
     if size < spec.min_image_size:
         raise errors.UsageError(
@@ -39,20 +39,22 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
     images = keras.Input([size, size, 3], dtype="float32", name="images")
     # A new model from the outer input: the graph stays flat, without a nested
     # model.
-    inner = _network(spec, preprocessed(images, spec.preprocessing), alpha)
+    inner = _build_network(
+        spec, add_preprocessing(images, spec.preprocessing), alpha
+    )
     model = keras.Model(images, inner.outputs[0], name=spec.name)
-    maps = topology.feature_maps(model)
+    maps = topology.find_feature_maps(model)
     return backbones.Backbone(
         spec=spec,
         alpha=alpha,
         image_size=size,
         model=model,
         feature_maps=maps,
-        stages=topology.stages(model, maps),
+        stages=topology.find_stages(model, maps),
     )
 
 
-def preprocessed(
+def add_preprocessing(
     images: keras.KerasTensor, kind: backbones.Preprocessing
 ) -> keras.KerasTensor:
     """Adds a network's preprocessing of RGB 0..255 to the graph.
@@ -71,7 +73,7 @@ def preprocessed(
     if kind == "in_graph":
         return images
     if kind == "tf":
-        return _rescaled(images, 1 / 127.5, -1.0)
+        return _rescale(images, 1 / 127.5, -1.0)
     if kind == "torch":
         # (x / 255 - mean) / stddev = x · scale + offset.
         scale = [1 / (255 * each) for each in _TORCH_STDDEV]
@@ -79,14 +81,12 @@ def preprocessed(
             -mean / stddev
             for mean, stddev in zip(_TORCH_MEAN, _TORCH_STDDEV, strict=True)
         ]
-        return _rescaled(images, scale, offset)
+        return _rescale(images, scale, offset)
     reversed_channels = keras.ops.flip(images, axis=-1)
-    return _rescaled(
-        reversed_channels, 1.0, [-mean for mean in _CAFFE_MEAN_BGR]
-    )
+    return _rescale(reversed_channels, 1.0, [-mean for mean in _CAFFE_MEAN_BGR])
 
 
-def _rescaled(
+def _rescale(
     images: keras.KerasTensor,
     scale: float | list[float],
     offset: float | list[float],
@@ -97,14 +97,14 @@ def _rescaled(
     )(images)
 
 
-def _network(
+def _build_network(
     spec: backbones.BackboneSpec,
     image_tensor: keras.KerasTensor,
     alpha: float | None,
 ) -> keras.Model:
     builder = _BUILDERS.get(spec.builder)
     if spec.builder.startswith("keras.applications:"):
-        return keras_applications.without_top(
+        return keras_applications.build_without_top(
             builder, image_tensor, alpha=alpha
         )
     # Builders of this package and of users.

@@ -117,7 +117,7 @@ _ALPHAS = {
 }
 
 
-def _keras_spec(line: str) -> backbones.BackboneSpec:
+def _make_keras_spec(line: str) -> backbones.BackboneSpec:
     name, class_name, family, size, digits, file = line.split()
     preprocessing, smallest, place = _FAMILIES[family]
     return backbones.BackboneSpec(
@@ -132,7 +132,7 @@ def _keras_spec(line: str) -> backbones.BackboneSpec:
     )
 
 
-def _torchvision_spec(
+def _make_torchvision_spec(
     name: str, module: str, smallest: int = 32
 ) -> backbones.BackboneSpec:
     return backbones.BackboneSpec(
@@ -145,11 +145,11 @@ def _torchvision_spec(
 
 
 _SPECS = [
-    *(_keras_spec(line) for line in _TABLE.strip().splitlines()),
-    _torchvision_spec("alexnet", "alexnet", 63),
-    _torchvision_spec("googlenet", "googlenet"),
-    _torchvision_spec("resnet18", "resnet"),
-    _torchvision_spec("resnet34", "resnet"),
+    *(_make_keras_spec(line) for line in _TABLE.strip().splitlines()),
+    _make_torchvision_spec("alexnet", "alexnet", 63),
+    _make_torchvision_spec("googlenet", "googlenet"),
+    _make_torchvision_spec("resnet18", "resnet"),
+    _make_torchvision_spec("resnet34", "resnet"),
     backbones.BackboneSpec(
         name="small_cnn",
         builder="tf_finetune.backbones.small_cnn:small_cnn",
@@ -163,7 +163,7 @@ _SPECS = [
 BACKBONES = registry.Registry("backbone", {each.name: each for each in _SPECS})
 
 
-def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
+def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     """Finds a backbone's facts and the width multiplier in its name.
 
     Args:
@@ -181,9 +181,9 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     """
     base, plus, addition = name.partition("+")
     if plus:
-        return _with_blocks(base, addition), None
+        return _add_squeeze_excite(base, addition), None
     base, at, text = name.partition("@")
-    spec = BACKBONES.get(_known(base))
+    spec = BACKBONES.get(_match_name(base))
     if not isinstance(spec, backbones.BackboneSpec):
         raise errors.UsageError(
             f"--backbone={name}: {base} is a {type(spec).__name__}, but a "
@@ -207,10 +207,10 @@ def find(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     return spec, alpha
 
 
-def _with_blocks(base: str, addition: str) -> backbones.BackboneSpec:
+def _add_squeeze_excite(base: str, addition: str) -> backbones.BackboneSpec:
     """Returns the facts of a ResNet with blocks, such as "resnet50+se"."""
     residual = [each for each in BACKBONES.names() if each.startswith("resnet")]
-    known = _known(base)
+    known = _match_name(base)
     if known not in residual or addition != "se":
         BACKBONES.check(known)
         raise errors.UsageError(
@@ -220,19 +220,23 @@ def _with_blocks(base: str, addition: str) -> backbones.BackboneSpec:
     return dataclasses.replace(BACKBONES.get(known), squeeze_excite=True)
 
 
-def _known(name: str) -> str:
+def _match_name(name: str) -> str:
     """Returns the registered name, which may differ in case, "_" and "-"."""
     if name in BACKBONES:
         return name
-    same = (each for each in BACKBONES.names() if _bare(each) == _bare(name))
+    same = (
+        each
+        for each in BACKBONES.names()
+        if _drop_separators(each) == _drop_separators(name)
+    )
     return next(same, name)
 
 
-def _bare(name: str) -> str:
+def _drop_separators(name: str) -> str:
     return re.sub("[_-]", "", name).lower()
 
 
-def table() -> str:
+def format_table() -> str:
     """Formats every backbone with its facts, one per line."""
     lines = [
         f"{'name':<22} {'image size':>10} {'smallest':>9}  "

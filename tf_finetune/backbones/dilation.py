@@ -26,7 +26,7 @@ _POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Place:
+class _LayerChange:
     """Change of one layer: its stride and its dilation rate.
 
     Attributes:
@@ -38,7 +38,7 @@ class _Place:
     rate: int
 
 
-def dilated(
+def dilate_backbone(
     backbone: backbones.Backbone, output_stride: int
 ) -> backbones.Backbone:
     """Builds a copy of the backbone without strides beyond `output_stride`.
@@ -57,14 +57,14 @@ def dilated(
     """
     if max(backbone.feature_maps) <= output_stride:
         return backbone
-    places = _places(backbone.model, output_stride)
-    _check(backbone, places, output_stride)
-    model = _rebuilt(backbone.model, places)
+    places = _find_changes(backbone.model, output_stride)
+    _check_poolings(backbone, places, output_stride)
+    model = _rebuild_model(backbone.model, places)
     _check_sizes(backbone, model, output_stride)
     return dataclasses.replace(
         backbone,
         model=model,
-        feature_maps=topology.feature_maps(model),
+        feature_maps=topology.find_feature_maps(model),
         stages=tuple(
             dataclasses.replace(each, stride=min(each.stride, output_stride))
             for each in backbone.stages
@@ -72,18 +72,20 @@ def dilated(
     )
 
 
-def _places(model: keras.Model, output_stride: int) -> dict[str, _Place]:
+def _find_changes(
+    model: keras.Model, output_stride: int
+) -> dict[str, _LayerChange]:
     """Computes the change of each operation, by its name."""
     strides: dict[int, int] = {}
     rates: dict[int, int] = {}
     places = {}
     for operation in model.operations:
-        before = [id(each) for each in topology.inputs_of(operation)]
+        before = [id(each) for each in topology.list_inputs(operation)]
         stride = max((strides[each] for each in before), default=1)
         rate = max((rates[each] for each in before), default=1)
-        factor = topology.factor(operation)
+        factor = topology.get_stride_factor(operation)
         loses = factor > 1 and stride * factor > output_stride
-        places[operation.name] = _Place(loses_stride=loses, rate=rate)
+        places[operation.name] = _LayerChange(loses_stride=loses, rate=rate)
         made = id(operation.output)
         # A stride that is dropped multiplies the dilation of all later layers.
         strides[made] = stride if loses else stride * factor
@@ -91,16 +93,16 @@ def _places(model: keras.Model, output_stride: int) -> dict[str, _Place]:
     return places
 
 
-def _check(
+def _check_poolings(
     backbone: backbones.Backbone,
-    places: Mapping[str, _Place],
+    places: Mapping[str, _LayerChange],
     output_stride: int,
 ) -> None:
     for layer in backbone.model.layers:
         place = places[layer.name]
         is_pooling = isinstance(layer, _POOLINGS)
         if is_pooling and place.rate > 1 and max(layer.pool_size) > 1:
-            raise _impossible(
+            raise _make_error(
                 backbone,
                 output_stride,
                 f"its layer {layer.name} pools {layer.pool_size[0]} "
@@ -115,7 +117,7 @@ def _check_sizes(
     side = backbone.feature_maps[output_stride].shape[1]
     # One pixel of difference comes from rounding at odd sizes.
     if abs(model.output_shape[1] - side) > 1:
-        raise _impossible(
+        raise _make_error(
             backbone,
             output_stride,
             f"its last map would have {model.output_shape[1]} pixels a side "
@@ -123,7 +125,7 @@ def _check_sizes(
         )
 
 
-def _impossible(
+def _make_error(
     backbone: backbones.Backbone, output_stride: int, why: str
 ) -> errors.UsageError:
     finest = max(backbone.feature_maps)
@@ -136,35 +138,37 @@ def _impossible(
     )
 
 
-def _rebuilt(model: keras.Model, places: Mapping[str, _Place]) -> keras.Model:
-    consumers = _consumers(model)
+def _rebuild_model(
+    model: keras.Model, places: Mapping[str, _LayerChange]
+) -> keras.Model:
+    consumers = _find_consumers(model)
 
     def rebuild(layer: keras.Layer) -> keras.Layer:
         place = places[layer.name]
         if isinstance(layer, keras.layers.ZeroPadding2D):
-            return _padding(layer, consumers.get(layer.name, []), places)
-        return _changed(layer, place)
+            return _adapt_padding(layer, consumers.get(layer.name, []), places)
+        return _change_layer(layer, place)
 
     made = keras.models.clone_model(model, clone_function=rebuild)
     made.set_weights(model.get_weights())
     return made
 
 
-def _consumers(model: keras.Model) -> dict[str, list[keras.Operation]]:
+def _find_consumers(model: keras.Model) -> dict[str, list[keras.Operation]]:
     """Maps each operation's name to the operations that take its output."""
     makers = {id(each.output): each.name for each in model.operations}
     found: dict[str, list[keras.Operation]] = {}
     for operation in model.operations:
-        for tensor in topology.inputs_of(operation):
+        for tensor in topology.list_inputs(operation):
             found.setdefault(makers[id(tensor)], []).append(operation)
     return found
 
 
-def _changed(layer: keras.Layer, place: _Place) -> keras.Layer:
+def _change_layer(layer: keras.Layer, place: _LayerChange) -> keras.Layer:
     """Copies a layer, without its stride or with a larger dilation rate."""
     config = layer.get_config()
     if isinstance(layer, keras.Model):
-        return _changed_sequence(layer, place)
+        return _change_sequence(layer, place)
     if isinstance(layer, _CONVOLUTIONS):
         if place.loses_stride:
             config["strides"] = (1, 1)
@@ -183,21 +187,25 @@ def _changed(layer: keras.Layer, place: _Place) -> keras.Layer:
     return type(layer).from_config(config)
 
 
-def _changed_sequence(model: keras.Model, place: _Place) -> keras.Model:
+def _change_sequence(model: keras.Model, place: _LayerChange) -> keras.Model:
     """Changes the layers of a nested chain (ConvNeXt's downsamplings)."""
     layers = []
     for layer in model.layers:
-        loses_stride = place.loses_stride and topology.factor(layer) > 1
+        loses_stride = (
+            place.loses_stride and topology.get_stride_factor(layer) > 1
+        )
         layers.append(
-            _changed(layer, _Place(loses_stride=loses_stride, rate=place.rate))
+            _change_layer(
+                layer, _LayerChange(loses_stride=loses_stride, rate=place.rate)
+            )
         )
     return keras.Sequential(layers, name=model.name)
 
 
-def _padding(
+def _adapt_padding(
     layer: keras.layers.ZeroPadding2D,
     consumers: list[keras.Operation],
-    places: Mapping[str, _Place],
+    places: Mapping[str, _LayerChange],
 ) -> keras.Layer:
     """Adapts zero padding to the changed layer that follows it."""
     config = layer.get_config()
@@ -208,7 +216,9 @@ def _padding(
         if place.loses_stride:
             # Uneven padding (0 before, 1 after) belongs to the stride: without
             # it "same" padding is rate · (kernel - 1) / 2 on both sides.
-            sides = [place.rate * (side - 1) // 2 for side in _window(consumer)]
+            sides = [
+                place.rate * (side - 1) // 2 for side in _get_window(consumer)
+            ]
             config["padding"] = tuple((side, side) for side in sides)
         elif place.rate > 1:
             config["padding"] = tuple(
@@ -218,7 +228,7 @@ def _padding(
     return type(layer).from_config(config)
 
 
-def _window(layer: keras.Layer) -> tuple[int, ...]:
+def _get_window(layer: keras.Layer) -> tuple[int, ...]:
     if isinstance(layer, _POOLINGS):
         return layer.pool_size
     return layer.kernel_size

@@ -12,7 +12,7 @@ import keras
 _IMAGENET_STDDEV_RGB = (0.229, 0.224, 0.225)
 
 
-def without_top(
+def build_without_top(
     constructor: Callable[..., keras.Model],
     image_tensor: keras.KerasTensor,
     *,
@@ -42,7 +42,7 @@ def without_top(
     )
 
 
-def imagenet_variance_factors(name: str) -> tuple[float, ...] | None:
+def find_variance_factors(name: str) -> tuple[float, ...] | None:
     """Returns factors for the normalization variance in ImageNet weights.
 
     Args:

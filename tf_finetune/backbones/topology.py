@@ -13,7 +13,7 @@ from tf_finetune.backbones import backbone as backbones
 
 _STRIDES = (2, 4, 8, 16, 32)
 
-_STRIDED = (
+_STRIDED_LAYERS = (
     keras.layers.Conv2D,
     keras.layers.DepthwiseConv2D,
     keras.layers.SeparableConv2D,
@@ -26,10 +26,10 @@ _NO_FEATURES = (
     keras.layers.ZeroPadding2D,
     keras.layers.Cropping2D,
 )
-_MERGING = (keras.layers.Add, keras.layers.Concatenate)
+_MERGES = (keras.layers.Add, keras.layers.Concatenate)
 
 
-def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
+def find_feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
     """Finds the last feature map at each stride.
 
     At each stride this is the last tensor that all information passes
@@ -45,8 +45,8 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         By stride (input pixels a feature-map pixel), rising; those of 2, 4,
         8, 16 and 32 that exist. The last one is the model's output.
     """
-    strides = _strides(model)
-    waist = set(cuts(model))
+    strides = _compute_strides(model)
+    waist = set(find_bottlenecks(model))
     found: dict[int, keras.KerasTensor] = {}
     for wanted in _STRIDES:
         there = [
@@ -58,30 +58,30 @@ def feature_maps(model: keras.Model) -> dict[int, keras.KerasTensor]:
         if passed_by_all:
             found[wanted] = passed_by_all[-1].output
         elif there:
-            found[wanted] = _deepest(model, there).output
+            found[wanted] = _find_deepest(model, there).output
     found[max(found)] = model.outputs[0]
     return found
 
 
-def stages(
+def find_stages(
     model: keras.Model, maps: dict[int, keras.KerasTensor]
 ) -> tuple[backbones.Stage, ...]:
     """Divides the layers into stages, one per feature map.
 
     Args:
-        model: As for `feature_maps`.
-        maps: As `feature_maps` returns them.
+        model: As for `find_feature_maps`.
+        maps: As `find_feature_maps` returns them.
 
     Returns:
         One stage a feature map; "stageN" ends at stride 2 to the N. A layer
         belongs to the first one it is needed for.
     """
-    makers = _makers(model)
+    makers = _map_makers(model)
     taken: set[int] = set()
     found = []
     for stride, tensor in maps.items():
         # Maps rise in stride: shared layers go to the finest map.
-        needed = _ancestors(makers[id(tensor)], makers) - taken
+        needed = _find_ancestors(makers[id(tensor)], makers) - taken
         taken |= needed
         names = [layer.name for layer in model.layers if id(layer) in needed]
         found.append(
@@ -94,7 +94,7 @@ def stages(
     return tuple(found)
 
 
-def cuts(model: keras.Model) -> Iterator[keras.Operation]:
+def find_bottlenecks(model: keras.Model) -> Iterator[keras.Operation]:
     """Yields operations whose output every path to the end goes through.
 
     In topological order these are the points at which no other tensor is still
@@ -103,14 +103,14 @@ def cuts(model: keras.Model) -> Iterator[keras.Operation]:
     # How often each tensor is still to be read.
     waiting: dict[int, int] = {}
     for operation in model.operations:
-        for tensor in inputs_of(operation):
+        for tensor in list_inputs(operation):
             waiting[id(tensor)] = waiting.get(id(tensor), 0) + 1
     # The model's output is read by the caller.
     last = id(model.outputs[0])
     waiting[last] = waiting.get(last, 0) + 1
     live: set[int] = set()
     for operation in model.operations:
-        for tensor in inputs_of(operation):
+        for tensor in list_inputs(operation):
             waiting[id(tensor)] -= 1
             if not waiting[id(tensor)]:
                 live.discard(id(tensor))
@@ -120,27 +120,27 @@ def cuts(model: keras.Model) -> Iterator[keras.Operation]:
             yield operation
 
 
-def inputs_of(operation: keras.Operation) -> list[keras.KerasTensor]:
+def list_inputs(operation: keras.Operation) -> list[keras.KerasTensor]:
     """Returns the input tensors of an operation."""
     if isinstance(operation, keras.layers.InputLayer):
         return []
     return keras.tree.flatten(operation.input)
 
 
-def factor(operation: keras.Operation) -> int:
+def get_stride_factor(operation: keras.Operation) -> int:
     """Returns the factor by which an operation multiplies the stride."""
     if isinstance(operation, keras.Model):
-        return math.prod(factor(layer) for layer in operation.layers)
-    return operation.strides[0] if isinstance(operation, _STRIDED) else 1
+        return math.prod(get_stride_factor(layer) for layer in operation.layers)
+    return operation.strides[0] if isinstance(operation, _STRIDED_LAYERS) else 1
 
 
-def _strides(model: keras.Model) -> dict[keras.Operation, int]:
+def _compute_strides(model: keras.Model) -> dict[keras.Operation, int]:
     """Returns the stride of each operation's output."""
     found: dict[int, int] = {}
     result = {}
     for operation in model.operations:
-        before = [found[id(tensor)] for tensor in inputs_of(operation)]
-        stride = max(before, default=1) * factor(operation)
+        before = [found[id(tensor)] for tensor in list_inputs(operation)]
+        stride = max(before, default=1) * get_stride_factor(operation)
         result[operation] = found[id(operation.output)] = stride
     return result
 
@@ -151,7 +151,7 @@ def _is_feature(operation: keras.Operation) -> bool:
     return is_spatial and not isinstance(operation, _NO_FEATURES)
 
 
-def _deepest(
+def _find_deepest(
     model: keras.Model, operations: list[keras.Operation]
 ) -> keras.Operation:
     """Finds the operation farthest from the input, preferring merges.
@@ -162,19 +162,19 @@ def _deepest(
     """
     depths: dict[int, int] = {}
     for operation in model.operations:
-        before = [depths[id(tensor)] for tensor in inputs_of(operation)]
+        before = [depths[id(tensor)] for tensor in list_inputs(operation)]
         # Length of the longest path from the input.
         depths[id(operation.output)] = max(before, default=0) + 1
-    merging = [each for each in operations if isinstance(each, _MERGING)]
+    merging = [each for each in operations if isinstance(each, _MERGES)]
     return max(merging or operations, key=lambda each: depths[id(each.output)])
 
 
-def _makers(model: keras.Model) -> dict[int, keras.Operation]:
+def _map_makers(model: keras.Model) -> dict[int, keras.Operation]:
     """Maps each tensor's id to the operation that computes it."""
     return {id(each.output): each for each in model.operations}
 
 
-def _ancestors(
+def _find_ancestors(
     operation: keras.Operation, makers: dict[int, keras.Operation]
 ) -> set[int]:
     """Returns ids of an operation and of all operations it depends on."""
@@ -185,5 +185,5 @@ def _ancestors(
         if id(current) in found:
             continue
         found.add(id(current))
-        open_ += [makers[id(tensor)] for tensor in inputs_of(current)]
+        open_ += [makers[id(tensor)] for tensor in list_inputs(current)]
     return found

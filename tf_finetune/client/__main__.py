@@ -23,21 +23,21 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from tf_finetune import printing
-from tf_finetune.client import over_grpc, over_rest
+from tf_finetune import console_output
+from tf_finetune.client import grpc_client, rest_client
 
 _SIGNATURES = {
     "predict": "serving_default",
     "classify": "classify",
     "regress": "regress",
 }
-_ASK = {"rest": over_rest.ask, "grpc": over_grpc.ask}
+_SENDERS = {"rest": rest_client.send_images, "grpc": grpc_client.send_images}
 # Suffix of an output's file by its first bytes.
 _SUFFIXES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"))
-_WITH_MODEL = re.compile(r"^(.*?)/v1/models/([^/:]+).*$")
+_MODEL_ADDRESS = re.compile(r"^(.*?)/v1/models/([^/:]+).*$")
 
 
-def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
+def replace_bytes(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
     """Replaces bytes in a value by file names or sizes, for printing as JSON.
 
     Args:
@@ -47,7 +47,7 @@ def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
     """
     if isinstance(value, list):
         return [
-            shown(each, f"{stem}_{number}", folder)
+            replace_bytes(each, f"{stem}_{number}", folder)
             for number, each in enumerate(value)
         ]
     if isinstance(value, dict):
@@ -57,7 +57,7 @@ def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
             for name in value
         }
         return {
-            name: shown(each, f"{stem}_{ends[name]}", folder)
+            name: replace_bytes(each, f"{stem}_{ends[name]}", folder)
             for name, each in value.items()
         }
     if not isinstance(value, bytes):
@@ -71,7 +71,7 @@ def shown(value: Any, stem: str, folder: pathlib.Path | None) -> Any:
     return str(path)
 
 
-def stems(paths: Sequence[pathlib.Path]) -> list[str]:
+def make_stems(paths: Sequence[pathlib.Path]) -> list[str]:
     """Makes a unique first part of file names for each picture."""
     # Numbers only if needed: pictures of several folders may share a name.
     own = [path.stem for path in paths]
@@ -80,14 +80,14 @@ def stems(paths: Sequence[pathlib.Path]) -> list[str]:
     return [f"{number}_{each}" for number, each in enumerate(own)]
 
 
-def _read(path: pathlib.Path) -> bytes:
+def _read_file(path: pathlib.Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
         sys.exit(f"Error: {path} cannot be read: {error.strerror}")
 
 
-def place(address: str, protocol: str) -> tuple[str, str | None]:
+def parse_address(address: str, protocol: str) -> tuple[str, str | None]:
     """Splits an address into one for the protocol and the model's name.
 
     Args:
@@ -95,7 +95,7 @@ def place(address: str, protocol: str) -> tuple[str, str | None]:
         protocol: "rest" or "grpc".
     """
     # gRPC takes no scheme, and urllib needs one.
-    found = _WITH_MODEL.match(address)
+    found = _MODEL_ADDRESS.match(address)
     root, model = found.groups() if found else (address, None)
     root = root.rstrip("/")
     scheme, divided, rest = root.rpartition("://")
@@ -104,7 +104,7 @@ def place(address: str, protocol: str) -> tuple[str, str | None]:
     return (root if divided and scheme else f"http://{root}"), model
 
 
-def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
+def _parse_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tf_finetune.client",
         description=__doc__,
@@ -134,7 +134,7 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(given)
     addresses = {"rest": arguments.rest, "grpc": arguments.grpc}
     arguments.places = {
-        protocol: place(address, protocol)
+        protocol: parse_address(address, protocol)
         for protocol, address in addresses.items()
         if address != "none"
     }
@@ -151,11 +151,11 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def main(given: Sequence[str] | None = None) -> None:
     """Prints one line of JSON for each picture and protocol."""
-    arguments = _arguments(given)
-    contents = [_read(path) for path in arguments.pictures]
+    arguments = _parse_arguments(given)
+    contents = [_read_file(path) for path in arguments.pictures]
     for protocol, (address, named) in arguments.places.items():
         model = arguments.model or named
-        rows = _ASK[protocol](
+        rows = _SENDERS[protocol](
             contents,
             address=address,
             model=model,
@@ -163,12 +163,12 @@ def main(given: Sequence[str] | None = None) -> None:
             signature=arguments.signature or _SIGNATURES[arguments.method],
         )
         paths = arguments.pictures
-        for path, stem, row in zip(paths, stems(paths), rows, strict=True):
-            said = shown(row, f"{stem}_{protocol}", arguments.output)
+        for path, stem, row in zip(paths, make_stems(paths), rows, strict=True):
+            said = replace_bytes(row, f"{stem}_{protocol}", arguments.output)
             line = {"picture": str(path), "protocol": protocol, "answer": said}
-            printing.show(json.dumps(line, ensure_ascii=False))
+            console_output.show(json.dumps(line, ensure_ascii=False))
 
 
 if __name__ == "__main__":
-    printing.prepare()
+    console_output.prepare_streams()
     main()

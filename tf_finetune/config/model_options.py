@@ -5,12 +5,12 @@ from typing import Literal
 
 from tf_finetune import errors
 from tf_finetune.config import (
-    checks,
     options,
     pixel_options,
     surgery_options,
+    value_checks,
 )
-from tf_finetune.synonyms import values as synonyms
+from tf_finetune.synonyms import value_synonyms as synonyms
 
 Resize = Literal["squash", "crop", "pad"]
 
@@ -86,21 +86,23 @@ class ModelOptions:
     )
 
     def __post_init__(self) -> None:
-        checks.in_range(self, "image_size", at_least=8)
-        checks.in_range(self, "head_units", at_least=1)
+        value_checks.require_range(self, "image_size", at_least=8)
+        value_checks.require_range(self, "head_units", at_least=1)
         if self.output_stride not in (8, 16, 32):
             raise errors.UsageError(
                 "--output_stride must be 8, 16 or 32, got "
                 f"{self.output_stride}."
             )
-        checks.in_range(self, "dropout", at_least=0, below=1)
-        checks.in_range(self, "l2", at_least=0)
+        value_checks.require_range(self, "dropout", at_least=0, below=1)
+        value_checks.require_range(self, "l2", at_least=0)
         _check_target_range(self.target_range)
-        checks.given(self, "trainable", "head, top, all or layer patterns.")
+        value_checks.require_value(
+            self, "trainable", "head, top, all or layer patterns."
+        )
         _check_trainable(self.trainable)
 
     @property
-    def moves_head_alone(self) -> bool:
+    def trains_head_only(self) -> bool:
         """Whether fine-tuning trains the head only."""
         return set(self.trainable) == {"head"}
 
@@ -108,7 +110,7 @@ class ModelOptions:
 def _check_trainable(patterns: tuple[str, ...]) -> None:
     """Raises `UsageError` for a word that other packages use."""
     for each in patterns:
-        if advice := synonyms.find("trainable", each):
+        if advice := synonyms.find_advice("trainable", each):
             raise errors.UsageError(f"Unknown --trainable={each}. {advice}")
 
 

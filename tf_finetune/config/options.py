@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from absl import flags
 
 from tf_finetune import errors
-from tf_finetune.config import kinds, parsing, unknown
-from tf_finetune.synonyms import values as synonyms
+from tf_finetune.config import flag_parser, option_types, unknown_options
+from tf_finetune.synonyms import value_synonyms as synonyms
 
 Config = TypeVar("Config")
 
@@ -50,34 +50,37 @@ def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
     Raises:
         UsageError: A name is unknown or a value is of the wrong type.
     """
-    every = declared(config_class)
+    every = list_options(config_class)
     known = {name: field for name, field, _, _ in every}
     if others := [name for name in keywords if name not in known]:
         groups: dict[str, list[str]] = {}
         for name, _, _, title in every:
             groups.setdefault(title, []).append(name)
-        raise errors.UsageError(unknown.keywords(others, groups))
+        raise errors.UsageError(
+            unknown_options.explain_keywords(others, groups)
+        )
     checked = {
-        name: _check(known[name], value) for name, value in keywords.items()
+        name: _check_value(known[name], value)
+        for name, value in keywords.items()
     }
-    return _build(config_class, checked)
+    return _build_config(config_class, checked)
 
 
 def replace(config: Config, **changes: Any) -> Config:
     """Returns `config` with some options changed, groups flattened."""
-    return from_keywords(type(config), values_of(config) | changes)
+    return from_keywords(type(config), collect_values(config) | changes)
 
 
 def from_flags(config_class: type[Config], values: flags.FlagValues) -> Config:
     """Builds a config from parsed flags; `__post_init__` checks its values."""
-    names = [name for name, _, _, _ in declared(config_class)]
+    names = [name for name, _, _, _ in list_options(config_class)]
     return from_keywords(config_class, {n: values[n].value for n in names})
 
 
 def define_flags(config_class: type, values: flags.FlagValues) -> None:
     """Defines one flag for each option of `config_class`."""
-    for name, field, default, title in declared(config_class):
-        kind, optional = kinds.of(field)
+    for name, field, default, title in list_options(config_class):
+        kind, optional = option_types.split_optional(field)
         values[name] = _Flag(
             parser=_Parser(kind, optional),
             serializer=_Serializer(),
@@ -93,11 +96,11 @@ def define_flags(config_class: type, values: flags.FlagValues) -> None:
 def to_flagfile(config: Any) -> str:
     """Returns the flagfile that recreates `config`, one flag a line."""
     lines = []
-    values = values_of(config)
-    for name, field, _, _ in declared(type(config)):
+    values = collect_values(config)
+    for name, field, _, _ in list_options(type(config)):
         value = values[name]
         text = to_text(value)
-        if not _survives(field, value, text):
+        if not _is_reversible(field, value, text):
             raise errors.UsageError(
                 f"--{name} cannot be written to a flagfile: it has a line "
                 "break, a blank at an end or a comma in an entry; got "
@@ -107,11 +110,11 @@ def to_flagfile(config: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _survives(field: dataclasses.Field, value: Any, text: str) -> bool:
+def _is_reversible(field: dataclasses.Field, value: Any, text: str) -> bool:
     """Returns whether a value survives the way through a flagfile."""
     with contextlib.suppress(ValueError):
         text.encode("utf-8", errors="surrogateescape")
-        again = _Parser(*kinds.of(field)).parse(text)
+        again = _Parser(*option_types.split_optional(field)).parse(text)
         # absl strips blanks at the end of a line.
         is_line = text == text.rstrip() and len(text.splitlines()) < 2
         return is_line and again == value
@@ -124,16 +127,16 @@ def from_flagfile(
     *,
     within: pathlib.Path | None = None,
 ) -> Config:
-    """Reads a flagfile without touching the process-wide `flags.FLAGS`.
+    """Reads a flagfile without touching the process-wide `flag_synonyms.FLAGS`.
 
     Args:
         config_class: The dataclass whose flags it sets.
         path: The file; other flagfiles that it names are refused.
         within: The folder that the file must lie in; None: any.
     """
-    values = parsing.WithoutFlagfiles()
+    values = flag_parser.ArgumentFlagValues()
     define_flags(config_class, values)
-    parsing.parse_file(values, path, within=within)
+    flag_parser.parse_file(values, path, within=within)
     return from_flags(config_class, values)
 
 
@@ -152,7 +155,7 @@ def to_text(value: Any) -> str:
     return str(value)
 
 
-def declared(
+def list_options(
     config_class: type,
 ) -> list[tuple[str, dataclasses.Field, Any, str]]:
     """Lists (name, field, default, title of its group) of every option.
@@ -163,7 +166,7 @@ def declared(
     for field in dataclasses.fields(config_class):
         if "title" in field.metadata:
             title = field.metadata["title"]
-            inner = declared(field.default_factory)
+            inner = list_options(field.default_factory)
             found += [(n, f, v, title) for n, f, v, _ in inner]
         else:
             found.append((field.name, field, field.default, "run"))
@@ -173,13 +176,13 @@ def declared(
     return found
 
 
-def values_of(config: Any) -> dict[str, Any]:
+def collect_values(config: Any) -> dict[str, Any]:
     """Returns the values of all options, by name."""
     found = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if "title" in field.metadata:
-            found |= values_of(value)
+            found |= collect_values(value)
         else:
             found[field.name] = value
     return found
@@ -193,7 +196,7 @@ class _Flag(flags.Flag):
             return self.parser.parse(argument)
         except ValueError as error:
             # Advice on values of other packages, such as --precision=fp16.
-            meant = synonyms.find(self.name, str(argument))
+            meant = synonyms.find_advice(self.name, str(argument))
             raise flags.IllegalFlagValueError(
                 f"--{self.name} {error}" + (f" {meant}" if meant else "")
             ) from error
@@ -205,7 +208,7 @@ class _Parser(flags.ArgumentParser):
         self._kind, self._optional = kind, optional
 
     def flag_type(self) -> str:
-        return kinds.describe(self._kind)
+        return option_types.describe_type(self._kind)
 
     def parse(self, argument: Any) -> Any:
         # Defaults are Python values already.
@@ -213,7 +216,7 @@ class _Parser(flags.ArgumentParser):
             return argument
         if self._optional and argument.lower() in ("none", ""):
             return None
-        return kinds.from_text(self._kind, argument)
+        return option_types.parse_text(self._kind, argument)
 
 
 class _Serializer(flags.ArgumentSerializer):
@@ -221,26 +224,28 @@ class _Serializer(flags.ArgumentSerializer):
         return to_text(value)
 
 
-def _check(field: dataclasses.Field, value: Any) -> Any:
-    kind, optional = kinds.of(field)
+def _check_value(field: dataclasses.Field, value: Any) -> Any:
+    kind, optional = option_types.split_optional(field)
     if value is None and optional:
         return None
     # The first type of a union that accepts the value wins.
-    for each in kinds.alternatives(kind):
+    for each in option_types.list_alternatives(kind):
         with contextlib.suppress(TypeError, ValueError):
-            return kinds.accepted(each, value)
-    meant = synonyms.find(field.name, str(value))
+            return option_types.convert_value(each, value)
+    meant = synonyms.find_advice(field.name, str(value))
     raise errors.UsageError(
-        f"--{field.name} must be {kinds.describe(kind)}, got {value!r}."
-        + (f" {meant}" if meant else "")
+        f"--{field.name} must be {option_types.describe_type(kind)}, got "
+        f"{value!r}." + (f" {meant}" if meant else "")
     )
 
 
-def _build(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+def _build_config(
+    config_class: type[Config], values: Mapping[str, Any]
+) -> Config:
     keywords = {}
     for field in dataclasses.fields(config_class):
         if "title" in field.metadata:
-            keywords[field.name] = _build(field.default_factory, values)
+            keywords[field.name] = _build_config(field.default_factory, values)
         elif field.name in values:
             keywords[field.name] = values[field.name]
     return config_class(**keywords)

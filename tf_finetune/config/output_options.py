@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Literal
 
-from tf_finetune.config import checks, options
+from tf_finetune.config import options, value_checks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class OutputOptions:
     )
 
     def __post_init__(self) -> None:
-        checks.in_range(self, "cache_gb", above=0)
+        value_checks.require_range(self, "cache_gb", above=0)
 
     @property
     def cache_folder(self) -> pathlib.Path:

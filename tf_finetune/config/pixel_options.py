@@ -8,7 +8,7 @@ from tf_finetune.config import options
 
 Background = Literal["white", "black", "gray"]
 
-LARGEST = 2**16 - 1
+MAX_VALUE = 2**16 - 1
 """The largest value that 16 bits hold."""
 
 
@@ -31,11 +31,11 @@ class PixelOptions:
     def __post_init__(self) -> None:
         bounds = self.bounds
         if not isinstance(self.pixel_range, str) and not (
-            len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= LARGEST
+            len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= MAX_VALUE
         ):
             raise errors.UsageError(
                 "--pixel_range must be auto, full or LOW,HIGH with whole "
-                f"numbers 0 <= LOW < HIGH <= {LARGEST}, got "
+                f"numbers 0 <= LOW < HIGH <= {MAX_VALUE}, got "
                 f"{options.to_text(self.pixel_range)}."
             )
 
@@ -53,5 +53,5 @@ class PixelOptions:
         return f"{self.background}-{bounds}"
 
 
-USUAL = PixelOptions()
+DEFAULT = PixelOptions()
 """Defaults: transparency on white, 16-bit values from 0 to 65535."""

@@ -8,7 +8,7 @@ import numpy as np
 from tf_finetune import errors
 
 _SHAPES = "[height, width], [height, width, 1] or [height, width, 3]"
-_EARLY = 64
+_EARLY_CHECK_COUNT = 64
 """The scale is checked after this many images, and again after the last."""
 # Early, so that a large data set of floats in 0..1 is refused before thousands
 # of black pictures are written; a few images may well be black by themselves.
@@ -19,7 +19,7 @@ def is_repeatable(data: Any) -> bool:
     return isinstance(data, (tuple, list))
 
 
-def pairs(data: Any) -> Iterator[tuple[np.ndarray, str]]:
+def iterate_pairs(data: Any) -> Iterator[tuple[np.ndarray, str]]:
     """Yields each image with its class name, one at a time.
 
     Args:
@@ -33,25 +33,25 @@ def pairs(data: Any) -> Iterator[tuple[np.ndarray, str]]:
         DataError: The values cannot be pictures with classes.
     """
     if hasattr(data, "as_numpy_iterator"):
-        found = _from_dataset(data)
+        found = _iterate_dataset(data)
     elif is_repeatable(data) and len(data) == 2:
-        found = _from_arrays(*data)
+        found = _iterate_arrays(*data)
     else:
         raise errors.DataError(
             "data must be a path, (images, labels) or a tf.data.Dataset of "
-            f"(image, label); got {_described(data)}."
+            f"(image, label); got {_describe_type(data)}."
         )
-    return _checked(found)
+    return _check_images(found)
 
 
-def _described(value: Any) -> str:
+def _describe_type(value: Any) -> str:
     kind = type(value).__name__
     if isinstance(value, dict):
         return f"{kind} with the keys {', '.join(map(str, value))}"
     return f"{kind} of {len(value)}" if hasattr(value, "__len__") else kind
 
 
-def _checked(
+def _check_images(
     found: Iterable[tuple[Any, str]],
 ) -> Iterator[tuple[np.ndarray, str]]:
     """Yields images as uint8; refuses floats that all lie in 0..1."""
@@ -65,7 +65,7 @@ def _checked(
         # nearly black pictures, and allowed.
         scaled = pixels.dtype.kind == "f"
         largest = max(largest, float(pixels.max()) if scaled else 255.0)
-        if count == _EARLY:
+        if count == _EARLY_CHECK_COUNT:
             _check_scale(largest)
         if pixels.ndim == 3 and pixels.shape[-1] == 1:
             # Pillow writes [height, width] as a gray PNG.
@@ -110,16 +110,16 @@ def _check_scale(largest: float) -> None:
         )
 
 
-def _from_arrays(images: Any, labels: Any) -> Iterator[tuple[Any, str]]:
+def _iterate_arrays(images: Any, labels: Any) -> Iterator[tuple[Any, str]]:
     if len(images) != len(labels):
         raise errors.DataError(
             f"There are {len(images)} images but {len(labels)} labels."
         )
     if len(images):
-        yield from zip(images, _names(np.asarray(labels)), strict=True)
+        yield from zip(images, _to_class_names(np.asarray(labels)), strict=True)
 
 
-def _from_dataset(data: Any) -> Iterator[tuple[Any, str]]:
+def _iterate_dataset(data: Any) -> Iterator[tuple[Any, str]]:
     # -1 is tf.data.INFINITE_CARDINALITY, here without TensorFlow.
     if hasattr(data, "cardinality") and int(data.cardinality()) == -1:
         raise errors.DataError(
@@ -129,14 +129,14 @@ def _from_dataset(data: Any) -> Iterator[tuple[Any, str]]:
         if not isinstance(element, tuple) or len(element) != 2:
             raise errors.DataError(
                 "The tf.data.Dataset must give (image, label), got "
-                f"{_described(element)}. With TFDS: as_supervised=True."
+                f"{_describe_type(element)}. With TFDS: as_supervised=True."
             )
         image, label = np.asarray(element[0]), np.asarray(element[1])
         if _is_batch(image, label):
-            yield from _from_arrays(image, label)
+            yield from _iterate_arrays(image, label)
         else:
             # A batch of one, so that labels are read in one place.
-            yield from _from_arrays(image[np.newaxis], label[np.newaxis])
+            yield from _iterate_arrays(image[np.newaxis], label[np.newaxis])
 
 
 def _is_batch(image: np.ndarray, label: np.ndarray) -> bool:
@@ -147,11 +147,11 @@ def _is_batch(image: np.ndarray, label: np.ndarray) -> bool:
     if image.ndim == 4:
         return True
     # A last axis of 1 or 3 is read as channels.
-    grey = image.ndim == 3 and image.shape[-1] not in (1, 3)
-    return grey and label.ndim > 0 and len(label) == len(image)
+    is_gray = image.ndim == 3 and image.shape[-1] not in (1, 3)
+    return is_gray and label.ndim > 0 and len(label) == len(image)
 
 
-def _names(labels: np.ndarray) -> list[str]:
+def _to_class_names(labels: np.ndarray) -> list[str]:
     """Returns the class name of each label.
 
     Args:
@@ -161,15 +161,15 @@ def _names(labels: np.ndarray) -> list[str]:
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2:
-        labels = _from_one_hot(labels)
+        labels = _decode_one_hot(labels)
     if labels.ndim != 1:
         raise errors.DataError(
             f"Labels must be one per image; their shape is {labels.shape}."
         )
-    return [_name(label) for label in labels.tolist()]
+    return [_to_class_name(label) for label in labels.tolist()]
 
 
-def _from_one_hot(rows: np.ndarray) -> np.ndarray:
+def _decode_one_hot(rows: np.ndarray) -> np.ndarray:
     numbers = rows.dtype.kind in "buif"
     ones = numbers and np.isin(rows, (0, 1)).all() and (rows.sum(1) == 1).all()
     if not ones:
@@ -181,7 +181,7 @@ def _from_one_hot(rows: np.ndarray) -> np.ndarray:
     return rows.argmax(1)
 
 
-def _name(label: Any) -> str:
+def _to_class_name(label: Any) -> str:
     if isinstance(label, bytes):
         return label.decode("utf-8")
     if isinstance(label, float):

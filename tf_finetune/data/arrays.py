@@ -16,7 +16,7 @@ from PIL import Image
 from tf_finetune import errors, files
 from tf_finetune.data import array_values, progress
 
-_TABLE = "pictures.csv"
+_TABLE_NAME = "pictures.csv"
 
 
 def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
@@ -43,13 +43,18 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
     folder = pathlib.Path(cache_dir) / "arrays"
     # Hashing alone finds the folder of an earlier run; nothing is compressed
     # again.
-    if (written := _written(data, folder)) is not None:
+    if (written := _find_written(data, folder)) is not None:
         return written
     temporary = folder / f".tmp-{secrets.token_hex(4)}"
     try:
         temporary.mkdir(parents=True)
-        names = _write(array_values.pairs(data), temporary, _count(data))
-        return _keep(temporary, folder / _fingerprint(names)) / _TABLE
+        names = _write_pictures(
+            array_values.iterate_pairs(data), temporary, _count_items(data)
+        )
+        return (
+            _publish_folder(temporary, folder / _hash_names(names))
+            / _TABLE_NAME
+        )
     except OSError as error:
         raise errors.RunError(
             f"Pictures cannot be written to {folder}: {error.strerror}. "
@@ -59,29 +64,33 @@ def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _written(data: Any, folder: pathlib.Path) -> pathlib.Path | None:
+def _find_written(data: Any, folder: pathlib.Path) -> pathlib.Path | None:
     """Returns the CSV that was written earlier for the same arrays, if any."""
     if not array_values.is_repeatable(data):
         return None
-    names = [name for name, _, _ in _named(array_values.pairs(data))]
-    table = folder / _fingerprint(names) / _TABLE
+    names = [
+        name for name, _, _ in _name_pictures(array_values.iterate_pairs(data))
+    ]
+    table = folder / _hash_names(names) / _TABLE_NAME
     return table if table.exists() else None
 
 
-def _keep(temporary: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+def _publish_folder(
+    temporary: pathlib.Path, folder: pathlib.Path
+) -> pathlib.Path:
     """Renames a complete folder, unless another process has written it."""
     try:
         temporary.rename(folder)
-        files.flush_names(folder.parent)
+        files.flush_folder(folder.parent)
     except OSError:
         # Another process was faster: the name is a hash of the contents, so
         # that its folder holds the same.
-        if not (folder / _TABLE).exists():
+        if not (folder / _TABLE_NAME).exists():
             raise
     return folder
 
 
-def _count(data: Any) -> int | None:
+def _count_items(data: Any) -> int | None:
     """Returns the number of examples or batches; None if it is unknown."""
     if array_values.is_repeatable(data):
         return len(data[1])
@@ -90,14 +99,16 @@ def _count(data: Any) -> int | None:
     return count if count >= 0 else None
 
 
-def _write(
+def _write_pictures(
     pairs: Iterable[tuple[np.ndarray, str]],
     folder: pathlib.Path,
     total: int | None,
 ) -> list[str]:
     """Writes all pictures, then the CSV; returns the file names."""
     rows = []
-    counted = progress.bar(_named(pairs), total=total, title="Writing pictures")
+    counted = progress.track(
+        _name_pictures(pairs), total=total, title="Writing pictures"
+    )
     for name, image, label in counted:
         # Level 1 takes a third of the default's time for 5 % more bytes.
         Image.fromarray(image).save(folder / name, compress_level=1)
@@ -106,11 +117,11 @@ def _write(
     table = csv.writer(text)
     table.writerow(("image", "label"))
     table.writerows(sorted(rows))
-    files.write_text(folder / _TABLE, text.getvalue())
+    files.write_text(folder / _TABLE_NAME, text.getvalue())
     return [name for name, _ in rows]
 
 
-def _named(
+def _name_pictures(
     pairs: Iterable[tuple[np.ndarray, str]],
 ) -> Iterator[tuple[str, np.ndarray, str]]:
     """Yields (file name, image, label); the name hashes image and label."""
@@ -124,6 +135,6 @@ def _named(
         seen[stem] += 1
 
 
-def _fingerprint(names: Iterable[str]) -> str:
+def _hash_names(names: Iterable[str]) -> str:
     # Sorted: the order of the examples plays no part.
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:32]

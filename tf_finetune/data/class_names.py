@@ -11,23 +11,25 @@ from tf_finetune import errors
 
 # Python converts at most 4300 digits to an int at once (its default limit);
 # longer names are text, not numbers.
-_LONGEST = 4000
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,6})?")
-_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_NO_NUMBERS = ("nan", "inf", "-inf", "infinity", "-infinity")
+_MAX_DIGITS = 4000
+_NUMBER_PATTERN = re.compile(
+    r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,6})?"
+)
+_PLAIN_NUMBER_PATTERN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_NON_FINITE_NAMES = ("nan", "inf", "-inf", "infinity", "-infinity")
 # Zeros that lead a number, but none behind a decimal point.
 _LEADING_ZEROS = re.compile(r"(?<![0-9.,])0+(?=[0-9])")
-_LISTED = 10
+_MAX_LISTED = 10
 
 
-def number_of(name: str) -> decimal.Decimal | None:
+def parse_number(name: str) -> decimal.Decimal | None:
     """Parses a name as an exact number; returns None if it is not one."""
-    if len(name) > _LONGEST or not _NUMBER.fullmatch(name):
+    if len(name) > _MAX_DIGITS or not _NUMBER_PATTERN.fullmatch(name):
         return None
     return decimal.Decimal(name)
 
 
-def ordered(names: Iterable[str]) -> tuple[str, ...]:
+def sort_names(names: Iterable[str]) -> tuple[str, ...]:
     """Sorts distinct names into the order of the model's outputs.
 
     Args:
@@ -38,14 +40,14 @@ def ordered(names: Iterable[str]) -> tuple[str, ...]:
         lexicographic order.
     """
     distinct = set(names)
-    numbers = {name: number_of(name) for name in distinct}
+    numbers = {name: parse_number(name) for name in distinct}
     # The name breaks ties, so that the order never hangs on that of a set.
     if None not in numbers.values():
         return tuple(sorted(distinct, key=lambda name: (numbers[name], name)))
     return tuple(sorted(distinct))
 
 
-def join_equal(
+def merge_equal_numbers(
     names: Iterable[str], known: Sequence[str] = ()
 ) -> dict[str, str]:
     """Finds names that are spellings of one number, such as 1, 1.0 and 01.
@@ -59,11 +61,11 @@ def join_equal(
         names are numbers.
     """
     distinct = set(names)
-    numbers = {name: number_of(name) for name in {*distinct, *known}}
+    numbers = {name: parse_number(name) for name in {*distinct, *known}}
     if None in numbers.values():
         return {}
     spelt: dict[decimal.Decimal, str] = {}
-    for name in sorted(distinct, key=_plainness):
+    for name in sorted(distinct, key=_plainness_key):
         spelt.setdefault(numbers[name], name)
     # After the plainest ones: the spelling of a trained model wins.
     spelt |= {numbers[name]: name for name in known}
@@ -74,8 +76,8 @@ def join_equal(
     }
 
 
-def tell_joined(joined: Mapping[str, str]) -> None:
-    """Logs the names that were merged by `join_equal`."""
+def log_merged(joined: Mapping[str, str]) -> None:
+    """Logs the names that were merged by `merge_equal_numbers`."""
     if not joined:
         return
     spellings: dict[str, list[str]] = {}
@@ -83,7 +85,7 @@ def tell_joined(joined: Mapping[str, str]) -> None:
         spellings.setdefault(right, []).append(name)
     shown = [
         f"{', '.join(map(repr, others))} as {right!r}"
-        for right, others in list(spellings.items())[:_LISTED]
+        for right, others in list(spellings.items())[:_MAX_LISTED]
     ]
     more = len(spellings) - len(shown)
     rest = f" and {more} more" if more else ""
@@ -118,16 +120,16 @@ def check(names: Iterable[str]) -> None:
                 f"The class name {name!r} is not valid UTF-8; rename the "
                 "class, or save the CSV file as UTF-8."
             ) from error
-    _warn_of_near(names)
+    _warn_of_similar(names)
 
 
-def near(name: str, names: Iterable[str]) -> list[str]:
+def find_similar(name: str, names: Iterable[str]) -> list[str]:
     """Returns the names that are spelled almost like `name`."""
-    key = _likeness(name)
-    return [each for each in names if _likeness(each) == key]
+    key = _similarity_key(name)
+    return [each for each in names if _similarity_key(each) == key]
 
 
-def told_apart(names: Sequence[str]) -> list[str]:
+def quote_distinctly(names: Sequence[str]) -> list[str]:
     """Returns quoted names; those that look alike are escaped to ASCII."""
     # A composed and a decomposed ü look the same; `ascii` shows "\xfc" and
     # "u\u0308".
@@ -136,16 +138,20 @@ def told_apart(names: Sequence[str]) -> list[str]:
     return [show(name) for name in names]
 
 
-def _plainness(name: str) -> tuple[bool, int, str]:
+def _plainness_key(name: str) -> tuple[bool, int, str]:
     """Returns a sort key of spellings of a number, the plainest first."""
-    return not _PLAIN.fullmatch(name), len(name), name
+    return not _PLAIN_NUMBER_PATTERN.fullmatch(name), len(name), name
 
 
 def _check_numbers(names: tuple[str, ...]) -> None:
-    odd = [name for name in names if name.lower() in _NO_NUMBERS]
+    odd = [name for name in names if name.lower() in _NON_FINITE_NAMES]
     others = [name for name in names if name not in odd]
     # "nan" is a class like any other among words.
-    if odd and others and all(_NUMBER.fullmatch(name) for name in others):
+    if (
+        odd
+        and others
+        and all(_NUMBER_PATTERN.fullmatch(name) for name in others)
+    ):
         raise errors.DataError(
             f"The label {odd[0]!r} occurs among numbers such as "
             f"{others[0]!r}, so a value is missing there. Fill it in or "
@@ -153,29 +159,29 @@ def _check_numbers(names: tuple[str, ...]) -> None:
         )
 
 
-def _warn_of_near(names: Sequence[str]) -> None:
+def _warn_of_similar(names: Sequence[str]) -> None:
     alike: dict[object, list[str]] = {}
     for name in dict.fromkeys(names):
-        alike.setdefault(_likeness(name), []).append(name)
+        alike.setdefault(_similarity_key(name), []).append(name)
     groups = [each for each in alike.values() if len(each) > 1]
-    for group in groups[:_LISTED]:
+    for group in groups[:_MAX_LISTED]:
         logging.warning(
             "The classes %s are spelled almost alike (they differ only in "
             "capital letters, spaces, leading zeros or the encoding of "
             "letters) and are treated as different classes. If they are the "
             "same class, spell them alike in the data.",
-            " and ".join(told_apart(group)),
+            " and ".join(quote_distinctly(group)),
         )
-    if len(groups) > _LISTED:
+    if len(groups) > _MAX_LISTED:
         logging.warning(
             "%d more groups of classes are spelled almost alike.",
-            len(groups) - _LISTED,
+            len(groups) - _MAX_LISTED,
         )
 
 
-def _likeness(name: str) -> object:
+def _similarity_key(name: str) -> object:
     """Returns a key that is equal for names that are spelled almost alike."""
-    number = number_of(name.strip())
+    number = parse_number(name.strip())
     if number is not None:
         return number
     text = unicodedata.normalize("NFKC", name).casefold()

@@ -52,7 +52,7 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Dropped:
+class DroppedFile:
     """A file or a folder that is not used, and the reason.
 
     Attributes:
@@ -79,7 +79,7 @@ class Listing:
     """
 
     examples: tuple[Example, ...]
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DroppedFile, ...] = ()
     class_names: tuple[str, ...] | Mapping[int, str] = ()
 
 
@@ -96,7 +96,7 @@ class Picture:
         split: One of `SPLITS` once it is known.
         group: As in `Example`.
         strata: Of what every split gets its share where splits are drawn.
-        rare: Strata with too few pictures for that; they are trained on.
+        rare_strata: Strata with too few pictures for that; they are trained on.
         stamp: Of the file before it was read, by which `changes` notices
             that it was written since; None: unknown.
     """
@@ -109,7 +109,7 @@ class Picture:
     split: str | None = None
     group: str | None = None
     strata: tuple[str, ...] = ()
-    rare: tuple[str, ...] = ()
+    rare_strata: tuple[str, ...] = ()
     # Neither compared nor shown: a copied file is the same picture.
     stamp: int | None = dataclasses.field(
         default=None, compare=False, repr=False
@@ -132,10 +132,10 @@ class ImageData:
 
     class_names: tuple[str, ...]
     pictures: tuple[Picture, ...]
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[DroppedFile, ...]
     fingerprint: str
     resize: model_options.Resize = "squash"
-    pixels: pixel_options.PixelOptions = pixel_options.USUAL
+    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -12,23 +12,23 @@ from tf_finetune.config import (
     pixel_options,
     training_options,
 )
-from tf_finetune.data import ordering, parts
-from tf_finetune.data import targets as target_rows
-from tf_finetune.data.augmenting import augmentation as augmentations
-from tf_finetune.data.pictures import decoding
+from tf_finetune.data import epoch_order, shards
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.data.augment import augmentation as augmentations
+from tf_finetune.data.images import decoding
 
 # Streams of random numbers of one seed that must not repeat each other: 0 is
 # that of the order of an epoch, 2 to 5 those of groups with unlabeled
 # pictures.
-_CHANGES = 1
+_AUGMENTATION_STREAM = 1
 
 
-def evaluation_images(
+def build_evaluation_images(
     paths: Sequence[str],
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
+    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Loads pictures in the order of their paths, each exactly once.
@@ -44,10 +44,10 @@ def evaluation_images(
         Dataset of float32 [batch, image_size, image_size, 3], 0..255.
     """
     return (
-        tf.data.Dataset.from_tensor_slices(_encoded(paths))
+        tf.data.Dataset.from_tensor_slices(_encode_paths(paths))
         # Without batching first: pictures of one batch are decoded in parallel.
         .map(
-            _reader(image_size, resize, pixels),
+            _build_reader(image_size, resize, pixels),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -56,13 +56,13 @@ def evaluation_images(
     )
 
 
-def changed_images(
+def build_augmented_images(
     paths: Sequence[str],
     seeds: np.ndarray,
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
+    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
@@ -81,8 +81,8 @@ def changed_images(
     Returns:
         Dataset of float32 [batch, image_size, image_size, 3], 0..255.
     """
-    change = augmentations.build(level)
-    load = _reader(image_size, resize, pixels)
+    change = augmentations.build_augmentation(level)
+    load = _build_reader(image_size, resize, pixels)
 
     def changed(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         image = load(path)
@@ -93,27 +93,27 @@ def changed_images(
 
     seeds = np.asarray(seeds, "int32")
     return (
-        tf.data.Dataset.from_tensor_slices((_encoded(paths), seeds))
+        tf.data.Dataset.from_tensor_slices((_encode_paths(paths), seeds))
         .map(changed, tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )
 
 
-def training_batches(
+def build_training_batches(
     paths: Sequence[str],
     targets: target_rows.Targets,
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.USUAL,
+    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
     batch_size: int,
     augmentation: training_options.Augmentation,
     seed: int,
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
-    part: parts.Part = parts.WHOLE,
+    part: shards.Shard = shards.WHOLE,
 ) -> tf.data.Dataset:
     """Makes the training batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -142,19 +142,19 @@ def training_batches(
         int64.
     """
     steps = -(-len(paths) // batch_size)
-    load = _reader(image_size, resize, pixels)
-    loaded = _loader(paths, targets, load, image_size)
+    load = _build_reader(image_size, resize, pixels)
+    loaded = _build_loader(paths, targets, load, image_size)
     first = first_epoch * steps + first_step
-    change = change_of(augmentation, targets)
-    changed = _changer(change, seed, first, steps, part)
-    width = part.largest(batch_size)
+    change = build_augmentation(augmentation, targets)
+    changed = _build_augmenter(change, seed, first, steps, part)
+    width = part.max_size(batch_size)
 
     def places(epoch: tf.Tensor) -> tf.data.Dataset:
-        found = ordering.padded_order(
+        found = epoch_order.draw_padded(
             len(paths), steps * batch_size, seed, epoch
         )
         if not part.is_all:
-            found = ordering.part_of_order(found, batch_size, part)
+            found = epoch_order.take_shard(found, batch_size, part)
         # A resumed run begins inside its first epoch.
         begun = tf.where(epoch == first_epoch, first_step * width, 0)
         return tf.data.Dataset.from_tensor_slices(found[begun:])
@@ -183,26 +183,26 @@ def training_batches(
     return batches.apply(exactly).prefetch(tf.data.AUTOTUNE)
 
 
-def change_of(
+def build_augmentation(
     level: training_options.Augmentation, targets: target_rows.Targets
-) -> augmentations.Change | None:
+) -> augmentations.AugmentFunction | None:
     """Returns the augmentation of a level, which moves masks with pictures."""
     if targets.moves and level != "none":
-        return augmentations.build_for_masks(level).together
-    return augmentations.build(level)
+        return augmentations.build_mask_augmentation(level).together
+    return augmentations.build_augmentation(level)
 
 
-def _reader(
+def _build_reader(
     image_size: int,
     resize: model_options.Resize,
     pixels: pixel_options.PixelOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     return functools.partial(
-        decoding.load, image_size=image_size, resize=resize, pixels=pixels
+        decoding.load_file, image_size=image_size, resize=resize, pixels=pixels
     )
 
 
-def _loader(
+def _build_loader(
     paths: Sequence[str],
     targets: target_rows.Targets,
     load: Callable[[tf.Tensor], tf.Tensor],
@@ -213,7 +213,7 @@ def _loader(
     Padding has the place -1, a black image and the first target.
     """
     with tf.device("CPU"):
-        files = tf.constant(_encoded(paths))
+        files = tf.constant(_encode_paths(paths))
 
     def loaded(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         is_real = place >= 0
@@ -229,12 +229,12 @@ def _loader(
     return loaded
 
 
-def _changer(
-    change: augmentations.Change | None,
+def _build_augmenter(
+    change: augmentations.AugmentFunction | None,
     seed: int,
     first: int,
     steps: int,
-    part: parts.Part,
+    part: shards.Shard,
 ) -> Callable[[tf.Tensor, tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]]:
     """Returns a function of (number, batch) → images and labels to train on.
 
@@ -258,12 +258,14 @@ def _changer(
         epoch, step = (first + number) // steps, (first + number) % steps
         numbers = (epoch, step) if part.is_all else (epoch, step, part.first)
         return change(
-            images, labels, ordering.seed_of(seed, _CHANGES, *numbers)
+            images,
+            labels,
+            epoch_order.fold_seed(seed, _AUGMENTATION_STREAM, *numbers),
         )
 
     return changed
 
 
-def _encoded(paths: Sequence[str]) -> list[bytes]:
+def _encode_paths(paths: Sequence[str]) -> list[bytes]:
     """Encodes paths as the file system does, UTF-8 or not."""
     return [os.fsencode(path) for path in paths]

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 # Seconds between two lines in a log: rare enough that an hour of work takes
 # 120 lines.
-EVERY = 30.0
+LOG_INTERVAL_SECONDS = 30.0
 
 
 class Meter:
@@ -48,7 +48,7 @@ class Meter:
         self._count, self._start = 0, time.monotonic()
         self._said = self._start
         self._bar = None
-        if watched := screen():
+        if watched := find_screen():
             self._bar = tqdm.tqdm(
                 total=total,
                 desc=title,
@@ -66,10 +66,15 @@ class Meter:
             return
         now = time.monotonic()
         # `close` logs the end.
-        if now - self._said < EVERY or self._count == self._total:
+        if (
+            now - self._said < LOG_INTERVAL_SECONDS
+            or self._count == self._total
+        ):
             return
         self._said = now
-        logging.info("%s: %s", self._title, self._so_far(now - self._start))
+        logging.info(
+            "%s: %s", self._title, self._format_progress(now - self._start)
+        )
 
     def close(self, *, is_done: bool = True) -> None:
         """Closes the bar, or logs the number of items and the time they took.
@@ -81,7 +86,7 @@ class Meter:
             self._bar.close()
             return
         seconds = time.monotonic() - self._start
-        if is_done and not (self._is_brief and seconds < EVERY):
+        if is_done and not (self._is_brief and seconds < LOG_INTERVAL_SECONDS):
             logging.info(
                 "%s: %d%s in %.1f s.",
                 self._title,
@@ -90,19 +95,20 @@ class Meter:
                 seconds,
             )
 
-    def _so_far(self, seconds: float) -> str:
+    def _format_progress(self, seconds: float) -> str:
         if not self._total:
-            return f"{self._count}{self._unit} in {_clock(seconds)} so far"
+            taken = _format_duration(seconds)
+            return f"{self._count}{self._unit} in {taken} so far"
         # At the mean speed since the start.
         left = seconds / self._count * (self._total - self._count)
         share = self._count / self._total
         return (
             f"{self._count} of {self._total}{self._unit} ({share:.0%}), about "
-            f"{_clock(left)} left"
+            f"{_format_duration(left)} left"
         )
 
 
-def bar(
+def track(
     items: Iterable[Item],
     *,
     total: int | None,
@@ -131,7 +137,7 @@ def bar(
         meter.close(is_done=is_done)
 
 
-def tell(sentence: str, *values: Any) -> None:
+def report(sentence: str, *values: Any) -> None:
     """Logs a sentence; also prints it in a notebook that hides the log.
 
     Args:
@@ -143,7 +149,7 @@ def tell(sentence: str, *values: Any) -> None:
         print(sentence % values)
 
 
-def _clock(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     """Formats a duration as "40 s", "12 min" or "3 h 20 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -153,7 +159,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def screen() -> TextIO | None:
+def find_screen() -> TextIO | None:
     """Returns the stream on which a bar can be redrawn, if there is one."""
     if sys.stderr.isatty():
         return sys.stderr

@@ -5,19 +5,19 @@ import dataclasses
 from collections.abc import Sequence
 
 from tf_finetune import errors
-from tf_finetune.data import division, examples, labelling
+from tf_finetune.data import examples, label_protocol, stratified_split
 
 DEFAULT_TEST_FRACTION = 0.15
 """Share of the test split where the data brings no split of its own."""
 
 # Held-out splits first: a test picture that is also trained on would be
 # answered from memory.
-_KEPT_FIRST = ("test", "validation", "train")
+_SPLIT_PRIORITY = ("test", "validation", "train")
 """Of two equal pictures the one in the earlier of these splits stays."""
 
 
-def check(
-    pictures: Sequence[examples.Picture], labels: labelling.Labels
+def check_pictures(
+    pictures: Sequence[examples.Picture], labels: label_protocol.Labels
 ) -> None:
     """Checks that the pictures can be trained on and divided into splits.
 
@@ -44,15 +44,15 @@ def check(
         )
 
 
-def assign(
+def assign_splits(
     pictures: Sequence[examples.Picture],
-    labels: labelling.Labels,
+    labels: label_protocol.Labels,
     *,
     validation_fraction: float,
     test_fraction: float | None,
     max_train_per_class: int | None,
     seed: int,
-) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
     """Assigns a split to every picture.
 
     Splits that the data brings are kept. Missing ones are drawn stratum by
@@ -75,20 +75,20 @@ def assign(
     Raises:
         DataError: They cannot be divided so, or given splits overlap.
     """
-    check(pictures, labels)
+    check_pictures(pictures, labels)
     given = {p.split for p in pictures if p.split is not None}
     _check_groups(pictures)
     # First, so that fractions are of pictures that remain.
-    kept, twins = _without_twins(pictures)
+    kept, twins = _drop_twins(pictures)
     _check_given(kept, given)
-    fractions = _missing(given, validation_fraction, test_fraction)
-    divided = _draw(kept, fractions, labels, seed=seed)
+    fractions = _missing_fractions(given, validation_fraction, test_fraction)
+    divided = _draw_splits(kept, fractions, labels, seed=seed)
     labels.check_divided(divided)
-    used, beyond = _limited(divided, max_train_per_class, seed=seed)
+    used, beyond = _limit_train(divided, max_train_per_class, seed=seed)
     return used, twins + beyond
 
 
-def _missing(
+def _missing_fractions(
     given: set[str], validation_fraction: float, test_fraction: float | None
 ) -> dict[str, float]:
     """Returns the fraction of each split that has to be drawn."""
@@ -112,14 +112,14 @@ def _check_groups(pictures: Sequence[examples.Picture]) -> None:
             )
 
 
-def _without_twins(
+def _drop_twins(
     pictures: Sequence[examples.Picture],
-) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
     """Drops pictures that are byte-identical to one of a held-out split."""
     best: dict[str, examples.Picture] = {}
     for picture in pictures:
         other = best.setdefault(picture.sha256, picture)
-        if _rank(picture) < _rank(other):
+        if _split_rank(picture) < _split_rank(other):
             best[picture.sha256] = picture
     kept, dropped = [], []
     for picture in pictures:
@@ -128,12 +128,14 @@ def _without_twins(
             kept.append(picture)
         else:
             reason = f"byte-identical to a {twin.split} picture: {twin.path}"
-            dropped.append(examples.Dropped(path=picture.path, reason=reason))
+            dropped.append(
+                examples.DroppedFile(path=picture.path, reason=reason)
+            )
     return tuple(kept), tuple(dropped)
 
 
-def _rank(picture: examples.Picture) -> int:
-    return _KEPT_FIRST.index(picture.split or "train")
+def _split_rank(picture: examples.Picture) -> int:
+    return _SPLIT_PRIORITY.index(picture.split or "train")
 
 
 def _check_given(pictures: Sequence[examples.Picture], given: set[str]) -> None:
@@ -150,17 +152,17 @@ def _check_given(pictures: Sequence[examples.Picture], given: set[str]) -> None:
         )
 
 
-def _draw(
+def _draw_splits(
     pictures: Sequence[examples.Picture],
     fractions: dict[str, float],
-    labels: labelling.Labels,
+    labels: label_protocol.Labels,
     *,
     seed: int,
 ) -> tuple[examples.Picture, ...]:
     """Draws the splits of `fractions` from the training pictures."""
     candidates = [p for p in pictures if p.split in (None, "train")]
-    units = division.units(candidates)
-    divided = division.divide(units, fractions, seed=seed)
+    units = stratified_split.join_units(candidates)
+    divided = stratified_split.divide_units(units, fractions, seed=seed)
     labels.check_drawn(units, divided)
     # By content: byte-identical pictures are in one unit, so that each hash has
     # one split.
@@ -176,17 +178,19 @@ def _draw(
     )
 
 
-def _limited(
+def _limit_train(
     pictures: Sequence[examples.Picture], limit: int | None, *, seed: int
-) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
     """Keeps at most `limit` random training pictures of each class."""
     if limit is None:
         return tuple(pictures), ()
     train = [(p,) for p in pictures if p.split == "train"]
     counts: collections.Counter = collections.Counter()
     beyond = set()
-    for (picture,) in division.shuffled(train, seed=seed, purpose="limit"):
-        names = picture.strata + picture.rare
+    for (picture,) in stratified_split.shuffle_units(
+        train, seed=seed, purpose="limit"
+    ):
+        names = picture.strata + picture.rare_strata
         # A picture with several labels stays as long as one of them has room.
         if all(counts[name] >= limit for name in names):
             # By identity: a list may hold equal records.
@@ -197,7 +201,7 @@ def _limited(
     return (
         tuple(p for p in pictures if id(p) not in beyond),
         tuple(
-            examples.Dropped(path=p.path, reason=reason)
+            examples.DroppedFile(path=p.path, reason=reason)
             for p in pictures
             if id(p) in beyond
         ),

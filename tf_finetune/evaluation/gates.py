@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from tf_finetune import errors
 
 # Two results must agree in these, where both state them, to be compared.
-_IDENTITY = {
+_COMPARABLE_KEYS = {
     "split": "on another split",
     "data_fingerprint": "on other pictures or splits",
     "examples": "on another number of pictures",
@@ -30,10 +30,10 @@ class Measures(Protocol):
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
         """Returns the sort key of a result; greater is better."""
 
-    def brief(self, figures: Mapping[str, Any]) -> str:
+    def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Formats the result in a few words."""
 
-    def compared(
+    def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes how certain a difference is; may be empty."""
@@ -42,10 +42,10 @@ class Measures(Protocol):
 def check_specs(specs: Sequence[str], measures: Measures) -> None:
     """Raises `UsageError` for an invalid METRIC:VALUE of `--fail_below`."""
     for spec in specs:
-        _parse(spec, measures)
+        _parse_spec(spec, measures)
 
 
-def failures(
+def find_failures(
     evaluation: Mapping[str, Any], specs: Sequence[str], measures: Measures
 ) -> tuple[str, ...]:
     """Returns a sentence for every METRIC:VALUE that is not reached.
@@ -60,13 +60,13 @@ def failures(
         UsageError: A spec is not METRIC:VALUE.
     """
     sentences = (
-        _failure(evaluation, *_parse(spec, measures), measures)
+        _describe_failure(evaluation, *_parse_spec(spec, measures), measures)
         for spec in specs
     )
     return tuple(sentence for sentence in sentences if sentence)
 
 
-def not_better(
+def explain_not_better(
     evaluation: Mapping[str, Any],
     other_evaluation: Mapping[str, Any],
     other_name: str,
@@ -89,21 +89,21 @@ def not_better(
             `examples`, and these differ; or no figure ranks both.
     """
     _check_comparable(evaluation, other_evaluation, other_name)
-    evaluation, other_evaluation = _judged_alike(
+    evaluation, other_evaluation = _align_ranking(
         evaluation, other_evaluation, other_name
     )
     # Strictly greater: a tie does not pass.
     if measures.merit(evaluation) > measures.merit(other_evaluation):
         return None
-    compared = measures.compared(evaluation, other_evaluation)
+    compared = measures.describe_difference(evaluation, other_evaluation)
     return (
-        f"The result ({measures.brief(evaluation)}) is not better than "
-        f"{other_name} ({measures.brief(other_evaluation)})"
+        f"The result ({measures.format_brief(evaluation)}) is not better than "
+        f"{other_name} ({measures.format_brief(other_evaluation)})"
         f"{compared and '; '}{compared}."
     )
 
 
-def _parse(spec: str, measures: Measures) -> tuple[str, float]:
+def _parse_spec(spec: str, measures: Measures) -> tuple[str, float]:
     name, colon, text = spec.partition(":")
     if not colon:
         raise errors.UsageError(
@@ -111,7 +111,7 @@ def _parse(spec: str, measures: Measures) -> tuple[str, float]:
         )
     known = measures.lower_is_better + measures.higher_is_better
     if name not in known:
-        raise errors.unknown("metric of --fail_below", name, known)
+        raise errors.make_unknown_error("metric of --fail_below", name, known)
     # NaN stands for text that is no number: one check refuses both.
     try:
         value = float(text)
@@ -127,7 +127,7 @@ def _parse(spec: str, measures: Measures) -> tuple[str, float]:
     return name, value
 
 
-def _failure(
+def _describe_failure(
     evaluation: Mapping[str, Any],
     name: str,
     bound: float,
@@ -146,7 +146,7 @@ def _failure(
 def _check_comparable(
     evaluation: Mapping[str, Any], other: Mapping[str, Any], name: str
 ) -> None:
-    for key, how in _IDENTITY.items():
+    for key, how in _COMPARABLE_KEYS.items():
         stated = key in evaluation and key in other
         if stated and evaluation[key] != other[key]:
             raise errors.RunError(
@@ -157,7 +157,7 @@ def _check_comparable(
             )
 
 
-def _judged_alike(
+def _align_ranking(
     evaluation: Mapping[str, Any], other: Mapping[str, Any], name: str
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Returns both results with the same `judged_by`, a figure both have."""

@@ -13,7 +13,7 @@ import keras
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import dilation
 from tf_finetune.config import model_options
-from tf_finetune.heads import decoding, head
+from tf_finetune.heads import decoder_blocks, head
 
 # At an output stride of 16; at 8 they are twice as much.
 _RATES, _RATES_STRIDE = (6, 12, 18), 16
@@ -28,14 +28,16 @@ def build(
     outputs: int,
 ) -> head.Head:
     """Returns the head on the backbone, dilated to `output_stride`."""
-    backbone = dilation.dilated(backbone, options.output_stride)
+    backbone = dilation.dilate_backbone(backbone, options.output_stride)
     logits = decode(
         backbone.feature_maps,
         image_size=backbone.image_size,
         outputs=outputs,
         options=options,
     )
-    return decoding.on_maps(backbone, used(backbone.feature_maps), logits)
+    return decoder_blocks.build_decoder_head(
+        backbone, list_strides(backbone.feature_maps), logits
+    )
 
 
 def decode(
@@ -58,38 +60,40 @@ def decode(
     Returns:
         Logits [batch, image_size, image_size, outputs], float32.
     """
-    coarse, *fine = used(feature_maps)
+    coarse, *fine = list_strides(feature_maps)
     width = options.head_units
-    tensor = _pyramid(feature_maps[coarse], width, rates(coarse))
-    tensor = decoding.dropped(tensor, options.dropout)
+    tensor = _add_pyramid(feature_maps[coarse], width, scale_rates(coarse))
+    tensor = decoder_blocks.add_dropout(tensor, options.dropout)
     for stride in fine:
-        skip = decoding.convolution(
+        skip = decoder_blocks.add_convolution(
             feature_maps[stride], _FINE_WIDTH, kernel=1, name="deeplab_fine"
         )
-        tensor = decoding.resized(tensor, skip, name="deeplab_up")
+        tensor = decoder_blocks.resize_like(tensor, skip, name="deeplab_up")
         tensor = keras.layers.Concatenate(name="deeplab_join")([tensor, skip])
     # Two 3×3 convolutions (section 4.1), separable ones (section 3.1).
     for number in (1, 2):
-        tensor = decoding.separable(
+        tensor = decoder_blocks.add_separable_convolution(
             tensor, width, name=f"deeplab_decoder_{number}"
         )
-    scores = decoding.score(
+    scores = decoder_blocks.add_scores(
         tensor, outputs, name="deeplab_score", l2=options.l2
     )
-    return decoding.at_pixels(scores, image_size)
+    return decoder_blocks.resize_to_image(scores, image_size)
 
 
-def used(feature_maps: Mapping[int, keras.KerasTensor]) -> tuple[int, ...]:
+def list_strides(
+    feature_maps: Mapping[int, keras.KerasTensor],
+) -> tuple[int, ...]:
     """Returns the last stride and, if it differs, that of the skip connection.
 
     The skip connection has stride 4, or the next larger one with a map.
     """
-    last = decoding.last(feature_maps)
+    last = decoder_blocks.find_last_stride(feature_maps)
     fine = min(each for each in feature_maps if each >= min(_FINE_STRIDE, last))
     return (last,) if fine == last else (last, fine)
 
 
-def rates(output_stride: int) -> tuple[int, ...]:
+def scale_rates(output_stride: int) -> tuple[int, ...]:
     """Returns the pyramid's rates: (6, 12, 18) at an output stride of 16.
 
     They span the same distance in the picture at every output stride.
@@ -100,28 +104,32 @@ def rates(output_stride: int) -> tuple[int, ...]:
     )
 
 
-def _pyramid(
+def _add_pyramid(
     tensor: keras.KerasTensor, width: int, distances: tuple[int, ...]
 ) -> keras.KerasTensor:
     """Adds atrous spatial pyramid pooling, [batch, height, width, `width`]."""
     # One 1×1 convolution, one 3×3 convolution a rate, and image pooling.
     branches = [
-        decoding.convolution(tensor, width, kernel=1, name="deeplab_aspp_0")
+        decoder_blocks.add_convolution(
+            tensor, width, kernel=1, name="deeplab_aspp_0"
+        )
     ]
     for number, rate in enumerate(distances, start=1):
         branches.append(
-            decoding.separable(
+            decoder_blocks.add_separable_convolution(
                 tensor, width, rate=rate, name=f"deeplab_aspp_{number}"
             )
         )
-    branches.append(_image_pooling(tensor, width))
+    branches.append(_add_image_pooling(tensor, width))
     joined = keras.layers.Concatenate(name="deeplab_aspp_join")(branches)
-    return decoding.convolution(
+    return decoder_blocks.add_convolution(
         joined, width, kernel=1, name="deeplab_aspp_out"
     )
 
 
-def _image_pooling(tensor: keras.KerasTensor, width: int) -> keras.KerasTensor:
+def _add_image_pooling(
+    tensor: keras.KerasTensor, width: int
+) -> keras.KerasTensor:
     """Adds image-level features: the pooled map, the same at every pixel.
 
     Without the paper's batch norm: one value a picture and channel makes

@@ -10,7 +10,7 @@ import keras
 
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.config import model_options
-from tf_finetune.heads import decoding, head
+from tf_finetune.heads import decoder_blocks, head
 
 
 def build_32s(
@@ -19,7 +19,7 @@ def build_32s(
     outputs: int,
 ) -> head.Head:
     """Returns FCN-32s: scores of the last feature map alone."""
-    return _build(backbone, options, outputs, finest=32)
+    return _build_head(backbone, options, outputs, finest=32)
 
 
 def build_16s(
@@ -28,7 +28,7 @@ def build_16s(
     outputs: int,
 ) -> head.Head:
     """Returns FCN-16s: scores of the feature maps down to stride 16."""
-    return _build(backbone, options, outputs, finest=16)
+    return _build_head(backbone, options, outputs, finest=16)
 
 
 def build_8s(
@@ -37,10 +37,10 @@ def build_8s(
     outputs: int,
 ) -> head.Head:
     """Returns FCN-8s: scores of the feature maps down to stride 8."""
-    return _build(backbone, options, outputs, finest=8)
+    return _build_head(backbone, options, outputs, finest=8)
 
 
-def _build(
+def _build_head(
     backbone: backbones.Backbone,
     options: model_options.ModelOptions,
     outputs: int,
@@ -54,8 +54,8 @@ def _build(
         options=options,
         finest=finest,
     )
-    return decoding.on_maps(
-        backbone, used(backbone.feature_maps, finest), logits
+    return decoder_blocks.build_decoder_head(
+        backbone, list_strides(backbone.feature_maps, finest), logits
     )
 
 
@@ -84,38 +84,42 @@ def decode(
     Returns:
         Logits [batch, image_size, image_size, outputs], float32.
     """
-    strides = used(feature_maps, finest)
-    top = decoding.convolution(
+    strides = list_strides(feature_maps, finest)
+    top = decoder_blocks.add_convolution(
         feature_maps[strides[0]], options.head_units, name="fcn_hidden"
     )
-    top = decoding.dropped(top, options.dropout)
-    scores = _score(top, outputs, strides[0], options, "glorot_uniform")
+    top = decoder_blocks.add_dropout(top, options.dropout)
+    scores = _add_scores(top, outputs, strides[0], options, "glorot_uniform")
     # Figure 3: upsample the sum so far, add the scores of the next finer map.
     for stride in strides[1:]:
         # From zero: the finer maps begin by changing nothing (section 4.2).
-        finer = _score(feature_maps[stride], outputs, stride, options, "zeros")
-        scores = decoding.resized(scores, finer, name=f"fcn_up_{stride}")
+        finer = _add_scores(
+            feature_maps[stride], outputs, stride, options, "zeros"
+        )
+        scores = decoder_blocks.resize_like(
+            scores, finer, name=f"fcn_up_{stride}"
+        )
         scores = keras.layers.Add(name=f"fcn_sum_{stride}")([scores, finer])
-    return decoding.at_pixels(scores, image_size)
+    return decoder_blocks.resize_to_image(scores, image_size)
 
 
-def used(
+def list_strides(
     feature_maps: Mapping[int, keras.KerasTensor], finest: int
 ) -> tuple[int, ...]:
     """Returns the strides of the scored maps, the largest first."""
-    last = decoding.last(feature_maps)
+    last = decoder_blocks.find_last_stride(feature_maps)
     finer = [each for each in feature_maps if finest <= each < last]
     return (last, *sorted(finer, reverse=True))
 
 
-def _score(
+def _add_scores(
     tensor: keras.KerasTensor,
     outputs: int,
     stride: int,
     options: model_options.ModelOptions,
     initializer: str,
 ) -> keras.KerasTensor:
-    return decoding.score(
+    return decoder_blocks.add_scores(
         tensor,
         outputs,
         name=f"fcn_score_{stride}",

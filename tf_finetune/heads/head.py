@@ -24,7 +24,9 @@ class Head:
     backbone: backbones.Backbone
 
 
-Build = Callable[[backbones.Backbone, model_options.ModelOptions, int], Head]
+BuildHead = Callable[
+    [backbones.Backbone, model_options.ModelOptions, int], Head
+]
 """Signature of a head's builder: backbone, options, number of outputs → head.
 
 A head that needs another stride builds the backbone again, with the same layer
@@ -32,7 +34,7 @@ names and weights; then `Head.backbone` is the new one.
 """
 
 
-def on_pooled(
+def build_pooled_head(
     backbone: backbones.Backbone, layers: Sequence[keras.Layer]
 ) -> Head:
     """Adds layers to the globally average-pooled last feature map.

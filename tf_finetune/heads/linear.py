@@ -4,7 +4,7 @@ import keras
 
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.config import model_options
-from tf_finetune.heads import head, stack
+from tf_finetune.heads import head, hidden_layers
 
 
 def build(
@@ -13,10 +13,10 @@ def build(
     outputs: int,
 ) -> head.Head:
     """Returns the linear head on the pooled features."""
-    return head.on_pooled(backbone, layers(options, outputs))
+    return head.build_pooled_head(backbone, build_layers(options, outputs))
 
 
-def layers(
+def build_layers(
     options: model_options.ModelOptions, outputs: int
 ) -> list[keras.Layer]:
     """Returns the layers of `--head_layers`, dropout (if any), a dense layer.
@@ -37,7 +37,7 @@ def layers(
         name="logits",
     )
     # Dropout acts on the input of the last layer, behind --head_layers.
-    below = stack.layers(options)
+    below = hidden_layers.build_layers(options)
     if not options.dropout:
         return [*below, top]
     dropout = keras.layers.Dropout(options.dropout, name="head_dropout")

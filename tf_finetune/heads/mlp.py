@@ -13,10 +13,10 @@ def build(
     outputs: int,
 ) -> head.Head:
     """Returns the MLP head on the pooled features."""
-    return head.on_pooled(backbone, layers(options, outputs))
+    return head.build_pooled_head(backbone, build_layers(options, outputs))
 
 
-def layers(
+def build_layers(
     options: model_options.ModelOptions, outputs: int
 ) -> list[keras.Layer]:
     """Returns a dense ReLU layer of `head_units`, then the linear head.
@@ -37,4 +37,4 @@ def layers(
         else None,
         name="head_hidden",
     )
-    return [hidden, *linear.layers(options, outputs)]
+    return [hidden, *linear.build_layers(options, outputs)]

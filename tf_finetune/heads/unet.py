@@ -10,7 +10,7 @@ import keras
 
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.config import model_options
-from tf_finetune.heads import decoding, head
+from tf_finetune.heads import decoder_blocks, head
 
 # Channels; `head_units` is halved at every step down to this.
 _NARROWEST = 16
@@ -28,7 +28,9 @@ def build(
         outputs=outputs,
         options=options,
     )
-    return decoding.on_maps(backbone, used(backbone.feature_maps), logits)
+    return decoder_blocks.build_decoder_head(
+        backbone, list_strides(backbone.feature_maps), logits
+    )
 
 
 def decode(
@@ -55,26 +57,32 @@ def decode(
     Returns:
         Logits [batch, image_size, image_size, outputs], float32.
     """
-    coarsest, *finer = used(feature_maps)
-    tensor = decoding.dropped(feature_maps[coarsest], options.dropout)
+    coarsest, *finer = list_strides(feature_maps)
+    tensor = decoder_blocks.add_dropout(feature_maps[coarsest], options.dropout)
     # A step per map, from the coarsest: half the width each time.
     width = options.head_units
     for stride in finer:
-        tensor = _step(tensor, feature_maps[stride], width, f"unet_{stride}")
+        tensor = _add_step(
+            tensor, feature_maps[stride], width, f"unet_{stride}"
+        )
         width = max(width // 2, _NARROWEST)
     # A single feature map: no step adds the convolution, so one is added here.
     if not finer:
-        tensor = decoding.convolution(tensor, width, name="unet_only")
-    scores = decoding.score(tensor, outputs, name="unet_score", l2=options.l2)
-    return decoding.at_pixels(scores, image_size)
+        tensor = decoder_blocks.add_convolution(tensor, width, name="unet_only")
+    scores = decoder_blocks.add_scores(
+        tensor, outputs, name="unet_score", l2=options.l2
+    )
+    return decoder_blocks.resize_to_image(scores, image_size)
 
 
-def used(feature_maps: Mapping[int, keras.KerasTensor]) -> tuple[int, ...]:
+def list_strides(
+    feature_maps: Mapping[int, keras.KerasTensor],
+) -> tuple[int, ...]:
     """Returns every stride, the largest first."""
     return tuple(sorted(feature_maps, reverse=True))
 
 
-def _step(
+def _add_step(
     tensor: keras.KerasTensor,
     skip: keras.KerasTensor,
     width: int,
@@ -82,8 +90,10 @@ def _step(
 ) -> keras.KerasTensor:
     """Adds one step up the decoder, [batch, *size of skip, width]."""
     # A 1×1 convolution and a bilinear step commute; it is cheaper below.
-    tensor = decoding.convolution(tensor, width, kernel=1, name=f"{name}_up")
-    tensor = decoding.resized(tensor, skip, name=f"{name}_resize")
+    tensor = decoder_blocks.add_convolution(
+        tensor, width, kernel=1, name=f"{name}_up"
+    )
+    tensor = decoder_blocks.resize_like(tensor, skip, name=f"{name}_resize")
     tensor = keras.layers.Concatenate(name=f"{name}_join")([skip, tensor])
-    tensor = decoding.convolution(tensor, width, name=f"{name}_1")
-    return decoding.convolution(tensor, width, name=f"{name}_2")
+    tensor = decoder_blocks.add_convolution(tensor, width, name=f"{name}_1")
+    return decoder_blocks.add_convolution(tensor, width, name=f"{name}_2")

@@ -6,18 +6,19 @@ from typing import Any
 
 import keras
 
-from tf_finetune import environment, errors, files, lifecycle, workdir
+from tf_finetune import environment, errors, files
 from tf_finetune.config import options
-from tf_finetune.data import statistics
-from tf_finetune.evaluation import gates, plots, rivals
-from tf_finetune.exporting.keras_files import keras_archive
-from tf_finetune.runs import course as courses
-from tf_finetune.runs import proof, unlabelled
-from tf_finetune.runs.rows import fusing
+from tf_finetune.data import data_statistics
+from tf_finetune.evaluation import gates, reference_run, result_plots
+from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.runs import context as contexts
+from tf_finetune.runs import parity_record, semi_supervised_run
+from tf_finetune.runs.rows import row_fusion
 from tf_finetune.training import history
+from tf_finetune.workdir import lifecycle, workdir_files
 
 
-def begin(course: courses.Course, plan: str) -> None:
+def begin_run(context: contexts.RunContext, plan: str) -> None:
     """Writes the files that are complete before training, `run.json` last.
 
     Raises:
@@ -25,26 +26,29 @@ def begin(course: courses.Course, plan: str) -> None:
         UsageError: The run that this one must beat was evaluated on other
             pictures.
     """
-    place, data = course.place, course.data
+    place, data = context.place, context.data
     # A resumed run must continue on the very same pictures and splits.
     before = place.facts().get("data_fingerprint", data.fingerprint)
     if before != data.fingerprint:
         raise errors.DataError(
-            f"The pictures of --data={course.config.data.data} have changed "
+            f"The pictures of --data={context.config.data.data} have changed "
             f"since the unfinished run in --workdir={place.path} began. "
             "Start it anew with --overwrite."
         )
-    _check_rival(course)
+    _check_reference_run(context)
     files.write_json(
-        place.data_json, statistics.describe(data, course.task.labels)
+        place.data_json,
+        data_statistics.describe_data(data, context.task.labels),
     )
     files.write_text(place.labels, "\n".join(data.class_names) + "\n")
     files.write_text(place.plan, plan + "\n")
-    lifecycle.begin(place, course.asked, _facts(course))
+    lifecycle.mark_begun(
+        place, context.requested_config, _collect_facts(context)
+    )
 
 
-def evaluate(
-    course: courses.Course, result: unlabelled.Result
+def evaluate_splits(
+    context: contexts.RunContext, result: semi_supervised_run.RunResult
 ) -> dict[str, Any]:
     """Evaluates every split with its baselines; writes and returns it.
 
@@ -53,159 +57,186 @@ def evaluate(
     chosen = result.chosen
     figures: dict[str, Any] = {
         "kept": chosen.name,
-        "data_fingerprint": course.data.fingerprint,
+        "data_fingerprint": context.data.fingerprint,
     }
     if chosen.decision:
         figures["decision"] = dict(chosen.decision)
     if result.facts:
         figures["unlabelled"] = result.facts
-    task, rows, truths = course.task.decided(chosen.decision), [], []
-    for split in course.data.splits:
-        judged = chosen.judged.get(split)
+    task, rows, truths = context.task.with_decision(chosen.decision), [], []
+    for split in context.data.splits:
+        judged = chosen.evaluations.get(split)
         if judged is None:  # Learned from pictures, not from cached rows.
-            judged = course.judge(split, course.predict(split), chosen.decision)
+            judged = context.judge(
+                split, context.predict(split), chosen.decision
+            )
         figures[split] = {
             **judged.figures,
-            "yardsticks": _yardsticks(course, split, result),
+            "yardsticks": _summarize_baselines(context, split, result),
         }
         task.figures.draw(
-            judged.figures, course.data.class_names, course.place.path, split
+            judged.figures, context.data.class_names, context.place.path, split
         )
-        judged.draw(course.place.path)
+        judged.draw(context.place.path)
         # The training split has no rows.
         rows += judged.rows
         if judged.rows:
-            truths += [each.label for each in course.data.split(split)]
+            truths += [each.label for each in context.data.split(split)]
     # Of the splits that were not trained on.
-    task.answers.write(course.place.predictions, rows, truths)
-    proof.write(course.place, course.task, course.data, judged.kept)
-    files.write_json(course.place.evaluation, figures)
-    return fusing.fuse(course, result.learnt, chosen, figures)
+    task.answers.write(context.place.predictions, rows, truths)
+    parity_record.write_record(
+        context.place, context.task, context.data, judged.kept
+    )
+    files.write_json(context.place.evaluation, figures)
+    return row_fusion.fuse_rows(context, result.fit_result, chosen, figures)
 
 
-def save(course: courses.Course, result: unlabelled.Result) -> None:
+def save_results(
+    context: contexts.RunContext, result: semi_supervised_run.RunResult
+) -> None:
     """Writes the model, its weights and the history."""
-    place, model = course.place, course.built.model
-    table = result.learnt.table
+    place, model = context.place, context.assembly.model
+    table = result.fit_result.table
     if table:
         history.write(place.history, table)
-        plots.curves(
+        result_plots.plot_training_curves(
             table,
             place.curves,
-            kept=_kept_row(course, result),
-            probe=result.learnt.probe.judged["validation"].figures,
+            kept=_find_kept_epoch(context, result),
+            probe=result.fit_result.probe.evaluations["validation"].figures,
         )
     save_weights(model, place)
     with files.replacing(place.model) as temporary:
-        keras_archive.save(
-            model, temporary, course.data.class_names, result.chosen.decision
+        keras_archive.save_archive(
+            model, temporary, context.data.class_names, result.chosen.decision
         )
 
 
-def _kept_row(course: courses.Course, result: unlabelled.Result) -> int | None:
+def _find_kept_epoch(
+    context: contexts.RunContext, result: semi_supervised_run.RunResult
+) -> int | None:
     """Returns the epoch of the history whose weights are kept, if any."""
-    table, stage = result.learnt.table, result.chosen.name
+    table, stage = result.fit_result.table, result.chosen.name
     objective = (result.facts or {}).get("objective", "")
     # The history calls its epochs after the objective alone.
     if objective and stage.startswith(f"{objective}_"):
         stage = objective
-    rank = course.task.figures.rank
+    rank = context.task.figures.rank_epoch
     rows = [i for i, row in enumerate(table) if row["stage"] == stage]
     return max(rows, key=lambda i: rank(table[i]), default=None)
 
 
-def save_weights(model: keras.Model, place: workdir.Workdir) -> None:
+def save_weights(model: keras.Model, place: workdir_files.Workdir) -> None:
     """Writes the model's weights alone, atomically."""
     with files.replacing(place.weights) as temporary:
         model.save_weights(temporary)
 
 
-def finish(
-    course: courses.Course, result: unlabelled.Result, seconds: float
+def finish_run(
+    context: contexts.RunContext,
+    result: semi_supervised_run.RunResult,
+    seconds: float,
 ) -> None:
     """Marks the run as finished and removes its checkpoints."""
     facts = {
         "kept": result.chosen.name,
-        "cache": result.learnt.cache,
+        "cache": result.fit_result.cache,
         "seconds": round(seconds, 1),
     }
-    config = course.config
-    if result.learnt.cache:
+    config = context.config
+    if result.fit_result.cache:
         # A replay is to take the same path, however fast its machine is.
-        config = options.replace(config, cache=result.learnt.cache)
+        config = options.replace(config, cache=result.fit_result.cache)
     # First the mark, then the clearing: a run killed in between is finished.
-    lifecycle.finish(course.place, config, facts)
-    if course.place.checkpoints.exists():
-        shutil.rmtree(course.place.checkpoints)
+    lifecycle.mark_finished(context.place, config, facts)
+    if context.place.checkpoints.exists():
+        shutil.rmtree(context.place.checkpoints)
 
 
-def check_gates(course: courses.Course, figures: Mapping[str, Any]) -> None:
+def check_gates(
+    context: contexts.RunContext, figures: Mapping[str, Any]
+) -> None:
     """Raises `GateError` if a figure misses a gate."""
-    output, measures = course.config.output, course.task.figures
-    split = _judged_on(course)
-    failed = list(gates.failures(figures[split], output.fail_below, measures))
+    output, measures = context.config.output, context.task.figures
+    split = _choose_gate_split(context)
+    failed = list(
+        gates.find_failures(figures[split], output.fail_below, measures)
+    )
     rival = output.fail_if_not_better_than
     if rival:
         theirs, name = figures[split]["yardsticks"]["probe"], "the probe"
         if rival != "probe":
-            theirs, name = _rival(course)[split], f"the run in {rival}"
-        failed.append(gates.not_better(figures[split], theirs, name, measures))
+            theirs, name = (
+                _load_reference_run(context)[split],
+                f"the run in {rival}",
+            )
+        failed.append(
+            gates.explain_not_better(figures[split], theirs, name, measures)
+        )
     # An empty sentence stands for a gate that was passed.
     failed = [sentence for sentence in failed if sentence]
     if failed:
         raise errors.GateError(
             f"{' '.join(failed)} (The run is finished; its results are in "
-            f"{course.place.path}.)"
+            f"{context.place.path}.)"
         )
 
 
-def _judged_on(course: courses.Course) -> str:
-    return next(each for each in rivals.SPLITS if each in course.data.splits)
+def _choose_gate_split(context: contexts.RunContext) -> str:
+    return next(
+        each for each in reference_run.SPLITS if each in context.data.splits
+    )
 
 
-def _rival(course: courses.Course) -> dict[str, Any]:
+def _load_reference_run(context: contexts.RunContext) -> dict[str, Any]:
     """Returns the figures of the run that this one must beat."""
-    rival = course.config.output.fail_if_not_better_than
-    found = rivals.read(rival, course.task.name, course.task.figures)
-    rivals.check_data(found, rival, course.data.fingerprint, _judged_on(course))
+    rival = context.config.output.fail_if_not_better_than
+    found = reference_run.read_figures(
+        rival, context.task.name, context.task.figures
+    )
+    reference_run.check_data(
+        found, rival, context.data.fingerprint, _choose_gate_split(context)
+    )
     return found
 
 
-def _check_rival(course: courses.Course) -> None:
+def _check_reference_run(context: contexts.RunContext) -> None:
     # The probe belongs to this run; any other word is a workdir.
-    if course.config.output.fail_if_not_better_than not in (None, "probe"):
-        _rival(course)
+    if context.config.output.fail_if_not_better_than not in (None, "probe"):
+        _load_reference_run(context)
 
 
-def _yardsticks(
-    course: courses.Course, split: str, result: unlabelled.Result
+def _summarize_baselines(
+    context: contexts.RunContext,
+    split: str,
+    result: semi_supervised_run.RunResult,
 ) -> dict[str, Any]:
-    measures = course.task.figures
-    others = {"probe": result.learnt.probe, **result.beside}
+    measures = context.task.figures
+    others = {"probe": result.fit_result.probe, **result.beside}
     return {
-        **measures.trivial(course.described, course.data, split),
+        **measures.compute_baselines(context.described, context.data, split),
         **{
-            name: measures.summary(other.judged[split].figures)
+            name: measures.summary(other.evaluations[split].figures)
             for name, other in others.items()
         },
     }
 
 
-def _facts(course: courses.Course) -> dict[str, Any]:
-    loaded = course.built.loaded
+def _collect_facts(context: contexts.RunContext) -> dict[str, Any]:
+    loaded = context.assembly.loaded
     return {
-        **environment.describe(),
-        "seed": course.config.seed,
-        "largest_batch": course.largest_batch,
-        "data_fingerprint": course.data.fingerprint,
+        **environment.describe_environment(),
+        "seed": context.config.seed,
+        "largest_batch": context.largest_batch,
+        "data_fingerprint": context.data.fingerprint,
         "model": {
-            "task": course.task.name,
-            "backbone": course.config.model.backbone,
-            "image_size": course.image_size,
-            "resize": course.config.model.resize,
-            "background": course.config.model.pixels.background,
+            "task": context.task.name,
+            "backbone": context.config.model.backbone,
+            "image_size": context.image_size,
+            "resize": context.config.model.resize,
+            "background": context.config.model.pixels.background,
             "pixel_range": options.to_text(
-                course.config.model.pixels.pixel_range
+                context.config.model.pixels.pixel_range
             ),
         },
         "weights": loaded

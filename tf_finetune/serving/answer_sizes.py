@@ -8,13 +8,13 @@ beside small ones, whose masks are padded to the largest.
 import math
 from collections.abc import Sequence
 
-from tf_finetune.serving import picture_sizes, tensor_info
+from tf_finetune.serving import image_sizes, tensor_info
 
 
-def most_bytes(
+def bound_bytes(
     outputs: Sequence[tensor_info.TensorInfo],
     rows: int,
-    pictures: picture_sizes.Size,
+    pictures: image_sizes.ImageSize,
 ) -> int:
     """Bounds the bytes of all arrays of a response.
 
@@ -27,16 +27,16 @@ def most_bytes(
         rows: The number of rows of the request.
         pictures: The pixels of all its pictures, and their longest side.
     """
-    return sum(_most_bytes(each, rows, pictures) for each in outputs)
+    return sum(_bound_output_bytes(each, rows, pictures) for each in outputs)
 
 
-def is_filled_up(outputs: Sequence[tensor_info.TensorInfo]) -> bool:
+def is_padded(outputs: Sequence[tensor_info.TensorInfo]) -> bool:
     """Returns whether rows are padded to the largest row of their batch."""
     return any(None in (each.shape or ())[1:] for each in outputs)
 
 
-def _most_bytes(
-    info: tensor_info.TensorInfo, rows: int, pictures: picture_sizes.Size
+def _bound_output_bytes(
+    info: tensor_info.TensorInfo, rows: int, pictures: image_sizes.ImageSize
 ) -> int:
     sides = info.shape or ()
     count = rows if info.has_rows else 1

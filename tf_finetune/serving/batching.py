@@ -18,11 +18,11 @@ Arrays = Mapping[str, np.ndarray]
 Run = Callable[[str, Arrays], Arrays]
 
 # Pads masks of different sizes; no class has this index.
-_FILLING = 255
+_PADDING_VALUE = 255
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Limits:
+class BatchLimits:
     """Limits of merged batches and of the queue.
 
     Attributes:
@@ -57,7 +57,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Piece:
+class _RequestPart:
     """Rows of one request that are computed together."""
 
     key: tuple
@@ -77,7 +77,7 @@ class Batcher:
     each of them is computed alone, so that only the faulty one gets the error.
     """
 
-    def __init__(self, run: Run, limits: Limits) -> None:
+    def __init__(self, run: Run, limits: BatchLimits) -> None:
         """Starts the thread.
 
         Args:
@@ -87,11 +87,13 @@ class Batcher:
         """
         self._run = run
         self._limits = limits
-        self._waiting: collections.deque[_Piece] = collections.deque()
+        self._waiting: collections.deque[_RequestPart] = collections.deque()
         # Guards `_waiting` and `_closed`, and is notified of changes.
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(
+            target=self._process_batches, daemon=True
+        )
         self._thread.start()
 
     def answer(
@@ -117,13 +119,13 @@ class Batcher:
         """
         # All pieces enter the queue together or none, so a request is never
         # answered in part.
-        pieces = self._cut(signature, inputs, weights, alone)
+        pieces = self._split_request(signature, inputs, weights, alone)
         self._enqueue(pieces)
         answers = [piece.answer.result() for piece in pieces]
         if len(answers) == 1:
             return dict(answers[0])
         return {
-            name: _joined([each[name] for each in answers])
+            name: _join_rows([each[name] for each in answers])
             for name in answers[0]
         }
 
@@ -134,13 +136,13 @@ class Batcher:
             self._changed.notify_all()
         self._thread.join()
 
-    def _cut(
+    def _split_request(
         self,
         signature: str,
         inputs: Arrays,
         weights: np.ndarray | int,
         alone: bool,
-    ) -> list[_Piece]:
+    ) -> list[_RequestPart]:
         rows = len(next(iter(inputs.values())))
         weights = np.broadcast_to(weights, rows).tolist()
         # object() is equal to nothing else, so no other piece has this key.
@@ -150,7 +152,7 @@ class Batcher:
         ))  # fmt: skip
         arrived = time.monotonic()
         return [
-            _Piece(
+            _RequestPart(
                 key,
                 {name: array[start:end] for name, array in inputs.items()},
                 end - start,
@@ -158,10 +160,10 @@ class Batcher:
                 arrived,
                 concurrent.futures.Future(),
             )
-            for start, end in self._parts(weights)
+            for start, end in self._split_rows(weights)
         ]
 
-    def _parts(self, weights: Sequence[int]) -> list[tuple[int, int]]:
+    def _split_rows(self, weights: Sequence[int]) -> list[tuple[int, int]]:
         """Splits rows at the limits; a single empty part if there are none."""
         starts, weight = [0], 0
         for row, each in enumerate(weights):
@@ -172,7 +174,7 @@ class Batcher:
                 weight = each
         return list(zip(starts, [*starts[1:], len(weights)], strict=True))
 
-    def _enqueue(self, pieces: list[_Piece]) -> None:
+    def _enqueue(self, pieces: list[_RequestPart]) -> None:
         rows = sum(piece.rows for piece in pieces)
         limit = self._limits.max_queued_rows
         self._limits.check_rows(rows)
@@ -189,11 +191,11 @@ class Batcher:
             self._waiting.extend(pieces)
             self._changed.notify()
 
-    def _work(self) -> None:
+    def _process_batches(self) -> None:
         while batch := self._next_batch():
             self._compute(batch)
 
-    def _next_batch(self) -> list[_Piece]:
+    def _next_batch(self) -> list[_RequestPart]:
         """Waits for a batch that is full or due; empty: closed."""
         with self._changed:
             while not self._waiting:
@@ -202,13 +204,13 @@ class Batcher:
                 self._changed.wait()
             # The deadline of the oldest request; later ones cannot extend it.
             due = self._waiting[0].arrived + self._limits.max_delay_seconds
-            while not self._closed and not self._full():
+            while not self._closed and not self._is_full():
                 left = due - time.monotonic()
                 if left <= 0 or not self._changed.wait(left):
                     break
-            return self._take()
+            return self._take_batch()
 
-    def _full(self) -> bool:
+    def _is_full(self) -> bool:
         key = self._waiting[0].key
         if key[1] is not None:
             return True  # None may join it.
@@ -217,7 +219,7 @@ class Batcher:
         weight = sum(piece.weight for piece in fitting)
         return not self._limits.allow(rows + 1, weight)
 
-    def _take(self) -> list[_Piece]:
+    def _take_batch(self) -> list[_RequestPart]:
         """Removes the oldest piece and those that can be computed with it."""
         batch, others, rows, weight = [], [], 0, 0
         for piece in self._waiting:
@@ -231,9 +233,9 @@ class Batcher:
         self._waiting = collections.deque(others)
         return batch
 
-    def _compute(self, batch: list[_Piece]) -> None:
+    def _compute(self, batch: list[_RequestPart]) -> None:
         try:
-            answers = self._merged(batch)
+            answers = self._run_merged(batch)
         except Exception as error:
             if len(batch) == 1:
                 batch[0].answer.set_exception(error)
@@ -245,7 +247,7 @@ class Batcher:
         for piece, answer in zip(batch, answers, strict=True):
             piece.answer.set_result(answer)
 
-    def _merged(self, batch: list[_Piece]) -> list[Arrays]:
+    def _run_merged(self, batch: list[_RequestPart]) -> list[Arrays]:
         signature = batch[0].key[0]
         if len(batch) == 1:
             return [self._run(signature, batch[0].inputs)]
@@ -273,7 +275,7 @@ def _require_rows(outputs: Arrays, rows: int) -> None:
             )
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
+def _join_rows(parts: list[np.ndarray]) -> np.ndarray:
     """Concatenates rows, padded to the largest size of any part.
 
     Masks need that: they are as large as the largest picture of their batch.
@@ -285,7 +287,7 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
         return np.concatenate(parts)
     widths = [[(0, 0), *((0, n) for n in largest - each)] for each in sides]
     filled = [
-        np.pad(part, width, constant_values=_FILLING)
+        np.pad(part, width, constant_values=_PADDING_VALUE)
         for part, width in zip(parts, widths, strict=True)
     ]
     return np.concatenate(filled)

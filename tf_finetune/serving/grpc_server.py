@@ -18,8 +18,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tf_finetune.serving import failures, service, tensors
-from tf_finetune.serving.web import bodies
+from tf_finetune.serving import failures, service, tensor_protos
+from tf_finetune.serving.web import request_bodies
 
 # gRPC's code by HTTP status.
 _STATUS = {
@@ -31,14 +31,14 @@ _STATUS = {
 _SIGNATURES = "signature_def"
 
 
-def start(
+def start_server(
     served: service.Service,
     address: str,
     *,
     max_request_bytes: int,
     max_calls: int,
     timeout_seconds: float,
-    budget: bodies.Budget,
+    budget: request_bodies.ByteBudget,
 ) -> tuple[grpc.Server, int]:
     """Starts a server; returns it and its port.
 
@@ -70,7 +70,7 @@ def start(
         ],
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        _Prediction(served, max_request_bytes, budget), server
+        _PredictionServicer(served, max_request_bytes, budget), server
     )
     port = server.add_insecure_port(address)
     if not port:
@@ -79,7 +79,7 @@ def start(
     return server, port
 
 
-def _answering(call: Callable) -> Callable:
+def _translate_errors(call: Callable) -> Callable:
     """Decorates a call to translate its errors into gRPC's."""
 
     @functools.wraps(call)
@@ -98,37 +98,42 @@ def _answering(call: Callable) -> Callable:
     return answer
 
 
-class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
+class _PredictionServicer(
+    prediction_service_pb2_grpc.PredictionServiceServicer
+):
     """PredictionService of one model; other calls return UNIMPLEMENTED."""
 
     def __init__(
-        self, served: service.Service, max_bytes: int, budget: bodies.Budget
+        self,
+        served: service.Service,
+        max_bytes: int,
+        budget: request_bodies.ByteBudget,
     ) -> None:
         self._service = served
         self._max_bytes = max_bytes
         self._budget = budget
 
-    @_answering
+    @_translate_errors
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
         """Computes named tensors from named tensors."""
-        spec = self._spec(request.model_spec)
+        spec = self._resolve_spec(request.model_spec)
         infos = self._service.model.signature(spec.signature_name).inputs
-        claimed = tensors.claimed_bytes(
+        claimed = tensor_protos.measure_claimed_bytes(
             request.inputs, infos, self._service.check_rows
         )
-        self._require_small(claimed)
+        self._require_within_limit(claimed)
         with contextlib.ExitStack() as ends:
             # The message and the arrays made of it are in memory together.
-            with self._budget.held(request.ByteSize() + claimed):
-                inputs = tensors.to_arrays(request.inputs, infos)
+            with self._budget.reserve(request.ByteSize() + claimed):
+                inputs = tensor_protos.to_arrays(request.inputs, infos)
                 outputs = self._service.predict(
                     spec.signature_name, inputs, ends
                 )
             response = predict_pb2.PredictResponse(model_spec=spec)
-            for name in _filtered(outputs, list(request.output_filter)):
-                tensor = tensors.from_array(outputs[name])
+            for name in _filter_outputs(outputs, list(request.output_filter)):
+                tensor = tensor_protos.from_array(outputs[name])
                 response.outputs[name].CopyFrom(tensor)
             # The response counts against its budget until it has been sent.
             gone = ends.pop_all()
@@ -137,21 +142,21 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
                 gone.close()
         return response
 
-    @_answering
+    @_translate_errors
     def Classify(
         self,
         request: classification_pb2.ClassificationRequest,
         context: grpc.ServicerContext,
     ) -> classification_pb2.ClassificationResponse:
         """Classifies tf.train.Example messages."""
-        spec = self._spec(request.model_spec)
+        spec = self._resolve_spec(request.model_spec)
         # Counted before they are merged: a context is repeated in each example.
-        self._service.check_rows(_num_examples(request.input))
-        size = _merged_size(request.input)
-        self._require_small(size)
-        with self._budget.held(request.ByteSize() + size):
+        self._service.check_rows(_count_examples(request.input))
+        size = _measure_merged_bytes(request.input)
+        self._require_within_limit(size)
+        with self._budget.reserve(request.ByteSize() + size):
             results = self._service.classify(
-                spec.signature_name, _examples(request.input)
+                spec.signature_name, _serialize_examples(request.input)
             )
         response = classification_pb2.ClassificationResponse(model_spec=spec)
         for classes in results:
@@ -160,34 +165,34 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
                 one.classes.add(label=label, score=score)
         return response
 
-    @_answering
+    @_translate_errors
     def Regress(
         self,
         request: regression_pb2.RegressionRequest,
         context: grpc.ServicerContext,
     ) -> regression_pb2.RegressionResponse:
         """Gives one number for each tf.train.Example message."""
-        spec = self._spec(request.model_spec)
-        self._service.check_rows(_num_examples(request.input))
-        size = _merged_size(request.input)
-        self._require_small(size)
-        with self._budget.held(request.ByteSize() + size):
+        spec = self._resolve_spec(request.model_spec)
+        self._service.check_rows(_count_examples(request.input))
+        size = _measure_merged_bytes(request.input)
+        self._require_within_limit(size)
+        with self._budget.reserve(request.ByteSize() + size):
             values = self._service.regress(
-                spec.signature_name, _examples(request.input)
+                spec.signature_name, _serialize_examples(request.input)
             )
         response = regression_pb2.RegressionResponse(model_spec=spec)
         for value in values:
             response.result.regressions.add(value=value)
         return response
 
-    @_answering
+    @_translate_errors
     def GetModelMetadata(
         self,
         request: get_model_metadata_pb2.GetModelMetadataRequest,
         context: grpc.ServicerContext,
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
         """Returns the signatures."""
-        spec = self._spec(request.model_spec)
+        spec = self._resolve_spec(request.model_spec)
         fields = list(request.metadata_field)
         if fields != [_SIGNATURES]:
             raise failures.RequestError(
@@ -195,7 +200,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
                 f"metadata_field must be [{_SIGNATURES!r}], got {fields}.",
             )
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        for name, definition in self._service.model.definitions().items():
+        for name, definition in self._service.model.get_definitions().items():
             signatures.signature_def[name].CopyFrom(definition)
         spec.signature_name = ""
         response = get_model_metadata_pb2.GetModelMetadataResponse(
@@ -204,7 +209,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.metadata[_SIGNATURES].Pack(signatures)
         return response
 
-    def _require_small(self, size: int) -> None:
+    def _require_within_limit(self, size: int) -> None:
         if size > self._max_bytes:
             raise failures.RequestError(
                 413,
@@ -212,7 +217,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
                 "allowed (--max_request_megabytes).",
             )
 
-    def _spec(self, asked: model_pb2.ModelSpec) -> model_pb2.ModelSpec:
+    def _resolve_spec(self, asked: model_pb2.ModelSpec) -> model_pb2.ModelSpec:
         """Checks the requested model; returns the spec of the served one."""
         has_version = asked.HasField("version")
         version = asked.version.value if has_version else None
@@ -226,12 +231,12 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         return spec
 
 
-def _num_examples(given: Any) -> int:
+def _count_examples(given: Any) -> int:
     kind = given.WhichOneof("kind")
     return len(getattr(given, kind).examples) if kind else 0
 
 
-def _merged_size(given: Any) -> int:
+def _measure_merged_bytes(given: Any) -> int:
     """Computes the bytes of the examples after each got the context."""
     if given.WhichOneof("kind") != "example_list_with_context":
         return given.ByteSize()
@@ -240,7 +245,7 @@ def _merged_size(given: Any) -> int:
     return context + given.ByteSize()
 
 
-def _examples(given: Any) -> list[bytes]:
+def _serialize_examples(given: Any) -> list[bytes]:
     kind = given.WhichOneof("kind")
     if kind is None:
         raise failures.RequestError(400, "The input holds no examples.")
@@ -260,7 +265,7 @@ def _examples(given: Any) -> list[bytes]:
     return [example.SerializeToString() for example in examples]
 
 
-def _filtered(outputs: dict, names: list[str]) -> list[str]:
+def _filter_outputs(outputs: dict, names: list[str]) -> list[str]:
     unknown = [name for name in names if name not in outputs]
     if unknown:
         raise failures.RequestError(

@@ -11,16 +11,16 @@ from tf_finetune.serving import (
     answer_sizes,
     batching,
     failures,
-    picture_sizes,
-    pictures,
+    image_limits,
+    image_sizes,
     tensor_info,
 )
-from tf_finetune.serving import model as models
-from tf_finetune.serving.web import bodies
+from tf_finetune.serving import served_model as models
+from tf_finetune.serving.web import request_bodies
 
 DEFAULT_SIGNATURE = "serving_default"
 # Responses of the largest allowed size that may be in memory at once.
-_HELD_ANSWERS = 4
+_MAX_HELD_ANSWERS = 4
 
 
 class Service:
@@ -29,7 +29,7 @@ class Service:
     def __init__(
         self,
         model: models.ServedModel,
-        limits: batching.Limits,
+        limits: batching.BatchLimits,
         *,
         max_pixels: int,
         max_answer_bytes: int,
@@ -47,7 +47,9 @@ class Service:
         self.check_rows = limits.check_rows
         self._max_pixels = max_pixels
         self._max_answer_bytes = max_answer_bytes
-        self._answers = bodies.Budget(_HELD_ANSWERS * max_answer_bytes)
+        self._answers = request_bodies.ByteBudget(
+            _MAX_HELD_ANSWERS * max_answer_bytes
+        )
         self._batcher = batching.Batcher(model.run, limits)
         self._alone = threading.Lock()
 
@@ -102,16 +104,16 @@ class Service:
         for info in signature.inputs:
             if info.has_rows:
                 self.check_rows(len(inputs[info.name]))
-        sizes = self._sizes(signature, inputs)
+        sizes = self._measure_images(signature, inputs)
         # Reserved before computing; `ends` takes over the reservation.
         with contextlib.ExitStack() as held:
-            self._hold_answer(signature, inputs, sizes, held)
-            outputs = self._computed(signature, inputs, sizes)
+            self._reserve_answer(signature, inputs, sizes, held)
+            outputs = self._compute(signature, inputs, sizes)
             if ends is not None:
                 ends.push(held.pop_all())
         return outputs
 
-    def _hold_answer(
+    def _reserve_answer(
         self,
         signature: models.Signature,
         inputs: Mapping[str, np.ndarray],
@@ -120,10 +122,10 @@ class Service:
     ) -> None:
         rows = max([len(inputs[i.name]) for i in signature.inputs
                     if i.has_rows], default=1)  # fmt: skip
-        whole = picture_sizes.Size(
+        whole = image_sizes.ImageSize(
             int(sizes[:, 0].sum()), int(sizes[:, 1].max(initial=0))
         )
-        most = answer_sizes.most_bytes(signature.outputs, rows, whole)
+        most = answer_sizes.bound_bytes(signature.outputs, rows, whole)
         if most > self._max_answer_bytes:
             raise failures.RequestError(
                 413,
@@ -132,9 +134,9 @@ class Service:
                 "(--max_answer_megabytes). Send fewer or smaller pictures in "
                 "a request, or use a signature with smaller outputs.",
             )
-        held.enter_context(self._answers.held(most))
+        held.enter_context(self._answers.reserve(most))
 
-    def _computed(
+    def _compute(
         self,
         signature: models.Signature,
         inputs: Mapping[str, np.ndarray],
@@ -147,7 +149,7 @@ class Service:
                 sizes[:, 0],
                 # One client's response must not be padded to the size of
                 # another client's picture.
-                alone=answer_sizes.is_filled_up(signature.outputs),
+                alone=answer_sizes.is_padded(signature.outputs),
             )
         # Signatures without a batch dimension run one request at a time.
         with self._alone:
@@ -168,7 +170,7 @@ class Service:
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         signature.require_classify()
         self.check_rows(len(examples))
-        outputs = self.predict(signature.name, _inputs(examples))
+        outputs = self.predict(signature.name, _make_inputs(examples))
         classes, scores = outputs.get("classes"), outputs.get("scores")
         # `require_classify` allows one of both to be missing.
         if classes is None:
@@ -201,7 +203,7 @@ class Service:
         signature = self.model.signature(signature_name or DEFAULT_SIGNATURE)
         signature.require_regress()
         self.check_rows(len(examples))
-        values = self.predict(signature.name, _inputs(examples))["outputs"]
+        values = self.predict(signature.name, _make_inputs(examples))["outputs"]
         if values.size != len(examples):
             raise failures.RequestError(
                 500,
@@ -210,7 +212,7 @@ class Service:
             )
         return [float(str(value)) for value in values.ravel()]
 
-    def _sizes(
+    def _measure_images(
         self, signature: models.Signature, inputs: Mapping[str, np.ndarray]
     ) -> np.ndarray:
         """Measures each row's pictures: pixels and longest side, [rows, 2].
@@ -225,11 +227,11 @@ class Service:
                 # row, so the strings themselves are counted.
                 known = math.prod(n or 1 for n in (info.shape or ())[1:])
                 self.check_rows(texts.size // max(1, known))
-                found = pictures.measured(
+                found = image_limits.measure_images(
                     texts.ravel().tolist(), max_pixels=self._max_pixels
                 )
                 if info.has_rows:
-                    counts = counts + _by_row(found, texts.shape)
+                    counts = counts + _reduce_by_row(found, texts.shape)
         return counts
 
     def close(self) -> None:
@@ -237,8 +239,8 @@ class Service:
         self._batcher.close()
 
 
-def _by_row(
-    sizes: Sequence[picture_sizes.Size], shape: tuple[int, ...]
+def _reduce_by_row(
+    sizes: Sequence[image_sizes.ImageSize], shape: tuple[int, ...]
 ) -> np.ndarray:
     """Reduces picture sizes by row: sum of pixels, longest side, [rows, 2]."""
     pairs = [(each.pixels, each.side) for each in sizes]
@@ -249,7 +251,7 @@ def _by_row(
     )
 
 
-def _inputs(examples: Sequence[bytes]) -> dict[str, np.ndarray]:
+def _make_inputs(examples: Sequence[bytes]) -> dict[str, np.ndarray]:
     inputs = np.empty(len(examples), dtype=object)
     inputs[:] = list(examples)
     return {"inputs": inputs}

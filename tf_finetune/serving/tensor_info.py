@@ -39,8 +39,8 @@ class TensorInfo:
         if dtype != self.dtype:
             raise failures.RequestError(
                 400,
-                f"Input {self.name!r} must be {_type(self.dtype)}, got "
-                f"{_type(dtype)}.",
+                f"Input {self.name!r} must be {_format_type(self.dtype)}, got "
+                f"{_format_type(dtype)}.",
             )
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -56,7 +56,7 @@ class TensorInfo:
             raise failures.RequestError(
                 400,
                 f"Input {self.name!r} must have the shape "
-                f"{_words(self.shape)}, got {_words(shape)}.",
+                f"{_format_shape(self.shape)}, got {_format_shape(shape)}.",
             )
 
 
@@ -67,22 +67,22 @@ def check_names(inputs: Sequence[TensorInfo], given: Iterable[str]) -> None:
         raise failures.RequestError(
             400,
             f"The signature takes the inputs {', '.join(sorted(wanted))}, got "
-            f"{_some(got) or 'none'}.",
+            f"{_shorten_names(got) or 'none'}.",
         )
 
 
-def _some(names: list[str]) -> str:
+def _shorten_names(names: list[str]) -> str:
     shown = ", ".join(name[:100] for name in names[:_SHOWN])
     return shown + (f" … ({len(names)})" if len(names) > _SHOWN else "")
 
 
-def _type(dtype: np.dtype | None) -> str:
+def _format_type(dtype: np.dtype | None) -> str:
     if dtype is None:
         return "a type that cannot be sent"
     return "string" if dtype == np.dtype(object) else str(dtype)
 
 
-def _words(shape: tuple[int | None, ...]) -> str:
+def _format_shape(shape: tuple[int | None, ...]) -> str:
     if len(shape) > _SHOWN:
         return f"one of {len(shape)} dimensions"
     return "[" + ", ".join("?" if n is None else str(n) for n in shape) + "]"

@@ -13,14 +13,14 @@ from absl import logging
 from google.protobuf import message
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tf_finetune import escaping
+from tf_finetune import terminal_escapes
 from tf_finetune.serving import failures, service
 
 _FILE = pathlib.Path("assets.extra") / "tf_serving_warmup_requests"
-_MOST_REQUESTS = 1000  # As many as TensorFlow Serving sends.
+_MAX_REQUESTS = 1000  # As many as TensorFlow Serving sends.
 
 
-def send(served: service.Service, folder: pathlib.Path) -> int:
+def send_requests(served: service.Service, folder: pathlib.Path) -> int:
     """Runs the warm-up requests of a version.
 
     A request that fails is logged and does not stop the server.
@@ -38,15 +38,15 @@ def send(served: service.Service, folder: pathlib.Path) -> int:
     answered = 0
     try:
         records = tf.data.TFRecordDataset(str(folder / _FILE))
-        for record in records.take(_MOST_REQUESTS):
-            answered += _send_one(served, record.numpy())
+        for record in records.take(_MAX_REQUESTS):
+            answered += _send_request(served, record.numpy())
     except tf.errors.OpError as error:
-        reason = escaping.escape(error.message)
+        reason = terminal_escapes.escape(error.message)
         logging.warning("%s is damaged: %s", _FILE, reason)
     return answered
 
 
-def _send_one(served: service.Service, record: bytes) -> bool:
+def _send_request(served: service.Service, record: bytes) -> bool:
     try:
         log = prediction_log_pb2.PredictionLog.FromString(record)
         request = log.predict_log.request
@@ -60,7 +60,7 @@ def _send_one(served: service.Service, record: bytes) -> bool:
         LookupError, TypeError, ValueError,
     ) as error:  # fmt: skip
         logging.warning(
-            "A warm-up request failed: %s", escaping.escape(str(error))
+            "A warm-up request failed: %s", terminal_escapes.escape(str(error))
         )
         return False
     return True

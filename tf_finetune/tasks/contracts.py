@@ -6,26 +6,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tf_finetune.config import (
-    train,
-    training_options,
-)
+from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.evaluation import choices
-from tf_finetune.tasks import verdicts
+from tf_finetune.evaluation import candidate_selection
+from tf_finetune.tasks import quantization_checks
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-
-    from tf_finetune.data import targets
 
 
 # Importing a part other than `Network` must not load TensorFlow: labels and
 # figures are needed before it starts, to check flags and data.
 
 
-class Judge(Protocol):
+class Evaluator(Protocol):
     """Accumulates predictions of a split and compares them with the labels."""
 
     def add(self, predictions: np.ndarray) -> None:
@@ -34,7 +29,7 @@ class Judge(Protocol):
     def figures(self) -> dict[str, Any]:
         """Returns the figures of all predictions added, ready for JSON."""
 
-    def evidence(self) -> choices.Evidence:
+    def evidence(self) -> candidate_selection.Evidence:
         """Returns per-picture results to compare two models by."""
 
     def draw(self, folder: pathlib.Path) -> None:
@@ -54,16 +49,16 @@ class Figures(Protocol):
     lower_is_better: tuple[str, ...]
     unbounded: tuple[str, ...]
 
-    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+    def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Returns the key that epochs are sorted by; greater is better."""
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
         """Returns the key that results are sorted by; greater is better."""
 
-    def brief(self, figures: Mapping[str, Any]) -> str:
+    def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Returns a one-line summary of the result, for the log."""
 
-    def compared(
+    def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the difference of two results and its confidence interval.
@@ -76,10 +71,10 @@ class Figures(Protocol):
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> Judge:
+    ) -> Evaluator:
         """Returns an accumulator that evaluates predictions of a split."""
 
-    def trivial(
+    def compute_baselines(
         self,
         described: Mapping[str, Any],
         data: examples.ImageData,
@@ -131,10 +126,10 @@ class Answers(Protocol):
     ) -> list[Any]:
         """Returns one row a picture."""
 
-    def failed(self, path: str, reason: str) -> Any:
+    def build_error_row(self, path: str, reason: str) -> Any:
         """Returns the row of a file that is not a usable picture."""
 
-    def line(self, row: Any) -> str:
+    def format_row(self, row: Any) -> str:
         """Formats a row for printing, on one line."""
 
     def write(
@@ -164,7 +159,7 @@ class Exports(Protocol):
     output: str
     meaning: str
 
-    def truth(
+    def load_truth(
         self,
         data: examples.ImageData,
         pictures: Sequence[examples.Picture],
@@ -189,13 +184,13 @@ class Exports(Protocol):
         *,
         names: Sequence[str],
         unit: float | np.ndarray,
-    ) -> verdicts.Verdict:
+    ) -> quantization_checks.CheckResult:
         """Compares predictions of a quantized export with the evaluation's.
 
         Args:
             expected: [pictures, …, outputs], float64.
             got: The same of the export, finite.
-            truth: As of `truth`; None: not known.
+            truth: As of `load_truth`; None: not known.
             names: Of the outputs.
             unit: Differences are divided by it; one for all or [outputs].
         """
@@ -211,15 +206,16 @@ class Network(Protocol):
             `training.head.SOLVERS`, or "steps" where there is no such way.
         proven: The outputs of `serve` that are the predictions themselves;
             exports are compared by them.
-        texts: String outputs joined from others, which LiteRT cannot compute.
-        num_proven: Largest number of pictures whose predictions exports are
-            compared on.
+        text_outputs: String outputs joined from others, which LiteRT cannot
+            compute.
+        max_parity_pictures: Largest number of pictures whose predictions
+            exports are compared on.
     """
 
     solver: str
     proven: tuple[str, ...]
-    texts: tuple[str, ...]
-    num_proven: int
+    text_outputs: tuple[str, ...]
+    max_parity_pictures: int
 
     def num_outputs(self, names: Sequence[str]) -> int:
         """Returns the number of logits."""
@@ -227,7 +223,7 @@ class Network(Protocol):
     def predictions(self, logits: "keras.KerasTensor") -> "keras.KerasTensor":
         """Adds the output layers: logits [batch, …, outputs] → predictions."""
 
-    def logits(self, model: "keras.Model") -> "keras.KerasTensor":
+    def stream_logits(self, model: "keras.Model") -> "keras.KerasTensor":
         """Finds the logits in a model's graph."""
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
@@ -238,12 +234,12 @@ class Network(Protocol):
         data: examples.ImageData,
         split: str,
         *,
-        config: train.TrainConfig,
+        config: train_config.TrainConfig,
         image_size: int,
     ) -> "targets.Targets":
         """Returns the training targets of a split, in the loss' form."""
 
-    def blank(
+    def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> "targets.Targets":
         """Returns placeholder targets of `count` pictures, to try a step."""
@@ -276,6 +272,6 @@ class Network(Protocol):
     ) -> "dict[str, tf.Tensor]":
         """Returns the outputs of TensorFlow Serving's Classify or Regress.
 
-        `classes` and `scores`, both [batch, classes]; or `outputs`, [batch,
-        1]; or nothing.
+        `list_classes` and `scores`, both [batch, classes]; or `outputs`,
+        [batch, 1]; or nothing.
         """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def weights(counts: Sequence[float]) -> np.ndarray:
+def compute_weights(counts: Sequence[float]) -> np.ndarray:
     """Computes class weights, the inverse of the effective number of examples.
 
     The n-th example of a class tells less than the first ones: n examples are

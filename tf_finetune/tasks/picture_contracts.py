@@ -12,7 +12,7 @@ from tf_finetune.tasks import contracts
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    Restore = Callable[
+    SignatureFunction = Callable[
         [Mapping[str, tf.Tensor], tf.Tensor, model_options.Resize],
         dict[str, tf.Tensor],
     ]
@@ -22,15 +22,16 @@ class PictureNetwork(contracts.Network, Protocol):
     """Network whose answers have the size of each picture.
 
     Attributes:
-        restored: By signature, among them `serving_default`, the function that
-            makes the answers to encoded pictures. Its arguments: outputs of
+        signature_functions: By signature, among them `serving_default`, the
+            function that makes the answers to encoded pictures. Its arguments:
+            outputs of
             `serve`; sizes of the upright pictures, int32 [batch, 2]; how they
             became square.
     """
 
-    restored: "Mapping[str, Restore]"
+    signature_functions: "Mapping[str, SignatureFunction]"
 
-    def check_restored(
+    def check_signatures(
         self,
         answers: Mapping[str, Mapping[str, np.ndarray]],
         predictions: np.ndarray,
@@ -42,7 +43,7 @@ class PictureNetwork(contracts.Network, Protocol):
         """Compares an export's answers with the evaluation's predictions.
 
         Args:
-            answers: By signature of `restored`, its outputs by name.
+            answers: By signature of `signature_functions`, its outputs by name.
             predictions: [pictures, …], of the evaluation.
             sizes: int [pictures, 2], heights and widths.
             resize: How the pictures became square.
@@ -73,14 +74,14 @@ class AnswerFiles(Protocol):
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
-        pixels: pixel_options.PixelOptions = pixel_options.USUAL,
+        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
     ) -> None:
         """Starts at the first picture."""
 
-    def of_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
+    def write_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
         """Writes predictions of pictures made square; yields their rows."""
 
-    def of_windows(
+    def write_windows(
         self,
         predict: Callable[[np.ndarray], np.ndarray],
         *,

@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors, schema
-from tf_finetune.config import train
-from tf_finetune.data import examples, labelling
-from tf_finetune.tasks import certainty as certainties
-from tf_finetune.tasks import contracts, guessing, picture_contracts
+from tf_finetune import errors
+from tf_finetune.config import train_config
+from tf_finetune.data import examples, label_protocol
+from tf_finetune.tasks import certainty_contract as certainties
+from tf_finetune.tasks import (
+    contracts,
+    picture_contracts,
+    pseudo_label_selection,
+)
+from tf_finetune.workdir import json_schema
 
 # Options that not every task reads; the others are for all of them.
-BOUND = (
+TASK_SPECIFIC_OPTIONS = (
     "categorical_columns",
     "class_weight",
     "color_map",
@@ -37,8 +42,8 @@ class Task:
     Attributes:
         name: As `--task` spells it.
         losses: Possible values of `--loss`, the default first.
-        unsmoothed: Losses that do not read `--label_smoothing`.
-        reads: The options of `BOUND` that it reads.
+        losses_without_smoothing: Losses that do not read `--label_smoothing`.
+        reads: The options of `TASK_SPECIFIC_OPTIONS` that it reads.
         labels: How labels are read, checked, divided and described.
         figures: Its metrics.
         answers: Its predictions of single pictures as a table.
@@ -48,8 +53,8 @@ class Task:
         certainty_at: "package.module:attribute" of its calibration and
             out-of-distribution score (`certainties.Certainty`); empty where
             predictions have neither.
-        refused: Options of exports that do not apply to the task: why, and
-            what to do instead. Without `certainty_at`, `calibrate` and
+        refused_options: Options of exports that do not apply to the task: why,
+            and what to do instead. Without `certainty_at`, `calibrate` and
             `out_of_distribution` are refused in any case.
         check_listed: Checks the config, the listed pictures and the names
             before TensorFlow starts, and raises `DataError` for data that
@@ -58,10 +63,11 @@ class Task:
             thresholds for example: data, split and the predictions [n, …] of
             its first n pictures → a JSON-able decision. None: there is nothing
             to decide. The parts of a task with decisions have a method
-            `decided`, which returns them as they are with one.
+            `with_decision`, which returns them as they are with one.
         decision: Made on validation; empty before.
-        adapted_at: "package.module:function" that makes of the task, the data
-            and the config a task that knows the training data; empty: it needs
+        fit_to_data_at: "package.module:function" that makes of the task, the
+            data and the config a task that knows the training data; empty: it
+            needs
             to know nothing.
         relative_predictions: Whether predictions can be of any size, so that
             differences are divided by the largest of them.
@@ -73,29 +79,34 @@ class Task:
             (`picture_contracts.PictureNetwork`).
         heads: Possible values of `--head`, beside heads of the user's own;
             "auto" is the first one.
-        judged_as: Evaluation.json of a finished run → figures that rank by the
-            same figure as that run; None: they always rank alike.
-        guesses: How unlabeled pictures get pseudo-labels; None where they
+        restore_figures: Evaluation.json of a finished run → figures that rank
+            by the same figure as that run; None: they always rank alike.
+        pseudo_labels: How unlabeled pictures get pseudo-labels; None where they
             cannot.
         described: The names of the classes → schema of their part of
             data.json, which is checked when it is read back.
-        evaluated: Schema of the entries of evaluation.json that are read back.
+        evaluation_schema: Schema of the entries of evaluation.json that are
+            read back.
     """
 
     name: str
     losses: tuple[str, ...]
-    labels: labelling.Labels
+    labels: label_protocol.Labels
     figures: contracts.Figures
     answers: contracts.Answers
     exports: contracts.Exports
     network_at: str
-    unsmoothed: tuple[str, ...] = ()
+    losses_without_smoothing: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     certainty_at: str = ""
-    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    refused_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
     check_listed: (
         Callable[
-            [train.TrainConfig, Sequence[examples.Picture], Sequence[str]],
+            [
+                train_config.TrainConfig,
+                Sequence[examples.Picture],
+                Sequence[str],
+            ],
             None,
         ]
         | None
@@ -104,40 +115,50 @@ class Task:
         Callable[[examples.ImageData, str, np.ndarray], dict[str, Any]] | None
     ) = None
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    adapted_at: str = ""
+    fit_to_data_at: str = ""
     relative_predictions: bool = False
     adds_losses: bool = False
     files_at: str = ""
     heads: tuple[str, ...] = ("linear", "mlp")
-    judged_as: Callable[[Mapping[str, Any]], contracts.Figures] | None = None
-    guesses: guessing.Guesses | guessing.MapGuesses | None = None
-    described: Callable[[Sequence[str]], schema.Record] = schema.describe_any
-    evaluated: Mapping[str, schema.Kind] = dataclasses.field(
+    restore_figures: Callable[[Mapping[str, Any]], contracts.Figures] | None = (
+        None
+    )
+    pseudo_labels: (
+        pseudo_label_selection.PseudoLabels
+        | pseudo_label_selection.MaskPseudoLabels
+        | None
+    ) = None
+    described: Callable[[Sequence[str]], json_schema.Record] = (
+        json_schema.describe_any
+    )
+    evaluation_schema: Mapping[str, json_schema.Kind] = dataclasses.field(
         default_factory=dict
     )
 
-    def decided(self, decision: Mapping[str, Any]) -> "Task":
+    def with_decision(self, decision: Mapping[str, Any]) -> "Task":
         """Returns the task with a decision made on validation."""
         if not decision:
             return self
         return dataclasses.replace(
             self,
-            figures=self.figures.decided(decision),
-            answers=self.answers.decided(decision),
-            exports=self.exports.decided(decision),
+            figures=self.figures.with_decision(decision),
+            answers=self.answers.with_decision(decision),
+            exports=self.exports.with_decision(decision),
             decision=decision,
         )
 
-    def finished(self, evaluation: Mapping[str, Any]) -> "Task":
+    def with_evaluation(self, evaluation: Mapping[str, Any]) -> "Task":
         """Returns the task with the decision of a finished run.
 
         Args:
             evaluation: Contents of the run's evaluation.json.
         """
-        found = self.decided(evaluation.get("decision", {}))
-        if self.judged_as is None:
+        found = self.with_decision(evaluation.get("decision", {}))
+        if self.restore_figures is None:
             return found
-        return dataclasses.replace(found, figures=self.judged_as(evaluation))
+        return dataclasses.replace(
+            found, figures=self.restore_figures(evaluation)
+        )
 
     def check_loss(self, name: str) -> None:
         """Raises `UsageError` unless `--loss` can be `name`."""
@@ -146,11 +167,11 @@ class Task:
         for part in parts:
             # "auto" is a choice by itself, not a term of a sum.
             if part not in known or (part == "auto" and len(parts) > 1):
-                raise errors.unknown(
+                raise errors.make_unknown_error(
                     f"--loss of --task={self.name}", part, known
                 )
 
-    def losses_of(self, name: str) -> tuple[str, ...]:
+    def split_loss(self, name: str) -> tuple[str, ...]:
         """Returns the terms of the sum that `--loss` names; mostly one."""
         if name == "auto":
             return self.losses[:1]
@@ -177,28 +198,30 @@ class Task:
     def network(self) -> contracts.Network:
         """The network part of the task; imports TensorFlow."""
         # Imported at the first use, since this starts TensorFlow.
-        found = _imported(self.network_at)
-        return found.decided(self.decision) if self.decision else found
+        found = _import_attribute(self.network_at)
+        return found.with_decision(self.decision) if self.decision else found
 
     @functools.cached_property
     def certainty(self) -> certainties.Certainty | None:
         """Calibration and out-of-distribution score; imports TensorFlow."""
-        return _imported(self.certainty_at) if self.certainty_at else None
+        return (
+            _import_attribute(self.certainty_at) if self.certainty_at else None
+        )
 
-    def adapted(
-        self, data: examples.ImageData, config: train.TrainConfig
+    def fit_to_data(
+        self, data: examples.ImageData, config: train_config.TrainConfig
     ) -> "Task":
         """Returns the task fitted to its training data; mostly itself."""
-        if not self.adapted_at:
+        if not self.fit_to_data_at:
             return self
-        return _imported(self.adapted_at)(self, data, config)
+        return _import_attribute(self.fit_to_data_at)(self, data, config)
 
     @functools.cached_property
     def files(self) -> type[picture_contracts.AnswerFiles] | None:
         """The writer of answers that are files; None if answers are not."""
-        return _imported(self.files_at) if self.files_at else None
+        return _import_attribute(self.files_at) if self.files_at else None
 
 
-def _imported(place: str) -> Any:
+def _import_attribute(place: str) -> Any:
     module, attribute = place.split(":")
     return getattr(importlib.import_module(module), attribute)

@@ -12,22 +12,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune import assembly, workdir
-from tf_finetune.adaptation import freezing
-from tf_finetune.cache import batches
-from tf_finetune.cache import store as stores
-from tf_finetune.config import train, training_options
-from tf_finetune.data import examples, ordering, parts, pipeline
-from tf_finetune.data import targets as target_rows
+from tf_finetune.adaptation import freeze
+from tf_finetune.config import train_config, training_options
+from tf_finetune.data import epoch_order, examples, pipeline, shards
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.feature_cache import batches
+from tf_finetune.feature_cache import store as stores
+from tf_finetune.model import assembly
 from tf_finetune.tasks import task as tasks
-from tf_finetune.training import averaging, fit, optimizers, train_step
-from tf_finetune.training import stage as stages
-from tf_finetune.training.devices import device_settings, precision
+from tf_finetune.training import ema, fit, optimizers, train_step
+from tf_finetune.training import fit_stage as stages
+from tf_finetune.training.devices import device_settings, mixed_precision
 from tf_finetune.training.distributed import replicas
+from tf_finetune.workdir import workdir_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Feed:
+class TrainingFeed:
     """Training and validation data of the fine-tuning stage.
 
     Attributes:
@@ -43,11 +44,11 @@ class Feed:
     names: Callable[[int, int], Sequence[str]]
 
 
-def compiled(
+def compile_trainer(
     trainer: keras.Model,
     built: assembly.Assembly,
-    selection: freezing.Selection,
-    config: train.TrainConfig,
+    selection: freeze.Selection,
+    config: train_config.TrainConfig,
     *,
     loss: keras.losses.Loss,
     metrics: Sequence[keras.metrics.Metric],
@@ -69,23 +70,24 @@ def compiled(
         settings: Of the device.
     """
     # Before `compile`: a change of `trainable` takes effect with the next one.
-    freezing.apply(
+    freeze.apply_selection(
         [built.trainer, trainer, built.head],
         selection,
         always=built.head_layers,
     )
     options = config.training
-    plan = optimizers.schedule(
-        options, steps_per_epoch=steps_per_epoch(options, num_examples)
+    plan = optimizers.make_schedule(
+        options, steps_per_epoch=count_steps_per_epoch(options, num_examples)
     )
-    ours = needs_trainer(options)
+    ours = needs_own_step(options)
     if ours:
         trainer = train_step.Trainer.of(
             trainer, micro_batches=options.gradient_accumulation_steps
         )
     trainer.compile(
-        optimizer=precision.scaled(
-            optimizers.build(options, plan, sums=ours), settings.precision
+        optimizer=mixed_precision.add_loss_scaling(
+            optimizers.build_optimizer(options, plan, sums=ours),
+            settings.precision,
         ),
         loss=loss,
         metrics=list(metrics),
@@ -95,20 +97,20 @@ def compiled(
     return trainer
 
 
-def run(
+def fit_trainer(
     trainer: keras.Model,
-    feed: Feed,
+    feed: TrainingFeed,
     *,
     task: tasks.Task,
-    config: train.TrainConfig,
-    place: workdir.Workdir,
+    config: train_config.TrainConfig,
+    place: workdir_files.Workdir,
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
     """Trains the compiled trainer and gives it its best epoch's weights.
 
     Args:
-        trainer: As `compiled` returns it.
+        trainer: As `compile_trainer` returns it.
         feed: What it trains on and is chosen by.
         task: The ranking of epochs.
         config: The run.
@@ -117,19 +119,21 @@ def run(
         report: Called with all rows after every epoch.
     """
     kept = config.interruptions
-    stage = stages.Stage(
+    stage = stages.FitStage(
         name="fine_tune",
         epochs=config.training.epochs,
-        steps_per_epoch=steps_per_epoch(config.training, feed.num_examples),
+        steps_per_epoch=count_steps_per_epoch(
+            config.training, feed.num_examples
+        ),
         batches=feed.batches,
         validation=feed.validation,
-        rank=task.figures.rank,
+        rank=task.figures.rank_epoch,
         patience=config.training.patience,
         folder=place.checkpoints,
         writes=writes,
         averages=None
         if config.training.ema_momentum is None
-        else averaging.Averages(),
+        else ema.EmaCallback(),
         report=report,
         checkpoint_every_steps=kept.checkpoint_every_steps,
         keep_checkpoints=kept.keep_checkpoints,
@@ -140,11 +144,13 @@ def run(
     callbacks = []
     if config.output.tensorboard and writes:
         callbacks.append(keras.callbacks.TensorBoard(str(place.tensorboard)))
-    with replicas.synchronized(trainer, wanted=config.training.sync_batch_norm):
+    with replicas.synchronize_batch_norms(
+        trainer, wanted=config.training.sync_batch_norm
+    ):
         return fit.fit(trainer, stage, callbacks=callbacks)
 
 
-def needs_trainer(options: training_options.TrainingOptions) -> bool:
+def needs_own_step(options: training_options.TrainingOptions) -> bool:
     """Whether the options need `train_step.Trainer` instead of Keras' step.
 
     To be called in the scope of the strategy.
@@ -155,22 +161,24 @@ def needs_trainer(options: training_options.TrainingOptions) -> bool:
     )
 
 
-def steps_per_epoch(
+def count_steps_per_epoch(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
     """Returns the batches per epoch, a partial last one included."""
     # Ceiling division in integers.
-    return -(-num_examples // optimizers.batch_size(options, num_examples))
+    return -(
+        -num_examples // optimizers.choose_batch_size(options, num_examples)
+    )
 
 
-def from_pictures(
+def feed_pictures(
     data: examples.ImageData,
     targets: Mapping[str, target_rows.Targets],
-    config: train.TrainConfig,
+    config: train_config.TrainConfig,
     *,
     image_size: int,
-    part: parts.Part = parts.WHOLE,
-) -> Feed:
+    part: shards.Shard = shards.WHOLE,
+) -> TrainingFeed:
     """Builds the feed of decoded pictures, augmented anew in every epoch."""
     count = len(targets["train"])
     size = {
@@ -181,10 +189,10 @@ def from_pictures(
     options = config.training
 
     def training(first_epoch: int, first_step: int) -> tf.data.Dataset:
-        return pipeline.training_batches(
+        return pipeline.build_training_batches(
             [picture.path for picture in data.split("train")],
             targets["train"],
-            batch_size=optimizers.batch_size(options, count),
+            batch_size=optimizers.choose_batch_size(options, count),
             augmentation=options.augmentation,
             seed=config.seed,
             first_epoch=first_epoch,
@@ -194,28 +202,28 @@ def from_pictures(
             **size,
         )
 
-    images = pipeline.evaluation_images(
+    images = pipeline.build_evaluation_images(
         [picture.path for picture in data.split("validation")],
         batch_size=options.batch_size,
         **size,
     )
-    return Feed(
+    return TrainingFeed(
         num_examples=count,
         batches=training,
-        validation=_with_targets(images, targets, config),
-        names=_names(data, config),
+        validation=_join_targets(images, targets, config),
+        names=_make_name_lookup(data, config),
     )
 
 
-def from_rows(
+def feed_cached_rows(
     rows: Mapping[str, stores.Rows],
     unpack: batches.Unpack,
     data: examples.ImageData,
     targets: Mapping[str, target_rows.Targets],
-    config: train.TrainConfig,
+    config: train_config.TrainConfig,
     *,
-    part: parts.Part = parts.WHOLE,
-) -> Feed:
+    part: shards.Shard = shards.WHOLE,
+) -> TrainingFeed:
     """Builds the feed of cached activations at the freeze boundary.
 
     Args:
@@ -227,21 +235,21 @@ def from_rows(
         part: Of each training batch that this process works on.
     """
     count, options = len(targets["train"]), config.training
-    return Feed(
+    return TrainingFeed(
         num_examples=count,
-        batches=lambda first_epoch, first_step: batches.training(
+        batches=lambda first_epoch, first_step: batches.make_training_batches(
             rows["train"],
             targets["train"],
             unpack=unpack,
-            batch_size=optimizers.batch_size(options, count),
+            batch_size=optimizers.choose_batch_size(options, count),
             seed=config.seed,
             first_epoch=first_epoch,
             first_step=first_step,
             epochs=options.epochs,
             part=part,
         ),
-        validation=_with_targets(
-            batches.in_order(
+        validation=_join_targets(
+            batches.make_ordered_batches(
                 rows["validation"],
                 unpack=unpack,
                 batch_size=options.batch_size,
@@ -249,20 +257,20 @@ def from_rows(
             targets,
             config,
         ),
-        names=_names(data, config),
+        names=_make_name_lookup(data, config),
     )
 
 
-def _names(
-    data: examples.ImageData, config: train.TrainConfig
+def _make_name_lookup(
+    data: examples.ImageData, config: train_config.TrainConfig
 ) -> Callable[[int, int], Sequence[str]]:
     """Returns a function: epoch and step → paths of that batch's pictures."""
     paths = [picture.path for picture in data.split("train")]
-    size = optimizers.batch_size(config.training, len(paths))
+    size = optimizers.choose_batch_size(config.training, len(paths))
 
     def names(epoch: int, step: int) -> Sequence[str]:
         # The permutation that the input pipeline draws for this epoch.
-        order = ordering.padded_order(
+        order = epoch_order.draw_padded(
             len(paths), len(paths), config.seed, epoch
         )
         places = np.asarray(order)[step * size : (step + 1) * size]
@@ -271,12 +279,12 @@ def _names(
     return names
 
 
-def _with_targets(
+def _join_targets(
     inputs: tf.data.Dataset,
     targets: Mapping[str, target_rows.Targets],
-    config: train.TrainConfig,
+    config: train_config.TrainConfig,
 ) -> tf.data.Dataset:
     """Pairs batches of validation inputs with their targets."""
     size = config.training.batch_size
-    expected = target_rows.in_order(targets["validation"], size)
+    expected = target_rows.batch_in_order(targets["validation"], size)
     return tf.data.Dataset.zip(inputs, expected)

@@ -1,4 +1,4 @@
-"""Training of one stage: the only caller of `model.fit`."""
+"""Training of one stage: the only caller of `served_model.fit`."""
 
 import dataclasses
 import time
@@ -9,11 +9,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tf_finetune import batch_norm, stopping
+from tf_finetune import shutdown
 from tf_finetune.data import progress as bars
-from tf_finetune.training import stage as stages
+from tf_finetune.model import fast_batch_norm
+from tf_finetune.training import fit_stage as stages
+from tf_finetune.training.checkpoints import checkpoint_callback, divergence
 from tf_finetune.training.distributed import replicas
-from tf_finetune.training.resuming import keeping
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Outcome:
 
 def fit(
     model: keras.Model,
-    stage: stages.Stage,
+    stage: stages.FitStage,
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Outcome:
@@ -50,18 +51,18 @@ def fit(
     """
     _build_optimizer(model)
     with (
-        batch_norm.fast(model),
-        replicas.apart(model),
-        stopping.listening(stage.grace_seconds, at_once=False) as request,
+        fast_batch_norm.accelerate(model),
+        replicas.separate_seeds(model),
+        shutdown.catch_signals(stage.grace_seconds, at_once=False) as request,
     ):
-        keeper = keeping.Keeper(model, stage, request)
+        keeper = checkpoint_callback.CheckpointCallback(model, stage, request)
         _log_start(stage, keeper)
         while not keeper.is_done:
             try:
-                _fit_from(model, stage, keeper, callbacks)
-            except keeping.DivergedError as diverged:
+                _fit_epochs(model, stage, keeper, callbacks)
+            except divergence.DivergedError as diverged:
                 keeper.recover(diverged)
-        request.obey()
+        request.raise_if_requested()
     keeper.load_best()
     rows, best = keeper.progress.rows, keeper.progress.best
     return Outcome(
@@ -69,38 +70,40 @@ def fit(
     )
 
 
-def _fit_from(
+def _fit_epochs(
     model: keras.Model,
-    stage: stages.Stage,
-    keeper: keeping.Keeper,
+    stage: stages.FitStage,
+    keeper: checkpoint_callback.CheckpointCallback,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     """Trains to the end of the stage, or of the epoch it resumes within."""
     epoch, step = keeper.progress.epochs_done, keeper.progress.step
     strategy = model.distribute_strategy
     # The bar comes first, so that it is gone when the metrics are logged.
-    own = [_Progress(stage), keeper]
+    own = [_ProgressBar(stage), keeper]
     if stage.averages:
         own.append(stage.averages)
     batches = stage.batches(epoch, step)
-    keeper.trains_on(batches)
+    keeper.set_batches(batches)
     model.fit(
-        replicas.distributed(batches, strategy),
+        replicas.distribute_batches(batches, strategy),
         initial_epoch=epoch,
         # A resumed epoch is shorter, and Keras takes one length for all: it
         # is a call of its own, and the caller's loop goes on from there.
         epochs=epoch + 1 if step else stage.epochs,
         steps_per_epoch=stage.steps_per_epoch - step,
-        validation_data=replicas.distributed(stage.validation, strategy),
-        validation_steps=replicas.steps(stage.validation, strategy),
+        validation_data=replicas.distribute_batches(stage.validation, strategy),
+        validation_steps=replicas.count_steps(stage.validation, strategy),
         callbacks=[*own, *callbacks],
-        # `stage.batches` has shuffled already, by seed and epoch.
+        # `fit_stage.batches` has shuffled already, by seed and epoch.
         shuffle=False,
         verbose=0,
     )
 
 
-def _log_start(stage: stages.Stage, keeper: keeping.Keeper) -> None:
+def _log_start(
+    stage: stages.FitStage, keeper: checkpoint_callback.CheckpointCallback
+) -> None:
     epochs, step = keeper.progress.epochs_done, keeper.progress.step
     if epochs or step:
         behind = f" and step {step} of the next" if step else ""
@@ -109,7 +112,7 @@ def _log_start(stage: stages.Stage, keeper: keeping.Keeper) -> None:
         )
 
 
-def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
+def time_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     """Times one training step of a compiled model and undoes its updates.
 
     Args:
@@ -122,12 +125,12 @@ def seconds_of_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     _build_optimizer(model)
     state = [*model.variables, *model.optimizer.variables]
     before = [np.asarray(variable) for variable in state]
-    clock = _Clock()
+    clock = _StepTimer()
     strategy = model.distribute_strategy
-    with batch_norm.fast(model), replicas.apart(model):
+    with fast_batch_norm.accelerate(model), replicas.separate_seeds(model):
         model.fit(
-            replicas.distributed(batches, strategy),
-            steps_per_epoch=replicas.steps(batches, strategy),
+            replicas.distribute_batches(batches, strategy),
+            steps_per_epoch=replicas.count_steps(batches, strategy),
             verbose=0,
             shuffle=False,
             callbacks=[clock],
@@ -144,10 +147,10 @@ def _build_optimizer(model: keras.Model) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
-class _Progress(keras.callbacks.Callback):
+class _ProgressBar(keras.callbacks.Callback):
     """Shows a progress bar per epoch, unless the epoch is short."""
 
-    def __init__(self, stage: stages.Stage) -> None:
+    def __init__(self, stage: stages.FitStage) -> None:
         super().__init__()
         self._stage = stage
         self._meter: bars.Meter | None = None
@@ -175,7 +178,7 @@ class _Progress(keras.callbacks.Callback):
         self._meter.close()
 
 
-class _Clock(keras.callbacks.Callback):
+class _StepTimer(keras.callbacks.Callback):
     """Records the time at which each step ends."""
 
     def __init__(self) -> None:

@@ -5,12 +5,12 @@ import io
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from tf_finetune import errors, escaping, files
+from tf_finetune import errors, files, terminal_escapes
 
-_BYTES = 64 << 20  # Largest history.csv that is read.
+_MAX_BYTES = 64 << 20  # Largest history.csv that is read.
 
 
-def rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
+def make_rows(stage: str, epochs: Iterable[Mapping[str, float]]) -> list[dict]:
     """Returns history rows: stage and epoch (from 1), then the metrics."""
     return [
         {"stage": stage, "epoch": number, **figures}
@@ -38,9 +38,9 @@ def read(path: pathlib.Path) -> list[dict]:
         RunError: The file lies outside its folder, or is not a history.
     """
     try:
-        text = files.read_text(path, limit=_BYTES, within=path.parent)
+        text = files.read_text(path, limit=_MAX_BYTES, within=path.parent)
         return [
-            {k: _value(k, v) for k, v in row.items() if k and v}
+            {k: _parse_value(k, v) for k, v in row.items() if k and v}
             for row in csv.DictReader(io.StringIO(text, newline=""))
         ]
     except FileNotFoundError:
@@ -50,12 +50,12 @@ def read(path: pathlib.Path) -> list[dict]:
     except (ValueError, TypeError, csv.Error) as error:
         raise errors.RunError(
             f"{path} is not a table of epochs "
-            f"({escaping.escape(str(error))}); it was changed or damaged. Copy "
-            "the folder again."
+            f"({terminal_escapes.escape(str(error))}); it was changed or "
+            "damaged. Copy the folder again."
         ) from error
 
 
-def _value(column: str, text: str) -> str | int | float:
+def _parse_value(column: str, text: str) -> str | int | float:
     if column == "stage":
         return text
     return int(text) if column == "epoch" else float(text)

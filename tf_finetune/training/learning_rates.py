@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 
-class Lowered(keras.optimizers.schedules.LearningRateSchedule):
+class ScaledSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A learning-rate schedule multiplied by a constant factor."""
 
     def __init__(
@@ -28,7 +28,7 @@ class Lowered(keras.optimizers.schedules.LearningRateSchedule):
         return {"schedule": self._schedule, "factor": self._factor}
 
 
-class Handle:
+class LearningRateScaler:
     """Scales the learning rate of an optimizer relative to its initial one."""
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
@@ -53,7 +53,7 @@ class Handle:
             return False
         is_news = factor != self._factor
         if is_news:
-            self._optimizer.learning_rate = Lowered(self._first, factor)
+            self._optimizer.learning_rate = ScaledSchedule(self._first, factor)
             self._factor = factor
         return is_news
 

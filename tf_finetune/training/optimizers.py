@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     import keras
 
 # Gradient descent under the names of textbooks: Keras' class, its arguments.
-_OURS = {
-    # Full batch; `batch_size` is overruled by `full_batch`.
+_SGD_VARIANTS = {
+    # Full batch; `choose_batch_size` is overruled by `full_batch`.
     "gd": ("SGD", {}),
     "sgd": ("SGD", {}),
     "momentum": ("SGD", {"momentum": 0.9}),
 }
 
-USUAL_BATCH_SIZE = 32
+REFERENCE_BATCH_SIZE = 32
 """Batch size for which the default learning rates are meant."""
 
 # Peak learning rates for moving pretrained weights. Adaptive methods move each
@@ -63,24 +63,24 @@ class Schedule:
     warmup_steps: int
 
 
-def check(name: str) -> None:
+def check_name(name: str) -> None:
     """Raises `UsageError` with similar names if the optimizer is unknown.
 
     Known without importing Keras; a name that only a newer Keras has is left
-    for `build` to check.
+    for `build_optimizer` to check.
     """
     if name.lower() not in _LEARNING_RATES and ":" not in name:
-        raise errors.unknown("optimizer", name, _LEARNING_RATES)
+        raise errors.make_unknown_error("optimizer", name, _LEARNING_RATES)
 
 
-def learning_rate(options: training_options.TrainingOptions) -> float:
+def choose_learning_rate(options: training_options.TrainingOptions) -> float:
     """Returns the peak learning rate: the user's, or the optimizer's here."""
     if options.learning_rate is not None:
         return options.learning_rate
     return _LEARNING_RATES.get(options.optimizer.lower(), 1e-4)
 
 
-def scaled_learning_rate(
+def scale_learning_rate(
     options: training_options.TrainingOptions, batch_size: int
 ) -> float:
     """Returns the peak rate for a batch size found by `--batch_size=auto`.
@@ -96,21 +96,21 @@ def scaled_learning_rate(
     if options.learning_rate is not None:
         return options.learning_rate
     # Linear scaling rule for SGD, square-root rule for adaptive methods.
-    times = batch_size / USUAL_BATCH_SIZE
-    if scaling_rule(options) == "as its square root":
+    times = batch_size / REFERENCE_BATCH_SIZE
+    if choose_scaling_rule(options) == "as its square root":
         times = times**0.5
-    return learning_rate(options) * times
+    return choose_learning_rate(options) * times
 
 
-def scaling_rule(
+def choose_scaling_rule(
     options: training_options.TrainingOptions,
 ) -> Literal["in proportion", "as its square root"]:
     """Returns how a default learning rate grows with the batch size."""
-    is_plain = options.optimizer.lower() in _OURS
+    is_plain = options.optimizer.lower() in _SGD_VARIANTS
     return "in proportion" if is_plain else "as its square root"
 
 
-def batch_size(
+def choose_batch_size(
     options: training_options.TrainingOptions, num_examples: int
 ) -> int:
     """Returns the pictures per step; `gd` takes all of them at once."""
@@ -119,20 +119,20 @@ def batch_size(
     return min(options.batch_size, num_examples)
 
 
-def schedule(
+def make_schedule(
     options: training_options.TrainingOptions, *, steps_per_epoch: int
 ) -> Schedule:
     """Returns the schedule of a stage of `options.epochs` epochs."""
     steps = options.epochs * steps_per_epoch
     return Schedule(
-        peak=learning_rate(options),
+        peak=choose_learning_rate(options),
         kind=options.schedule,
         steps=steps,
         warmup_steps=round(options.warmup_fraction * steps),
     )
 
 
-def build(
+def build_optimizer(
     options: training_options.TrainingOptions,
     plan: Schedule,
     *,
@@ -149,7 +149,7 @@ def build(
     Source: Loshchilov & Hutter 2017, "SGDR", equation 5 (cosine); Goyal et
     al. 2017, "Accurate, Large Minibatch SGD", section 2.2 (warm-up).
     """
-    class_name, keywords = _class_of(options.optimizer.lower())
+    class_name, keywords = _find_class(options.optimizer.lower())
     keywords = dict(keywords)
     for name, value in (
         ("weight_decay", options.weight_decay),
@@ -161,11 +161,11 @@ def build(
             keywords[name] = value
     if options.ema_momentum is not None:
         keywords["use_ema"] = True
-    made = of_sums(class_name) if sums else class_name
-    return made(learning_rate=_rate(plan), **keywords)
+    made = skip_gradient_sum(class_name) if sums else class_name
+    return made(learning_rate=_make_keras_schedule(plan), **keywords)
 
 
-def of_sums(
+def skip_gradient_sum(
     name: type["keras.optimizers.Optimizer"],
 ) -> type["keras.optimizers.Optimizer"]:
     """Returns a subclass that does not sum gradients over replicas itself.
@@ -177,7 +177,7 @@ def of_sums(
     return type(name.__name__, (name,), body)
 
 
-def _class_of(
+def _find_class(
     name: str,
 ) -> tuple[type["keras.optimizers.Optimizer"], dict[str, float]]:
     import keras
@@ -188,13 +188,15 @@ def _class_of(
         if inspect.isclass(value)
         and issubclass(value, keras.optimizers.Optimizer)
     }
-    keras_name, keywords = _OURS.get(name, (name, {}))
+    keras_name, keywords = _SGD_VARIANTS.get(name, (name, {}))
     if keras_name.lower() not in known:
-        raise errors.unknown("optimizer", name, {*known, *_OURS})
+        raise errors.make_unknown_error(
+            "optimizer", name, {*known, *_SGD_VARIANTS}
+        )
     return known[keras_name.lower()], keywords
 
 
-def _rate(
+def _make_keras_schedule(
     plan: Schedule,
 ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
     import keras

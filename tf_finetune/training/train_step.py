@@ -13,13 +13,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_finetune.model import fast_batch_norm
 from tf_finetune.training.distributed import replicas
 
-_ASKED = "asked to stop"  # Its key among the metrics of a step.
+_STOP_REQUESTED = "asked to stop"  # Its key among the metrics of a step.
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Piece:
+class ReplicaBatch:
     """One replica's part of a batch.
 
     Attributes:
@@ -38,19 +39,19 @@ class Piece:
 class Trainer(keras.Model):
     """A functional model with a training step for replicas and micro-batches.
 
-    Its optimizer must come from `optimizers.build`: it does not sum gradients
-    that are sums already.
+    Its optimizer must come from `optimizers.build_optimizer`: it does not sum
+    gradients that are sums already.
 
     Attributes:
         micro_batches: Into how many pieces a replica cuts its batch.
-        is_asked: Returns whether this process was asked to stop.
-        anyone_asked: Whether one of several workers was, before the last
-            step; all of them know it after the same step.
+        is_stop_requested: Returns whether this process was asked to stop.
+        is_any_stop_requested: Whether one of several workers was, before the
+            last step; all of them know it after the same step.
     """
 
     micro_batches = 1
-    is_asked: Callable[[], bool] = staticmethod(lambda: False)
-    anyone_asked = False
+    is_stop_requested: Callable[[], bool] = staticmethod(lambda: False)
+    is_any_stop_requested = False
 
     @classmethod
     def of(cls, model: keras.Model, *, micro_batches: int = 1) -> "Trainer":
@@ -72,12 +73,12 @@ class Trainer(keras.Model):
         """Updates the weights with one batch; returns the running metrics.
 
         Args:
-            data: As `_piece` takes it.
+            data: As `_unpack_batch` takes it.
             asked: 1 where this worker was asked to stop, else 0; the sum over
                 all replicas is then one of the metrics.
         """
-        piece = _piece(data)
-        gradients, loss, predicted = self._gradients(piece)
+        piece = _unpack_batch(data)
+        gradients, loss, predicted = self._compute_gradients(piece)
         context = tf.distribute.get_replica_context()
         # Batch loss = sum over replicas of share · mean loss of the replica.
         sums = [loss * piece.share]
@@ -91,41 +92,47 @@ class Trainer(keras.Model):
             gradients, sums = summed[: -len(sums)], summed[-len(sums) :]
         self.optimizer.apply(gradients, self.trainable_variables)
         self._average_statistics(context, piece.share)
-        figures = self._figures(piece, loss, predicted)
+        figures = self._update_metrics(piece, loss, predicted)
         # All workers must see a NaN or infinite loss in the same step.
         is_finite = tf.math.is_finite(sums[0])
         figures["loss"] = tf.where(is_finite, figures["loss"], sums[0])
-        return figures if asked is None else {**figures, _ASKED: sums[1]}
+        return (
+            figures if asked is None else {**figures, _STOP_REQUESTED: sums[1]}
+        )
 
     def test_step(self, data: tuple) -> dict[str, tf.Tensor]:
         """Evaluates one batch; returns the running metrics."""
-        piece = _piece(data)
+        piece = _unpack_batch(data)
         predicted = self(piece.inputs, training=False)
         loss = self._loss(piece.inputs, piece.targets, predicted, False)
-        return self._figures(piece, loss, predicted)
+        return self._update_metrics(piece, loss, predicted)
 
-    def _gradients(
-        self, piece: Piece
+    def _compute_gradients(
+        self, piece: ReplicaBatch
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         """Returns this replica's term of the gradient, its loss and outputs."""
         if self.micro_batches == 1:
-            return self._gradients_of(piece.inputs, piece.targets, piece.share)
+            return self._differentiate(piece.inputs, piece.targets, piece.share)
         total, losses, outputs = None, [], []
-        for low, high, weight in _cuts(piece.targets, self.micro_batches):
+        for low, high, weight in _split_micro_batches(
+            piece.targets, self.micro_batches
+        ):
             # The mean loss of an empty micro-batch would be NaN; its weight
             # is 0.
             end = tf.maximum(high, low + 1)
-            gradients, loss, predicted = self._gradients_of(
-                _rows(piece.inputs, low, end),
+            gradients, loss, predicted = self._differentiate(
+                _slice_rows(piece.inputs, low, end),
                 piece.targets[low:end],
                 piece.share * weight,
             )
-            total = gradients if total is None else _added(total, gradients)
+            total = (
+                gradients if total is None else _add_gradients(total, gradients)
+            )
             losses.append(loss * weight)
             outputs.append(predicted[: high - low])
         return total, tf.add_n(losses), tf.concat(outputs, axis=0)
 
-    def _gradients_of(
+    def _differentiate(
         self, inputs: Any, targets: tf.Tensor, share: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
@@ -152,12 +159,12 @@ class Trainer(keras.Model):
         replicas_in_sync = tf.distribute.get_strategy().num_replicas_in_sync
         return tf.cast(loss, tf.float32) * float(replicas_in_sync)
 
-    def _figures(
-        self, piece: Piece, loss: tf.Tensor, predicted: tf.Tensor
+    def _update_metrics(
+        self, piece: ReplicaBatch, loss: tf.Tensor, predicted: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         self._loss_tracker.update_state(loss, sample_weight=piece.counted)
         return self.compute_metrics(
-            _rows(piece.inputs, 0, piece.counted),
+            _slice_rows(piece.inputs, 0, piece.counted),
             piece.targets[: piece.counted],
             predicted[: piece.counted],
         )
@@ -168,7 +175,7 @@ class Trainer(keras.Model):
         """Averages batch-norm moving statistics over replicas, by share."""
         moving = [
             variable
-            for layer in replicas.batch_norms(self)
+            for layer in fast_batch_norm.list_batch_norms(self)
             if layer.trainable
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
@@ -206,16 +213,16 @@ class Trainer(keras.Model):
         """Builds the training function, which with workers shares stops."""
         is_new = force or self.train_function is None
         super().make_train_function(force)
-        if is_new and replicas.worker_of(self.distribute_strategy)[1] > 1:
-            self.train_function = self._agreeing(self.train_function)
+        if is_new and replicas.find_worker(self.distribute_strategy)[1] > 1:
+            self.train_function = self._share_stop_requests(self.train_function)
 
-    def _agreeing(self, function: Callable) -> Callable:
+    def _share_stop_requests(self, function: Callable) -> Callable:
         """Wraps a step so that all workers learn of a stop request at once."""
 
         def step(iterator: Any) -> Mapping[str, tf.Tensor]:
-            asked = tf.constant(float(self.is_asked()))
+            asked = tf.constant(float(self.is_stop_requested()))
             figures = dict(function(iterator, asked))
-            self.anyone_asked = bool(figures.pop(_ASKED) > 0)
+            self.is_any_stop_requested = bool(figures.pop(_STOP_REQUESTED) > 0)
             return figures
 
         return step
@@ -238,15 +245,15 @@ class Trainer(keras.Model):
             self._symbolic_build(data_batch=data_batch)
 
 
-def _piece(data: tuple) -> Piece:
+def _unpack_batch(data: tuple) -> ReplicaBatch:
     """Returns a batch as a piece; on one replica that is all of it."""
     inputs, targets, *divided = data
     if divided and divided[0] is not None:
         share, counted = divided[0]
-        return Piece(
+        return ReplicaBatch(
             inputs=inputs, targets=targets, share=share, counted=counted
         )
-    return Piece(
+    return ReplicaBatch(
         inputs=inputs,
         targets=targets,
         share=tf.ones([]),
@@ -254,7 +261,7 @@ def _piece(data: tuple) -> Piece:
     )
 
 
-def _cuts(
+def _split_micro_batches(
     targets: tf.Tensor, count: int
 ) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """Returns begin, end and weight of each micro-batch."""
@@ -268,11 +275,11 @@ def _cuts(
     return cuts
 
 
-def _rows(inputs: Any, low: Any, high: Any) -> Any:
+def _slice_rows(inputs: Any, low: Any, high: Any) -> Any:
     return keras.tree.map_structure(lambda each: each[low:high], inputs)
 
 
-def _added(
+def _add_gradients(
     total: Sequence[tf.Tensor], more: Sequence[tf.Tensor]
 ) -> list[tf.Tensor]:
     return [a + b for a, b in zip(total, more, strict=True)]

@@ -23,10 +23,10 @@ MAX_CONFIG_BYTES = 8 << 20
 # Of the central directory: 46 bytes and a name for each member. It is read
 # whole before members can be counted.
 _MAX_DIRECTORY_BYTES = 8 << 20
-_TEXTS = ("config.json", "metadata.json")
+_CONFIG_MEMBERS = ("config.json", "metadata.json")
 
 
-def check_regular(path: pathlib.Path) -> None:
+def check_regular_file(path: pathlib.Path) -> None:
     """Raises `RunError` for a pipe, a device or a socket, without opening it.
 
     Raises:
@@ -38,7 +38,7 @@ def check_regular(path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
+def open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
     """Opens an archive whose directory is within all limits.
 
     Raises:
@@ -48,8 +48,8 @@ def opened(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         OSError: It cannot be read.
         zipfile.BadZipFile: It is damaged.
     """
-    check_regular(path)
-    with _Directory(path) as file, zipfile.ZipFile(file) as archive:
+    check_regular_file(path)
+    with _DirectoryFile(path) as file, zipfile.ZipFile(file) as archive:
         # The directory has been read; members may be larger than its limit.
         file.bounded = False
         _check_members(archive, os.fstat(file.fileno()).st_size)
@@ -64,7 +64,10 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
             f"{MAX_MEMBERS:,} is the limit."
         )
     for each in members:
-        if each.filename in _TEXTS and each.file_size > MAX_CONFIG_BYTES:
+        if (
+            each.filename in _CONFIG_MEMBERS
+            and each.file_size > MAX_CONFIG_BYTES
+        ):
             raise errors.RunError(
                 f"The archive is refused: {each.filename!r} in it has "
                 f"{each.file_size:,} bytes, and {MAX_CONFIG_BYTES:,} is the "
@@ -80,7 +83,7 @@ def _check_members(archive: zipfile.ZipFile, size: int) -> None:
         )
 
 
-class _Directory(io.FileIO):
+class _DirectoryFile(io.FileIO):
     """A file that limits one read to the size of a zip directory."""
 
     bounded = True

@@ -41,7 +41,7 @@ class Structure:
     declared_bytes: int
 
 
-def survey(file: h5py.File) -> Structure:
+def list_objects(file: h5py.File) -> Structure:
     """Lists the groups and arrays of a file.
 
     Raises:
@@ -50,7 +50,7 @@ def survey(file: h5py.File) -> Structure:
     """
     groups: list[tuple[str, ...]] = []
     arrays: list[tuple[str, ...]] = []
-    seen, declared, count = {_address(file.id)}, 0, 0
+    seen, declared, count = {_object_address(file.id)}, 0, 0
     _check_attributes(file.id, ())
     # A stack instead of recursion: depth is limited by MAX_LEVELS, not by
     # Python.
@@ -63,9 +63,9 @@ def survey(file: h5py.File) -> Structure:
         if count > MAX_OBJECTS:
             refuse(f"it holds at least {count:,} objects", MAX_OBJECTS)
         below = []
-        for name in _names(group, path):
+        for name in _list_names(group, path):
             node = h5py.h5o.open(group, name)
-            address = _address(node)
+            address = _object_address(node)
             # Hard links may give an object several names, or form a cycle.
             if address in seen:
                 continue
@@ -76,7 +76,7 @@ def survey(file: h5py.File) -> Structure:
                 below.append((inside, node))
             elif isinstance(node, h5py.h5d.DatasetID):
                 arrays.append(inside)
-                declared += _declared(node, inside)
+                declared += _count_declared_bytes(node, inside)
         # Reversed: the stack then yields groups in the order of the file.
         pending += reversed(below)
     allowed = max(LARGE_BYTES, MAX_EXPANSION * file.id.get_filesize())
@@ -94,7 +94,7 @@ def refuse(what: str, limit: int) -> NoReturn:
     )
 
 
-def _names(group: h5py.h5g.GroupID, path: tuple[str, ...]) -> list[bytes]:
+def _list_names(group: h5py.h5g.GroupID, path: tuple[str, ...]) -> list[bytes]:
     """Lists the names in a group; refuses links to other places."""
     # As bytes: a name need not be UTF-8.
     names: list[bytes] = []
@@ -117,18 +117,20 @@ def _check_attributes(node: h5py.h5g.GroupID, path: tuple[str, ...]) -> None:
     # The number of attributes has the limit of the bytes of a name, 1024.
     count = h5py.h5a.get_num_attrs(node)
     if count > MAX_NAME_BYTES:
-        refuse(f"{_shown(path)} has {count:,} attributes", MAX_NAME_BYTES)
+        refuse(f"{_quote_path(path)} has {count:,} attributes", MAX_NAME_BYTES)
     for index in range(count):
         attribute = h5py.h5a.open(node, index=index)
         size = math.prod(attribute.shape or ()) * attribute.dtype.itemsize
         if size > MAX_ATTRIBUTE_BYTES:
             refuse(
-                f"an attribute of {_shown(path)} has {size:,} bytes",
+                f"an attribute of {_quote_path(path)} has {size:,} bytes",
                 MAX_ATTRIBUTE_BYTES,
             )
 
 
-def _declared(array: h5py.h5d.DatasetID, path: tuple[str, ...]) -> int:
+def _count_declared_bytes(
+    array: h5py.h5d.DatasetID, path: tuple[str, ...]
+) -> int:
     """Returns the bytes of an array, or of one of its chunks if that is larger.
 
     Raises:
@@ -138,8 +140,8 @@ def _declared(array: h5py.h5d.DatasetID, path: tuple[str, ...]) -> int:
     layout = properties.get_layout()
     if properties.get_external_count() or layout == h5py.h5d.VIRTUAL:
         raise errors.RunError(
-            f"The file is refused: the array {_shown(path)} lies in another "
-            "file."
+            f"The file is refused: the array {_quote_path(path)} lies in "
+            "another file."
         )
     item = array.get_type().get_size()
     size = math.prod(array.shape or ()) * item
@@ -149,11 +151,11 @@ def _declared(array: h5py.h5d.DatasetID, path: tuple[str, ...]) -> int:
     return size
 
 
-def _address(node: h5py.h5g.GroupID) -> tuple[int, int]:
+def _object_address(node: h5py.h5g.GroupID) -> tuple[int, int]:
     info = h5py.h5o.get_info(node)
     # Unique for an object among all open files.
     return info.fileno, info.addr
 
 
-def _shown(path: tuple[str, ...]) -> str:
+def _quote_path(path: tuple[str, ...]) -> str:
     return repr("/".join(path) or "/")

@@ -11,11 +11,11 @@ from typing import Any
 from tf_finetune import errors
 from tf_finetune.untrusted import archives
 
-WEIGHTS = "model.weights.h5"
-CONFIG = "config.json"
+WEIGHTS_MEMBER = "model.weights.h5"
+CONFIG_MEMBER = "config.json"
 
 
-def check(path: pathlib.Path) -> None:
+def check_file(path: pathlib.Path) -> None:
     """Raises `RunError` for a .keras or .h5 file that is beyond any network.
 
     Limited are the numbers of members, levels and objects, the lengths of names
@@ -25,26 +25,26 @@ def check(path: pathlib.Path) -> None:
     Raises:
         RunError: The message begins with the file's name.
     """
-    with explained(path):
-        archives.check_regular(path)
+    with explain_errors(path):
+        archives.check_regular_file(path)
         with open(path, "rb") as file:
             # The signature of a zip archive; a .h5 file has none.
             packed = file.read(4) == b"PK\x03\x04"
         if not packed:
             _check_hdf5(path)
             return
-        with archives.opened(path) as archive:
-            content = archive.read(WEIGHTS)
+        with archives.open_archive(path) as archive:
+            content = archive.read(WEIGHTS_MEMBER)
         _check_hdf5(io.BytesIO(content))
 
 
 def read_config(archive: zipfile.ZipFile) -> Any:
-    """Returns the parsed config.json of an archive from `archives.opened`."""
-    return json.loads(archive.read(CONFIG))
+    """Returns the parsed config.json of an opened archive."""
+    return json.loads(archive.read(CONFIG_MEMBER))
 
 
 @contextlib.contextmanager
-def explained(path: pathlib.Path) -> Iterator[None]:
+def explain_errors(path: pathlib.Path) -> Iterator[None]:
     """Turns errors of reading a file into a `RunError` with its name."""
     try:
         yield
@@ -80,4 +80,4 @@ def _check_hdf5(file: pathlib.Path | io.BytesIO) -> None:
     from tf_finetune.untrusted import hdf5_structure
 
     with h5py.File(file, "r") as opened:
-        hdf5_structure.survey(opened)
+        hdf5_structure.list_objects(opened)

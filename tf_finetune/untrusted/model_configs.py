@@ -11,15 +11,15 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from tf_finetune import errors, escaping, files
+from tf_finetune import errors, files, terminal_escapes
 from tf_finetune.untrusted import archives, keras_files
 
 # The largest of keras.applications, NASNetLarge, has some 1000.
 MAX_LAYERS = 10_000
 MAX_LEVELS = 60
 
-_LARGEST_FILE = 64 << 30
-_LONGEST_REASON = 400
+_MAX_FILE_BYTES = 64 << 30
+_MAX_REASON_LENGTH = 400
 # These read, unpack or run other files, or compute large arrays when they are
 # built.
 _REFUSED_LAYERS = frozenset(
@@ -36,7 +36,7 @@ _REFUSED_LAYERS = frozenset(
         "TorchModuleWrapper",
     ]
 )
-_MODULES = frozenset(
+_ALLOWED_MODULES = frozenset(
     [
         "keras",
         "keras.activations",
@@ -48,18 +48,18 @@ _MODULES = frozenset(
     ]
 )
 # Operations on tensors, and models and layers without a public name.
-_INNER = (
+_ALLOWED_INTERNAL_MODULES = (
     "keras.src.applications.",
     "keras.src.layers.",
     "keras.src.models.",
     "keras.src.ops.",
 )
-_TOP = frozenset(
+_ALLOWED_CLASSES = frozenset(
     ["DTypePolicy", "FloatDTypePolicy", "Functional", "Model", "Sequential"]
 )
-_FUNCTIONS = ("builtins", "keras.activations", "keras.initializers")
+_FUNCTION_MODULES = ("builtins", "keras.activations", "keras.initializers")
 # Plain values that JSON has no form for.
-_VALUES = frozenset(
+_PLAIN_VALUES = frozenset(
     [
         "__bytes__",
         "__ellipsis__",
@@ -69,10 +69,12 @@ _VALUES = frozenset(
         "__tensor__",
     ]
 )
-_PATHS = ("idf_weights", "vocabulary")
+_FILE_OPTIONS = ("idf_weights", "vocabulary")
 
 
-def check(path: pathlib.Path, *, within: pathlib.Path) -> dict[str, Any]:
+def read_checked_config(
+    path: pathlib.Path, *, within: pathlib.Path
+) -> dict[str, Any]:
     """Returns the config of a .keras file that may be given to Keras.
 
     Args:
@@ -83,11 +85,11 @@ def check(path: pathlib.Path, *, within: pathlib.Path) -> dict[str, Any]:
         RunError: It is not such a file, is larger than any network, or its
             config names something that is not part of one.
     """
-    with explained(path):
-        files.require_regular(path, within=within, limit=_LARGEST_FILE)
-        keras_files.check(path)
+    with explain_errors(path):
+        files.require_regular(path, within=within, limit=_MAX_FILE_BYTES)
+        keras_files.check_file(path)
         # Names of members are checked because Keras unpacks them to disk.
-        with archives.opened(path) as archive:
+        with archives.open_archive(path) as archive:
             for name in archive.namelist():
                 _check_member(name)
             config = keras_files.read_config(archive)
@@ -96,21 +98,21 @@ def check(path: pathlib.Path, *, within: pathlib.Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def explained(path: pathlib.Path) -> Iterator[None]:
+def explain_errors(path: pathlib.Path) -> Iterator[None]:
     """Turns any error of reading a model file into one printable sentence."""
     try:
         yield
     except Exception as error:  # A damaged file can make Keras raise anything.
         text = str(error).removeprefix(f"Cannot read {path}. ")
         # A file's own text may hold line breaks and terminal codes.
-        text = escaping.escape(" ".join(text.split()))
-        if len(text) > _LONGEST_REASON:
-            text = f"{text[:_LONGEST_REASON]}…"
+        text = terminal_escapes.escape(" ".join(text.split()))
+        if len(text) > _MAX_REASON_LENGTH:
+            text = f"{text[:_MAX_REASON_LENGTH]}…"
         if not text.endswith((".", "!", "?")):
             text = f"{text or type(error).__name__}."
         raise errors.RunError(
-            f"{escaping.escape(str(path))} cannot be read: {text} Train it "
-            "again, or copy its folder again."
+            f"{terminal_escapes.escape(str(path))} cannot be read: {text} "
+            "Train it again, or copy its folder again."
         ) from error
 
 
@@ -118,7 +120,7 @@ def _check_config(config: Any) -> None:
     """Raises `RunError` for a config that is not one of a plain network."""
     if not isinstance(config, dict) or "class_name" not in config:
         raise errors.RunError("Its config.json describes no model.")
-    for counted, each in enumerate(_objects(config)):
+    for counted, each in enumerate(_iterate_objects(config)):
         if counted > 20 * MAX_LAYERS:
             raise errors.RunError(
                 f"Its config.json describes more than {20 * MAX_LAYERS:,} "
@@ -131,12 +133,13 @@ def _check_member(name: str) -> None:
     parts = pathlib.PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].startswith("/") or ":" in name:
         raise errors.RunError(
-            f"It holds a member named {escaping.escape(repr(name))[:100]}, "
-            "which would be unpacked outside of it."
+            "It holds a member named "
+            f"{terminal_escapes.escape(repr(name))[:100]}, which would be "
+            "unpacked outside of it."
         )
 
 
-def _objects(config: Any) -> Iterator[dict[str, Any]]:
+def _iterate_objects(config: Any) -> Iterator[dict[str, Any]]:
     """Yields all dictionaries in a config that name a class or function."""
     # A stack instead of recursion: a config may nest deeper than Python can.
     waiting = [(config, 0)]
@@ -168,17 +171,17 @@ def _check_object(found: dict[str, Any]) -> None:
         raise errors.RunError(
             "In its config.json the name of a class is not text."
         )
-    if name in _VALUES:
+    if name in _PLAIN_VALUES:
         return
     if name == "function":
-        if module not in _FUNCTIONS or not isinstance(inner, str):
-            raise _refused(module, inner)
+        if module not in _FUNCTION_MODULES or not isinstance(inner, str):
+            raise _refusal_error(module, inner)
         return
     if not _is_known(name, module):
-        raise _refused(module, name)
+        raise _refusal_error(module, name)
     if isinstance(inner, dict):
         # A layer with these as text reads a file; as lists they are data.
-        for key in _PATHS:
+        for key in _FILE_OPTIONS:
             if isinstance(inner.get(key), str):
                 raise errors.RunError(
                     f"Its config.json asks the layer {name} for the {key} in "
@@ -191,22 +194,22 @@ def _is_known(name: str, module: str | None) -> bool:
     if name.startswith("__"):
         return False
     if module in ("keras", "keras.models"):
-        return name in _TOP
+        return name in _ALLOWED_CLASSES
     if module == "keras.layers":
         return name not in _REFUSED_LAYERS
-    if module is None or module in _MODULES:
+    if module is None or module in _ALLOWED_MODULES:
         # Without a module, what the caller's own imports have registered.
         return name not in _REFUSED_LAYERS
-    if module.startswith(_INNER):
+    if module.startswith(_ALLOWED_INTERNAL_MODULES):
         return name not in _REFUSED_LAYERS
     # Keras imports nothing else; it must be registered under its name.
     return not module.partition(".")[0].startswith("keras")
 
 
-def _refused(module: Any, name: Any) -> errors.RunError:
+def _refusal_error(module: Any, name: Any) -> errors.RunError:
     full = f"{module}.{name}" if module else f"{name}"
     return errors.RunError(
-        f"Its config.json asks for {escaping.escape(full)[:100]}, which can "
-        "read other files or run code and is not part of a network on "
-        "pictures."
+        f"Its config.json asks for {terminal_escapes.escape(full)[:100]}, "
+        "which can read other files or run code and is not part of a network "
+        "on pictures."
     )

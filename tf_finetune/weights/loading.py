@@ -12,17 +12,17 @@ from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build
 from tf_finetune.weights import (
-    checking,
-    comparing,
-    efficientnet,
-    imagenet,
-    merging,
-    places,
+    efficientnet_rescaling,
+    feature_parity,
+    file_parts,
+    imagenet_weights,
+    merge_report,
+    network_search,
     preprocessing,
-    reading,
-    reports,
-    saved,
-    searching,
+    saved_weights,
+    weight_merge,
+    weights_file,
+    weights_preflight,
 )
 
 
@@ -40,10 +40,12 @@ class LoadedWeights:
     source: str
     path: pathlib.Path
     sha256: str
-    report: reports.MergeReport
+    report: merge_report.MergeReport
 
 
-def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
+def load_weights(
+    backbone: backbones.Backbone, weights: str
+) -> LoadedWeights | None:
     """Loads weights into a backbone that was just built.
 
     Args:
@@ -62,13 +64,15 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     """
     if weights == "none":
         return None
-    checking.check(backbone.spec, weights)
-    with _file(backbone, weights) as source:
-        file = places.select(reading.read(source.path), source.part)
+    weights_preflight.check_weights(backbone.spec, weights)
+    with _open_source(backbone, weights) as source:
+        file = file_parts.select_part(
+            weights_file.read_weights(source.path), source.part
+        )
         _check_alpha(backbone, file, source.path)
-        report = _merge(backbone, file)
+        report = _merge_weights(backbone, file)
     # Before the preprocessing is measured: it changes the Normalization.
-    if efficientnet.adapt(
+    if efficientnet_rescaling.fold_rescaling(
         backbone.model,
         backbone.spec.name,
         file,
@@ -80,12 +84,12 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
             "was moved into the input's Normalization.",
             file.path,
         )
-    report = preprocessing.keep(backbone, file, report)
+    report = preprocessing.adopt_scaling(backbone, file, report)
     log = logging.info if report.clean else logging.warning
     log("Weights of %s: %s.", file.path, report.summary())
     for note in report.notes:
         logging.warning("%s", note)
-    compared = comparing.compare(backbone, file, report)
+    compared = feature_parity.check_features(backbone, file, report)
     if compared:
         logging.info("%s", compared)
     return LoadedWeights(
@@ -93,17 +97,19 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     )
 
 
-def _merge(
-    backbone: backbones.Backbone, file: saved.SavedWeights
-) -> reports.MergeReport:
+def _merge_weights(
+    backbone: backbones.Backbone, file: saved_weights.SavedWeights
+) -> merge_report.MergeReport:
     """Merges a file; names the fitting width if the file has another one."""
     try:
-        return merging.merge(backbone.model, file)
-    except merging.OtherShapes as error:
+        return weight_merge.merge(backbone.model, file)
+    except weight_merge.ShapeMismatchError as error:
         # Try the published widths, to name the one that fits.
         for alpha in backbone.spec.alphas:
             name = f"{backbone.spec.name}@{alpha:g}"
-            if alpha == backbone.alpha or not _fits(name, backbone, file):
+            if alpha == backbone.alpha or not _is_complete_match(
+                name, backbone, file
+            ):
                 continue
             raise errors.RunError(
                 f"{error} They fit --backbone={name}."
@@ -111,39 +117,41 @@ def _merge(
         raise
 
 
-def _fits(
-    name: str, backbone: backbones.Backbone, file: saved.SavedWeights
+def _is_complete_match(
+    name: str, backbone: backbones.Backbone, file: saved_weights.SavedWeights
 ) -> bool:
     """Returns whether a file holds every layer of another backbone."""
     try:
-        other = build.build(name, image_size=backbone.image_size)
+        other = build.build_backbone(name, image_size=backbone.image_size)
     except errors.UsageError:
         return False
-    found = searching.find(other.model, file)
+    found = network_search.find_network(other.model, file)
     return len(found.matching.pairs) == len(found.view.units)
 
 
 @contextlib.contextmanager
-def _file(
+def _open_source(
     backbone: backbones.Backbone, weights: str
-) -> Iterator[places.Source]:
+) -> Iterator[file_parts.WeightsSource]:
     """Yields the weights file, which may exist only within the block."""
     bundled = dict(backbone.spec.bundled_weights)
     if weights in bundled:
         folder = importlib.resources.files("tf_finetune.backbones") / "assets"
         with importlib.resources.as_file(folder / bundled[weights]) as path:
-            yield places.Source(path=path)
+            yield file_parts.WeightsSource(path=path)
     elif weights == "imagenet":
-        path = imagenet.fetch(
+        path = imagenet_weights.fetch_weights(
             backbone.spec, alpha=backbone.alpha, image_size=backbone.image_size
         )
-        yield places.Source(path=path)
+        yield file_parts.WeightsSource(path=path)
     else:
-        yield places.split(weights)
+        yield file_parts.parse_source(weights)
 
 
 def _check_alpha(
-    backbone: backbones.Backbone, file: saved.SavedWeights, path: pathlib.Path
+    backbone: backbones.Backbone,
+    file: saved_weights.SavedWeights,
+    path: pathlib.Path,
 ) -> None:
     """Raises `UsageError` if an earlier run's backbone had another width."""
     if not file.backbone or backbone.alpha is None:

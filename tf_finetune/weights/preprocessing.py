@@ -15,13 +15,13 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.weights import (
-    affine,
-    file_layers,
-    graphs,
-    reports,
-    reproducing,
-    saved,
-    units,
+    color_transform,
+    config_graph,
+    graph_execution,
+    input_scaling,
+    layer_execution,
+    merge_report,
+    saved_weights,
 )
 
 # ImageNet's statistics of RGB colors in 0..1.
@@ -29,11 +29,11 @@ _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 
 
-def keep(
+def adopt_scaling(
     backbone: backbones.Backbone,
-    file: saved.SavedWeights,
-    report: reports.MergeReport,
-) -> reports.MergeReport:
+    file: saved_weights.SavedWeights,
+    report: merge_report.MergeReport,
+) -> merge_report.MergeReport:
     """Makes a backbone scale its images as the file's model does.
 
     Args:
@@ -50,115 +50,78 @@ def keep(
     if backbone.model.input_shape[-1] != 3:
         return report
     if file.graph is None and isinstance(file.config, dict):
-        report = _with(
+        report = _add_note(
             report,
             f"The file's model ({file.config.get('class_name')}) preprocesses "
             "pictures in code of its own, which is not run. They are scaled "
             f"as for {backbone.spec.name}, which may differ.",
         )
-    first = find_first(backbone.model)
-    place = first and file.place_of(report.paths.get(first.name, ""))
-    own = reproducing.Reproduction(file.graph, file.arrays_of)
-    before = own.before(place) if place else []
+    first = input_scaling.find_first_kernel_layer(backbone.model)
+    place = first and file.find_place(report.paths.get(first.name, ""))
+    own = graph_execution.GraphRunner(file.graph, file.find_arrays)
+    before = own.list_nodes_before(place) if place else []
     if not before:
         return _fill_normalization(backbone.model, report)
     if any(node.class_name == "Lambda" for node in before):
-        return _with(report, _warn_of_lambda(backbone, before))
+        return _add_note(report, _warn_about_lambda(backbone, before))
     theirs = _measure_file(backbone, file, own, place, before)
-    ours = _measure(backbone.model, first)
-    if affine.are_same(theirs, ours):
+    ours = input_scaling.measure_scaling(backbone.model, first)
+    if color_transform.is_same(theirs, ours):
         return report
-    _set(backbone, file, first, theirs, before)
-    return _with(
+    _set_scaling(backbone, file, first, theirs, before)
+    return _add_note(
         report,
-        f"The file's model scales pictures itself ({_names(before)}: "
+        f"The file's model scales pictures itself ({_join_node_names(before)}: "
         f"{theirs}); this is kept in place of the scaling of "
         f"{backbone.spec.name} ({ours}).",
     )
 
 
-def find_first(model: keras.Model) -> Any:
-    """Returns the first layer of a model that has a kernel, if there is one."""
-    for unit in units.leaves(model):
-        if unit.kernel_size:
-            return unit.layer
-    return None
-
-
-def scale(model: keras.Model, first: Any, images: np.ndarray) -> np.ndarray:
-    """Returns the input of a model's first layer with a kernel.
-
-    Args:
-        model: Of a backbone.
-        first: From `find_first`.
-        images: [batch, size, size, 3] RGB 0..255.
-    """
-    part = keras.Model(model.inputs[0], _entrance(model, first))
-    return np.asarray(part(images, training=False))
-
-
-def _with(report: reports.MergeReport, note: str) -> reports.MergeReport:
+def _add_note(
+    report: merge_report.MergeReport, note: str
+) -> merge_report.MergeReport:
     return dataclasses.replace(report, notes=(*report.notes, note))
 
 
-def _names(before: list[graphs.Node]) -> str:
-    return reports.listed(
+def _join_node_names(before: list[config_graph.Node]) -> str:
+    return merge_report.join_names(
         [f"{node.class_name} {node.name!r}" for node in before]
     )
 
 
-def _warn_of_lambda(
-    backbone: backbones.Backbone, before: list[graphs.Node]
+def _warn_about_lambda(
+    backbone: backbones.Backbone, before: list[config_graph.Node]
 ) -> str:
     return (
-        f"The file's model preprocesses pictures by {_names(before)}; a Lambda "
-        "holds code and is not run. Pictures are scaled as for "
-        f"{backbone.spec.name}, which may differ."
+        "The file's model preprocesses pictures by "
+        f"{_join_node_names(before)}; a Lambda holds code and is not run. "
+        f"Pictures are scaled as for {backbone.spec.name}, which may differ."
     )
-
-
-def _entrance(model: keras.Model, first: Any) -> keras.KerasTensor:
-    """Returns the input tensor of the first layer, before zero padding."""
-    for layer in model.layers:
-        inside = getattr(layer, "layers", None) or [layer]
-        if any(each is first for each in inside):
-            break
-    tensor = layer.input
-    while True:
-        before = tensor._keras_history.operation
-        if not isinstance(before, keras.layers.ZeroPadding2D):
-            return tensor
-        tensor = before.input
-
-
-def _measure(model: keras.Model, first: Any) -> affine.Affine:
-    side = model.input_shape[1]
-    colors = affine.draw_colors()
-    pictures = np.tile(colors, (1, side, side, 1))
-    return affine.fit(colors, scale(model, first, pictures))
 
 
 def _measure_file(
     backbone: backbones.Backbone,
-    file: saved.SavedWeights,
-    own: reproducing.Reproduction,
-    place: graphs.Place,
-    before: list[graphs.Node],
-) -> affine.Affine:
+    file: saved_weights.SavedWeights,
+    own: graph_execution.GraphRunner,
+    place: config_graph.LayerPlace,
+    before: list[config_graph.Node],
+) -> color_transform.ColorTransform:
     side = backbone.model.input_shape[1]
-    colors = affine.draw_colors()
+    colors = color_transform.draw_colors()
     try:
         pictures = np.tile(colors, (1, side, side, 1))
-        found = affine.fit(colors, own.input_of(place, pictures))
-    except file_layers.Unreadable as error:
+        found = color_transform.fit_transform(
+            colors, own.compute_input(place, pictures)
+        )
+    except layer_execution.UnsupportedNodeError as error:
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}: {error} is not supported. "
-            f"{_ADVICE}"
+            f"{_format_refusal(backbone, file, before)}: {error} is not "
+            f"supported. {_ADVICE}"
         ) from error
     if found is None:
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}: it is more than a scale and "
-            f"an offset for each color. {_ADVICE}"
+            f"{_format_refusal(backbone, file, before)}: it is more than a "
+            f"scale and an offset for each color. {_ADVICE}"
         )
     return found
 
@@ -169,23 +132,24 @@ _ADVICE = (
 )
 
 
-def _refusal(
+def _format_refusal(
     backbone: backbones.Backbone,
-    file: saved.SavedWeights,
-    before: list[graphs.Node],
+    file: saved_weights.SavedWeights,
+    before: list[config_graph.Node],
 ) -> str:
     return (
-        f"The model in {file.path} preprocesses pictures by {_names(before)}, "
-        f"which cannot replace the scaling of {backbone.spec.name}"
+        f"The model in {file.path} preprocesses pictures by "
+        f"{_join_node_names(before)}, which cannot replace the scaling of "
+        f"{backbone.spec.name}"
     )
 
 
-def _set(
+def _set_scaling(
     backbone: backbones.Backbone,
-    file: saved.SavedWeights,
+    file: saved_weights.SavedWeights,
     first: Any,
-    wanted: affine.Affine,
-    before: list[graphs.Node],
+    wanted: color_transform.ColorTransform,
+    before: list[config_graph.Node],
 ) -> None:
     """Sets the backbone's own scaling, and its first kernel if needed.
 
@@ -193,22 +157,25 @@ def _set(
     what comes behind it. A·T(S(Q x)) = M x + b is solved for S = (scale,
     offset) and A, which goes into the kernel.
     """
-    layer = _adjustable(backbone.model, first)
-    channels = {len(wanted.offset), len(_measure(backbone.model, first).offset)}
+    layer = input_scaling.find_scaling_layer(backbone.model, first)
+    channels = {
+        len(wanted.offset),
+        len(input_scaling.measure_scaling(backbone.model, first).offset),
+    }
     if channels != {3}:
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}: it turns the 3 color "
+            f"{_format_refusal(backbone, file, before)}: it turns the 3 color "
             f"channels into {len(wanted.offset)}. {_ADVICE}"
         )
     if layer is None:
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}, which has no layer for it. "
-            f"{_ADVICE}"
+            f"{_format_refusal(backbone, file, before)}, which has no layer "
+            f"for it. {_ADVICE}"
         )
     # With S = identity the chain is T(Q x): the pattern of its matrix is Q, its
     # values are T.
-    _adjust(layer, np.ones(3), np.zeros(3))
-    plain = _measure(backbone.model, first)
+    input_scaling.set_scaling(layer, np.ones(3), np.zeros(3))
+    plain = input_scaling.measure_scaling(backbone.model, first)
     order = (plain.matrix != 0).astype("float64")
     behind = plain.matrix.sum(axis=1)
     pattern = (wanted.matrix != 0).astype("float64")
@@ -222,54 +189,34 @@ def _set(
     inner = np.linalg.lstsq(mixture, wanted.offset, rcond=None)[0]
     if not np.allclose(mixture @ inner, wanted.offset, rtol=1e-6, atol=1e-6):
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}: colors are mixed. {_ADVICE}"
+            f"{_format_refusal(backbone, file, before)}: colors are mixed. "
+            f"{_ADVICE}"
         )
-    _adjust(layer, scale, (inner - plain.offset) / behind)
+    input_scaling.set_scaling(layer, scale, (inner - plain.offset) / behind)
     if not np.array_equal(mixture, np.eye(3)):
-        _mix(backbone, file, first, mixture, before)
+        _mix_kernel_channels(backbone, file, first, mixture, before)
 
 
-def _mix(
+def _mix_kernel_channels(
     backbone: backbones.Backbone,
-    file: saved.SavedWeights,
+    file: saved_weights.SavedWeights,
     first: Any,
     mixture: np.ndarray,
-    before: list[graphs.Node],
+    before: list[config_graph.Node],
 ) -> None:
     kernel = np.asarray(first.kernel, "float64")
     if not isinstance(first, keras.layers.Conv2D) or kernel.shape[2] != 3:
         raise errors.RunError(
-            f"{_refusal(backbone, file, before)}: channels are in another "
-            f"order. {_ADVICE}"
+            f"{_format_refusal(backbone, file, before)}: channels are in "
+            f"another order. {_ADVICE}"
         )
     # W·M on every position: Σ_j W[h, w, j, o] M[j, i]
     first.kernel.assign(np.einsum("hwjo,ji->hwio", kernel, mixture))
 
 
-def _adjustable(model: keras.Model, first: Any) -> Any:
-    part = keras.Model(model.inputs[0], _entrance(model, first))
-    kinds = (keras.layers.Rescaling, keras.layers.Normalization)
-    for kind in kinds:
-        for layer in part.layers:
-            if isinstance(layer, kind) and not layer.weights:
-                return layer
-    return None
-
-
-def _adjust(layer: Any, scale: np.ndarray, offset: np.ndarray) -> None:
-    if isinstance(layer, keras.layers.Rescaling):
-        layer.scale = [float(each) for each in scale]
-        layer.offset = [float(each) for each in offset]
-        return
-    # (x - m) / √v = scale x + offset: m = -offset / scale, v = 1 / scale²
-    layer.input_mean = [float(each) for each in -offset / scale]
-    layer.input_variance = [float(each) for each in 1 / scale**2]
-    layer.build(layer._build_input_shape)
-
-
 def _fill_normalization(
-    model: keras.Model, report: reports.MergeReport
-) -> reports.MergeReport:
+    model: keras.Model, report: merge_report.MergeReport
+) -> merge_report.MergeReport:
     """Fills in ImageNet's mean and variance if a file has none."""
     for layer in model.layers:
         if (
@@ -286,7 +233,7 @@ def _fill_normalization(
                 matched=(*report.matched, layer.name),
                 missing=tuple(n for n in report.missing if n != layer.name),
             )
-            return _with(
+            return _add_note(
                 filled,
                 f"The file has no {layer.name!r}: pictures were probably "
                 "standardized outside of the network. ImageNet's mean and "

@@ -16,16 +16,16 @@ def main(folder: str, level: str, passes: str = "3") -> None:
     environment.start_tensorflow()
     import numpy as np
 
-    from tf_finetune.data import pipeline, targets
+    from tf_finetune.data import pipeline, split_targets
 
     paths = [
         str(path)
         for path in sorted(pathlib.Path(folder).glob("*/*"))
         if path.suffix.lower() in (".jpg", ".jpeg", ".png")
     ]
-    batches = pipeline.training_batches(
+    batches = pipeline.build_training_batches(
         paths,
-        targets.Array(np.zeros([len(paths), 1])),
+        split_targets.ArrayTargets(np.zeros([len(paths), 1])),
         image_size=224,
         resize="squash",
         batch_size=32,

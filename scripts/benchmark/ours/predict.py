@@ -26,13 +26,13 @@ def main(folder: str, path: str) -> None:
 
 def _measure_run(path, saved, folder, paths) -> float:
     del saved
-    from tf_finetune import inference
     from tf_finetune.data import pipeline
-    from tf_finetune.runs.use import finished
+    from tf_finetune.model import inference
+    from tf_finetune.runs.finished import finished_run
 
-    found = finished.load(path)
+    found = finished_run.load_finished(path)
     start = time.perf_counter()
-    images = pipeline.evaluation_images(
+    images = pipeline.build_evaluation_images(
         paths, image_size=224, resize="squash", batch_size=32
     )
     inference.predict(found.model, images)

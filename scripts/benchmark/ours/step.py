@@ -8,7 +8,7 @@ import sys
 import time
 
 from tf_finetune import environment
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train_config
 
 _BATCH, _WARM, _STEPS = 32, 2, 4
 
@@ -18,29 +18,29 @@ def main(backbone: str) -> None:
     environment.start_tensorflow()
     import numpy as np
 
-    from tf_finetune import assembly, batch_norm
-    from tf_finetune.adaptation import freezing
+    from tf_finetune.adaptation import freeze
+    from tf_finetune.model import assembly, fast_batch_norm
     from tf_finetune.tasks import catalog as tasks
     from tf_finetune.training import fine_tuning
     from tf_finetune.training.devices import device_settings
 
     config = options.from_keywords(
-        train.TrainConfig,
+        train_config.TrainConfig,
         {"data": "x", "backbone": backbone, "optimizer": "momentum"},
     )
     task = tasks.TASKS.get("classification")
     names = ("a", "b")
-    built = assembly.build(config.model, task, names, seed=0)
-    selection = freezing.select(
+    built = assembly.build_model(config.model, task, names, seed=0)
+    selection = freeze.select_layers(
         built.backbone, ("all",), freeze_batch_norm=False
     )
     targets = np.eye(2, dtype="float32")[np.arange(_BATCH) % 2]
-    settings = device_settings.settings(
+    settings = device_settings.choose_settings(
         device_settings.Device(kind="cpu", name="CPU"),
         "auto",
-        onednn=environment.onednn(),
+        onednn=environment.describe_onednn(),
     )
-    model = fine_tuning.compiled(
+    model = fine_tuning.compile_trainer(
         built.trainer,
         built,
         selection,
@@ -52,7 +52,7 @@ def main(backbone: str) -> None:
     )
     images = np.random.default_rng(0).uniform(0, 255, (_BATCH, 224, 224, 3))
     images = images.astype("float32")
-    with batch_norm.fast(model):
+    with fast_batch_norm.accelerate(model):
         for number in range(_WARM + _STEPS):
             if number == _WARM:
                 start = time.perf_counter()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tf_finetune import assembly
 from tf_finetune.config import model_options, options
+from tf_finetune.model import assembly
 from tf_finetune.tasks import catalog as tasks
 
 _SURGERY = {
@@ -22,7 +22,7 @@ def test_a_decoder_takes_what_feature_maps_there_are(head, images):
         {"image_size": 64, "output_stride": 8, "head": head, **_SURGERY},
     )
     task = tasks.TASKS.get("segmentation")
-    built = assembly.build(asked, task, ("a", "b", "c"), seed=0)
+    built = assembly.build_model(asked, task, ("a", "b", "c"), seed=0)
     assert len(built.changes) == 4
     logits = np.asarray(built.trainer(images))
     assert logits.shape == (2, 64, 64, 3)

@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from tf_finetune import errors, inference
+from tf_finetune import errors
 from tf_finetune.backbones import catalog
 from tf_finetune.backbones.surgery import squeeze_excite
+from tf_finetune.model import inference
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50_v2"])
@@ -14,10 +15,12 @@ def test_the_pretrained_function_is_unchanged_bit_by_bit(
     name, make_backbone, images, assert_survived
 ):
     plain = make_backbone(name)
-    excited, change = squeeze_excite.insert(plain)
+    excited, change = squeeze_excite.insert_blocks(plain)
     assert_survived(plain.model, excited.model)
     np.testing.assert_array_equal(plain.model(images), excited.model(images))
-    compiled = [inference.step(each.model)(images) for each in (plain, excited)]
+    compiled = [
+        inference.compile_step(each.model)(images) for each in (plain, excited)
+    ]
     np.testing.assert_array_equal(*compiled)
     assert list(excited.feature_maps) == list(plain.feature_maps)
     before = plain.model.count_params()
@@ -31,7 +34,7 @@ def test_the_pretrained_function_is_unchanged_bit_by_bit(
 
 
 def test_a_block_learns_and_lies_in_the_stage_it_changes(make_backbone, images):
-    excited, _ = squeeze_excite.insert(make_backbone("resnet18"))
+    excited, _ = squeeze_excite.insert_blocks(make_backbone("resnet18"))
     (last,) = [each for each in excited.stages if each.name == "stage5"]
     assert "conv5_block2_se_expand" in last.layer_names
     model = excited.model
@@ -49,12 +52,12 @@ def test_a_block_learns_and_lies_in_the_stage_it_changes(make_backbone, images):
 @pytest.mark.parametrize("name", ["mobilenet+se", "resnet50+es", "resnet50+"])
 def test_other_networks_and_additions_are_refused(name):
     with pytest.raises(errors.UsageError) as raised:
-        catalog.find(name)
+        catalog.find_spec(name)
     assert f"--backbone={name}" in str(raised.value)
     assert "resnet18" in str(raised.value)
 
 
 def test_the_name_is_that_of_the_plain_network_and_the_wish():
-    spec, alpha = catalog.find("ResNet50+se")
+    spec, alpha = catalog.find_spec("ResNet50+se")
     assert (spec.name, spec.squeeze_excite, alpha) == ("resnet50", True, None)
-    assert not catalog.find("resnet50")[0].squeeze_excite
+    assert not catalog.find_spec("resnet50")[0].squeeze_excite

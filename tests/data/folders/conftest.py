@@ -34,7 +34,7 @@ def listed(tmp_path: pathlib.Path) -> Callable:
     def listed(root, task="classification", **settings):
         labels = tasks.TASKS.get(task).labels
         options = data_options.DataOptions(data=str(root), **settings)
-        source = catalog.find(options, labels)
+        source = catalog.find_source(options, labels)
         return source.list_examples(options, labels, tmp_path / "cache")
 
     return listed

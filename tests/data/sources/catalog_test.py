@@ -6,13 +6,13 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.sources import catalog, csv_file, digits, tfds_dataset
-from tf_finetune.data.sources import folder as folder_source
+from tf_finetune.data.sources import image_folder as folder_source
 from tf_finetune.tasks.classification import labels as classes
 from tf_finetune.tasks.multilabel import labels as several
 
 
 class _Mine:
-    def recognises(self, data):
+    def recognizes(self, data):
         return data.startswith("mine:")
 
     def list_examples(self, options, labels, cache_dir):
@@ -24,7 +24,7 @@ MINE = _Mine()
 
 def _find(data, **settings):
     options = data_options.DataOptions(data=str(data), **settings)
-    return catalog.find(options, classes.LABELS)
+    return catalog.find_source(options, classes.LABELS)
 
 
 def test_form_is_recognized_from_what_is_there(tmp_path):
@@ -38,7 +38,7 @@ def test_form_is_recognized_from_what_is_there(tmp_path):
 def test_data_format_overrides(tmp_path):
     assert _find(tmp_path, data_format="csv") is csv_file.SOURCE
     own = f"{__name__}:MINE"
-    assert _find("anything", data_format=own).recognises("mine:x")
+    assert _find("anything", data_format=own).recognizes("mine:x")
     with pytest.raises(errors.UsageError, match="Did you mean 'folder'"):
         _find(tmp_path, data_format="foldr")
 
@@ -47,7 +47,7 @@ def test_a_form_without_such_labels_is_named_whoever_chose_it(tmp_path):
     for settings in ({}, {"data_format": "folder"}):
         options = data_options.DataOptions(data=str(tmp_path), **settings)
         with pytest.raises(errors.UsageError, match="format folder.*: csv"):
-            catalog.find(options, several.LABELS)
+            catalog.find_source(options, several.LABELS)
 
 
 def test_added_source_is_recognized(monkeypatch):
@@ -85,6 +85,6 @@ def test_every_source_refuses_what_is_not_there(name, tmp_path):
         data=str(tmp_path / "nowhere"), tfds_data_dir=str(tmp_path)
     )
     source = catalog.SOURCES.get(name)
-    assert source.recognises(options.data) is False
+    assert source.recognizes(options.data) is False
     with pytest.raises(errors.DataError, match="nowhere"):
         source.list_examples(options, classes.LABELS, tmp_path)

@@ -48,7 +48,7 @@ def test_any_bytes_are_a_listing_or_a_data_error(content):
     try:
         listing = _list(content)
         class_names.check(
-            class_names.ordered(e.label for e in listing.examples)
+            class_names.sort_names(e.label for e in listing.examples)
         )
     except errors.DataError as error:
         assert str(error)

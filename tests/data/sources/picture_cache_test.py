@@ -11,7 +11,9 @@ from tf_finetune.data.sources import picture_cache
 
 
 def _encoded(content, label="a", split=None):
-    return picture_cache.Encoded(content=content, label=label, split=split)
+    return picture_cache.EncodedPicture(
+        content=content, label=label, split=split
+    )
 
 
 def test_files_are_named_by_content_and_kind(tmp_path, picture_bytes):
@@ -20,7 +22,7 @@ def test_files_are_named_by_content_and_kind(tmp_path, picture_bytes):
         ".jpg": picture_bytes(0, "JPEG"),
         ".bin": b"something else",
     }
-    listing = picture_cache.listing(
+    listing = picture_cache.list_pictures(
         tmp_path / "x",
         lambda: [_encoded(c, split="train") for c in contents.values()],
         class_names=("a",),
@@ -36,7 +38,7 @@ def test_files_are_named_by_content_and_kind(tmp_path, picture_bytes):
 def test_unlabeled_pictures_and_empty_classes_are_reported(
     tmp_path, picture_bytes
 ):
-    listing = picture_cache.listing(
+    listing = picture_cache.list_pictures(
         tmp_path,
         lambda: [_encoded(picture_bytes(0)), _encoded(picture_bytes(1), None)],
         class_names=("a", "b"),
@@ -46,7 +48,7 @@ def test_unlabeled_pictures_and_empty_classes_are_reported(
         "without a label",
         "a class without pictures",
     ]
-    assert listing.dropped[1] == examples.Dropped(
+    assert listing.dropped[1] == examples.DroppedFile(
         path="b", reason="a class without pictures"
     )
 
@@ -57,8 +59,8 @@ def test_interrupted_writing_is_done_again(tmp_path, picture_bytes):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        picture_cache.listing(tmp_path, interrupted, class_names="a")
-    listing = picture_cache.listing(
+        picture_cache.list_pictures(tmp_path, interrupted, class_names="a")
+    listing = picture_cache.list_pictures(
         tmp_path,
         lambda: [_encoded(picture_bytes(k)) for k in range(3)],
         class_names="a",
@@ -70,7 +72,7 @@ def test_interrupted_writing_is_done_again(tmp_path, picture_bytes):
 def test_unwritable_folder_is_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(errors.RunError, match="--cache_dir names another"):
-        picture_cache.listing(
+        picture_cache.list_pictures(
             tmp_path / "file" / "x",
             lambda: [_encoded(b"x")],
             class_names="a",
@@ -85,22 +87,22 @@ def test_unwritable_folder_is_one_clear_error(tmp_path):
 )  # fmt: skip
 def test_an_index_of_somebody_else_is_written_again(tmp_path, content):
     def produce():
-        yield picture_cache.Encoded(content=b"x", label="a", split=None)
+        yield picture_cache.EncodedPicture(content=b"x", label="a", split=None)
 
     (tmp_path / "index.json").write_text(content)
-    found = picture_cache.listing(tmp_path, produce, class_names=("a",))
+    found = picture_cache.list_pictures(tmp_path, produce, class_names=("a",))
     (example,) = found.examples
     assert pathlib.Path(example.path).parent == tmp_path
-    assert picture_cache.indexed(tmp_path, pictures=1) is not None
+    assert picture_cache.read_index(tmp_path, pictures=1) is not None
 
 
 def test_a_pipe_in_the_place_of_a_picture_is_replaced(tmp_path):
     def produce():
-        yield picture_cache.Encoded(content=b"x", label="a", split=None)
+        yield picture_cache.EncodedPicture(content=b"x", label="a", split=None)
 
-    picture_cache.listing(tmp_path, produce, class_names=("a",))
+    picture_cache.list_pictures(tmp_path, produce, class_names=("a",))
     (path,) = tmp_path.glob("*.bin")
     path.unlink()
     os.mkfifo(path)
-    picture_cache.listing(tmp_path, produce, class_names=("a",))
+    picture_cache.list_pictures(tmp_path, produce, class_names=("a",))
     assert path.read_bytes() == b"x"

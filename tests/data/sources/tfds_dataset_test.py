@@ -11,7 +11,7 @@ from etils import epath
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data.pictures import inspection
+from tf_finetune.data.images import inspection
 from tf_finetune.data.sources import tfds_dataset, tfds_prepared
 from tf_finetune.tasks.classification import labels as classes
 
@@ -116,7 +116,9 @@ def test_single_split_is_left_to_be_divided(prepared, tmp_path):
 
 def test_pictures_are_the_encoded_bytes_under_their_hash(prepared, tmp_path):
     listing = _list("tfds:one_split:1.0.0", prepared, tmp_path)
-    pictures, dropped = inspection.inspect(listing.examples, max_pixels=10**6)
+    pictures, dropped = inspection.inspect_files(
+        listing.examples, max_pixels=10**6
+    )
     assert dropped == ()
     assert {(p.width, p.height) for p in pictures} == {(5, 6)}
     for picture in pictures:
@@ -144,7 +146,7 @@ def test_second_listing_reads_the_index_only(prepared, tmp_path, monkeypatch):
     def unexpected(*arguments):
         raise AssertionError("read again")
 
-    monkeypatch.setattr(tfds_dataset, "_pictures", unexpected)
+    monkeypatch.setattr(tfds_dataset, "_read_pictures", unexpected)
     assert _list("tfds:many_splits", prepared, tmp_path) == first
 
 
@@ -186,7 +188,7 @@ def test_several_configs_are_named_and_newest_version_is_taken(
         (base / name / "dataset_info.json").write_text("{}")
     with pytest.raises(errors.DataError, match="tfds:some_set/big, tfds:some"):
         _list("tfds:some_set", tmp_path / "tfds", tmp_path)
-    found = tfds_prepared._prepared(
+    found = tfds_prepared._find_prepared(
         tmp_path / "tfds", name="some_set", config="small", version=None
     )
     assert found == base / "small" / "1.0.10"
@@ -218,7 +220,9 @@ def test_mocked_data_is_read(prepared, tmp_path):
     folder = prepared / "one_split" / "1.0.0"
     with tfds.testing.mock_data(num_examples=4, data_dir=str(folder)):
         listing = _list("tfds:one_split", prepared, tmp_path)
-    pictures, dropped = inspection.inspect(listing.examples, max_pixels=10**9)
+    pictures, dropped = inspection.inspect_files(
+        listing.examples, max_pixels=10**9
+    )
     assert len(listing.examples) == len(pictures) == 4
     assert dropped == ()
 

@@ -271,7 +271,7 @@ def test_large_bodies_at_once_are_refused_with_503(start_http):
     def slow(method, path, body):
         entered.set()
         assert allowed.wait(30)
-        return responses.of_json(len(body))
+        return responses.make_json_response(len(body))
 
     _, client = start_http(slow, max_held_bytes=150_000)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -294,7 +294,7 @@ def test_stopping_finishes_what_is_under_way_and_ends_idle_connections(
         if path == "/slow":
             entered.set()
             assert allowed.wait(30)
-        return responses.of_json("done")
+        return responses.make_json_response("done")
 
     server, client = start_http(slow)
     idle = client.open()
@@ -359,7 +359,7 @@ def _until(condition):
 @pytest.mark.parametrize("reads", [True, False])
 def test_an_answer_is_told_that_it_has_gone(start_http, reads):
     gone = threading.Event()
-    large = responses.Response(body=bytes(1 << 24), sent=gone.set)
+    large = responses.Response(body=bytes(1 << 24), on_sent=gone.set)
     _, client = start_http(lambda *_: large, timeout_seconds=1.0)
     with client.open() as connection:
         connection.sendall(

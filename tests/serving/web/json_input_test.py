@@ -67,7 +67,9 @@ def test_empty_lists_take_the_rest_of_the_shape():
 
 
 def test_nan_and_infinity_are_numbers():
-    document = json_input.parse(b'{"instances": [NaN, Infinity, -Infinity]}')
+    document = json_input.parse_body(
+        b'{"instances": [NaN, Infinity, -Infinity]}'
+    )
     arrays, _ = _read(document, _one("float32", (None,)))
     np.testing.assert_array_equal(arrays["x"], [np.nan, np.inf, -np.inf])
 
@@ -130,7 +132,7 @@ def test_what_does_not_fit_is_a_400_that_says_so(document, inputs, words):
 )
 def test_what_is_no_json_object_is_a_400(body):
     with pytest.raises(failures.RequestError) as error:
-        json_input.parse(body)
+        json_input.parse_body(body)
     assert error.value.status == 400
 
 
@@ -149,12 +151,12 @@ def test_more_dimensions_than_an_array_can_have_are_a_400():
 
 
 def test_the_signature_is_named_or_the_default():
-    assert json_input.signature_name({}) == "serving_default"
-    assert json_input.signature_name({"signature_name": "s"}) == "s"
+    assert json_input.read_signature_name({}) == "serving_default"
+    assert json_input.read_signature_name({"signature_name": "s"}) == "s"
     with pytest.raises(failures.RequestError, match="must be a string"):
-        json_input.signature_name({"signature_name": 3})
+        json_input.read_signature_name({"signature_name": 3})
 
 
 def test_a_message_does_not_repeat_a_large_value():
-    assert len(json_strings.shown("a" * 10**6)) < 100
-    assert json_strings.shown([[1] * 1000]) == "a list of 1"
+    assert len(json_strings.shorten_value("a" * 10**6)) < 100
+    assert json_strings.shorten_value([[1] * 1000]) == "a list of 1"

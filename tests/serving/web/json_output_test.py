@@ -16,7 +16,7 @@ def _text(*values):
 
 
 def _loaded(outputs, layout):
-    return json.loads(json_output.dump(outputs, layout))
+    return json.loads(json_output.dump_outputs(outputs, layout))
 
 
 def test_several_outputs_are_an_object_a_row():
@@ -55,13 +55,15 @@ def test_bytes_that_are_no_utf8_do_not_break_the_json():
 
 
 def test_a_float32_is_its_shortest_decimal():
-    content = json_output.dump({"x": np.array([0.2, 1, 1e-9], "f4")}, "row")
+    content = json_output.dump_outputs(
+        {"x": np.array([0.2, 1, 1e-9], "f4")}, "row"
+    )
     assert content == b'{"predictions": [0.2, 1.0, 1e-09]}'
 
 
 def test_nan_and_infinity_are_written_as_tensorflow_serving_does():
     values = np.array([np.nan, np.inf, -np.inf], "float32")
-    content = json_output.dump({"x": values}, "row")
+    content = json_output.dump_outputs({"x": values}, "row")
     assert content == b'{"predictions": [NaN, Infinity, -Infinity]}'
 
 
@@ -78,7 +80,7 @@ def test_shapes_are_kept():
 def test_outputs_without_common_rows_have_no_row_format():
     outputs = {"a": np.zeros(2), "b": np.zeros(3)}
     with pytest.raises(failures.RequestError, match="column format"):
-        json_output.dump(outputs, "row")
+        json_output.dump_outputs(outputs, "row")
     with pytest.raises(failures.RequestError, match="column format"):
-        json_output.dump({"a": np.zeros([])}, "row")
+        json_output.dump_outputs({"a": np.zeros([])}, "row")
     assert _loaded(outputs, "column")["outputs"]["b"] == [0, 0, 0]

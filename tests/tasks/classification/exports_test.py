@@ -26,7 +26,7 @@ def test_small_differences_pass_and_are_counted():
 
     found = _judge(expected, expected + [[-0.04, 0.04]], _all_first(expected))
 
-    assert not found.faults
+    assert not found.failures
     assert found.figures["decided_agreement"] == 1.0
     assert found.figures["accuracy"] == 1.0
     assert found.figures["evaluation_accuracy"] == 1.0
@@ -39,7 +39,7 @@ def test_an_unsure_picture_may_fall_on_the_other_side():
 
     found = _judge(expected, got, _all_first(expected))
 
-    assert not found.faults
+    assert not found.failures
     assert found.figures["top_1_agreement"] == pytest.approx(0.95)
     assert found.figures["decided_agreement"] == 1.0
     assert found.figures["accuracy"] == pytest.approx(0.95)
@@ -50,7 +50,7 @@ def test_sure_pictures_must_stay():
     got = expected.copy()
     got[:5] = [0.4, 0.6]  # 87.5 % stay; their true classes are unknown.
 
-    (fault,) = _judge(expected, got).faults
+    (fault,) = _judge(expected, got).failures
 
     assert "87.5% of the clearly decided pictures keep" in fault
 
@@ -60,7 +60,7 @@ def test_a_loss_of_accuracy_is_refused():
     got = expected.copy()
     got[-2:] = [0.49, 0.51]
 
-    (fault,) = _judge(expected, got, _all_first(expected)).faults
+    (fault,) = _judge(expected, got, _all_first(expected)).failures
 
     assert fault == "accuracy 90.0% instead of 100.0% (allowed 0.05)"
 
@@ -70,13 +70,13 @@ def test_of_few_pictures_one_may_be_lost():
     got = expected.copy()
     got[0] = [0.49, 0.51]
 
-    assert not _judge(expected, got, _all_first(expected)).faults
+    assert not _judge(expected, got, _all_first(expected)).failures
 
 
 def test_a_shift_of_all_probabilities_is_refused():
     expected = _expected(unsure=0)
 
-    (fault,) = _judge(expected, expected - [[0.2, -0.2]]).faults
+    (fault,) = _judge(expected, expected - [[0.2, -0.2]]).failures
 
     assert "differ by 0.2 in the mean" in fault
 
@@ -87,5 +87,5 @@ def test_without_a_decided_picture_there_is_no_agreement_to_ask_for():
     found = _judge(expected, expected)
 
     assert found.figures["decided_agreement"] is None
-    assert not found.faults
+    assert not found.failures
     assert "accuracy" not in found.figures

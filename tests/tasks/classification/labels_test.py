@@ -9,7 +9,7 @@ from PIL import Image
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, survey
+from tf_finetune.data import examples, scan
 from tf_finetune.tasks.classification import labels
 from tf_finetune.tasks.regression import labels as regression
 
@@ -28,8 +28,8 @@ def listed(tmp_path):
         table = tmp_path / "t.csv"
         table.write_text("\n".join([header, *lines]) + "\n")
         if known:
-            names = names.learnt({"class_names": known})
-        return survey.list_and_inspect(
+            names = names.restore({"class_names": known})
+        return scan.list_and_inspect(
             data_options.DataOptions(data=str(table), **options),
             names,
             cache_dir=tmp_path / "cache",
@@ -39,7 +39,7 @@ def listed(tmp_path):
     return call
 
 
-def _counts(found: survey.Inspected) -> dict[str, int]:
+def _counts(found: scan.InspectedPictures) -> dict[str, int]:
     return dict(collections.Counter(each.label for each in found.pictures))
 
 
@@ -59,7 +59,7 @@ def test_equal_numbers_are_one_class_in_folders(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             pixels = random.integers(0, 256, (8, 8, 3), "uint8")
             Image.fromarray(pixels).save(path)
-    found = survey.list_and_inspect(
+    found = scan.list_and_inspect(
         data_options.DataOptions(data=str(tmp_path / "data")),
         labels.LABELS,
         cache_dir=tmp_path / "cache",
@@ -142,9 +142,9 @@ def test_groups_that_cannot_be_divided_name_the_flag(listed):
     options = data_options.DataOptions()
     found = listed(rows, header="image,label,group")
     with pytest.raises(errors.DataError, match="--group_column=none"):
-        survey.complete(found, {}, options, seed=0)
+        scan.clean_and_split(found, {}, options, seed=0)
     found = listed(rows, header="image,label,group", group_column=None)
-    assert survey.complete(found, {}, options, seed=0).splits
+    assert scan.clean_and_split(found, {}, options, seed=0).splits
 
 
 def test_work_grows_with_the_classes_not_with_their_square():
@@ -177,6 +177,6 @@ def test_folders_called_like_missing_labels_are_told(tmp_path, caplog):
             color = (len(name), number, ord(name[0]))
             Image.new("RGB", (9, 9), color).save(path)
     options = data_options.DataOptions(data=str(tmp_path / "d"))
-    survey.list_and_inspect(options, labels.LABELS, cache_dir=tmp_path)
+    scan.list_and_inspect(options, labels.LABELS, cache_dir=tmp_path)
     (line,) = [m for m in caplog.messages if "missing" in m]
     assert line.startswith("The classes '-' and 'nan' are named like a missing")

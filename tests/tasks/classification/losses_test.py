@@ -57,7 +57,7 @@ def test_half_precision_logits_give_a_float32_loss():
 def test_balanced_weights_are_inverse_to_frequency_with_mean_one():
     targets = np.eye(2, dtype="float32")[[0, 0, 0, 1]]
     counts = targets.sum(axis=0)
-    weights = losses.class_weights(counts, "balanced")
+    weights = losses.compute_class_weights(counts, "balanced")
     np.testing.assert_allclose(weights, [4 / 6, 4 / 2])
     assert np.mean(targets @ weights) == pytest.approx(1.0)
-    assert losses.class_weights(counts, "none") is None
+    assert losses.compute_class_weights(counts, "none") is None

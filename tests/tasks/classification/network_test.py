@@ -5,7 +5,7 @@ import pytest
 from scipy import special
 
 from tf_finetune import errors
-from tf_finetune.config import train
+from tf_finetune.config import train_config
 from tf_finetune.data import examples
 from tf_finetune.tasks.classification import network
 
@@ -30,7 +30,7 @@ def test_targets_are_one_hot_in_the_order_of_the_classes():
         fingerprint="",
     )
     targets = _TASK.targets(
-        data, "train", config=train.TrainConfig(), image_size=8
+        data, "train", config=train_config.TrainConfig(), image_size=8
     )
     np.testing.assert_array_equal(targets.values, [[0, 1], [1, 0]])
 
@@ -53,11 +53,11 @@ def test_logits_are_what_goes_into_the_softmax():
     keras = pytest.importorskip("keras")
     model = _model(keras)
 
-    assert _TASK.logits(model) is model.get_layer("logits").output
+    assert _TASK.stream_logits(model) is model.get_layer("logits").output
     inputs = keras.Input([4])
     other = keras.Model(inputs, keras.layers.Dense(3, "softmax")(inputs))
     with pytest.raises(errors.RunError, match="logits cannot be told"):
-        _TASK.logits(other)
+        _TASK.stream_logits(other)
 
 
 def test_what_is_served_names_the_likeliest_classes():

@@ -33,14 +33,17 @@ def test_a_label_without_a_threshold_is_given_from_one_half_on():
 
 def test_lines():
     first, second = _rows()
-    assert _ANSWERS.line(first) == "x.jpg: a|b 0.900, cat 0.400"
-    assert _ANSWERS.line(second) == "y.jpg: (no label)"
-    failed = _ANSWERS.failed("z.jpg", "it is empty")
-    assert _ANSWERS.line(failed) == "z.jpg: error: it is empty"
+    assert _ANSWERS.format_row(first) == "x.jpg: a|b 0.900, cat 0.400"
+    assert _ANSWERS.format_row(second) == "y.jpg: (no label)"
+    failed = _ANSWERS.build_error_row("z.jpg", "it is empty")
+    assert _ANSWERS.format_row(failed) == "z.jpg: error: it is empty"
 
 
 def test_the_table_escapes_names_and_keeps_odd_paths(tmp_path):
-    rows = [*_rows(), _ANSWERS.failed("line\rbreak\udcff.jpg", "empty")]
+    rows = [
+        *_rows(),
+        _ANSWERS.build_error_row("line\rbreak\udcff.jpg", "empty"),
+    ]
     _ANSWERS.write(tmp_path / "x.csv", rows)
     with open(
         tmp_path / "x.csv", newline="", encoding="utf-8",
@@ -58,7 +61,9 @@ def test_the_table_escapes_names_and_keeps_odd_paths(tmp_path):
 
 
 def test_the_summary_counts_labels_and_pictures_without():
-    text = _ANSWERS.summarize([*_rows(), _ANSWERS.failed("z.jpg", "empty")])
+    text = _ANSWERS.summarize(
+        [*_rows(), _ANSWERS.build_error_row("z.jpg", "empty")]
+    )
     lines = [line.split() for line in text.splitlines()]
     assert lines[0][:2] == ["3", "files,"]
     assert ["cat", "1"] in lines
@@ -74,7 +79,7 @@ def test_numbers_that_are_none_name_a_remedy():
 
 
 def test_true_labels_are_the_last_column(tmp_path):
-    rows = [answers.Answers({}).failed("a.png", "gone")]
+    rows = [answers.Answers({}).build_error_row("a.png", "gone")]
     answers.Answers({}).write(tmp_path / "p.csv", rows, [("red", "a|b")])
     lines = (tmp_path / "p.csv").read_text().splitlines()
     assert lines[0].endswith(",error,true")

@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 from tf_finetune.tasks.multilabel import exports
 
 _NAMES = ("a", "b")
-_EXPORTS = exports.Exports().decided({"thresholds": {"a": 0.1, "b": 0.6}})
+_EXPORTS = exports.Exports().with_decision({"thresholds": {"a": 0.1, "b": 0.6}})
 
 
 def _judge(expected, got, truth=None):
@@ -25,7 +25,7 @@ def test_given_and_withheld_labels_are_counted_beside_their_thresholds():
 
     assert found.figures["given_agreement"] == pytest.approx(38 / 39)
     assert found.figures["withheld_agreement"] == pytest.approx(38 / 39)
-    assert not found.faults
+    assert not found.failures
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_clear_labels_must_stay(column, value, said):
     got = expected.copy()
     got[:3, column] = value
 
-    (fault,) = _judge(expected, got).faults
+    (fault,) = _judge(expected, got).failures
 
     assert fault.startswith("92.5%") and said in fault
 
@@ -49,7 +49,7 @@ def test_of_few_clear_labels_one_may_change():
     found = _judge(expected, got)
 
     assert found.figures["given_agreement"] == 0.75
-    assert not found.faults
+    assert not found.failures
 
 
 def test_scores_are_those_of_scikit_learn():
@@ -74,7 +74,7 @@ def test_a_loss_of_precision_is_refused():
     expected = np.array([[0.112, 0.1]] * 10 + [[0.108, 0.1]] * 10)
     got = expected[::-1]
 
-    faults = _judge(expected, got, truth).faults
+    faults = _judge(expected, got, truth).failures
 
     assert "macro average precision" in faults[0]
     assert "instead of 100.0%" in faults[0]
@@ -83,6 +83,6 @@ def test_a_loss_of_precision_is_refused():
 def test_a_shift_of_all_probabilities_is_refused():
     expected = np.array([[0.05, 0.3]] * 20)
 
-    (fault,) = _judge(expected, expected + [[0.02, 0.1]]).faults
+    (fault,) = _judge(expected, expected + [[0.02, 0.1]]).failures
 
     assert "differ by 0.06 in the mean" in fault

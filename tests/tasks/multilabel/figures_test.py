@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_finetune.evaluation import gates
-from tf_finetune.tasks import judging
+from tf_finetune.tasks import evaluate_split
 from tf_finetune.tasks import multilabel as package
 from tf_finetune.tasks.multilabel import labels
 
@@ -13,7 +13,7 @@ _VALIDATION = np.array([[0.9, 0.3], [0.2, 0.05], [0.8, 0.1]], "float32")
 
 
 def _judged(data, split, predictions, decision=None):
-    return judging.judge(
+    return evaluate_split.evaluate_predictions(
         _TASK,
         data,
         split,
@@ -52,7 +52,7 @@ def test_a_network_that_diverged_decides_nothing(data):
 
 
 def test_the_first_pictures_alone_can_be_judged(data):
-    found = judging.judge(
+    found = evaluate_split.evaluate_predictions(
         _TASK, data, "validation", [_VALIDATION[:2]], seed=0
     ).figures
     assert found["examples"] == 2
@@ -64,22 +64,22 @@ def test_higher_precision_wins_and_lower_loss_breaks_ties(data):
         {"val_average_precision": each, "val_loss": 1.0} for each in (0.6, 0.5)
     )
     tied = {"val_average_precision": 0.6, "val_loss": 0.5}
-    ranks = [measures.rank(each) for each in (tied, better, worse)]
+    ranks = [measures.rank_epoch(each) for each in (tied, better, worse)]
     assert ranks == sorted(ranks, reverse=True)
     figures = _judged(data, "validation", _VALIDATION).figures
     assert measures.merit(figures) == (1.0, -figures["log_loss"])
-    assert measures.brief(figures).startswith("mAP 1.000 (log loss")
+    assert measures.format_brief(figures).startswith("mAP 1.000 (log loss")
 
 
 def test_without_labels_the_merit_is_the_lowest(data):
     figures = {"macro_average_precision": None, "log_loss": 0.1}
     assert _TASK.figures.merit(figures) < (0.0, -9.0)
-    assert "undefined" in _TASK.figures.brief(figures)
+    assert "undefined" in _TASK.figures.format_brief(figures)
 
 
 def test_the_yardstick_answers_the_training_shares(data):
     described = labels.LABELS.describe(data)
-    trivial = _TASK.figures.trivial(described, data, "validation")
+    trivial = _TASK.figures.compute_baselines(described, data, "validation")
     found = trivial["label_shares"]
     # Two of three validation pictures carry b, one carries a.
     assert found["macro_average_precision"] == pytest.approx(0.5)
@@ -95,14 +95,16 @@ def test_gates_know_the_figures_and_say_how_sure_a_difference_is(data):
         _TASK.figures,
     )
     figures = _judged(data, "validation", _VALIDATION).figures
-    said = gates.not_better(figures, figures, "the probe", _TASK.figures)
+    said = gates.explain_not_better(
+        figures, figures, "the probe", _TASK.figures
+    )
     assert "mAP 1.000" in said
     assert "95 % intervals of mAP are" in said
 
 
 def test_the_text_names_every_label_and_fits_80_columns(data):
     judged = _judged(data, "validation", _VALIDATION)
-    yardsticks = _TASK.figures.trivial(
+    yardsticks = _TASK.figures.compute_baselines(
         labels.LABELS.describe(data), data, "validation"
     )
     figures = {

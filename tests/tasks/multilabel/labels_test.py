@@ -10,7 +10,7 @@ from hypothesis import strategies
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
-from tf_finetune.tasks.multilabel import cells, labels
+from tf_finetune.tasks.multilabel import label_cells, labels
 
 _LABELS = labels.LABELS
 
@@ -20,7 +20,7 @@ def _options(*columns):
 
 
 def _of_row(cells, *columns):
-    return _LABELS.of_row(
+    return _LABELS.read_row(
         cells, "x.csv, line 3", pathlib.Path(), _options(*columns)
     )
 
@@ -63,7 +63,9 @@ def test_a_cell_of_names(cell, expected):
     )
 )
 def test_what_is_joined_is_read_as_it_was(names):
-    assert cells.split(cells.join(names), "here", "bar") == tuple(sorted(names))
+    assert label_cells.parse_cell(
+        label_cells.join_labels(names), "here", "bar"
+    ) == tuple(sorted(names))
 
 
 @pytest.mark.parametrize("cell", ["a||b", "a|", "|a", "|"])
@@ -117,7 +119,7 @@ def test_strata_are_the_labels_that_three_splits_can_share():
     pictures += [_picture(3, "a", "b"), _picture(4, "b"), _picture(5)]
     # Equal bytes count once.
     pictures.append(dataclasses.replace(pictures[4], path="/copy.jpg"))
-    found, dropped = _LABELS.inspected(pictures, ("a", "b"))
+    found, dropped = _LABELS.add_strata(pictures, ("a", "b"))
     strata = [each.strata for each in found]
     assert dropped == ()
     assert strata == [("a",)] * 4 + [("",)] * 3
@@ -186,7 +188,7 @@ def test_the_text_of_labels_is_their_cell():
 
 
 def test_a_label_whose_pictures_cannot_be_used_is_named(caplog):
-    _LABELS.inspected([_picture(0, "a")], ("a", "b"))
+    _LABELS.add_strata([_picture(0, "a")], ("a", "b"))
     assert _warnings(caplog) == [
         "No usable picture carries the label 'b'; it is not learned."
     ]

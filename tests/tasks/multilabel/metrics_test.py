@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from tf_finetune import errors
-from tf_finetune.tasks.multilabel import metrics, ranking
+from tf_finetune.tasks.multilabel import metrics, ranking_metrics
 
 
 def _drawn(count=80, labels=4, ties=False):
@@ -18,7 +18,7 @@ def _drawn(count=80, labels=4, ties=False):
 
 
 def _figures(truth, scores, thresholds=(0.5, 0.4, 0.6, 0.3)):
-    return metrics.multilabel(
+    return metrics.compute_metrics(
         truth,
         scores,
         thresholds=np.array(thresholds),
@@ -117,14 +117,14 @@ def test_a_label_that_is_never_given_has_precision_0():
 
 def test_constant_scores_have_the_share_as_average_precision():
     truth = np.array([True, False, False, True, False])
-    assert ranking.average_precision(truth, np.full(5, 0.3)) == 0.4
+    assert ranking_metrics.average_precision(truth, np.full(5, 0.3)) == 0.4
     assert metrics.roc_auc(truth, np.full(5, 0.3)) == 0.5
 
 
 def test_by_hand():
     truth = np.array([True, False, True, False])
     scores = np.array([0.9, 0.8, 0.7, 0.1])
-    assert ranking.average_precision(truth, scores) == pytest.approx(
+    assert ranking_metrics.average_precision(truth, scores) == pytest.approx(
         (1 / 1 + 2 / 3) / 2
     )
     assert metrics.roc_auc(truth, scores) == 0.75

@@ -23,7 +23,7 @@ def _model() -> keras.Model:
 def test_predictions_are_independent_sigmoids_of_the_logits():
     model = _model()
     rows = np.random.default_rng(0).normal(0, 5, [6, 4]).astype("float32")
-    logits = keras.Model(model.inputs, _NETWORK.logits(model))
+    logits = keras.Model(model.inputs, _NETWORK.stream_logits(model))
     values = logits.predict_on_batch(rows)
     expected = 1 / (1 + np.exp(-values.astype("float64")))
     np.testing.assert_allclose(
@@ -37,7 +37,7 @@ def test_a_model_that_ends_otherwise_is_named():
     inputs = keras.Input([4])
     other = keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(inputs))
     with pytest.raises(errors.RunError, match="logits cannot be told"):
-        _NETWORK.logits(other)
+        _NETWORK.stream_logits(other)
 
 
 def _loss(data, **options) -> np.ndarray:
@@ -85,13 +85,15 @@ def test_average_precision_while_training_is_that_of_the_evaluation():
 
 
 def test_made_up_targets_hold_both_answers(data):
-    values = _NETWORK.blank(data.class_names, 4, image_size=8).values
+    values = _NETWORK.build_blank_targets(
+        data.class_names, 4, image_size=8
+    ).values
     np.testing.assert_array_equal(values, [[0, 1], [1, 0], [0, 1], [1, 0]])
 
 
 def test_what_is_served_are_the_labels_at_their_thresholds():
     names = ("cat", "a|b", "caf\udce9")
-    decided = multilabel.TASK.decided(
+    decided = multilabel.TASK.with_decision(
         {"thresholds": {"cat": 0.3, "a|b": 0.6}}
     ).network
     probabilities = np.array(

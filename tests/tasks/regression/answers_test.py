@@ -17,7 +17,7 @@ def test_rows_are_written_with_a_column_for_each_target(tmp_path):
         np.array([[0.1, 2e6], [1, 3]], "float32"),
         ["x", "y"],
     )
-    rows.append(_ANSWERS.failed("c.png", "an empty file"))
+    rows.append(_ANSWERS.build_error_row("c.png", "an empty file"))
     _ANSWERS.write(tmp_path / "p.csv", rows)
     with open(tmp_path / "p.csv", newline="") as file:
         table = list(csv.DictReader(file))
@@ -26,14 +26,16 @@ def test_rows_are_written_with_a_column_for_each_target(tmp_path):
     assert float(table[0]["y"]) == 2e6
     assert table[1]["path"] == "b,\r.png"
     assert (table[2]["x"], table[2]["error"]) == ("", "an empty file")
-    assert _ANSWERS.line(rows[0]) == "a.png: x 0.1, y 2e+06"
-    assert "error: an empty file" in _ANSWERS.line(rows[2])
+    assert _ANSWERS.format_row(rows[0]) == "a.png: x 0.1, y 2e+06"
+    assert "error: an empty file" in _ANSWERS.format_row(rows[2])
     summary = _ANSWERS.summarize(rows)
     assert "3 rows, 2 predicted" in summary and "x: 0.1 to 1" in summary
 
 
 def test_a_table_of_errors_alone_can_be_written(tmp_path):
-    _ANSWERS.write(tmp_path / "p.csv", [_ANSWERS.failed("c.png", "bad")])
+    _ANSWERS.write(
+        tmp_path / "p.csv", [_ANSWERS.build_error_row("c.png", "bad")]
+    )
     assert (tmp_path / "p.csv").read_text().splitlines() == [
         '"path","error"',
         '"c.png","bad"',

@@ -26,14 +26,14 @@ def test_differences_are_shares_of_each_targets_range(expected):
     per_target = found.figures["per_target"]
     assert per_target["price"]["mean_abs_difference"] == pytest.approx(0.03)
     assert per_target["rooms"]["mean_abs_difference"] == pytest.approx(0.05)
-    assert not found.faults
+    assert not found.failures
 
 
 def test_the_target_that_suffers_is_named(expected):
     got = expected.copy()
     got[:, 1] = 3.0  # All the same: the mean is off by 1 of 4.
 
-    first, second = _judge(expected, got).faults
+    first, second = _judge(expected, got).failures
 
     assert first.startswith("rooms differs by 25")
     assert "0.0% of the pairs" in second and "rooms" in second
@@ -63,7 +63,7 @@ def test_a_loss_of_r2_is_refused(expected):
             assert figures[key] == pytest.approx(
                 reference.r2_score(truth[:, index], said[:, index])
             )
-    assert any(each.startswith("R² of price") for each in found.faults)
+    assert any(each.startswith("R² of price") for each in found.failures)
 
 
 def test_r2_of_few_pictures_is_not_asked_for(expected):

@@ -23,7 +23,7 @@ def test_results_are_ordered_on_the_scale_that_is_learned():
     assert plain.merit(_of(plain)) > plain.merit(_of(plain, other))
     assert logged.merit(_of(logged))[-1] == _of(logged)["log_r2"]
     assert _of(logged)["judged_by"] == "log_r2"
-    assert "R² of the logarithm" in logged.brief(_of(logged))
+    assert "R² of the logarithm" in logged.format_brief(_of(logged))
 
 
 def test_what_has_no_logarithm_is_judged_by_r2():
@@ -33,18 +33,18 @@ def test_what_has_no_logarithm_is_judged_by_r2():
 
 
 def test_epochs_are_ordered_by_their_loss():
-    rank = figures.Figures().rank
+    rank = figures.Figures().rank_epoch
     assert rank({"val_loss": 0.1}) > rank({"val_loss": 0.2})
 
 
 def test_gates_know_the_figures():
     measures = figures.Figures()
     found = _of(measures)
-    assert not gates.failures(found, ["r2:0.8", "mae:100"], measures)
-    (failed,) = gates.failures(found, ["mape:0.01"], measures)
+    assert not gates.find_failures(found, ["r2:0.8", "mae:100"], measures)
+    (failed,) = gates.find_failures(found, ["mape:0.01"], measures)
     assert "above the required 0.01" in failed
     rival = {**found, "r2": 1.0}
-    sentence = gates.not_better(found, rival, "the probe", measures)
+    sentence = gates.explain_not_better(found, rival, "the probe", measures)
     assert "not better than the probe" in sentence
 
 
@@ -54,13 +54,15 @@ def test_a_run_judged_otherwise_is_compared_by_the_runs_own_figure():
     plain, logged = figures.Figures(), figures.Figures(logged=(True,))
     mine, theirs = _of(logged, near_large), _of(plain, near_small)
     assert theirs["r2"] < mine["log_r2"] < mine["r2"] < theirs["log_r2"]
-    sentence = gates.not_better(mine, theirs, "the run in x", logged)
+    sentence = gates.explain_not_better(mine, theirs, "the run in x", logged)
     assert sentence.count("R² of the logarithm") == 2
     mine, theirs = _of(plain, near_large), _of(logged, near_small)
-    assert gates.not_better(mine, theirs, "the run in x", plain) is None
+    assert gates.explain_not_better(mine, theirs, "the run in x", plain) is None
     # A prediction below 0 has no logarithm, so R² is left.
     theirs = _of(plain, near_small - 2)
-    sentence = gates.not_better(_of(logged), theirs, "the run in x", logged)
+    sentence = gates.explain_not_better(
+        _of(logged), theirs, "the run in x", logged
+    )
     assert theirs["log_r2"] is None and "(R² 0.848" in sentence
 
 
@@ -68,14 +70,16 @@ def test_results_without_a_figure_in_common_are_not_compared():
     mine = {"judged_by": "log_r2", "log_r2": 0.5, "r2": None}
     theirs = {"judged_by": "r2", "log_r2": None, "r2": 0.5}
     with pytest.raises(errors.RunError, match="--target_transform"):
-        gates.not_better(mine, theirs, "the run in x", figures.Figures())
+        gates.explain_not_better(
+            mine, theirs, "the run in x", figures.Figures()
+        )
 
 
 def test_a_finished_run_is_judged_on_as_it_was():
     task = catalog.TASKS.get("regression")
     for measures in (figures.Figures(), figures.Figures(logged=(True,))):
         found = {"kept": "probe", "test": _of(measures)}
-        again = _of(task.finished(found).figures)
+        again = _of(task.with_evaluation(found).figures)
         assert again["judged_by"] == found["test"]["judged_by"]
 
 
@@ -83,7 +87,9 @@ def test_trivial_answers_come_from_training():
     described = {
         "targets": {"train": {"price": {"mean": 40.25, "median": 30.0}}}
     }
-    found = figures.Figures().constants(described, _TRUE, ["price"])
+    found = figures.Figures().compute_constant_baselines(
+        described, _TRUE, ["price"]
+    )
     assert found["training_mean"]["r2"] == pytest.approx(0)
     assert found["training_median"]["answers"] == {"price": 30.0}
 

@@ -26,7 +26,7 @@ def _picture(number: int, value: float, **fields) -> examples.Picture:
 
 
 def _of(price: str) -> tuple[float, ...]:
-    return _LABELS.of_row(
+    return _LABELS.read_row(
         {"price": price, "area": "2"}, "x.csv, line 3", pathlib.Path(), _OPTIONS
     )
 
@@ -59,11 +59,11 @@ def test_a_constant_target_is_an_error():
 
 
 def test_every_split_gets_its_share_of_low_and_high_targets():
-    pictures, _ = _LABELS.inspected(
+    pictures, _ = _LABELS.add_strata(
         [_picture(i, float(i)) for i in range(200)], ("y",)
     )
     assert len({picture.strata for picture in pictures}) == 10
-    divided, _ = splits.assign(
+    divided, _ = splits.assign_splits(
         pictures,
         _LABELS,
         validation_fraction=0.2,
@@ -80,10 +80,10 @@ def test_every_split_gets_its_share_of_low_and_high_targets():
 
 
 def test_few_pictures_and_equal_targets_are_divided_too():
-    pictures, _ = _LABELS.inspected(
+    pictures, _ = _LABELS.add_strata(
         [_picture(i, float(i == 0)) for i in range(7)], ("y",)
     )
-    divided, _ = splits.assign(
+    divided, _ = splits.assign_splits(
         pictures,
         _LABELS,
         validation_fraction=0.2,

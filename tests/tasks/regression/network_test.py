@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune.tasks.regression import losses, network, transforms
-from tf_finetune.tasks.regression.rows import fused, parts
+from tf_finetune.tasks.regression import losses, network, target_transforms
+from tf_finetune.tasks.regression.rows import fused_model, fusion_parts
 
 _GENERATOR = np.random.default_rng(0)
 _TARGETS = np.stack(
@@ -26,7 +26,9 @@ def _saved(model: keras.Model, tmp_path) -> keras.Model:
 )
 def test_the_graph_does_what_the_arrays_do_and_reloads(kind, bounds, tmp_path):
     targets = np.abs(_TARGETS) + 0.1
-    transform = transforms.fitted(kind, targets, ["a", "b"], bounds=bounds)
+    transform = target_transforms.fit_transform(
+        kind, targets, ["a", "b"], bounds=bounds
+    )
     task = network.Network(transform)
     inputs = keras.Input([2])
     model = keras.Model(inputs, task.predictions(inputs))
@@ -36,11 +38,11 @@ def test_the_graph_does_what_the_arrays_do_and_reloads(kind, bounds, tmp_path):
     assert got.dtype == np.float32
     if bounds:
         assert got.min() >= bounds[0] and got.max() <= bounds[1]
-    assert task.logits(model) is model.inputs[0]
+    assert task.stream_logits(model) is model.inputs[0]
 
 
 def test_training_targets_go_there_and_back():
-    transform = transforms.fitted("log", _TARGETS[:, :1], ["a"])
+    transform = target_transforms.fit_transform("log", _TARGETS[:, :1], ["a"])
     task = network.Network(transform)
     there = transform.forward(_TARGETS[:, :1])
     np.testing.assert_allclose(task.finish(there), _TARGETS[:, :1], rtol=1e-5)
@@ -70,7 +72,9 @@ def test_losses_are_their_formulas_in_float32(name, expected):
     np.testing.assert_allclose(got, expected(errors_).mean(axis=1), rtol=1e-5)
 
 
-def _solved() -> tuple[keras.Model, np.ndarray, parts.Rows, parts.Parts]:
+def _solved() -> tuple[
+    keras.Model, np.ndarray, fusion_parts.RowInputs, fusion_parts.FusionParts
+]:
     keras.utils.set_random_seed(0)
     inputs = keras.Input([6, 6, 3])
     maps = keras.layers.Conv2D(4, 3)(inputs)
@@ -79,7 +83,7 @@ def _solved() -> tuple[keras.Model, np.ndarray, parts.Rows, parts.Parts]:
     features = np.asarray(extractor(images.reshape(-1, 6, 6, 3)))
     numbers = np.exp(_GENERATOR.normal(size=[_ROWS, 2]))
     numbers[3, 1] = np.nan
-    rows = parts.Rows(
+    rows = fusion_parts.RowInputs(
         features=features.reshape(_ROWS, 2, 4),
         numbers=numbers,
         words=[(str(_GENERATOR.choice(["a", "b"])), "é") for _ in range(_ROWS)],
@@ -94,20 +98,22 @@ def test_a_fused_model_says_what_its_parts_say_and_reloads(tmp_path):
         + rows.numbers[:, :1]
         + np.array([[word[0] == "a"] for word in rows.words])
     )
-    transform = transforms.fitted("log", targets, ["y"])
-    solved = parts.solve(
+    transform = target_transforms.fit_transform("log", targets, ["y"])
+    solved = fusion_parts.solve_parts(
         rows,
         transform.forward(targets),
         places=("front", "back"),
         groups=[str(i) for i in range(_ROWS)],
         seed=0,
     )
-    stack = parts.candidates(solved, transform.forward(targets))["stack"]
-    shape = fused.Shape(pictures=2, numbers=2, words=2)
-    model = fused.build(extractor, solved, stack, transform, shape)
+    stack = fusion_parts.build_candidates(solved, transform.forward(targets))[
+        "stack"
+    ]
+    shape = fused_model.RowShape(pictures=2, numbers=2, words=2)
+    model = fused_model.build_model(extractor, solved, stack, transform, shape)
     words = [list(each) for each in rows.words]
     words[0][0] = "never seen"
-    asked = parts.Rows(
+    asked = fusion_parts.RowInputs(
         features=rows.features, numbers=rows.numbers, words=words
     )
     got = _saved(model, tmp_path)(
@@ -117,17 +123,21 @@ def test_a_fused_model_says_what_its_parts_say_and_reloads(tmp_path):
             "words": tf.constant(words),
         }
     )
-    expected = transform.back(stack(solved(asked)))
+    expected = transform.restore_units(stack(solved(asked)))
     np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
 def test_a_network_alone_is_the_mean_over_the_pictures(tmp_path):
     extractor, images, _ = _solved()
-    transform = transforms.fitted("none", np.arange(8.0).reshape(2, 4), "abcd")
-    model = fused.of_network(
-        extractor, transform, fused.Shape(pictures=2, numbers=0, words=0)
+    transform = target_transforms.fit_transform(
+        "none", np.arange(8.0).reshape(2, 4), "abcd"
+    )
+    model = fused_model.build_from_network(
+        extractor,
+        transform,
+        fused_model.RowShape(pictures=2, numbers=0, words=0),
     )
     said = np.asarray(extractor(images.reshape(-1, 6, 6, 3)))
-    expected = transform.back(said.reshape(_ROWS, 2, 4).mean(axis=1))
+    expected = transform.restore_units(said.reshape(_ROWS, 2, 4).mean(axis=1))
     got = _saved(model, tmp_path)({"images": tf.constant(images)})
     np.testing.assert_allclose(got, expected, rtol=1e-4)

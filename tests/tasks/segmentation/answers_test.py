@@ -16,13 +16,13 @@ def test_shares_are_those_of_the_pixels_the_largest_first():
         ["a.jpg"], _probabilities([[[1, 1], [1, 2]]]), ("sky", "road", "car")
     )
     assert row.shares == (("road", 0.75), ("car", 0.25))
-    assert answers.ANSWERS.line(row) == "a.jpg: road 75.0%, car 25.0%"
+    assert answers.ANSWERS.format_row(row) == "a.jpg: road 75.0%, car 25.0%"
 
 
 def test_a_table_can_be_read_back(tmp_path):
     rows = [
         answers.Answer(path='a,"b.jpg', shares=(("x|y", 1.0),), mask="m.png"),
-        answers.ANSWERS.failed("bad.jpg", "an empty file"),
+        answers.ANSWERS.build_error_row("bad.jpg", "an empty file"),
     ]
     answers.ANSWERS.write(tmp_path / "p.csv", rows)
     with open(tmp_path / "p.csv", newline="") as file:

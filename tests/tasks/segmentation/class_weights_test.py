@@ -11,7 +11,7 @@ _AROUND = [1000, 1000, 500]
 
 
 def _of(kind, pixels=_PIXELS):
-    return class_weights.class_weights(
+    return class_weights.compute_class_weights(
         kind, pixels=pixels, pixels_of_pictures=_AROUND
     )
 

@@ -31,7 +31,7 @@ def test_distance_does_not_depend_on_the_number_of_classes(expected):
     found = _judge(expected, got)
 
     assert found.figures["mean_distance"] == pytest.approx(0.03)
-    assert not found.faults
+    assert not found.failures
     with_more = np.concatenate([expected, np.zeros([2, 10, 10, 9])], axis=-1)
     changed = np.concatenate([got, np.zeros([2, 10, 10, 9])], axis=-1)
     again = _judge(with_more, changed).figures["mean_distance"]
@@ -42,7 +42,7 @@ def test_sure_pixels_must_stay(expected):
     got = expected.copy()
     got[0, 0, :8] = [0.4, 0.2, 0.4 + 1e-3]  # 8 of 200 pixels.
 
-    (fault,) = _judge(expected, got).faults
+    (fault,) = _judge(expected, got).failures
 
     assert "96.0% of the clearly decided pixels keep" in fault
 
@@ -60,7 +60,7 @@ def test_mean_iou_is_of_the_pixels_that_count(expected):
     assert found.figures["evaluation_mean_iou"] == 1.0
     sky, road = 80 / 90, 90 / 100
     assert found.figures["mean_iou"] == pytest.approx((sky + road) / 2)
-    assert any("mean iou 89.4% instead of 100.0%" in f for f in found.faults)
+    assert any("mean iou 89.4% instead of 100.0%" in f for f in found.failures)
 
 
 def test_without_a_pixel_that_counts_there_is_no_mean_iou(expected):
@@ -69,7 +69,7 @@ def test_without_a_pixel_that_counts_there_is_no_mean_iou(expected):
     found = _judge(expected, expected, truth)
 
     assert found.figures["mean_iou"] is None
-    assert not found.faults
+    assert not found.failures
 
 
 def test_masks_are_kept_as_the_model_sees_them(tmp_path):
@@ -86,9 +86,9 @@ def test_masks_are_kept_as_the_model_sees_them(tmp_path):
         class_names=_NAMES, pictures=(picture,), dropped=(), fingerprint=""
     )
 
-    squashed = exports.EXPORTS.truth(data, [picture], [1, 2, 2, 3])
+    squashed = exports.EXPORTS.load_truth(data, [picture], [1, 2, 2, 3])
     padded = dataclasses.replace(data, resize="pad")
-    padded = exports.EXPORTS.truth(padded, [picture], [1, 4, 4, 3])
+    padded = exports.EXPORTS.load_truth(padded, [picture], [1, 4, 4, 3])
 
     # Here "sky" is the first class and "road" the second one.
     assert squashed.tolist() == [[[1, 0], [255, 1]]]

@@ -5,7 +5,12 @@ import pytest
 from PIL import Image
 
 from tf_finetune.data import examples
-from tf_finetune.tasks.segmentation import figures, labels, tables, yardsticks
+from tf_finetune.tasks.segmentation import (
+    class_table,
+    figures,
+    labels,
+    mask_baselines,
+)
 
 NAMES = ("sky", "road")
 
@@ -98,12 +103,12 @@ def test_yardsticks_are_chance_and_the_commonest_class(tmp_path):
     found = data([picture(tmp_path, 0, mask)])
     described = labels.LABELS.describe(found)
     described["masks"]["train"] = described["masks"]["test"]
-    trivial = figures.FIGURES.trivial(described, found, "test")
+    trivial = figures.FIGURES.compute_baselines(described, found, "test")
     most = trivial["most_frequent_class"]
     assert most["class"] == "sky"
     assert most["pixel_accuracy"] == pytest.approx(0.75)
     assert most["mean_iou"] == pytest.approx(0.75 / 2)
-    chance = yardsticks.chance([12, 4])
+    chance = mask_baselines.compute_chance([12, 4])
     assert trivial["chance"] == chance
     assert chance["pixel_accuracy"] == pytest.approx(0.5)
 
@@ -113,12 +118,14 @@ def test_the_printed_result_fits_the_screen_and_names_all(tmp_path):
     described = labels.LABELS.describe(found)
     described["masks"]["train"] = described["masks"]["test"]
     result = judged(found, [halves()])
-    result["yardsticks"] = figures.FIGURES.trivial(described, found, "test")
+    result["yardsticks"] = figures.FIGURES.compute_baselines(
+        described, found, "test"
+    )
     text = figures.FIGURES.text({"kept": "probe", "test": result})
     assert max(map(len, text.splitlines())) <= 80
     for words in ("chance", "most frequent class (sky)", "road", "mean IoU"):
         assert words in text
-    assert tables.text({}) == "no split was evaluated"
+    assert class_table.format_results({}) == "no split was evaluated"
 
 
 def test_the_confusion_matrix_is_drawn(tmp_path):
@@ -134,7 +141,9 @@ def test_results_are_ordered_by_mean_iou():
     )
     better = {"val_mean_iou": 0.5, "val_loss": 1.0}
     worse = {"val_mean_iou": 0.5, "val_loss": 2.0}
-    assert figures.FIGURES.rank(better) > figures.FIGURES.rank(worse)
+    assert figures.FIGURES.rank_epoch(better) > figures.FIGURES.rank_epoch(
+        worse
+    )
 
 
 def test_a_pixel_among_millions_does_not_tell_results_apart():

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, survey
+from tf_finetune.data import examples, scan
 from tf_finetune.tasks.segmentation import labels
 
 NAMES = '["sky", "road", "void"]'
@@ -35,8 +35,8 @@ def data(root: pathlib.Path, *, count: int = 12) -> pathlib.Path:
     return root
 
 
-def listed(root: pathlib.Path, **options) -> survey.Inspected:
-    return survey.list_and_inspect(
+def listed(root: pathlib.Path, **options) -> scan.InspectedPictures:
+    return scan.list_and_inspect(
         data_options.DataOptions(data=str(root), **options),
         labels.LABELS,
         cache_dir=root.parent / "cache",
@@ -65,7 +65,7 @@ def test_masks_are_described_by_split_and_class(tmp_path):
     root = data(tmp_path / "data")
     found = listed(root, ignore_label="void")
     options = data_options.DataOptions(data=str(root), ignore_label="void")
-    divided = survey.complete(found, {}, options, seed=0)
+    divided = scan.clean_and_split(found, {}, options, seed=0)
     described = labels.LABELS.describe(divided)["masks"]
     assert set(described) == {"train", "validation", "test"}
     total = {
@@ -161,7 +161,7 @@ def test_what_few_pictures_show_is_trained_on(tmp_path, count):
     found = listed(root)
     options = data_options.DataOptions(data=str(root))
     for seed in range(5):
-        data = survey.complete(found, {}, options, seed=seed)
+        data = scan.clean_and_split(found, {}, options, seed=seed)
         assert [len(data.split(each)) for each in data.splits] == [14, 3, 3]
         boats = [p for p in data.pictures if p.label.pixels[2]]
         assert len(boats) == count
@@ -173,7 +173,7 @@ def test_rare_classes_everywhere_leave_pictures_to_hold_out(tmp_path):
     for number in range(12):
         scene(root, str(number), [[0, 1, 2 + number // 2]])
     options = data_options.DataOptions(data=str(root))
-    data = survey.complete(listed(root), {}, options, seed=0)
+    data = scan.clean_and_split(listed(root), {}, options, seed=0)
     assert [len(data.split(each)) for each in data.splits] == [8, 2, 2]
     train = {
         k for p in data.split("train") for k in range(8) if p.label.pixels[k]
@@ -186,7 +186,7 @@ def test_too_few_pictures_for_the_splits_are_an_error(tmp_path):
         scene(tmp_path / "data", str(number), [[0, 1]])
     options = data_options.DataOptions(data=str(tmp_path / "data"))
     with pytest.raises(errors.DataError, match="train gets none"):
-        survey.complete(listed(tmp_path / "data"), {}, options, seed=0)
+        scan.clean_and_split(listed(tmp_path / "data"), {}, options, seed=0)
 
 
 def test_the_mask_of_a_damaged_picture_names_no_class(tmp_path):
@@ -199,7 +199,7 @@ def test_the_mask_of_a_damaged_picture_names_no_class(tmp_path):
     assert found.class_names == ("class_0", "class_1", "class_2")
     assert {p.label.names for p in found.pictures} == {found.class_names}
     options = data_options.DataOptions(data=str(root))
-    data = survey.complete(found, {}, options, seed=0)
+    data = scan.clean_and_split(found, {}, options, seed=0)
     assert set(labels.LABELS.describe(data)["masks"]["train"]["pixels"]) == set(
         found.class_names
     )
@@ -209,15 +209,15 @@ def of_run(root: pathlib.Path, **options) -> labels.Masks:
     """Returns labels as a run on `root` leaves them in its data.json."""
     found = listed(root, **options)
     options = data_options.DataOptions(data=str(root), **options)
-    data = survey.complete(found, {}, options, seed=0)
+    data = scan.clean_and_split(found, {}, options, seed=0)
     described = json.loads(json.dumps(labels.LABELS.describe(data)))
-    return labels.LABELS.learnt(
+    return labels.LABELS.restore(
         {"class_names": list(data.class_names), **described}
     )
 
 
 def elsewhere(root: pathlib.Path, learned: labels.Masks, **options):
-    return survey.list_and_inspect(
+    return scan.list_and_inspect(
         data_options.DataOptions(data=str(root), **options),
         learned,
         cache_dir=root.parent / "cache",
@@ -284,7 +284,7 @@ def test_other_colored_masks_are_read_by_the_colors_of_the_run(tmp_path):
 def test_one_column_of_masks_is_all_there_can_be():
     options = data_options.DataOptions(label_column=("a", "b"))
     with pytest.raises(errors.UsageError, match="one column of masks"):
-        labels.LABELS.columns(options)
+        labels.LABELS.required_columns(options)
 
 
 def _painted(root: pathlib.Path, *values: int, count: int = 12) -> pathlib.Path:
@@ -327,7 +327,7 @@ def test_a_run_reads_other_masks_as_it_read_its_own(tmp_path, legend):
     first = listed(root)
     assert len(first.class_names) == 3
     options = data_options.DataOptions(data=str(root))
-    data_ = survey.complete(first, {}, options, seed=0)
+    data_ = scan.clean_and_split(first, {}, options, seed=0)
     described = {
         "class_names": list(first.class_names),
         **labels.LABELS.describe(data_),
@@ -338,9 +338,9 @@ def test_a_run_reads_other_masks_as_it_read_its_own(tmp_path, legend):
     for with_legend in (False, True):
         if with_legend:
             (other / "classes.json").write_text(legend)
-        found = survey.list_and_inspect(
+        found = scan.list_and_inspect(
             data_options.DataOptions(data=str(other)),
-            labels.LABELS.learnt(described),
+            labels.LABELS.restore(described),
             cache_dir=tmp_path / "cache",
             training=False,
         )
@@ -364,7 +364,7 @@ def test_masks_of_white_and_small_values_are_asked_about(tmp_path):
 def test_the_advice_about_unnamed_values_can_be_followed(tmp_path):
     root = _painted(tmp_path / "data", 0, 50, 60, count=12)
     (root / "classes.json").write_text('["a", "b"]')
-    with pytest.raises(errors.DataError, match="no class") as raised:
+    with pytest.raises(errors.DataError, match="not a class") as raised:
         listed(root)
     text = str(raised.value)
     assert "3 values (0, 50, 60): name as many classes" in text
@@ -394,7 +394,7 @@ def test_outputs_that_are_in_no_mask_are_named(tmp_path, caplog):
     found = listed(root)
     assert found.class_names == ("class_0", "class_1", "class_2", "class_3")
     options = data_options.DataOptions(data=str(root))
-    survey.complete(found, {}, options, seed=0)
+    scan.clean_and_split(found, {}, options, seed=0)
     assert any(
         "1 of 4 classes is in no mask" in r.getMessage()
         and r.getMessage().endswith(": class_0.")

@@ -105,11 +105,11 @@ def test_large_logits_of_half_precision_give_finite_losses(name):
 
 def test_what_is_no_loss_is_refused():
     with pytest.raises(errors.UsageError, match="'dic'. Did you mean 'dice'"):
-        losses.parts("cross_entropy+dic")
+        losses.split_loss("cross_entropy+dic")
     with pytest.raises(errors.UsageError, match="twice"):
-        losses.parts("dice+dice")
+        losses.split_loss("dice+dice")
     with pytest.raises(errors.UsageError, match="--loss"):
-        losses.parts("cross_entropy+")
+        losses.split_loss("cross_entropy+")
 
 
 def test_a_sum_can_be_trained():

@@ -6,10 +6,10 @@ import tensorflow as tf
 from PIL import Image
 from scipy import special
 
-from tf_finetune.cache import passes
-from tf_finetune.config import train, training_options
+from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples, pipeline
-from tf_finetune.data import targets as target_rows
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.feature_cache import fill
 from tf_finetune.tasks.segmentation import network
 
 NAMES = ("sky", "road")
@@ -52,7 +52,7 @@ def config(augmentation="none", views=3):
     options = training_options.TrainingOptions(
         augmentation=augmentation, augmentation_views=views
     )
-    return train.TrainConfig(training=options, seed=5)
+    return train_config.TrainConfig(training=options, seed=5)
 
 
 def targets(data, **options):
@@ -65,7 +65,7 @@ def test_masks_are_read_in_the_order_that_is_asked_for(data):
     found = targets(data)
     assert len(found) == 3
     assert found.moves
-    every = np.concatenate(list(target_rows.in_order(found, 2)))
+    every = np.concatenate(list(target_rows.batch_in_order(found, 2)))
     assert every.shape == (3, SIZE, SIZE)
     assert every.dtype == np.uint8
     two = found.batch(tf.constant([2, 0]), tf.constant([0, 0]))
@@ -80,16 +80,16 @@ def test_views_of_masks_are_those_of_their_pictures(data):
     found = targets(data, augmentation="light")
     pictures = data.split("train")
     for number in (1, 2):
-        views = passes.views(
+        views = fill.make_views(
             [p.path for p in pictures],
             [p.sha256 for p in pictures],
             number=number,
             level="light",
             seed=5,
         )
-        (images,) = pipeline.changed_images(
+        (images,) = pipeline.build_augmented_images(
             [p.path for p in pictures],
-            passes.seeds(views),
+            fill.derive_seeds(views),
             image_size=SIZE,
             resize="squash",
             batch_size=3,
@@ -110,7 +110,7 @@ def test_a_level_that_mixes_has_one_view(data):
 
 
 def test_blank_masks_hold_every_class():
-    blank = network.NETWORK.blank(NAMES, 4, image_size=8)
+    blank = network.NETWORK.build_blank_targets(NAMES, 4, image_size=8)
     batch = blank.batch(tf.range(3), tf.zeros([3], tf.int64)).numpy()
     assert len(blank) == 4
     assert batch.shape == (3, 8, 8)
@@ -155,7 +155,7 @@ def test_finishing_logits_is_a_softmax_of_each_pixel():
 
 
 def test_masks_move_with_pictures_in_training_batches(data):
-    batches = pipeline.training_batches(
+    batches = pipeline.build_training_batches(
         [p.path for p in data.pictures],
         targets(data),
         image_size=SIZE,

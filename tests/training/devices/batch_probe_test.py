@@ -3,17 +3,17 @@
 import subprocess
 import sys
 
-from tf_finetune.config import options, train
-from tf_finetune.training.devices import batch_size
+from tf_finetune.config import options, train_config
+from tf_finetune.training.devices import batch_size_search
 
 
 def test_a_child_trains_a_few_steps_and_says_what_they_took():
     config = options.from_keywords(
-        train.TrainConfig,
+        train_config.TrainConfig,
         {"backbone": "small_cnn", "weights": "none", "image_size": 32},
     )
     failure: list[str] = []
-    trial = batch_size._tried(config, 2, 3, failure)
+    trial = batch_size_search._try_in_child(config, 2, 3, failure)
     assert failure == []
     assert trial.on_cpu
     # TensorFlow alone takes some hundred megabytes.
@@ -22,11 +22,11 @@ def test_a_child_trains_a_few_steps_and_says_what_they_took():
 
 _PEAKS = """
 from tf_finetune.training.devices import batch_probe
-before = batch_probe.peak_bytes()
+before = batch_probe.read_peak_bytes()
 taken = b"x" * (before + 50 * 2**20)
-during = batch_probe.peak_bytes()
+during = batch_probe.read_peak_bytes()
 del taken
-print(before, during, batch_probe.peak_bytes())
+print(before, during, batch_probe.read_peak_bytes())
 """
 
 

@@ -8,7 +8,7 @@ from tf_finetune.training.devices import device_settings
 def _settings(precision="auto", onednn="on", **facts):
     facts = {"kind": "gpu", "name": "A", **facts}
     found = device_settings.Device(**facts)
-    return device_settings.settings(found, precision, onednn=onednn)
+    return device_settings.choose_settings(found, precision, onednn=onednn)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_everything_is_said_in_one_line():
 def test_the_device_of_this_machine_is_found():
     import tensorflow as tf
 
-    found = device_settings.device(tf.distribute.get_strategy())
+    found = device_settings.detect_device(tf.distribute.get_strategy())
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
     assert found.kind == ("gpu" if has_gpu else "cpu")
     assert found.replicas == 1

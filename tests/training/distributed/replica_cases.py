@@ -17,17 +17,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.cache import layout
-from tf_finetune.cache import store as stores
-from tf_finetune.config import options, train, training_options
-from tf_finetune.data import targets as target_rows
-from tf_finetune.runs import solving
+from tf_finetune.config import options, train_config, training_options
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import store as stores
+from tf_finetune.runs import head_solution
 from tf_finetune.tasks.classification import losses
-from tf_finetune.training import averaging, fit, head, optimizers, train_step
-from tf_finetune.training import stage as stages
-from tf_finetune.training.devices import precision
+from tf_finetune.training import ema, fit, head_fit, optimizers, train_step
+from tf_finetune.training import fit_stage as stages
+from tf_finetune.training.devices import mixed_precision
 from tf_finetune.training.distributed import replicas
-from tf_finetune.training.solvers import problem as problems
+from tf_finetune.training.solvers import head_problem as problems
 
 _EPOCHS, _BATCH = 2, 16
 CASES = {
@@ -100,8 +100,8 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
     if not plain:
         steps = chosen.gradient_accumulation_steps
         model = train_step.Trainer.of(model, micro_batches=steps)
-    plan = optimizers.schedule(chosen, steps_per_epoch=4)
-    optimizer = optimizers.build(chosen, plan, sums=not plain)
+    plan = optimizers.make_schedule(chosen, steps_per_epoch=4)
+    optimizer = optimizers.build_optimizer(chosen, plan, sums=not plain)
     if case.get("scaled"):
         optimizer = keras.optimizers.LossScaleOptimizer(
             optimizer, initial_scale=2**15 if case.get("float16") else 1e36
@@ -140,7 +140,7 @@ def _run(case: dict, strategy, *, plain: bool) -> dict:
 
 
 def _shares_folders(strategy) -> bool:
-    return strategy is None or replicas.worker_of(strategy)[1] == 1
+    return strategy is None or replicas.find_worker(strategy)[1] == 1
 
 
 def _fit(
@@ -152,20 +152,20 @@ def _fit(
     model = _compiled(case, plain=plain)
     wanted = bool(case.get("sync_batch_norm")) and not plain
     numbers = itertools.count()  # The last epoch is kept.
-    stage = stages.Stage(
+    stage = stages.FitStage(
         name="case",
         epochs=epochs,
         steps_per_epoch=-(-len(inputs) // _BATCH),
         batches=lambda epoch, step: batches.batch(_BATCH).repeat(_EPOCHS),
         validation=judged.take(10).batch(9),
         rank=lambda row: (float(next(numbers)),),
-        averages=averaging.Averages() if "ema_momentum" in case else None,
+        averages=ema.EmaCallback() if "ema_momentum" in case else None,
         folder=folder if case.get("float16") else None,
     )
     policy = "mixed_float16" if case.get("float16") else "float32"
     with (
-        precision.computing(model, policy),
-        replicas.synchronized(model, wanted=wanted),
+        mixed_precision.apply_policy(model, policy),
+        replicas.synchronize_batch_norms(model, wanted=wanted),
     ):
         return model, fit.fit(model, stage)
 
@@ -181,7 +181,7 @@ def _masks(strategy) -> list:
         def call():
             return model(tf.ones([1, 64]), training=True)
 
-        with replicas.apart(model):
+        with replicas.separate_seeds(model):
             found = tf.function(lambda: strategy.run(call))()
     return [
         each.numpy().tolist()
@@ -194,7 +194,7 @@ def _solved_head(strategy) -> list:
     inputs, targets = _data({})
     names = [f"{number:064x}" for number in range(len(inputs))]
     loss = losses.ClassificationLoss("cross_entropy")
-    head._LEAST_STEPS = 40  # Of four trainings each.
+    head_fit._MIN_STEPS = 40  # Of four trainings each.
     with tempfile.TemporaryDirectory() as folder:
         store = stores.Store(
             pathlib.Path(folder), width=inputs.shape[1], dtype="float32"
@@ -202,22 +202,22 @@ def _solved_head(strategy) -> list:
         store.put(names, inputs)
         with strategy.scope() if strategy else contextlib.nullcontext():
             built = _model({})
-        solved = head.solve(
+        solved = head_fit.fit_head(
             problems.Problem(
-                model=solving.on_one_device(built, strategy),
+                model=head_solution.copy_to_one_device(built, strategy),
                 solver="logistic",
                 features=store.rows(names),
-                layout=layout.Layout(shapes=(inputs.shape[1:],)),
-                targets=target_rows.Array(targets),
+                layout=row_layout.RowLayout(shapes=(inputs.shape[1:],)),
+                targets=target_rows.ArrayTargets(targets),
                 loss=loss,
                 judged_by=loss,
                 groups=names,
                 config=options.from_keywords(
-                    train.TrainConfig, {"head": "mlp"}
+                    train_config.TrainConfig, {"head": "mlp"}
                 ),
             )
         )
-        head.install(built, solved)
+        head_fit.set_solution(built, solved)
     return [np.array(each).tolist() for each in built.weights]
 
 

@@ -15,14 +15,14 @@ import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones.surgery import change, graph
+from tf_finetune.backbones.surgery import change_table, graph_copy
 
 _RATIO = 16  # Hu et al., section 6.1 and table 10.
 
 
-def insert(
+def insert_blocks(
     backbone: backbones.Backbone,
-) -> tuple[backbones.Backbone, change.Change]:
+) -> tuple[backbones.Backbone, change_table.Change]:
     """Inserts a block after the residual branch of every addition.
 
     Args:
@@ -50,13 +50,13 @@ def insert(
         if operation.name not in additions:
             return operation(*arguments, **keywords)
         shortcut, branch = arguments[0]
-        return operation([shortcut, _excited(branch, operation.name)])
+        return operation([shortcut, _add_block(branch, operation.name)])
 
-    result = graph.rebuilt(model, call=call)
+    result = graph_copy.rebuild_model(model, call=call)
     new = result.count_params() - model.count_params()
-    return graph.with_model(backbone, result), change.Change(
+    return graph_copy.replace_model(backbone, result), change_table.Change(
         flag="+se",
-        layers=change.listed(additions),
+        layers=change_table.summarize_names(additions),
         before="shortcut + branch",
         after=f"shortcut + branch × squeeze-and-excitation (ratio {_RATIO}), "
         "at first × 1",
@@ -64,7 +64,7 @@ def insert(
     )
 
 
-def _excited(branch: keras.KerasTensor, addition: str) -> keras.KerasTensor:
+def _add_block(branch: keras.KerasTensor, addition: str) -> keras.KerasTensor:
     """Adds a block: scales each channel by a factor computed from all.
 
     Args:

@@ -1,7 +1,7 @@
 """The stem of a network: its preprocessing and first convolution.
 
 Preprocessing is scaling, shifting and the order of the colors, in layers of
-this package (`build.preprocessed`) or of the network's own.
+this package (`build.add_preprocessing`) or of the network's own.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ class Stem:
     convolution: keras.layers.Conv2D
 
 
-def read(backbone: backbones.Backbone) -> Stem:
+def read_stem(backbone: backbones.Backbone) -> Stem:
     """Reads the preprocessing up to the first convolution.
 
     Raises:
@@ -44,17 +44,17 @@ def read(backbone: backbones.Backbone) -> Stem:
     scale, offset, order = np.ones(3), np.zeros(3), np.arange(3)
     scaling = set()
     padded = False
-    for operation in _chain(backbone):
+    for operation in _iterate_chain(backbone):
         kind = type(operation).__name__
         if isinstance(operation, keras.layers.ZeroPadding2D):
             padded = True
             continue
-        if convolution := _first_convolution(operation):
-            by_colour = np.argsort(order)
+        if convolution := _find_first_convolution(operation):
+            color_order = np.argsort(order)
             return Stem(
                 scaling=frozenset(scaling),
-                scale=scale[by_colour],
-                offset=offset[by_colour],
+                scale=scale[color_order],
+                offset=offset[color_order],
                 order=order,
                 layer=operation,
                 convolution=convolution,
@@ -66,7 +66,7 @@ def read(backbone: backbones.Backbone) -> Stem:
         if kind == "Flip":
             scale, offset, order = scale[::-1], offset[::-1], order[::-1]
             continue
-        factor, added = _affine(operation)
+        factor, added = _read_affine(operation)
         # Affine maps compose: (x · s + o) · f + a = x · (s · f) + (o · f + a).
         scale, offset = scale * factor, offset * factor + added
     raise errors.UsageError(
@@ -76,7 +76,7 @@ def read(backbone: backbones.Backbone) -> Stem:
     )
 
 
-def _chain(backbone: backbones.Backbone) -> Iterator[keras.Operation]:
+def _iterate_chain(backbone: backbones.Backbone) -> Iterator[keras.Operation]:
     """Yields operations from the input on, up to the first branching."""
     tensor = backbone.model.inputs[0]
     while True:
@@ -92,7 +92,7 @@ def _chain(backbone: backbones.Backbone) -> Iterator[keras.Operation]:
         tensor = users[0].output
 
 
-def _first_convolution(
+def _find_first_convolution(
     operation: keras.Operation,
 ) -> keras.layers.Conv2D | None:
     """Returns the convolution that an operation is or starts with."""
@@ -104,7 +104,7 @@ def _first_convolution(
     return None
 
 
-def _affine(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
+def _read_affine(layer: keras.Layer) -> tuple[np.ndarray, np.ndarray]:
     """Returns factor and offset of a scaling layer, for three channels."""
     if isinstance(layer, keras.layers.Rescaling):
         factor, added = layer.scale, layer.offset

@@ -7,15 +7,15 @@ from typing import Protocol
 
 from tf_finetune import errors, registry
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, labelling
+from tf_finetune.data import examples, label_protocol
 
 SOURCES = registry.Registry(
     "data format",
     {
         "csv": "tf_finetune.data.sources.csv_file:SOURCE",
         "digits": "tf_finetune.data.sources.digits:SOURCE",
-        "folder": "tf_finetune.data.sources.folder:SOURCE",
-        "pairs": "tf_finetune.data.sources.pairs:SOURCE",
+        "folder": "tf_finetune.data.sources.image_folder:SOURCE",
+        "pairs": "tf_finetune.data.sources.image_mask_pairs:SOURCE",
         "tfds": "tf_finetune.data.sources.tfds_dataset:SOURCE",
         "tfds_masks": "tf_finetune.data.sources.tfds_masks:SOURCE",
     },
@@ -60,13 +60,13 @@ explain folders of another form, so that each folder is listed once."""
 class Source(Protocol):
     """Lists the labeled pictures of one form of data."""
 
-    def recognises(self, data: str) -> bool:
+    def recognizes(self, data: str) -> bool:
         """Tells if `data` has this form, by its name and the files on disk."""
 
     def list_examples(
         self,
         options: data_options.DataOptions,
-        labels: labelling.Labels,
+        labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the pictures of `options.data`.
@@ -81,12 +81,16 @@ class Source(Protocol):
         """
 
 
-def find(options: data_options.DataOptions, labels: labelling.Labels) -> Source:
-    """Returns the source that reads `options.data`; see `name_of`."""
-    return SOURCES.get(name_of(options, labels))
+def find_source(
+    options: data_options.DataOptions, labels: label_protocol.Labels
+) -> Source:
+    """Returns the source that reads `options.data`; see `find_source_name`."""
+    return SOURCES.get(find_source_name(options, labels))
 
 
-def name_of(options: data_options.DataOptions, labels: labelling.Labels) -> str:
+def find_source_name(
+    options: data_options.DataOptions, labels: label_protocol.Labels
+) -> str:
     """Returns the name of the form that `options.data` has.
 
     Args:
@@ -110,16 +114,16 @@ def name_of(options: data_options.DataOptions, labels: labelling.Labels) -> str:
     for name in (*labels.sources, *added):
         if is_folder and name in _FOLDERS:
             return name
-        if SOURCES.get(name).recognises(options.data):
+        if SOURCES.get(name).recognizes(options.data):
             return name
     # Recognized, but without labels of this task: said in so many words.
     for name in BUILT_IN:
-        if SOURCES.get(name).recognises(options.data):
+        if SOURCES.get(name).recognizes(options.data):
             _check_format(name, labels)
-    raise _unrecognised(options.data)
+    raise _unrecognized_error(options.data)
 
 
-def _check_format(name: str, labels: labelling.Labels) -> None:
+def _check_format(name: str, labels: label_protocol.Labels) -> None:
     if name in BUILT_IN and name not in labels.sources:
         raise errors.UsageError(
             f"Data of the format {name} ({_FORMS[name]}) holds no labels of "
@@ -129,7 +133,7 @@ def _check_format(name: str, labels: labelling.Labels) -> None:
         )
 
 
-def _unrecognised(data: str) -> errors.DataError:
+def _unrecognized_error(data: str) -> errors.DataError:
     path = pathlib.Path(data).expanduser()
     if path.exists():
         return errors.DataError(
@@ -138,11 +142,12 @@ def _unrecognised(data: str) -> errors.DataError:
         )
     return errors.DataError(
         f"--data={data}: there is no such file or folder (looked for "
-        f"{os.path.abspath(path)}).{_nearby(path)} Possible are {_POSSIBLE}."
+        f"{os.path.abspath(path)}).{_suggest_nearby(path)} Possible are "
+        f"{_POSSIBLE}."
     )
 
 
-def _nearby(path: pathlib.Path) -> str:
+def _suggest_nearby(path: pathlib.Path) -> str:
     """Returns a hint at the like-named neighbors of a missing path."""
     try:
         names = os.listdir(path.parent)

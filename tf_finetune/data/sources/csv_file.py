@@ -11,27 +11,27 @@ from collections.abc import Iterator
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, labelling
-from tf_finetune.data.sources import folder
-from tf_finetune.data.tables import findings, locating, records
+from tf_finetune.data import examples, label_protocol
+from tf_finetune.data.sources import image_folder
+from tf_finetune.data.tables import file_locator, table_reports, table_rows
 
 _SUFFIXES = (".csv", ".tsv")
 # What --split_column and --group_column are if nobody gave them; such a column
 # may be absent.
-_UNASKED = {"split_column": "split", "group_column": "group"}
+_DEFAULT_COLUMNS = {"split_column": "split", "group_column": "group"}
 
 
 class CsvFile:
     """A table of pictures; paths are relative to the table or --image_root."""
 
-    def recognises(self, data: str) -> bool:
+    def recognizes(self, data: str) -> bool:
         """Tells if `data` is a file named .csv or .tsv."""
         return is_table(data)
 
     def list_examples(
         self,
         options: data_options.DataOptions,
-        labels: labelling.Labels,
+        labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the rows; missing files and repeated rows are dropped.
@@ -42,26 +42,26 @@ class CsvFile:
                 cannot be read.
         """
         path = pathlib.Path(options.data).expanduser()
-        table = _read(path, options, labels)
-        kept: dict[str, _Listed] = {}
+        table = _read_table(path, options, labels)
+        kept: dict[str, _ListedPicture] = {}
         dropped = []
         missing: list[str] = []
         lost: list[examples.Example] = []
-        for row in _rows(table, options):
+        for row in _list_rows(table, options):
             example, reason = row.example, ""
             # a.jpg and ./a.jpg are one picture.
             key = os.path.normpath(example.path)
             if example.label is None:
                 reason = f"no label in line {row.line}"
             elif key in kept:
-                reason = _repeated(row, kept[key], table)
+                reason = _explain_repeat(row, kept[key], table)
             elif not os.path.exists(example.path):
-                reason = locating.reason(row.name)
+                reason = file_locator.explain_missing(row.name)
                 missing.append(row.name)
                 lost.append(example)
             if reason:
                 dropped.append(
-                    examples.Dropped(path=example.path, reason=reason)
+                    examples.DroppedFile(path=example.path, reason=reason)
                 )
             else:
                 kept[key] = row
@@ -69,12 +69,12 @@ class CsvFile:
             raise errors.DataError(f"{path} has a header but no rows.")
         # In this order: how names were read, then what is still not found.
         table.files.tell()
-        findings.tell_missing(table.files, missing, found=len(kept))
-        findings.check_emptied(
+        table_reports.report_missing(table.files, missing, found=len(kept))
+        table_reports.check_empty_classes(
             table, [row.example for row in kept.values()], lost
         )
-        findings.check_label_files(table, options)
-        findings.tell_columns(
+        table_reports.check_label_files(table, options)
+        table_reports.report_columns(
             table, [row.example for row in kept.values()], options
         )
         return examples.Listing(
@@ -103,66 +103,71 @@ def list_paths(options: data_options.DataOptions) -> list[str]:
     """
     path = pathlib.Path(options.data).expanduser()
     columns = options.image_column
-    rows = list(records.read_rows(path, {"image_column": columns}))
+    rows = list(table_rows.read_rows(path, {"image_column": columns}))
     names = [row.cells[column] for row in rows for column in columns]
     names = [name for name in names if name.strip()]
     if not names:
         raise errors.DataError(f"{path} names no picture.")
-    files = locating.Locator(path, options.image_root, names)
+    files = file_locator.Locator(path, options.image_root, names)
     paths = {files.find(name): name for name in names}
     missing = [name for p, name in paths.items() if not os.path.exists(p)]
     files.tell()
-    findings.tell_missing(files, missing, found=len(paths) - len(missing))
+    table_reports.report_missing(
+        files, missing, found=len(paths) - len(missing)
+    )
     return list(paths)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Listed:
+class _ListedPicture:
     """A picture that a row names.
 
     Attributes:
         line: Of the row.
         name: The picture as it stands there.
         example: What becomes of it; its label is None if it has none.
-        is_one_of_many: Whether the row names several.
+        is_one_of_several: Whether the row names several.
     """
 
     line: int
     name: str
     example: examples.Example
-    is_one_of_many: bool
+    is_one_of_several: bool
 
 
-def _read(
+def _read_table(
     path: pathlib.Path,
     options: data_options.DataOptions,
-    labels: labelling.Labels,
-) -> findings.Table:
-    needed = {"image_column": options.image_column, **labels.columns(options)}
+    labels: label_protocol.Labels,
+) -> table_reports.Table:
+    needed = {
+        "image_column": options.image_column,
+        **labels.required_columns(options),
+    }
     optional = []
     # A column that somebody asked for must exist.
-    for flag, unasked in _UNASKED.items():
+    for flag, unasked in _DEFAULT_COLUMNS.items():
         column = getattr(options, flag)
         if column == unasked:
             optional.append(column)
         elif column is not None:
             needed[flag] = (column,)
-    rows = list(records.read_rows(path, needed, optional))
-    labels = labels.of_table(rows, str(path), options)
+    rows = list(table_rows.read_rows(path, needed, optional))
+    labels = labels.configure_for_table(rows, str(path), options)
     columns = {*options.image_column, *labels.file_columns(options)}
     names = (row.cells[column] for row in rows for column in columns)
-    files = locating.Locator(path, options.image_root, names)
-    return findings.Table(path=path, rows=rows, files=files, labels=labels)
+    files = file_locator.Locator(path, options.image_root, names)
+    return table_reports.Table(path=path, rows=rows, files=files, labels=labels)
 
 
-def _rows(
-    table: findings.Table, options: data_options.DataOptions
-) -> Iterator[_Listed]:
+def _list_rows(
+    table: table_reports.Table, options: data_options.DataOptions
+) -> Iterator[_ListedPicture]:
     """Turns each row into an example for each of its pictures."""
     several = len(options.image_column) > 1
     for row in table.rows:
         where = f"{table.path}, line {row.line}"
-        stripped = row.stripped
+        stripped = row.stripped_cells
         group = stripped.get(options.group_column or "") or None
         if several:
             # Pictures of one row must not be divided between splits.
@@ -175,28 +180,36 @@ def _rows(
             name = row.cells[column]
             example = examples.Example(
                 path=table.files.find(name),
-                label=table.labels.of_row(
+                label=table.labels.read_row(
                     stripped, where, table.files, options
                 ),
-                split=_split(stripped.get(options.split_column or ""), where),
+                split=_parse_split(
+                    stripped.get(options.split_column or ""), where
+                ),
                 group=group,
             )
-            yield _Listed(
+            yield _ListedPicture(
                 line=row.line,
                 name=name,
                 example=example,
-                is_one_of_many=several,
+                is_one_of_several=several,
             )
 
 
-def _repeated(row: _Listed, first: _Listed, table: findings.Table) -> str:
+def _explain_repeat(
+    row: _ListedPicture, first: _ListedPicture, table: table_reports.Table
+) -> str:
     """Returns the reason to drop a row whose picture was listed before.
 
     Raises:
         DataError: The two rows do not say the same.
     """
     # Groups of rows with several pictures are the lines themselves.
-    for what in ("label", "split", *(() if row.is_one_of_many else ("group",))):
+    for what in (
+        "label",
+        "split",
+        *(() if row.is_one_of_several else ("group",)),
+    ):
         now, before = getattr(row.example, what), getattr(first.example, what)
         if now != before:
             advice = "keep one of the rows"
@@ -210,13 +223,13 @@ def _repeated(row: _Listed, first: _Listed, table: findings.Table) -> str:
     return f"listed twice: in line {first.line} and in line {row.line}"
 
 
-def _split(word: str | None, where: str) -> str | None:
+def _parse_split(word: str | None, where: str) -> str | None:
     word = (word or "").strip()
     if not word:
         return None
-    if word.lower() not in folder.SPLIT_WORDS:
-        known = ", ".join(folder.SPLIT_WORDS)
+    if word.lower() not in image_folder.SPLIT_WORDS:
+        known = ", ".join(image_folder.SPLIT_WORDS)
         raise errors.DataError(
             f"{where} has the unknown split {word!r}; possible: {known}."
         )
-    return folder.SPLIT_WORDS[word.lower()]
+    return image_folder.SPLIT_WORDS[word.lower()]

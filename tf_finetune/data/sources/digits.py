@@ -10,7 +10,7 @@ from PIL import Image
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, labelling
+from tf_finetune.data import examples, label_protocol
 from tf_finetune.data.sources import picture_cache
 
 SIZE = 32
@@ -26,14 +26,14 @@ class Digits:
     Digits", as `sklearn.datasets.load_digits` ships it.
     """
 
-    def recognises(self, data: str) -> bool:
+    def recognizes(self, data: str) -> bool:
         """Tells if `data` begins with digits:."""
         return data.startswith("digits:")
 
     def list_examples(
         self,
         options: data_options.DataOptions,
-        labels: labelling.Labels,
+        labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the digits; they are written as PNG files once.
@@ -48,9 +48,9 @@ class Digits:
                 "from 0 to 9, e.g. digits:5-9."
             )
         first, last = int(match[1]), int(match[2])
-        return picture_cache.listing(
+        return picture_cache.list_pictures(
             cache_dir / "pictures" / f"digits-{first}-{last}",
-            lambda: _digits(first, last),
+            lambda: _load_digits(first, last),
             class_names=tuple(str(d) for d in range(first, last + 1)),
         )
 
@@ -58,17 +58,21 @@ class Digits:
 SOURCE = Digits()
 
 
-def _digits(first: int, last: int) -> Iterator[picture_cache.Encoded]:
+def _load_digits(
+    first: int, last: int
+) -> Iterator[picture_cache.EncodedPicture]:
     # Imported here: scikit-learn takes a while, and few runs need it.
     from sklearn import datasets
 
     data = datasets.load_digits()
     for pixels, digit in zip(data.images, data.target, strict=True):
         if first <= digit <= last:
-            yield picture_cache.Encoded(content=_png(pixels), label=str(digit))
+            yield picture_cache.EncodedPicture(
+                content=_encode_png(pixels), label=str(digit)
+            )
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def _encode_png(pixels: np.ndarray) -> bytes:
     """Encodes [8, 8] ink of 0..16 as a gray PNG of `SIZE` pixels, 0..255."""
     gray = np.rint(pixels * (255 / 16)).astype(np.uint8)
     image = Image.fromarray(gray).resize(

@@ -13,7 +13,7 @@ from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.data import examples
-from tf_finetune.data.pictures import file_kinds
+from tf_finetune.data.images import file_kinds
 
 _SUFFIXES = {
     "JPEG": ".jpg",
@@ -22,12 +22,12 @@ _SUFFIXES = {
     "BMP": ".bmp",
     "WebP": ".webp",
 }
-# As `store` names files.
-_NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
+# As `store_picture` names files.
+_FILE_NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Encoded:
+class EncodedPicture:
     """A labeled picture that is not a file yet.
 
     Attributes:
@@ -41,9 +41,9 @@ class Encoded:
     split: str | None = None
 
 
-def listing(
+def list_pictures(
     folder: pathlib.Path,
-    produce: Callable[[], Iterable[Encoded]],
+    produce: Callable[[], Iterable[EncodedPicture]],
     *,
     class_names: Sequence[str],
 ) -> examples.Listing:
@@ -62,10 +62,10 @@ def listing(
         RunError: The folder cannot be written.
     """
     try:
-        rows = indexed(folder, pictures=1)
+        rows = read_index(folder, pictures=1)
         if rows is None:
             rows = [
-                [store(folder, each.content), each.label, each.split]
+                [store_picture(folder, each.content), each.label, each.split]
                 for each in produce()
             ]
             # Last: an index stands for pictures that are all there.
@@ -75,10 +75,10 @@ def listing(
             f"Pictures cannot be written to {folder}: {error.strerror}. "
             "--cache_dir names another place."
         ) from error
-    return _as_listing(folder, rows, tuple(class_names))
+    return _make_listing(folder, rows, tuple(class_names))
 
 
-def _as_listing(
+def _make_listing(
     folder: pathlib.Path, rows: list, class_names: tuple[str, ...]
 ) -> examples.Listing:
     """Turns the rows of an index, (name, label, split), into a listing."""
@@ -88,13 +88,13 @@ def _as_listing(
         if label is not None
     )
     unlabeled = tuple(
-        examples.Dropped(path=str(folder / name), reason="without a label")
+        examples.DroppedFile(path=str(folder / name), reason="without a label")
         for name, label, _ in rows
         if label is None
     )
     present = {example.label for example in found}
     empty = tuple(
-        examples.Dropped(path=name, reason="a class without pictures")
+        examples.DroppedFile(path=name, reason="a class without pictures")
         for name in class_names
         if name not in present
     )
@@ -103,7 +103,7 @@ def _as_listing(
     )
 
 
-def indexed(folder: pathlib.Path, *, pictures: int) -> list | None:
+def read_index(folder: pathlib.Path, *, pictures: int) -> list | None:
     """Returns the rows of an index whose files are all there, else None.
 
     Args:
@@ -135,7 +135,7 @@ def _is_row(row: Any, pictures: int) -> bool:
     if not (isinstance(row, list) and len(row) == 3):
         return False
     return all(
-        isinstance(name, str) and _NAME.fullmatch(name)
+        isinstance(name, str) and _FILE_NAME.fullmatch(name)
         for name in row[:pictures]
     ) and all(isinstance(each, (str, type(None))) for each in row[pictures:])
 
@@ -150,9 +150,9 @@ def _is_whole(path: pathlib.Path) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
-def store(folder: pathlib.Path, content: bytes) -> str:
+def store_picture(folder: pathlib.Path, content: bytes) -> str:
     """Writes a picture under the hash of its bytes; returns its name."""
-    kind = file_kinds.of(content[: file_kinds.HEAD_BYTES])
+    kind = file_kinds.detect_kind(content[: file_kinds.HEAD_BYTES])
     # Equal pictures are one file, whoever writes it.
     digest = hashlib.sha256(content).hexdigest()
     path = folder / f"{digest}{_SUFFIXES.get(kind, '.bin')}"

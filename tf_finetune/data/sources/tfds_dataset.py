@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, labelling
+from tf_finetune.data import examples, label_protocol
 from tf_finetune.data.sources import picture_cache, tfds_prepared
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ class TfdsDataset:
     network for minutes, and a data set may be of hundreds of gigabytes.
     """
 
-    def recognises(self, data: str) -> bool:
+    def recognizes(self, data: str) -> bool:
         """Tells if `data` begins with tfds:."""
         return data.startswith("tfds:")
 
     def list_examples(
         self,
         options: data_options.DataOptions,
-        labels: labelling.Labels,
+        labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the pictures; their encoded bytes are written as files once.
@@ -37,22 +37,24 @@ class TfdsDataset:
             DataError: The data set is not prepared here, or it is not one of
                 one picture and one class per example.
         """
-        prepared, builder = tfds_prepared.opened(options)
-        image, label = _features(builder)
+        prepared, builder = tfds_prepared.open_prepared(options)
+        image, label = _find_features(builder)
         name = builder.info.full_name.replace("/", "-")
-        listing = picture_cache.listing(
-            cache_dir / "pictures" / f"{name}-{tfds_prepared.state(prepared)}",
-            lambda: _pictures(builder, image, label),
+        listing = picture_cache.list_pictures(
+            cache_dir
+            / "pictures"
+            / f"{name}-{tfds_prepared.hash_state(prepared)}",
+            lambda: _read_pictures(builder, image, label),
             class_names=tuple(builder.info.features[label].names),
         )
-        unused = tfds_prepared.unused_splits(builder)
+        unused = tfds_prepared.list_unused_splits(builder)
         return dataclasses.replace(listing, dropped=listing.dropped + unused)
 
 
 SOURCE = TfdsDataset()
 
 
-def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
+def _find_features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
     """Returns the names of the picture and the class among the features.
 
     Raises:
@@ -63,7 +65,7 @@ def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
     features = builder.info.features
     supervised = builder.info.supervised_keys or ()
     return tuple(
-        _only(features, supervised, kind, word)
+        _find_only(features, supervised, kind, word)
         for kind, word in (
             (tfds.features.Image, "picture"),
             (tfds.features.ClassLabel, "class"),
@@ -71,7 +73,7 @@ def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
     )
 
 
-def _only(features: Any, supervised: tuple, kind: type, word: str) -> str:
+def _find_only(features: Any, supervised: tuple, kind: type, word: str) -> str:
     names = [name for name, each in features.items() if type(each) is kind]
     # Where there are several, the makers may have said which one is learned.
     chosen = [name for name in names if name in supervised]
@@ -86,18 +88,18 @@ def _only(features: Any, supervised: tuple, kind: type, word: str) -> str:
     )
 
 
-def _pictures(
+def _read_pictures(
     builder: "tfds.core.DatasetBuilder", image: str, label: str
-) -> Iterator[picture_cache.Encoded]:
+) -> Iterator[picture_cache.EncodedPicture]:
     names = builder.info.features[label]
-    for example, split in tfds_prepared.encoded(builder, (image,)):
-        yield picture_cache.Encoded(
+    for example, split in tfds_prepared.read_encoded(builder, (image,)):
+        yield picture_cache.EncodedPicture(
             content=bytes(example[image]),
-            label=_label(names, int(example[label])),
+            label=_read_label(names, int(example[label])),
             split=split,
         )
 
 
-def _label(names: "tfds.features.ClassLabel", index: int) -> str | None:
+def _read_label(names: "tfds.features.ClassLabel", index: int) -> str | None:
     """Returns the name of a class; TFDS marks unlabeled examples with -1."""
     return names.int2str(index) if index >= 0 else None

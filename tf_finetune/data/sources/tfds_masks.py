@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING
 
 from tf_finetune import errors, files
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, labelling
+from tf_finetune.data import examples, label_protocol
 from tf_finetune.data.sources import picture_cache, tfds_prepared
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
-_WORDS = ("mask", "segmentation", "annotation", "label")
+_MASK_WORDS = ("mask", "segmentation", "annotation", "label")
 """Words in the names of mask features; the first that fits is taken."""
 
 
 class TfdsMasks:
     """`tfds:NAME` read as in `tfds_dataset`, with a mask for the class."""
 
-    def recognises(self, data: str) -> bool:
+    def recognizes(self, data: str) -> bool:
         """Tells if `data` begins with tfds:."""
         return data.startswith("tfds:")
 
     def list_examples(
         self,
         options: data_options.DataOptions,
-        labels: labelling.Labels,
+        labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
         """Lists the pictures; their bytes and masks become files once.
@@ -36,20 +36,20 @@ class TfdsMasks:
                 picture and one mask an example.
         """
         del labels
-        prepared, builder = tfds_prepared.opened(options)
-        image, mask = _features(builder)
+        prepared, builder = tfds_prepared.open_prepared(options)
+        image, mask = _find_features(builder)
         name = builder.info.full_name.replace("/", "-")
-        state = tfds_prepared.state(prepared)
+        state = tfds_prepared.hash_state(prepared)
         folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
-        found = _listed(folder, builder, image, mask)
-        unused = tfds_prepared.unused_splits(builder)
+        found = _list_examples(folder, builder, image, mask)
+        unused = tfds_prepared.list_unused_splits(builder)
         return examples.Listing(examples=found, dropped=unused)
 
 
 SOURCE = TfdsMasks()
 
 
-def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
+def _find_features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
     """Returns the names of the picture and its mask among the features."""
     import tensorflow_datasets as tfds
 
@@ -61,7 +61,7 @@ def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
     ]
     # Masks have one channel; so may pictures, hence names go first.
     masks = [name for name in pictures if features[name].shape[-1] == 1]
-    named = [n for word in _WORDS for n in pictures if word in n.lower()]
+    named = [n for word in _MASK_WORDS for n in pictures if word in n.lower()]
     # A telling name and one channel, a telling name, or one channel.
     chosen = next((n for n in named if n in masks), None)
     chosen = chosen or next(iter(named or masks), None)
@@ -78,7 +78,7 @@ def _features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
     return image, chosen
 
 
-def _listed(
+def _list_examples(
     folder: pathlib.Path,
     builder: "tfds.core.DatasetBuilder",
     image: str,
@@ -87,15 +87,15 @@ def _listed(
     """Returns every example as two files, written if they are not there."""
     index = folder / "index.json"
     try:
-        rows = picture_cache.indexed(folder, pictures=2)
+        rows = picture_cache.read_index(folder, pictures=2)
         if rows is None:
             rows = [
                 [
-                    picture_cache.store(folder, pair[0]),
-                    picture_cache.store(folder, pair[1]),
+                    picture_cache.store_picture(folder, pair[0]),
+                    picture_cache.store_picture(folder, pair[1]),
                     split,
                 ]
-                for pair, split in _pairs(builder, image, mask)
+                for pair, split in _read_pairs(builder, image, mask)
             ]
             # Last: an index stands for files that are all there.
             files.write_json(index, rows)
@@ -114,8 +114,8 @@ def _listed(
     )
 
 
-def _pairs(
+def _read_pairs(
     builder: "tfds.core.DatasetBuilder", image: str, mask: str
 ) -> Iterator[tuple[tuple[bytes, bytes], str | None]]:
-    for example, split in tfds_prepared.encoded(builder, (image, mask)):
+    for example, split in tfds_prepared.read_encoded(builder, (image, mask)):
         yield (bytes(example[image]), bytes(example[mask])), split

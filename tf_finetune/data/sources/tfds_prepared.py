@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, progress
-from tf_finetune.data.sources import folder, tfds_files
+from tf_finetune.data.sources import image_folder, tfds_safety
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _FORM = re.compile(
     r"(?:tfds:)?(?P<name>\w+)(?:/(?P<config>[^:/]+))?(?::(?P<version>[\w.]+))?"
 )
-_ANEW = "Copy the whole folder again, or prepare the data set anew."
+_COPY_ADVICE = "Copy the whole folder again, or prepare the data set anew."
 
 
-def opened(
+def open_prepared(
     options: data_options.DataOptions,
 ) -> tuple[pathlib.Path, "tfds.core.DatasetBuilder"]:
     """Opens a prepared data set; returns its folder and its builder.
@@ -36,11 +36,11 @@ def opened(
             f"--data={options.data} must be tfds:NAME, tfds:NAME/CONFIG "
             "or tfds:NAME/CONFIG:VERSION."
         )
-    prepared = _prepared(_data_dir(options), **match.groupdict())
-    return prepared, _builder(prepared)
+    prepared = _find_prepared(_find_data_dir(options), **match.groupdict())
+    return prepared, _load_builder(prepared)
 
 
-def encoded(
+def read_encoded(
     builder: "tfds.core.DatasetBuilder", pictures: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], str | None]]:
     """Yields every example and the split it belongs to.
@@ -51,7 +51,7 @@ def encoded(
     """
     import tensorflow_datasets as tfds
 
-    for tfds_split, split in _splits(builder).items():
+    for tfds_split, split in _map_splits(builder).items():
         dataset = builder.as_dataset(
             split=tfds_split,
             shuffle_files=False,
@@ -60,12 +60,12 @@ def encoded(
         )
         total = builder.info.splits[tfds_split].num_examples
         title = f"Reading {builder.info.name} {tfds_split}"
-        found = _explained(tfds.as_numpy(dataset), builder)
-        for example in progress.bar(found, total=total, title=title):
+        found = _explain_errors(tfds.as_numpy(dataset), builder)
+        for example in progress.track(found, total=total, title=title):
             yield example, split
 
 
-def state(prepared: pathlib.Path) -> str:
+def hash_state(prepared: pathlib.Path) -> str:
     """Returns a short hash that changes when the data set is prepared anew."""
     digest = hashlib.sha256(os.fsencode(os.path.abspath(prepared)))
     # Names, sizes and times, not contents: shards may have gigabytes.
@@ -76,27 +76,27 @@ def state(prepared: pathlib.Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def unused_splits(
+def list_unused_splits(
     builder: "tfds.core.DatasetBuilder",
-) -> tuple[examples.Dropped, ...]:
+) -> tuple[examples.DroppedFile, ...]:
     """Returns the splits that are not used, as dropped entries."""
     return tuple(
-        examples.Dropped(
+        examples.DroppedFile(
             path=f"{builder.info.full_name} {name}",
             reason="a split that is none of train, validation, test",
         )
         for name in builder.info.splits
-        if name not in _splits(builder)
+        if name not in _map_splits(builder)
     )
 
 
-def _data_dir(options: data_options.DataOptions) -> pathlib.Path:
+def _find_data_dir(options: data_options.DataOptions) -> pathlib.Path:
     """Returns the folder of prepared data sets, TFDS' own by default."""
     default = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     return pathlib.Path(options.tfds_data_dir or default).expanduser()
 
 
-def _prepared(
+def _find_prepared(
     data_dir: pathlib.Path, name: str, config: str | None, version: str | None
 ) -> pathlib.Path:
     """Returns the folder of one prepared version of a data set.
@@ -113,7 +113,7 @@ def _prepared(
         and config in (None, info.parent.parent.name)
     ]
     if not found:
-        raise _not_prepared(data_dir, name, config, version)
+        raise _not_prepared_error(data_dir, name, config, version)
     configs = sorted({path.parent.name for path in found})
     if len(configs) > 1:
         raise errors.DataError(
@@ -121,17 +121,17 @@ def _prepared(
             + ", ".join(f"tfds:{name}/{config}" for config in configs)
         )
     # 3.10.0 is newer than 3.9.0: compared as numbers.
-    return max(found, key=lambda path: _version(path.name))
+    return max(found, key=lambda path: _parse_version(path.name))
 
 
-def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
+def _load_builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
     """Loads the builder of a data set from the files beside its shards.
 
     Raises:
         DataError: It is damaged, or shards are missing.
     """
     # Before TFDS: it imports modules that these files name.
-    tfds_files.check(prepared)
+    tfds_safety.check_folder(prepared)
     import tensorflow_datasets as tfds
 
     try:
@@ -144,23 +144,23 @@ def _builder(prepared: pathlib.Path) -> "tfds.core.DatasetBuilder":
     except Exception as error:  # TFDS raises whatever its parsers meet.
         raise errors.DataError(
             f"{prepared} is not a data set that this TFDS can read: {error}. "
-            f"{_ANEW}"
+            f"{_COPY_ADVICE}"
         ) from error
-    tfds_files.check_shards(prepared, shards)
+    tfds_safety.check_shards(prepared, shards)
     missing = [path for path in shards if not os.path.isfile(path)]
     if missing:
         raise errors.DataError(
             f"{len(missing)} of the {len(shards)} shards of {prepared} are "
-            f"missing, e.g. {os.path.basename(missing[0])}. {_ANEW}"
+            f"missing, e.g. {os.path.basename(missing[0])}. {_COPY_ADVICE}"
         )
     return builder
 
 
-def _version(text: str) -> tuple[int, ...]:
+def _parse_version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text))
 
 
-def _not_prepared(
+def _not_prepared_error(
     data_dir: pathlib.Path, name: str, config: str | None, version: str | None
 ) -> errors.DataError:
     """Returns the error of a missing data set, with how to prepare it."""
@@ -186,7 +186,7 @@ def _not_prepared(
     )
 
 
-def _explained(
+def _explain_errors(
     found: Iterable[dict[str, Any]], builder: "tfds.core.DatasetBuilder"
 ) -> Iterator[dict[str, Any]]:
     """Yields examples; raises `DataError` for a shard that is unreadable."""
@@ -198,11 +198,11 @@ def _explained(
         reason = error.message.splitlines()[0]
         raise errors.DataError(
             f"The shards of {builder.data_path} cannot be read: {reason}. "
-            f"{_ANEW}"
+            f"{_COPY_ADVICE}"
         ) from error
 
 
-def _splits(builder: "tfds.core.DatasetBuilder") -> dict[str, str | None]:
+def _map_splits(builder: "tfds.core.DatasetBuilder") -> dict[str, str | None]:
     """Maps splits of the data set to the usual three; a lone one to None.
 
     Raises:
@@ -211,7 +211,7 @@ def _splits(builder: "tfds.core.DatasetBuilder") -> dict[str, str | None]:
     names = list(builder.info.splits)
     if len(names) == 1:
         return {names[0]: None}
-    words = folder.SPLIT_WORDS
+    words = image_folder.SPLIT_WORDS
     splits = {name: words[name] for name in names if name in words}
     if "train" not in splits.values():
         raise errors.DataError(

@@ -9,35 +9,39 @@ import dataclasses
 from absl import logging
 
 from tf_finetune.data import pipeline
-from tf_finetune.runs import frozen, learning
-from tf_finetune.runs.objectives import objective
-from tf_finetune.training.unlabelled import statistics
+from tf_finetune.runs import fit_stages, run_cache
+from tf_finetune.runs.objectives import objective_protocol
+from tf_finetune.semi_supervised import batch_norm_adaptation
 
 
-def learn(given: objective.Given) -> objective.Outcome | None:
+def learn(
+    given: objective_protocol.ObjectiveInputs,
+) -> objective_protocol.ObjectiveResult | None:
     """Adapts the statistics to training and unlabeled pictures, and trains."""
-    course = given.course
-    pictures = (*course.data.split("train"), *given.pool.pictures)
-    images = pipeline.evaluation_images(
+    context = given.context
+    pictures = (*context.data.split("train"), *given.pool.pictures)
+    images = pipeline.build_evaluation_images(
         [picture.path for picture in pictures],
-        image_size=course.image_size,
-        resize=course.config.model.resize,
-        pixels=course.config.model.pixels,
-        batch_size=course.config.training.batch_size,
+        image_size=context.image_size,
+        resize=context.config.model.resize,
+        pixels=context.config.model.pixels,
+        batch_size=context.config.training.batch_size,
     )
-    count = statistics.adapt(course.built.backbone.model, images)
+    count = batch_norm_adaptation.adapt_batch_norms(
+        context.assembly.backbone.model, images
+    )
     # Networks with layer norm, for example.
     if not count:
         logging.warning("the backbone has no batch norm that could be adapted")
         return None
     # Other statistics give other features: another entry of the cache.
-    cache = frozen.Cache(
-        course.config, course.built, course.networks, given.held
+    cache = run_cache.RunCache(
+        context.config, context.assembly, context.networks, given.exit_stack
     )
-    adapted = dataclasses.replace(course, cache=cache)
-    learnt = learning.learn(adapted)
-    return objective.Outcome(
-        candidate=learning.choose(adapted, learnt),
+    adapted = dataclasses.replace(context, cache=cache)
+    learnt = fit_stages.run_stages(adapted)
+    return objective_protocol.ObjectiveResult(
+        candidate=fit_stages.select_candidate(adapted, learnt),
         table=learnt.table,
         facts={"layers": count, "pictures": len(pictures)},
         text=f"{count} batch norms adapted to {len(pictures)} pictures",

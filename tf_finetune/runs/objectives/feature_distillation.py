@@ -8,54 +8,58 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.cache import store as stores
-from tf_finetune.data.augmenting import views
-from tf_finetune.runs.objectives import grouped, objective
-from tf_finetune.training.unlabelled import distillation
+from tf_finetune.data.augment import weak_strong_views
+from tf_finetune.feature_cache import store as stores
+from tf_finetune.runs.objectives import grouped_training, objective_protocol
+from tf_finetune.semi_supervised import distillation_loss
 
 
-def learn(given: objective.Given) -> objective.Outcome:
+def learn(
+    given: objective_protocol.ObjectiveInputs,
+) -> objective_protocol.ObjectiveResult:
     """Fine-tunes on labeled pictures, close to the teacher on others."""
-    course = given.course
-    rows = course.cache.features.rows(
+    context = given.context
+    rows = context.cache.features.rows(
         [picture.sha256 for picture in given.pool.pictures]
     )
-    dealt = grouped.dealt(
-        given, views.as_they_are, known=lambda places: _taken(rows, places)
-    )
-    form = grouped.form(course, dealt.targets)
-    built = course.built
-    return grouped.learn(
+    dealt = grouped_training.make_groups(
         given,
-        grouped.Training(
+        weak_strong_views.keep_images,
+        known=lambda places: _take_rows(rows, places),
+    )
+    form = grouped_training.make_form(context, dealt.targets)
+    built = context.assembly
+    return grouped_training.train_groups(
+        given,
+        grouped_training.GroupedTraining(
             network=keras.Model(
                 built.trainer.inputs,
                 [*built.trainer.outputs, *built.extractor.outputs],
             ),
             form=form,
-            dealt=dealt,
+            groups=dealt,
             pictures=1 + dealt.beside,
-            loss=distillation.FeatureDistillation(
-                course.loss,
+            loss=distillation_loss.FeatureDistillation(
+                context.loss,
                 form,
-                weight=course.config.unlabelled.unlabeled_weight,
-                variance=_variance(rows),
+                weight=context.config.unlabeled.unlabeled_weight,
+                variance=_compute_variance(rows),
             ),
         ),
     )
 
 
-def _taken(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
+def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
     found = tf.numpy_function(
         rows.take, [places], tf.as_dtype(rows.dtype), stateful=False
     )
     return tf.cast(tf.ensure_shape(found, [None, rows.width]), tf.float32)
 
 
-def _variance(rows: stores.Rows) -> float:
+def _compute_variance(rows: stores.Rows) -> float:
     """Returns the variance over pictures, averaged over features."""
     total, squares = 0.0, 0.0
-    for block in rows.blocks():
+    for block in rows.sum_blocks():
         total = total + block.sum(axis=0, dtype="float64")
         squares = squares + np.square(block, dtype="float64").sum(axis=0)
     # Var x = E x² − (E x)², in float64, in one pass over the rows.

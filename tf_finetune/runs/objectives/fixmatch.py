@@ -4,30 +4,34 @@ Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning with
 Consistency and Confidence".
 """
 
-from tf_finetune.data.augmenting import views
-from tf_finetune.runs.objectives import grouped, objective
-from tf_finetune.training.unlabelled import consistency
+from tf_finetune.data.augment import weak_strong_views
+from tf_finetune.runs.objectives import grouped_training, objective_protocol
+from tf_finetune.semi_supervised import fixmatch_loss
 
 
-def learn(given: objective.Given) -> objective.Outcome:
+def learn(
+    given: objective_protocol.ObjectiveInputs,
+) -> objective_protocol.ObjectiveResult:
     """Fine-tunes on labeled pictures and confident pseudo-labels of others."""
-    course, options = given.course, given.course.config.unlabelled
-    dealt = grouped.dealt(given, views.weak_and_strong())
-    form = grouped.form(course, dealt.targets)
-    return grouped.learn(
+    context, options = given.context, given.context.config.unlabeled
+    dealt = grouped_training.make_groups(
+        given, weak_strong_views.build_weak_and_strong()
+    )
+    form = grouped_training.make_form(context, dealt.targets)
+    return grouped_training.train_groups(
         given,
-        grouped.Training(
-            network=course.built.trainer,
+        grouped_training.GroupedTraining(
+            network=context.assembly.trainer,
             form=form,
-            dealt=dealt,
+            groups=dealt,
             # The labeled one, and two views of each unlabeled one.
             pictures=1 + 2 * options.unlabeled_ratio,
-            loss=consistency.FixMatch(
-                course.loss,
+            loss=fixmatch_loss.FixMatch(
+                context.loss,
                 form,
                 weight=options.unlabeled_weight,
                 confidence=options.confidence,
-                exclusive=course.task.guesses.exclusive,
+                exclusive=context.task.pseudo_labels.exclusive,
             ),
         ),
     )

@@ -10,14 +10,16 @@ import dataclasses
 
 from absl import logging
 
-from tf_finetune.runs import learning
-from tf_finetune.runs.objectives import guessing, objective
+from tf_finetune.runs import fit_stages
+from tf_finetune.runs.objectives import objective_protocol, pool_labels
 
 
-def learn(given: objective.Given) -> objective.Outcome | None:
+def learn(
+    given: objective_protocol.ObjectiveInputs,
+) -> objective_protocol.ObjectiveResult | None:
     """Guesses labels, measures their precision, and trains on them."""
-    course, pool = given.course, given.pool.pictures
-    found = guessing.guess(given)
+    context, pool = given.context, given.pool.pictures
+    found = pool_labels.assign_labels(given)
     learnt_from = tuple(
         dataclasses.replace(picture, label=label, split="train")
         for picture, label in zip(pool, found.labels, strict=True)
@@ -28,32 +30,32 @@ def learn(given: objective.Given) -> objective.Outcome | None:
         return None
     # As training pictures like others; no other split has any of them.
     data = dataclasses.replace(
-        course.data, pictures=(*course.data.pictures, *learnt_from)
+        context.data, pictures=(*context.data.pictures, *learnt_from)
     )
-    changed = dataclasses.replace(course, data=data)
-    learnt = learning.learn(changed)
-    return objective.Outcome(
+    changed = dataclasses.replace(context, data=data)
+    learnt = fit_stages.run_stages(changed)
+    return objective_protocol.ObjectiveResult(
         # The probe on all labels may be the better one here, too.
-        candidate=learning.choose(changed, learnt),
+        candidate=fit_stages.select_candidate(changed, learnt),
         table=learnt.table,
         facts={
             "learnt": len(learnt_from),
-            "precision": found.trust.precision,
+            "precision": found.precision.precision,
             "precision_of": {
                 "measured_on": found.where,
-                **dataclasses.asdict(found.trust),
+                **dataclasses.asdict(found.precision),
             },
         },
-        text=_text(len(learnt_from), len(pool), found),
+        text=_format_result(len(learnt_from), len(pool), found),
     )
 
 
-def _text(count: int, of: int, found: guessing.Guessed) -> str:
+def _format_result(count: int, of: int, found: pool_labels.PoolLabels) -> str:
     text = f"{count} of {of} unlabeled pictures were used"
-    if found.trust.precision is None:
+    if found.precision.precision is None:
         return f"{text}; too few labeled ones to measure the precision"
     return (
-        f"{text}; on {found.where}, {found.trust.right} of "
-        f"{found.trust.guessed} pseudo-labels are right (precision "
-        f"{found.trust.precision:.3f})"
+        f"{text}; on {found.where}, {found.precision.right} of "
+        f"{found.precision.guessed} pseudo-labels are right (precision "
+        f"{found.precision.precision:.3f})"
     )

@@ -1,8 +1,8 @@
 """Supervised training on labeled pictures alone."""
 
-from tf_finetune.runs.objectives import objective
+from tf_finetune.runs.objectives import objective_protocol
 
 
-def learn(given: objective.Given) -> None:
+def learn(given: objective_protocol.ObjectiveInputs) -> None:
     """Learns nothing from unlabeled pictures."""
     del given

@@ -16,13 +16,13 @@ from typing import Any
 
 from absl import logging
 
-from tf_finetune import escaping
+from tf_finetune import terminal_escapes
 from tf_finetune.serving import failures
 from tf_finetune.serving.web import (
-    bodies,
-    content,
-    heads,
-    origins,
+    body_headers,
+    origin_check,
+    request_bodies,
+    request_head,
     responses,
 )
 
@@ -44,8 +44,8 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self,
         address: tuple[str, int],
         answer: Answer,
-        limits: bodies.Limits,
-        budget: bodies.Budget,
+        limits: request_bodies.ClientLimits,
+        budget: request_bodies.ByteBudget,
     ) -> None:
         """Binds the address and listens.
 
@@ -74,7 +74,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         asked = self.server_address[0]
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]
-        self.hosts = origins.expected_hosts(asked, self.server_name)
+        self.hosts = origin_check.list_expected_hosts(asked, self.server_name)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Gives a new connection a thread, or refuses it."""
@@ -87,7 +87,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             return
         # Fits into the socket's buffer, so sending does not block.
         request.setblocking(False)
-        request.send(responses.too_many_connections())
+        request.send(responses.make_overload_response())
         self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -113,7 +113,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
             while self._open and (left := until - time.monotonic()) > 0:
                 self._changed.wait(left)
 
-    def opened(self, handler: "_Handler") -> None:
+    def add_connection(self, handler: "_Handler") -> None:
         """Adds a connection to those that are open."""
         with self._changed:
             self._open.add(handler)
@@ -137,11 +137,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self._busy = False
-        self._input = bodies.TimedInput(self.connection)
+        self._input = request_bodies.DeadlineInput(self.connection)
         self._stream = io.BufferedReader(self._input, 1 << 16)
         # Head and body of an answer leave together, in one timed call.
         self.wfile = io.BytesIO()
-        self.server.opened(self)
+        self.server.add_connection(self)
 
     def finish(self) -> None:
         try:
@@ -166,7 +166,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._busy = True
             self._input.allow(self.server.limits.timeout_seconds)
             if self._read_head():
-                getattr(self, f"do_{self.command}", self._unknown_method)()
+                getattr(
+                    self, f"do_{self.command}", self._refuse_unknown_method
+                )()
         except OSError:
             self.close_connection = True
 
@@ -175,7 +177,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.command, self.requestline = "", ""
         self.request_version = self.protocol_version
         try:
-            line, fields = heads.read(self._stream)
+            line, fields = request_head.read_head(self._stream)
         except failures.RequestError as error:
             refusal = error
         except TimeoutError:
@@ -194,14 +196,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _read_and_answer(self, may_be_empty: bool) -> None:
         limits = self.server.limits
-        with bodies.Body(
+        with request_bodies.BodyReader(
             self._stream, self.server.budget, limits.max_request_bytes
         ) as body:
             # Only reading is guarded: a response that was sent in part must
             # not be followed by another one.
             try:
                 read = body.read(
-                    self._length(may_be_empty), content.coding(self.headers)
+                    self._check_head(may_be_empty),
+                    body_headers.read_content_coding(self.headers),
                 )
             except failures.RequestError as error:
                 refusal = error
@@ -212,26 +215,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return
         self._refuse(refusal.status, refusal.message)
 
-    def _length(self, may_be_empty: bool) -> int | None:
+    def _check_head(self, may_be_empty: bool) -> int | None:
         """Checks the header fields; returns the length of the body."""
-        origins.check(self.headers, self.server.hosts, self.request_version)
-        content.check_kind(self.headers)
-        return content.declared_length(
+        origin_check.check_origin(
+            self.headers, self.server.hosts, self.request_version
+        )
+        body_headers.check_media_type(self.headers)
+        return body_headers.read_length(
             self.headers, self.server.limits.max_request_bytes, may_be_empty
         )
 
-    def _other_method(self) -> None:
+    def _refuse_method(self) -> None:
         self._refuse(405, f"{self.command} is not supported.")
 
-    do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _other_method
+    do_HEAD = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _refuse_method
 
-    def _unknown_method(self) -> None:
+    def _refuse_unknown_method(self) -> None:
         self._refuse(501, f"Unsupported method ({self.command!r}).")
 
     def handle_expect_100(self) -> bool:
         """Answers Expect: 100-continue, unless the request is refused."""
         try:
-            self._length(may_be_empty=True)
+            self._check_head(may_be_empty=True)
         except failures.RequestError as error:
             self._refuse(error.status, error.message)
             return False
@@ -249,7 +254,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Logs a request at debug level."""
         # Escaped: a client could fake a line of the log with its path.
-        line = escaping.escape(format % args)
+        line = terminal_escapes.escape(format % args)
         logging.debug("%s: %s", self.address_string(), line)
 
     def _answer(self, body: bytes) -> None:
@@ -258,7 +263,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         try:
             self._send(response)
         finally:
-            response.sent()
+            response.on_sent()
 
     def _send(self, response: responses.Response) -> None:
         self.send_response(response.status)
@@ -284,7 +289,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _refuse(self, status: int, message: str) -> None:
         """Responds before the request is read, and ends the connection."""
         self.close_connection = True
-        self._send(responses.of_error(status, message))
+        self._send(responses.make_error_response(status, message))
         # Closing at once would reset the connection, and a client that is still
         # sending would lose the response.
         self.connection.shutdown(socket.SHUT_WR)

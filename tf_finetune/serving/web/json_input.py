@@ -20,7 +20,7 @@ Format = Literal["row", "column"]
 _MAX_DIMENSIONS = 32  # NumPy's, before its version 2.
 
 
-def parse(body: bytes) -> dict[str, Any]:
+def parse_body(body: bytes) -> dict[str, Any]:
     """Parses a request's body as a JSON object.
 
     Raises:
@@ -40,19 +40,19 @@ def parse(body: bytes) -> dict[str, Any]:
         raise failures.RequestError(
             400,
             "The body must be a JSON object, got "
-            f"{json_strings.shown(document)}.",
+            f"{json_strings.shorten_value(document)}.",
         )
     return document
 
 
-def signature_name(document: Mapping[str, Any]) -> str:
+def read_signature_name(document: Mapping[str, Any]) -> str:
     """Returns the name of the requested signature, or of the default one."""
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise failures.RequestError(
             400,
             "'signature_name' must be a string, got "
-            f"{json_strings.shown(name)}.",
+            f"{json_strings.shorten_value(name)}.",
         )
     return name or "serving_default"
 
@@ -82,22 +82,22 @@ def to_arrays(
         rows = document["instances"]
         if isinstance(rows, list) and any(each.has_rows for each in inputs):
             check_rows(len(rows))
-        columns = _columns_of_rows(rows, inputs)
-        return _arrays(columns, inputs), "row"
+        columns = _transpose_rows(rows, inputs)
+        return _convert_inputs(columns, inputs), "row"
     columns = document["inputs"]
     if not isinstance(columns, dict) or json_strings.is_base64(columns):
         if len(inputs) != 1:
             raise failures.RequestError(
-                400, f"'inputs' must be an object with {_names(inputs)}."
+                400, f"'inputs' must be an object with {_join_names(inputs)}."
             )
         columns = {inputs[0].name: columns}
     for each in inputs:
         if each.has_rows and isinstance(columns.get(each.name), list):
             check_rows(len(columns[each.name]))
-    return _arrays(columns, inputs), "column"
+    return _convert_inputs(columns, inputs), "column"
 
 
-def first_value(document: Mapping[str, Any]) -> Any:
+def find_first_value(document: Mapping[str, Any]) -> Any:
     """Returns the first value of a predict request, inside of all lists."""
     value = document.get("instances", document.get("inputs"))
     while (
@@ -109,14 +109,14 @@ def first_value(document: Mapping[str, Any]) -> Any:
     return value
 
 
-def _columns_of_rows(
+def _transpose_rows(
     rows: Any, inputs: Sequence[tensor_info.TensorInfo]
 ) -> dict[str, list]:
     if not isinstance(rows, list) or not rows:
         raise failures.RequestError(
             400,
             "'instances' must be a list of examples, got "
-            f"{json_strings.shown(rows)}.",
+            f"{json_strings.shorten_value(rows)}.",
         )
     named = [
         isinstance(r, dict) and not json_strings.is_base64(r) for r in rows
@@ -128,7 +128,7 @@ def _columns_of_rows(
             raise failures.RequestError(
                 400,
                 "Each of the 'instances' must be an object with "
-                f"{_names(inputs)}.",
+                f"{_join_names(inputs)}.",
             )
         return {inputs[0].name: rows}
     wanted = {each.name for each in inputs}
@@ -137,12 +137,13 @@ def _columns_of_rows(
             raise failures.RequestError(
                 400,
                 f"Element {number} of 'instances' must be an object with "
-                f"{_names(inputs)}, got {json_strings.shown(row)}.",
+                f"{_join_names(inputs)}, got "
+                f"{json_strings.shorten_value(row)}.",
             )
     return {name: [row[name] for row in rows] for name in wanted}
 
 
-def _arrays(
+def _convert_inputs(
     columns: Mapping[str, Any], inputs: Sequence[tensor_info.TensorInfo]
 ) -> dict[str, np.ndarray]:
     arrays = {}
@@ -151,11 +152,11 @@ def _arrays(
             raise failures.RequestError(
                 400, f"Missing named input {info.name!r} in 'inputs'."
             )
-        arrays[info.name] = _array(columns[info.name], info)
+        arrays[info.name] = _convert_input(columns[info.name], info)
     return arrays
 
 
-def _array(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
+def _convert_input(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
     """Converts nested lists, level by level, as recursion could go too deep."""
     level, shape = [value], []
     while level and isinstance(level[0], list):
@@ -182,27 +183,29 @@ def _array(value: Any, info: tensor_info.TensorInfo) -> np.ndarray:
         # An empty list does not show the dimensions of its elements.
         shape += [n or 0 for n in info.shape[len(shape) :]]
     info.check(tuple(shape))
-    array = _leaves(level, info)
+    array = _convert_leaves(level, info)
     return array.reshape(shape)
 
 
-def _leaves(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
+def _convert_leaves(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
     if info.is_text:
         array = np.empty(len(values), dtype=object)
-        array[:] = [json_strings.text(value, info.name) for value in values]
+        array[:] = [
+            json_strings.decode_string(value, info.name) for value in values
+        ]
         return array
     kinds = {"f": (int, float), "i": (int,), "u": (int,), "b": (bool,)}
     accepted = kinds.get(info.dtype.kind, ())
     for value in values:
         # Not isinstance, for which True is an int.
         if type(value) not in accepted:
-            raise _wrong_type(value, info)
+            raise _make_type_error(value, info)
     if info.dtype.kind == "b":
         return np.array(values, dtype=bool)
-    return _numbers(values, info)
+    return _convert_numbers(values, info)
 
 
-def _numbers(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
+def _convert_numbers(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
     """Converts numbers; raises for those that the type cannot hold."""
     floating = info.dtype.kind == "f"
     limits = np.finfo(info.dtype) if floating else np.iinfo(info.dtype)
@@ -220,21 +223,21 @@ def _numbers(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
         if not fits:
             raise failures.RequestError(
                 400,
-                f"Input {info.name!r}: {json_strings.shown(value)} cannot be "
-                f"{info.dtype} without loss of precision.",
+                f"Input {info.name!r}: {json_strings.shorten_value(value)} "
+                f"cannot be {info.dtype} without loss of precision.",
             )
     return np.array(values, dtype=info.dtype)
 
 
-def _wrong_type(
+def _make_type_error(
     value: Any, info: tensor_info.TensorInfo
 ) -> failures.RequestError:
     return failures.RequestError(
         400,
         f"Input {info.name!r} takes values of type {info.dtype}, got "
-        f"{json_strings.shown(value)}.",
+        f"{json_strings.shorten_value(value)}.",
     )
 
 
-def _names(inputs: Sequence[tensor_info.TensorInfo]) -> str:
+def _join_names(inputs: Sequence[tensor_info.TensorInfo]) -> str:
     return "the keys " + ", ".join(repr(each.name) for each in inputs)

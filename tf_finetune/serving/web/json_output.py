@@ -15,7 +15,9 @@ from tf_finetune.serving import failures
 from tf_finetune.serving.web import json_input
 
 
-def dump(outputs: Mapping[str, np.ndarray], layout: json_input.Format) -> bytes:
+def dump_outputs(
+    outputs: Mapping[str, np.ndarray], layout: json_input.Format
+) -> bytes:
     """Encodes the response to a predict request as JSON.
 
     A single output is written without its name. Strings are text, with U+FFFD
@@ -25,7 +27,9 @@ def dump(outputs: Mapping[str, np.ndarray], layout: json_input.Format) -> bytes:
     Raises:
         RequestError: In row format, outputs differ in their first dimension.
     """
-    values = {name: _values(name, outputs[name]) for name in sorted(outputs)}
+    values = {
+        name: _convert_output(name, outputs[name]) for name in sorted(outputs)
+    }
     if layout == "column":
         whole = values if len(values) > 1 else next(iter(values.values()))
         return json.dumps({"outputs": whole}).encode()
@@ -47,7 +51,7 @@ def dump(outputs: Mapping[str, np.ndarray], layout: json_input.Format) -> bytes:
     return json.dumps({"predictions": rows}).encode()
 
 
-def _values(name: str, array: np.ndarray) -> Any:
+def _convert_output(name: str, array: np.ndarray) -> Any:
     """Converts an array to nested lists, float32 in its shortest decimals."""
     if array.dtype == object:
         as_bytes = name.endswith("_bytes")
@@ -57,15 +61,15 @@ def _values(name: str, array: np.ndarray) -> Any:
             else value.decode(errors="replace")
             for value in array.ravel()
         ]
-        return _nested(flat, array.shape)
+        return _nest_values(flat, array.shape)
     if array.dtype in (np.float32, np.float16):
         # float(value) would give float64's digits: 0.10000000149 for 0.1.
         flat = [float(str(value)) for value in array.ravel()]
-        return _nested(flat, array.shape)
+        return _nest_values(flat, array.shape)
     return array.tolist()
 
 
-def _nested(flat: list, shape: tuple[int, ...]) -> Any:
+def _nest_values(flat: list, shape: tuple[int, ...]) -> Any:
     if not shape:
         return flat[0]
     if 0 in shape:

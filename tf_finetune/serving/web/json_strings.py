@@ -19,7 +19,14 @@ _SHOWN_CHARACTERS = 60
 _SHOWN_KEYS = 5
 # The first base64 characters of JPEG, PNG, GIF and WebP files, and data URLs. A
 # plain string that begins so is a picture whose {"b64": …} was forgotten.
-_ENCODED = ("/9j/", "iVBORw0KGgo", "R0lGODdh", "R0lGODlh", "UklGR", "data:")
+_BASE64_BEGINNINGS = (
+    "/9j/",
+    "iVBORw0KGgo",
+    "R0lGODdh",
+    "R0lGODlh",
+    "UklGR",
+    "data:",
+)
 _SPACES = dict.fromkeys(map(ord, string.whitespace))
 
 
@@ -30,13 +37,13 @@ def decode_base64(value: Mapping[str, str]) -> bytes:
         raise failures.RequestError(
             400,
             "'b64' takes base64 only; leave out the part up to the comma, got "
-            f"{shown(text)}.",
+            f"{shorten_value(text)}.",
         )
     if "-" in text or "_" in text:
         raise failures.RequestError(
             400,
             "'b64' takes base64 in the standard alphabet: + and / where the "
-            f"URL-safe one has - and _, got {shown(text)}.",
+            f"URL-safe one has - and _, got {shorten_value(text)}.",
         )
     try:
         # Python requires the padding to a multiple of four characters.
@@ -44,11 +51,11 @@ def decode_base64(value: Mapping[str, str]) -> bytes:
         return base64.b64decode(padded, validate=True)
     except (binascii.Error, ValueError) as error:
         raise failures.RequestError(
-            400, f"Unable to base64 decode {shown(text)}: {error}."
+            400, f"Unable to base64 decode {shorten_value(text)}: {error}."
         ) from error
 
 
-def text(value: Any, name: str) -> bytes:
+def decode_string(value: Any, name: str) -> bytes:
     """Decodes a JSON string or `{"b64": …}` to bytes.
 
     Raises:
@@ -60,9 +67,9 @@ def text(value: Any, name: str) -> bytes:
         raise failures.RequestError(
             400,
             f"Input {name!r} takes strings or "
-            f'{{"b64": "…"}}, got {shown(value)}.',
+            f'{{"b64": "…"}}, got {shorten_value(value)}.',
         )
-    if value.startswith(_ENCODED):
+    if value.startswith(_BASE64_BEGINNINGS):
         raise failures.RequestError(
             400,
             f"Input {name!r} got a picture in base64 as a plain string; write "
@@ -87,13 +94,15 @@ def is_base64(value: Any) -> bool:
     )
 
 
-def shown(value: Any) -> str:
+def shorten_value(value: Any) -> str:
     """Shortens a value for a message."""
     # Lists and objects are only counted: they may be large and deep.
     if isinstance(value, list) and value:
         return f"a list of {len(value)}"
     if isinstance(value, dict) and value:
-        keys = [shown(key) for key in itertools.islice(value, _SHOWN_KEYS)]
+        keys = [
+            shorten_value(key) for key in itertools.islice(value, _SHOWN_KEYS)
+        ]
         more = f", … ({len(value)})" if len(value) > _SHOWN_KEYS else ""
         return f"an object with the keys {', '.join(keys)}{more}"
     text = json.dumps(value)

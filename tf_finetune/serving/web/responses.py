@@ -17,22 +17,22 @@ class Response:
         body: Its content.
         content_type: Its media type.
         headers: Further header fields.
-        sent: Called after it has been sent, or sending has failed.
+        on_sent: Called after it has been sent, or sending has failed.
     """
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
-    sent: Callable[[], None] = lambda: None
+    on_sent: Callable[[], None] = lambda: None
 
 
-def of_json(value: Any) -> Response:
+def make_json_response(value: Any) -> Response:
     """Makes a response of a JSON value."""
     return Response(body=json.dumps(value, indent=2).encode())
 
 
-def of_error(status: int, message: str) -> Response:
+def make_error_response(status: int, message: str) -> Response:
     """Makes the response to a request that failed.
 
     A 503 has Retry-After, a 405 has Allow.
@@ -51,9 +51,9 @@ def of_error(status: int, message: str) -> Response:
     )
 
 
-def too_many_connections() -> bytes:
+def make_overload_response() -> bytes:
     """Makes the bytes of a whole response that refuses a connection."""
-    error = of_error(503, "Too many connections.")
+    error = make_error_response(503, "Too many connections.")
     # Composed by hand: the connection gets no handler and no thread.
     head = (
         "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"

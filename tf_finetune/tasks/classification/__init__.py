@@ -5,14 +5,14 @@ from tf_finetune.tasks.classification import (
     answers,
     exports,
     figures,
-    guesses,
     labels,
+    pseudo_labels,
 )
 
 TASK = task.Task(
     name="classification",
     losses=("cross_entropy", "focal", "mean_squared_error"),
-    unsmoothed=("mean_squared_error",),
+    losses_without_smoothing=("mean_squared_error",),
     reads=("class_weight", "label_smoothing", "missing_label", "top_k"),
     labels=labels.LABELS,
     figures=figures.FIGURES,
@@ -20,6 +20,6 @@ TASK = task.Task(
     exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
     certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
-    guesses=guesses.GUESSES,
-    described=figures.describe,
+    pseudo_labels=pseudo_labels.PSEUDO_LABELS,
+    described=figures.build_data_schema,
 )

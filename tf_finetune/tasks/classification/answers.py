@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import escaping
-from tf_finetune.evaluation import predictions
+from tf_finetune import terminal_escapes
+from tf_finetune.evaluation import prediction_table
 
 
 class Answers:
@@ -19,35 +19,39 @@ class Answers:
         names: Sequence[str],
         *,
         top_k: int = 5,
-    ) -> list[predictions.Prediction]:
+    ) -> list[prediction_table.Prediction]:
         """Returns the likeliest classes, best first."""
-        return predictions.from_probabilities(
+        return prediction_table.from_probabilities(
             paths, predictions_, names, top_k=top_k
         )
 
-    def failed(self, path: str, reason: str) -> predictions.Prediction:
+    def build_error_row(
+        self, path: str, reason: str
+    ) -> prediction_table.Prediction:
         """Returns a row without a class."""
-        return predictions.Prediction(path=path, error=reason)
+        return prediction_table.Prediction(path=path, error=reason)
 
-    def line(self, row: predictions.Prediction) -> str:
+    def format_row(self, row: prediction_table.Prediction) -> str:
         """Formats the likeliest class and its probability."""
         if row.error:
-            return escaping.line(row.path, f"error: {row.error}")
-        name = escaping.quote(row.class_name)
-        return escaping.line(row.path, f"{name} {row.probability:.3f}")
+            return terminal_escapes.format_line(row.path, f"error: {row.error}")
+        name = terminal_escapes.quote(row.class_name)
+        return terminal_escapes.format_line(
+            row.path, f"{name} {row.probability:.3f}"
+        )
 
     def write(
         self,
         path: pathlib.Path,
-        rows: Sequence[predictions.Prediction],
+        rows: Sequence[prediction_table.Prediction],
         truths: Sequence[str] | None = None,
     ) -> None:
-        """Writes rows as CSV; see `predictions.write_csv`."""
-        predictions.write_csv(path, rows, truths)
+        """Writes rows as CSV; see `prediction_table.write_csv`."""
+        prediction_table.write_csv(path, rows, truths)
 
-    def summarize(self, rows: Sequence[predictions.Prediction]) -> str:
+    def summarize(self, rows: Sequence[prediction_table.Prediction]) -> str:
         """Counts the pictures predicted to be of each class."""
-        return predictions.summarize(rows)
+        return prediction_table.summarize(rows)
 
 
 ANSWERS = Answers()

@@ -6,29 +6,29 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.evaluation import calibration
-from tf_finetune.tasks import energy
+from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.tasks import energy_scores
 
 
 class Certainty:
     """One temperature for all logits; the free energy of the softmax."""
 
-    def tempering(
+    def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
-    ) -> "Tempering":
+    ) -> "TemperatureScaling":
         """Returns an accumulator of all pictures' logits."""
         del names, num_pictures, seed
-        return Tempering()
+        return TemperatureScaling()
 
-    def strangeness(self, logits: tf.Tensor) -> tf.Tensor:
+    def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns the free energy of [batch, classes] logits, [batch]."""
-        return energy.free(logits)
+        return energy_scores.free_energy(logits)
 
 
 CERTAINTY = Certainty()
 
 
-class Tempering:
+class TemperatureScaling:
     """Fits the temperature with the lowest log loss."""
 
     def __init__(self) -> None:
@@ -41,15 +41,15 @@ class Tempering:
         self._logits.append(logits)
         self._targets.append(targets)
 
-    def found(self) -> calibration.Calibration:
+    def fit_temperature(self) -> temperature_scaling.Calibration:
         """Fits the temperature on all pictures added."""
-        return calibration.calibrate(
+        return temperature_scaling.fit_temperature(
             np.concatenate(self._logits),
             # From one-hot targets to class indices.
             np.argmax(np.concatenate(self._targets), axis=1),
         )
 
-    def moved(
+    def convert_decision(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
         """Returns the decision unchanged: the likeliest class stays."""

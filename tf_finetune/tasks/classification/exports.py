@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.tasks import verdicts
+from tf_finetune.tasks import quantization_checks
 
 # Between the effect of int8 on a network that loses much by it and that of a
 # mistake. Measured on MobileNet 0.25, ants and bees, 153 pictures: int8 moves
@@ -27,7 +27,7 @@ class Exports:
         "up to 1."
     )
 
-    def truth(
+    def load_truth(
         self,
         data: examples.ImageData,
         pictures: Sequence[examples.Picture],
@@ -44,39 +44,43 @@ class Exports:
         *,
         names: Sequence[str],
         unit: float | np.ndarray,
-    ) -> verdicts.Verdict:
+    ) -> quantization_checks.CheckResult:
         """Checks the mean difference, changed decisions and lost accuracy.
 
         Returns:
-            As figures `top_1_agreement`, `decided_agreement` (of the `decided`
-            pictures whose likeliest class is ahead by more than 0.2) and, where
-            true classes are known, `accuracy` and `evaluation_accuracy`.
+            As figures `top_1_agreement`, `decided_agreement` (of the
+            `with_decision` pictures whose likeliest class is ahead by more than
+            0.2) and, where true classes are known, `accuracy` and
+            `evaluation_accuracy`.
         """
         mean = float(np.abs(expected - got).mean())
-        figures = verdicts.agreement(expected, got)
+        figures = quantization_checks.measure_agreement(expected, got)
         now = before = None
         # Against the truth, so that a change for the better is no loss.
         if truth is not None:
-            now, before = _accuracy(got, truth), _accuracy(expected, truth)
+            now, before = (
+                _compute_accuracy(got, truth),
+                _compute_accuracy(expected, truth),
+            )
             figures |= {"accuracy": now, "evaluation_accuracy": before}
         checks = [
-            verdicts.Check(
+            quantization_checks.Check(
                 name="mean_abs_difference",
                 found=mean,
                 limit=MEAN_TOLERANCE,
                 sentence=f"probabilities differ by {mean:.2g} in the mean",
             ),
-            verdicts.decided(figures, AGREEMENT, "pictures"),
+            quantization_checks.check_agreement(figures, AGREEMENT, "pictures"),
             # At least one picture: 1/n is the smallest step of accuracy.
-            verdicts.lost(
+            quantization_checks.check_drop(
                 "accuracy", before, now, max(ACCURACY_LOSS, 1 / len(expected))
             ),
         ]
-        return verdicts.verdict(figures, checks)
+        return quantization_checks.build_result(figures, checks)
 
 
 EXPORTS = Exports()
 
 
-def _accuracy(probabilities: np.ndarray, classes: np.ndarray) -> float:
+def _compute_accuracy(probabilities: np.ndarray, classes: np.ndarray) -> float:
     return float((np.argmax(probabilities, axis=1) == classes).mean())

@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import schema
 from tf_finetune.data import examples
-from tf_finetune.evaluation import choices, metrics, tables, yardsticks
-from tf_finetune.tasks import judging
+from tf_finetune.evaluation import (
+    baselines,
+    candidate_selection,
+    classification_metrics,
+    result_table,
+)
+from tf_finetune.tasks import evaluate_split
+from tf_finetune.workdir import json_schema
 
 
 class Figures:
@@ -28,7 +33,7 @@ class Figures:
     lower_is_better = ("expected_calibration_error", "log_loss")
     unbounded = ("log_loss",)
 
-    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+    def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Ranks by validation accuracy, ties by validation log loss."""
         return (epoch["val_accuracy"], -epoch["val_loss"])
 
@@ -36,18 +41,18 @@ class Figures:
         """Orders results by accuracy, ties by log loss."""
         return (figures["accuracy"], -figures["log_loss"])
 
-    def brief(self, figures: Mapping[str, Any]) -> str:
+    def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Formats accuracy and log loss."""
         return (
             f"accuracy {figures['accuracy']:.3f} "
             f"(log loss {figures['log_loss']:.3f})"
         )
 
-    def compared(
+    def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the difference in accuracy and its interval."""
-        found = yardsticks.compare(figures, other)
+        found = baselines.compare_accuracies(figures, other)
         return (
             f"the difference in accuracy is {found.difference:+.4f}, 95 % "
             f"interval {found.low:+.4f} to {found.high:+.4f}"
@@ -60,21 +65,21 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> judging.Collected:
+    ) -> evaluate_split.CollectedPredictions:
         """Returns an accumulator that computes all figures of a classifier."""
         labels = np.array(data.class_indices(data.split(split)))
-        return judging.Collected(
+        return evaluate_split.CollectedPredictions(
             # Predictions may be of the first pictures of the split alone.
-            lambda predictions: metrics.classification(
+            lambda predictions: classification_metrics.compute_metrics(
                 labels[: len(predictions)],
                 predictions,
                 class_names=data.class_names,
                 seed=seed,
             ),
-            lambda predictions: evidence(labels, predictions),
+            lambda predictions: build_evidence(labels, predictions),
         )
 
-    def trivial(
+    def compute_baselines(
         self,
         described: Mapping[str, Any],
         data: examples.ImageData,
@@ -83,7 +88,7 @@ class Figures:
         """Computes the baseline that always answers the commonest class."""
         counts = described["classes"]["train"]
         trained_on = [counts[name] for name in data.class_names]
-        found = yardsticks.majority_class(
+        found = baselines.evaluate_majority_class(
             np.repeat(np.arange(len(trained_on)), trained_on),
             data.class_indices(data.split(split)),
             class_names=data.class_names,
@@ -92,7 +97,7 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the classes."""
-        return tables.text(figures)
+        return result_table.format_result(figures)
 
     def draw(
         self,
@@ -103,13 +108,14 @@ class Figures:
     ) -> None:
         """Draws the confusion matrix."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.evaluation import plots
+        from tf_finetune.evaluation import result_plots
 
-        plots.confusion(
+        result_plots.plot_confusion(
             figures["confusion_matrix"],
             names,
             folder / f"confusion_{split}.png",
-            title=f"{split}: accuracy {plots.percent(figures['accuracy'])} of "
+            title=f"{split}: accuracy "
+            f"{result_plots.format_percent(figures['accuracy'])} of "
             f"{figures['examples']} pictures",
         )
 
@@ -117,7 +123,9 @@ class Figures:
 FIGURES = Figures()
 
 
-def evidence(labels: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
+def build_evidence(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> candidate_selection.Evidence:
     """Returns which pictures are classified correctly, and their log losses.
 
     Args:
@@ -125,17 +133,21 @@ def evidence(labels: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
         probabilities: [n, classes].
     """
     correct = np.argmax(probabilities, axis=1) == labels
-    return choices.Evidence(
+    return candidate_selection.Evidence(
         figure="accuracy",
         # [draws, n] weights of a bootstrap → accuracy of each draw.
         value=lambda weights: weights @ correct / weights.sum(axis=1),
-        losses=metrics.log_losses(labels, probabilities),
+        losses=classification_metrics.log_loss_per_example(
+            labels, probabilities
+        ),
         correct=correct,
     )
 
 
-def describe(names: Sequence[str]) -> schema.Record:
+def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     """Returns the schema of the class counts that data.json holds."""
-    count = schema.Number(0, 10**12, is_whole=True)
-    counts = schema.Record(dict.fromkeys(names, count))
-    return schema.Record({"classes": schema.Record({"train": counts})})
+    count = json_schema.Number(0, 10**12, is_whole=True)
+    counts = json_schema.Record(dict.fromkeys(names, count))
+    return json_schema.Record(
+        {"classes": json_schema.Record({"train": counts})}
+    )

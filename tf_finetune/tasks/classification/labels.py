@@ -11,9 +11,14 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
-from tf_finetune.data.folders import telling
-from tf_finetune.data.tables import locating, marks, missing, records
-from tf_finetune.tasks.classification import suspects
+from tf_finetune.data.folders import folder_messages
+from tf_finetune.data.tables import (
+    file_locator,
+    label_marks,
+    missing_labels,
+    table_rows,
+)
+from tf_finetune.tasks.classification import label_checks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +35,13 @@ class Classes:
     are_columns = False
     if_rows_differ = "keep one of the rows"
 
-    def reading(
+    def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Classes":
         """Returns the labels unchanged: classes do not depend on options."""
         return self
 
-    def columns(
+    def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
         """Returns the column of classes, or one of 0 and 1 for each class."""
@@ -48,48 +53,48 @@ class Classes:
         """Returns nothing: classes are not files."""
         return ()
 
-    def of_table(
+    def configure_for_table(
         self,
-        rows: Sequence[records.Row],
+        rows: Sequence[table_rows.Row],
         table: str,
         options: data_options.DataOptions,
     ) -> "Classes":
         """Warns of rows without a class."""
         if len(options.label_column) == 1 and options.missing_label == "drop":
-            missing.warn(rows, options.label_column[0], table)
+            missing_labels.warn_of_missing(rows, options.label_column[0], table)
         return self
 
-    def of_row(
+    def read_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        files: locating.Locator,
+        files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> str | None:
         """Returns the class of a row; None if it is marked as missing."""
         # Several columns: one of 0 and 1 for each class, exactly one marked.
         if len(options.label_column) > 1:
-            return _marked(cells, where, options.label_column)
+            return _find_marked_column(cells, where, options.label_column)
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
-        if options.missing_label == "drop" and missing.is_missing(
+        if options.missing_label == "drop" and missing_labels.is_missing(
             cells[column]
         ):
             return None
         return cells[column]
 
-    def joined(
+    def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
         """Merges labels that are equal numbers, such as 1 and 1.0."""
         present = {each.label for each in listing.examples}
-        spelt = class_names.join_equal(
+        spelt = class_names.merge_equal_numbers(
             {*present, *listing.class_names}, self.known
         )
         if not spelt:
             return listing
-        class_names.tell_joined(spelt)
+        class_names.log_merged(spelt)
         return dataclasses.replace(
             listing,
             examples=tuple(
@@ -101,13 +106,13 @@ class Classes:
             ),
         )
 
-    def learnt(self, described: Mapping[str, Any]) -> "Classes":
+    def restore(self, described: Mapping[str, Any]) -> "Classes":
         """Returns labels that know the classes of a finished run."""
         return dataclasses.replace(
             self, known=tuple(described.get("class_names", ()))
         )
 
-    def settled(
+    def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Classes":
         """Returns the labels unchanged: they do not depend on all pictures."""
@@ -119,25 +124,25 @@ class Classes:
         """Returns the classes with examples; warns of those without."""
         present = {example.label for example in listing.examples}
         # A source may name its classes in an order of its own, as TFDS does.
-        declared = listing.class_names or class_names.ordered(present)
+        declared = listing.class_names or class_names.sort_names(present)
         class_names.check(declared)
-        suspects.warn_of_missing(declared, options)
+        label_checks.warn_of_missing(declared, options)
         if absent := [repr(name) for name in declared if name not in present]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
-                telling.listed(absent),
+                folder_messages.join_names(absent),
             )
         return tuple(name for name in declared if name in present)
 
-    def inspected(
+    def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
-    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
         """Stratifies by class, so that every split gets its share of each."""
         return tuple(
             dataclasses.replace(each, strata=(each.label,)) for each in pictures
         ), ()
 
-    def classes(self, label: str) -> tuple[str, ...]:
+    def list_classes(self, label: str) -> tuple[str, ...]:
         """Returns the class as a tuple."""
         return (label,)
 
@@ -150,8 +155,8 @@ class Classes:
                 "classifier needs at least two."
             )
         # Before the check of single classes, which would report a symptom.
-        suspects.check_quantity(counts)
-        suspects.check_masks(counts)
+        label_checks.check_quantity(counts)
+        label_checks.check_masks(counts)
         for label, count in sorted(counts.items()):
             if count == 1:
                 raise errors.DataError(
@@ -220,19 +225,19 @@ class Classes:
         return label
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns `classes`, the pictures by split and class."""
-        return {"classes": {s: _counts(data, s) for s in data.splits}}
+        """Returns `list_classes`, the pictures by split and class."""
+        return {"classes": {s: _count_classes(data, s) for s in data.splits}}
 
 
 LABELS = Classes()
 
 
-def _counts(data: examples.ImageData, split: str) -> dict[str, int]:
+def _count_classes(data: examples.ImageData, split: str) -> dict[str, int]:
     counts = collections.Counter(p.label for p in data.split(split))
     return {name: counts[name] for name in data.class_names}
 
 
-def _marked(
+def _find_marked_column(
     cells: Mapping[str, str], where: str, columns: Sequence[str]
 ) -> str:
     """Returns the column that is marked in a row.
@@ -240,7 +245,7 @@ def _marked(
     Raises:
         DataError: No column is marked, or several are.
     """
-    marked = [c for c in columns if marks.read_mark(cells[c], c, where)]
+    marked = [c for c in columns if label_marks.read_mark(cells[c], c, where)]
     if len(marked) == 1:
         return marked[0]
     # Several marks are refused rather than the first one taken.

@@ -44,14 +44,14 @@ class ClassificationLoss(keras.losses.Loss):
         labels = keras.ops.cast(y_true, "float32")
         logits = keras.ops.cast(y_pred, "float32")
         # In float32 also under mixed precision.
-        loss = self._of(labels, logits)
+        loss = self._unweighted_loss(labels, logits)
         if self._class_weights is None:
             return loss
         weights = keras.ops.convert_to_tensor(self._class_weights, "float32")
         # Of mixed labels (MixUp) the mixture of the classes' weights.
         return loss * keras.ops.sum(labels * weights, axis=-1)
 
-    def _of(self, labels: Any, logits: Any) -> Any:
+    def _unweighted_loss(self, labels: Any, logits: Any) -> Any:
         if self.name == "mean_squared_error":
             probabilities = keras.ops.softmax(logits)
             return keras.losses.mean_squared_error(labels, probabilities)
@@ -67,7 +67,7 @@ class ClassificationLoss(keras.losses.Loss):
         return -keras.ops.sum(labels * log_probabilities, axis=-1)
 
 
-def class_weights(
+def compute_class_weights(
     counts: np.ndarray, kind: training_options.ClassWeight
 ) -> np.ndarray | None:
     """Returns a weight for each class, or None for equal ones.
@@ -76,11 +76,11 @@ def class_weights(
         counts: [classes], training pictures of each, at least one.
         kind: "balanced" weighs a class by n / (classes × its count), so that
             the mean weight over the examples is 1; "effective_number" as
-            `effective_number.weights` does.
+            `effective_number.compute_weights` does.
     """
     if kind == "none":
         return None
     if kind == "effective_number":
-        return effective_number.weights(counts).astype("float32")
+        return effective_number.compute_weights(counts).astype("float32")
     # n / (classes · count), as scikit-learn's "balanced".
     return (counts.sum() / (len(counts) * counts)).astype("float32")

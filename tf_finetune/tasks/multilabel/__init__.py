@@ -1,14 +1,14 @@
 """Multi-label classification: pictures carry any number of labels."""
 
-from tf_finetune import schema
 from tf_finetune.tasks import task
 from tf_finetune.tasks.multilabel import (
     answers,
     exports,
     figures,
-    guesses,
     labels,
+    pseudo_labels,
 )
+from tf_finetune.workdir import json_schema
 
 TASK = task.Task(
     name="multilabel",
@@ -25,12 +25,12 @@ TASK = task.Task(
     exports=exports.Exports(),
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
     certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
-    decide=figures.decide,
-    guesses=guesses.GUESSES,
-    described=figures.describe,
-    evaluated={
-        "decision": schema.Record(
-            possible={"thresholds": schema.Table(schema.Number(0, 1))}
+    decide=figures.choose_thresholds,
+    pseudo_labels=pseudo_labels.PSEUDO_LABELS,
+    described=figures.build_data_schema,
+    evaluation_schema={
+        "decision": json_schema.Record(
+            possible={"thresholds": json_schema.Table(json_schema.Number(0, 1))}
         )
     },
 )

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors, escaping
-from tf_finetune.data import statistics
-from tf_finetune.evaluation import names as shown_names
-from tf_finetune.evaluation import predictions as csv_rows
-from tf_finetune.tasks.multilabel import cells as label_cells
-from tf_finetune.tasks.multilabel import thresholds
+from tf_finetune import errors, terminal_escapes
+from tf_finetune.data import data_statistics
+from tf_finetune.evaluation import display_names as shown_names
+from tf_finetune.evaluation import prediction_table as csv_rows
+from tf_finetune.tasks.multilabel import label_cells, label_thresholds
 
 # Labels that the summary of all rows lists.
 _LISTED = 10
@@ -47,7 +46,7 @@ class Answers:
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def decided(self, decision: Mapping[str, Any]) -> "Answers":
+    def with_decision(self, decision: Mapping[str, Any]) -> "Answers":
         """Returns answers that give labels at the decision's thresholds."""
         return Answers(decision)
 
@@ -84,25 +83,25 @@ class Answers:
                 "a lower --learning_rate, or copy the file again."
             )
         # A label is given from its threshold on, so `>=`.
-        bounds = thresholds.of(self.decision, names)
+        bounds = label_thresholds.read_thresholds(self.decision, names)
         return [
-            _answer(path, row, row >= bounds, names)
+            _build_answer(path, row, row >= bounds, names)
             for path, row in zip(paths, predictions, strict=True)
         ]
 
-    def failed(self, path: str, reason: str) -> Answer:
+    def build_error_row(self, path: str, reason: str) -> Answer:
         """Returns a row without labels."""
         return Answer(path=path, error=reason)
 
-    def line(self, row: Answer) -> str:
+    def format_row(self, row: Answer) -> str:
         """Formats the labels and their probabilities."""
         if row.error:
-            return escaping.line(row.path, f"error: {row.error}")
+            return terminal_escapes.format_line(row.path, f"error: {row.error}")
         given = ", ".join(
-            f"{escaping.quote(name)} {row.probabilities[name]:.3f}"
+            f"{terminal_escapes.quote(name)} {row.probabilities[name]:.3f}"
             for name in row.labels
         )
-        return escaping.line(row.path, given or "(no label)")
+        return terminal_escapes.format_line(row.path, given or "(no label)")
 
     def write(
         self,
@@ -120,17 +119,19 @@ class Answers:
         UTF-8: read the file with `newline=""` and `errors="surrogateescape"`.
         """
         columns = ("path", "labels", "probabilities", "error")
-        true = truths and [label_cells.join(each) for each in truths]
-        csv_rows.write_table(path, columns, [_cells(row) for row in rows], true)
+        true = truths and [label_cells.join_labels(each) for each in truths]
+        csv_rows.write_table(
+            path, columns, [_format_cells(row) for row in rows], true
+        )
 
     def summarize(self, rows: Sequence[Answer]) -> str:
         """Counts how often each label was given, and the files that failed."""
         answered = [row for row in rows if not row.error]
         counts = collections.Counter(n for row in answered for n in row.labels)
-        asked = statistics.counted(len(rows), "file")
+        asked = data_statistics.format_count(len(rows), "file")
         lines = [f"{asked}, {len(answered)} predicted:"]
         for name, count in counts.most_common(_LISTED):
-            lines.append(f"  {shown_names.padded(name, 40)} {count:>8}")
+            lines.append(f"  {shown_names.pad_name(name, 40)} {count:>8}")
         if len(counts) > _LISTED:
             lines.append(f"  and {len(counts) - _LISTED} other labels")
         without = sum(not row.labels for row in answered)
@@ -143,7 +144,7 @@ class Answers:
         return "\n".join(lines)
 
 
-def _answer(
+def _build_answer(
     path: str, row: np.ndarray, given: np.ndarray, names: Sequence[str]
 ) -> Answer:
     # Stable, so that the first of equally likely labels leads.
@@ -155,10 +156,10 @@ def _answer(
     )
 
 
-def _cells(row: Answer) -> list[str]:
+def _format_cells(row: Answer) -> list[str]:
     # Bars within names are escaped, so that the cell can be split again.
     listed = label_cells.SEPARATOR.join(
-        f"{label_cells.escape(name)}:{probability:.6f}"
+        f"{label_cells.escape_label(name)}:{probability:.6f}"
         for name, probability in row.probabilities.items()
     )
-    return [row.path, label_cells.join(row.labels), listed, row.error]
+    return [row.path, label_cells.join_labels(row.labels), listed, row.error]

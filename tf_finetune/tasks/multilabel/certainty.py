@@ -7,31 +7,31 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune.evaluation import calibration
-from tf_finetune.evaluation import metrics as shared_metrics
-from tf_finetune.tasks import energy
-from tf_finetune.tasks.multilabel import metrics, thresholds
+from tf_finetune.evaluation import classification_metrics as shared_metrics
+from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.tasks import energy_scores
+from tf_finetune.tasks.multilabel import label_thresholds, metrics
 
 
 class Certainty:
     """One temperature for the logits of all labels; their joint energy."""
 
-    def tempering(
+    def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
-    ) -> "Tempering":
+    ) -> "TemperatureScaling":
         """Returns an accumulator of all pictures' logits."""
         del num_pictures, seed
-        return Tempering(names)
+        return TemperatureScaling(names)
 
-    def strangeness(self, logits: tf.Tensor) -> tf.Tensor:
+    def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns the joint energy of [batch, labels] logits, [batch]."""
-        return energy.joint(logits)
+        return energy_scores.joint_energy(logits)
 
 
 CERTAINTY = Certainty()
 
 
-class Tempering:
+class TemperatureScaling:
     """Fits the temperature with the lowest binary cross-entropy."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -49,13 +49,13 @@ class Tempering:
         self._logits.append(logits)
         self._targets.append(targets)
 
-    def found(self) -> calibration.Calibration:
+    def fit_temperature(self) -> temperature_scaling.Calibration:
         """Fits the temperature on all pictures added."""
-        return calibrate(
+        return fit_temperature(
             np.concatenate(self._logits), np.concatenate(self._targets)
         )
 
-    def moved(
+    def convert_decision(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
         """Converts thresholds so that calibration changes no label.
@@ -64,8 +64,8 @@ class Tempering:
             RunError: There are none, since probabilities that differed are
                 equal in float32 at this temperature.
         """
-        bounds = thresholds.moved(
-            thresholds.of(decision, self._names),
+        bounds = label_thresholds.convert_thresholds(
+            label_thresholds.read_thresholds(decision, self._names),
             np.concatenate(self._logits),
             temperature,
         )
@@ -73,9 +73,9 @@ class Tempering:
         return {**decision, "thresholds": named}
 
 
-def calibrate(
+def fit_temperature(
     logits: np.ndarray, targets: np.ndarray
-) -> calibration.Calibration:
+) -> temperature_scaling.Calibration:
     """Fits the temperature of sigmoids with the lowest log loss.
 
     Args:
@@ -93,7 +93,7 @@ def calibrate(
     margins = np.where(targets, logits, -logits)
     temperature = 1.0
     if not np.all(margins > 0):
-        temperature = calibration.best(
+        temperature = temperature_scaling.search_temperature(
             lambda each: float(np.mean(np.logaddexp(0, -margins / each)))
         )
     # Log loss and calibration error before (temperature 1) and after.
@@ -109,7 +109,7 @@ def calibrate(
         )
     ]
     losses, gaps = zip(*pairs, strict=True)
-    return calibration.Calibration(
+    return temperature_scaling.Calibration(
         temperature=temperature,
         examples=len(logits),
         log_loss=losses,

@@ -6,7 +6,7 @@ from tf_finetune.config import training_options
 from tf_finetune.tasks import effective_number
 
 
-def of(
+def compute_class_weights(
     counts: np.ndarray, examples: int, kind: training_options.ClassWeight
 ) -> np.ndarray | None:
     """Computes the weights of absent and of present labels.
@@ -15,7 +15,8 @@ def of(
         counts: [labels], training pictures that carry each.
         examples: All training pictures.
         kind: "balanced" weighs both by n / (2 × their count);
-            "effective_number" as `effective_number.weights` does of the two.
+            "effective_number" as `effective_number.compute_weights` does of the
+            two.
 
     Returns:
         [2, labels] float32, absent then present, the mean over the examples of
@@ -27,7 +28,9 @@ def of(
     counts = np.asarray(counts)
     both = np.stack([examples - counts, counts]).astype("float64")
     if kind == "effective_number":
-        found = np.stack([effective_number.weights(each) for each in both.T])
+        found = np.stack(
+            [effective_number.compute_weights(each) for each in both.T]
+        )
         weights = found.T
     else:
         # n / (2 · count), as scikit-learn's "balanced" of two classes.

@@ -8,8 +8,12 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.data import examples
-from tf_finetune.tasks import verdicts
-from tf_finetune.tasks.multilabel import ranking, targets, thresholds
+from tf_finetune.tasks import quantization_checks
+from tf_finetune.tasks.multilabel import (
+    label_matrix,
+    label_thresholds,
+    ranking_metrics,
+)
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake. Measured on MobileNet 0.25, seven genres of film posters, 64
@@ -46,18 +50,20 @@ class Exports:
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def decided(self, decision: Mapping[str, Any]) -> "Exports":
+    def with_decision(self, decision: Mapping[str, Any]) -> "Exports":
         """Returns checks of labels given at the decision's thresholds."""
         return Exports(decision)
 
-    def truth(
+    def load_truth(
         self,
         data: examples.ImageData,
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
         """Returns uint8 [n, labels], 1 where a picture carries the label."""
-        return targets.matrix(pictures, data.class_names).astype("uint8")
+        return label_matrix.build_matrix(pictures, data.class_names).astype(
+            "uint8"
+        )
 
     def judge(
         self,
@@ -67,7 +73,7 @@ class Exports:
         *,
         names: Sequence[str],
         unit: float | np.ndarray,
-    ) -> verdicts.Verdict:
+    ) -> quantization_checks.CheckResult:
         """Checks the mean difference, changed labels and lost precision.
 
         Returns:
@@ -76,10 +82,10 @@ class Exports:
             share that stays so) and, where true labels are known,
             `macro_average_precision`, `micro_f1` and both of the evaluation.
         """
-        bounds = thresholds.of(self.decision, names)
+        bounds = label_thresholds.read_thresholds(self.decision, names)
         mean = float(np.abs(expected - got).mean())
         checks = [
-            verdicts.Check(
+            quantization_checks.Check(
                 name="mean_abs_difference",
                 found=mean,
                 limit=MEAN_TOLERANCE,
@@ -88,42 +94,51 @@ class Exports:
         ]
         stays = (expected >= bounds) == (got >= bounds)
         # In log odds, where thresholds near 0 or 1 have room on both sides.
-        ahead = _logits(expected) - _logits(bounds)
+        ahead = _compute_logits(expected) - _compute_logits(bounds)
         figures = {}
         for name, clear in (
             ("given_agreement", ahead > MARGIN),
             ("withheld_agreement", ahead < -MARGIN),
         ):
-            figures[name] = verdicts.share(stays, clear)
-            checks.append(_kept(name, figures[name], int(clear.sum())))
+            figures[name] = quantization_checks.compute_share(stays, clear)
+            checks.append(
+                _check_agreement(name, figures[name], int(clear.sum()))
+            )
         if truth is not None:
-            for name, before, now in _scores(expected, got, truth > 0, bounds):
+            for name, before, now in _compare_figures(
+                expected, got, truth > 0, bounds
+            ):
                 figures |= {name: now, f"evaluation_{name}": before}
                 # At least the weight of one picture.
                 allowed = max(LOSS, 1 / len(expected))
-                checks.append(verdicts.lost(name, before, now, allowed))
-        return verdicts.verdict(figures, checks)
+                checks.append(
+                    quantization_checks.check_drop(name, before, now, allowed)
+                )
+        return quantization_checks.build_result(figures, checks)
 
 
-def _logits(probabilities: np.ndarray) -> np.ndarray:
+def _compute_logits(probabilities: np.ndarray) -> np.ndarray:
     return special.logit(np.clip(probabilities, _SMALLEST, 1 - _SMALLEST))
 
 
-def _kept(name: str, found: float | None, count: int) -> verdicts.Check:
+def _check_agreement(
+    name: str, found: float | None, count: int
+) -> quantization_checks.Check:
     how = "given" if name == "given_agreement" else "not given"
-    return verdicts.Check(
+    return quantization_checks.Check(
         name=name,
         found=found,
-        limit=verdicts.but_one(AGREEMENT, count),
+        limit=quantization_checks.allow_one_change(AGREEMENT, count),
         at_least=True,
-        sentence=f"{verdicts.shown(found)} of the labels clearly {how} stay so",
+        sentence=f"{quantization_checks.format_share(found)} of the labels "
+        f"clearly {how} stay so",
     )
 
 
 _Score = tuple[str, float | None, float | None]
 
 
-def _scores(
+def _compare_figures(
     expected: np.ndarray,
     got: np.ndarray,
     carried: np.ndarray,
@@ -146,7 +161,7 @@ def _macro_average_precision(
     carried: np.ndarray, scores: np.ndarray
 ) -> float | None:
     each = [
-        ranking.average_precision(*pair)
+        ranking_metrics.average_precision(*pair)
         for pair in zip(carried.T, scores.T, strict=True)
     ]
     # None: no picture carries the label.

@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tf_finetune import schema
 from tf_finetune.data import examples
-from tf_finetune.evaluation import choices
-from tf_finetune.tasks import judging
+from tf_finetune.evaluation import candidate_selection
+from tf_finetune.tasks import evaluate_split
 from tf_finetune.tasks.multilabel import (
-    counts,
+    label_counts,
+    label_matrix,
+    label_table,
+    label_thresholds,
     metrics,
-    ranking,
-    tables,
-    targets,
-    thresholds,
+    ranking_metrics,
 )
+from tf_finetune.workdir import json_schema
 
 _AVERAGED = ("average_precision", "f1", "precision", "recall", "roc_auc")
 
@@ -29,7 +29,7 @@ class Figures:
     """Ranks by mean average precision over the labels, ties by log loss.
 
     Attributes:
-        decision: The thresholds, as `decide` returns them.
+        decision: The thresholds, as `choose_thresholds` returns them.
     """
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -41,11 +41,11 @@ class Figures:
     lower_is_better: ClassVar[tuple[str, ...]] = ("hamming_loss", "log_loss")
     unbounded: ClassVar[tuple[str, ...]] = ("log_loss",)
 
-    def decided(self, decision: Mapping[str, Any]) -> "Figures":
+    def with_decision(self, decision: Mapping[str, Any]) -> "Figures":
         """Returns figures of labels given at the decision's thresholds."""
         return Figures(decision)
 
-    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+    def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Ranks by validation average precision, ties by validation loss."""
         return (epoch["val_average_precision"], -epoch["val_loss"])
 
@@ -55,13 +55,13 @@ class Figures:
         # None where no picture carries a label.
         return (-math.inf if leading is None else leading, -figures["log_loss"])
 
-    def brief(self, figures: Mapping[str, Any]) -> str:
+    def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Formats macro average precision and log loss."""
         leading = figures["macro_average_precision"]
         shown = "undefined" if leading is None else f"{leading:.3f}"
         return f"mAP {shown} (log loss {figures['log_loss']:.3f})"
 
-    def compared(
+    def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the confidence interval of both results."""
@@ -85,22 +85,24 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> judging.Collected:
+    ) -> evaluate_split.CollectedPredictions:
         """Returns an accumulator that computes all figures of labels."""
-        truth = targets.matrix(data.split(split), data.class_names)
-        bounds = thresholds.of(self.decision, data.class_names)
-        return judging.Collected(
-            lambda predictions: metrics.multilabel(
+        truth = label_matrix.build_matrix(data.split(split), data.class_names)
+        bounds = label_thresholds.read_thresholds(
+            self.decision, data.class_names
+        )
+        return evaluate_split.CollectedPredictions(
+            lambda predictions: metrics.compute_metrics(
                 truth[: len(predictions)],
                 predictions,
                 thresholds=bounds,
                 names=data.class_names,
                 seed=seed,
             ),
-            lambda predictions: evidence(truth, predictions),
+            lambda predictions: build_evidence(truth, predictions),
         )
 
-    def trivial(
+    def compute_baselines(
         self,
         described: Mapping[str, Any],
         data: examples.ImageData,
@@ -109,12 +111,15 @@ class Figures:
         """Computes the baseline that always answers the labels' frequencies."""
         carried = described["labels"]["train"]
         shares = np.array([carried[name] for name in data.class_names])
-        truth = targets.matrix(data.split(split), data.class_names)
-        found = metrics.multilabel(
+        truth = label_matrix.build_matrix(data.split(split), data.class_names)
+        found = metrics.compute_metrics(
             truth,
             # Every picture gets each label's share of the training pictures.
-            np.tile(shares / counts.total(described, "train"), [len(truth), 1]),
-            thresholds=np.full(len(shares), thresholds.DEFAULT),
+            np.tile(
+                shares / label_counts.count_split(described, "train"),
+                [len(truth), 1],
+            ),
+            thresholds=np.full(len(shares), label_thresholds.DEFAULT),
             names=data.class_names,
             seed=0,
         )
@@ -122,7 +127,7 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the labels."""
-        return tables.text(figures)
+        return label_table.format_results(figures)
 
     def draw(
         self,
@@ -133,27 +138,29 @@ class Figures:
     ) -> None:
         """Draws average precision and F1 of each label."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.tasks.multilabel import plots
+        from tf_finetune.tasks.multilabel import label_plots
 
-        plots.labels(figures, folder / f"labels_{split}.png")
+        label_plots.draw_labels(figures, folder / f"labels_{split}.png")
 
 
-def evidence(truth: np.ndarray, probabilities: np.ndarray) -> choices.Evidence:
+def build_evidence(
+    truth: np.ndarray, probabilities: np.ndarray
+) -> candidate_selection.Evidence:
     """Returns macro average precision of resampled pictures, and log losses.
 
     Args:
         truth: [n, labels] booleans.
         probabilities: [n, labels].
     """
-    return choices.Evidence(
+    return candidate_selection.Evidence(
         figure="mAP",
-        value=ranking.macro_of_draws(truth, probabilities),
+        value=ranking_metrics.build_macro_function(truth, probabilities),
         losses=metrics.log_losses(truth, probabilities),
         size=truth.size,
     )
 
 
-def decide(
+def choose_thresholds(
     data: examples.ImageData, split: str, predictions: np.ndarray
 ) -> dict[str, Any]:
     """Chooses the threshold of each label on predictions of a split.
@@ -164,21 +171,21 @@ def decide(
         predictions: [n, labels], of its first n pictures.
 
     Returns:
-        `thresholds`, by label.
+        `find_thresholds`, by label.
     """
     pictures = data.split(split)[: len(predictions)]
-    truth = targets.matrix(pictures, data.class_names)
-    return thresholds.decision(truth, predictions, data.class_names)
+    truth = label_matrix.build_matrix(pictures, data.class_names)
+    return label_thresholds.make_decision(truth, predictions, data.class_names)
 
 
-def describe(names: Sequence[str]) -> schema.Record:
+def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     """Returns the schema of the label counts that data.json holds."""
-    count = schema.Number(0, 10**12, is_whole=True)
-    carried = schema.Record(dict.fromkeys(names, count))
-    total = schema.Record({"train": count})
-    return schema.Record(
+    count = json_schema.Number(0, 10**12, is_whole=True)
+    carried = json_schema.Record(dict.fromkeys(names, count))
+    total = json_schema.Record({"train": count})
+    return json_schema.Record(
         {
-            "labels": schema.Record({"train": carried}),
+            "labels": json_schema.Record({"train": carried}),
             "with_labels": total,
             "without_labels": total,
         }

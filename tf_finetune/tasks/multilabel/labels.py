@@ -6,21 +6,23 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from absl import logging
-
-from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
-from tf_finetune.data.tables import locating, marks, missing, records
-from tf_finetune.tasks.multilabel import cells as label_cells
-from tf_finetune.tasks.multilabel import counts as counts_of
-from tf_finetune.tasks.multilabel import separators
+from tf_finetune.data.tables import (
+    file_locator,
+    label_marks,
+    missing_labels,
+    table_rows,
+)
+from tf_finetune.tasks.multilabel import (
+    label_cells,
+    label_checks,
+    label_separators,
+)
+from tf_finetune.tasks.multilabel import label_counts as counts_of
 
-# Cells of a column of 0 and 1, never names of labels.
-_MARKS = ("0", "0.0", "1", "1.0", "true", "false")
 # Pictures that a label needs for each of train, validation and test to get one.
 _DIVISIBLE = 3
-_LISTED = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Labels:
         "the rows"
     )
 
-    def reading(
+    def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Labels":
         """Returns labels with the separator that the options name."""
@@ -53,7 +55,7 @@ class Labels:
             else dataclasses.replace(self, separator=word)
         )
 
-    def columns(
+    def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
         """Returns the columns that must exist, by the flag naming them."""
@@ -65,9 +67,9 @@ class Labels:
         """Returns nothing: labels are not files."""
         return ()
 
-    def of_table(
+    def configure_for_table(
         self,
-        rows: Sequence[records.Row],
+        rows: Sequence[table_rows.Row],
         table: str,
         options: data_options.DataOptions,
     ) -> "Labels":
@@ -80,23 +82,23 @@ class Labels:
             return self
         (column,) = options.label_column
         if options.missing_label == "drop":
-            missing.warn(rows, column, table)
+            missing_labels.warn_of_missing(rows, column, table)
         # Given by the user, or found before: no need to guess.
         if self.separator != "auto":
             return self
         texts = [row.cells[column].strip() for row in rows]
-        found = separators.find(
-            [text for text in texts if not missing.is_missing(text)],
+        found = label_separators.find_separator(
+            [text for text in texts if not missing_labels.is_missing(text)],
             f"{table}, column {column!r}",
             known=self.known,
         )
         return dataclasses.replace(self, separator=found)
 
-    def of_row(
+    def read_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        files: locating.Locator,
+        files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> tuple[str, ...] | None:
         """Parses the labels of a row.
@@ -119,31 +121,33 @@ class Labels:
         if len(columns) > 1:
             return tuple(
                 sorted(
-                    c for c in columns if marks.read_mark(cells[c], c, where)
+                    c
+                    for c in columns
+                    if label_marks.read_mark(cells[c], c, where)
                 )
             )
         (column,) = columns
-        if options.missing_label == "drop" and missing.is_missing(
+        if options.missing_label == "drop" and missing_labels.is_missing(
             cells[column]
         ):
             return None
-        return label_cells.split(
+        return label_cells.parse_cell(
             cells[column],
             f"{where}, column {column!r}",
             "bar" if self.separator == "auto" else self.separator,
         )
 
-    def joined(
+    def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
         """Merges labels that are equal numbers, such as 1 and 1.0."""
         if len(options.label_column) > 1:
             return listing
         present = {name for each in listing.examples for name in each.label}
-        spelt = class_names.join_equal(present, self.known)
+        spelt = class_names.merge_equal_numbers(present, self.known)
         if not spelt:
             return listing
-        class_names.tell_joined(spelt)
+        class_names.log_merged(spelt)
         return dataclasses.replace(
             listing,
             examples=tuple(
@@ -157,13 +161,13 @@ class Labels:
             ),
         )
 
-    def learnt(self, described: Mapping[str, Any]) -> "Labels":
+    def restore(self, described: Mapping[str, Any]) -> "Labels":
         """Returns labels that know the labels of a finished run."""
         return dataclasses.replace(
             self, known=tuple(described.get("class_names", ()))
         )
 
-    def settled(
+    def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Labels":
         """Returns the labels unchanged: they do not depend on all pictures."""
@@ -179,18 +183,18 @@ class Labels:
         """
         present = {name for each in listing.examples for name in each.label}
         columns = options.label_column if len(options.label_column) > 1 else ()
-        declared = class_names.ordered({*present, *columns})
+        declared = class_names.sort_names({*present, *columns})
         class_names.check(declared)
-        _warn(
+        label_checks.warn_of_labels(
             "No picture carries the label %s; it is left out.",
             "No picture carries any of the labels %s; they are left out.",
             [name for name in declared if name not in present],
         )
         return tuple(name for name in declared if name in present)
 
-    def inspected(
+    def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
-    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
         """Stratifies by label, so that every split gets its share of each.
 
         Labels with too few different pictures for three splits are no strata;
@@ -201,7 +205,7 @@ class Labels:
         for picture in pictures:
             for name in picture.label:
                 contents[name].add(picture.sha256)
-        _warn(
+        label_checks.warn_of_labels(
             "No usable picture carries the label %s; it is not learned.",
             "No usable picture carries any of the labels %s; they are not "
             "learned.",
@@ -216,7 +220,7 @@ class Labels:
             for each in pictures
         ), ()
 
-    def classes(self, label: tuple[str, ...]) -> tuple[str, ...]:
+    def list_classes(self, label: tuple[str, ...]) -> tuple[str, ...]:
         """Returns nothing: no single label is needed by the others."""
         return ()
 
@@ -227,21 +231,7 @@ class Labels:
             DataError: No picture carries a label, or the labels are a column
                 of zeros and ones.
         """
-        present = {name for each in pictures for name in each.label}
-        if not present:
-            raise errors.DataError(
-                "No picture carries a label, so there is nothing to learn. "
-                "--label_column names the column of labels (a|b|c), or one "
-                "column of 0 and 1 for each label: --label_column=a,b,c."
-            )
-        # One column of marks given as if it held names.
-        if {name.lower() for name in present} <= {*_MARKS}:
-            raise errors.DataError(
-                f"The label column holds {', '.join(sorted(present))} instead "
-                "of names. For columns of 0 and 1 name them all: "
-                "--label_column=a,b,c. To tell two classes apart use "
-                "--task=classification."
-            )
+        label_checks.check_labels(pictures)
 
     def check_drawn(
         self,
@@ -252,46 +242,15 @@ class Labels:
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
         """Warns of labels that cannot be trained or cannot be evaluated."""
-        counts = counts_of.count(pictures)
-        total = sum(each.split == "train" for each in pictures)
-        every = sorted({name for count in counts.values() for name in count})
-        train = counts.get("train", collections.Counter())
-        _warn(
-            "No training picture carries the label %s; it is not learned.",
-            "No training picture carries any of the labels %s; they are not "
-            "learned.",
-            [name for name in every if not train[name]],
-        )
-        _warn(
-            "Every training picture carries the label %s; the model always "
-            "gives it.",
-            "Every training picture carries the labels %s; the model always "
-            "gives them.",
-            [name for name in every if train[name] == total],
-        )
-        for split in counts.keys() - {"train"}:
-            lacking = [name for name in every if not counts[split][name]]
-            one = f"No {split} picture carries the label %s."
-            many = f"No {split} picture carries any of the labels %s."
-            _warn(one, many, lacking)
+        label_checks.warn_of_unusable_labels(pictures)
 
     def text(self, label: tuple[str, ...]) -> str:
         """Returns the labels as a cell of a CSV file, `a|b|c`."""
-        return label_cells.join(label)
+        return label_cells.join_labels(label)
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
         """Describes the labels of a data set: pictures by split and label."""
-        return counts_of.describe(data)
+        return counts_of.describe_labels(data)
 
 
 LABELS = Labels()
-
-
-def _warn(one: str, many: str, labels: Sequence[str]) -> None:
-    """Logs a sentence about some labels, if there are any."""
-    if not labels:
-        return
-    shown = ", ".join(map(repr, labels[:_LISTED]))
-    if len(labels) > _LISTED:
-        shown += f" and {len(labels) - _LISTED} more"
-    logging.warning(one if len(labels) == 1 else many, shown)

@@ -55,10 +55,10 @@ class MultilabelLoss(keras.losses.Loss):
                 self._class_weights, "float32"
             )
             absent, present = absent * weights[0], present * weights[1]
-        if_absent, if_present = self._of(logits)
+        if_absent, if_present = self._compute_label_losses(logits)
         return keras.ops.mean(absent * if_absent + present * if_present, -1)
 
-    def _of(self, logits: Any) -> tuple[Any, Any]:
+    def _compute_label_losses(self, logits: Any) -> tuple[Any, Any]:
         """Computes the losses [batch, labels] of targets 0 and of targets 1."""
         # -log(1 - p) = softplus(z) and -log(p) = softplus(-z), from logits.
         if_absent = keras.ops.softplus(logits)

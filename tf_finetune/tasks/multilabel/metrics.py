@@ -7,13 +7,13 @@ import numpy as np
 from scipy import stats
 
 from tf_finetune import errors
-from tf_finetune.tasks.multilabel import ranking
+from tf_finetune.tasks.multilabel import ranking_metrics
 
 # Step of float32 at 1; scikit-learn clips probabilities there, too.
 _SMALLEST = float(np.finfo("float32").eps)
 
 
-def multilabel(
+def compute_metrics(
     targets: np.ndarray,
     probabilities: np.ndarray,
     *,
@@ -50,26 +50,33 @@ def multilabel(
     """
     targets = np.asarray(targets) > 0
     probabilities = np.asarray(probabilities, dtype="float64")
-    _check(targets, probabilities, names)
+    _check_arrays(targets, probabilities, names)
     given = probabilities >= np.asarray(thresholds)
     per_label = {
-        name: _of_label(targets[:, i], probabilities[:, i], given[:, i])
+        name: _compute_label_figures(
+            targets[:, i], probabilities[:, i], given[:, i]
+        )
         | {"threshold": float(thresholds[i])}
         for i, name in enumerate(names)
     }
     # Micro averages: all pairs of picture and label as one label.
-    pairs = _of_label(targets.ravel(), probabilities.ravel(), given.ravel())
+    pairs = _compute_label_figures(
+        targets.ravel(), probabilities.ravel(), given.ravel()
+    )
     pairs.pop("support")
+    interval = ranking_metrics.bootstrap_macro_interval(
+        targets, probabilities, seed=seed
+    )
     return {
         "examples": len(targets),
         "class_names": list(names),
         **{
-            f"macro_{key}": _mean([row[key] for row in per_label.values()])
+            f"macro_{key}": _average_known(
+                [row[key] for row in per_label.values()]
+            )
             for key in pairs
         },
-        "macro_average_precision_interval": ranking.macro_interval(
-            targets, probabilities, seed=seed
-        ),
+        "macro_average_precision_interval": interval,
         **{f"micro_{key}": value for key, value in pairs.items()},
         "exact_match": float(np.mean(np.all(given == targets, axis=1))),
         "hamming_loss": float(np.mean(given != targets)),
@@ -121,7 +128,7 @@ def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
     return float((ranks - true * (true + 1) / 2) / (true * false))
 
 
-def _of_label(
+def _compute_label_figures(
     targets: np.ndarray, scores: np.ndarray, given: np.ndarray
 ) -> dict[str, Any]:
     hits = int(np.sum(targets & given))
@@ -129,7 +136,7 @@ def _of_label(
     # Without a true picture recall is 0/0, and nothing is known.
     known = support > 0
     return {
-        "average_precision": ranking.average_precision(targets, scores),
+        "average_precision": ranking_metrics.average_precision(targets, scores),
         "roc_auc": roc_auc(targets, scores),
         "precision": hits / max(answered, 1) if known else None,
         "recall": hits / support if known else None,
@@ -138,12 +145,12 @@ def _of_label(
     }
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _average_known(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
 
 
-def _check(
+def _check_arrays(
     targets: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
 ) -> None:
     if len(targets) == 0:

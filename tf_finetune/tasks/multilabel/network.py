@@ -9,17 +9,17 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune.config import train, training_options
+from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.data import targets as target_rows
-from tf_finetune.tasks import ending
-from tf_finetune.tasks.multilabel import cells as label_cells
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.tasks import output_activation
 from tf_finetune.tasks.multilabel import (
     class_weights,
-    counts,
+    label_cells,
+    label_counts,
+    label_matrix,
+    label_thresholds,
     losses,
-    targets,
-    thresholds,
 )
 
 _TOP = 5
@@ -37,12 +37,12 @@ class Network:
     # One logistic regression a label: the binary losses are independent.
     solver: ClassVar[str] = "logistic_per_label"
     proven: ClassVar[tuple[str, ...]] = ("probabilities",)
-    texts: ClassVar[tuple[str, ...]] = ("labels",)
-    num_proven: ClassVar[int] = 64
+    text_outputs: ClassVar[tuple[str, ...]] = ("labels",)
+    max_parity_pictures: ClassVar[int] = 64
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def decided(self, decision: Mapping[str, Any]) -> "Network":
+    def with_decision(self, decision: Mapping[str, Any]) -> "Network":
         """Returns the network that serves labels at the thresholds."""
         return Network(decision)
 
@@ -52,15 +52,15 @@ class Network:
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the sigmoids; [batch, labels] probabilities in float32."""
-        return ending.added(logits, "sigmoid")
+        return output_activation.add_activation(logits, "sigmoid")
 
-    def logits(self, model: keras.Model) -> keras.KerasTensor:
+    def stream_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the input of the sigmoids, [batch, labels].
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
-        return ending.logits(model)
+        return output_activation.find_logits(model)
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, labels] logits, float32."""
@@ -71,20 +71,20 @@ class Network:
         data: examples.ImageData,
         split: str,
         *,
-        config: train.TrainConfig,
+        config: train_config.TrainConfig,
         image_size: int,
-    ) -> target_rows.Array:
+    ) -> target_rows.ArrayTargets:
         """Returns float32 [n, labels], 1 where a picture carries a label."""
-        return target_rows.Array(
-            targets.matrix(data.split(split), data.class_names)
+        return target_rows.ArrayTargets(
+            label_matrix.build_matrix(data.split(split), data.class_names)
         )
 
-    def blank(
+    def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
-    ) -> target_rows.Array:
+    ) -> target_rows.ArrayTargets:
         """Returns placeholder rows in which every other label is present."""
         places = np.arange(count)[:, np.newaxis] + np.arange(len(names))
-        return target_rows.Array(places % 2)
+        return target_rows.ArrayTargets(places % 2)
 
     def loss(
         self,
@@ -96,9 +96,9 @@ class Network:
         weights = None
         if described is not None:
             carried = described["labels"]["train"]
-            weights = class_weights.of(
+            weights = class_weights.compute_class_weights(
                 np.array([carried[name] for name in names]),
-                counts.total(described, "train"),
+                label_counts.count_split(described, "train"),
                 options.class_weight,
             )
         return losses.MultilabelLoss(
@@ -131,13 +131,15 @@ class Network:
         `probabilities` float32 [batch, labels]; `top_k_labels` string and
         `top_k_probabilities` float32 [batch, k], best first.
         """
-        listed_names = _constant(names)
+        listed_names = _encode_names(names)
         # float32 as the predictions, or one at its threshold could differ.
-        bounds = thresholds.of(self.decision, names).astype("float32")
+        bounds = label_thresholds.read_thresholds(self.decision, names).astype(
+            "float32"
+        )
         given = predictions >= tf.constant(bounds)
         best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
         return {
-            "labels": _joined(given, names),
+            "labels": _join_names(given, names),
             "given": given,
             "probabilities": predictions,
             "top_k_labels": tf.gather(listed_names, best.indices),
@@ -150,7 +152,7 @@ class Network:
         """Returns every label and its probability, in the model's order."""
         count = tf.shape(predictions)[0]
         return {
-            "classes": tf.tile(_constant(names)[tf.newaxis], [count, 1]),
+            "classes": tf.tile(_encode_names(names)[tf.newaxis], [count, 1]),
             "scores": predictions,
         }
 
@@ -158,19 +160,19 @@ class Network:
 NETWORK = Network()
 
 
-def _joined(given: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
+def _join_names(given: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
     """Joins the names of the labels given [batch, labels] as `a|b`, [batch]."""
     # "|a" and "|b" are joined and the first bar is removed: each name is
     # escaped in Python, once, and the graph stays simple.
-    begun = _constant(
-        [label_cells.SEPARATOR + label_cells.escape(n) for n in names]
+    begun = _encode_names(
+        [label_cells.SEPARATOR + label_cells.escape_label(n) for n in names]
     )
     parts = tf.where(given, begun, "")
     joined = tf.strings.reduce_join(parts, axis=-1)
     return tf.strings.regex_replace(joined, r"^\|", "")
 
 
-def _constant(names: Sequence[str]) -> tf.Tensor:
+def _encode_names(names: Sequence[str]) -> tf.Tensor:
     return tf.constant(
         [each.encode("utf-8", errors="surrogateescape") for each in names]
     )

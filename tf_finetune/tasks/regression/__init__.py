@@ -3,10 +3,10 @@
 from tf_finetune.tasks import task
 from tf_finetune.tasks.regression import (
     answers,
-    checking,
     exports,
     figures,
     labels,
+    target_checks,
 )
 
 TASK = task.Task(
@@ -19,15 +19,15 @@ TASK = task.Task(
         "target_transform",
     ),
     labels=labels.LABELS,
-    check_listed=checking.check,
+    check_listed=target_checks.check_listed,
     figures=figures.Figures(logged=()),
     answers=answers.ANSWERS,
     exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.regression.network:NETWORK",
-    adapted_at="tf_finetune.tasks.regression.adapting:adapted",
-    judged_as=figures.of_run,
+    fit_to_data_at="tf_finetune.tasks.regression.target_fit:fit_task",
+    restore_figures=figures.restore_figures,
     relative_predictions=True,
-    refused={
+    refused_options={
         "calibrate": (
             "it divides the logits of probabilities, and a regression answers "
             "with numbers. How far they are off is in evaluation.json; "
@@ -39,5 +39,5 @@ TASK = task.Task(
             "that the signature `embed` gives with those of training pictures."
         ),
     },
-    described=figures.describe,
+    described=figures.build_data_schema,
 )

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import errors, escaping, files
-from tf_finetune.evaluation import predictions as csv_rows
+from tf_finetune import errors, files, terminal_escapes
+from tf_finetune.evaluation import prediction_table as csv_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,19 +59,19 @@ class Answers:
             for path, row in zip(paths, predictions, strict=True)
         ]
 
-    def failed(self, path: str, reason: str) -> Prediction:
+    def build_error_row(self, path: str, reason: str) -> Prediction:
         """Returns a row without values."""
         return Prediction(path=path, error=reason)
 
-    def line(self, row: Prediction) -> str:
+    def format_row(self, row: Prediction) -> str:
         """Formats the values by name."""
         if row.error:
-            return escaping.line(row.path, f"error: {row.error}")
+            return terminal_escapes.format_line(row.path, f"error: {row.error}")
         shown = ", ".join(
-            f"{escaping.quote(name)} {value:.6g}"
+            f"{terminal_escapes.quote(name)} {value:.6g}"
             for name, value in row.values.items()
         )
-        return escaping.line(row.path, shown)
+        return terminal_escapes.format_line(row.path, shown)
 
     def write(
         self,
@@ -82,7 +82,7 @@ class Answers:
         """Writes `path`, a column for each target, and `error` as CSV.
 
         Paths keep their line breaks (quoted) and bytes that are no UTF-8;
-        `predictions.read_table` gives them back as they were.
+        `prediction_table.read_table` gives them back as they were.
 
         Where the true values are known, they follow as `true NAME`.
         """
@@ -115,7 +115,7 @@ class Answers:
         for name in good[0].values if good else ():
             values = [row.values[name] for row in good]
             lines.append(
-                f"  {escaping.quote(name)}: {min(values):.6g} to "
+                f"  {terminal_escapes.quote(name)}: {min(values):.6g} to "
                 f"{max(values):.6g}, median {float(np.median(values)):.6g}"
             )
         failed = sum(bool(row.error) for row in rows)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.tasks import verdicts
+from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.regression import labels, metrics
 
 # Between the effect of int8 on a network that tolerates it and that of a
@@ -34,14 +34,14 @@ class Exports:
         "units of the training data."
     )
 
-    def truth(
+    def load_truth(
         self,
         data: examples.ImageData,
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
         """Returns the true values, float64 [n, targets]."""
-        return labels.array(pictures)
+        return labels.stack_targets(pictures)
 
     def judge(
         self,
@@ -51,7 +51,7 @@ class Exports:
         *,
         names: Sequence[str],
         unit: float | np.ndarray,
-    ) -> verdicts.Verdict:
+    ) -> quantization_checks.CheckResult:
         """Checks the mean difference, changed order and lost R² of each target.
 
         Returns:
@@ -67,16 +67,20 @@ class Exports:
         for index, name in enumerate(names):
             # In shares of the target's unit, so that one limit suits all.
             columns = [expected, got, *([truth] if known else [])]
-            found = _of_target(*(c[:, index] / units[index] for c in columns))
+            found = _compare_target(
+                *(c[:, index] / units[index] for c in columns)
+            )
             per_target[name] = found
-            checks += _checks(name, found)
-        return verdicts.verdict({"per_target": per_target}, checks)
+            checks += _build_checks(name, found)
+        return quantization_checks.build_result(
+            {"per_target": per_target}, checks
+        )
 
 
 EXPORTS = Exports()
 
 
-def _of_target(
+def _compare_target(
     expected: np.ndarray, got: np.ndarray, true: np.ndarray | None = None
 ) -> dict[str, float | None]:
     # All pairs: [i, j] is the difference of pictures i and j.
@@ -85,7 +89,9 @@ def _of_target(
     apart = np.abs(before) > APART
     found = {
         "mean_abs_difference": float(np.abs(expected - got).mean()),
-        "order_agreement": verdicts.share(before * after > 0, apart),
+        "order_agreement": quantization_checks.compute_share(
+            before * after > 0, apart
+        ),
         # Each pair stands there twice, as (i, j) and (j, i).
         "pairs_apart": int(apart.sum()) // 2,
     }
@@ -95,28 +101,31 @@ def _of_target(
     return found
 
 
-def _checks(
+def _build_checks(
     name: str, found: Mapping[str, float | None]
-) -> list[verdicts.Check]:
+) -> list[quantization_checks.Check]:
     mean, order = found["mean_abs_difference"], found["order_agreement"]
     now, before = found.get("r2"), found.get("evaluation_r2")
     known = now is not None and before is not None
     return [
-        verdicts.Check(
+        quantization_checks.Check(
             name="mean_abs_difference",
             found=mean,
             limit=MEAN_TOLERANCE,
             sentence=f"{name} differs by {mean:.1%} of its range in the mean",
         ),
-        verdicts.Check(
+        quantization_checks.Check(
             name="order_agreement",
             found=order,
-            limit=verdicts.but_one(ORDER, found["pairs_apart"]),
+            limit=quantization_checks.allow_one_change(
+                ORDER, found["pairs_apart"]
+            ),
             at_least=True,
-            sentence=f"{verdicts.shown(order)} of the pairs of pictures that "
-            f"differ clearly in {name} keep their order",
+            sentence=f"{quantization_checks.format_share(order)} of the pairs "
+            f"of pictures that differ clearly in {name} keep their "
+            "order",
         ),
-        verdicts.Check(
+        quantization_checks.Check(
             name="r2_loss",
             found=before - now if known else None,
             limit=R2_LOSS,

@@ -8,25 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import schema
 from tf_finetune.data import examples
-from tf_finetune.evaluation import choices
-from tf_finetune.evaluation import names as shown_names
-from tf_finetune.tasks import judging
-from tf_finetune.tasks.regression import labels, metrics
+from tf_finetune.evaluation import candidate_selection
+from tf_finetune.tasks import evaluate_split
+from tf_finetune.tasks.regression import figure_table, labels, metrics
+from tf_finetune.workdir import json_schema
 
-_SPLIT_WIDTH = 22  # Characters of the first column of a printed table.
 _DRAWN = 1000  # Points of a scatter plot, at most.
-_YARDSTICKS = {
-    "training_mean": "training mean",
-    "training_median": "training median",
-    "probe": "head-only probe",
-    "single_pictures": "pictures one by one",
-    "pictures": "pictures of a row",
-    "columns": "columns",
-    "stack": "stack of both",
-    "network": "mean over pictures",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +32,7 @@ class Figures:
     lower_is_better = ("mae", "rmse", "mape", "median_absolute_error")
     unbounded = lower_is_better
 
-    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+    def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Ranks by validation loss, on transformed targets."""
         return (-epoch["val_loss"],)
 
@@ -58,18 +46,21 @@ class Figures:
         value = -math.inf if value is None else value
         return (round(value, 4), value)
 
-    def brief(self, figures: Mapping[str, Any]) -> str:
+    def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Formats R² and the mean absolute error."""
-        found = [f"{_r2_name(figures)} {_number(figures[_key(figures)])}"]
+        found = [
+            f"{_name_r2(figures)} "
+            f"{figure_table.format_number(figures[_find_r2_key(figures)])}"
+        ]
         if figures.get("mae") is not None:
             found.append(f"(mean absolute error {figures['mae']:.4g})")
         return " ".join(found)
 
-    def compared(
+    def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the confidence interval of R²."""
-        interval = figures.get(f"{_key(figures)}_interval")
+        interval = figures.get(f"{_find_r2_key(figures)}_interval")
         if interval is None:
             return ""
         low, high = interval
@@ -77,17 +68,17 @@ class Figures:
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the figures of all targets together."""
-        found = metrics.summary(figures)
+        found = metrics.select_summary(figures)
         if "judged_by" in figures:
             found["judged_by"] = figures["judged_by"]
         return found
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> judging.Collected:
+    ) -> evaluate_split.CollectedPredictions:
         """Returns an accumulator that computes the figures of every target."""
-        targets = labels.array(data.split(split))
-        return judging.Collected(
+        targets = labels.stack_targets(data.split(split))
+        return evaluate_split.CollectedPredictions(
             lambda predictions: self.of(
                 targets[: len(predictions)],
                 predictions,
@@ -99,11 +90,11 @@ class Figures:
 
     def evidence(
         self, targets: np.ndarray, predictions: np.ndarray
-    ) -> choices.Evidence:
+    ) -> candidate_selection.Evidence:
         """Returns per-example results to compare two models by."""
         # One scale for all targets: their mean R² is compared.
         logged = bool(self.logged) and all(self.logged)
-        return metrics.evidence(
+        return metrics.build_evidence(
             targets,
             predictions,
             logged=logged and bool(np.all(targets > 0)),
@@ -118,27 +109,31 @@ class Figures:
         seed: int,
     ) -> dict[str, Any]:
         """Computes the figures, and `points` of some examples for `draw`."""
-        found = metrics.regression(targets, predictions, names=names, seed=seed)
+        found = metrics.compute_metrics(
+            targets, predictions, names=names, seed=seed
+        )
         # Not defined if a target or a prediction is not above 0.
         defined = found["log_r2"] is not None
         logged = defined and bool(self.logged) and all(self.logged)
         return {
             **found,
             "judged_by": "log_r2" if logged else "r2",
-            "points": _points(targets, predictions),
+            "points": _sample_points(targets, predictions),
         }
 
-    def trivial(
+    def compute_baselines(
         self,
         described: Mapping[str, Any],
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
         """Computes the baselines that always answer training mean or median."""
-        targets = labels.array(data.split(split))
-        return self.constants(described, targets, data.class_names)
+        targets = labels.stack_targets(data.split(split))
+        return self.compute_constant_baselines(
+            described, targets, data.class_names
+        )
 
-    def constants(
+    def compute_constant_baselines(
         self,
         described: Mapping[str, Any],
         targets: np.ndarray,
@@ -147,7 +142,7 @@ class Figures:
         """Computes the baselines for an array of targets, [n, targets]."""
         training = described["targets"]["train"]
         return {
-            f"training_{which}": metrics.constant(
+            f"training_{which}": metrics.compute_constant_baseline(
                 targets,
                 [training[name][which] for name in names],
                 names=names,
@@ -159,23 +154,7 @@ class Figures:
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then single targets."""
         splits = {k: v for k, v in figures.items() if _is_result(v)}
-        lines = [
-            f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
-            " log R²       MAE   MAPE"
-        ]
-        for split, result in splits.items():
-            lines.append(_row(split, result, result["examples"]))
-            for key, other in result.get("yardsticks", {}).items():
-                name = f"  {_YARDSTICKS.get(key, key)}"
-                lines.append(_row(name, other, ""))
-        last = list(splits)[-1] if splits else None
-        if last and len(splits[last]["per_target"]) > 1:
-            lines += ["", f"targets, on {last}:"]
-            for name, each in splits[last]["per_target"].items():
-                lines.append(_row(f"  {name}", each, ""))
-        if "fusion" in figures:
-            lines += ["", *_contributions(figures["fusion"])]
-        return "\n".join(lines)
+        return figure_table.format_table(splits, figures.get("fusion"))
 
     def draw(
         self,
@@ -186,9 +165,9 @@ class Figures:
     ) -> None:
         """Draws predicted against true values."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.tasks.regression import drawing
+        from tf_finetune.tasks.regression import scatter_plot
 
-        drawing.scatter(
+        scatter_plot.draw_scatter(
             np.array(figures["points"]["true"]),
             np.array(figures["points"]["predicted"]),
             names,
@@ -196,7 +175,7 @@ class Figures:
         )
 
 
-def of_run(evaluation: Mapping[str, Any]) -> Figures:
+def restore_figures(evaluation: Mapping[str, Any]) -> Figures:
     """Returns figures that rank by the same R² as a finished run.
 
     Args:
@@ -204,19 +183,23 @@ def of_run(evaluation: Mapping[str, Any]) -> Figures:
     """
     splits = [each for each in evaluation.values() if _is_result(each)]
     # The logarithm is predicted only if all splits allow it: one is enough.
-    is_logged = any(_key(each) == "log_r2" for each in splits)
+    is_logged = any(_find_r2_key(each) == "log_r2" for each in splits)
     count = max((len(each["per_target"]) for each in splits), default=0)
     return Figures(logged=(is_logged,) * count)
 
 
-def describe(names: Sequence[str]) -> schema.Record:
+def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     """Returns the schema of the target statistics that data.json holds."""
-    middle = {"mean": schema.Number(), "median": schema.Number()}
-    targets = schema.Record(dict.fromkeys(names, schema.Record(middle)))
-    return schema.Record({"targets": schema.Record({"train": targets})})
+    middle = {"mean": json_schema.Number(), "median": json_schema.Number()}
+    targets = json_schema.Record(
+        dict.fromkeys(names, json_schema.Record(middle))
+    )
+    return json_schema.Record(
+        {"targets": json_schema.Record({"train": targets})}
+    )
 
 
-def _points(
+def _sample_points(
     targets: np.ndarray, predictions: np.ndarray
 ) -> dict[str, list[list[float]]]:
     """Returns true and predicted values of examples spread over the split."""
@@ -229,63 +212,15 @@ def _points(
     }
 
 
-def _contributions(fusion: Mapping[str, Any]) -> list[str]:
-    """Formats the selected fusion and the weight and R² of each part."""
-    lines = [
-        f"fusion: {fusion['kept']} kept, the best on validation; weight of "
-        "each part,",
-        "and its R² alone (of the logarithm where that is predicted):",
-    ]
-    for name, each in fusion["parts"].items():
-        weights = ", ".join(f"{weight:.2f}" for weight in each["weights"])
-        alone = ", ".join(f"{s} {v:.3f}" for s, v in each["alone"].items())
-        lines.append(
-            f"  {shown_names.padded(name, 15)} weight {weights}; alone {alone}"
-        )
-    if left_out := len(fusion["left_out"]):
-        lines.append(f"  {left_out} rows without all their pictures left out")
-    return lines
-
-
 def _is_result(value: Any) -> bool:
     if not isinstance(value, Mapping):
         return False
     return isinstance(value.get("per_target"), Mapping)
 
 
-def _key(figures: Mapping[str, Any]) -> str:
+def _find_r2_key(figures: Mapping[str, Any]) -> str:
     return figures.get("judged_by", "r2")
 
 
-def _r2_name(figures: Mapping[str, Any]) -> str:
-    return "R² of the logarithm" if _key(figures) == "log_r2" else "R²"
-
-
-def _row(name: str, result: Mapping[str, Any], count: int | str) -> str:
-    interval = result.get("r2_interval")
-    between = ""
-    if interval is not None:
-        between = f"{_number(interval[0])} to {_number(interval[1])}"
-    mape = result.get("mape")
-    return (
-        f"{shown_names.padded(name, _SPLIT_WIDTH)}"
-        f"{count:>8}"
-        f"{_number(result.get('r2')):>7}"
-        f"{between:>17}"
-        f"{_number(result.get('log_r2')):>7}"
-        f" {_short(result.get('mae')):>9}"
-        f"{'' if mape is None else f'{mape:.0%}':>7}"
-    ).rstrip()
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
-
-
-def _short(value: float | None) -> str:
-    """Formats a number by four digits, without an exponent up to 1e7."""
-    if value is None:
-        return ""
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+def _name_r2(figures: Mapping[str, Any]) -> str:
+    return "R² of the logarithm" if _find_r2_key(figures) == "log_r2" else "R²"

@@ -10,9 +10,9 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import division, examples
-from tf_finetune.data.tables import locating, records
-from tf_finetune.tasks.regression import ranges
+from tf_finetune.data import examples, stratified_split
+from tf_finetune.data.tables import file_locator, table_rows
+from tf_finetune.tasks.regression import float32_range
 
 _BINS = 10  # Strata of the first target, at most.
 # Units of pictures in a stratum, so that every split gets some of each.
@@ -26,13 +26,13 @@ class Targets:
     are_columns = True
     if_rows_differ = "keep one of the rows"
 
-    def reading(
+    def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Targets":
         """Returns the labels unchanged: numbers do not depend on options."""
         return self
 
-    def columns(
+    def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
         """Returns the columns of the targets and of the other inputs."""
@@ -49,26 +49,26 @@ class Targets:
         """Returns nothing: targets are not files."""
         return ()
 
-    def of_table(
+    def configure_for_table(
         self,
-        rows: Sequence[records.Row],
+        rows: Sequence[table_rows.Row],
         table: str,
         options: data_options.DataOptions,
     ) -> "Targets":
         """Returns the labels unchanged: numbers have one format."""
         return self
 
-    def joined(
+    def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
         """Returns the listing unchanged: numbers have one spelling."""
         return listing
 
-    def of_row(
+    def read_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        files: locating.Locator,
+        files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> tuple[float, ...]:
         """Parses the targets of a row.
@@ -77,15 +77,15 @@ class Targets:
             DataError: One of them is not a finite number, or too large.
         """
         return tuple(
-            number(cells[column], f"{where}: the target {column!r}")
+            parse_number(cells[column], f"{where}: the target {column!r}")
             for column in options.label_column
         )
 
-    def learnt(self, described: Mapping[str, Any]) -> "Targets":
+    def restore(self, described: Mapping[str, Any]) -> "Targets":
         """Returns the labels unchanged: numbers mean the same in every run."""
         return self
 
-    def settled(
+    def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Targets":
         """Returns the labels unchanged: they do not depend on all pictures."""
@@ -97,9 +97,9 @@ class Targets:
         """Returns the columns of the targets."""
         return options.label_column
 
-    def inspected(
+    def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
-    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
         """Stratifies by quantile of the first target.
 
         The strata are of equal size, ten at most, and fewer where there are
@@ -108,7 +108,7 @@ class Targets:
         if not pictures:
             return tuple(pictures), ()
         first = np.array([picture.label[0] for picture in pictures])
-        count = len(division.units(pictures)) // _LEAST_UNITS
+        count = len(stratified_split.join_units(pictures)) // _LEAST_UNITS
         count = int(np.clip(count, 1, _BINS))
         # Many equal values make edges coincide; those are one stratum.
         edges = np.quantile(first, np.linspace(0, 1, count + 1)[1:-1])
@@ -118,7 +118,7 @@ class Targets:
             for picture, index in zip(pictures, bins, strict=True)
         ), ()
 
-    def classes(self, label: tuple[float, ...]) -> tuple[str, ...]:
+    def list_classes(self, label: tuple[float, ...]) -> tuple[str, ...]:
         """Returns nothing: a number names no class."""
         return ()
 
@@ -154,8 +154,8 @@ class Targets:
         training = [each for each in pictures if each.split == "train"]
         _check_varies(training, "all training pictures have the same value")
         # Again: the range of the training split may be narrower than of all.
-        for index, values in enumerate(array(training).T):
-            ranges.check_digits(
+        for index, values in enumerate(stack_targets(training).T):
+            float32_range.check_digits(
                 values,
                 f"target {index + 1} (in the order of --label_column) of the "
                 "training pictures",
@@ -167,13 +167,13 @@ class Targets:
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
         """Describes the targets: statistics by split and name."""
-        return {"targets": {s: _described(data, s) for s in data.splits}}
+        return {"targets": {s: _describe_split(data, s) for s in data.splits}}
 
 
 LABELS = Targets()
 
 
-def number(text: str, what: str) -> float:
+def parse_number(text: str, what: str) -> float:
     """Parses a number that is finite and not too large for a model.
 
     Args:
@@ -196,28 +196,29 @@ def number(text: str, what: str) -> float:
             f"{what} is {text!r}; it must be finite. Remove the row or "
             "complete it."
         )
-    ranges.check_size(value, text, what)
+    float32_range.check_size(value, text, what)
     return value
 
 
-def array(pictures: Sequence[examples.Picture]) -> np.ndarray:
+def stack_targets(pictures: Sequence[examples.Picture]) -> np.ndarray:
     """Returns the targets of pictures, float64 [n, targets]."""
     return np.array([picture.label for picture in pictures], "float64")
 
 
 def _check_varies(pictures: Sequence[examples.Picture], how: str) -> None:
-    values = array(pictures)
+    values = stack_targets(pictures)
     for index in range(values.shape[1]):
         if np.ptp(values[:, index]) == 0:
             raise errors.DataError(
                 f"Target {index + 1} of {values.shape[1]} (in the order of "
                 f"--label_column) is constant: {how}, "
-                f"{ranges.shown(values[0, index])}. There is nothing to learn; "
-                f"leave it out.{_rounding(values[0, index])}"
+                f"{float32_range.format_number(values[0, index])}. There is "
+                "nothing to learn; leave it "
+                f"out.{_describe_rounding(values[0, index])}"
             )
 
 
-def _rounding(value: float) -> str:
+def _describe_rounding(value: float) -> str:
     """Returns a hint that float64 may have rounded large numbers."""
     # Up to 2^53 every whole number is exact in float64.
     if abs(value) < 2**53:
@@ -228,8 +229,8 @@ def _rounding(value: float) -> str:
     )
 
 
-def _described(data: examples.ImageData, split: str) -> dict[str, Any]:
-    values = array(data.split(split))
+def _describe_split(data: examples.ImageData, split: str) -> dict[str, Any]:
+    values = stack_targets(data.split(split))
     return {
         name: {
             "count": len(column),

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.evaluation import choices
+from tf_finetune.evaluation import candidate_selection
 
 FIGURES = ("r2", "log_r2", "mae", "rmse", "mape", "median_absolute_error")
 """Figures of each target."""
 
-_OF_ANY_UNIT = ("r2", "log_r2", "mape")
+_UNITLESS = ("r2", "log_r2", "mape")
 # Draws of the bootstrap.
 _DRAWS = 1000
 # Numbers held at once while drawing, 32 MB each, and in all.
@@ -19,7 +19,7 @@ _BLOCK = 4e6
 _WORK = 4e7
 
 
-def regression(
+def compute_metrics(
     targets: np.ndarray,
     predictions: np.ndarray,
     *,
@@ -49,20 +49,20 @@ def regression(
     """
     targets = np.asarray(targets, "float64")
     predictions = np.asarray(predictions, "float64")
-    _check(targets, predictions, names)
+    _check_arrays(targets, predictions, names)
     per_target = {
-        name: _of_target(targets[:, i], predictions[:, i], seed)
+        name: _compute_target_figures(targets[:, i], predictions[:, i], seed)
         for i, name in enumerate(names)
     }
     return {
         "examples": len(targets),
         "targets": list(names),
-        **_whole(list(per_target.values())),
+        **_average_targets(list(per_target.values())),
         "per_target": per_target,
     }
 
 
-def constant(
+def compute_constant_baseline(
     targets: np.ndarray,
     answers: Sequence[float],
     *,
@@ -78,17 +78,18 @@ def constant(
         seed: Of the bootstrap.
 
     Returns:
-        `answers` by name, and the whole's entries as `regression` has them.
+        `answers` by name, and the whole's entries as `compute_metrics` has
+        them.
     """
     predictions = np.broadcast_to(np.asarray(answers), np.shape(targets))
-    figures = regression(targets, predictions, names=names, seed=seed)
+    figures = compute_metrics(targets, predictions, names=names, seed=seed)
     return {
         "answers": dict(zip(names, map(float, answers), strict=True)),
-        **summary(figures),
+        **select_summary(figures),
     }
 
 
-def summary(figures: Mapping[str, Any]) -> dict[str, Any]:
+def select_summary(figures: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the figures of all targets together, with their intervals."""
     names = [name for each in FIGURES for name in (each, f"{each}_interval")]
     return {name: figures[name] for name in names if name in figures}
@@ -107,9 +108,9 @@ def r2(targets: np.ndarray, predictions: np.ndarray) -> float | None:
     return float(1 - np.sum((targets - predictions) ** 2) / deviation)
 
 
-def evidence(
+def build_evidence(
     targets: np.ndarray, predictions: np.ndarray, *, logged: bool
-) -> choices.Evidence:
+) -> candidate_selection.Evidence:
     """Returns R² of resampled examples, and each one's unexplained variance.
 
     The mean of the losses is 1 - R², so that within chance R² itself decides.
@@ -139,7 +140,7 @@ def evidence(
             found = 1 - weights @ squares / counts / spread
         return np.mean(np.where(varies, found, np.nan), axis=1)
 
-    return choices.Evidence(
+    return candidate_selection.Evidence(
         figure="R² of the logarithm" if logged else "R²",
         value=value,
         losses=np.mean(squares / np.where(variance > 0, variance, 1), axis=1),
@@ -148,16 +149,16 @@ def evidence(
     )
 
 
-def _of_target(
+def _compute_target_figures(
     targets: np.ndarray, predictions: np.ndarray, seed: int
 ) -> dict[str, Any]:
     figures: dict[str, Any] = {}
-    for name, compute in _computations(targets, predictions).items():
+    for name, compute in _build_computations(targets, predictions).items():
         value = compute(np.arange(len(targets))[np.newaxis])[0]
-        figures[name] = _plain(value)
+        figures[name] = _finite_or_none(value)
         figures[f"{name}_interval"] = None
         if figures[name] is not None and len(targets) > 1:
-            interval = _interval(compute, len(targets), seed)
+            interval = _bootstrap_interval(compute, len(targets), seed)
             if np.isfinite(interval).all():
                 figures[f"{name}_interval"] = interval
     return {
@@ -170,7 +171,7 @@ def _of_target(
 _Compute = Callable[[np.ndarray], np.ndarray]
 
 
-def _computations(
+def _build_computations(
     targets: np.ndarray, predictions: np.ndarray
 ) -> dict[str, _Compute]:
     """Returns a function for each figure: indices [draws, n] → [draws].
@@ -180,7 +181,7 @@ def _computations(
     """
     errors_ = np.abs(predictions - targets)
     found: dict[str, _Compute] = {
-        "r2": lambda rows: _r2(targets[rows], errors_[rows]),
+        "r2": lambda rows: _compute_r2(targets[rows], errors_[rows]),
         "mae": lambda rows: errors_[rows].mean(axis=1),
         "rmse": lambda rows: np.sqrt((errors_[rows] ** 2).mean(axis=1)),
         "median_absolute_error": lambda rows: np.median(errors_[rows], axis=1),
@@ -192,11 +193,11 @@ def _computations(
         logs = np.log(targets)
         # |log(ŷ) - log(y)| = |log(ŷ / y)|, the relative error on a log scale.
         ratios = np.abs(np.log(predictions) - logs)
-        found["log_r2"] = lambda rows: _r2(logs[rows], ratios[rows])
+        found["log_r2"] = lambda rows: _compute_r2(logs[rows], ratios[rows])
     return found
 
 
-def _r2(targets: np.ndarray, errors_: np.ndarray) -> np.ndarray:
+def _compute_r2(targets: np.ndarray, errors_: np.ndarray) -> np.ndarray:
     """Computes R² of each row, NaN where its targets are all the same."""
     deviation = targets - targets.mean(axis=1, keepdims=True)
     total = (deviation**2).sum(axis=1)
@@ -207,7 +208,9 @@ def _r2(targets: np.ndarray, errors_: np.ndarray) -> np.ndarray:
     return np.where(same, np.nan, values)
 
 
-def _interval(compute: _Compute, count: int, seed: int) -> list[float]:
+def _bootstrap_interval(
+    compute: _Compute, count: int, seed: int
+) -> list[float]:
     """Computes the 95 % confidence interval [low, high].
 
     The percentile bootstrap over examples, 1000 draws; fewer, at least 100,
@@ -230,23 +233,23 @@ def _interval(compute: _Compute, count: int, seed: int) -> list[float]:
     return [float(low), float(high)]
 
 
-def _whole(per_target: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _average_targets(per_target: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(per_target) == 1:
         return dict(per_target[0])
     whole: dict[str, Any] = dict.fromkeys(FIGURES)
     # Only figures without a unit can be averaged over targets.
-    for name in _OF_ANY_UNIT:
+    for name in _UNITLESS:
         values = [each[name] for each in per_target]
         if None not in values:
             whole[name] = float(np.mean(values))
     return whole
 
 
-def _plain(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _check(
+def _check_arrays(
     targets: np.ndarray, predictions: np.ndarray, names: Sequence[str]
 ) -> None:
     if len(targets) == 0:

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.config import train, training_options
+from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.data import targets as target_rows
-from tf_finetune.tasks.regression import labels, losses, transforms
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.tasks.regression import labels, losses, target_transforms
 
-_FIRST = "target_scale"
+_FIRST_LAYER = "target_scale"
 _LOSS = "mean_squared_error"  # What "auto" means.
 
 
@@ -23,10 +23,12 @@ class Network:
     # Squared error with L2 has a closed form.
     solver = "ridge"
     proven = ("values",)
-    texts = ()
-    num_proven = 64
+    text_outputs = ()
+    max_parity_pictures = 64
 
-    def __init__(self, transform: transforms.Transform | None = None) -> None:
+    def __init__(
+        self, transform: target_transforms.Transform | None = None
+    ) -> None:
         """Stores the target transform.
 
         Args:
@@ -41,19 +43,19 @@ class Network:
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the inverse target transform; [batch, targets], float32."""
-        return ended(logits, self.transform)
+        return add_output_layers(logits, self.transform)
 
-    def logits(self, model: keras.Model) -> keras.KerasTensor:
+    def stream_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the standardized predictions, [batch, targets].
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
         for layer in reversed(model.layers):
-            if layer.name == _FIRST:
+            if layer.name == _FIRST_LAYER:
                 return layer.input
         raise errors.RunError(
-            f"The model has no layer {_FIRST!r}, with which this package "
+            f"The model has no layer {_FIRST_LAYER!r}, with which this package "
             "converts logits to the units of the targets."
         )
 
@@ -61,27 +63,27 @@ class Network:
         """Returns the predictions in the user's units, float32."""
         if self.transform is None:
             return np.asarray(logits, "float32")
-        return self.transform.back(logits)
+        return self.transform.restore_units(logits)
 
     def targets(
         self,
         data: examples.ImageData,
         split: str,
         *,
-        config: train.TrainConfig,
+        config: train_config.TrainConfig,
         image_size: int,
-    ) -> target_rows.Array:
+    ) -> target_rows.ArrayTargets:
         """Returns standardized targets, float32 [n, targets]."""
-        values = labels.array(data.split(split))
+        values = labels.stack_targets(data.split(split))
         if self.transform is not None:
             values = self.transform.forward(values)
-        return target_rows.Array(values)
+        return target_rows.ArrayTargets(values)
 
-    def blank(
+    def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
-    ) -> target_rows.Array:
+    ) -> target_rows.ArrayTargets:
         """Returns placeholder targets, zeros."""
-        return target_rows.Array(np.zeros([count, len(names)]))
+        return target_rows.ArrayTargets(np.zeros([count, len(names)]))
 
     def loss(
         self,
@@ -113,8 +115,8 @@ class Network:
 NETWORK = Network()
 
 
-def ended(
-    logits: keras.KerasTensor, transform: transforms.Transform | None
+def add_output_layers(
+    logits: keras.KerasTensor, transform: target_transforms.Transform | None
 ) -> keras.KerasTensor:
     """Adds plain layers from standardized targets to the user's units.
 
@@ -127,21 +129,21 @@ def ended(
         transform: None: the logits are in the user's units.
     """
     if transform is None:
-        return _rescaled(logits, 1.0, 0.0, _FIRST)
+        return _add_rescaling(logits, 1.0, 0.0, _FIRST_LAYER)
     scale = np.array(transform.deviation)
     offset = np.array(transform.mean)
     logged = np.array(transform.logged)
     if not logged.any():
-        values = _rescaled(logits, scale, offset, _FIRST)
+        values = _add_rescaling(logits, scale, offset, _FIRST_LAYER)
     else:
-        raw = _rescaled(logits, scale, offset, _FIRST)
-        values = _exponential(raw, logged)
+        raw = _add_rescaling(logits, scale, offset, _FIRST_LAYER)
+        values = _add_exponential(raw, logged)
     if not np.isfinite([transform.low, transform.high]).any():
         return values
-    return _clipped(values, transform)
+    return _add_bounds(values, transform)
 
 
-def _exponential(
+def _add_exponential(
     raw: keras.KerasTensor, logged: np.ndarray
 ) -> keras.KerasTensor:
     if logged.all():
@@ -151,36 +153,36 @@ def _exponential(
     # z · m before exp, so that a large plain target cannot overflow.
     mask = logged.astype("float64")
     power = keras.layers.Activation("exponential", dtype="float32")(
-        _rescaled(raw, mask, 0.0, "logged_targets")
+        _add_rescaling(raw, mask, 0.0, "logged_targets")
     )
     return keras.layers.Add(dtype="float32", name="all_targets")(
         [
-            _rescaled(power, mask, 0.0, "exponentials"),
-            _rescaled(raw, 1 - mask, 0.0, "plain_targets"),
+            _add_rescaling(power, mask, 0.0, "exponentials"),
+            _add_rescaling(raw, 1 - mask, 0.0, "plain_targets"),
         ]
     )
 
 
-def _clipped(
-    values: keras.KerasTensor, transform: transforms.Transform
+def _add_bounds(
+    values: keras.KerasTensor, transform: target_transforms.Transform
 ) -> keras.KerasTensor:
     """Clips values by layers that every export format supports."""
     low, high = transform.low, transform.high
     # ReLU and Rescaling only: high - relu(high - z), or low + relu(z - low).
     if not np.isfinite(low):
-        turned = _rescaled(values, -1.0, high, "below_the_highest")
+        turned = _add_rescaling(values, -1.0, high, "below_the_highest")
         bounded = keras.layers.ReLU(dtype="float32", name="bounds")(turned)
-        return _rescaled(bounded, -1.0, high, "bounded_values")
-    shifted = _rescaled(values, 1.0, -low, "above_the_lowest")
+        return _add_rescaling(bounded, -1.0, high, "bounded_values")
+    shifted = _add_rescaling(values, 1.0, -low, "above_the_lowest")
     bounded = keras.layers.ReLU(
         max_value=high - low if np.isfinite(high) else None,
         dtype="float32",
         name="bounds",
     )(shifted)
-    return _rescaled(bounded, 1.0, low, "bounded_values")
+    return _add_rescaling(bounded, 1.0, low, "bounded_values")
 
 
-def _rescaled(
+def _add_rescaling(
     values: keras.KerasTensor,
     scale: np.ndarray | float,
     offset: np.ndarray | float,

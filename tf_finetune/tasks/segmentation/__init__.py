@@ -5,8 +5,8 @@ from tf_finetune.tasks.segmentation import (
     answers,
     exports,
     figures,
-    guesses,
     labels,
+    pseudo_labels,
 )
 
 TASK = task.Task(
@@ -17,7 +17,7 @@ TASK = task.Task(
         "dice",
         "tversky",
     ),
-    unsmoothed=("dice", "tversky"),
+    losses_without_smoothing=("dice", "tversky"),
     reads=(
         "class_weight",
         "color_map",
@@ -33,7 +33,7 @@ TASK = task.Task(
     network_at="tf_finetune.tasks.segmentation.network:NETWORK",
     certainty_at="tf_finetune.tasks.segmentation.certainty:CERTAINTY",
     heads=("deeplab_v3_plus", "fcn_8s", "fcn_16s", "fcn_32s", "unet"),
-    guesses=guesses.GUESSES,
-    files_at="tf_finetune.tasks.segmentation.writing:MaskFiles",
-    described=figures.describe,
+    pseudo_labels=pseudo_labels.PSEUDO_LABELS,
+    files_at="tf_finetune.tasks.segmentation.mask_writer:MaskFiles",
+    described=figures.build_data_schema,
 )

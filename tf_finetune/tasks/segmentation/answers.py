@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import errors, escaping
-from tf_finetune.data import examples, statistics
-from tf_finetune.evaluation import predictions as csv_rows
+from tf_finetune import errors, terminal_escapes
+from tf_finetune.data import data_statistics, examples
+from tf_finetune.evaluation import prediction_table as csv_rows
 
 COLUMNS = ("path", "mask", "overlay", "shares", "error")
 
@@ -59,24 +59,25 @@ class Answers:
                 "a lower --learning_rate, or copy the file again."
             )
         return [
-            Answer(path=path, shares=shares(indices, names)[:top_k])
+            Answer(path=path, shares=compute_shares(indices, names)[:top_k])
             for path, indices in zip(
                 paths, predictions.argmax(axis=-1), strict=True
             )
         ]
 
-    def failed(self, path: str, reason: str) -> Answer:
+    def build_error_row(self, path: str, reason: str) -> Answer:
         """Returns a row without a mask."""
         return Answer(path=path, error=reason)
 
-    def line(self, row: Answer) -> str:
+    def format_row(self, row: Answer) -> str:
         """Formats the shares of the classes."""
         if row.error:
-            return escaping.line(row.path, f"error: {row.error}")
+            return terminal_escapes.format_line(row.path, f"error: {row.error}")
         listed = ", ".join(
-            f"{escaping.quote(name)} {share:.1%}" for name, share in row.shares
+            f"{terminal_escapes.quote(name)} {share:.1%}"
+            for name, share in row.shares
         )
-        return escaping.line(row.path, listed)
+        return terminal_escapes.format_line(row.path, listed)
 
     def write(
         self,
@@ -86,17 +87,19 @@ class Answers:
     ) -> None:
         r"""Writes rows as CSV, atomically.
 
-        `shares` is `name:share|name:share…`, with `\|` for a `|` in a name
-        and `\\` for a backslash; a last column `true` names the file of the
-        mask, where there is one.
+        `compute_shares` is `name:share|name:share…`, with `\|` for a `|` in a
+        name and `\\` for a backslash; a last column `true` names the file of
+        the mask, where there is one.
         """
         true = truths and [mask.path for mask in truths]
-        csv_rows.write_table(path, COLUMNS, [_cells(row) for row in rows], true)
+        csv_rows.write_table(
+            path, COLUMNS, [_format_cells(row) for row in rows], true
+        )
 
     def summarize(self, rows: Sequence[Answer]) -> str:
         """Counts the pictures and those that failed."""
         failed = sum(bool(row.error) for row in rows)
-        asked = statistics.counted(len(rows), "file")
+        asked = data_statistics.format_count(len(rows), "file")
         text = f"{asked}, {len(rows) - failed} predicted."
         if failed:
             text += (
@@ -108,7 +111,7 @@ class Answers:
 ANSWERS = Answers()
 
 
-def shares(
+def compute_shares(
     indices: np.ndarray, names: Sequence[str]
 ) -> tuple[tuple[str, float], ...]:
     """Computes the share of each class in a mask, the largest first.
@@ -125,8 +128,9 @@ def shares(
     )
 
 
-def _cells(row: Answer) -> list[str]:
+def _format_cells(row: Answer) -> list[str]:
     listed = "|".join(
-        f"{csv_rows.escaped(name)}:{share:.6f}" for name, share in row.shares
+        f"{csv_rows.escape_separators(name)}:{share:.6f}"
+        for name, share in row.shares
     )
     return [row.path, row.mask, row.overlay, listed, row.error]

@@ -7,36 +7,36 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.evaluation import calibration
-from tf_finetune.tasks import energy
+from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.tasks import energy_scores
 
 # Logits that are kept, of all pixels and classes together: 64 MB in float64.
 # More pixels would add little, those of one picture being much alike.
-_KEPT = 8_000_000
+_MAX_LOGITS = 8_000_000
 
 
 class Certainty:
     """One temperature for all pixels; their free energy, averaged."""
 
-    def tempering(
+    def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
-    ) -> "Tempering":
+    ) -> "TemperatureScaling":
         """Returns an accumulator of logits of pixels of all pictures."""
-        return Tempering(len(names), num_pictures, seed=seed)
+        return TemperatureScaling(len(names), num_pictures, seed=seed)
 
-    def strangeness(self, logits: tf.Tensor) -> tf.Tensor:
+    def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
         """Computes the mean free energy of a picture's pixels, [batch].
 
         Args:
             logits: [batch, height, width, classes], at the model's size.
         """
-        return tf.reduce_mean(energy.free(logits), axis=[1, 2])
+        return tf.reduce_mean(energy_scores.free_energy(logits), axis=[1, 2])
 
 
 CERTAINTY = Certainty()
 
 
-class Tempering:
+class TemperatureScaling:
     """Fits the temperature with the lowest log loss of labeled pixels.
 
     At the resolution of the model's output. As many pixels of each picture are
@@ -49,7 +49,7 @@ class Tempering:
         num_pictures: int,
         *,
         seed: int,
-        most_numbers: int = _KEPT,
+        most_numbers: int = _MAX_LOGITS,
     ) -> None:
         """Starts without pictures.
 
@@ -76,19 +76,19 @@ class Tempering:
         """
         for pixels, labels in zip(logits, targets, strict=True):
             rows = pixels.reshape(-1, self._num_classes)
-            places = self._places(len(rows))
+            places = self._draw_pixels(len(rows))
             labels = labels.ravel()[places]
             counted = labels < self._num_classes
             self._logits.append(rows[places][counted])
             self._labels.append(labels[counted])
 
-    def _places(self, pixels: int) -> np.ndarray:
+    def _draw_pixels(self, pixels: int) -> np.ndarray:
         if pixels <= self._share:
             return np.arange(pixels)
         self._is_drawn = True
         return self._generator.choice(pixels, self._share, replace=False)
 
-    def found(self) -> calibration.Calibration:
+    def fit_temperature(self) -> temperature_scaling.Calibration:
         """Fits the temperature on all pixels that were kept.
 
         Raises:
@@ -101,13 +101,13 @@ class Tempering:
                 "pictures are all ignored at the model's size."
             )
         how = "drawn " if self._is_drawn else ""
-        return calibration.calibrate(
+        return temperature_scaling.fit_temperature(
             np.concatenate(self._logits),
             labels,
             counted=f"{how}pixels of {len(self._labels)} validation pictures",
         )
 
-    def moved(
+    def convert_decision(
         self, decision: Mapping[str, Any], temperature: float
     ) -> Mapping[str, Any]:
         """Returns the decision unchanged: a pixel's likeliest class stays."""

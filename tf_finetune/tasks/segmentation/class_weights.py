@@ -8,7 +8,7 @@ from tf_finetune.config import training_options
 from tf_finetune.tasks import effective_number
 
 
-def class_weights(
+def compute_class_weights(
     kind: training_options.ClassWeight,
     *,
     pixels: Sequence[int],
@@ -22,7 +22,7 @@ def class_weights(
     Args:
         kind: "none"; "balanced": the median of the classes' frequencies over
             the class' own; "effective_number": as
-            `effective_number.weights` does of the pixels.
+            `effective_number.compute_weights` does of the pixels.
         pixels: [classes], training pixels of each class.
         pixels_of_pictures: [classes], all pixels that are not ignored, of the
             training pictures in which the class occurs.
@@ -38,7 +38,7 @@ def class_weights(
         return None
     counts = np.asarray(pixels, "float64")
     if kind == "effective_number":
-        return effective_number.weights(counts).astype("float32")
+        return effective_number.compute_weights(counts).astype("float32")
     occurs = counts > 0
     weights = np.ones(len(counts))
     if occurs.any():

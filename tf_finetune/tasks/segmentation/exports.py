@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.evaluation import metrics as counting
-from tf_finetune.tasks import verdicts
+from tf_finetune.evaluation import classification_metrics as counting
+from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.segmentation import figures, metrics
 
 # Between the effect of int8 on a network that tolerates it and that of a
@@ -31,7 +31,7 @@ class Exports:
         "add up to 1, and the largest one names its class."
     )
 
-    def truth(
+    def load_truth(
         self,
         data: examples.ImageData,
         pictures: Sequence[examples.Picture],
@@ -41,13 +41,13 @@ class Exports:
 
         Pixels that are ignored are 255.
         """
-        from tf_finetune.data.masks import squares  # Loads TensorFlow.
+        from tf_finetune.data.masks import mask_resize  # Loads TensorFlow.
 
         found = []
         for picture in pictures:
             # From the mask's own class indices to those of the model.
-            table = figures.table(picture.label, data.class_names)
-            mask = squares.load(
+            table = figures.build_lookup(picture.label, data.class_names)
+            mask = mask_resize.load_mask(
                 picture.label.indices, image_size=shape[1], resize=data.resize
             )
             found.append(table[np.asarray(mask)])
@@ -61,50 +61,59 @@ class Exports:
         *,
         names: Sequence[str],
         unit: float | np.ndarray,
-    ) -> verdicts.Verdict:
+    ) -> quantization_checks.CheckResult:
         """Checks the mean difference, changed decisions and lost mean IoU.
 
         Returns:
             As figures `mean_distance` (half the sum of a pixel's differences,
             0..1 however many classes there are, in the mean),
-            `top_1_agreement` and `decided_agreement` (over pixels; `decided` is
-            how many have a likeliest class that is ahead by more than 0.2)
-            and, where masks are known, `mean_iou` and `evaluation_mean_iou`,
-            of the squares that the model sees.
+            `top_1_agreement` and `decided_agreement` (over pixels;
+            `with_decision` is how many have a likeliest class that is ahead by
+            more than 0.2) and, where masks are known, `mean_iou` and
+            `evaluation_mean_iou`, of the squares that the model sees.
         """
         # Total variation distance of a pixel's probabilities, 0..1.
         mean = float(np.abs(expected - got).sum(axis=-1).mean() / 2)
-        found = {"mean_distance": mean, **verdicts.agreement(expected, got)}
+        found = {
+            "mean_distance": mean,
+            **quantization_checks.measure_agreement(expected, got),
+        }
         now = before = None
         if truth is not None:
-            now, before = (_mean_iou(each, truth) for each in (got, expected))
+            now, before = (
+                _compute_mean_iou(each, truth) for each in (got, expected)
+            )
             found |= {"mean_iou": now, "evaluation_mean_iou": before}
         checks = [
-            verdicts.Check(
+            quantization_checks.Check(
                 name="mean_distance",
                 found=mean,
                 limit=MEAN_TOLERANCE,
                 sentence=f"a pixel's probabilities differ by {mean:.2g} in the "
                 "mean",
             ),
-            verdicts.decided(found, AGREEMENT, "pixels"),
-            verdicts.lost("mean_iou", before, now, MEAN_IOU_LOSS),
+            quantization_checks.check_agreement(found, AGREEMENT, "pixels"),
+            quantization_checks.check_drop(
+                "mean_iou", before, now, MEAN_IOU_LOSS
+            ),
         ]
-        return verdicts.verdict(found, checks)
+        return quantization_checks.build_result(found, checks)
 
 
 EXPORTS = Exports()
 
 
-def _mean_iou(probabilities: np.ndarray, masks: np.ndarray) -> float | None:
+def _compute_mean_iou(
+    probabilities: np.ndarray, masks: np.ndarray
+) -> float | None:
     """Computes mean IoU over the pixels that count; None: there are none."""
     classes = probabilities.shape[-1]
     counted = masks < classes
     if not counted.any():
         return None
-    confusion = counting.confusion(
+    confusion = counting.count_confusion(
         masks[counted].astype("int64"),
         probabilities.argmax(axis=-1)[counted],
         classes,
     )
-    return metrics.summary(confusion)["mean_iou"]
+    return metrics.summarize_confusion(confusion)["mean_iou"]

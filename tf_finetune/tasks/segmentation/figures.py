@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import schema
 from tf_finetune.config import model_options
 from tf_finetune.data import examples
-from tf_finetune.data.masks import preparation, reading
-from tf_finetune.evaluation import choices
-from tf_finetune.evaluation import metrics as shared_metrics
-from tf_finetune.tasks.segmentation import extremes, metrics, tables, yardsticks
+from tf_finetune.data.masks import mask_files, mask_preparation
+from tf_finetune.evaluation import candidate_selection
+from tf_finetune.evaluation import classification_metrics as shared_metrics
+from tf_finetune.tasks.segmentation import (
+    class_table,
+    extreme_examples,
+    mask_baselines,
+    metrics,
+)
+from tf_finetune.workdir import json_schema
 
 
 class Figures:
@@ -30,7 +35,7 @@ class Figures:
     lower_is_better = ()
     unbounded = ()
 
-    def rank(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
+    def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
         """Ranks by validation mean IoU, ties by validation loss."""
         return (epoch["val_mean_iou"], -epoch["val_loss"])
 
@@ -44,14 +49,14 @@ class Figures:
         mean_iou = -math.inf if mean_iou is None else mean_iou
         return (round(mean_iou, 4), figures["pixel_accuracy"], mean_iou)
 
-    def brief(self, figures: Mapping[str, Any]) -> str:
+    def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Formats mean IoU and pixel accuracy."""
         return (
             f"mean IoU {figures['mean_iou']:.3f} "
             f"(pixel accuracy {figures['pixel_accuracy']:.3f})"
         )
 
-    def compared(
+    def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the difference in mean IoU."""
@@ -65,11 +70,11 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> "Judge":
+    ) -> "MaskEvaluator":
         """Returns an accumulator that evaluates one picture after another."""
-        return Judge(data, split, seed=seed)
+        return MaskEvaluator(data, split, seed=seed)
 
-    def trivial(
+    def compute_baselines(
         self,
         described: Mapping[str, Any],
         data: examples.ImageData,
@@ -81,7 +86,7 @@ class Figures:
         # From the counts that were made when masks were prepared.
         true = sum(
             np.bincount(
-                _table(picture.label, data.class_names)[:-1],
+                _find_class_indices(picture.label, data.class_names)[:-1],
                 picture.label.pixels[:-1],
                 minlength=len(trained_on),
             )
@@ -90,15 +95,15 @@ class Figures:
         commonest = data.class_names[int(np.argmax(trained_on))]
         return {
             "most_frequent_class": {
-                **yardsticks.most_frequent_class(trained_on, true),
+                **mask_baselines.compute_most_frequent_class(trained_on, true),
                 "class": commonest,
             },
-            "chance": yardsticks.chance(true),
+            "chance": mask_baselines.compute_chance(true),
         }
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the classes."""
-        return tables.text(figures)
+        return class_table.format_results(figures)
 
     def draw(
         self,
@@ -109,21 +114,21 @@ class Figures:
     ) -> None:
         """Draws the confusion matrix, in pixels."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.evaluation import plots
+        from tf_finetune.evaluation import result_plots
 
-        plots.confusion(
+        result_plots.plot_confusion(
             figures["confusion_matrix"],
             names,
             folder / f"confusion_{split}.png",
-            title=f"{split}: {self.brief(figures)} of {figures['pictures']} "
-            "pictures",
+            title=f"{split}: {self.format_brief(figures)} of "
+            f"{figures['pictures']} pictures",
         )
 
 
 FIGURES = Figures()
 
 
-class Judge:
+class MaskEvaluator:
     """Counts pixels, picture by picture; keeps a few predictions to draw."""
 
     def __init__(
@@ -139,27 +144,27 @@ class Judge:
         self._data = data
         self._split = split
         self._left = iter(data.split(split))
-        self._extremes = extremes.Extremes()
-        self._counter = metrics.Counter(len(data.class_names))
+        self._extremes = extreme_examples.Extremes()
+        self._counter = metrics.PixelCounter(len(data.class_names))
         self._losses: list[float] = []
         self._seed = seed
 
     def add(self, predictions: np.ndarray) -> None:
         """Adds predictions of pictures, [batch, size, size, classes]."""
-        from tf_finetune.data.masks import squares  # Loads TensorFlow.
+        from tf_finetune.data.masks import mask_resize  # Loads TensorFlow.
 
         for probabilities in predictions:
             picture = next(self._left)
             mask = picture.label
-            indices = preparation.read(mask.indices)
+            indices = mask_preparation.read_indices(mask.indices)
             # Probabilities are resized to the picture, then the class is taken.
-            predicted = squares.decided(
+            predicted = mask_resize.compute_class_map_on_cpu(
                 probabilities, *indices.shape, resize=self._data.resize
             )
-            true = table(mask, self._data.class_names)[indices]
+            true = build_lookup(mask, self._data.class_names)[indices]
             value = self._counter.add(true, predicted)
             self._losses.append(
-                log_loss(true, probabilities, resize=self._data.resize)
+                compute_log_loss(true, probabilities, resize=self._data.resize)
             )
             self._extremes.add(
                 value, picture.path, true=true, predicted=predicted
@@ -167,18 +172,18 @@ class Judge:
 
     def figures(self) -> dict[str, Any]:
         """Returns the figures of all pictures added."""
-        return metrics.figures(
+        return metrics.compute_metrics(
             self._counter,
             class_names=self._data.class_names,
             seed=self._seed,
         )
 
-    def evidence(self) -> choices.Evidence:
+    def evidence(self) -> candidate_selection.Evidence:
         """Returns mean IoU of resampled pictures, and their log losses."""
         counts = self._counter.pictures
-        return choices.Evidence(
+        return candidate_selection.Evidence(
             figure="mean IoU",
-            value=lambda weights: metrics.mean_iou(counts.drawn(weights)),
+            value=lambda weights: metrics.mean_iou(counts.resample(weights)),
             losses=np.array(self._losses),
             size=counts.hits.size,
         )
@@ -192,7 +197,7 @@ class Judge:
         )
 
 
-def log_loss(
+def compute_log_loss(
     true: np.ndarray,
     probabilities: np.ndarray,
     *,
@@ -210,13 +215,13 @@ def log_loss(
     """
     import tensorflow as tf
 
-    from tf_finetune.data.masks import squares
+    from tf_finetune.data.masks import mask_resize
 
     # The true mask is resized, not the probabilities: the loss of training is
     # computed at this size, too.
     size, _, classes = probabilities.shape
     with tf.device("CPU"):
-        square = squares.squared(
+        square = mask_resize.resize_mask(
             tf.constant(true), image_size=size, resize=resize
         ).numpy()
     counted = square < classes
@@ -225,31 +230,33 @@ def log_loss(
     return shared_metrics.log_loss(square[counted], probabilities[counted])
 
 
-def table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
+def build_lookup(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
     """Returns a lookup table of a mask's indices: their indices in `names`.
 
     uint8 [256]; 255 (ignored) stays 255.
     """
-    found = np.full(256, reading.IGNORED, "uint8")
-    found[: len(mask.names)] = _table(mask, names)[:-1]
+    found = np.full(256, mask_files.IGNORED_INDEX, "uint8")
+    found[: len(mask.names)] = _find_class_indices(mask, names)[:-1]
     return found
 
 
-def describe(names: Sequence[str]) -> schema.Record:
+def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     """Returns the schema of the mask statistics that data.json holds."""
-    count = schema.Number(0, 10**18, is_whole=True)
-    counts = schema.Record(dict.fromkeys(names, count))
-    pixels = schema.Record({"pixels": counts})
-    values = schema.Table(
-        schema.Optional(schema.OneOf(tuple(names))), is_numbered=True
+    count = json_schema.Number(0, 10**18, is_whole=True)
+    counts = json_schema.Record(dict.fromkeys(names, count))
+    pixels = json_schema.Record({"pixels": counts})
+    values = json_schema.Table(
+        json_schema.Optional(json_schema.OneOf(tuple(names))), is_numbered=True
     )
-    return schema.Record(
-        needed={"masks": schema.Record({"train": pixels})},
+    return json_schema.Record(
+        needed={"masks": json_schema.Record({"train": pixels})},
         possible={"mask_values": values},
     )
 
 
-def _table(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
+def _find_class_indices(
+    mask: examples.Mask, names: Sequence[str]
+) -> np.ndarray:
     """Returns the index in `names` of each class of a mask, then 255."""
     places = [names.index(name) for name in mask.names]
-    return np.array([*places, reading.IGNORED])
+    return np.array([*places, mask_files.IGNORED_INDEX])

@@ -12,18 +12,18 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import (
-    meanings,
-    preparation,
-    reading,
-    scanning,
-    schemes,
+    mask_files,
+    mask_preparation,
+    mask_scan,
+    mask_values,
+    value_map_choice,
 )
-from tf_finetune.data.tables import locating, records
-from tf_finetune.tasks.segmentation import pixels
+from tf_finetune.data.tables import file_locator, table_rows
+from tf_finetune.tasks.segmentation import pixel_counts
 
 _DEFAULT_COLUMN = ("mask",)
 _LISTED = 10  # Names in a message, at most.
-_UNSAID = ("label",)  # The default of --label_column.
+_DEFAULT_LABEL_COLUMN = ("label",)  # The default of --label_column.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +38,15 @@ class Masks:
 
     options: data_options.DataOptions = data_options.DataOptions()
     cache_dir: pathlib.Path = pathlib.Path()
-    scheme: schemes.Scheme = dataclasses.field(
-        default=schemes.UNKNOWN, hash=False
+    scheme: mask_values.ValueMap = dataclasses.field(
+        default=mask_values.UNKNOWN_MAP, hash=False
     )
 
     sources = ("csv", "pairs", "tfds_masks")
     are_columns = False
     if_rows_differ = "keep one of the rows"
 
-    def reading(
+    def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Masks":
         """Returns labels that are read by these options."""
@@ -61,7 +61,7 @@ class Masks:
         """Whether the colors of masks are their classes."""
         return self.options.color_map is not None
 
-    def columns(
+    def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
         """Returns the column of masks.
@@ -76,59 +76,65 @@ class Masks:
                 f"--task=segmentation, got {', '.join(columns)}."
             )
         return {
-            "label_column": _DEFAULT_COLUMN if columns == _UNSAID else columns
+            "label_column": _DEFAULT_COLUMN
+            if columns == _DEFAULT_LABEL_COLUMN
+            else columns
         }
 
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
         """Returns the column of masks."""
-        return self.columns(options)["label_column"]
+        return self.required_columns(options)["label_column"]
 
-    def of_table(
+    def configure_for_table(
         self,
-        rows: Sequence[records.Row],
+        rows: Sequence[table_rows.Row],
         table: str,
         options: data_options.DataOptions,
     ) -> "Masks":
         """Returns the labels unchanged: masks do not depend on the table."""
         return self
 
-    def joined(
+    def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
         """Returns the listing unchanged: masks hold no names."""
         return listing
 
-    def of_row(
+    def read_row(
         self,
         cells: Mapping[str, str],
         where: str,
-        files: locating.Locator,
+        files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> examples.Mask:
         """Returns the mask that a row names."""
-        (column,) = self.columns(options)["label_column"]
+        (column,) = self.required_columns(options)["label_column"]
         if not cells[column]:
             raise errors.DataError(f"{where} has no mask (column {column!r}).")
         return examples.Mask(path=files.find(cells[column]))
 
-    def learnt(self, described: Mapping[str, Any]) -> "Masks":
+    def restore(self, described: Mapping[str, Any]) -> "Masks":
         """Returns labels that interpret other masks as a finished run did."""
         names = tuple(described["class_names"])
         indices = {
-            int(value): reading.IGNORED if name is None else names.index(name)
+            int(value): mask_files.IGNORED_INDEX
+            if name is None
+            else names.index(name)
             for value, name in described.get("mask_values", {}).items()
         }
-        scheme = schemes.Scheme(names=names, indices=indices, is_learnt=True)
+        scheme = mask_values.ValueMap(
+            names=names, indices=indices, is_learned=True
+        )
         return dataclasses.replace(self, scheme=scheme) if indices else self
 
-    def settled(
+    def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Masks":
         """Returns labels that know the class of each mask value."""
-        scheme = meanings.find_scheme(
-            self.options, self.scheme, declared, self._scans(pictures)
+        scheme = value_map_choice.find_value_map(
+            self.options, self.scheme, declared, self._scan_masks(pictures)
         )
         return dataclasses.replace(self, scheme=scheme)
 
@@ -138,9 +144,9 @@ class Masks:
         """Returns the classes, without the ignored one."""
         return self.scheme.names
 
-    def inspected(
+    def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
-    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.Dropped, ...]]:
+    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
         """Checks every mask, and stratifies by the classes of its pixels.
 
         Pictures of a class that too few pictures show are put into training.
@@ -148,31 +154,39 @@ class Masks:
         Raises:
             DataError: A mask does not fit its picture or its classes.
         """
-        prepared = preparation.prepare(
+        prepared = mask_preparation.prepare_masks(
             pictures,
-            self._scans(pictures),
+            self._scan_masks(pictures),
             self.scheme,
             cache_dir=self.cache_dir,
         )
-        divisible = pixels.divisible(prepared)
+        divisible = pixel_counts.find_divisible_classes(prepared)
         return tuple(
             dataclasses.replace(
                 each,
-                strata=tuple(k for k in pixels.present(each) if k in divisible),
-                rare=tuple(
-                    k for k in pixels.present(each) if k not in divisible
+                strata=tuple(
+                    k for k in pixel_counts.list_classes(each) if k in divisible
+                ),
+                rare_strata=tuple(
+                    k
+                    for k in pixel_counts.list_classes(each)
+                    if k not in divisible
                 ),
             )
             for each in prepared
         ), ()
 
-    def classes(self, label: examples.Mask) -> tuple[str, ...]:
+    def list_classes(self, label: examples.Mask) -> tuple[str, ...]:
         """Returns nothing: masks are checked before any picture is dropped."""
         return ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
         """Checks that masks show at least two classes."""
-        present = {name for each in pictures for name in pixels.present(each)}
+        present = {
+            name
+            for each in pictures
+            for name in pixel_counts.list_classes(each)
+        }
         if len(present) < 2:
             only = f" but {next(iter(present))!r}" if present else ""
             raise errors.DataError(
@@ -201,7 +215,7 @@ class Masks:
                 k
                 for p in pictures
                 if p.split == split
-                for k in pixels.present(p)
+                for k in pixel_counts.list_classes(p)
             }
             for split in examples.SPLITS
         }
@@ -217,7 +231,7 @@ class Masks:
                 "is in no mask; the model has an output for it"
                 if len(never) == 1
                 else "are in no mask; the model has an output for each",
-                _listed(never),
+                _list_names(never),
             )
         for split in ("validation", "test"):
             if unlearnt := sorted(seen[split] - seen["train"]):
@@ -225,14 +239,14 @@ class Masks:
                     "Masks of the %s split show classes that no training mask "
                     "shows; these are not trained and have an IoU of 0: %s.",
                     split,
-                    _listed(unlearnt),
+                    _list_names(unlearnt),
                 )
             lacking = sorted(seen["train"] - seen[split])
             if seen[split] and lacking:
                 logging.warning(
                     "No mask of the %s split shows: %s.",
                     split,
-                    _listed(lacking),
+                    _list_names(lacking),
                 )
 
     def text(self, label: examples.Mask) -> str:
@@ -250,17 +264,19 @@ class Masks:
         value in the masks; null: ignored.
         """
         return {
-            "mask_values": pixels.values(data.pictures),
+            "mask_values": pixel_counts.list_mask_values(data.pictures),
             "masks": {
-                split: pixels.describe(data.split(split), data.class_names)
+                split: pixel_counts.describe_masks(
+                    data.split(split), data.class_names
+                )
                 for split in data.splits
             },
         }
 
-    def _scans(
+    def _scan_masks(
         self, pictures: Sequence[examples.Picture]
-    ) -> list[scanning.Scan]:
-        return scanning.scan(
+    ) -> list[mask_scan.MaskScan]:
+        return mask_scan.scan_masks(
             [picture.label.path for picture in pictures],
             cache_dir=self.cache_dir,
             by_color=self.by_color,
@@ -270,7 +286,7 @@ class Masks:
 LABELS = Masks()
 
 
-def _listed(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     """Lists names, at most ten of them."""
     more = len(names) - _LISTED
     rest = f" and {more} more" if more > 0 else ""

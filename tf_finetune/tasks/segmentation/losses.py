@@ -55,7 +55,7 @@ class MaskLoss(keras.losses.Loss):
         """
         # TensorFlow makes a scope of it, which may hold no "+".
         super().__init__(name=name.replace("+", "_and_"))
-        self._parts = [_LOSSES[each] for each in parts(name)]
+        self._parts = [_LOSSES[each] for each in split_loss(name)]
         self._label_smoothing = label_smoothing
         self._class_weights = class_weights
 
@@ -165,7 +165,7 @@ _LOSSES: Mapping[str, Any] = {
 NAMES = tuple(_LOSSES)
 
 
-def parts(name: str) -> tuple[str, ...]:
+def split_loss(name: str) -> tuple[str, ...]:
     """Splits the name of a sum of losses, such as cross_entropy+dice.
 
     Raises:
@@ -174,7 +174,9 @@ def parts(name: str) -> tuple[str, ...]:
     found = tuple(name.split("+"))
     for each in found:
         if each not in _LOSSES:
-            raise errors.unknown("--loss of --task=segmentation", each, NAMES)
+            raise errors.make_unknown_error(
+                "--loss of --task=segmentation", each, NAMES
+            )
     if len(set(found)) < len(found):
         raise errors.UsageError(
             f"--loss={name} names a loss twice; write each once."

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.evaluation import confusions, metrics
-from tf_finetune.tasks.segmentation import boundaries
+from tf_finetune.evaluation import classification_metrics, confusion_counts
+from tf_finetune.tasks.segmentation import boundary_score
 
 _DRAWS = 2000
 # Draws of the bootstrap that are computed together.
 _BLOCK = 100
 
 
-class Counter:
+class PixelCounter:
     """Accumulates the confusion matrix of one picture after another.
 
     Pixels whose true value is not a class (255, ignored) are left out, with any
@@ -36,7 +36,7 @@ class Counter:
             num_classes: Of the task.
         """
         self.confusion = np.zeros([num_classes, num_classes], "int64")
-        self._pictures: list[Sides] = []
+        self._pictures: list[ClassCounts] = []
         self._boundaries: list[np.ndarray] = []
 
     def add(self, true: np.ndarray, predicted: np.ndarray) -> float:
@@ -65,22 +65,22 @@ class Counter:
                 f"Predictions must be below {classes}, got "
                 f"{predicted[counted].max()}."
             )
-        confusion = metrics.confusion(
+        confusion = classification_metrics.count_confusion(
             true[counted].astype("int64"),
             predicted[counted].astype("int64"),
             classes,
         )
         self.confusion += confusion
-        self._pictures.append(sides(confusion))
+        self._pictures.append(count_classes(confusion))
         self._boundaries.append(
-            boundaries.scores(true, predicted, num_classes=classes)
+            boundary_score.compute_f1(true, predicted, num_classes=classes)
         )
         return float(mean_iou(self._pictures[-1]))
 
     @property
-    def pictures(self) -> "Sides":
+    def pictures(self) -> "ClassCounts":
         """Pixel counts of each picture, [pictures, classes]."""
-        return Sides(
+        return ClassCounts(
             hits=np.stack([each.hits for each in self._pictures]),
             true=np.stack([each.true for each in self._pictures]),
             predicted=np.stack([each.predicted for each in self._pictures]),
@@ -89,11 +89,11 @@ class Counter:
     @property
     def boundary_f1(self) -> np.ndarray:
         """F1 of each class' boundary, over pictures, [classes]; NaN: none."""
-        return boundaries.mean(np.stack(self._boundaries))
+        return boundary_score.average_pictures(np.stack(self._boundaries))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Sides:
+class ClassCounts:
     """Pixel counts of each class: diagonal and sums of a confusion matrix.
 
     Attributes:
@@ -106,7 +106,7 @@ class Sides:
     true: np.ndarray
     predicted: np.ndarray
 
-    def drawn(self, weights: np.ndarray) -> "Sides":
+    def resample(self, weights: np.ndarray) -> "ClassCounts":
         """Returns the counts of resampled pictures, [draws, classes].
 
         Args:
@@ -114,23 +114,23 @@ class Sides:
         """
         # As floats: products of integers do not go through BLAS.
         weights = weights.astype("float64")
-        return Sides(
+        return ClassCounts(
             hits=weights @ self.hits,
             true=weights @ self.true,
             predicted=weights @ self.predicted,
         )
 
 
-def sides(confusion: np.ndarray) -> Sides:
+def count_classes(confusion: np.ndarray) -> ClassCounts:
     """Returns the counts of a [classes, classes] confusion matrix."""
-    return Sides(
+    return ClassCounts(
         hits=np.diag(confusion).copy(),
         true=confusion.sum(axis=1),
         predicted=confusion.sum(axis=0),
     )
 
 
-def iou(counts: Sides) -> np.ndarray:
+def iou(counts: ClassCounts) -> np.ndarray:
     """Computes intersection over union of each class, [..., classes].
 
     NaN for a class that has no true pixel.
@@ -139,22 +139,22 @@ def iou(counts: Sides) -> np.ndarray:
     """
     # TP / (TP + FP + FN)
     union = counts.true + counts.predicted - counts.hits
-    return _ratio(counts.hits, union, counts.true > 0)
+    return _divide_where(counts.hits, union, counts.true > 0)
 
 
-def dice(counts: Sides) -> np.ndarray:
+def dice(counts: ClassCounts) -> np.ndarray:
     """Computes the Dice coefficient (F1) of each class; NaN: no true pixel."""
     # 2 TP / (2 TP + FP + FN)
     total = counts.true + counts.predicted
-    return _ratio(2 * counts.hits, total, counts.true > 0)
+    return _divide_where(2 * counts.hits, total, counts.true > 0)
 
 
-def mean_iou(counts: Sides) -> np.ndarray:
+def mean_iou(counts: ClassCounts) -> np.ndarray:
     """Averages IoU over the classes that occur; NaN where none does."""
-    return _mean(iou(counts))
+    return _average_defined(iou(counts))
 
 
-def frequency_weighted_iou(counts: Sides) -> float:
+def frequency_weighted_iou(counts: ClassCounts) -> float:
     """Averages IoU, each class weighted by its share of the pixels.
 
     Source: Long et al. 2015, section 5.
@@ -163,8 +163,8 @@ def frequency_weighted_iou(counts: Sides) -> float:
     return float(np.nansum(weights * iou(counts)))
 
 
-def figures(
-    counter: Counter, *, class_names: Sequence[str], seed: int
+def compute_metrics(
+    counter: PixelCounter, *, class_names: Sequence[str], seed: int
 ) -> dict[str, Any]:
     """Computes all metrics of the pictures that were counted.
 
@@ -176,7 +176,7 @@ def figures(
     Returns:
         Plain numbers, lists and dictionaries; what is not defined is None.
         Keys: `pictures`, `pixels` (those that count), `class_names`,
-        `mean_iou`, `mean_iou_interval`, `pixel_accuracy`, `mean_accuracy`
+        `mean_iou`, `bootstrap_mean_iou`, `pixel_accuracy`, `mean_accuracy`
         (of the classes' own accuracies), `mean_dice`,
         `frequency_weighted_iou`, `boundary_f1`, `per_class` (by name: `iou`,
         `dice`, `accuracy`, `boundary_f1`, `pixels`) and `confusion_matrix`
@@ -186,7 +186,7 @@ def figures(
     Raises:
         DataError: There is no pixel to evaluate on.
     """
-    counts = sides(counter.confusion)
+    counts = count_classes(counter.confusion)
     if not counts.true.sum():
         raise errors.DataError(
             "There is no pixel to evaluate on: there are no pictures, or all "
@@ -197,16 +197,16 @@ def figures(
     columns = {
         "iou": iou(counts),
         "dice": dice(counts),
-        "accuracy": _ratio(counts.hits, counts.true, counts.true > 0),
+        "accuracy": _divide_where(counts.hits, counts.true, counts.true > 0),
         "boundary_f1": edges,
     }
     return {
         "pictures": len(counter.pictures.hits),
         "pixels": int(counts.true.sum()),
         "class_names": list(class_names),
-        **summary(counter.confusion),
-        "mean_iou_interval": mean_iou_interval(counter.pictures, seed=seed),
-        "boundary_f1": _number(_mean(edges)),
+        **summarize_confusion(counter.confusion),
+        "mean_iou_interval": bootstrap_mean_iou(counter.pictures, seed=seed),
+        "boundary_f1": _number(_average_defined(edges)),
         "per_class": {
             name: {
                 **{key: _number(each[i]) for key, each in columns.items()},
@@ -214,28 +214,30 @@ def figures(
             }
             for i, name in enumerate(class_names)
         },
-        "confusion_matrix": confusions.from_json(counter.confusion).to_json(),
+        "confusion_matrix": confusion_counts.from_json(
+            counter.confusion
+        ).to_json(),
     }
 
 
-def summary(confusion: np.ndarray) -> dict[str, float | None]:
+def summarize_confusion(confusion: np.ndarray) -> dict[str, float | None]:
     """Computes the metrics that need nothing but a confusion matrix.
 
     Args:
         confusion: [classes, classes], rows are true classes; not all zero.
     """
-    counts = sides(confusion)
-    accuracies = _ratio(counts.hits, counts.true, counts.true > 0)
+    counts = count_classes(confusion)
+    accuracies = _divide_where(counts.hits, counts.true, counts.true > 0)
     return {
         "mean_iou": _number(mean_iou(counts)),
         "pixel_accuracy": float(counts.hits.sum() / counts.true.sum()),
-        "mean_accuracy": _number(_mean(accuracies)),
-        "mean_dice": _number(_mean(dice(counts))),
+        "mean_accuracy": _number(_average_defined(accuracies)),
+        "mean_dice": _number(_average_defined(dice(counts))),
         "frequency_weighted_iou": frequency_weighted_iou(counts),
     }
 
 
-def mean_iou_interval(pictures: Sides, *, seed: int) -> list[float]:
+def bootstrap_mean_iou(pictures: ClassCounts, *, seed: int) -> list[float]:
     """Computes the 95 % confidence interval [low, high] of mean IoU.
 
     The percentile bootstrap over pictures, 2000 draws: pixels of one picture
@@ -256,12 +258,12 @@ def mean_iou_interval(pictures: Sides, *, seed: int) -> list[float]:
         times = generator.multinomial(
             count, np.full(count, 1 / count), size=_BLOCK
         )
-        found += list(mean_iou(pictures.drawn(times)))
+        found += list(mean_iou(pictures.resample(times)))
     low, high = np.nanpercentile(found, [2.5, 97.5])
     return [float(low), float(high)]
 
 
-def _ratio(
+def _divide_where(
     numerator: np.ndarray, denominator: np.ndarray, defined: np.ndarray
 ) -> np.ndarray:
     """Divides where it is defined; NaN elsewhere."""
@@ -273,12 +275,12 @@ def _ratio(
     )
 
 
-def _mean(values: np.ndarray) -> np.ndarray:
+def _average_defined(values: np.ndarray) -> np.ndarray:
     """Averages the defined values of the last axis; NaN if there are none."""
     defined = ~np.isnan(values)
     count = defined.sum(axis=-1)
     total = np.where(defined, values, 0.0).sum(axis=-1)
-    return _ratio(total, count, count > 0)
+    return _divide_where(total, count, count > 0)
 
 
 def _number(value: Any) -> float | None:

@@ -8,17 +8,17 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune.config import train, training_options
+from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.tasks import ending
+from tf_finetune.tasks import output_activation
 from tf_finetune.tasks.segmentation import (
     class_weights,
     losses,
-    proving,
-    running,
-    serving,
+    mask_parity,
+    mask_signatures,
+    mask_targets,
+    mean_iou_metric,
 )
-from tf_finetune.tasks.segmentation import targets as mask_targets
 
 _LOSS = "cross_entropy"  # What "auto" means.
 
@@ -29,11 +29,11 @@ class Network:
     # A decoder has no closed form: it is trained by gradient steps.
     solver = "steps"
     proven = ("probabilities",)
-    texts = ()
+    text_outputs = ()
     # Few: the probabilities of one picture are size × size × classes numbers.
-    num_proven = 4
-    restored: ClassVar = serving.RESTORED
-    check_restored = staticmethod(proving.check)
+    max_parity_pictures = 4
+    signature_functions: ClassVar = mask_signatures.SIGNATURE_FUNCTIONS
+    check_signatures = staticmethod(mask_parity.check_masks)
 
     def num_outputs(self, names: Sequence[str]) -> int:
         """Returns one logit a class."""
@@ -41,15 +41,15 @@ class Network:
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the softmax; [batch, height, width, classes] in float32."""
-        return ending.added(logits, "softmax")
+        return output_activation.add_activation(logits, "softmax")
 
-    def logits(self, model: keras.Model) -> keras.KerasTensor:
+    def stream_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the input of the softmax.
 
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
-        return ending.logits(model)
+        return output_activation.find_logits(model)
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, height, width, classes] logits."""
@@ -60,11 +60,11 @@ class Network:
         data: examples.ImageData,
         split: str,
         *,
-        config: train.TrainConfig,
+        config: train_config.TrainConfig,
         image_size: int,
-    ) -> mask_targets.Masks:
+    ) -> mask_targets.MaskTargets:
         """Returns uint8 masks [n, image_size, image_size]."""
-        return mask_targets.Masks(
+        return mask_targets.MaskTargets(
             data.split(split),
             image_size=image_size,
             resize=config.model.resize,
@@ -73,11 +73,11 @@ class Network:
             seed=config.seed,
         )
 
-    def blank(
+    def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
-    ) -> mask_targets.Blank:
+    ) -> mask_targets.BlankMasks:
         """Returns placeholder masks with stripes of every class."""
-        return mask_targets.Blank(count, len(names), image_size)
+        return mask_targets.BlankMasks(count, len(names), image_size)
 
     def loss(
         self,
@@ -92,7 +92,7 @@ class Network:
                 [described["masks"]["train"][key][name] for name in names]
                 for key in ("pixels", "pixels_there")
             )
-            weights = class_weights.class_weights(
+            weights = class_weights.compute_class_weights(
                 options.class_weight, pixels=pixels, pixels_of_pictures=around
             )
         return losses.MaskLoss(
@@ -103,7 +103,7 @@ class Network:
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
         """Builds mean IoU at the resolution of the model's output."""
-        return [running.MeanIoU(len(names))]
+        return [mean_iou_metric.MeanIoU(len(names))]
 
     def serve(
         self, predictions: tf.Tensor, names: Sequence[str]

@@ -1,7 +1,7 @@
 """Peak memory of a few training steps of one batch size, measured in a child.
 
 Run as a child by `batch_size`, with a flagfile and the number of classes:
-prints one line of JSON, the fields of `batch_size.Trial`.
+prints one line of JSON, the fields of `batch_size_search.Trial`.
 """
 
 import json
@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image
 
 from tf_finetune import environment
-from tf_finetune.config import options, train
+from tf_finetune.config import options, train_config
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from tf_finetune import assembly
+    from tf_finetune.model import assembly
     from tf_finetune.tasks import task as task_contract
 
 _STEPS = 2
@@ -32,40 +32,42 @@ _STATUS = pathlib.Path("/proc/self/status")
 def main(flagfile: str, num_classes: str) -> None:
     """Trains on a picture of noise and prints the peak memory as JSON."""
     environment.start_tensorflow()
-    config = options.from_flagfile(train.TrainConfig, flagfile)
+    config = options.from_flagfile(train_config.TrainConfig, flagfile)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "picture.jpg"
         _write_picture(path)
-        on_cpu = run(config, int(num_classes), str(path))
-    print(json.dumps({"on_cpu": on_cpu, "peak_bytes": peak_bytes()}))
+        on_cpu = train_few_steps(config, int(num_classes), str(path))
+    print(json.dumps({"on_cpu": on_cpu, "peak_bytes": read_peak_bytes()}))
 
 
-def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
+def train_few_steps(
+    config: train_config.TrainConfig, num_classes: int, picture: str
+) -> bool:
     """Trains a few steps as the run would; returns whether on a CPU."""
-    from tf_finetune import assembly
-    from tf_finetune.adaptation import freezing
+    from tf_finetune.adaptation import freeze
+    from tf_finetune.model import assembly
     from tf_finetune.tasks import catalog as tasks
     from tf_finetune.training import fine_tuning, fit
-    from tf_finetune.training.devices import device_settings, precision
-    from tf_finetune.training.distributed import distribution
+    from tf_finetune.training.devices import device_settings, mixed_precision
+    from tf_finetune.training.distributed import strategies
 
     task = tasks.TASKS.get(config.model.task)
-    strategy = distribution.strategy(
+    strategy = strategies.build_strategy(
         config.training.strategy, tpu=config.training.tpu
     )
-    device = device_settings.device(strategy)
-    settings = device_settings.settings(
-        device, config.training.precision, onednn=environment.onednn()
+    device = device_settings.detect_device(strategy)
+    settings = device_settings.choose_settings(
+        device, config.training.precision, onednn=environment.describe_onednn()
     )
     names = [str(number) for number in range(num_classes)]
     with strategy.scope():
-        built = assembly.build(config.model, task, names, config.seed)
-        selection = freezing.select(
+        built = assembly.build_model(config.model, task, names, config.seed)
+        selection = freeze.select_layers(
             built.backbone,
             config.model.trainable,
             freeze_batch_norm=config.model.freeze_batch_norm,
         )
-        trainer = fine_tuning.compiled(
+        trainer = fine_tuning.compile_trainer(
             built.trainer,
             built,
             selection,
@@ -75,13 +77,15 @@ def run(config: train.TrainConfig, num_classes: int, picture: str) -> bool:
             num_examples=config.training.batch_size * _STEPS,
             settings=settings,
         )
-        batches = _batches(config, task, names, picture, built)
-        with precision.computing(built.backbone.model, settings.precision):
-            fit.seconds_of_step(trainer, batches)
+        batches = _make_batches(config, task, names, picture, built)
+        with mixed_precision.apply_policy(
+            built.backbone.model, settings.precision
+        ):
+            fit.time_step(trainer, batches)
     return device.kind == "cpu"
 
 
-def peak_bytes() -> int:
+def read_peak_bytes() -> int:
     """Returns the peak memory of this process, bytes."""
     try:
         # Not `getrusage`, whose peak includes that of the parent before exec.
@@ -90,13 +94,13 @@ def peak_bytes() -> int:
         found = None
     if found:
         return int(found[1]) * 1024
-    from tf_finetune.training.devices import estimate
+    from tf_finetune.training.devices import cost_estimate
 
-    return estimate.peak_bytes()
+    return cost_estimate.read_peak_bytes()
 
 
-def _batches(
-    config: train.TrainConfig,
+def _make_batches(
+    config: train_config.TrainConfig,
     task: "task_contract.Task",
     names: list[str],
     picture: str,
@@ -107,9 +111,9 @@ def _batches(
 
     count = config.training.batch_size * _STEPS
     size = built.backbone.image_size
-    return pipeline.training_batches(
+    return pipeline.build_training_batches(
         [picture] * count,
-        task.network.blank(names, count, image_size=size),
+        task.network.build_blank_targets(names, count, image_size=size),
         image_size=size,
         resize=config.model.resize,
         pixels=config.model.pixels,

@@ -52,7 +52,7 @@ class Settings:
     line: str
 
 
-def device(strategy: "tf.distribute.Strategy") -> Device:
+def detect_device(strategy: "tf.distribute.Strategy") -> Device:
     """Returns the device that the replicas of a strategy run on."""
     import tensorflow as tf
 
@@ -74,7 +74,7 @@ def device(strategy: "tf.distribute.Strategy") -> Device:
     )
 
 
-def settings(
+def choose_settings(
     found: Device, precision: training_options.Precision, *, onednn: str
 ) -> Settings:
     """Decides how training computes on a device.
@@ -85,7 +85,7 @@ def settings(
         onednn: State of oneDNN in the environment, for the line.
     """
     if precision == "auto":
-        chosen, reason = _precision(found)
+        chosen, reason = _choose_precision(found)
     else:
         chosen, reason = precision, "as requested"
     parts = [f"{chosen} ({reason}; --precision)"]
@@ -110,7 +110,7 @@ def settings(
     )
 
 
-def _precision(found: Device) -> tuple[str, str]:
+def _choose_precision(found: Device) -> tuple[str, str]:
     capability = found.compute_capability
     if found.kind == "tpu":
         return "mixed_bfloat16", "TPUs multiply in bfloat16"

@@ -1,8 +1,8 @@
 """Division of batches among replicas, with weights and seeds for each.
 
-`model.fit` under a strategy then trains on the batches of a single process:
-no replica gets an empty piece, each piece weighs as its share of the batch, and
-each replica draws random numbers of its own.
+`served_model.fit` under a strategy then trains on the batches of a single
+process: no replica gets an empty piece, each piece weighs as its share of the
+batch, and each replica draws random numbers of its own.
 """
 
 import contextlib
@@ -12,22 +12,23 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from tf_finetune.data import parts
+from tf_finetune.data import shards
+from tf_finetune.model import fast_batch_norm
 
 # Far apart, so that the seeds of replicas do not meet (Weyl's sequence, by
 # the golden ratio).
-_STRIDE = 0x9E3779B1
+_SEED_STRIDE = 0x9E3779B1
 
 
-def part_of(strategy: tf.distribute.Strategy) -> parts.Part:
+def find_own_part(strategy: tf.distribute.Strategy) -> shards.Shard:
     """Returns the replicas that belong to this process."""
     total = strategy.num_replicas_in_sync
-    index, workers = worker_of(strategy)
+    index, workers = find_worker(strategy)
     each = total // workers
-    return parts.Part(first=index * each, count=each, total=total)
+    return shards.Shard(first=index * each, count=each, total=total)
 
 
-def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
+def find_worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     """Returns the number of this worker, from 0, and how many there are.
 
     Number 0 is the chief: the task of that name, else the first worker.
@@ -47,7 +48,7 @@ def worker_of(strategy: tf.distribute.Strategy) -> tuple[int, int]:
     return offset + (resolver.task_id or 0), chiefs + len(workers)
 
 
-def distributed(
+def distribute_batches(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> tf.data.Dataset | tf.distribute.DistributedDataset | None:
     """Divides batches into pieces, one per replica, as `Trainer` takes them.
@@ -64,23 +65,23 @@ def distributed(
     def pieces(context: tf.distribute.InputContext) -> tf.data.Dataset:
         total = context.num_replicas_in_sync
         count = total // context.num_input_pipelines
-        part = parts.Part(
+        part = shards.Shard(
             first=context.input_pipeline_id * count, count=count, total=total
         )
         # Endless, so that workers need not agree at each step whether the end
-        # has come; `steps` gives the length of a pass.
-        return _pieces(batches, part).repeat().prefetch(2 * count)
+        # has come; `count_steps` gives the length of a pass.
+        return _split_batches(batches, part).repeat().prefetch(2 * count)
 
     return strategy.distribute_datasets_from_function(pieces)
 
 
-def steps(
+def count_steps(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> int | None:
-    """Returns the number of elements of `distributed` in one pass.
+    """Returns the number of elements of `distribute_batches` in one pass.
 
     Args:
-        batches: As `distributed` takes them.
+        batches: As `distribute_batches` takes them.
         strategy: Of the trainer. With one replica the dataset has an end:
             None.
     """
@@ -91,7 +92,9 @@ def steps(
     return count if count >= 0 else sum(1 for _ in batches)
 
 
-def _pieces(batches: tf.data.Dataset, part: parts.Part) -> tf.data.Dataset:
+def _split_batches(
+    batches: tf.data.Dataset, part: shards.Shard
+) -> tf.data.Dataset:
     """Returns the pieces of this process' replicas, in turn."""
     divided = len(batches.element_spec) == 3
 
@@ -100,12 +103,12 @@ def _pieces(batches: tf.data.Dataset, part: parts.Part) -> tf.data.Dataset:
         if divided:
             # Only this process' examples are here: `start` is their offset.
             size = tf.cast(batch[2], tf.int64)
-            start, _ = part.bounds(size)
+            start, _ = part.compute_bounds(size)
         else:
             size = tf.shape(targets, tf.int64)[0]
             start = tf.zeros([], tf.int64)
         return tuple(
-            _piece(inputs, targets, size, start, number, part.total)
+            _cut_piece(inputs, targets, size, start, number, part.total)
             for number in range(part.first, part.first + part.count)
         )
 
@@ -119,7 +122,7 @@ def _pieces(batches: tf.data.Dataset, part: parts.Part) -> tf.data.Dataset:
     return cut_up.flat_map(in_turn)
 
 
-def _piece(
+def _cut_piece(
     inputs: tf.Tensor | tuple[tf.Tensor, ...],
     targets: tf.Tensor,
     size: tf.Tensor,
@@ -143,7 +146,7 @@ def _piece(
         A batch of fewer examples than replicas goes whole to every replica,
         and the first replica counts it.
     """
-    low, high = parts.Part(first=number, total=total).bounds(size)
+    low, high = shards.Shard(first=number, total=total).compute_bounds(size)
     is_small = size < total
     counted = tf.where(is_small, size * int(number == 0), high - low)
     share = tf.where(
@@ -163,7 +166,7 @@ def _piece(
 
 
 @contextlib.contextmanager
-def apart(model: keras.Model) -> Iterator[None]:
+def separate_seeds(model: keras.Model) -> Iterator[None]:
     """Gives each replica its own random seeds within a block.
 
     Keras keeps one state of a random generator on all replicas, and dropout
@@ -175,18 +178,20 @@ def apart(model: keras.Model) -> Iterator[None]:
     """
     generators = []
     if model.distribute_strategy.num_replicas_in_sync > 1:
-        generators = [*_generators(model)]
+        generators = [*_find_seed_generators(model)]
     try:
         for generator in generators:
             # On the instance, which shadows the method of the class.
-            generator.next = types.MethodType(_next, generator)
+            generator.next = types.MethodType(_draw_replica_seed, generator)
         yield
     finally:
         for generator in generators:
             del generator.next
 
 
-def _generators(model: keras.Model) -> Iterator[keras.random.SeedGenerator]:
+def _find_seed_generators(
+    model: keras.Model,
+) -> Iterator[keras.random.SeedGenerator]:
     seen = set()
     for layer in model._flatten_layers(include_self=False):
         for found in vars(layer).values():
@@ -196,7 +201,7 @@ def _generators(model: keras.Model) -> Iterator[keras.random.SeedGenerator]:
                 yield found
 
 
-def _next(
+def _draw_replica_seed(
     generator: keras.random.SeedGenerator, ordered: bool = True
 ) -> tf.Tensor:
     """Replaces `SeedGenerator.next`: adds the replica's offset to the seed."""
@@ -205,12 +210,14 @@ def _next(
     if context is None:
         return seed
     number = tf.cast(context.replica_id_in_sync_group, tf.int64)
-    moved = tf.cast(seed[0], tf.int64) + number * _STRIDE
+    moved = tf.cast(seed[0], tf.int64) + number * _SEED_STRIDE
     return tf.stack([tf.cast(moved % 2**32, seed.dtype), seed[1]])
 
 
 @contextlib.contextmanager
-def synchronized(model: keras.Model, *, wanted: bool) -> Iterator[None]:
+def synchronize_batch_norms(
+    model: keras.Model, *, wanted: bool
+) -> Iterator[None]:
     """Makes batch norms normalize by the batch of all replicas in a block.
 
     It holds for functions traced inside the block.
@@ -219,7 +226,11 @@ def synchronized(model: keras.Model, *, wanted: bool) -> Iterator[None]:
         model: Its batch norms are changed, at any depth.
         wanted: Otherwise each replica normalizes by its own piece.
     """
-    changed = [each for each in batch_norms(model) if not each.synchronized]
+    changed = [
+        each
+        for each in fast_batch_norm.list_batch_norms(model)
+        if not each.synchronized
+    ]
     changed = changed if wanted else []
     try:
         for layer in changed:
@@ -228,14 +239,3 @@ def synchronized(model: keras.Model, *, wanted: bool) -> Iterator[None]:
     finally:
         for layer in changed:
             layer.synchronized = False
-
-
-def batch_norms(
-    model: keras.Model,
-) -> list[keras.layers.BatchNormalization]:
-    """Returns the batch norms of a model, at any depth."""
-    return [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]

@@ -9,7 +9,7 @@ from tf_finetune import errors
 from tf_finetune.training.distributed import replicas
 
 # Errors of TensorFlow's collectives when a peer has ended.
-_GONE = (
+_LOST_WORKER_ERRORS = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -20,23 +20,23 @@ _GONE = (
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the chief, the one that writes."""
-    return replicas.worker_of(strategy)[0] == 0
+    return replicas.find_worker(strategy)[0] == 0
 
 
-def wait(strategy: tf.distribute.Strategy) -> None:
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Blocks until all workers have called it."""
     # A sum over all replicas ends only when each has contributed.
-    if replicas.worker_of(strategy)[1] > 1:
+    if replicas.find_worker(strategy)[1] > 1:
         ones = strategy.run(lambda: tf.ones([]))
         strategy.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None)
 
 
-def anyone(strategy: tf.distribute.Strategy, *, here: bool) -> bool:
+def is_true_anywhere(strategy: tf.distribute.Strategy, *, here: bool) -> bool:
     """Whether `here` is true at one worker at least.
 
     Blocks until all workers have called it.
     """
-    if replicas.worker_of(strategy)[1] == 1:
+    if replicas.find_worker(strategy)[1] == 1:
         return here
     own = tf.constant(float(here))
     found = strategy.reduce(
@@ -53,7 +53,7 @@ def require_same(
     They come from the checkpoint that each has read: where a shared folder
     shows its files late, workers may find different ones.
     """
-    if replicas.worker_of(strategy)[1] == 1:
+    if replicas.find_worker(strategy)[1] == 1:
         return
     own = tf.constant(list(numbers), tf.float32)
     found = strategy.reduce(
@@ -70,20 +70,20 @@ def require_same(
 
 
 @contextlib.contextmanager
-def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
+def run_chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Runs a block on the chief before the other workers.
 
     The others then find and read the files that the chief has written.
     """
     if not is_chief(strategy):
-        wait(strategy)
+        wait_for_all(strategy)
     yield
     if is_chief(strategy):
-        wait(strategy)
+        wait_for_all(strategy)
 
 
 @contextlib.contextmanager
-def watched(strategy: tf.distribute.Strategy) -> Iterator[None]:
+def report_lost_worker(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turns errors of a lost worker into a `RunError`.
 
     Raises:
@@ -91,8 +91,8 @@ def watched(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """
     try:
         yield
-    except _GONE as error:
-        if replicas.worker_of(strategy)[1] == 1:
+    except _LOST_WORKER_ERRORS as error:
+        if replicas.find_worker(strategy)[1] == 1:
             raise
         raise errors.RunError(
             "Another worker of this run has ended or cannot be reached "

@@ -1,7 +1,7 @@
 """The ways to solve a linear head to its optimum, by name.
 
-Each is a function of a `problem.Problem` that returns its solution, or None
-where the problem is too large for it.
+Each is a function of a `head_problem.Problem` that returns its solution, or
+None where the problem is too large for it.
 """
 
 from tf_finetune import registry

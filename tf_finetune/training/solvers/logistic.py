@@ -1,7 +1,7 @@
 """Multinomial logistic regression as the solver of a classifier's head."""
 
-from tf_finetune.training.solvers import probe
-from tf_finetune.training.solvers import problem as problems
+from tf_finetune.training.solvers import head_problem as problems
+from tf_finetune.training.solvers import linear_probe
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:
@@ -12,9 +12,11 @@ def solve(problem: problems.Problem) -> problems.Solution | None:
     """
     # Solved in memory with scikit-learn, hence the limit on size.
     features, targets = problem.features, problem.targets.values
-    if not probe.is_small(len(features), features.width, targets.shape[1]):
+    if not linear_probe.is_small(
+        len(features), features.width, targets.shape[1]
+    ):
         return None
-    solved = probe.solve(
+    solved = linear_probe.solve(
         features.all(),
         targets.argmax(axis=1),
         groups=problem.groups,

@@ -1,7 +1,7 @@
 """Independent logistic regressions as the solver of a head of labels."""
 
-from tf_finetune.training.solvers import probe, probe_per_label
-from tf_finetune.training.solvers import problem as problems
+from tf_finetune.training.solvers import head_problem as problems
+from tf_finetune.training.solvers import linear_probe, probe_per_label
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:
@@ -11,7 +11,9 @@ def solve(problem: problems.Problem) -> problems.Solution | None:
         problem: Its targets are rows of 0 and 1.
     """
     features, targets = problem.features, problem.targets.values
-    if not probe.is_small(len(features), features.width, targets.shape[1]):
+    if not linear_probe.is_small(
+        len(features), features.width, targets.shape[1]
+    ):
         return None
     solved = probe_per_label.solve(
         features.all(),

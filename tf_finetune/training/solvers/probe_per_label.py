@@ -12,9 +12,12 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.config import training_options
-from tf_finetune.data import progress, stratification
+from tf_finetune.data import iterative_stratification, progress
 from tf_finetune.tasks.multilabel import class_weights
-from tf_finetune.training.solvers import columns, standardised
+from tf_finetune.training.solvers import (
+    logistic_columns,
+    standardized_features,
+)
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.5, 0.5))
@@ -79,17 +82,17 @@ def solve(
         groups: A key for each example; examples of one key are never divided
             between a solution and its validation. None: each stands alone.
         class_weight: How those that carry a label are weighed against those
-            that do not; see `class_weights.of`.
+            that do not; see `class_weights.compute_class_weights`.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
-    with standardised.threads(features):
+    with standardized_features.limit_threads(features):
         return _solve(features, targets > 0.5, groups, class_weight, seed)
 
 
-def probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
+def predict_probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
     """Returns [n, labels] probabilities of raw features [n, width]."""
     return special.expit(features @ probe.kernel + probe.bias)
 
@@ -101,16 +104,18 @@ def _solve(
     class_weight: training_options.ClassWeight,
     seed: int,
 ) -> Probe:
-    standard = standardised.of(features)
-    rows, axes = _principal(standard.rows)
-    weights = _weights(targets, class_weight)
+    standard = standardized_features.standardize(features)
+    rows, axes = _rotate_to_principal_axes(standard.rows)
+    weights = _make_weights(targets, class_weight)
     trials = _cross_validate(
-        rows, targets, weights, _folds(targets, groups, seed)
+        rows, targets, weights, _make_folds(targets, groups, seed)
     )
-    strengths, note = _strengths(trials, targets.shape[1])
-    problem = columns.Columns(rows, targets, weights)
-    found = problem.optimum(strengths)
-    kernel, bias = standard.raw(axes @ found.coefficients, found.bias)
+    strengths, note = _choose_strengths(trials, targets.shape[1])
+    problem = logistic_columns.LogisticColumns(rows, targets, weights)
+    found = problem.find_optimum(strengths)
+    kernel, bias = standard.convert_to_raw(
+        axes @ found.coefficients, found.bias
+    )
     return Probe(
         kernel=kernel,
         bias=bias,
@@ -120,7 +125,9 @@ def _solve(
     )
 
 
-def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _rotate_to_principal_axes(
+    rows: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
     """Rotates rows onto their principal axes; returns rows and axes."""
     # Eigenvectors of rowsᵀ·rows: in these axes the penalty is unchanged and the
     # curvature of the null model diagonal.
@@ -128,17 +135,19 @@ def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows @ axes, axes
 
 
-def _weights(
+def _make_weights(
     targets: np.ndarray, kind: training_options.ClassWeight
 ) -> np.ndarray:
     """Returns the weight [n, labels] of each pair of example and label."""
-    both = class_weights.of(targets.sum(axis=0), len(targets), kind)
+    both = class_weights.compute_class_weights(
+        targets.sum(axis=0), len(targets), kind
+    )
     if both is None:
         return np.ones(targets.shape)
     return np.where(targets, both[1], both[0])
 
 
-def _folds(
+def _make_folds(
     targets: np.ndarray, groups: Sequence[str] | None, seed: int
 ) -> np.ndarray:
     """Returns the fold of each example, [n], stratified over all labels."""
@@ -149,7 +158,7 @@ def _folds(
     np.add.at(counts, unit, targets)
     order = np.random.default_rng(seed).permutation(len(counts))
     parts = np.empty(len(counts), int)
-    parts[order] = stratification.iterative(
+    parts[order] = iterative_stratification.assign_parts(
         counts[order], np.full(_FOLDS, 1 / _FOLDS)
     )
     return parts[unit]
@@ -164,12 +173,14 @@ def _cross_validate(
     out = np.stack([fold == each for each in range(_FOLDS)], axis=1)
     out = np.repeat(out, labels, axis=1)
     truth, weigh = np.tile(targets, _FOLDS), np.tile(weights, _FOLDS)
-    problem = columns.Columns(rows, truth, np.where(out, 0.0, weigh))
+    problem = logistic_columns.LogisticColumns(
+        rows, truth, np.where(out, 0.0, weigh)
+    )
     # A label is unknown if one fold holds all examples that carry it: the
     # other folds would then reward never predicting it.
     is_known = problem.is_mixed.reshape(_FOLDS, labels).all(axis=0)
     trials, found = [], None
-    shown = progress.bar(
+    shown = progress.track(
         _STRENGTHS,
         total=len(_STRENGTHS),
         title="Solving the head",
@@ -177,18 +188,18 @@ def _cross_validate(
         is_brief=True,
     )
     for strength in shown:
-        found = problem.optimum(np.full(truth.shape[1], strength), found)
+        found = problem.find_optimum(np.full(truth.shape[1], strength), found)
         losses = np.where(out, weigh * problem.losses(found), 0.0)
         total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
         mean = np.where(is_known, total / len(rows), np.nan)
         trials.append(Trial(strength=strength, log_losses=mean))
         # From strong to weak: beyond the optimum the loss only rises.
-        if _past_the_best([each.log_losses for each in trials]):
+        if _is_past_best([each.log_losses for each in trials]):
             break
     return tuple(trials)
 
 
-def _past_the_best(losses: Sequence[np.ndarray]) -> bool:
+def _is_past_best(losses: Sequence[np.ndarray]) -> bool:
     """Whether no label improved at the last strengths that were tried."""
     if len(losses) <= _PATIENCE:
         return False
@@ -197,7 +208,7 @@ def _past_the_best(losses: Sequence[np.ndarray]) -> bool:
     return not np.any(np.min(losses[-_PATIENCE:], axis=0) < before)
 
 
-def _strengths(
+def _choose_strengths(
     trials: tuple[Trial, ...], labels: int
 ) -> tuple[np.ndarray, str]:
     """Returns the best strength of each label, and a note.

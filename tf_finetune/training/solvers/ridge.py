@@ -1,7 +1,7 @@
 """Ridge regression as the solver of a regression's head."""
 
-from tf_finetune.tasks.regression import ridge
-from tf_finetune.training.solvers import problem as problems
+from tf_finetune.tasks.regression import ridge_regression
+from tf_finetune.training.solvers import head_problem as problems
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:
@@ -11,9 +11,9 @@ def solve(problem: problems.Problem) -> problems.Solution | None:
         problem: Its targets are rows of standardized numbers.
     """
     features = problem.features
-    if not ridge.is_small(len(features), features.width):
+    if not ridge_regression.is_small(len(features), features.width):
         return None
-    solved = ridge.solve(
+    solved = ridge_regression.solve_ridge(
         features.all(),
         problem.targets.values,
         groups=problem.groups,

@@ -15,7 +15,7 @@ def _noisy(deviation: float) -> np.ndarray:
 
 def test_weights_are_those_of_least_squares_where_all_are_positive():
     parts = {"a": _noisy(0.5), "b": _noisy(1.0)}
-    stack = stacking.fitted(parts, _TRUTH)
+    stack = stacking.fit_stack(parts, _TRUTH)
     design = np.concatenate([parts["a"], parts["b"], np.ones([400, 1])], axis=1)
     expected = np.linalg.lstsq(design, _TRUTH, rcond=None)[0]
     np.testing.assert_allclose(stack.weights, expected[:2], rtol=1e-6)
@@ -25,15 +25,15 @@ def test_weights_are_those_of_least_squares_where_all_are_positive():
 
 
 def test_a_part_that_speaks_against_the_truth_gets_no_weight():
-    stack = stacking.fitted({"a": _noisy(0.5), "b": -_noisy(0.5)}, _TRUTH)
+    stack = stacking.fit_stack({"a": _noisy(0.5), "b": -_noisy(0.5)}, _TRUTH)
     assert stack.weights[1] == 0
 
 
 def test_one_part_alone_and_a_wider_stack():
     parts = {"a": _noisy(0.5), "b": _noisy(1.0)}
-    only = stacking.only("b", ("a", "b"), 1)
+    only = stacking.build_single_part("b", ("a", "b"), 1)
     np.testing.assert_array_equal(only(parts), parts["b"])
-    alone = stacking.fitted({"a": parts["a"]}, _TRUTH)
-    wide = stacking.widened(alone, ("a", "b"))
+    alone = stacking.fit_stack({"a": parts["a"]}, _TRUTH)
+    wide = stacking.add_parts(alone, ("a", "b"))
     np.testing.assert_allclose(wide(parts), alone({"a": parts["a"]}))
     assert wide.weights[1] == pytest.approx(0)

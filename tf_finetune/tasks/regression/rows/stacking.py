@@ -31,7 +31,9 @@ class Stack:
         return np.einsum("pnt,pt->nt", joined, self.weights) + self.bias
 
 
-def fitted(out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray) -> Stack:
+def fit_stack(
+    out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray
+) -> Stack:
     """Fits the weights of the parts by non-negative least squares.
 
     Args:
@@ -62,14 +64,16 @@ def fitted(out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray) -> Stack:
     )
 
 
-def only(part: str, parts: tuple[str, ...], num_targets: int) -> Stack:
+def build_single_part(
+    part: str, parts: tuple[str, ...], num_targets: int
+) -> Stack:
     """Returns a stack of one part alone: weight 1, the others 0."""
     weights = np.zeros([len(parts), num_targets])
     weights[parts.index(part)] = 1
     return Stack(parts=parts, weights=weights, bias=np.zeros(num_targets))
 
 
-def widened(stack: Stack, parts: tuple[str, ...]) -> Stack:
+def add_parts(stack: Stack, parts: tuple[str, ...]) -> Stack:
     """Extends a stack by further parts with a weight of 0."""
     weights = np.zeros([len(parts), stack.weights.shape[1]])
     for name, row in zip(stack.parts, stack.weights, strict=True):

@@ -1,0 +1,127 @@
+"""Tests of tf_finetune/adaptation/freeze.py: what moves, and what stays."""
+
+import keras
+import numpy as np
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.adaptation import freeze, plan
+from tf_finetune.config import model_options
+from tf_finetune.model import assembly
+from tf_finetune.tasks import classification
+
+_STATISTICS = ("moving_mean", "moving_variance")
+
+
+@pytest.fixture
+def built() -> assembly.Assembly:
+    options = model_options.ModelOptions(
+        backbone="small_cnn", weights="none", image_size=16
+    )
+    return assembly.build_model(options, classification.TASK, "abc", seed=0)
+
+
+def _moved(built, trainable, *, freeze_batch_norm=True) -> set[str]:
+    """Trains two steps and returns the paths of the variables that changed."""
+    selection = freeze.select_layers(
+        built.backbone, trainable, freeze_batch_norm=freeze_batch_norm
+    )
+    freeze.apply_selection(
+        [built.trainer, built.head], selection, always=built.head_layers
+    )
+    built.trainer.compile(
+        optimizer=keras.optimizers.SGD(0.1),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+    )
+    before = [np.array(v) for v in built.trainer.variables]
+    generator = np.random.default_rng(0)
+    images = generator.uniform(0, 255, [8, 16, 16, 3]).astype("float32")
+    labels = np.eye(3, dtype="float32")[generator.integers(0, 3, 8)]
+    built.trainer.fit(images, labels, batch_size=4, epochs=1, verbose=0)
+    return {
+        variable.path
+        for variable, old in zip(built.trainer.variables, before, strict=True)
+        if not np.array_equal(np.array(variable), old)
+    }
+
+
+def _paths(built, wanted) -> set[str]:
+    return {v.path for v in built.trainer.variables if wanted(v.path)}
+
+
+def _is_head(path: str) -> bool:
+    return path.startswith("logits")
+
+
+def _is_norm(path: str) -> bool:
+    return "_bn/" in path
+
+
+def test_head_moves_the_head_alone(built):
+    assert _moved(built, ["head"]) == _paths(built, _is_head)
+
+
+def test_all_moves_everything_but_batch_norm_not_by_a_bit(built):
+    expected = _paths(built, lambda path: not _is_norm(path))
+    assert _moved(built, ["all"]) == expected
+
+
+def test_batch_norm_moves_when_it_is_let_go(built):
+    moved = _moved(built, ["all"], freeze_batch_norm=False)
+    assert moved == _paths(built, lambda path: True)
+    assert any(path.endswith(_STATISTICS) for path in moved)
+
+
+@pytest.mark.parametrize("name", ["top", "stage3", "block3", "block3_*"])
+def test_the_last_stage_can_be_named_in_several_ways(built, name):
+    expected = _paths(
+        built,
+        lambda path: (
+            _is_head(path) or (path.startswith("block3") and not _is_norm(path))
+        ),
+    )
+    assert _moved(built, [name]) == expected
+
+
+def test_a_change_of_selection_takes_effect_in_both_directions(built):
+    wide = _paths(built, lambda path: not _is_norm(path))
+    assert _moved(built, ["all"]) == wide
+    assert _moved(built, ["head"]) == _paths(built, _is_head)
+    assert _moved(built, ["all"]) == wide
+
+
+def test_a_pattern_that_matches_nothing_is_an_error_with_what_there_is(built):
+    with pytest.raises(errors.UsageError) as caught:
+        freeze.select_layers(built.backbone, ["blok3"], freeze_batch_norm=True)
+    for word in ("--trainable=blok3", "head, top, all", "stage1", "block3_1"):
+        assert word in str(caught.value)
+
+
+def test_frozen_batch_norms_are_reported(built):
+    selection = freeze.select_layers(
+        built.backbone, ["top"], freeze_batch_norm=True
+    )
+    assert sorted(selection.frozen_batch_norms) == [
+        "block3_0_bn",
+        "block3_1_bn",
+        "block3_2_bn",
+    ]
+
+
+def test_the_plan_counts_what_is_there_and_what_moves(built):
+    selection = freeze.select_layers(
+        built.backbone, ["top"], freeze_batch_norm=True
+    )
+    table = plan.make_rows(built, selection)
+    by_group = {row.group: row for row in table}
+    # Two 3x3 and one 1x1 convolution from 48 (96) to 96 channels, no bias.
+    convolutions = 9 * 48 * 96 + 9 * 96 * 96 + 48 * 96
+    assert by_group["stage3"].trainable == convolutions
+    assert by_group["stage3"].parameters == convolutions + 3 * 4 * 96
+    assert by_group["head"].parameters == by_group["head"].trainable
+    assert by_group["head"].trainable == 96 * 3 + 3
+    assert by_group["stage1"].trainable == 0
+    total = sum(row.parameters for row in table)
+    assert total == built.trainer.count_params()
+    assert f"{total:,}" in plan.format_table(table)
+    assert max(map(len, plan.format_table(table).splitlines())) <= 80

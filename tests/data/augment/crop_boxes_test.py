@@ -1,0 +1,79 @@
+"""Tests of tf_finetune/data/augment/crop_boxes.py."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_finetune.data.augment import crop_boxes, sampling
+
+_HEIGHT, _WIDTH = 20, 31
+
+
+def _moved(images, seed=(3, 4), **strength) -> np.ndarray:
+    change = tf.function(
+        lambda batch, seed: crop_boxes.move_images(
+            batch, sampling.StatelessSeeds(seed), **strength
+        )
+    )
+    return change(
+        tf.constant(images, tf.float32), tf.constant(seed, tf.int32)
+    ).numpy()
+
+
+def _coordinates(count: int) -> np.ndarray:
+    """Pictures that say of each pixel where it came from."""
+    y, x = np.mgrid[:_HEIGHT, :_WIDTH].astype(float)
+    return np.repeat(np.stack([y, x, x * 0], axis=-1)[None], count, axis=0)
+
+
+def test_without_zoom_and_shift_pictures_are_mirrored_or_as_they_were():
+    images = np.random.default_rng(0).uniform(0, 255, (40, 20, 31, 3))
+    after = _moved(images, zoom=0.0, shift=0.0)
+    same = abs(after - images).max(axis=(1, 2, 3)) < 0.01
+    mirrored = abs(after - images[:, :, ::-1]).max(axis=(1, 2, 3)) < 0.01
+    assert (same ^ mirrored).all()
+    assert 8 < mirrored.sum() < 32
+
+
+def test_zoom_keeps_the_middle_in_its_place_and_cuts_all_sides_alike():
+    after = _moved(_coordinates(200), zoom=0.4, shift=0.0)
+    y, x = after[..., 0], after[..., 1]
+    np.testing.assert_allclose(
+        y.mean(axis=(1, 2)), (_HEIGHT - 1) / 2, atol=1e-3
+    )
+    np.testing.assert_allclose(x.mean(axis=(1, 2)), (_WIDTH - 1) / 2, atol=1e-3)
+    shares = (y[:, -1, 0] - y[:, 0, 0]) / (_HEIGHT - 1)
+    assert shares.min() == pytest.approx(0.6, abs=0.02)
+    assert shares.max() == pytest.approx(1.0, abs=0.02)
+    np.testing.assert_allclose(
+        abs(x[:, 0, -1] - x[:, 0, 0]) / (_WIDTH - 1), shares, atol=1e-4
+    )
+    # Steps are even: a straight line stays one.
+    np.testing.assert_allclose(np.diff(y[:, :, 0], n=2), 0, atol=1e-3)
+
+
+def test_shift_moves_by_up_to_its_share_both_ways():
+    after = _moved(_coordinates(300), zoom=0.0, shift=0.1)
+    y = after[:, _HEIGHT // 2, _WIDTH // 2, 0] - _HEIGHT // 2
+    assert y.min() == pytest.approx(-0.1 * _HEIGHT, abs=0.1)
+    assert y.max() == pytest.approx(0.1 * _HEIGHT, abs=0.1)
+    x = after[:, _HEIGHT // 2, _WIDTH // 2, 1] - _WIDTH // 2
+    assert abs(np.corrcoef(y, x)[0, 1]) < 0.2
+
+
+def test_beyond_the_edge_the_picture_goes_on_mirrored():
+    after = _moved(_coordinates(300), zoom=0.0, shift=0.5)
+    y = after[:, :, 0, 0]
+    (highest,) = y[[np.argmax(y[:, _HEIGHT // 2])]]
+    shift = highest[0]
+    expected = np.arange(_HEIGHT) + shift
+    # Pixels 18, 19 | 19, 18, …: between the two nines nothing changes.
+    beyond = np.clip(expected - (_HEIGHT - 1), 0, None)
+    expected = np.minimum(expected, _HEIGHT - 1) - np.maximum(beyond - 1, 0)
+    np.testing.assert_allclose(highest, expected, atol=1e-2)
+
+
+def test_nothing_comes_from_outside_at_the_strongest():
+    white = np.full((500, 8, 8, 3), 255.0)
+    after = _moved(white, zoom=0.4, shift=0.1)
+    np.testing.assert_allclose(after, 255.0, atol=1e-2)

@@ -1,0 +1,90 @@
+"""Who runs which command of the documents: every one has its rule."""
+
+import dataclasses
+import re
+
+from documents import documented_commands
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """How commands of one sort are run.
+
+    Attributes:
+        pattern: What the whole command matches.
+        kind: Which module runs it, by `RUN_BY`.
+        smaller: Flags behind its own, so that it takes seconds.
+        slow: Whether it takes long all the same.
+        reason: Why it is not run, where it is not.
+    """
+
+    pattern: str
+    kind: str
+    smaller: tuple[str, ...] = ()
+    slow: bool = False
+    reason: str = ""
+
+
+RUN_BY = {
+    "package": "commands_test.py",
+    "named": "commands_test.py",
+    "workers": "commands_test.py",
+    "served": "servers_test.py",
+    "asked": "servers_test.py",
+    "script": "scripts_test.py",
+    "in a copy": "scripts_test.py",
+    "installed": "installation_test.py",
+    "not run": "command_rules_test.py",
+}
+_SCRIPTS = "python scripts/"
+RULES = (
+    Rule(r"python -m tf_finetune\.(predict|cache)|python -m tf_finetune( \w+)?",
+         "named"),
+    Rule(r"python -m tf_finetune\.(train|evaluate|predict|export|cache) "
+         r"(?!.*--strategy=).+", "package"),
+    Rule(r"python -m tf_finetune\.train --strategy=multi_worker .+", "workers"),
+    Rule(r"python -m tf_finetune\.serve .+", "served"),
+    Rule(r"curl .+", "asked"),
+    Rule(_SCRIPTS + r"client\.py .+", "asked"),
+    Rule(_SCRIPTS + r"load_test\.py .+", "asked",
+         ("--requests=4", "--clients=1,2")),
+    Rule(_SCRIPTS + r"pretrain_small_cnn\.py", "script",
+         ("--epochs=1", "--output=made.weights.h5")),
+    Rule(_SCRIPTS + r"fuzz_decoding\.py .+", "script", ("--count=60",)),
+    Rule(_SCRIPTS + r"launch_local\.py .+", "script",
+         ("--backbone=small_cnn", "--weights=digits", "--image_size=32",
+          "--epochs=0", "--batch_size=8"), slow=True),
+    Rule(_SCRIPTS + r"kill_campaign\.py .+", "script", ("--kills=2",),
+         slow=True),
+    Rule(_SCRIPTS + r"kill_exports\.py .+", "script",
+         ("--kills=2", "--formats=h5"), slow=True),
+    Rule(_SCRIPTS + r"benchmark/views\.py .+", "script",
+         ("--epochs=1", "--views=1", "--seeds=1"), slow=True),
+    Rule(r"bash scripts/serve_tensorflow_serving\.sh .+", "script"),
+    Rule(r"bash scripts/quickstart\.sh", "in a copy",
+         ("--epochs=1", "--max_train_per_class=3"),
+         slow=True),
+    Rule(r"bash scripts/check\.sh.*", "in a copy"),
+    Rule(r"bash scripts/benchmark/run\.sh .+", "in a copy", ("--help",)),
+    Rule(r"pip install .+", "installed"),
+    Rule(r"apt install chromium .+", "not run",
+         reason="it changes the machine, as an administrator"),
+    Rule(r"srun .+", "not run",
+         reason="there is no Slurm; what it starts is run without it"),
+    Rule(r"python -m tf_finetune\.train --strategy=tpu .+", "not run",
+         reason="there is no TPU; its flags are read"),
+)  # fmt: skip
+
+
+def rules_of(command: documented_commands.Command) -> list[Rule]:
+    """Returns the rules that fit a command; one, as it should be."""
+    return [each for each in RULES if re.fullmatch(each.pattern, command.text)]
+
+
+def of_kind(*kinds: str) -> list[tuple[documented_commands.Command, Rule]]:
+    """Returns the commands whose first rule is of these kinds."""
+    return [
+        (command, rules[0])
+        for command in documented_commands.commands()
+        if (rules := rules_of(command)) and rules[0].kind in kinds
+    ]

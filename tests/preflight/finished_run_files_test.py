@@ -1,0 +1,68 @@
+"""Tests of tf_finetune/preflight/finished_run_files.py."""
+
+import pytest
+
+from tf_finetune import errors, files
+from tf_finetune.config import command_configs, options
+from tf_finetune.preflight import evaluate, export, predict
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestWriting:
+    """What is written at the end is tried at the start."""
+
+    @pytest.fixture
+    def finished(self, here):
+        files.write_json(here / "run.json", {"status": "finished"})
+        files.write_json(here / "data.json", {"images": {"train": 9}})
+        files.write_text(here / "run.flags", "--data=pictures\n")
+        (here / "file").write_text("")
+        return here
+
+    _COMMANDS = (
+        (command_configs.ExportConfig, export.check_export, {}),
+        (command_configs.EvaluateConfig, evaluate.check_evaluation, {}),
+        (
+            command_configs.PredictConfig,
+            predict.check_prediction,
+            {"data": "1.png"},
+        ),
+    )
+
+    @pytest.mark.parametrize("command", _COMMANDS)
+    @pytest.mark.parametrize(
+        "output", ["file/below", "file/a/b", "/proc/1.json", "/proc/a/b"]
+    )
+    def test_what_cannot_be_written_is_refused(self, finished, command, output):
+        config, check, more = command
+        given = {"workdir": str(finished), "output": output, **more}
+        with pytest.raises(errors.UsageError, match="--output="):
+            check(options.from_keywords(config, given))
+
+    @pytest.mark.parametrize("command", _COMMANDS[:2])
+    def test_a_workdir_that_cannot_be_written_needs_an_output(
+        self, finished, command, monkeypatch
+    ):
+        def refuse(prefix, dir):
+            # As for a folder on a disk that is read-only.
+            if str(dir) == str(finished):
+                raise OSError(30, "Read-only file system")
+            return really(prefix=prefix, dir=dir)
+
+        really = files.tempfile.mkstemp
+        monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+        config, check, more = command
+        given = {"workdir": str(finished), **more}
+        with pytest.raises(
+            errors.UsageError, match="Read-only .* Say with --output"
+        ):
+            check(options.from_keywords(config, given))
+        (finished / "other").mkdir()
+        output = str(finished / "other" / "new" / "deep")
+        check(options.from_keywords(config, {**given, "output": output}))
+        assert not list((finished / "other").iterdir())

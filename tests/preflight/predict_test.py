@@ -1,0 +1,37 @@
+"""Tests of tf_finetune/preflight/predict.py."""
+
+import pytest
+
+from tf_finetune import errors, files
+from tf_finetune.config import command_configs
+from tf_finetune.preflight import predict
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestPrediction:
+    @pytest.mark.parametrize(
+        ("task", "output", "message"),
+        [
+            (
+                "classification",
+                "masks",
+                "--window_overlap=0.5 is for tasks that predict masks",
+            ),
+            ("segmentation", None, "give --output"),
+        ],
+    )
+    def test_windows_that_nothing_would_use_are_refused(
+        self, here, task, output, message
+    ):
+        files.write_json(here / "run.json", {"status": "finished"})
+        files.write_text(here / "run.flags", f"--data=x\n--task={task}\n")
+        config = command_configs.PredictConfig(
+            workdir=str(here), data="x", output=output, window_overlap=0.5
+        )
+        with pytest.raises(errors.UsageError, match=message):
+            predict.check_prediction(config)

@@ -1,0 +1,169 @@
+"""Tests of what is known before TensorFlow starts."""
+
+import pathlib
+
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.config import command_configs, options, train_config
+from tf_finetune.heads import catalog as heads
+from tf_finetune.preflight import train, train_paths
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import task as task_contract
+
+
+def _config(**keywords):
+    return options.from_keywords(
+        train_config.TrainConfig, {"data": "digits:5-9", **keywords}
+    )
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class TestAbsolute:
+    def test_relative_paths_that_exist_become_absolute(self, here):
+        (here / "pictures").mkdir()
+        (here / "mine.h5").touch()
+        config = train_paths.make_paths_absolute(
+            _config(data="pictures", weights="mine.h5")
+        )
+        assert pathlib.Path(config.data.data) == here / "pictures"
+        assert pathlib.Path(config.model.weights) == here / "mine.h5"
+
+    @pytest.mark.parametrize("word", ["none", "imagenet", "digits"])
+    def test_a_name_stays_a_name_beside_a_folder_called_so(self, here, word):
+        (here / word).mkdir()
+        backbone = "small_cnn" if word == "digits" else "resnet50"
+        config = train_paths.make_paths_absolute(
+            _config(weights=word, backbone=backbone)
+        )
+        assert config.model.weights == word
+
+    def test_a_word_for_the_weights_may_be_a_folder_of_pictures(self, here):
+        (here / "probe").mkdir()
+        config = train_paths.make_paths_absolute(_config(data="probe"))
+        assert pathlib.Path(config.data.data) == here / "probe"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "parameter_server"}, "has no model.fit for it"),
+        ({"tpu": "mine"}, "--tpu=mine needs --strategy=tpu"),
+        ({"clip_norm": 1.0, "clip_variable_norm": 1.0}, "exclude each other"),
+        ({"strategy": "multi_worker"}, "needs --workdir"),
+        (
+            {"strategy": "multi_worker", "workdir": "a", "plan": True},
+            "--plan measures one process",
+        ),
+        (
+            {"strategy": "multi_worker", "workdir": "a", "batch_size": "auto"},
+            "cannot be tried",
+        ),
+    ],
+)
+def test_what_several_replicas_cannot_do_is_refused(changes, message):
+    with pytest.raises(errors.UsageError, match=message):
+        train.check_config(_config(**changes))
+
+
+@pytest.mark.parametrize(
+    ("task", "head"), [("segmentation", "linear"), ("classification", "unet")]
+)
+def test_a_head_of_another_task_is_refused(task, head):
+    with pytest.raises(errors.UsageError, match=f"--head={head} does not work"):
+        train.check_config(_config(task=task, head=head))
+
+
+def test_each_task_has_a_head_of_its_own_unless_one_is_named():
+    for task in ("classification", "segmentation"):
+        train.check_config(_config(task=task))
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "message"),
+    [
+        (
+            "regression",
+            {"class_weight": "balanced"},
+            "--class_weight=balanced is for --task=classification and "
+            "--task=multilabel and --task=segmentation; --task=regression "
+            "does not read it",
+        ),
+        ("regression", {"label_smoothing": 0.2}, "--label_smoothing=0.2 is"),
+        ("regression", {"ignore_label": "3"}, "is for --task=segmentation;"),
+        ("multilabel", {"color_map": "x.csv"}, "is for --task=segmentation;"),
+        ("segmentation", {"target_range": (0, 1)}, "is for --task=regression"),
+        ("classification", {"target_transform": "log"}, "--task=regression"),
+        ("multilabel", {"numeric_columns": ("a",)}, "--task=regression;"),
+        ("segmentation", {"categorical_columns": ("a",)}, "--task=regression"),
+        ("classification", {"output_stride": 8}, "--head=deeplab_v3_plus;"),
+        (
+            "classification",
+            {"head_epochs": 5},
+            "--head=linear, .* does not read",
+        ),
+        ("classification", {"head_units": 9}, "--head=mlp and"),
+        (
+            "segmentation",
+            {"head": "unet", "output_stride": 8},
+            "--output_stride=8 is for --head=deeplab_v3_plus; --head=unet",
+        ),
+        (
+            "segmentation",
+            {"loss": "dice+tversky", "label_smoothing": 0.1},
+            "is for --loss=cross_entropy and --loss=focal; "
+            r"--loss=dice\+tversky does not",
+        ),
+        (
+            "classification",
+            {"loss": "mean_squared_error", "label_smoothing": 0.1},
+            "--loss=mean_squared_error does not read it",
+        ),
+    ],
+)
+def test_an_option_that_nothing_would_read_is_refused(task, given, message):
+    with pytest.raises(errors.UsageError, match=message):
+        train.check_config(_config(task=task, **given))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"class_weight": "balanced", "label_smoothing": 0.1},
+        {"head": "mlp", "head_units": 9},
+        {"task": "multilabel", "loss": "asymmetric", "label_smoothing": 0.1},
+        {"task": "regression", "target_range": (0, 1), "numeric_columns": "a"},
+        {"task": "segmentation", "ignore_label": "3", "output_stride": 8},
+        {
+            "task": "segmentation",
+            "head": "unet",
+            "head_epochs": 1,
+            "loss": "cross_entropy+dice",
+            "label_smoothing": 0.1,
+        },
+        # A head of one's own may read what it likes.
+        {"head": "mine:build", "head_epochs": 5, "output_stride": 8},
+    ],
+)
+def test_an_option_that_is_read_is_let_through(given):
+    train.check_config(_config(**given))
+
+
+def test_options_of_tasks_and_heads_are_options_that_somebody_reads():
+    known = options.collect_values(_config())
+    known |= options.collect_values(
+        command_configs.PredictConfig(workdir="x", data="y")
+    )
+    found = [tasks.TASKS.get(name) for name in tasks.TASKS.names()]
+    read = {name for each in found for name in each.reads}
+    assert read == {*task_contract.TASK_SPECIFIC_OPTIONS} <= {*known}
+    for name, readers in heads.READERS.items():
+        assert name in known
+        assert all(each in heads.HEADS for each in readers)
+    for each in found:
+        assert {*each.losses_without_smoothing} <= {*each.losses}

@@ -1,0 +1,160 @@
+"""What is kept for proving exports; needs no TensorFlow."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tf_finetune import errors, files
+from tf_finetune.data import examples
+from tf_finetune.runs import moved_pictures, parity_record
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.workdir import workdir_files
+
+_TASK = tasks.TASKS.get("classification")
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three training and two validation pictures (any bytes)."""
+    pictures = []
+    for index in range(5):
+        path = tmp_path / f"{index}.png"
+        path.write_bytes(bytes([index]))
+        pictures.append(
+            examples.Picture(
+                path=str(path),
+                label="ab"[index % 2],
+                sha256=files.sha256(path),
+                width=1,
+                height=1,
+                split="train" if index < 3 else "validation",
+            )
+        )
+    return examples.ImageData(
+        class_names=("a", "b"),
+        pictures=tuple(pictures),
+        dropped=(),
+        fingerprint="",
+    )
+
+
+_SAID = np.array([[0.25, 0.75], [0.5, 0.5]])
+
+
+def test_held_out_pictures_come_back_with_their_classes(data, tmp_path):
+    parity_record.write_record(
+        workdir_files.Workdir(tmp_path), _TASK, data, _SAID
+    )
+
+    kept = parity_record.read_record(workdir_files.Workdir(tmp_path))
+
+    assert kept.paths == (str(tmp_path / "3.png"), str(tmp_path / "4.png"))
+    assert kept.truth.tolist() == [1, 0]
+    np.testing.assert_array_equal(kept.predictions, _SAID)
+    assert (
+        parity_record.read_record(workdir_files.Workdir(tmp_path), 1).paths
+        == kept.paths[:1]
+    )
+
+
+def test_training_pictures_are_kept_for_calibration(data, tmp_path):
+    parity_record.write_record(
+        workdir_files.Workdir(tmp_path), _TASK, data, _SAID
+    )
+    (tmp_path / "1.png").write_bytes(b"changed")
+
+    kept = parity_record.find_calibration_paths(workdir_files.Workdir(tmp_path))
+
+    assert kept == (str(tmp_path / "0.png"), str(tmp_path / "2.png"))
+
+
+def test_each_task_keeps_what_is_true_of_its_pictures(data, tmp_path):
+    labels = iter([("a",), (), ("b", "a"), ("b",), ()])
+    pictures = tuple(
+        dataclasses.replace(each, label=next(labels)) for each in data.pictures
+    )
+    data = dataclasses.replace(data, pictures=pictures)
+    task = tasks.TASKS.get("multilabel")
+    parity_record.write_record(
+        workdir_files.Workdir(tmp_path), task, data, _SAID
+    )
+    (tmp_path / "3.png").write_bytes(b"changed")
+
+    kept = parity_record.read_record(workdir_files.Workdir(tmp_path))
+
+    assert kept.paths == (str(tmp_path / "4.png"),)
+    assert kept.truth.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"), [([1, 0], [1, 0]), ([None, None], None)]
+)
+def test_a_run_that_kept_classes_beside_its_pictures_is_read(
+    data, tmp_path, classes, expected
+):
+    parity_record.write_record(
+        workdir_files.Workdir(tmp_path), _TASK, data, _SAID
+    )
+    np.savez(tmp_path / "proof.npz", predictions=_SAID)
+    written = files.read_json(tmp_path / "proof.json")
+    for row, each in zip(written["pictures"], classes, strict=True):
+        row["label"] = each
+    files.write_json(tmp_path / "proof.json", written)
+
+    kept = parity_record.read_record(workdir_files.Workdir(tmp_path))
+
+    np.testing.assert_array_equal(kept.predictions, _SAID)
+    assert (kept.truth if expected is None else kept.truth.tolist()) == expected
+
+
+def test_a_file_of_an_earlier_version_is_read(data, tmp_path):
+    path = tmp_path / "3.png"
+    row = {
+        "path": str(path),
+        "sha256": files.sha256(path),
+        "probabilities": [0.25, 0.75],
+    }
+    files.write_json(tmp_path / "proof.json", [row])
+
+    kept = parity_record.read_record(workdir_files.Workdir(tmp_path), 16)
+
+    assert kept.paths == (str(path),)
+    assert kept.truth is None
+    assert (
+        parity_record.find_calibration_paths(workdir_files.Workdir(tmp_path))
+        == ()
+    )
+
+
+def test_without_any_unchanged_picture_nothing_can_be_proven(data, tmp_path):
+    parity_record.write_record(
+        workdir_files.Workdir(tmp_path), _TASK, data, _SAID
+    )
+    for name in ("3.png", "4.png"):
+        (tmp_path / name).unlink()
+
+    with pytest.raises(errors.RunError, match="cannot be checked"):
+        parity_record.read_record(workdir_files.Workdir(tmp_path), 16)
+
+
+def test_pictures_that_were_moved_prove_exports_from_where_they_are(
+    data, tmp_path
+):
+    place = workdir_files.Workdir(tmp_path)
+    parity_record.write_record(place, _TASK, data, _SAID)
+    now = tmp_path / "elsewhere" / "validation"
+    now.mkdir(parents=True)
+    for index in range(5):
+        (tmp_path / f"{index}.png").rename(now / f"{index}.png")
+    with pytest.raises(errors.RunError, match="--image_root"):
+        parity_record.read_record(place)
+
+    finder = moved_pictures.PictureFinder(str(tmp_path / "elsewhere"))
+
+    kept = parity_record.read_record(place, finder=finder)
+    assert kept.paths == (str(now / "3.png"), str(now / "4.png"))
+    assert kept.truth.tolist() == [1, 0]
+    assert parity_record.find_calibration_paths(place, finder) == tuple(
+        str(now / f"{index}.png") for index in range(3)
+    )

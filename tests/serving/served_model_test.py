@@ -1,0 +1,141 @@
+"""Tests of tf_finetune/serving/served_model.py on a small SavedModel."""
+
+import numpy as np
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.serving import failures, tensor_info
+from tf_finetune.serving import served_model as models
+
+
+def _objects(*values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = list(values)
+    return array
+
+
+def test_signatures_tell_names_types_and_shapes(served):
+    model = served.model
+    assert set(model.signatures) == {
+        "serving_default", "sums", "classify", "regress", "double",
+    }  # fmt: skip
+    (text,) = model.signature("serving_default").inputs
+    assert (text.name, text.is_text, text.shape) == ("text", True, (None,))
+    a, b = model.signature("sums").inputs
+    assert (a.dtype, a.shape) == (np.dtype("float32"), (None, 2))
+    for name, signature in model.signatures.items():
+        assert signature.can_batch == (name != "double")
+
+
+def test_name_version_and_labels(served):
+    assert (served.model.name, served.model.version) == ("small", 3)
+    assert served.model.labels == ("ants", "bees")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, {}),
+        ('{"image_bytes": ["a"], "words": []}',
+         {"image_bytes": ["a"], "words": []}),
+        # Other people's models may have such a file, too.
+        ('["a", "b"]', {}),
+        ('{"columns": 3}', {}),
+        ('{"image_bytes": "a"}', {}),
+        ('{"image_bytes": ["a"], "words": [3]}', {}),
+        ("no JSON", {}),
+        ("\x80", {}),
+    ],
+)  # fmt: skip
+def test_columns_are_those_of_a_model_of_rows(tmp_path, text, expected):
+    (tmp_path / "assets").mkdir()
+    if text:
+        (tmp_path / "assets" / "columns.json").write_text(text, "latin-1")
+    assert models._read_columns(tmp_path) == expected
+
+
+def test_labels_end_at_line_feeds_alone(tmp_path):
+    (tmp_path / "assets").mkdir()
+    content = "a\u2028b\nc\x0bd\r\ne\x85\n".encode()
+    (tmp_path / "assets" / "labels.txt").write_bytes(content)
+    assert models._read_labels(tmp_path) == ("a\u2028b", "c\x0bd\r", "e\x85")
+
+
+def test_bytes_pass_whole(served):
+    outputs = served.model.run(
+        "serving_default", {"text": _objects(b"\x00a\x00", b"")}
+    )
+    np.testing.assert_array_equal(outputs["length"], [3, 0])
+    assert outputs["first_bytes"].tolist() == [b"\x00", b""]
+
+
+def test_what_the_model_refuses_is_a_400_in_plain_words(served):
+    with pytest.raises(failures.RequestError, match="bad!") as error:
+        served.model.run("serving_default", {"text": _objects(b"bad")})
+    assert error.value.status == 400
+    assert "node" not in error.value.message
+
+
+_EXAMPLES = tensor_info.TensorInfo("inputs", np.dtype(object), (None,))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "shape", "fits"),
+    [
+        ("outputs", "float32", (None, 1), True),
+        ("outputs", "float32", (None,), True),
+        ("outputs", "float32", None, True),
+        ("outputs", "float32", (None, None), True),
+        ("outputs", "float32", (), False),
+        ("outputs", "float32", (None, 2), False),
+        ("outputs", "int64", (None, 1), False),
+        ("values", "float32", (None, 1), False),
+    ],
+)
+def test_one_float_for_each_example_can_regress(name, dtype, shape, fits):
+    output = tensor_info.TensorInfo(name, np.dtype(dtype), shape)
+    signature = models.Signature("one", (_EXAMPLES,), (output,))
+    if fits:
+        signature.require_regress()
+        return
+    with pytest.raises(failures.RequestError, match="'one' cannot regress"):
+        signature.require_regress()
+
+
+def test_an_unknown_signature_is_answered_with_the_known_ones(served):
+    with pytest.raises(failures.RequestError, match="Known: classify, "):
+        served.model.signature("embed")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no graph"])
+def test_a_folder_that_is_no_saved_model_is_an_error(tmp_path, content):
+    (tmp_path / "1").mkdir()
+    if content is not None:
+        (tmp_path / "1" / "saved_model.pb").write_bytes(content)
+    with pytest.raises(errors.RunError, match="cannot be loaded"):
+        models.ServedModel(tmp_path / "1", name="x")
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "columns.json"])
+def test_assets_are_regular_files_of_the_export_and_bounded(tmp_path, name):
+    folder = tmp_path / "1"
+    (folder / "assets").mkdir(parents=True)
+    read = {
+        "labels.txt": models._read_labels,
+        "columns.json": models._read_columns,
+    }
+    with open(folder / "assets" / name, "wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(OSError, match="1,073,741,824 bytes; more than"):
+        read[name](folder)
+    (folder / "assets" / name).unlink()
+    (tmp_path / "secret").write_text("a\n")
+    (folder / "assets" / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="link to a file outside"):
+        read[name](folder)
+
+
+def test_columns_of_endless_depth_are_none(tmp_path):
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "columns.json").write_text("[" * 100_000)
+    assert models._read_columns(tmp_path) == {}

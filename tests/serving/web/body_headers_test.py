@@ -1,0 +1,145 @@
+"""Tests of tf_finetune/serving/web/body_headers.py."""
+
+import email.message
+import gzip
+import tracemalloc
+import zlib
+
+import pytest
+
+from tf_finetune.serving import failures
+from tf_finetune.serving.web import body_headers
+
+
+def _gzip(content: bytes) -> bytes:
+    """Compresses without the time, so that every process names tests alike."""
+    return gzip.compress(content, mtime=0)
+
+
+def _headers(*fields):
+    headers = email.message.Message()
+    for name, value in fields:
+        headers[name] = value
+    return headers
+
+
+def _unpack(packed, coding, max_bytes=1 << 20):
+    return body_headers.decompress(
+        packed, coding, max_bytes, lambda amount: None
+    )
+
+
+def test_no_length_is_no_body_where_that_may_be():
+    headers = _headers()
+    assert body_headers.read_length(headers, 10, True) == 0
+    with pytest.raises(failures.RequestError) as error:
+        body_headers.read_length(headers, 10, False)
+    assert error.value.status == 411
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 300_000])
+def test_what_was_compressed_comes_back(size):
+    whole = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    assert _unpack(_gzip(whole), "gzip") == whole
+    assert _unpack(_gzip(whole), "x-gzip") == whole
+    assert _unpack(zlib.compress(whole), "deflate") == whole
+
+
+def test_gzip_files_one_behind_the_other_are_one_body():
+    assert _unpack(_gzip(b"ab") + _gzip(b"c"), "gzip") == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("packed", "coding"),
+    [
+        (b"", "gzip"),
+        (b"", "deflate"),
+        (b"{}", "gzip"),
+        (_gzip(b"abc" * 100)[:-1], "gzip"),
+        (_gzip(b"abc" * 100)[:15], "gzip"),
+        (_gzip(b"abc") + b"more", "gzip"),
+        (_gzip(b"") * 1001, "gzip"),
+        (zlib.compress(b"abc")[:-1], "deflate"),
+        (zlib.compress(b"abc") + b"more", "deflate"),
+        (zlib.compress(b"abc") * 2, "deflate"),
+        (_gzip(b"abc")[:-8] + bytes(8), "gzip"),  # A wrong checksum.
+    ],
+)
+def test_what_is_not_compressed_so_is_a_400(packed, coding):
+    with pytest.raises(
+        failures.RequestError, match="Content-Encoding"
+    ) as error:
+        _unpack(packed, coding)
+    assert error.value.status == 400
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_no_more_than_the_limit_is_unpacked(coding):
+    pack = _gzip if coding == "gzip" else zlib.compress
+    bomb = pack(b" " * (1 << 28))
+    tracemalloc.start()
+    with pytest.raises(failures.RequestError) as error:
+        _unpack(bomb, coding, max_bytes=1 << 20)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert error.value.status == 413
+    assert most < 1 << 22
+    assert _unpack(pack(b" " * (1 << 20)), coding) == b" " * (1 << 20)
+
+
+@pytest.mark.parametrize(
+    ("value", "coding"),
+    [
+        ("gzip", "gzip"),
+        ("GZip", "gzip"),
+        ("x-gzip", "x-gzip"),
+        ("deflate", "deflate"),
+        ("identity", None),
+        ("", None),
+        (" , gzip", "gzip"),
+    ],
+)
+def test_a_coding_is_read(value, coding):
+    assert (
+        body_headers.read_content_coding(_headers(("Content-Encoding", value)))
+        == coding
+    )
+    assert body_headers.read_content_coding(_headers()) is None
+
+
+@pytest.mark.parametrize("value", ["br", "zstd", "compress", "gzip, gzip"])
+def test_other_codings_are_a_415(value):
+    with pytest.raises(
+        failures.RequestError, match="is not supported"
+    ) as error:
+        body_headers.read_content_coding(_headers(("Content-Encoding", value)))
+    assert error.value.status == 415
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        'application/json; charset="UTF-8"',
+        "application/x-www-form-urlencoded",
+        "text/plain;charset=us-ascii",
+        "",
+    ],
+)
+def test_json_in_unicode_is_read_whatever_it_is_called(value):
+    body_headers.check_media_type(_headers(("Content-Type", value)))
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("multipart/form-data; boundary=x", "curl -F"),
+        ("application/json; charset=iso-8859-1", "UTF-8"),
+        ("application/json; charset=utf-16", "UTF-8"),
+    ],
+)
+def test_forms_and_other_charsets_are_a_415(value, words):
+    with pytest.raises(failures.RequestError, match=words) as error:
+        body_headers.check_media_type(_headers(("Content-Type", value)))
+    assert error.value.status == 415

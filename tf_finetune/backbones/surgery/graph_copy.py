@@ -1,0 +1,123 @@
+"""Rebuilding of a network with some layers replaced, all others copied."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import topology
+
+ReplaceOperation = Callable[[keras.Operation], keras.Operation | None]
+CallOperation = Callable[..., keras.KerasTensor]
+
+
+def rebuild_model(
+    model: keras.Model,
+    *,
+    replace: ReplaceOperation | None = None,
+    call: CallOperation | None = None,
+    inputs: keras.KerasTensor | None = None,
+) -> keras.Model:
+    """Rebuilds a network from copies of its layers.
+
+    Copies, because a layer that is called twice is part of two graphs, and
+    analysis of the graph (feature maps, stages) would find the first one.
+
+    Args:
+        model: A flat graph of one input and one output, each layer called
+            once.
+        replace: Operation → its replacement; None: a copy of it, which gets
+            its weights, bit-equal.
+        call: `(new operation, arguments, keywords)` → output, in place of a
+            plain call. An operation that it does not call is dropped.
+        inputs: The new input; None: one like the old input.
+
+    Returns:
+        A network of the same name. Nothing in it is shared with the old one.
+    """
+    images = inputs if inputs is not None else _copy_input(model)
+    tensors = {id(model.inputs[0]): images}
+    copies: list[tuple[keras.Operation, keras.Operation]] = []
+    for operation in model.operations:
+        if isinstance(operation, keras.layers.InputLayer):
+            continue
+        new = replace(operation) if replace else None
+        if new is None:
+            new = copy_operation(operation)
+            copies.append((operation, new))
+        arguments, keywords = _map_arguments(operation, tensors)
+        if call is None:
+            output = new(*arguments, **keywords)
+        else:
+            output = call(new, arguments, keywords)
+        tensors[id(operation.output)] = output
+    (source,) = keras.utils.get_source_inputs(images)
+    result = keras.Model(
+        source,
+        tensors[id(model.outputs[0])],
+        name=model.name,
+    )
+    # Copied after the model exists: weights are created by the calls above.
+    present = {id(operation) for operation in result.operations}
+    for old, new in copies:
+        if id(new) in present:
+            copy_weights(old, new)
+    return result
+
+
+def copy_operation(operation: keras.Operation) -> keras.Operation:
+    """Copies an operation with its settings and name, without weights."""
+    return type(operation).from_config(operation.get_config())
+
+
+def copy_weights(old: keras.Operation, new: keras.Operation) -> None:
+    """Copies the weights of a layer to its copy."""
+    if not getattr(old, "weights", None):
+        return
+    new.set_weights(old.get_weights())
+    # Normalization computes with values that it derives from its weights.
+    if hasattr(new, "finalize_state"):
+        new.finalize_state()
+
+
+def replace_model(
+    backbone: backbones.Backbone, model: keras.Model
+) -> backbones.Backbone:
+    """Returns the backbone with another network, and its new stages."""
+    maps = topology.find_feature_maps(model)
+    return backbones.Backbone(
+        spec=backbone.spec,
+        alpha=backbone.alpha,
+        image_size=backbone.image_size,
+        model=model,
+        feature_maps=maps,
+        stages=topology.find_stages(model, maps),
+    )
+
+
+def _copy_input(model: keras.Model) -> keras.KerasTensor:
+    (old,) = model.inputs
+    return keras.Input(old.shape[1:], dtype=old.dtype, name=old.name)
+
+
+def _map_arguments(
+    operation: keras.Operation, tensors: Mapping[int, keras.KerasTensor]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Returns an operation's call arguments, mapped to the new tensors."""
+    (node,) = operation._inbound_nodes
+
+    def new(value: Any) -> Any:
+        if isinstance(value, keras.KerasTensor):
+            return tensors[id(value)]
+        return value
+
+    arguments = keras.tree.map_structure(new, node.arguments.args)
+    keywords = {
+        name: keras.tree.map_structure(new, value)
+        for name, value in node.arguments.kwargs.items()
+        # Keras records these two for layers that take them, given or not; a
+        # replacement may not take them.
+        if value is not None or name not in ("training", "mask")
+    }
+    return tuple(arguments), keywords

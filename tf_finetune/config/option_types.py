@@ -1,0 +1,96 @@
+"""Types of options: parsing, conversion of Python values, description."""
+
+import contextlib
+import dataclasses
+import types
+import typing
+from typing import Any, Literal
+
+
+def describe_type(kind: Any) -> str:
+    """Describes the type of an option, for messages and `--help`."""
+    if len(list_alternatives(kind)) > 1:
+        return " or ".join(
+            describe_type(each).removeprefix("one of ")
+            for each in list_alternatives(kind)
+        )
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(kind)))
+    if typing.get_origin(kind) is tuple:
+        return "a comma-separated list"
+    return {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+    }[kind]
+
+
+def describe_field(field: dataclasses.Field) -> str:
+    """Describes the type of an option's field, `none` included."""
+    kind, optional = split_optional(field)
+    return describe_type(kind) + (" or none" if optional else "")
+
+
+def parse_text(kind: Any, text: str) -> Any:
+    """Parses the text of a flag, or raises `ValueError`."""
+    if len(list_alternatives(kind)) > 1:
+        # The first type that accepts the text wins.
+        for each in list_alternatives(kind):
+            with contextlib.suppress(ValueError):
+                return parse_text(each, text)
+        raise ValueError(f"must be {describe_type(kind)}, got {text!r}.")
+    if typing.get_origin(kind) is Literal:
+        if text not in typing.get_args(kind):
+            raise ValueError(f"must be {describe_type(kind)}, got {text!r}.")
+        return text
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return tuple(parse_text(item, part) for part in parts)
+    if kind is bool:
+        # bool("false") would be True.
+        known = {"true": True, "1": True, "false": False, "0": False}
+        if text.lower() not in known:
+            raise ValueError(f"must be true or false, got {text!r}.")
+        return known[text.lower()]
+    with contextlib.suppress(ValueError):
+        return kind(text)
+    raise ValueError(f"must be {describe_type(kind)}, got {text!r}.")
+
+
+def convert_value(kind: Any, value: Any) -> Any:
+    """Converts a Python value to an option's type, or raises `TypeError`."""
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return parse_text(kind, value)
+        if isinstance(value, (list, tuple)):
+            (item, *_) = typing.get_args(kind)
+            return tuple(convert_value(item, each) for each in value)
+    if typing.get_origin(kind) is Literal:
+        if value in typing.get_args(kind):
+            return value
+    elif kind is str and hasattr(value, "__fspath__"):
+        return str(value)
+    elif kind is float and type(value) is int:
+        return float(value)
+    # isinstance would take True for a whole number.
+    elif type(value) is kind:
+        return value
+    raise TypeError
+
+
+def split_optional(field: dataclasses.Field) -> tuple[Any, bool]:
+    """Returns the type of a field without `None`, and whether it had `None`."""
+    kinds = list_alternatives(field.type)
+    others = tuple(each for each in kinds if each is not type(None))
+    kind = others[0] if len(others) == 1 else typing.Union[others]  # noqa: UP007
+    return kind, len(others) < len(kinds)
+
+
+def list_alternatives(kind: Any) -> tuple[Any, ...]:
+    """Returns the members of the union `A | B`; for `A`, A alone."""
+    # `int | Literal["auto"]` is a typing.Union, `int | None` is not.
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return typing.get_args(kind)
+    return (kind,)

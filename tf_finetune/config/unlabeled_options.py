@@ -1,0 +1,58 @@
+"""Options for semi-supervised learning: unlabeled pictures."""
+
+import dataclasses
+
+from tf_finetune.config import options, value_checks
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UnlabeledOptions:
+    """Unlabeled pictures and the objective that learns from them."""
+
+    unlabeled_data: str = options.option(
+        "",
+        "Pictures without labels: a folder, searched through, or a quoted "
+        "pattern such as 'photos/**/*.jpg'.",
+    )
+    objective: str | None = options.option(
+        None,
+        "How to learn from --unlabeled_data: supervised (not at all), "
+        "pseudo_label, fixmatch, feature_distillation or ada_bn; none: "
+        "pseudo_label where there are such pictures. The run without them is "
+        "the baseline, and the better one is kept.",
+        names_part=True,
+    )
+    pseudo_label_share: float = options.option(
+        0.8,
+        "pseudo_label: share of the pictures predicted as a class that are "
+        "trained on as that class, the most confident ones of each.",
+    )
+    confidence: float = options.option(
+        0.95,
+        "FixMatch: train on pseudo-labels of at least this probability.",
+    )
+    unlabeled_ratio: int = options.option(
+        3,
+        "FixMatch, feature_distillation: unlabeled pictures beside each "
+        "labeled one of a step.",
+    )
+    unlabeled_weight: float = options.option(
+        1.0,
+        "FixMatch, feature_distillation: weight of their loss beside that of "
+        "the labeled pictures.",
+    )
+
+    def __post_init__(self) -> None:
+        value_checks.require_range(
+            self, "pseudo_label_share", above=0, at_most=1
+        )
+        value_checks.require_range(self, "confidence", above=0, at_most=1)
+        value_checks.require_range(self, "unlabeled_ratio", at_least=1)
+        value_checks.require_range(self, "unlabeled_weight", at_least=0)
+
+    @property
+    def chosen(self) -> str:
+        """The objective, with its default filled in."""
+        if self.objective is not None:
+            return self.objective
+        return "pseudo_label" if self.unlabeled_data else "supervised"

@@ -1,0 +1,237 @@
+"""Random augmentation of training pictures, in named strengths.
+
+They are part of the input pipeline of training and of nothing else: inside a
+model they would be exported with it and change what is served.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from tf_finetune.config import training_options
+from tf_finetune.data.augment import crop_boxes, image_mixing, rand_augment
+from tf_finetune.data.augment import sampling as random_draws
+
+AugmentFunction = Callable[
+    [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskAugmentation:
+    """Changes of pictures that have a mask each.
+
+    Masks are uint8 [batch, height, width].
+
+    Attributes:
+        together: (images, masks, seed) → both, changed alike; otherwise as
+            `build_augmentation` has it, and the pictures the same as it makes
+            them.
+        alone: (masks, seed) → what `together` makes of the masks, at a level
+            that mixes nothing.
+    """
+
+    together: Callable[
+        [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+    ]
+    alone: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Level:
+    """How strong each change is; 0 leaves it out.
+
+    Every level mirrors half of the pictures left to right. Hue stays: what a
+    picture shows is often told by its color.
+
+    Attributes:
+        zoom: Pictures are enlarged so that up to this share of each side is
+            cut off, as the crops of Szegedy et al. 2015, "Going Deeper with
+            Convolutions", section 6, but of the same aspect.
+        shift: Moved by up to this share of each side; the edge is mirrored.
+        brightness: Lighter or darker by up to this share of white.
+        contrast: Differences from the mean times 1 - contrast..1 + contrast.
+        saturation: Times (1 - saturation)..1 / (1 - saturation).
+        num_changes: RandAugment's N: see `rand_augment`.
+        magnitude: RandAugment's M / 10.
+        mix: Whether each picture is mixed with another one of its batch, half
+            of them by MixUp (Zhang et al. 2018, "mixup: Beyond Empirical Risk
+            Minimization", alpha 0.2 as in section 3.1) and half by CutMix
+            (Yun et al. 2019, "CutMix", section 3.1, alpha 1).
+    """
+
+    zoom: float
+    shift: float
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    num_changes: int = 0
+    magnitude: float = 0.0
+    mix: bool = False
+
+
+LEVELS: dict[str, Level] = {
+    "light": Level(zoom=0.2, shift=0.05),
+    "medium": Level(
+        zoom=0.3,
+        shift=0.1,
+        brightness=0.1,
+        contrast=0.2,
+        saturation=0.2,
+        num_changes=1,
+        magnitude=0.5,
+    ),
+    "strong": Level(
+        zoom=0.4,
+        shift=0.1,
+        brightness=0.2,
+        contrast=0.3,
+        saturation=0.3,
+        num_changes=2,
+        magnitude=0.7,
+        mix=True,
+    ),
+}
+"""The strengths behind each value of --augmentation but "none"."""
+
+
+VERSION = 2
+"""To be raised whenever a level changes pictures otherwise than before."""
+
+
+def describe_level(level: training_options.Augmentation) -> str:
+    """Returns a text that identifies the changes of a level, for cache keys."""
+    return f"{VERSION} {LEVELS[level]} {keras.__version__}"
+
+
+def mixes_images(level: training_options.Augmentation) -> bool:
+    """Tells if a level mixes pictures of one batch with each other."""
+    return level != "none" and LEVELS[level].mix
+
+
+def build_augmentation(
+    level: training_options.Augmentation,
+) -> AugmentFunction | None:
+    """Returns the function that changes a batch; None for "none".
+
+    Args:
+        level: "none" or one of `LEVELS`.
+
+    Returns:
+        (images float32 [batch, height, width, 3] 0..255, labels float32
+        [batch, num_classes], seed int32 [2]) → (images, labels) of the same
+        shapes. The result is a function of the three alone; each picture of a
+        batch is changed in its own way.
+    """
+    if level == "none":
+        return None
+    moving = _build_image_changes(LEVELS[level])
+    mix = image_mixing.build_mix() if LEVELS[level].mix else None
+
+    def change(
+        images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        draws = random_draws.StatelessSeeds(seed)
+        images = moving({"images": images}, draws)["images"]
+        if mix is not None:
+            images, labels = mix(images, labels, draws)
+        return tf.clip_by_value(images, 0.0, 255.0), labels
+
+    return change
+
+
+def build_mask_augmentation(
+    level: training_options.Augmentation,
+) -> MaskAugmentation | None:
+    """Returns the functions that change pictures with masks; None for "none".
+
+    Masks are mirrored, moved, turned and sheared with their pictures, by the
+    nearest pixel; colors change in pictures alone. Two masks cannot be
+    blended: where a level mixes, half of the pictures are mixed by CutMix,
+    their masks with them, and the others stay unmixed.
+
+    Args:
+        level: "none" or one of `LEVELS`.
+    """
+    if level == "none":
+        return None
+    moving = _build_image_changes(LEVELS[level])
+    cut = image_mixing.build_cutmix() if LEVELS[level].mix else None
+
+    def together(
+        images: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        draws = random_draws.StatelessSeeds(seed)
+        batch = {"images": images, "segmentation_masks": _add_channel(masks)}
+        batch = moving(batch, draws)
+        if cut is not None:
+            batch = cut(batch, draws)
+        images = tf.clip_by_value(batch["images"], 0.0, 255.0)
+        return images, _drop_channel(batch["segmentation_masks"], masks)
+
+    def alone(masks: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        batch = {"segmentation_masks": _add_channel(masks)}
+        batch = moving(batch, random_draws.StatelessSeeds(seed))
+        return _drop_channel(batch["segmentation_masks"], masks)
+
+    return MaskAugmentation(together=together, alone=alone)
+
+
+def _add_channel(masks: tf.Tensor) -> tf.Tensor:
+    return tf.cast(masks, tf.float32)[..., tf.newaxis]
+
+
+def _drop_channel(changed: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
+    return tf.cast(changed[..., 0], masks.dtype)
+
+
+def _build_image_changes(
+    level: Level,
+) -> Callable[
+    [random_draws.Batch, random_draws.StatelessSeeds], random_draws.Batch
+]:
+    """Returns the function that changes each picture by itself.
+
+    The same draws are made for pictures, for masks, and for both.
+    """
+    layers = _build_color_layers(level)
+    shuffled_changes = rand_augment.build_rand_augment(
+        level.num_changes, level.magnitude
+    )
+
+    def change(
+        batch: random_draws.Batch, draws: random_draws.StatelessSeeds
+    ) -> random_draws.Batch:
+        first = next(iter(batch.values()))
+        move = crop_boxes.draw_boxes(
+            first, draws, zoom=level.zoom, shift=level.shift
+        )
+        batch = {
+            kind: crop_boxes.sample_images(
+                each, move, "bilinear" if kind == "images" else "nearest"
+            )
+            for kind, each in batch.items()
+        }
+        for layer in layers:
+            batch = random_draws.apply_layer_to_batch(layer, batch, draws)
+        return shuffled_changes(batch, draws)
+
+    return change
+
+
+def _build_color_layers(level: Level) -> tuple[keras.layers.Layer, ...]:
+    # Whatever the global policy is, pixels are computed in float32.
+    kind = {"dtype": "float32"}
+    layers = []
+    if level.brightness:
+        layers.append(keras.layers.RandomBrightness(level.brightness, **kind))
+    if level.contrast:
+        layers.append(keras.layers.RandomContrast(level.contrast, **kind))
+    if level.saturation:
+        # Keras multiplies by f / (1 - f), f drawn from the factor.
+        share = level.saturation
+        factor = ((1 - share) / (2 - share), 1 / (2 - share))
+        layers.append(keras.layers.RandomSaturation(factor, **kind))
+    return tuple(layers)

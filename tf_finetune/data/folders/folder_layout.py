@@ -1,0 +1,168 @@
+"""Roles of the folders of a data set: classes, splits, unused."""
+
+import dataclasses
+from collections.abc import Iterable
+
+from absl import logging
+
+from tf_finetune.data import examples
+from tf_finetune.data.folders import folder_messages, folder_tree, folder_words
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassFolder:
+    """A class folder: all pictures in it and below are of one class."""
+
+    folder: folder_tree.Folder
+    label: str
+    split: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UnusedFolder:
+    """An unused folder, with the reason.
+
+    Attributes:
+        path: Of the folder.
+        reason: In words that a count follows.
+        content: How much lies there: "9 pictures".
+        count: The number in `content`.
+    """
+
+    path: str
+    reason: str
+    content: str
+    count: int
+
+
+@dataclasses.dataclass(kw_only=True)
+class Layout:
+    """Class folders and unused folders of a data set.
+
+    Attributes:
+        places: The class folders.
+        unused_folders: Folders with pictures that are not used.
+        outer_folders: Folders whose own files lie outside any class folder.
+        notices: Sentences for the log on assumptions that were made.
+    """
+
+    places: list[ClassFolder] = dataclasses.field(default_factory=list)
+    unused_folders: list[UnusedFolder] = dataclasses.field(default_factory=list)
+    outer_folders: list[folder_tree.Folder] = dataclasses.field(
+        default_factory=list
+    )
+    notices: list[str] = dataclasses.field(default_factory=list)
+
+    def mark_unused(self, folder: folder_tree.Folder, reason: str) -> None:
+        """Notes that the pictures of a folder are not used."""
+        aside = UnusedFolder(
+            path=folder.path,
+            reason=reason,
+            content=folder_messages.describe_content(folder),
+            count=folder.pictures or folder.total,
+        )
+        self.unused_folders.append(aside)
+
+
+def list_dropped(aside: Iterable[UnusedFolder]) -> list[examples.DroppedFile]:
+    """Returns unused folders as entries of the list of dropped files."""
+    return [
+        examples.DroppedFile(
+            path=each.path,
+            reason=f"{each.reason}: {each.content}",
+            pictures=each.count,
+        )
+        for each in aside
+    ]
+
+
+def warn_of_unused(
+    aside: Iterable[UnusedFolder], root: folder_tree.Folder
+) -> None:
+    """Logs a warning for the folders that are not used, by reason."""
+    reasons: dict[str, list[UnusedFolder]] = {}
+    for each in aside:
+        reasons.setdefault(each.reason, []).append(each)
+    for reason, found in reasons.items():
+        said = [
+            f"{folder_messages.make_relative(each.path, root)} ({each.content})"
+            for each in found
+        ]
+        are = "is" if len(found) == 1 else "are"
+        logging.warning(
+            "%s %s not used: %s.", folder_messages.join_names(said), are, reason
+        )
+
+
+def holds_pictures(folder: folder_tree.Folder) -> bool:
+    """Tells if pictures lie in a folder or below.
+
+    Where a data set holds no picture at all, any file counts as one, so that
+    what is said of the files is said of the right folders.
+    """
+    return bool(folder.pictures if _has_any_pictures(folder) else folder.total)
+
+
+def list_picture_folders(
+    folder: folder_tree.Folder,
+) -> list[folder_tree.Folder]:
+    """Returns the subfolders that hold pictures, in them or below."""
+    return [each for each in folder.folders if holds_pictures(each)]
+
+
+def holds_loose_pictures(folder: folder_tree.Folder) -> bool:
+    """Tells if a folder itself holds pictures, as `holds_pictures` counts."""
+    return bool(folder.own if _has_any_pictures(folder) else folder.files)
+
+
+def holds_class_folders(folder: folder_tree.Folder) -> bool:
+    """Tells if class folders lie in a folder, or in wrappers in it.
+
+    One folder of pictures whose name says nothing (images/, or that of the
+    folder around it) is no class.
+    """
+    folder = find_class_level(folder)
+    below = list_picture_folders(folder)
+    # Several folders, or one that holds further folders: classes.
+    if (
+        len(below) != 1
+        or not holds_loose_pictures(below[0])
+        or list_picture_folders(below[0])
+    ):
+        return bool(below)
+    name = below[0].name
+    is_wrapper = name.casefold() == folder.name.casefold()
+    return not (is_wrapper or folder_words.has_only_fillers(name))
+
+
+def find_class_level(folder: folder_tree.Folder) -> folder_tree.Folder:
+    """Returns the folder that holds class folders, wrappers gone through.
+
+    A wrapper holds nothing but one folder that holds folders:
+    seg_train/seg_train/CLASS, train/images/CLASS.
+    """
+    # Stops at the first fork, or where pictures lie beside the only folder.
+    while len(
+        below := list_picture_folders(folder)
+    ) == 1 and not holds_loose_pictures(folder):
+        if not list_picture_folders(below[0]) or holds_loose_pictures(below[0]):
+            break
+        folder = below[0]
+    return folder
+
+
+def list_path(
+    top: folder_tree.Folder, level: folder_tree.Folder
+) -> list[folder_tree.Folder]:
+    """Returns the folders from `top` down to `level`, both included."""
+    found = [level]
+    while found[-1] is not top:
+        found.append(found[-1].parent)
+    return found[::-1]
+
+
+def _has_any_pictures(folder: folder_tree.Folder) -> bool:
+    # Decided by the whole data set, so that all its folders count alike.
+    while folder.parent is not None:
+        folder = folder.parent
+    return bool(folder.pictures)

@@ -1,0 +1,219 @@
+"""Listing of a folder tree: each folder once, those without data left out."""
+
+import collections
+import dataclasses
+import os
+import stat
+from collections.abc import Iterator
+
+from tf_finetune import errors
+from tf_finetune.data import examples
+from tf_finetune.data.folders import ignored_folders
+
+
+@dataclasses.dataclass(kw_only=True, eq=False, repr=False)
+class Folder:
+    """A folder on disk.
+
+    Attributes:
+        path: As it was given, joined with the names on the way down.
+        name: The last part of `path`.
+        parent: The folder it lies in; None: it is the one that was given.
+        folders: In it, sorted by name; without hidden ones and leftovers.
+        files: Names of the regular files in it, sorted; without hidden ones.
+        dropped: What else lies in it, and why it is not listed.
+        ignored: Folders in it that hold no data.
+        problem: Why it cannot be read; empty if it can be.
+        own: Pictures in the folder itself.
+        pictures: Pictures in it and below.
+        total: Files in it and below.
+    """
+
+    path: str
+    name: str
+    parent: "Folder | None" = None
+    folders: list["Folder"] = dataclasses.field(default_factory=list)
+    files: list[str] = dataclasses.field(default_factory=list)
+    dropped: list[examples.DroppedFile] = dataclasses.field(
+        default_factory=list
+    )
+    ignored: list[ignored_folders.IgnoredFolder] = dataclasses.field(
+        default_factory=list
+    )
+    problem: str = ""
+    own: int = 0
+    pictures: int = 0
+    total: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing at all lies in it."""
+        rest = (self.folders, self.files, self.dropped, self.ignored)
+        return not any(rest) and not self.problem
+
+    @property
+    def has_no_data(self) -> bool:
+        """Whether nothing but folders without data lie in it."""
+        return bool(self.ignored or self.folders) and not (
+            self.files
+            or self.problem
+            or not all(each.has_no_data for each in self.folders)
+        )
+
+    def walk(self) -> Iterator["Folder"]:
+        """Yields this folder and those below, by name."""
+        pending = [self]
+        while pending:
+            folder = pending.pop()
+            yield folder
+            pending.extend(reversed(folder.folders))
+
+    def relative(self, folder: "Folder") -> str:
+        """Returns the path of a folder below this one, ending with a slash."""
+        path = os.path.relpath(folder.path, self.path)
+        return f"{path if path.isprintable() else ascii(path)}/"
+
+    def check_readable(self) -> None:
+        """Raises `DataError` if the folder could not be listed."""
+        if self.problem:
+            raise errors.DataError(
+                f"The folder {self.path} cannot be read: {self.problem}."
+            )
+
+
+def read_tree(top: str, *, besides: str = "") -> Folder:
+    """Lists a folder and all below it.
+
+    Every folder is entered once, so that links that lead back end.
+
+    Args:
+        top: The folder.
+        besides: A folder that is left out if it lies in there: the cache.
+
+    Raises:
+        DataError: The folder itself cannot be read.
+    """
+    root = Folder(path=top, name=os.path.basename(os.path.abspath(top)))
+    seen = {_read_identity(top)} if os.path.isdir(top) else set()
+    cache = (
+        _read_identity(besides) if besides and os.path.isdir(besides) else None
+    )
+    # The cache itself may be given as the data.
+    cache = None if cache in seen else cache
+    pending = collections.deque([root])
+    entered = []
+    while pending:
+        folder = pending.popleft()
+        _list_folder(folder, seen, cache)
+        # The folder that was given is read, whatever it holds.
+        what = folder.parent and ignored_folders.describe_by_content(
+            folder.files, [each.name for each in folder.folders]
+        )
+        if what:
+            folder.parent.folders.remove(folder)
+            folder.parent.ignored.append(_make_ignored(folder.path, what))
+            continue
+        entered.append(folder)
+        pending.extend(folder.folders)
+    root.check_readable()
+    # Parents were entered first: backward, children are summed before them.
+    for folder in reversed(entered):
+        folder.own = ignored_folders.count_listed_pictures(
+            folder.files, folder.path
+        )
+        below = folder.folders
+        folder.pictures = folder.own + sum(each.pictures for each in below)
+        folder.total = len(folder.files) + sum(each.total for each in below)
+    return root
+
+
+def list_ignored(root: Folder) -> list[ignored_folders.IgnoredFolder]:
+    """Returns every folder without data in a folder and below."""
+    return [each for folder in root.walk() for each in folder.ignored]
+
+
+def _list_folder(
+    folder: Folder,
+    seen: set[tuple[int, int]],
+    cache: tuple[int, int] | None,
+) -> None:
+    """Lists a folder: its files, subfolders and dropped entries."""
+    try:
+        with os.scandir(folder.path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        folder.problem = error.strerror or str(error)
+        return
+    beside = {entry.name for entry in found}
+    for entry in found:
+        if reason := _explain_unlistable(entry):
+            path = os.path.join(folder.path, entry.name)
+            folder.dropped.append(
+                examples.DroppedFile(path=path, reason=reason)
+            )
+        elif entry.is_dir():
+            _add_subfolder(folder, entry, beside, seen, cache)
+        else:
+            folder.files.append(entry.name)
+
+
+def _add_subfolder(
+    folder: Folder,
+    entry: os.DirEntry,
+    beside: set[str],
+    seen: set[tuple[int, int]],
+    cache: tuple[int, int] | None,
+) -> None:
+    """Adds a subfolder, to be listed or left out."""
+    path = os.path.join(folder.path, entry.name)
+    identity = _read_identity(path)
+    if identity == cache:
+        what = "the cache of this package"
+    else:
+        what = ignored_folders.describe_by_name(entry.name)
+        what = what or ignored_folders.describe_run_part(entry.name, beside)
+    if what:
+        folder.ignored.append(_make_ignored(path, what))
+    elif identity in seen:
+        reason = "a link to a folder that is already listed"
+        folder.dropped.append(examples.DroppedFile(path=path, reason=reason))
+    else:
+        seen.add(identity)
+        below = Folder(path=path, name=entry.name, parent=folder)
+        folder.folders.append(below)
+
+
+def _make_ignored(path: str, what: str) -> ignored_folders.IgnoredFolder:
+    count = ignored_folders.count_pictures(path)
+    return ignored_folders.IgnoredFolder(path=path, what=what, pictures=count)
+
+
+def _explain_unlistable(entry: os.DirEntry) -> str | None:
+    """Says why a path is neither a folder to enter nor a file to list."""
+    try:
+        if entry.name.startswith("."):
+            return _describe_hidden(entry)
+        if entry.is_dir() or entry.is_file():
+            return None
+        mode = os.stat(entry.path).st_mode
+    except FileNotFoundError:
+        return "a broken symbolic link"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    # Sockets, pipes and devices would block, or be read without end.
+    regular = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+    return None if regular else "not a regular file"
+
+
+def _describe_hidden(entry: os.DirEntry) -> str:
+    if not entry.is_dir():
+        return "a hidden file"
+    count = ignored_folders.count_pictures(entry.path)
+    many = "" if count == 1 else "s"
+    return "a hidden folder" + (f": {count:,} picture{many}" if count else "")
+
+
+def _read_identity(folder: str) -> tuple[int, int]:
+    # Device and inode: equal for a folder and any link to it.
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino

@@ -1,0 +1,158 @@
+"""Words of folder names that mark splits, pictures or masks."""
+
+import dataclasses
+import functools
+import re
+
+SPLITS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("train", "training", "trn"), ("train",)),
+    **dict.fromkeys(("val", "valid", "validation"), ("validation",)),
+    **dict.fromkeys(("test", "testing", "tst"), ("test",)),
+    **dict.fromkeys(
+        ("eval", "evaluation", "dev", "devel", "development"),
+        ("validation", "test"),
+    ),
+    **dict.fromkeys(("holdout", "heldout"), ("test", "validation")),
+    "trainval": ("train",),
+}
+"""Splits by the lower-case words for them; of several, the first one that no
+other folder stands for."""
+
+TRAIN_AND_VALIDATION = "trainval"
+"""The word for the training and the validation pictures together."""
+
+_IMAGES_WORDS = (
+    "image images img imgs picture pictures pic pics photo photos jpegimages "
+    "leftimg8bit rgb input inputs frame frames original originals"
+)
+IMAGES = frozenset(_IMAGES_WORDS.split())
+"""Words for the folder of pictures that have masks."""
+
+_MASKS_WORDS = (
+    "mask masks label labels lbl lbls annotation annotations annot anno "
+    "annos gt groundtruth seg segs segmentation segmentations "
+    "segmentationclass segmap segmaps target targets gtfine"
+)
+MASKS = frozenset(_MASKS_WORDS.split())
+"""Words for the folder of masks, also in the names of masks."""
+
+_FILLERS_WORDS = (
+    "set sets data dataset datasets split splits file files folder folders "
+    "dir sample samples example examples part subset the of for and all "
+    "final raw full png jpg jpeg"
+)
+FILLERS = IMAGES | frozenset(_FILLERS_WORDS.split())
+"""Words beside those that carry no meaning."""
+
+# Longest first: "trainvalset" is trainval and set. Short common words are left
+# out, which would divide other words by chance.
+_COMPOUND_PARTS = sorted(
+    {*SPLITS, *MASKS, *FILLERS} - {"the", "of", "for", "and", "all", "dir"},
+    key=len,
+    reverse=True,
+)
+_JOINED_WORDS = {
+    ("hold", "out"): "holdout",
+    ("held", "out"): "heldout",
+    ("ground", "truth"): "groundtruth",
+    ("train", "val"): TRAIN_AND_VALIDATION,
+    ("train", "valid"): TRAIN_AND_VALIDATION,
+    ("train", "and", "val"): TRAIN_AND_VALIDATION,
+    ("left", "img", "8", "bit"): "leftimg8bit",
+    ("gt", "fine"): "gtfine",
+    ("segmentation", "class"): "segmentationclass",
+}
+# Capitals, a capitalized or lower-case word, digits, other letters.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParsedName:
+    """A folder name, parsed into its words.
+
+    Attributes:
+        split: The one word of `SPLITS` in it; empty if there is none, or
+            several that contradict each other.
+        is_images: Whether it holds a word of `IMAGES` and none of `MASKS`.
+        is_masks: The other way round.
+        rest: The words that say nothing of that kind, fillers left out.
+        others: `rest` together with words of masks, but without numbers.
+    """
+
+    split: str
+    is_images: bool
+    is_masks: bool
+    rest: tuple[str, ...]
+    others: tuple[str, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the name of a split and of nothing else."""
+        return bool(self.split) and not self.others
+
+
+@functools.lru_cache(maxsize=4096)
+def parse_name(name: str) -> ParsedName:
+    """Parses a folder name into split, kind and other words.
+
+    Args:
+        name: Of a folder: "seg_train", "Train Data", "trainannot".
+    """
+    found = split_words(name)
+    # Keyed by meaning: two words for one split do not contradict.
+    splits = {SPLITS[word]: word for word in found if word in SPLITS}
+    masks = any(word in MASKS for word in found)
+    images = any(word in IMAGES for word in found)
+    others = [e for e in found if e not in SPLITS and e not in FILLERS]
+    return ParsedName(
+        split=next(iter(splits.values())) if len(splits) == 1 else "",
+        is_images=images and not masks,
+        is_masks=masks and not images,
+        rest=tuple(word for word in others if word not in MASKS),
+        others=tuple(word for word in others if not word.isdecimal()),
+    )
+
+
+def has_only_fillers(name: str) -> bool:
+    """Tells if a name has general words only: "images", "data 2"."""
+    found = split_words(name)
+    return bool(found) and all(
+        word in FILLERS or word.isdecimal() for word in found
+    )
+
+
+def split_words(name: str) -> tuple[str, ...]:
+    """Returns the words of a name in lower case.
+
+    Args:
+        name: Words divided by anything, by capitals, or written in one
+            ("trainset") where all of them are known.
+    """
+    found = [
+        part
+        for word in _WORD.findall(name)
+        for part in _split_compound(word.lower()) or [word.lower()]
+    ]
+    joined: list[str] = []
+    while found:
+        for parts, word in _JOINED_WORDS.items():
+            if tuple(found[: len(parts)]) == parts:
+                joined.append(word)
+                del found[: len(parts)]
+                break
+        else:
+            joined.append(found.pop(0))
+    return tuple(joined)
+
+
+def _split_compound(word: str) -> list[str]:
+    """Divides a compound into known words; empty where that fails."""
+    if word in SPLITS or word in MASKS or word in FILLERS:
+        return [word]
+    # Backtracks through the rest; known words are short and few.
+    for known in _COMPOUND_PARTS:
+        if word.startswith(known) and (
+            rest := _split_compound(word[len(known) :])
+        ):
+            return [known, *rest]
+    return []

@@ -1,0 +1,177 @@
+"""Folders without data (thumbnails, trash, workdirs), by name or content."""
+
+import dataclasses
+import os
+from collections.abc import Collection
+
+from tf_finetune.data.images import file_kinds
+
+_THUMBNAILS = "thumbnails"
+_DELETED = "deleted files"
+_SYSTEM = "files of the system"
+
+_CONTENT_BY_NAME = {
+    "@eadir": _THUMBNAILS,
+    "thumbs": _THUMBNAILS,
+    "thumbnails": _THUMBNAILS,
+    "thumbnail": _THUMBNAILS,
+    "@thumb": _THUMBNAILS,
+    "#recycle": _DELETED,
+    "@recycle": _DELETED,
+    "@recycle.bin": _DELETED,
+    "$recycle.bin": _DELETED,
+    "recycle.bin": _DELETED,
+    "recycler": _DELETED,
+    "@recently-snapshot": "a snapshot",
+    "@snapshot": "a snapshot",
+    "#snapshot": "a snapshot",
+    "lost+found": "files found after a crash",
+    "lost.dir": "files found after a crash",
+    "found.000": "files found after a crash",
+    "system volume information": _SYSTEM,
+    "msocache": _SYSTEM,
+    "__macosx": _SYSTEM,
+    "@tmp": _SYSTEM,
+    "#tmp": _SYSTEM,
+    "__pycache__": "compiled Python",
+    "node_modules": "packages of JavaScript",
+}
+"""Content by the lower-case names that NAS, systems and viewers use."""
+
+# Files that mark a workdir of this package, and its subfolders.
+_RUN_FILES = ("run.json", "run.flags")
+_RUN_FOLDERS = ("checkpoints", "export", "tensorboard")
+
+_PICTURE_SUFFIXES_TEXT = (
+    "jpg jpeg jpe jfif png apng gif bmp dib webp tif tiff heic heif avif jxl "
+    "jp2 j2k jpx ico svg psd pgm ppm pbm pnm pam dcm dicom nii npy dng cr2 "
+    "cr3 nef arw orf rw2 raw fits fit exr hdr tga pcx mha mhd nrrd"
+)
+PICTURE_SUFFIXES = frozenset(_PICTURE_SUFFIXES_TEXT.split())
+"""Of files that are meant as pictures, whether they can be used or not."""
+
+_OTHER_SUFFIXES_TEXT = (
+    "txt csv tsv json jsonl xml html htm md rst py ipynb pdf yaml yml toml ini "
+    "cfg db log sh zip tar rar 7z mat pkl h5 hdf5 keras pb tflite onnx npz "
+    "flags mp4 avi mov"
+)
+_OTHER_SUFFIXES = frozenset(_OTHER_SUFFIXES_TEXT.split())
+_MAX_PROBED = 3  # Files of no known suffix whose first bytes are looked at.
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IgnoredFolder:
+    """A folder that is left out because it holds no data.
+
+    Attributes:
+        path: Of the folder.
+        what: Its content in words: "thumbnails", "a workdir (run.json)".
+        pictures: How many pictures lie in it.
+    """
+
+    path: str
+    what: str
+    pictures: int
+
+
+def describe_by_name(name: str) -> str:
+    """Describes a folder without data by its name; empty if it may be data."""
+    lower = name.lower()
+    # "_thumbs" is never a class, where "thumb" may be one.
+    marked = lower.lstrip("_@#")
+    if marked != lower and marked in ("thumb", "thumbs", "thumbnails"):
+        return _THUMBNAILS
+    return _CONTENT_BY_NAME.get(lower, "")
+
+
+def describe_by_content(
+    files: Collection[str], folders: Collection[str]
+) -> str:
+    """Describes a folder without data by its content.
+
+    Args:
+        files: Names of its files.
+        folders: Names of its folders.
+
+    Returns:
+        Words; empty if it may be data.
+    """
+    for name in _RUN_FILES:
+        if name in files:
+            return f"the workdir of a run ({name})"
+    if "saved_model.pb" in files and "variables" in folders:
+        return "an exported model (saved_model.pb)"
+    return ""
+
+
+def describe_run_part(name: str, files: Collection[str]) -> str:
+    """Describes a folder inside a workdir; empty if it is not in one.
+
+    Args:
+        name: Of the folder.
+        files: The names of the files beside it.
+    """
+    mark = next((each for each in _RUN_FILES if each in files), None)
+    if mark is None or name not in _RUN_FOLDERS:
+        return ""
+    return f"part of the run beside it ({mark})"
+
+
+def count_pictures(folder: str) -> int:
+    """Returns how many pictures lie in a folder and below, links unfollowed."""
+    return sum(
+        count_listed_pictures(names, where)
+        for where, _, names in os.walk(folder)
+    )
+
+
+def may_be_picture(path: str) -> bool:
+    """Tells if a file is not called like a text, a table or an archive."""
+    return _read_suffix(path) not in _OTHER_SUFFIXES
+
+
+def count_listed_pictures(names: Collection[str], folder: str) -> int:
+    """Returns how many of the files of a folder are meant as pictures.
+
+    By their suffixes; where no suffix is that of a picture, the first bytes
+    of a few files of no known suffix speak for all of these.
+
+    Args:
+        names: Of the files.
+        folder: Where they lie.
+    """
+    count = 0
+    unknown = []
+    for name in names:
+        suffix = _read_suffix(name)
+        # Hidden files are no data, e.g. ._1.jpg of macOS.
+        if name.startswith("."):
+            continue
+        if suffix in PICTURE_SUFFIXES:
+            count += 1
+        elif suffix not in _OTHER_SUFFIXES:
+            unknown.append(name)
+    if count or not unknown:
+        return count
+    tried = (
+        os.path.join(folder, name) for name in sorted(unknown)[:_MAX_PROBED]
+    )
+    return len(unknown) if any(_has_picture_signature(p) for p in tried) else 0
+
+
+def _read_suffix(name: str) -> str:
+    # A NIfTI volume has two suffixes; .gz alone would be an archive.
+    if name.lower().endswith(".nii.gz"):
+        return "nii"
+    return os.path.splitext(name)[1][1:].lower()
+
+
+def _has_picture_signature(path: str) -> bool:
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            head = file.read(file_kinds.HEAD_BYTES)
+    except OSError:
+        return False
+    return file_kinds.detect_kind(head) in file_kinds.DECODABLE

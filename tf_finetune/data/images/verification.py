@@ -1,0 +1,191 @@
+"""Decoding of every picture before training, so that none fails later."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import model_options, pixel_options
+from tf_finetune.data import examples, progress
+from tf_finetune.data.images import (
+    appearance,
+    decode_errors,
+    decode_results,
+    decoding,
+    sample_formats,
+)
+
+# Pictures that are being decoded or wait to be used.
+_MAX_PENDING = 32
+
+UseImage = Callable[[str, tf.Tensor], None]
+_DecodeFunction = Callable[[examples.Picture], decode_results.DecodeResult]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifiedPicture:
+    """A usable picture and its summary."""
+
+    picture: examples.Picture
+    look: appearance.Appearance
+
+
+def find_unreadable(
+    pictures: Sequence[examples.Picture],
+    *,
+    cache_dir: pathlib.Path,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    use: UseImage | None = None,
+    finish: Callable[[], None] | None = None,
+    report: Callable[[list[VerifiedPicture]], None] | None = None,
+) -> dict[str, str]:
+    """Finds the pictures that cannot be loaded, using all cores.
+
+    Verdicts are kept by content in verdicts/ of the cache, so that nothing is
+    decoded a second time. A cache that cannot be read or written costs time
+    only; that is logged.
+
+    Args:
+        pictures: Whose headers are fine.
+        cache_dir: Folder shared between runs.
+        image_size: As they will be loaded; that has no part in a verdict, but
+            the decoder is made ready once and not twice.
+        resize: Likewise.
+        pixels: How they will be decoded.
+        use: Called with the SHA-256 and the pixels (as `decoding.load_file`
+            gives them) of each picture that was decoded, in their order.
+        finish: Called when all were decoded, before it is written that they
+            were: an interrupted scan hands on the same pictures again.
+        report: Called with what the usable pictures look like.
+
+    Returns:
+        Reason by path of each picture that cannot be used.
+    """
+    store = decode_results.make_store_path(
+        cache_dir, resize=resize, pixels=pixels
+    )
+    known = decode_results.read_results(store)
+    found = {
+        picture.path: "cannot be read: the file no longer exists"
+        for picture in pictures
+        if picture.sha256 in known and not os.path.isfile(picture.path)
+    }
+    judge = functools.partial(
+        _decode_and_measure, image_size=image_size, resize=resize, pixels=pixels
+    )
+    unknown = [p for p in pictures if p.sha256 not in known]
+    fresh: dict[str, decode_results.DecodeResult] = {}
+    for picture, verdict in _decode_all(unknown, judge):
+        # Images go on at once and are dropped: memory stays bounded.
+        if use and verdict.image is not None:
+            use(picture.sha256, verdict.image)
+        if verdict.is_lasting:
+            fresh[picture.sha256] = dataclasses.replace(verdict, image=None)
+        elif verdict.reason:
+            found[picture.path] = verdict.reason
+    if finish:
+        finish()
+    if fresh:
+        decode_results.merge_results(store, fresh)
+    judged = known | fresh
+    for picture in pictures:
+        verdict = judged.get(picture.sha256)
+        if verdict and verdict.reason:
+            # A reason found in this run, such as a missing file, goes first.
+            found.setdefault(picture.path, verdict.reason)
+    if report:
+        report(_list_verified(pictures, judged, found))
+    return found
+
+
+def _list_verified(
+    pictures: Sequence[examples.Picture],
+    judged: Mapping[str, decode_results.DecodeResult],
+    found: Mapping[str, str],
+) -> list[VerifiedPicture]:
+    """Returns the usable pictures, of equal files the first."""
+    seen: dict[str, VerifiedPicture] = {}
+    for picture in pictures:
+        verdict = judged.get(picture.sha256)
+        if verdict and verdict.look and picture.path not in found:
+            fresh = VerifiedPicture(picture=picture, look=verdict.look)
+            seen.setdefault(picture.sha256, fresh)
+    return list(seen.values())
+
+
+def _decode_all(
+    pictures: Sequence[examples.Picture], judge: _DecodeFunction
+) -> Iterator[tuple[examples.Picture, decode_results.DecodeResult]]:
+    if not pictures:
+        return
+    judged = progress.track(
+        _decode_in_parallel(pictures, judge),
+        total=len(pictures),
+        title="Decoding pictures",
+    )
+    yield from zip(pictures, judged, strict=True)
+
+
+def _decode_in_parallel(
+    pictures: Sequence[examples.Picture], judge: _DecodeFunction
+) -> Iterator[decode_results.DecodeResult]:
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for picture in pictures:
+            waiting.append(pool.submit(judge, picture))
+            # In order, and never more than `_MAX_PENDING` images in memory.
+            if len(waiting) > _MAX_PENDING:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _decode_and_measure(
+    picture: examples.Picture,
+    *,
+    image_size: int,
+    resize: model_options.Resize,
+    pixels: pixel_options.PixelOptions,
+) -> decode_results.DecodeResult:
+    try:
+        contents = pathlib.Path(picture.path).read_bytes()
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        return decode_results.DecodeResult(reason=reason, is_lasting=False)
+    # A verdict under the hash of other bytes would be wrong for ever.
+    if hashlib.sha256(contents).hexdigest() != picture.sha256:
+        reason = "it changed while the pictures were scanned"
+        return decode_results.DecodeResult(reason=reason, is_lasting=False)
+    try:
+        with tf.device("CPU"):
+            image = decoding.load_bytes(
+                contents, image_size=image_size, resize=resize, pixels=pixels
+            )
+            stored = _read_16_bit_values(contents)
+    except (tf.errors.ResourceExhaustedError, MemoryError):
+        # Not kept: another machine, or this one later, may have more.
+        reason = "does not fit into memory"
+        return decode_results.DecodeResult(reason=reason, is_lasting=False)
+    except tf.errors.OpError as error:
+        reason = decode_errors.explain_failure(error.message, contents)
+        return decode_results.DecodeResult(reason=f"does not decode: {reason}")
+    look = appearance.measure_appearance(
+        np.asarray(image), contents, resize=resize, stored=stored
+    )
+    return decode_results.DecodeResult(reason=None, look=look, image=image)
+
+
+def _read_16_bit_values(contents: bytes) -> np.ndarray | None:
+    """Returns the values of a 16-bit picture, [height, width, channels]."""
+    if not sample_formats.has_sixteen_bits(contents):
+        return None
+    return np.asarray(tf.io.decode_png(contents, dtype=tf.uint16))

@@ -1,0 +1,161 @@
+"""The protocol by which `data` reads, checks and divides a task's labels."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from tf_finetune.config import data_options
+from tf_finetune.data import examples
+from tf_finetune.data.tables import file_locator, table_rows
+
+
+class Labels(Protocol):
+    """Reads, checks, stratifies and describes the labels of one task.
+
+    Methods that learn something about the data return new labels that know
+    it.
+
+    Attributes:
+        sources: The data formats that such labels can be read from.
+        are_columns: Whether the names of the model's outputs are those of
+            the columns, so that a label's meaning hangs on their order.
+        if_rows_differ: What to do if two rows of a table label one picture
+            differently: "keep one of the rows".
+    """
+
+    sources: tuple[str, ...]
+    are_columns: bool
+    if_rows_differ: str
+
+    def configure(
+        self, options: data_options.DataOptions, cache_dir: pathlib.Path
+    ) -> "Labels":
+        """Returns labels configured for the data that is read.
+
+        Args:
+            options: Which data.
+            cache_dir: Where labels that are files may be kept in another
+                form.
+        """
+
+    def required_columns(
+        self, options: data_options.DataOptions
+    ) -> dict[str, tuple[str, ...]]:
+        """Returns the CSV columns that must exist, by the flag naming them."""
+
+    def file_columns(
+        self, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns the columns of labels that are names of files."""
+
+    def configure_for_table(
+        self,
+        rows: Sequence[table_rows.Row],
+        table: str,
+        options: data_options.DataOptions,
+    ) -> "Labels":
+        """Returns labels configured for the notation of a whole table.
+
+        Args:
+            rows: All of the table.
+            table: Its name in messages.
+            options: The names of the columns.
+
+        Raises:
+            DataError: The notation cannot be determined.
+        """
+
+    def read_row(
+        self,
+        cells: Mapping[str, str],
+        where: str,
+        files: file_locator.Locator,
+        options: data_options.DataOptions,
+    ) -> examples.Label | None:
+        """Returns the label in a row of a CSV file; None if it is missing.
+
+        Args:
+            cells: Text by column, without spaces around it.
+            where: Names the row in messages: "x.csv, line 3".
+            files: Finds files that the row names.
+            options: The names of the columns.
+
+        Raises:
+            DataError: The row has no such label.
+        """
+
+    def merge_spellings(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> examples.Listing:
+        """Returns a listing in which equal labels are spelled alike."""
+
+    def restore(self, described: Mapping[str, Any]) -> "Labels":
+        """Returns labels that are read as those of a finished run were.
+
+        Args:
+            described: The run's data.json.
+        """
+
+    def configure_for_pictures(
+        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
+    ) -> "Labels":
+        """Returns labels configured with facts of all usable pictures.
+
+        Args:
+            declared: Classes that the source names; may be empty.
+            pictures: Usable as far as their headers say.
+        """
+
+    def names(
+        self, listing: examples.Listing, options: data_options.DataOptions
+    ) -> tuple[str, ...]:
+        """Returns the names of the model's outputs, in their order."""
+
+    def add_strata(
+        self, pictures: Sequence[examples.Picture], names: Sequence[str]
+    ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
+        """Adds the strata to the pictures, and drops unusable labels.
+
+        Every split gets its share of each stratum.
+
+        Returns:
+            The pictures, and those whose label cannot be used.
+        """
+
+    def list_classes(self, label: examples.Label) -> tuple[str, ...]:
+        """Returns the classes that a label names; empty if it names none."""
+
+    def check(self, pictures: Sequence[examples.Picture]) -> None:
+        """Checks that there is something to learn, such as two classes.
+
+        Raises:
+            DataError: There is not.
+        """
+
+    def check_drawn(
+        self,
+        units: Sequence[Sequence[examples.Picture]],
+        divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
+    ) -> None:
+        """Checks that every drawn split holds the labels that it needs.
+
+        Args:
+            units: The divided units: pictures that belong together.
+            divided: The units of each split.
+
+        Raises:
+            DataError: They do not.
+        """
+
+    def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
+        """Checks that every held-out label occurs in training.
+
+        Raises:
+            DataError: It was not.
+        """
+
+    def text(self, label: examples.Label) -> str:
+        """Returns a label as text that is equal for equal labels alone."""
+
+    def describe(self, data: examples.ImageData) -> dict[str, Any]:
+        """Returns the entries of data.json about the labels, ready for JSON."""

@@ -1,0 +1,231 @@
+"""Decoding of mask files to the numbers or colors of their pixels."""
+
+import io
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from tf_finetune.data.images import sample_formats
+from tf_finetune.data.masks import array_orientation
+
+IGNORED_INDEX = 255
+"""Index of pixels without a class: no loss and no metric counts them."""
+
+MAX_CLASSES = 255
+"""Indices of classes are bytes, of which one means "ignored"."""
+
+_LOSSLESS_KINDS = ("PNG", "BMP", "GIF", "TIFF", "lossless WebP")
+_COLOR_MODES = ("RGB", "RGBA", "RGBX")
+# Offsets of the bits per sample in the headers, and the TIFF tag BitsPerSample.
+_PNG_DEPTH = 24
+_BMP_DEPTH = 28
+_TIFF_DEPTH = 258
+
+
+OPAQUE = 255
+"""The alpha of pixels that hide what is below."""
+
+AlphaUse = Literal["none", "opaque", "mask"]
+
+
+class UnreadableMaskError(Exception):
+    """A file that is not a usable mask; the text says why."""
+
+
+def read_values(
+    content: bytes, *, by_color: bool, orientation: int = 1
+) -> np.ndarray:
+    """Decodes a mask.
+
+    Args:
+        content: Bytes of a PNG, BMP, GIF, TIFF or lossless WebP file. The
+            numbers of gray pictures of less than eight bits are those stored
+            (0..15 for four bits), not what they are as shades; a palette's are
+            the places in the palette. Where all colors are one and alpha is
+            not opaque, the numbers are in alpha.
+        by_color: Whether colors are wanted instead of numbers.
+        orientation: How the picture lies, as EXIF counts; 1: as it is stored.
+
+    Returns:
+        int32 [height, width]: the number of each pixel, or its color as
+        `encode_color` tells it.
+
+    Raises:
+        Unreadable: It is no such file, or a color picture whose pixels have
+            no number.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            _check_lossless(image, content)
+            image.load()
+            values = (
+                _read_colors(image)
+                if by_color
+                else _read_numbers(image, content)
+            )
+            return array_orientation.turn_upright(values, orientation)
+    except UnreadableMaskError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise UnreadableMaskError(
+            "it has more pixels than Pillow reads"
+        ) from error
+    except Exception as error:  # Pillow raises whatever its parsers meet.
+        raise UnreadableMaskError(
+            "it is not a picture that Pillow can read, or it is damaged"
+        ) from error
+
+
+def read_orientation(content: bytes) -> int:
+    """Returns the EXIF orientation of a mask, 1..8; 1: upright.
+
+    TIFF files are turned by Pillow while it reads them.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return (
+                1
+                if image.format == "TIFF"
+                else array_orientation.read_orientation(image)
+            )
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return 1
+
+
+def detect_alpha_use(content: bytes) -> AlphaUse:
+    """Returns the role of the alpha channel of a mask file.
+
+    Args:
+        content: Of a file that `read_values` reads.
+
+    Returns:
+        "mask": all colors are one, and alpha is not opaque everywhere;
+        "opaque": all colors are one, and it is; "none": there is no alpha, or
+        the colors differ.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if "A" not in image.getbands():
+            return "none"
+        *colors, alpha = (band.getextrema() for band in image.split())
+    if any(low != high for low, high in colors):
+        return "none"
+    return "opaque" if alpha[0] == OPAQUE else "mask"
+
+
+def encode_color(color: tuple[int, int, int]) -> int:
+    """Returns a color as one number, 0xRRGGBB."""
+    red, green, blue = color
+    return red << 16 | green << 8 | blue
+
+
+def decode_color(code: int) -> tuple[int, int, int]:
+    """Returns the color of a number that `encode_color` returned."""
+    return code >> 16, code >> 8 & 255, code & 255
+
+
+def _check_lossless(image: Image.Image, content: bytes) -> None:
+    """Raises `UnreadableMaskError` for files of lossy kinds."""
+    form = image.format
+    if form == "WEBP":
+        form = "lossless WebP"
+        if not sample_formats.is_lossless_webp(content):
+            form = "a lossy WebP"
+    if form not in _LOSSLESS_KINDS:
+        raise UnreadableMaskError(
+            f"it is {form}, which does not keep pixels as they are; "
+            f"possible: {', '.join(_LOSSLESS_KINDS)}"
+        )
+
+
+def _read_colors(image: Image.Image) -> np.ndarray:
+    if "A" in image.getbands() and _is_in_alpha(image):
+        raise UnreadableMaskError(
+            "all its colors are the same and the mask is in its alpha "
+            "channel, which is read without --color_map"
+        )
+    red, green, blue = np.moveaxis(
+        np.asarray(image.convert("RGB"), np.int32), -1, 0
+    )
+    return red << 16 | green << 8 | blue
+
+
+def _is_in_alpha(image: Image.Image) -> bool:
+    *colors, alpha = (band.getextrema() for band in image.split())
+    return alpha[0] < OPAQUE and all(low == high for low, high in colors)
+
+
+def _read_numbers(image: Image.Image, content: bytes) -> np.ndarray:
+    if "A" in image.getbands() and _is_in_alpha(image):
+        return np.asarray(image.getchannel("A"), np.int32)
+    if image.mode in _COLOR_MODES:
+        pixels = np.asarray(image.convert("RGB"), np.int32)
+        return _convert_to_gray(pixels, has_alpha="A" in image.getbands())
+    if image.mode == "LA":
+        image = image.getchannel("L")
+    values = np.asarray(image)
+    if values.ndim != 2 or values.dtype.kind not in "buif":
+        raise UnreadableMaskError(f"its pixels are of the kind {image.mode!r}")
+    if values.dtype.kind == "f" and (values % 1).any():
+        raise UnreadableMaskError("its pixels are not whole numbers")
+    if values.dtype.kind in "if" and values.size and values.min() < 0:
+        raise UnreadableMaskError(
+            f"it holds {values.min():.0f}, and mask values start at 0; "
+            f"add {-values.min():.0f} to the pixels of all masks"
+        )
+    depth = _read_depth(image, content)
+    if image.mode == "L" and image.format == "BMP" and depth == 4:
+        return _read_4_bit_bmp(content, *image.size)
+    if image.mode == "L" and depth < 8:
+        # Pillow scales them to 0..255: by 255 for 1 bit, 85 for 2, 17 for 4.
+        values = values // (255 // (2**depth - 1))
+    return values.astype(np.int32)
+
+
+def _read_depth(image: Image.Image, content: bytes) -> int:
+    """Returns the bits a sample; 8 for kinds of files without fewer."""
+    if image.format == "PNG":
+        return content[_PNG_DEPTH]
+    if image.format == "BMP":
+        return content[_BMP_DEPTH]
+    if image.format == "TIFF":
+        return int(image.tag_v2.get(_TIFF_DEPTH, (8,))[0])
+    return 8
+
+
+def _read_4_bit_bmp(content: bytes, width: int, height: int) -> np.ndarray:
+    """Reads the numbers of a 4-bit BMP with a linear gray palette.
+
+    Pillow 13 takes its half bytes for bytes.
+    """
+    # Offset of the pixels (byte 10) and biCompression (byte 30).
+    begin, compression = (
+        int.from_bytes(content[place : place + 4], "little")
+        for place in (10, 30)
+    )
+    # Rows are padded to multiples of 32 bits.
+    stride = (4 * width + 31) // 32 * 4
+    data = np.frombuffer(content[begin : begin + stride * height], np.uint8)
+    if compression or data.size != stride * height:
+        raise UnreadableMaskError("it is a BMP of a rare kind; save it as PNG")
+    rows = data.reshape(height, stride)
+    # Two pixels a byte, the left one in the upper half.
+    values = np.stack([rows >> 4, rows & 15], axis=-1).reshape(height, -1)
+    # The last row comes first, unless the height is negative.
+    is_upward = content[25] < 128
+    values = values[::-1] if is_upward else values
+    return values[:, :width].astype(np.int32)
+
+
+def _convert_to_gray(pixels: np.ndarray, *, has_alpha: bool) -> np.ndarray:
+    if (pixels != pixels[..., :1]).any():
+        raise UnreadableMaskError(
+            "it is a color picture; --color_map names a file that says "
+            "which color is which class"
+            + (
+                "; if its alpha channel is the mask, save that as a gray PNG"
+                if has_alpha
+                else ""
+            )
+        )
+    return pixels[..., 0]

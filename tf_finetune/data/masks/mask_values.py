@@ -1,0 +1,234 @@
+"""Mapping from values in masks to classes."""
+
+import dataclasses
+import difflib
+import functools
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+
+from tf_finetune import errors
+from tf_finetune.data.masks import class_lists, mask_files, value_names
+
+_MAX_SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ValueMap:
+    """A mapping from values in masks to class indices.
+
+    Attributes:
+        names: Of the classes, in the order of the model's outputs.
+        indices: Class index by value in a mask (or by its color's code);
+            `mask_files.IGNORED_INDEX` for what is ignored.
+        by_color: Whether masks are read by color.
+        is_learned: Whether a finished run read its own masks so.
+    """
+
+    names: tuple[str, ...]
+    indices: Mapping[int, int]
+    by_color: bool = False
+    is_learned: bool = False
+
+    @functools.cached_property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Values and class indices, by value."""
+        return tuple(sorted(self.indices.items()))
+
+    @functools.cached_property
+    def key(self) -> str:
+        """A short hash of how values are turned into indices."""
+        text = json.dumps([self.pairs, self.by_color])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def table(self) -> str:
+        """Returns the values and their classes in one line."""
+        shown = [
+            f"{self.format_value(value)} "
+            + ("ignored" if k == mask_files.IGNORED_INDEX else self.names[k])
+            for value, k in self.pairs[:_MAX_SHOWN]
+        ]
+        more = len(self.pairs) - len(shown)
+        return ", ".join(shown) + (f" and {more} more" if more else "")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether value k is class k."""
+        return not self.by_color and all(v == k for v, k in self.pairs)
+
+    def format_value(self, value: int) -> str:
+        """Returns a value as text: a number or (r, g, b)."""
+        return str(mask_files.decode_color(value) if self.by_color else value)
+
+
+UNKNOWN_MAP = ValueMap(names=(), indices={})
+"""The mapping before any mask was read."""
+
+
+def map_colors(
+    colors: Mapping[str, class_lists.Color], ignore_label: str | None
+) -> ValueMap:
+    """Returns the scheme of a color map.
+
+    Args:
+        colors: In the order of the classes.
+        ignore_label: The name (or place) of a color that is no class.
+
+    Raises:
+        UsageError: There is no such color.
+    """
+    names = tuple(colors)
+    codes = [mask_files.encode_color(color) for color in colors.values()]
+    ignored = _find_ignored(ignore_label, names)
+    if ignored is not None and ignored >= len(names):
+        raise _unknown_label_error(ignore_label, names)
+    code = None if ignored is None else codes[ignored]
+    return _drop_ignored(names, codes, code, is_colored=True)
+
+
+def map_numbers(
+    declared: Sequence[str] | Mapping[int, str],
+    ignore_label: str | None,
+    values: Collection[int],
+) -> ValueMap:
+    """Returns the scheme of masks that hold numbers.
+
+    Args:
+        declared: Names by value; or in the order of the classes, name k being
+            that of value k, or, where masks hold larger values and as many as
+            there are names, of the k-th of these. May be empty.
+        ignore_label: A class name, or a value; the ignored one is no class.
+        values: All that occur in any mask.
+
+    Returns:
+        Masks of nothing but 0 and 255 are two classes, masks whose values
+        have wide gaps (0, 38, 75) as many as there are values. Without
+        declared names classes are called class_0, class_1 and so on, after
+        their values, or, if there are two, background and foreground.
+
+    Raises:
+        UsageError: `ignore_label` is no name of a class.
+        DataError: It cannot be told how many classes there are.
+    """
+    if isinstance(declared, Mapping):
+        names, its_values = [*declared.values()], [*declared]
+    elif declared:
+        names = list(declared)
+        its_values = _assign_values(names, ignore_label, values)
+    else:
+        left = {*values} - {_find_ignored(ignore_label, ())}
+        names, its_values = value_names.name_values(sorted(left))
+    place = _find_ignored(ignore_label, names)
+    ignored = None
+    if place is not None:
+        is_name = ignore_label in names
+        ignored = its_values[place] if is_name else place
+    return _drop_ignored(names, its_values, ignored)
+
+
+def mark_as_colors(learnt: ValueMap) -> ValueMap:
+    """Returns the scheme of a run whose values are codes of colors."""
+    return dataclasses.replace(learnt, by_color=True)
+
+
+def adapt_learned(
+    learnt: ValueMap, ignore_label: str | None, values: Collection[int]
+) -> ValueMap:
+    """Returns the mapping by which a finished run reads other masks.
+
+    As it read its own, whichever values they show. But background and
+    foreground are the same whether they are 0 and 1 or 0 and 255.
+
+    Args:
+        learned: The run's scheme.
+        ignore_label: As for `map_numbers`.
+        values: All that occur in the other masks.
+    """
+    is_strange = not {*values} <= {*learnt.indices}
+    if (
+        is_strange
+        and learnt.names == value_names.BINARY_NAMES
+        and not learnt.by_color
+    ):
+        left = {*values} - {_find_ignored(ignore_label, learnt.names)}
+        if left <= {0, 1} or left <= {0, value_names.WHITE}:
+            return map_numbers((), ignore_label, values)
+    return learnt
+
+
+def _assign_values(
+    names: Sequence[str], ignore_label: str | None, values: Collection[int]
+) -> list[int]:
+    """Returns the value of each named class.
+
+    Raises:
+        DataError: There are more values than names, and larger ones.
+    """
+    count = len(names)
+    is_value = ignore_label is not None and ignore_label not in names
+    ignored = _find_ignored(ignore_label, names) if is_value else None
+    left = sorted({*values} - {ignored})
+    if not left or left[-1] < count:
+        return list(range(count))
+    if count == 2 and {*left} <= {0, value_names.WHITE}:
+        return [0, value_names.WHITE]
+    for each in (left, sorted(values)):
+        if len(each) == count:
+            return each
+    return list(range(count))
+
+
+def _find_ignored(ignore_label: str | None, names: Sequence[str]) -> int | None:
+    """Returns the place of the ignored name, or the ignored value."""
+    if ignore_label is None:
+        return None
+    if ignore_label in names:
+        return list(names).index(ignore_label)
+    if ignore_label.isdecimal():
+        return int(ignore_label)
+    raise _unknown_label_error(ignore_label, names)
+
+
+def _unknown_label_error(
+    name: str | None, names: Sequence[str]
+) -> errors.UsageError:
+    near = difflib.get_close_matches(str(name), names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    known = f"; classes: {', '.join(names)}" if names else ""
+    return errors.UsageError(
+        f"--ignore_label={name} is neither a class nor a value in the masks"
+        f"{known}.{hint}"
+    )
+
+
+def _drop_ignored(
+    names: Sequence[str],
+    values: Sequence[int],
+    ignored: int | None,
+    *,
+    is_colored: bool = False,
+) -> ValueMap:
+    """Numbers the classes that are left without the ignored one.
+
+    Args:
+        names: Of all.
+        values: In the masks, one a name.
+        ignored: One of these, or another value of masks.
+        is_colored: Whether the values are codes of colors.
+    """
+    indices: dict[int, int] = {}
+    kept: list[str] = []
+    for name, value in zip(names, values, strict=True):
+        if value == ignored:
+            indices[value] = mask_files.IGNORED_INDEX
+        else:
+            indices[value] = len(kept)
+            kept.append(name)
+    if ignored is not None:
+        indices[ignored] = mask_files.IGNORED_INDEX
+    if len(kept) > mask_files.MAX_CLASSES:
+        raise errors.DataError(
+            f"There are {len(kept)} classes; at most {mask_files.MAX_CLASSES} "
+            "are possible."
+        )
+    return ValueMap(names=tuple(kept), indices=indices, by_color=is_colored)

@@ -1,0 +1,268 @@
+"""Labeled pictures, each grouped with some unlabeled ones.
+
+A group is one training example: it is never divided between replicas or
+micro-batches, so that a loss over all its pictures is a loss per example.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import (
+    model_options,
+    pixel_options,
+    training_options,
+)
+from tf_finetune.data import epoch_order, pipeline, shards
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.data.images import decoding
+
+# Streams of random numbers of one seed that must not repeat each other, nor
+# those of `pipeline`.
+_LABELED_STREAM, _UNLABELED_STREAM, _AUGMENTATION_STREAM, _VIEWS_STREAM = (
+    2,
+    3,
+    4,
+    5,
+)
+
+Views = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Maps pictures [n, size, size, 3] and a seed to views [m, size, size, 3]."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MixedGroups:
+    """Labeled and unlabeled pictures, grouped anew in every epoch.
+
+    An epoch is one pass over the unlabeled pictures; the labeled ones are
+    repeated as often as that takes.
+
+    Attributes:
+        labeled: Files of the labeled pictures.
+        targets: Targets of the labeled pictures.
+        unlabeled: Files of the unlabeled pictures.
+        beside: Number of unlabeled pictures in a group.
+        views: Makes the augmented views of the unlabeled pictures.
+        augmentation: Of the labeled pictures.
+        image_size: Side of the square in pixels.
+        resize: As in `decoding.load_bytes`.
+        seed: Start of every random draw.
+        pixels: As in `decoding.load_bytes`.
+        known: Maps int64 [n] numbers of unlabeled pictures to float32 [n,
+            width], known values of each (such as pseudo-labels), which are
+            appended to the targets; None: no such values.
+    """
+
+    labeled: Sequence[str]
+    targets: target_rows.Targets
+    unlabeled: Sequence[str]
+    beside: int
+    views: Views
+    augmentation: training_options.Augmentation
+    image_size: int
+    resize: model_options.Resize
+    seed: int
+    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT
+    known: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+    def __len__(self) -> int:
+        """Returns the number of groups in an epoch."""
+        # Rounded up: the last groups repeat the first unlabeled pictures.
+        count = -(-len(self.unlabeled) // self.beside)
+        return max(count, len(self.labeled))
+
+    def draw_places(self, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws the pictures of each group of an epoch.
+
+        Args:
+            epoch: Scalar integer, from 0.
+
+        Returns:
+            int64 [groups] numbers of labeled pictures, int64 [groups,
+            beside] numbers of unlabeled ones.
+        """
+        count = len(self)
+        own = _repeat_permutation(
+            len(self.labeled), count, self.seed, epoch, _LABELED_STREAM
+        )
+        others = _repeat_permutation(
+            len(self.unlabeled),
+            count * self.beside,
+            self.seed,
+            epoch,
+            _UNLABELED_STREAM,
+        )
+        return own, tf.reshape(others, [count, self.beside])
+
+    def names(self, epoch: int, step: int, batch_size: int) -> list[str]:
+        """Returns the files of one batch."""
+        own, others = (np.asarray(each) for each in self.draw_places(epoch))
+        chosen = slice(step * batch_size, (step + 1) * batch_size)
+        return [
+            *(self.labeled[place] for place in own[chosen]),
+            *(self.unlabeled[place] for place in others[chosen].ravel()),
+        ]
+
+
+def build_batches(
+    groups: MixedGroups,
+    *,
+    batch_size: int,
+    first_epoch: int,
+    epochs: int,
+    first_step: int = 0,
+    part: shards.Shard = shards.WHOLE,
+) -> tf.data.Dataset:
+    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+
+    The contents of a group depend on the seed, its epoch and its number alone.
+
+    Args:
+        groups: The pictures and how they are loaded.
+        batch_size: Groups a batch; an epoch's last batch may hold fewer.
+        first_epoch: From 0.
+        epochs: Number of the first epoch that is not wanted.
+        first_step: Batches of the first epoch that are left out.
+        part: Of each batch.
+
+    Returns:
+        Dataset of (pictures float32 [batch, 1 + views, size, size, 3], the
+        labeled one first; their targets as rows float32 [batch, …], followed
+        by the known values of the unlabeled ones); of a part, also the size
+        of the whole batch, int64.
+    """
+    count, steps = len(groups), -(-len(groups) // batch_size)
+    first = first_epoch * steps + first_step
+    group = _build_loader(groups)
+
+    def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        epoch, start = number // steps, number % steps * batch_size
+        size = tf.minimum(count - start, batch_size)
+        low, high = part.compute_bounds(size)
+        # Only this part's pictures are read and decoded.
+        mine = tf.range(start + low, start + high)
+        own, others = groups.draw_places(epoch)
+        side = groups.image_size
+        made, targets = tf.map_fn(
+            lambda each: group(epoch, each, own[each], others[each]),
+            mine,
+            fn_output_signature=_output_signature(groups, side),
+        )
+        targets = flatten_targets(targets)
+        if groups.known is not None:
+            found = groups.known(tf.reshape(tf.gather(others, mine), [-1]))
+            # Values of all unlabeled pictures of a group in one row.
+            width = found.shape[-1] * groups.beside
+            known = tf.reshape(found, [-1, width])
+            targets = tf.concat([targets, known], axis=1)
+        return (made, targets) if part.is_all else (made, targets, size)
+
+    return (
+        tf.data.Dataset.range(first, epochs * steps)
+        .map(batch, tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def wrap_labeled(
+    images: tf.data.Dataset, targets: tf.data.Dataset
+) -> tf.data.Dataset:
+    """Returns batches of labeled pictures as groups of one picture.
+
+    Args:
+        images: [batch, size, size, 3] each.
+        targets: [batch, …] each.
+    """
+    return tf.data.Dataset.zip(images, targets).map(
+        lambda image, target: (image[:, tf.newaxis], flatten_targets(target))
+    )
+
+
+def flatten_targets(targets: tf.Tensor) -> tf.Tensor:
+    """Flattens targets [batch, …] to rows, float32 [batch, numbers]."""
+    numbers = math.prod(targets.shape[1:])
+    return tf.cast(tf.reshape(targets, [-1, numbers]), tf.float32)
+
+
+def _output_signature(
+    groups: MixedGroups, side: int
+) -> tuple[tf.TensorSpec, tf.TensorSpec]:
+    # Shape and type of a target are known only once one has been made.
+    place = tf.zeros([1], tf.int64)
+    target = groups.targets.batch(place, place)
+    return (
+        tf.TensorSpec([None, side, side, 3], tf.float32),
+        tf.TensorSpec(target.shape[1:], target.dtype),
+    )
+
+
+def _build_loader(
+    groups: MixedGroups,
+) -> Callable[
+    [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+]:
+    """Returns a function that loads and augments one group.
+
+    It maps (epoch, number of the group, number of the labeled picture, [beside]
+    numbers of the unlabeled ones) to (pictures, target).
+    """
+    with tf.device("CPU"):
+        labeled, unlabeled = (
+            tf.constant([os.fsencode(path) for path in each])
+            for each in (groups.labeled, groups.unlabeled)
+        )
+    change = pipeline.build_augmentation(groups.augmentation, groups.targets)
+
+    def load(path: tf.Tensor) -> tf.Tensor:
+        return decoding.load_file(
+            path,
+            image_size=groups.image_size,
+            resize=groups.resize,
+            pixels=groups.pixels,
+        )
+
+    def made(
+        epoch: tf.Tensor, number: tf.Tensor, own: tf.Tensor, others: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        image = load(labeled[own])[tf.newaxis]
+        places = own[tf.newaxis]
+        target = groups.targets.batch(places, tf.zeros_like(places))
+        if change is not None:
+            # The group's own number in the seed: its augmentation is the same
+            # in whichever batch or replica it is computed.
+            seed = epoch_order.fold_seed(
+                groups.seed, _AUGMENTATION_STREAM, epoch, number
+            )
+            image, target = change(image, target, seed)
+        beside = tf.stack(
+            [load(unlabeled[others[i]]) for i in range(groups.beside)]
+        )
+        seed = epoch_order.fold_seed(groups.seed, _VIEWS_STREAM, epoch, number)
+        return (
+            tf.concat([image, groups.views(beside, seed)], axis=0),
+            target[0],
+        )
+
+    return made
+
+
+def _repeat_permutation(
+    count: int, wanted: int, seed: int, epoch: tf.Tensor, stream: int
+) -> tf.Tensor:
+    """Returns `wanted` numbers: a permutation of 0 .. count - 1, repeated."""
+    # Sorting random keys draws a permutation; philox gives the same numbers on
+    # every device.
+    keys = tf.random.stateless_uniform(
+        (count,),
+        seed=epoch_order.fold_seed(seed, stream, epoch),
+        minval=None,
+        maxval=None,
+        dtype=tf.int64,
+        alg="philox",
+    )
+    order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
+    return tf.gather(order, tf.range(wanted) % count)

@@ -1,0 +1,96 @@
+"""Training and validation targets, read by number in a graph."""
+
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+
+class Targets(Protocol):
+    """Targets of the pictures of one split, in their order.
+
+    Attributes:
+        moves: Whether a target lies on its picture, as a mask does, and is
+            moved with it by augmentation.
+    """
+
+    moves: bool
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+
+    def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+        """Returns the targets of the given pictures, in a graph.
+
+        Args:
+            places: int64 [batch], numbers of pictures.
+            views: int64 [batch], which of the fixed views of each picture;
+                0 is the picture as it is.
+
+        Returns:
+            [batch, …].
+        """
+
+
+class ArrayTargets:
+    """Targets held in memory, the same for every view of a picture.
+
+    Attributes:
+        values: float32 [n, …].
+    """
+
+    moves = False
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = np.asarray(values, "float32")
+        # The input pipeline runs on the CPU; a constant on the GPU would be
+        # copied back for every batch.
+        with tf.device("CPU"):
+            self._constant = tf.constant(self.values)
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return len(self.values)
+
+    def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+        """Returns float32 [batch, …]."""
+        # A class or a number does not move with its picture.
+        del views
+        return tf.gather(self._constant, places)
+
+
+class SelectedTargets:
+    """Targets of a selection of pictures, in another order or repeated."""
+
+    def __init__(self, all_: Targets, places: np.ndarray) -> None:
+        """Selects targets by number.
+
+        Args:
+            all_: The targets to choose from.
+            places: Numbers of pictures.
+        """
+        self.moves = all_.moves
+        self._all = all_
+        self._places = np.asarray(places, "int64")
+
+    def __len__(self) -> int:
+        """Returns the number of selected pictures."""
+        return len(self._places)
+
+    def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+        """Returns the targets of the given selected pictures."""
+        return self._all.batch(tf.gather(self._places, places), views)
+
+
+def batch_in_order(targets: Targets, batch_size: int) -> tf.data.Dataset:
+    """Returns the targets of the unaugmented pictures, in batches."""
+    return (
+        tf.data.Dataset.range(len(targets))
+        .batch(batch_size)
+        .map(
+            # View 0 is the picture without augmentation.
+            lambda places: targets.batch(places, tf.zeros_like(places)),
+            tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+    )

@@ -1,0 +1,264 @@
+"""Parity check: an export must reproduce the evaluation's predictions."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import files
+from tf_finetune.data.images import decoding
+from tf_finetune.exports import export_files
+from tf_finetune.exports import job as jobs
+from tf_finetune.exports.graph import float32_model
+from tf_finetune.exports.parity import export_refusal
+from tf_finetune.model import inference
+
+# The evaluation computes in float32 with batch norm folded into convolutions
+# (batch_norm.py), a `.keras` file by Keras' formula, a SavedModel with batch
+# norm folded in float64: the same function, rounded in other places. Measured
+# between the first two on a CPU, 32 pictures at 224 pixels, logits spread by a
+# head with a standard deviation of 3 (0.4 in brackets):
+#     MobileNet 0.25, ImageNet weights      6.5e-6  (1.4e-6)
+#     MobileNetV2, ImageNet weights         3.7e-6  (7.2e-7)
+#     DenseNet121, random weights           3.7e-6  (5.7e-7)
+#     MobileNetV2, random weights           4.3e-5  (1.1e-5)
+#     ResNet50, random weights              6.0e-5  (1.7e-5)
+#     InceptionV3, random weights           9.0e-5  (1.3e-5)
+#     EfficientNetB0, random weights        1.4e-4  (1.1e-4)
+# No number between the first and the last suits both. So a network that rounds
+# more is allowed more, in proportion to its measured rounding.
+TOLERANCE = 1e-5
+"""Allowed difference for a network that rounds no more than most."""
+
+# The export is a third computation, and in batches of another size.
+_ROUNDING_FACTOR = 4
+# A larger difference is no longer rounding. A mistake does a hundred times
+# more: swapped color channels move the predictions of MobileNet 0.25 by 0.16
+# in the mean.
+LARGEST_TOLERANCE = 1e-3
+# float16 has 11 bits; a network trained in it differs from its float32 copy
+# by about 1e-2.
+MIXED_TOLERANCE = 3e-2
+
+
+def choose_tolerance(job: jobs.ExportJob) -> float:
+    """Returns the allowed difference of a prediction, in the job's `unit`.
+
+    Args:
+        job: Its `rounding` widens the tolerance, up to 1e-3.
+    """
+    if not float32_model.is_float32(job.model):
+        return MIXED_TOLERANCE
+    rounding = _ROUNDING_FACTOR * job.rounding
+    return min(max(TOLERANCE, rounding), LARGEST_TOLERANCE)
+
+
+def compute_units(predictions: np.ndarray) -> np.ndarray:
+    """Computes the scale of differences of each output, [outputs].
+
+    It is the output's range over the pictures, but at least 1 % of its largest
+    value, because float32 rounds large numbers more. Not one scale for all:
+    an error of a small target would vanish beside a large one.
+
+    Args:
+        predictions: [n, outputs] of any size.
+    """
+    values = np.asarray(predictions, "float64")
+    # A constant output has the range 0; 1e-30 avoids the division by it.
+    least = 1e-2 * np.abs(values).max(axis=0)
+    return np.maximum(np.maximum(np.ptp(values, axis=0), least), 1e-30)
+
+
+def measure_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
+    """Measures a model's rounding on the pictures of a job's proof.
+
+    Its probabilities are computed by Keras and by the compiled step of the
+    evaluation; the stored predictions of the evaluation are not used, so that
+    a wrong model cannot widen its own tolerance.
+
+    Returns:
+        The job with the largest difference in `rounding`; one in mixed
+        precision as it is.
+    """
+    if not float32_model.is_float32(job.model):
+        return job
+    compiled = inference.compile_step(job.model)
+    largest = 0.0
+    for contents in _iterate_batches(job.proof):
+        images = decode_images(contents, job)
+        by_keras = job.model.predict_on_batch(images)
+        answer = np.asarray(compiled(tf.constant(images)))
+        difference = np.abs(by_keras.astype("float64") - answer) / job.unit
+        largest = max(largest, float(difference.max()))
+    return dataclasses.replace(job, rounding=largest)
+
+
+def check_predictions(
+    name: str,
+    answers: Mapping[str, np.ndarray],
+    job: jobs.ExportJob,
+    *,
+    allowed: float,
+    instead: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Compares an export's predictions with the evaluation's.
+
+    Args:
+        name: Of the export, for messages.
+        answers: By signature or runtime, predictions [pictures, …, outputs];
+            at least one.
+        job: Has the expected predictions.
+        allowed: The largest difference of a prediction, in `job.unit`.
+        instead: Formats to suggest if it is refused, best first.
+
+    Returns:
+        `pictures`, `choose_tolerance`, `rounding` of the job, and by signature
+        the figures of `compare_predictions`.
+
+    Raises:
+        RunError: A prediction differs by more, or there are none.
+    """
+    if not answers:
+        raise export_refusal.ExportRefusedError(
+            f"The export {name} returns no predictions."
+        )
+    figures: dict[str, Any] = {
+        "pictures": len(job.proof.paths),
+        "tolerance": allowed,
+        "rounding": job.rounding,
+        **describe_calibration(job),
+    }
+    for way, got in answers.items():
+        compared = compare_predictions(
+            job.proof.predictions, got, unit=job.unit
+        )
+        _require_within(f"{name} ({way})", compared, allowed, instead)
+        figures[way] = compared
+    return figures
+
+
+def describe_calibration(job: jobs.ExportJob) -> dict[str, Any]:
+    """Returns the calibration's entry in `parity.json`; empty without one."""
+    return {"temperature": dict(job.temperature)} if job.temperature else {}
+
+
+def compare_predictions(
+    expected: np.ndarray, got: np.ndarray, *, unit: float | np.ndarray = 1.0
+) -> dict[str, float]:
+    """Compares predictions with those expected.
+
+    Args:
+        expected: [pictures, …, outputs].
+        got: The same of the export.
+        unit: Divides differences, one for all or [outputs].
+
+    Returns:
+        In `unit` `max_abs_difference` and `mean_abs_difference`; and of
+        probabilities (one unit) `top_1_agreement`, the share of pictures (or
+        pixels) with the same likeliest class.
+
+    Raises:
+        RunError: The shapes differ, or a number is NaN or infinite.
+    """
+    # float64: the difference itself must not be rounded.
+    expected = np.asarray(expected, dtype="float64")
+    got = np.asarray(got, dtype="float64")
+    if expected.shape != got.shape or not np.isfinite(got).all():
+        raise export_refusal.ExportRefusedError(
+            f"The export returns predictions of shape {got.shape} where the "
+            f"evaluation has {expected.shape}, or NaN or infinite numbers."
+        )
+    difference = np.abs(expected - got) / unit
+    found = {
+        "max_abs_difference": float(difference.max()),
+        "mean_abs_difference": float(difference.mean()),
+    }
+    # Several units: targets of a regression, which have no likeliest class.
+    if np.ndim(unit):
+        return found
+    same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)
+    return {**found, "top_1_agreement": float(same.mean())}
+
+
+def decode_images(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
+    """Decodes encoded pictures to RGB 0..255 float32 [n, size, size, 3]."""
+    pictures = [
+        decoding.load_bytes(
+            tf.constant(each),
+            image_size=job.image_size,
+            resize=job.resize,
+            pixels=job.pixels,
+        )
+        for each in contents
+    ]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def write_figures(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
+    """Writes the figures of the export `path` to `parity.json` beside it."""
+    known = export_refusal.read_parity_file(path.parent)
+    place = path.parent / export_files.PARITY
+    files.write_json(place, {**known, path.name: dict(figures)})
+
+
+def read_figures(path: pathlib.Path) -> Mapping[str, Any]:
+    """Reads the figures that `write_figures` wrote for the export `path`."""
+    return export_refusal.read_parity_file(path.parent).get(path.name, {})
+
+
+def require_close(
+    name: str,
+    expected: np.ndarray,
+    got: np.ndarray,
+    *,
+    allowed: float,
+    unit: float | np.ndarray = 1.0,
+) -> dict[str, float]:
+    """Compares predictions with those expected; raises if they differ.
+
+    Args:
+        name: Of the export, for messages.
+        expected: [rows, outputs].
+        got: The same of the export.
+        allowed: The largest difference, in `unit`.
+        unit: As in `compare_predictions`.
+
+    Raises:
+        RunError: They differ by more.
+    """
+    compared = compare_predictions(expected, got, unit=unit)
+    _require_within(name, compared, allowed)
+    return compared
+
+
+def _iterate_batches(proof: jobs.ParityReference) -> Iterator[list[bytes]]:
+    for start in range(0, len(proof.paths), proof.batch_size):
+        paths = proof.paths[start : start + proof.batch_size]
+        yield [pathlib.Path(path).read_bytes() for path in paths]
+
+
+def _require_within(
+    name: str,
+    compared: Mapping[str, float],
+    allowed: float,
+    instead: Sequence[str] = (),
+) -> None:
+    if compared["max_abs_difference"] <= allowed:
+        return
+    agreement = compared.get("top_1_agreement")
+    classes = ""
+    if agreement is not None:
+        classes = f", the same class for {agreement:.1%} of the pictures"
+    raise export_refusal.ExportRefusedError(
+        f"The export {name} differs from the evaluation: predictions by up "
+        f"to {compared['max_abs_difference']:.2g} (allowed {allowed:.0e})"
+        f"{classes}. It has been removed.",
+        more="A format with the same float32 weights may differ by rounding "
+        "only, so no flag allows a larger difference; "
+        f"{export_refusal.describe_report_address()}.",
+        instead=instead,
+        largest=compared["max_abs_difference"],
+    )

@@ -1,0 +1,154 @@
+"""Settings of TensorFlow Serving for a model: its name and its batching.
+
+Both files are text protocol buffers: `tensorflow_model_server
+--model_config_file=model.config --enable_batching
+--batching_parameters_file=batching_parameters.txt`. The values are measured on
+the machine that exports; for another one, export again there.
+
+Source: github.com/tensorflow/serving, tensorflow_serving/batching/README.md
+and g3doc/serving_config.md.
+"""
+
+import dataclasses
+import math
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tf_finetune import files
+from tf_finetune.exports import export_files
+
+# Rows of the batches that are timed.
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+# Share of the highest rate that is enough: a smaller batch answers sooner.
+_SUFFICIENT_RATE = 0.95
+# The quickest of so many calls counts: others of the machine only slow it down.
+_REPETITIONS = 3
+# Computing time of a full queue; requests beyond it are refused at once.
+_QUEUE_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchTiming:
+    """Time that a batch takes.
+
+    Attributes:
+        batch_size: Rows: pictures, or whole rows of a table.
+        seconds: For all of them.
+    """
+
+    batch_size: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Rows per second."""
+        return self.batch_size / self.seconds
+
+
+def time_batches(
+    answer: Callable[[list[Any]], object],
+    rows: Sequence[Any],
+    *,
+    budget_seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[BatchTiming]:
+    """Times batches of 1, 2, 4 … 32 rows.
+
+    Args:
+        answer: Calls the model with rows and waits for its outputs.
+        rows: Real ones, used in turn.
+        budget_seconds: No larger batch is begun after this time, and none is
+            begun that would likely exceed it.
+        clock: Seconds.
+
+    Returns:
+        At least the first one, the quickest of up to three calls each.
+    """
+    start = clock()
+    found: list[BatchTiming] = []
+    for size in _BATCH_SIZES:
+        # Two calls, one to warm up and one that is timed, each expected to take
+        # twice as long as those of half the size.
+        ahead = 4 * found[-1].seconds if found else 0.0
+        if clock() - start + ahead > budget_seconds and found:
+            break
+        batch = [rows[i % len(rows)] for i in range(size)]
+        answer(batch)
+        best = math.inf
+        for _ in range(_REPETITIONS):
+            begun = clock()
+            answer(batch)
+            best = min(best, clock() - begun)
+            if clock() - start > budget_seconds:
+                break
+        found.append(BatchTiming(batch_size=size, seconds=best))
+    return found
+
+
+def choose_batch(measured: Sequence[BatchTiming]) -> BatchTiming:
+    """Returns the smallest batch within 5 % of the highest rate."""
+    highest = max(each.rate for each in measured)
+    return next(
+        each for each in measured if each.rate >= _SUFFICIENT_RATE * highest
+    )
+
+
+def render_batching_parameters(
+    measured: Sequence[BatchTiming], *, cores: int, kind: str
+) -> str:
+    """Renders `batching_parameters.txt`.
+
+    Args:
+        measured: The result of `time_batches`.
+        cores: The number of CPU cores.
+        kind: The name of rows in a comment: "encoded pictures".
+    """
+    best = choose_batch(measured)
+    wait = measured[0].seconds / 2
+    queued = max(cores, int(_QUEUE_SECONDS / best.seconds))
+    lines = [f"# Measured while exporting, {kind} on this machine:"]
+    lines += [
+        f"#   batch of {each.batch_size:>2}: {each.rate:7.1f} per second, "
+        f"{1000 * each.seconds:.1f} ms"
+        for each in measured
+    ]
+    lines += [
+        "# The smallest batch within 5 % of the highest rate.",
+        f"max_batch_size {{ value: {best.batch_size} }}",
+        "# A single row waits for others half its own computing time.",
+        f"batch_timeout_micros {{ value: {round(1e6 * wait)} }}",
+        "# One per core.",
+        f"num_batch_threads {{ value: {cores} }}",
+        "# Batches computed in a second; further ones are refused at once.",
+        f"max_enqueued_batches {{ value: {queued} }}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def render_model_config(name: str) -> str:
+    """Renders `served_model.config`.
+
+    Args:
+        name: The model's name on the server; letters, digits, - and _.
+    """
+    return (
+        "# The folder of versions, as TensorFlow Serving's container expects "
+        "it.\n"
+        "model_config_list {\n"
+        "  config {\n"
+        f'    name: "{name}"\n'
+        f'    base_path: "/models/{name}"\n'
+        '    model_platform: "tensorflow"\n'
+        "  }\n"
+        "}\n"
+    )
+
+
+def write_settings(folder: pathlib.Path, name: str, parameters: str) -> None:
+    """Writes both files into the folder of versions, atomically."""
+    files.write_text(
+        folder / export_files.MODEL_CONFIG, render_model_config(name)
+    )
+    files.write_text(folder / export_files.BATCHING_PARAMETERS, parameters)

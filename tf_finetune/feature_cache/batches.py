@@ -1,0 +1,108 @@
+"""Batches of cached rows, which stand in for pictures in training."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_finetune.data import epoch_order, shards
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.feature_cache import store as stores
+
+Unpack = Callable[[tf.Tensor], tf.Tensor | tuple[tf.Tensor, ...]]
+
+
+def make_training_batches(
+    rows: stores.Rows,
+    targets: target_rows.Targets,
+    *,
+    unpack: Unpack,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+    first_step: int = 0,
+    part: shards.Shard = shards.WHOLE,
+) -> tf.data.Dataset:
+    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+
+    Their order is that of `pipeline.build_training_batches`. Each picture's
+    views take turns from epoch to epoch; in one epoch pictures differ in view.
+
+    Args:
+        rows: Of view 0 of every picture, then of view 1, and so on.
+        targets: Of n pictures; n divides the number of rows.
+        unpack: Rows [batch, width] → inputs of the trained model.
+        batch_size: Pictures a batch; an epoch's last batch may hold fewer.
+        seed: Start of every random draw.
+        first_epoch: From 0.
+        epochs: Number of the first epoch that is not wanted.
+        first_step: Batches of the first epoch that are left out.
+        part: Of each batch; other rows are not read.
+
+    Returns:
+        Dataset of (inputs, targets [batch, …]); of a part, also the size of
+        the whole batch, int64.
+    """
+    count = len(targets)
+    steps = -(-count // batch_size)
+
+    def batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = epoch_order.draw_padded(count, steps * batch_size, seed, epoch)
+        order = tf.reshape(order, [steps, batch_size])
+        numbered = tf.fill([steps], epoch)
+        # A resumed epoch skips the batches that were trained on already.
+        begun = tf.where(epoch == first_epoch, first_step, 0)
+        return tf.data.Dataset.from_tensor_slices(
+            (order[begun:], numbered[begun:])
+        )
+
+    def loaded(
+        places: tf.Tensor, epoch: tf.Tensor
+    ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
+        places = places[places >= 0]  # -1 pads the last batch.
+        size = tf.shape(places, tf.int64)[0]
+        low, high = part.compute_bounds(size)
+        places = places[low:high]
+        # Offset by picture, so that every batch mixes views.
+        view = (places + epoch) % (len(rows) // count)
+        taken = _take_rows(rows, view * count + places)
+        batch = (unpack(taken), targets.batch(places, view))
+        return batch if part.is_all else (*batch, size)
+
+    total = max(steps * (epochs - first_epoch) - first_step, 0)
+    return (
+        tf.data.Dataset.range(first_epoch, epochs)
+        .flat_map(batches)
+        .map(loaded, tf.data.AUTOTUNE, deterministic=True)
+        # `flat_map` hides the number of batches, which Keras asks for.
+        .apply(tf.data.experimental.assert_cardinality(total))
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def make_ordered_batches(
+    rows: stores.Rows, *, unpack: Unpack, batch_size: int
+) -> tf.data.Dataset:
+    """Returns the inputs of all rows in their order."""
+    return (
+        tf.data.Dataset.range(len(rows))
+        .batch(batch_size)
+        .map(
+            lambda places: unpack(_take_rows(rows, places)),
+            tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
+    """Returns rows [len(places), width], float32.
+
+    One Python call per batch, which reads a memory map; everything else is
+    part of the graph.
+    """
+    taken = tf.numpy_function(
+        rows.take, [places], tf.as_dtype(rows.dtype), stateful=False
+    )
+    return tf.cast(tf.ensure_shape(taken, [None, rows.width]), tf.float32)

@@ -1,0 +1,232 @@
+"""Entries of the cache directory: sizes, last use, eviction, clearing.
+
+Everything in it can be computed again; removing any of it costs only time.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import pathlib
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Sequence
+
+from absl import logging
+
+from tf_finetune import errors, files, terminal_escapes
+
+FEATURES = "features"
+_ABOUT = "about.json"
+_LOCK = ".lock"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One folder of the cache.
+
+    Attributes:
+        name: Its path below the cache directory, e.g. "features/1f3a…".
+        path: The folder.
+        what: Description of its content.
+        size_bytes: Of all its files.
+        used: Time of last use, seconds since 1970.
+    """
+
+    name: str
+    path: pathlib.Path
+    what: str
+    size_bytes: int
+    used: float
+
+
+@contextlib.contextmanager
+def hold_entry(
+    cache_dir: pathlib.Path, name: str, *, what: str
+) -> Iterator[pathlib.Path]:
+    """Holds an entry's folder, created if missing, safe from eviction.
+
+    Args:
+        cache_dir: The cache directory.
+        name: Of the entry, below it.
+        what: Its description, kept with it.
+
+    Raises:
+        RunError: The cache directory cannot be written.
+    """
+    folder = cache_dir / name
+    for path in (folder, folder / _ABOUT, folder / _LOCK):
+        _clear_path(path, is_folder=path == folder)
+    try:
+        files.write_json(folder / _ABOUT, {"what": what})
+        lock = files.open_lock(folder / _LOCK)
+    except OSError as error:
+        raise errors.RunError(
+            f"The cache {cache_dir} cannot be written: "
+            f"{error.strerror or error}. Choose another folder with "
+            "--cache_dir."
+        ) from error
+    with lock:
+        # Shared: several runs may use an entry; `remove` needs it exclusively.
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield folder
+
+
+def discard_path(path: pathlib.Path) -> None:
+    """Removes a file or empty folder that does not belong to the cache.
+
+    A folder with content stays: somebody put it there.
+    """
+    with contextlib.suppress(OSError):
+        path.rmdir() if _is_folder(path) else path.unlink()
+
+
+def _clear_path(path: pathlib.Path, *, is_folder: bool) -> None:
+    """Removes whichever file, link or folder blocks a path of the cache."""
+    if not os.path.lexists(path):
+        return
+    if is_folder:
+        fits = path.is_dir()
+    else:
+        fits = stat.S_ISREG(os.lstat(path).st_mode)
+    if not fits:
+        logging.warning("%s does not belong to the cache and is removed.", path)
+        discard_path(path)
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def list_entries(cache_dir: pathlib.Path) -> list[Entry]:
+    """Lists the entries of the cache, the longest unused first.
+
+    These are the folders of features, one a network, and every other folder
+    as a whole.
+    """
+    if not cache_dir.is_dir():
+        return []
+    folders = [each for each in cache_dir.iterdir() if each.is_dir()]
+    inner = [each for each in folders if each.name == FEATURES]
+    outer = [each for each in folders if each.name != FEATURES]
+    networks = [
+        each for folder in inner for each in folder.iterdir() if each.is_dir()
+    ]
+    found = [_read_entry(cache_dir, folder) for folder in [*outer, *networks]]
+    return sorted(found, key=lambda entry: (entry.used, entry.name))
+
+
+def evict_features(
+    cache_dir: pathlib.Path, needed_bytes: int, *, limit_bytes: float
+) -> bool:
+    """Evicts features, the longest unused first, until there is room.
+
+    Entries that a running process holds stay.
+
+    Args:
+        cache_dir: The cache directory.
+        needed_bytes: Size of the features to be added.
+        limit_bytes: Limit on the size of all features.
+
+    Returns:
+        Whether there is room now, within the limit and on the disk.
+    """
+    if needed_bytes > limit_bytes:
+        return False
+    kept = [e for e in list_entries(cache_dir) if e.name.startswith(FEATURES)]
+    total = sum(entry.size_bytes for entry in kept)
+    for entry in kept:
+        if total + needed_bytes <= limit_bytes:
+            break
+        if remove(entry):
+            logging.info(
+                "cache: removed %s (%s, %s), unused the longest, to stay "
+                "within --cache_gb",
+                entry.name,
+                entry.what,
+                format_size(entry.size_bytes),
+            )
+            total -= entry.size_bytes
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    fits_disk = needed_bytes < shutil.disk_usage(cache_dir).free
+    return total + needed_bytes <= limit_bytes and fits_disk
+
+
+def remove(entry: Entry) -> bool:
+    """Removes an entry; False if a running process holds it."""
+    try:
+        _clear_path(entry.path / _LOCK, is_folder=False)
+        lock = files.open_lock(entry.path / _LOCK)
+    except OSError:
+        return not entry.path.exists()
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        # An interrupted removal leaves whole shards: files vanish one by one.
+        shutil.rmtree(entry.path, ignore_errors=True)
+        return not entry.path.exists()
+
+
+def format_table(entries: Sequence[Entry]) -> str:
+    """Returns the entries as text, one a line, with the sum."""
+    width = max([len(entry.name) for entry in entries], default=5)
+    lines = [f"{'entry':<{width}} {'size':>9}  {'unused for':<10}  what"]
+    for entry in entries:
+        lines.append(
+            f"{entry.name:<{width}} {format_size(entry.size_bytes):>9}  "
+            f"{_format_age(entry.used):<10}  {entry.what}"
+        )
+    total = sum(entry.size_bytes for entry in entries)
+    return "\n".join([*lines, f"{'all':<{width}} {format_size(total):>9}"])
+
+
+def format_size(count: float) -> str:
+    """Formats a number of bytes in decimal units: "12.3 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            digits = 0 if unit == "B" else 1
+            return f"{count:.{digits}f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _read_entry(cache_dir: pathlib.Path, folder: pathlib.Path) -> Entry:
+    size, used = 0, 0.0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            status = path.stat()
+            size += status.st_size if path.is_file() else 0
+            # The newest file tells the last use: `hold_entry` writes
+            # about.json.
+            used = max(used, status.st_mtime)
+    try:
+        about = files.read_json(folder / _ABOUT, limit=1 << 20, within=folder)
+        what = terminal_escapes.quote(str(about["what"]))[:200]
+    except (OSError, ValueError, KeyError, TypeError):
+        what = _DESCRIPTIONS.get(folder.name, "")
+    return Entry(
+        name=str(folder.relative_to(cache_dir)),
+        path=folder,
+        what=what,
+        size_bytes=size,
+        used=used,
+    )
+
+
+# Descriptions of folders without about.json.
+_DESCRIPTIONS = {
+    "verdicts": "which pictures can be decoded",
+    "pictures": "pictures that did not come as files (TFDS, digits)",
+    "arrays": "pictures that were arrays or a tf.data.Dataset",
+}
+
+
+def _format_age(used: float) -> str:
+    seconds = max(time.time() - used, 0.0)
+    for length, unit in ((86400, "days"), (3600, "hours"), (60, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

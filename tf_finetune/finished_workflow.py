@@ -1,0 +1,166 @@
+"""The Python API of a finished run: the same words as the flags.
+
+Nothing here imports TensorFlow before flags and files are known to be good:
+that costs seconds, and a typo should be answered at once.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from tf_finetune import console_output, environment
+from tf_finetune.config import command_configs, options
+from tf_finetune.data import scan
+from tf_finetune.preflight import evaluate as evaluate_preflight
+from tf_finetune.preflight import export as export_preflight
+from tf_finetune.preflight import predict as predict_preflight
+from tf_finetune.runs.finished import class_check
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.workdir import workdir_files as workdirs
+
+Report = Callable[[str], None]
+
+
+def evaluate(
+    workdir: str | os.PathLike,
+    data: str | os.PathLike | None = None,
+    *,
+    report: Report = console_output.show,
+    **keywords: Any,
+) -> dict[str, Any]:
+    """Evaluates a finished run, on its own splits or on other pictures.
+
+    Args:
+        workdir: The run's folder.
+        data: Labeled pictures in any form that training takes, of classes
+            that the run knows; None: the run's own.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
+
+    Returns:
+        Figures by split, as in `evaluation.json`.
+
+    Raises:
+        UsageError, DataError, RunError, GateError: As `fine_tune`.
+    """
+    given = {"workdir": str(workdir), "data": str(data or ""), **keywords}
+    config = options.from_keywords(command_configs.EvaluateConfig, given)
+    return evaluate_run(config, report=report)
+
+
+def evaluate_run(
+    config: command_configs.EvaluateConfig, *, report: Report
+) -> dict[str, Any]:
+    """Runs `python -m tf_finetune.evaluate`."""
+    evaluate_preflight.check_evaluation(config)
+    source = evaluate_preflight.resolve_evaluation_data(config)
+    inspected = scan.list_and_inspect(
+        source,
+        evaluate_preflight.load_evaluation_labels(config),
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+        training=not config.data,
+    )
+    # Before TensorFlow starts: unknown classes are a mistake of the data.
+    if config.data:
+        path = pathlib.Path(config.workdir).expanduser()
+        class_check.check_classes(workdirs.Workdir(path), inspected.class_names)
+    environment.start_tensorflow()
+    from tf_finetune.runs.finished import finished_run, run_evaluation
+
+    found = finished_run.load_finished(config.workdir, config.allow_parts)
+    return run_evaluation.evaluate_run(
+        found, inspected, source, config, report=report
+    )
+
+
+def predict(
+    workdir: str | os.PathLike,
+    data: str | os.PathLike,
+    *,
+    report: Report = console_output.show,
+    **keywords: Any,
+) -> list[Any]:
+    """Predicts other pictures with a finished run.
+
+    Args:
+        workdir: The run's folder.
+        data: A picture, a folder (searched through), a glob pattern, or a CSV
+            file that names pictures.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.predict`, by name.
+
+    Returns:
+        One prediction a file, in the order of the paths; a file that is not a
+        usable picture has its `error` filled instead.
+    """
+    given = {"workdir": str(workdir), "data": str(data), **keywords}
+    config = options.from_keywords(command_configs.PredictConfig, given)
+    return predict_run(config, report=report)
+
+
+def predict_run(
+    config: command_configs.PredictConfig, *, report: Report
+) -> list[Any]:
+    """Runs `python -m tf_finetune.predict`."""
+    # Files are listed before TensorFlow starts: a wrong path is told at once.
+    predict_preflight.check_prediction(config)
+    paths = predict_preflight.list_prediction_paths(config)
+    # Imports that load TensorFlow come after its quiet start.
+    environment.start_tensorflow()
+    from tf_finetune.runs.finished import finished_run, run_prediction
+    from tf_finetune.runs.rows import row_inference
+
+    found = finished_run.load_finished(config.workdir, config.allow_parts)
+    if found.place.takes_rows:
+        return row_inference.predict_table(found, config, report=report)
+    return run_prediction.predict_run(found, paths, config, report=report)
+
+
+def export(
+    workdir: str | os.PathLike,
+    format: str | tuple[str, ...] = "saved_model",
+    *,
+    report: Report = console_output.show,
+    **keywords: Any,
+) -> list[pathlib.Path]:
+    """Exports a finished run and checks each export on held-out pictures.
+
+    Args:
+        workdir: The run's folder.
+        format: "saved_model", "h5", "keras", "litert", "onnx" …, or several.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.export`, by name.
+
+    Returns:
+        The exports written, in the order of the formats.
+
+    Raises:
+        RunError: An export gives other numbers than the evaluation gave; it
+            has been removed.
+    """
+    given = {"workdir": str(workdir), "format": format, **keywords}
+    config = options.from_keywords(command_configs.ExportConfig, given)
+    return export_run(config, report=report)
+
+
+def export_run(
+    config: command_configs.ExportConfig, *, report: Report
+) -> list[pathlib.Path]:
+    """Runs `python -m tf_finetune.export`."""
+    export_preflight.check_export(config)
+    source = export_preflight.resolve_export_config(config)
+    inspected = source and scan.list_and_inspect(
+        source.data,
+        tasks.TASKS.get(source.model.task).labels,
+        # Never the one that run.flags names: a stranger may have written it.
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+    )
+    environment.start_tensorflow()
+    from tf_finetune.runs.finished import finished_run, run_export
+    from tf_finetune.runs.rows import row_export as rows_exports
+
+    found = finished_run.load_finished(config.workdir, config.allow_parts)
+    if found.place.takes_rows:
+        return rows_exports.export_rows(found, config, report=report)
+    return run_export.export_run(found, config, inspected, report=report)

@@ -1,0 +1,1 @@
+"""Parts of a network put together: assembly, inference, fast batch norm."""

@@ -1,0 +1,1 @@
+"""Checks of flags and files that are made before TensorFlow starts."""

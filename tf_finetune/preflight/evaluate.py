@@ -1,0 +1,105 @@
+"""Checks of evaluate that need no TensorFlow."""
+
+from tf_finetune import errors
+from tf_finetune.config import command_configs, data_options
+from tf_finetune.data import label_protocol
+from tf_finetune.data.sources import catalog as sources
+from tf_finetune.evaluation import gates
+from tf_finetune.preflight import finished_run_files, unused_options
+
+
+def check_evaluation(config: command_configs.EvaluateConfig) -> None:
+    """Raises `UsageError` unless a run can be evaluated as asked."""
+    finished_run_files.locate_workdir(config.workdir).require_finished()
+    _check_data_options(config)
+    # Without --output the figures go into the workdir.
+    finished_run_files.check_writable(
+        config.output or config.workdir, config.output
+    )
+    gates.check_specs(
+        config.fail_below, finished_run_files.load_config_task(config).figures
+    )
+    finished_run_files.check_models(config)
+
+
+def load_evaluation_labels(
+    config: command_configs.EvaluateConfig,
+) -> label_protocol.Labels:
+    """Returns the labels of an evaluation: their form and classes."""
+    task = finished_run_files.load_config_task(config)
+    if not config.data:
+        return task.labels
+    described = finished_run_files.locate_workdir(config.workdir).described(
+        task.described
+    )
+    return task.labels.restore(described)
+
+
+def resolve_evaluation_data(
+    config: command_configs.EvaluateConfig,
+) -> data_options.DataOptions:
+    """Returns where the pictures of an evaluation come from.
+
+    Raises:
+        UsageError: Its columns are not those of the run.
+    """
+    trained = finished_run_files.load_train_config(config).data
+    if not config.data:
+        return trained
+    return data_options.DataOptions(
+        data=config.data,
+        data_format=config.data_format,
+        class_level=config.class_level,
+        image_column=config.image_column or trained.image_column,
+        image_root=config.image_root,
+        label_column=_resolve_label_columns(config, trained.label_column),
+        label_separator=config.label_separator,
+        missing_label=trained.missing_label,  # Has no flag here.
+        numeric_columns=trained.numeric_columns,
+        categorical_columns=trained.categorical_columns,
+        ignore_label=trained.ignore_label,
+        color_map=trained.color_map,
+        tfds_data_dir=config.tfds_data_dir,
+    )
+
+
+def _resolve_label_columns(
+    config: command_configs.EvaluateConfig, trained: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Returns the columns of labels, in the run's order if that matters."""
+    asked = config.label_column or trained
+    if not finished_run_files.load_config_task(config).labels.are_columns:
+        return asked
+    if sorted(asked) != sorted(trained):  # The outputs of the model.
+        raise errors.UsageError(
+            f"--label_column={','.join(asked)}: the run in {config.workdir} "
+            f"was trained on {','.join(trained)}, and is evaluated on columns "
+            "of these names, in any order."
+        )
+    return trained
+
+
+def _check_data_options(config: command_configs.EvaluateConfig) -> None:
+    """Raises `UsageError` for data options that do not fit the pictures."""
+    if config.data:
+        source, labels = (
+            resolve_evaluation_data(config),
+            load_evaluation_labels(config),
+        )
+        unused_options.check_options(
+            config,
+            [
+                *unused_options.list_task_choices(
+                    config, finished_run_files.load_config_task(config)
+                ),
+                *unused_options.list_format_choices(config, source, labels),
+            ],
+        )
+        return
+    for name, got in unused_options.list_given(config).items():
+        if name in ("data_format", "label_separator", *sources.READERS):
+            raise errors.UsageError(
+                f"{got} says how --data is read; without it the run's own "
+                "pictures are read as they were. Give --data, or leave "
+                f"--{name} out."
+            )

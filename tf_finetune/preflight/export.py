@@ -1,0 +1,83 @@
+"""Checks of export that need no TensorFlow."""
+
+import pathlib
+
+from tf_finetune import errors
+from tf_finetune.config import command_configs, options, train_config
+from tf_finetune.exports import destination, format_checks
+from tf_finetune.preflight import finished_run_files
+from tf_finetune.workdir import workdir_files
+
+_WITHOUT_CERTAINTY = dict.fromkeys(
+    ("calibrate", "out_of_distribution"),
+    "it does not tell how sure its predictions are. Export without it.",
+)
+
+
+def check_export(config: command_configs.ExportConfig) -> None:
+    """Raises `UsageError` unless a run can be exported as asked."""
+    place = finished_run_files.locate_workdir(config.workdir)
+    place.require_finished()
+    for name in config.format:
+        format_checks.check_name(name)
+        if place.takes_rows:
+            format_checks.check_rows(name)
+        format_checks.check_packages(name)
+    destination.check_output(config.output, config.format)
+    finished_run_files.check_writable(
+        config.output or place.export, config.output
+    )
+    own = (place.model, place.weights, place.fused_model)
+    destination.check_no_overwrite(config.output, config.format, own)
+    losses = finished_run_files.load_config_task(config).exports.losses
+    format_checks.check_tolerance(config.tolerance, config.format, losses)
+    _check_root(config.image_root)
+    _check_supported(config)
+    if config.calibrate:
+        _check_validation(place)
+    finished_run_files.check_models(config)
+
+
+def resolve_export_config(
+    config: command_configs.ExportConfig,
+) -> train_config.TrainConfig | None:
+    """Returns the config of the run if its pictures are needed, else None."""
+    if not config.calibrate:
+        return None
+    source = finished_run_files.load_train_config(config)
+    data = pathlib.Path(source.data.data)
+    if config.image_root is None or data.exists():
+        return source
+    # A folder that was moved, or a table that was moved with its pictures.
+    root = pathlib.Path(config.image_root).expanduser()
+    table = root / data.name
+    now = table if data.suffix and table.is_file() else root
+    return options.replace(source, data=str(now))
+
+
+def _check_root(root: str | None) -> None:
+    if root is not None and not pathlib.Path(root).expanduser().is_dir():
+        raise errors.UsageError(
+            f"--image_root={root} is not a folder; give the folder that holds "
+            "the run's pictures now."
+        )
+
+
+def _check_supported(config: command_configs.ExportConfig) -> None:
+    """Raises `UsageError` for an option that the task does not support."""
+    task = finished_run_files.load_config_task(config)
+    reasons = {} if task.certainty_at else _WITHOUT_CERTAINTY
+    for name, reason in {**reasons, **task.refused_options}.items():
+        if getattr(config, name):
+            raise errors.UsageError(
+                f"--{name} is not for --task={task.name}: {reason}"
+            )
+
+
+def _check_validation(place: workdir_files.Workdir) -> None:
+    if not place.counts().get("validation"):
+        raise errors.UsageError(
+            "--calibrate needs validation pictures, and the run in "
+            f"{place.path} has none: {place.data_json.name} names none. Export "
+            "without it, or train again with --validation_fraction above 0."
+        )

@@ -1,0 +1,276 @@
+"""Checks of a training run that need no TensorFlow."""
+
+import importlib.util
+import os
+from collections.abc import Sequence, Set
+
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.backbones import catalog as backbones
+from tf_finetune.config import (
+    cluster_rank,
+    data_options,
+    memory_check,
+    model_options,
+    options,
+    output_options,
+    train_config,
+    training_options,
+)
+from tf_finetune.data import scan
+from tf_finetune.evaluation import gates, reference_run
+from tf_finetune.heads import catalog as heads
+from tf_finetune.heads import layer_grammar
+from tf_finetune.preflight import unused_options
+from tf_finetune.semi_supervised import catalog as objectives
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import task as task_contract
+from tf_finetune.training import optimizers
+from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.workdir import lifecycle
+
+# The heads that `--head_layers` can be put under.
+_POOLED = ("linear", "mlp")
+
+
+def check_config(config: train_config.TrainConfig) -> None:
+    """Raises `UsageError` for an impossible name, path or combination.
+
+    Checks everything that needs neither the pictures nor TensorFlow, in the
+    order in which a reader of the command line meets it.
+    """
+    if not config.data.data:
+        raise errors.UsageError(
+            "--data is needed: a folder with one folder per class, a CSV "
+            "file, tfds:NAME or digits:FIRST-LAST."
+        )
+    # Names first: the later checks look up what they stand for.
+    spec, _ = backbones.find_spec(config.model.backbone)
+    weights.check_weights(spec, config.model.weights)
+    task = tasks.TASKS.get(config.model.task)
+    if config.model.head != "auto":
+        heads.HEADS.check(config.model.head)
+    head = task.head(config.model.head)
+    _check_head_layers(config.model.surgery.head_layers, head)
+    task.check_loss(config.training.loss)
+    _check_columns(config.data, task)
+    unused_options.check_options(config, _list_choices(config, task, head))
+    optimizers.check_name(config.training.optimizer)
+    _check_training(config.training)
+    _check_unlabeled(config, task)
+    unused_options.check_fine_tuning(config)
+    _check_workers(config)
+    _check_image_size(config.model, spec.min_image_size)
+    memory_check.check_memory(
+        config, config.model.image_size or spec.image_size
+    )
+    _check_tensorboard(config.output)
+    gates.check_specs(config.output.fail_below, task.figures)
+    _check_reference_run(config, task)
+
+
+def drop_unused_options(
+    config: train_config.TrainConfig, given: Set[str]
+) -> train_config.TrainConfig:
+    """Drops options of flagfiles that nothing reads, and logs them.
+
+    A flag of the command line may leave nothing to do for lines of a flagfile,
+    which is no mistake.
+
+    Args:
+        config: Of a command line.
+        given: The options that it names itself, which are left to
+            `check_config`.
+    """
+    try:
+        task = tasks.TASKS.get(config.model.task)
+        choices = _list_choices(config, task, task.head(config.model.head))
+        idle = unused_options.find_unused(config, choices)
+    except (errors.UsageError, errors.DataError):
+        return config  # `check_config` says what is wrong with it.
+    # An option that the command line names itself is refused by `check_config`.
+    names = {*idle, *unused_options.find_unused_fine_tuning(config)} - given
+    if not names:
+        return config
+    shown = [
+        f for n, f in unused_options.list_given(config).items() if n in names
+    ]
+    logging.info(
+        "Ignored options of the flagfile, which nothing reads: %s.",
+        ", ".join(shown),
+    )
+    defaults = options.list_options(type(config))
+    return options.replace(
+        config, **{n: value for n, _, value, _ in defaults if n in names}
+    )
+
+
+def check_pictures(
+    config: train_config.TrainConfig, inspected: scan.InspectedPictures
+) -> None:
+    """Checks the options against the pictures, once these are listed.
+
+    Raises:
+        UsageError: The pictures leave no use for an option.
+        DataError: Their task cannot learn from them.
+    """
+    splits = [each.split for each in inspected.pictures]
+    unused_options.check_fractions(config.data, splits)
+    task = tasks.TASKS.get(config.model.task)
+    if task.check_listed:
+        task.check_listed(config, inspected.pictures, inspected.class_names)
+
+
+def _check_columns(
+    data: data_options.DataOptions, task: task_contract.Task
+) -> None:
+    """Raises `UsageError` if the task cannot read the columns."""
+    task.labels.required_columns(data)
+    # Tasks that read numeric columns take whole rows, several pictures each.
+    if len(data.image_column) > 1 and "numeric_columns" not in task.reads:
+        raise errors.UsageError(
+            "--image_column names several pictures a row, which is for "
+            f"--task=regression; --task={task.name} learns from one."
+        )
+
+
+def _list_choices(
+    config: train_config.TrainConfig, task: task_contract.Task, head: str
+) -> list[unused_options.OptionChoice]:
+    """Lists the choices that decide which other options are read."""
+    found = unused_options.list_training_choices(config, task, head)
+    # A loss without label smoothing is a choice too: nothing reads the flag.
+    loss = config.training.loss
+    if {*task.split_loss(loss)} <= {*task.losses_without_smoothing}:
+        readers = [
+            e for e in task.losses if e not in task.losses_without_smoothing
+        ]
+        table = {"label_smoothing": readers}
+        found.append(
+            unused_options.OptionChoice(
+                flag="loss", chosen=loss, known=(loss,), readers=table
+            )
+        )
+    return found
+
+
+def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
+    if model.image_size is not None and model.image_size < smallest:
+        raise errors.UsageError(
+            f"--image_size={model.image_size} is too small for "
+            f"{model.backbone}, which needs {smallest} at least."
+        )
+
+
+def _check_head_layers(layers: Sequence[str], head: str) -> None:
+    layer_grammar.parse_layers(layers)
+    own = ":" in head  # A head of the user's own may read them.
+    if layers and not own and head not in _POOLED:
+        raise errors.UsageError(
+            f"--head_layers={','.join(layers)} puts layers on pooled features, "
+            f"which --head={head} does not have; it goes with "
+            f"--head={' and --head='.join(_POOLED)}."
+        )
+
+
+def _check_training(training: training_options.TrainingOptions) -> None:
+    if training.strategy == "parameter_server":
+        raise errors.UsageError(
+            "--strategy=parameter_server is not possible: Keras 3 has no "
+            "model.fit for it, and its workers do not train in step, so that "
+            "no result could be repeated. Use multi_worker."
+        )
+    if training.tpu and training.strategy != "tpu":
+        raise errors.UsageError(
+            f"--tpu={training.tpu} needs --strategy=tpu, got "
+            f"--strategy={training.strategy}."
+        )
+    if training.clip_norm and training.clip_variable_norm:
+        raise errors.UsageError(
+            "--clip_norm and --clip_variable_norm exclude each other; give "
+            "one of them."
+        )
+
+
+def _check_unlabeled(
+    config: train_config.TrainConfig, task: task_contract.Task
+) -> None:
+    name = config.unlabeled.chosen
+    objectives.OBJECTIVES.check(name)
+    if name == objectives.SUPERVISED:
+        return
+    if not config.unlabeled.unlabeled_data:
+        raise errors.UsageError(
+            f"--objective={name} needs --unlabeled_data: a folder or a quoted "
+            "pattern of pictures without labels."
+        )
+    if name in objectives.PSEUDO_LABELING and task.pseudo_labels is None:
+        others = sorted(
+            {*objectives.OBJECTIVES.names()} - {*objectives.PSEUDO_LABELING}
+        )
+        raise errors.UsageError(
+            f"--objective={name} is not possible with --task={task.name}, "
+            f"which has no pseudo-labels; use {', '.join(others)}."
+        )
+    # These objectives need gradient steps; others may solve the head alone.
+    if name in objectives.GRADIENT_BASED and not config.training.epochs:
+        raise errors.UsageError(
+            f"--objective={name} fine-tunes the network; --epochs=0 leaves "
+            "nothing to do."
+        )
+    if config.training.strategy == "multi_worker":
+        raise errors.UsageError(
+            "--unlabeled_data is not possible with --strategy=multi_worker; "
+            "use mirrored or one_device."
+        )
+
+
+def _check_workers(config: train_config.TrainConfig) -> None:
+    if config.training.strategy != "multi_worker":
+        return
+    cluster_rank.read_worker_number()
+    if not config.output.workdir:
+        raise errors.UsageError(
+            "--strategy=multi_worker needs --workdir, and --cache_dir where "
+            "home folders are not shared: folders that all workers see under "
+            "one name."
+        )
+    if config.training.batch_size == "auto":
+        raise errors.UsageError(
+            "--batch_size=auto cannot be tried with --strategy=multi_worker; "
+            "give a number."
+        )
+    if config.output.plan:
+        raise errors.UsageError(
+            "--plan measures one process; use it with --strategy=one_device."
+        )
+
+
+def _check_tensorboard(output: output_options.OutputOptions) -> None:
+    # Looked for without being imported, which takes time.
+    if output.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise errors.UsageError(
+            "--tensorboard needs TensorBoard, which is not installed: pip "
+            "install 'tf_finetune[tensorboard]'. history.csv is written "
+            "without it."
+        )
+
+
+def _check_reference_run(
+    config: train_config.TrainConfig, task: task_contract.Task
+) -> None:
+    # "probe" is this run's own baseline; other values are workdirs.
+    rival = config.output.fail_if_not_better_than
+    if rival in (None, "probe"):
+        return
+    reference_run.read_figures(rival, task.name, task.figures)
+    if not config.output.overwrite:
+        return
+    # By real paths: the same folder may be given by two names.
+    path = os.path.realpath(os.path.expanduser(rival))
+    if path == os.path.realpath(lifecycle.choose_workdir(config).path):
+        raise errors.UsageError(
+            f"--fail_if_not_better_than={rival} is the workdir of this run, "
+            "which --overwrite would replace. Choose another --workdir."
+        )

@@ -1,0 +1,60 @@
+"""Config of a training run completed: absolute paths, a free workdir."""
+
+import os
+from collections.abc import Set
+
+from tf_finetune.backbones import catalog as backbones
+from tf_finetune.config import options, train_config
+from tf_finetune.preflight import train
+from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.workdir import lifecycle
+
+
+def complete_config(
+    config: train_config.TrainConfig, given: Set[str]
+) -> train_config.TrainConfig:
+    """Completes the config that a command line asks for.
+
+    Options of flagfiles that nothing reads are dropped; a workdir that the
+    command line does not name itself gets a number where it is taken.
+
+    Args:
+        config: Of a command line.
+        given: The options that it names itself.
+    """
+    config = train.drop_unused_options(config, given)
+    if "workdir" in given:
+        return config
+    taken = lifecycle.number_workdir(make_paths_absolute(config))
+    return options.replace(config, workdir=taken.output.workdir)
+
+
+def make_paths_absolute(
+    config: train_config.TrainConfig,
+) -> train_config.TrainConfig:
+    """Returns `config` with existing relative paths made absolute.
+
+    `run.flags` then replays the run from any folder. A word that `check` takes
+    for a name stays one, even if a folder is called so too.
+    """
+    spec, _ = backbones.find_spec(config.model.backbone)
+    words = {
+        "weights": weights.list_names(spec),
+        "fail_if_not_better_than": ("probe",),
+    }
+    changes = {}
+    for name, value in (
+        ("data", config.data.data),
+        ("weights", config.model.weights),
+        ("tfds_data_dir", config.data.tfds_data_dir),
+        ("color_map", config.data.color_map),
+        ("image_root", config.data.image_root),
+        ("unlabeled_data", config.unlabeled.unlabeled_data),
+        ("fail_if_not_better_than", config.output.fail_if_not_better_than),
+    ):
+        # Shells do not expand the `~` of --data=~/a.
+        path = os.path.expanduser(value) if value else ""
+        is_word = value in words.get(name, ())
+        if path and not is_word and os.path.exists(path):
+            changes[name] = os.path.abspath(path)
+    return options.replace(config, **changes)

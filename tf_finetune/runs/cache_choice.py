@@ -1,0 +1,196 @@
+"""Decides if fine-tuning reads cached activations instead of pictures."""
+
+import dataclasses
+import time
+from typing import Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.data import pipeline, split_targets
+from tf_finetune.data.augment import augmentation
+from tf_finetune.feature_cache import entries
+from tf_finetune.runs import boundary_activations
+from tf_finetune.runs import context as contexts
+from tf_finetune.training import fit, optimizers
+from tf_finetune.training.devices import cost_estimate
+from tf_finetune.training.distributed import replicas
+from tf_finetune.workdir import measured_choices
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CacheChoice:
+    """The input of fine-tuning: cached activations or pictures.
+
+    Attributes:
+        reads_cache: Whether it reads cached activations at the freeze
+            boundary; else pictures.
+        trainer: The part above the boundary, compiled while it was timed;
+            None if nothing was timed.
+    """
+
+    reads_cache: bool
+    trainer: keras.Model | None = None
+
+
+def choose_input(context: contexts.RunContext) -> CacheChoice:
+    """Decides once a run; a resumed run and other workers read it.
+
+    Raises:
+        UsageError: `--cache=on` and the network or the data do not allow it.
+    """
+    known = measured_choices.load_choices(context.shared)
+    wanted = known.get("cache", context.config.output.cache)
+    if not context.fine_tunes or wanted == "off":
+        return CacheChoice(reads_cache=False)
+    if not context.is_chief:
+        decided = measured_choices.load_chief_choice(context.shared, "cache")
+        return CacheChoice(reads_cache=decided == "on")
+    choice = _choose_for_chief(context, wanted)
+    decided = "on" if choice.reads_cache else "off"
+    measured_choices.record_choice(context.shared, "cache", decided)
+    return choice
+
+
+def _choose_for_chief(
+    context: contexts.RunContext, wanted: Literal["auto", "on", "off"]
+) -> CacheChoice:
+    obstacle = _find_obstacle(context)
+    # Asked for and impossible is an error; left to itself, a line of the log.
+    if obstacle and wanted == "on":
+        raise errors.UsageError(f"--cache=on is not possible: {obstacle}.")
+    if obstacle:
+        logging.info("cache: off; %s", obstacle)
+        return CacheChoice(reads_cache=False)
+    if wanted == "on" or not boundary_activations.count_missing_bytes(context):
+        if wanted == "auto":
+            logging.info("cache: on; it holds every activation already")
+        return CacheChoice(reads_cache=True)
+    if replicas.find_worker(context.strategy)[1] > 1:
+        # The chief cannot time a step alone, since workers train in step. A
+        # view costs one pass of the frozen part, and so does an epoch.
+        options = context.config.training
+        return CacheChoice(reads_cache=options.epochs >= options.num_views)
+    return _choose_faster(context)
+
+
+def _find_obstacle(context: contexts.RunContext) -> str:
+    """Returns why the cache cannot be read; empty if it can."""
+    level = context.config.training.augmentation
+    if augmentation.mixes_images(level):
+        return (
+            f"--augmentation={level} mixes pictures with others of their "
+            "batch, which change with every epoch"
+        )
+    if context.networks.boundary is None:
+        return (
+            "nothing below the first trainable layer could be cached, or more "
+            "than a few tensors cross the freeze boundary"
+        )
+    needed = boundary_activations.count_missing_bytes(context)
+    limit = context.config.output.cache_gb
+    if not context.cache.make_room(needed):
+        return (
+            f"{entries.format_size(needed)} of features do not fit into "
+            f"--cache_gb={limit:g} or onto the disk"
+        )
+    return ""
+
+
+def _choose_faster(context: contexts.RunContext) -> CacheChoice:
+    costs, trainer = _measure_costs(context)
+    data, options = context.data, context.config.training
+    rows = context.cache.open_activations("float32")
+    names = [picture.sha256 for picture in data.pictures]
+    on, off = cost_estimate.estimate_fine_tuning(
+        costs,
+        trained=len(data.split("train")),
+        validated=len(data.split("validation")),
+        missing_features=len(context.cache.features.missing(names)),
+        missing_rows=len(rows.missing(names)),
+        views=options.num_views,
+        epochs=options.epochs,
+    )
+    logging.info(
+        "cache: %s; fine-tuning takes about %s with it (%d views a picture, "
+        "freeze boundary at %s, %s each), %s without it (--cache)",
+        "on" if on < off else "off",
+        cost_estimate.format_duration(on),
+        options.num_views,
+        ", ".join(context.networks.boundary.names),
+        entries.format_size(rows.row_bytes),
+        cost_estimate.format_duration(off),
+    )
+    if on < off:
+        return CacheChoice(reads_cache=True, trainer=trainer)
+    return CacheChoice(reads_cache=False)
+
+
+def _measure_costs(
+    context: contexts.RunContext,
+) -> tuple[cost_estimate.Costs, keras.Model]:
+    """Times a warm step of each part; the weights are as before afterwards."""
+    config = context.config
+    train = context.data.split("train")
+    size = optimizers.choose_batch_size(config.training, len(train))
+    size = min(size, config.training.batch_size)
+    # Two batches are loaded and timed; the first of them is computed on.
+    pictures = (train * 2)[: 2 * size]
+    paths = [picture.path for picture in pictures]
+    batches = pipeline.build_training_batches(
+        paths,
+        split_targets.ArrayTargets(np.zeros([len(paths), 1])),
+        batch_size=size,
+        augmentation=config.training.augmentation,
+        seed=config.seed,
+        first_epoch=0,
+        epochs=1,
+        image_size=context.image_size,
+        resize=config.model.resize,
+        pixels=config.model.pixels,
+    )
+    start = time.perf_counter()
+    (images, _), *_ = batches
+    load = time.perf_counter() - start
+    context.networks.compute_activations(
+        images
+    )  # Compiled, and the cores are warm.
+    start = time.perf_counter()
+    rows = np.asarray(context.networks.compute_activations(images))
+    seconds = time.perf_counter() - start
+    trainer = contexts.compile_trainer(context, context.networks.boundary)
+    step = _time_step(context, trainer, rows)
+    return cost_estimate.Costs(
+        load=load / len(paths),
+        frozen=seconds / len(rows),
+        step=step / len(rows),
+    ), trainer
+
+
+def _time_step(
+    context: contexts.RunContext, trainer: keras.Model, rows: np.ndarray
+) -> float:
+    """Times the third of three training steps and undoes them all."""
+    expected, tensors = (
+        context.targets("train"),
+        context.networks.boundary.tensors,
+    )
+    places = np.arange(len(rows)) % len(expected)
+    labels = np.asarray(expected.batch(places, np.zeros_like(places)))
+    batches = (
+        tf.data.Dataset.from_tensor_slices((rows.astype("float32"), labels))
+        .repeat(3)
+        .batch(len(rows))
+        .map(lambda each, label: (tensors(each), label))
+    )
+    # Traced under training's own settings: this function is reused there.
+    wanted = context.config.training.sync_batch_norm
+    with (
+        context.strategy.scope(),
+        contexts.use_training_precision(context),
+        replicas.synchronize_batch_norms(trainer, wanted=wanted),
+    ):
+        return fit.time_step(trainer, batches)

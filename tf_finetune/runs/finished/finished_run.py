@@ -1,0 +1,168 @@
+"""A finished run, read back from its workdir."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_finetune import errors, registry
+from tf_finetune.config import train_config
+from tf_finetune.data import pipeline, progress
+from tf_finetune.model import inference
+from tf_finetune.runs.finished import model_file
+from tf_finetune.tasks import catalog
+from tf_finetune.tasks import task as tasks
+from tf_finetune.workdir import (
+    checked_json,
+    json_schema,
+    recorded_config,
+    workdir_files,
+)
+
+_MODEL_KIND = json_schema.Record(
+    {
+        "model": json_schema.Record(
+            {"image_size": json_schema.Number(1, 65_536, True)}
+        )
+    }
+)
+_MISMATCH = (
+    "The files of the folder do not belong together: copy it again, or train "
+    "again."
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run read back from its workdir.
+
+    Attributes:
+        place: The workdir.
+        config: Its config.
+        model: RGB 0..255 [batch, size, size, 3] → predictions.
+        class_names: In the order of the model's outputs.
+        image_size: Side of the model's input, pixels.
+    """
+
+    place: workdir_files.Workdir
+    config: train_config.TrainConfig
+    model: keras.Model
+    class_names: tuple[str, ...]
+    image_size: int
+
+    @functools.cached_property
+    def task(self) -> tasks.Task:
+        """Its task, with the decisions and statistics of the run."""
+        task = catalog.TASKS.get(self.config.model.task)
+        return task.with_evaluation(self.place.figures(task.evaluation_schema))
+
+    def predict(
+        self,
+        paths: Sequence[str],
+        *,
+        batch_size: int,
+        model: keras.Model | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yields predictions of picture files in their order, in batches.
+
+        Args:
+            paths: The files.
+            batch_size: Pictures per step.
+            model: Predicts in place of the run's own; pictures go in.
+        """
+        images = pipeline.build_evaluation_images(
+            paths,
+            image_size=self.image_size,
+            resize=self.config.model.resize,
+            pixels=self.config.model.pixels,
+            batch_size=batch_size,
+        )
+        shown = progress.track(
+            images,
+            total=-(-len(paths) // batch_size),
+            title="Predicting",
+            unit="batches",
+            is_brief=True,
+        )
+        return inference.stream_predictions(
+            inference.compile_step(model or self.model), shown
+        )
+
+
+def load_finished(path: str, allow_parts: Sequence[str] = ()) -> FinishedRun:
+    """Reads the finished run in the folder `path`; runs no code from it.
+
+    Args:
+        path: The folder, whoever made it.
+        allow_parts: Parts of the user's own, "package.module:attribute",
+            which it may name; they are imported.
+
+    Raises:
+        UsageError: No finished run lies there, or it names other parts.
+        RunError: Its files cannot be read, or do not belong together.
+    """
+    place = workdir_files.Workdir(pathlib.Path(path).expanduser())
+    place.require_finished()
+    config = recorded_config.load_config(place, allowed=allow_parts)
+    # `facts` itself leaves the model out, which a run that began may lack.
+    checked_json.check_value(place.facts(), _MODEL_KIND, place.run_json)
+    image_size = place.facts()["model"]["image_size"]
+    for part in allow_parts:
+        # Layers of the user's own become known to Keras by being imported.
+        registry.import_part("--allow_parts", part)
+    model = model_file.load_model(place.model, within=place.path)
+    class_names = place.class_names()
+    _check_shapes(place, model, image_size, len(class_names))
+    return FinishedRun(
+        place=place,
+        config=config,
+        model=model,
+        class_names=class_names,
+        image_size=image_size,
+    )
+
+
+def _check_shapes(
+    place: workdir_files.Workdir,
+    model: keras.Model,
+    image_size: int,
+    classes: int,
+) -> None:
+    """Raises `RunError` unless a model is one of pictures of these classes."""
+    # None in the model's shape stands for any side.
+    taken, given = model.input_shape, model.output_shape
+    square = (image_size, image_size)
+    if not (
+        isinstance(taken, tuple)
+        and len(taken) == 4
+        and all(b in (a, None) for a, b in zip(square, taken[1:3], strict=True))
+    ):
+        raise errors.RunError(
+            f"{place.model} does not take pictures of {image_size} × "
+            f"{image_size} pixels, the image_size in {place.run_json.name}, "
+            f"but {_format_shape(taken)}. {_MISMATCH}"
+        )
+    if not (isinstance(given, tuple) and given[-1] == classes):
+        raise errors.RunError(
+            f"{place.model} gives {_format_shape(given)}, and "
+            f"{place.data_json.name} names {classes} "
+            f"{'class' if classes == 1 else 'classes'}. {_MISMATCH}"
+        )
+
+
+def _format_shape(shape: Any) -> str:
+    """Returns a shape in words, without the batch."""
+    if not (isinstance(shape, tuple) and all(map(_is_size, shape))):
+        return "several tensors"
+    sizes = " × ".join(
+        "any" if each is None else f"{each}" for each in shape[1:]
+    )
+    return f"arrays of {sizes or 'one number'}"
+
+
+def _is_size(each: Any) -> bool:
+    return each is None or isinstance(each, int)

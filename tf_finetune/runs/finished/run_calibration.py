@@ -1,0 +1,158 @@
+"""Calibrates a run's probabilities for its exports; the run is unchanged.
+
+Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section
+4.2 (temperature scaling).
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.data import examples, scan
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.data.images import verification
+from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.exports import job as jobs
+from tf_finetune.exports.parity import export_refusal, parity_check
+from tf_finetune.runs.finished import finished_run, run_evaluation
+from tf_finetune.tasks import certainty_contract as certainties
+from tf_finetune.tasks import output_activation
+
+_BATCH_SIZE = 32
+
+
+def calibrate_job(
+    found: finished_run.FinishedRun,
+    inspected: scan.InspectedPictures,
+    job: jobs.ExportJob,
+    *,
+    cache_dir: str,
+) -> tuple[jobs.ExportJob, temperature_scaling.Calibration]:
+    """Fits a temperature on validation and puts it into the exported model.
+
+    Args:
+        found: The run.
+        inspected: Its own pictures.
+        job: The export without calibration.
+        cache_dir: The folder of decoding verdicts.
+
+    Returns:
+        The job of a model with the temperature in it and a decision that goes
+        with it, to be checked on the evaluation's probabilities at that
+        temperature; and the calibration.
+
+    Raises:
+        DataError: The pictures are no longer those of the run, or there is
+            no validation split.
+        RunError: The model's probabilities differ from the evaluation's, or
+            no decision would give the same predictions.
+    """
+    network = found.task.network
+    model = keras.Model(found.model.inputs, network.stream_logits(found.model))
+    # Taken before the temperature changes the job.
+    allowed = parity_check.choose_tolerance(job)
+    data = _load_own_data(found, inspected, cache_dir)
+    tempering = _collect_logits(found, data, model)
+    result = tempering.fit_temperature()
+    decision = tempering.convert_decision(job.decision, result.temperature)
+
+    def scaled(
+        proof: jobs.ParityReference | None,
+    ) -> jobs.ParityReference | None:
+        if proof is None:
+            return None
+        logits = np.concatenate([*_stream_logits(found, model, proof.paths)])
+        # First that the model is the evaluated one, then the change.
+        _require_same(network.finish(logits), proof, allowed)
+        # Section 4.2: softmax(logits / T); of independent labels the sigmoid.
+        changed = network.finish(logits / result.temperature)
+        return dataclasses.replace(proof, predictions=changed)
+
+    changed = dataclasses.replace(
+        job,
+        model=output_activation.apply_temperature(
+            found.model, network, result.temperature
+        ),
+        decision=decision,
+        proof=scaled(job.proof),
+        quantization_reference=scaled(job.quantization_reference),
+        temperature=_make_record(result, decision),
+        shared={},  # Results kept for the uncalibrated model do not hold.
+    )
+    # A temperature below 1 enlarges what is rounded, too.
+    return parity_check.measure_rounding(changed), result
+
+
+def _load_own_data(
+    found: finished_run.FinishedRun,
+    inspected: scan.InspectedPictures,
+    cache_dir: str,
+) -> examples.ImageData:
+    """Returns the run's own pictures; requires a validation split."""
+    problems = verification.find_unreadable(
+        inspected.pictures,
+        cache_dir=pathlib.Path(cache_dir).expanduser(),
+        image_size=found.image_size,
+        resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
+    )
+    data = run_evaluation.divide_own_data(
+        found, inspected, problems, found.config.data
+    )
+    if "validation" not in data.splits:
+        raise errors.DataError(
+            "--calibrate needs validation pictures, and the run in "
+            f"{found.place.path} has none."
+        )
+    return data
+
+
+def _collect_logits(
+    found: finished_run.FinishedRun,
+    data: examples.ImageData,
+    model: keras.Model,
+) -> certainties.TemperatureScaling:
+    """Returns temperature scaling that has seen the validation logits."""
+    paths = [each.path for each in data.split("validation")]
+    tempering = found.task.certainty.create_temperature_scaling(
+        found.class_names, len(paths), seed=found.config.seed
+    )
+    targets = found.task.network.targets(
+        data, "validation", config=found.config, image_size=found.image_size
+    )
+    batches = _stream_logits(found, model, paths)
+    truth = target_rows.batch_in_order(targets, _BATCH_SIZE).as_numpy_iterator()
+    for logits, expected in zip(batches, truth, strict=True):
+        tempering.add(logits, expected)
+    return tempering
+
+
+def _stream_logits(
+    found: finished_run.FinishedRun, model: keras.Model, paths: Sequence[str]
+) -> Iterator[np.ndarray]:
+    return found.predict(paths, batch_size=_BATCH_SIZE, model=model)
+
+
+def _make_record(
+    result: temperature_scaling.Calibration, decision: Mapping[str, Any]
+) -> dict[str, Any]:
+    found = dataclasses.asdict(result)
+    return {**found, "decision": dict(decision)} if decision else found
+
+
+def _require_same(
+    probabilities: np.ndarray, proof: jobs.ParityReference, allowed: float
+) -> None:
+    difference = np.abs(probabilities - proof.predictions).max()
+    if not difference <= allowed:
+        raise errors.RunError(
+            "The model's probabilities differ from those of its evaluation by "
+            f"up to {difference:.2g}; it was not calibrated. Evaluate the run "
+            "again; if it was not changed since, "
+            f"{export_refusal.describe_report_address()}."
+        )

@@ -1,0 +1,216 @@
+"""Evaluates a finished run, once more or on other pictures."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tf_finetune import errors, files
+from tf_finetune.config import command_configs, data_options
+from tf_finetune.data import data_statistics, examples, scan, unlabeled_files
+from tf_finetune.data.images import image_warnings, verification
+from tf_finetune.evaluation import gates
+from tf_finetune.runs.finished import finished_run
+from tf_finetune.runs.rows import row_inference
+from tf_finetune.tasks import evaluate_split
+from tf_finetune.tasks import task as task_contract
+
+
+def evaluate_run(
+    found: finished_run.FinishedRun,
+    inspected: scan.InspectedPictures,
+    source: data_options.DataOptions,
+    config: command_configs.EvaluateConfig,
+    *,
+    report: Callable[[str], None],
+) -> dict[str, Any]:
+    """Evaluates on every split of the data, prints and writes the figures.
+
+    Args:
+        found: The run.
+        inspected: Its own data again, or other pictures.
+        source: How they were read.
+        config: Output, batch size, gates.
+        report: Called with each text for the user.
+
+    Raises:
+        DataError: The run's own pictures are no longer those it was trained
+            on.
+        GateError: `--fail_below` is missed.
+    """
+    problems = verification.find_unreadable(
+        inspected.pictures,
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+        image_size=found.image_size,
+        resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
+        report=functools.partial(
+            image_warnings.warn_of_oddities, pixels=found.config.model.pixels
+        ),
+    )
+    if config.data:
+        data = _divide_other_data(found, inspected, problems)
+    else:
+        data = divide_own_data(found, inspected, problems, source)
+    # Pictures are to be decoded as they were in training.
+    data = dataclasses.replace(
+        data,
+        resize=found.config.model.resize,
+        pixels=found.config.model.pixels,
+    )
+    report(data_statistics.format_summary(data))
+    output = pathlib.Path(config.output or _choose_output(found, config))
+    # Within the workdir a link must not lead the files elsewhere.
+    if not config.output:
+        found.place.require_inside(_choose_chart_folder(output))
+    if found.place.takes_rows:
+        figures = row_inference.evaluate_rows(
+            found, data, source, batch_size=config.batch_size
+        )
+    else:
+        figures = _compute_figures(
+            found, data, config, _choose_chart_folder(output)
+        )
+    files.write_json(output, figures)
+    task = found.task
+    # Charts of the run's own splits are in the workdir since training.
+    if beside := config.data and _choose_chart_folder(output):
+        for split in data.splits:
+            task.figures.draw(figures[split], data.class_names, beside, split)
+    report(task.figures.text(figures))
+    report(f"Figures saved to {output}")
+    if beside:
+        report(f"Charts and predictions saved to {beside}")
+    _check_gates(figures, data, config, task)
+    return figures
+
+
+def divide_own_data(
+    found: finished_run.FinishedRun,
+    inspected: scan.InspectedPictures,
+    problems: Mapping[str, str],
+    source: data_options.DataOptions,
+) -> examples.ImageData:
+    """Returns a run's own pictures, divided as they were.
+
+    Args:
+        found: The run.
+        inspected: Its pictures, listed again.
+        problems: Reason by path of each that cannot be used.
+        source: How they were read.
+
+    Raises:
+        DataError: They have changed since.
+    """
+    # The run's seed draws the same splits from the same pictures.
+    seed = found.config.seed
+    data = scan.clean_and_split(inspected, problems, source, seed=seed)
+    if data.fingerprint != found.place.facts().get("data_fingerprint"):
+        raise errors.DataError(
+            f"The pictures of --data={source.data} are no longer those that "
+            f"the run in {found.place.path} was trained on. `python -m "
+            "tf_finetune.evaluate --data=…` evaluates on the current ones."
+        )
+    return data
+
+
+def _divide_other_data(
+    found: finished_run.FinishedRun,
+    inspected: scan.InspectedPictures,
+    problems: Mapping[str, str],
+) -> examples.ImageData:
+    """Returns other pictures in the run's class order, unsplit ones as test."""
+    # Their own splits are kept; pictures without one are all for testing.
+    usable = [p for p in inspected.pictures if p.path not in problems]
+    dropped = [
+        examples.DroppedFile(path=path, reason=reason)
+        for path, reason in problems.items()
+    ]
+    pictures = tuple(
+        dataclasses.replace(each, split=each.split or "test") for each in usable
+    )
+    if not pictures:
+        raise errors.DataError("None of the pictures of --data can be used.")
+    return examples.ImageData(
+        class_names=found.class_names,
+        pictures=pictures,
+        dropped=(*inspected.dropped, *dropped),
+        fingerprint=data_statistics.compute_fingerprint(
+            found.class_names, pictures, inspected.labels
+        ),
+    )
+
+
+def _compute_figures(
+    found: finished_run.FinishedRun,
+    data: examples.ImageData,
+    config: command_configs.EvaluateConfig,
+    beside: pathlib.Path,
+) -> dict[str, Any]:
+    """Returns the figures; of other data, writes predictions to `beside`."""
+    task, rows, truths = found.task, [], []
+    # Baselines rest on the training data, as data.json describes it.
+    described = found.place.described(task.described)
+    figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
+    for split in data.splits:
+        predicted = found.predict(
+            [picture.path for picture in data.split(split)],
+            batch_size=config.batch_size,
+        )
+        judged = evaluate_split.evaluate_predictions(
+            task,
+            data,
+            split,
+            predicted,
+            seed=found.config.seed,
+            decision=task.decision,
+            with_rows=bool(config.data),
+        )
+        if judged.figures is None:
+            raise errors.RunError(
+                f"The run in {found.place.path} predicts values that are NaN "
+                "or infinite; train it again with a lower --learning_rate."
+            )
+        figures[split] = {
+            **judged.figures,
+            "yardsticks": task.figures.compute_baselines(
+                described, data, split
+            ),
+        }
+        if config.data:
+            judged.draw(beside)
+            rows += judged.rows
+            truths += [picture.label for picture in data.split(split)]
+    if config.data:
+        task.answers.write(beside / "predictions.csv", rows, truths)
+    return figures
+
+
+def _choose_output(
+    found: finished_run.FinishedRun, config: command_configs.EvaluateConfig
+) -> pathlib.Path:
+    name = unlabeled_files.derive_name(config.data) if config.data else "again"
+    return found.place.path / f"evaluation.{name}.json"
+
+
+def _choose_chart_folder(output: pathlib.Path) -> pathlib.Path:
+    """Returns the folder of charts and predictions beside a file of figures."""
+    if output.suffix:
+        return output.with_suffix("")
+    return output.with_name(f"{output.name}-files")
+
+
+def _check_gates(
+    figures: Mapping[str, Any],
+    data: examples.ImageData,
+    config: command_configs.EvaluateConfig,
+    task: task_contract.Task,
+) -> None:
+    # Gates hold on test, or on the last split where there is no test.
+    split = "test" if "test" in data.splits else data.splits[-1]
+    failed = gates.find_failures(
+        figures[split], config.fail_below, task.figures
+    )
+    if failed:
+        raise errors.GateError(" ".join(failed))

@@ -1,0 +1,178 @@
+"""Fine-tunes on groups: a labeled picture with unlabeled ones beside it."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from tf_finetune.config import options
+from tf_finetune.data import mixed_groups as group_data
+from tf_finetune.data import pipeline
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.runs import context as contexts
+from tf_finetune.runs import fit_stages
+from tf_finetune.runs.objectives import objective_protocol
+from tf_finetune.semi_supervised import group_model
+from tf_finetune.training import fine_tuning, history, optimizers
+from tf_finetune.training.distributed import replicas
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupedTraining:
+    """A network to be trained, its groups and its loss.
+
+    Attributes:
+        network: Pictures → logits, and other outputs that the loss reads.
+        form: How targets and logits lie in rows.
+        groups: The groups.
+        loss: Of groups.
+        pictures: Number in a group, all views counted.
+    """
+
+    network: keras.Model
+    form: group_model.GroupLayout
+    groups: group_data.MixedGroups
+    loss: keras.losses.Loss
+    pictures: int
+
+
+def make_groups(
+    given: objective_protocol.ObjectiveInputs,
+    views: group_data.Views,
+    **known: Any,
+) -> group_data.MixedGroups:
+    """Divides labeled and unlabeled pictures into groups.
+
+    Args:
+        given: The run and the unlabeled pictures.
+        views: How these are augmented.
+        **known: `known` of `data.groups.Groups`, if there is anything.
+    """
+    context = given.context
+    return group_data.MixedGroups(
+        labeled=[picture.path for picture in context.data.split("train")],
+        targets=context.targets("train"),
+        unlabeled=[picture.path for picture in given.pool.pictures],
+        beside=context.config.unlabeled.unlabeled_ratio,
+        views=views,
+        augmentation=context.config.training.augmentation,
+        image_size=context.image_size,
+        resize=context.config.model.resize,
+        pixels=context.config.model.pixels,
+        seed=context.config.seed,
+        **known,
+    )
+
+
+def make_form(
+    context: contexts.RunContext, targets: target_rows.Targets
+) -> group_model.GroupLayout:
+    """Returns the shapes of targets and logits that are packed into rows."""
+    # Without the batch axis; an index and a mask have different shapes.
+    spec = target_rows.batch_in_order(targets, 1).element_spec
+    return group_model.GroupLayout(
+        target=tuple(spec.shape[1:]),
+        logits=tuple(context.assembly.trainer.output_shape[1:]),
+        dtype=spec.dtype.name,
+    )
+
+
+def train_groups(
+    given: objective_protocol.ObjectiveInputs, training: GroupedTraining
+) -> objective_protocol.ObjectiveResult:
+    """Trains from the weights of the supervised result."""
+    context = given.context
+    context.assembly.model.set_weights(list(given.supervised.weights))
+    table = _fine_tune(
+        _count_groups_as_batch(context, training.pictures), training
+    )
+    found = context.predict("validation")
+    tuned = fit_stages.Candidate(
+        name="fine_tune",
+        weights=context.assembly.model.get_weights(),
+        evaluations={"validation": context.judge("validation", found)},
+    )
+    return objective_protocol.ObjectiveResult(
+        candidate=tuned,
+        table=table,
+        facts={"groups": len(training.groups)},
+        text=(
+            f"{len(table)} epochs of {len(training.groups)} labeled pictures, "
+            f"each with {training.groups.beside} of "
+            f"{len(given.pool.pictures)} unlabeled ones"
+        ),
+    )
+
+
+def make_feed(
+    context: contexts.RunContext, dealt: group_data.MixedGroups
+) -> fine_tuning.TrainingFeed:
+    """Returns the groups in batches, and the validation split."""
+    options = context.config.training
+    size = optimizers.choose_batch_size(options, len(dealt))
+    images = pipeline.build_evaluation_images(
+        [picture.path for picture in context.data.split("validation")],
+        image_size=context.image_size,
+        resize=context.config.model.resize,
+        pixels=context.config.model.pixels,
+        batch_size=options.batch_size,
+    )
+    # Validation pictures come alone, as in the supervised run.
+    expected = target_rows.batch_in_order(
+        context.targets("validation"), options.batch_size
+    )
+    return fine_tuning.TrainingFeed(
+        num_examples=len(dealt),
+        batches=lambda first_epoch, first_step: group_data.build_batches(
+            dealt,
+            batch_size=size,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            epochs=options.epochs,
+            part=replicas.find_own_part(context.strategy),
+        ),
+        validation=group_data.wrap_labeled(images, expected),
+        names=lambda epoch, step: dealt.names(epoch, step, size),
+    )
+
+
+def _count_groups_as_batch(
+    context: contexts.RunContext, pictures: int
+) -> contexts.RunContext:
+    """Returns the run with a batch size in groups instead of pictures."""
+    # So that a step needs about as much memory as --batch_size allows.
+    groups_a_step = max(context.config.training.batch_size // pictures, 1)
+    config = options.replace(context.config, batch_size=groups_a_step)
+    return dataclasses.replace(context, config=config)
+
+
+def _fine_tune(
+    context: contexts.RunContext, training: GroupedTraining
+) -> Sequence[Mapping[str, Any]]:
+    with context.strategy.scope():
+        metrics = context.task.network.metrics(context.data.class_names)
+        trainer = fine_tuning.compile_trainer(
+            group_model.build_trainer(training.network),
+            context.assembly,
+            context.selection,
+            context.config,
+            loss=training.loss,
+            # Metrics of training see the labeled picture of a group alone.
+            metrics=[
+                group_model.LabeledMetric(e, training.form) for e in metrics
+            ],
+            num_examples=len(training.groups),
+            settings=context.settings,
+        )
+    with context.strategy.scope(), contexts.use_training_precision(context):
+        outcome = fine_tuning.fit_trainer(
+            trainer,
+            make_feed(context, training.groups),
+            task=context.task,
+            config=context.config,
+            place=context.shared,
+            writes=context.is_chief,
+            report=lambda rows: None,
+        )
+    return history.make_rows("fine_tune", outcome.rows)

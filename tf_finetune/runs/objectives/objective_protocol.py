@@ -1,0 +1,49 @@
+"""Interface of the objectives for unlabeled pictures."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.runs import context as contexts
+from tf_finetune.runs import fit_stages
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectiveInputs:
+    """Inputs of an objective.
+
+    Attributes:
+        context: The run, its model with the pretrained weights and a random
+            head, its checkpoints in a folder of their own.
+        pool: The unlabeled pictures, whose features are all in the cache.
+        supervised: The result of the labeled pictures alone.
+        exit_stack: Keeps cache entries from being evicted until the run ends.
+    """
+
+    context: contexts.RunContext
+    pool: pools.Pool
+    supervised: fit_stages.Candidate
+    exit_stack: contextlib.ExitStack
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectiveResult:
+    """The result of an objective.
+
+    Attributes:
+        candidate: The trained model.
+        table: The history of its epochs.
+        facts: Its entry in evaluation.json.
+        text: The same in a line or two.
+    """
+
+    candidate: fit_stages.Candidate
+    table: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any]
+    text: str
+
+
+Objective = Callable[[ObjectiveInputs], ObjectiveResult | None]
+"""An objective: returns None where there is nothing to learn, and logs it."""

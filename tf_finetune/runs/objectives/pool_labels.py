@@ -1,0 +1,146 @@
+"""Pseudo-labels of unlabeled pictures, and their measured precision."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tf_finetune.data import examples, pipeline
+from tf_finetune.model import inference
+from tf_finetune.runs.objectives import objective_protocol
+from tf_finetune.semi_supervised import (
+    label_propagation,
+    pseudo_label_precision,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PoolLabels:
+    """Pseudo-labels of pictures and their precision.
+
+    Attributes:
+        labels: One for each picture of the pool; None: not sure enough.
+        precision: How often such labels are right.
+        where: The pictures that this was measured on, in words.
+    """
+
+    labels: Sequence[examples.Label | None]
+    precision: pseudo_label_precision.PseudoLabelPrecision
+    where: str
+
+
+def assign_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
+    """Guesses labels by features or by predictions, as the task does."""
+    return _METHODS[given.context.task.pseudo_labels.by](given)
+
+
+def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
+    """Propagates labels over cached features.
+
+    Source: Iscen et al. 2019, "Label Propagation for Deep Semi-supervised
+    Learning", section 4.
+    """
+    context, guesses = given.context, given.context.task.pseudo_labels
+    train, names = context.data.split("train"), context.data.class_names
+    everything = (*train, *given.pool.pictures)
+    store = context.cache.features
+    features = store.rows([each.sha256 for each in everything]).all()
+    joints, known = (
+        label_propagation.build_neighbor_graph(features),
+        np.arange(len(train)),
+    )
+    rows = guesses.rows([each.label for each in train], names)
+
+    def found(mine: np.ndarray) -> Sequence[examples.Label | None]:
+        """Returns pseudo-labels of all but `mine`, in their order."""
+        scores = label_propagation.propagate_labels(
+            joints, mine, rows[mine], exclusive=guesses.exclusive
+        )
+        # The most confident share of each class is given a label.
+        share = context.config.unlabeled.pseudo_label_share
+        return guesses.labels(scores, rows[mine], names, share=share)
+
+    def labeled_values(mine: np.ndarray, asked: np.ndarray) -> Sequence[object]:
+        # Labeled pictures come before the pool in `everything`.
+        return found(mine)[: len(asked)]
+
+    return PoolLabels(
+        labels=found(known),
+        precision=pseudo_label_precision.cross_validate(
+            rows,
+            labeled_values,
+            groups=[each.group or each.sha256 for each in train],
+            compare=lambda label, row: guesses.count_correct(label, row, names),
+            seed=context.config.seed,
+        ),
+        where="training pictures, left out in turn",
+    )
+
+
+def _predict_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
+    """Takes the most confident predictions of the supervised model."""
+    context, guesses = given.context, given.context.task.pseudo_labels
+    resize = context.config.model.resize
+    pretrained = context.assembly.model.get_weights()
+    context.assembly.model.set_weights(list(given.supervised.weights))
+    # Predicted twice, since masks of a whole pool need not fit into memory.
+    pool, held_out = given.pool.pictures, context.data.split("validation")
+    share = context.config.unlabeled.pseudo_label_share
+    thresholds = guesses.find_thresholds(
+        _stream_predictions(given, pool), share
+    )
+    labels = [
+        guesses.label(
+            each,
+            thresholds,
+            picture,
+            context.data.class_names,
+            folder=context.place.checkpoints / "masks",
+            resize=resize,
+        )
+        for picture, each in _pair_predictions(given, pool)
+    ]
+    compared = [
+        guesses.count_correct(each, thresholds, picture, resize=resize)
+        for picture, each in _pair_predictions(given, held_out)
+    ]
+    # Both stages start from the pretrained weights again.
+    context.assembly.model.set_weights(pretrained)
+    return PoolLabels(
+        labels=labels,
+        precision=pseudo_label_precision.PseudoLabelPrecision(
+            right=sum(right for right, _ in compared),
+            guessed=sum(count for _, count in compared),
+            sure=sum(count > 0 for _, count in compared),
+            held_out=len(compared),
+        ),
+        where="validation pictures",
+    )
+
+
+_METHODS = {"features": _propagate_labels, "predictions": _predict_labels}
+
+
+def _pair_predictions(
+    given: objective_protocol.ObjectiveInputs,
+    pictures: Sequence[examples.Picture],
+) -> Iterator[tuple[examples.Picture, np.ndarray]]:
+    rows = (
+        row for batch in _stream_predictions(given, pictures) for row in batch
+    )
+    return zip(pictures, rows, strict=True)
+
+
+def _stream_predictions(
+    given: objective_protocol.ObjectiveInputs,
+    pictures: Sequence[examples.Picture],
+) -> Iterator[np.ndarray]:
+    context = given.context
+    images = pipeline.build_evaluation_images(
+        [picture.path for picture in pictures],
+        image_size=context.image_size,
+        resize=context.config.model.resize,
+        pixels=context.config.model.pixels,
+        batch_size=context.config.training.batch_size,
+    )
+    return inference.stream_predictions(context.networks.predictions, images)

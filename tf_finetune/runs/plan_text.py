@@ -1,0 +1,171 @@
+"""Describes the plan of a run: trainable layers, settings and reasons."""
+
+import keras
+from absl import logging
+
+from tf_finetune.adaptation import plan
+from tf_finetune.backbones.surgery import change_table
+from tf_finetune.data import data_statistics
+from tf_finetune.runs import context as contexts
+from tf_finetune.semi_supervised import catalog
+from tf_finetune.training import optimizers
+from tf_finetune.training.solvers import decoder_head
+
+_HEADS = {"probe": "solved", "random": "random"}
+
+
+def format_plan(context: contexts.RunContext) -> str:
+    """Returns the plan: trainable layers, settings and their reasons."""
+    lines = [_format_supervised(context), *_format_semi_supervised(context)]
+    return "\n".join(lines)
+
+
+def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
+    options = context.config.unlabeled
+    if options.chosen == catalog.SUPERVISED:
+        return []
+    return [
+        f"then again with --unlabeled_data={options.unlabeled_data}: "
+        f"{options.chosen} (--objective); the better one is kept"
+    ]
+
+
+def _format_supervised(context: contexts.RunContext) -> str:
+    options = context.config.training
+    table = plan.format_table(
+        plan.make_rows(context.assembly, context.selection)
+    )
+    parts = [
+        context.settings.line,
+        change_table.format_table(_list_changes(context)),
+        table,
+    ]
+    table = "\n".join(part for part in parts if part)
+    head = f"head: {_format_head(context)}, {_describe_head_fit(context)}"
+    if not context.fine_tunes:
+        return f"{table}\n{head}; the backbone stays frozen"
+    size = optimizers.choose_batch_size(
+        options, len(context.data.split("train"))
+    )
+    frozen = len(context.selection.frozen_batch_norms)
+    return "\n".join(
+        [
+            table,
+            head,
+            "fine_tune: at most "
+            f"{data_statistics.format_count(options.epochs, 'epoch')}, "
+            f"{data_statistics.format_count(size, 'picture')} a "
+            f"step{_format_batch_fit(context)}, from a "
+            f"{_HEADS[options.head_init]} head",
+            f"optimizer: {options.optimizer}, learning rate "
+            f"{_format_rate(context)}, {options.schedule}, warm-up over "
+            f"{options.warmup_fraction:.0%} of the steps",
+            f"batch norm: {data_statistics.format_count(frozen, 'layer')} kept "
+            "as pretrained (--freeze_batch_norm)",
+            f"loss: {' + '.join(context.task.split_loss(options.loss))} "
+            f"(--loss={options.loss}); augmentation: {options.augmentation}",
+            f"cache: {context.config.output.cache} (--cache); "
+            f"{_describe_boundary(context)}",
+        ]
+    )
+
+
+def _list_changes(context: contexts.RunContext) -> list[change_table.Change]:
+    """Lists the changes of surgery, the layers of a longer head included."""
+    # --head_layers is no surgery of the backbone, but shown in its table.
+    layers = context.config.model.surgery.head_layers
+    if not layers:
+        return [*context.assembly.changes]
+    head = context.assembly.head
+    return [
+        *context.assembly.changes,
+        change_table.Change(
+            flag="--head_layers",
+            layers=change_table.summarize_names(context.assembly.head_layers),
+            before="one dense layer",
+            after=f"{', '.join(layers)}, then the dense layer",
+            new=head.count_params(),
+        ),
+    ]
+
+
+def _format_head(context: contexts.RunContext) -> str:
+    options = context.config.model
+    head = context.task.head(options.head)
+    return ", ".join([head, *options.surgery.head_layers])
+
+
+def _describe_head_fit(context: contexts.RunContext) -> str:
+    """Describes how the head is trained before fine-tuning."""
+    options = context.config.training
+    # Pooled features have one axis; a decoder reads maps of three.
+    if any(len(shape) > 1 for shape in context.assembly.features.shapes):
+        steps = decoder_head.count_steps(
+            options, len(context.data.split("train"))
+        )
+        return (
+            f"trained for {data_statistics.format_count(steps, 'step')} on "
+            "feature maps cached once (--head_epochs)"
+        )
+    return "solved on features cached once"
+
+
+def warn_of_single_pictures(context: contexts.RunContext) -> None:
+    """Warns if batch norm would learn its statistics from single pictures."""
+    training = context.config.training
+    size = optimizers.choose_batch_size(
+        training, len(context.data.split("train"))
+    )
+    # A replica's own part of the batch.
+    pictures = size // context.strategy.num_replicas_in_sync
+    moving = [
+        layer
+        for layer in context.assembly.backbone.model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+        and layer.name in context.selection.layer_names
+    ]
+    if context.fine_tunes and moving and pictures <= 1:
+        logging.warning(
+            "Batch norm learns its mean and variance from single pictures: "
+            "--batch_size=%d with --freeze_batch_norm=false, in %s. Use a "
+            "--batch_size of 8 or more, or leave out "
+            "--freeze_batch_norm=false.",
+            size,
+            data_statistics.format_count(len(moving), "layer"),
+        )
+
+
+def _format_batch_fit(context: contexts.RunContext) -> str:
+    if context.largest_batch is None:
+        return ""
+    return f" (--batch_size=auto; {context.largest_batch} fit into memory)"
+
+
+def _format_rate(context: contexts.RunContext) -> str:
+    options, asked = context.config.training, context.requested_config.training
+    rate = optimizers.choose_learning_rate(options)
+    # The rate's origin: the user, the optimizer's default, or that default
+    # scaled to the batch size that was found.
+    if asked.learning_rate is not None:
+        origin = "given"
+    elif context.largest_batch is None:
+        origin = f"the default of {options.optimizer}"
+    else:
+        usual = optimizers.choose_learning_rate(asked)
+        origin = (
+            f"the default of {options.optimizer}, {usual:g} for "
+            f"{optimizers.REFERENCE_BATCH_SIZE} pictures, "
+            f"{optimizers.choose_scaling_rule(options)}"
+        )
+    return f"{rate:g} ({origin}; --learning_rate)"
+
+
+def _describe_boundary(context: contexts.RunContext) -> str:
+    """Describes the part of the network that can be cached."""
+    found = context.networks.boundary
+    if found is None:
+        return "no part of the network can be cached"
+    return (
+        f"{found.frozen_share:.0%} of the forward pass is frozen and can be "
+        f"cached (freeze boundary at {', '.join(found.names)})"
+    )

@@ -1,0 +1,230 @@
+"""Cached outputs of the frozen part of a run's network."""
+
+import contextlib
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import train_config
+from tf_finetune.data import examples, file_stamps
+from tf_finetune.feature_cache import batches, entries, fill, network_store
+from tf_finetune.feature_cache import store as stores
+from tf_finetune.model import assembly, inference
+from tf_finetune.runs import compiled_networks
+
+# Pictures whose features are computed before they are written.
+_NAMES_A_BLOCK = 4096
+_GB = 1e9
+
+
+class RunCache:
+    """The entries of the cache that belong to one run."""
+
+    def __init__(
+        self,
+        config: train_config.TrainConfig,
+        built: assembly.Assembly,
+        networks: compiled_networks.CompiledNetworks,
+        held: contextlib.ExitStack,
+    ) -> None:
+        """Opens the entry of the head's inputs.
+
+        Args:
+            config: The run.
+            built: Its model, the weights of which decide the entries.
+            networks: That model, compiled.
+            held: Keeps the entries safe from eviction until it is closed.
+        """
+        self._config = config
+        self._built = built
+        self._networks = networks
+        self._held = held
+        self._crossing: dict[str, stores.Store] = {}
+        self.features = self._open_features()
+
+    def refresh(self) -> None:
+        """Opens the entries again, to read rows that others have written."""
+        # Boundary entries are opened again when they are asked for.
+        self._crossing.clear()
+        self.features = self._open_features()
+
+    def _open_features(self) -> stores.Store:
+        extractor = self._built.extractor
+        return self._open_store(
+            extractor,
+            width=self._built.features.width,
+            dtype="float32",
+            up_to="features",
+        )
+
+    def open_activations(self, dtype: str) -> stores.Store:
+        """Opens the entry of activations at the freeze boundary."""
+        cut = self._networks.boundary
+        # float32 and float16 rows are entries of their own.
+        if dtype not in self._crossing:
+            self._crossing[dtype] = self._open_store(
+                cut.build_prefix(),
+                width=cut.width,
+                dtype=dtype,
+                # Names of the layers whose outputs are kept.
+                up_to=", ".join(cut.names),
+            )
+        return self._crossing[dtype]
+
+    def make_room(self, needed_bytes: int) -> bool:
+        """Makes room by evicting the entries unused for the longest time.
+
+        The entries that are open stay.
+
+        Returns:
+            Whether there is room now, within `--cache_gb` and on the disk.
+        """
+        output = self._config.output
+        # --cache_gb counts gigabytes of 10⁹ bytes, as disks do.
+        return entries.evict_features(
+            output.cache_folder,
+            needed_bytes,
+            limit_bytes=output.cache_gb * _GB,
+        )
+
+    def fill_features(
+        self, pictures: Sequence[examples.Picture], *, with_rows: bool
+    ) -> None:
+        """Computes the missing rows of the unaugmented pictures.
+
+        Args:
+            pictures: Of all splits.
+            with_rows: Whether activations at the freeze boundary are computed
+                in the same pass as the head's inputs.
+        """
+        names = [picture.sha256 for picture in pictures]
+        rows = self.open_activations("float32") if with_rows else None
+        # All activations are there: the network above them is enough.
+        if rows and not rows.missing(names):
+            self._fill_from_activations(rows, self.features.missing(names))
+
+        def network(images: tf.Tensor) -> list[tf.Tensor]:
+            found = self._networks.pretrained_step(with_rows=with_rows)(images)
+            return [found.features, *([found.rows] if with_rows else [])]
+
+        into = [self.features, *([rows] if rows else [])]
+        # View 0 is the picture unaugmented.
+        wanted = self.list_views(0, pictures)
+        self._fill(into, network, wanted, pictures, "Features")
+
+    def fill_augmented(
+        self, pictures: Sequence[examples.Picture], store: stores.Store
+    ) -> stores.Rows:
+        """Computes the missing activations of the augmented views.
+
+        Args:
+            pictures: Of the training split.
+            store: Where it goes.
+
+        Returns:
+            All of them: view 1 of every picture, then view 2, and so on.
+        """
+        wanted = [
+            view
+            for number in range(1, self._config.training.num_views)
+            for view in self.list_views(number, pictures)
+        ]
+
+        def network(images: tf.Tensor) -> list[tf.Tensor]:
+            # Computed in float32 and rounded once, to the dtype of the store.
+            return [
+                tf.cast(self._networks.compute_activations(images), store.dtype)
+            ]
+
+        self._fill([store], network, wanted, pictures, "Augmented views")
+        return store.rows([view.name for view in wanted])
+
+    def list_views(
+        self, number: int, pictures: Sequence[examples.Picture]
+    ) -> list[fill.View]:
+        """Returns one view of each picture; 0 is the picture as it is."""
+        return fill.make_views(
+            [picture.path for picture in pictures],
+            [picture.sha256 for picture in pictures],
+            number=number,
+            level=self._config.training.augmentation,
+            seed=self._config.seed,
+        )
+
+    def _fill_from_activations(
+        self, rows: stores.Store, names: Sequence[str]
+    ) -> None:
+        """Computes features from cached activations, not from pictures.
+
+        It applies where only layers above the boundary have changed since.
+        """
+        cut = self._networks.boundary
+        upper = inference.compile_step(
+            cut.build_upper_part(self._built.extractor.outputs)
+        )
+        for start in range(0, len(names), _NAMES_A_BLOCK):
+            block = names[start : start + _NAMES_A_BLOCK]
+            inputs = batches.make_ordered_batches(
+                rows.rows(block),
+                unpack=cut.tensors,
+                batch_size=self._config.training.batch_size,
+            )
+            # Several tensors of a picture lie in one row, one after another.
+            flat = self._built.features.flat
+            found = [
+                flat(keras.tree.flatten(inference.apply_step(upper, each)))
+                for each in inputs
+            ]
+            self.features.put(block, np.concatenate(found))
+
+    def _fill(
+        self,
+        into: Sequence[stores.Store],
+        network: fill.Network,
+        wanted: Sequence[fill.View],
+        pictures: Sequence[examples.Picture],
+        title: str,
+    ) -> None:
+        picture_of = {picture.path: picture for picture in pictures}
+        fill.fill_stores(
+            into,
+            network,
+            wanted,
+            image_size=self._built.backbone.image_size,
+            resize=self._config.model.resize,
+            pixels=self._config.model.pixels,
+            batch_size=self._config.training.batch_size,
+            level=self._config.training.augmentation,
+            title=title,
+            # A picture that changed would be kept under its old hash.
+            check=lambda views: file_stamps.check_unchanged(
+                [picture_of[view.path] for view in views]
+            ),
+        )
+
+    def _open_store(
+        self, model: keras.Model, *, width: int, dtype: str, up_to: str
+    ) -> stores.Store:
+        return network_store.open_store(
+            model,
+            width=width,
+            dtype=dtype,
+            image_size=self._built.backbone.image_size,
+            resize=self._config.model.resize,
+            pixels=self._config.model.pixels,
+            cache_dir=self._config.output.cache_folder,
+            what=f"{self._config.model.backbone} up to {up_to}",
+            held=self._held,
+        )
+
+
+def split_rows(
+    store: stores.Store, data: examples.ImageData
+) -> dict[str, stores.Rows]:
+    """Returns the rows of the unaugmented pictures by split, in order."""
+    return {
+        split: store.rows([each.sha256 for each in data.split(split)])
+        for split in data.splits
+    }

@@ -1,0 +1,56 @@
+"""Objectives on unlabeled pictures, by name.
+
+Each is a `runs.objectives.objective.Objective`; adding one is a file and a
+line here.
+"""
+
+from tf_finetune import registry
+from tf_finetune.config import train_config
+
+SUPERVISED = "supervised"
+"""The objective that uses no unlabeled pictures."""
+
+OBJECTIVES = registry.Registry(
+    "objective",
+    {
+        SUPERVISED: "tf_finetune.runs.objectives.supervised:learn",
+        "ada_bn": "tf_finetune.runs.objectives.ada_bn:learn",
+        "feature_distillation": (
+            "tf_finetune.runs.objectives.feature_distillation:learn"
+        ),
+        "fixmatch": "tf_finetune.runs.objectives.fixmatch:learn",
+        "pseudo_label": "tf_finetune.runs.objectives.pseudo_label:learn",
+    },
+)
+
+PSEUDO_LABELING = ("fixmatch", "pseudo_label")
+"""Objectives that need a task with pseudo labels (`Task.pseudo_labels`)."""
+
+GRADIENT_BASED = ("feature_distillation", "fixmatch")
+"""Objectives that act in gradient steps only."""
+
+BUILT_IN = OBJECTIVES.names()
+"""Objectives of this package, whose options are known."""
+
+READERS = {
+    "confidence": ("fixmatch",),
+    "pseudo_label_share": ("pseudo_label",),
+    "unlabeled_data": tuple(name for name in BUILT_IN if name != SUPERVISED),
+    "unlabeled_ratio": ("feature_distillation", "fixmatch"),
+    "unlabeled_weight": ("feature_distillation", "fixmatch"),
+}
+"""Options that not every objective reads → the objectives that do."""
+
+
+def has_gradient_steps(config: train_config.TrainConfig) -> bool:
+    """Whether anything is trained by steps once the head is solved.
+
+    An objective of the user's own counts as trained by steps.
+    """
+    options, objective = config.training, config.unlabeled.chosen
+    moves = (
+        not config.model.trains_head_only
+        or options.head_init == "random"
+        or objective in GRADIENT_BASED
+    )
+    return bool(options.epochs and moves) or objective not in BUILT_IN

@@ -1,0 +1,270 @@
+"""SavedModel of a version, loaded with plain TensorFlow, called with arrays."""
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from google.protobuf import json_format, message
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from tf_finetune import errors, files, terminal_escapes
+from tf_finetune.serving import failures, tensor_info
+
+_LABELS = pathlib.Path("assets") / "labels.txt"
+_COLUMNS = pathlib.Path("assets") / "columns.json"
+# Bytes; a million class names take a quarter of it.
+_LARGEST_ASSET = 64 * 2**20
+# Node names, stack positions and the failing op in TensorFlow's messages.
+_GRAPH_POSITIONS = re.compile(r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:.*", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """Signature of a model: its name, inputs and outputs.
+
+    Attributes:
+        name: Its name in requests.
+        inputs: By name, in the order of the names.
+        outputs: The same.
+    """
+
+    name: str
+    inputs: tuple[tensor_info.TensorInfo, ...]
+    outputs: tuple[tensor_info.TensorInfo, ...]
+
+    @property
+    def can_batch(self) -> bool:
+        """Whether rows of several requests may be computed together."""
+        return all(each.has_rows for each in (*self.inputs, *self.outputs))
+
+    @property
+    def takes_examples(self) -> bool:
+        """Whether it takes serialized tf.train.Examples, by its input."""
+        names = [each.name for each in self.inputs]
+        return names == ["inputs"] and self.inputs[0].is_text
+
+    def require_classify(self) -> None:
+        """Raises `RequestError` unless it classifies Examples."""
+        self._require_examples("classify")
+        outputs = {each.name for each in self.outputs}
+        if not outputs & {"classes", "scores"}:
+            raise failures.RequestError(
+                400,
+                f"Signature {self.name!r} cannot classify: it must have the "
+                f"outputs 'classes' or 'scores', and has "
+                f"{', '.join(sorted(outputs))}.",
+            )
+
+    def require_regress(self) -> None:
+        """Raises `RequestError` unless it maps each Example to a number.
+
+        Source: TensorFlow Serving's regressor.cc: one output "outputs",
+        float32, [batch] or [batch, 1].
+        """
+        self._require_examples("regress")
+        found = {each.name: each for each in self.outputs}
+        if not _is_scalar_per_row(found.get("outputs")):
+            raise failures.RequestError(
+                400,
+                f"Signature {self.name!r} cannot regress: it must have the "
+                f"output 'outputs', one float32 for each example, and has "
+                f"{', '.join(sorted(found))}.",
+            )
+
+    def _require_examples(self, verb: str) -> None:
+        if not self.takes_examples:
+            names = [each.name for each in self.inputs]
+            raise failures.RequestError(
+                400,
+                f"Signature {self.name!r} cannot {verb}: it must have one "
+                f"string input 'inputs', and has {', '.join(names)}.",
+            )
+
+
+def _is_scalar_per_row(info: tensor_info.TensorInfo | None) -> bool:
+    """Returns whether an output can be one number a row; sizes may be open."""
+    if info is None or info.dtype != np.float32:
+        return False
+    if info.shape is None:
+        return True
+    return info.has_rows and info.shape[1:] in ((), (1,), (None,))
+
+
+class ServedModel:
+    """One version of an exported model.
+
+    Attributes:
+        name: Its name in requests.
+        version: Its number.
+        signatures: By name.
+        labels: The class names among its assets; empty if it has none.
+        columns: By input, the names of its table columns in order; empty for
+            a model that does not take rows of a table.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, name: str) -> None:
+        """Loads a version directory, with TensorFlow alone.
+
+        Args:
+            folder: The version directory, named by its number.
+            name: The model's name in requests.
+
+        Raises:
+            RunError: It is not a SavedModel for serving, or it is damaged.
+        """
+        self.name = name
+        self.version = int(folder.name)
+        try:
+            self._definitions = _read_definitions(folder)
+            self._loaded = tf.saved_model.load(str(folder))
+            self.columns = _read_columns(folder)
+            self.labels = _read_labels(folder)
+        except (OSError, ValueError, LookupError, tf.errors.OpError,
+                message.DecodeError) as error:  # fmt: skip
+            raise errors.RunError(
+                f"{folder} cannot be loaded as a SavedModel: {error}"
+            ) from error
+        self.signatures = {
+            each: _make_signature(each, self._definitions[each])
+            for each in sorted(self._loaded.signatures)
+        }
+
+    def signature(self, name: str) -> Signature:
+        """Returns a signature by name, or raises `RequestError`."""
+        if name not in self.signatures:
+            # The beginning is TensorFlow Serving's own message.
+            raise failures.RequestError(
+                400,
+                f"Serving signature name: {name!r} not found in signature "
+                f"def. Known: {', '.join(self.signatures)}.",
+            )
+        return self.signatures[name]
+
+    def run(
+        self, signature: str, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Computes one batch.
+
+        Args:
+            signature: Its name; known to be one of `signatures`.
+            inputs: Arrays by name; strings are objects of bytes.
+
+        Raises:
+            RequestError: 400 if the model refuses the values, 500 if it fails.
+        """
+        infos = {i.name: i for i in self.signatures[signature].inputs}
+        tensors = {
+            name: tf.convert_to_tensor(
+                array, tf.string if infos[name].is_text else array.dtype
+            )
+            for name, array in inputs.items()
+        }
+        try:
+            outputs = self._loaded.signatures[signature](**tensors)
+        # InvalidArgument: the values are at fault, not the server.
+        except tf.errors.InvalidArgumentError as error:
+            raise failures.RequestError(
+                400, _simplify_message(error)
+            ) from error
+        except tf.errors.OpError as error:
+            logging.error(
+                "The model failed: %s", terminal_escapes.escape(str(error))
+            )
+            raise failures.RequestError(
+                500, _simplify_message(error)
+            ) from error
+        return {
+            name: _convert_to_array(tensor) for name, tensor in outputs.items()
+        }
+
+    def get_definitions(self) -> dict[str, meta_graph_pb2.SignatureDef]:
+        """Returns the signatures as the file defines them."""
+        return dict(self._definitions)
+
+    def get_definitions_json(self) -> dict[str, Any]:
+        """Returns the signatures as JSON values, as in the REST API."""
+        return {
+            name: json_format.MessageToDict(
+                definition,
+                preserving_proto_field_name=True,
+                always_print_fields_with_no_presence=True,
+            )
+            for name, definition in self._definitions.items()
+        }
+
+
+def _read_definitions(
+    folder: pathlib.Path,
+) -> dict[str, meta_graph_pb2.SignatureDef]:
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((folder / "saved_model.pb").read_bytes())
+    for graph in saved.meta_graphs:
+        if tf.saved_model.SERVING in graph.meta_info_def.tags:
+            return dict(sorted(graph.signature_def.items()))
+    raise ValueError("it holds no graph for serving.")
+
+
+def _make_signature(name: str, definition: Any) -> Signature:
+    def infos(tensors: Mapping) -> tuple[tensor_info.TensorInfo, ...]:
+        return tuple(_make_tensor_info(n, tensors[n]) for n in sorted(tensors))
+
+    return Signature(name, infos(definition.inputs), infos(definition.outputs))
+
+
+def _make_tensor_info(
+    name: str, info: meta_graph_pb2.TensorInfo
+) -> tensor_info.TensorInfo:
+    shape = None
+    if not info.tensor_shape.unknown_rank:
+        sizes = (dimension.size for dimension in info.tensor_shape.dim)
+        # -1 in the protocol buffer: the size is open.
+        shape = tuple(None if size < 0 else size for size in sizes)
+    dtype = np.dtype(tf.as_dtype(info.dtype).as_numpy_dtype)
+    return tensor_info.TensorInfo(name, dtype, shape)
+
+
+def _read_labels(folder: pathlib.Path) -> tuple[str, ...]:
+    path = folder / _LABELS
+    if not path.is_file():
+        return ()
+    content = files.read_bytes(path, limit=_LARGEST_ASSET, within=folder)
+    text = content.decode(errors="replace")
+    return tuple(text.removesuffix("\n").split("\n"))
+
+
+def _read_columns(folder: pathlib.Path) -> dict[str, list[str]]:
+    path = folder / _COLUMNS
+    # A model from elsewhere may have an unrelated file of that name.
+    try:
+        found = (
+            files.read_json(path, limit=_LARGEST_ASSET, within=folder)
+            if path.is_file()
+            else {}
+        )
+    except ValueError:
+        return {}
+    if not isinstance(found, dict) or "image_bytes" not in found:
+        return {}
+    return found if all(map(_are_names, found.values())) else {}
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(e, str) for e in value)
+
+
+def _convert_to_array(tensor: tf.Tensor) -> np.ndarray:
+    value = tensor.numpy()
+    # A scalar string comes as bytes, from which NumPy would strip zeros.
+    return np.array(value, object) if isinstance(value, bytes) else value
+
+
+def _simplify_message(error: tf.errors.OpError) -> str:
+    """Strips positions in the graph from TensorFlow's message."""
+    last = error.message.rpartition("<stack traces unavailable>")[2]
+    text = " ".join(_GRAPH_POSITIONS.sub("", last).split())
+    return text or type(error).__name__

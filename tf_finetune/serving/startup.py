@@ -1,0 +1,135 @@
+"""Python API of serving, with the checks before TensorFlow starts."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from tf_finetune import console_output, environment
+from tf_finetune.config import options
+from tf_finetune.config import serve_config as serving_options
+from tf_finetune.serving import server, version_folders
+from tf_finetune.workdir import workdir_files
+
+Report = Callable[[str], None]
+
+
+class Server:
+    """Server in background threads of this process; a `with` block stops it.
+
+    Attributes:
+        address: The model's address, http://HOST:PORT/v1/models/NAME; append
+            ":predict" to send pictures.
+    """
+
+    def __init__(self, address: str, ends: contextlib.ExitStack) -> None:
+        self.address = address
+        self._ends = ends
+
+    def stop(self) -> None:
+        """Finishes running requests and frees the ports."""
+        self._ends.close()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+
+def serve(
+    workdir: str | os.PathLike = "",
+    *,
+    report: Report = console_output.show,
+    **keywords: Any,
+) -> None:
+    """Serves an exported run as TensorFlow Serving does, until interrupted.
+
+    Args:
+        workdir: The run's folder, with an exported SavedModel; or give
+            `exports`.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.serve`, by name.
+
+    Raises:
+        UsageError: There is no export, or it cannot be served as asked.
+    """
+    serve_run(_parse_config(workdir, keywords), report=report)
+
+
+def start_server(
+    workdir: str | os.PathLike = "",
+    *,
+    report: Report = console_output.show,
+    **keywords: Any,
+) -> Server:
+    """Serves as `serve` does, in the background, for a notebook.
+
+    Args:
+        workdir: The run's folder, with an exported SavedModel; or give
+            `exports`.
+        report: Called with each block of text that the command would print.
+        **keywords: Any flag of `python -m tf_finetune.serve`, by name.
+
+    Returns:
+        The running server; it ends with `stop` or with the process.
+
+    Raises:
+        UsageError: There is no export, or it cannot be served as asked.
+    """
+    config = _parse_config(workdir, keywords)
+    folder = _prepare(config)
+    # pop_all hands the open server over; a failed start closes it instead.
+    with contextlib.ExitStack() as ends:
+        address = ends.enter_context(
+            server.serve_in_background(folder, config, report=report)
+        )
+        return Server(address, ends.pop_all())
+
+
+def serve_run(config: serving_options.ServeConfig, *, report: Report) -> None:
+    """Serves a run as `python -m tf_finetune.serve` does."""
+    folder = _prepare(config)
+    server.serve_folder(folder, config, report=report)
+
+
+def find_served_version(config: serving_options.ServeConfig) -> pathlib.Path:
+    """Finds the version directory to serve.
+
+    Raises:
+        UsageError: There is no finished run, no export or not this version.
+    """
+    if config.exports is None:
+        place = workdir_files.Workdir(pathlib.Path(config.workdir).expanduser())
+        place.require_finished()
+        folder = place.export
+        command = f"python -m tf_finetune.export --workdir={config.workdir}"
+    else:
+        folder = pathlib.Path(config.exports).expanduser()
+        command = (
+            "python -m tf_finetune.export --workdir=RUN "
+            f"--output={config.exports}"
+        )
+    return version_folders.find_version(folder, config.version, command=command)
+
+
+def _parse_config(
+    workdir: str | os.PathLike, keywords: dict[str, Any]
+) -> serving_options.ServeConfig:
+    given = {"workdir": str(workdir), **keywords}
+    return options.from_keywords(serving_options.ServeConfig, given)
+
+
+def _prepare(config: serving_options.ServeConfig) -> pathlib.Path:
+    # Flags and files first: a mistake should not cost the start of TensorFlow.
+    folder = find_served_version(config)
+    server.check_grpc(config)
+    environment.start_tensorflow()
+    return folder

@@ -1,0 +1,206 @@
+"""REST API of TensorFlow Serving: routes a request to the model.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest
+"""
+
+import contextlib
+import re
+import threading
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from tf_finetune.serving import example_requests, failures, service
+from tf_finetune.serving.web import (
+    json_input,
+    json_output,
+    responses,
+    try_page,
+)
+
+_MODEL = (
+    r"/v1/models/(?P<name>[^/:]+)"
+    r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+)
+_POST = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)", re.I)
+_GET = re.compile(rf"{_MODEL}(?P<verb>/metadata)?", re.I)
+_MAX_VERSION_DIGITS = 18  # It is an int64.
+# Bytes from which on writing JSON takes long enough to delay other requests.
+_LARGE_BYTES = 1 << 20
+
+
+class RestApi:
+    """REST API of one model; it serves no files and no other paths."""
+
+    def __init__(self, served: service.Service) -> None:
+        self._service = served
+        self._page = try_page.render_page(
+            served.model.name, served.model.columns
+        )
+        # One document at a time: JSON takes many times its size in memory while
+        # it is read or written, and the GIL would serialize the work anyway.
+        # Small responses do not wait for large ones.
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
+
+    def answer(self, method: str, path: str, body: bytes) -> responses.Response:
+        """Computes the response to a request; never raises.
+
+        Args:
+            method: "GET" or "POST".
+            path: The path as sent, without the query.
+            body: Empty for GET.
+        """
+        try:
+            return self._answer(method, path, body)
+        except failures.RequestError as error:
+            return responses.make_error_response(error.status, error.message)
+        except Exception:
+            logging.exception("A request could not be answered.")
+            return responses.make_error_response(
+                500, "Internal server error; see the server's log."
+            )
+
+    def _answer(
+        self, method: str, path: str, body: bytes
+    ) -> responses.Response:
+        if method == "GET" and path == "/":
+            return self._page
+        if method == "GET" and path == "/labels":
+            return responses.make_json_response(self._service.model.labels)
+        if not path.lower().startswith("/v1/"):
+            raise failures.RequestError(
+                404, "Not found. Available are / and /v1/models/NAME."
+            )
+        found = (_POST if method == "POST" else _GET).fullmatch(path)
+        if not found:
+            raise failures.RequestError(
+                400, f"Malformed request: {method} {path[:200]}"
+            )
+        self._require_model(found)
+        return self._dispatch(method, found["verb"], body)
+
+    def _dispatch(
+        self, method: str, verb: str | None, body: bytes
+    ) -> responses.Response:
+        if method == "GET":
+            return responses.make_json_response(
+                self._make_metadata() if verb else self._make_status()
+            )
+        if verb.lower() == "predict":
+            return self._predict(body)
+        if verb.lower() == "classify":
+            return self._classify(body)
+        return self._regress(body)
+
+    def _require_model(self, found: re.Match) -> None:
+        version = found["version"]
+        if version and len(version) > _MAX_VERSION_DIGITS:
+            raise failures.RequestError(
+                400, f"Failed to convert version: {version[:40]} to numeric."
+            )
+        self._service.require(
+            urllib.parse.unquote(found["name"]),
+            int(version) if version else None,
+            found["label"] or "",
+        )
+
+    def _predict(self, body: bytes) -> responses.Response:
+        with self._reading:
+            document = json_input.parse_body(body)
+            name = json_input.read_signature_name(document)
+            inputs = self._service.model.signature(name).inputs
+            self._require_strings(document, name)
+            arrays, layout = json_input.to_arrays(
+                document, inputs, self._service.check_rows
+            )
+            # The JSON document is larger than the arrays made of it.
+            del document
+        with contextlib.ExitStack() as ends:
+            outputs = self._service.predict(name, arrays, ends)
+            large = _count_bytes(outputs) > _LARGE_BYTES
+            with self._writing if large else contextlib.nullcontext():
+                written = json_output.dump_outputs(outputs, layout)
+            # The response keeps its share of the budget until it is sent.
+            return responses.Response(
+                body=written, on_sent=ends.pop_all().close
+            )
+
+    def _require_strings(self, document: Mapping[str, Any], name: str) -> None:
+        """Raises `RequestError` for numbers if only strings are taken."""
+        model = self._service.model
+        inputs = model.signature(name).inputs
+        if not all(each.is_text for each in inputs):
+            return
+        if type(json_input.find_first_value(document)) not in (int, float):
+            return
+        others = [
+            each.name
+            for each in model.signatures.values()
+            if not any(info.is_text for info in each.inputs)
+        ]
+        hint = f" Numbers go to: {', '.join(others)}." if others else ""
+        raise failures.RequestError(
+            400,
+            f'Signature {name!r} takes encoded pictures, {{"b64": "…"}}, or '
+            f'strings, got numbers.{hint} "signature_name" chooses.',
+        )
+
+    def _classify(self, body: bytes) -> responses.Response:
+        with self._reading:
+            document = json_input.parse_body(body)
+            name = json_input.read_signature_name(document)
+            self._service.model.signature(name).require_classify()
+            encoded = example_requests.from_json(
+                document, self._service.check_rows
+            )
+            del document
+        results = self._service.classify(name, encoded)
+        return responses.make_json_response({"results": results})
+
+    def _regress(self, body: bytes) -> responses.Response:
+        with self._reading:
+            document = json_input.parse_body(body)
+            name = json_input.read_signature_name(document)
+            self._service.model.signature(name).require_regress()
+            encoded = example_requests.from_json(
+                document, self._service.check_rows
+            )
+            del document
+        results = self._service.regress(name, encoded)
+        return responses.make_json_response({"results": results})
+
+    def _make_status(self) -> dict[str, Any]:
+        return {
+            "model_version_status": [
+                {
+                    "version": str(self._service.model.version),
+                    "state": "AVAILABLE",
+                    "status": {"error_code": "OK", "error_message": ""},
+                }
+            ]
+        }
+
+    def _make_metadata(self) -> dict[str, Any]:
+        model = self._service.model
+        return {
+            "model_spec": {
+                "name": model.name,
+                "signature_name": "",
+                "version": str(model.version),
+            },
+            "metadata": {
+                "signature_def": {"signature_def": model.get_definitions_json()}
+            },
+        }
+
+
+def _count_bytes(outputs: Mapping[str, np.ndarray]) -> int:
+    """Computes the bytes of arrays, the contents of strings included."""
+    return sum(
+        sum(map(len, each.flat)) if each.dtype == object else each.nbytes
+        for each in outputs.values()
+    )

@@ -1,0 +1,52 @@
+"""Maps names of other packages' settings to flags of this package.
+
+Keras, fastai, Ultralytics, timm, the reference scripts of torchvision, the
+Trainer of Hugging Face and Lightning call one thing by many names.
+"""
+
+import difflib
+from collections.abc import Collection
+
+from tf_finetune.synonyms import (
+    input_synonyms,
+    output_synonyms,
+    synonym,
+    training_synonyms,
+)
+
+SYNONYMS = (
+    *input_synonyms.DATA,
+    *input_synonyms.MODEL,
+    *training_synonyms.TRAINING,
+    *output_synonyms.OUTPUTS,
+)
+
+
+def find_synonym(name: str, known: Collection[str]) -> synonym.Synonym | None:
+    """Finds the meaning of a name that other packages use; None: unknown.
+
+    Args:
+        name: As it was given, dashes, capitals and underscores in any way.
+        known: The flags of the command; of several meanings, one of these is
+            preferred.
+    """
+    asked = synonym.normalize_name(name)
+    # no_augment and use_amp are settings of augment and of amp.
+    for each in (asked, asked.removeprefix("no"), asked.removeprefix("use")):
+        found = [m for m in SYNONYMS if each in m.names]
+        here = [m for m in found if m.flag in known]
+        if found:
+            return (here or found)[0]
+    return None
+
+
+def find_misspelled(
+    name: str, known: Collection[str]
+) -> synonym.Synonym | None:
+    """Finds the meaning of a misspelled name that other packages use."""
+    # Of short names every other one would be near.
+    names = {each for m in SYNONYMS for each in m.names if len(each) > 3}
+    found = difflib.get_close_matches(
+        synonym.normalize_name(name), sorted(names), n=1, cutoff=0.85
+    )
+    return find_synonym(found[0], known) if found else None

@@ -1,0 +1,126 @@
+"""Tables of segmentation results as plain text, at most 80 columns wide."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_finetune.evaluation import display_names
+
+_NAME_WIDTH = 28
+_COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
+_YARDSTICKS = {
+    "chance": "chance",
+    "most_frequent_class": "most frequent class",
+    "probe": "head-only probe",
+}
+_CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
+_LINE_WIDTH = 80
+_ALL_SHOWN = 30  # Classes; of more, the worst ones.
+
+
+def format_results(figures: Mapping[str, Any]) -> str:
+    """Formats the result for printing.
+
+    Args:
+        figures: As evaluation.json holds them.
+
+    Returns:
+        Every split with its yardsticks, then the classes of the last split
+        that training did not use.
+    """
+    splits = {k: v for k, v in figures.items() if _is_result(v)}
+    if not splits:
+        return "no split was evaluated"
+    lines = [" " * _NAME_WIDTH + "".join(f"  {each}" for each in _COLUMNS)]
+    for name, result in splits.items():
+        lines.append(_format_split(name, result))
+        for key, other in result.get("yardsticks", {}).items():
+            lines.append(
+                _format_split(f"  {_name_baseline(key, other)}", other)
+            )
+    lines += _list_long_names(splits)
+    # All but the training split; the last one is shown class by class.
+    held_out = [name for name in splits if name != "train"] or list(splits)
+    return "\n".join(
+        [*lines, "", format_classes(held_out[-1], splits[held_out[-1]])]
+    )
+
+
+def format_classes(split: str, result: Mapping[str, Any]) -> str:
+    """Formats the table of classes; of more than 30, the 30 worst by IoU."""
+    rows = list(result["per_class"].items())
+    heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)
+    lines = [
+        display_names.pad_name(f"{split}, by class", _NAME_WIDTH) + heading
+    ]
+    if len(rows) > _ALL_SHOWN:
+        rows = sorted(rows, key=_get_iou)[:_ALL_SHOWN]
+        lines.append(f"the {_ALL_SHOWN} worst; all are in evaluation.json:")
+    lines += [_format_cells(name, row, _CLASS_COLUMNS) for name, row in rows]
+    averages = {
+        "iou": result["mean_iou"],
+        "dice": result["mean_dice"],
+        "accuracy": result["mean_accuracy"],
+        "boundary_f1": result["boundary_f1"],
+    }
+    return "\n".join(
+        [*lines, _format_cells("average", averages, _CLASS_COLUMNS)]
+    )
+
+
+def _is_result(value: Any) -> bool:
+    return isinstance(value, Mapping) and "mean_iou" in value
+
+
+def _get_iou(row: tuple[str, Mapping[str, Any]]) -> float:
+    value = row[1]["iou"]
+    # A class without a true pixel has no IoU: last, behind the best ones.
+    return 1.0 if value is None else value
+
+
+def _format_split(name: str, result: Mapping[str, Any]) -> str:
+    interval = result.get("mean_iou_interval")
+    shown = "{:.3f} - {:.3f}".format(*interval) if interval else ""
+    cells = (
+        result.get("pictures", ""),
+        _format_number(result["mean_iou"]),
+        shown,
+        _format_number(result["pixel_accuracy"]),
+    )
+    line = display_names.pad_name(name, _NAME_WIDTH) + "".join(
+        f"  {cell:>{len(column)}}"
+        for cell, column in zip(cells, _COLUMNS, strict=True)
+    )
+    return line.rstrip()
+
+
+def _name_baseline(key: str, result: Mapping[str, Any]) -> str:
+    name = _YARDSTICKS.get(key, key)
+    if "class" not in result:
+        return name
+    return display_names.append_note(name, result["class"], _NAME_WIDTH - 2)
+
+
+def _list_long_names(splits: Mapping[str, Any]) -> list[str]:
+    """Lists the class of each baseline whose row has no room for it."""
+    found = {}
+    for result in splits.values():
+        for key, other in result.get("yardsticks", {}).items():
+            name = _YARDSTICKS.get(key, key)
+            if "class" in other and _name_baseline(key, other) == name:
+                width = _LINE_WIDTH - display_names.measure_width(name) - 2
+                found[
+                    f"{name}: "
+                    f"{display_names.shorten_name(other['class'], width)}"
+                ] = None
+    return list(found)
+
+
+def _format_cells(
+    name: str, row: Mapping[str, float | None], columns: Sequence[str]
+) -> str:
+    cells = "".join(f"{_format_number(row[key]):>12}" for key in columns)
+    return display_names.pad_name(name, _NAME_WIDTH) + cells
+
+
+def _format_number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

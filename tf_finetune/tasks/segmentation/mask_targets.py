@@ -1,0 +1,136 @@
+"""Training targets of a segmentation: masks, augmented like their pictures."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import model_options, training_options
+from tf_finetune.data import examples
+from tf_finetune.data.augment import augmentation
+from tf_finetune.data.masks import mask_resize
+from tf_finetune.feature_cache import fill
+
+
+class MaskTargets:
+    """Masks of one split, loaded batch by batch."""
+
+    moves = True
+
+    def __init__(
+        self,
+        pictures: Sequence[examples.Picture],
+        *,
+        image_size: int,
+        resize: model_options.Resize,
+        level: training_options.Augmentation,
+        num_views: int,
+        seed: int,
+    ) -> None:
+        """Draws the seeds of the geometric augmentation of every view.
+
+        Args:
+            pictures: Of the split, their masks prepared.
+            image_size: Side of the square in pixels.
+            resize: How pictures become square.
+            level: Of the augmentation of views beyond the first.
+            num_views: Of each picture.
+            seed: Start of the random draws.
+        """
+        self._count = len(pictures)
+        self._size = {"image_size": image_size, "resize": resize}
+        mixes = augmentation.mixes_images(level)
+        self._changes = augmentation.build_mask_augmentation(level)
+        self._num_views = 1 if mixes else num_views
+        indices = [os.fsencode(each.label.indices) for each in pictures]
+        with tf.device("CPU"):
+            self._indices = tf.constant(indices)
+            self._seeds = tf.constant(
+                _draw_seeds(pictures, self._num_views, level, seed)
+            )
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return self._count
+
+    def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+        """Returns uint8 [batch, image_size, image_size] class indices."""
+        side = self._size["image_size"]
+        found = tf.map_fn(
+            self._load_mask,
+            (tf.cast(places, tf.int64), tf.cast(views, tf.int64)),
+            fn_output_signature=tf.TensorSpec([side, side], tf.uint8),
+        )
+        return tf.ensure_shape(found, [None, side, side])
+
+    def _load_mask(
+        self, place_and_view: tuple[tf.Tensor, tf.Tensor]
+    ) -> tf.Tensor:
+        place, view = place_and_view
+        mask = mask_resize.load_mask(
+            tf.gather(self._indices, place), **self._size
+        )
+        # View 0 is the picture as it is.
+        if self._num_views == 1:
+            return mask
+        seed = self._seeds[view - 1, place]
+        return tf.cond(
+            view == 0,
+            lambda: mask,
+            lambda: self._changes.alone(mask[tf.newaxis], seed)[0],
+        )
+
+
+class BlankMasks:
+    """Placeholder masks, for trying a training step without data."""
+
+    moves = True
+
+    def __init__(self, count: int, num_classes: int, image_size: int) -> None:
+        """Creates a mask with stripes of every class.
+
+        Args:
+            count: Of the pictures.
+            num_classes: Of the task.
+            image_size: Side of the square in pixels.
+        """
+        self._count = count
+        columns = np.arange(image_size) % num_classes
+        self._mask = np.broadcast_to(columns, [image_size] * 2).astype("uint8")
+
+    def __len__(self) -> int:
+        """Returns the number of pictures."""
+        return self._count
+
+    def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
+        """Returns uint8 [batch, image_size, image_size]."""
+        del views
+        count = tf.shape(places)[0]
+        return tf.tile(tf.constant(self._mask)[tf.newaxis], [count, 1, 1])
+
+
+def _draw_seeds(
+    pictures: Sequence[examples.Picture],
+    num_views: int,
+    level: training_options.Augmentation,
+    seed: int,
+) -> np.ndarray:
+    """Returns the seeds of all views but the first, int32 [views - 1, n, 2].
+
+    There is at least one row.
+    """
+    # The same seeds as those of the pictures' views, from the same function.
+    rows = [
+        fill.derive_seeds(
+            fill.make_views(
+                [each.path for each in pictures],
+                [each.sha256 for each in pictures],
+                number=number,
+                level=level,
+                seed=seed,
+            )
+        )
+        for number in range(1, num_views)
+    ]
+    return np.array(rows or np.zeros([1, len(pictures), 2]), "int32")

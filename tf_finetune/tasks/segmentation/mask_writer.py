@@ -1,0 +1,143 @@
+"""Writer of predicted masks as files, at the pictures' own size."""
+
+import collections
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.config import model_options, pixel_options
+from tf_finetune.data.images import decoding
+from tf_finetune.data.masks import mask_resize
+from tf_finetune.tasks.segmentation import (
+    answers,
+    mask_images,
+    sliding_windows,
+)
+
+TABLE = "predictions.csv"
+
+
+class MaskFiles:
+    """Writes the predicted mask and an overlay of each picture.
+
+    Into a folder: `masks/NAME.png`, whose pixel values are places in
+    labels.txt from 0 on (with a palette, so that viewers show colors), and
+    `overlays/NAME.png`, the picture with its mask blended over it.
+    """
+
+    table = TABLE
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: model_options.Resize,
+        top_k: int,
+        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    ) -> None:
+        """Starts at the first picture.
+
+        Args:
+            paths: Of the pictures.
+            names: Of the classes.
+            folder: Where the files go.
+            resize: How the pictures became square.
+            top_k: How many classes a row lists.
+            pixels: How the files of pictures are decoded.
+        """
+        self._paths = list(paths)
+        self._stems = build_unique_stems(paths)
+        self._names = names
+        self._folder = pathlib.Path(folder)
+        self._resize = resize
+        self._top_k = top_k
+        self._pixels = pixels
+
+    def write_squares(
+        self, batches: Iterator[np.ndarray]
+    ) -> Iterator[answers.Answer]:
+        """Writes masks from predictions of the pictures made square.
+
+        Args:
+            batches: Probabilities [batch, size, size, classes], in the order
+                of the paths.
+        """
+        left = iter(range(len(self._paths)))
+        for batch in batches:
+            for probabilities in batch:
+                number = next(left)
+                image = _load_image(self._paths[number], self._pixels)
+                mask = mask_resize.compute_class_map_on_cpu(
+                    probabilities, *image.shape[:2], resize=self._resize
+                )
+                yield self._write_files(number, image, mask)
+
+    def write_windows(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        *,
+        size: int,
+        overlap: float,
+    ) -> Iterator[answers.Answer]:
+        """Writes masks predicted in overlapping windows.
+
+        Args:
+            predict: Pictures [batch, size, size, 3] → probabilities [batch,
+                size, size, classes].
+            size: Side of the model's input, pixels.
+            overlap: Share that neighbouring windows have in common.
+        """
+        # One picture at a time: each may be large.
+        for number, path in enumerate(self._paths):
+            image = _load_image(path, self._pixels)
+            found = sliding_windows.predict_image(
+                predict, image, size=size, overlap=overlap
+            )
+            mask = found.argmax(axis=-1).astype("uint8")
+            yield self._write_files(number, image, mask)
+
+    def _write_files(
+        self, number: int, image: np.ndarray, mask: np.ndarray
+    ) -> answers.Answer:
+        name = f"{self._stems[number]}.png"
+        mask_path = self._folder / "masks" / name
+        overlay_path = self._folder / "overlays" / name
+        mask_images.write_mask(mask_path, mask)
+        mask_images.write_picture(
+            overlay_path, mask_images.overlay_mask(image, mask)
+        )
+        return answers.Answer(
+            path=self._paths[number],
+            shares=answers.compute_shares(mask, self._names)[: self._top_k],
+            mask=str(mask_path),
+            overlay=str(overlay_path),
+        )
+
+
+def build_unique_stems(paths: Sequence[str]) -> list[str]:
+    """Returns a unique file name for each path, without its suffix.
+
+    Folders below the one that all have in common are kept, and suffixes where
+    two files differ in nothing else.
+    """
+    folders = [os.path.dirname(os.path.abspath(path)) for path in paths]
+    # "train/cat/1.jpg" and "train/dog/1.jpg" become "cat/1" and "dog/1".
+    top = os.path.commonpath(folders) if folders else ""
+    names = [os.path.relpath(os.path.abspath(path), top) for path in paths]
+    short = [os.path.splitext(name)[0] for name in names]
+    counts = collections.Counter(short)
+    return [
+        stem if counts[stem] == 1 else name
+        for stem, name in zip(short, names, strict=True)
+    ]
+
+
+def _load_image(path: str, pixels: pixel_options.PixelOptions) -> np.ndarray:
+    with tf.device("CPU"):
+        contents = tf.io.read_file(os.fsencode(path))
+        return decoding.decode(contents, pixels=pixels).numpy()

@@ -1,0 +1,292 @@
+"""Checkpoints of a stage: numbered, checksummed, always consistent.
+
+A checkpoint names its best epoch, whose weights lie in a file of their own
+that is written before it and removed after it. So a stage that is killed
+between any two writes has a checkpoint and the best weights that belong to it.
+"""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+
+from tf_finetune import errors, terminal_escapes
+from tf_finetune.training.checkpoints import state_file
+from tf_finetune.workdir import json_schema
+
+# Allowance for the history and the running metric sums in a checkpoint.
+_MAX_OTHER_BYTES = 64 * 2**20
+_FOREIGN_CHECKPOINTS = (
+    "The checkpoints in the workdir belong to a run with other data or "
+    "metrics, or they were changed or damaged. Start anew with --overwrite."
+)
+_ROW = json_schema.Table(json_schema.Anything())
+_COUNT = json_schema.Number(0, 10**12, is_whole=True)
+_PROGRESS = json_schema.Record(
+    {
+        "rows": json_schema.Items(_ROW),
+        "best": json_schema.Optional(_COUNT),
+        "step": _COUNT,
+        "recoveries": _COUNT,
+    }
+)
+
+
+@dataclasses.dataclass(kw_only=True)
+class Progress:
+    """Progress of a stage.
+
+    Attributes:
+        rows: The history of its finished epochs.
+        best: The index in `rows` of the best one; None before the first, and
+            where none is kept.
+        step: Steps done of the epoch under way.
+        recoveries: How often a NaN or infinite loss was recovered from.
+    """
+
+    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    best: int | None = None
+    step: int = 0
+    recoveries: int = 0
+
+    @property
+    def epochs_done(self) -> int:
+        """The number of finished epochs."""
+        return len(self.rows)
+
+    @property
+    def epochs_since_best(self) -> int:
+        """Finished epochs after the best one."""
+        return 0 if self.best is None else self.epochs_done - 1 - self.best
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RestoredState:
+    """Contents of a restored checkpoint, other than the variables.
+
+    Attributes:
+        progress: How far the stage had come.
+        sums: Of the metrics of the epoch under way; empty between epochs.
+    """
+
+    progress: Progress
+    sums: list[np.ndarray]
+
+    def require(
+        self,
+        steps_per_epoch: int,
+        rank: Callable[[Mapping[str, float]], Any] | None,
+    ) -> None:
+        """Raises `RunError` unless a stage can resume from it.
+
+        Args:
+            steps_per_epoch: Of the stage.
+            rank: Key by which its epochs are compared.
+        """
+        progress = self.progress
+        try:
+            fits = progress.step < max(steps_per_epoch, 1)
+            if rank:
+                # Fails where the history lacks the metrics that rank reads.
+                _ = [rank(row) for row in progress.rows]
+        except (LookupError, TypeError, ValueError):
+            fits = False
+        if not fits:
+            raise errors.RunError(_FOREIGN_CHECKPOINTS)
+
+
+class CheckpointStore:
+    """The checkpoints of one stage in their folder."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        state: Sequence[keras.Variable],
+        weights: Sequence[keras.Variable],
+        keep: int,
+        writes: bool = True,
+    ) -> None:
+        """Prepares the store; nothing is read or written yet.
+
+        Args:
+            folder: Of the files; need not exist.
+            state: Weights, optimizer state, states of random generators.
+            weights: The part of them that is the stage's result.
+            keep: How many checkpoints are kept, at least 1.
+            writes: Otherwise another process does; nothing is written or
+                removed here.
+        """
+        self._folder = pathlib.Path(folder)
+        self._state = list(state)
+        self._weights = list(weights)
+        self._keep = keep
+        self._writes = writes
+
+    def save(self, progress: Progress, sums: Sequence[np.ndarray]) -> None:
+        """Writes a checkpoint and removes the oldest beyond `keep`.
+
+        Args:
+            progress: Names the checkpoint; the best weights that it names
+                have been saved.
+            sums: Of the metrics of the epoch under way.
+
+        Raises:
+            RunError: It cannot be written; earlier ones are intact.
+        """
+        if not self._writes:
+            return
+        name = f"epoch-{progress.epochs_done:05d}-step-{progress.step:08d}"
+        state_file.write(
+            self._folder / f"{name}.checkpoint",
+            {
+                "progress": dataclasses.asdict(progress),
+                "state": len(self._state),
+            },
+            [*map(np.asarray, self._state), *sums],
+        )
+        # The last n checkpoints name at most n best epochs, which are the last
+        # n ones written.
+        for paths in (self._list_checkpoints(), self._list_bests()):
+            for path in paths[: -self._keep]:
+                path.unlink()
+
+    def save_best(self, epoch: int) -> None:
+        """Writes the weights of the best epoch so far."""
+        state_file.write(
+            self._best_path(epoch), {}, [*map(np.asarray, self._weights)]
+        )
+
+    def load_best(self, epoch: int) -> None:
+        """Loads the weights of the best epoch into the model.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        path = self._best_path(epoch)
+        try:
+            saved = self._read_weights(path)
+        except (ValueError, OSError) as error:
+            raise errors.RunError(
+                f"The weights of the best epoch, {path}, were damaged "
+                f"({error}). The same command computes them again."
+            ) from error
+        _assign_variables(self._weights, saved.arrays)
+
+    def restore(self) -> RestoredState | None:
+        """Restores the variables from the newest intact checkpoint.
+
+        Damaged ones are named in a warning and removed: they will be written
+        anew.
+
+        Returns:
+            Its other contents; None where there is no checkpoint.
+        """
+        for path in reversed(self._list_checkpoints()):
+            try:
+                saved = self._read(path, self._state)
+                progress = _parse_progress(saved.note.get("progress"))
+                self._check(saved, progress)
+            except (ValueError, OSError) as error:
+                logging.warning(
+                    "The checkpoint %s cannot be used (%s) and is removed.",
+                    path,
+                    terminal_escapes.escape(str(error)),
+                )
+                if self._writes:
+                    path.unlink(missing_ok=True)
+                continue
+            _assign_variables(self._state, saved.arrays[: len(self._state)])
+            # Best weights of epochs after this checkpoint are stale.
+            self._remove_bests_after(progress.best)
+            return RestoredState(
+                progress=progress, sums=saved.arrays[len(self._state) :]
+            )
+        self._remove_bests_after(None)
+        return None
+
+    def _check(self, saved: state_file.Content, progress: Progress) -> None:
+        """Raises ValueError if this run cannot resume from a checkpoint."""
+        # Optimizer state differs with precision: loss scaling adds variables.
+        own = [tuple(each.shape) for each in self._state]
+        theirs = [array.shape for array in saved.arrays[: len(own)]]
+        if theirs != own or saved.note.get("state") != len(own):
+            raise ValueError(
+                "it belongs to another model, optimizer or precision"
+            )
+        best = progress.best
+        if best is not None and self._best_path(best).exists():
+            self._read_weights(self._best_path(best))
+        elif best is not None:
+            raise ValueError(f"{self._best_path(best)} is missing")
+
+    def _read(
+        self, path: pathlib.Path, variables: Sequence[keras.Variable]
+    ) -> state_file.Content:
+        """Reads a file of these variables, bounded in size before reading."""
+        # 8 bytes per number at most, 1 KiB for each array's header.
+        numbers = sum(math.prod(each.shape) for each in variables)
+        limit = 8 * numbers + 1024 * len(variables) + _MAX_OTHER_BYTES
+        return state_file.read(path, limit=limit, within=self._folder)
+
+    def _read_weights(self, path: pathlib.Path) -> state_file.Content:
+        saved = self._read(path, self._weights)
+        own = [tuple(each.shape) for each in self._weights]
+        if [array.shape for array in saved.arrays] != own:
+            raise ValueError(f"{path} is of another model")
+        return saved
+
+    def _remove_bests_after(self, epoch: int | None) -> None:
+        for path in self._list_bests() if self._writes else ():
+            if epoch is None or path > self._best_path(epoch):
+                path.unlink()
+
+    def _best_path(self, epoch: int) -> pathlib.Path:
+        return self._folder / f"best-{epoch:05d}.weights"
+
+    def _list_checkpoints(self) -> list[pathlib.Path]:
+        """Returns the checkpoints, the newest last."""
+        # Names have leading zeros, so their order is that of the steps.
+        return sorted(self._folder.glob("epoch-*.checkpoint"))
+
+    def _list_bests(self) -> list[pathlib.Path]:
+        return sorted(self._folder.glob("best-*.weights"))
+
+
+def _parse_progress(note: Any) -> Progress:
+    """Parses the progress in a checkpoint's note, or raises ValueError."""
+    if found := _PROGRESS.find_fault(note, "progress"):
+        raise ValueError(found)
+    values = [value for row in note["rows"] for value in row.values()]
+    # A loss may be NaN.
+    if not all(type(value) in (int, float) for value in values):
+        raise ValueError("its history holds values that are not numbers")
+    progress = Progress(**{name: note[name] for name in _PROGRESS.needed})
+    if progress.best is not None and progress.best >= progress.epochs_done:
+        raise ValueError("its best epoch is not among the finished epochs")
+    return progress
+
+
+def restore_sums(
+    variables: Sequence[keras.Variable], sums: Sequence[np.ndarray]
+) -> None:
+    """Restores the running sums of metrics from a checkpoint.
+
+    Raises:
+        RunError: The sums belong to other metrics.
+    """
+    if [tuple(v.shape) for v in variables] != [each.shape for each in sums]:
+        raise errors.RunError(_FOREIGN_CHECKPOINTS)
+    _assign_variables(variables, sums)
+
+
+def _assign_variables(
+    variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]
+) -> None:
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

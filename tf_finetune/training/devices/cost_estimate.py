@@ -1,0 +1,156 @@
+"""Duration and memory of a run, estimated from measured steps."""
+
+import dataclasses
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.model import inference
+from tf_finetune.training import fit
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Estimated seconds and memory of a run, before it starts.
+
+    Attributes:
+        features_seconds: One forward pass over all pictures.
+        fine_tune_seconds: All epochs and their validation.
+        memory_bytes: Peak of this process so far, which after three training
+            steps is close to the peak of training.
+    """
+
+    features_seconds: float
+    fine_tune_seconds: float
+    memory_bytes: int
+
+    def text(self) -> str:
+        """Returns the estimate as one line."""
+        return (
+            f"estimate (from measured steps): features "
+            f"{format_duration(self.features_seconds)}, fine-tuning at most "
+            f"{format_duration(self.fine_tune_seconds)}, memory "
+            f"{self.memory_bytes / 2**30:.1f} GiB"
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Measured seconds per picture.
+
+    Attributes:
+        load: To decode it, make it square and augment it.
+        frozen: Forward through the layers below the first that trains.
+        step: Of a training step on the layers above.
+    """
+
+    load: float
+    frozen: float
+    step: float
+
+
+def estimate_fine_tuning(
+    costs: Costs,
+    *,
+    trained: int,
+    validated: int,
+    missing_features: int,
+    missing_rows: int,
+    views: int,
+    epochs: int,
+) -> tuple[float, float]:
+    """Estimates seconds of fine-tuning with the cache and without it.
+
+    Rows that the scan has computed already are not counted. Features are needed
+    either way, for the head. Loading and computing are added up, as they
+    share the processor's cores. A forward pass of the
+    upper layers is taken as a third of their training step.
+
+    Args:
+        costs: As measured.
+        trained: Pictures of the training split.
+        validated: Pictures of the validation split.
+        missing_features: Pictures of all splits without pooled features.
+        missing_rows: Those without cached activations at the freeze boundary.
+        views: Of each training picture in the cache.
+        epochs: Of fine-tuning at most.
+    """
+    # A step is one forward pass and two backward ones: for inputs and weights.
+    forward = costs.step / 3
+    whole = costs.load + costs.frozen + forward
+    more_views = (views - 1) * trained * (costs.load + costs.frozen)
+    # Both ways train the upper layers; only without the cache every epoch
+    # decodes the pictures and runs the frozen layers again.
+    upper = epochs * (trained * costs.step + validated * forward)
+    lower = epochs * (trained + validated) * (costs.load + costs.frozen)
+    return (
+        max(missing_features, missing_rows) * whole + more_views + upper,
+        missing_features * whole + lower + upper,
+    )
+
+
+def measure_run(
+    trainer: keras.Model,
+    extractor: keras.Model,
+    batches: tf.data.Dataset,
+    *,
+    num_pictures: int,
+    training_steps: int,
+    validated_pictures: int,
+) -> Estimate:
+    """Estimates a run by timing some steps of each kind after a warm-up.
+
+    Args:
+        trainer: Compiled for the fine-tuning stage.
+        extractor: Pictures → features.
+        batches: Training batches, two at least.
+        num_pictures: Of all splits.
+        training_steps: Of the whole fine-tuning stage; 0: none is run.
+        validated_pictures: Over all epochs of that stage.
+    """
+    steps = iter(batches)
+    images, targets = next(steps)
+    network = inference.compile_step(extractor)
+    forward = _time_second_call(lambda: network(images))
+    step = 0.0
+    if training_steps:
+        # The same batch, so that loading is not part of the step's time.
+        same = tf.data.Dataset.from_tensors((images, targets)).repeat(3)
+        step = fit.time_step(trainer, same)
+    loading = _time_second_call(lambda: next(steps, None))
+    per_picture = (forward + loading) / len(np.asarray(targets))
+    return Estimate(
+        features_seconds=num_pictures * per_picture,
+        fine_tune_seconds=training_steps * (step + loading)
+        + validated_pictures * per_picture,
+        memory_bytes=read_peak_bytes(),
+    )
+
+
+def _time_second_call(work: Callable[[], object]) -> float:
+    """Returns the seconds of the second of two calls."""
+    work()  # Traces and compiles.
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def read_peak_bytes() -> int:
+    """Returns the peak memory of this process, bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts in bytes, Linux in kibibytes.
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def format_duration(seconds: float) -> str:
+    """Formats seconds for people: "12 s", "34 min", "5.6 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,213 @@
+"""Fitting of the head on cached features, before any fine-tuning.
+
+A linear head of a small problem is solved to its optimum (`solvers/`); a larger
+problem, or a head with a hidden layer, is trained on the cached features by
+the one `fit`. Either way the regularization strength is chosen on training data
+alone.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune.config import train_config
+from tf_finetune.data import split_targets as target_rows
+from tf_finetune.feature_cache import batches
+from tf_finetune.model import inference
+from tf_finetune.semi_supervised import catalog as objectives
+from tf_finetune.training import fit
+from tf_finetune.training import fit_stage as stages
+from tf_finetune.training.solvers import catalog, decoder_head, feature_scaling
+from tf_finetune.training.solvers import head_problem as problems
+
+# Decoupled weight decays (AdamW) tried for a head that is trained by steps, and
+# the length of each trial: a step on cached features costs about 1 ms.
+_WEIGHT_DECAYS = (1e-4, 1e-2, 1.0)
+_EPOCHS = 30
+_MIN_STEPS = 600
+_STEPS_PER_EPOCH = 50  # Where there are enough examples for larger batches.
+_MIN_BATCH, _MAX_BATCH = 128, 2048
+_LEARNING_RATE = 3e-3
+_HELD_OUT = 5  # One training example in five validates the weight decay.
+
+
+def fit_head(problem: problems.Problem) -> problems.Solution:
+    """Fits the head's weights; leaves the model itself unchanged."""
+    before = problem.model.get_weights()
+    try:
+        if decoder_head.takes_feature_maps(problem):
+            return decoder_head.solve(problem)
+        found = None
+        options = problem.config.model
+        is_linear = options.head in ("auto", "linear")
+        is_linear = is_linear and not options.surgery.head_layers
+        if is_linear and problem.solver in catalog.SOLVERS:
+            found = catalog.SOLVERS.get(problem.solver)(problem)
+        if found:
+            _warn_about_unused_options(problem.config)
+        # A solver returns None for problems that are too large for it.
+        return found or _fit_by_steps(problem)
+    finally:
+        problem.model.set_weights(before)
+
+
+def _warn_about_unused_options(config: train_config.TrainConfig) -> None:
+    """Warns of options that act in gradient steps only, if there are none.
+
+    Not an error: the head of a larger problem is trained by steps.
+    """
+    for name in ("dropout", "l2"):
+        value = getattr(config.model, name)
+        if value and not objectives.has_gradient_steps(config):
+            logging.warning(
+                "--%s=%g has no effect: the head is solved to its optimum, and "
+                "nothing is trained by gradient steps",
+                name,
+                value,
+            )
+
+
+def _fit_by_steps(problem: problems.Problem) -> problems.Solution:
+    standard = feature_scaling.choose_scaling(problem.model, problem.features)
+    held_out = _mark_held_out(problem.groups, problem.config.seed)
+    judged, trained = (
+        _select_pictures(problem, held_out),
+        _select_pictures(problem, ~held_out),
+    )
+    losses = {}
+    for decay in _WEIGHT_DECAYS:
+        _train_head(trained, standard, decay)
+        losses[decay] = _compute_loss(judged, standard)
+    decay = min(losses, key=losses.get)
+    # Once more on all training examples, with the decay that was chosen.
+    _train_head(problem, standard, decay)
+    # From here on the head takes raw features, as the whole model does.
+    standard.fold_into(problem.model)
+    how = (
+        f"{_count_steps(len(problem.features), problem.config)} steps on "
+        f"cached features, weight decay {decay:g}"
+    )
+    return problems.Solution(
+        weights=tuple(problem.model.get_weights()), how=how
+    )
+
+
+def _select_pictures(
+    problem: problems.Problem, chosen: np.ndarray
+) -> problems.Problem:
+    """Returns the problem restricted to some of the pictures."""
+    return dataclasses.replace(
+        problem,
+        features=problem.features.select(chosen),
+        targets=target_rows.SelectedTargets(
+            problem.targets, np.flatnonzero(chosen)
+        ),
+    )
+
+
+def _train_head(
+    problem: problems.Problem,
+    standard: feature_scaling.FeatureScaling,
+    weight_decay: float,
+) -> None:
+    """Trains from initial weights that are the same for every decay."""
+    model, config = problem.model, problem.config
+    count = len(problem.features)
+    _initialize_weights(model, config.seed)
+    steps, size = _count_steps(count, config), _choose_batch_size(count, config)
+    schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    # Weight decay on a norm's scale (gamma) would shrink all its features.
+    scales = [v for v in model.trainable_variables if v.name == "gamma"]
+    optimizer.exclude_from_weight_decay(var_list=scales)
+    model.compile(optimizer=optimizer, loss=problem.loss)
+    endless = batches.make_training_batches(
+        problem.features,
+        problem.targets,
+        unpack=lambda rows: problem.layout.tensors(standard(rows)),
+        batch_size=size,
+        seed=config.seed,
+        first_epoch=0,
+        epochs=-(-steps * size // count) + 1,
+    )
+    fit.fit(
+        model,
+        stages.FitStage(
+            name="head",
+            # One long epoch: a small problem has only a step per epoch.
+            epochs=1,
+            steps_per_epoch=steps,
+            batches=lambda epoch, step: endless.skip(step).take(steps),
+            grace_seconds=config.interruptions.grace_seconds,
+        ),
+    )
+
+
+def _count_steps(num_examples: int, config: train_config.TrainConfig) -> int:
+    per_epoch = -(-num_examples // _choose_batch_size(num_examples, config))
+    return max(_EPOCHS * per_epoch, _MIN_STEPS)
+
+
+def _choose_batch_size(
+    num_examples: int, config: train_config.TrainConfig
+) -> int:
+    good = min(num_examples // _STEPS_PER_EPOCH, _MAX_BATCH)
+    return max(config.training.batch_size, good, _MIN_BATCH)
+
+
+def _initialize_weights(model: keras.Model, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    for variable in model.weights:
+        value = np.zeros(variable.shape, "float32")
+        if variable.name in ("gamma", "moving_variance"):
+            value += 1  # Scale and variance of a norm start at 1.
+        elif len(variable.shape) > 1 and len(model.weights) > 2:
+            # He et al. 2015, equation 10; a linear head starts at zero.
+            spread = np.sqrt(2.0 / math.prod(variable.shape[:-1]))
+            value = generator.normal(0, spread, variable.shape)
+        variable.assign(value)
+
+
+def _mark_held_out(groups: Sequence[str], seed: int) -> np.ndarray:
+    """Marks held-out examples by whole groups, about one in `_HELD_OUT`.
+
+    Marks single examples where all belong to one group.
+    """
+    if len(set(groups)) == 1:
+        groups = [str(number) for number in range(len(groups))]
+    # Not np.unique: it copies long keys and takes much memory.
+    place = {key: index for index, key in enumerate(sorted(set(groups)))}
+    chosen = np.random.default_rng(seed).permutation(len(place))
+    held = chosen < max(len(place) // _HELD_OUT, 1)
+    return held[[place[key] for key in groups]]
+
+
+def _compute_loss(
+    problem: problems.Problem, standard: feature_scaling.FeatureScaling
+) -> float:
+    """Returns the mean loss of the model with its present weights."""
+    size = _choose_batch_size(len(problem.features), problem.config)
+    network = inference.compile_step(problem.model)
+    inputs = batches.make_ordered_batches(
+        problem.features,
+        unpack=lambda rows: problem.layout.tensors(standard(rows)),
+        batch_size=size,
+    )
+    expected = target_rows.batch_in_order(problem.targets, size)
+    total = 0.0
+    for tensors, truth in zip(inputs, expected, strict=True):
+        logits = inference.apply_step(network, tensors)
+        # Summed over examples: batches may differ in size.
+        total += float(tf.reduce_sum(problem.judged_by.call(truth, logits)))
+    return total / len(problem.features)
+
+
+def set_solution(model: keras.Model, solution: problems.Solution) -> None:
+    """Sets the head's weights to a solution and logs how it was found."""
+    model.set_weights(list(solution.weights))
+    logging.info("head: %s", solution.how)

@@ -1,0 +1,229 @@
+"""Matching of the layers of a file to those of a model.
+
+Names that people chose are matched as names. Names that Keras numbered
+(conv2d_17) say nothing across processes: such layers are matched by their
+order, and only where the shapes of the whole sequence agree.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A layer of the model with weights.
+
+    Attributes:
+        name: Its name.
+        kind: Its class, or for a layer in a nested model the classes on the
+            path to it, as Keras 3 files spell them: ("sequential", "conv2d").
+        order: Its place among the layers of its kind.
+        variables: Keras variables.
+        layer: The layer itself; None for a whole model as one.
+    """
+
+    name: str
+    kind: tuple[str, ...]
+    order: tuple[int, ...]
+    variables: tuple[Any, ...]
+    layer: Any = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape of each variable."""
+        return tuple(tuple(each.shape) for each in self.variables)
+
+    @property
+    def kernel_size(self) -> int:
+        """The number of parameters in its kernels; 0 for a norm."""
+        return sum(math.prod(each) for each in self.shapes if len(each) > 1)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether Keras chose the name."""
+        return split_number(self.name)[0] == self.kind[-1]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A layer of the file with weights.
+
+    Attributes:
+        label: Its name for messages.
+        name: None where Keras chose it.
+        kind: Like `Unit.kind`; None where the file does not say.
+        order: Its place among the entries of its kind.
+        arrays: In the order of the layer's variables.
+        path: Path of the saved layer that it is, or is a part of.
+    """
+
+    label: str
+    name: str | None
+    kind: tuple[str, ...] | None
+    order: tuple[int, ...]
+    arrays: tuple[np.ndarray, ...]
+    path: str
+
+    @property
+    def shapes(self) -> Shapes:
+        """The shape of each array."""
+        return tuple(each.shape for each in self.arrays)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerMatches:
+    """Matched layers, as pairs of one of the model and one of the file.
+
+    "Equal in shapes" is said of kernels: a bias may stand on one side alone.
+
+    Attributes:
+        by_name: Equal in name and shapes.
+        by_order: Equal in shapes and place.
+        unfit: Equal in name, other shapes.
+    """
+
+    by_name: tuple[tuple[Unit, Entry], ...]
+    by_order: tuple[tuple[Unit, Entry], ...]
+    unfit: tuple[tuple[Unit, Entry], ...]
+
+    @property
+    def pairs(self) -> tuple[tuple[Unit, Entry], ...]:
+        """All pairs that fit."""
+        return self.by_name + self.by_order
+
+    @property
+    def kernel_size(self) -> int:
+        """The number of parameters in the kernels of all pairs that fit."""
+        return sum(unit.kernel_size for unit, _ in self.pairs)
+
+
+def is_compatible(unit: Shapes, entry: Shapes) -> bool:
+    """Returns whether two layers have the same kernels, or the same arrays.
+
+    A bias that one side alone has can be carried into the other exactly, or
+    its absence can: b moves into the mean of the norm behind, or is 0.
+    """
+    if unit == entry:
+        return True
+    more, fewer = sorted((unit, entry), key=len, reverse=True)
+    if not fewer or more[:-1] != fewer or len(more[-1]) != 1:
+        return False
+    kernel = fewer[-1]
+    # A depthwise kernel is [height, width, channels, multiplier].
+    widths = (kernel[-1], math.prod(kernel[-2:]))
+    return len(kernel) > 1 and more[-1][0] in widths
+
+
+def split_number(name: str) -> tuple[str, int]:
+    """Splits "conv2d_17" into ("conv2d", 17); without a number it is 0."""
+    # Lazy, so that the number is all of the digits at the end.
+    base, number = re.fullmatch(r"(.*?)(?:_(\d+))?", name).groups()
+    return base, int(number or 0)
+
+
+def match_layers(
+    units: Sequence[Unit], entries: Sequence[Entry], *, ordered: bool
+) -> LayerMatches:
+    """Pairs the layers of a model with those of one view of a file.
+
+    Args:
+        units: In topological order.
+        entries: In file order.
+        ordered: Whether the file keeps its layers in topological order; the
+            same network under other names is then recognized by its shapes.
+    """
+    by_name, unfit = _match_names(units, entries)
+    paired = by_name + unfit
+    # Only layers that no name has claimed are matched by their order.
+    by_order = _match_order(
+        _exclude(units, [unit for unit, _ in paired]),
+        _exclude(entries, [entry for _, entry in paired]),
+    )
+    if ordered and len(by_name) + len(by_order) < len(units):
+        # Not all were found: the same network may have renamed layers. Only a
+        # complete match counts, since nothing but shapes supports it.
+        renamed = _match_sequences(units, entries, whole=True)
+        if renamed:
+            return LayerMatches(by_name=(), by_order=tuple(renamed), unfit=())
+    return LayerMatches(
+        by_name=tuple(by_name), by_order=tuple(by_order), unfit=tuple(unfit)
+    )
+
+
+def _exclude(items: Sequence[Any], taken: Sequence[Any]) -> list[Any]:
+    gone = {id(each) for each in taken}
+    return [each for each in items if id(each) not in gone]
+
+
+def _match_names(
+    units: Sequence[Unit], entries: Sequence[Entry]
+) -> tuple[list[tuple[Unit, Entry]], list[tuple[Unit, Entry]]]:
+    named: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.name is not None:
+            # Of equal names the first one in the file counts.
+            named.setdefault(entry.name, entry)
+    good, unfit = [], []
+    for unit in units:
+        # Names that Keras numbered differ from process to process.
+        if unit.numbered or unit.name not in named:
+            continue
+        entry = named[unit.name]
+        (good if is_compatible(unit.shapes, entry.shapes) else unfit).append(
+            (unit, entry)
+        )
+    return good, unfit
+
+
+def _match_order(
+    units: Sequence[Unit], entries: Sequence[Entry]
+) -> list[tuple[Unit, Entry]]:
+    pairs = []
+    for kind in dict.fromkeys(unit.kind for unit in units):
+        pairs += _match_sequences(
+            sorted(
+                (each for each in units if each.kind == kind),
+                key=lambda each: each.order,
+            ),
+            sorted(
+                (each for each in entries if each.kind == kind),
+                key=lambda each: each.order,
+            ),
+        )
+    return pairs
+
+
+def _match_sequences(
+    units: Sequence[Unit], entries: Sequence[Entry], *, whole: bool = False
+) -> list[tuple[Unit, Entry]]:
+    """Pairs two sequences of layers by the shapes of their arrays.
+
+    Either the model's shapes are a contiguous run of the file's (which has a
+    top or other layers around it), or the file's are the beginning of the
+    model's (it was truncated). Anything else counts as chance, and nothing is
+    paired.
+    """
+    wanted = [unit.shapes for unit in units]
+    given = [entry.shapes for entry in entries]
+    # The model's layers somewhere inside the file's.
+    for start in range(len(given) - len(wanted) + 1):
+        if _are_compatible(wanted, given[start : start + len(wanted)]):
+            return list(zip(units, entries[start:], strict=False))
+    # The file's layers as the beginning of the model's.
+    if given and _are_compatible(wanted[: len(given)], given) and not whole:
+        return list(zip(units, entries, strict=False))
+    return []
+
+
+def _are_compatible(wanted: Sequence[Shapes], given: Sequence[Shapes]) -> bool:
+    return len(wanted) == len(given) and all(
+        is_compatible(unit, entry)
+        for unit, entry in zip(wanted, given, strict=True)
+    )

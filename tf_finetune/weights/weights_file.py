@@ -1,0 +1,219 @@
+"""Reading of weights files: detects their format, returns plain arrays.
+
+No TensorFlow and no Keras is imported, and nothing in a file is turned into an
+object: a model file cannot run code here.
+"""
+
+import io
+import pathlib
+from typing import Any
+
+from tf_finetune import errors, files
+from tf_finetune.untrusted import archives, keras_files
+from tf_finetune.weights import (
+    config_graph,
+    file_parts,
+    foreign_formats,
+    legacy_names,
+    saved_weights,
+)
+
+# Signatures at the start of HDF5 and zip files.
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_ZIP = b"PK\x03\x04"
+# Upper bound; the run.flags that a run writes has 2 kB.
+_FLAGS_BYTES = 1 << 20
+
+
+def detect_kind(path: pathlib.Path) -> saved_weights.Kind:
+    """Detects the kind of a weights file or workdir by content, not by name.
+
+    Cheap: reads a few bytes, and the table of contents of a zip or HDF5 file.
+
+    Raises:
+        UsageError: Nothing is there, or something that is no readable weights
+            file; the message says what it is instead.
+        RunError: The file is damaged.
+    """
+    try:
+        if path.is_dir():
+            return _detect_folder_kind(path)
+        if not path.exists() and (
+            words := foreign_formats.describe_prefix(path)
+        ):
+            raise errors.UsageError(
+                f"--weights={path} {words}. {foreign_formats.READABLE_HINT}"
+            )
+        # Opening a pipe would block until somebody writes to it.
+        if path.exists() and not path.is_file():
+            raise errors.UsageError(
+                f"--weights={path} is not a regular file. "
+                f"{foreign_formats.READABLE_HINT}"
+            )
+        start = _read_start(path)
+    except FileNotFoundError as error:
+        raise errors.UsageError(
+            f"--weights={path}: no such file or folder."
+        ) from error
+    except OSError as error:
+        raise errors.UsageError(
+            f"--weights={path} cannot be read: {error.strerror or error}."
+        ) from error
+    if start.startswith(_HDF5):
+        return _detect_hdf5_kind(path)
+    if start.startswith(_ZIP):
+        return _detect_zip_kind(path)
+    raise errors.UsageError(
+        f"--weights={path} {foreign_formats.describe_file(path, start)}. "
+        f"{foreign_formats.READABLE_HINT}"
+    )
+
+
+def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
+    """Reads all weights of a file or of an earlier workdir.
+
+    Raises:
+        UsageError: Nothing is there, or something that is no readable weights
+            file; the message says what it is instead.
+        RunError: The file is damaged, or refused because it points outside
+            itself.
+    """
+    kind = detect_kind(path)
+    file = path / keras_files.WEIGHTS_MEMBER if kind == "workdir" else path
+    with keras_files.explain_errors(file):
+        # Errors of h5py and zipfile become one sentence about the file.
+        layers, config = _read_layers(file, kind)
+        sha256 = files.sha256(file)
+    if not any(layer.arrays for layer in layers):
+        raise errors.RunError(f"{file} holds no weights; it is empty.")
+    # A run's weights file has no config; its model.keras has one.
+    if kind == "workdir":
+        config = _read_run_config(path)
+    found = saved_weights.SavedWeights(
+        kind=kind,
+        path=file,
+        sha256=sha256,
+        layers=layers,
+        config=config,
+        backbone=read_backbone(path) if kind == "workdir" else None,
+        graph=None if config is None else config_graph.parse_graph(config),
+    )
+    return legacy_names.join_scales(file_parts.sort_layers(found))
+
+
+def read_backbone(workdir: pathlib.Path) -> str | None:
+    """Returns the `--backbone` in the run.flags of an earlier workdir."""
+    return read_flags(workdir).get("backbone")
+
+
+def read_flags(workdir: pathlib.Path) -> dict[str, str]:
+    """Returns the flags in the run.flags of an earlier workdir, as text."""
+    path = workdir / "run.flags"
+    try:
+        text = files.read_text(path, limit=_FLAGS_BYTES, within=workdir)
+    except files.UnfitFileError as error:
+        raise errors.UsageError(
+            f"--weights={workdir} cannot be used: {error}"
+        ) from error
+    found = {}
+    for line in text.splitlines():
+        name, _, value = line.strip().lstrip("-").partition("=")
+        found.setdefault(name, value)
+    return found
+
+
+def _read_layers(
+    file: pathlib.Path, kind: saved_weights.Kind
+) -> tuple[tuple[saved_weights.SavedLayer, ...], dict[str, Any] | None]:
+    import h5py
+
+    from tf_finetune.weights import hdf5_layers
+
+    if kind != "keras":
+        with h5py.File(file, "r") as opened:
+            if kind == "classic_h5":
+                config = hdf5_layers.read_classic_config(opened)
+                return hdf5_layers.read_classic_layers(opened), config
+            return hdf5_layers.read_keras3_layers(opened), None
+    with archives.open_archive(file) as archive:
+        content = archive.read(keras_files.WEIGHTS_MEMBER)
+        config = keras_files.read_config(archive)
+    with h5py.File(io.BytesIO(content), "r") as opened:
+        return hdf5_layers.read_keras3_layers(opened), config
+
+
+def _read_run_config(workdir: pathlib.Path) -> Any:
+    """Returns the config of a finished run's model.keras; None without it."""
+    path = workdir / "model.keras"
+    if not path.exists():
+        return None
+    with (
+        keras_files.explain_errors(path),
+        archives.open_archive(path) as archive,
+    ):
+        return keras_files.read_config(archive)
+
+
+def _read_start(path: pathlib.Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(512)
+
+
+def _detect_folder_kind(path: pathlib.Path) -> saved_weights.Kind:
+    if (path / "run.flags").is_file():
+        file = path / keras_files.WEIGHTS_MEMBER
+        if file.is_file():
+            try:
+                files.require_regular(file, within=path)
+            except files.UnfitFileError as error:
+                raise errors.UsageError(
+                    f"--weights={path} cannot be used: {error}"
+                ) from error
+            return "workdir"
+        raise errors.UsageError(
+            f"--weights={path} is a workdir without "
+            f"{keras_files.WEIGHTS_MEMBER}: its run is not finished. Repeat "
+            "its command to complete it."
+        )
+    raise errors.UsageError(
+        f"--weights={path} {foreign_formats.describe_folder(path)}. "
+        f"{foreign_formats.READABLE_HINT}"
+    )
+
+
+def _detect_hdf5_kind(path: pathlib.Path) -> saved_weights.Kind:
+    import h5py
+
+    from tf_finetune.untrusted import hdf5_structure
+    from tf_finetune.weights import hdf5_layers
+
+    with keras_files.explain_errors(path), h5py.File(path, "r") as opened:
+        hdf5_structure.list_objects(opened)
+        if hdf5_layers.is_classic(opened):
+            return "classic_h5"
+        if hdf5_layers.is_keras3(opened):
+            return "keras3_h5"
+        if "layer_0" in opened and "nb_layers" in opened.attrs:
+            raise errors.UsageError(
+                f"--weights={path} {foreign_formats.KERAS_0_HINT}. "
+                f"{foreign_formats.READABLE_HINT}"
+            )
+        names = ", ".join(sorted(opened)[:8]) or "nothing"
+    raise errors.UsageError(
+        f"--weights={path} is an HDF5 file without Keras layers; it holds: "
+        f"{names}. {foreign_formats.READABLE_HINT}"
+    )
+
+
+def _detect_zip_kind(path: pathlib.Path) -> saved_weights.Kind:
+    with (
+        keras_files.explain_errors(path),
+        archives.open_archive(path) as archive,
+    ):
+        names = archive.namelist()
+    if keras_files.WEIGHTS_MEMBER in names:
+        return "keras"
+    raise errors.UsageError(
+        f"--weights={path} {foreign_formats.describe_zip(names)}. "
+        f"{foreign_formats.READABLE_HINT}"
+    )

@@ -1,0 +1,1 @@
+"""Files of a run: their paths, their life cycle, their JSON schemas."""

@@ -1,0 +1,241 @@
+"""Schemas of a workdir's JSON files, checked before these are used.
+
+A workdir can be damaged, or made by somebody else: what a file lacks or holds
+in place of a number is said in one sentence, wherever it is read.
+"""
+
+import abc
+import dataclasses
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_finetune import terminal_escapes
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}")  # Fits into 64 bits.
+_SHOWN = 40  # Characters of a value in a message.
+_LONGEST = 100_000
+
+
+class Kind(abc.ABC):
+    """A kind of JSON value, and the check for it.
+
+    Attributes:
+        words: As a sentence says it: "a whole number".
+    """
+
+    words: str
+
+    @abc.abstractmethod
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault of a value as a sentence; empty if it fits.
+
+        Args:
+            value: Out of the file.
+            place: Where it stands there, "model.image_size".
+        """
+
+    def _fault_unless(self, fits: bool, value: Any, place: str) -> str:
+        if fits:
+            return ""
+        return f"{place or 'it'} is {_shorten(value)}, and must be {self.words}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Anything(Kind):
+    """Any value; the caller checks it later."""
+
+    words: str = "anything"
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns nothing."""
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Text(Kind):
+    """A string of at most `longest` characters."""
+
+    longest: int = _LONGEST
+    words: str = "a string"
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault as a sentence; see `Kind`."""
+        fits = isinstance(value, str) and len(value) <= self.longest
+        return self._fault_unless(fits, value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Number(Kind):
+    """A finite number in a range, both ends included."""
+
+    at_least: float = -math.inf
+    at_most: float = math.inf
+    is_whole: bool = False
+
+    @property
+    def words(self) -> str:
+        """The range in words."""
+        name = "a whole number" if self.is_whole else "a number"
+        if math.isfinite(self.at_least) and math.isfinite(self.at_most):
+            return f"{name} from {self.at_least:,g} to {self.at_most:,g}"
+        if math.isfinite(self.at_least):
+            return f"{name} of at least {self.at_least:,g}"
+        return name
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault as a sentence; see `Kind`."""
+        kinds = (int,) if self.is_whole else (int, float)
+        fits = (
+            type(value) in kinds  # `isinstance` takes True for an int.
+            and self.at_least <= value <= self.at_most
+            # JSON's whole numbers can be beyond every float.
+            and abs(value) < 2**1023
+        )
+        return self._fault_unless(fits, value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf(Kind):
+    """One of a few strings."""
+
+    possible: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """The possible strings, quoted."""
+        return " or ".join(map(repr, self.possible))
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault as a sentence; see `Kind`."""
+        fits = isinstance(value, str) and value in self.possible
+        return self._fault_unless(fits, value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Optional(Kind):
+    """A value of a kind, or null."""
+
+    kind: Kind
+
+    @property
+    def words(self) -> str:
+        """The words of its kind, or null."""
+        return f"{self.kind.words} or null"
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault as a sentence; see `Kind`."""
+        return "" if value is None else self.kind.find_fault(value, place)
+
+
+@dataclasses.dataclass(frozen=True)
+class Items(Kind):
+    """A list of values of one kind, within a range of lengths."""
+
+    kind: Kind
+    at_least: int = 0
+    at_most: int = 10_000_000
+
+    @property
+    def words(self) -> str:
+        """The number of its items in words."""
+        noun = "item" if self.at_least == 1 else "items"
+        if self.at_least == self.at_most:
+            return f"a list of {self.at_least} {noun}"
+        some = f" of at least {self.at_least} {noun}" if self.at_least else ""
+        return f"a list{some}"
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault as a sentence; see `Kind`."""
+        is_list = isinstance(value, list)
+        if not (is_list and self.at_least <= len(value) <= self.at_most):
+            return self._fault_unless(False, value, place)
+        for number, each in enumerate(value):
+            if found := self.kind.find_fault(each, f"{place}[{number}]"):
+                return found
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(Kind):
+    """An object with any keys, all of its values of one kind.
+
+    Attributes:
+        kind: Of the values.
+        is_numbered: Whether the keys must be whole numbers.
+    """
+
+    kind: Kind
+    is_numbered: bool = False
+    words: str = "an object of names and values"
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault as a sentence; see `Kind`."""
+        if not isinstance(value, dict):
+            return self._fault_unless(False, value, place)
+        for name, each in value.items():
+            if self.is_numbered and not _NUMBER.fullmatch(name):
+                return (
+                    f"{place} has the name {_shorten(name)}, and must have "
+                    "whole numbers for names"
+                )
+            if found := self.kind.find_fault(
+                each, f"{place}[{_shorten(name)}]"
+            ):
+                return found
+        return ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Record(Kind):
+    """An object with known keys; other keys are ignored.
+
+    Attributes:
+        needed: Must be there.
+        possible: May be absent.
+    """
+
+    needed: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
+    possible: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The names that it must have."""
+        names = ", ".join(map(repr, self.needed))
+        return f"an object with {names}" if names else "an object"
+
+    def find_fault(self, value: Any, place: str) -> str:
+        """Returns the fault as a sentence; see `Kind`."""
+        if not isinstance(value, dict):
+            return self._fault_unless(False, value, place)
+        for name, kind in {**self.needed, **self.possible}.items():
+            inner = f"{place}.{name}" if place else name
+            if name in value:
+                found = kind.find_fault(value[name], inner)
+            else:
+                found = name in self.needed and (
+                    f"{inner} is missing, and must be {kind.words}"
+                )
+            if found:
+                return found
+        return ""
+
+
+def describe_any(names: Sequence[str]) -> Record:
+    """Returns the kind of a data.json that nobody reads back."""
+    del names
+    return Record()
+
+
+def _shorten(value: Any) -> str:
+    """Returns a value in a few printable characters."""
+    if isinstance(value, (dict, list)):
+        word = "an object" if isinstance(value, dict) else "a list"
+        return f"{word} of {len(value):,}"
+    # Python refuses to print whole numbers of more than 4300 digits.
+    if type(value) is int and abs(value) >= 10**_SHOWN:
+        return f"a number of more than {_SHOWN} digits"
+    text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
+    text = terminal_escapes.escape(text)
+    return text if len(text) <= _SHOWN + 2 else text[:_SHOWN] + "…"

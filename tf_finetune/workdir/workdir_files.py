@@ -1,0 +1,268 @@
+"""The folder of one run: the names of its files."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tf_finetune import errors, terminal_escapes
+from tf_finetune.workdir import checked_json, json_schema
+
+_MEGABYTE = 1 << 20
+_HINT = (
+    "Copy the workdir again, or start it anew with the command that made it "
+    "and --overwrite."
+)
+_NAMES = json_schema.Items(json_schema.Text(longest=10_000), at_least=1)
+# Entries of run.json that are read back; others are for people.
+_FACTS = json_schema.Record(
+    needed={"status": json_schema.OneOf(("begun", "finished"))},
+    possible={
+        "data_fingerprint": json_schema.Text(longest=1000),
+        "largest_batch": json_schema.Optional(
+            json_schema.Number(1, 10**9, True)
+        ),
+        "model": json_schema.Record(
+            possible={
+                "task": json_schema.Text(longest=1000),
+                "backbone": json_schema.Text(longest=1000),
+                "image_size": json_schema.Number(1, 65_536, True),
+            }
+        ),
+    },
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """The files of a run, by name.
+
+    Attributes:
+        path: The folder; need not exist yet.
+        events: The folder of TensorBoard events; None: the usual one.
+    """
+
+    path: pathlib.Path
+    events: pathlib.Path | None = None
+
+    @property
+    def run_flags(self) -> pathlib.Path:
+        """The flagfile that replays the run."""
+        return self.path / "run.flags"
+
+    @property
+    def run_json(self) -> pathlib.Path:
+        """Status, versions, seed, data fingerprint, hardware, checksums."""
+        return self.path / "run.json"
+
+    @property
+    def labels(self) -> pathlib.Path:
+        """The class names, one a line, in the order of the outputs."""
+        return self.path / "labels.txt"
+
+    @property
+    def data_json(self) -> pathlib.Path:
+        """Statistics, splits by content hash, dropped pictures."""
+        return self.path / "data.json"
+
+    @property
+    def plan(self) -> pathlib.Path:
+        """The table of trainable and frozen layers."""
+        return self.path / "plan.txt"
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """The folder of checkpoints that an interrupted run resumes from."""
+        return self.path / "checkpoints"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """Loss and metrics of every epoch of every stage."""
+        return self.path / "history.csv"
+
+    @property
+    def curves(self) -> pathlib.Path:
+        """The chart of `history`."""
+        return self.path / "history.png"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """The folder of TensorBoard events."""
+        return self.events or self.path / "tensorboard"
+
+    def semi_supervised_workdir(self, name: str) -> "Workdir":
+        """Returns the workdir of the semi-supervised part of a run.
+
+        Its files go with the checkpoints when the run ends; its events stay.
+
+        Args:
+            name: Of the objective; its events lie in a folder of that name.
+        """
+        return Workdir(self.pool.parent, events=self.tensorboard / name)
+
+    @property
+    def pool(self) -> pathlib.Path:
+        """Fingerprint of the unlabeled pictures of an unfinished run."""
+        return self.checkpoints / "unlabelled" / "pool.json"
+
+    @property
+    def model(self) -> pathlib.Path:
+        """The whole model, as Keras saves it."""
+        return self.path / "model.keras"
+
+    @property
+    def fused_model(self) -> pathlib.Path:
+        """The fused model of table rows, where a row is more than a picture."""
+        return self.path / "fused.keras"
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether the finished run takes whole rows of a table."""
+        return self.fused_model.exists()
+
+    @property
+    def fused_json(self) -> pathlib.Path:
+        """The inputs of the fused model, and rows to check its exports on."""
+        return self.path / "fused.json"
+
+    @property
+    def weights(self) -> pathlib.Path:
+        """The model's weights alone."""
+        return self.path / "model.weights.h5"
+
+    @property
+    def evaluation(self) -> pathlib.Path:
+        """Every figure of every split, with its baselines."""
+        return self.path / "evaluation.json"
+
+    @property
+    def predictions(self) -> pathlib.Path:
+        """The predictions of every validation and test picture."""
+        return self.path / "predictions.csv"
+
+    @property
+    def proof(self) -> pathlib.Path:
+        """The held-out pictures that exports are checked on."""
+        return self.path / "proof.json"
+
+    @property
+    def proven(self) -> pathlib.Path:
+        """The predictions of the pictures in `proof`, and the truth."""
+        return self.path / "proof.npz"
+
+    @property
+    def export(self) -> pathlib.Path:
+        """The folder of exported models."""
+        return self.path / "export"
+
+    def require_inside(self, folder: pathlib.Path) -> pathlib.Path:
+        """Returns a folder to write into; `UsageError` if it is a link out."""
+        # A workdir of somebody else may hold links to other folders.
+        real = pathlib.Path(os.path.realpath(folder))
+        if real.is_relative_to(os.path.realpath(self.path)):
+            return folder
+        shown = terminal_escapes.escape(str(folder))
+        raise errors.UsageError(
+            f"{shown} is a link to a folder outside of {self.path}; nothing is "
+            "written there. Remove the link."
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the content of `run_json`; empty where there is none."""
+        try:
+            return self.content(self.run_json, _FACTS, megabytes=16)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run in it came to its end."""
+        return self.facts().get("status") == "finished"
+
+    def require_finished(self) -> None:
+        """Raises `UsageError` unless a finished run lies here."""
+        if not os.path.lexists(self.run_json):  # A dangling link is one.
+            raise errors.UsageError(
+                f"No run in --workdir={self.path}: it holds no run.json. "
+                "Give the folder that training printed as its results."
+            )
+        if not self.is_finished:
+            raise errors.UsageError(
+                f"The run in --workdir={self.path} is not finished; continue "
+                "it with the command that started it."
+            )
+
+    def content(
+        self, path: pathlib.Path, kind: json_schema.Kind, *, megabytes: int
+    ) -> Any:
+        """Reads one of its JSON files and checks it.
+
+        Args:
+            path: The file.
+            kind: What it must hold.
+            megabytes: Its greatest size.
+
+        Raises:
+            FileNotFoundError, NotADirectoryError: It is not there.
+            RunError: It is no file of the workdir, or holds something else.
+        """
+        return checked_json.read(
+            path,
+            kind,
+            within=self.path,
+            limit=megabytes * _MEGABYTE,
+            hint=_HINT,
+        )
+
+    def described(
+        self, labels: Callable[[Sequence[str]], json_schema.Kind] | None = None
+    ) -> dict[str, Any]:
+        """Returns the content of `data_json`.
+
+        Args:
+            labels: The names of the classes → the keys that a task reads.
+
+        Raises:
+            RunError: It is not there, or not as it must be.
+        """
+        kind = json_schema.Record({"class_names": _NAMES})
+        found = self._load_required(self.data_json, kind, megabytes=512)
+        if labels is not None:
+            kind = labels(found["class_names"])
+            checked_json.check_value(found, kind, self.data_json, hint=_HINT)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Returns how many pictures each split has; `described` is for more."""
+        counts = json_schema.Table(json_schema.Number(0, 10**12, is_whole=True))
+        kind = json_schema.Record({"images": counts})
+        return self._load_required(self.data_json, kind, megabytes=512)[
+            "images"
+        ]
+
+    def figures(
+        self, kinds: Mapping[str, json_schema.Kind] | None = None
+    ) -> dict[str, Any]:
+        """Returns the content of `evaluation`.
+
+        Args:
+            kinds: The keys that are read, where they are there.
+
+        Raises:
+            RunError: It is not there, or not as it must be.
+        """
+        kind = json_schema.Record(possible=kinds or {})
+        return self._load_required(self.evaluation, kind, megabytes=256)
+
+    def _load_required(
+        self, path: pathlib.Path, kind: json_schema.Kind, *, megabytes: int
+    ) -> dict[str, Any]:
+        try:
+            return self.content(path, kind, megabytes=megabytes)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise errors.RunError(f"{path} is not there. {_HINT}") from error
+
+    def class_names(self) -> tuple[str, ...]:
+        """Returns the classes in the order of the model's outputs."""
+        return tuple(self.described()["class_names"])
