@@ -39,7 +39,7 @@ def _figures(task, wrong=0):
             seed=0,
         )
     if task == "regression":
-        return regression_figures.Figures().of(
+        return regression_figures.Figures().compute_figures(
             labels[:, np.newaxis] + 1.0,
             said[:, np.newaxis] + 1.0,
             ["price"],

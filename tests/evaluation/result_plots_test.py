@@ -93,7 +93,7 @@ def _texts(monkeypatch):
 
     def noted(drawing, path):
         for place in drawing.axes:
-            found.extend(text.get_text() for text in place.text_outputs)
+            found.extend(text.get_text() for text in place.texts)
             found.append(place.get_title())
             found.append(place.get_xlabel())
             legend = place.get_legend()

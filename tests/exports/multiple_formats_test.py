@@ -35,7 +35,7 @@ def written(tmp_path):
                 tuple(becomes),
                 export,
                 folder=tmp_path,
-                proven=lambda path: "3 held-out pictures",
+                describe_pictures=lambda path: "3 held-out pictures",
                 report=reported.append,
             )
         except (errors.RunError, errors.UsageError, OSError) as error:

@@ -17,7 +17,9 @@ _PREDICTIONS = {
 @pytest.mark.parametrize("name", catalog.TASKS.names())
 def test_lines_and_summaries_of_strange_names_are_printable(name):
     answers = catalog.TASKS.get(name).answers
-    good = answers.of([_BAD], _PREDICTIONS[name], [f"x{_BAD}", f"y{_BAD}"])
+    good = answers.build_rows(
+        [_BAD], _PREDICTIONS[name], [f"x{_BAD}", f"y{_BAD}"]
+    )
     failed = answers.build_error_row(_BAD, f"it is {_BAD}")
     for row in (*good, failed):
         assert answers.format_row(row).isprintable()
@@ -29,7 +31,7 @@ def test_lines_and_summaries_of_strange_names_are_printable(name):
 @pytest.mark.parametrize("name", catalog.TASKS.names())
 def test_names_that_can_be_printed_are_as_they_are(name):
     answers = catalog.TASKS.get(name).answers
-    (row,) = answers.of(["a b.png"], _PREDICTIONS[name], ["木", "Bär"])
+    (row,) = answers.build_rows(["a b.png"], _PREDICTIONS[name], ["木", "Bär"])
     line = answers.format_row(row)
     assert line.startswith("a b.png: ") and ("木 " in line)
     assert (

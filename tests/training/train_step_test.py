@@ -20,7 +20,7 @@ def test_a_batch_by_itself_moves_the_weights_as_in_keras(count):
     x = generator.normal(size=[7, 3]).astype("float32")
     y = generator.normal(size=[7, 2]).astype("float32")
     plain = _model()
-    ours = train_step.Trainer.of(_model(), micro_batches=count)
+    ours = train_step.Trainer.from_model(_model(), micro_batches=count)
     for model in (plain, ours):
         model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
         model.train_on_batch(x, y)

@@ -211,7 +211,10 @@ def test_junk_is_one_sentence_with_file_place_and_advice(
 
 def test_what_a_task_reads_of_the_data_is_checked(place):
     task = finished_run_files.load_task(str(place.path))
-    assert place.described(task.described)["class_names"] == ["a", "b"]
+    assert place.load_description(task.build_data_schema)["class_names"] == [
+        "a",
+        "b",
+    ]
     for changed, words in (
         ({}, "classes is missing"),
         ({"classes": {"train": {"a": 1}}}, "classes.train.b is missing"),
@@ -221,7 +224,7 @@ def test_what_a_task_reads_of_the_data_is_checked(place):
         content = {"class_names": ["a", "b"], **changed}
         place.data_json.write_text(json.dumps(content))
         with pytest.raises(errors.RunError, match=words):
-            place.described(task.described)
+            place.load_description(task.build_data_schema)
 
 
 def test_a_missing_file_is_named(place):

@@ -51,7 +51,7 @@ class UnlabeledOptions:
         value_checks.require_range(self, "unlabeled_weight", at_least=0)
 
     @property
-    def chosen(self) -> str:
+    def effective_objective(self) -> str:
         """The objective, with its default filled in."""
         if self.objective is not None:
             return self.objective

@@ -53,7 +53,7 @@ def take_shard(
         int64 [steps * part.largest(batch_size)], -1 where there is none.
     """
 
-    def taken(places: tf.Tensor) -> tf.Tensor:
+    def take_part(places: tf.Tensor) -> tf.Tensor:
         low, high = part.compute_bounds(tf.math.count_nonzero(places >= 0))
         found = places[low:high]
         width = part.max_size(batch_size)
@@ -61,7 +61,7 @@ def take_shard(
         return tf.pad(found, padding, constant_values=-1)
 
     rows = tf.reshape(order, [-1, batch_size])
-    return tf.reshape(tf.map_fn(taken, rows), [-1])
+    return tf.reshape(tf.map_fn(take_part, rows), [-1])
 
 
 def fold_seed(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:

@@ -84,7 +84,7 @@ def build_augmented_images(
     change = augmentations.build_augmentation(level)
     load = _build_reader(image_size, resize, pixels)
 
-    def changed(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def augment(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         image = load(path)
         # A batch of one: nothing may depend on its neighbors. The target is a
         # placeholder.
@@ -94,7 +94,7 @@ def build_augmented_images(
     seeds = np.asarray(seeds, "int32")
     return (
         tf.data.Dataset.from_tensor_slices((_encode_paths(paths), seeds))
-        .map(changed, tf.data.AUTOTUNE, deterministic=True)
+        .map(augment, tf.data.AUTOTUNE, deterministic=True)
         .batch(batch_size)
         .prefetch(tf.data.AUTOTUNE)
     )
@@ -159,7 +159,7 @@ def build_training_batches(
         begun = tf.where(epoch == first_epoch, first_step * width, 0)
         return tf.data.Dataset.from_tensor_slices(found[begun:])
 
-    def sized(number: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple:
+    def append_size(number: tf.Tensor, batch: tuple[tf.Tensor, ...]) -> tuple:
         # Only the last batch of an epoch is smaller.
         rest = len(paths) - (first + number) % steps * batch_size
         return (*batch, tf.minimum(rest, batch_size))
@@ -176,7 +176,7 @@ def build_training_batches(
         .map(changed, tf.data.AUTOTUNE, deterministic=True)
     )
     if not part.is_all:
-        batches = batches.enumerate().map(sized)
+        batches = batches.enumerate().map(append_size)
     # After flat_map tf.data no longer knows the number of batches, which
     # `fit` wants for its progress bar and the end of an epoch.
     exactly = tf.data.experimental.assert_cardinality(count)
@@ -215,7 +215,7 @@ def _build_loader(
     with tf.device("CPU"):
         files = tf.constant(_encode_paths(paths))
 
-    def loaded(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def load_place(place: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         is_real = place >= 0
         image = tf.cond(
             is_real,
@@ -226,7 +226,7 @@ def _build_loader(
         number = tf.maximum(place, 0)[tf.newaxis] % len(targets)
         return image, targets.batch(number, tf.zeros_like(number))[0], is_real
 
-    return loaded
+    return load_place
 
 
 def _build_augmenter(
@@ -246,7 +246,7 @@ def _build_augmenter(
         part: Of each batch.
     """
 
-    def changed(
+    def augment_batch(
         number: tf.Tensor, batch: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels, is_real = batch
@@ -263,7 +263,7 @@ def _build_augmenter(
             epoch_order.fold_seed(seed, _AUGMENTATION_STREAM, *numbers),
         )
 
-    return changed
+    return augment_batch
 
 
 def _encode_paths(paths: Sequence[str]) -> list[bytes]:

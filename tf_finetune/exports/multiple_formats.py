@@ -41,7 +41,7 @@ def write_formats(
     export: Callable[[str], pathlib.Path],
     *,
     folder: pathlib.Path,
-    proven: Callable[[pathlib.Path], str],
+    describe_pictures: Callable[[pathlib.Path], str],
     report: Callable[[str], None],
 ) -> list[pathlib.Path]:
     """Exports every format and reports a table if there are several.
@@ -52,7 +52,7 @@ def write_formats(
         formats: Their names.
         export: Writes and checks the format of a name, or raises.
         folder: Destination of the exports.
-        proven: Describes the pictures that an export was checked on.
+        describe_pictures: Describes the pictures that an export was checked on.
         report: Called with each line for the user.
 
     Returns:
@@ -70,7 +70,10 @@ def write_formats(
         outcomes.append(_try_format(name, export, folder))
         path = outcomes[-1].path
         if path is not None:
-            report(f"{name}: {path}, checked on {proven(path)} (parity.json)")
+            report(
+                f"{name}: {path}, checked on {describe_pictures(path)} "
+                "(parity.json)"
+            )
     if len(formats) > 1:
         report(render_table(outcomes))
     _require_all_passed(outcomes, export_refusal.read_refusals(folder))

@@ -56,7 +56,7 @@ def make_training_batches(
             (order[begun:], numbered[begun:])
         )
 
-    def loaded(
+    def load_batch(
         places: tf.Tensor, epoch: tf.Tensor
     ) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], tf.Tensor]:
         places = places[places >= 0]  # -1 pads the last batch.
@@ -73,7 +73,7 @@ def make_training_batches(
     return (
         tf.data.Dataset.range(first_epoch, epochs)
         .flat_map(batches)
-        .map(loaded, tf.data.AUTOTUNE, deterministic=True)
+        .map(load_batch, tf.data.AUTOTUNE, deterministic=True)
         # `flat_map` hides the number of batches, which Keras asks for.
         .apply(tf.data.experimental.assert_cardinality(total))
         .prefetch(tf.data.AUTOTUNE)

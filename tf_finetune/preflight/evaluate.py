@@ -29,9 +29,9 @@ def load_evaluation_labels(
     task = finished_run_files.load_config_task(config)
     if not config.data:
         return task.labels
-    described = finished_run_files.locate_workdir(config.workdir).described(
-        task.described
-    )
+    described = finished_run_files.locate_workdir(
+        config.workdir
+    ).load_description(task.build_data_schema)
     return task.labels.restore(described)
 
 

@@ -196,7 +196,7 @@ def _check_training(training: training_options.TrainingOptions) -> None:
 def _check_unlabeled(
     config: train_config.TrainConfig, task: task_contract.Task
 ) -> None:
-    name = config.unlabeled.chosen
+    name = config.unlabeled.effective_objective
     objectives.OBJECTIVES.check(name)
     if name == objectives.SUPERVISED:
         return

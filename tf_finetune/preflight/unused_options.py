@@ -146,11 +146,11 @@ def list_training_choices(
         ),
         OptionChoice(
             flag="objective",
-            chosen=unlabeled.chosen,
+            chosen=unlabeled.effective_objective,
             known=objectives.BUILT_IN,
             readers=objectives.READERS,
             origin=_describe_origin(
-                "objective", unlabeled.objective, unlabeled.chosen
+                "objective", unlabeled.objective, unlabeled.effective_objective
             ),
         ),
         *list_value_choices(values),

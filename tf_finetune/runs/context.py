@@ -83,7 +83,7 @@ class RunContext:
         return fine_tunes(self.config, self.selection)
 
     @functools.cached_property
-    def described(self) -> dict[str, Any]:
+    def label_description(self) -> dict[str, Any]:
         """The description of the labels, as in data.json."""
         return self.task.labels.describe(self.data)
 
@@ -91,7 +91,7 @@ class RunContext:
     def loss(self) -> keras.losses.Loss:
         """The training loss, computed on logits."""
         return self.task.network.loss(
-            self.config.training, self.data.class_names, self.described
+            self.config.training, self.data.class_names, self.label_description
         )
 
     def targets(self, split: str) -> target_rows.Targets:

@@ -64,7 +64,7 @@ def _make_problem(
         features=features,
         layout=context.assembly.features,
         targets=context.targets("train"),
-        loss=network.loss(plain, names, context.described),
+        loss=network.loss(plain, names, context.label_description),
         judged_by=network.loss(plain, names, None),
         # Pictures of a group stay on one side when it cross-validates.
         groups=[

@@ -76,7 +76,7 @@ def write_record(
         _make_entry(training[index])
         for index in _spread_indices(len(training), _KEPT_FOR_CALIBRATION)
     ]
-    with files.replacing(place.proven) as temporary:
+    with files.replacing(place.parity_predictions) as temporary:
         np.savez(
             temporary,
             predictions=kept.astype("float32"),
@@ -175,7 +175,7 @@ def _load_predictions(
         if len({len(each) for each in said}) != 1:
             raise _make_mismatch_error(place, "lists of different lengths")
         return np.array(said), None
-    kept = array_files.read_arrays(place.proven, within=place.path)
+    kept = array_files.read_arrays(place.parity_predictions, within=place.path)
     said = kept.get("predictions", np.zeros([0]))
     if len(said) != len(rows) or said.ndim < 2 or said.dtype.kind != "f":
         raise _make_mismatch_error(
@@ -196,8 +196,9 @@ def _make_mismatch_error(
     place: workdir_files.Workdir, missing: str
 ) -> errors.RunError:
     return errors.RunError(
-        f"{place.proof} and {place.proven.name} do not belong together: there "
-        f"must be {missing}. Copy the folder again, or train again."
+        f"{place.proof} and {place.parity_predictions.name} do not belong "
+        f"together: there must be {missing}. Copy the folder again, or train "
+        "again."
     )
 
 

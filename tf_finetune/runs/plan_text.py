@@ -22,11 +22,11 @@ def format_plan(context: contexts.RunContext) -> str:
 
 def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
     options = context.config.unlabeled
-    if options.chosen == catalog.SUPERVISED:
+    if options.effective_objective == catalog.SUPERVISED:
         return []
     return [
         f"then again with --unlabeled_data={options.unlabeled_data}: "
-        f"{options.chosen} (--objective); the better one is kept"
+        f"{options.effective_objective} (--objective); the better one is kept"
     ]
 
 

@@ -214,7 +214,9 @@ def _summarize_baselines(
     measures = context.task.figures
     others = {"probe": result.fit_result.probe, **result.beside}
     return {
-        **measures.compute_baselines(context.described, context.data, split),
+        **measures.compute_baselines(
+            context.label_description, context.data, split
+        ),
         **{
             name: measures.summary(other.evaluations[split].figures)
             for name, other in others.items()

@@ -56,7 +56,7 @@ def fit_run(
         held: Keeps cache entries from being evicted until it is closed.
         report: Called with each text for the user.
     """
-    name = context.config.unlabeled.chosen
+    name = context.config.unlabeled.effective_objective
     if name == catalog.SUPERVISED:
         learnt = fit_stages.run_stages(context)
         return RunResult(

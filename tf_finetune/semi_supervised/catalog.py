@@ -47,7 +47,7 @@ def has_gradient_steps(config: train_config.TrainConfig) -> bool:
 
     An objective of the user's own counts as trained by steps.
     """
-    options, objective = config.training, config.unlabeled.chosen
+    options, objective = config.training, config.unlabeled.effective_objective
     moves = (
         not config.model.trains_head_only
         or options.head_init == "random"

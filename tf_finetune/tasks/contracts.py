@@ -116,7 +116,7 @@ class Answers(Protocol):
     an answer.
     """
 
-    def of(
+    def build_rows(
         self,
         paths: Sequence[str],
         predictions: np.ndarray,
@@ -204,8 +204,8 @@ class Network(Protocol):
     Attributes:
         solver: How a linear head is solved to its optimum; a name in
             `training.head.SOLVERS`, or "steps" where there is no such way.
-        proven: The outputs of `serve` that are the predictions themselves;
-            exports are compared by them.
+        parity_outputs: The outputs of `serve` that are the predictions
+            themselves; exports are compared by them.
         text_outputs: String outputs joined from others, which LiteRT cannot
             compute.
         max_parity_pictures: Largest number of pictures whose predictions
@@ -213,7 +213,7 @@ class Network(Protocol):
     """
 
     solver: str
-    proven: tuple[str, ...]
+    parity_outputs: tuple[str, ...]
     text_outputs: tuple[str, ...]
     max_parity_pictures: int
 

@@ -111,7 +111,7 @@ def evaluate_predictions(
         if with_rows:
             # Paths are taken in step with the batches.
             named = list(itertools.islice(paths, len(batch)))
-            rows += task.answers.of(named, batch, data.class_names)
+            rows += task.answers.build_rows(named, batch, data.class_names)
     return SplitEvaluation(
         figures=found.figures() if is_finite else None,
         evidence=found.evidence,

@@ -83,7 +83,7 @@ class Task:
             by the same figure as that run; None: they always rank alike.
         pseudo_labels: How unlabeled pictures get pseudo-labels; None where they
             cannot.
-        described: The names of the classes → schema of their part of
+        build_data_schema: The names of the classes → schema of their part of
             data.json, which is checked when it is read back.
         evaluation_schema: Schema of the entries of evaluation.json that are
             read back.
@@ -128,7 +128,7 @@ class Task:
         | pseudo_label_selection.MaskPseudoLabels
         | None
     ) = None
-    described: Callable[[Sequence[str]], json_schema.Record] = (
+    build_data_schema: Callable[[Sequence[str]], json_schema.Record] = (
         json_schema.describe_any
     )
     evaluation_schema: Mapping[str, json_schema.Kind] = dataclasses.field(

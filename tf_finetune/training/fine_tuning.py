@@ -81,7 +81,7 @@ def compile_trainer(
     )
     ours = needs_own_step(options)
     if ours:
-        trainer = train_step.Trainer.of(
+        trainer = train_step.Trainer.from_model(
             trainer, micro_batches=options.gradient_accumulation_steps
         )
     trainer.compile(

@@ -54,7 +54,9 @@ class Trainer(keras.Model):
     is_any_stop_requested = False
 
     @classmethod
-    def of(cls, model: keras.Model, *, micro_batches: int = 1) -> "Trainer":
+    def from_model(
+        cls, model: keras.Model, *, micro_batches: int = 1
+    ) -> "Trainer":
         """Returns a trainer with the layers of a functional model.
 
         Args:

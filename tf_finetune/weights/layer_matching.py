@@ -46,7 +46,7 @@ class Unit:
         return sum(math.prod(each) for each in self.shapes if len(each) > 1)
 
     @property
-    def numbered(self) -> bool:
+    def is_numbered(self) -> bool:
         """Whether Keras chose the name."""
         return split_number(self.name)[0] == self.kind[-1]
 
@@ -173,7 +173,7 @@ def _match_names(
     good, unfit = [], []
     for unit in units:
         # Names that Keras numbered differ from process to process.
-        if unit.numbered or unit.name not in named:
+        if unit.is_numbered or unit.name not in named:
             continue
         entry = named[unit.name]
         (good if is_compatible(unit.shapes, entry.shapes) else unfit).append(

@@ -130,7 +130,7 @@ def _check_share(
     if share >= _MIN_SHARE and len(learnt) > len(found.unfit):
         return
     # Only names that people chose can disagree in shape.
-    named = [unit for unit in view.units if not unit.numbered]
+    named = [unit for unit in view.units if not unit.is_numbered]
     # Half of the names agree and their shapes do not: the same network in
     # another width.
     if found.unfit and 2 * len(found.unfit) >= len(named):

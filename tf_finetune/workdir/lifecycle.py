@@ -287,7 +287,7 @@ def clear_workdir(place: workdir_files.Workdir) -> None:
         place.run_json, place.run_flags, place.labels,
         place.data_json, place.plan, place.history, place.curves,
         place.model, place.weights, place.evaluation,
-        place.predictions, place.proof, place.proven,
+        place.predictions, place.proof, place.parity_predictions,
         place.fused_model, place.fused_json,
         *itertools.chain(*plots), *others,
     ):  # fmt: skip

@@ -147,7 +147,7 @@ class Workdir:
         return self.path / "proof.json"
 
     @property
-    def proven(self) -> pathlib.Path:
+    def parity_predictions(self) -> pathlib.Path:
         """The predictions of the pictures in `proof`, and the truth."""
         return self.path / "proof.npz"
 
@@ -215,7 +215,7 @@ class Workdir:
             hint=_HINT,
         )
 
-    def described(
+    def load_description(
         self, labels: Callable[[Sequence[str]], json_schema.Kind] | None = None
     ) -> dict[str, Any]:
         """Returns the content of `data_json`.
@@ -265,4 +265,4 @@ class Workdir:
 
     def class_names(self) -> tuple[str, ...]:
         """Returns the classes in the order of the model's outputs."""
-        return tuple(self.described()["class_names"])
+        return tuple(self.load_description()["class_names"])

@@ -14,7 +14,7 @@ _ANSWERS = answers.Answers({"thresholds": {"cat": 0.3, "a|b": 0.6}})
 
 def _rows():
     predictions = np.array([[0.4, 0.9, 0.1], [0.2, 0.5, 0.45]], "float32")
-    return _ANSWERS.of(["x.jpg", "y.jpg"], predictions, _NAMES)
+    return _ANSWERS.build_rows(["x.jpg", "y.jpg"], predictions, _NAMES)
 
 
 def test_labels_are_those_at_their_thresholds_likeliest_first():
@@ -27,7 +27,7 @@ def test_labels_are_those_at_their_thresholds_likeliest_first():
 
 def test_a_label_without_a_threshold_is_given_from_one_half_on():
     predictions = np.array([[0.0, 0.0, 0.5]], "float32")
-    (row,) = _ANSWERS.of(["x.jpg"], predictions, _NAMES)
+    (row,) = _ANSWERS.build_rows(["x.jpg"], predictions, _NAMES)
     assert row.labels == ("dog",)
 
 
@@ -73,9 +73,9 @@ def test_the_summary_counts_labels_and_pictures_without():
 
 def test_numbers_that_are_none_name_a_remedy():
     with pytest.raises(errors.RunError, match="learning_rate"):
-        _ANSWERS.of(["x.jpg"], np.full([1, 3], np.nan), _NAMES)
+        _ANSWERS.build_rows(["x.jpg"], np.full([1, 3], np.nan), _NAMES)
     with pytest.raises(ValueError, match="got"):
-        _ANSWERS.of(["x.jpg"], np.zeros([1, 2]), _NAMES)
+        _ANSWERS.build_rows(["x.jpg"], np.zeros([1, 2]), _NAMES)
 
 
 def test_true_labels_are_the_last_column(tmp_path):

@@ -12,7 +12,7 @@ _ANSWERS = answers.ANSWERS
 
 
 def test_rows_are_written_with_a_column_for_each_target(tmp_path):
-    rows = _ANSWERS.of(
+    rows = _ANSWERS.build_rows(
         ["a.png", "b,\r.png"],
         np.array([[0.1, 2e6], [1, 3]], "float32"),
         ["x", "y"],
@@ -44,12 +44,14 @@ def test_a_table_of_errors_alone_can_be_written(tmp_path):
 
 def test_values_that_are_no_numbers_are_an_error():
     with pytest.raises(errors.RunError, match="diverged"):
-        _ANSWERS.of(["a.png"], np.array([[np.nan]]), ["x"])
+        _ANSWERS.build_rows(["a.png"], np.array([[np.nan]]), ["x"])
 
 
 def test_true_values_follow_the_predicted_ones(tmp_path):
     path = tmp_path / "p.csv"
-    rows = answers.ANSWERS.of(["a.png"], np.array([[1.5, 2.5]]), ["x", "y"])
+    rows = answers.ANSWERS.build_rows(
+        ["a.png"], np.array([[1.5, 2.5]]), ["x", "y"]
+    )
     answers.ANSWERS.write(path, rows, [(1.0, 3.0)])
     assert path.read_text().splitlines() == [
         '"path","x","y","error","true x","true y"',

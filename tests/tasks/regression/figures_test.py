@@ -13,7 +13,7 @@ _SAID = np.array([[1.1], [12.0], [70.0], [55.0]])
 
 
 def _of(measures: figures.Figures, said=_SAID):
-    return measures.of(_TRUE, said, ["price"], seed=0)
+    return measures.compute_figures(_TRUE, said, ["price"], seed=0)
 
 
 def test_results_are_ordered_on_the_scale_that_is_learned():
@@ -116,6 +116,6 @@ def test_a_scatter_plot_is_drawn_for_each_target(tmp_path):
     measures = figures.Figures()
     true = np.concatenate([_TRUE, -_TRUE, _TRUE, _TRUE], axis=1)
     names = ["a", "$b", "c", "d"]
-    found = measures.of(true, true, names, seed=0)
+    found = measures.compute_figures(true, true, names, seed=0)
     measures.draw(found, names, tmp_path, "test")
     assert (tmp_path / "scatter_test.png").read_bytes()[:4] == b"\x89PNG"

@@ -12,7 +12,7 @@ def _probabilities(indices, classes=3):
 
 
 def test_shares_are_those_of_the_pixels_the_largest_first():
-    (row,) = answers.ANSWERS.of(
+    (row,) = answers.ANSWERS.build_rows(
         ["a.jpg"], _probabilities([[[1, 1], [1, 2]]]), ("sky", "road", "car")
     )
     assert row.shares == (("road", 0.75), ("car", 0.25))
@@ -35,4 +35,6 @@ def test_a_table_can_be_read_back(tmp_path):
 
 def test_numbers_that_are_none_are_an_error():
     with pytest.raises(errors.RunError, match="diverged"):
-        answers.ANSWERS.of(["a"], np.full([1, 2, 2, 2], np.nan), ("a", "b"))
+        answers.ANSWERS.build_rows(
+            ["a"], np.full([1, 2, 2, 2], np.nan), ("a", "b")
+        )

@@ -99,7 +99,7 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
     model = _model(case)
     if not plain:
         steps = chosen.gradient_accumulation_steps
-        model = train_step.Trainer.of(model, micro_batches=steps)
+        model = train_step.Trainer.from_model(model, micro_batches=steps)
     plan = optimizers.make_schedule(chosen, steps_per_epoch=4)
     optimizer = optimizers.build_optimizer(chosen, plan, sums=not plain)
     if case.get("scaled"):

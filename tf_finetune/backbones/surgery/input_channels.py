@@ -98,10 +98,12 @@ def _replace_stem(
     stem = stems.read_stem(backbone)
     made = _compute_kernels(stem, pixels.shape[-1])
 
-    def replaced(operation: keras.Operation) -> keras.Operation | None:
+    def replace_stem_layer(
+        operation: keras.Operation,
+    ) -> keras.Operation | None:
         return _copy_stem(stem) if operation.name == stem.layer.name else None
 
-    def called(
+    def skip_scaling(
         operation: keras.Operation, arguments: tuple, keywords: dict
     ) -> keras.KerasTensor:
         if operation.name in stem.scaling:
@@ -110,8 +112,8 @@ def _replace_stem(
 
     model = graph_copy.rebuild_model(
         backbone.model,
-        replace=replaced,
-        call=called,
+        replace=replace_stem_layer,
+        call=skip_scaling,
         inputs=_add_preprocessing(pixels, made),
     )
     convolution = _set_stem_weights(

@@ -33,14 +33,14 @@ def replace_batch_norms(
     norms = _find_batch_norms(backbone, norm)
     names = [each.name for each in norms]
 
-    def replaced(operation: keras.Operation) -> keras.Operation | None:
+    def replace_norm(operation: keras.Operation) -> keras.Operation | None:
         return (
             _make_group_norm(operation, norm)
             if operation.name in names
             else None
         )
 
-    model = graph_copy.rebuild_model(backbone.model, replace=replaced)
+    model = graph_copy.rebuild_model(backbone.model, replace=replace_norm)
     for each in norms:
         kept = [part for part in (each.gamma, each.beta) if part is not None]
         model.get_layer(each.name).set_weights(kept)

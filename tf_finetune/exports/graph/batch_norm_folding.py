@@ -63,20 +63,22 @@ def fold_batch_norms(model: keras.Model) -> FoldedModel:
         return FoldedModel(model=model, names=(), left=left)
     gone = set(names)
 
-    def replaced(layer: keras.Operation) -> keras.Operation:
+    def replace_layer(layer: keras.Operation) -> keras.Operation:
         if layer.name not in pairs:
             return layer
         # The folded offset needs a bias, which layers before a batch norm
         # usually lack.
         return type(layer).from_config({**layer.get_config(), "use_bias": True})
 
-    def called(layer: keras.Operation, *arguments: Any, **keywords: Any) -> Any:
+    def call_layer(
+        layer: keras.Operation, *arguments: Any, **keywords: Any
+    ) -> Any:
         if layer.name in gone:
             return arguments[0]
         return layer(*arguments, **keywords)
 
     copy = keras.models.clone_model(
-        model, clone_function=replaced, call_function=called
+        model, clone_function=replace_layer, call_function=call_layer
     )
     for name, norm in pairs.items():
         weights = _fold_weights(model.get_layer(name), norm)

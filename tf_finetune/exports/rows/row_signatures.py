@@ -60,7 +60,7 @@ def optimize_network(job: jobs.RowsJob) -> RowNetwork:
     """
     names = []
 
-    def replaced(layer: keras.Operation) -> keras.Operation:
+    def fold_network(layer: keras.Operation) -> keras.Operation:
         if not isinstance(layer, keras.Model):
             return layer
         # A copy, because folding takes the layers of the model it is given.
@@ -70,7 +70,7 @@ def optimize_network(job: jobs.RowsJob) -> RowNetwork:
         names.extend(found.names)
         return found.model
 
-    model = keras.models.clone_model(job.model, clone_function=replaced)
+    model = keras.models.clone_model(job.model, clone_function=fold_network)
     largest = _measure_difference(model, job) if names else 0.0
     # Not `>`: NaN must count as a difference.
     if not largest <= jobs.TOLERANCE:

@@ -111,7 +111,11 @@ def _check_signatures(
     )
     # Predictions under every name that they have in a signature; the outputs
     # that follow from them are checked below.
-    compared = (*tasks.TASKS.get(job.task).network.proven, "scores", "outputs")
+    compared = (
+        *tasks.TASKS.get(job.task).network.parity_outputs,
+        "scores",
+        "outputs",
+    )
     figures = parity_check.check_predictions(
         title,
         {
@@ -167,7 +171,7 @@ def _require_consistent(
     """
     task = tasks.TASKS.get(job.task).with_decision(job.decision).network
     for signature in _REQUIRED_SIGNATURES:
-        predictions = answers.get(f"{signature}/{task.proven[0]}")
+        predictions = answers.get(f"{signature}/{task.parity_outputs[0]}")
         if predictions is None:
             continue
         said = task.serve(tf.constant(predictions), job.class_names)

@@ -83,7 +83,7 @@ def _build_bodies(
         return answer
 
     def serve_bytes(restore: Callable | None = None) -> Callable:
-        def answered(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        def answer_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
             images, errors = decode(image_bytes)
             answer = serve(images)
             if restore:
@@ -95,7 +95,7 @@ def _build_bodies(
                 answer = restore(answer, sizes, job.resize)
             return {**_blank_failed_rows(answer, errors), "error": errors}
 
-        return answered
+        return answer_bytes
 
     def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         images, errors = decode(image_bytes)

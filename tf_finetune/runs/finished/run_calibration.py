@@ -61,7 +61,7 @@ def calibrate_job(
     result = tempering.fit_temperature()
     decision = tempering.convert_decision(job.decision, result.temperature)
 
-    def scaled(
+    def scale_logits(
         proof: jobs.ParityReference | None,
     ) -> jobs.ParityReference | None:
         if proof is None:
@@ -79,8 +79,8 @@ def calibrate_job(
             found.model, network, result.temperature
         ),
         decision=decision,
-        proof=scaled(job.proof),
-        quantization_reference=scaled(job.quantization_reference),
+        proof=scale_logits(job.proof),
+        quantization_reference=scale_logits(job.quantization_reference),
         temperature=_make_record(result, decision),
         shared={},  # Results kept for the uncalibrated model do not hold.
     )

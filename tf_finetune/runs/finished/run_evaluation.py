@@ -151,7 +151,7 @@ def _compute_figures(
     """Returns the figures; of other data, writes predictions to `beside`."""
     task, rows, truths = found.task, [], []
     # Baselines rest on the training data, as data.json describes it.
-    described = found.place.described(task.described)
+    described = found.place.load_description(task.build_data_schema)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
         predicted = found.predict(

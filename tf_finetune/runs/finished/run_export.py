@@ -48,7 +48,7 @@ def export_run(
         )
         report(calibration.format_line())
 
-    def proven(path: pathlib.Path) -> str:
+    def describe_pictures(path: pathlib.Path) -> str:
         # Formats are not all checked on the same pictures.
         pictures = parity_check.read_figures(path).get("pictures", 0)
         noun = "picture" if pictures == 1 else "pictures"
@@ -58,7 +58,7 @@ def export_run(
         config.format,
         lambda name: catalog.EXPORTS.get(name)(job),
         folder=destination.resolve_folder(job.destination),
-        proven=proven,
+        describe_pictures=describe_pictures,
         report=report,
     )
 
@@ -71,9 +71,9 @@ def _make_job(
     # Of other files than this model's, or of another task.
     if judging.predictions.shape[1:] != tuple(found.model.output_shape[1:]):
         raise errors.RunError(
-            f"{found.place.proven} holds predictions of another shape than "
-            f"{found.place.model.name} gives. The files of the folder do not "
-            "belong together: copy it again, or train again."
+            f"{found.place.parity_predictions} holds predictions of another "
+            f"shape than {found.place.model.name} gives. The files of the "
+            "folder do not belong together: copy it again, or train again."
         )
     # Differences of predictions without a fixed scale (regression) are
     # measured relative to the range of each output.

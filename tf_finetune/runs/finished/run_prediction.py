@@ -147,6 +147,6 @@ def _predict_pictures(
     for batch in found.predict(paths, batch_size=config.batch_size):
         named = paths[start : start + len(batch)]
         start += len(batch)
-        yield from found.task.answers.of(
+        yield from found.task.answers.build_rows(
             named, batch, found.class_names, top_k=config.top_k
         )

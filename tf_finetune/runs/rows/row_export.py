@@ -41,7 +41,9 @@ def export_rows(
         config.format,
         lambda name: catalog.ROW_EXPORTS.get(name)(job),
         folder=destination.resolve_folder(job.destination),
-        proven=lambda path: f"{rows} held-out {'row' if rows == 1 else 'rows'}",
+        describe_pictures=lambda path: (
+            f"{rows} held-out {'row' if rows == 1 else 'rows'}"
+        ),
         report=report,
     )
 

@@ -111,7 +111,7 @@ def _write_predictions(
     answers, rows, truths = context.task.answers, [], []
     for split, joined in found.items():
         if split != "train":
-            rows += answers.of(
+            rows += answers.build_rows(
                 [row.paths[0] for row in joined.rows],
                 context.task.network.finish(said[split]),
                 context.data.class_names,
@@ -125,7 +125,7 @@ def _evaluate_rows(
     joined: row_pictures.JoinedRows,
     said: np.ndarray,
 ) -> dict[str, Any]:
-    return context.task.figures.of(
+    return context.task.figures.compute_figures(
         joined.targets,
         context.task.network.finish(said),
         context.data.class_names,

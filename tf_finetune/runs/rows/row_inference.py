@@ -64,7 +64,7 @@ def evaluate_rows(
         batch_size: Rows per step.
     """
     model, measures = load_fused_model(found), found.task.figures
-    described = found.place.described(found.task.described)
+    described = found.place.load_description(found.task.build_data_schema)
     joined, left_out = row_pictures.join_pictures(
         row_table.read_table(source), data
     )
@@ -81,7 +81,7 @@ def evaluate_rows(
             batch_size=batch_size,
         )
         result[split] = {
-            **measures.of(
+            **measures.compute_figures(
                 its.targets, said, data.class_names, seed=found.config.seed
             ),
             "yardsticks": measures.compute_constant_baselines(
@@ -131,7 +131,7 @@ def predict_table(
     answers = found.task.answers
     names = [row.paths[0] for row in good]
     # Rows keep the order of the table, those with faults included.
-    done = iter(answers.of(names, said, found.class_names))
+    done = iter(answers.build_rows(names, said, found.class_names))
     result = [
         answers.build_error_row(row.paths[0], fault) if fault else next(done)
         for row, fault in zip(rows, faults, strict=True)

@@ -21,5 +21,5 @@ TASK = task.Task(
     network_at="tf_finetune.tasks.classification.network:NETWORK",
     certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
     pseudo_labels=pseudo_labels.PSEUDO_LABELS,
-    described=figures.build_data_schema,
+    build_data_schema=figures.build_data_schema,
 )

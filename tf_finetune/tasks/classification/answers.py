@@ -12,7 +12,7 @@ from tf_finetune.evaluation import prediction_table
 class Answers:
     """The likeliest classes of each picture."""
 
-    def of(
+    def build_rows(
         self,
         paths: Sequence[str],
         predictions_: np.ndarray,

@@ -23,7 +23,7 @@ class Network:
 
     # Logistic regression: the head's log loss is convex in its weights.
     solver = "logistic"
-    proven = ("probabilities",)
+    parity_outputs = ("probabilities",)
     text_outputs = ()
     max_parity_pictures = 64
 

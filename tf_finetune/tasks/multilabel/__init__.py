@@ -27,7 +27,7 @@ TASK = task.Task(
     certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
     decide=figures.choose_thresholds,
     pseudo_labels=pseudo_labels.PSEUDO_LABELS,
-    described=figures.build_data_schema,
+    build_data_schema=figures.build_data_schema,
     evaluation_schema={
         "decision": json_schema.Record(
             possible={"thresholds": json_schema.Table(json_schema.Number(0, 1))}

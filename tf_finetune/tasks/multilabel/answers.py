@@ -50,7 +50,7 @@ class Answers:
         """Returns answers that give labels at the decision's thresholds."""
         return Answers(decision)
 
-    def of(
+    def build_rows(
         self,
         paths: Sequence[str],
         predictions: np.ndarray,

@@ -36,7 +36,7 @@ class Network:
 
     # One logistic regression a label: the binary losses are independent.
     solver: ClassVar[str] = "logistic_per_label"
-    proven: ClassVar[tuple[str, ...]] = ("probabilities",)
+    parity_outputs: ClassVar[tuple[str, ...]] = ("probabilities",)
     text_outputs: ClassVar[tuple[str, ...]] = ("labels",)
     max_parity_pictures: ClassVar[int] = 64
 

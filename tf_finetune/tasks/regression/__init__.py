@@ -39,5 +39,5 @@ TASK = task.Task(
             "that the signature `embed` gives with those of training pictures."
         ),
     },
-    described=figures.build_data_schema,
+    build_data_schema=figures.build_data_schema,
 )

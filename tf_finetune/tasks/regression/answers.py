@@ -31,7 +31,7 @@ class Prediction:
 class Answers:
     """The targets of each picture."""
 
-    def of(
+    def build_rows(
         self,
         paths: Sequence[str],
         predictions: np.ndarray,

@@ -79,7 +79,7 @@ class Figures:
         """Returns an accumulator that computes the figures of every target."""
         targets = labels.stack_targets(data.split(split))
         return evaluate_split.CollectedPredictions(
-            lambda predictions: self.of(
+            lambda predictions: self.compute_figures(
                 targets[: len(predictions)],
                 predictions,
                 data.class_names,
@@ -100,7 +100,7 @@ class Figures:
             logged=logged and bool(np.all(targets > 0)),
         )
 
-    def of(
+    def compute_figures(
         self,
         targets: np.ndarray,
         predictions: np.ndarray,

@@ -22,7 +22,7 @@ class Network:
 
     # Squared error with L2 has a closed form.
     solver = "ridge"
-    proven = ("values",)
+    parity_outputs = ("values",)
     text_outputs = ()
     max_parity_pictures = 64
 

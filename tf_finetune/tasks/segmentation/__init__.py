@@ -35,5 +35,5 @@ TASK = task.Task(
     heads=("deeplab_v3_plus", "fcn_8s", "fcn_16s", "fcn_32s", "unet"),
     pseudo_labels=pseudo_labels.PSEUDO_LABELS,
     files_at="tf_finetune.tasks.segmentation.mask_writer:MaskFiles",
-    described=figures.build_data_schema,
+    build_data_schema=figures.build_data_schema,
 )

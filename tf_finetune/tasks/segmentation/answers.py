@@ -36,7 +36,7 @@ class Answer:
 class Answers:
     """The share of each picture's pixels that each class covers."""
 
-    def of(
+    def build_rows(
         self,
         paths: Sequence[str],
         predictions: np.ndarray,

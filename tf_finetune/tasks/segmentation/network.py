@@ -28,7 +28,7 @@ class Network:
 
     # A decoder has no closed form: it is trained by gradient steps.
     solver = "steps"
-    proven = ("probabilities",)
+    parity_outputs = ("probabilities",)
     text_outputs = ()
     # Few: the probabilities of one picture are size × size × classes numbers.
     max_parity_pictures = 4

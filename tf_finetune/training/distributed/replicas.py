@@ -155,12 +155,12 @@ def _cut_piece(
         tf.cast(high - low, tf.float64) / tf.cast(size, tf.float64),
     )
 
-    def taken(tensor: tf.Tensor) -> tf.Tensor:
+    def take_piece(tensor: tf.Tensor) -> tf.Tensor:
         return tensor[low - start : high - start]
 
     return (
-        keras.tree.map_structure(taken, inputs),
-        taken(targets),
+        keras.tree.map_structure(take_piece, inputs),
+        take_piece(targets),
         (tf.cast(share, tf.float32), counted),
     )
 

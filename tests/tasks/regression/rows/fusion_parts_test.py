@@ -75,5 +75,5 @@ def test_the_pictures_share_folds_into_one_map():
     said = solved(rows)
     beside = said[fusion_parts.COLUMNS] * stack.weights[-1]
     np.testing.assert_allclose(
-        rows.joined @ kernel + bias + beside + stack.bias, stack(said)
+        rows.joined_features @ kernel + bias + beside + stack.bias, stack(said)
     )

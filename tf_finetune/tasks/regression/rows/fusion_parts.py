@@ -36,7 +36,7 @@ class RowInputs:
         return bool(self.numbers.shape[1] or len(self.words[0]))
 
     @property
-    def joined(self) -> np.ndarray:
+    def joined_features(self) -> np.ndarray:
         """The features of all pictures side by side, [n, pictures · width]."""
         return self.features.reshape(len(self.features), -1)
 
@@ -66,7 +66,7 @@ class FusionParts:
         """Returns the predictions of each part, [n, targets]."""
         found = {}
         for place, (name, solved) in enumerate(self.pictures.items()):
-            features = rows.joined
+            features = rows.joined_features
             if name != JOINED:
                 features = rows.features[:, place]
             found[name] = solved(features)
@@ -116,7 +116,7 @@ def solve_parts(
     """
     inputs = {name: rows.features[:, i] for i, name in enumerate(places)}
     if len(places) > 1:
-        inputs[JOINED] = rows.joined
+        inputs[JOINED] = rows.joined_features
     pictures = {
         name: ridge_regression.solve_ridge(
             features, targets, groups=groups, seed=seed
