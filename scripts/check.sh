@@ -2,7 +2,7 @@
 # Lint and all tests, against the installed package; what CI runs.
 # Arguments are passed on to pytest: bash scripts/check.sh -k splits
 source "$(dirname "$0")/environment.sh"
-prepare_environment dev,litert,onnx
+prepare_environment dev,litert,onnx,serve
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .

@@ -35,7 +35,10 @@ def _extractor(seed: int = 0, rate: float = 0.0) -> keras.Model:
 
 def test_the_key_is_the_same_for_the_same_network_anywhere():
     found = set()
-    for before in ("", "build.build_backbone('mobilenet_v3_small', image_size=32)\n"):
+    for before in (
+        "",
+        "build.build_backbone('mobilenet_v3_small', image_size=32)\n",
+    ):
         done = subprocess.run(
             [sys.executable, "-c", _KEY.format(before=before)],
             capture_output=True,

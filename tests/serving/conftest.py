@@ -7,13 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 
 import pytest
+from starlette.responses import Response
 
-from tf_finetune.serving.web import http_server, request_bodies, responses
+from tf_finetune.serving.web import (
+    application,
+    request_bodies,
+    responses,
+    server,
+)
 
 
 class Client:
@@ -48,6 +53,17 @@ class Client:
                 connection.sendall(content)
             return self.rest(connection)
 
+    def answer(self, connection: socket.socket) -> bytes:
+        """Returns one answer, with its head; the connection stays open."""
+        got = b""
+        while b"\r\n\r\n" not in got:
+            got += _received(connection)
+        head, _, body = got.partition(b"\r\n\r\n")
+        length = int(re.search(rb"(?i)\r\ncontent-length: (\d+)", head)[1])
+        while len(body) < length:
+            body += _received(connection)
+        return head + b"\r\n\r\n" + body
+
     def rest(self, connection: socket.socket) -> bytes:
         """Returns all that comes until the server closes."""
         got = bytearray()
@@ -55,6 +71,12 @@ class Client:
             while block := connection.recv(1 << 16):
                 got += block
         return bytes(got)
+
+
+def _received(connection: socket.socket) -> bytes:
+    block = connection.recv(1 << 16)
+    assert block, "the server has closed the connection"
+    return block
 
 
 class Program:
@@ -95,9 +117,9 @@ class Program:
         self._errors.close()
 
 
-def echo(method: str, path: str, body: bytes) -> responses.Response:
+def echo(method: str, path: str, body: bytes) -> Response:
     """Answers with what was asked."""
-    return responses.make_json_response(
+    return responses.write_json(
         {"method": method, "path": path, "body": body.decode("latin-1")}
     )
 
@@ -148,21 +170,18 @@ def start_http():
             "max_connections": 16,
             "timeout_seconds": 30.0,
         }
-        server = http_server.Server(
+        made = server.Server(
             ("127.0.0.1", 0),
-            answer,
+            [application.route_all(answer)],
             request_bodies.ClientLimits(**{**defaults, **limits}),
             request_bodies.ByteBudget(max_held_bytes),
         )
-        threading.Thread(
-            target=server.serve_forever, args=(0.01,), daemon=True
-        ).start()
-        started.append(server)
-        return server, Client(server.server_port)
+        started.append(made)
+        return made, Client(made.port)
 
     yield start
-    for server in started:
-        server.stop(10)
+    for each in started:
+        each.stop(10)
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ import sys
 import urllib.request
 
 import pytest
+from starlette.responses import Response
 
 from tf_finetune.client import __main__ as client
-from tf_finetune.serving.web import responses
 
 _SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 
@@ -128,9 +128,7 @@ def test_no_two_pictures_have_files_of_one_name(paths, expected):
 def test_the_client_says_what_is_wrong_with_an_answer(
     start_http, texts, status, body, said
 ):
-    _, server = start_http(
-        lambda *_: responses.Response(status=status, body=body)
-    )
+    _, server = start_http(lambda *_: Response(body, status))
     with pytest.raises(SystemExit) as ended:
         client.main([texts[0], f"--rest={server.address}", "--model=m"])
     assert said in ended.value.code

@@ -1,8 +1,12 @@
 """Tests of tf_finetune/serving/server.py: the server as a program."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -92,8 +96,8 @@ def _until_it(succeeds):
     for _ in range(100):
         try:
             return succeeds()
-        except (AssertionError, OSError):
-            continue
+        except (AssertionError, KeyError, OSError):
+            time.sleep(0.05)
     return succeeds()
 
 
@@ -135,3 +139,31 @@ def test_grpc_without_its_stubs_is_off_or_a_usage_error(monkeypatch):
     server.check_grpc(serve_config.ServeConfig(workdir="w", grpc_port=None))
     with pytest.raises(errors.UsageError, match="--no-deps"):
         server.check_grpc(serve_config.ServeConfig(workdir="w", grpc_port=8500))
+
+
+def test_without_its_libraries_it_says_how_to_install_them(monkeypatch):
+    server.check_libraries()
+    monkeypatch.setattr(server, "_LIBRARIES", ("starlette", "no_such_one"))
+    with pytest.raises(errors.UsageError) as error:
+        server.check_libraries()
+    assert str(error.value) == (
+        "Serving needs no_such_one, not installed here: "
+        "pip install 'tf_finetune[serve]'."
+    )
+
+
+def test_libraries_are_missed_before_tensorflow_starts(exported, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "for each in ('starlette', 'uvicorn', 'tensorflow', 'keras'):\n"
+        "    sys.modules[each] = None  # As if it were not installed.\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "tf_finetune.serve", f"--exports={exported}"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "pip install 'tf_finetune[serve]'" in done.stderr
+    assert "Traceback" not in done.stderr

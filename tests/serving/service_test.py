@@ -1,5 +1,6 @@
 """Tests of tf_finetune/serving/service.py on a small SavedModel."""
 
+import asyncio
 import base64
 import concurrent.futures
 import contextlib
@@ -216,13 +217,20 @@ def test_answers_count_until_they_have_gone(filling):
         filling.predict("", large)
 
 
+async def _send(response):
+    async def send(message):
+        pass
+
+    await response({"type": "http"}, None, send)
+
+
 def test_an_answer_over_rest_counts_until_it_was_sent(filling):
     api = rest_api.RestApi(filling)
     content = base64.b64encode(_picture(512, 512)).decode()
     body = json.dumps({"instances": [{"b64": content}]}).encode()
     asked = ("POST", "/v1/models/masks:predict", body)
     unsent = [api.answer(*asked) for _ in range(4)]
-    assert [each.status for each in unsent] == [200] * 4
-    assert api.answer(*asked).status == 503
-    unsent[0].on_sent()
-    assert api.answer(*asked).status == 200
+    assert [each.status_code for each in unsent] == [200] * 4
+    assert api.answer(*asked).status_code == 503
+    asyncio.run(_send(unsent[0]))
+    assert api.answer(*asked).status_code == 200

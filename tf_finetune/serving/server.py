@@ -23,6 +23,7 @@ _GRACE_SECONDS = 30.0
 _HELD_REQUESTS = 4
 # TensorFlow Serving's default port of gRPC.
 _GRPC_PORT = 8500
+_LIBRARIES = ("starlette", "uvicorn", "httptools")
 _POLL_SECONDS = 0.5
 
 GRPC_INSTALL_HINT = (
@@ -46,6 +47,18 @@ def check_grpc(config: serve_config.ServeConfig) -> None:
             f"--grpc_port={config.grpc_port} needs the stubs of TensorFlow "
             f"Serving, which are not installed: {GRPC_INSTALL_HINT}. "
             "--grpc_port=none serves REST alone."
+        )
+
+
+def check_libraries() -> None:
+    """Raises `UsageError` unless the web server's libraries are installed."""
+    missing = [
+        each for each in _LIBRARIES if importlib.util.find_spec(each) is None
+    ]
+    if missing:
+        raise errors.UsageError(
+            f"Serving needs {', '.join(missing)}, not installed here: "
+            "pip install 'tf_finetune[serve]'."
         )
 
 
@@ -136,7 +149,8 @@ def _start_rest(
     budget: request_bodies.ByteBudget,
     ends: contextlib.ExitStack,
 ) -> str:
-    from tf_finetune.serving.web import http_server, rest_api
+    from tf_finetune.serving.web import application
+    from tf_finetune.serving.web import server as servers
 
     limits = request_bodies.ClientLimits(
         max_request_bytes=config.max_request_megabytes << 20,
@@ -144,17 +158,16 @@ def _start_rest(
         timeout_seconds=config.timeout_seconds,
     )
     try:
-        server = http_server.Server(
+        server = servers.Server(
             (config.host, config.port),
-            rest_api.RestApi(served).answer,
+            application.list_routes(served),
             limits,
             budget,
         )
     except OSError as error:
         raise _make_listen_error("port", config.port, config.host) from error
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     ends.callback(server.stop, _GRACE_SECONDS)
-    return f"http://{_format_host(config.host)}:{server.server_port}"
+    return f"http://{_format_host(config.host)}:{server.port}"
 
 
 def _start_grpc(

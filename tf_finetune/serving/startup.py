@@ -130,6 +130,7 @@ def _parse_config(
 def _prepare(config: serving_options.ServeConfig) -> pathlib.Path:
     # Flags and files first: a mistake should not cost the start of TensorFlow.
     folder = find_served_version(config)
+    server.check_libraries()
     server.check_grpc(config)
     environment.start_tensorflow()
     return folder

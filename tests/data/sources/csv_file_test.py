@@ -307,7 +307,9 @@ def test_some_missing_pictures_are_counted_and_advised_about(read, caplog):
 
 
 def test_a_class_of_which_no_picture_is_found_is_named(read):
-    with pytest.raises(errors.DataError, match="2 pictures of the class 'dog'.*none is"):
+    with pytest.raises(
+        errors.DataError, match="2 pictures of the class 'dog'.*none is"
+    ):
         read("image,label\na.jpg,cat\nx.jpg,dog\ny.jpg,dog\n")
 
 

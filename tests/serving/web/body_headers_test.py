@@ -1,11 +1,11 @@
 """Tests of tf_finetune/serving/web/body_headers.py."""
 
-import email.message
 import gzip
 import tracemalloc
 import zlib
 
 import pytest
+from starlette import datastructures
 
 from tf_finetune.serving import failures
 from tf_finetune.serving.web import body_headers
@@ -17,10 +17,8 @@ def _gzip(content: bytes) -> bytes:
 
 
 def _headers(*fields):
-    headers = email.message.Message()
-    for name, value in fields:
-        headers[name] = value
-    return headers
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields]
+    return datastructures.Headers(raw=raw)
 
 
 def _unpack(packed, coding, max_bytes=1 << 20):
@@ -31,10 +29,30 @@ def _unpack(packed, coding, max_bytes=1 << 20):
 
 def test_no_length_is_no_body_where_that_may_be():
     headers = _headers()
-    assert body_headers.read_length(headers, 10, True) == 0
+    body_headers.check_length(headers, 10, True)
     with pytest.raises(failures.RequestError) as error:
-        body_headers.read_length(headers, 10, False)
+        body_headers.check_length(headers, 10, False)
     assert error.value.status == 411
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ((("Content-Length", "10"),), None),
+        ((("Content-Length", "11"),), 413),
+        ((("Content-Length", "18446744073709551615"),), 413),
+        ((("Transfer-Encoding", "Chunked"),), None),
+        ((("Transfer-Encoding", "gzip, chunked"),), 501),
+        ((("Transfer-Encoding", "chunked"),) * 2, 501),
+    ],
+)
+def test_a_length_is_refused_before_a_byte_of_the_body_is_read(fields, status):
+    if status is None:
+        body_headers.check_length(_headers(*fields), 10, False)
+        return
+    with pytest.raises(failures.RequestError) as error:
+        body_headers.check_length(_headers(*fields), 10, False)
+    assert error.value.status == status
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 300_000])

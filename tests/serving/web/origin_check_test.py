@@ -1,8 +1,7 @@
 """Tests of tf_finetune/serving/web/origin_check.py."""
 
-import email.message
-
 import pytest
+from starlette import datastructures
 
 from tf_finetune.serving import failures
 from tf_finetune.serving.web import origin_check
@@ -10,11 +9,9 @@ from tf_finetune.serving.web import origin_check
 _HERE = origin_check.list_expected_hosts("127.0.0.1", "127.0.0.1")
 
 
-def _check(hosts, *fields, version="HTTP/1.0"):
-    headers = email.message.Message()
-    for name, value in fields:
-        headers[name] = value
-    origin_check.check_origin(headers, hosts, version)
+def _check(hosts, *fields, version="1.0"):
+    raw = [(name.lower().encode(), value.encode()) for name, value in fields]
+    origin_check.check_origin(datastructures.Headers(raw=raw), hosts, version)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +92,9 @@ def test_where_others_may_ask_any_name_will_do_but_no_foreign_page():
 
 def test_host_is_needed_from_http_1_1_on():
     with pytest.raises(failures.RequestError, match="missing") as error:
-        _check(_HERE, version="HTTP/1.1")
+        _check(_HERE, version="1.1")
     assert error.value.status == 400
-    _check(_HERE, version="HTTP/1.0")
+    _check(_HERE, version="1.0")
 
 
 @pytest.mark.parametrize(

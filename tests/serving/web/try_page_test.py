@@ -34,7 +34,7 @@ def test_the_page_names_nothing_outside_of_itself():
 
 def test_the_policy_allows_the_pages_own_script_and_style_alone():
     response = try_page.render_page("m")
-    policy = dict(response.headers)["Content-Security-Policy"]
+    policy = response.headers["Content-Security-Policy"]
     text = response.body.decode()
     for tag in ("script", "style"):
         content = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[1]
@@ -187,14 +187,10 @@ def server(start_http):
         if path == "/":
             return try_page.render_page("garden")
         if path == "/labels":
-            return responses.make_json_response(
-                ["ants", "<b>bees</b>", "wasps"]
-            )
+            return responses.write_json(["ants", "<b>bees</b>", "wasps"])
         if method == "GET":
             version = [{"version": "7", "state": "AVAILABLE"}]
-            return responses.make_json_response(
-                {"model_version_status": version}
-            )
+            return responses.write_json({"model_version_status": version})
         content = json.loads(body)["instances"][0]["b64"]
         picture = base64.b64decode(content)
         if picture.startswith(b"\x89PNG"):
@@ -202,8 +198,8 @@ def server(start_http):
         elif picture.startswith(b"this"):
             row = {"probabilities": [0, 0, 0], "error": "That is no picture."}
         else:
-            return responses.make_error_response(400, "Refused by the model.")
-        return responses.make_json_response({"predictions": [row]})
+            return responses.write_error(400, "Refused by the model.")
+        return responses.write_json({"predictions": [row]})
 
     return start_http(answer)[1].address
 
@@ -238,8 +234,8 @@ def answering(start_http):
             if path.endswith(":predict"):
                 name = json.loads(body)["signature_name"]
                 row = {"serving_default": prediction, **others}[name]
-                return responses.make_json_response({"predictions": [row]})
-            return responses.make_json_response(answers[path])
+                return responses.write_json({"predictions": [row]})
+            return responses.write_json(answers[path])
 
         return start_http(answer)[1].address
 
@@ -417,19 +413,17 @@ def houses(start_http):
         if path == "/":
             return try_page.render_page("houses", _COLUMNS)
         if path == "/labels":
-            return responses.make_json_response(["price"])
+            return responses.write_json(["price"])
         if path == "/v1/models/houses":
             version = [{"version": "7", "state": "AVAILABLE"}]
-            return responses.make_json_response(
-                {"model_version_status": version}
-            )
+            return responses.write_json({"model_version_status": version})
         if path == "/v1/models/houses/metadata":
             signatures = {"signature_def": {"signature_def": {}}}
-            return responses.make_json_response({"metadata": signatures})
+            return responses.write_json({"metadata": signatures})
         bodies.append(body)
         bad = b'"words": [""]' in body
         row = {"values": [123.5], "error": "back: no picture" if bad else ""}
-        return responses.make_json_response({"predictions": [row]})
+        return responses.write_json({"predictions": [row]})
 
     return start_http(answer)[1].address, bodies
 

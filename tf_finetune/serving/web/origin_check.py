@@ -5,15 +5,17 @@ names the page in Origin. If a page's own host name was made to resolve to this
 machine (DNS rebinding), Host has that name.
 """
 
-import email.message
 import ipaddress
 import re
 import urllib.parse
+from typing import TYPE_CHECKING
 
 from tf_finetune.serving import failures
 
-# Source: RFC 9110, section 7.2. No user information (name@host), which would
-# hide the host's name.
+if TYPE_CHECKING:
+    from starlette import datastructures
+
+# Source: RFC 9110, section 7.2; no user information, which would hide a name.
 _HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?", re.ASCII)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -35,7 +37,7 @@ def list_expected_hosts(asked: str, bound: str) -> frozenset[str] | None:
 
 
 def check_origin(
-    headers: email.message.Message,
+    headers: "datastructures.Headers",
     hosts: frozenset[str] | None,
     version: str,
 ) -> None:
@@ -49,10 +51,10 @@ def check_origin(
         hosts: The result of `list_expected_hosts`.
         version: The HTTP version; before HTTP/1.1, Host may be missing.
     """
-    named = headers.get_all("Host", [])
+    named = headers.getlist("Host")
     if len(named) > 1:
         raise failures.RequestError(400, "Host is given twice.")
-    if not named and version >= "HTTP/1.1":
+    if not named and version == "1.1":
         raise failures.RequestError(400, "The header field Host is missing.")
     host = named[0].strip().lower() if named else ""
     if not _HOST.fullmatch(host):
@@ -65,7 +67,7 @@ def check_origin(
             f"Host must be one of {', '.join(sorted(hosts))}, got "
             f"{host[:100]!r}.",
         )
-    for origin in headers.get_all("Origin", []):
+    for origin in headers.getlist("Origin"):
         if origin.strip().lower() not in (f"http://{host}", f"https://{host}"):
             raise failures.RequestError(
                 403,

@@ -1,64 +1,60 @@
 """Responses of the HTTP server."""
 
-import dataclasses
+import contextlib
 import json
-from collections.abc import Callable
 from typing import Any
 
+from starlette import responses, types
+
 RETRY_AFTER_SECONDS = 1
+_JSON = "application/json"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Response:
-    """HTTP response and a callback after it was sent.
+class HeldResponse(responses.Response):
+    """A response whose resources are released once it has been sent."""
 
-    Attributes:
+    def __init__(self, body: bytes, held: contextlib.ExitStack) -> None:
+        """Takes the JSON of the answer.
+
+        Args:
+            body: The content.
+            held: Closed when the last byte has left, or the client has.
+        """
+        super().__init__(body, media_type=_JSON)
+        self._held = held
+
+    async def __call__(
+        self, scope: types.Scope, receive: types.Receive, send: types.Send
+    ) -> None:
+        """Sends it."""
+        with self._held:
+            await super().__call__(scope, receive, send)
+
+
+def write_json(value: Any) -> responses.Response:
+    """Returns an answer that holds a JSON value."""
+    content = json.dumps(value, indent=2).encode()
+    return responses.Response(content, media_type=_JSON)
+
+
+def write_error(
+    status: int, message: str, *, close: bool = False
+) -> responses.Response:
+    """Returns the answer to a request that failed.
+
+    A 503 says when to try again, a 405 which methods are possible.
+
+    Args:
         status: The HTTP status.
-        body: Its content.
-        content_type: Its media type.
-        headers: Further header fields.
-        on_sent: Called after it has been sent, or sending has failed.
+        message: A sentence for the client.
+        close: Whether it is the last answer on its connection.
     """
-
-    status: int = 200
-    body: bytes = b""
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-    on_sent: Callable[[], None] = lambda: None
-
-
-def make_json_response(value: Any) -> Response:
-    """Makes a response of a JSON value."""
-    return Response(body=json.dumps(value, indent=2).encode())
-
-
-def make_error_response(status: int, message: str) -> Response:
-    """Makes the response to a request that failed.
-
-    A 503 has Retry-After, a 405 has Allow.
-
-    Source: RFC 9110, sections 10.2.3 and 10.2.1.
-    """
-    headers: tuple[tuple[str, str], ...] = ()
+    headers = {}
     if status == 503:
-        headers = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if status == 405:
-        headers = (("Allow", "GET, POST"),)
-    return Response(
-        status=status,
-        body=json.dumps({"error": message}).encode(),
-        headers=headers,
-    )
-
-
-def make_overload_response() -> bytes:
-    """Makes the bytes of a whole response that refuses a connection."""
-    error = make_error_response(503, "Too many connections.")
-    # Composed by hand: the connection gets no handler and no thread.
-    head = (
-        "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
-        f"Retry-After: {RETRY_AFTER_SECONDS}\r\n"
-        "Content-Type: application/json\r\n"
-        f"Content-Length: {len(error.body)}\r\n\r\n"
-    )
-    return head.encode() + error.body
+        headers["Allow"] = "GET, POST"
+    if close:
+        headers["Connection"] = "close"
+    content = json.dumps({"error": message}).encode()
+    return responses.Response(content, status, headers, _JSON)

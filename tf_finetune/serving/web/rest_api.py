@@ -12,14 +12,10 @@ from typing import Any
 
 import numpy as np
 from absl import logging
+from starlette.responses import Response
 
 from tf_finetune.serving import example_requests, failures, service
-from tf_finetune.serving.web import (
-    json_input,
-    json_output,
-    responses,
-    try_page,
-)
+from tf_finetune.serving.web import json_input, json_output, responses
 
 _MODEL = (
     r"/v1/models/(?P<name>[^/:]+)"
@@ -37,17 +33,14 @@ class RestApi:
 
     def __init__(self, served: service.Service) -> None:
         self._service = served
-        self._page = try_page.render_page(
-            served.model.name, served.model.columns
-        )
-        # One document at a time: JSON takes many times its size in memory while
-        # it is read or written, and the GIL would serialize the work anyway.
-        # Small responses do not wait for large ones.
+        # One at a time: JSON takes many times its size in memory while it is
+        # read or written, and Python does no two documents at once anyway.
+        # Small answers do not wait for large ones.
         self._reading = threading.Lock()
         self._writing = threading.Lock()
 
-    def answer(self, method: str, path: str, body: bytes) -> responses.Response:
-        """Computes the response to a request; never raises.
+    def answer(self, method: str, path: str, body: bytes) -> Response:
+        """Returns the answer to one request; raises nothing.
 
         Args:
             method: "GET" or "POST".
@@ -57,20 +50,14 @@ class RestApi:
         try:
             return self._answer(method, path, body)
         except failures.RequestError as error:
-            return responses.make_error_response(error.status, error.message)
+            return responses.write_error(error.status, error.message)
         except Exception:
             logging.exception("A request could not be answered.")
-            return responses.make_error_response(
-                500, "Internal server error; see the server's log."
+            return responses.write_error(
+                500, "An error of the server itself; its log has it."
             )
 
-    def _answer(
-        self, method: str, path: str, body: bytes
-    ) -> responses.Response:
-        if method == "GET" and path == "/":
-            return self._page
-        if method == "GET" and path == "/labels":
-            return responses.make_json_response(self._service.model.labels)
+    def _answer(self, method: str, path: str, body: bytes) -> Response:
         if not path.lower().startswith("/v1/"):
             raise failures.RequestError(
                 404, "Not found. Available are / and /v1/models/NAME."
@@ -83,11 +70,9 @@ class RestApi:
         self._require_model(found)
         return self._dispatch(method, found["verb"], body)
 
-    def _dispatch(
-        self, method: str, verb: str | None, body: bytes
-    ) -> responses.Response:
+    def _dispatch(self, method: str, verb: str | None, body: bytes) -> Response:
         if method == "GET":
-            return responses.make_json_response(
+            return responses.write_json(
                 self._make_metadata() if verb else self._make_status()
             )
         if verb.lower() == "predict":
@@ -108,7 +93,7 @@ class RestApi:
             found["label"] or "",
         )
 
-    def _predict(self, body: bytes) -> responses.Response:
+    def _predict(self, body: bytes) -> Response:
         with self._reading:
             document = json_input.parse_body(body)
             name = json_input.read_signature_name(document)
@@ -124,10 +109,7 @@ class RestApi:
             large = _count_bytes(outputs) > _LARGE_BYTES
             with self._writing if large else contextlib.nullcontext():
                 written = json_output.dump_outputs(outputs, layout)
-            # The response keeps its share of the budget until it is sent.
-            return responses.Response(
-                body=written, on_sent=ends.pop_all().close
-            )
+            return responses.HeldResponse(written, ends.pop_all())
 
     def _require_strings(self, document: Mapping[str, Any], name: str) -> None:
         """Raises `RequestError` for numbers if only strings are taken."""
@@ -149,7 +131,7 @@ class RestApi:
             f'strings, got numbers.{hint} "signature_name" chooses.',
         )
 
-    def _classify(self, body: bytes) -> responses.Response:
+    def _classify(self, body: bytes) -> Response:
         with self._reading:
             document = json_input.parse_body(body)
             name = json_input.read_signature_name(document)
@@ -159,9 +141,9 @@ class RestApi:
             )
             del document
         results = self._service.classify(name, encoded)
-        return responses.make_json_response({"results": results})
+        return responses.write_json({"results": results})
 
-    def _regress(self, body: bytes) -> responses.Response:
+    def _regress(self, body: bytes) -> Response:
         with self._reading:
             document = json_input.parse_body(body)
             name = json_input.read_signature_name(document)
@@ -171,7 +153,7 @@ class RestApi:
             )
             del document
         results = self._service.regress(name, encoded)
-        return responses.make_json_response({"results": results})
+        return responses.write_json({"results": results})
 
     def _make_status(self) -> dict[str, Any]:
         return {

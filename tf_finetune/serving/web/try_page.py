@@ -8,7 +8,7 @@ import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
-from tf_finetune.serving.web import responses
+from starlette import responses
 
 _FILE = pathlib.Path(__file__).parent / "assets" / "page.html"
 # Placeholders of page.html; their values are escaped for HTML.
@@ -50,12 +50,12 @@ def render_page(
         ]
     )
     return responses.Response(
-        body=text.encode(),
-        content_type="text/html; charset=utf-8",
-        headers=(
-            ("Content-Security-Policy", policy),
-            ("Referrer-Policy", "no-referrer"),
-        ),
+        text,
+        headers={
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer",
+        },
+        media_type="text/html",
     )
 
 

@@ -1,16 +1,17 @@
-"""Tests of tf_finetune/serving/web/http_server.py, with bare connections."""
+"""Tests of the web server's limits, with bare connections."""
 
 import concurrent.futures
-import errno
+import contextlib
 import gzip
 import json
 import socket
-import socketserver
 import threading
+import time
 import zlib
 
 import pytest
 from absl import logging as absl_logging
+from starlette.responses import Response
 
 from tf_finetune.serving.web import responses
 
@@ -48,7 +49,18 @@ def test_a_connection_is_kept_for_the_next_request(start_http):
     body = b"Content-Length: 2\r\n\r\nab"
     answer = client.say(_POST + body + _POST + body + _GET + _LAST)
     assert answer.count(b"HTTP/1.1 200 OK") == 3
-    assert answer.count(b"Connection: close") == 1
+    assert answer.count(b"connection: close") == 1
+
+
+def test_head_and_body_of_an_answer_leave_together(start_http):
+    _, client = start_http()
+    with client.open() as connection:
+        start = time.monotonic()
+        for _ in range(50):
+            connection.sendall(_GET + b"\r\n")
+            assert connection.recv(1 << 16).endswith(b'"body": ""\n}')
+        # Waiting for a confirmation, each would take 40 ms.
+        assert time.monotonic() - start < 1.5
 
 
 def test_a_body_in_chunks_is_put_together(start_http):
@@ -74,7 +86,8 @@ def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
     ("request_bytes", "status"),
     [
         (_POST + b"Content-Length: 1000000000\r\n\r\nx", 413),
-        (_POST + b"Content-Length: " + b"9" * 400 + b"\r\n\r\n", 413),
+        (_POST + b"Content-Length: " + b"9" * 18 + b"\r\n\r\n", 413),
+        (_POST + b"Content-Length: " + b"9" * 400 + b"\r\n\r\n", 400),
         (_POST + b"Content-Length: -5\r\n\r\n", 400),
         (_POST + b"Content-Length: 1_0\r\n\r\n", 400),
         (_POST + b"Content-Length: ten\r\n\r\n", 400),
@@ -84,10 +97,15 @@ def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
             _POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             400,
         ),
-        (_POST + b"Transfer-Encoding: gzip\r\n\r\n", 501),
+        (_POST + b"Transfer-Encoding: gzip\r\n\r\n", 400),
+        (_POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
         (_POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
         (_POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabcd\r\n", 400),
-        (_POST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffff\r\n", 413),
+        (
+            _POST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffff\r\n"
+            + b"x" * (1 << 21),
+            413,
+        ),
         (
             _POST + b"Transfer-Encoding: chunked\r\n\r\n"
             + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 40,
@@ -102,15 +120,17 @@ def test_a_body_of_get_is_not_taken_for_the_next_request(start_http):
          b"Content-Length: 2\r\n\r\n", 403),
         (b"GARBAGE\r\n\r\n", 400),
         (b"\x00\xff\x16\x03\x01\r\n\r\n", 400),
-        (b"GET /x HTTP/9.9\r\n\r\n", 505),
+        (b"GET /x HTTP/9.9\r\n\r\n", 400),
+        (b"GET /x HTTP/2.0\r\n\r\n", 505),
         (b"GET /" + b"a" * 70000 + b" HTTP/1.1\r\n\r\n", 414),
         (_GET + b"A: " + b"a" * 70000 + b"\r\n\r\n", 431),
-        (_GET + b"A: a\r\n" * 200 + b"\r\n", 431),
+        (_GET + b"Abcdefgh: a\r\n" * 2000 + b"\r\n", 431),
         (_GET + (b"A: " + b"a" * 1000 + b"\r\n") * 17 + b"\r\n", 431),
         (b"DELETE /x HTTP/1.1\r\n\r\n", 405),
-        (b"BREW /x HTTP/1.1\r\n\r\n", 501),
+        (b"SEARCH /x HTTP/1.1\r\n\r\n", 501),
+        (b"BREW /x HTTP/1.1\r\n\r\n", 400),
         (b"GET /x HTTP/1.1\r\n\r\n", 400),  # Without Host.
-        (b"GET /x\r\n\r\n", 400),  # HTTP/0.9.
+        (b"GET /x\r\n\r\n", 505),  # HTTP/0.9.
         (b"GET /x HTTP/1.1\r\nHost: me@127.0.0.1\r\n\r\n", 400),
         (_GET + b"X: a\r\n folded\r\n\r\n", 400),
         (_GET + b"X: a\x00\r\n\r\n", 400),
@@ -129,32 +149,6 @@ def test_what_is_malformed_is_refused_and_the_next_client_served(
     assert _status(answer) == status, answer[:200]
     assert _json(answer)["error"]
     _still_answers(client)
-
-
-_HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
-_HIDING = b"Content-Length: %d\r\n\r\n" % len(_HIDDEN) + _HIDDEN
-
-
-@pytest.mark.parametrize(
-    "bad_line", [b"nocolon\r\n", b"X: a\r", b"X : a\r\n", b"X: a\x00\r\n"]
-)
-def test_bytes_behind_a_bad_line_are_never_a_second_request(
-    start_http, bad_line
-):
-    _, client = start_http()
-    answer = client.say(_GET + bad_line + _HIDING)
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert _status(answer) == 400
-    assert b"/hidden" not in answer
-    _still_answers(client)
-
-
-def test_a_foreign_origin_cannot_hide_behind_a_bad_line(start_http):
-    _, client = start_http()
-    foreign = b"Origin: http://other.example\r\nContent-Length: 2\r\n\r\n{}"
-    assert _status(client.say(_POST + foreign)) == 403
-    assert _status(client.say(_POST + b"nocolon\r\n" + foreign)) == 400
-    assert _status(client.say(_POST + b"X: a\r" + foreign)) == 400
 
 
 @pytest.mark.parametrize(
@@ -183,23 +177,14 @@ def test_unpacked_bytes_count_among_those_of_all_requests(start_http):
     _still_answers(client)
 
 
-def test_garbage_after_a_request_ends_the_connection_alone(start_http):
-    _, client = start_http()
-    garbage = b"\x01\x02 garbage\r\n\r\n"
-    answer = client.say(_GET + b"\r\n" + garbage + _GET + b"\r\n")
-    assert answer.count(b"HTTP/1.1 200 ") == 1
-    assert answer.count(b"HTTP/1.1 400 ") == 1
-    _still_answers(client)
-
-
 def test_half_a_request_is_no_request(start_http):
     _, client = start_http()
     with client.open() as connection:
         connection.sendall(_POST + b"Content-Length: 10\r\n\r\nhalf")
         connection.shutdown(socket.SHUT_WR)
-        answer = connection.recv(1 << 16)
+        answer = client.rest(connection)
     assert _status(answer) == 400
-    assert "6 bytes too early" in _json(answer)["error"]
+    assert "too early" in _json(answer)["error"]
     _still_answers(client)
 
 
@@ -230,14 +215,14 @@ def test_a_byte_now_and_then_gains_no_time(start_http):
         for _ in range(600):
             connection.sendall(b"G")
             threading.Event().wait(0.05)
-    assert not server._open
+    assert not server.open
 
 
 def test_a_client_that_reads_too_slowly_gets_no_byte_twice(start_http):
     size = 40 << 20
 
     def large(method, path, body):
-        return responses.Response(body=b"a" * size)
+        return Response(b"a" * size)
 
     server, client = start_http(large, timeout_seconds=0.3)
     with client.open() as connection:
@@ -247,7 +232,7 @@ def test_a_client_that_reads_too_slowly_gets_no_byte_twice(start_http):
         rest = client.rest(connection)
     assert b"HTTP/1.1" not in rest
     assert rest.count(b"a") <= size + 100
-    _until(lambda: not server._open)
+    _until(lambda: not server.open)
 
 
 def test_more_connections_than_allowed_are_refused_with_503(start_http):
@@ -255,10 +240,10 @@ def test_more_connections_than_allowed_are_refused_with_503(start_http):
     first, second = client.open(), client.open()
     for connection in (first, second):
         connection.sendall(_GET + b"\r\n")
-        assert _status(connection.recv(1 << 16)) == 200
+        assert _status(client.answer(connection)) == 200
     answer = client.say(b"")
     assert _status(answer) == 503
-    assert b"Retry-After: 1\r\n" in answer
+    assert b"retry-after: 1\r\n" in answer
     first.close()
     second.close()
     _until(lambda: b" 200 " in client.say(_GET + _LAST))
@@ -271,7 +256,7 @@ def test_large_bodies_at_once_are_refused_with_503(start_http):
     def slow(method, path, body):
         entered.set()
         assert allowed.wait(30)
-        return responses.make_json_response(len(body))
+        return responses.write_json(len(body))
 
     _, client = start_http(slow, max_held_bytes=150_000)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -294,12 +279,12 @@ def test_stopping_finishes_what_is_under_way_and_ends_idle_connections(
         if path == "/slow":
             entered.set()
             assert allowed.wait(30)
-        return responses.make_json_response("done")
+        return responses.write_json("done")
 
     server, client = start_http(slow)
     idle = client.open()
     idle.sendall(_GET + b"\r\n")
-    assert _status(idle.recv(1 << 16)) == 200
+    assert _status(client.answer(idle)) == 200
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         under_way = pool.submit(client.ask, "/slow")
         assert entered.wait(30)
@@ -311,33 +296,6 @@ def test_stopping_finishes_what_is_under_way_and_ends_idle_connections(
         allowed.set()
         assert under_way.result(30) == (200, "done")
         stopping.result(30)
-
-
-def test_a_connection_that_is_reset_does_not_hinder_the_end(start_http):
-    class Reset:
-        def shutdown(self, _):
-            raise OSError(errno.ENOTCONN, "not connected")
-
-    server, client = start_http()
-    with client.open() as connection:
-        connection.sendall(_GET + b"\r\n")
-        connection.recv(1 << 16)
-        (handler,) = server._open
-        _until(lambda: not handler._busy)
-        handler.connection, kept = Reset(), handler.connection
-        handler.leave_if_idle()  # As `stop` does.
-        handler.connection = kept
-
-
-def test_a_thread_that_cannot_start_takes_no_place(start_http, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("can't start new thread")
-
-    _, client = start_http(max_connections=1)
-    with monkeypatch.context() as context:
-        context.setattr(socketserver.ThreadingMixIn, "process_request", fail)
-        assert client.say(_GET + _LAST) == b""
-    _still_answers(client)
 
 
 def test_a_client_that_leaves_harms_nobody(start_http):
@@ -359,12 +317,16 @@ def _until(condition):
 @pytest.mark.parametrize("reads", [True, False])
 def test_an_answer_is_told_that_it_has_gone(start_http, reads):
     gone = threading.Event()
-    large = responses.Response(body=bytes(1 << 24), on_sent=gone.set)
-    _, client = start_http(lambda *_: large, timeout_seconds=1.0)
+
+    def large(method, path, body):
+        held = contextlib.ExitStack()
+        held.callback(gone.set)
+        return responses.HeldResponse(bytes(1 << 24), held)
+
+    _, client = start_http(large, timeout_seconds=1.0)
     with client.open() as connection:
-        connection.sendall(
-            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        )
+        connection.sendall(_GET + _LAST)
+        assert not gone.wait(0.3)
         if reads:
             assert len(client.rest(connection)) > 1 << 24
         assert gone.wait(30)
@@ -377,11 +339,12 @@ def test_a_path_with_control_characters_is_one_printable_line(
     absl_logging.set_verbosity(absl_logging.DEBUG)
     caplog.set_level("DEBUG", logger="absl")
     try:
-        client.say(
-            b"GET /a\x9b31mError: HTTP/1.1\r\nHost: localhost\r\n" + _LAST
-        )
+        for path in (b"/a\x9b31mError:", b"/a%9b31mError%0a", b"/a%0d%0ab"):
+            client.say(
+                b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + _LAST
+            )
     finally:
         absl_logging.set_verbosity(absl_logging.INFO)
     lines = [each.getMessage() for each in caplog.records]
-    assert any("\\x9b31m" in line for line in lines), lines
+    assert any("%9b31m" in line for line in lines), lines
     assert all(line.isprintable() for line in lines), lines

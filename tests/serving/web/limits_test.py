@@ -1,0 +1,202 @@
+"""Good clients are served while others take all that they can."""
+
+import contextlib
+import re
+import socket
+import threading
+import time
+
+import pytest
+
+from tf_finetune.serving.web import responses
+
+_HOST = b"Host: localhost\r\n"
+_GET = b"GET /x HTTP/1.1\r\n" + _HOST
+_POST = b"POST /x HTTP/1.1\r\n" + _HOST
+_CHUNKED = _POST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def _statuses(answer):
+    return [int(each) for each in re.findall(rb"HTTP/1\.1 (\d+) ", answer)]
+
+
+def _until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        threading.Event().wait(0.01)
+
+
+@contextlib.contextmanager
+def _in_threads(count, function):
+    """Repeats a function in threads while the block lasts."""
+    over = threading.Event()
+
+    def work():
+        while not over.is_set():
+            function(over)
+
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for each in threads:
+        each.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for each in threads:
+            each.join()
+
+
+def test_ten_thousand_connections_are_refused_and_good_clients_served(
+    start_http,
+):
+    server, client = start_http(max_connections=4)
+    refused = []
+
+    def flood(over):
+        with contextlib.suppress(ConnectionError):
+            refused.append(_statuses(client.say(b"")))
+
+    with contextlib.ExitStack() as ends:
+        held = [ends.enter_context(client.open()) for _ in range(3)]
+        good = ends.enter_context(client.open())
+        _until(lambda: len(server.open) == 4)
+        slowest = 0.0
+        with _in_threads(4, flood):
+            while len(refused) < 10_000:
+                start = time.monotonic()
+                good.sendall(_GET + b"\r\n")
+                assert _statuses(client.answer(good)) == [200]
+                slowest = max(slowest, time.monotonic() - start)
+        assert set(map(tuple, refused)) == {(503,)}
+        assert slowest < 5
+        assert len(server.open) == 4
+        for each in held:
+            each.sendall(_GET + b"\r\n")
+            assert _statuses(client.answer(each)) == [200]
+
+
+def _dribble(content, seconds):
+    """Returns a function that sends a byte at a time until it is cut off."""
+
+    def send(client, over):
+        with contextlib.suppress(OSError), client.open() as connection:
+            for place in range(len(content)):
+                connection.sendall(content[place : place + 1])
+                if over.wait(seconds):
+                    return
+
+    return send
+
+
+def _pour(head, block):
+    """Returns a function that sends a block without end."""
+
+    def send(client, over):
+        with contextlib.suppress(OSError), client.open() as connection:
+            connection.sendall(head)
+            while not over.is_set():
+                connection.sendall(block)
+
+    return send
+
+
+_SENDERS = {
+    "slow heads": _dribble(_GET + b"A: " + b"a" * 1000, 0.02),
+    "slow bodies": _dribble(_POST + b"Content-Length: 1000\r\n\r\n", 0.02),
+    "slow chunks": _dribble(_CHUNKED + b"1\r\na\r\n" * 1000, 0.02),
+    "endless lines": _pour(_GET + b"A: ", b"a" * (1 << 16)),
+    "endless fields": _pour(_GET, b"A: a\r\n" * 1000),
+    "endless empty lines": _pour(b"", b"\r\n" * 1000),
+    "endless chunks": _pour(_CHUNKED, b"1\r\na\r\n" * 10_000),
+    "endless extensions": _pour(_CHUNKED + b"1;", b"e" * (1 << 16)),
+    "endless trailers": _pour(_CHUNKED + b"0\r\n", b"A: a\r\n" * 1000),
+    "endless bodies": _pour(
+        _POST + b"Content-Length: 100000000\r\n\r\n", b"x" * (1 << 16)
+    ),
+    "endless requests": _pour(b"", (_GET + b"\r\n") * 1000),
+}
+
+
+@pytest.mark.parametrize("name", _SENDERS)
+def test_good_clients_are_served_beside(start_http, name):
+    server, client = start_http(timeout_seconds=0.5)
+    slowest = 0.0
+    with _in_threads(4, lambda over: _SENDERS[name](client, over)):
+        end = time.monotonic() + 1.5
+        while (start := time.monotonic()) < end:
+            assert client.ask("/good", b"body")[0] == 200
+            slowest = max(slowest, time.monotonic() - start)
+    assert slowest < 5
+    _until(lambda: not server.open)
+    assert client.ask("/good", b"body")[0] == 200
+
+
+def test_head_and_body_share_the_time_of_a_request(start_http):
+    _, client = start_http(timeout_seconds=1.0)
+    with client.open() as connection:
+        start = time.monotonic()
+        connection.sendall(_POST)
+        threading.Event().wait(0.6)
+        connection.sendall(b"Content-Length: 2\r\n\r\na")
+        assert _statuses(client.rest(connection)) == [408]
+        assert time.monotonic() - start < 1.5
+
+
+def test_the_time_of_a_request_begins_with_it(start_http):
+    _, client = start_http(timeout_seconds=1.0)
+    with client.open() as connection:
+        for _ in range(3):
+            threading.Event().wait(0.6)
+            connection.sendall(_GET + b"\r\n")
+            assert _statuses(client.answer(connection)) == [200]
+        assert client.rest(connection) == b""  # It has waited too long.
+
+
+def test_a_request_for_a_client_that_has_left_keeps_its_place(start_http):
+    entered, allowed = threading.Event(), threading.Event()
+
+    def slow(method, path, body):
+        entered.set()
+        assert allowed.wait(30)
+        return responses.write_json("done")
+
+    server, client = start_http(slow, max_connections=1)
+    with client.open() as connection:
+        connection.sendall(_GET + b"\r\n")
+        assert entered.wait(30)
+    threading.Event().wait(0.1)
+    assert _statuses(client.say(_GET + b"\r\n")) in ([503], [])
+    allowed.set()
+    _until(lambda: not server.open)
+    assert client.ask("/x") == (200, "done")
+
+
+def test_a_client_that_sends_no_more_gets_its_answers(start_http):
+    _, client = start_http()
+    with client.open() as connection:
+        connection.sendall(_GET + b"\r\n" + _GET + b"\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert _statuses(client.rest(connection)) == [200, 200]
+
+
+def test_a_body_that_is_refused_does_not_cost_the_client_its_answer(
+    start_http,
+):
+    _, client = start_http()
+    for _ in range(5):
+        with client.open() as connection:
+            connection.sendall(_POST + b"Content-Length: 30000000\r\n\r\n")
+            connection.sendall(b"x" * 30_000_000)
+            assert _statuses(client.rest(connection)) == [413]
+
+
+def test_a_body_is_asked_for_unless_it_is_refused(start_http):
+    _, client = start_http()
+    expecting = _POST + b"Expect: 100-continue\r\nContent-Length: "
+    with client.open() as connection:
+        connection.sendall(expecting + b"4\r\n\r\n")
+        assert _statuses(connection.recv(1 << 16)) == [100]
+        connection.sendall(b"body")
+        assert b'"body": "body"' in client.answer(connection)
+    assert _statuses(client.say(expecting + b"40000000\r\n\r\n")) == [413]
