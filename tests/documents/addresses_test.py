@@ -85,11 +85,13 @@ def test_the_first_cell_installs_without_an_edit(tmp_path, monkeypatch, path):
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert _asked_of_pip(path, "", monkeypatch) == "..[tensorflow]"
+    serves = "start_server" in path.read_text("utf-8")
+    extras = "[serve,tensorflow]" if serves else "[tensorflow]"
+    assert _asked_of_pip(path, "", monkeypatch) == f"..{extras}"
     monkeypatch.chdir(tmp_path)
-    assert _asked_of_pip(path, "", monkeypatch) == ".[tensorflow]"
+    assert _asked_of_pip(path, "", monkeypatch) == f".{extras}"
     monkeypatch.chdir(tmp_path / "elsewhere" / "deep")
     asked = _asked_of_pip(path, _ADDRESS, monkeypatch)
-    assert asked == f"tf_finetune[tensorflow] @ git+{_ADDRESS}"
+    assert asked == f"tf_finetune{extras} @ git+{_ADDRESS}"
     with pytest.raises(RuntimeError, match="is not installed"):
         _asked_of_pip(path, "", monkeypatch)
