@@ -21,7 +21,18 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("steady")
 
+# Folders of tests that start programs or go through every component of a kind.
+_LONG = ("contracts", "documents", "end_to_end", "training/distributed")
+_TESTS = pathlib.Path(__file__).parent
 _BESIDE = pathlib.Path(__file__).parents[2] / "shared" / "material"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of long folders as slow, unless they are marked quick."""
+    for item in items:
+        folder = item.path.relative_to(_TESTS).as_posix()
+        if folder.startswith(_LONG) and not item.get_closest_marker("quick"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,12 @@ _MODES = {
 }
 
 
+_QUICK = ("resnet18", "small_cnn")
+
+
 def _marked(names):
     return [
-        pytest.param(name, marks=() if name in _FAST else pytest.mark.slow)
+        pytest.param(name, marks=pytest.mark.quick if name in _QUICK else ())
         for name in names
     ]
 

@@ -13,8 +13,10 @@ from tf_finetune.heads import catalog as heads
 
 _DECODERS = ("fcn_32s", "fcn_16s", "fcn_8s", "deeplab_v3_plus", "unet")
 # 72 is no multiple of 32 and 16; Inception, NASNet and Xception do not pad.
-_FAST = {"small_cnn": 41, "mobilenet_v2@0.35": 72, "vgg16": 72}
-_SLOW = {
+_QUICK = ("small_cnn", 41)
+_OTHERS = {
+    "mobilenet_v2@0.35": 72,
+    "vgg16": 72,
     "convnext_tiny": 64,
     "densenet121": 72,
     "efficientnet_b0": 72,
@@ -30,10 +32,7 @@ _NO_DILATION = {"inception_v3", "nasnet_mobile"}
 
 @pytest.fixture(
     scope="module",
-    params=[
-        *_FAST.items(),
-        *(pytest.param(each, marks=pytest.mark.slow) for each in _SLOW.items()),
-    ],
+    params=[pytest.param(_QUICK, marks=pytest.mark.quick), *_OTHERS.items()],
     ids=lambda each: each[0],
 )
 def backbone(request):

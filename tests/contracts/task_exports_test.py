@@ -137,7 +137,11 @@ def run(request, table, held, tmp_path_factory):
 
 def _asked():
     return [
-        (task, form)
+        pytest.param(
+            task,
+            form,
+            marks=pytest.mark.quick if form == "saved_model" else (),
+        )
         for task in tasks.TASKS.names()
         for form in catalog.EXPORTS.names()
         if form not in _WITH_TENSORFLOW or form in _ASKED.get(task, ())

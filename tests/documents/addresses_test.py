@@ -8,6 +8,8 @@ import re
 import pytest
 from documents import documented_commands
 
+pytestmark = pytest.mark.quick
+
 _ADDRESS = "https://github.com/someone/project"
 _NOTEBOOKS = sorted(documented_commands.ROOT.glob("notebooks/*.ipynb"))
 

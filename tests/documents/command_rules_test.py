@@ -6,6 +6,8 @@ import re
 import pytest
 from documents import command_rules, documented_commands, small_settings
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize("command", documented_commands.commands(), ids=str)
 def test_a_command_has_one_rule_that_says_who_runs_it(command):

@@ -8,6 +8,8 @@ from documents import documented_commands
 from tf_finetune.config import options, train_config
 from tf_finetune.preflight import train
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     "path", documented_commands.FLAGFILES, ids=lambda p: p.name

@@ -2,7 +2,10 @@
 
 import importlib.util
 
+import pytest
 from documents import documented_commands
+
+pytestmark = pytest.mark.quick
 
 
 def test_the_page_of_flags_is_what_is_declared():

@@ -9,6 +9,8 @@ from documents import documented_commands, small_settings
 
 from tf_finetune.config import options
 
+pytestmark = pytest.mark.quick
+
 
 def _text(path) -> str:
     return path.read_text(encoding="utf-8")

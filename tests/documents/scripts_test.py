@@ -167,7 +167,9 @@ def _quickly_started(command, said, folder):
 
 
 def _checked(command, said, folder):
-    arguments = " ".join(("-n 2 --dist worksteal", *command.words[2:]))
+    given = command.words[2:]
+    chosen = given[1:] if "--full" in given else ("-m", "not slow", *given)
+    arguments = " ".join(("-n 2 --dist worksteal", *chosen))
     assert said.splitlines() == [
         "ruff check .",
         "ruff format --check .",

@@ -63,6 +63,7 @@ def _bounds(run) -> np.ndarray:
     return np.array([decided["thresholds"][name] for name in run.class_names])
 
 
+@pytest.mark.quick
 def test_colors_are_learned_and_every_figure_is_there(run):
     assert run.class_names == ("blue", "green", "red")
     assert run.evaluation["test"]["macro_average_precision"] > 0.95

@@ -41,6 +41,7 @@ def _paths(table: pathlib.Path) -> list[str]:
     return [str(table.parent / f"{n}_front.png") for n in range(_ROWS)]
 
 
+@pytest.mark.quick
 def test_a_number_is_learned_in_the_users_units(plain):
     figures = plain.evaluation["test"]
     assert figures["per_target"]["redness"]["r2"] > 0.8

@@ -16,6 +16,7 @@ from tf_finetune import errors, files
 from tf_finetune.workdir import workdir_files
 
 
+@pytest.mark.quick
 def test_a_run_leaves_what_the_plan_promises(run):
     names = {path.name for path in run.workdir.iterdir()}
     assert names >= {
@@ -36,6 +37,7 @@ def test_every_split_is_evaluated_beside_its_yardsticks(run):
     assert files.read_json(run.workdir / "evaluation.json") == run.evaluation
 
 
+@pytest.mark.quick
 def test_colors_are_learned(run):
     assert run.class_names == ("blue", "green", "red")
     assert run.evaluation["test"]["accuracy"] == 1.0
@@ -100,6 +102,7 @@ def test_evaluating_again_gives_the_same_figures(run, settings, tmp_path):
         )
 
 
+@pytest.mark.quick
 def test_a_run_that_is_opened_again_is_what_it_was(run, pictures):
     again = tf_finetune.load_run(run.workdir)
     assert again.evaluation == run.evaluation

@@ -40,6 +40,7 @@ def run(scenes, tmp_path_factory):
     )
 
 
+@pytest.mark.quick
 def test_boxes_are_found(run):
     assert run.class_names == ("sky", "box")
     test = run.evaluation["test"]
