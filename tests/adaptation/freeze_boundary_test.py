@@ -12,7 +12,7 @@ from tf_finetune.model import inference
 
 def _network(name: str, size: int = 64) -> keras.Model:
     keras.utils.set_random_seed(0)
-    backbone = build.build_backbone(name, image_size=size).model
+    backbone = build.build(name, image_size=size).model
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")
     logits = keras.layers.Dense(3, name="logits")
     return keras.Model(backbone.inputs[0], logits(pooled(backbone.outputs[0])))

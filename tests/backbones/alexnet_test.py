@@ -11,12 +11,12 @@ _TOP = 9216 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 1000 + 1000
 
 
 def test_as_many_parameters_as_torchvision():
-    model = build.build_backbone("alexnet", image_size=None).model
+    model = build.build("alexnet", image_size=None).model
     assert model.count_params() == _TOTAL - _TOP
 
 
 def test_feature_maps_are_those_of_the_paper():
-    backbone = build.build_backbone("alexnet", image_size=224)
+    backbone = build.build("alexnet", image_size=224)
     shapes = {s: each.shape[1:] for s, each in backbone.feature_maps.items()}
     assert shapes == {
         4: (55, 55, 64),
@@ -27,7 +27,7 @@ def test_feature_maps_are_those_of_the_paper():
 
 
 def test_pictures_are_padded_by_zeros_on_all_sides():
-    model = build.build_backbone("alexnet", image_size=63).model
+    model = build.build("alexnet", image_size=63).model
     layer = model.get_layer("conv1")
     kernel = np.zeros(layer.kernel.shape, "float32")
     kernel[0, 0] = 1.0  # What lies two pixels up and left of the window.

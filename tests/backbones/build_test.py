@@ -79,27 +79,27 @@ def test_preprocessing_of_a_pixel(kind, expected, policy):
 
 
 def test_the_size_is_its_own_where_none_is_asked_for():
-    assert build.build_backbone("small_cnn", image_size=None).image_size == 32
-    assert build.build_backbone("small_cnn", image_size=48).image_size == 48
+    assert build.build("small_cnn", image_size=None).image_size == 32
+    assert build.build("small_cnn", image_size=48).image_size == 48
 
 
 @pytest.mark.parametrize("size", [0, 31, -224])
 def test_too_small_a_picture_is_refused_with_the_numbers(size):
     with pytest.raises(errors.UsageError) as raised:
-        build.build_backbone("mobilenet@0.25", image_size=size)
+        build.build("mobilenet@0.25", image_size=size)
     message = str(raised.value)
     assert f"--image_size={size} is too small for mobilenet@0.25" in message
     assert "32" in message
 
 
 def test_alpha_is_the_width():
-    narrow = build.build_backbone("mobilenet@0.25", image_size=32)
+    narrow = build.build("mobilenet@0.25", image_size=32)
     assert narrow.alpha == 0.25
     assert narrow.model.output.shape[-1] == 256  # A quarter of 1024.
 
 
 def test_the_graph_is_flat():
-    model = build.build_backbone("mobilenet_v2", image_size=32).model
+    model = build.build("mobilenet_v2", image_size=32).model
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)
     assert [layer.name for layer in model.layers[:3]] == [
         "images",
@@ -110,7 +110,7 @@ def test_the_graph_is_flat():
 
 @pytest.mark.usefixtures("theirs")
 def test_a_network_of_the_users_own():
-    backbone = build.build_backbone("their_networks:WIDE@2", image_size=None)
+    backbone = build.build("their_networks:WIDE@2", image_size=None)
     assert backbone.image_size == 8
     assert list(backbone.feature_maps) == [2]
     assert backbone.feature_maps[2].shape == (None, 4, 4, 8)
@@ -121,9 +121,7 @@ def test_plain_keras_reads_what_is_saved(tmp_path):
     paths, expected = [], []
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3))
     for kind in ("TF", "TORCH", "CAFFE"):
-        model = build.build_backbone(
-            f"their_networks:{kind}", image_size=None
-        ).model
+        model = build.build(f"their_networks:{kind}", image_size=None).model
         paths.append(str(tmp_path / f"{kind}.keras"))
         model.save(paths[-1])
         np.save(paths[-1] + ".inputs.npy", pixels.astype("float32"))

@@ -34,7 +34,7 @@ def _outputs(first, second, size):
 def test_where_the_pretrained_network_has_values_they_are_the_same(
     name, output_stride, start
 ):
-    before = build.build_backbone(name, image_size=64)
+    before = build.build(name, image_size=64)
     after = dilation.dilate_backbone(before, output_stride)
     coarse, fine = _outputs(before, after, 64)
     assert fine.shape[1] == 64 // output_stride
@@ -48,7 +48,7 @@ def test_where_the_pretrained_network_has_values_they_are_the_same(
 
 
 def test_layers_weights_and_stages_stay():
-    before = build.build_backbone("mobilenet_v2@0.35", image_size=64)
+    before = build.build("mobilenet_v2@0.35", image_size=64)
     after = dilation.dilate_backbone(before, 8)
     assert [e.name for e in after.model.layers] == [
         e.name for e in before.model.layers
@@ -67,7 +67,7 @@ def test_layers_weights_and_stages_stay():
 
 
 def test_a_backbone_that_is_fine_enough_stays_as_it_is():
-    backbone = build.build_backbone("small_cnn", image_size=32)
+    backbone = build.build("small_cnn", image_size=32)
     assert dilation.dilate_backbone(backbone, 16) is backbone
 
 
@@ -80,7 +80,7 @@ def test_a_backbone_that_is_fine_enough_stays_as_it_is():
     ],
 )
 def test_what_cannot_be_dilated_says_why(name, output_stride, reason):
-    backbone = build.build_backbone(name, image_size=96)
+    backbone = build.build(name, image_size=96)
     with pytest.raises(errors.UsageError, match=reason) as raised:
         dilation.dilate_backbone(backbone, output_stride)
     assert f"--output_stride={output_stride}" in str(raised.value)

@@ -7,7 +7,7 @@ from tf_finetune.backbones import build
 
 
 def _network(size):
-    return build.build_backbone("googlenet", image_size=size)
+    return build.build("googlenet", image_size=size)
 
 
 def test_as_many_parameters_as_torchvision():

@@ -26,7 +26,7 @@ def _normalization(model):
 
 def test_the_factors_stand_for_the_second_rescaling(tmp_path, monkeypatch):
     path = str(tmp_path / "efficientnetb0.weights.h5")
-    ours = build.build_backbone("efficientnet_b0", image_size=32).model
+    ours = build.build("efficientnet_b0", image_size=32).model
     _randomize(ours)
     plain = keras.applications.EfficientNetB0(
         include_top=False, weights=None, input_shape=(32, 32, 3)

@@ -14,7 +14,7 @@ from tf_finetune.backbones import build, resnet
     [("resnet18", 11_689_512), ("resnet34", 21_797_672)],
 )
 def test_as_many_parameters_as_torchvision(name, total_with_top):
-    model = build.build_backbone(name, image_size=32).model
+    model = build.build(name, image_size=32).model
     count = sum(np.prod(each.shape) for each in model.trainable_variables)
     assert count == total_with_top - 513_000
 
@@ -23,7 +23,7 @@ def test_as_many_parameters_as_torchvision(name, total_with_top):
     ("name", "count"), [("resnet18", 20), ("resnet34", 36)]
 )
 def test_as_many_convolutions_as_the_paper_says(name, count):
-    model = build.build_backbone(name, image_size=32).model
+    model = build.build(name, image_size=32).model
     convolutions = [
         layer
         for layer in model.layers
@@ -95,7 +95,7 @@ def test_a_block_is_that_of_the_paper(stride, filters):
 
 
 def test_the_stem_pads_as_torchvision_does():
-    model = build.build_backbone("resnet18", image_size=32).model
+    model = build.build("resnet18", image_size=32).model
     stem = keras.Model(
         model.get_layer("preprocess").output,
         model.get_layer("pool1_pool").output,

@@ -10,7 +10,7 @@ from tf_finetune.backbones import build, catalog
 
 @pytest.mark.parametrize("size", [16, 32, 45])
 def test_any_size_from_16_on(size):
-    backbone = build.build_backbone("small_cnn", image_size=size)
+    backbone = build.build("small_cnn", image_size=size)
     assert list(backbone.feature_maps) == [2, 4, 8]
     assert backbone.model.output.shape == (
         None,
@@ -28,7 +28,7 @@ def test_it_is_small():
         (9 + 1) * before * after + 9 * after * after + 3 * 4 * after
         for before, after in [(24, 24), (24, 48), (48, 96)]
     ]
-    model = build.build_backbone("small_cnn", image_size=32).model
+    model = build.build("small_cnn", image_size=32).model
     assert model.count_params() == stem + sum(blocks) < 200_000
 
 
@@ -36,7 +36,7 @@ def test_the_bundled_weights_fit():
     spec, _ = catalog.find_spec("small_cnn")
     file = dict(spec.bundled_weights)["digits"]
     folder = importlib.resources.files("tf_finetune.backbones") / "assets"
-    model = build.build_backbone("small_cnn", image_size=32).model
+    model = build.build("small_cnn", image_size=32).model
     before = model.get_weights()
     with importlib.resources.as_file(folder / file) as path:
         assert path.stat().st_size < 1_000_000

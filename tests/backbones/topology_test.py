@@ -173,13 +173,11 @@ _NAMES = {
 
 @pytest.mark.parametrize("name", sorted(_NAMES))
 def test_feature_maps_of_well_known_networks(name):
-    assert (
-        _found(build.build_backbone(name, image_size=32).model) == _NAMES[name]
-    )
+    assert _found(build.build(name, image_size=32).model) == _NAMES[name]
 
 
 def test_cells_of_nasnet():
-    maps = build.build_backbone("nasnet_mobile", image_size=224).feature_maps
+    maps = build.build("nasnet_mobile", image_size=224).feature_maps
     assert {stride: each.shape[1:] for stride, each in maps.items()} == {
         2: (111, 111, 32),
         4: (56, 56, 44),
@@ -191,8 +189,7 @@ def test_cells_of_nasnet():
 
 def test_numbered_names_do_not_matter():
     first, second = (
-        build.build_backbone("mobilenet_v3_small", image_size=32)
-        for _ in range(2)
+        build.build("mobilenet_v3_small", image_size=32) for _ in range(2)
     )
     assert _found(first.model) != _found(second.model)
 

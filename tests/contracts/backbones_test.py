@@ -57,7 +57,7 @@ def _marked(names):
 
 def _build(name, *, larger=0):
     spec, _ = catalog.find_spec(name)
-    return build.build_backbone(name, image_size=spec.min_image_size + larger)
+    return build.build(name, image_size=spec.min_image_size + larger)
 
 
 @pytest.fixture(scope="module", params=_marked(catalog.BACKBONES.names()))

@@ -37,7 +37,7 @@ _NO_DILATION = {"inception_v3", "nasnet_mobile"}
 )
 def backbone(request):
     name, size = request.param
-    yield build.build_backbone(name, image_size=size)
+    yield build.build(name, image_size=size)
     gc.collect()
 
 

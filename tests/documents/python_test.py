@@ -147,7 +147,7 @@ def test_a_network_of_ones_own_is_trained_by_its_name(house):
     registered = (
         f"from {name[:-3]} import TINY\n"
         "from tf_finetune.backbones import build, catalog\n"
-        f"{call}\nassert build.build_backbone('tiny', image_size=32).stages"
+        f"{call}\nassert build.build('tiny', image_size=32).stages"
     )
     done = house.wait(["-c", registered])
     assert done.returncode == 0, done.stderr

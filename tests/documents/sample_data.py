@@ -27,7 +27,7 @@ import os
 import keras
 from tf_finetune.backbones import build
 keras.utils.set_random_seed(0)
-model = build.build_backbone({network!r}, image_size=32).model
+model = build.build({network!r}, image_size=32).model
 for layer in model.layers:
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.momentum = 0.0

@@ -21,14 +21,14 @@ _KEY = (
     "from tf_finetune.feature_cache import keys\n"
     "{before}"
     "keras.utils.set_random_seed(0)\n"
-    "model = build.build_backbone('mobilenet_v3_small', image_size=32).model\n"
+    "model = build.build('mobilenet_v3_small', image_size=32).model\n"
     "print(keys.hash_network(model, image_size=32, resize='squash'))\n"
 )
 
 
 def _extractor(seed: int = 0, rate: float = 0.0) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    base = build.build_backbone("small_cnn", image_size=16).model
+    base = build.build("small_cnn", image_size=16).model
     pooled = keras.layers.GlobalAveragePooling2D()(base.outputs[0])
     return keras.Model(base.inputs[0], keras.layers.Dropout(rate)(pooled))
 
@@ -37,7 +37,7 @@ def test_the_key_is_the_same_for_the_same_network_anywhere():
     found = set()
     for before in (
         "",
-        "build.build_backbone('mobilenet_v3_small', image_size=32)\n",
+        "build.build('mobilenet_v3_small', image_size=32)\n",
     ):
         done = subprocess.run(
             [sys.executable, "-c", _KEY.format(before=before)],

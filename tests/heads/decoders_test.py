@@ -12,7 +12,7 @@ from tf_finetune.heads import deeplab
 
 @pytest.fixture(scope="module")
 def backbone():
-    return build.build_backbone("mobilenet_v2@0.35", image_size=64)
+    return build.build("mobilenet_v2@0.35", image_size=64)
 
 
 def _head(name, backbone, **options):
@@ -76,7 +76,7 @@ def test_units_are_the_width_and_dropout_drops_channels(backbone):
 
 
 def test_batch_norms_of_a_decoder_train_over_a_frozen_backbone():
-    backbone = build.build_backbone("small_cnn", image_size=32)
+    backbone = build.build("small_cnn", image_size=32)
     head = _head("unet", backbone)
     model = keras.Model(backbone.model.inputs[0], head.logits)
     for layer in backbone.model.layers:

@@ -233,7 +233,7 @@ def test_other_kinds_are_left_alone():
 
 
 def test_every_batch_norm_of_a_backbone_is_meant():
-    model = build.build_backbone("resnet18", image_size=32).model
+    model = build.build("resnet18", image_size=32).model
     norms = [
         layer
         for layer in model.layers

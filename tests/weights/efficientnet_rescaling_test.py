@@ -80,7 +80,7 @@ def _without_config(path):
 
 @pytest.fixture(scope="module")
 def ours():
-    return build.build_backbone("efficientnet_b0", image_size=_SIZE)
+    return build.build("efficientnet_b0", image_size=_SIZE)
 
 
 def _assert_equal(ours, published):
@@ -92,7 +92,7 @@ def _assert_equal(ours, published):
 
 
 def test_published_file_given_by_path(ours, published):
-    loading.load_weights(ours, str(published.path))
+    loading.load(ours, str(published.path))
     _assert_equal(ours, published)
 
 
@@ -102,7 +102,7 @@ def test_published_file_from_the_cache(ours, published, tmp_path, monkeypatch):
     cached = tmp_path / "models" / "efficientnetb0_notop.h5"
     cached.write_bytes(published.path.read_bytes())
     unhashed = dataclasses.replace(ours.spec, weights_hash=None)
-    loading.load_weights(dataclasses.replace(ours, spec=unhashed), "imagenet")
+    loading.load(dataclasses.replace(ours, spec=unhashed), "imagenet")
     _assert_equal(ours, published)
 
 
@@ -113,7 +113,7 @@ def test_file_saved_from_the_imagenet_graph(ours, published, tmp_path, suffix):
         published.model.save_weights(path)
     else:
         published.model.save(path)
-    loading.load_weights(ours, str(path))
+    loading.load(ours, str(path))
     _assert_equal(ours, published)
 
 
@@ -121,7 +121,7 @@ def test_file_saved_from_the_imagenet_graph(ours, published, tmp_path, suffix):
 def test_own_file_is_not_changed_a_second_time(
     ours, published, tmp_path, suffix
 ):
-    loading.load_weights(ours, str(published.path))
+    loading.load(ours, str(published.path))
     path = tmp_path / f"x{suffix}"
     if not suffix:
         path.mkdir()
@@ -132,7 +132,7 @@ def test_own_file_is_not_changed_a_second_time(
     else:
         ours.model.save(path)
     before = ours.model.get_weights()
-    loading.load_weights(ours, str(path))
+    loading.load(ours, str(path))
     for old, new in zip(before, ours.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     _assert_equal(ours, published)
@@ -143,7 +143,7 @@ def test_file_of_the_plain_graph_is_taken_as_it_is(ours, tmp_path, suffix):
     plain = _plain()
     path = tmp_path / f"x{suffix}"
     (plain.save_weights if suffix == ".weights.h5" else plain.save)(path)
-    loading.load_weights(ours, str(path))
+    loading.load(ours, str(path))
     pixels = np.random.default_rng(1).uniform(0, 255, (1, _SIZE, _SIZE, 3))
     pixels = pixels.astype("f4")
     expected = plain(pixels, training=False)

@@ -19,7 +19,7 @@ def _network(strides=2, activation="relu"):
 def _load(tmp_path, make_backbone, network, suffix=".keras"):
     network.save(tmp_path / f"x{suffix}")
     backbone = make_backbone(_network())
-    return loading.load_weights(backbone, str(tmp_path / f"x{suffix}"))
+    return loading.load(backbone, str(tmp_path / f"x{suffix}"))
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -59,9 +59,7 @@ def test_a_class_that_is_not_keras_own_is_not_called(
     network.save(tmp_path / "x.keras")
     monkeypatch.undo()
     with caplog.at_level("INFO"):
-        loading.load_weights(
-            make_backbone(_network()), str(tmp_path / "x.keras")
-        )
+        loading.load(make_backbone(_network()), str(tmp_path / "x.keras"))
     assert "_Own" in caplog.text
     assert "were not compared" in caplog.text
 
@@ -82,6 +80,6 @@ def test_a_division_in_front_is_not_taken_for_the_last_layer(
     keras.Model(images, outputs).save(tmp_path / "x.keras")
     backbone = make_backbone(body(True))
     with caplog.at_level("INFO"):
-        loading.load_weights(backbone, str(tmp_path / "x.keras"))
+        loading.load(backbone, str(tmp_path / "x.keras"))
     (line,) = [r.message for r in caplog.records if "own graph" in r.message]
     assert line.startswith("Features at layer 'last' agree with those of the")

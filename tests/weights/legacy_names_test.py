@@ -37,7 +37,7 @@ def test_conv1_alone_keeps_its_name():
 def test_translated_names_are_those_of_the_backbone():
     from tf_finetune.backbones import build
 
-    model = build.build_backbone("resnet50", image_size=32).model
+    model = build.build("resnet50", image_size=32).model
     names = {layer.name for layer in model.layers}
     old = [name for name in _TODAY if "branch" in name and "22" not in name]
     assert set(legacy_names.translate_names(old).values()) <= names
@@ -93,7 +93,7 @@ def test_an_old_resnet_computes_what_it_did(tmp_path, make_backbone, suffix):
     path = tmp_path / f"x{suffix}"
     # Without a config its epsilon is that of its time.
     (theirs.save_weights if "weights" in suffix else theirs.save)(path)
-    report = loading.load_weights(make_backbone(ours), str(path)).report
+    report = loading.load(make_backbone(ours), str(path)).report
     assert report.complete
     pixels = np.random.default_rng(1).uniform(0, 9, (2, 8, 8, 3)).astype("f4")
     np.testing.assert_allclose(

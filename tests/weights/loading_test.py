@@ -23,7 +23,7 @@ def _assert_same_weights(model, expected):
 def test_none_leaves_random_weights(make_backbone):
     backbone = make_backbone(_tiny_model())
     before = backbone.model.get_weights()
-    assert loading.load_weights(backbone, "none") is None
+    assert loading.load(backbone, "none") is None
     for old, new in zip(before, backbone.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -33,7 +33,7 @@ def test_path_is_loaded_and_recorded(tmp_path, make_backbone, randomize):
     path = tmp_path / "x.weights.h5"
     saved.save_weights(path)
     backbone = make_backbone(_tiny_model())
-    loaded = loading.load_weights(backbone, str(path))
+    loaded = loading.load(backbone, str(path))
     _assert_same_weights(backbone.model, saved)
     assert loaded.source == str(path)
     assert loaded.path == path
@@ -56,7 +56,7 @@ def test_partial_match_is_a_warning(
         },
     )
     with caplog.at_level("INFO"):
-        loading.load_weights(make_backbone(_tiny_model()), str(path))
+        loading.load(make_backbone(_tiny_model()), str(path))
     (record,) = [r for r in caplog.records if "layers took" in r.message]
     assert record.levelname == "WARNING"
     assert "not in the file (1): bn" in record.message
@@ -69,7 +69,7 @@ def test_workdir_of_the_same_backbone(tmp_path, make_backbone, randomize):
     whole.save_weights(tmp_path / "model.weights.h5")
     (tmp_path / "run.flags").write_text("--backbone=tiny\n")
     backbone = make_backbone(_tiny_model())
-    loaded = loading.load_weights(backbone, str(tmp_path))
+    loaded = loading.load(backbone, str(tmp_path))
     _assert_same_weights(backbone.model, saved)
     assert loaded.path == tmp_path / "model.weights.h5"
 
@@ -79,7 +79,7 @@ def test_workdir_of_another_width_names_both(tmp_path, make_backbone):
     (tmp_path / "run.flags").write_text("--backbone=tiny@0.25\n")
     backbone = make_backbone(_tiny_model(), alpha=0.5, alphas=(0.25, 0.5))
     with pytest.raises(errors.UsageError, match=r"tiny@0\.25.*tiny@0\.5"):
-        loading.load_weights(backbone, str(tmp_path))
+        loading.load(backbone, str(tmp_path))
 
 
 def test_weights_of_another_width_name_it(tmp_path):
@@ -87,18 +87,18 @@ def test_weights_of_another_width_name_it(tmp_path):
         alpha=0.25, include_top=False, weights=None, input_shape=(32, 32, 3)
     )
     network.save_weights(tmp_path / "x.weights.h5")
-    backbone = build.build_backbone("mobilenet@0.5", image_size=32)
+    backbone = build.build("mobilenet@0.5", image_size=32)
     with pytest.raises(
         errors.RunError, match=r"They fit --backbone=mobilenet@0\.25\."
     ):
-        loading.load_weights(backbone, str(tmp_path / "x.weights.h5"))
+        loading.load(backbone, str(tmp_path / "x.weights.h5"))
 
 
 def test_workdir_of_another_backbone(tmp_path, make_backbone):
     _tiny_model().save_weights(tmp_path / "model.weights.h5")
     (tmp_path / "run.flags").write_text("--backbone=resnet50\n")
     with pytest.raises(errors.UsageError, match="resnet50.*tiny"):
-        loading.load_weights(make_backbone(_tiny_model()), str(tmp_path))
+        loading.load(make_backbone(_tiny_model()), str(tmp_path))
 
 
 def test_bundled_weights_come_from_the_package(
@@ -113,7 +113,7 @@ def test_bundled_weights_come_from_the_package(
     backbone = make_backbone(
         _tiny_model(), bundled_weights=(("own", "tiny.weights.h5"),)
     )
-    loaded = loading.load_weights(backbone, "own")
+    loaded = loading.load(backbone, "own")
     _assert_same_weights(backbone.model, saved)
     assert loaded.source == "own"
 
@@ -128,7 +128,7 @@ def test_imagenet_weights_in_the_cache_need_no_network(
     backbone = make_backbone(
         _tiny_model(), weights_url="http://127.0.0.1:9/tiny_notop.h5"
     )
-    loaded = loading.load_weights(backbone, "imagenet")
+    loaded = loading.load(backbone, "imagenet")
     _assert_same_weights(backbone.model, saved)
     assert loaded.path == tmp_path / "models" / "tiny_notop.h5"
 
@@ -145,7 +145,7 @@ def test_keras_file_with_a_lambda_runs_nothing(tmp_path, make_backbone):
     assert marker.exists()  # The lambda does run when Keras builds the model.
     marker.unlink()
     backbone = make_backbone(_tiny_model())
-    loading.load_weights(backbone, str(tmp_path / "x.keras"))
+    loading.load(backbone, str(tmp_path / "x.keras"))
     _assert_same_weights(backbone.model, model)
     assert not marker.exists()
 
@@ -166,8 +166,8 @@ _REAL = {
 def test_real_weights_give_the_numbers_of_keras(material, name):
     backbone_name, unused = _REAL[name]
     path = str(material / "weights" / name)
-    backbone = build.build_backbone(backbone_name, image_size=224)
-    loaded = loading.load_weights(backbone, path)
+    backbone = build.build(backbone_name, image_size=224)
+    loaded = loading.load(backbone, path)
     assert loaded.report.complete
     assert len(loaded.report.unused) == unused
     constructor, keywords = keras.applications.MobileNetV2, {}
@@ -188,25 +188,25 @@ def test_real_weights_give_the_numbers_of_keras(material, name):
 
 @pytest.mark.real
 def test_real_weights_of_another_width(material):
-    backbone = build.build_backbone("mobilenet@0.5", image_size=224)
+    backbone = build.build("mobilenet@0.5", image_size=224)
     path = material / "weights" / "mobilenet_0.25_224_notop.h5"
     with pytest.raises(errors.RunError) as caught:
-        loading.load_weights(backbone, str(path))
+        loading.load(backbone, str(path))
     assert "conv1 (model (3, 3, 3, 16), file (3, 3, 3, 8))" in str(caught.value)
     assert "mobilenet@0.25" in str(caught.value)
 
 
 @pytest.mark.real
 def test_real_weights_of_another_backbone(material):
-    backbone = build.build_backbone("resnet18", image_size=64)
+    backbone = build.build("resnet18", image_size=64)
     path = material / "weights" / "mobilenet_0.25_224_notop.weights.h5"
     with pytest.raises(errors.RunError, match="another backbone"):
-        loading.load_weights(backbone, str(path))
+        loading.load(backbone, str(path))
 
 
 @pytest.mark.real
 def test_real_pytorch_file_is_recognized(material):
-    backbone = build.build_backbone("mobilenet@0.25", image_size=32)
+    backbone = build.build("mobilenet@0.25", image_size=32)
     path = material / "weights" / "pytorch" / "resnet20-12fca82f.th"
     with pytest.raises(errors.UsageError, match="is a PyTorch file"):
-        loading.load_weights(backbone, str(path))
+        loading.load(backbone, str(path))

@@ -49,7 +49,7 @@ def test_two_networks_are_refused_and_the_advice_can_be_followed(
     ]
     path = _save(tmp_path, suffix, *networks)
     with pytest.raises(errors.RunError, match="holds 2 networks") as caught:
-        loading.load_weights(backbone, str(path))
+        loading.load(backbone, str(path))
     advised = [
         word.strip(".,").removeprefix("--weights=")
         for word in str(caught.value).split()
@@ -60,7 +60,7 @@ def test_two_networks_are_refused_and_the_advice_can_be_followed(
     assert len(advised) == 2
     found = []
     for each in advised:
-        loading.load_weights(backbone, each)
+        loading.load(backbone, each)
         found.append(backbone.model.get_weights()[0].sum())
     assert sorted(found) == sorted(n.get_weights()[0].sum() for n in networks)
 
@@ -72,7 +72,7 @@ def test_a_part_is_taken_by_its_name(
 ):
     networks = [randomize(_network(name), i) for i, name in enumerate("abc")]
     path = _save(tmp_path, suffix, *networks)
-    loading.load_weights(backbone, f"{path}::{'abc'[number]}")
+    loading.load(backbone, f"{path}::{'abc'[number]}")
     _assert_loaded(backbone, networks[number])
 
 
@@ -80,13 +80,13 @@ def test_three_different_networks_are_all_named(tmp_path, backbone, randomize):
     networks = [randomize(_network(f"n{i}"), i) for i in range(3)]
     path = _save(tmp_path, ".keras", *networks)
     with pytest.raises(errors.RunError, match="3 networks.*n0, n1 and n2"):
-        loading.load_weights(backbone, str(path))
+        loading.load(backbone, str(path))
 
 
 def test_equal_copies_are_taken_with_a_line(tmp_path, backbone, randomize):
     networks = [randomize(_network(name), 1) for name in ("one", "average")]
     path = _save(tmp_path, ".keras", *networks)
-    report = loading.load_weights(backbone, str(path)).report
+    report = loading.load(backbone, str(path)).report
     assert "holds the network 2 times, with equal weights" in report.notes[0]
     _assert_loaded(backbone, networks[0])
 
@@ -103,8 +103,8 @@ def test_two_towers_in_one_graph_are_refused(tmp_path, backbone, write_classic):
             }
     path = write_classic(tmp_path / "x.h5", layers)
     with pytest.raises(errors.RunError, match="student_ and teacher_"):
-        loading.load_weights(backbone, str(path))
-    loading.load_weights(backbone, f"{path}::student_")
+        loading.load(backbone, str(path))
+    loading.load(backbone, f"{path}::student_")
     assert backbone.model.get_weights()[0].max() == 3
 
 
@@ -113,9 +113,7 @@ def test_a_head_is_no_second_network(tmp_path, backbone, randomize):
     network = randomize(_network("body"))
     x = keras.layers.Flatten()(network(images))
     keras.Model(images, keras.layers.Dense(3)(x)).save(tmp_path / "x.keras")
-    assert loading.load_weights(
-        backbone, str(tmp_path / "x.keras")
-    ).report.complete
+    assert loading.load(backbone, str(tmp_path / "x.keras")).report.complete
 
 
 def test_an_unknown_part_is_answered_with_those_that_there_are(
@@ -123,4 +121,4 @@ def test_an_unknown_part_is_answered_with_those_that_there_are(
 ):
     path = _save(tmp_path, ".keras", _network("teacher"), _network("student"))
     with pytest.raises(errors.UsageError, match="Parts: teacher, student"):
-        loading.load_weights(backbone, f"{path}::pupil")
+        loading.load(backbone, f"{path}::pupil")

@@ -43,7 +43,7 @@ def _settle(network, low=2e-3):
 def _load(tmp_path, make_backbone, theirs, ours, suffix):
     path = tmp_path / f"x{suffix}"
     (theirs.save_weights if "weights" in suffix else theirs.save)(path)
-    return loading.load_weights(make_backbone(ours), str(path)).report
+    return loading.load(make_backbone(ours), str(path)).report
 
 
 def _assert_same(ours, theirs):

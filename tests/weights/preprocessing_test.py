@@ -118,7 +118,7 @@ def test_features_are_those_of_the_file(
 ):
     network = randomize(_network(), seed=2)
     path, whole = _save(tmp_path, suffix, way, network)
-    report = loading.load_weights(backbone, str(path)).report
+    report = loading.load(backbone, str(path)).report
     _assert_same(backbone, whole)
     told = any("this is kept in place" in note for note in report.notes)
     assert told == (way != "usual")
@@ -127,7 +127,7 @@ def test_features_are_those_of_the_file(
 @pytest.mark.parametrize("way", ["per_channel", "operations"])
 def test_a_flat_network_keeps_its_scaling(tmp_path, backbone, way):
     path, whole = _save(tmp_path, ".keras", way, None, flat=True)
-    loading.load_weights(backbone, str(path))
+    loading.load(backbone, str(path))
     _assert_same(backbone, whole)
 
 
@@ -137,7 +137,7 @@ def test_a_sequence_of_models_keeps_its_scaling(tmp_path, backbone, randomize):
     scaling = keras.layers.Rescaling(1 / 50, 3)
     whole = keras.Sequential([keras.Input([16, 16, 3]), scaling, inner])
     whole.save(tmp_path / "x.keras")
-    loading.load_weights(backbone, str(tmp_path / "x.keras"))
+    loading.load(backbone, str(tmp_path / "x.keras"))
     _assert_same(backbone, whole)
 
 
@@ -146,7 +146,7 @@ def test_a_network_alone_keeps_the_scaling_of_the_backbone(
 ):
     network = randomize(_network())
     network.save(tmp_path / "x.keras")
-    report = loading.load_weights(backbone, str(tmp_path / "x.keras")).report
+    report = loading.load(backbone, str(tmp_path / "x.keras")).report
     assert report.notes == ()
     expected = network(_pixels() / np.float32(127.5) - 1, training=False)
     found = backbone.model(_pixels(), training=False)
@@ -158,7 +158,7 @@ def test_what_is_no_scaling_is_refused_with_both_names(tmp_path, backbone):
     x = _network()(keras.ops.clip(images, 20, 200) / 255)
     keras.Model(images, x).save(tmp_path / "x.keras")
     with pytest.raises(errors.RunError, match="Clip 'clip.*scaling of tiny"):
-        loading.load_weights(backbone, str(tmp_path / "x.keras"))
+        loading.load(backbone, str(tmp_path / "x.keras"))
 
 
 def test_the_advice_of_a_refusal_can_be_followed(tmp_path, backbone):
@@ -166,14 +166,14 @@ def test_the_advice_of_a_refusal_can_be_followed(tmp_path, backbone):
     x = _network()(keras.ops.clip(images, 20, 200) / 255)
     whole = keras.Model(images, x)
     whole.get_layer("network").save(tmp_path / "network.keras")
-    assert loading.load_weights(backbone, str(tmp_path / "network.keras"))
+    assert loading.load(backbone, str(tmp_path / "network.keras"))
 
 
 def test_a_lambda_is_named_and_not_run(tmp_path, backbone):
     images = keras.Input([16, 16, 3])
     x = keras.layers.Lambda(lambda x: x / 255, name="scale")(images)
     keras.Model(images, _network()(x)).save(tmp_path / "x.keras")
-    report = loading.load_weights(backbone, str(tmp_path / "x.keras")).report
+    report = loading.load(backbone, str(tmp_path / "x.keras")).report
     assert any("Lambda 'scale'" in note for note in report.notes)
 
 
@@ -184,7 +184,7 @@ def test_constants_of_the_backbone_are_set(tmp_path, make_backbone, randomize):
     path, whole = _save(
         tmp_path, ".keras", "per_channel", randomize(_network())
     )
-    loading.load_weights(backbone, str(path))
+    loading.load(backbone, str(path))
     _assert_same(backbone, whole)
     backbone.model.save(tmp_path / "ours.keras")
     again = keras.saving.load_model(tmp_path / "ours.keras", compile=False)
@@ -207,7 +207,7 @@ def test_a_missing_normalization_is_filled_in(
     else:
         network.save_weights(tmp_path / "x.weights.h5")
     (path,) = tmp_path.iterdir()
-    report = loading.load_weights(backbone, str(path)).report
+    report = loading.load(backbone, str(path)).report
     assert report.complete
     assert any("ImageNet's mean" in note for note in report.notes)
     scaled = (_pixels() / 255 - np.float32(_MEAN)) / np.float32(_STDDEV)
@@ -230,7 +230,7 @@ def test_a_run_with_a_scaling_of_its_own_passes_it_on(
     run.save(tmp_path / "model.keras")
     run.save_weights(tmp_path / "model.weights.h5")
     (tmp_path / "run.flags").write_text("--backbone=tiny\n")
-    loading.load_weights(backbone, str(tmp_path))
+    loading.load(backbone, str(tmp_path))
     _assert_same(backbone, run)
 
 
@@ -243,5 +243,5 @@ def test_a_model_of_its_own_class_is_named(tmp_path, backbone, write_keras3):
     }
     config = {"class_name": "Own", "config": {}}
     path = write_keras3(tmp_path / "x.keras", layers, config)
-    report = loading.load_weights(backbone, str(path)).report
+    report = loading.load(backbone, str(path)).report
     assert any("model (Own) preprocesses pictures" in n for n in report.notes)

@@ -16,7 +16,7 @@ _TORCH_STDDEV = (0.229, 0.224, 0.225)
 _BUILDERS = Registry("backbone builder", {})
 
 
-def build_backbone(name: str, *, image_size: int | None) -> backbones.Backbone:
+def build(name: str, *, image_size: int | None) -> backbones.Backbone:
     """Builds a backbone with random weights.
 
     Args:

@@ -43,9 +43,7 @@ class LoadedWeights:
     report: merge_report.MergeReport
 
 
-def load_weights(
-    backbone: backbones.Backbone, weights: str
-) -> LoadedWeights | None:
+def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     """Loads weights into a backbone that was just built.
 
     Args:
@@ -122,7 +120,7 @@ def _is_complete_match(
 ) -> bool:
     """Returns whether a file holds every layer of another backbone."""
     try:
-        other = build.build_backbone(name, image_size=backbone.image_size)
+        other = build.build(name, image_size=backbone.image_size)
     except errors.UsageError:
         return False
     found = network_search.find_network(other.model, file)

@@ -47,14 +47,12 @@ def build_pretrained(
             another network, surgery that is impossible.
         RunError: Weights cannot be downloaded, read or matched.
     """
-    whole = building.build_backbone(
-        options.backbone, image_size=options.image_size
-    )
+    whole = building.build(options.backbone, image_size=options.image_size)
     if _has_same_surgery(options, weights):
         operated = surgery_steps.apply_surgery(whole, options.surgery)
-        loaded = loading.load_weights(operated.backbone, weights)
+        loaded = loading.load(operated.backbone, weights)
     else:
-        loaded = loading.load_weights(whole, weights)
+        loaded = loading.load(whole, weights)
         operated = surgery_steps.apply_surgery(whole, options.surgery)
     return PretrainedBackbone(
         backbone=operated.backbone, loaded=loaded, changes=operated.changes

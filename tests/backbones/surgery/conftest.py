@@ -10,7 +10,7 @@ def make_backbone():
     from tf_finetune.backbones import build
 
     def make(name, image_size=64):
-        backbone = build.build_backbone(name, image_size=image_size)
+        backbone = build.build(name, image_size=image_size)
         generator = np.random.default_rng(0)
         for variable in backbone.model.weights:
             if variable.name in ("gamma", "moving_variance", "variance"):

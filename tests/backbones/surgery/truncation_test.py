@@ -71,7 +71,7 @@ def test_numbered_names_mean_what_they_mean_in_a_fresh_process():
     # The second network's layers go on counting where the first one's ended.
     ends = [
         truncation.truncate_backbone(
-            build.build_backbone("mobilenet_v3_small", image_size=32), "re_lu_2"
+            build.build("mobilenet_v3_small", image_size=32), "re_lu_2"
         )[0]
         for _ in range(2)
     ]

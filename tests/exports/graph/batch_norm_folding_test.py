@@ -178,7 +178,7 @@ def test_the_original_is_not_touched():
     ],
 )
 def test_backbones_keep_their_numbers(name, left):
-    model = build.build_backbone(name, image_size=96).model
+    model = build.build(name, image_size=96).model
     norms = [
         each
         for each in model.layers

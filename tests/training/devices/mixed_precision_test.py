@@ -11,7 +11,7 @@ from tf_finetune.training.devices import mixed_precision
 
 def _model() -> keras.Model:
     keras.utils.set_random_seed(0)
-    return build.build_backbone("small_cnn", image_size=16).model
+    return build.build("small_cnn", image_size=16).model
 
 
 def _images() -> np.ndarray:
