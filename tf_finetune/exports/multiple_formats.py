@@ -132,7 +132,7 @@ def _try_format(
             # The disk may be full: the first error is the one to report.
             with contextlib.suppress(OSError):
                 export_refusal.write_refusal(folder, name, fault)
-        largest = getattr(error, "max_size", None)
+        largest = getattr(error, "largest", None)
         return Outcome(name=name, error=error, largest=largest)
     export_refusal.remove_refusal(folder, name)
     return Outcome(name=name, path=path, largest=_read_largest_difference(path))

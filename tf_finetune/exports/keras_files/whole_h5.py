@@ -43,7 +43,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
                 f"{fault} Keras does not reload every network correctly from "
                 "a whole-model .h5.",
                 instead=("keras", "h5"),
-                largest=getattr(error, "max_size", None),
+                largest=getattr(error, "largest", None),
             ) from error
 
     return single_file.write_file(
