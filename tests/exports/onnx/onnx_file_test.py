@@ -157,7 +157,7 @@ def test_a_network_that_the_converter_does_not_know_is_refused(
     x = keras.layers.Dense(3, "sigmoid")(x)
     model = keras.Model(images, keras.ops.erfinv(x * 0.9))
 
-    with pytest.raises(errors.RunError, match="ONNX: .* TensorFlow's operations Erfinv"):
+    with pytest.raises(errors.RunError, match="ONNX: .* operations Erfinv"):
         exporter.write(make_job(model=model))
 
     assert list((tmp_path / "export").iterdir()) == []

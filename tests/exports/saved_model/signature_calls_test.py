@@ -48,7 +48,8 @@ def test_signatures_that_are_there_are_asked(answer):
 
 def test_a_fault_found_with_what_was_read_before_is_told(answer):
     with pytest.raises(
-        errors.RunError, match=r"version 1 \(serve\) finds fault .* no picture"
+        errors.RunError,
+        match=r"1 \(serve\) reports errors .* no picture",
     ):
         answer(
             values=np.ones(2),
