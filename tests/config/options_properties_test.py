@@ -148,5 +148,5 @@ def test_an_entry_with_a_comma_is_refused_before_it_becomes_two():
     config = options.from_keywords(
         train_config.TrainConfig, {"fail_below": ("a,b",)}
     )
-    with pytest.raises(errors.UsageError, match="--fail_below holds what a"):
+    with pytest.raises(errors.UsageError, match="--fail_below cannot be"):
         options.to_flagfile(config)

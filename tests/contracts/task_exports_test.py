@@ -203,7 +203,7 @@ def test_a_saved_model_of_every_task_is_read_by_others(run, tmp_path):
 def _as_documented(path: pathlib.Path, picture: str) -> np.ndarray:
     """Returns what the documents' lines for LiteRT say of a picture."""
     page = (documented_commands.ROOT / "docs" / "exports.md").read_text("utf-8")
-    blocks = documented_commands.sum_blocks(page, "python")
+    blocks = documented_commands.blocks(page, "python")
     (code,) = [each for each in blocks if "model.tflite" in each]
     code = code.replace("runs/ants/export/model.tflite", str(path))
     found = {}

@@ -97,7 +97,7 @@ def test_code_stands_in_fences_of_a_language_that_is_read(path):
     fences = [line for line in text.splitlines() if line.startswith("```")]
     assert {*fences[::2]} <= {"```", "```bash", "```sh", "```python", "```yaml"}
     assert {*fences[1::2]} <= {"```"}
-    for body in documented_commands.sum_blocks(text, ""):
+    for body in documented_commands.blocks(text, ""):
         assert "tf_finetune." not in body and "$ " not in body
     # What is indented in Markdown is code too.
     indented = re.findall(r"^ {4,}([\w-]+) ", text, re.MULTILINE)

@@ -132,7 +132,7 @@ def test_a_network_of_ones_own_is_trained_by_its_name(house):
     page = (documented_commands.ROOT / "docs" / "backbones.md").read_text(
         "utf-8"
     )
-    (code,) = documented_commands.sum_blocks(page, "python")
+    (code,) = documented_commands.blocks(page, "python")
     (name,) = re.findall(r"can be imported,\ne\.g\. `(\w+\.py)`", page)
     (flags,) = re.findall(r"`(--backbone=\w+:\w+ [^`]+)`", page)
     (call,) = re.findall(r"`(catalog\.BACKBONES\.add\([^`]+)`", page)

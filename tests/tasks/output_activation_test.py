@@ -29,7 +29,7 @@ def test_a_calibrated_model_divides_its_logits(task, shape, finish):
     model = _model(network, shape)
     values = np.random.default_rng(0).normal(size=[5, *shape]).astype("float32")
     before = model.predict_on_batch(values)
-    below = keras.Model(model.inputs, network.stream_logits(model))
+    below = keras.Model(model.inputs, network.find_logits(model))
     logits = below.predict_on_batch(values).astype("float64")
 
     scaled = output_activation.apply_temperature(model, network, 2.5)
@@ -41,4 +41,4 @@ def test_a_calibrated_model_divides_its_logits(task, shape, finish):
     )
     np.testing.assert_array_equal(model.predict_on_batch(values), before)
     # What is strange is told by the logits as trained.
-    assert network.stream_logits(scaled) is model.get_layer("logits").output
+    assert network.find_logits(scaled) is model.get_layer("logits").output

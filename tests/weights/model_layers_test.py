@@ -59,7 +59,7 @@ def test_wholes_keep_a_nested_model_in_one_piece():
 def test_numbered_says_who_chose_the_name():
     model = _model()
     numbered = {
-        unit.name: unit.numbered for unit in model_layers.list_layers(model)
+        unit.name: unit.is_numbered for unit in model_layers.list_layers(model)
     }
     assert not numbered.pop("stem")
     assert not numbered.pop("norm")

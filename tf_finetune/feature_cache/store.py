@@ -16,7 +16,9 @@ from tf_finetune import files
 from tf_finetune.feature_cache import entries
 
 _NAME = "S64"  # A SHA-256 in hexadecimal digits.
-_BLOCK_BYTES = 4 << 20  # Read at a time, for checksums and `Rows.sum_blocks`.
+_BLOCK_BYTES = (
+    4 << 20
+)  # Read at a time, for checksums and `Rows.iterate_blocks`.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,7 +183,7 @@ class Rows:
             found[here] = self._shards[shard].map_rows()[places[here, 1]]
         return found
 
-    def sum_blocks(self) -> Iterator[np.ndarray]:
+    def iterate_blocks(self) -> Iterator[np.ndarray]:
         """Yields all rows in order, float32, some megabytes at a time."""
         size = max(_BLOCK_BYTES // (4 * self.width), 1)
         for start in range(0, len(self), size):

@@ -193,7 +193,7 @@ def _stream_head_logits(
     context: contexts.RunContext, solved: inference.Step, rows: stores.Rows
 ) -> Iterator[np.ndarray]:
     tensors = context.assembly.features.tensors
-    for block in rows.sum_blocks():
+    for block in rows.iterate_blocks():
         yield np.asarray(inference.apply_step(solved, tensors(block)))
 
 

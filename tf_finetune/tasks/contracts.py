@@ -223,7 +223,7 @@ class Network(Protocol):
     def predictions(self, logits: "keras.KerasTensor") -> "keras.KerasTensor":
         """Adds the output layers: logits [batch, …, outputs] → predictions."""
 
-    def stream_logits(self, model: "keras.Model") -> "keras.KerasTensor":
+    def find_logits(self, model: "keras.Model") -> "keras.KerasTensor":
         """Finds the logits in a model's graph."""
 
     def finish(self, logits: np.ndarray) -> np.ndarray:

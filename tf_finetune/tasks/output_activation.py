@@ -59,5 +59,5 @@ def apply_temperature(
     """
     # Equation 9: softmax(z / T). The likeliest class does not change.
     scaled = keras.layers.Rescaling(1 / temperature, name=_TEMPERATURE_NAME)
-    predictions = network.predictions(scaled(network.stream_logits(model)))
+    predictions = network.predictions(scaled(network.find_logits(model)))
     return keras.Model(model.inputs[0], predictions, name=model.name)

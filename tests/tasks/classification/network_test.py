@@ -53,11 +53,11 @@ def test_logits_are_what_goes_into_the_softmax():
     keras = pytest.importorskip("keras")
     model = _model(keras)
 
-    assert _TASK.stream_logits(model) is model.get_layer("logits").output
+    assert _TASK.find_logits(model) is model.get_layer("logits").output
     inputs = keras.Input([4])
     other = keras.Model(inputs, keras.layers.Dense(3, "softmax")(inputs))
     with pytest.raises(errors.RunError, match="logits cannot be told"):
-        _TASK.stream_logits(other)
+        _TASK.find_logits(other)
 
 
 def test_what_is_served_names_the_likeliest_classes():

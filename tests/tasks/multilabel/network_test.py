@@ -23,7 +23,7 @@ def _model() -> keras.Model:
 def test_predictions_are_independent_sigmoids_of_the_logits():
     model = _model()
     rows = np.random.default_rng(0).normal(0, 5, [6, 4]).astype("float32")
-    logits = keras.Model(model.inputs, _NETWORK.stream_logits(model))
+    logits = keras.Model(model.inputs, _NETWORK.find_logits(model))
     values = logits.predict_on_batch(rows)
     expected = 1 / (1 + np.exp(-values.astype("float64")))
     np.testing.assert_allclose(
@@ -37,7 +37,7 @@ def test_a_model_that_ends_otherwise_is_named():
     inputs = keras.Input([4])
     other = keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(inputs))
     with pytest.raises(errors.RunError, match="logits cannot be told"):
-        _NETWORK.stream_logits(other)
+        _NETWORK.find_logits(other)
 
 
 def _loss(data, **options) -> np.ndarray:

@@ -38,7 +38,7 @@ def test_the_graph_does_what_the_arrays_do_and_reloads(kind, bounds, tmp_path):
     assert got.dtype == np.float32
     if bounds:
         assert got.min() >= bounds[0] and got.max() <= bounds[1]
-    assert task.stream_logits(model) is model.inputs[0]
+    assert task.find_logits(model) is model.inputs[0]
 
 
 def test_training_targets_go_there_and_back():

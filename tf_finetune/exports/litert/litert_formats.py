@@ -193,7 +193,7 @@ def _convert_with_float32_end(
     # Split at the logits: the network is converted as asked, the layers behind
     # them in float32, and both files are joined to one.
     model = float32_model.ensure_float32(job.model)
-    logits = tasks.TASKS.get(job.task).network.stream_logits(model)
+    logits = tasks.TASKS.get(job.task).network.find_logits(model)
     network = keras.Model(model.inputs, logits, name="network")
     # Named, because Keras counts default names through the whole process and
     # tensors get them: equal models would give different files.

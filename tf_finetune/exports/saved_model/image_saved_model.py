@@ -205,7 +205,7 @@ def _compare_ood_scores(
 ) -> dict[str, float]:
     """Compares OOD scores with those computed from the logits."""
     task = tasks.TASKS.get(job.task)
-    model = keras.Model(job.model.inputs, task.network.stream_logits(job.model))
+    model = keras.Model(job.model.inputs, task.network.find_logits(job.model))
     logits = inference.predict(model, _iterate_batches(images, job))
     expected = task.certainty.ood_score(tf.constant(logits)).numpy()
     got = [answers[f"{way}/ood_score"] for way in _REQUIRED_SIGNATURES]

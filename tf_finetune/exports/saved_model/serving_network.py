@@ -103,9 +103,7 @@ def _copy_network(job: jobs.ExportJob) -> ServingNetwork:
             "signature 'embed'."
         )
     if job.out_of_distribution:
-        tensors["logits"] = tasks.TASKS.get(job.task).network.stream_logits(
-            copy
-        )
+        tensors["logits"] = tasks.TASKS.get(job.task).network.find_logits(copy)
     return ServingNetwork(
         model=keras.Model(copy.inputs, list(tensors.values())),
         outputs=tuple(tensors),

@@ -53,7 +53,7 @@ def calibrate_job(
             no decision would give the same predictions.
     """
     network = found.task.network
-    model = keras.Model(found.model.inputs, network.stream_logits(found.model))
+    model = keras.Model(found.model.inputs, network.find_logits(found.model))
     # Taken before the temperature changes the job.
     allowed = parity_check.choose_tolerance(job)
     data = _load_own_data(found, inspected, cache_dir)

@@ -59,7 +59,7 @@ def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
 def _compute_variance(rows: stores.Rows) -> float:
     """Returns the variance over pictures, averaged over features."""
     total, squares = 0.0, 0.0
-    for block in rows.sum_blocks():
+    for block in rows.iterate_blocks():
         total = total + block.sum(axis=0, dtype="float64")
         squares = squares + np.square(block, dtype="float64").sum(axis=0)
     # Var x = E x² − (E x)², in float64, in one pass over the rows.

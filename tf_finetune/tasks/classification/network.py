@@ -35,7 +35,7 @@ class Network:
         """Adds the softmax; [batch, classes] probabilities in float32."""
         return output_activation.add_activation(logits, "softmax")
 
-    def stream_logits(self, model: keras.Model) -> keras.KerasTensor:
+    def find_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the input of the softmax, [batch, classes].
 
         Raises:

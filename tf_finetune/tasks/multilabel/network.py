@@ -54,7 +54,7 @@ class Network:
         """Adds the sigmoids; [batch, labels] probabilities in float32."""
         return output_activation.add_activation(logits, "sigmoid")
 
-    def stream_logits(self, model: keras.Model) -> keras.KerasTensor:
+    def find_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the input of the sigmoids, [batch, labels].
 
         Raises:

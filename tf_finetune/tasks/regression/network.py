@@ -45,7 +45,7 @@ class Network:
         """Adds the inverse target transform; [batch, targets], float32."""
         return add_output_layers(logits, self.transform)
 
-    def stream_logits(self, model: keras.Model) -> keras.KerasTensor:
+    def find_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the standardized predictions, [batch, targets].
 
         Raises:

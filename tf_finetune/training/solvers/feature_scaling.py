@@ -52,11 +52,11 @@ class _StandardScaling:
 
     def __init__(self, features: stores.Rows) -> None:
         count, total, squares = len(features), 0.0, 0.0
-        for block in features.sum_blocks():
+        for block in features.iterate_blocks():
             total = total + block.sum(axis=0, dtype="float64")
         mean = total / count
         # A second pass, because E[x²] - E[x]² loses digits to cancellation.
-        for block in features.sum_blocks():
+        for block in features.iterate_blocks():
             squares = squares + ((block - mean) ** 2).sum(axis=0)
         scale = np.sqrt(squares / count)
         self.mean = mean.astype("float32")
