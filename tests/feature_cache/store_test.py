@@ -29,7 +29,7 @@ def test_rows_come_back_in_the_order_asked_for_repeated_ones_too(tmp_path):
         rows.select(np.array([1, 2])).all(), _ROWS[[0, 3]]
     )
     np.testing.assert_array_equal(
-        np.concatenate([*rows.sum_blocks()]), rows.all()
+        np.concatenate([*rows.iterate_blocks()]), rows.all()
     )
 
 
@@ -37,7 +37,7 @@ def test_blocks_hold_the_rows_in_order_whatever_their_size(
     tmp_path, monkeypatch
 ):
     monkeypatch.setattr(stores, "_BLOCK_BYTES", 2 * 3 * 4)
-    blocks = [*_filled(tmp_path).rows(_NAMES[:5]).sum_blocks()]
+    blocks = [*_filled(tmp_path).rows(_NAMES[:5]).iterate_blocks()]
     assert [len(block) for block in blocks] == [2, 2, 1]
     np.testing.assert_array_equal(np.concatenate(blocks), _ROWS[:5])
 

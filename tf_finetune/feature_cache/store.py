@@ -16,9 +16,8 @@ from tf_finetune import files
 from tf_finetune.feature_cache import entries
 
 _NAME = "S64"  # A SHA-256 in hexadecimal digits.
-_BLOCK_BYTES = (
-    4 << 20
-)  # Read at a time, for checksums and `Rows.iterate_blocks`.
+# Read at a time, for checksums and `Rows.iterate_blocks`.
+_BLOCK_BYTES = 4 << 20
 
 
 @dataclasses.dataclass(frozen=True)
