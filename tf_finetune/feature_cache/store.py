@@ -134,7 +134,7 @@ class Store:
                 "%s in the cache is damaged or foreign (%s); its rows are "
                 "computed again",
                 path,
-                error,
+                str(error).removeprefix(f"{path} ").removesuffix("."),
             )
             entries.discard_path(path)
             return
