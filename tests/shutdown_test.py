@@ -113,6 +113,16 @@ def test_a_stop_says_whether_something_was_begun():
         assert pressed.value.then == then
 
 
+@pytest.mark.parametrize("known", [shutdown.STARTS_OVER, shutdown.RESUMES])
+def test_a_command_that_overwrites_does_not_resume(known):
+    with (
+        pytest.raises(shutdown.SignalExit) as stopped,
+        shutdown.mark_resumable(lambda: True, overwrites=True),
+    ):
+        raise shutdown.SignalExit(signal.SIGHUP, known)
+    assert "without --overwrite resumes" in stopped.value.sentence
+
+
 def test_what_the_inner_of_two_blocks_knows_is_kept():
     with (
         pytest.raises(shutdown.SignalExit) as stopped,

@@ -28,6 +28,9 @@ GRACE_SECONDS = 30.0
 NOTHING_STARTED = "nothing was started."
 STARTS_OVER = "the same command starts over."
 RESUMES = "the same command resumes the run."
+RESUMES_WITHOUT_OVERWRITE = (
+    "the same command without --overwrite resumes the run."
+)
 
 
 class SignalExit(SystemExit):
@@ -103,18 +106,26 @@ def restore_default_signals() -> None:
 
 
 @contextlib.contextmanager
-def mark_resumable(has_begun: Callable[[], bool]) -> Iterator[None]:
+def mark_resumable(
+    has_begun: Callable[[], bool], *, overwrites: bool = False
+) -> Iterator[None]:
     """Adds to a stop in the block whether the same command resumes the run.
 
     Args:
         has_begun: Asked once the block was stopped, if nobody knows it yet.
+        overwrites: Whether the command has --overwrite, which starts over.
     """
     try:
         yield
     except (SignalExit, KeyboardInterrupt) as stopped:
-        if getattr(stopped, "then", STARTS_OVER) != STARTS_OVER:
+        known = getattr(stopped, "then", STARTS_OVER)
+        if known not in (STARTS_OVER, RESUMES):
             raise
-        then = RESUMES if has_begun() else NOTHING_STARTED
+        begun = known == RESUMES or has_begun()
+        resumes = RESUMES_WITHOUT_OVERWRITE if overwrites else RESUMES
+        then = resumes if begun else NOTHING_STARTED
+        if then == known:
+            raise
         if isinstance(stopped, SignalExit):
             raise SignalExit(stopped.number, then) from stopped
         raise KeyboardExit(then) from stopped

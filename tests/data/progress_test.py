@@ -84,6 +84,17 @@ def test_a_log_gets_a_line_every_30_seconds(monkeypatch, caplog):
     ]
 
 
+def test_one_of_a_kind_is_singular(monkeypatch, caplog):
+    _at(monkeypatch, 10)
+    for unit in ("batches", "folds"):
+        list(progress.track("a", total=1, title="Features", unit=unit))
+    said = [record.getMessage() for record in caplog.records]
+    assert [each.rpartition(" in ")[0] for each in said] == [
+        "Features: 1 batch",
+        "Features: 1 fold",
+    ]
+
+
 def test_work_of_unknown_length_says_how_far_it_is(monkeypatch, caplog):
     _at(monkeypatch, 600)
     list(progress.track("ab", total=None, title="Spelling"))

@@ -104,7 +104,7 @@ def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
 
     for name in ("a", "b"):
         (tmp_path / f"{name}.png").write_bytes(
-            _load_fixtures().encode_inputs(ord(name))
+            _load_fixtures().encoded(ord(name))
         )
     wanted = fill.make_views(
         [str(tmp_path / "a.png"), str(tmp_path / "b.png")],

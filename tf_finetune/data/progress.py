@@ -87,12 +87,10 @@ class Meter:
             return
         seconds = time.monotonic() - self._start
         if is_done and not (self._is_brief and seconds < LOG_INTERVAL_SECONDS):
+            # "batches", "steps", "folds", "strengths", "pictures".
+            unit = self._unit if self._count != 1 else _singular(self._unit)
             logging.info(
-                "%s: %d%s in %.1f s.",
-                self._title,
-                self._count,
-                self._unit,
-                seconds,
+                "%s: %d%s in %.1f s.", self._title, self._count, unit, seconds
             )
 
     def _format_progress(self, seconds: float) -> str:
@@ -174,3 +172,8 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return getattr(shell, "kernel", None) is not None
+
+
+def _singular(unit: str) -> str:
+    """Returns the singular of a regular English plural."""
+    return unit.removesuffix("es" if unit.endswith("ches") else "s")

@@ -207,7 +207,9 @@ def open_workdir(
             if config.output.overwrite:
                 clear_workdir(place)
             _remove_temporaries(place)
-            with shutdown.mark_resumable(place.run_json.exists):
+            with shutdown.mark_resumable(
+                place.run_json.exists, overwrites=config.output.overwrite
+            ):
                 yield
         finally:
             (place.path / ".lock").unlink(missing_ok=True)
