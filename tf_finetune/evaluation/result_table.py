@@ -30,16 +30,19 @@ def format_result(figures: Mapping[str, Any]) -> str:
         that was not trained on.
     """
     splits = {k: v for k, v in figures.items() if _is_result(v)}
+    named = (_BASELINE_NAMES, _SPLIT_WIDTH - 2)
     lines = [_format_header(splits)]
     for name, result in splits.items():
         lines.append(_format_row(name, result))
         for key, other in result.get("yardsticks", {}).items():
             lines.append(
-                _format_row(f"  {_format_baseline_name(key, other)}", other)
+                _format_row(
+                    f"  {format_baseline_name(key, other, *named)}", other
+                )
             )
     if not splits:
         return "no split was evaluated"
-    lines += _list_baseline_notes(splits)
+    lines += list_baseline_notes(splits, *named)
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join(
         [*lines, "", format_classes(held_out[-1], splits[held_out[-1]])]
@@ -104,26 +107,42 @@ def _format_row(name: str, result: Mapping[str, Any]) -> str:
     return line.rstrip() if top is None else f"{line}{top:>8.3f}"
 
 
-def _format_baseline_name(key: str, result: Mapping[str, Any]) -> str:
-    name = _BASELINE_NAMES.get(key, key)
+def format_baseline_name(
+    key: str, result: Mapping[str, Any], names: Mapping[str, str], width: int
+) -> str:
+    """Names a baseline, with its class in parentheses where there is room.
+
+    Args:
+        key: Of the baseline in evaluation.json.
+        result: Its entry.
+        names: What tables call baselines, by key.
+        width: Columns of the terminal that the name may take.
+    """
+    name = names.get(key, key)
     if "class" not in result:
         return name
-    return display_names.append_note(name, result["class"], _SPLIT_WIDTH - 2)
+    return display_names.append_note(name, result["class"], width)
 
 
-def _list_baseline_notes(splits: Mapping[str, Any]) -> list[str]:
-    """Lists the class of each baseline whose row is too narrow for it."""
+def list_baseline_notes(
+    splits: Mapping[str, Any], names: Mapping[str, str], width: int
+) -> list[str]:
+    """Lists the class of each baseline whose row is too narrow for it.
+
+    Args: As `format_baseline_name`, for all splits of evaluation.json.
+    """
     # Keys alone, in order: several splits have the same baseline.
     found = {}
     for result in splits.values():
         for key, other in result.get("yardsticks", {}).items():
-            name = _BASELINE_NAMES.get(key, key)
+            name = names.get(key, key)
+            shown = format_baseline_name(key, other, names, width)
             # The row shows the bare name where "name (class)" is too wide.
-            if "class" in other and _format_baseline_name(key, other) == name:
-                width = _LINE_WIDTH - display_names.measure_width(name) - 2
+            if "class" in other and shown == name:
+                left = _LINE_WIDTH - display_names.measure_width(name) - 2
                 found[
                     f"{name}: "
-                    f"{display_names.shorten_name(other['class'], width)}"
+                    f"{display_names.shorten_name(other['class'], left)}"
                 ] = None
     return list(found)
 

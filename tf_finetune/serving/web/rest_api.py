@@ -7,14 +7,19 @@ import contextlib
 import re
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 from starlette.responses import Response
 
-from tf_finetune.serving import example_requests, failures, service
+from tf_finetune.serving import (
+    example_requests,
+    failures,
+    served_model,
+    service,
+)
 from tf_finetune.serving.web import json_input, json_output, responses
 
 _MODEL = (
@@ -132,28 +137,30 @@ class RestApi:
         )
 
     def _classify(self, body: bytes) -> Response:
-        with self._reading:
-            document = json_input.parse_body(body)
-            name = json_input.read_signature_name(document)
-            self._service.model.signature(name).require_classify()
-            encoded = example_requests.from_json(
-                document, self._service.check_rows
-            )
-            del document
+        name, encoded = self._read_examples(
+            body, served_model.Signature.require_classify
+        )
         results = self._service.classify(name, encoded)
         return responses.write_json({"results": results})
 
     def _regress(self, body: bytes) -> Response:
+        name, encoded = self._read_examples(
+            body, served_model.Signature.require_regress
+        )
+        results = self._service.regress(name, encoded)
+        return responses.write_json({"results": results})
+
+    def _read_examples(
+        self, body: bytes, require: Callable[[served_model.Signature], None]
+    ) -> tuple[str, list[bytes]]:
+        """Reads the signature's name and the examples of a request."""
         with self._reading:
             document = json_input.parse_body(body)
             name = json_input.read_signature_name(document)
-            self._service.model.signature(name).require_regress()
-            encoded = example_requests.from_json(
+            require(self._service.model.signature(name))
+            return name, example_requests.from_json(
                 document, self._service.check_rows
             )
-            del document
-        results = self._service.regress(name, encoded)
-        return responses.write_json({"results": results})
 
     def _make_status(self) -> dict[str, Any]:
         return {

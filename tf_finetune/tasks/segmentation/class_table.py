@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.evaluation import display_names
+from tf_finetune.evaluation import display_names, result_table
 
 _NAME_WIDTH = 28
 _COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
@@ -13,7 +13,6 @@ _YARDSTICKS = {
     "probe": "head-only probe",
 }
 _CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
-_LINE_WIDTH = 80
 _ALL_SHOWN = 30  # Classes; of more, the worst ones.
 
 
@@ -30,14 +29,19 @@ def format_results(figures: Mapping[str, Any]) -> str:
     splits = {k: v for k, v in figures.items() if _is_result(v)}
     if not splits:
         return "no split was evaluated"
+    named = (_YARDSTICKS, _NAME_WIDTH - 2)
     lines = [" " * _NAME_WIDTH + "".join(f"  {each}" for each in _COLUMNS)]
     for name, result in splits.items():
         lines.append(_format_split(name, result))
         for key, other in result.get("yardsticks", {}).items():
             lines.append(
-                _format_split(f"  {_name_baseline(key, other)}", other)
+                _format_split(
+                    "  "
+                    + result_table.format_baseline_name(key, other, *named),
+                    other,
+                )
             )
-    lines += _list_long_names(splits)
+    lines += result_table.list_baseline_notes(splits, *named)
     # All but the training split; the last one is shown class by class.
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join(
@@ -91,28 +95,6 @@ def _format_split(name: str, result: Mapping[str, Any]) -> str:
         for cell, column in zip(cells, _COLUMNS, strict=True)
     )
     return line.rstrip()
-
-
-def _name_baseline(key: str, result: Mapping[str, Any]) -> str:
-    name = _YARDSTICKS.get(key, key)
-    if "class" not in result:
-        return name
-    return display_names.append_note(name, result["class"], _NAME_WIDTH - 2)
-
-
-def _list_long_names(splits: Mapping[str, Any]) -> list[str]:
-    """Lists the class of each baseline whose row has no room for it."""
-    found = {}
-    for result in splits.values():
-        for key, other in result.get("yardsticks", {}).items():
-            name = _YARDSTICKS.get(key, key)
-            if "class" in other and _name_baseline(key, other) == name:
-                width = _LINE_WIDTH - display_names.measure_width(name) - 2
-                found[
-                    f"{name}: "
-                    f"{display_names.shorten_name(other['class'], width)}"
-                ] = None
-    return list(found)
 
 
 def _format_cells(
