@@ -88,7 +88,7 @@ def test_labels_become_names(labels, names):
         (_images() / 127.5 - 1, [0, 1, 1], "0..255. Undo the preproc"),
         (_images().astype(int) * 2, [0, 1, 1], "Image 0 holds values from"),
         (_images() * np.nan, [0, 1, 1], "Image 0 holds NaN"),
-        (_images() > 9, [0, 1, 1], "Image 0 is of bool"),
+        (_images() > 9, [0, 1, 1], "Image 0 has the dtype bool"),
         (_images(), [0.5, 1, 1], "classes, got the number 0.5"),
         (_images(), np.full((3, 2), 0.5), "must be one-hot"),
         (_images(), np.ones((3, 2)), "must be one-hot"),

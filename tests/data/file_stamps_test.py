@@ -67,7 +67,7 @@ def test_a_folder_in_the_place_of_a_picture_is_noticed(pictures):
     os.remove(pictures[0].path)
     os.mkdir(pictures[0].path)
     with pytest.raises(
-        errors.RunError, match=r"not a regular file but a folder\. What"
+        errors.RunError, match=r"not a regular file but a folder\. The"
     ):
         file_stamps.check_unchanged(pictures)
 

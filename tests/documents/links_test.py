@@ -94,8 +94,8 @@ def test_every_flag_that_a_document_names_exists(path):
     ]
     for script in programs:
         known |= set(re.findall(r'"--([a-z_]+)"', _text(script)))
-    # Of absl, pytest, Slurm, pip and Docker.
-    known |= {"help", "flagfile", "nodes", "no-deps"}
+    # Of scripts/check.sh, absl, pytest, Slurm, pip and Docker.
+    known |= {"full", "help", "flagfile", "nodes", "no-deps"}
     known |= {"ntasks-per-node", "gpus-per-node"}
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z_-]+)", _text(path)))
     assert named <= known
