@@ -64,14 +64,17 @@ def test_a_link_to_a_heading_that_is_not_there_leads_nowhere(tmp_path):
         assert not _leads_somewhere(page, bad), bad
 
 
-def test_every_test_that_the_readme_names_exists():
-    text = _text(documented_commands.ROOT / "README.md")
-    named = re.findall(r"\[`(test_\w+)`\]\((tests/[^)]+)\)", text)
-    assert len(named) == text.count("`test_") >= 10
-    for name, path in named:
-        tree = ast.parse(_text(documented_commands.ROOT / path))
+@pytest.mark.parametrize(
+    ("document", "count"), [("README.md", 8), ("docs/reliability.md", 19)]
+)
+def test_every_test_that_a_document_names_exists(document, count):
+    path = documented_commands.ROOT / document
+    named = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", _text(path))
+    assert len(named) == _text(path).count("`test_") == count
+    for name, file in named:
+        tree = ast.parse(_text(path.parent / file))
         functions = {n.name for n in tree.body if hasattr(n, "name")}
-        assert name in functions, f"{path}::{name}"
+        assert name in functions, f"{file}::{name}"
 
 
 @functools.cache
