@@ -96,7 +96,7 @@ def test_hidden_white_is_warned_of_and_the_advice_helps(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     first = train(tmp_path / "data", tmp_path)
     (line,) = [m for m in caplog.messages if "one color" in m]
-    assert line.startswith("32 of 32 pictures are one color all over")
+    assert line.startswith("32 of 32 pictures are a single color")
     assert "--background=black" in line
     caplog.clear()
     second = train(tmp_path / "data", tmp_path, background="black")

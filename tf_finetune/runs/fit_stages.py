@@ -131,8 +131,8 @@ def select_candidate(
         chosen = _select_better(context, (learnt.probe, learnt.fine_tuned))
     else:
         logging.warning(
-            "fine-tuning diverged: the model gives no finite predictions. The "
-            "probe is kept; try a lower --learning_rate."
+            "fine-tuning diverged: the model's predictions are NaN or "
+            "infinite. The probe is kept; try a lower --learning_rate."
         )
     context.assembly.model.set_weights(list(chosen.weights))
     return chosen

@@ -189,7 +189,7 @@ def _select_better(
     chosen, is_other = beside[catalog.SUPERVISED], False
     if judged[name].figures is None:
         logging.warning(
-            "%s gives predictions that are not finite; kept: %s",
+            "%s diverged: its predictions are NaN or infinite; kept: %s",
             name,
             catalog.SUPERVISED,
         )
