@@ -38,7 +38,7 @@ def compute_metrics(
         `macro_f1`, `weighted_precision`, `weighted_recall`, `weighted_f1`,
         `per_class` (by name: `precision`, `recall`, `f1`, `support`) and
         `confusion_matrix` (rows are true classes; of more than 100 classes
-        the cells that are not 0, see `confusions.Confusion.to_json`).
+        the cells that are not 0, see `confusion_counts`).
 
     Raises:
         DataError: There is no example.

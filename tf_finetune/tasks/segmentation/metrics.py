@@ -181,7 +181,7 @@ def compute_metrics(
         `frequency_weighted_iou`, `boundary_f1`, `per_class` (by name: `iou`,
         `dice`, `accuracy`, `boundary_f1`, `pixels`) and `confusion_matrix`
         (pixels; rows are true classes; of more than 100 classes the cells that
-        are not 0, see `confusions.Confusion.to_json`).
+        are not 0, see `confusion_counts`).
 
     Raises:
         DataError: There is no pixel to evaluate on.
