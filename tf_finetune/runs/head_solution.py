@@ -9,9 +9,9 @@ import tensorflow as tf
 from tf_finetune import files
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs import context as contexts
+from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import head_fit
 from tf_finetune.training.distributed import replicas
-from tf_finetune.training.solvers import head_problem as problems
 from tf_finetune.workdir import array_files
 
 

@@ -20,10 +20,10 @@ from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.model import inference
 from tf_finetune.semi_supervised import catalog as objectives
-from tf_finetune.training import fit
+from tf_finetune.solvers import catalog
+from tf_finetune.solvers import head_problem as problems
+from tf_finetune.training import decoder_head, feature_scaling, fit
 from tf_finetune.training import fit_stage as stages
-from tf_finetune.training.solvers import catalog, decoder_head, feature_scaling
-from tf_finetune.training.solvers import head_problem as problems
 
 # Decoupled weight decays (AdamW) tried for a head that is trained by steps, and
 # the length of each trial: a step on cached features costs about 1 ms.

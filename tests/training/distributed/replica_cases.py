@@ -22,12 +22,12 @@ from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import row_layout
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs import head_solution
+from tf_finetune.solvers import head_problem as problems
 from tf_finetune.tasks.classification import losses
 from tf_finetune.training import ema, fit, head_fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.devices import mixed_precision
 from tf_finetune.training.distributed import replicas
-from tf_finetune.training.solvers import head_problem as problems
 
 _EPOCHS, _BATCH = 2, 16
 CASES = {
