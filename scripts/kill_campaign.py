@@ -289,7 +289,7 @@ def preload() -> None:
 
     from tf_finetune.evaluation import result_table  # noqa: F401
     from tf_finetune.runs import (
-        results,  # noqa: F401
+        train,  # noqa: F401
     )
 
 

@@ -27,6 +27,7 @@ _ROOMS = [
     ["data"],
     ["backbones"],
     ["heads", "weights", "feature_cache"],
+    ["solvers"],
     ["evaluation"],
     ["tasks"],
     ["model"],

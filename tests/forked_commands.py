@@ -129,7 +129,7 @@ def _load() -> None:
     from tf_finetune import workflow  # noqa: F401
     from tf_finetune.evaluation import result_table  # noqa: F401
     from tf_finetune.runs import (
-        results,  # noqa: F401
+        train,  # noqa: F401
     )
 
 

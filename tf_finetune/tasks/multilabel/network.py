@@ -10,11 +10,10 @@ import tensorflow as tf
 from scipy import special
 
 from tf_finetune.config import train_config, training_options
-from tf_finetune.data import examples
+from tf_finetune.data import examples, label_weights
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.tasks import output_activation
 from tf_finetune.tasks.multilabel import (
-    class_weights,
     label_cells,
     label_counts,
     label_matrix,
@@ -96,7 +95,7 @@ class Network:
         weights = None
         if described is not None:
             carried = described["labels"]["train"]
-            weights = class_weights.compute_class_weights(
+            weights = label_weights.compute_label_weights(
                 np.array([carried[name] for name in names]),
                 label_counts.count_split(described, "train"),
                 options.class_weight,

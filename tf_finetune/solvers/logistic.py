@@ -1,33 +1,29 @@
-"""Independent logistic regressions as the solver of a head of labels."""
+"""Multinomial logistic regression as the solver of a classifier's head."""
 
-from tf_finetune.training.solvers import head_problem as problems
-from tf_finetune.training.solvers import linear_probe, probe_per_label
+from tf_finetune.solvers import head_problem as problems
+from tf_finetune.solvers import linear_probe
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:
     """Fits the head; returns None if the problem is too large.
 
     Args:
-        problem: Its targets are rows of 0 and 1.
+        problem: Its targets are one-hot rows.
     """
+    # Solved in memory with scikit-learn, hence the limit on size.
     features, targets = problem.features, problem.targets.values
     if not linear_probe.is_small(
         len(features), features.width, targets.shape[1]
     ):
         return None
-    solved = probe_per_label.solve(
+    solved = linear_probe.solve(
         features.all(),
-        targets,
+        targets.argmax(axis=1),
         groups=problem.groups,
         class_weight=problem.config.training.class_weight,
         seed=problem.config.seed,
     )
-    # Each label has its own strength; the log shows their range.
-    low, high = solved.strengths.min(), solved.strengths.max()
-    how = (
-        f"{len(solved.bias)} logistic regressions at their optima, strengths "
-        f"C={low:.2g} to {high:.2g}"
-    )
+    how = f"logistic regression at its optimum, strength C={solved.strength:g}"
     if solved.note:
         how += f" ({solved.note})"
     return problems.Solution(weights=(solved.kernel, solved.bias), how=how)

@@ -9,10 +9,8 @@ from tf_finetune import registry
 SOLVERS = registry.Registry(
     "solver",
     {
-        "logistic": "tf_finetune.training.solvers.logistic:solve",
-        "logistic_per_label": (
-            "tf_finetune.training.solvers.logistic_per_label:solve"
-        ),
-        "ridge": "tf_finetune.training.solvers.ridge:solve",
+        "logistic": "tf_finetune.solvers.logistic:solve",
+        "logistic_per_label": ("tf_finetune.solvers.logistic_per_label:solve"),
+        "ridge": "tf_finetune.solvers.ridge:solve",
     },
 )

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import optimize
 
-from tf_finetune.training.solvers import logistic_columns
+from tf_finetune.solvers import logistic_columns
 
 
 def _drawn():

@@ -12,9 +12,8 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.config import training_options
-from tf_finetune.data import progress
-from tf_finetune.tasks import effective_number
-from tf_finetune.training.solvers import standardized_features
+from tf_finetune.data import effective_number, progress
+from tf_finetune.solvers import standardized_features
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
@@ -99,7 +98,7 @@ def solve(
         groups: A key for each example; examples of one key are never divided
             between a solution and its validation. None: each stands alone.
         class_weight: "balanced" weighs classes inversely to their frequency,
-            "effective_number" as tasks/effective_number.py does.
+            "effective_number" as data/effective_number.py does.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",

@@ -1,18 +1,49 @@
-"""Solves the head of a run; the chief does so for all workers."""
+"""Fits the head of a run on cached features: its first stage."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_finetune import files
+from tf_finetune.feature_cache import row_layout
 from tf_finetune.feature_cache import store as stores
+from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.runs import context as contexts
+from tf_finetune.runs import split_evaluation
+from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import head_fit
 from tf_finetune.training.distributed import replicas
-from tf_finetune.training.solvers import head_problem as problems
 from tf_finetune.workdir import array_files
+
+
+def fit_head(
+    context: contexts.RunContext, rows: Mapping[str, stores.Rows]
+) -> split_evaluation.Evaluations:
+    """Gives the model a fitted head and evaluates it on every split.
+
+    Args:
+        context: The run.
+        rows: By split, the head's inputs.
+    """
+    built = context.assembly
+    head_fit.set_solution(built.head, solve_head(context, rows["train"]))
+    # The head alone: its inputs are in the cache.
+    network = inference.compile_step(built.head)
+    return split_evaluation.evaluate_logits(
+        context,
+        rows,
+        lambda split: _stream_logits(network, rows[split], built.features),
+    )
+
+
+def _stream_logits(
+    network: inference.Step, rows: stores.Rows, layout: row_layout.RowLayout
+) -> Iterator[np.ndarray]:
+    for block in rows.iterate_blocks():
+        yield np.asarray(inference.apply_step(network, layout.tensors(block)))
 
 
 def solve_head(
@@ -46,7 +77,9 @@ def copy_to_one_device(
     if strategy is None or strategy.num_replicas_in_sync == 1:
         return model
     clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
+    weight_snapshot.assign_values(
+        clone.weights, weight_snapshot.copy_values(model.weights)
+    )
     return clone
 
 

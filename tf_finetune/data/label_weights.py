@@ -3,10 +3,10 @@
 import numpy as np
 
 from tf_finetune.config import training_options
-from tf_finetune.tasks import effective_number
+from tf_finetune.data import effective_number
 
 
-def compute_class_weights(
+def compute_label_weights(
     counts: np.ndarray, examples: int, kind: training_options.ClassWeight
 ) -> np.ndarray | None:
     """Computes the weights of absent and of present labels.

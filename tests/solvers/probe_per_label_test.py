@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import linear_model, preprocessing
 
-from tf_finetune.training.solvers import probe_per_label
+from tf_finetune.solvers import probe_per_label
 
 
 def _data(labels: int, width: int, count: int):

@@ -9,10 +9,9 @@ from tf_finetune.config import options, train_config
 from tf_finetune.data import split_targets
 from tf_finetune.feature_cache import row_layout
 from tf_finetune.feature_cache import store as stores
+from tf_finetune.solvers import head_problem as problems
 from tf_finetune.tasks.segmentation import losses
-from tf_finetune.training import head_fit
-from tf_finetune.training.solvers import decoder_head
-from tf_finetune.training.solvers import head_problem as problems
+from tf_finetune.training import decoder_head, head_fit
 
 SIDE = 8
 

@@ -1,10 +1,10 @@
-"""Tests of tf_finetune/training/solvers/linear_probe.py."""
+"""Tests of tf_finetune/solvers/linear_probe.py."""
 
 import numpy as np
 import pytest
 from sklearn import linear_model, preprocessing
 
-from tf_finetune.training.solvers import linear_probe
+from tf_finetune.solvers import linear_probe
 
 
 def _data(classes: int, width: int, count: int, seed: int = 0):

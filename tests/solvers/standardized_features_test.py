@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_finetune.training.solvers import standardized_features
+from tf_finetune.solvers import standardized_features
 
 
 @pytest.mark.parametrize("shape", [(30, 8), (6, 20)])

@@ -9,9 +9,9 @@ import keras
 
 from tf_finetune.config import training_options
 from tf_finetune.feature_cache import batches
+from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import fit
 from tf_finetune.training import fit_stage as stages
-from tf_finetune.training.solvers import head_problem as problems
 
 _LEARNING_RATE = 3e-3
 _WEIGHT_DECAY = 1e-4

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.feature_cache import store as stores
+from tf_finetune.model import weight_snapshot
 
 
 class FeatureScaling(Protocol):
@@ -71,7 +72,9 @@ class _StandardScaling:
             # ((x - mean) / scale) · kernel + bias, in terms of x.
             kernel, bias = layer.get_weights()
             kernel = kernel / self.scale[:, np.newaxis]
-            layer.set_weights([kernel, bias - self.mean @ kernel])
+            weight_snapshot.assign_values(
+                layer.weights, [kernel, bias - self.mean @ kernel]
+            )
             return
         gamma, beta, mean, variance = layer.get_weights()
         raw = variance * self.scale**2
@@ -80,8 +83,9 @@ class _StandardScaling:
         gamma = gamma * np.sqrt(
             (raw + layer.epsilon) / (variance + layer.epsilon)
         )
-        layer.set_weights(
-            [gamma / self.scale, beta, mean * self.scale + self.mean, raw]
+        weight_snapshot.assign_values(
+            layer.weights,
+            [gamma / self.scale, beta, mean * self.scale + self.mean, raw],
         )
 
 

@@ -1,9 +1,9 @@
-"""Tests of tf_finetune/tasks/effective_number.py."""
+"""Tests of tf_finetune/data/effective_number.py."""
 
 import numpy as np
 import pytest
 
-from tf_finetune.tasks import effective_number
+from tf_finetune.data import effective_number
 
 _COUNTS = [600, 300, 100]
 

@@ -1,9 +1,43 @@
-"""Estimates the cost of a run from a few steps; see `--plan`."""
+"""The plan of a run, with its cost estimated from a few steps (`--plan`)."""
 
-from tf_finetune.data import pipeline
+import contextlib
+from collections.abc import Callable
+
+from tf_finetune.config import train_config
+from tf_finetune.data import data_statistics, pipeline, scan
 from tf_finetune.runs import context as contexts
+from tf_finetune.runs import plan_text, run_preparation
+from tf_finetune.runs import trainer as trainers
 from tf_finetune.training import fine_tuning, optimizers
 from tf_finetune.training.devices import cost_estimate
+from tf_finetune.workdir import workdir_files
+
+
+def report_plan(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    place: workdir_files.Workdir,
+    *,
+    largest_batch: int | None,
+    report: Callable[[str], None],
+) -> None:
+    """Reports pictures, plan and cost of a run without training.
+
+    Args:
+        config: The config asked for.
+        inspected: The pictures.
+        place: Where results would go; nothing is written.
+        largest_batch: The batch size that fits, if that was asked for.
+        report: Called with each text for the user.
+    """
+    with contextlib.ExitStack() as held:
+        context = run_preparation.prepare_run(
+            config, inspected, place, held, largest_batch
+        )
+        report(data_statistics.format_summary(context.data))
+        report(plan_text.format_plan(context))
+        plan_text.warn_of_single_pictures(context)
+        report(estimate_cost(context).text())
 
 
 def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
@@ -26,9 +60,9 @@ def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
     )
     steps = fine_tuning.count_steps_per_epoch(config.training, len(targets))
     epochs = config.training.epochs if context.fine_tunes else 0
-    with context.strategy.scope(), contexts.use_training_precision(context):
+    with trainers.enter_training(context):
         return cost_estimate.measure_run(
-            contexts.compile_trainer(context),
+            trainers.compile_trainer(context),
             context.assembly.extractor,
             batches,
             num_pictures=len(context.data.pictures),

@@ -1,10 +1,10 @@
-"""Tests of tf_finetune/tasks/regression/ridge_regression.py."""
+"""Tests of tf_finetune/solvers/ridge_regression.py."""
 
 import numpy as np
 import pytest
 from sklearn import linear_model
 
-from tf_finetune.tasks.regression import ridge_regression
+from tf_finetune.solvers import ridge_regression
 
 
 def _problem(count: int, width: int, seed: int = 0):
