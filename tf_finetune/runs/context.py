@@ -15,9 +15,9 @@ from tf_finetune.adaptation import freeze, freeze_boundary
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, pipeline, progress
 from tf_finetune.data import split_targets as target_rows
+from tf_finetune.evaluation import evaluate_split
 from tf_finetune.model import assembly, inference
 from tf_finetune.runs import compiled_networks, parity_record, run_cache
-from tf_finetune.tasks import evaluate_split
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import fine_tuning
 from tf_finetune.training.devices import device_settings, mixed_precision

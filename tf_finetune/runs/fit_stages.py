@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from absl import logging
 
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.evaluation import evaluate_split
 from tf_finetune.feature_cache import store as stores
+from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import inference
 from tf_finetune.runs import boundary_activations as crossings
 from tf_finetune.runs import (
@@ -20,7 +21,6 @@ from tf_finetune.runs import (
     run_cache,
 )
 from tf_finetune.runs import context as contexts
-from tf_finetune.tasks import evaluate_split
 from tf_finetune.training import fine_tuning, head_fit, history
 from tf_finetune.training.distributed import replicas, workers
 

@@ -9,7 +9,8 @@ import keras
 from tf_finetune import environment, errors, files
 from tf_finetune.config import options
 from tf_finetune.data import data_statistics
-from tf_finetune.evaluation import gates, reference_run, result_plots
+from tf_finetune.drawing import result_plots
+from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.exports.keras_files import keras_archive
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import parity_record, semi_supervised_run

@@ -14,7 +14,7 @@ from absl import logging
 from tf_finetune import errors, files
 from tf_finetune.data import file_stamps, unlabeled_files
 from tf_finetune.data import unlabeled_pool as pools
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.metrics import candidate_selection
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fit_stages, picture_scan
 from tf_finetune.runs.objectives import objective_protocol as objectives

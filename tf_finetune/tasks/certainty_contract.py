@@ -8,7 +8,7 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from tf_finetune.evaluation import temperature_scaling
+    from tf_finetune.metrics import temperature_scaling
 
 
 # Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2: one

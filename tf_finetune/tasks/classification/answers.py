@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune import terminal_escapes
-from tf_finetune.evaluation import prediction_table
+from tf_finetune.tasks import prediction_table
 
 
 class Answers:

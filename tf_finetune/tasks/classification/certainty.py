@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.metrics import temperature_scaling
 from tf_finetune.tasks import energy_scores
 
 

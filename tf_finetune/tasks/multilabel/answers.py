@@ -10,8 +10,8 @@ import numpy as np
 
 from tf_finetune import errors, terminal_escapes
 from tf_finetune.data import data_statistics
-from tf_finetune.evaluation import display_names as shown_names
-from tf_finetune.evaluation import prediction_table as csv_rows
+from tf_finetune.drawing import display_names
+from tf_finetune.tasks import prediction_table
 from tf_finetune.tasks.multilabel import label_cells, label_thresholds
 
 # Labels that the summary of all rows lists.
@@ -120,7 +120,7 @@ class Answers:
         """
         columns = ("path", "labels", "probabilities", "error")
         true = truths and [label_cells.join_labels(each) for each in truths]
-        csv_rows.write_table(
+        prediction_table.write_table(
             path, columns, [_format_cells(row) for row in rows], true
         )
 
@@ -131,7 +131,7 @@ class Answers:
         asked = data_statistics.format_count(len(rows), "file")
         lines = [f"{asked}, {len(answered)} predicted:"]
         for name, count in counts.most_common(_LISTED):
-            lines.append(f"  {shown_names.pad_name(name, 40)} {count:>8}")
+            lines.append(f"  {display_names.pad_name(name, 40)} {count:>8}")
         if len(counts) > _LISTED:
             lines.append(f"  and {len(counts) - _LISTED} other labels")
         without = sum(not row.labels for row in answered)

@@ -7,10 +7,13 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune.evaluation import classification_metrics as shared_metrics
-from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.metrics import (
+    classification_metrics,
+    multilabel_metrics,
+    temperature_scaling,
+)
 from tf_finetune.tasks import energy_scores
-from tf_finetune.tasks.multilabel import label_thresholds, metrics
+from tf_finetune.tasks.multilabel import label_thresholds
 
 
 class Certainty:
@@ -99,8 +102,8 @@ def fit_temperature(
     # Log loss and calibration error before (temperature 1) and after.
     pairs = [
         (
-            metrics.log_loss(targets, probabilities),
-            shared_metrics.expected_calibration_error(
+            multilabel_metrics.log_loss(targets, probabilities),
+            classification_metrics.expected_calibration_error(
                 probabilities.ravel(), targets.ravel()
             ),
         )

@@ -8,12 +8,9 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.data import examples
+from tf_finetune.metrics import ranking_metrics
 from tf_finetune.tasks import quantization_checks
-from tf_finetune.tasks.multilabel import (
-    label_matrix,
-    label_thresholds,
-    ranking_metrics,
-)
+from tf_finetune.tasks.multilabel import label_matrix, label_thresholds
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake. Measured on MobileNet 0.25, seven genres of film posters, 64

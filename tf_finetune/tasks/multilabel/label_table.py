@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.evaluation import display_names
+from tf_finetune.drawing import display_names
 
 _SPLIT_WIDTH, _NAME_WIDTH = 24, 22
 # Up to 20 labels all are shown; of more, the 10 worst and the 5 best.

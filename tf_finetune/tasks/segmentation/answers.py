@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_finetune import errors, terminal_escapes
 from tf_finetune.data import data_statistics, examples
-from tf_finetune.evaluation import prediction_table as csv_rows
+from tf_finetune.tasks import prediction_table
 
 COLUMNS = ("path", "mask", "overlay", "shares", "error")
 
@@ -92,7 +92,7 @@ class Answers:
         the mask, where there is one.
         """
         true = truths and [mask.path for mask in truths]
-        csv_rows.write_table(
+        prediction_table.write_table(
             path, COLUMNS, [_format_cells(row) for row in rows], true
         )
 
@@ -130,7 +130,7 @@ def compute_shares(
 
 def _format_cells(row: Answer) -> list[str]:
     listed = "|".join(
-        f"{csv_rows.escape_separators(name)}:{share:.6f}"
+        f"{prediction_table.escape_separators(name)}:{share:.6f}"
         for name, share in row.shares
     )
     return [row.path, row.mask, row.overlay, listed, row.error]

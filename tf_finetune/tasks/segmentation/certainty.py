@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.metrics import temperature_scaling
 from tf_finetune.tasks import energy_scores
 
 # Logits that are kept, of all pixels and classes together: 64 MB in float64.

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.evaluation import display_names, result_table
+from tf_finetune.drawing import display_names
+from tf_finetune.tasks import result_table
 
 _NAME_WIDTH = 28
 _COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")

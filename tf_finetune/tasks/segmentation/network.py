@@ -10,6 +10,7 @@ from scipy import special
 
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
+from tf_finetune.metrics import mean_iou_metric
 from tf_finetune.tasks import output_activation
 from tf_finetune.tasks.segmentation import (
     class_weights,
@@ -17,7 +18,6 @@ from tf_finetune.tasks.segmentation import (
     mask_parity,
     mask_signatures,
     mask_targets,
-    mean_iou_metric,
 )
 
 _LOSS = "cross_entropy"  # What "auto" means.

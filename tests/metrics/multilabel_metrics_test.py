@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from tf_finetune import errors
-from tf_finetune.tasks.multilabel import metrics, ranking_metrics
+from tf_finetune.metrics import multilabel_metrics, ranking_metrics
 
 
 def _drawn(count=80, labels=4, ties=False):
@@ -18,7 +18,7 @@ def _drawn(count=80, labels=4, ties=False):
 
 
 def _figures(truth, scores, thresholds=(0.5, 0.4, 0.6, 0.3)):
-    return metrics.compute_metrics(
+    return multilabel_metrics.compute_metrics(
         truth,
         scores,
         thresholds=np.array(thresholds),
@@ -118,7 +118,7 @@ def test_a_label_that_is_never_given_has_precision_0():
 def test_constant_scores_have_the_share_as_average_precision():
     truth = np.array([True, False, False, True, False])
     assert ranking_metrics.average_precision(truth, np.full(5, 0.3)) == 0.4
-    assert metrics.roc_auc(truth, np.full(5, 0.3)) == 0.5
+    assert multilabel_metrics.roc_auc(truth, np.full(5, 0.3)) == 0.5
 
 
 def test_by_hand():
@@ -127,7 +127,7 @@ def test_by_hand():
     assert ranking_metrics.average_precision(truth, scores) == pytest.approx(
         (1 / 1 + 2 / 3) / 2
     )
-    assert metrics.roc_auc(truth, scores) == 0.75
+    assert multilabel_metrics.roc_auc(truth, scores) == 0.75
 
 
 def test_numbers_that_are_none_name_a_remedy():

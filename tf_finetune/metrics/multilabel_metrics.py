@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from tf_finetune import errors
-from tf_finetune.tasks.multilabel import ranking_metrics
+from tf_finetune.metrics import ranking_metrics
 
 # Step of float32 at 1; scikit-learn clips probabilities there, too.
 _SMALLEST = float(np.finfo("float32").eps)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.evaluation import result_plots
+from tf_finetune.drawing import result_plots
 
 
 @pytest.mark.parametrize("count", [2, 30, 100, 150, 450])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.evaluation import prediction_table
+from tf_finetune.tasks import prediction_table
 
 NAMES = ("ants", "bees", "wasps")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_finetune.evaluation import baselines
+from tf_finetune.metrics import baselines
 
 
 def test_the_majority_is_that_of_the_training_pictures():

@@ -3,12 +3,9 @@
 import numpy as np
 import pytest
 
-from tf_finetune.evaluation import (
-    baselines,
-    classification_metrics,
-    display_names,
-    result_table,
-)
+from tf_finetune.drawing import display_names
+from tf_finetune.metrics import baselines, classification_metrics
+from tf_finetune.tasks import result_table
 
 
 def _figures(class_names, num_examples=400):

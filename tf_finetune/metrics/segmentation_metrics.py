@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.evaluation import classification_metrics, confusion_counts
-from tf_finetune.tasks.segmentation import boundary_score
+from tf_finetune.metrics import (
+    boundary_score,
+    classification_metrics,
+    confusion_counts,
+)
 
 _DRAWS = 2000
 # Draws of the bootstrap that are computed together.

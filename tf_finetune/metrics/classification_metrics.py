@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.evaluation import confusion_counts
+from tf_finetune.metrics import confusion_counts
 
 CALIBRATION_BINS = 15
 TOP_K = 5

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from tf_finetune.evaluation import temperature_scaling
+from tf_finetune.metrics import temperature_scaling
 
 
 def _drawn(temperature: float, count: int = 20_000):

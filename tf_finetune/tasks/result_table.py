@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.evaluation import display_names
+from tf_finetune.drawing import display_names
 
 # 34 + 4 columns of 11 are 78, 25 + 8 + 9 + 15 + 9 + 6 + 8 are 80.
 _NAME_WIDTH = 34

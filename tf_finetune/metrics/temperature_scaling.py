@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import optimize, special
 
-from tf_finetune.evaluation import classification_metrics
+from tf_finetune.metrics import classification_metrics
 
 # Beyond these no network was seen; at the lower one, probabilities are 0 or 1.
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/tasks/segmentation/metrics.py."""
+"""Tests of tf_finetune/tasks/segmentation/segmentation_metrics.py."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as sklearn_metrics
 
 from tf_finetune import errors
-from tf_finetune.tasks.segmentation import metrics
+from tf_finetune.metrics import segmentation_metrics
 
 _NAMES = ("sky", "road", "car", "ghost")
 
@@ -25,7 +25,7 @@ def pairs():
 
 @pytest.fixture(scope="module")
 def counter(pairs):
-    counter = metrics.PixelCounter(4)
+    counter = segmentation_metrics.PixelCounter(4)
     for true, predicted in zip(*pairs, strict=True):
         counter.add(true, predicted)
     return counter
@@ -38,7 +38,9 @@ def flat(pairs):
 
 
 def test_figures_are_those_of_all_pixels_together(counter, flat):
-    found = metrics.compute_metrics(counter, class_names=_NAMES, seed=0)
+    found = segmentation_metrics.compute_metrics(
+        counter, class_names=_NAMES, seed=0
+    )
     iou = sklearn_metrics.jaccard_score(*flat, labels=[0, 1, 2], average=None)
     dice = sklearn_metrics.f1_score(*flat, labels=[0, 1, 2], average=None)
     recall = sklearn_metrics.recall_score(*flat, labels=[0, 1, 2], average=None)
@@ -62,14 +64,16 @@ def test_figures_are_those_of_all_pixels_together(counter, flat):
 
 
 def test_a_class_without_a_true_pixel_has_no_figures(counter):
-    found = metrics.compute_metrics(counter, class_names=_NAMES, seed=0)
+    found = segmentation_metrics.compute_metrics(
+        counter, class_names=_NAMES, seed=0
+    )
     ghost = found["per_class"]["ghost"]
     assert ghost.pop("pixels") == 0
     assert set(ghost.values()) == {None}
 
 
 def test_the_interval_is_the_bootstrap_over_pictures(pairs, counter):
-    found = metrics.bootstrap_mean_iou(counter.pictures, seed=0)
+    found = segmentation_metrics.bootstrap_mean_iou(counter.pictures, seed=0)
     generator = np.random.default_rng(1)
     values = []
     for _ in range(500):
@@ -86,7 +90,9 @@ def test_the_interval_is_the_bootstrap_over_pictures(pairs, counter):
         )
     expected = np.percentile(values, [2.5, 97.5])
     np.testing.assert_allclose(found, expected, atol=0.012)
-    assert found == metrics.bootstrap_mean_iou(counter.pictures, seed=0)
+    assert found == segmentation_metrics.bootstrap_mean_iou(
+        counter.pictures, seed=0
+    )
 
 
 def test_each_picture_has_a_mean_iou_of_its_own(pairs):
@@ -95,27 +101,29 @@ def test_each_picture_has_a_mean_iou_of_its_own(pairs):
     expected = sklearn_metrics.jaccard_score(
         true[counted], predicted[counted], labels=[0, 1, 2], average="macro"
     )
-    assert metrics.PixelCounter(4).add(true, predicted) == pytest.approx(
-        expected
-    )
+    assert segmentation_metrics.PixelCounter(4).add(
+        true, predicted
+    ) == pytest.approx(expected)
 
 
 def test_without_a_pixel_there_are_no_figures():
-    counter = metrics.PixelCounter(2)
+    counter = segmentation_metrics.PixelCounter(2)
     counter.add(np.full([2, 2], 255, "uint8"), np.zeros([2, 2], "uint8"))
     with pytest.raises(errors.DataError, match="no pixel"):
-        metrics.compute_metrics(counter, class_names=("a", "b"), seed=0)
+        segmentation_metrics.compute_metrics(
+            counter, class_names=("a", "b"), seed=0
+        )
 
 
 def test_masks_of_different_size_are_refused():
     with pytest.raises(ValueError, match="equally large"):
-        metrics.PixelCounter(2).add(
+        segmentation_metrics.PixelCounter(2).add(
             np.zeros([2, 3], "uint8"), np.zeros([3, 2], "uint8")
         )
 
 
 def test_a_prediction_that_is_no_class_is_refused():
     with pytest.raises(ValueError, match="below 2, got 255"):
-        metrics.PixelCounter(2).add(
+        segmentation_metrics.PixelCounter(2).add(
             np.zeros([2, 2], "uint8"), np.full([2, 2], 255, "uint8")
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tf_finetune.tasks.segmentation import boundary_score
+from tf_finetune.metrics import boundary_score
 
 
 def _square(start, size=200):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.metrics import candidate_selection
 
 FIGURES = ("r2", "log_r2", "mae", "rmse", "mape", "median_absolute_error")
 """Figures of each target."""

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics
 
-from tf_finetune.tasks.multilabel import ranking_metrics
+from tf_finetune.metrics import ranking_metrics
 
 
 def _drawn(count=80, labels=4):

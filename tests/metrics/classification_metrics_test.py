@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from tf_finetune import errors
-from tf_finetune.evaluation import classification_metrics
+from tf_finetune.metrics import classification_metrics
 
 NAMES = ("ants", "bees", "wasps")
 

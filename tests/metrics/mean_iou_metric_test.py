@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from tf_finetune.tasks.segmentation import mean_iou_metric
+from tf_finetune.metrics import mean_iou_metric
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
-from tf_finetune.tasks.segmentation import mean_iou_metric
+from tf_finetune.metrics import mean_iou_metric
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     metric = mean_iou_metric.MeanIoU(2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from tf_finetune.evaluation import classification_metrics, confusion_counts
+from tf_finetune.metrics import classification_metrics, confusion_counts
 
 
 @pytest.mark.parametrize("classes", [2, 100, 101, 400])

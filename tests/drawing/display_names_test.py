@@ -2,7 +2,7 @@
 
 import os
 
-from tf_finetune.evaluation import display_names
+from tf_finetune.drawing import display_names
 
 
 def test_a_short_name_is_shown_as_it_is():

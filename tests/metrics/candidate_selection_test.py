@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.metrics import candidate_selection
 
 
 def _answers(correct, losses):

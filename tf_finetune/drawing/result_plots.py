@@ -10,7 +10,8 @@ from absl import logging
 from matplotlib import axes, figure, ticker
 
 from tf_finetune import files
-from tf_finetune.evaluation import confusion_counts, display_names
+from tf_finetune.drawing import display_names
+from tf_finetune.metrics import confusion_counts
 
 # Above these numbers of classes cells are too small for a count, and sides
 # too short for a name at every row.

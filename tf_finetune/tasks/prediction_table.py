@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_finetune import errors, files
 from tf_finetune.data import data_statistics
-from tf_finetune.evaluation import display_names
+from tf_finetune.drawing import display_names
 
 COLUMNS = ("path", "class", "probability", "top_k", "error")
 # The column of the true label, where it is known.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.evaluation import classification_metrics
+from tf_finetune.metrics import classification_metrics
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
