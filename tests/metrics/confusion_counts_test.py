@@ -20,15 +20,16 @@ def test_counts_are_scikit_learns_and_survive_json(classes):
     )
 
     found = confusion_counts.count_pairs(labels, said, classes)
-    again = confusion_counts.from_json(json.loads(json.dumps(found.to_json())))
+    again = confusion_counts.from_json(
+        json.loads(json.dumps(confusion_counts.to_json(found)))
+    )
 
     for each in (found, again):
-        np.testing.assert_array_equal(each.sum_blocks(classes), expected)
-        np.testing.assert_array_equal(each.hits, np.diag(expected))
-        np.testing.assert_array_equal(each.support, expected.sum(axis=1))
-        np.testing.assert_array_equal(each.answers, expected.sum(axis=0))
+        np.testing.assert_array_equal(each.toarray(), expected)
+    pixels = confusion_counts.count_pixels(labels, said, classes)
+    np.testing.assert_array_equal(pixels, expected)
     if classes <= 100:
-        assert found.to_json() == expected.tolist()
+        assert confusion_counts.to_json(found) == expected.tolist()
 
 
 def test_neighboring_classes_are_added_up():
@@ -36,16 +37,20 @@ def test_neighboring_classes_are_added_up():
         np.array([0, 1, 2, 3, 4]), np.array([0, 0, 3, 2, 4]), 5
     )
     # By hand: classes 0 and 1, 2 and 3, 4 alone.
-    assert found.sum_blocks(3).tolist() == [[2, 0, 0], [0, 2, 0], [0, 0, 1]]
-    assert found.sum_blocks(9).shape == (5, 5)
+    assert confusion_counts.sum_blocks(found, 3).tolist() == [
+        [2, 0, 0],
+        [0, 2, 0],
+        [0, 0, 1],
+    ]
+    assert confusion_counts.sum_blocks(found, 9).shape == (5, 5)
 
 
 def test_ten_thousand_classes_cost_no_square_of_them():
     labels = np.repeat(np.arange(10_000), 2)
     tracemalloc.start()
     found = confusion_counts.count_pairs(labels, labels[::-1], 10_000)
-    text = json.dumps(found.to_json())
-    found.sum_blocks(200)
+    text = json.dumps(confusion_counts.to_json(found))
+    confusion_counts.sum_blocks(found, 200)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 20e6  # A matrix would have 800 MB.

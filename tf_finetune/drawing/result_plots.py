@@ -44,7 +44,9 @@ def plot_confusion(
         path: The file to write.
         title: Heading: the split and the accuracy on it.
     """
-    counts = confusion_counts.from_json(matrix).sum_blocks(_MAX_CELLS)
+    counts = confusion_counts.sum_blocks(
+        confusion_counts.from_json(matrix), _MAX_CELLS
+    )
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # Inches: 0.3 a class and 2.5 for names and labels, within 4.5..24.
     size = min(max(4.5, 2.5 + 0.3 * len(counts)), 24)

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors
-from tf_finetune.metrics import confusion_counts
+from tf_finetune.metrics import array_checks, confusion_counts
 
 CALIBRATION_BINS = 15
 TOP_K = 5
+_PER_CLASS = ("precision", "recall", "f1")
 _BOOTSTRAP_DRAWS = 2000
 # 1.2e-7, the epsilon of float32, at which scikit-learn clips, too.
 _FLOAT32_EPSILON = float(np.finfo("float32").eps)
@@ -38,7 +38,7 @@ def compute_metrics(
         `macro_f1`, `weighted_precision`, `weighted_recall`, `weighted_f1`,
         `per_class` (by name: `precision`, `recall`, `f1`, `support`) and
         `confusion_matrix` (rows are true classes; of more than 100 classes
-        the cells that are not 0, see `confusions.Confusion.to_json`).
+        the cells that are not 0, see `confusion_counts.to_json`).
 
     Raises:
         DataError: There is no example.
@@ -51,7 +51,6 @@ def compute_metrics(
     _check_inputs(labels, probabilities, class_names)
     predicted = np.argmax(probabilities, axis=1)
     correct = predicted == labels
-    matrix = confusion_counts.count_pairs(labels, predicted, len(class_names))
     return {
         "examples": len(labels),
         "class_names": list(class_names),
@@ -64,26 +63,11 @@ def compute_metrics(
         "expected_calibration_error": expected_calibration_error(
             np.max(probabilities, axis=1), correct
         ),
-        **_compute_per_class(matrix, class_names),
-        "confusion_matrix": matrix.to_json(),
+        **_compute_per_class(labels, predicted, class_names),
+        "confusion_matrix": confusion_counts.to_json(
+            confusion_counts.count_pairs(labels, predicted, len(class_names))
+        ),
     }
-
-
-def count_confusion(
-    labels: np.ndarray, predicted: np.ndarray, num_classes: int
-) -> np.ndarray:
-    """Counts a dense confusion matrix, [num_classes, num_classes].
-
-    Rows are true classes.
-
-    Args:
-        labels: [n] indices of the true classes.
-        predicted: [n] indices of the predicted classes.
-        num_classes: Of the classification.
-    """
-    pairs = np.asarray(labels) * num_classes + np.asarray(predicted)
-    counts = np.bincount(pairs, minlength=num_classes**2)
-    return counts.reshape(num_classes, num_classes)
 
 
 def accuracy_interval(correct: int, examples: int, *, seed: int) -> list[float]:
@@ -188,67 +172,50 @@ def expected_calibration_error(
 
 
 def _compute_per_class(
-    matrix: confusion_counts.Confusion, class_names: Sequence[str]
+    labels: np.ndarray, predicted: np.ndarray, class_names: Sequence[str]
 ) -> dict[str, Any]:
     """Computes the metrics of each class and their averages.
 
     A class without support has none: its figures are None and it enters no
-    average. A class with support that is never predicted has precision 0, as
-    scikit-learn has it: ignoring it would reward never predicting it.
+    average. A class with support that is never predicted has precision 0:
+    ignoring it would reward never predicting it.
     """
-    hits = matrix.hits.astype("float64")
-    support, predicted = matrix.support, matrix.answers
-    supported = support > 0
-    # maximum(…, 1): hits are 0 where the divisor is.
-    columns = {
-        "precision": hits / np.maximum(predicted, 1),
-        "recall": hits / np.maximum(support, 1),
-        # 2 TP / (2 TP + FP + FN); support = TP + FN, predicted = TP + FP.
-        "f1": 2 * hits / np.maximum(support + predicted, 1),
-    }
+    from sklearn import metrics  # Slow to load, and preflight needs none.
+
+    *columns, support = metrics.precision_recall_fscore_support(
+        labels,
+        predicted,
+        labels=np.arange(len(class_names)),
+        average=None,
+        zero_division=0,
+    )
     per_class = {
         name: {
             **{
-                figure: float(column[i]) if supported[i] else None
-                for figure, column in columns.items()
+                figure: float(column[i]) if support[i] else None
+                for figure, column in zip(_PER_CLASS, columns, strict=True)
             },
             "support": int(support[i]),
         }
         for i, name in enumerate(class_names)
     }
-    averages = {}
-    # Support 0 has the weight 0 in both.
-    for how, weights in (("macro", supported), ("weighted", support)):
-        for figure, column in columns.items():
-            mean = np.average(column, weights=weights)
-            averages[f"{how}_{figure}"] = float(mean)
+    averages = {
+        # Support 0 has the weight 0 in both.
+        f"{how}_{figure}": float(np.average(column, weights=weights))
+        for how, weights in (("macro", support > 0), ("weighted", support))
+        for figure, column in zip(_PER_CLASS, columns, strict=True)
+    }
     return {**averages, "per_class": per_class}
 
 
 def _check_inputs(
     labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
 ) -> None:
-    if len(labels) == 0:
-        raise errors.DataError(
-            "There is no picture to evaluate on; a split needs at least one."
-        )
-    expected = (len(labels), len(class_names))
-    if probabilities.shape != expected:
-        raise ValueError(
-            f"Probabilities must be [examples, classes] = {expected}, got "
-            f"{probabilities.shape}."
-        )
+    array_checks.check_arrays(labels, probabilities, class_names)
     if labels.min() < 0 or labels.max() >= len(class_names):
         raise ValueError(
             f"Labels must be in 0..{len(class_names) - 1}, got "
             f"{labels.min()}..{labels.max()}."
-        )
-    bad = int(np.sum(~np.isfinite(probabilities).all(axis=1)))
-    if bad:
-        raise errors.RunError(
-            f"The model's probabilities are NaN or infinite for {bad} of "
-            f"{len(labels)} pictures: training diverged. Try a lower "
-            "--learning_rate."
         )
     off = float(np.max(np.abs(probabilities.sum(axis=1) - 1)))
     # Wide enough for any rounding; logits are off by far more.

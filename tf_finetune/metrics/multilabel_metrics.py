@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from tf_finetune import errors
-from tf_finetune.metrics import ranking_metrics
+from tf_finetune.metrics import array_checks, ranking_metrics
 
 # Step of float32 at 1; scikit-learn clips probabilities there, too.
 _SMALLEST = float(np.finfo("float32").eps)
@@ -103,45 +101,26 @@ def log_losses(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return np.mean(-np.log(np.clip(true, _SMALLEST, 1.0)), axis=1)
 
 
-def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
-    """Computes the area under the ROC curve.
-
-    It is the share of pairs of a true and a false example in which the true
-    one has the higher score.
-
-    Args:
-        targets: [n] booleans.
-        scores: [n]; equal scores count half.
-
-    Returns:
-        Value in 0..1; None where all targets are true or all are false.
-
-    Source: Hanley and McNeil 1982, "The meaning and use of the area under a
-    receiver operating characteristic (ROC) curve".
-    """
-    true = int(np.sum(targets))
-    false = len(targets) - true
-    if not true or not false:
-        return None
-    # Mann-Whitney U / (true · false); tied scores have their mean rank.
-    ranks = stats.rankdata(scores)[targets].sum()
-    return float((ranks - true * (true + 1) / 2) / (true * false))
-
-
 def _compute_label_figures(
     targets: np.ndarray, scores: np.ndarray, given: np.ndarray
 ) -> dict[str, Any]:
-    hits = int(np.sum(targets & given))
-    support, answered = int(np.sum(targets)), int(np.sum(given))
+    from sklearn import metrics  # Slow to load, and preflight needs none.
+
+    # Of the state "present" alone.
+    [precision], [recall], [f1], [support] = (
+        metrics.precision_recall_fscore_support(
+            targets, given, labels=[True], average=None, zero_division=0
+        )
+    )
     # Without a true picture recall is 0/0, and nothing is known.
     known = support > 0
     return {
         "average_precision": ranking_metrics.average_precision(targets, scores),
-        "roc_auc": roc_auc(targets, scores),
-        "precision": hits / max(answered, 1) if known else None,
-        "recall": hits / support if known else None,
-        "f1": 2 * hits / (support + answered) if known else None,
-        "support": support,
+        "roc_auc": ranking_metrics.roc_auc(targets, scores),
+        "precision": float(precision) if known else None,
+        "recall": float(recall) if known else None,
+        "f1": float(f1) if known else None,
+        "support": int(support),
     }
 
 
@@ -153,23 +132,7 @@ def _average_known(values: Sequence[float | None]) -> float | None:
 def _check_arrays(
     targets: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
 ) -> None:
-    if len(targets) == 0:
-        raise errors.DataError(
-            "There is no picture to evaluate on; a split needs at least one."
-        )
-    expected = (len(targets), len(names))
-    if targets.shape != expected or probabilities.shape != expected:
-        raise ValueError(
-            f"Targets and probabilities must be [examples, labels] = "
-            f"{expected}, got {targets.shape} and {probabilities.shape}."
-        )
-    bad = int(np.sum(~np.isfinite(probabilities).all(axis=1)))
-    if bad:
-        raise errors.RunError(
-            f"The model gives no finite probabilities for {bad} of "
-            f"{len(targets)} pictures: training diverged. Try a lower "
-            "--learning_rate."
-        )
+    array_checks.check_arrays(targets, probabilities, names)
     if probabilities.min() < 0 or probabilities.max() > 1:
         raise ValueError(
             "Probabilities must be in 0..1, got "

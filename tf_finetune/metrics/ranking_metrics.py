@@ -1,4 +1,4 @@
-"""Average precision of labels, and its bootstrap confidence interval."""
+"""Average precision and ROC AUC of labels, and their bootstrap."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -22,16 +22,32 @@ def average_precision(targets: np.ndarray, scores: np.ndarray) -> float | None:
 
     Returns:
         Value in 0..1; None where no target is true.
-
-    Source: Manning et al. 2008, "Introduction to Information Retrieval",
-    section 8.4; ties as in scikit-learn's `average_precision_score`.
     """
+    from sklearn import metrics  # Slow to load, and preflight needs none.
+
     if not targets.any():
         return None
-    once = np.ones([1, len(targets)])
-    return float(
-        _weigh_average_precision(_rank_examples(targets, scores), once)[0]
-    )
+    return float(metrics.average_precision_score(targets, scores))
+
+
+def roc_auc(targets: np.ndarray, scores: np.ndarray) -> float | None:
+    """Computes the area under the ROC curve.
+
+    It is the share of pairs of a true and a false example in which the true
+    one has the higher score.
+
+    Args:
+        targets: [n] booleans.
+        scores: [n]; equal scores count half.
+
+    Returns:
+        Value in 0..1; None where all targets are true or all are false.
+    """
+    from sklearn import metrics  # Slow to load, and preflight needs none.
+
+    if targets.all() or not targets.any():
+        return None
+    return float(metrics.roc_auc_score(targets, scores))
 
 
 def bootstrap_macro_interval(
@@ -151,7 +167,10 @@ def _rank_examples(targets: np.ndarray, scores: np.ndarray) -> _Ranking:
 def _weigh_average_precision(
     ranking: _Ranking, weights: np.ndarray
 ) -> np.ndarray:
-    """Computes the average precision of each draw.
+    """Computes the average precision of each draw, all draws at once.
+
+    A draw is a row of weights on one ranking, which is sorted once;
+    scikit-learn would sort it again for each of the 2000 draws.
 
     Args:
         ranking: Of n examples.
@@ -159,6 +178,9 @@ def _weigh_average_precision(
 
     Returns:
         [draws]; NaN where no true example is in the draw.
+
+    Source: Manning et al. 2008, "Introduction to Information Retrieval",
+    section 8.4; ties as in scikit-learn's `average_precision_score`.
     """
     weights = weights[:, ranking.order].astype("float64")
     ranked = np.cumsum(weights, axis=1)[:, ranking.ends]

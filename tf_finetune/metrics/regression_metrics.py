@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors
-from tf_finetune.metrics import candidate_selection
+from tf_finetune.metrics import array_checks, candidate_selection
 
 FIGURES = ("r2", "log_r2", "mae", "rmse", "mape", "median_absolute_error")
 """Figures of each target."""
@@ -49,7 +48,7 @@ def compute_metrics(
     """
     targets = np.asarray(targets, "float64")
     predictions = np.asarray(predictions, "float64")
-    _check_arrays(targets, predictions, names)
+    array_checks.check_arrays(targets, predictions, names)
     per_target = {
         name: _compute_target_figures(targets[:, i], predictions[:, i], seed)
         for i, name in enumerate(names)
@@ -247,24 +246,3 @@ def _average_targets(per_target: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _finite_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _check_arrays(
-    targets: np.ndarray, predictions: np.ndarray, names: Sequence[str]
-) -> None:
-    if len(targets) == 0:
-        raise errors.DataError(
-            "There is no picture to evaluate on; a split needs at least one."
-        )
-    expected = (len(targets), len(names))
-    if targets.shape != expected or predictions.shape != expected:
-        raise ValueError(
-            f"Targets and predictions must be [examples, targets] = "
-            f"{expected}, got {targets.shape} and {predictions.shape}."
-        )
-    bad = int(np.sum(~np.isfinite(predictions).all(axis=1)))
-    if bad:
-        raise errors.RunError(
-            f"The model gives no finite number for {bad} of {len(targets)} "
-            "pictures: training diverged. Try a lower --learning_rate."
-        )

@@ -9,7 +9,6 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.metrics import (
     boundary_score,
-    classification_metrics,
     confusion_counts,
 )
 
@@ -68,7 +67,7 @@ class PixelCounter:
                 f"Predictions must be below {classes}, got "
                 f"{predicted[counted].max()}."
             )
-        confusion = classification_metrics.count_confusion(
+        confusion = confusion_counts.count_pixels(
             true[counted].astype("int64"),
             predicted[counted].astype("int64"),
             classes,
@@ -184,7 +183,7 @@ def compute_metrics(
         `frequency_weighted_iou`, `boundary_f1`, `per_class` (by name: `iou`,
         `dice`, `accuracy`, `boundary_f1`, `pixels`) and `confusion_matrix`
         (pixels; rows are true classes; of more than 100 classes the cells that
-        are not 0, see `confusions.Confusion.to_json`).
+        are not 0, see `confusion_counts.to_json`).
 
     Raises:
         DataError: There is no pixel to evaluate on.
@@ -217,9 +216,9 @@ def compute_metrics(
             }
             for i, name in enumerate(class_names)
         },
-        "confusion_matrix": confusion_counts.from_json(
-            counter.confusion
-        ).to_json(),
+        "confusion_matrix": confusion_counts.to_json(
+            confusion_counts.from_json(counter.confusion)
+        ),
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.metrics import classification_metrics, segmentation_metrics
+from tf_finetune.metrics import confusion_counts, segmentation_metrics
 from tf_finetune.tasks import quantization_checks
 from tf_finetune.tasks.segmentation import figures
 
@@ -111,7 +111,7 @@ def _compute_mean_iou(
     counted = masks < classes
     if not counted.any():
         return None
-    confusion = classification_metrics.count_confusion(
+    confusion = confusion_counts.count_pixels(
         masks[counted].astype("int64"),
         probabilities.argmax(axis=-1)[counted],
         classes,
