@@ -80,13 +80,9 @@ class Exports:
             `macro_average_precision`, `micro_f1` and both of the evaluation.
         """
         bounds = label_thresholds.read_thresholds(self.decision, names)
-        mean = float(np.abs(expected - got).mean())
         checks = [
-            quantization_checks.Check(
-                name="mean_abs_difference",
-                found=mean,
-                limit=MEAN_TOLERANCE,
-                sentence=f"probabilities differ by {mean:.2g} in the mean",
+            quantization_checks.check_mean_difference(
+                expected, got, MEAN_TOLERANCE
             )
         ]
         stays = (expected >= bounds) == (got >= bounds)
