@@ -1,113 +1,100 @@
-"""Formats figures as plain text for the terminal, at most 80 columns."""
+"""Layout of the printed result of every task, at most 80 columns wide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf_finetune.drawing import display_names
 
-# 34 + 4 columns of 11 are 78, 25 + 8 + 9 + 15 + 9 + 6 + 8 are 80.
-_NAME_WIDTH = 34
-_SPLIT_WIDTH = 25
 _LINE_WIDTH = 80
+# Up to 20 outputs all are shown; of more, the 10 worst and the 5 best.
 _MAX_SHOWN = 20
 _WORST, _BEST = 10, 5
-_BASELINE_NAMES = {
-    "majority_class": "majority class",
-    "probe": "head-only probe",
-}
 
 
-def format_result(figures: Mapping[str, Any]) -> str:
+def format_result(
+    figures: Mapping[str, Any],
+    *,
+    key: str,
+    baseline_names: Mapping[str, str],
+    name_width: int,
+    format_header: Callable[[Mapping[str, Any]], str],
+    format_row: Callable[[str, Mapping[str, Any]], str],
+    format_outputs: Callable[[str, Mapping[str, Any]], str],
+) -> str:
     """Formats the result of a run or an evaluation.
 
     Args:
         figures: As `evaluation.json` stores them: figures by split, each with
             its `yardsticks` (baselines) if there are any, among entries of
             other kinds.
+        key: An entry that figures of a split have and others lack.
+        baseline_names: What tables call baselines, by key.
+        name_width: Columns of the terminal for the names of rows.
+        format_header: Splits → the first line.
+        format_row: Name and figures of a split or baseline → its line.
+        format_outputs: Name and figures of a split → its classes or labels.
 
     Returns:
-        Every split with its baselines, then the classes of the last split
-        that was not trained on.
+        Every split with its baselines, then the outputs of the last split that
+        was not trained on.
     """
-    splits = {k: v for k, v in figures.items() if _is_result(v)}
-    named = (_BASELINE_NAMES, _SPLIT_WIDTH - 2)
-    lines = [_format_header(splits)]
-    for name, result in splits.items():
-        lines.append(_format_row(name, result))
-        for key, other in result.get("yardsticks", {}).items():
-            lines.append(
-                _format_row(
-                    f"  {format_baseline_name(key, other, *named)}", other
-                )
-            )
+    splits = {
+        name: value
+        for name, value in figures.items()
+        if isinstance(value, Mapping) and key in value
+    }
     if not splits:
         return "no split was evaluated"
-    lines += list_baseline_notes(splits, *named)
+    named = (baseline_names, name_width - 2)
+    lines = [format_header(splits)]
+    for name, result in splits.items():
+        lines.append(format_row(name, result))
+        for baseline, other in result.get("yardsticks", {}).items():
+            shown = _format_baseline_name(baseline, other, *named)
+            lines.append(format_row(f"  {shown}", other))
+    lines += _list_baseline_notes(splits, *named)
     held_out = [name for name in splits if name != "train"] or list(splits)
-    return "\n".join(
-        [*lines, "", format_classes(held_out[-1], splits[held_out[-1]])]
-    )
+    outputs = format_outputs(held_out[-1], splits[held_out[-1]])
+    return "\n".join([*lines, "", outputs])
 
 
-def format_classes(split: str, result: Mapping[str, Any]) -> str:
-    """Formats the table of classes of one split.
-
-    Up to 20 classes are all shown in their order; of more, the 10 worst and
-    the 5 best by F1.
+def format_extremes(
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    format_row: Callable[[str, Mapping[str, Any]], str],
+    *,
+    by: str,
+    noun: str,
+) -> list[str]:
+    """Formats the rows of outputs, in order; of many the worst and the best.
 
     Args:
-        split: Its name, for the heading.
-        result: The figures of the split.
+        rows: Names and figures.
+        format_row: Makes a line of one.
+        by: The figure that many are ranked by.
+        noun: For those that are not shown: "classes".
     """
-    rows = list(result["per_class"].items())
-    lines = [
-        f"{display_names.pad_name(split + ', by class', _NAME_WIDTH)}"
-        f"{'precision':>11}{'recall':>11}{'f1':>11}{'pictures':>11}"
-    ]
     if len(rows) <= _MAX_SHOWN:
-        lines += [_format_class_row(name, row) for name, row in rows]
-    else:
-        lines += _format_extremes(rows)
-    for how in ("macro", "weighted"):
-        average = {
-            figure: result[f"{how}_{figure}"]
-            for figure in ("precision", "recall", "f1")
-        }
-        lines.append(_format_class_row(f"{how} average", average))
-    return "\n".join(lines)
+        return [format_row(*row) for row in rows]
+    # Outputs without support have no figures and are counted as hidden.
+    scored = [row for row in rows if row[1][by] is not None]
+    ordered = sorted(scored, key=lambda row: row[1][by])
+    worst = ordered[:_WORST]
+    # Beyond the worst, so that no output is listed twice.
+    best = ordered[_WORST:][-_BEST:]
+    hidden = len(rows) - len(worst) - len(best)
+    return [
+        *(format_row(*row) for row in worst),
+        f"… {hidden} more {noun} are in evaluation.json; the best are:",
+        *(format_row(*row) for row in best),
+    ]
 
 
-def _is_result(value: Any) -> bool:
-    return isinstance(value, Mapping) and "per_class" in value
+def format_number(value: float | None, missing: str = "-") -> str:
+    """Formats a figure by three decimals."""
+    return missing if value is None else f"{value:.3f}"
 
 
-def _format_header(splits: Mapping[str, Any]) -> str:
-    top = "   top 5" if _has_top(splits.values()) else ""
-    return (
-        f"{'':{_SPLIT_WIDTH}}pictures accuracy  95 % interval "
-        f"log loss   ECE{top}"
-    )
-
-
-def _has_top(results: Any) -> bool:
-    return any(each.get("top_5_accuracy") is not None for each in results)
-
-
-def _format_row(name: str, result: Mapping[str, Any]) -> str:
-    low, high = result["accuracy_interval"]
-    line = (
-        f"{display_names.pad_name(name, _SPLIT_WIDTH)}"
-        f"{result.get('examples', ''):>8}"
-        f"{result['accuracy']:>9.3f}"
-        f"  {low:.3f} - {high:.3f}"
-        f"{_format_number(result.get('log_loss')):>9}"
-        f"{_format_number(result.get('expected_calibration_error')):>6}"
-    )
-    top = result.get("top_5_accuracy")
-    return line.rstrip() if top is None else f"{line}{top:>8.3f}"
-
-
-def format_baseline_name(
+def _format_baseline_name(
     key: str, result: Mapping[str, Any], names: Mapping[str, str], width: int
 ) -> str:
     """Names a baseline, with its class in parentheses where there is room.
@@ -124,19 +111,19 @@ def format_baseline_name(
     return display_names.append_note(name, result["class"], width)
 
 
-def list_baseline_notes(
+def _list_baseline_notes(
     splits: Mapping[str, Any], names: Mapping[str, str], width: int
 ) -> list[str]:
     """Lists the class of each baseline whose row is too narrow for it.
 
-    Args: As `format_baseline_name`, for all splits of evaluation.json.
+    Args: As of `_format_baseline_name`, for all splits of evaluation.json.
     """
     # Keys alone, in order: several splits have the same baseline.
     found = {}
     for result in splits.values():
         for key, other in result.get("yardsticks", {}).items():
             name = names.get(key, key)
-            shown = format_baseline_name(key, other, names, width)
+            shown = _format_baseline_name(key, other, names, width)
             # The row shows the bare name where "name (class)" is too wide.
             if "class" in other and shown == name:
                 left = _LINE_WIDTH - display_names.measure_width(name) - 2
@@ -145,33 +132,3 @@ def list_baseline_notes(
                     f"{display_names.shorten_name(other['class'], left)}"
                 ] = None
     return list(found)
-
-
-def _format_extremes(
-    rows: Sequence[tuple[str, Mapping[str, Any]]],
-) -> list[str]:
-    # Classes without support have no F1 and are counted as hidden.
-    scored = [row for row in rows if row[1]["f1"] is not None]
-    ordered = sorted(scored, key=lambda row: row[1]["f1"])
-    worst = ordered[:_WORST]
-    # Beyond the worst, so that no class is listed twice.
-    best = ordered[_WORST:][-_BEST:]
-    hidden = len(rows) - len(worst) - len(best)
-    return [
-        *(_format_class_row(name, row) for name, row in worst),
-        f"… {hidden} more classes are in evaluation.json; the best are:",
-        *(_format_class_row(name, row) for name, row in best),
-    ]
-
-
-def _format_class_row(name: str, row: Mapping[str, Any]) -> str:
-    figures = (
-        _format_number(row[key]) for key in ("precision", "recall", "f1")
-    )
-    cells = "".join(f"{figure or '-':>11}" for figure in figures)
-    line = f"{display_names.pad_name(name, _NAME_WIDTH)}{cells}"
-    return f"{line}{row['support']:>11}" if "support" in row else line
-
-
-def _format_number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

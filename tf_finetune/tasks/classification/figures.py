@@ -12,7 +12,8 @@ from tf_finetune.metrics import (
     candidate_selection,
     classification_metrics,
 )
-from tf_finetune.tasks import collected_predictions, result_table
+from tf_finetune.tasks import collected_predictions
+from tf_finetune.tasks.classification import class_table
 from tf_finetune.workdir import json_schema
 
 
@@ -96,7 +97,7 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the classes."""
-        return result_table.format_result(figures)
+        return class_table.format_result(figures)
 
     def draw(
         self,

@@ -5,7 +5,7 @@ import pytest
 
 from tf_finetune.drawing import display_names
 from tf_finetune.metrics import baselines, classification_metrics
-from tf_finetune.tasks import result_table
+from tf_finetune.tasks.classification import class_table
 
 
 def _figures(class_names, num_examples=400):
@@ -37,7 +37,7 @@ def test_the_table_fits_80_columns(count):
     class_names = [f"{'a very long name 蚂蚁 ' * 4}{i}" for i in range(count)]
     figures = _figures(class_names, num_examples=123_456)
 
-    text = result_table.format_result(
+    text = class_table.format_result(
         {"kept": "probe", "train": figures, "test": figures}
     )
 
@@ -50,7 +50,7 @@ def test_the_table_fits_80_columns(count):
 def test_yardsticks_stand_beside_the_result():
     figures = _figures(["ants", "bees"])
 
-    lines = result_table.format_result({"validation": figures}).splitlines()
+    lines = class_table.format_result({"validation": figures}).splitlines()
 
     assert f"{figures['accuracy']:.3f}" in lines[1]
     assert "majority class (ants)" in lines[2] and "0.500" in lines[2]
@@ -58,7 +58,7 @@ def test_yardsticks_stand_beside_the_result():
 
 
 def test_the_name_of_the_majority_class_is_not_cut():
-    text = result_table.format_result(
+    text = class_table.format_result(
         {"test": _figures(["01_daffodil", "02_snowdrop"])}
     )
 
@@ -70,21 +70,21 @@ def test_a_result_without_yardsticks_is_shown():
     figures = _figures(["ants", "bees"])
     del figures["yardsticks"]
 
-    assert "majority" not in result_table.format_result({"data": figures})
+    assert "majority" not in class_table.format_result({"data": figures})
 
 
 def test_the_classes_of_the_last_held_out_split_are_shown():
     figures = _figures(["ants", "bees"])
     splits = {"train": figures, "validation": figures, "test": figures}
 
-    assert "test, by class" in result_table.format_result(splits)
-    assert "train, by class" in result_table.format_result({"train": figures})
+    assert "test, by class" in class_table.format_result(splits)
+    assert "train, by class" in class_table.format_result({"train": figures})
 
 
 def test_up_to_20_classes_are_all_shown_in_their_order():
     class_names = [f"c{i:02}" for i in range(20)]
 
-    table = result_table.format_classes(
+    table = class_table.format_classes(
         "test", _figures(class_names)
     ).splitlines()
 
@@ -95,7 +95,7 @@ def test_of_more_classes_the_worst_and_best_are_shown():
     class_names = [f"c{i:02}" for i in range(40)]
     figures = _figures(class_names)
 
-    table = result_table.format_classes("test", figures).splitlines()
+    table = class_table.format_classes("test", figures).splitlines()
 
     by_f1 = sorted(
         class_names, key=lambda name: figures["per_class"][name]["f1"]
@@ -110,5 +110,5 @@ def test_a_class_without_support_shows_dashes():
         np.array([0, 0]), np.eye(2)[[0, 0]], class_names=("a", "b"), seed=0
     )
 
-    row = result_table.format_classes("test", figures).splitlines()[2]
+    row = class_table.format_classes("test", figures).splitlines()[2]
     assert row.split() == ["b", "-", "-", "-", "0"]
