@@ -287,10 +287,10 @@ def preload() -> None:
     import sklearn.linear_model
     import sklearn.model_selection  # noqa: F401
 
-    from tf_finetune.evaluation import result_table  # noqa: F401
     from tf_finetune.runs import (
         train,  # noqa: F401
     )
+    from tf_finetune.tasks import result_table  # noqa: F401
 
 
 def _fork_run(

@@ -127,10 +127,10 @@ def _load() -> None:
     import sklearn.model_selection  # noqa: F401
 
     from tf_finetune import workflow  # noqa: F401
-    from tf_finetune.evaluation import result_table  # noqa: F401
     from tf_finetune.runs import (
         train,  # noqa: F401
     )
+    from tf_finetune.tasks import result_table  # noqa: F401
 
 
 def _next_fork(requests: Any, answers: Any) -> list[str] | None:

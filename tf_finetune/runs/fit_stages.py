@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from absl import logging
 
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import weight_snapshot
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import (

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, pipeline, progress
+from tf_finetune.evaluation import evaluate_split
 from tf_finetune.model import inference
 from tf_finetune.runs import cache_check, parity_record
 from tf_finetune.runs import context as contexts
-from tf_finetune.tasks import evaluate_split
 
 Evaluations = Mapping[str, evaluate_split.SplitEvaluation]
 """By split, its evaluation."""
