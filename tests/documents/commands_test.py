@@ -36,6 +36,12 @@ def _trained(command, house, done):
     for path in (place.model, place.evaluation, place.run_flags, place.plan):
         assert path.is_file(), path
     assert f"Results saved to {place.path.relative_to(house.folder)}" in said
+    page = (documented_commands.ROOT / "docs/run_folder.md").read_text("utf-8")
+    for path in place.path.iterdir():
+        name = re.sub(
+            r"_(train|validation|test)\.png$", "_SPLIT.png", path.name
+        )
+        assert f"`{name}" in page, name
     asked = "--numeric_columns=" in command.text
     assert place.fused_model.exists() == (
         asked or "regression.flags" in command.text

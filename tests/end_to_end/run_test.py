@@ -412,7 +412,7 @@ def test_the_plan_writes_nothing(pictures, settings, tmp_path):
         **settings,
     )
     text = "\n".join(told)
-    assert "48 images, 0 dropped, 3 classes" in text
+    assert "48 pictures, 0 dropped, 3 classes" in text
     assert "estimate (from measured steps)" in text
     assert not (tmp_path / "run").exists()
 

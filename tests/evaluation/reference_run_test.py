@@ -204,7 +204,7 @@ def test_what_is_no_json_is_one_sentence(content, tmp_path):
     rival = _write(tmp_path / "a", "classification", {})
     for name in ("evaluation.json", "run.json"):
         (tmp_path / "a" / name).write_bytes(content)
-        with pytest.raises(errors.UsageError, match="is no JSON that"):
+        with pytest.raises(errors.UsageError, match="is not JSON that"):
             reference_run.read_figures(
                 rival, "classification", _measures("classification")
             )

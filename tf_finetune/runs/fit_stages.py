@@ -140,8 +140,8 @@ def select_candidate(
         chosen = selection.candidate
     else:
         logging.warning(
-            "fine-tuning diverged: the model gives no finite predictions. The "
-            "probe is kept; try a lower --learning_rate."
+            "fine-tuning diverged: the model's predictions are NaN or "
+            "infinite. The probe is kept; try a lower --learning_rate."
         )
     assign_candidate(context, chosen)
     return chosen

@@ -186,7 +186,7 @@ def _select_better(
     chosen = beside[catalog.SUPERVISED]
     if beside[name].evaluations["validation"].figures is None:
         logging.warning(
-            "%s gives predictions that are not finite; kept: %s",
+            "%s diverged: its predictions are NaN or infinite; kept: %s",
             name,
             catalog.SUPERVISED,
         )
