@@ -74,7 +74,7 @@ def _launched(done, folder):
 
 
 def _killed_runs(done, folder):
-    figures = json.loads((folder / "kill_campaign.json").read_text())
+    figures = json.loads((folder / "kill_runs.json").read_text())
     assert figures["kills"] >= 2
     assert figures["runs"] >= 1
     assert figures["mismatches"] == figures["lost_files"] == []
@@ -103,7 +103,7 @@ _PROMISES = {
     "pretrain_small_cnn": _pretrained,
     "fuzz_decoding": _fuzzed,
     "launch_local": _launched,
-    "kill_campaign": _killed_runs,
+    "kill_runs": _killed_runs,
     "kill_exports": _killed_exports,
     "views": _viewed,
     "serve_tensorflow_serving": _contained,
