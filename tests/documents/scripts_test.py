@@ -26,7 +26,10 @@ _SAYS_WHAT_IT_IS_ASKED = '#!/bin/sh\necho "${0##*/} $*"\n'
 def _given(kind):
     return [
         pytest.param(
-            command, rule, id=str(command), marks=[pytest.mark.slow] * rule.slow
+            command,
+            rule,
+            id=str(command),
+            marks=[pytest.mark.campaign] * rule.is_campaign,
         )
         for command, rule in command_rules.of_kind(kind)
     ]
@@ -168,8 +171,10 @@ def _quickly_started(command, said, folder):
 
 def _checked(command, said, folder):
     given = command.words[2:]
-    chosen = given[1:] if "--full" in given else ("-m", "not slow", *given)
-    arguments = " ".join(("-n 2 --dist worksteal", *chosen))
+    chosen = "not slow and not campaign"
+    if given[:1] == ("--full",):
+        chosen, given = "not campaign", given[1:]
+    arguments = " ".join(("-n 2 --dist worksteal -m", chosen, *given))
     assert said.splitlines() == [
         "ruff check .",
         "ruff format --check .",
