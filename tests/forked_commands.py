@@ -3,8 +3,8 @@
 As a program it loads everything that a command needs, computes nothing, and
 then forks a process for each line of JSON that it reads. Such a process is its
 own in all that a test looks at (status, signals, output, memory); only the
-seconds of the imports are missing. `scripts/kill_campaign.py` shows that it
-computes what any other process does.
+seconds of the imports are missing. `scripts/campaigns/kill_runs.py` shows that
+it computes what any other process does.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Kills runs at random moments until they finish; compares their weights.
 
-    python scripts/kill_campaign.py --kills=200
+    python scripts/campaigns/kill_runs.py --kills=200
 
 A short run on generated pictures is killed (SIGKILL) at a random moment,
 from the scan of the pictures to the saved model, and started again
@@ -116,7 +116,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=20, help="at least")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument(
-        "--output", default="kill_campaign.json", help="where figures go"
+        "--output", default="kill_runs.json", help="where figures go"
     )
     return parser.parse_args()
 

@@ -1,7 +1,7 @@
 """Fuzzes the decoding of pictures with randomly damaged files.
 
-    python scripts/fuzz_decoding.py --count=10000 --seed=0
-    python scripts/fuzz_decoding.py --minutes=30 --seed=7
+    python scripts/campaigns/fuzz_decoding.py --count=10000 --seed=0
+    python scripts/campaigns/fuzz_decoding.py --minutes=30 --seed=7
 
 Each input is processed like a user's file: header inspection, verification,
 then the decoder as training calls it at other sizes and shapes, in a child

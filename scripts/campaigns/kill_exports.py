@@ -1,6 +1,6 @@
 """Kills exports at random moments; checks the files that a server would see.
 
-    python scripts/kill_exports.py --kills=30
+    python scripts/campaigns/kill_exports.py --kills=30
 
 A finished run is exported as a SavedModel, as a Keras file and as weights, in
 turn, and killed (SIGKILL) at a random moment, again and again into the same
@@ -26,7 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 
-import kill_campaign
+import kill_runs
 
 from tf_finetune import files, finished_workflow, workflow
 from tf_finetune.config import command_configs as use_options
@@ -129,18 +129,18 @@ def _run_campaign(
 
 def _train_run(scratch: pathlib.Path) -> pathlib.Path:
     pictures, place = scratch / "pictures", scratch / "trained"
-    kill_campaign.make_pictures(pictures)
+    kill_runs.make_pictures(pictures)
     place.mkdir()
-    kill_campaign.preload()
+    kill_runs.preload()
     settings = {"epochs": 1, "cache": "off"}
     config = options.from_keywords(
         train_config.TrainConfig,
-        kill_campaign.build_keywords(pictures, place, settings),
+        kill_runs.build_keywords(pictures, place, settings),
     )
-    child = kill_campaign.run_forked(
+    child = kill_runs.run_forked(
         lambda: workflow.train_run(config, report=print), place / "log"
     )
-    if kill_campaign.wait_for(child, kill_campaign.LIMIT_SECONDS) != 0:
+    if kill_runs.wait_for(child, kill_runs.LIMIT_SECONDS) != 0:
         sys.exit(f"The run to be exported failed: {_read_log(place)}")
     return place / "run"
 
@@ -154,7 +154,7 @@ def _export_undisturbed(
         place = scratch / f"undisturbed-{name}-{number}"
         start = time.monotonic()
         child = _fork_export(run, place, name)
-        status = kill_campaign.wait_for(child, kill_campaign.LIMIT_SECONDS)
+        status = kill_runs.wait_for(child, kill_runs.LIMIT_SECONDS)
         seconds = time.monotonic() - start
         if status != 0:
             sys.exit(f"An undisturbed export failed: {_read_log(place)}")
@@ -171,7 +171,7 @@ def _fork_export(run: pathlib.Path, place: pathlib.Path, name: str) -> int:
         use_options.ExportConfig,
         {"workdir": str(run), "output": str(place), "format": (name,)},
     )
-    return kill_campaign.run_forked(
+    return kill_runs.run_forked(
         lambda: finished_workflow.export_run(config, report=print),
         place.with_suffix(".log"),
     )
@@ -187,7 +187,7 @@ def _watch_export(
     """Waits for an export; checks files as they get their final names."""
     end, known = time.monotonic() + seconds, set(_hash_named(place))
     while (left := end - time.monotonic()) > 0:
-        status = kill_campaign.wait_for(child, min(left, 0.02))
+        status = kill_runs.wait_for(child, min(left, 0.02))
         new = {
             key: value
             for key, value in _hash_named(place, but=known).items()
