@@ -299,6 +299,11 @@ def test_a_part_of_ones_own_may_read_what_it_likes():
     _check(_config(head="mine:build", head_units=9))
 
 
+def test_a_part_added_to_a_catalog_may_read_what_it_likes():
+    _check(_config(head="added", head_units=9))
+    _check(_config(objective="added", unlabeled_data="x", confidence=0.5))
+
+
 def test_a_run_is_replayed_with_every_flag_named(tmp_path):
     path = tmp_path / "run.flags"
     for given in ({}, {"epochs": 0}, {"objective": "supervised"}):

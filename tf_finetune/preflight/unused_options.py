@@ -93,19 +93,26 @@ def check_options(config: Any, choices: Choices) -> None:
 
 def find_unused(config: Any, choices: Choices) -> dict[str, Refusal]:
     """Returns the options that nothing reads, each with its reason."""
-    found = {}
-    for name, given in list_given(config).items():
-        field = options.find_field(type(config), name)
-        for flag, readers in field.metadata["used_by"].items():
-            find = choices.get(flag)
-            choice = find() if find else _read_choice(config, flag)
-            if choice.is_reader(name, readers):
-                continue
-            found[name] = Refusal(
+    found = {
+        name: _find_refusal(config, choices, name, given)
+        for name, given in list_given(config).items()
+    }
+    return {name: why for name, why in found.items() if why}
+
+
+def _find_refusal(
+    config: Any, choices: Choices, name: str, given: str
+) -> Refusal | None:
+    """Returns the first condition of an option that does not hold."""
+    field = options.find_field(type(config), name)
+    for flag, readers in field.metadata["used_by"].items():
+        find = choices.get(flag)
+        choice = find() if find else _read_choice(config, flag)
+        if not choice.is_reader(name, readers):
+            return Refusal(
                 given=given, flag=flag, readers=readers, choice=choice
             )
-            break  # The first condition that does not hold is told.
-    return found
+    return None
 
 
 def list_given(config: Any) -> dict[str, str]:
