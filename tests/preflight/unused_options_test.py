@@ -7,6 +7,7 @@ import pytest
 from absl import flags
 
 from tf_finetune import cli, errors
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import command_configs, options, train_config
 from tf_finetune.data import examples
 from tf_finetune.data.sources import catalog as sources
@@ -18,6 +19,7 @@ from tf_finetune.tasks import task as task_contract
 
 # A value of each option that is not its default.
 _GIVEN = {
+    "adaptation": "mine:adapt",
     "augmentation": "none",
     "augmentation_views": 6,
     "cache": "off",
@@ -66,6 +68,7 @@ _WORDS = {
 }
 _TABLES = [
     ("head", heads.BUILT_IN, heads.READERS),
+    ("adaptation", adaptation.BUILT_IN, adaptation.READERS),
     ("objective", objectives.BUILT_IN, objectives.READERS),
     ("data_format", sources.BUILT_IN, sources.READERS),
     *(
@@ -133,8 +136,9 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
     unused_options.check_fine_tuning(_config(**given))
     with pytest.raises(errors.UsageError, match=f"{spelled}.*--epochs=0"):
         train.check_config(_config(epochs=0, **given))
-    # A decoder or a random head alone is trained by steps, too.
-    if option in ("trainable", "head_init"):
+    # A decoder or a random head alone is trained by steps, too, and a method
+    # of the user's own need not read --trainable.
+    if option in ("adaptation", "trainable", "head_init"):
         return
     alone = {"trainable": "head", **given}
     with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):
@@ -240,7 +244,7 @@ def test_every_table_speaks_of_options_and_values_that_there_are():
         assert flag in known
         assert {*table} <= {*known}
         for readers in table.values():
-            assert {*readers} < {*values}
+            assert {*readers} <= {*values}
 
 
 def test_a_part_of_ones_own_may_read_what_it_likes():
@@ -249,6 +253,7 @@ def test_a_part_of_ones_own_may_read_what_it_likes():
     _check(_config(**objective, epochs=0, optimizer="sgd"))
     _check(_config(data_format="mine:SOURCE", split_column="part"))
     _check(_config(head="mine:build", head_units=9))
+    _check(_config(adaptation="mine:adapt", trainable="head", epochs=3))
 
 
 def test_a_run_is_replayed_with_every_flag_named(tmp_path):

@@ -69,6 +69,12 @@ class ModelOptions:
         "Regression: LOW,HIGH that bound every prediction, e.g. 0,100 or "
         "0,inf; a target outside is an error.",
     )
+    adaptation: str = options.option(
+        "freeze",
+        "How fine-tuning changes the backbone: freeze trains the layers of "
+        "--trainable and keeps the others as pretrained.",
+        names_part=True,
+    )
     trainable: tuple[str, ...] = options.option(
         ("top",),
         "Layers that fine-tuning trains: head, top (the last stage), all, or "
@@ -104,7 +110,8 @@ class ModelOptions:
     @property
     def trains_head_only(self) -> bool:
         """Whether fine-tuning trains the head only."""
-        return set(self.trainable) == {"head"}
+        is_frozen = self.adaptation == "freeze"
+        return is_frozen and set(self.trainable) == {"head"}
 
 
 def _check_trainable(patterns: tuple[str, ...]) -> None:

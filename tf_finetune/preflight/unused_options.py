@@ -1,8 +1,8 @@
 """Refuses options that none of the chosen parts reads.
 
 The options that a part reads are declared beside it: `Task.reads`, `READERS`
-of heads, objectives and data formats. The tables here are about flags that
-choose among words or numbers.
+in the catalogs. The tables here are about flags that choose among words or
+numbers.
 """
 
 import dataclasses
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_finetune import errors
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import data_options, options, train_config
 from tf_finetune.data import label_protocol
 from tf_finetune.data.sources import catalog as sources
@@ -28,6 +29,7 @@ READERS = {
 """By flag: options that not every value of it reads, and those that do."""
 
 FINE_TUNING = (
+    "adaptation",
     "augmentation",
     "augmentation_views",
     "cache",
@@ -127,14 +129,8 @@ def _format_refusal(
 def list_training_choices(
     config: train_config.TrainConfig, task: task_contract.Task, head: str
 ) -> list[OptionChoice]:
-    """Lists the choices of a training run.
-
-    Args:
-        config: The run.
-        task: What `--task` means.
-        head: What `--head` means.
-    """
-    values, unlabeled = options.collect_values(config), config.unlabeled
+    """Lists the choices of a training run, of the task and head it means."""
+    unlabeled = config.unlabeled
     return [
         *list_task_choices(config, task),
         OptionChoice(
@@ -145,6 +141,12 @@ def list_training_choices(
             origin=_describe_origin("head", config.model.head, head),
         ),
         OptionChoice(
+            flag="adaptation",
+            chosen=config.model.adaptation,
+            known=adaptation.BUILT_IN,
+            readers=adaptation.READERS,
+        ),
+        OptionChoice(
             flag="objective",
             chosen=unlabeled.effective_objective,
             known=objectives.BUILT_IN,
@@ -153,7 +155,7 @@ def list_training_choices(
                 "objective", unlabeled.objective, unlabeled.effective_objective
             ),
         ),
-        *list_value_choices(values),
+        *list_value_choices(options.collect_values(config)),
         *list_format_choices(config, config.data, task.labels),
     ]
 

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.adaptation import freeze, freeze_boundary
+from tf_finetune.adaptation import method
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, pipeline, progress
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.model import assembly, inference
+from tf_finetune.model import assembly, freeze_boundary, inference
 from tf_finetune.runs import compiled_networks, parity_record, run_cache
 from tf_finetune.tasks import evaluate_split
 from tf_finetune.tasks import task as task_contract
@@ -41,8 +41,8 @@ class RunContext:
         data: Cleaned and divided.
         task: The task, adapted to the data.
         assembly: The model and its parts.
-        selection: The backbone layers that fine-tuning moves.
-        networks: The model compiled, split below the first of them.
+        adapted: The model as fine-tuning trains it.
+        networks: The model compiled, split below the first trained layer.
         cache: The outputs of its frozen part.
         strategy: The devices; variables must be made in its scope.
         settings: How they compute while training.
@@ -56,7 +56,7 @@ class RunContext:
     data: examples.ImageData
     task: task_contract.Task
     assembly: assembly.Assembly
-    selection: freeze.Selection
+    adapted: method.Adapted
     networks: compiled_networks.CompiledNetworks
     cache: run_cache.RunCache
     strategy: tf.distribute.Strategy
@@ -80,7 +80,7 @@ class RunContext:
     @property
     def fine_tunes(self) -> bool:
         """Whether the fine-tuning stage has anything to do."""
-        return fine_tunes(self.config, self.selection)
+        return fine_tunes(self.config, self.adapted)
 
     @functools.cached_property
     def label_description(self) -> dict[str, Any]:
@@ -167,11 +167,10 @@ def compile_trainer(
         above: Trains on activations at this boundary; None: on pictures.
     """
     # The optimizer's variables must be made in the scope, too.
+    network = above.suffix if above else context.assembly.trainer
     with context.strategy.scope():
         return fine_tuning.compile_trainer(
-            above.suffix if above else context.assembly.trainer,
-            context.assembly,
-            context.selection,
+            context.adapted.build_trainer(network),
             context.config,
             loss=context.loss,
             metrics=context.task.network.metrics(context.data.class_names),
@@ -190,10 +189,10 @@ def use_training_precision(
 
 
 def fine_tunes(
-    config: train_config.TrainConfig, selection: freeze.Selection
+    config: train_config.TrainConfig, adapted: method.Adapted
 ) -> bool:
     """Whether the fine-tuning stage of a run has anything to do."""
     options = config.training
     # A random head has to be trained even if the backbone is frozen.
-    moves = selection.layer_names or options.head_init == "random"
+    moves = adapted.trained or options.head_init == "random"
     return bool(options.epochs and moves)
