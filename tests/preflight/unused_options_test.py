@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 
 from tf_finetune import cli, errors
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.config import (
     command_configs,
     conditions,
@@ -23,6 +24,7 @@ from tf_finetune.tasks import catalog as tasks
 
 # A value of each option that is not its default.
 _GIVEN = {
+    "adaptation": "mine:adapt",
     "augmentation": "none",
     "augmentation_views": 6,
     "cache": "off",
@@ -149,8 +151,9 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
         return
     with pytest.raises(errors.UsageError, match=f"{spelled}.*--epochs=0"):
         train.check_config(_config(epochs=0, **given))
-    # A decoder or a random head alone is trained by steps, too.
-    if option in ("trainable", "head_init"):
+    # A decoder or a random head alone is trained by steps, too, and a method
+    # of the user's own need not read --trainable.
+    if option in ("adaptation", "trainable", "head_init"):
         return
     alone = {"trainable": "head", **given}
     with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):
@@ -259,6 +262,7 @@ def test_conditions_name_flags_and_values_that_there_are():
 
 def test_known_parts_are_registered():
     for flag, registry in (
+        ("adaptation", adaptation.METHODS),
         ("head", heads.HEADS),
         ("objective", objectives.OBJECTIVES),
         ("data_format", sources.SOURCES),
@@ -297,6 +301,7 @@ def test_a_part_of_ones_own_may_read_what_it_likes():
     _check(_config(**objective, epochs=0, optimizer="sgd"))
     _check(_config(data_format="mine:SOURCE", split_column="part"))
     _check(_config(head="mine:build", head_units=9))
+    _check(_config(adaptation="mine:adapt", trainable="head", epochs=3))
 
 
 def test_a_part_added_to_a_catalog_may_read_what_it_likes():

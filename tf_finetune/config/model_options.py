@@ -77,17 +77,24 @@ class ModelOptions:
         "0,inf; a target outside is an error.",
         used_by={"task": ("regression",)},
     )
+    adaptation: str = options.option(
+        "freeze",
+        "How fine-tuning changes the backbone: freeze trains the layers of "
+        "--trainable and keeps the others as pretrained.",
+        names_part=True,
+        known_parts=("freeze",),
+    )
     trainable: tuple[str, ...] = options.option(
         ("top",),
         "Layers that fine-tuning trains: head, top (the last stage), all, or "
         "layer patterns such as conv5* (comma-separated; the head always "
         "trains).",
-        used_by=conditions.FINE_TUNING,
+        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     freeze_batch_norm: bool = options.option(
         True,
         "Keep batch-norm layers of the backbone as they were pretrained.",
-        used_by=conditions.FINE_TUNING,
+        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     pixels: pixel_options.PixelOptions = options.group(
         pixel_options.PixelOptions, "pixels"
@@ -115,7 +122,8 @@ class ModelOptions:
     @property
     def trains_head_only(self) -> bool:
         """Whether fine-tuning trains the head only."""
-        return set(self.trainable) == {"head"}
+        is_frozen = self.adaptation == "freeze"
+        return is_frozen and set(self.trainable) == {"head"}
 
 
 def _check_trainable(patterns: tuple[str, ...]) -> None:

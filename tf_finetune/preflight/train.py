@@ -7,6 +7,7 @@ from collections.abc import Set
 from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
     cluster_rank,
@@ -48,6 +49,7 @@ def check_config(config: train_config.TrainConfig) -> None:
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)
+    adaptation.METHODS.check(config.model.adaptation)
     head = task.head(config.model.head)
     layer_grammar.parse_layers(config.model.surgery.head_layers)
     task.check_loss(config.training.loss)

@@ -187,6 +187,9 @@ def find_training_choices(
     return {
         "task": lambda: choose_task(task),
         "head": lambda: _choose_part("head", config.model.head, head),
+        "adaptation": lambda: _choose_part(
+            "adaptation", config.model.adaptation, config.model.adaptation
+        ),
         "objective": lambda: _choose_part(
             "objective", config.unlabeled.objective, objective
         ),

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_finetune.adaptation import freeze
+from tf_finetune.adaptation import method
 from tf_finetune.config import train_config
 from tf_finetune.data import examples
 from tf_finetune.data import split_targets as target_rows
@@ -35,8 +35,8 @@ class RunContext:
         data: Cleaned and divided.
         task: The task, adapted to the data.
         assembly: The model and its parts.
-        selection: The backbone layers that fine-tuning moves.
-        networks: The model compiled, split below the first of them.
+        adapted: The model as fine-tuning trains it.
+        networks: The model compiled, split below the first trained layer.
         cache: The outputs of its frozen part.
         strategy: The devices; variables must be made in its scope.
         settings: How they compute while training.
@@ -50,7 +50,7 @@ class RunContext:
     data: examples.ImageData
     task: task_contract.Task
     assembly: assembly.Assembly
-    selection: freeze.Selection
+    adapted: method.Adapted
     networks: compiled_networks.CompiledNetworks
     cache: run_cache.RunCache
     strategy: tf.distribute.Strategy
@@ -69,7 +69,7 @@ class RunContext:
     @property
     def fine_tunes(self) -> bool:
         """Whether the fine-tuning stage has anything to do."""
-        return fine_tunes(self.config, self.selection)
+        return fine_tunes(self.config, self.adapted)
 
     @functools.cached_property
     def label_description(self) -> dict[str, Any]:
@@ -91,10 +91,10 @@ class RunContext:
 
 
 def fine_tunes(
-    config: train_config.TrainConfig, selection: freeze.Selection
+    config: train_config.TrainConfig, adapted: method.Adapted
 ) -> bool:
     """Whether the fine-tuning stage of a run has anything to do."""
     options = config.training
     # A random head has to be trained even if the backbone is frozen.
-    moves = selection.layer_names or options.head_init == "random"
+    moves = adapted.trained or options.head_init == "random"
     return bool(options.epochs and moves)

@@ -30,6 +30,7 @@ def fine_tune(
         outcome = fine_tuning.fit_trainer(
             trainer,
             feed,
+            adapted=context.adapted,
             task=context.task,
             config=context.config,
             # Checkpoints of the chief are read by all workers.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import keras
 
-from tf_finetune.adaptation import freeze_boundary
+from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import context as contexts
 from tf_finetune.training import fine_tuning
 from tf_finetune.training.devices import mixed_precision
@@ -21,11 +21,10 @@ def compile_trainer(
         above: Trains on activations at this boundary; None: on pictures.
     """
     # The optimizer's variables must be made in the scope, too.
+    network = above.suffix if above else context.assembly.trainer
     with context.strategy.scope():
         return fine_tuning.compile_trainer(
-            above.suffix if above else context.assembly.trainer,
-            context.assembly,
-            context.selection,
+            context.adapted.build_trainer(network),
             context.config,
             loss=context.loss,
             metrics=context.task.network.metrics(context.data.class_names),

@@ -149,9 +149,9 @@ def _fine_tune(
     with context.strategy.scope():
         metrics = context.task.network.metrics(context.data.class_names)
         trainer = fine_tuning.compile_trainer(
-            group_model.build_trainer(training.network),
-            context.assembly,
-            context.selection,
+            group_model.build_trainer(
+                context.adapted.build_trainer(training.network)
+            ),
             context.config,
             loss=training.loss,
             # Metrics of training see the labeled picture of a group alone.
@@ -165,6 +165,7 @@ def _fine_tune(
         outcome = fine_tuning.fit_trainer(
             trainer,
             make_feed(context, training.groups),
+            adapted=context.adapted,
             task=context.task,
             config=context.config,
             place=context.shared,

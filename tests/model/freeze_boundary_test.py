@@ -1,13 +1,12 @@
-"""Tests of tf_finetune/adaptation/freeze_boundary.py."""
+"""Tests of tf_finetune/model/freeze_boundary.py."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune.adaptation import freeze_boundary
 from tf_finetune.backbones import build
-from tf_finetune.model import inference
+from tf_finetune.model import freeze_boundary, inference
 
 
 def _network(name: str, size: int = 64) -> keras.Model:
