@@ -11,6 +11,7 @@ import pytest
 
 import tf_finetune
 from tf_finetune import commands
+from tf_finetune.config import options
 
 _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 _PROJECT = pathlib.Path(__file__).parents[1]
@@ -27,12 +28,14 @@ _ROOMS = [
     ["data"],
     ["backbones"],
     ["heads", "weights", "feature_cache"],
-    ["evaluation"],
+    ["solvers", "metrics"],
+    ["drawing"],
     ["tasks"],
     ["model"],
     ["adaptation"],
     ["semi_supervised"],
     ["training"],
+    ["evaluation"],
     ["exports"],
     ["serving", "client"],
     ["runs", "preflight"],
@@ -156,6 +159,49 @@ def test_no_module_is_longer_than_300_lines():
         for path in _modules()
     }
     assert not {name: n for name, n in lengths.items() if n > 300}
+
+
+def _option_tables(path: pathlib.Path, names: set[str]) -> Iterator[int]:
+    """Yields the lines of literals that group options or map them to words."""
+    nodes = [*ast.walk(_parse(path))]
+    declared = {  # A part's own `reads` is a declaration, not a table.
+        id(node.value)
+        for node in nodes
+        if isinstance(node, ast.keyword) and node.arg == "reads"
+    }
+    sequences = (ast.Tuple, ast.List, ast.Set)
+    for node in nodes:
+        items = []
+        if isinstance(node, sequences):
+            items = node.elts
+        elif isinstance(node, ast.Dict):
+            items = [
+                key
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(value, sequences)
+            ]
+        words = {
+            each.value
+            for each in items
+            if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        }
+        if len(words) > 1 and words <= names and id(node) not in declared:
+            yield node.lineno
+
+
+def test_options_say_themselves_what_reads_them():
+    names = {
+        name
+        for config_class in commands.config_classes().values()
+        for name, field, _, _ in options.list_options(config_class)
+        if field.metadata["used_by"]
+    }
+    assert not [
+        f"{_name(path)}:{line}"
+        for path in _modules()
+        if _room(path) != "config" and path.stem != "unused_options"
+        for line in _option_tables(path, names)
+    ]
 
 
 def test_no_module_asserts():

@@ -13,22 +13,24 @@ from tf_finetune.tasks import classification
 _STATISTICS = ("moving_mean", "moving_variance")
 
 
+def _options(**changed) -> model_options.ModelOptions:
+    return model_options.ModelOptions(
+        backbone="small_cnn", weights="none", image_size=16, **changed
+    )
+
+
 @pytest.fixture
 def built() -> assembly.Assembly:
-    options = model_options.ModelOptions(
-        backbone="small_cnn", weights="none", image_size=16
-    )
-    return assembly.build_model(options, classification.TASK, "abc", seed=0)
+    return assembly.build_model(_options(), classification.TASK, "abc", seed=0)
 
 
 def _moved(built, trainable, *, freeze_batch_norm=True) -> set[str]:
     """Trains two steps and returns the paths of the variables that changed."""
-    selection = freeze.select_layers(
-        built.backbone, trainable, freeze_batch_norm=freeze_batch_norm
+    options = _options(
+        trainable=tuple(trainable), freeze_batch_norm=freeze_batch_norm
     )
-    freeze.apply_selection(
-        [built.trainer, built.head], selection, always=built.head_layers
-    )
+    trainer = freeze.adapt(built, options).build_trainer(built.trainer)
+    assert trainer is built.trainer
     built.trainer.compile(
         optimizer=keras.optimizers.SGD(0.1),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -92,16 +94,19 @@ def test_a_change_of_selection_takes_effect_in_both_directions(built):
 
 def test_a_pattern_that_matches_nothing_is_an_error_with_what_there_is(built):
     with pytest.raises(errors.UsageError) as caught:
-        freeze.select_layers(built.backbone, ["blok3"], freeze_batch_norm=True)
+        freeze.adapt(built, _options(trainable=("blok3",)))
     for word in ("--trainable=blok3", "head, top, all", "stage1", "block3_1"):
         assert word in str(caught.value)
 
 
 def test_frozen_batch_norms_are_reported(built):
-    selection = freeze.select_layers(
-        built.backbone, ["top"], freeze_batch_norm=True
-    )
-    assert sorted(selection.frozen_batch_norms) == [
+    frozen = freeze.adapt(built, _options(trainable=("top",)))
+    assert "batch norm: 3 layers kept as pretrained" in frozen.description
+    assert not frozen.batch_norms
+    options = _options(trainable=("top",), freeze_batch_norm=False)
+    moving = freeze.adapt(built, options)
+    assert "batch norm: 0 layers kept" in moving.description
+    assert sorted(moving.batch_norms) == [
         "block3_0_bn",
         "block3_1_bn",
         "block3_2_bn",
@@ -109,10 +114,8 @@ def test_frozen_batch_norms_are_reported(built):
 
 
 def test_the_plan_counts_what_is_there_and_what_moves(built):
-    selection = freeze.select_layers(
-        built.backbone, ["top"], freeze_batch_norm=True
-    )
-    table = plan.make_rows(built, selection)
+    adapted = freeze.adapt(built, _options(trainable=("top",)))
+    table = plan.make_rows(built, adapted)
     by_group = {row.group: row for row in table}
     # Two 3x3 and one 1x1 convolution from 48 (96) to 96 channels, no bias.
     convolutions = 9 * 48 * 96 + 9 * 96 * 96 + 48 * 96

@@ -11,11 +11,18 @@ from documents import command_rules, documented_commands, small_settings
 from tf_finetune import commands as table
 from tf_finetune.workdir import workdir_files
 
-_PACKAGE = [command for command, _ in command_rules.of_kind("package")]
+_PACKAGE = [
+    pytest.param(
+        command,
+        id=str(command),
+        marks=command_rules.mark_campaign(command.document),
+    )
+    for command, _ in command_rules.of_kind("package")
+]
 _RUNTIMES = {"litert": "ai_edge_litert", "onnx": "tf2onnx"}
 
 
-@pytest.mark.parametrize("command", _PACKAGE, ids=str)
+@pytest.mark.parametrize("command", _PACKAGE)
 def test_a_command_runs_and_leaves_what_it_promises(command, house):
     for format_, module in _RUNTIMES.items():
         if format_ in command.flag("format"):
@@ -124,6 +131,7 @@ def test_the_package_is_shown_whole():
     assert shown == set(small_settings.CONFIGS)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     "command", [each for each, _ in command_rules.of_kind("workers")], ids=str
 )

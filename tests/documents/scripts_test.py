@@ -26,7 +26,10 @@ _SAYS_WHAT_IT_IS_ASKED = '#!/bin/sh\necho "${0##*/} $*"\n'
 def _given(kind):
     return [
         pytest.param(
-            command, rule, id=str(command), marks=[pytest.mark.slow] * rule.slow
+            command,
+            rule,
+            id=str(command),
+            marks=[pytest.mark.campaign] * rule.is_campaign,
         )
         for command, rule in command_rules.of_kind(kind)
     ]
@@ -74,7 +77,7 @@ def _launched(done, folder):
 
 
 def _killed_runs(done, folder):
-    figures = json.loads((folder / "kill_campaign.json").read_text())
+    figures = json.loads((folder / "kill_runs.json").read_text())
     assert figures["kills"] >= 2
     assert figures["runs"] >= 1
     assert figures["mismatches"] == figures["lost_files"] == []
@@ -103,7 +106,7 @@ _PROMISES = {
     "pretrain_small_cnn": _pretrained,
     "fuzz_decoding": _fuzzed,
     "launch_local": _launched,
-    "kill_campaign": _killed_runs,
+    "kill_runs": _killed_runs,
     "kill_exports": _killed_exports,
     "views": _viewed,
     "serve_tensorflow_serving": _contained,
@@ -168,8 +171,10 @@ def _quickly_started(command, said, folder):
 
 def _checked(command, said, folder):
     given = command.words[2:]
-    chosen = given[1:] if "--full" in given else ("-m", "not slow", *given)
-    arguments = " ".join(("-n 2 --dist worksteal", *chosen))
+    chosen = "not slow and not campaign"
+    if given[:1] == ("--full",):
+        chosen, given = "not campaign", given[1:]
+    arguments = " ".join(("-n 2 --dist worksteal -m", chosen, *given))
     assert said.splitlines() == [
         "ruff check .",
         "ruff format --check .",

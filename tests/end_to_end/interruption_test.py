@@ -61,15 +61,16 @@ def uninterrupted(
     return place
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [
-        "run.flags",
         "checkpoints/epoch-00000-step-00000003.checkpoint",
-        "checkpoints/best-00000.weights",
-        "evaluation.json",
         "model.weights.h5",
+        pytest.param("run.flags", marks=pytest.mark.campaign),
+        pytest.param(
+            "checkpoints/best-00000.weights", marks=pytest.mark.campaign
+        ),
+        pytest.param("evaluation.json", marks=pytest.mark.campaign),
     ],
 )
 def test_a_killed_run_is_completed_to_the_same_numbers(

@@ -348,6 +348,7 @@ def test_an_earlier_run_is_a_gate(run, pictures, settings, tmp_path):
     shutil.copytree(run.workdir, rival)
     again = {
         **settings,
+        "cache": "on",
         "report": lambda text: None,
         "fail_if_not_better_than": str(rival),
     }
@@ -442,6 +443,7 @@ def test_mirrored_training_runs(pictures, settings, tmp_path):
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
         strategy="mirrored",
+        cache="off",
         **settings,
     )
     assert len(run.history) == 2

@@ -48,7 +48,8 @@ def labeled_few(pictures, pool, settings, tmp_path_factory):
     shutil.copytree(pool, everything / "new")
     shutil.copytree(pictures, everything / "old")
     place = tmp_path_factory.mktemp("runs") / "few"
-    return _run(pictures, everything, settings, place, max_train_per_class=3)
+    few = {"max_train_per_class": 3, "cache": "on"}
+    return _run(pictures, everything, settings, place, **few)
 
 
 def test_what_is_held_out_is_taken_from_the_pool(labeled_few, pictures):

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune.adaptation import freeze_boundary
 from tf_finetune.config import model_options
-from tf_finetune.model import assembly
+from tf_finetune.model import assembly, freeze_boundary
 from tf_finetune.runs import compiled_networks
 from tf_finetune.tasks import classification
 

@@ -1,35 +1,49 @@
-"""Selection of trainable layers by `--trainable`, and freezing the rest."""
+"""Freezing: trains some layers of the backbone, keeps all others."""
 
-import dataclasses
 import fnmatch
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Collection, Sequence
 
 import keras
 
 from tf_finetune import errors
+from tf_finetune.adaptation import method
 from tf_finetune.backbones import backbone as backbones
+from tf_finetune.config import model_options
+from tf_finetune.data import data_statistics
+from tf_finetune.model import assembly
 
 
-@dataclasses.dataclass(frozen=True)
-class Selection:
-    """The backbone layers that fine-tuning trains.
+def adapt(
+    built: assembly.Assembly, options: model_options.ModelOptions
+) -> method.Adapted:
+    """Adapts a network by training the layers that `--trainable` names.
 
-    Attributes:
-        layer_names: In the order of the graph; empty for the head alone.
-        frozen_batch_norms: Batch norms in the chosen stages that stay as
-            pretrained nevertheless.
+    Raises:
+        UsageError: A pattern matches no layer that has weights.
     """
-
-    layer_names: tuple[str, ...]
-    frozen_batch_norms: tuple[str, ...]
+    chosen = select_layers(built.backbone, options.trainable)
+    norms = {layer.name for layer in chosen if _is_batch_norm(layer)}
+    # Batch statistics of small batches are noisy: frozen norms keep theirs.
+    frozen = norms if options.freeze_batch_norm else set()
+    trained = [layer for layer in chosen if layer.name not in frozen]
+    names = [layer.name for layer in trained]
+    return method.Adapted(
+        trained={layer.name: _list_trained(layer) for layer in trained},
+        batch_norms=[name for name in names if name in norms],
+        description=(
+            f"batch norm: {data_statistics.format_count(len(frozen), 'layer')} "
+            "kept as pretrained (--freeze_batch_norm)"
+        ),
+        build_trainer=functools.partial(_build_trainer, built, names),
+        # The network's own layers have been trained.
+        merge=lambda: None,
+    )
 
 
 def select_layers(
-    backbone: backbones.Backbone,
-    trainable: Sequence[str],
-    *,
-    freeze_batch_norm: bool,
-) -> Selection:
+    backbone: backbones.Backbone, trainable: Sequence[str]
+) -> list[keras.Layer]:
     """Selects the backbone layers that `--trainable` names.
 
     Args:
@@ -37,7 +51,9 @@ def select_layers(
         trainable: "head" (none of its layers), "top" (its last stage with
             weights), "all", stage names ("stage4"), or glob patterns of layer
             names; a pattern without `*`, `?` or `[` matches as a prefix.
-        freeze_batch_norm: Leaves batch-norm layers out.
+
+    Returns:
+        Layers with weights, in the order of the graph.
 
     Raises:
         UsageError: A pattern matches no layer that has weights.
@@ -46,37 +62,20 @@ def select_layers(
     chosen: set[str] = set()
     for pattern in trainable:
         chosen |= _match_pattern(backbone, weighted, pattern)
-    # Batch statistics of small batches are noisy: frozen norms keep theirs.
-    norms = {layer.name for layer in weighted if _is_batch_norm(layer)}
-    frozen = chosen & norms if freeze_batch_norm else set()
-    order = [layer.name for layer in weighted]
-    return Selection(
-        tuple(name for name in order if name in chosen - frozen),
-        tuple(name for name in order if name in frozen),
-    )
+    return [layer for layer in weighted if layer.name in chosen]
 
 
-def apply_selection(
-    models: Iterable[keras.Model],
-    selection: Selection,
-    *,
-    always: Iterable[str] = (),
-) -> None:
-    """Sets `trainable` of every layer; takes effect at the next compile.
+def _build_trainer(
+    built: assembly.Assembly, names: Collection[str], network: keras.Model
+) -> keras.Model:
+    method.set_trainable(built, names)
+    return network
 
-    A batch-norm layer with `trainable = False` runs in inference mode and its
-    statistics stand still; calling it with `training=False` alone would not
-    hold them (Keras before 3.16 overwrites that argument in `fit`).
 
-    Args:
-        models: Models whose layers are set.
-        selection: The backbone layers to train.
-        always: Names of further layers to train, those of the head.
-    """
-    moving = {*selection.layer_names, *always}
-    for model in models:
-        for layer in model.layers:
-            layer.trainable = layer.name in moving
+def _list_trained(layer: keras.Layer) -> Sequence[keras.Variable]:
+    # A layer that an earlier selection froze lists none.
+    layer.trainable = True
+    return layer.trainable_variables
 
 
 def _match_pattern(

@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 
 import keras
 
-from tf_finetune.adaptation import freeze
+from tf_finetune.adaptation import method
 from tf_finetune.model.assembly import Assembly
 
 
@@ -17,7 +18,7 @@ class Row:
         group: A stage of the backbone, or "head".
         layers: The first and the last of its layers that have weights.
         parameters: Their count, batch-norm statistics included.
-        trainable: How many of them are trained.
+        trainable: How many are trained, those that the method adds included.
         learning_rate_factor: Times the run's learning rate; 0 where nothing is
             trained.
     """
@@ -29,17 +30,20 @@ class Row:
     learning_rate_factor: float
 
 
-def make_rows(assembly: Assembly, selection: freeze.Selection) -> list[Row]:
+def make_rows(assembly: Assembly, adapted: method.Adapted) -> list[Row]:
     """Returns a row for each stage of the backbone and one for the head."""
-    moving = {*selection.layer_names}
     backbone = assembly.backbone
-    groups = [(stage.name, stage.layer_names) for stage in backbone.stages]
     table = [
-        _make_row(name, [backbone.model.get_layer(n) for n in names], moving)
-        for name, names in groups
+        _make_row(
+            stage.name,
+            [backbone.model.get_layer(name) for name in stage.layer_names],
+            adapted.trained,
+        )
+        for stage in backbone.stages
     ]
     head = [assembly.head.get_layer(name) for name in assembly.head_layers]
-    return [*table, _make_row("head", head, {*assembly.head_layers})]
+    trained = {layer.name: layer.trainable_variables for layer in head}
+    return [*table, _make_row("head", head, trained)]
 
 
 def format_table(table: list[Row]) -> str:
@@ -63,29 +67,25 @@ def format_table(table: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _make_row(group: str, layers: list[keras.Layer], moving: set[str]) -> Row:
+def _make_row(
+    group: str,
+    layers: list[keras.Layer],
+    trained: Mapping[str, Sequence[keras.Variable]],
+) -> Row:
     weighted = [layer for layer in layers if layer.weights]
     # First and last layer; a dash for a stage without weights.
     ends = [weighted[0].name, weighted[-1].name] if weighted else ["–"]
-    trainable = sum(_count_trainable(layer, moving) for layer in weighted)
+    trainable = sum(
+        math.prod(variable.shape)
+        for layer in layers
+        for variable in trained.get(layer.name, ())
+    )
     return Row(
         group=group,
         layers=" … ".join(dict.fromkeys(ends)),
         parameters=sum(layer.count_params() for layer in weighted),
         trainable=trainable,
         learning_rate_factor=1.0 if trainable else 0.0,
-    )
-
-
-def _count_trainable(layer: keras.Layer, moving: set[str]) -> int:
-    """Counts trainable parameters; batch-norm statistics are not."""
-    if layer.name not in moving:
-        return 0
-    still = ("moving_mean", "moving_variance")
-    return sum(
-        math.prod(variable.shape)
-        for variable in layer.weights
-        if not variable.path.endswith(still)
     )
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from tf_finetune.adaptation import freeze_boundary
-from tf_finetune.model import assembly, inference
+from tf_finetune.model import assembly, freeze_boundary, inference
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Describes the plan of a run: trainable layers, settings and reasons."""
 
-import keras
 from absl import logging
 
 from tf_finetune.adaptation import plan
@@ -8,8 +7,7 @@ from tf_finetune.backbones.surgery import change_table
 from tf_finetune.data import data_statistics
 from tf_finetune.runs import context as contexts
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.training import optimizers
-from tf_finetune.training.solvers import decoder_head
+from tf_finetune.training import decoder_head, optimizers
 
 _HEADS = {"probe": "solved", "random": "random"}
 
@@ -32,9 +30,7 @@ def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
 
 def _format_supervised(context: contexts.RunContext) -> str:
     options = context.config.training
-    table = plan.format_table(
-        plan.make_rows(context.assembly, context.selection)
-    )
+    table = plan.format_table(plan.make_rows(context.assembly, context.adapted))
     parts = [
         context.settings.line,
         change_table.format_table(_list_changes(context)),
@@ -47,7 +43,6 @@ def _format_supervised(context: contexts.RunContext) -> str:
     size = optimizers.choose_batch_size(
         options, len(context.data.split("train"))
     )
-    frozen = len(context.selection.frozen_batch_norms)
     return "\n".join(
         [
             table,
@@ -60,8 +55,8 @@ def _format_supervised(context: contexts.RunContext) -> str:
             f"optimizer: {options.optimizer}, learning rate "
             f"{_format_rate(context)}, {options.schedule}, warm-up over "
             f"{options.warmup_fraction:.0%} of the steps",
-            f"batch norm: {data_statistics.format_count(frozen, 'layer')} kept "
-            "as pretrained (--freeze_batch_norm)",
+            f"adaptation: {context.config.model.adaptation} (--adaptation); "
+            f"{context.adapted.description}",
             f"loss: {' + '.join(context.task.split_loss(options.loss))} "
             f"(--loss={options.loss}); augmentation: {options.augmentation}",
             f"cache: {context.config.output.cache} (--cache); "
@@ -118,12 +113,7 @@ def warn_of_single_pictures(context: contexts.RunContext) -> None:
     )
     # A replica's own part of the batch.
     pictures = size // context.strategy.num_replicas_in_sync
-    moving = [
-        layer
-        for layer in context.assembly.backbone.model.layers
-        if isinstance(layer, keras.layers.BatchNormalization)
-        and layer.name in context.selection.layer_names
-    ]
+    moving = context.adapted.batch_norms
     if context.fine_tunes and moving and pictures <= 1:
         logging.warning(
             "Batch norm learns its mean and variance from single pictures: "

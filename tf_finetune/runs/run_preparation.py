@@ -8,10 +8,11 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import environment
-from tf_finetune.adaptation import freeze, freeze_boundary
+from tf_finetune.adaptation import catalog as adaptation
+from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics, examples, scan
-from tf_finetune.model import assembly
+from tf_finetune.model import assembly, freeze_boundary
 from tf_finetune.runs import compiled_networks, picture_scan, run_cache
 from tf_finetune.runs import context as contexts
 from tf_finetune.tasks import catalog as tasks
@@ -27,7 +28,7 @@ class _Model:
     """The parts of a run context that are built before pictures are decoded."""
 
     assembly: assembly.Assembly
-    selection: freeze.Selection
+    adapted: method.Adapted
     networks: compiled_networks.CompiledNetworks
 
 
@@ -84,7 +85,7 @@ def prepare_run(
         data=data,
         task=task,
         assembly=built,
-        selection=model.selection,
+        adapted=model.adapted,
         networks=model.networks,
         cache=cache,
         strategy=strategy,
@@ -109,18 +110,15 @@ def _build_model(
         config.seed,
         weights=config.model.weights,
     )
-    selection = freeze.select_layers(
-        built.backbone,
-        config.model.trainable,
-        freeze_batch_norm=config.model.freeze_batch_norm,
-    )
+    adapt = adaptation.METHODS.get(config.model.adaptation)
+    adapted = adapt(built, config.model)
     cut = None
-    if contexts.fine_tunes(config, selection):
-        moving = {*selection.layer_names, *built.head_layers}
+    if contexts.fine_tunes(config, adapted):
+        moving = {*adapted.trained, *built.head_layers}
         # Everything below the first of these layers is computed once.
         cut = freeze_boundary.find_boundary(built.trainer, moving)
     networks = compiled_networks.CompiledNetworks(built, cut)
-    return _Model(assembly=built, selection=selection, networks=networks)
+    return _Model(assembly=built, adapted=adapted, networks=networks)
 
 
 def _complete_data(

@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.metrics import candidate_selection
 from tf_finetune.tasks import quantization_checks
 
 if TYPE_CHECKING:

@@ -12,13 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.adaptation import freeze
+from tf_finetune.adaptation import method
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import epoch_order, examples, pipeline, shards
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.model import assembly
 from tf_finetune.tasks import task as tasks
 from tf_finetune.training import ema, fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
@@ -46,8 +45,6 @@ class TrainingFeed:
 
 def compile_trainer(
     trainer: keras.Model,
-    built: assembly.Assembly,
-    selection: freeze.Selection,
     config: train_config.TrainConfig,
     *,
     loss: keras.losses.Loss,
@@ -55,13 +52,10 @@ def compile_trainer(
     num_examples: int,
     settings: device_settings.Settings,
 ) -> keras.Model:
-    """Freezes layers as selected and compiles the trainer for the stage.
+    """Compiles the trainer for the stage.
 
     Args:
-        trainer: What is trained: `built.trainer`, or the part of it above a
-            freeze boundary; its outputs are logits.
-        built: The whole model.
-        selection: The backbone layers that move; the head always does.
+        trainer: As the adapted network builds it; its outputs are logits.
         config: The optimizer and its settings.
         loss: Of logits and targets.
         metrics: What is reported of them.
@@ -69,12 +63,6 @@ def compile_trainer(
             them.
         settings: Of the device.
     """
-    # Before `compile`: a change of `trainable` takes effect with the next one.
-    freeze.apply_selection(
-        [built.trainer, trainer, built.head],
-        selection,
-        always=built.head_layers,
-    )
     options = config.training
     plan = optimizers.make_schedule(
         options, steps_per_epoch=count_steps_per_epoch(options, num_examples)
@@ -101,17 +89,19 @@ def fit_trainer(
     trainer: keras.Model,
     feed: TrainingFeed,
     *,
+    adapted: method.Adapted,
     task: tasks.Task,
     config: train_config.TrainConfig,
     place: workdir_files.Workdir,
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
-    """Trains the compiled trainer and gives it its best epoch's weights.
+    """Trains the compiled trainer; the network gets its best epoch's weights.
 
     Args:
         trainer: As `compile_trainer` returns it.
         feed: What it trains on and is chosen by.
+        adapted: The network that the result is merged into.
         task: The ranking of epochs.
         config: The run.
         place: Checkpoints and TensorBoard events go there.
@@ -147,7 +137,9 @@ def fit_trainer(
     with replicas.synchronize_batch_norms(
         trainer, wanted=config.training.sync_batch_norm
     ):
-        return fit.fit(trainer, stage, callbacks=callbacks)
+        outcome = fit.fit(trainer, stage, callbacks=callbacks)
+    adapted.merge()
+    return outcome
 
 
 def needs_own_step(options: training_options.TrainingOptions) -> bool:

@@ -26,14 +26,17 @@ def main(backbone: str) -> None:
 
     config = options.from_keywords(
         train_config.TrainConfig,
-        {"data": "x", "backbone": backbone, "optimizer": "momentum"},
+        {
+            "data": "x",
+            "backbone": backbone,
+            "optimizer": "momentum",
+            "trainable": "all",
+            "freeze_batch_norm": False,
+        },
     )
     task = tasks.TASKS.get("classification")
     names = ("a", "b")
     built = assembly.build_model(config.model, task, names, seed=0)
-    selection = freeze.select_layers(
-        built.backbone, ("all",), freeze_batch_norm=False
-    )
     targets = np.eye(2, dtype="float32")[np.arange(_BATCH) % 2]
     settings = device_settings.choose_settings(
         device_settings.Device(kind="cpu", name="CPU"),
@@ -41,9 +44,7 @@ def main(backbone: str) -> None:
         onednn=environment.describe_onednn(),
     )
     model = fine_tuning.compile_trainer(
-        built.trainer,
-        built,
-        selection,
+        freeze.adapt(built, config.model).build_trainer(built.trainer),
         config,
         loss=task.network.loss(config.training, names, None),
         metrics=task.network.metrics(names),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import axes, figure
 
-from tf_finetune.evaluation import display_names, result_plots
+from tf_finetune.drawing import display_names, result_plots
 
 _DRAWN = 30  # Labels, at most.
 _WIDTH = 28  # Characters of a name.

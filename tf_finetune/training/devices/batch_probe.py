@@ -44,7 +44,7 @@ def train_few_steps(
     config: train_config.TrainConfig, num_classes: int, picture: str
 ) -> bool:
     """Trains a few steps as the run would; returns whether on a CPU."""
-    from tf_finetune.adaptation import freeze
+    from tf_finetune.adaptation import catalog as adaptation
     from tf_finetune.model import assembly
     from tf_finetune.tasks import catalog as tasks
     from tf_finetune.training import fine_tuning, fit
@@ -62,15 +62,9 @@ def train_few_steps(
     names = [str(number) for number in range(num_classes)]
     with strategy.scope():
         built = assembly.build_model(config.model, task, names, config.seed)
-        selection = freeze.select_layers(
-            built.backbone,
-            config.model.trainable,
-            freeze_batch_norm=config.model.freeze_batch_norm,
-        )
+        adapt = adaptation.METHODS.get(config.model.adaptation)
         trainer = fine_tuning.compile_trainer(
-            built.trainer,
-            built,
-            selection,
+            adapt(built, config.model).build_trainer(built.trainer),
             config,
             loss=task.network.loss(config.training, names, None),
             metrics=task.network.metrics(names),
