@@ -64,6 +64,15 @@ _QUOTED = re.compile(
 )
 
 
+# Names in other packages and programs that docstrings mention.
+_ELSEWHERE = {
+    "GraphDef", "H5IOStore", "RandAugment", "ResNet50", "_KERAS_DIR",
+    "_save_container_state", "_save_state", "activation_17",
+    "average_precision_score", "fbs", "from_graph_def", "metadata_schema",
+    "nohup", "tofile",
+}  # fmt: skip
+
+
 def _modules() -> list[pathlib.Path]:
     return sorted(_PACKAGE.rglob("*.py"))
 
@@ -209,6 +218,35 @@ def test_first_sentences_of_docstrings_name_their_subject():
         for path in _modules()
         for line, sentence in _first_sentences(path)
         if re.search(r"\bwhat(ever)?\b", sentence, re.IGNORECASE)
+    ]
+
+
+def _defined_words(path: pathlib.Path) -> set[str]:
+    """Returns the names in a module, and the words of its short texts."""
+    found = {*path.relative_to(_PACKAGE.parent).with_suffix("").parts}
+    for node in ast.walk(_parse(path)):
+        for kind in ("id", "attr", "name", "arg"):
+            value = getattr(node, kind, None)
+            found |= {*value.split(".")} if isinstance(value, str) else set()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+            found |= {*re.findall(r"\w+", text)} if "`" not in text else set()
+    return found
+
+
+def _mentioned_names(path: pathlib.Path) -> set[str]:
+    """Returns the names in backticks in comments and docstrings."""
+    text = path.read_text(encoding="utf-8")
+    return {*re.findall(r"(?<!`)`([A-Za-z_][\w.]*)(?:\(\))?`(?!`)", text)}
+
+
+def test_names_that_docstrings_mention_exist():
+    known = _ELSEWHERE.union(*map(_defined_words, _modules()))
+    assert not [
+        f"{_name(path)}: {name}"
+        for path in _modules()
+        for name in sorted(_mentioned_names(path))
+        if not {*filter(None, name.split("."))} <= known
     ]
 
 

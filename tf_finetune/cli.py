@@ -82,7 +82,7 @@ def parse_arguments(
         values: Where the flags are defined and set.
 
     Raises:
-        UsageError: As `config.parsing.parse`.
+        UsageError: As `config.flag_parser` raises.
     """
     options.define_flags(config_class, values)
     flag_parser.parse_arguments(values, arguments)

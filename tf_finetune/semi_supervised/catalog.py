@@ -1,6 +1,6 @@
 """Objectives on unlabeled pictures, by name.
 
-Each is a `runs.objectives.objective.Objective`; adding one is a file and a
+Each follows `runs.objectives.objective_protocol`; adding one is a file and a
 line here.
 """
 

@@ -1,4 +1,4 @@
-"""Training of one stage: the only caller of `served_model.fit`."""
+"""Training of one stage: the only caller of `model.fit`."""
 
 import dataclasses
 import time

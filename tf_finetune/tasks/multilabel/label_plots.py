@@ -21,7 +21,7 @@ def draw_labels(figures: Mapping[str, Any], path: pathlib.Path) -> None:
     threshold. Of more than 30 labels the 15 best and the 15 worst are drawn.
 
     Args:
-        figures: Of one split, as `metrics.multilabel` returns them.
+        figures: Of one split, as `metrics` computes them.
         path: The file to write.
     """
     known = [
