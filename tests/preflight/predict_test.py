@@ -20,7 +20,7 @@ class TestPrediction:
             (
                 "classification",
                 "masks",
-                "--window_overlap=0.5 is for tasks that predict masks",
+                "--window_overlap=0.5 is for tasks whose predictions are files",
             ),
             ("segmentation", None, "give --output"),
         ],

@@ -54,17 +54,17 @@ def resolve_prediction_data(
 def _check_windows(
     config: command_configs.PredictConfig, task: task_contract.Task
 ) -> None:
-    """Raises `UsageError` for windows where no masks are written."""
+    """Raises `UsageError` for windows where no files are written."""
     got = f"--window_overlap={config.window_overlap:g}"
-    if not task.files_at:  # Its predictions are no masks.
+    if not task.files_at:
         raise errors.UsageError(
-            f"{got} is for tasks that predict masks, and the run in "
+            f"{got} is for tasks whose predictions are files, and the run in "
             f"--workdir={config.workdir} is of --task={task.name}. Leave it "
             "out."
         )
     if not config.output:
         raise errors.UsageError(
-            f"{got} is for masks in files: give --output, a folder."
+            f"{got} is for predictions in files: give --output, a folder."
         )
 
 

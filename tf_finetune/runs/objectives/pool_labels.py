@@ -83,7 +83,7 @@ def _predict_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
     resize = context.config.model.resize
     pretrained = context.assembly.model.get_weights()
     context.assembly.model.set_weights(list(given.supervised.weights))
-    # Predicted twice, since masks of a whole pool need not fit into memory.
+    # Predicted twice, since those of a whole pool need not fit into memory.
     pool, held_out = given.pool.pictures, context.data.split("validation")
     share = context.config.unlabeled.pseudo_label_share
     thresholds = guesses.find_thresholds(
@@ -95,7 +95,7 @@ def _predict_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
             thresholds,
             picture,
             context.data.class_names,
-            folder=context.place.checkpoints / "masks",
+            folder=context.place.checkpoints / "pseudo_labels",
             resize=resize,
         )
         for picture, each in _pair_predictions(given, pool)
