@@ -174,7 +174,8 @@ def _checked(command, said, folder):
     chosen = "not slow and not campaign"
     if given[:1] == ("--full",):
         chosen, given = "not campaign", given[1:]
-    arguments = " ".join(("-n 2 --dist worksteal -m", chosen, *given))
+    options = "-n 2 --dist worksteal --durations=40 -m"
+    arguments = " ".join((options, chosen, *given))
     assert said.splitlines() == [
         "ruff check .",
         "ruff format --check .",
