@@ -11,6 +11,7 @@ import pytest
 
 import tf_finetune
 from tf_finetune import commands
+from tf_finetune.config import options
 
 _PACKAGE = pathlib.Path(tf_finetune.__file__).parent
 _PROJECT = pathlib.Path(__file__).parents[1]
@@ -27,12 +28,14 @@ _ROOMS = [
     ["data"],
     ["backbones"],
     ["heads", "weights", "feature_cache"],
-    ["evaluation"],
+    ["solvers", "metrics"],
+    ["drawing"],
     ["tasks"],
     ["model"],
     ["adaptation"],
     ["semi_supervised"],
     ["training"],
+    ["evaluation"],
     ["exports"],
     ["serving", "client"],
     ["runs", "preflight"],
@@ -59,6 +62,15 @@ _QUOTED = re.compile(
     r"[^\"\n]*\"|A Benchmark for Colour",
     re.IGNORECASE,
 )
+
+
+# Names in other packages and programs that docstrings mention.
+_ELSEWHERE = {
+    "GraphDef", "H5IOStore", "RandAugment", "ResNet50", "_KERAS_DIR",
+    "_save_container_state", "_save_state", "activation_17",
+    "average_precision_score", "fbs", "from_graph_def", "metadata_schema",
+    "nohup", "tofile",
+}  # fmt: skip
 
 
 def _modules() -> list[pathlib.Path]:
@@ -149,6 +161,49 @@ def test_no_module_is_longer_than_300_lines():
     assert not {name: n for name, n in lengths.items() if n > 300}
 
 
+def _option_tables(path: pathlib.Path, names: set[str]) -> Iterator[int]:
+    """Yields the lines of literals that group options or map them to words."""
+    nodes = [*ast.walk(_parse(path))]
+    declared = {  # A part's own `reads` is a declaration, not a table.
+        id(node.value)
+        for node in nodes
+        if isinstance(node, ast.keyword) and node.arg == "reads"
+    }
+    sequences = (ast.Tuple, ast.List, ast.Set)
+    for node in nodes:
+        items = []
+        if isinstance(node, sequences):
+            items = node.elts
+        elif isinstance(node, ast.Dict):
+            items = [
+                key
+                for key, value in zip(node.keys, node.values, strict=True)
+                if isinstance(value, sequences)
+            ]
+        words = {
+            each.value
+            for each in items
+            if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        }
+        if len(words) > 1 and words <= names and id(node) not in declared:
+            yield node.lineno
+
+
+def test_options_say_themselves_what_reads_them():
+    names = {
+        name
+        for config_class in commands.config_classes().values()
+        for name, field, _, _ in options.list_options(config_class)
+        if field.metadata["used_by"]
+    }
+    assert not [
+        f"{_name(path)}:{line}"
+        for path in _modules()
+        if _room(path) != "config" and path.stem != "unused_options"
+        for line in _option_tables(path, names)
+    ]
+
+
 def test_no_module_asserts():
     assert not [
         _name(path)
@@ -163,6 +218,35 @@ def test_first_sentences_of_docstrings_name_their_subject():
         for path in _modules()
         for line, sentence in _first_sentences(path)
         if re.search(r"\bwhat(ever)?\b", sentence, re.IGNORECASE)
+    ]
+
+
+def _defined_words(path: pathlib.Path) -> set[str]:
+    """Returns the names in a module, and the words of its short texts."""
+    found = {*path.relative_to(_PACKAGE.parent).with_suffix("").parts}
+    for node in ast.walk(_parse(path)):
+        for kind in ("id", "attr", "name", "arg"):
+            value = getattr(node, kind, None)
+            found |= {*value.split(".")} if isinstance(value, str) else set()
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+            found |= {*re.findall(r"\w+", text)} if "`" not in text else set()
+    return found
+
+
+def _mentioned_names(path: pathlib.Path) -> set[str]:
+    """Returns the names in backticks in comments and docstrings."""
+    text = path.read_text(encoding="utf-8")
+    return {*re.findall(r"(?<!`)`([A-Za-z_][\w.]*)(?:\(\))?`(?!`)", text)}
+
+
+def test_names_that_docstrings_mention_exist():
+    known = _ELSEWHERE.union(*map(_defined_words, _modules()))
+    assert not [
+        f"{_name(path)}: {name}"
+        for path in _modules()
+        for name in sorted(_mentioned_names(path))
+        if not {*filter(None, name.split("."))} <= known
     ]
 
 

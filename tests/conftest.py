@@ -14,6 +14,8 @@ from tf_finetune.exports.parity import fresh_process
 # Set before any test imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # As in a run.
+# pytest's two processes share two cores: a tenth less of a run's CPU seconds.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # The same examples everywhere, however slow the machine.
 hypothesis.settings.register_profile(

@@ -3,8 +3,8 @@
 As a program it loads everything that a command needs, computes nothing, and
 then forks a process for each line of JSON that it reads. Such a process is its
 own in all that a test looks at (status, signals, output, memory); only the
-seconds of the imports are missing. `scripts/kill_campaign.py` shows that it
-computes what any other process does.
+seconds of the imports are missing. `scripts/campaigns/kill_runs.py` shows that
+it computes what any other process does.
 """
 
 import json
@@ -127,10 +127,10 @@ def _load() -> None:
     import sklearn.model_selection  # noqa: F401
 
     from tf_finetune import workflow  # noqa: F401
-    from tf_finetune.evaluation import result_table  # noqa: F401
     from tf_finetune.runs import (
-        results,  # noqa: F401
+        train,  # noqa: F401
     )
+    from tf_finetune.tasks import result_table  # noqa: F401
 
 
 def _next_fork(requests: Any, answers: Any) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""scripts/fuzz_decoding.py: what it makes, and what it tells."""
+"""scripts/campaigns/fuzz_decoding.py: what it makes, and what it tells."""
 
 import importlib.util
 import itertools
@@ -6,7 +6,8 @@ import pathlib
 
 import pytest
 
-_SCRIPT = pathlib.Path(__file__).parents[1] / "scripts" / "fuzz_decoding.py"
+_CAMPAIGNS = pathlib.Path(__file__).parents[1] / "scripts" / "campaigns"
+_SCRIPT = _CAMPAIGNS / "fuzz_decoding.py"
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from absl import app, flags, logging
 
 from tf_finetune import console_output, errors, shutdown, terminal_escapes
 from tf_finetune.config import (
+    conditions,
     flag_parser,
     flagfile_names,
     option_types,
@@ -81,7 +82,7 @@ def parse_arguments(
         values: Where the flags are defined and set.
 
     Raises:
-        UsageError: As `config.parsing.parse`.
+        UsageError: As `config.flag_parser` raises.
     """
     options.define_flags(config_class, values)
     flag_parser.parse_arguments(values, arguments)
@@ -115,10 +116,12 @@ def format_help(config_class: type, purpose: str) -> str:
 
 def _format_flag(name: str, field: Any, value: Any) -> list[str]:
     kind = option_types.describe_field(field)
+    readers = conditions.describe(field.metadata["used_by"])
     return [
         f"  --{name}  (default: {options.to_text(value) or repr('')})",
         *textwrap.wrap(
-            f"{field.metadata['help']} [{kind}]",
+            f"{field.metadata['help']} [{kind}]"
+            + (f" Read with {readers}." if readers else ""),
             width=79,
             initial_indent="      ",
             subsequent_indent="      ",

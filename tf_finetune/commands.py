@@ -56,28 +56,28 @@ COMMANDS = {
         "--data=more_flowers/",
     ),
     "predict": Command(
-        summary="predict classes of pictures without labels, as CSV",
+        summary="predict pictures with a finished run, as a table",
         function="tf_finetune.finished_workflow:predict_run",
         config="tf_finetune.config.command_configs:PredictConfig",
-        usage="Predicts the class of pictures with a finished run:\n"
+        usage="Predicts pictures with a finished run:\n"
         "  python -m tf_finetune.predict --workdir=runs/flowers "
         "--data='holiday/*.jpg' --output=holiday.csv",
     ),
     "export": Command(
-        summary="SavedModel for TensorFlow Serving, .h5 weights, .keras, …",
+        summary="export a run as SavedModel, Keras, LiteRT or ONNX files",
         function="tf_finetune.finished_workflow:export_run",
         config="tf_finetune.config.command_configs:ExportConfig",
-        usage="Exports a finished run and checks that the export computes "
-        "the same:\n"
+        usage="Exports a finished run and compares each export with the "
+        "evaluation:\n"
         "  python -m tf_finetune.export --workdir=runs/flowers "
         "--format=saved_model",
     ),
     "serve": Command(
-        summary="serve an export as TensorFlow Serving does, with a page",
+        summary="serve an export with a demo page, as TensorFlow Serving does",
         function="tf_finetune.serving.startup:serve_run",
         config="tf_finetune.config.serve_config:ServeConfig",
-        usage="Serves an exported run as TensorFlow Serving does, with a "
-        "page to try it:\n"
+        usage="Serves an exported run with TensorFlow Serving's APIs and a "
+        "demo page:\n"
         "  python -m tf_finetune.serve --workdir=runs/flowers --port=8501",
     ),
     "client": Command(
@@ -89,10 +89,10 @@ COMMANDS = {
         function="tf_finetune.backbones.__main__:main",
     ),
     "cache": Command(
-        summary="list what is kept between runs, or clear it",
+        summary="list or clear the cache that runs share",
         function="tf_finetune.feature_cache.command:list_or_clear",
         config="tf_finetune.config.command_configs:CacheConfig",
-        usage="Lists what the cache directory holds, or clears it:\n"
+        usage="Lists the contents of the cache directory, or clears it:\n"
         "  python -m tf_finetune.cache --clear=features",
     ),
 }

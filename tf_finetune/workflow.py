@@ -4,7 +4,6 @@ Nothing here imports TensorFlow before flags and files are known to be good:
 that costs seconds, and a typo should be answered at once.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from typing import Any
 
 from tf_finetune import console_output, environment, run
 from tf_finetune.config import cluster_rank, options, train_config
-from tf_finetune.data import arrays, file_stamps, scan
-from tf_finetune.preflight import train, train_paths
+from tf_finetune.data import arrays, scan
+from tf_finetune.preflight import train as train_preflight
+from tf_finetune.preflight import train_paths
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training.devices import batch_size_search
 from tf_finetune.workdir import lifecycle, workdir_files
@@ -63,7 +63,7 @@ def train_run(
         and of a worker that is not the chief.
     """
     start = time.monotonic()
-    train.check_config(config)
+    train_preflight.check_config(config)
     # After the check, which knows words that look like paths.
     config = train_paths.make_paths_absolute(config)
     place = lifecycle.choose_workdir(config)
@@ -79,7 +79,7 @@ def train_run(
         tasks.TASKS.get(config.model.task).labels,
         cache_dir=config.output.cache_folder,
     )
-    train.check_pictures(config, inspected)
+    train_preflight.check_pictures(config, inspected)
     # After the checks that may refuse the data: an error stands alone.
     lifecycle.warn_if_inside_data(place, config)
     if config.output.plan:
@@ -97,42 +97,23 @@ def _train_run(
     report: Report,
     start: float,
 ) -> run.Run:
-    largest = batch_size_search.find_batch_size(
-        config,
-        {} if config.output.overwrite else place.facts(),
-        num_pictures=len(inspected.pictures),
-        num_classes=len(inspected.class_names),
-    )
+    largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
-    from tf_finetune.runs import (
-        plan_text,
-        results,
-        run_preparation,
-        semi_supervised_run,
-    )
+    from tf_finetune.runs import train
 
-    with contextlib.ExitStack() as held:
-        context = run_preparation.prepare_run(
-            config, inspected, place, held, largest
-        )
-        plan = plan_text.format_plan(context)
-        report(plan)
-        plan_text.warn_of_single_pictures(context)
-        results.begin_run(context, plan)
-        # Raises if a picture's file has changed while it was learned from.
-        with file_stamps.verify_unchanged(context.data.pictures):
-            result = semi_supervised_run.fit_run(context, held, report=report)
-    with file_stamps.verify_unchanged(context.data.pictures):
-        figures = results.evaluate_splits(context, result)
-    results.save_results(context, result)
-    results.finish_run(context, result, time.monotonic() - start)
-    report(context.task.figures.text(figures))
-    report(f"Results saved to {place.path}")
-    results.check_gates(context, figures)
+    trained = train.train(
+        config,
+        inspected,
+        place,
+        largest_batch=largest,
+        start=start,
+        report=report,
+    )
+    context = trained.context
     return run.Run(
         model=context.assembly.model,
-        evaluation=figures,
-        history=result.fit_result.table,
+        evaluation=trained.figures,
+        history=trained.result.fit_result.table,
         class_names=context.data.class_names,
         workdir=place.path,
         task=context.task,
@@ -145,22 +126,25 @@ def _report_plan(
     place: workdir_files.Workdir,
     report: Report,
 ) -> None:
-    largest = batch_size_search.find_batch_size(
+    largest = _find_batch_size(config, inspected, place)
+    environment.start_tensorflow()
+    from tf_finetune.runs import plan_run
+
+    plan_run.report_plan(
+        config, inspected, place, largest_batch=largest, report=report
+    )
+    report(f"workdir: {place.path} (nothing was written; --plan)")
+
+
+def _find_batch_size(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    place: workdir_files.Workdir,
+) -> int | None:
+    """Finds the batch size that fits into memory, if it is asked for."""
+    return batch_size_search.find_batch_size(
         config,
         {} if config.output.overwrite else place.facts(),
         num_pictures=len(inspected.pictures),
         num_classes=len(inspected.class_names),
     )
-    environment.start_tensorflow()
-    from tf_finetune.data import data_statistics
-    from tf_finetune.runs import plan_cost, plan_text, run_preparation
-
-    with contextlib.ExitStack() as held:
-        context = run_preparation.prepare_run(
-            config, inspected, place, held, largest
-        )
-        report(data_statistics.format_summary(context.data))
-        report(plan_text.format_plan(context))
-        plan_text.warn_of_single_pictures(context)
-        report(plan_cost.estimate_cost(context).text())
-    report(f"workdir: {place.path} (nothing was written; --plan)")

@@ -13,13 +13,6 @@ def test_weights_alone_cannot_be_calibrated():
         )
 
 
-def test_a_score_that_no_format_would_hold_is_refused():
-    with pytest.raises(errors.UsageError, match="--format=keras,h5 does not"):
-        command_configs.ExportConfig(
-            workdir="run", format=("keras", "h5"), out_of_distribution=True
-        )
-
-
 def test_both_are_off_unless_asked_for():
     config = command_configs.ExportConfig(workdir="run")
     assert not config.calibrate and not config.out_of_distribution

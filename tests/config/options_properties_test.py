@@ -47,7 +47,7 @@ def _round_trip(config):
         },
     )
 )
-@hypothesis.settings(max_examples=150)
+@hypothesis.settings(max_examples=50)
 def test_a_flagfile_gives_the_config_back_or_is_refused(changes):
     config = options.from_keywords(train_config.TrainConfig, changes)
     try:
@@ -97,7 +97,7 @@ _JUNK = st.lists(
     content=st.binary(max_size=100)
     | _JUNK.map(lambda rows: "\n".join(rows).encode("utf-8", "replace"))
 )
-@hypothesis.settings(max_examples=400)
+@hypothesis.settings(max_examples=50)
 def test_a_flagfile_of_junk_is_a_config_or_a_usage_error(content):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.flags"
@@ -122,7 +122,7 @@ def test_a_flagfile_of_junk_is_a_config_or_a_usage_error(content):
     | st.lists(_TEXT | st.integers(), max_size=2)
     | st.dictionaries(_TEXT, _TEXT, max_size=1),
 )
-@hypothesis.settings(max_examples=400)
+@hypothesis.settings(max_examples=100)
 def test_a_keyword_of_junk_is_a_config_or_a_usage_error(name, value):
     try:
         config = options.from_keywords(train_config.TrainConfig, {name: value})
@@ -133,7 +133,7 @@ def test_a_keyword_of_junk_is_a_config_or_a_usage_error(name, value):
 
 
 @hypothesis.given(arguments=_JUNK)
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=50)
 def test_junk_on_the_command_line_is_a_usage_error(arguments):
     values = flags.FlagValues()
     options.define_flags(train_config.TrainConfig, values)

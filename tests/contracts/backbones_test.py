@@ -23,6 +23,18 @@ _FAST = {
     "small_cnn",
     "vgg16",
 }
+# One a family: Keras writes a network layer by layer.
+_SAVED = _FAST - {"vgg16"} | {
+    "densenet121",
+    "efficientnet_v2_b0",
+    "inception_resnet_v2",
+    "inception_v3",
+    "mobilenet_v2",
+    "nasnet_mobile",
+    "resnet50",
+    "resnet50_v2",
+    "xception",
+}
 # Their first convolutions do not pad, so that pictures lose a few pixels more.
 _UNPADDED = {
     "alexnet",
@@ -32,9 +44,6 @@ _UNPADDED = {
     "nasnet_mobile",
     "xception",
 }
-# Files of more than 400 MB are not written; the format is that of the smaller
-# networks of the same family.
-_MOST_PARAMETERS_SAVED = 100e6
 # Of networks that Keras lacks; "in_graph" for one that scales its input.
 _MODES = {
     "alexnet": "torch",
@@ -175,8 +184,8 @@ def _behind_scaling(model):
 
 
 def test_saved_and_read_it_gives_the_same_numbers(backbone, features, tmp_path):
-    if backbone.model.count_params() > _MOST_PARAMETERS_SAVED:
-        pytest.skip("too large to be written in a test")
+    if backbone.spec.name not in _SAVED:
+        pytest.skip("its layers are those of a smaller one of its family")
     backbone.model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     (tmp_path / "model.keras").unlink()

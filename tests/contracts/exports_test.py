@@ -42,6 +42,18 @@ _FAMILIES = (
     "vgg16",
     "xception",
 )
+# Up to a minute a format; the layers that they add to those of the others are
+# in the tests of `exports/graph`.
+_IN_CAMPAIGN = {
+    "densenet121",
+    "efficientnet_v2_b0",
+    "inception_resnet_v2",
+    "inception_v3",
+    "nasnet_mobile",
+    "resnet50",
+    "resnet50_v2",
+    "xception",
+}
 # Random weights enlarge the rounding of weights more than trained ones do, so
 # the formats that round are asked of networks of few layers; what they do to a
 # trained network of many is measured in tests/end_to_end/exports_test.py.
@@ -190,7 +202,13 @@ def _spread(built, images):
 
 @pytest.mark.parametrize(
     ("job", "form"),
-    [(name, form) for name in _FAMILIES for form in _asked(name)],
+    [
+        pytest.param(
+            name, form, marks=[pytest.mark.campaign] * (name in _IN_CAMPAIGN)
+        )
+        for name in _FAMILIES
+        for form in _asked(name)
+    ],
     indirect=["job"],
 )
 def test_every_format_is_proven(job, form, tmp_path):

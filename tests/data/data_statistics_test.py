@@ -104,7 +104,7 @@ def test_summary_counts_and_names_what_was_dropped():
     assert data_statistics.format_summary(
         _data(dropped), max_dropped=2
     ).splitlines() == [
-        "4 images, 4 dropped, 2 classes: train 3, validation 1",
+        "4 pictures, 4 dropped, 2 classes: train 3, validation 1",
         "  dropped '0\\n.jpg': an empty file",
         "  dropped '1\\n.jpg': an empty file",
         "  2 more dropped files not listed here",
@@ -113,5 +113,5 @@ def test_summary_counts_and_names_what_was_dropped():
 
 def test_summary_of_clean_data_is_one_line():
     assert data_statistics.format_summary(_data()) == (
-        "4 images, 0 dropped, 2 classes: train 3, validation 1"
+        "4 pictures, 0 dropped, 2 classes: train 3, validation 1"
     )

@@ -209,7 +209,7 @@ def test_folders_without_data_are_counted_but_not_bad(clean_folder, tmp_path):
     options = data_options.DataOptions(data=str(clean_folder), bad_data="error")
     data = _survey(options, tmp_path)
     (line,) = data_statistics.format_summary(data).splitlines()
-    assert line.startswith("20 images, 3 dropped, 2 classes: ")
+    assert line.startswith("20 pictures, 3 dropped, 2 classes: ")
 
 
 def test_replayed_options_give_the_same_data(clean_folder, tmp_path):
@@ -224,7 +224,7 @@ def test_ants_and_bees_keep_their_splits(material, tmp_path):
     options = data_options.DataOptions(data=str(material / "hymenoptera"))
     data = _survey(options, tmp_path)
     assert data_statistics.format_summary(data) == (
-        "398 images, 0 dropped, 2 classes: train 245, validation 153"
+        "398 pictures, 0 dropped, 2 classes: train 245, validation 153"
     )
 
 

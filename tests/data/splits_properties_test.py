@@ -52,7 +52,7 @@ def _assign(pictures, seed=0, limit=None, test=0.15):
     limit=st.none() | st.integers(1, 5),
     test=st.sampled_from([0.0, 0.15, 0.5, None]),
 )
-@hypothesis.settings(max_examples=300)
+@hypothesis.settings(max_examples=100)
 def test_every_picture_is_in_one_split_and_no_group_is_divided(
     pictures, seed, limit, test
 ):
@@ -77,7 +77,7 @@ def test_every_picture_is_in_one_split_and_no_group_is_divided(
 @hypothesis.given(
     pictures=_pictures(), seed=st.integers(0, 2**31), order=st.integers()
 )
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=100)
 def test_the_order_of_listing_plays_no_part(pictures, seed, order):
     shuffled = random.Random(order).sample(pictures, len(pictures))
     found = []
@@ -95,7 +95,7 @@ def test_the_order_of_listing_plays_no_part(pictures, seed, order):
     seed=st.integers(0, 2**31),
     fraction=st.floats(0.01, 0.5),
 )
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=100)
 def test_single_pictures_are_stratified_to_within_one(pictures, seed, fraction):
     counts = collections.Counter(p.label for p in pictures)
     hypothesis.assume(min(counts.values()) > 2)

@@ -114,7 +114,7 @@ def test_group_in_two_given_splits_is_refused_by_name():
     given = _two_classes(5, "train") + _two_classes(5, "test", 100)
     given[0] = dataclasses.replace(given[0], group="patient 7")
     given[-1] = dataclasses.replace(given[-1], group="patient 7")
-    with pytest.raises(errors.DataError, match="'patient 7' lies in two"):
+    with pytest.raises(errors.DataError, match="'patient 7' is in two"):
         _assign(given)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import pytest
 from documents import documented_commands
 
 
@@ -14,14 +15,14 @@ class Rule:
         pattern: What the whole command matches.
         kind: Which module runs it, by `RUN_BY`.
         smaller: Flags behind its own, so that it takes seconds.
-        slow: Whether it takes long all the same.
+        is_campaign: Whether a campaign runs it, and `--full` does not.
         reason: Why it is not run, where it is not.
     """
 
     pattern: str
     kind: str
     smaller: tuple[str, ...] = ()
-    slow: bool = False
+    is_campaign: bool = False
     reason: str = ""
 
 
@@ -50,20 +51,19 @@ RULES = (
          ("--requests=4", "--clients=1,2")),
     Rule(_SCRIPTS + r"pretrain_small_cnn\.py", "script",
          ("--epochs=1", "--output=made.weights.h5")),
-    Rule(_SCRIPTS + r"fuzz_decoding\.py .+", "script", ("--count=60",)),
+    Rule(_SCRIPTS + r"campaigns/fuzz_decoding\.py .+", "script",
+         ("--count=60",)),
     Rule(_SCRIPTS + r"launch_local\.py .+", "script",
          ("--backbone=small_cnn", "--weights=digits", "--image_size=32",
-          "--epochs=0", "--batch_size=8"), slow=True),
-    Rule(_SCRIPTS + r"kill_campaign\.py .+", "script", ("--kills=2",),
-         slow=True),
-    Rule(_SCRIPTS + r"kill_exports\.py .+", "script",
-         ("--kills=2", "--formats=h5"), slow=True),
+          "--epochs=0", "--batch_size=8"), is_campaign=True),
+    Rule(_SCRIPTS + r"campaigns/kill_runs\.py .+", "script", ("--kills=2",)),
+    Rule(_SCRIPTS + r"campaigns/kill_exports\.py .+", "script",
+         ("--kills=2", "--formats=h5")),
     Rule(_SCRIPTS + r"benchmark/views\.py .+", "script",
-         ("--epochs=1", "--views=1", "--seeds=1"), slow=True),
+         ("--epochs=1", "--views=1", "--seeds=1"), is_campaign=True),
     Rule(r"bash scripts/serve_tensorflow_serving\.sh .+", "script"),
     Rule(r"bash scripts/quickstart\.sh", "in a copy",
-         ("--epochs=1", "--max_train_per_class=3"),
-         slow=True),
+         ("--epochs=1", "--max_train_per_class=3")),
     Rule(r"bash scripts/check\.sh.*", "in a copy"),
     Rule(r"bash scripts/benchmark/run\.sh .+", "in a copy", ("--help",)),
     Rule(r"pip install .+", "installed"),
@@ -79,6 +79,11 @@ RULES = (
 def rules_of(command: documented_commands.Command) -> list[Rule]:
     """Returns the rules that fit a command; one, as it should be."""
     return [each for each in RULES if re.fullmatch(each.pattern, command.text)]
+
+
+def mark_campaign(document: str) -> list[pytest.MarkDecorator]:
+    """Marks what a document shows, unless it is the README, as a campaign's."""
+    return [pytest.mark.campaign] * (document != "README.md")
 
 
 def of_kind(*kinds: str) -> list[tuple[documented_commands.Command, Rule]]:

@@ -34,11 +34,31 @@ def test_what_says_who_runs_a_kind_is_true():
     )
 
 
-def test_what_is_not_run_has_flags_that_exist():
-    for command, _ in command_rules.of_kind("not run"):
-        if command.module:
-            name = command.module.partition(".")[2]
-            small_settings.config(name, command.words[3:])
+@pytest.mark.parametrize(
+    "command",
+    [
+        command
+        for command, _ in command_rules.of_kind(
+            "package", "workers", "served", "not run"
+        )
+        if command.module
+    ],
+    ids=str,
+)
+def test_a_command_of_the_package_has_flags_that_exist(command, monkeypatch):
+    monkeypatch.chdir(documented_commands.ROOT)  # Flagfiles stand there.
+    name = command.module.partition(".")[2]
+    small_settings.config(name, small_settings.filled_in(command)[3:])
+
+
+def test_every_script_that_is_named_exists():
+    scripts = [each.script for each in documented_commands.commands()]
+    assert [each for each in scripts if each]
+    assert not [
+        each
+        for each in scripts
+        if each and not (documented_commands.ROOT / each).is_file()
+    ]
 
 
 _PAGE = """

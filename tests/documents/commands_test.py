@@ -11,11 +11,18 @@ from documents import command_rules, documented_commands, small_settings
 from tf_finetune import commands as table
 from tf_finetune.workdir import workdir_files
 
-_PACKAGE = [command for command, _ in command_rules.of_kind("package")]
+_PACKAGE = [
+    pytest.param(
+        command,
+        id=str(command),
+        marks=command_rules.mark_campaign(command.document),
+    )
+    for command, _ in command_rules.of_kind("package")
+]
 _RUNTIMES = {"litert": "ai_edge_litert", "onnx": "tf2onnx"}
 
 
-@pytest.mark.parametrize("command", _PACKAGE, ids=str)
+@pytest.mark.parametrize("command", _PACKAGE)
 def test_a_command_runs_and_leaves_what_it_promises(command, house):
     for format_, module in _RUNTIMES.items():
         if format_ in command.flag("format"):
@@ -36,6 +43,12 @@ def _trained(command, house, done):
     for path in (place.model, place.evaluation, place.run_flags, place.plan):
         assert path.is_file(), path
     assert f"Results saved to {place.path.relative_to(house.folder)}" in said
+    page = (documented_commands.ROOT / "docs/run_folder.md").read_text("utf-8")
+    for path in place.path.iterdir():
+        name = re.sub(
+            r"_(train|validation|test)\.png$", "_SPLIT.png", path.name
+        )
+        assert f"`{name}" in page, name
     asked = "--numeric_columns=" in command.text
     assert place.fused_model.exists() == (
         asked or "regression.flags" in command.text
@@ -118,6 +131,7 @@ def test_the_package_is_shown_whole():
     assert shown == set(small_settings.CONFIGS)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize(
     "command", [each for each, _ in command_rules.of_kind("workers")], ids=str
 )

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import functools
 import re
 
 import pytest
@@ -10,6 +11,8 @@ from documents import documented_commands, small_settings
 from tf_finetune.config import options
 
 pytestmark = pytest.mark.quick
+
+PACKAGE = documented_commands.ROOT / "tf_finetune"
 
 
 def _text(path) -> str:
@@ -61,22 +64,92 @@ def test_a_link_to_a_heading_that_is_not_there_leads_nowhere(tmp_path):
         assert not _leads_somewhere(page, bad), bad
 
 
-def test_every_test_that_the_readme_names_exists():
-    text = _text(documented_commands.ROOT / "README.md")
-    named = re.findall(r"\[`(test_\w+)`\]\((tests/[^)]+)\)", text)
-    assert len(named) == text.count("`test_") >= 10
-    for name, path in named:
-        tree = ast.parse(_text(documented_commands.ROOT / path))
+@pytest.mark.parametrize(
+    ("document", "count"), [("README.md", 8), ("docs/reliability.md", 19)]
+)
+def test_every_test_that_a_document_names_exists(document, count):
+    path = documented_commands.ROOT / document
+    named = re.findall(r"\[`(test_\w+)`\]\(([^)]+)\)", _text(path))
+    assert len(named) == _text(path).count("`test_") == count
+    for name, file in named:
+        tree = ast.parse(_text(path.parent / file))
         functions = {n.name for n in tree.body if hasattr(n, "name")}
-        assert name in functions, f"{path}::{name}"
+        assert name in functions, f"{file}::{name}"
+
+
+@functools.cache
+def _project_files() -> str:
+    """Returns the paths of the project's files, one a line."""
+    rooms = ("tf_finetune", "tests", "scripts", "notebooks", "docs")
+    found = [
+        f"/{path.relative_to(documented_commands.ROOT).as_posix()}\n"
+        for room in rooms
+        for path in (documented_commands.ROOT / room).rglob("*.*")
+    ]
+    return "".join(found)
+
+
+def _missing_files(text) -> list[str]:
+    """Returns the names of programs in a text that no file has.
+
+    A path may begin in any folder of the project; NAME and my_ are examples.
+    """
+    named = re.findall(r"[\w/-]+\.(?:py|sh|ipynb|flags)\b", text)
+    examples = re.compile(r".*NAME|my_|run\.flags")
+    return [
+        name
+        for name in named
+        if not examples.match(name)
+        and f"/{name.removeprefix('/')}\n" not in _project_files()
+        and not (documented_commands.ROOT / name.strip("/")).is_file()
+    ]
+
+
+def _is_defined(name) -> bool:
+    """Whether a dotted name is a module of the package, or something in it."""
+    parts = name.removeprefix("tf_finetune.").split(".")
+    for count in range(len(parts), 0, -1):
+        place = PACKAGE.joinpath(*parts[:count])
+        if place.with_suffix(".py").is_file():
+            (attribute,) = parts[count : count + 1] or ("",)
+            code = _text(place.with_suffix(".py"))
+            pattern = rf"^(?:def|class) {attribute}\b|^{attribute}\b.* = "
+            return not attribute or bool(re.search(pattern, code, re.MULTILINE))
+        if place.is_dir():
+            return count == len(parts)
+    return False
 
 
 @pytest.mark.parametrize(
-    "path", documented_commands.DOCUMENTS, ids=lambda p: p.name
+    "path", documented_commands.GUIDES, ids=lambda p: p.name
 )
-def test_every_test_file_that_a_document_names_exists(path):
-    for name in re.findall(r"tests/[\w/]*_test\.py", _text(path)):
-        assert (documented_commands.ROOT / name).is_file(), name
+def test_every_program_that_a_document_names_exists(path):
+    assert _missing_files(_text(path)) == []
+
+
+@pytest.mark.parametrize(
+    "path", documented_commands.GUIDES, ids=lambda p: p.name
+)
+def test_every_name_of_the_package_in_a_document_is_defined(path):
+    rooms = {each.stem for each in PACKAGE.iterdir() if each.is_dir()}
+    rooms -= {"model"}  # `model.fit` is Keras'.
+    dotted = rf"`((?:tf_finetune|{'|'.join(rooms)})(?:\.[A-Za-z_]\w*)+)[`(]"
+    files = re.compile(r".*\.(?:py|json|csv|h5|keras|flags)")
+    named = {n for n in re.findall(dotted, _text(path)) if not files.match(n)}
+    # Calls of the Python API, which servers_test.py makes.
+    named -= {"tf_finetune.serve", "tf_finetune.start_server"}
+    assert not [name for name in sorted(named) if not _is_defined(name)]
+
+
+def test_names_that_are_not_there_are_noticed():
+    text = (
+        "`data/splits.py` `data/split_it.py` `NAME.py` `my_a.py` cli.py gone.sh"
+    )
+    assert _missing_files(text) == ["data/split_it.py", "gone.sh"]
+    for good in ("tf_finetune.cli", "data", "heads.head.Head"):
+        assert _is_defined(good), good
+    for bad in ("tf_finetune.clis", "heads.head.Heads", "data.pipelines"):
+        assert not _is_defined(bad), bad
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,13 @@ def _prepare(document, code, house):
             house.need(house.run(command))
 
 
-@pytest.mark.parametrize("document", sorted({name for name, _ in _BLOCKS}))
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(name, marks=command_rules.mark_campaign(name))
+        for name in sorted({name for name, _ in _BLOCKS})
+    ],
+)
 def test_the_blocks_of_a_document_run_one_after_the_other(document, house):
     code = "\n".join(
         _for_each_file(block) for name, block in _BLOCKS if name == document
@@ -128,6 +134,7 @@ def test_the_blocks_of_a_document_run_one_after_the_other(document, house):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.campaign
 def test_a_network_of_ones_own_is_trained_by_its_name(house):
     page = (documented_commands.ROOT / "docs" / "backbones.md").read_text(
         "utf-8"

@@ -26,7 +26,10 @@ _SAYS_WHAT_IT_IS_ASKED = '#!/bin/sh\necho "${0##*/} $*"\n'
 def _given(kind):
     return [
         pytest.param(
-            command, rule, id=str(command), marks=[pytest.mark.slow] * rule.slow
+            command,
+            rule,
+            id=str(command),
+            marks=[pytest.mark.campaign] * rule.is_campaign,
         )
         for command, rule in command_rules.of_kind(kind)
     ]
@@ -74,7 +77,7 @@ def _launched(done, folder):
 
 
 def _killed_runs(done, folder):
-    figures = json.loads((folder / "kill_campaign.json").read_text())
+    figures = json.loads((folder / "kill_runs.json").read_text())
     assert figures["kills"] >= 2
     assert figures["runs"] >= 1
     assert figures["mismatches"] == figures["lost_files"] == []
@@ -103,7 +106,7 @@ _PROMISES = {
     "pretrain_small_cnn": _pretrained,
     "fuzz_decoding": _fuzzed,
     "launch_local": _launched,
-    "kill_campaign": _killed_runs,
+    "kill_runs": _killed_runs,
     "kill_exports": _killed_exports,
     "views": _viewed,
     "serve_tensorflow_serving": _contained,
@@ -168,8 +171,10 @@ def _quickly_started(command, said, folder):
 
 def _checked(command, said, folder):
     given = command.words[2:]
-    chosen = given[1:] if "--full" in given else ("-m", "not slow", *given)
-    arguments = " ".join(("-n 2 --dist worksteal", *chosen))
+    chosen = "not slow and not campaign"
+    if given[:1] == ("--full",):
+        chosen, given = "not campaign", given[1:]
+    arguments = " ".join(("-n 2 --dist worksteal -m", chosen, *given))
     assert said.splitlines() == [
         "ruff check .",
         "ruff format --check .",
@@ -195,3 +200,19 @@ _COPIES_PROMISES = {
 def test_the_scripts_that_are_python_compile():
     for path in documented_commands.ROOT.glob("scripts/**/*.py"):
         compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "script",
+    sorted(documented_commands.ROOT.glob("scripts/campaigns/*.sh")),
+    ids=lambda path: path.stem,
+)
+def test_a_campaign_has_tests_that_bear_its_marker(script):
+    _, _, given = script.read_text("utf-8").partition("--campaign")
+    places = re.findall(r"(?<= )tests/\S+", given)
+    assert places
+    for place in places:
+        path = documented_commands.ROOT / place
+        found = [path] if path.is_file() else path.rglob("*.py")
+        assert any("campaign" in each.read_text("utf-8") for each in found)

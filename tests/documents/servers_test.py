@@ -61,7 +61,18 @@ def _address(process, pattern):
     raise AssertionError(process.wait(1))
 
 
-@pytest.mark.parametrize("server", _SERVERS, ids=str)
+@pytest.mark.parametrize(
+    "server",
+    [
+        pytest.param(
+            server,
+            id=str(server),
+            marks=[pytest.mark.campaign]
+            * (server.document != "docs/server.md"),
+        )
+        for server in _SERVERS
+    ],
+)
 def test_a_server_answers_what_the_document_asks_and_ends(server, house):
     house.prepare(server)
     grpc = serving_server.has_grpc()

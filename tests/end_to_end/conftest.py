@@ -103,6 +103,7 @@ def run(pictures, settings, tmp_path_factory):
         pictures,
         workdir=str(tmp_path_factory.mktemp("runs") / "run"),
         report=lambda text: None,
+        cache="on",  # What is measured for `auto` takes longer than training.
         **settings,
     )
 

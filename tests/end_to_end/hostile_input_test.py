@@ -30,7 +30,7 @@ def test_hostile_files_are_dropped_and_named(
         hostile_folder.folder,
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
-        **{**settings, "augmentation": "medium"},
+        **{**settings, "augmentation": "medium", "cache": "off"},
     )
     found = files.read_json(run.workdir / "data.json")
     dropped = {

@@ -32,6 +32,7 @@ def run(color_table, settings, tmp_path_factory):
         class_weight="balanced",
         workdir=str(tmp_path_factory.mktemp("runs") / "run"),
         report=lambda text: None,
+        cache="on",
         **settings,
     )
 

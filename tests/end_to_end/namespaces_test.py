@@ -22,7 +22,7 @@ import pytest
 
 from tf_finetune import files
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.campaign
 
 _PORT = 2222
 _FLAGS = (

@@ -165,7 +165,7 @@ def _drawn(notebook) -> int:
     )
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_the_quickstart_runs_and_shows_how_far_it_is(executed):
     notebook = executed("quickstart", **_SMALL, PATIENCE=2)
     printed = _printed(notebook)
@@ -175,7 +175,7 @@ def test_the_quickstart_runs_and_shows_how_far_it_is(executed):
     assert _drawn(notebook) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_own_pictures_runs_on_a_folder_with_a_file_that_is_none(
     executed, pictures, tmp_path
 ):
@@ -196,7 +196,7 @@ def test_own_pictures_runs_on_a_folder_with_a_file_that_is_none(
     assert _drawn(notebook) >= 5
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_few_labels_shows_both_ways_at_each_number(executed, pictures):
     # Without a share, as for a folder that brings pictures in test/.
     own = {**_OWN, "DATA": str(pictures), "TEST_FRACTION": None}
@@ -207,7 +207,7 @@ def test_few_labels_shows_both_ways_at_each_number(executed, pictures):
     assert _drawn(notebook) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_export_and_serve_asks_what_it_exported(executed, pictures):
     notebook = executed(
         "export_and_serve",
@@ -225,7 +225,7 @@ def test_export_and_serve_asks_what_it_exported(executed, pictures):
             assert float(answered) == pytest.approx(float(share), abs=2e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_segmentation_draws_masks_over_pictures(executed):
     notebook = executed("segmentation", **_OWN, HEAD_UNITS=8)
     printed = _printed(notebook)

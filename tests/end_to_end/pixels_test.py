@@ -95,14 +95,14 @@ def test_hidden_white_is_warned_of_and_the_advice_helps(tmp_path, caplog):
     write(tmp_path / "data", white_icon, ".png")
     caplog.set_level(logging.WARNING)
     first = train(tmp_path / "data", tmp_path)
-    (line,) = [m for m in caplog.messages if "one color" in m]
-    assert line.startswith("32 of 32 pictures are one color all over")
+    (line,) = [m for m in caplog.messages if "a single color" in m]
+    assert line.startswith("32 of 32 pictures are a single color")
     assert "--background=black" in line
     caplog.clear()
     second = train(tmp_path / "data", tmp_path, background="black")
     assert first.evaluation["train"]["accuracy"] < 0.7
     assert second.evaluation["test"]["accuracy"] == 1.0
-    assert not [m for m in caplog.messages if "one color" in m]
+    assert not [m for m in caplog.messages if "a single color" in m]
 
 
 def test_values_of_few_bits_are_warned_of_and_the_advice_helps(

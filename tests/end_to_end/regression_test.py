@@ -33,6 +33,7 @@ def plain(table, settings, tmp_path_factory):
         table,
         workdir=str(tmp_path_factory.mktemp("runs") / "plain"),
         image_column="front",
+        cache="on",
         **{**settings, "label_column": ("redness", "price"), "epochs": 1},
     )
 

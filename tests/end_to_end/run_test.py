@@ -65,18 +65,12 @@ def test_the_better_of_probe_and_fine_tuning_is_kept(run):
     assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
 
 
-def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "tf_finetune.train",
-            f"--flagfile={run.workdir / 'run.flags'}",
-            f"--workdir={tmp_path / 'again'}",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=300,
-    )  # fmt: skip
+def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path, command):
+    done = command(
+        "train",
+        f"--flagfile={run.workdir / 'run.flags'}",
+        f"--workdir={tmp_path / 'again'}",
+    )
     assert done.returncode == 0, done.stderr
     again = files.read_json(tmp_path / "again" / "evaluation.json")
     assert again == run.evaluation
@@ -336,6 +330,7 @@ def test_single_pictures_under_a_moving_batch_norm_are_warned_of(
         **{
             **settings,
             "batch_size": 1,
+            "cache": "off",
             "trainable": "all",
             "freeze_batch_norm": False,
         },
@@ -348,6 +343,7 @@ def test_an_earlier_run_is_a_gate(run, pictures, settings, tmp_path):
     shutil.copytree(run.workdir, rival)
     again = {
         **settings,
+        "cache": "on",
         "report": lambda text: None,
         "fail_if_not_better_than": str(rival),
     }
@@ -412,7 +408,7 @@ def test_the_plan_writes_nothing(pictures, settings, tmp_path):
         **settings,
     )
     text = "\n".join(told)
-    assert "48 images, 0 dropped, 3 classes" in text
+    assert "48 pictures, 0 dropped, 3 classes" in text
     assert "estimate (from measured steps)" in text
     assert not (tmp_path / "run").exists()
 
@@ -422,8 +418,10 @@ def test_a_finished_run_is_not_overwritten_by_accident(run, pictures, settings):
         tf_finetune.fine_tune(pictures, workdir=str(run.workdir), **settings)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", pytest.param("resnet50", marks=pytest.mark.campaign)],
+)
 def test_the_classic_recipes_run(name, pictures, tmp_path, command):
     root = pathlib.Path(__file__).parents[2]
     done = command(
@@ -442,6 +440,7 @@ def test_mirrored_training_runs(pictures, settings, tmp_path):
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
         strategy="mirrored",
+        cache="off",
         **settings,
     )
     assert len(run.history) == 2

@@ -14,10 +14,10 @@ from scipy import special
 import tf_finetune
 from tf_finetune import files
 from tf_finetune.data.images import decoding
-from tf_finetune.evaluation import temperature_scaling
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import fresh_process
 from tf_finetune.exports.saved_model import image_saved_model
+from tf_finetune.metrics import temperature_scaling
 from tf_finetune.model import inference
 from tf_finetune.runs import parity_record
 from tf_finetune.workdir import recorded_config, workdir_files

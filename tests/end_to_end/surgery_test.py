@@ -6,7 +6,7 @@ import pytest
 
 import tf_finetune
 from tf_finetune import errors, files
-from tf_finetune.preflight import unused_options
+from tf_finetune.config import conditions, options, train_config
 
 _SURGERY = {
     "backbone": "resnet18+se",
@@ -20,7 +20,14 @@ _SURGERY = {
 }
 
 # What a run of the head alone does not read, and what it is told anew.
-_OTHER = {*unused_options.FINE_TUNING, "weights", "epochs"}
+_OTHER = {
+    "weights",
+    *(
+        name
+        for name, field, _, _ in options.list_options(train_config.TrainConfig)
+        if conditions.STAGE in field.metadata["used_by"]
+    ),
+}
 
 
 @pytest.fixture(scope="module")

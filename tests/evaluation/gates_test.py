@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.evaluation import classification_metrics, gates
+from tf_finetune.evaluation import gates
+from tf_finetune.metrics import classification_metrics
 from tf_finetune.tasks.classification import figures
 
 _MEASURES = figures.FIGURES

@@ -9,12 +9,15 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.config import options, train_config
-from tf_finetune.evaluation import classification_metrics, gates, reference_run
+from tf_finetune.evaluation import gates, reference_run
+from tf_finetune.metrics import (
+    classification_metrics,
+    multilabel_metrics,
+    segmentation_metrics,
+)
 from tf_finetune.preflight import train, train_paths
 from tf_finetune.tasks import catalog
-from tf_finetune.tasks.multilabel import metrics as multilabel_metrics
 from tf_finetune.tasks.regression import figures as regression_figures
-from tf_finetune.tasks.segmentation import metrics as segmentation_metrics
 
 TASKS = ("classification", "multilabel", "regression", "segmentation")
 NAMES = tuple("abcdef")
@@ -201,7 +204,7 @@ def test_what_is_no_json_is_one_sentence(content, tmp_path):
     rival = _write(tmp_path / "a", "classification", {})
     for name in ("evaluation.json", "run.json"):
         (tmp_path / "a" / name).write_bytes(content)
-        with pytest.raises(errors.UsageError, match="is no JSON that"):
+        with pytest.raises(errors.UsageError, match="is not JSON that"):
             reference_run.read_figures(
                 rival, "classification", _measures("classification")
             )

@@ -56,6 +56,26 @@ class TestExport:
         with pytest.raises(errors.UsageError, match=f"--{asked} is.*{words}"):
             export.check_export(self._config(finished, **{asked: True}))
 
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (
+                {"format": "keras,h5", "out_of_distribution": True},
+                "is for --format=saved_model; --format=keras,h5 does not read",
+            ),
+            (
+                {"cache_dir": "here"},
+                "--cache_dir=here is for --calibrate, which is not given. Give "
+                "--calibrate, or leave --cache_dir out",
+            ),
+        ],
+    )
+    def test_an_option_that_nothing_reads_is_refused(
+        self, finished, given, message
+    ):
+        with pytest.raises(errors.UsageError, match=message):
+            export.check_export(self._config(finished, **given))
+
     @pytest.mark.parametrize("name", ["keras", "h5"])
     def test_the_runs_own_files_are_kept(self, finished, name):
         config = self._config(finished, format=name, output=str(finished))

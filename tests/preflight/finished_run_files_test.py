@@ -59,7 +59,7 @@ class TestWriting:
         config, check, more = command
         given = {"workdir": str(finished), **more}
         with pytest.raises(
-            errors.UsageError, match="Read-only .* Say with --output"
+            errors.UsageError, match="Read-only .* with --output"
         ):
             check(options.from_keywords(config, given))
         (finished / "other").mkdir()

@@ -20,9 +20,10 @@ class TestPrediction:
             (
                 "classification",
                 "masks",
-                "--window_overlap=0.5 is for tasks that predict masks",
+                "--window_overlap=0.5 is for --task=segmentation; "
+                "--task=classification, of the run, does not read it",
             ),
-            ("segmentation", None, "give --output"),
+            ("segmentation", None, "Give --output"),
         ],
     )
     def test_windows_that_nothing_would_use_are_refused(

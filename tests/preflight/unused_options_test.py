@@ -1,5 +1,6 @@
-"""Options that nothing would read are refused, over every table of them."""
+"""Options that nothing would read are refused, over every `used_by`."""
 
+import dataclasses
 import pathlib
 import typing
 
@@ -8,14 +9,18 @@ from absl import flags
 
 from tf_finetune import cli, errors
 from tf_finetune.adaptation import catalog as adaptation
-from tf_finetune.config import command_configs, options, train_config
+from tf_finetune.config import (
+    command_configs,
+    conditions,
+    options,
+    train_config,
+)
 from tf_finetune.data import examples
 from tf_finetune.data.sources import catalog as sources
 from tf_finetune.heads import catalog as heads
 from tf_finetune.preflight import evaluate, predict, train, unused_options
 from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.tasks import catalog as tasks
-from tf_finetune.tasks import task as task_contract
 
 # A value of each option that is not its default.
 _GIVEN = {
@@ -30,10 +35,12 @@ _GIVEN = {
     "confidence": 0.9,
     "ema_momentum": 0.9,
     "freeze_batch_norm": False,
+    "epochs": 500,
     "gradient_accumulation_steps": 2,
     "group_column": "patient",
     "head_epochs": 3,
     "head_init": "random",
+    "head_layers": "16,relu",
     "head_units": 9,
     "image_column": "file",
     "image_root": "pictures",
@@ -55,6 +62,7 @@ _GIVEN = {
     "sync_batch_norm": True,
     "tensorboard": True,
     "tfds_data_dir": "here",
+    "tpu": "mine",
     "trainable": "all",
     "unlabeled_data": "there",
     "unlabeled_ratio": 2,
@@ -62,25 +70,33 @@ _GIVEN = {
     "warmup_fraction": 0.2,
     "weight_decay": 0.1,
 }
-_WORDS = {
-    name: typing.get_args(field.type)
+_FIELDS = {
+    name: field
     for name, field, _, _ in options.list_options(train_config.TrainConfig)
 }
-_TABLES = [
-    ("head", heads.BUILT_IN, heads.READERS),
-    ("adaptation", adaptation.BUILT_IN, adaptation.READERS),
-    ("objective", objectives.BUILT_IN, objectives.READERS),
-    ("data_format", sources.BUILT_IN, sources.READERS),
-    *(
-        (flag, _WORDS[flag], table)
-        for flag, table in unused_options.READERS.items()
-    ),
-]
+_VALUES = {
+    "task": tasks.TASKS.names(),
+    "loss": ("cross_entropy", "focal", "asymmetric"),
+    conditions.STAGE: ("fine-tuning",),
+    **{
+        name: field.metadata["known_parts"] or typing.get_args(field.type)
+        for name, field in _FIELDS.items()
+        if name not in ("task", "loss")
+    },
+}
+"""By flag: the values that an option may name in `used_by`."""
+
 _CASES = [
     (flag, chosen, option, chosen in readers)
-    for flag, known, table in _TABLES
-    for option, readers in table.items()
-    for chosen in known
+    for option, field in _FIELDS.items()
+    for flag, readers in field.metadata["used_by"].items()
+    if flag not in ("task", "loss", conditions.STAGE)
+    for chosen in _VALUES[flag]
+]
+_FINE_TUNING = [
+    option
+    for option, field in _FIELDS.items()
+    if conditions.STAGE in field.metadata["used_by"]
 ]
 
 
@@ -96,9 +112,8 @@ def _check(config: train_config.TrainConfig) -> None:
     head = config.model.head
     head = task.heads[0] if head == "auto" else head
     unused_options.check_options(
-        config, unused_options.list_training_choices(config, task, head)
+        config, unused_options.find_training_choices(config, task, head)
     )
-    unused_options.check_fine_tuning(config)
 
 
 def _around(flag: str, chosen: str) -> dict:
@@ -121,19 +136,19 @@ def test_an_option_is_refused_where_nothing_reads_it(
         _check(config)
         return
     words = f"--{option}=.* is for --{flag}=.*--{flag}={chosen} does not read"
-    if (
-        option in task_contract.TASK_SPECIFIC_OPTIONS
-    ):  # The task may not read it either.
-        words = f"--{option}=.* is for --"
+    if "task" in _FIELDS[option].metadata["used_by"]:
+        words = f"--{option}=.* is for --"  # The task may not read it either.
     with pytest.raises(errors.UsageError, match=words):
         _check(config)
 
 
-@pytest.mark.parametrize("option", unused_options.FINE_TUNING)
+@pytest.mark.parametrize("option", _FINE_TUNING)
 def test_what_is_for_fine_tuning_is_refused_without_it(option):
     given = {option: _GIVEN[option]}
     spelled = options.to_flag(option, _GIVEN[option])
-    unused_options.check_fine_tuning(_config(**given))
+    _check(_config(**given))
+    if option == "epochs":  # It is itself what leaves the stage out.
+        return
     with pytest.raises(errors.UsageError, match=f"{spelled}.*--epochs=0"):
         train.check_config(_config(epochs=0, **given))
     # A decoder or a random head alone is trained by steps, too, and a method
@@ -143,10 +158,8 @@ def test_what_is_for_fine_tuning_is_refused_without_it(option):
     alone = {"trainable": "head", **given}
     with pytest.raises(errors.UsageError, match=f"{spelled} .*solved"):
         train.check_config(_config(**alone))
-    unused_options.check_fine_tuning(_config(head_init="random", **alone))
-    unused_options.check_fine_tuning(
-        _config(objective="fixmatch", unlabeled_data="x", **alone)
-    )
+    _check(_config(head_init="random", **alone))
+    _check(_config(objective="fixmatch", unlabeled_data="x", **alone))
 
 
 def test_the_head_alone_may_be_asked_for_twice():
@@ -237,14 +250,49 @@ def test_what_is_given_beside_a_flagfile_is_refused_if_nothing_reads_it():
         train.check_config(config)
 
 
-def test_every_table_speaks_of_options_and_values_that_there_are():
-    known = options.collect_values(_config())
-    assert {*unused_options.FINE_TUNING} <= {*known}
-    for flag, values, table in _TABLES:
-        assert flag in known
-        assert {*table} <= {*known}
-        for readers in table.values():
-            assert {*readers} <= {*values}
+def test_conditions_name_flags_and_values_that_there_are():
+    for option, field in _FIELDS.items():
+        for flag, readers in field.metadata["used_by"].items():
+            assert flag in (*_FIELDS, conditions.STAGE), option
+            assert readers and {*readers} <= {*_VALUES[flag]}, option
+            # A condition that always holds would be none.
+            if flag not in ("loss", conditions.STAGE):
+                assert {*readers} < {*_VALUES[flag]}, option
+
+
+def test_known_parts_are_registered():
+    for flag, registry in (
+        ("adaptation", adaptation.METHODS),
+        ("head", heads.HEADS),
+        ("objective", objectives.OBJECTIVES),
+        ("data_format", sources.SOURCES),
+    ):
+        known = _FIELDS[flag].metadata["known_parts"]
+        assert {*known} <= {*registry.names()}
+
+
+def test_losses_of_conditions_are_losses_of_a_task():
+    losses = {e for n in tasks.TASKS.names() for e in tasks.TASKS.get(n).losses}
+    assert {*_VALUES["loss"]} <= losses
+
+
+def test_a_task_of_ones_own_reads_the_options_that_it_lists():
+    own = dataclasses.replace(
+        tasks.TASKS.get("classification"),
+        name="mine",
+        losses=("margin",),
+        reads=("label_smoothing", "numeric_columns"),
+    )
+
+    def check(**given):
+        config = _config(**given)
+        choices = unused_options.find_training_choices(config, own, "linear")
+        unused_options.check_options(config, choices)
+
+    check(label_smoothing=0.1, numeric_columns="a")
+    assert unused_options.reads_option(own, "numeric_columns")
+    with pytest.raises(errors.UsageError, match="--task=mine does not read it"):
+        check(class_weight="balanced")
 
 
 def test_a_part_of_ones_own_may_read_what_it_likes():
@@ -254,6 +302,11 @@ def test_a_part_of_ones_own_may_read_what_it_likes():
     _check(_config(data_format="mine:SOURCE", split_column="part"))
     _check(_config(head="mine:build", head_units=9))
     _check(_config(adaptation="mine:adapt", trainable="head", epochs=3))
+
+
+def test_a_part_added_to_a_catalog_may_read_what_it_likes():
+    _check(_config(head="added", head_units=9))
+    _check(_config(objective="added", unlabeled_data="x", confidence=0.5))
 
 
 def test_a_run_is_replayed_with_every_flag_named(tmp_path):
@@ -316,7 +369,7 @@ def test_listed_classes_are_for_tasks_that_list_some(finished, task):
     config = command_configs.PredictConfig(
         workdir=finished(task), data="x", top_k=3
     )
-    if "top_k" in tasks.TASKS.get(task).reads:
+    if task in ("classification", "segmentation"):
         predict.check_prediction(config)
         return
     with pytest.raises(errors.UsageError, match="--top_k=3 is for --task="):

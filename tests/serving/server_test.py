@@ -108,7 +108,7 @@ def test_a_signal_ends_it_with_status_0(start_program, number, connect):
     with client.open():  # An idle connection does not hold it up.
         status, rest = program.end(number)
     assert status == 0
-    assert rest == "Stopping: what is under way is finished first.\n"
+    assert rest == "Stopping: current requests are finished first.\n"
     with pytest.raises(ConnectionError):
         client.open()
 

@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 
-from tf_finetune.evaluation import classification_metrics
-from tf_finetune.tasks import evaluate_split
+from tf_finetune.metrics import (
+    classification_metrics,
+    multilabel_metrics,
+    regression_metrics,
+    segmentation_metrics,
+)
+from tf_finetune.tasks import collected_predictions
 from tf_finetune.tasks.classification import figures as classification
 from tf_finetune.tasks.multilabel import figures as multilabel
-from tf_finetune.tasks.multilabel import metrics as multilabel_metrics
 from tf_finetune.tasks.regression import figures as regression
-from tf_finetune.tasks.regression import metrics as regression_metrics
-from tf_finetune.tasks.segmentation import metrics as segmentation_metrics
 
 _ONCE = np.ones([1, 40])
 # How often each of forty pictures is in a draw.
@@ -104,7 +106,7 @@ def test_masks_are_compared_by_the_iou_of_summed_pixels():
 
 
 def test_what_is_collected_gives_figures_and_evidence_of_all_batches():
-    judge = evaluate_split.CollectedPredictions(np.sum, np.max)
+    judge = collected_predictions.CollectedPredictions(np.sum, np.max)
     for batch in ([1.0, 2.0], [3.0]):
         judge.add(np.array(batch))
     assert judge.figures() == 6.0

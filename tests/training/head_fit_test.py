@@ -9,10 +9,10 @@ from tf_finetune.data import split_targets
 from tf_finetune.feature_cache import row_layout
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference
+from tf_finetune.solvers import head_problem as problems
+from tf_finetune.solvers import linear_probe
 from tf_finetune.tasks.classification import losses
 from tf_finetune.training import head_fit
-from tf_finetune.training.solvers import head_problem as problems
-from tf_finetune.training.solvers import linear_probe
 
 
 def _data(seed: int = 0):

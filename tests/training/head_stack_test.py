@@ -10,8 +10,8 @@ from tf_finetune.feature_cache import row_layout
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.heads import linear
 from tf_finetune.model import inference
+from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import head_fit
-from tf_finetune.training.solvers import head_problem as problems
 
 
 def _data():

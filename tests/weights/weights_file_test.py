@@ -183,7 +183,7 @@ def test_foreign_zip_is_named_for_what_it_is(tmp_path, member, words):
     [
         ("saved_model.pb", "is a SavedModel folder"),
         ("run.flags", "not finished"),
-        ("model.weights.h5", "no workdir"),
+        ("model.weights.h5", "not a workdir"),
         ("cat.jpg", "is a folder with cat.jpg"),
     ],
 )

@@ -195,7 +195,7 @@ def test_a_workdir_that_is_itself_a_link_is_a_workdir(place, tmp_path):
         ("data.json", '{"class_names": []}', "class_names is a list of 0"),
         ("data.json", '{"class_names": ["a", null]}', "names.1. is None"),
         ("data.json", '"\\ud800"', "it is '.ud800'"),
-        ("data.json", "{", "is no JSON"),
+        ("data.json", "{", "is not JSON"),
         ("evaluation.json", "7", "it is 7"),
     ],
 )  # fmt: skip

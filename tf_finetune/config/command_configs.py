@@ -1,15 +1,36 @@
 """Options of evaluate, predict, export and cache."""
 
 import dataclasses
+from typing import Any
 
 from tf_finetune import errors
-from tf_finetune.config import options, value_checks
+from tf_finetune.config import (
+    conditions,
+    data_options,
+    options,
+    output_options,
+    value_checks,
+)
+
+TABLE = "*.csv"
+"""In place of a value of `--data`: a table that names pictures."""
 
 _WORKDIR_HINT = "the folder that training printed as its results."
 _ALLOW_PARTS = (
     "Parts of your own, package.module:attribute, that the run's run.flags may "
     "name; others are refused, since a workdir may come from somebody else."
 )
+_CACHE_DIR = "Folder of decoding verdicts and pictures."
+_PATH_COLUMNS = "The columns of paths; empty: as the run was trained."
+
+
+def _reuse_with_data(name: str, **changes: Any) -> Any:
+    """Declares an option of training that is read if `--data` is given."""
+    known = options.find_field(data_options.DataOptions, name)
+    readers = {"data": conditions.GIVEN, **known.metadata["used_by"]}
+    return options.reuse(
+        data_options.DataOptions, name, used_by=readers, **changes
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,38 +43,30 @@ class EvaluateConfig:
         "Other pictures, in any form that training takes; empty: the run's "
         "own splits again.",
     )
-    data_format: str = options.option("auto", "How --data is read.")
-    class_level: int | None = options.option(
-        None,
-        "Folders: how many levels below --data the folders lie that are the "
-        "classes; none: detected from their names.",
+    data_format: str = _reuse_with_data("data_format")
+    class_level: int | None = _reuse_with_data("class_level")
+    image_column: tuple[str, ...] = _reuse_with_data(
+        "image_column", default=(), help=_PATH_COLUMNS
     )
-    image_column: tuple[str, ...] = options.option(
-        (), "CSV: the columns of paths; empty: as the run was trained."
+    label_column: tuple[str, ...] = _reuse_with_data(
+        "label_column",
+        default=(),
+        help="The columns of labels; empty: as the run was trained.",
     )
-    label_column: tuple[str, ...] = options.option(
-        (), "CSV: the columns of labels; empty: as the run was trained."
+    image_root: str | None = _reuse_with_data("image_root")
+    label_separator: str = _reuse_with_data(
+        "label_separator",
+        help="CSV: separator between the labels of a cell; auto: the one that "
+        "yields labels of the run.",
     )
-    image_root: str | None = options.option(
-        None,
-        "CSV: the folder that the paths in the table start from; none: the "
-        "folder of the table.",
-    )
-    label_separator: str = options.option(
-        "auto",
-        "CSV, multilabel: what stands between the labels of a cell; auto: the "
-        "separator that yields labels of the run.",
-    )
-    tfds_data_dir: str | None = options.option(
-        None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
-    )
+    tfds_data_dir: str | None = _reuse_with_data("tfds_data_dir")
     output: str | None = options.option(
         None,
         "The JSON file of figures; none: evaluation.DATA.json in the workdir.",
     )
     batch_size: int = options.option(32, "Pictures per step.")
-    cache_dir: str = options.option(
-        "~/.cache/tf_finetune", "Folder of decoding verdicts and pictures."
+    cache_dir: str = options.reuse(
+        output_options.OutputOptions, "cache_dir", help=_CACHE_DIR
     )
     fail_below: tuple[str, ...] = options.option(
         (), "Exit with status 3 unless METRIC:VALUE is reached."
@@ -77,12 +90,10 @@ class PredictConfig:
         "CSV file that names pictures.",
     )
     image_column: tuple[str, ...] = options.option(
-        (), "CSV: the columns of paths; empty: as the run was trained."
+        (), _PATH_COLUMNS, used_by={"data": (TABLE,)}
     )
-    image_root: str | None = options.option(
-        None,
-        "CSV: the folder that the paths in the table start from; none: the "
-        "folder of the table.",
+    image_root: str | None = options.reuse(
+        data_options.DataOptions, "image_root", used_by={"data": (TABLE,)}
     )
     output: str | None = options.option(
         None,
@@ -91,17 +102,21 @@ class PredictConfig:
     )
     window_overlap: float | None = options.option(
         None,
-        "Segmentation: see pictures at their own resolution, in windows of "
+        "See pictures at their own resolution, in windows of "
         "the model's size that have this share of a side in common; none: "
         "each picture whole, made as small or large as the model's input.",
+        used_by={"task": ("segmentation",), "output": conditions.GIVEN},
     )
     top_k: int = options.option(
-        5, "Classification, segmentation: classes listed for each picture."
+        5,
+        "Classes listed for each picture.",
+        used_by={"task": ("classification", "segmentation")},
     )
     batch_size: int = options.option(32, "Pictures per step.")
-    # As in training: Pillow's bound against decompression bombs.
-    max_pixels: int = options.option(
-        178_956_970, "Refuse pictures of more pixels than this."
+    max_pixels: int = options.reuse(
+        data_options.DataOptions,
+        "max_pixels",
+        help="Refuse pictures of more pixels than this.",
     )
     allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
@@ -132,9 +147,11 @@ class ExportConfig:
         "The folder of exports, or for a format of one file that file; none: "
         "export/ in the workdir.",
     )
-    cache_dir: str = options.option(
-        "~/.cache/tf_finetune",
-        "--calibrate: folder of decoding verdicts and pictures.",
+    cache_dir: str = options.reuse(
+        output_options.OutputOptions,
+        "cache_dir",
+        help=_CACHE_DIR,
+        used_by={"calibrate": conditions.GIVEN},
     )
     examples: int = options.option(
         16, "Held-out pictures on which the export is checked."
@@ -162,9 +179,10 @@ class ExportConfig:
     )
     out_of_distribution: bool = options.option(
         False,
-        "saved_model: also give `ood_score`, the free energy of the logits "
+        "Also give `ood_score`, the free energy of the logits "
         "(Liu et al. 2020; multilabel: Wang et al. 2021): the higher, the "
         "further is a picture from the training pictures. Not for regression.",
+        used_by={"format": ("saved_model",)},
     )
     allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
@@ -178,19 +196,16 @@ class ExportConfig:
                 "--calibrate cannot be had with --format=h5: a file of weights "
                 "alone holds no temperature. Leave one of them out."
             )
-        if self.out_of_distribution and "saved_model" not in self.format:
-            raise errors.UsageError(
-                "--out_of_distribution is an output of saved_model, which "
-                f"--format={options.to_text(self.format)} does not name."
-            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CacheConfig:
     """All options of `python -m tf_finetune.cache`."""
 
-    cache_dir: str = options.option(
-        "~/.cache/tf_finetune", "Folder shared between runs."
+    cache_dir: str = options.reuse(
+        output_options.OutputOptions,
+        "cache_dir",
+        help="Folder shared between runs.",
     )
     clear: tuple[str, ...] = options.option(
         (),

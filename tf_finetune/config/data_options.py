@@ -51,73 +51,91 @@ class DataOptions:
         "How --data is read: auto, folder, pairs, csv, tfds, digits, "
         "or package.module:attribute of a source of your own.",
         names_part=True,
+        known_parts=("csv", "digits", "folder", "pairs", "tfds", "tfds_masks"),
     )
     class_level: int | None = options.option(
         None,
-        "Folders: how many levels below --data the folders lie that are the "
+        "How many levels below --data the folders lie that are the "
         "classes (1: in --data itself); none: detected from their names.",
+        used_by={"data_format": ("folder",)},
     )
     image_column: tuple[str, ...] = options.option(
         ("image",),
-        "CSV: the column of picture paths; several, with commas, where a row "
+        "The column of picture paths; several, with commas, where a row "
         "has several pictures.",
+        used_by={"data_format": ("csv",)},
     )
     image_root: str | None = options.option(
         None,
-        "CSV: the folder that the paths in the table start from; none: the "
+        "The folder that the paths in the table start from; none: the "
         "folder of the table.",
+        used_by={"data_format": ("csv",)},
     )
     label_column: tuple[str, ...] = options.option(
         ("label",),
-        'CSV: the column of labels (segmentation: of masks, "mask" unless '
+        'The column of labels (segmentation: of masks, "mask" unless '
         "another one is named); several, with commas, for tasks that read "
         "several (classification and multilabel: one of 0 and 1 for each "
         "class or label).",
+        used_by={"data_format": ("csv",)},
     )
     label_separator: str = options.option(
         "auto",
         "CSV, multilabel: what stands between the labels of a cell: auto, "
         "bar, comma, semicolon, blank, slash, plus, ampersand, colon, dash, "
         "underscore, tab, line, or list for ['a', 'b'].",
+        used_by={"task": ("multilabel",)},
     )
     missing_label: Literal["drop", "keep"] = options.option(
         "drop",
-        "CSV, classification and multilabel: rows whose label is a word for a "
+        "Rows whose label is a word for a "
         "missing value (nan, None, NA, null, - …): leave them out, or keep "
         "the word as a class.",
+        used_by={
+            "task": ("classification", "multilabel"),
+            "data_format": ("csv",),
+        },
     )
     numeric_columns: tuple[str, ...] = options.option(
         (),
         "CSV, regression: columns of numbers that are inputs beside the "
         "pictures.",
+        used_by={"task": ("regression",)},
     )
     categorical_columns: tuple[str, ...] = options.option(
         (),
         "CSV, regression: columns of words that are inputs beside the "
         "pictures; zipcode:3 stands for the first three characters.",
+        used_by={"task": ("regression",)},
     )
     split_column: str | None = options.option(
         "split",
-        'CSV: the column of train|validation|test; "split" may be absent, '
+        'The column of train|validation|test; "split" may be absent, '
         "none: no column.",
+        used_by={"data_format": ("csv",)},
     )
     group_column: str | None = options.option(
         "group",
-        "CSV: the column of groups (patients, sites …) that must not be "
+        "The column of groups (patients, sites …) that must not be "
         'divided between splits; "group" may be absent, none: no column.',
+        used_by={"data_format": ("csv",)},
     )
     ignore_label: str | None = options.option(
         None,
-        "Segmentation: the class, by name or by its value in the masks, whose "
+        "The class, by name or by its value in the masks, whose "
         "pixels are left out of everything.",
+        used_by={"task": ("segmentation",)},
     )
     color_map: str | None = options.option(
         None,
-        "Segmentation: a file that maps the colors in the masks to classes, "
+        "A file that maps the colors in the masks to classes, "
         "CSV (name,r,g,b) or JSON.",
+        used_by={"task": ("segmentation",)},
     )
     tfds_data_dir: str | None = options.option(
-        None, "Where TFDS keeps prepared data sets; none: TFDS' own default."
+        None,
+        "Where TFDS keeps prepared data sets; none: TFDS' own default.",
+        used_by={"data_format": ("tfds", "tfds_masks")},
     )
     validation_fraction: float = options.option(
         0.15,

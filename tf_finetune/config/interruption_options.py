@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tf_finetune.config import options, value_checks
+from tf_finetune.config import conditions, options, value_checks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -13,9 +13,12 @@ class InterruptionOptions:
         None,
         "Write a checkpoint after every so many steps of fine-tuning too; "
         "none: after every epoch only. The result is the same.",
+        used_by=conditions.FINE_TUNING,
     )
     keep_checkpoints: int = options.option(
-        2, "Keep this many checkpoints; damaged ones are skipped."
+        2,
+        "Keep this many checkpoints; damaged ones are skipped.",
+        used_by=conditions.FINE_TUNING,
     )
     grace_seconds: float = options.option(
         30.0,
@@ -26,6 +29,7 @@ class InterruptionOptions:
         2,
         "When the loss becomes NaN or infinite, go back to the last checkpoint "
         "and halve the learning rate, at most this many times.",
+        used_by=conditions.FINE_TUNING,
     )
 
     def __post_init__(self) -> None:

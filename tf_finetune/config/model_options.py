@@ -5,6 +5,7 @@ from typing import Literal
 
 from tf_finetune import errors
 from tf_finetune.config import (
+    conditions,
     options,
     pixel_options,
     surgery_options,
@@ -13,6 +14,9 @@ from tf_finetune.config import (
 from tf_finetune.synonyms import value_synonyms as synonyms
 
 Resize = Literal["squash", "crop", "pad"]
+
+DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
+"""Heads that output one vector of logits a pixel."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,15 +54,18 @@ class ModelOptions:
         "The new head: linear or mlp; for segmentation fcn_32s, fcn_16s, "
         "fcn_8s, deeplab_v3_plus or unet; auto: linear or deeplab_v3_plus.",
         names_part=True,
+        known_parts=("linear", "mlp", *DECODERS),
     )
     head_units: int = options.option(
         256,
         "Width of the mlp head's layer, or of a decoder's widest layers.",
+        used_by={"head": ("mlp", *DECODERS)},
     )
     output_stride: int = options.option(
         16,
-        "deeplab_v3_plus: the backbone's last feature map has this stride at "
+        "The backbone's last feature map has this stride at "
         "most (8, 16 or 32); smaller is finer and slower.",
+        used_by={"head": ("deeplab_v3_plus",)},
     )
     dropout: float = options.option(0.0, "Dropout before the last layer.")
     l2: float = options.option(
@@ -66,23 +73,28 @@ class ModelOptions:
     )
     target_range: tuple[float, ...] = options.option(
         (),
-        "Regression: LOW,HIGH that bound every prediction, e.g. 0,100 or "
+        "LOW,HIGH that bound every prediction, e.g. 0,100 or "
         "0,inf; a target outside is an error.",
+        used_by={"task": ("regression",)},
     )
     adaptation: str = options.option(
         "freeze",
         "How fine-tuning changes the backbone: freeze trains the layers of "
         "--trainable and keeps the others as pretrained.",
         names_part=True,
+        known_parts=("freeze",),
     )
     trainable: tuple[str, ...] = options.option(
         ("top",),
         "Layers that fine-tuning trains: head, top (the last stage), all, or "
         "layer patterns such as conv5* (comma-separated; the head always "
         "trains).",
+        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     freeze_batch_norm: bool = options.option(
-        True, "Keep batch-norm layers of the backbone as they were pretrained."
+        True,
+        "Keep batch-norm layers of the backbone as they were pretrained.",
+        used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
     pixels: pixel_options.PixelOptions = options.group(
         pixel_options.PixelOptions, "pixels"

@@ -7,29 +7,69 @@ the shell and of flagfiles, and one entry of `--help`.
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+import types
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import flags
 
 from tf_finetune import errors
-from tf_finetune.config import flag_parser, option_types, unknown_options
+from tf_finetune.config import (
+    conditions,
+    flag_parser,
+    option_types,
+    unknown_options,
+)
 from tf_finetune.synonyms import value_synonyms as synonyms
 
 Config = TypeVar("Config")
 
 
-def option(default: Any, help: str, *, names_part: bool = False) -> Any:
-    """Declares an option with its default value and its entry in `--help`.
+def option(
+    default: Any,
+    help: str,
+    *,
+    used_by: conditions.Conditions = types.MappingProxyType({}),
+    names_part: bool = False,
+    known_parts: Sequence[str] = (),
+) -> Any:
+    """Declares an option: default, entry in `--help`, and who reads it.
 
     Args:
         default: Its value where it is not given.
         help: Its entry in `--help`.
+        used_by: The values of other flags with which something reads it; with
+            others, it is refused unless it has its default.
         names_part: Whether it may name a part of the user's own, as
             `package.module:attribute`.
+        known_parts: The parts that `used_by` of other options speaks of;
+            another part, one of the user's own, may read every option.
     """
-    metadata = {"help": help, "names_part": names_part}
+    metadata = {
+        "help": help,
+        "used_by": used_by,
+        "names_part": names_part,
+        "known_parts": known_parts,
+    }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def reuse(config_class: type, name: str, **changes: Any) -> Any:
+    """Declares an option as another config does.
+
+    Args:
+        config_class: The other config.
+        name: The option there.
+        **changes: Arguments of `option` that differ here.
+    """
+    field = find_field(config_class, name)
+    return option(**{"default": field.default, **field.metadata, **changes})
+
+
+def find_field(config_class: type, name: str) -> dataclasses.Field:
+    """Returns the field of an option."""
+    (found,) = [f for n, f, _, _ in list_options(config_class) if n == name]
+    return found
 
 
 def group(config_class: type[Config], title: str) -> Config:

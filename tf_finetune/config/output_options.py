@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Literal
 
-from tf_finetune.config import options, value_checks
+from tf_finetune.config import conditions, options, value_checks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class OutputOptions:
         "auto",
         "Compute the layers below the first one that trains once, not in "
         "every epoch; auto measures both ways and takes the cheaper one.",
+        used_by=conditions.FINE_TUNING,
     )
     cache_gb: float = options.option(
         20.0,
@@ -31,7 +32,9 @@ class OutputOptions:
         False, "Replace the run that --workdir holds."
     )
     tensorboard: bool = options.option(
-        False, "Also write TensorBoard events (needs the extra [tensorboard])."
+        False,
+        "Also write TensorBoard events (needs the extra [tensorboard]).",
+        used_by=conditions.FINE_TUNING,
     )
     plan: bool = options.option(
         False, "Print the plan of the run and its cost, then stop."

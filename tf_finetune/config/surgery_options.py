@@ -21,6 +21,7 @@ class SurgeryOptions:
         "Layers between the pooled features and the last one, e.g. "
         "512,relu,dropout:0.3: numbers are dense layers; batch_norm, "
         "layer_norm, or an activation by name.",
+        used_by={"head": ("linear", "mlp")},
     )
     norm: Literal["keep", "instance", "group"] = options.option(
         "keep",

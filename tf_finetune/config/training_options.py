@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from tf_finetune.config import options, value_checks
+from tf_finetune.config import conditions, model_options, options, value_checks
 
 Augmentation = Literal["none", "light", "medium", "strong"]
 ClassWeight = Literal["none", "balanced", "effective_number"]
@@ -18,7 +18,9 @@ class TrainingOptions:
     """Optimization of the weights, and the devices that do it."""
 
     epochs: int = options.option(
-        10, "Most passes of the fine-tuning stage; 0: the probe alone."
+        10,
+        "Most passes of the fine-tuning stage; 0: the probe alone.",
+        used_by=conditions.FINE_TUNING,
     )
     batch_size: int | Literal["auto"] = options.option(
         32,
@@ -31,28 +33,39 @@ class TrainingOptions:
         "Passes over the frozen network's feature maps in which a decoder is "
         "trained before fine-tuning; other heads are solved. By default 20, "
         "more where those are less than 100 steps.",
+        used_by={"head": model_options.DECODERS},
     )
     head_init: Literal["probe", "random"] = options.option(
         "probe",
         "Fine-tuning starts from the solved head (Kumar et al. 2022) or, as "
         "the classic recipes do, from a random one.",
+        used_by=conditions.FINE_TUNING,
     )
     optimizer: str = options.option(
         "adamw",
         "A Keras optimizer by name, or sgd, momentum (0.9), gd (full batch).",
         names_part=True,
+        used_by=conditions.FINE_TUNING,
     )
     learning_rate: float | None = options.option(
-        None, "Peak learning rate; none: the optimizer's default here."
+        None,
+        "Peak learning rate; none: the optimizer's default here.",
+        used_by=conditions.FINE_TUNING,
     )
     schedule: Literal["cosine", "constant"] = options.option(
-        "cosine", "Learning rate after the warm-up."
+        "cosine",
+        "Learning rate after the warm-up.",
+        used_by=conditions.FINE_TUNING,
     )
     warmup_fraction: float = options.option(
-        0.1, "Share of the steps in which the learning rate rises from 0."
+        0.1,
+        "Share of the steps in which the learning rate rises from 0.",
+        used_by=conditions.FINE_TUNING,
     )
     weight_decay: float | None = options.option(
-        None, "Decoupled weight decay; none: the optimizer's default."
+        None,
+        "Decoupled weight decay; none: the optimizer's default.",
+        used_by=conditions.FINE_TUNING,
     )
     loss: str = options.option(
         "auto",
@@ -62,57 +75,88 @@ class TrainingOptions:
         "multilabel: cross_entropy, focal, asymmetric; segmentation: "
         "cross_entropy, focal, dice, tversky, and sums such as "
         "cross_entropy+dice.",
+        used_by=conditions.FINE_TUNING,
     )
     target_transform: Literal["none", "log", "auto"] = options.option(
         "auto",
-        "Regression: learn the targets, their logarithms, or the less skewed "
+        "Learn the targets, their logarithms, or the less skewed "
         "of the two; predictions are in the targets' units either way.",
+        used_by={"task": ("regression",)},
     )
     label_smoothing: float = options.option(
-        0.0, "For cross_entropy, focal and asymmetric."
+        0.0,
+        "Share of each label that is spread evenly over all classes.",
+        used_by={
+            "task": ("classification", "multilabel", "segmentation"),
+            "loss": ("cross_entropy", "focal", "asymmetric"),
+            **conditions.FINE_TUNING,
+        },
     )
     class_weight: ClassWeight = options.option(
         "none",
         "balanced weighs classes inversely to their frequency (segmentation: "
         "by the median frequency), effective_number less so where there are "
         "many examples.",
+        used_by={"task": ("classification", "multilabel", "segmentation")},
     )
     augmentation: Augmentation = options.option(
-        "light", "Strength of the random changes to training pictures."
+        "light",
+        "Strength of the random changes to training pictures.",
+        used_by=conditions.FINE_TUNING,
     )
     augmentation_views: int = options.option(
         4,
         "With the cache: this many fixed views of each training picture, the "
         "first as it is, take turns; without it, each epoch changes it anew.",
+        used_by={
+            "augmentation": ("light", "medium", "strong"),
+            "cache": ("auto", "on"),
+            **conditions.FINE_TUNING,
+        },
     )
     patience: int = options.option(
         5,
         "Stop after this many epochs without a better validation result "
         "(accuracy, ties by loss).",
+        used_by=conditions.FINE_TUNING,
     )
     strategy: Strategy = options.option(
         "auto", "The tf.distribute strategy; see docs/distributed.md."
     )
-    tpu: str = options.option("", "Name or address of the TPU; none: local.")
+    tpu: str = options.option(
+        "",
+        "Name or address of the TPU; none: local.",
+        used_by={"strategy": ("tpu",)},
+    )
     gradient_accumulation_steps: int = options.option(
         1,
         "Micro-batches that a replica's batch is computed in, to save memory.",
+        used_by=conditions.FINE_TUNING,
     )
     clip_norm: float | None = options.option(
-        None, "Clip the gradient of all weights together to this norm."
+        None,
+        "Clip the gradient of all weights together to this norm.",
+        used_by=conditions.FINE_TUNING,
     )
     clip_variable_norm: float | None = options.option(
-        None, "Clip the gradient of each variable to this norm."
+        None,
+        "Clip the gradient of each variable to this norm.",
+        used_by=conditions.FINE_TUNING,
     )
     ema_momentum: float | None = options.option(
         None,
         "Evaluate and save moving averages of the weights with this momentum, "
         "e.g. 0.99.",
+        used_by=conditions.FINE_TUNING,
     )
     sync_batch_norm: bool = options.option(
         False,
         "Batch norms that train take statistics over the batches of all "
         "replicas.",
+        used_by={
+            "strategy": ("auto", "mirrored", "multi_worker", "tpu"),
+            **conditions.FINE_TUNING,
+        },
     )
     deterministic: bool = options.option(
         False,
@@ -124,6 +168,7 @@ class TrainingOptions:
         "Number format of the backbone while it trains; auto: float32 on "
         "CPUs, mixed_float16 on GPUs with units for it, mixed_bfloat16 on "
         "TPUs. Losses and everything saved are float32.",
+        used_by=conditions.FINE_TUNING,
     )
 
     def __post_init__(self) -> None:

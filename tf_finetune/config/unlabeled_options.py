@@ -4,6 +4,13 @@ import dataclasses
 
 from tf_finetune.config import options, value_checks
 
+_SEMI_SUPERVISED = (
+    "ada_bn",
+    "feature_distillation",
+    "fixmatch",
+    "pseudo_label",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnlabeledOptions:
@@ -13,6 +20,7 @@ class UnlabeledOptions:
         "",
         "Pictures without labels: a folder, searched through, or a quoted "
         "pattern such as 'photos/**/*.jpg'.",
+        used_by={"objective": _SEMI_SUPERVISED},
     )
     objective: str | None = options.option(
         None,
@@ -21,25 +29,29 @@ class UnlabeledOptions:
         "pseudo_label where there are such pictures. The run without them is "
         "the baseline, and the better one is kept.",
         names_part=True,
+        known_parts=("supervised", *_SEMI_SUPERVISED),
     )
     pseudo_label_share: float = options.option(
         0.8,
-        "pseudo_label: share of the pictures predicted as a class that are "
+        "Share of the pictures predicted as a class that are "
         "trained on as that class, the most confident ones of each.",
+        used_by={"objective": ("pseudo_label",)},
     )
     confidence: float = options.option(
         0.95,
-        "FixMatch: train on pseudo-labels of at least this probability.",
+        "Train on pseudo-labels of at least this probability.",
+        used_by={"objective": ("fixmatch",)},
     )
     unlabeled_ratio: int = options.option(
         3,
-        "FixMatch, feature_distillation: unlabeled pictures beside each "
-        "labeled one of a step.",
+        "Unlabeled pictures beside each labeled one of a step.",
+        used_by={"objective": ("feature_distillation", "fixmatch")},
     )
     unlabeled_weight: float = options.option(
         1.0,
-        "FixMatch, feature_distillation: weight of their loss beside that of "
+        "Weight of the unlabeled pictures' loss beside that of "
         "the labeled pictures.",
+        used_by={"objective": ("feature_distillation", "fixmatch")},
     )
 
     def __post_init__(self) -> None:

@@ -80,7 +80,7 @@ def describe_data(
 
 
 def format_count(number: int, one: str, several: str = "") -> str:
-    """Returns a count with its noun: "1 image" or "2 images".
+    """Returns a count with its noun: "1 picture" or "2 pictures".
 
     Args:
         number: How many there are.
@@ -98,12 +98,12 @@ def format_summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
         max_dropped: How many dropped files are named.
 
     Returns:
-        "398 images, 1 dropped, 2 classes: train 245, validation 153" and a
+        "398 pictures, 1 dropped, 2 classes: train 245, validation 153" and a
         line for each of the first dropped files.
     """
     counts = ", ".join(f"{n} {len(data.split(n))}" for n in data.splits)
     lines = [
-        f"{format_count(len(data.pictures), 'image')}, "
+        f"{format_count(len(data.pictures), 'picture')}, "
         f"{count_dropped(data.dropped)} dropped, "
         f"{format_count(len(data.class_names), 'class', 'classes')}: {counts}"
     ]

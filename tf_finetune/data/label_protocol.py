@@ -1,19 +1,22 @@
-"""The protocol by which `data` reads, checks and divides a task's labels."""
+"""The labels of a task, as `data` reads, checks and divides them."""
 
+import abc
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
+from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
 from tf_finetune.data.tables import file_locator, table_rows
 
 
-class Labels(Protocol):
+class Labels(abc.ABC):
     """Reads, checks, stratifies and describes the labels of one task.
 
-    Methods that learn something about the data return new labels that know
-    it.
+    A task implements the abstract methods, and overrides another one where its
+    labels need more. Methods that learn something about the data return new
+    labels that know it.
 
     Attributes:
         sources: The data formats that such labels can be read from.
@@ -23,9 +26,9 @@ class Labels(Protocol):
             differently: "keep one of the rows".
     """
 
-    sources: tuple[str, ...]
-    are_columns: bool
-    if_rows_differ: str
+    sources: ClassVar[tuple[str, ...]]
+    are_columns: ClassVar[bool] = False
+    if_rows_differ: ClassVar[str] = "keep one of the rows"
 
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
@@ -37,16 +40,19 @@ class Labels(Protocol):
             cache_dir: Where labels that are files may be kept in another
                 form.
         """
+        return self
 
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
         """Returns the CSV columns that must exist, by the flag naming them."""
+        return {"label_column": options.label_column}
 
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
         """Returns the columns of labels that are names of files."""
+        return ()
 
     def configure_for_table(
         self,
@@ -64,7 +70,9 @@ class Labels(Protocol):
         Raises:
             DataError: The notation cannot be determined.
         """
+        return self
 
+    @abc.abstractmethod
     def read_row(
         self,
         cells: Mapping[str, str],
@@ -88,6 +96,7 @@ class Labels(Protocol):
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
         """Returns a listing in which equal labels are spelled alike."""
+        return listing
 
     def restore(self, described: Mapping[str, Any]) -> "Labels":
         """Returns labels that are read as those of a finished run were.
@@ -95,6 +104,7 @@ class Labels(Protocol):
         Args:
             described: The run's data.json.
         """
+        return self
 
     def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
@@ -105,12 +115,15 @@ class Labels(Protocol):
             declared: Classes that the source names; may be empty.
             pictures: Usable as far as their headers say.
         """
+        return self
 
+    @abc.abstractmethod
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
         """Returns the names of the model's outputs, in their order."""
 
+    @abc.abstractmethod
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
@@ -124,7 +137,9 @@ class Labels(Protocol):
 
     def list_classes(self, label: examples.Label) -> tuple[str, ...]:
         """Returns the classes that a label names; empty if it names none."""
+        return ()
 
+    @abc.abstractmethod
     def check(self, pictures: Sequence[examples.Picture]) -> None:
         """Checks that there is something to learn, such as two classes.
 
@@ -144,18 +159,28 @@ class Labels(Protocol):
             divided: The units of each split.
 
         Raises:
-            DataError: They do not.
+            DataError: They do not; unless overridden, a split is empty.
         """
+        for split, its_units in divided.items():
+            if not its_units:
+                raise errors.DataError(
+                    f"There are {len(units)} pictures or groups that differ, "
+                    f"too few for {', '.join(divided)}; {split} gets none. "
+                    "Add pictures, or use --test_fraction=0."
+                )
 
+    @abc.abstractmethod
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
         """Checks that every held-out label occurs in training.
 
         Raises:
-            DataError: It was not.
+            DataError: It does not.
         """
 
+    @abc.abstractmethod
     def text(self, label: examples.Label) -> str:
         """Returns a label as text that is equal for equal labels alone."""
 
+    @abc.abstractmethod
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
         """Returns the entries of data.json about the labels, ready for JSON."""

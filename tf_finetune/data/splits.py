@@ -106,7 +106,7 @@ def _check_groups(pictures: Sequence[examples.Picture]) -> None:
         other = first.setdefault(picture.group, picture)
         if other.split != picture.split:
             raise errors.DataError(
-                f"The group {picture.group!r} lies in two splits: "
+                f"The group {picture.group!r} is in two splits: "
                 f"{other.path} in {other.split}, {picture.path} in "
                 f"{picture.split}; move all its pictures to one split."
             )

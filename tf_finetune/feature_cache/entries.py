@@ -141,8 +141,8 @@ def evict_features(
             break
         if remove(entry):
             logging.info(
-                "cache: removed %s (%s, %s), unused the longest, to stay "
-                "within --cache_gb",
+                "cache: removed %s (%s, %s), the least recently used entry, to "
+                "stay within --cache_gb",
                 entry.name,
                 entry.what,
                 format_size(entry.size_bytes),

@@ -15,15 +15,3 @@ HEADS = registry.Registry(
         "unet": "tf_finetune.heads.unet:build",
     },
 )
-
-BUILT_IN = HEADS.names()
-"""Heads of this package; which options they read is declared below."""
-
-# Heads that output one vector of logits a pixel.
-_DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
-READERS = {
-    "head_epochs": _DECODERS,
-    "head_units": ("mlp", *_DECODERS),
-    "output_stride": ("deeplab_v3_plus",),
-}
-"""Heads by the option they read; other options are read by every head."""

@@ -3,7 +3,6 @@
 from tf_finetune import errors
 from tf_finetune.config import command_configs, data_options
 from tf_finetune.data import label_protocol
-from tf_finetune.data.sources import catalog as sources
 from tf_finetune.evaluation import gates
 from tf_finetune.preflight import finished_run_files, unused_options
 
@@ -81,25 +80,14 @@ def _resolve_label_columns(
 
 def _check_data_options(config: command_configs.EvaluateConfig) -> None:
     """Raises `UsageError` for data options that do not fit the pictures."""
-    if config.data:
-        source, labels = (
-            resolve_evaluation_data(config),
-            load_evaluation_labels(config),
-        )
-        unused_options.check_options(
-            config,
-            [
-                *unused_options.list_task_choices(
-                    config, finished_run_files.load_config_task(config)
-                ),
-                *unused_options.list_format_choices(config, source, labels),
-            ],
-        )
-        return
-    for name, got in unused_options.list_given(config).items():
-        if name in ("data_format", "label_separator", *sources.READERS):
-            raise errors.UsageError(
-                f"{got} says how --data is read; without it the run's own "
-                "pictures are read as they were. Give --data, or leave "
-                f"--{name} out."
-            )
+    data = resolve_evaluation_data(config)
+    task = finished_run_files.load_config_task(config)
+    unused_options.check_options(
+        config,
+        {
+            "task": lambda: unused_options.choose_task(task, "of the run"),
+            "data_format": lambda: unused_options.choose_format(
+                data, load_evaluation_labels(config)
+            ),
+        },
+    )

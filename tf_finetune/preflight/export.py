@@ -5,7 +5,7 @@ import pathlib
 from tf_finetune import errors
 from tf_finetune.config import command_configs, options, train_config
 from tf_finetune.exports import destination, format_checks
-from tf_finetune.preflight import finished_run_files
+from tf_finetune.preflight import finished_run_files, unused_options
 from tf_finetune.workdir import workdir_files
 
 _WITHOUT_CERTAINTY = dict.fromkeys(
@@ -18,6 +18,7 @@ def check_export(config: command_configs.ExportConfig) -> None:
     """Raises `UsageError` unless a run can be exported as asked."""
     place = finished_run_files.locate_workdir(config.workdir)
     place.require_finished()
+    unused_options.check_options(config, {})
     for name in config.format:
         format_checks.check_name(name)
         if place.takes_rows:

@@ -73,6 +73,6 @@ def check_writable(path: str | pathlib.Path, asked: str | None) -> None:
             f"--output={asked} cannot be written: {reason}. Name another place."
         )
     raise errors.UsageError(
-        f"{path} cannot be written: {reason}. Say with --output where the "
-        "results go."
+        f"{path} cannot be written: {reason}. Choose another place "
+        "for the results with --output."
     )

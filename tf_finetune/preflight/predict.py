@@ -2,12 +2,10 @@
 
 import dataclasses
 
-from tf_finetune import errors
 from tf_finetune.config import command_configs, data_options
 from tf_finetune.data import unlabeled_files
 from tf_finetune.data.sources import csv_file
 from tf_finetune.preflight import finished_run_files, unused_options
-from tf_finetune.tasks import task as task_contract
 
 
 def check_prediction(config: command_configs.PredictConfig) -> None:
@@ -15,13 +13,14 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
     finished_run_files.locate_workdir(config.workdir).require_finished()
     task = finished_run_files.load_config_task(config)
     unused_options.check_options(
-        config, unused_options.list_task_choices(config, task)
+        config,
+        {
+            "task": lambda: unused_options.choose_task(task, "of the run"),
+            "data": lambda: _choose_data(config),
+        },
     )
     if config.output:
         finished_run_files.check_writable(config.output, config.output)
-    _check_columns(config)
-    if config.window_overlap is not None:
-        _check_windows(config, task)
     finished_run_files.check_models(config)
 
 
@@ -51,30 +50,12 @@ def resolve_prediction_data(
     )
 
 
-def _check_windows(
-    config: command_configs.PredictConfig, task: task_contract.Task
-) -> None:
-    """Raises `UsageError` for windows where no masks are written."""
-    got = f"--window_overlap={config.window_overlap:g}"
-    if not task.files_at:  # Its predictions are no masks.
-        raise errors.UsageError(
-            f"{got} is for tasks that predict masks, and the run in "
-            f"--workdir={config.workdir} is of --task={task.name}. Leave it "
-            "out."
-        )
-    if not config.output:
-        raise errors.UsageError(
-            f"{got} is for masks in files: give --output, a folder."
-        )
-
-
-def _check_columns(config: command_configs.PredictConfig) -> None:
-    """Raises `UsageError` for options of tables without a table."""
-    if csv_file.is_table(config.data):
-        return
-    for name in ("image_column", "image_root"):
-        if name in (got := unused_options.list_given(config)):
-            raise errors.UsageError(
-                f"{got[name]} is for a CSV file that names pictures, and "
-                f"--data={config.data} is not one. Leave it out."
-            )
+def _choose_data(
+    config: command_configs.PredictConfig,
+) -> unused_options.Choice:
+    """Returns whether the pictures are named by a table, as a choice."""
+    is_table = csv_file.is_table(config.data)
+    return unused_options.Choice(
+        values=[command_configs.TABLE] if is_table else [],
+        shown=f"--data={config.data}",
+    )

@@ -2,7 +2,7 @@
 
 import importlib.util
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Set
 
 from absl import logging
 
@@ -31,9 +31,6 @@ from tf_finetune.training import optimizers
 from tf_finetune.weights import weights_preflight as weights
 from tf_finetune.workdir import lifecycle
 
-# The heads that `--head_layers` can be put under.
-_POOLED = ("linear", "mlp")
-
 
 def check_config(config: train_config.TrainConfig) -> None:
     """Raises `UsageError` for an impossible name, path or combination.
@@ -54,14 +51,15 @@ def check_config(config: train_config.TrainConfig) -> None:
         heads.HEADS.check(config.model.head)
     adaptation.METHODS.check(config.model.adaptation)
     head = task.head(config.model.head)
-    _check_head_layers(config.model.surgery.head_layers, head)
+    layer_grammar.parse_layers(config.model.surgery.head_layers)
     task.check_loss(config.training.loss)
     _check_columns(config.data, task)
-    unused_options.check_options(config, _list_choices(config, task, head))
+    unused_options.check_options(
+        config, unused_options.find_training_choices(config, task, head)
+    )
     optimizers.check_name(config.training.optimizer)
     _check_training(config.training)
     _check_unlabeled(config, task)
-    unused_options.check_fine_tuning(config)
     _check_workers(config)
     _check_image_size(config.model, spec.min_image_size)
     memory_check.check_memory(
@@ -87,24 +85,26 @@ def drop_unused_options(
     """
     try:
         task = tasks.TASKS.get(config.model.task)
-        choices = _list_choices(config, task, task.head(config.model.head))
-        idle = unused_options.find_unused(config, choices)
+        choices = unused_options.find_training_choices(
+            config, task, task.head(config.model.head)
+        )
+        unused = unused_options.find_unused(config, choices)
     except (errors.UsageError, errors.DataError):
         return config  # `check_config` says what is wrong with it.
     # An option that the command line names itself is refused by `check_config`.
-    names = {*idle, *unused_options.find_unused_fine_tuning(config)} - given
-    if not names:
+    dropped = {name: why for name, why in unused.items() if name not in given}
+    if not dropped:
         return config
-    shown = [
-        f for n, f in unused_options.list_given(config).items() if n in names
-    ]
     logging.info(
         "Ignored options of the flagfile, which nothing reads: %s.",
-        ", ".join(shown),
+        ", ".join(each.given for each in dropped.values()),
     )
-    defaults = options.list_options(type(config))
     return options.replace(
-        config, **{n: value for n, _, value, _ in defaults if n in names}
+        config,
+        **{
+            name: options.find_field(type(config), name).default
+            for name in dropped
+        },
     )
 
 
@@ -130,31 +130,12 @@ def _check_columns(
     """Raises `UsageError` if the task cannot read the columns."""
     task.labels.required_columns(data)
     # Tasks that read numeric columns take whole rows, several pictures each.
-    if len(data.image_column) > 1 and "numeric_columns" not in task.reads:
+    takes_rows = unused_options.reads_option(task, "numeric_columns")
+    if len(data.image_column) > 1 and not takes_rows:
         raise errors.UsageError(
             "--image_column names several pictures a row, which is for "
             f"--task=regression; --task={task.name} learns from one."
         )
-
-
-def _list_choices(
-    config: train_config.TrainConfig, task: task_contract.Task, head: str
-) -> list[unused_options.OptionChoice]:
-    """Lists the choices that decide which other options are read."""
-    found = unused_options.list_training_choices(config, task, head)
-    # A loss without label smoothing is a choice too: nothing reads the flag.
-    loss = config.training.loss
-    if {*task.split_loss(loss)} <= {*task.losses_without_smoothing}:
-        readers = [
-            e for e in task.losses if e not in task.losses_without_smoothing
-        ]
-        table = {"label_smoothing": readers}
-        found.append(
-            unused_options.OptionChoice(
-                flag="loss", chosen=loss, known=(loss,), readers=table
-            )
-        )
-    return found
 
 
 def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
@@ -165,28 +146,12 @@ def _check_image_size(model: model_options.ModelOptions, smallest: int) -> None:
         )
 
 
-def _check_head_layers(layers: Sequence[str], head: str) -> None:
-    layer_grammar.parse_layers(layers)
-    own = ":" in head  # A head of the user's own may read them.
-    if layers and not own and head not in _POOLED:
-        raise errors.UsageError(
-            f"--head_layers={','.join(layers)} puts layers on pooled features, "
-            f"which --head={head} does not have; it goes with "
-            f"--head={' and --head='.join(_POOLED)}."
-        )
-
-
 def _check_training(training: training_options.TrainingOptions) -> None:
     if training.strategy == "parameter_server":
         raise errors.UsageError(
             "--strategy=parameter_server is not possible: Keras 3 has no "
             "model.fit for it, and its workers do not train in step, so that "
             "no result could be repeated. Use multi_worker."
-        )
-    if training.tpu and training.strategy != "tpu":
-        raise errors.UsageError(
-            f"--tpu={training.tpu} needs --strategy=tpu, got "
-            f"--strategy={training.strategy}."
         )
     if training.clip_norm and training.clip_variable_norm:
         raise errors.UsageError(

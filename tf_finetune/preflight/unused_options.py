@@ -1,107 +1,118 @@
-"""Refuses options that none of the chosen parts reads.
+"""Refuses options that nothing reads: the evaluator of `used_by`.
 
-The options that a part reads are declared beside it: `Task.reads`, `READERS`
-in the catalogs. The tables here are about flags that choose among words or
-numbers.
+An option declares in `used_by` with which values of other flags something reads
+it (`config/conditions.py`); the values that a run has are found here.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from tf_finetune import errors
-from tf_finetune.adaptation import catalog as adaptation
-from tf_finetune.config import data_options, options, train_config
+from tf_finetune.config import (
+    conditions,
+    data_options,
+    options,
+    train_config,
+)
 from tf_finetune.data import label_protocol
 from tf_finetune.data.sources import catalog as sources
-from tf_finetune.heads import catalog as heads
 from tf_finetune.semi_supervised import catalog as objectives
-from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
-
-READERS = {
-    "augmentation": {"augmentation_views": ("light", "medium", "strong")},
-    "cache": {"augmentation_views": ("auto", "on")},
-    "strategy": {
-        "sync_batch_norm": ("auto", "mirrored", "multi_worker", "tpu")
-    },
-}
-"""By flag: options that not every value of it reads, and those that do."""
-
-FINE_TUNING = (
-    "adaptation",
-    "augmentation",
-    "augmentation_views",
-    "cache",
-    "checkpoint_every_steps",
-    "clip_norm",
-    "clip_variable_norm",
-    "ema_momentum",
-    "freeze_batch_norm",
-    "gradient_accumulation_steps",
-    "head_init",
-    "keep_checkpoints",
-    "label_smoothing",
-    "learning_rate",
-    "loss",
-    "max_recoveries",
-    "optimizer",
-    "patience",
-    "precision",
-    "schedule",
-    "sync_batch_norm",
-    "tensorboard",
-    "trainable",
-    "warmup_fraction",
-    "weight_decay",
-)
-"""Options that nothing but the fine-tuning stage reads."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OptionChoice:
-    """The value of one flag, and the options that its values read.
+class Choice:
+    """The values of one flag, on which other options depend.
 
     Attributes:
-        flag: Its name.
-        chosen: Its value here.
-        known: Values whose options are known; others, parts of the user's
-            own, may read any.
-        readers: Options that not every value reads, and those that do.
-        origin: Where the value comes from, if the flag does not name it.
+        values: One of a word, several of a list or a sum, none where the flag
+            is not given.
+        shown: The flag and its values, as a refusal names them.
+        possible: Values that the flag may have here; None: all.
+        known: Values whose options are known; another one, a part of the
+            user's own, may read any. None: all.
+        reads: Options that are read whatever `used_by` says.
     """
 
+    values: Sequence[str]
+    shown: str
+    possible: Collection[str] | None = None
+    known: Collection[str] | None = None
+    reads: Collection[str] = ()
+
+    def is_reader(self, name: str, readers: Sequence[str]) -> bool:
+        """Returns whether a value reads an option.
+
+        Args:
+            name: The option.
+            readers: The values that `used_by` lists.
+        """
+        if name in self.reads:
+            return True
+        if readers == conditions.GIVEN:
+            return bool(self.values)
+        own = self.known is not None and not {*self.values} <= {*self.known}
+        return own or not {*self.values}.isdisjoint(readers)
+
+
+Choices = Mapping[str, Callable[[], Choice]]
+"""Flags whose choice their value alone does not tell, each with a function
+that finds it; it may read the disk, so it is called only when it matters."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An option that nothing reads, and the condition that does not hold.
+
+    Attributes:
+        given: The option with its value, as a flag.
+        flag: The flag that the condition is about.
+        readers: Values of that flag that read the option.
+        choice: The values that it has.
+    """
+
+    given: str
     flag: str
-    chosen: str
-    known: Sequence[str]
-    readers: Mapping[str, Sequence[str]]
-    origin: str = ""
+    readers: Sequence[str]
+    choice: Choice
 
 
-def check_options(config: Any, choices: Sequence[OptionChoice]) -> None:
-    """Raises `UsageError` for options that none of the choices reads.
+def check_options(config: Any, choices: Choices) -> None:
+    """Raises `UsageError` for options that nothing reads.
 
     An option at its default is never refused: run.flags names them all.
 
     Args:
         config: Of any command.
-        choices: What was chosen.
+        choices: Of flags whose value alone does not tell the choice.
     """
     if found := find_unused(config, choices):
-        raise errors.UsageError(" ".join(found.values()))
+        raise errors.UsageError(_format_refusals([*found.values()]))
 
 
-def find_unused(config: Any, choices: Sequence[OptionChoice]) -> dict[str, str]:
-    """Returns the options that no choice reads, each with its message."""
-    found = {}
-    for name, got in list_given(config).items():
-        for choice in choices:
-            # An option that is in no table of a choice suits all its values.
-            readers = choice.readers.get(name, choice.known)
-            if choice.chosen in choice.known and choice.chosen not in readers:
-                # The first choice that does not read it explains the refusal.
-                found.setdefault(name, _format_refusal(got, choice, readers))
-    return found
+def find_unused(config: Any, choices: Choices) -> dict[str, Refusal]:
+    """Returns the options that nothing reads, each with its reason."""
+    found = {
+        name: _find_refusal(config, choices, name, given)
+        for name, given in list_given(config).items()
+    }
+    return {name: why for name, why in found.items() if why}
+
+
+def _find_refusal(
+    config: Any, choices: Choices, name: str, given: str
+) -> Refusal | None:
+    """Returns the first condition of an option that does not hold."""
+    field = options.find_field(type(config), name)
+    for flag, readers in field.metadata["used_by"].items():
+        find = choices.get(flag)
+        choice = find() if find else _read_choice(config, flag)
+        if not choice.is_reader(name, readers):
+            return Refusal(
+                given=given, flag=flag, readers=readers, choice=choice
+            )
+    return None
 
 
 def list_given(config: Any) -> dict[str, str]:
@@ -114,157 +125,154 @@ def list_given(config: Any) -> dict[str, str]:
     }
 
 
-def _format_refusal(
-    got: str, choice: OptionChoice, readers: Sequence[str]
-) -> str:
-    """Returns the message that names the values an option is for."""
-    listed = " and ".join(f"--{choice.flag}={each}" for each in readers)
-    meant = f", {choice.origin}," if choice.origin else ""
-    return (
-        f"{got} is for {listed}; --{choice.flag}={choice.chosen}{meant} does "
-        "not read it. Leave it out."
+def _read_choice(config: Any, flag: str) -> Choice:
+    """Returns the choice that the value of a flag is."""
+    value = options.collect_values(config)[flag]
+    shown = options.to_flag(flag, value)
+    if value is None or value is False or value in ("", ()):
+        return Choice(values=(), shown=shown)
+    several = value if isinstance(value, tuple) else (value,)
+    return Choice(
+        values=[options.to_text(each) for each in several], shown=shown
     )
 
 
-def list_training_choices(
+def _format_refusals(found: Sequence[Refusal]) -> str:
+    """Returns the message about options that nothing reads."""
+    sentences = [
+        _format_refusal(each) for each in found if each.flag != conditions.STAGE
+    ]
+    staged = [each for each in found if each.flag == conditions.STAGE]
+    if staged:
+        listed = ", ".join(each.given for each in staged)
+        are, them = ("are", "them") if len(staged) > 1 else ("is", "it")
+        why = staged[0].choice.shown
+        sentences.append(
+            f"{listed} {are} for fine-tuning, and {why} leaves that out. Leave "
+            f"{them} out, or give another {why.partition('=')[0]}."
+        )
+    return " ".join(sentences)
+
+
+def _format_refusal(found: Refusal) -> str:
+    """Returns the message that names the values an option is for."""
+    if found.readers == conditions.GIVEN:
+        return (
+            f"{found.given} is for --{found.flag}, which is not given. Give "
+            f"--{found.flag}, or leave {found.given.partition('=')[0]} out."
+        )
+    possible = found.choice.possible
+    listed = " and ".join(
+        f"--{found.flag}={each}"
+        for each in found.readers
+        if possible is None or each in possible
+    )
+    return (
+        f"{found.given} is for {listed}; {found.choice.shown} does not read "
+        "it. Leave it out."
+    )
+
+
+def find_training_choices(
     config: train_config.TrainConfig, task: task_contract.Task, head: str
-) -> list[OptionChoice]:
-    """Lists the choices of a training run, of the task and head it means."""
-    unlabeled = config.unlabeled
-    return [
-        *list_task_choices(config, task),
-        OptionChoice(
-            flag="head",
-            chosen=head,
-            known=heads.BUILT_IN,
-            readers=heads.READERS,
-            origin=_describe_origin("head", config.model.head, head),
-        ),
-        OptionChoice(
-            flag="adaptation",
-            chosen=config.model.adaptation,
-            known=adaptation.BUILT_IN,
-            readers=adaptation.READERS,
-        ),
-        OptionChoice(
-            flag="objective",
-            chosen=unlabeled.effective_objective,
-            known=objectives.BUILT_IN,
-            readers=objectives.READERS,
-            origin=_describe_origin(
-                "objective", unlabeled.objective, unlabeled.effective_objective
-            ),
-        ),
-        *list_value_choices(options.collect_values(config)),
-        *list_format_choices(config, config.data, task.labels),
-    ]
-
-
-def _describe_origin(flag: str, given: str | None, chosen: str) -> str:
-    """Returns the origin of a value that a flag does not name itself."""
-    if given == chosen:
-        return ""
-    return f"chosen by --{flag}={options.to_text(given)}"
-
-
-def list_task_choices(
-    config: Any, task: task_contract.Task
-) -> list[OptionChoice]:
-    """Returns the task as a choice if it does not read all options.
-
-    To know who else does, all tasks have to be loaded, which takes a while.
+) -> Choices:
+    """Returns the choices of a training run.
 
     Args:
-        config: What was asked for.
-        task: What `--task` means, or what the run in question learned.
+        config: The run.
+        task: The task that `--task` names.
+        head: The head that `--head` names.
     """
-    # Options that only some tasks read, but for those that this one reads.
-    bound = {*task_contract.TASK_SPECIFIC_OPTIONS} - {*task.reads}
-    if list_given(config).keys().isdisjoint(bound):
-        return []
-    every = {name: tasks.TASKS.get(name).reads for name in tasks.TASKS.names()}
-    return [
-        OptionChoice(
-            flag="task",
-            chosen=task.name,
-            # A task of the user's own is not among the registered ones.
-            known=(*every, task.name),
-            readers={
-                option: [name for name in every if option in every[name]]
-                for option in bound
-            },
-        )
-    ]
+    objective = config.unlabeled.effective_objective
+    return {
+        "task": lambda: choose_task(task),
+        "head": lambda: _choose_part("head", config.model.head, head),
+        "adaptation": lambda: _choose_part(
+            "adaptation", config.model.adaptation, config.model.adaptation
+        ),
+        "objective": lambda: _choose_part(
+            "objective", config.unlabeled.objective, objective
+        ),
+        "loss": lambda: Choice(
+            values=task.split_loss(config.training.loss),
+            shown=f"--loss={config.training.loss}",
+            possible=task.losses,
+            reads=task.reads,
+        ),
+        "data_format": lambda: choose_format(config.data, task.labels),
+        conditions.STAGE: lambda: _choose_stage(config),
+    }
 
 
-def list_value_choices(values: Mapping[str, Any]) -> list[OptionChoice]:
-    """Returns the choices of `READERS`, from the values of all options."""
-    return [
-        OptionChoice(
-            flag=flag, chosen=values[flag], known=(values[flag],), readers=table
-        )
-        for flag, table in READERS.items()
-    ]
-
-
-def list_format_choices(
-    config: Any, data: data_options.DataOptions, labels: label_protocol.Labels
-) -> list[OptionChoice]:
-    """Returns the data format as a choice if an option depends on it.
+def choose_task(task: task_contract.Task, origin: str = "") -> Choice:
+    """Returns the choice of a task.
 
     Args:
-        config: What was asked for.
-        data: Where the data lies.
-        labels: What it must be labeled with.
+        task: The task.
+        origin: The place that names it, if `--task` does not.
+    """
+    return Choice(
+        values=[task.name],
+        shown=f"--task={task.name}" + (f", {origin}," if origin else ""),
+        reads=task.reads,
+    )
+
+
+def choose_format(
+    data: data_options.DataOptions, labels: label_protocol.Labels
+) -> Choice:
+    """Returns the choice of a data format, found on disk if need be.
+
+    Args:
+        data: The pictures.
+        labels: Labels that they must have.
 
     Raises:
-        UsageError, DataError: As `data.sources.catalog.find`.
+        UsageError, DataError: As `data.sources.catalog.find_source_name`.
     """
-    # To find the format of --data the disk has to be read.
-    if list_given(config).keys().isdisjoint(sources.READERS):
-        return []
-    return [
-        OptionChoice(
-            flag="data_format",
-            chosen=sources.find_source_name(data, labels),
-            known=sources.BUILT_IN,
-            readers=sources.READERS,
-            origin="the format of --data" if data.data_format == "auto" else "",
-        )
-    ]
-
-
-def check_fine_tuning(config: train_config.TrainConfig) -> None:
-    """Raises `UsageError` for options of fine-tuning in a run without."""
-    found = [*find_unused_fine_tuning(config).values()]
-    if not found:
-        return
-    # Two ways leave the stage out; the message names the one taken.
-    why, other = "--epochs=0", "--epochs"
-    if config.training.epochs:
-        why = "--trainable=head, of which the head is solved,"
-        other = "--trainable"
-    are, them = ("are", "them") if len(found) > 1 else ("is", "it")
-    raise errors.UsageError(
-        f"{', '.join(found)} {are} for fine-tuning, and {why} leaves that "
-        f"out. Leave {them} out, or give another {other}."
+    found = sources.find_source_name(data, labels)
+    origin = ", the format of --data," if data.data_format == "auto" else ""
+    return Choice(
+        values=[found],
+        shown=f"--data_format={found}{origin}",
+        known=_list_known("data_format"),
     )
 
 
-def find_unused_fine_tuning(config: train_config.TrainConfig) -> dict[str, str]:
-    """Returns options of fine-tuning as flags, in a run without."""
-    if objectives.has_gradient_steps(config):
-        return {}
-    names = {*FINE_TUNING}
-    # With --epochs=0 that flag itself is what leaves the stage out.
-    if config.training.epochs:
-        names.add("epochs")
-    # --trainable=head is itself the reason why the stage is left out.
+def _choose_part(flag: str, given: str | None, chosen: str) -> Choice:
+    """Returns the choice of a part that a flag names or leaves open."""
+    origin = f", chosen by --{flag}={options.to_text(given)},"
+    return Choice(
+        values=[chosen],
+        shown=f"--{flag}={chosen}" + ("" if given == chosen else origin),
+        known=_list_known(flag),
+    )
+
+
+def _list_known(flag: str) -> Sequence[str]:
+    """Lists the parts of a flag whose options are known."""
+    field = options.find_field(train_config.TrainConfig, flag)
+    return field.metadata["known_parts"]
+
+
+def _choose_stage(config: train_config.TrainConfig) -> Choice:
+    """Returns whether a run fine-tunes, as the choice of a stage."""
+    values = ["fine-tuning"] if objectives.has_gradient_steps(config) else []
+    # Two ways leave the stage out; the flags that do are not refused for it.
+    causes = {}
+    if not config.training.epochs:
+        causes["epochs"] = "--epochs=0"
     if config.model.trains_head_only:
-        names.remove("trainable")
-    return {
-        name: got for name, got in list_given(config).items() if name in names
-    }
+        causes["trainable"] = "--trainable=head, of which the head is solved,"
+    shown = next(iter(causes.values()), "")
+    return Choice(values=values, shown=shown, reads=causes)
+
+
+def reads_option(task: task_contract.Task, name: str) -> bool:
+    """Returns whether a task reads an option of training."""
+    field = options.find_field(train_config.TrainConfig, name)
+    readers = field.metadata["used_by"]["task"]
+    return choose_task(task).is_reader(name, readers)
 
 
 def check_fractions(
@@ -281,16 +289,9 @@ def check_fractions(
         got = list_given(data).get(name)
         # `got` is empty where the fraction has its default.
         if got and split in given:
+            default = options.find_field(type(data), name).default
             raise errors.UsageError(
                 f"{got} is for data that brings no {split} split, and "
                 f"--data={data.data} brings one. Leave it out; if a flagfile "
-                f"sets it, add {_format_default(data, name)}."
+                f"sets it, add {options.to_flag(name, default)}."
             )
-
-
-def _format_default(config: Any, name: str) -> str:
-    """Returns the flag that gives an option its default."""
-    (value,) = [
-        v for n, _, v, _ in options.list_options(type(config)) if n == name
-    ]
-    return options.to_flag(name, value)

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_finetune.evaluation import evaluate_split
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import run_cache
-from tf_finetune.tasks import evaluate_split
 from tf_finetune.workdir import measured_choices
 
 # Validation pictures on which float16 is compared with float32.

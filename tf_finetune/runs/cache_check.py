@@ -1,6 +1,7 @@
 """Compares the whole model with the cached path, on real pictures."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -8,9 +9,10 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.config import train_config
+from tf_finetune.data import examples
 from tf_finetune.data.images import decoding
 from tf_finetune.model import inference
-from tf_finetune.runs import context as contexts
 
 _PICTURES = 4
 # Above this difference of a logit, relative to the largest one, the cache and
@@ -19,34 +21,40 @@ _PICTURES = 4
 _TOLERANCE = 1e-3
 
 
-def check_logits(context: contexts.RunContext, logits: np.ndarray) -> None:
+def check_logits(
+    trainer: keras.Model,
+    pictures: Sequence[examples.Picture],
+    config: train_config.TrainConfig,
+    logits: np.ndarray,
+) -> None:
     """Compares the whole model with the cached path on real pictures.
 
     Args:
-        context: The run.
-        logits: Of the first validation pictures, from the cache.
+        trainer: Pictures → logits.
+        pictures: The first few of them are decoded.
+        config: How they are decoded, and the folder of the cache.
+        logits: Of the first pictures, from the cache.
 
     Raises:
         RunError: They differ; the sentence names the cache where the model
             agrees with itself, and the weights where it does not.
     """
     count = min(_PICTURES, len(logits))
-    pictures = context.data.split("validation")[:count]
     # The scan's device; another one takes a third of a second to get ready.
     with tf.device("CPU"):
         images = tf.stack(
             [
                 decoding.load_file(
                     os.fsencode(picture.path),
-                    image_size=context.image_size,
-                    resize=context.config.model.resize,
-                    pixels=context.config.model.pixels,
+                    image_size=trainer.inputs[0].shape[1],
+                    resize=config.model.resize,
+                    pixels=config.model.pixels,
                 )
-                for picture in pictures
+                for picture in pictures[:count]
             ]
         )
     # Not compiled: what is compiled computes in another way than Keras.
-    whole = np.asarray(context.assembly.trainer(images, training=False))
+    whole = np.asarray(trainer(images, training=False))
     difference = measure_difference(whole, logits[:count])
     logging.debug(
         "cache check: logits recomputed from %d pictures agree to %.1e "
@@ -58,11 +66,11 @@ def check_logits(context: contexts.RunContext, logits: np.ndarray) -> None:
     if not difference <= _TOLERANCE:
         raise errors.RunError(
             explain_difference(
-                context.assembly.trainer,
+                trainer,
                 images,
                 whole,
                 difference,
-                cache_dir=context.cache_dir,
+                cache_dir=config.output.cache_folder,
             )
         )
 

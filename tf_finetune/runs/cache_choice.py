@@ -15,6 +15,7 @@ from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import entries
 from tf_finetune.runs import boundary_activations
 from tf_finetune.runs import context as contexts
+from tf_finetune.runs import trainer as trainers
 from tf_finetune.training import fit, optimizers
 from tf_finetune.training.devices import cost_estimate
 from tf_finetune.training.distributed import replicas
@@ -155,13 +156,12 @@ def _measure_costs(
     start = time.perf_counter()
     (images, _), *_ = batches
     load = time.perf_counter() - start
-    context.networks.compute_activations(
-        images
-    )  # Compiled, and the cores are warm.
+    # Compiled, and the cores are warm.
+    context.networks.compute_activations(images)
     start = time.perf_counter()
     rows = np.asarray(context.networks.compute_activations(images))
     seconds = time.perf_counter() - start
-    trainer = contexts.compile_trainer(context, context.networks.boundary)
+    trainer = trainers.compile_trainer(context, context.networks.boundary)
     step = _time_step(context, trainer, rows)
     return cost_estimate.Costs(
         load=load / len(paths),
@@ -189,8 +189,7 @@ def _time_step(
     # Traced under training's own settings: this function is reused there.
     wanted = context.config.training.sync_batch_norm
     with (
-        context.strategy.scope(),
-        contexts.use_training_precision(context),
+        trainers.enter_training(context),
         replicas.synchronize_batch_norms(trainer, wanted=wanted),
     ):
         return fit.time_step(trainer, batches)

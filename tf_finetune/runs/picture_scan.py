@@ -72,7 +72,7 @@ def will_read_activations(
 ) -> bool:
     """Predicts if fine-tuning will read activations at the freeze boundary.
 
-    It does if it is told to; left to itself (`caching`), hardly ever where
+    It does if it is told to; left to itself (`cache_choice`), hardly ever where
     each picture is seen no more often than the cache would compute it.
     """
     wanted, options = config.output.cache, config.training

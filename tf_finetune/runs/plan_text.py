@@ -7,8 +7,7 @@ from tf_finetune.backbones.surgery import change_table
 from tf_finetune.data import data_statistics
 from tf_finetune.runs import context as contexts
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.training import optimizers
-from tf_finetune.training.solvers import decoder_head
+from tf_finetune.training import decoder_head, optimizers
 
 _HEADS = {"probe": "solved", "random": "random"}
 

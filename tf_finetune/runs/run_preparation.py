@@ -25,7 +25,7 @@ from tf_finetune.workdir import lifecycle, workdir_files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Model:
-    """The parts of a `Course` that are built before pictures are decoded."""
+    """The parts of a run context that are built before pictures are decoded."""
 
     assembly: assembly.Assembly
     adapted: method.Adapted

@@ -6,91 +6,95 @@ pictures, and the better one is kept.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.data import file_stamps, unlabeled_files
 from tf_finetune.data import unlabeled_pool as pools
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.model import weight_snapshot
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fit_stages, picture_scan
+from tf_finetune.runs import fit_stages, picture_scan, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol as objectives
 from tf_finetune.semi_supervised import catalog
 from tf_finetune.workdir import json_schema, workdir_files
 
+Report = Callable[[str], None]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """The result of a run.
+class Preparation:
+    """The start of semi-supervised learning, before the supervised run.
 
     Attributes:
-        fit_result: The result on labeled pictures alone; with the whole
-            history.
-        chosen: The candidate that is kept.
-        beside: By name, the candidates, evaluated on every split; empty in a
-            run on labeled pictures alone.
-        facts: The entry of evaluation.json about unlabeled pictures.
+        pool: The unlabeled pictures.
+        pretrained: Weights that the objective starts from, as the supervised
+            run does.
     """
 
-    fit_result: fit_stages.FitResult
-    chosen: fit_stages.Candidate
-    beside: Mapping[str, fit_stages.Candidate] = dataclasses.field(
-        default_factory=dict
+    pool: pools.Pool
+    pretrained: Sequence[np.ndarray]
+
+
+def prepare_pool(context: contexts.RunContext, report: Report) -> Preparation:
+    """Decodes and records the unlabeled pictures of a run.
+
+    Args:
+        context: The run, not trained yet.
+        report: Called with each text for the user.
+    """
+    pool = _collect_pool(context)
+    report(pool.text())
+    unlabeled = context.config.unlabeled
+    # Its checkpoints and history must not overwrite the supervised run's.
+    for place in _separate_places(context).values():
+        place.checkpoints.mkdir(parents=True, exist_ok=True)
+    record_pool(context.place, pool, unlabeled.unlabeled_data)
+    return Preparation(
+        pool=pool,
+        pretrained=weight_snapshot.copy_values(context.assembly.model.weights),
     )
-    facts: Mapping[str, Any] | None = None
 
 
-def fit_run(
+def learn_from_pool(
     context: contexts.RunContext,
+    prepared: Preparation,
+    supervised: fit_stages.RunResult,
     held: contextlib.ExitStack,
-    *,
-    report: Callable[[str], None],
-) -> RunResult:
-    """Learns from the labeled pictures, then from the unlabeled ones too.
+    report: Report,
+) -> fit_stages.RunResult:
+    """Learns from the unlabeled pictures too and keeps the better result.
 
     Args:
         context: The run.
+        prepared: Its unlabeled pictures.
+        supervised: Its result on labeled pictures alone.
         held: Keeps cache entries from being evicted until it is closed.
         report: Called with each text for the user.
     """
-    name = context.config.unlabeled.effective_objective
-    if name == catalog.SUPERVISED:
-        learnt = fit_stages.run_stages(context)
-        return RunResult(
-            fit_result=learnt,
-            chosen=fit_stages.select_candidate(context, learnt),
-        )
-    pool = _collect_pool(context)
-    report(pool.text())
-    # Its checkpoints and history must not overwrite the supervised run's.
-    apart = _separate_files(context, name)
-    record_pool(context.place, pool, context.config.unlabeled.unlabeled_data)
-    # The objective starts where the supervised run has started.
-    pretrained = context.assembly.model.get_weights()
-    learnt = fit_stages.run_stages(context)
-    supervised = fit_stages.select_candidate(context, learnt)
-    context.assembly.model.set_weights(pretrained)
+    name, pool = context.config.unlabeled.effective_objective, prepared.pool
+    weight_snapshot.assign_values(
+        context.assembly.model.weights, prepared.pretrained
+    )
     given = objectives.ObjectiveInputs(
-        context=apart, pool=pool, supervised=supervised, exit_stack=held
+        context=dataclasses.replace(context, **_separate_places(context)),
+        pool=pool,
+        supervised=supervised.chosen,
+        exit_stack=held,
     )
     # Raises if a file of the pool changes while it is learned from.
     with file_stamps.verify_unchanged(pool.pictures):
         context.cache.fill_features(pool.pictures, with_rows=False)
         outcome = catalog.OBJECTIVES.get(name)(given)
     facts = {"objective": name, "pool": pool.describe()}
-    if outcome is None:
-        context.assembly.model.set_weights(list(supervised.weights))
-        return RunResult(fit_result=learnt, chosen=supervised, facts=facts)
-    report(f"{name}: {outcome.text}")
-    return _select_better(
-        context,
-        RunResult(fit_result=learnt, chosen=supervised, facts=facts),
-        outcome,
-        report,
-    )
+    result = dataclasses.replace(supervised, facts=facts)
+    if outcome is not None:
+        report(f"{name}: {outcome.text}")
+        result = _select_better(context, result, outcome, report)
+    fit_stages.assign_candidate(context, result.chosen)
+    return result
 
 
 def _collect_pool(context: contexts.RunContext) -> pools.Pool:
@@ -147,31 +151,25 @@ def record_pool(
     files.write_json(place.pool, now)
 
 
-def _separate_files(
-    context: contexts.RunContext, name: str
-) -> contexts.RunContext:
-    """Returns the run with a folder of its own for checkpoints and history."""
-    places = {
-        each: place.semi_supervised_workdir(name)
-        for each, place in (
-            ("place", context.place),
-            ("shared", context.shared),
-        )
+def _separate_places(
+    context: contexts.RunContext,
+) -> dict[str, workdir_files.Workdir]:
+    """Returns folders for checkpoints and history of the objective."""
+    name = context.config.unlabeled.effective_objective
+    return {
+        "place": context.place.semi_supervised_workdir(name),
+        "shared": context.shared.semi_supervised_workdir(name),
     }
-    for place in places.values():
-        place.checkpoints.mkdir(parents=True, exist_ok=True)
-    return dataclasses.replace(context, **places)
 
 
 def _select_better(
     context: contexts.RunContext,
-    result: RunResult,
+    result: fit_stages.RunResult,
     outcome: objectives.ObjectiveResult,
-    report: Callable[[str], None],
-) -> RunResult:
+    report: Report,
+) -> fit_stages.RunResult:
     """Chooses between supervised and semi-supervised on validation."""
-    name = result.facts["objective"]
-    other = outcome.candidate
+    name, other = result.facts["objective"], outcome.candidate
     other = dataclasses.replace(
         other,
         name=f"{name}_{other.name}",
@@ -184,29 +182,29 @@ def _select_better(
         catalog.SUPERVISED: _evaluate_candidate(context, result.chosen),
         name: _evaluate_candidate(context, other),
     }
-    judged = {n: each.evaluations["validation"] for n, each in beside.items()}
     # The supervised candidate wins where the other has no finite figures.
-    chosen, is_other = beside[catalog.SUPERVISED], False
-    if judged[name].figures is None:
+    chosen = beside[catalog.SUPERVISED]
+    if beside[name].evaluations["validation"].figures is None:
         logging.warning(
-            "%s gives predictions that are not finite; kept: %s",
+            "%s diverged: its predictions are NaN or infinite; kept: %s",
             name,
             catalog.SUPERVISED,
         )
         beside = {}
     else:
-        kept = candidate_selection.select_candidate(
-            {n: each.evidence() for n, each in judged.items()},
-            seed=context.config.seed,
+        selection = fit_stages.compare_candidates(
+            beside, context.task, context.config.seed
         )
-        brief = context.task.figures.format_brief
-        said = {n: brief(each.figures) for n, each in judged.items()}
-        report(fit_stages.format_selection(said, kept))
-        chosen, is_other = beside[kept.name], kept.name == name
-    context.assembly.model.set_weights(list(chosen.weights))
-    table = [*result.fit_result.table, *_name_stage(name, outcome.table)]
-    return RunResult(
-        fit_result=dataclasses.replace(result.fit_result, table=table),
+        report(selection.text)
+        chosen = selection.candidate
+    # The history calls the epochs of an objective after it.
+    table = [{**row, "stage": name} for row in outcome.table]
+    fit_result = dataclasses.replace(
+        result.fit_result, table=[*result.fit_result.table, *table]
+    )
+    is_other = chosen.name == other.name
+    return fit_stages.RunResult(
+        fit_result=fit_result,
         chosen=chosen,
         beside=beside,
         facts={**result.facts, **outcome.facts, "kept": is_other},
@@ -217,17 +215,13 @@ def _evaluate_candidate(
     context: contexts.RunContext, candidate: fit_stages.Candidate
 ) -> fit_stages.Candidate:
     """Evaluates a candidate on the splits that it lacks."""
-    judged = dict(candidate.evaluations)
-    missing = [s for s in context.data.splits if s not in judged]
+    found = dict(candidate.evaluations)
+    missing = [s for s in context.data.splits if s not in found]
     # Predicting takes the candidate's own weights in the model.
     if missing:
-        context.assembly.model.set_weights(list(candidate.weights))
+        fit_stages.assign_candidate(context, candidate)
     for split in missing:
-        judged[split] = context.judge(
-            split, context.predict(split), candidate.decision
+        found[split] = split_evaluation.evaluate_model(
+            context, split, candidate.decision
         )
-    return dataclasses.replace(candidate, evaluations=judged)
-
-
-def _name_stage(name: str, table: Sequence[Mapping[str, Any]]) -> list[dict]:
-    return [{**row, "stage": name} for row in table]
+    return dataclasses.replace(candidate, evaluations=found)

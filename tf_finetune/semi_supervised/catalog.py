@@ -1,6 +1,6 @@
 """Objectives on unlabeled pictures, by name.
 
-Each is a `runs.objectives.objective.Objective`; adding one is a file and a
+Each follows `runs.objectives.objective_protocol`; adding one is a file and a
 line here.
 """
 
@@ -30,16 +30,7 @@ GRADIENT_BASED = ("feature_distillation", "fixmatch")
 """Objectives that act in gradient steps only."""
 
 BUILT_IN = OBJECTIVES.names()
-"""Objectives of this package, whose options are known."""
-
-READERS = {
-    "confidence": ("fixmatch",),
-    "pseudo_label_share": ("pseudo_label",),
-    "unlabeled_data": tuple(name for name in BUILT_IN if name != SUPERVISED),
-    "unlabeled_ratio": ("feature_distillation", "fixmatch"),
-    "unlabeled_weight": ("feature_distillation", "fixmatch"),
-}
-"""Options that not every objective reads → the objectives that do."""
+"""Objectives of this package, of which the gradient steps are known."""
 
 
 def has_gradient_steps(config: train_config.TrainConfig) -> bool:

@@ -16,7 +16,7 @@ import keras
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GroupLayout:
-    """Layout of targets and outputs of groups in rows.
+    """Shapes of the targets and logits that a mixed group packs into a row.
 
     Attributes:
         target: Shape of one labeled picture's target.

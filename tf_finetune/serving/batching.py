@@ -110,7 +110,7 @@ class Batcher:
             signature: The signature's name.
             inputs: Arrays [rows, …] by name.
             weights: int [rows], or one number for all: the cost of a row, in
-                the unit of `Limits.max_batch_weight`.
+                the unit of `BatchLimits.max_batch_weight`.
             alone: Whether to keep rows of other requests out of the batch.
 
         Raises:

@@ -85,7 +85,7 @@ def serve_folder(
         serve_in_background(folder, config, report=report),
     ):
         _wait_for_stop(stop)
-        report("Stopping: what is under way is finished first.")
+        report("Stopping: current requests are finished first.")
 
 
 @contextlib.contextmanager

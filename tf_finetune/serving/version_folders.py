@@ -41,7 +41,7 @@ def find_version(
 
 
 def read_model_name(folder: pathlib.Path) -> str:
-    """Reads the model's name from the export's `served_model.config`.
+    """Reads the model's name from the export's `model.config`.
 
     Args:
         folder: Holds the versions, and perhaps that file.

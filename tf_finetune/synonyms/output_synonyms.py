@@ -73,7 +73,7 @@ OUTPUTS = (
         "resume resume_from resume_from_checkpoint auto_resume continue "
         "resume_training initial_epoch start_epoch last_ckpt restart "
         "continue_training",
-        "The same command goes on with an unfinished run; --weights takes the "
+        "The same command resumes an unfinished run; --weights takes the "
         "workdir of a finished one.",
     ),
     synonym.define(

@@ -120,8 +120,8 @@ TRAINING = (
     synonym.define(
         "",
         "mixup cutmix mosaic mixup_alpha cutmix_alpha copy_paste mix_up",
-        "Pictures are not mixed with each other here; --augmentation=strong "
-        "changes each by itself.",
+        "--augmentation=strong mixes pictures by MixUp and CutMix (masks by "
+        "CutMix alone).",
     ),
     synonym.define(
         "patience",

@@ -1,6 +1,7 @@
 """Protocols of temperature scaling and out-of-distribution scores."""
 
-from collections.abc import Mapping, Sequence
+import abc
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from tf_finetune.evaluation import temperature_scaling
+    from tf_finetune.metrics import temperature_scaling
 
 
 # Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2: one
@@ -39,12 +40,14 @@ class Certainty(Protocol):
         """
 
 
-class TemperatureScaling(Protocol):
+class TemperatureScaling(abc.ABC):
     """Fits the temperature that calibrates the probabilities of a network."""
 
+    @abc.abstractmethod
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
         """Adds a batch of pictures, [batch, …] each; see `Network.targets`."""
 
+    @abc.abstractmethod
     def fit_temperature(self) -> "temperature_scaling.Calibration":
         """Fits the temperature on everything added so far."""
 
@@ -53,7 +56,43 @@ class TemperatureScaling(Protocol):
     ) -> Mapping[str, Any]:
         """Converts a decision so that calibrated answers stay the same.
 
+        Unless overridden it stays: division by a temperature keeps the order of
+        the logits, and the likeliest class.
+
         Args:
             decision: Made on validation, such as thresholds; may be empty.
             temperature: All logits are divided by it.
         """
+        del temperature
+        return decision
+
+
+class CollectedLogits(TemperatureScaling):
+    """Temperature of a task whose logits of a split fit into memory."""
+
+    def __init__(
+        self,
+        fit: "Callable[..., temperature_scaling.Calibration]",
+    ) -> None:
+        """Starts without pictures.
+
+        Args:
+            fit: All logits and all targets → the temperature.
+        """
+        self._fit = fit
+        self._logits: list[np.ndarray] = []
+        self._targets: list[np.ndarray] = []
+
+    @property
+    def logits(self) -> np.ndarray:
+        """The logits of all pictures added."""
+        return np.concatenate(self._logits)
+
+    def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
+        """Adds [batch, outputs] logits and targets."""
+        self._logits.append(logits)
+        self._targets.append(targets)
+
+    def fit_temperature(self) -> "temperature_scaling.Calibration":
+        """Fits the temperature on all pictures added."""
+        return self._fit(self.logits, np.concatenate(self._targets))

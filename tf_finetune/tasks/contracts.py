@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.evaluation import candidate_selection
+from tf_finetune.metrics import candidate_selection
 from tf_finetune.tasks import quantization_checks
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Exports(Protocol):
 
     Attributes:
         losses: Figures whose drop is bounded; the check of "accuracy" is
-            called `accuracy_loss`.
+            called "accuracy_loss".
         output: Name of the output that holds the predictions.
         meaning: Describes that output in a sentence or two; the labels stand
             beside it.
@@ -203,7 +203,7 @@ class Network(Protocol):
 
     Attributes:
         solver: How a linear head is solved to its optimum; a name in
-            `training.head.SOLVERS`, or "steps" where there is no such way.
+            `training.solvers.catalog`, or "steps" where there is no such way.
         parity_outputs: The outputs of `serve` that are the predictions
             themselves; exports are compared by them.
         text_outputs: String outputs joined from others, which LiteRT cannot

@@ -36,7 +36,7 @@ def find_logits(model: keras.Model) -> keras.KerasTensor:
     if last.name != _LAYER_NAME:
         raise errors.RunError(
             f"The model ends with the layer {last.name!r}, not with the "
-            f"{_LAYER_NAME!r} this package adds; its logits cannot be told."
+            f"{_LAYER_NAME!r} this package adds; its logits are unknown."
         )
     scaled = [each for each in model.layers if each.name == _TEMPERATURE_NAME]
     return scaled[0].input if scaled else last.input

@@ -130,6 +130,19 @@ def check_drop(
     )
 
 
+def check_mean_difference(
+    expected: np.ndarray, got: np.ndarray, limit: float
+) -> Check:
+    """Returns the check of the mean absolute difference of probabilities."""
+    mean = float(np.abs(expected - got).mean())
+    return Check(
+        name="mean_abs_difference",
+        found=mean,
+        limit=limit,
+        sentence=f"probabilities differ by {mean:.2g} in the mean",
+    )
+
+
 def measure_agreement(
     expected: np.ndarray, got: np.ndarray
 ) -> dict[str, float | None]:

@@ -19,21 +19,6 @@ from tf_finetune.tasks import (
 )
 from tf_finetune.workdir import json_schema
 
-# Options that not every task reads; the others are for all of them.
-TASK_SPECIFIC_OPTIONS = (
-    "categorical_columns",
-    "class_weight",
-    "color_map",
-    "ignore_label",
-    "label_separator",
-    "label_smoothing",
-    "missing_label",
-    "numeric_columns",
-    "target_range",
-    "target_transform",
-    "top_k",
-)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -42,8 +27,8 @@ class Task:
     Attributes:
         name: As `--task` spells it.
         losses: Possible values of `--loss`, the default first.
-        losses_without_smoothing: Losses that do not read `--label_smoothing`.
-        reads: The options of `TASK_SPECIFIC_OPTIONS` that it reads.
+        reads: Options that it reads though `used_by` beside them does not name
+            it: those of a task of the user's own.
         labels: How labels are read, checked, divided and described.
         figures: Its metrics.
         answers: Its predictions of single pictures as a table.
@@ -96,7 +81,6 @@ class Task:
     answers: contracts.Answers
     exports: contracts.Exports
     network_at: str
-    losses_without_smoothing: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     certainty_at: str = ""
     refused_options: Mapping[str, str] = dataclasses.field(default_factory=dict)

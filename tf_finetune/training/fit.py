@@ -1,17 +1,16 @@
-"""Training of one stage: the only caller of `served_model.fit`."""
+"""Training of one stage: the only caller of `model.fit`."""
 
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from tf_finetune import shutdown
 from tf_finetune.data import progress as bars
-from tf_finetune.model import fast_batch_norm
+from tf_finetune.model import fast_batch_norm, weight_snapshot
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.checkpoints import checkpoint_callback, divergence
 from tf_finetune.training.distributed import replicas
@@ -124,10 +123,13 @@ def time_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     """
     _build_optimizer(model)
     state = [*model.variables, *model.optimizer.variables]
-    before = [np.asarray(variable) for variable in state]
     clock = _StepTimer()
     strategy = model.distribute_strategy
-    with fast_batch_norm.accelerate(model), replicas.separate_seeds(model):
+    with (
+        weight_snapshot.keep_values(state),
+        fast_batch_norm.accelerate(model),
+        replicas.separate_seeds(model),
+    ):
         model.fit(
             replicas.distribute_batches(batches, strategy),
             steps_per_epoch=replicas.count_steps(batches, strategy),
@@ -135,8 +137,6 @@ def time_step(model: keras.Model, batches: tf.data.Dataset) -> float:
             shuffle=False,
             callbacks=[clock],
         )
-    for variable, value in zip(state, before, strict=True):
-        variable.assign(value)
     return clock.times[-1] - clock.times[-2]
 
 

@@ -22,7 +22,7 @@ class FitStage:
         steps_per_epoch: Batches an epoch, the last partial one included.
         batches: Epoch and step → all batches from there on; those before are
             not read.
-        validation: Batches for `served_model.evaluate` after each epoch, or
+        validation: Batches for `model.evaluate` after each epoch, or
             None.
         rank: Orders epochs by their figures; None: the last one is kept.
         patience: Epochs without a better rank before the stage ends; None:

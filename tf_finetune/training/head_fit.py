@@ -18,12 +18,12 @@ from absl import logging
 from tf_finetune.config import train_config
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
-from tf_finetune.model import inference
+from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.semi_supervised import catalog as objectives
-from tf_finetune.training import fit
+from tf_finetune.solvers import catalog
+from tf_finetune.solvers import head_problem as problems
+from tf_finetune.training import decoder_head, feature_scaling, fit
 from tf_finetune.training import fit_stage as stages
-from tf_finetune.training.solvers import catalog, decoder_head, feature_scaling
-from tf_finetune.training.solvers import head_problem as problems
 
 # Decoupled weight decays (AdamW) tried for a head that is trained by steps, and
 # the length of each trial: a step on cached features costs about 1 ms.
@@ -38,8 +38,7 @@ _HELD_OUT = 5  # One training example in five validates the weight decay.
 
 def fit_head(problem: problems.Problem) -> problems.Solution:
     """Fits the head's weights; leaves the model itself unchanged."""
-    before = problem.model.get_weights()
-    try:
+    with weight_snapshot.keep_values(problem.model.weights):
         if decoder_head.takes_feature_maps(problem):
             return decoder_head.solve(problem)
         found = None
@@ -52,8 +51,6 @@ def fit_head(problem: problems.Problem) -> problems.Solution:
             _warn_about_unused_options(problem.config)
         # A solver returns None for problems that are too large for it.
         return found or _fit_by_steps(problem)
-    finally:
-        problem.model.set_weights(before)
 
 
 def _warn_about_unused_options(config: train_config.TrainConfig) -> None:
@@ -209,5 +206,5 @@ def _compute_loss(
 
 def set_solution(model: keras.Model, solution: problems.Solution) -> None:
     """Sets the head's weights to a solution and logs how it was found."""
-    model.set_weights(list(solution.weights))
+    weight_snapshot.assign_values(model.weights, solution.weights)
     logging.info("head: %s", solution.how)

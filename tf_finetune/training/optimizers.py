@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # Gradient descent under the names of textbooks: Keras' class, its arguments.
 _SGD_VARIANTS = {
-    # Full batch; `choose_batch_size` is overruled by `full_batch`.
+    # Full batch: see `choose_batch_size`.
     "gd": ("SGD", {}),
     "sgd": ("SGD", {}),
     "momentum": ("SGD", {"momentum": 0.9}),

@@ -107,7 +107,7 @@ def describe_folder(path: pathlib.Path) -> str:
         )
     if (path / "model.weights.h5").is_file():
         return (
-            "is a folder that is no workdir (it has no run.flags); give the "
+            "is a folder but not a workdir (it has no run.flags); give the "
             "model.weights.h5 in it"
         )
     if path.name == "variables" and any(path.glob("variables.index")):

@@ -95,7 +95,7 @@ class LayerMatches:
 
     @property
     def pairs(self) -> tuple[tuple[Unit, Entry], ...]:
-        """All pairs that fit."""
+        """Pairs of equal kernels, matched by name or by order."""
         return self.by_name + self.by_order
 
     @property

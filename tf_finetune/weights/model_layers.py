@@ -11,7 +11,7 @@ def list_layers(model: Any) -> list[layer_matching.Unit]:
     """Returns the layers with weights of a model, those in nested models too.
 
     Keras 3 files call the layers of a model by class and count, in the order
-    of `served_model.layers`; that is reproduced here.
+    of `model.layers`; that is reproduced here.
     Source: keras/src/saving/saving_lib.py, `_save_container_state`.
     """
     return _list_layers(model, (), ())

@@ -85,8 +85,8 @@ def check_unique(
     ways = [f"--weights={file.path}::{name}" for name in names]
     raise errors.RunError(
         f"{file.path} holds {len(every)} networks that fit the model, with "
-        f"different weights: {_join_words(names, 'and')}. Say which one is "
-        f"meant: {_join_words(ways, 'or')}."
+        f"different weights: {_join_words(names, 'and')}. Choose "
+        f"one: {_join_words(ways, 'or')}."
     )
 
 

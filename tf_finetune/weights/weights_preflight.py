@@ -28,7 +28,7 @@ def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
         return
     path = file_parts.parse_source(weights).path
     # A word is a misspelled name unless a file is called so; prefixes such as
-    # variables of a checkpoint get the advice of `foreign`.
+    # variables of a checkpoint get the advice of `foreign_formats`.
     absent = _is_name(weights) and not os.path.lexists(path)
     if not weights or (absent and not foreign_formats.describe_prefix(path)):
         unknown = errors.make_unknown_error(

@@ -47,7 +47,7 @@ def read(
             terminal_escapes.escape(str(error)) or "it does not fit into memory"
         )
         raise errors.RunError(
-            f"{name} is no JSON that this package wrote ({reason}); it was "
+            f"{name} is not JSON that this package wrote ({reason}); it was "
             f"changed or damaged. {hint}"
         ) from error
     check_value(found, kind, path, hint=hint)

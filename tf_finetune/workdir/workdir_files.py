@@ -234,7 +234,7 @@ class Workdir:
         return found
 
     def counts(self) -> dict[str, int]:
-        """Returns how many pictures each split has; `described` is for more."""
+        """Returns how many pictures each split has, from `data_json`."""
         counts = json_schema.Table(json_schema.Number(0, 10**12, is_whole=True))
         kind = json_schema.Record({"images": counts})
         return self._load_required(self.data_json, kind, megabytes=512)[

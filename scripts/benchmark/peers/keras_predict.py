@@ -1,4 +1,4 @@
-"""The peer: `served_model.predict` on a folder.
+"""The peer: `model.predict` on a folder.
 
 python keras_predict.py FOLDER MODEL
 """

@@ -256,7 +256,7 @@ def test_pictures_without_class_folders_are_counted(
             "train/ and bus/.*--class_level=1",
         ),
         (_two("trainval/train", 2) | _two("trainval/val", 2) | _two("test", 2),
-         "called like splits, too"),
+         "named like splits, too"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_told_is_refused(make, counted, counts, said):

@@ -185,7 +185,7 @@ def test_pictures_without_masks_are_counted_by_folder(make, listed, caplog):
 )
 def test_masks_are_not_learned_as_classes(make, listed, counts):
     root = make(counts)
-    with pytest.raises(errors.DataError, match="Say --task=segmentation"):
+    with pytest.raises(errors.DataError, match="Use --task=segmentation"):
         listed(root)
     assert len(listed(root, task="segmentation").examples) == 4
 

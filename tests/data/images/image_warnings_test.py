@@ -59,7 +59,7 @@ def test_usual_pictures_are_not_warned_of(caplog):
 def test_pictures_of_one_color_are_counted_and_ten_are_named(caplog):
     blank = [np.full((SIZE, SIZE, 3), shade) for shade in range(0, 240, 20)]
     (line,) = warned(caplog, seen([*blank, photograph(0)]))
-    assert line.startswith("12 of 13 pictures are one color all over")
+    assert line.startswith("12 of 13 pictures are a single color")
     assert "9.png and 2 more" in line
     assert "--background" not in line
 
@@ -70,13 +70,13 @@ def test_nearly_one_color_is_meant_too_and_a_speck_is_not(caplog):
     speck = np.full((SIZE, SIZE, 3), 255.0)
     speck[5:7, 8:11] = 0
     lines = warned(caplog, seen([dark, speck]))
-    assert lines == ["1 of 2 pictures is one color all over, or nearly: 0.png."]
+    assert lines == ["1 of 2 pictures is a single color, or nearly: 0.png."]
 
 
 def test_a_color_all_over_is_one_though_its_channels_differ(caplog):
     red = np.zeros((SIZE, SIZE, 3)) + [255, 0, 0]
     (line,) = warned(caplog, seen([red]))
-    assert "1 of 1 pictures is one color" in line
+    assert "1 of 1 pictures is a single color" in line
 
 
 def test_what_was_added_to_make_it_square_does_not_count():

@@ -43,7 +43,7 @@ _TEXTS = st.lists(_PIECES | st.text(max_size=5), max_size=40).map("".join)
     | _TEXTS.map(lambda s: b"image,label\n" + s.encode("utf-8", "replace"))
     | _TEXTS.map(lambda s: s.encode("utf-16", errors="surrogatepass"))
 )
-@hypothesis.settings(max_examples=400)
+@hypothesis.settings(max_examples=100)
 def test_any_bytes_are_a_listing_or_a_data_error(content):
     try:
         listing = _list(content)
@@ -69,7 +69,7 @@ _WORDS = st.text(
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     end=st.sampled_from(["\n", "\r\n"]),
 )
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=100)
 def test_what_was_written_is_read_back(rows, delimiter, encoding, end):
     # Blanks around a label, and at the start of a cell, do not count.
     rows = {"p" + path: label.strip() or "x" for path, label in rows.items()}

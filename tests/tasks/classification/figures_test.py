@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_finetune.evaluation import classification_metrics
+from tf_finetune.metrics import classification_metrics
 from tf_finetune.tasks.classification import figures
 
 _FIGURES = figures.FIGURES

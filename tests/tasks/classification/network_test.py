@@ -56,7 +56,7 @@ def test_logits_are_what_goes_into_the_softmax():
     assert _TASK.find_logits(model) is model.get_layer("logits").output
     inputs = keras.Input([4])
     other = keras.Model(inputs, keras.layers.Dense(3, "softmax")(inputs))
-    with pytest.raises(errors.RunError, match="logits cannot be told"):
+    with pytest.raises(errors.RunError, match="logits are unknown"):
         _TASK.find_logits(other)
 
 

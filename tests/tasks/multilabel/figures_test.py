@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_finetune.evaluation import gates
-from tf_finetune.tasks import evaluate_split
+from tf_finetune.evaluation import evaluate_split, gates
 from tf_finetune.tasks import multilabel as package
 from tf_finetune.tasks.multilabel import labels
 

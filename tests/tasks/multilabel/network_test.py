@@ -36,7 +36,7 @@ def test_predictions_are_independent_sigmoids_of_the_logits():
 def test_a_model_that_ends_otherwise_is_named():
     inputs = keras.Input([4])
     other = keras.Model(inputs, keras.layers.Dense(3, "sigmoid")(inputs))
-    with pytest.raises(errors.RunError, match="logits cannot be told"):
+    with pytest.raises(errors.RunError, match="logits are unknown"):
         _NETWORK.find_logits(other)
 
 

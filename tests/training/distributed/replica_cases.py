@@ -21,13 +21,13 @@ from tf_finetune.config import options, train_config, training_options
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import row_layout
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.runs import head_solution
+from tf_finetune.runs import head_stage
+from tf_finetune.solvers import head_problem as problems
 from tf_finetune.tasks.classification import losses
 from tf_finetune.training import ema, fit, head_fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.devices import mixed_precision
 from tf_finetune.training.distributed import replicas
-from tf_finetune.training.solvers import head_problem as problems
 
 _EPOCHS, _BATCH = 2, 16
 CASES = {
@@ -204,7 +204,7 @@ def _solved_head(strategy) -> list:
             built = _model({})
         solved = head_fit.fit_head(
             problems.Problem(
-                model=head_solution.copy_to_one_device(built, strategy),
+                model=head_stage.copy_to_one_device(built, strategy),
                 solver="logistic",
                 features=store.rows(names),
                 layout=row_layout.RowLayout(shapes=(inputs.shape[1:],)),

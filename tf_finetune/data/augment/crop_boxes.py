@@ -11,7 +11,7 @@ from tf_finetune.data.augment import sampling as random_draws
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropBoxes:
-    """The crop boxes by which each picture of a batch is moved.
+    """Crop boxes that mirror, shift and enlarge the pictures of a batch.
 
     Attributes:
         boxes: float32 [batch, 4], the rectangles that are sampled, as

@@ -136,7 +136,7 @@ def holds_class_folders(folder: folder_tree.Folder) -> bool:
 
 
 def find_class_level(folder: folder_tree.Folder) -> folder_tree.Folder:
-    """Returns the folder that holds class folders, wrappers gone through.
+    """Returns the folder that holds the class folders, below any wrappers.
 
     A wrapper holds nothing but one folder that holds folders:
     seg_train/seg_train/CLASS, train/images/CLASS.

@@ -105,8 +105,8 @@ def check_no_splits_inside(level: folder_tree.Folder) -> None:
     names = split_names.select_split_names([each.name for each in below])
     if len(names) > 1 and len(names) == len(below):
         raise errors.DataError(
-            f"{level.path} is called like a split and holds "
+            f"{level.path} is named like a split and holds "
             f"{folder_messages.join_names([f'{name}/' for name in names])}, "
-            "which are called like splits, too. Give the folder that holds the "
-            "splits as --data, or rename those that are none."
+            "which are named like splits, too. Give the folder that holds the "
+            "splits as --data, or rename the folders that are not splits."
         )

@@ -32,11 +32,11 @@ def check_one_mask_folder(root: folder_tree.Folder) -> None:
                 continue
             mine, other = pair.masks.top, side.top
             raise errors.DataError(
-                f"It cannot be told whether the masks of the pictures in "
+                "It is unclear whether the masks of the pictures in "
                 f"{root.relative(pair.images.top)} lie in "
                 f"{root.relative(mine)} or in {root.relative(other)}: both "
-                "hold files of their names. Keep those that are to be learned "
-                "in masks/, and move the other folder out of "
+                "hold files of their names. Keep the masks to train on in "
+                "masks/, and move the other folder out of "
                 f"{root.path}."
             )
 

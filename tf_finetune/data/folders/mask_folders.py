@@ -112,9 +112,10 @@ def check_not_mask_pairs(root: folder_tree.Folder) -> None:
         )
     raise errors.DataError(
         f"{root.path} looks like pictures and their masks: "
-        f"{folder_messages.format_count(masks, 'pair')} {where}{others}. Say "
-        "--task=segmentation to learn the masks. To learn classes, move the "
-        "masks elsewhere; if these folders are classes, give --class_level=1."
+        f"{folder_messages.format_count(masks, 'pair')} {where}{others}. Use "
+        "--task=segmentation to train on the masks. To train on classes, move "
+        "the masks elsewhere; if these folders are classes, give "
+        "--class_level=1."
     )
 
 

@@ -57,7 +57,9 @@ def read_results(path: pathlib.Path) -> dict[str, DecodeResult]:
     except OSError as error:
         logging.warning("%s cannot be read and is ignored: %s", path, error)
     except (AttributeError, TypeError, ValueError, KeyError) as error:
-        logging.warning("%s holds no verdicts and is ignored: %s", path, error)
+        logging.warning(
+            "%s holds no decoding results and is ignored: %s", path, error
+        )
     return {}
 
 

@@ -48,7 +48,7 @@ def read_number(values: tf.Tensor, *, big: tf.Tensor | bool) -> tf.Tensor:
 
 
 def begins_with(data: tf.Tensor, expected: bytes) -> tf.Tensor:
-    """Tells if bytes begin as expected, where a full stop stands for any.
+    """Tells if bytes begin with a pattern, in which "." matches any byte.
 
     Args:
         data: uint8 or int64 [n].

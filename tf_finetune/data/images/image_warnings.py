@@ -116,7 +116,7 @@ def _warn_of_blank(
             f"{' or --background='.join(others)} shows what is in them."
         )
     logging.warning(
-        "%d of %d pictures %s one color all over, or nearly: %s.%s",
+        "%d of %d pictures %s a single color, or nearly: %s.%s",
         len(blank),
         count,
         "is" if len(blank) == 1 else "are",

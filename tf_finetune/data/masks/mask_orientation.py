@@ -46,7 +46,7 @@ def warn_of_unclear(
     turned = sum(fits[0] != scan.orientation for _, scan, fits in triples)
     if turned:
         logging.info(
-            "%d masks are turned by the EXIF tags of their pictures, as their "
+            "%d masks are rotated by the EXIF tags of their pictures, as their "
             "size requires.",
             turned,
         )

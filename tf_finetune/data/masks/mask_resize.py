@@ -14,7 +14,7 @@ from tf_finetune.data.masks import mask_files
 def load_mask(
     path: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
-    """Reads a mask that `preparation` wrote and makes it square.
+    """Reads a mask that `mask_preparation` wrote and makes it square.
 
     Args:
         path: Scalar string.

@@ -22,19 +22,7 @@ SOURCES = registry.Registry(
 )
 
 BUILT_IN = SOURCES.names()
-"""The sources of this package, whose options are listed in `READERS`."""
-
-READERS = {
-    "class_level": ("folder",),
-    "group_column": ("csv",),
-    "image_column": ("csv",),
-    "image_root": ("csv",),
-    "label_column": ("csv",),
-    "missing_label": ("csv",),
-    "split_column": ("csv",),
-    "tfds_data_dir": ("tfds", "tfds_masks"),
-}
-"""Sources that read an option which not all of them read."""
+"""The sources of this package, of which the labels are known."""
 
 _FORMS = {
     "folder": "a folder with one folder per class (or train/, validation/, "

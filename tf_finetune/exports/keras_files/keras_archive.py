@@ -34,7 +34,7 @@ def save_archive(
     class_names: Sequence[str],
     decision: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a model as `served_model.save` does, with its labels and decision.
+    """Writes a model as `model.save` does, with its labels and decision.
 
     `labels.txt` holds the class names, one a line, in the order of the
     outputs. Equal models give equal bytes: dates are fixed, and objects shared

@@ -156,7 +156,7 @@ def _require_class_names(
         if list(names[best]) != got:
             raise errors.RunError(
                 f"The export {name} ({signature}) returns classes that are "
-                "not the likeliest ones. It has been removed; "
+                "not the most likely ones. It has been removed; "
                 f"{export_refusal.describe_report_address()}."
             )
 

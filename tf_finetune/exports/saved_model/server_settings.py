@@ -128,7 +128,7 @@ def render_batching_parameters(
 
 
 def render_model_config(name: str) -> str:
-    """Renders `served_model.config`.
+    """Renders `model.config`.
 
     Args:
         name: The model's name on the server; letters, digits, - and _.

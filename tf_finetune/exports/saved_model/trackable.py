@@ -18,7 +18,7 @@ class TrackableModel(tf.__internal__.tracking.AutoTrackable):
     save its property `variables`.
 
     Attributes:
-        variables: Those of the weights. Not of `served_model.variables`, which
+        variables: Those of the weights. Not of `model.variables`, which
             includes the random states of dropout.
         trainable_variables: Those that training may change.
         non_trainable_variables: The others.

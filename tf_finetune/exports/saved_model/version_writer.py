@@ -70,7 +70,7 @@ def write_version(version: VersionParts) -> pathlib.Path:
     """Writes the next version directory and checks it; returns the directory.
 
     It loads with plain `tf.saved_model.load`. Warm-up requests are in
-    `assets.extra/`; `served_model.config` and `batching_parameters.txt` beside
+    `assets.extra/`; `model.config` and `batching_parameters.txt` beside
     the versions.
 
     Raises:

@@ -16,9 +16,9 @@ from tf_finetune import errors
 from tf_finetune.data import examples, scan
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.images import verification
-from tf_finetune.evaluation import temperature_scaling
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, parity_check
+from tf_finetune.metrics import temperature_scaling
 from tf_finetune.runs.finished import finished_run, run_evaluation
 from tf_finetune.tasks import certainty_contract as certainties
 from tf_finetune.tasks import output_activation

@@ -10,10 +10,9 @@ from tf_finetune import errors, files
 from tf_finetune.config import command_configs, data_options
 from tf_finetune.data import data_statistics, examples, scan, unlabeled_files
 from tf_finetune.data.images import image_warnings, verification
-from tf_finetune.evaluation import gates
+from tf_finetune.evaluation import evaluate_split, gates
 from tf_finetune.runs.finished import finished_run
 from tf_finetune.runs.rows import row_inference
-from tf_finetune.tasks import evaluate_split
 from tf_finetune.tasks import task as task_contract
 
 

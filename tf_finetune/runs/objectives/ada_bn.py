@@ -8,8 +8,7 @@ import dataclasses
 
 from absl import logging
 
-from tf_finetune.data import pipeline
-from tf_finetune.runs import fit_stages, run_cache
+from tf_finetune.runs import fit_stages, run_cache, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import batch_norm_adaptation
 
@@ -20,12 +19,8 @@ def learn(
     """Adapts the statistics to training and unlabeled pictures, and trains."""
     context = given.context
     pictures = (*context.data.split("train"), *given.pool.pictures)
-    images = pipeline.build_evaluation_images(
-        [picture.path for picture in pictures],
-        image_size=context.image_size,
-        resize=context.config.model.resize,
-        pixels=context.config.model.pixels,
-        batch_size=context.config.training.batch_size,
+    images = split_evaluation.load_images(
+        pictures, context.config, image_size=context.image_size
     )
     count = batch_norm_adaptation.adapt_batch_norms(
         context.assembly.backbone.model, images

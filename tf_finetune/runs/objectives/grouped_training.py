@@ -8,10 +8,10 @@ import keras
 
 from tf_finetune.config import options
 from tf_finetune.data import mixed_groups as group_data
-from tf_finetune.data import pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fit_stages
+from tf_finetune.runs import fit_stages, split_evaluation
+from tf_finetune.runs import trainer as trainers
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import group_model
 from tf_finetune.training import fine_tuning, history, optimizers
@@ -83,15 +83,13 @@ def train_groups(
 ) -> objective_protocol.ObjectiveResult:
     """Trains from the weights of the supervised result."""
     context = given.context
-    context.assembly.model.set_weights(list(given.supervised.weights))
+    fit_stages.assign_candidate(context, given.supervised)
     table = _fine_tune(
         _count_groups_as_batch(context, training.pictures), training
     )
-    found = context.predict("validation")
-    tuned = fit_stages.Candidate(
-        name="fine_tune",
-        weights=context.assembly.model.get_weights(),
-        evaluations={"validation": context.judge("validation", found)},
+    found = split_evaluation.evaluate_model(context, "validation")
+    tuned = fit_stages.make_candidate(
+        context, "fine_tune", {"validation": found}
     )
     return objective_protocol.ObjectiveResult(
         candidate=tuned,
@@ -111,12 +109,10 @@ def make_feed(
     """Returns the groups in batches, and the validation split."""
     options = context.config.training
     size = optimizers.choose_batch_size(options, len(dealt))
-    images = pipeline.build_evaluation_images(
-        [picture.path for picture in context.data.split("validation")],
+    images = split_evaluation.load_images(
+        context.data.split("validation"),
+        context.config,
         image_size=context.image_size,
-        resize=context.config.model.resize,
-        pixels=context.config.model.pixels,
-        batch_size=options.batch_size,
     )
     # Validation pictures come alone, as in the supervised run.
     expected = target_rows.batch_in_order(
@@ -165,7 +161,7 @@ def _fine_tune(
             num_examples=len(training.groups),
             settings=context.settings,
         )
-    with context.strategy.scope(), contexts.use_training_precision(context):
+    with trainers.enter_training(context):
         outcome = fine_tuning.fit_trainer(
             trainer,
             make_feed(context, training.groups),

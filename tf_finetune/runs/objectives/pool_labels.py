@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tf_finetune.data import examples, pipeline
-from tf_finetune.model import inference
+from tf_finetune.data import examples
+from tf_finetune.model import inference, weight_snapshot
+from tf_finetune.runs import fit_stages, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import (
     label_propagation,
@@ -79,10 +80,17 @@ def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
 
 def _predict_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
     """Takes the most confident predictions of the supervised model."""
+    # Both stages start from the pretrained weights again.
+    with weight_snapshot.keep_values(given.context.assembly.model.weights):
+        fit_stages.assign_candidate(given.context, given.supervised)
+        return _predict_with_model(given)
+
+
+def _predict_with_model(
+    given: objective_protocol.ObjectiveInputs,
+) -> PoolLabels:
     context, guesses = given.context, given.context.task.pseudo_labels
     resize = context.config.model.resize
-    pretrained = context.assembly.model.get_weights()
-    context.assembly.model.set_weights(list(given.supervised.weights))
     # Predicted twice, since masks of a whole pool need not fit into memory.
     pool, held_out = given.pool.pictures, context.data.split("validation")
     share = context.config.unlabeled.pseudo_label_share
@@ -104,8 +112,6 @@ def _predict_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
         guesses.count_correct(each, thresholds, picture, resize=resize)
         for picture, each in _pair_predictions(given, held_out)
     ]
-    # Both stages start from the pretrained weights again.
-    context.assembly.model.set_weights(pretrained)
     return PoolLabels(
         labels=labels,
         precision=pseudo_label_precision.PseudoLabelPrecision(
@@ -136,11 +142,7 @@ def _stream_predictions(
     pictures: Sequence[examples.Picture],
 ) -> Iterator[np.ndarray]:
     context = given.context
-    images = pipeline.build_evaluation_images(
-        [picture.path for picture in pictures],
-        image_size=context.image_size,
-        resize=context.config.model.resize,
-        pixels=context.config.model.pixels,
-        batch_size=context.config.training.batch_size,
+    images = split_evaluation.load_images(
+        pictures, context.config, image_size=context.image_size
     )
     return inference.stream_predictions(context.networks.predictions, images)

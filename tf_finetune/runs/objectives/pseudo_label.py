@@ -26,7 +26,7 @@ def learn(
         if label is not None
     )
     if not learnt_from:
-        logging.warning("no unlabeled picture has a sure enough pseudo-label")
+        logging.warning("no unlabeled picture has a confident pseudo-label")
         return None
     # As training pictures like others; no other split has any of them.
     data = dataclasses.replace(

@@ -13,8 +13,8 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import files
-from tf_finetune.evaluation import candidate_selection
 from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.metrics import candidate_selection
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fit_stages
 from tf_finetune.runs.rows import fused_inputs, fusion_candidates

@@ -30,7 +30,7 @@ class Server:
 
     Attributes:
         port: The port that is listened on.
-        open: The connections that count against `Limits.max_connections`.
+        open: The connections that count against `ClientLimits.max_connections`.
     """
 
     def __init__(

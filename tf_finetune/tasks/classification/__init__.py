@@ -12,8 +12,6 @@ from tf_finetune.tasks.classification import (
 TASK = task.Task(
     name="classification",
     losses=("cross_entropy", "focal", "mean_squared_error"),
-    losses_without_smoothing=("mean_squared_error",),
-    reads=("class_weight", "label_smoothing", "missing_label", "top_k"),
     labels=labels.LABELS,
     figures=figures.FIGURES,
     answers=answers.ANSWERS,

@@ -1,57 +1,77 @@
 """Answers of a classifier: the likeliest classes of single pictures."""
 
-import pathlib
+import collections
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from tf_finetune import terminal_escapes
-from tf_finetune.evaluation import prediction_table
+from tf_finetune.tasks import answer_table
 
 
-class Answers:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The predicted classes of one file, or the reason why there are none.
+
+    Attributes:
+        path: The file.
+        class_name: The likeliest class; empty if there is an error.
+        probability: Of that class, 0..1; None if there is an error.
+        top_k: The likeliest classes with their probabilities, best first.
+        error: Reason of a missing prediction; empty if there is one.
+    """
+
+    path: str
+    class_name: str = ""
+    probability: float | None = None
+    top_k: tuple[tuple[str, float], ...] = ()
+    error: str = ""
+
+
+class Answers(answer_table.AnswerTable):
     """The likeliest classes of each picture."""
 
-    def build_rows(
+    row_type = Prediction
+    columns = ("path", "class", "probability", "top_k", "error")
+
+    def build_row(
         self,
-        paths: Sequence[str],
-        predictions_: np.ndarray,
+        path: str,
+        prediction: np.ndarray,
         names: Sequence[str],
         *,
-        top_k: int = 5,
-    ) -> list[prediction_table.Prediction]:
+        top_k: int,
+    ) -> Prediction:
         """Returns the likeliest classes, best first."""
-        return prediction_table.from_probabilities(
-            paths, predictions_, names, top_k=top_k
+        # Stable, so that the first of equal classes wins as in argmax.
+        best = np.argsort(-prediction, kind="stable")[:top_k]
+        return Prediction(
+            path=path,
+            class_name=names[best[0]],
+            probability=float(prediction[best[0]]),
+            top_k=tuple((names[i], float(prediction[i])) for i in best),
         )
 
-    def build_error_row(
-        self, path: str, reason: str
-    ) -> prediction_table.Prediction:
-        """Returns a row without a class."""
-        return prediction_table.Prediction(path=path, error=reason)
-
-    def format_row(self, row: prediction_table.Prediction) -> str:
+    def describe(self, row: Prediction) -> str:
         """Formats the likeliest class and its probability."""
-        if row.error:
-            return terminal_escapes.format_line(row.path, f"error: {row.error}")
         name = terminal_escapes.quote(row.class_name)
-        return terminal_escapes.format_line(
-            row.path, f"{name} {row.probability:.3f}"
-        )
+        return f"{name} {row.probability:.3f}"
 
-    def write(
-        self,
-        path: pathlib.Path,
-        rows: Sequence[prediction_table.Prediction],
-        truths: Sequence[str] | None = None,
-    ) -> None:
-        """Writes rows as CSV; see `prediction_table.write_csv`."""
-        prediction_table.write_csv(path, rows, truths)
+    def format_cells(self, row: Prediction) -> list[str]:
+        """Formats the class, its probability and the likeliest classes."""
+        shown = "" if row.probability is None else f"{row.probability:.6f}"
+        listed = answer_table.join_shares(row.top_k)
+        return [row.path, row.class_name, shown, listed, row.error]
 
-    def summarize(self, rows: Sequence[prediction_table.Prediction]) -> str:
+    def count_answers(self, rows: Sequence[Prediction]) -> list[str]:
         """Counts the pictures predicted to be of each class."""
-        return prediction_table.summarize(rows)
+        counts = collections.Counter(row.class_name for row in rows)
+        lines = answer_table.list_counts(counts.most_common())
+        if others := counts.most_common()[len(lines) :]:
+            rest = sum(count for _, count in others)
+            lines.append(f"  {len(others)} other classes{rest:>26}")
+        return lines
 
 
 ANSWERS = Answers()

@@ -1,13 +1,12 @@
 """Temperature scaling and out-of-distribution score of a classifier."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.evaluation import temperature_scaling
-from tf_finetune.tasks import energy_scores
+from tf_finetune.metrics import temperature_scaling
+from tf_finetune.tasks import certainty_contract, energy_scores
 
 
 class Certainty:
@@ -15,10 +14,10 @@ class Certainty:
 
     def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
-    ) -> "TemperatureScaling":
+    ) -> certainty_contract.CollectedLogits:
         """Returns an accumulator of all pictures' logits."""
         del names, num_pictures, seed
-        return TemperatureScaling()
+        return certainty_contract.CollectedLogits(fit_temperature)
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns the free energy of [batch, classes] logits, [batch]."""
@@ -28,31 +27,10 @@ class Certainty:
 CERTAINTY = Certainty()
 
 
-class TemperatureScaling:
-    """Fits the temperature with the lowest log loss."""
-
-    def __init__(self) -> None:
-        """Starts without pictures."""
-        self._logits: list[np.ndarray] = []
-        self._targets: list[np.ndarray] = []
-
-    def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Adds [batch, classes] logits and one-hot labels."""
-        self._logits.append(logits)
-        self._targets.append(targets)
-
-    def fit_temperature(self) -> temperature_scaling.Calibration:
-        """Fits the temperature on all pictures added."""
-        return temperature_scaling.fit_temperature(
-            np.concatenate(self._logits),
-            # From one-hot targets to class indices.
-            np.argmax(np.concatenate(self._targets), axis=1),
-        )
-
-    def convert_decision(
-        self, decision: Mapping[str, Any], temperature: float
-    ) -> Mapping[str, Any]:
-        """Returns the decision unchanged: the likeliest class stays."""
-        # Division by a temperature keeps the order of the logits.
-        del temperature
-        return decision
+def fit_temperature(
+    logits: np.ndarray, targets: np.ndarray
+) -> temperature_scaling.Calibration:
+    """Fits the temperature of a softmax to one-hot targets."""
+    return temperature_scaling.fit_temperature(
+        logits, np.argmax(targets, axis=1)
+    )

@@ -53,7 +53,6 @@ class Exports:
             0.2) and, where true classes are known, `accuracy` and
             `evaluation_accuracy`.
         """
-        mean = float(np.abs(expected - got).mean())
         figures = quantization_checks.measure_agreement(expected, got)
         now = before = None
         # Against the truth, so that a change for the better is no loss.
@@ -64,11 +63,8 @@ class Exports:
             )
             figures |= {"accuracy": now, "evaluation_accuracy": before}
         checks = [
-            quantization_checks.Check(
-                name="mean_abs_difference",
-                found=mean,
-                limit=MEAN_TOLERANCE,
-                sentence=f"probabilities differ by {mean:.2g} in the mean",
+            quantization_checks.check_mean_difference(
+                expected, got, MEAN_TOLERANCE
             ),
             quantization_checks.check_agreement(figures, AGREEMENT, "pictures"),
             # At least one picture: 1/n is the smallest step of accuracy.

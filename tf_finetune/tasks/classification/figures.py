@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.evaluation import (
+from tf_finetune.metrics import (
     baselines,
     candidate_selection,
     classification_metrics,
-    result_table,
 )
-from tf_finetune.tasks import evaluate_split
+from tf_finetune.tasks import collected_predictions
+from tf_finetune.tasks.classification import class_table
 from tf_finetune.workdir import json_schema
 
 
@@ -65,10 +65,10 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> evaluate_split.CollectedPredictions:
+    ) -> collected_predictions.CollectedPredictions:
         """Returns an accumulator that computes all figures of a classifier."""
         labels = np.array(data.class_indices(data.split(split)))
-        return evaluate_split.CollectedPredictions(
+        return collected_predictions.CollectedPredictions(
             # Predictions may be of the first pictures of the split alone.
             lambda predictions: classification_metrics.compute_metrics(
                 labels[: len(predictions)],
@@ -97,7 +97,7 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the classes."""
-        return result_table.format_result(figures)
+        return class_table.format_result(figures)
 
     def draw(
         self,
@@ -108,7 +108,7 @@ class Figures:
     ) -> None:
         """Draws the confusion matrix."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.evaluation import result_plots
+        from tf_finetune.drawing import result_plots
 
         result_plots.plot_confusion(
             figures["confusion_matrix"],

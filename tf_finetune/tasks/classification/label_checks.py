@@ -62,8 +62,8 @@ def warn_of_missing(
     found = [repr(name) for name in names if missing_labels.is_missing(name)]
     if found and options.missing_label == "drop":
         logging.warning(
-            "%s %s named like a missing label and %s all the same. If these "
-            "pictures have no label, move them elsewhere.",
+            "%s %s named like a missing label, but %s. If these pictures have "
+            "no label, move them elsewhere.",
             f"The {'class' if len(found) == 1 else 'classes'} "
             f"{folder_messages.join_names(found)}",
             "is" if len(found) == 1 else "are",

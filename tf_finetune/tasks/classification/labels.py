@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,40 +17,14 @@ from tf_finetune.data.tables import (
     missing_labels,
     table_rows,
 )
+from tf_finetune.tasks import named_labels
 from tf_finetune.tasks.classification import label_checks
 
 
-@dataclasses.dataclass(frozen=True)
-class Classes:
-    """Labels that are the name of a class, as the user wrote it.
-
-    Attributes:
-        known: The classes that a finished run learned; empty for training.
-    """
-
-    known: tuple[str, ...] = ()
+class Classes(named_labels.NamedLabels):
+    """Labels that are the name of a class, as the user wrote it."""
 
     sources = ("csv", "digits", "folder", "tfds")
-    are_columns = False
-    if_rows_differ = "keep one of the rows"
-
-    def configure(
-        self, options: data_options.DataOptions, cache_dir: pathlib.Path
-    ) -> "Classes":
-        """Returns the labels unchanged: classes do not depend on options."""
-        return self
-
-    def required_columns(
-        self, options: data_options.DataOptions
-    ) -> dict[str, tuple[str, ...]]:
-        """Returns the column of classes, or one of 0 and 1 for each class."""
-        return {"label_column": options.label_column}
-
-    def file_columns(
-        self, options: data_options.DataOptions
-    ) -> tuple[str, ...]:
-        """Returns nothing: classes are not files."""
-        return ()
 
     def configure_for_table(
         self,
@@ -84,39 +57,13 @@ class Classes:
             return None
         return cells[column]
 
-    def merge_spellings(
-        self, listing: examples.Listing, options: data_options.DataOptions
-    ) -> examples.Listing:
-        """Merges labels that are equal numbers, such as 1 and 1.0."""
-        present = {each.label for each in listing.examples}
-        spelt = class_names.merge_equal_numbers(
-            {*present, *listing.class_names}, self.known
-        )
-        if not spelt:
-            return listing
-        class_names.log_merged(spelt)
-        return dataclasses.replace(
-            listing,
-            examples=tuple(
-                dataclasses.replace(e, label=spelt.get(e.label, e.label))
-                for e in listing.examples
-            ),
-            class_names=tuple(
-                dict.fromkeys(spelt.get(n, n) for n in listing.class_names)
-            ),
-        )
+    def list_names(self, label: str) -> tuple[str, ...]:
+        """Returns the class as a tuple."""
+        return (label,)
 
-    def restore(self, described: Mapping[str, Any]) -> "Classes":
-        """Returns labels that know the classes of a finished run."""
-        return dataclasses.replace(
-            self, known=tuple(described.get("class_names", ()))
-        )
-
-    def configure_for_pictures(
-        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
-    ) -> "Classes":
-        """Returns the labels unchanged: they do not depend on all pictures."""
-        return self
+    def respell(self, label: str, spelt: Mapping[str, str]) -> str:
+        """Returns the class as it is spelt."""
+        return spelt.get(label, label)
 
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tf_finetune.config import training_options
-from tf_finetune.tasks import effective_number
+from tf_finetune.data import effective_number
 
 
 class ClassificationLoss(keras.losses.Loss):

@@ -13,12 +13,6 @@ from tf_finetune.workdir import json_schema
 TASK = task.Task(
     name="multilabel",
     losses=("cross_entropy", "focal", "asymmetric"),
-    reads=(
-        "class_weight",
-        "label_separator",
-        "label_smoothing",
-        "missing_label",
-    ),
     labels=labels.LABELS,
     figures=figures.Figures(),
     answers=answers.Answers(),

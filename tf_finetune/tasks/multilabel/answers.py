@@ -2,20 +2,14 @@
 
 import collections
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tf_finetune import errors, terminal_escapes
-from tf_finetune.data import data_statistics
-from tf_finetune.evaluation import display_names as shown_names
-from tf_finetune.evaluation import prediction_table as csv_rows
+from tf_finetune import terminal_escapes
+from tf_finetune.tasks import answer_table
 from tf_finetune.tasks.multilabel import label_cells, label_thresholds
-
-# Labels that the summary of all rows lists.
-_LISTED = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,12 +31,15 @@ class Answer:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
+class Answers(answer_table.AnswerTable):
     """The labels of each picture, with all probabilities.
 
     Attributes:
         decision: The thresholds, as `figures.decide` returns them.
     """
+
+    row_type = Answer
+    columns = ("path", "labels", "probabilities", "error")
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -50,116 +47,53 @@ class Answers:
         """Returns answers that give labels at the decision's thresholds."""
         return Answers(decision)
 
-    def build_rows(
+    def build_row(
         self,
-        paths: Sequence[str],
-        predictions: np.ndarray,
+        path: str,
+        prediction: np.ndarray,
         names: Sequence[str],
         *,
-        top_k: int = 5,
-    ) -> list[Answer]:
-        """Returns one answer per path.
-
-        Args:
-            paths: n files.
-            predictions: [n, labels] in 0..1, in the order of `paths`.
-            names: In the order of the columns.
-            top_k: Not used; all probabilities are given.
-
-        Raises:
-            ValueError: The arrays do not belong together.
-            RunError: A probability is NaN or infinite.
-        """
-        predictions = np.asarray(predictions)
-        if predictions.shape != (len(paths), len(names)):
-            raise ValueError(
-                "Probabilities must be [paths, labels] = "
-                f"{(len(paths), len(names))}, got {predictions.shape}."
-            )
-        if not np.isfinite(predictions).all():
-            raise errors.RunError(
-                "The model gives probabilities that are NaN or infinite: its "
-                "training diverged, or its file was damaged. Train again with "
-                "a lower --learning_rate, or copy the file again."
-            )
-        # A label is given from its threshold on, so `>=`.
+        top_k: int,
+    ) -> Answer:
+        """Returns the labels that are given; all probabilities are listed."""
         bounds = label_thresholds.read_thresholds(self.decision, names)
-        return [
-            _build_answer(path, row, row >= bounds, names)
-            for path, row in zip(paths, predictions, strict=True)
-        ]
+        # Stable, so that the first of equally likely labels leads.
+        order = np.argsort(-prediction, kind="stable")
+        # A label is given from its threshold on, so `>=`.
+        given = prediction >= bounds
+        return Answer(
+            path=path,
+            labels=tuple(names[i] for i in order if given[i]),
+            probabilities=dict(zip(names, map(float, prediction), strict=True)),
+        )
 
-    def build_error_row(self, path: str, reason: str) -> Answer:
-        """Returns a row without labels."""
-        return Answer(path=path, error=reason)
-
-    def format_row(self, row: Answer) -> str:
+    def describe(self, row: Answer) -> str:
         """Formats the labels and their probabilities."""
-        if row.error:
-            return terminal_escapes.format_line(row.path, f"error: {row.error}")
         given = ", ".join(
             f"{terminal_escapes.quote(name)} {row.probabilities[name]:.3f}"
             for name in row.labels
         )
-        return terminal_escapes.format_line(row.path, given or "(no label)")
+        return given or "(no label)"
 
-    def write(
-        self,
-        path: pathlib.Path,
-        rows: Sequence[Answer],
-        truths: Sequence[Sequence[str]] | None = None,
-    ) -> None:
-        r"""Writes answers as CSV, atomically.
+    def format_cells(self, row: Answer) -> list[str]:
+        """Formats the labels, and all probabilities in the model's order."""
+        listed = answer_table.join_shares(list(row.probabilities.items()))
+        return [
+            row.path,
+            label_cells.join_labels(row.labels),
+            listed,
+            row.error,
+        ]
 
-        Columns `path,labels,probabilities,error`; labels is `a|b|c`, the
-        likeliest first, and probabilities `a:0.9|b:0.2|…` of all labels in
-        the model's order, with `\|` for a `|` in a name and `\\` for a
-        backslash. Where labels are known, they are the last column, `true`.
-        Paths keep their line breaks (quoted) and bytes that are no
-        UTF-8: read the file with `newline=""` and `errors="surrogateescape"`.
-        """
-        columns = ("path", "labels", "probabilities", "error")
-        true = truths and [label_cells.join_labels(each) for each in truths]
-        csv_rows.write_table(
-            path, columns, [_format_cells(row) for row in rows], true
-        )
+    def format_truth(self, label: Sequence[str]) -> str:
+        """Returns the true labels as `a|b|c`."""
+        return label_cells.join_labels(label)
 
-    def summarize(self, rows: Sequence[Answer]) -> str:
-        """Counts how often each label was given, and the files that failed."""
-        answered = [row for row in rows if not row.error]
-        counts = collections.Counter(n for row in answered for n in row.labels)
-        asked = data_statistics.format_count(len(rows), "file")
-        lines = [f"{asked}, {len(answered)} predicted:"]
-        for name, count in counts.most_common(_LISTED):
-            lines.append(f"  {shown_names.pad_name(name, 40)} {count:>8}")
-        if len(counts) > _LISTED:
-            lines.append(f"  and {len(counts) - _LISTED} other labels")
-        without = sum(not row.labels for row in answered)
-        lines.append(f"  {'(no label)':40} {without:>8}")
-        failed = len(rows) - len(answered)
-        if failed:
-            lines.append(
-                f"{failed} could not be used; the column `error` says why."
-            )
-        return "\n".join(lines)
-
-
-def _build_answer(
-    path: str, row: np.ndarray, given: np.ndarray, names: Sequence[str]
-) -> Answer:
-    # Stable, so that the first of equally likely labels leads.
-    order = np.argsort(-row, kind="stable")
-    return Answer(
-        path=path,
-        labels=tuple(names[i] for i in order if given[i]),
-        probabilities=dict(zip(names, map(float, row), strict=True)),
-    )
-
-
-def _format_cells(row: Answer) -> list[str]:
-    # Bars within names are escaped, so that the cell can be split again.
-    listed = label_cells.SEPARATOR.join(
-        f"{label_cells.escape_label(name)}:{probability:.6f}"
-        for name, probability in row.probabilities.items()
-    )
-    return [row.path, label_cells.join_labels(row.labels), listed, row.error]
+    def count_answers(self, rows: Sequence[Answer]) -> list[str]:
+        """Counts how often each label was given."""
+        counts = collections.Counter(n for row in rows for n in row.labels)
+        lines = answer_table.list_counts(counts.most_common())
+        if len(counts) > len(lines):
+            lines.append(f"  and {len(counts) - len(lines)} other labels")
+        without = sum(not row.labels for row in rows)
+        return [*lines, f"  {'(no label)':40} {without:>8}"]

@@ -7,10 +7,13 @@ import numpy as np
 import tensorflow as tf
 from scipy import special
 
-from tf_finetune.evaluation import classification_metrics as shared_metrics
-from tf_finetune.evaluation import temperature_scaling
-from tf_finetune.tasks import energy_scores
-from tf_finetune.tasks.multilabel import label_thresholds, metrics
+from tf_finetune.metrics import (
+    classification_metrics,
+    multilabel_metrics,
+    temperature_scaling,
+)
+from tf_finetune.tasks import certainty_contract, energy_scores
+from tf_finetune.tasks.multilabel import label_thresholds
 
 
 class Certainty:
@@ -31,7 +34,7 @@ class Certainty:
 CERTAINTY = Certainty()
 
 
-class TemperatureScaling:
+class TemperatureScaling(certainty_contract.CollectedLogits):
     """Fits the temperature with the lowest binary cross-entropy."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -40,20 +43,8 @@ class TemperatureScaling:
         Args:
             names: Of the labels, in the order of the logits.
         """
+        super().__init__(fit_temperature)
         self._names = names
-        self._logits: list[np.ndarray] = []
-        self._targets: list[np.ndarray] = []
-
-    def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
-        """Adds [batch, labels] logits and targets of 0 and 1."""
-        self._logits.append(logits)
-        self._targets.append(targets)
-
-    def fit_temperature(self) -> temperature_scaling.Calibration:
-        """Fits the temperature on all pictures added."""
-        return fit_temperature(
-            np.concatenate(self._logits), np.concatenate(self._targets)
-        )
 
     def convert_decision(
         self, decision: Mapping[str, Any], temperature: float
@@ -66,7 +57,7 @@ class TemperatureScaling:
         """
         bounds = label_thresholds.convert_thresholds(
             label_thresholds.read_thresholds(decision, self._names),
-            np.concatenate(self._logits),
+            self.logits,
             temperature,
         )
         named = dict(zip(self._names, bounds.tolist(), strict=True))
@@ -99,8 +90,8 @@ def fit_temperature(
     # Log loss and calibration error before (temperature 1) and after.
     pairs = [
         (
-            metrics.log_loss(targets, probabilities),
-            shared_metrics.expected_calibration_error(
+            multilabel_metrics.log_loss(targets, probabilities),
+            classification_metrics.expected_calibration_error(
                 probabilities.ravel(), targets.ravel()
             ),
         )

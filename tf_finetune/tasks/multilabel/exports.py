@@ -8,12 +8,9 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.data import examples
+from tf_finetune.metrics import ranking_metrics
 from tf_finetune.tasks import quantization_checks
-from tf_finetune.tasks.multilabel import (
-    label_matrix,
-    label_thresholds,
-    ranking_metrics,
-)
+from tf_finetune.tasks.multilabel import label_matrix, label_thresholds
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake. Measured on MobileNet 0.25, seven genres of film posters, 64
@@ -83,13 +80,9 @@ class Exports:
             `macro_average_precision`, `micro_f1` and both of the evaluation.
         """
         bounds = label_thresholds.read_thresholds(self.decision, names)
-        mean = float(np.abs(expected - got).mean())
         checks = [
-            quantization_checks.Check(
-                name="mean_abs_difference",
-                found=mean,
-                limit=MEAN_TOLERANCE,
-                sentence=f"probabilities differ by {mean:.2g} in the mean",
+            quantization_checks.check_mean_difference(
+                expected, got, MEAN_TOLERANCE
             )
         ]
         stays = (expected >= bounds) == (got >= bounds)

@@ -9,15 +9,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.evaluation import candidate_selection
-from tf_finetune.tasks import evaluate_split
+from tf_finetune.metrics import (
+    candidate_selection,
+    multilabel_metrics,
+    ranking_metrics,
+)
+from tf_finetune.tasks import collected_predictions
 from tf_finetune.tasks.multilabel import (
     label_counts,
     label_matrix,
     label_table,
     label_thresholds,
-    metrics,
-    ranking_metrics,
 )
 from tf_finetune.workdir import json_schema
 
@@ -85,14 +87,14 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> evaluate_split.CollectedPredictions:
+    ) -> collected_predictions.CollectedPredictions:
         """Returns an accumulator that computes all figures of labels."""
         truth = label_matrix.build_matrix(data.split(split), data.class_names)
         bounds = label_thresholds.read_thresholds(
             self.decision, data.class_names
         )
-        return evaluate_split.CollectedPredictions(
-            lambda predictions: metrics.compute_metrics(
+        return collected_predictions.CollectedPredictions(
+            lambda predictions: multilabel_metrics.compute_metrics(
                 truth[: len(predictions)],
                 predictions,
                 thresholds=bounds,
@@ -112,7 +114,7 @@ class Figures:
         carried = described["labels"]["train"]
         shares = np.array([carried[name] for name in data.class_names])
         truth = label_matrix.build_matrix(data.split(split), data.class_names)
-        found = metrics.compute_metrics(
+        found = multilabel_metrics.compute_metrics(
             truth,
             # Every picture gets each label's share of the training pictures.
             np.tile(
@@ -155,7 +157,7 @@ def build_evidence(
     return candidate_selection.Evidence(
         figure="mAP",
         value=ranking_metrics.build_macro_function(truth, probabilities),
-        losses=metrics.log_losses(truth, probabilities),
+        losses=multilabel_metrics.log_losses(truth, probabilities),
         size=truth.size,
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib import axes, figure
 
-from tf_finetune.evaluation import display_names, result_plots
+from tf_finetune.drawing import display_names, result_plots
 
 _DRAWN = 30  # Labels, at most.
 _WIDTH = 28  # Characters of a name.
@@ -21,7 +21,7 @@ def draw_labels(figures: Mapping[str, Any], path: pathlib.Path) -> None:
     threshold. Of more than 30 labels the 15 best and the 15 worst are drawn.
 
     Args:
-        figures: Of one split, as `metrics.multilabel` returns them.
+        figures: Of one split, as `metrics` computes them.
         path: The file to write.
     """
     known = [

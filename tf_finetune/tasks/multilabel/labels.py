@@ -14,6 +14,7 @@ from tf_finetune.data.tables import (
     missing_labels,
     table_rows,
 )
+from tf_finetune.tasks import named_labels
 from tf_finetune.tasks.multilabel import (
     label_cells,
     label_checks,
@@ -25,20 +26,17 @@ from tf_finetune.tasks.multilabel import label_counts as counts_of
 _DIVISIBLE = 3
 
 
-@dataclasses.dataclass(frozen=True)
-class Labels:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Labels(named_labels.NamedLabels):
     """One CSV column of labels such as `a|b|c`, or several of 0 and 1.
 
     Attributes:
         separator: What stands between labels, as `--label_separator` has it.
-        known: The labels that a finished run learned; empty for training.
     """
 
     separator: str = "auto"
-    known: tuple[str, ...] = ()
 
     sources = ("csv",)
-    are_columns = False
     if_rows_differ = (
         "write all labels of a picture in one row, such as a|b, or keep one of "
         "the rows"
@@ -54,18 +52,6 @@ class Labels:
             if word == "auto"
             else dataclasses.replace(self, separator=word)
         )
-
-    def required_columns(
-        self, options: data_options.DataOptions
-    ) -> dict[str, tuple[str, ...]]:
-        """Returns the columns that must exist, by the flag naming them."""
-        return {"label_column": options.label_column}
-
-    def file_columns(
-        self, options: data_options.DataOptions
-    ) -> tuple[str, ...]:
-        """Returns nothing: labels are not files."""
-        return ()
 
     def configure_for_table(
         self,
@@ -137,41 +123,23 @@ class Labels:
             "bar" if self.separator == "auto" else self.separator,
         )
 
+    def list_names(self, label: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns the labels themselves."""
+        return label
+
+    def respell(
+        self, label: tuple[str, ...], spelt: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """Returns the labels as they are spelt, sorted."""
+        return tuple(sorted({spelt.get(name, name) for name in label}))
+
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Merges labels that are equal numbers, such as 1 and 1.0."""
+        """Merges labels that are equal numbers, unless columns name them."""
         if len(options.label_column) > 1:
             return listing
-        present = {name for each in listing.examples for name in each.label}
-        spelt = class_names.merge_equal_numbers(present, self.known)
-        if not spelt:
-            return listing
-        class_names.log_merged(spelt)
-        return dataclasses.replace(
-            listing,
-            examples=tuple(
-                dataclasses.replace(
-                    each,
-                    label=tuple(
-                        sorted({spelt.get(name, name) for name in each.label})
-                    ),
-                )
-                for each in listing.examples
-            ),
-        )
-
-    def restore(self, described: Mapping[str, Any]) -> "Labels":
-        """Returns labels that know the labels of a finished run."""
-        return dataclasses.replace(
-            self, known=tuple(described.get("class_names", ()))
-        )
-
-    def configure_for_pictures(
-        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
-    ) -> "Labels":
-        """Returns the labels unchanged: they do not depend on all pictures."""
-        return self
+        return super().merge_spellings(listing, options)
 
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
@@ -219,10 +187,6 @@ class Labels:
             )
             for each in pictures
         ), ()
-
-    def list_classes(self, label: tuple[str, ...]) -> tuple[str, ...]:
-        """Returns nothing: no single label is needed by the others."""
-        return ()
 
     def check(self, pictures: Sequence[examples.Picture]) -> None:
         """Checks that pictures carry labels that can be trained.

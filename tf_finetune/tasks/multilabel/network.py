@@ -7,14 +7,12 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import special
 
 from tf_finetune.config import train_config, training_options
-from tf_finetune.data import examples
+from tf_finetune.data import examples, label_weights
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.tasks import output_activation
+from tf_finetune.tasks import probability_network
 from tf_finetune.tasks.multilabel import (
-    class_weights,
     label_cells,
     label_counts,
     label_matrix,
@@ -22,12 +20,9 @@ from tf_finetune.tasks.multilabel import (
     losses,
 )
 
-_TOP = 5
-_LOSS = "cross_entropy"  # What "auto" means.
-
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class Network(probability_network.ProbabilityNetwork):
     """One sigmoid per label.
 
     Attributes:
@@ -36,35 +31,14 @@ class Network:
 
     # One logistic regression a label: the binary losses are independent.
     solver: ClassVar[str] = "logistic_per_label"
-    parity_outputs: ClassVar[tuple[str, ...]] = ("probabilities",)
-    text_outputs: ClassVar[tuple[str, ...]] = ("labels",)
-    max_parity_pictures: ClassVar[int] = 64
+    activation = "sigmoid"
+    text_outputs = ("labels",)
 
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def with_decision(self, decision: Mapping[str, Any]) -> "Network":
         """Returns the network that serves labels at the thresholds."""
         return Network(decision)
-
-    def num_outputs(self, names: Sequence[str]) -> int:
-        """Returns one logit a label."""
-        return len(names)
-
-    def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds the sigmoids; [batch, labels] probabilities in float32."""
-        return output_activation.add_activation(logits, "sigmoid")
-
-    def find_logits(self, model: keras.Model) -> keras.KerasTensor:
-        """Finds the logits, the input of the sigmoids, [batch, labels].
-
-        Raises:
-            RunError: The model does not end as `predictions` ends it.
-        """
-        return output_activation.find_logits(model)
-
-    def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Returns the probabilities of [n, labels] logits, float32."""
-        return special.expit(logits.astype("float32"))
 
     def targets(
         self,
@@ -96,13 +70,13 @@ class Network:
         weights = None
         if described is not None:
             carried = described["labels"]["train"]
-            weights = class_weights.compute_class_weights(
+            weights = label_weights.compute_label_weights(
                 np.array([carried[name] for name in names]),
                 label_counts.count_split(described, "train"),
                 options.class_weight,
             )
         return losses.MultilabelLoss(
-            _LOSS if options.loss == "auto" else options.loss,
+            self.default_loss if options.loss == "auto" else options.loss,
             label_smoothing=options.label_smoothing,
             class_weights=weights,
         )
@@ -131,29 +105,20 @@ class Network:
         `probabilities` float32 [batch, labels]; `top_k_labels` string and
         `top_k_probabilities` float32 [batch, k], best first.
         """
-        listed_names = _encode_names(names)
         # float32 as the predictions, or one at its threshold could differ.
         bounds = label_thresholds.read_thresholds(self.decision, names).astype(
             "float32"
         )
         given = predictions >= tf.constant(bounds)
-        best = tf.math.top_k(predictions, k=min(_TOP, len(names)))
+        listed, likeliest = probability_network.find_likeliest(
+            predictions, names
+        )
         return {
             "labels": _join_names(given, names),
             "given": given,
             "probabilities": predictions,
-            "top_k_labels": tf.gather(listed_names, best.indices),
-            "top_k_probabilities": best.values,
-        }
-
-    def classify(
-        self, predictions: tf.Tensor, names: Sequence[str]
-    ) -> dict[str, tf.Tensor]:
-        """Returns every label and its probability, in the model's order."""
-        count = tf.shape(predictions)[0]
-        return {
-            "classes": tf.tile(_encode_names(names)[tf.newaxis], [count, 1]),
-            "scores": predictions,
+            "top_k_labels": listed,
+            "top_k_probabilities": likeliest,
         }
 
 
@@ -164,15 +129,9 @@ def _join_names(given: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
     """Joins the names of the labels given [batch, labels] as `a|b`, [batch]."""
     # "|a" and "|b" are joined and the first bar is removed: each name is
     # escaped in Python, once, and the graph stays simple.
-    begun = _encode_names(
+    begun = probability_network.encode_names(
         [label_cells.SEPARATOR + label_cells.escape_label(n) for n in names]
     )
     parts = tf.where(given, begun, "")
     joined = tf.strings.reduce_join(parts, axis=-1)
     return tf.strings.regex_replace(joined, r"^\|", "")
-
-
-def _encode_names(names: Sequence[str]) -> tf.Tensor:
-    return tf.constant(
-        [each.encode("utf-8", errors="surrogateescape") for each in names]
-    )

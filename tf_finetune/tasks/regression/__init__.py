@@ -12,12 +12,6 @@ from tf_finetune.tasks.regression import (
 TASK = task.Task(
     name="regression",
     losses=("mean_squared_error", "mean_absolute_error", "huber"),
-    reads=(
-        "categorical_columns",
-        "numeric_columns",
-        "target_range",
-        "target_transform",
-    ),
     labels=labels.LABELS,
     check_listed=target_checks.check_listed,
     figures=figures.Figures(logged=()),

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune import errors, files, terminal_escapes
-from tf_finetune.evaluation import prediction_table as csv_rows
+from tf_finetune.tasks import prediction_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class Answers:
         writer = csv.writer(
             text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
         )
-        quote = csv_rows.quote_formula
+        quote = prediction_table.quote_formula
         true = [f"true {name}" for name in names if truths is not None]
         writer.writerow(["path", *map(quote, names), "error", *true])
         known = [()] * len(rows) if truths is None else truths

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tf_finetune.data import examples
+from tf_finetune.metrics import regression_metrics
 from tf_finetune.tasks import quantization_checks
-from tf_finetune.tasks.regression import labels, metrics
+from tf_finetune.tasks.regression import labels
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake, in shares of a target's range among the pictures. Measured on
@@ -96,8 +97,8 @@ def _compare_target(
         "pairs_apart": int(apart.sum()) // 2,
     }
     if true is not None:
-        found["r2"] = metrics.r2(true, got)
-        found["evaluation_r2"] = metrics.r2(true, expected)
+        found["r2"] = regression_metrics.r2(true, got)
+        found["evaluation_r2"] = regression_metrics.r2(true, expected)
     return found
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tf_finetune.evaluation import display_names
+from tf_finetune.drawing import display_names
 
 _SPLIT_WIDTH = 22  # Characters of the first column of a printed table.
 _YARDSTICKS = {

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.evaluation import candidate_selection
-from tf_finetune.tasks import evaluate_split
-from tf_finetune.tasks.regression import figure_table, labels, metrics
+from tf_finetune.metrics import candidate_selection, regression_metrics
+from tf_finetune.tasks import collected_predictions
+from tf_finetune.tasks.regression import figure_table, labels
 from tf_finetune.workdir import json_schema
 
 _DRAWN = 1000  # Points of a scatter plot, at most.
@@ -68,17 +68,17 @@ class Figures:
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the figures of all targets together."""
-        found = metrics.select_summary(figures)
+        found = regression_metrics.select_summary(figures)
         if "judged_by" in figures:
             found["judged_by"] = figures["judged_by"]
         return found
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> evaluate_split.CollectedPredictions:
+    ) -> collected_predictions.CollectedPredictions:
         """Returns an accumulator that computes the figures of every target."""
         targets = labels.stack_targets(data.split(split))
-        return evaluate_split.CollectedPredictions(
+        return collected_predictions.CollectedPredictions(
             lambda predictions: self.compute_figures(
                 targets[: len(predictions)],
                 predictions,
@@ -94,7 +94,7 @@ class Figures:
         """Returns per-example results to compare two models by."""
         # One scale for all targets: their mean R² is compared.
         logged = bool(self.logged) and all(self.logged)
-        return metrics.build_evidence(
+        return regression_metrics.build_evidence(
             targets,
             predictions,
             logged=logged and bool(np.all(targets > 0)),
@@ -109,7 +109,7 @@ class Figures:
         seed: int,
     ) -> dict[str, Any]:
         """Computes the figures, and `points` of some examples for `draw`."""
-        found = metrics.compute_metrics(
+        found = regression_metrics.compute_metrics(
             targets, predictions, names=names, seed=seed
         )
         # Not defined if a target or a prediction is not above 0.
@@ -142,7 +142,7 @@ class Figures:
         """Computes the baselines for an array of targets, [n, targets]."""
         training = described["targets"]["train"]
         return {
-            f"training_{which}": metrics.compute_constant_baseline(
+            f"training_{which}": regression_metrics.compute_constant_baseline(
                 targets,
                 [training[name][which] for name in names],
                 names=names,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, stratified_split
-from tf_finetune.data.tables import file_locator, table_rows
+from tf_finetune.data import examples, label_protocol, stratified_split
+from tf_finetune.data.tables import file_locator
 from tf_finetune.tasks.regression import float32_range
 
 _BINS = 10  # Strata of the first target, at most.
@@ -19,18 +18,11 @@ _BINS = 10  # Strata of the first target, at most.
 _LEAST_UNITS = 5
 
 
-class Targets:
+class Targets(label_protocol.Labels):
     """Labels that are numbers, from one column each."""
 
     sources = ("csv",)
     are_columns = True
-    if_rows_differ = "keep one of the rows"
-
-    def configure(
-        self, options: data_options.DataOptions, cache_dir: pathlib.Path
-    ) -> "Targets":
-        """Returns the labels unchanged: numbers do not depend on options."""
-        return self
 
     def required_columns(
         self, options: data_options.DataOptions
@@ -42,27 +34,6 @@ class Targets:
             "numeric_columns": options.numeric_columns,
             "categorical_columns": tuple(words),
         }
-
-    def file_columns(
-        self, options: data_options.DataOptions
-    ) -> tuple[str, ...]:
-        """Returns nothing: targets are not files."""
-        return ()
-
-    def configure_for_table(
-        self,
-        rows: Sequence[table_rows.Row],
-        table: str,
-        options: data_options.DataOptions,
-    ) -> "Targets":
-        """Returns the labels unchanged: numbers have one format."""
-        return self
-
-    def merge_spellings(
-        self, listing: examples.Listing, options: data_options.DataOptions
-    ) -> examples.Listing:
-        """Returns the listing unchanged: numbers have one spelling."""
-        return listing
 
     def read_row(
         self,
@@ -80,16 +51,6 @@ class Targets:
             parse_number(cells[column], f"{where}: the target {column!r}")
             for column in options.label_column
         )
-
-    def restore(self, described: Mapping[str, Any]) -> "Targets":
-        """Returns the labels unchanged: numbers mean the same in every run."""
-        return self
-
-    def configure_for_pictures(
-        self, declared: Sequence[str], pictures: Sequence[examples.Picture]
-    ) -> "Targets":
-        """Returns the labels unchanged: they do not depend on all pictures."""
-        return self
 
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
@@ -118,10 +79,6 @@ class Targets:
             for picture, index in zip(pictures, bins, strict=True)
         ), ()
 
-    def list_classes(self, label: tuple[float, ...]) -> tuple[str, ...]:
-        """Returns nothing: a number names no class."""
-        return ()
-
     def check(self, pictures: Sequence[examples.Picture]) -> None:
         """Checks that there are two pictures and that targets differ.
 
@@ -134,20 +91,6 @@ class Targets:
                 "least two, one to train on and one to check with."
             )
         _check_varies(pictures, "all pictures have the same value")
-
-    def check_drawn(
-        self,
-        units: Sequence[Sequence[examples.Picture]],
-        divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
-    ) -> None:
-        """Checks that no split is empty."""
-        for split, its_units in divided.items():
-            if not its_units:
-                raise errors.DataError(
-                    f"There are {len(units)} pictures or groups that differ, "
-                    f"too few for {', '.join(divided)}; {split} gets none. "
-                    "Add pictures, or use --test_fraction=0."
-                )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
         """Checks that the training targets differ, also in float32."""

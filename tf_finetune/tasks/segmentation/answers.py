@@ -1,16 +1,13 @@
 """Answers of a segmentation: the share of each class in single pictures."""
 
 import dataclasses
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import errors, terminal_escapes
-from tf_finetune.data import data_statistics, examples
-from tf_finetune.evaluation import prediction_table as csv_rows
-
-COLUMNS = ("path", "mask", "overlay", "shares", "error")
+from tf_finetune import terminal_escapes
+from tf_finetune.data import examples
+from tf_finetune.tasks import answer_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,79 +30,39 @@ class Answer:
     error: str = ""
 
 
-class Answers:
+class Answers(answer_table.AnswerTable):
     """The share of each picture's pixels that each class covers."""
 
-    def build_rows(
+    row_type = Answer
+    columns = ("path", "mask", "overlay", "shares", "error")
+
+    def build_row(
         self,
-        paths: Sequence[str],
-        predictions: np.ndarray,
+        path: str,
+        prediction: np.ndarray,
         names: Sequence[str],
         *,
-        top_k: int = 5,
-    ) -> list[Answer]:
-        """Returns the classes' shares of the square input of the model.
+        top_k: int,
+    ) -> Answer:
+        """Returns the classes' shares of the square input of the model."""
+        shares = compute_shares(prediction.argmax(axis=-1), names)
+        return Answer(path=path, shares=shares[:top_k])
 
-        Args:
-            paths: n files.
-            predictions: [n, size, size, classes] probabilities.
-            names: Of the classes.
-            top_k: How many classes are listed.
-        """
-        if not np.isfinite(predictions).all():
-            raise errors.RunError(
-                "The model gives probabilities that are NaN or infinite: its "
-                "training diverged, or its file was damaged. Train again with "
-                "a lower --learning_rate, or copy the file again."
-            )
-        return [
-            Answer(path=path, shares=compute_shares(indices, names)[:top_k])
-            for path, indices in zip(
-                paths, predictions.argmax(axis=-1), strict=True
-            )
-        ]
-
-    def build_error_row(self, path: str, reason: str) -> Answer:
-        """Returns a row without a mask."""
-        return Answer(path=path, error=reason)
-
-    def format_row(self, row: Answer) -> str:
+    def describe(self, row: Answer) -> str:
         """Formats the shares of the classes."""
-        if row.error:
-            return terminal_escapes.format_line(row.path, f"error: {row.error}")
-        listed = ", ".join(
+        return ", ".join(
             f"{terminal_escapes.quote(name)} {share:.1%}"
             for name, share in row.shares
         )
-        return terminal_escapes.format_line(row.path, listed)
 
-    def write(
-        self,
-        path: pathlib.Path,
-        rows: Sequence[Answer],
-        truths: Sequence[examples.Mask] | None = None,
-    ) -> None:
-        r"""Writes rows as CSV, atomically.
+    def format_cells(self, row: Answer) -> list[str]:
+        """Formats the files of the mask and the overlay, and the shares."""
+        listed = answer_table.join_shares(row.shares)
+        return [row.path, row.mask, row.overlay, listed, row.error]
 
-        `compute_shares` is `name:share|name:share…`, with `\|` for a `|` in a
-        name and `\\` for a backslash; a last column `true` names the file of
-        the mask, where there is one.
-        """
-        true = truths and [mask.path for mask in truths]
-        csv_rows.write_table(
-            path, COLUMNS, [_format_cells(row) for row in rows], true
-        )
-
-    def summarize(self, rows: Sequence[Answer]) -> str:
-        """Counts the pictures and those that failed."""
-        failed = sum(bool(row.error) for row in rows)
-        asked = data_statistics.format_count(len(rows), "file")
-        text = f"{asked}, {len(rows) - failed} predicted."
-        if failed:
-            text += (
-                f"\n{failed} could not be used; the column `error` says why."
-            )
-        return text
+    def format_truth(self, label: examples.Mask) -> str:
+        """Returns the file of the true mask."""
+        return label.path
 
 
 ANSWERS = Answers()
@@ -126,11 +83,3 @@ def compute_shares(
     return tuple(
         (names[i], counts[i] / indices.size) for i in order if counts[i]
     )
-
-
-def _format_cells(row: Answer) -> list[str]:
-    listed = "|".join(
-        f"{csv_rows.escape_separators(name)}:{share:.6f}"
-        for name, share in row.shares
-    )
-    return [row.path, row.mask, row.overlay, listed, row.error]

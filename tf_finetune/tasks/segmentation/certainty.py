@@ -1,14 +1,13 @@
 """Temperature scaling and out-of-distribution score of a segmentation."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.evaluation import temperature_scaling
-from tf_finetune.tasks import energy_scores
+from tf_finetune.metrics import temperature_scaling
+from tf_finetune.tasks import certainty_contract, energy_scores
 
 # Logits that are kept, of all pixels and classes together: 64 MB in float64.
 # More pixels would add little, those of one picture being much alike.
@@ -36,7 +35,7 @@ class Certainty:
 CERTAINTY = Certainty()
 
 
-class TemperatureScaling:
+class TemperatureScaling(certainty_contract.TemperatureScaling):
     """Fits the temperature with the lowest log loss of labeled pixels.
 
     At the resolution of the model's output. As many pixels of each picture are
@@ -106,11 +105,3 @@ class TemperatureScaling:
             labels,
             counted=f"{how}pixels of {len(self._labels)} validation pictures",
         )
-
-    def convert_decision(
-        self, decision: Mapping[str, Any], temperature: float
-    ) -> Mapping[str, Any]:
-        """Returns the decision unchanged: a pixel's likeliest class stays."""
-        # Division by a temperature keeps the order of the logits.
-        del temperature
-        return decision

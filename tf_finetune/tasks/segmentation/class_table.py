@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.evaluation import display_names, result_table
+from tf_finetune.drawing import display_names
+from tf_finetune.tasks import result_table
 
 _NAME_WIDTH = 28
 _COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
@@ -17,35 +18,15 @@ _ALL_SHOWN = 30  # Classes; of more, the worst ones.
 
 
 def format_results(figures: Mapping[str, Any]) -> str:
-    """Formats the result for printing.
-
-    Args:
-        figures: As evaluation.json holds them.
-
-    Returns:
-        Every split with its yardsticks, then the classes of the last split
-        that training did not use.
-    """
-    splits = {k: v for k, v in figures.items() if _is_result(v)}
-    if not splits:
-        return "no split was evaluated"
-    named = (_YARDSTICKS, _NAME_WIDTH - 2)
-    lines = [" " * _NAME_WIDTH + "".join(f"  {each}" for each in _COLUMNS)]
-    for name, result in splits.items():
-        lines.append(_format_split(name, result))
-        for key, other in result.get("yardsticks", {}).items():
-            lines.append(
-                _format_split(
-                    "  "
-                    + result_table.format_baseline_name(key, other, *named),
-                    other,
-                )
-            )
-    lines += result_table.list_baseline_notes(splits, *named)
-    # All but the training split; the last one is shown class by class.
-    held_out = [name for name in splits if name != "train"] or list(splits)
-    return "\n".join(
-        [*lines, "", format_classes(held_out[-1], splits[held_out[-1]])]
+    """Formats every split with its baselines, then the classes of the last."""
+    return result_table.format_result(
+        figures,
+        key="mean_iou",
+        baseline_names=_YARDSTICKS,
+        name_width=_NAME_WIDTH,
+        format_header=_format_header,
+        format_row=_format_split,
+        format_outputs=format_classes,
     )
 
 
@@ -71,8 +52,9 @@ def format_classes(split: str, result: Mapping[str, Any]) -> str:
     )
 
 
-def _is_result(value: Any) -> bool:
-    return isinstance(value, Mapping) and "mean_iou" in value
+def _format_header(splits: Mapping[str, Any]) -> str:
+    del splits
+    return " " * _NAME_WIDTH + "".join(f"  {each}" for each in _COLUMNS)
 
 
 def _get_iou(row: tuple[str, Mapping[str, Any]]) -> float:
@@ -86,9 +68,9 @@ def _format_split(name: str, result: Mapping[str, Any]) -> str:
     shown = "{:.3f} - {:.3f}".format(*interval) if interval else ""
     cells = (
         result.get("pictures", ""),
-        _format_number(result["mean_iou"]),
+        result_table.format_number(result["mean_iou"]),
         shown,
-        _format_number(result["pixel_accuracy"]),
+        result_table.format_number(result["pixel_accuracy"]),
     )
     line = display_names.pad_name(name, _NAME_WIDTH) + "".join(
         f"  {cell:>{len(column)}}"
@@ -100,9 +82,7 @@ def _format_split(name: str, result: Mapping[str, Any]) -> str:
 def _format_cells(
     name: str, row: Mapping[str, float | None], columns: Sequence[str]
 ) -> str:
-    cells = "".join(f"{_format_number(row[key]):>12}" for key in columns)
+    cells = "".join(
+        f"{result_table.format_number(row[key]):>12}" for key in columns
+    )
     return display_names.pad_name(name, _NAME_WIDTH) + cells
-
-
-def _format_number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.config import training_options
-from tf_finetune.tasks import effective_number
+from tf_finetune.data import effective_number
 
 
 def compute_class_weights(

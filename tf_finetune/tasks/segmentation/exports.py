@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.data import examples
-from tf_finetune.evaluation import classification_metrics as counting
+from tf_finetune.metrics import confusion_counts, segmentation_metrics
 from tf_finetune.tasks import quantization_checks
-from tf_finetune.tasks.segmentation import figures, metrics
+from tf_finetune.tasks.segmentation import figures
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake. Measured on MobileNet 0.25 with FCN-8s, eleven classes of street
@@ -111,9 +111,9 @@ def _compute_mean_iou(
     counted = masks < classes
     if not counted.any():
         return None
-    confusion = counting.count_confusion(
+    confusion = confusion_counts.count_pixels(
         masks[counted].astype("int64"),
         probabilities.argmax(axis=-1)[counted],
         classes,
     )
-    return metrics.summarize_confusion(confusion)["mean_iou"]
+    return segmentation_metrics.summarize_confusion(confusion)["mean_iou"]

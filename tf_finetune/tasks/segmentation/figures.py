@@ -10,13 +10,15 @@ import numpy as np
 from tf_finetune.config import model_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import mask_files, mask_preparation
-from tf_finetune.evaluation import candidate_selection
-from tf_finetune.evaluation import classification_metrics as shared_metrics
+from tf_finetune.metrics import (
+    candidate_selection,
+    classification_metrics,
+    segmentation_metrics,
+)
 from tf_finetune.tasks.segmentation import (
     class_table,
     extreme_examples,
     mask_baselines,
-    metrics,
 )
 from tf_finetune.workdir import json_schema
 
@@ -114,7 +116,7 @@ class Figures:
     ) -> None:
         """Draws the confusion matrix, in pixels."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.evaluation import result_plots
+        from tf_finetune.drawing import result_plots
 
         result_plots.plot_confusion(
             figures["confusion_matrix"],
@@ -145,7 +147,7 @@ class MaskEvaluator:
         self._split = split
         self._left = iter(data.split(split))
         self._extremes = extreme_examples.Extremes()
-        self._counter = metrics.PixelCounter(len(data.class_names))
+        self._counter = segmentation_metrics.PixelCounter(len(data.class_names))
         self._losses: list[float] = []
         self._seed = seed
 
@@ -172,7 +174,7 @@ class MaskEvaluator:
 
     def figures(self) -> dict[str, Any]:
         """Returns the figures of all pictures added."""
-        return metrics.compute_metrics(
+        return segmentation_metrics.compute_metrics(
             self._counter,
             class_names=self._data.class_names,
             seed=self._seed,
@@ -183,7 +185,9 @@ class MaskEvaluator:
         counts = self._counter.pictures
         return candidate_selection.Evidence(
             figure="mean IoU",
-            value=lambda weights: metrics.mean_iou(counts.resample(weights)),
+            value=lambda weights: segmentation_metrics.mean_iou(
+                counts.resample(weights)
+            ),
             losses=np.array(self._losses),
             size=counts.hits.size,
         )
@@ -227,7 +231,9 @@ def compute_log_loss(
     counted = square < classes
     if not counted.any():
         return np.nan
-    return shared_metrics.log_loss(square[counted], probabilities[counted])
+    return classification_metrics.log_loss(
+        square[counted], probabilities[counted]
+    )
 
 
 def build_lookup(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:

@@ -10,7 +10,7 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples
+from tf_finetune.data import examples, label_protocol
 from tf_finetune.data.masks import (
     mask_files,
     mask_preparation,
@@ -18,7 +18,7 @@ from tf_finetune.data.masks import (
     mask_values,
     value_map_choice,
 )
-from tf_finetune.data.tables import file_locator, table_rows
+from tf_finetune.data.tables import file_locator
 from tf_finetune.tasks.segmentation import pixel_counts
 
 _DEFAULT_COLUMN = ("mask",)
@@ -27,7 +27,7 @@ _DEFAULT_LABEL_COLUMN = ("label",)  # The default of --label_column.
 
 
 @dataclasses.dataclass(frozen=True)
-class Masks:
+class Masks(label_protocol.Labels):
     """Labels that are masks: pictures of classes.
 
     Attributes:
@@ -43,8 +43,6 @@ class Masks:
     )
 
     sources = ("csv", "pairs", "tfds_masks")
-    are_columns = False
-    if_rows_differ = "keep one of the rows"
 
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
@@ -86,21 +84,6 @@ class Masks:
     ) -> tuple[str, ...]:
         """Returns the column of masks."""
         return self.required_columns(options)["label_column"]
-
-    def configure_for_table(
-        self,
-        rows: Sequence[table_rows.Row],
-        table: str,
-        options: data_options.DataOptions,
-    ) -> "Masks":
-        """Returns the labels unchanged: masks do not depend on the table."""
-        return self
-
-    def merge_spellings(
-        self, listing: examples.Listing, options: data_options.DataOptions
-    ) -> examples.Listing:
-        """Returns the listing unchanged: masks hold no names."""
-        return listing
 
     def read_row(
         self,
@@ -176,10 +159,6 @@ class Masks:
             for each in prepared
         ), ()
 
-    def list_classes(self, label: examples.Mask) -> tuple[str, ...]:
-        """Returns nothing: masks are checked before any picture is dropped."""
-        return ()
-
     def check(self, pictures: Sequence[examples.Picture]) -> None:
         """Checks that masks show at least two classes."""
         present = {
@@ -193,20 +172,6 @@ class Masks:
                 f"No pixel is of any class{only}; masks must show at least "
                 "two classes."
             )
-
-    def check_drawn(
-        self,
-        units: Sequence[Sequence[examples.Picture]],
-        divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
-    ) -> None:
-        """Checks that no split is empty."""
-        for split, its_units in divided.items():
-            if not its_units:
-                raise errors.DataError(
-                    f"There are {len(units)} pictures or groups that differ, "
-                    f"too few for {', '.join(divided)}; {split} gets none. "
-                    "Add pictures, or use --test_fraction=0."
-                )
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
         """Warns of classes that cannot be trained or cannot be evaluated."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune.tasks.segmentation import metrics
+from tf_finetune.metrics import segmentation_metrics
 
 
 def compute_chance(true: Sequence[int]) -> dict[str, float | None]:
@@ -15,7 +15,7 @@ def compute_chance(true: Sequence[int]) -> dict[str, float | None]:
     """
     # In expectation each class' pixels are spread evenly over all classes.
     pixels = np.asarray(true, "float64")[:, np.newaxis]
-    return metrics.summarize_confusion(
+    return segmentation_metrics.summarize_confusion(
         np.repeat(pixels / len(pixels), len(pixels), axis=1)
     )
 
@@ -33,4 +33,4 @@ def compute_most_frequent_class(
     # One column: every pixel is predicted to be of that class.
     confusion = np.zeros([len(true), len(true)])
     confusion[:, int(np.argmax(train))] = true
-    return metrics.summarize_confusion(confusion)
+    return segmentation_metrics.summarize_confusion(confusion)

@@ -10,7 +10,7 @@ from matplotlib import figure, patches
 from PIL import Image
 
 from tf_finetune import files
-from tf_finetune.evaluation import display_names
+from tf_finetune.drawing import display_names
 
 _OPACITY = 0.55
 _LEGEND_CLASSES = 40

@@ -58,7 +58,7 @@ def check_masks(
             raise errors.RunError(
                 f"The export ({name}) gives other masks than the evaluation: a "
                 f"class is {each['largest_gap']:.2g} less likely than the "
-                f"likeliest one (allowed {2 * allowed:.0e}), and "
+                f"most likely one (allowed {2 * allowed:.0e}), and "
                 f"{each['same_class']:.2%} of the pixels have the same class. "
                 "It has been removed."
             )

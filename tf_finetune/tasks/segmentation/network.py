@@ -4,56 +4,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 import tensorflow as tf
-from scipy import special
 
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.tasks import output_activation
+from tf_finetune.metrics import mean_iou_metric
+from tf_finetune.tasks import probability_network
 from tf_finetune.tasks.segmentation import (
     class_weights,
     losses,
     mask_parity,
     mask_signatures,
     mask_targets,
-    mean_iou_metric,
 )
 
-_LOSS = "cross_entropy"  # What "auto" means.
 
-
-class Network:
+class Network(probability_network.ProbabilityNetwork):
     """One softmax over all classes for each pixel."""
 
     # A decoder has no closed form: it is trained by gradient steps.
     solver = "steps"
-    parity_outputs = ("probabilities",)
-    text_outputs = ()
     # Few: the probabilities of one picture are size × size × classes numbers.
     max_parity_pictures = 4
     signature_functions: ClassVar = mask_signatures.SIGNATURE_FUNCTIONS
     check_signatures = staticmethod(mask_parity.check_masks)
-
-    def num_outputs(self, names: Sequence[str]) -> int:
-        """Returns one logit a class."""
-        return len(names)
-
-    def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Adds the softmax; [batch, height, width, classes] in float32."""
-        return output_activation.add_activation(logits, "softmax")
-
-    def find_logits(self, model: keras.Model) -> keras.KerasTensor:
-        """Finds the logits, the input of the softmax.
-
-        Raises:
-            RunError: The model does not end as `predictions` ends it.
-        """
-        return output_activation.find_logits(model)
-
-    def finish(self, logits: np.ndarray) -> np.ndarray:
-        """Returns the probabilities of [n, height, width, classes] logits."""
-        return special.softmax(logits.astype("float32"), axis=-1)
 
     def targets(
         self,
@@ -96,7 +70,7 @@ class Network:
                 options.class_weight, pixels=pixels, pixels_of_pictures=around
             )
         return losses.MaskLoss(
-            _LOSS if options.loss == "auto" else options.loss,
+            self.default_loss if options.loss == "auto" else options.loss,
             label_smoothing=options.label_smoothing,
             class_weights=weights,
         )

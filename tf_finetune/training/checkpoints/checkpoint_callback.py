@@ -11,6 +11,7 @@ from absl import logging
 
 from tf_finetune import errors, shutdown
 from tf_finetune.data import progress as bars
+from tf_finetune.model import weight_snapshot
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training import learning_rates
 from tf_finetune.training.checkpoints import checkpoint_store, divergence
@@ -189,10 +190,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if self.progress.best is None:
             return
         if self._best_in_memory is not None:
-            for variable, value in zip(
-                self._weights, self._best_in_memory, strict=True
-            ):
-                variable.assign(value)
+            weight_snapshot.assign_values(self._weights, self._best_in_memory)
         elif self._checkpoints:
             self._checkpoints.load_best(self.progress.best)
 

@@ -139,7 +139,7 @@ def _is_full_batch(config: train_config.TrainConfig) -> bool:
 
 
 def list_powers_of_two(most: int) -> list[int]:
-    """Returns 1, 2, 4 … up to `most` and 256."""
+    """Returns the powers of two up to the smaller of `most` and 256."""
     return [2**n for n in range(9) if 2**n <= min(max(most, 1), _LARGEST)]
 
 

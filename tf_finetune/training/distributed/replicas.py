@@ -1,6 +1,6 @@
 """Division of batches among replicas, with weights and seeds for each.
 
-`served_model.fit` under a strategy then trains on the batches of a single
+`model.fit` under a strategy then trains on the batches of a single
 process: no replica gets an empty piece, each piece weighs as its share of the
 batch, and each replica draws random numbers of its own.
 """

@@ -63,7 +63,7 @@ def require_same(
     if not bool(tf.reduce_all(tf.abs(mean - own) < 1e-3)):
         raise errors.RunError(
             "The workers found different checkpoints in the workdir: this one "
-            f"would go on from {list(numbers)} (epoch, step, recoveries), "
+            f"would resume from {list(numbers)} (epoch, step, recoveries), "
             f"their mean is {mean.numpy().tolist()}. Is it a folder that all "
             "of them share? Start the same command again."
         )
@@ -98,5 +98,5 @@ def report_lost_worker(strategy: tf.distribute.Strategy) -> Iterator[None]:
             "Another worker of this run has ended or cannot be reached "
             f"({type(error).__name__}), so this one stops too; the other's "
             "output says why. Started again on all workers, the same command "
-            "goes on from the last checkpoint."
+            "resumes from the last checkpoint."
         ) from error

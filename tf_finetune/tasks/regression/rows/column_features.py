@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from tf_finetune.tasks.regression import ridge_regression
+from tf_finetune.solvers import ridge_regression
 
 # Values of a one-hot word that are tried. A feature of 2 needs half the
 # coefficient, so that ridge regression penalizes it a quarter as much.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_finetune.tasks.regression import ridge_regression
+from tf_finetune.solvers import ridge_regression
 from tf_finetune.tasks.regression.rows import column_features, stacking
 
 JOINED, COLUMNS = "all_pictures", "columns"

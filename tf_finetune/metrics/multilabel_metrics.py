@@ -1,0 +1,141 @@
+"""Metrics of multi-label predictions, ready for JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune.metrics import array_checks, ranking_metrics
+
+# Step of float32 at 1; scikit-learn clips probabilities there, too.
+_SMALLEST = float(np.finfo("float32").eps)
+
+
+def compute_metrics(
+    targets: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    thresholds: np.ndarray,
+    names: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Computes all metrics of multi-label predictions.
+
+    Macro averages are over the labels that at least one picture carries; the
+    figures of the others are None. A label that is never given has precision 0.
+    Micro averages are over all pairs of picture and label.
+
+    Args:
+        targets: [n, labels], 1 where the picture carries the label, else 0.
+        probabilities: [n, labels] in 0..1.
+        thresholds: [labels]; a label is given from this probability on.
+        names: Of the labels, in the order of the columns.
+        seed: Of the bootstrap.
+
+    Returns:
+        Plain numbers, lists and dictionaries; what is not defined is None.
+        Keys: `examples`, `class_names`, `macro_average_precision`,
+        `macro_average_precision_interval`, `macro_` and `micro_` of
+        `average_precision`, `roc_auc`, `precision`, `recall` and `f1`,
+        `exact_match`, `hamming_loss`, `log_loss` (mean over all pairs) and
+        `per_label` (by name: `average_precision`, `roc_auc`, `precision`,
+        `recall`, `f1`, `threshold`, `support`).
+
+    Raises:
+        DataError: There is no example.
+        RunError: A probability is NaN or infinite.
+        ValueError: The arrays do not belong together.
+    """
+    targets = np.asarray(targets) > 0
+    probabilities = np.asarray(probabilities, dtype="float64")
+    _check_arrays(targets, probabilities, names)
+    given = probabilities >= np.asarray(thresholds)
+    per_label = {
+        name: _compute_label_figures(
+            targets[:, i], probabilities[:, i], given[:, i]
+        )
+        | {"threshold": float(thresholds[i])}
+        for i, name in enumerate(names)
+    }
+    # Micro averages: all pairs of picture and label as one label.
+    pairs = _compute_label_figures(
+        targets.ravel(), probabilities.ravel(), given.ravel()
+    )
+    pairs.pop("support")
+    interval = ranking_metrics.bootstrap_macro_interval(
+        targets, probabilities, seed=seed
+    )
+    return {
+        "examples": len(targets),
+        "class_names": list(names),
+        **{
+            f"macro_{key}": _average_known(
+                [row[key] for row in per_label.values()]
+            )
+            for key in pairs
+        },
+        "macro_average_precision_interval": interval,
+        **{f"micro_{key}": value for key, value in pairs.items()},
+        "exact_match": float(np.mean(np.all(given == targets, axis=1))),
+        "hamming_loss": float(np.mean(given != targets)),
+        "log_loss": log_loss(targets, probabilities),
+        "per_label": per_label,
+    }
+
+
+def log_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Computes the mean of -ln(probability of the true state) over all pairs.
+
+    Probabilities are clipped at 1.2e-7, the step of float32 at 1.
+
+    Args:
+        targets: [n, labels] of 0 and 1.
+        probabilities: [n, labels] in 0..1.
+    """
+    return float(np.mean(log_losses(targets, probabilities)))
+
+
+def log_losses(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Computes the log loss of each picture, the mean over its labels, [n]."""
+    true = np.where(targets, probabilities, 1 - probabilities)
+    return np.mean(-np.log(np.clip(true, _SMALLEST, 1.0)), axis=1)
+
+
+def _compute_label_figures(
+    targets: np.ndarray, scores: np.ndarray, given: np.ndarray
+) -> dict[str, Any]:
+    from sklearn import metrics  # Slow to load, and preflight needs none.
+
+    # Of the state "present" alone.
+    [precision], [recall], [f1], [support] = (
+        metrics.precision_recall_fscore_support(
+            targets, given, labels=[True], average=None, zero_division=0
+        )
+    )
+    # Without a true picture recall is 0/0, and nothing is known.
+    known = support > 0
+    return {
+        "average_precision": ranking_metrics.average_precision(targets, scores),
+        "roc_auc": ranking_metrics.roc_auc(targets, scores),
+        "precision": float(precision) if known else None,
+        "recall": float(recall) if known else None,
+        "f1": float(f1) if known else None,
+        "support": int(support),
+    }
+
+
+def _average_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _check_arrays(
+    targets: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
+) -> None:
+    array_checks.check_arrays(targets, probabilities, names)
+    if probabilities.min() < 0 or probabilities.max() > 1:
+        raise ValueError(
+            "Probabilities must be in 0..1, got "
+            f"{probabilities.min():.3g}..{probabilities.max():.3g}; are these "
+            "logits?"
+        )

@@ -1,0 +1,93 @@
+"""Fine-tunes the model of a run: its second stage."""
+
+from tf_finetune.runs import boundary_activations as boundaries
+from tf_finetune.runs import cache_choice, split_evaluation
+from tf_finetune.runs import context as contexts
+from tf_finetune.runs import trainer as trainers
+from tf_finetune.training import fine_tuning, history
+from tf_finetune.training.distributed import replicas
+
+
+def fine_tune(
+    context: contexts.RunContext,
+    choice: cache_choice.CacheChoice,
+    activations: boundaries.BoundaryActivations | None,
+) -> list[dict]:
+    """Trains the model from its present weights; returns the history.
+
+    Args:
+        context: The run.
+        choice: Has the trainer above the freeze boundary, if it was timed.
+        activations: Of every view; None: it is trained on pictures.
+    """
+    # On cached rows only the part above the freeze boundary is trained; it
+    # shares its layers with the whole model.
+    boundary = context.networks.boundary if activations else None
+    trainer = choice.trainer if activations else None
+    trainer = trainer or trainers.compile_trainer(context, boundary)
+    feed = _make_feed(context, activations)
+    with trainers.enter_training(context):
+        outcome = fine_tuning.fit_trainer(
+            trainer,
+            feed,
+            adapted=context.adapted,
+            task=context.task,
+            config=context.config,
+            # Checkpoints of the chief are read by all workers.
+            place=context.shared,
+            writes=context.is_chief,
+            report=lambda rows: history.write(
+                context.place.history, history.make_rows("fine_tune", rows)
+            ),
+        )
+    return history.make_rows("fine_tune", outcome.rows)
+
+
+def evaluate_fine_tuned(
+    context: contexts.RunContext,
+    activations: boundaries.BoundaryActivations | None,
+) -> split_evaluation.Evaluations:
+    """Evaluates the fine-tuned model.
+
+    Args:
+        context: The run.
+        activations: With them every split is evaluated; None: validation
+            alone, from pictures.
+    """
+    if activations is None:
+        found = split_evaluation.evaluate_model(context, "validation")
+        return {"validation": found}
+    return split_evaluation.evaluate_logits(
+        context,
+        activations.rows,
+        lambda split: activations.stream_logits(context, split),
+    )
+
+
+def _make_feed(
+    context: contexts.RunContext,
+    activations: boundaries.BoundaryActivations | None,
+) -> fine_tuning.TrainingFeed:
+    part = replicas.find_own_part(context.strategy)
+    targets = {s: context.targets(s) for s in ("train", "validation")}
+    if activations is None:
+        return fine_tuning.feed_pictures(
+            context.data,
+            targets,
+            context.config,
+            image_size=context.image_size,
+            part=part,
+        )
+    # All views of training pictures; validation is never augmented.
+    rows = {
+        "train": activations.views,
+        "validation": activations.rows["validation"],
+    }
+    return fine_tuning.feed_cached_rows(
+        rows,
+        context.networks.boundary.tensors,
+        context.data,
+        targets,
+        context.config,
+        part=part,
+    )

@@ -1,0 +1,231 @@
+"""The linear head of independent labels at its optimum.
+
+One L2-penalized logistic regression per label. All labels, and all folds of
+their cross-validation, are the columns of one problem, so that each step of the
+solver is two matrix products however many there are.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import special
+
+from tf_finetune.config import training_options
+from tf_finetune.data import iterative_stratification, label_weights, progress
+from tf_finetune.solvers import (
+    logistic_columns,
+    standardized_features,
+)
+
+# Inverse strengths C, from strong to weak: each solution starts the next one.
+_STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.5, 0.5))
+# Used where there are too few pictures to cross-validate.
+_DEFAULT_STRENGTH = 1e-3
+_FOLDS = 5
+# The search ends after this many strengths in a row that improve no label:
+# the weaker the penalty, the longer a solution takes.
+_PATIENCE = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Cross-validation result of one regularization strength.
+
+    Attributes:
+        strength: C, the inverse of the L2 penalty.
+        log_losses: [labels], mean over the held-out pictures; NaN for labels
+            that cannot be cross-validated.
+    """
+
+    strength: float
+    log_losses: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Probe:
+    """A linear head of independent labels, solved to its optimum.
+
+    Attributes:
+        kernel: [width, labels] float32, for raw features.
+        bias: [labels] float32.
+        strengths: [labels], C, on standardized features.
+        cross_validation: Every strength that was tried.
+        note: A remark for the log; empty if there is none.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strengths: np.ndarray
+    cross_validation: tuple[Trial, ...]
+    note: str
+
+
+def solve(
+    features: np.ndarray,
+    targets: np.ndarray,
+    *,
+    groups: Sequence[str] | None = None,
+    class_weight: training_options.ClassWeight = "none",
+    seed: int,
+) -> Probe:
+    """Solves the head to its optimum.
+
+    Each label has the strength with the lowest cross-validated log loss. A
+    label that all or none of the examples carry has no optimum; it gets the
+    probability (count + 1/2) / (n + 1) whatever the picture.
+
+    Args:
+        features: [n, width] raw features.
+        targets: [n, labels] of 0 and 1.
+        groups: A key for each example; examples of one key are never divided
+            between a solution and its validation. None: each stands alone.
+        class_weight: How those that carry a label are weighed against those
+            that do not; see `label_weights.compute_label_weights`.
+        seed: Of the folds.
+
+    Source: Hastie et al. 2009, "The Elements of Statistical Learning",
+    section 4.4.
+    """
+    with standardized_features.limit_threads(features):
+        return _solve(features, targets > 0.5, groups, class_weight, seed)
+
+
+def predict_probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
+    """Returns [n, labels] probabilities of raw features [n, width]."""
+    return special.expit(features @ probe.kernel + probe.bias)
+
+
+def _solve(
+    features: np.ndarray,
+    targets: np.ndarray,
+    groups: Sequence[str] | None,
+    class_weight: training_options.ClassWeight,
+    seed: int,
+) -> Probe:
+    standard = standardized_features.standardize(features)
+    rows, axes = _rotate_to_principal_axes(standard.rows)
+    weights = _make_weights(targets, class_weight)
+    trials = _cross_validate(
+        rows, targets, weights, _make_folds(targets, groups, seed)
+    )
+    strengths, note = _choose_strengths(trials, targets.shape[1])
+    problem = logistic_columns.LogisticColumns(rows, targets, weights)
+    found = problem.find_optimum(strengths)
+    kernel, bias = standard.convert_to_raw(
+        axes @ found.coefficients, found.bias
+    )
+    return Probe(
+        kernel=kernel,
+        bias=bias,
+        strengths=strengths,
+        cross_validation=trials,
+        note=note,
+    )
+
+
+def _rotate_to_principal_axes(
+    rows: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotates rows onto their principal axes; returns rows and axes."""
+    # Eigenvectors of rowsᵀ·rows: in these axes the penalty is unchanged and the
+    # curvature of the null model diagonal.
+    _, axes = np.linalg.eigh(rows.T @ rows)
+    return rows @ axes, axes
+
+
+def _make_weights(
+    targets: np.ndarray, kind: training_options.ClassWeight
+) -> np.ndarray:
+    """Returns the weight [n, labels] of each pair of example and label."""
+    both = label_weights.compute_label_weights(
+        targets.sum(axis=0), len(targets), kind
+    )
+    if both is None:
+        return np.ones(targets.shape)
+    return np.where(targets, both[1], both[0])
+
+
+def _make_folds(
+    targets: np.ndarray, groups: Sequence[str] | None, seed: int
+) -> np.ndarray:
+    """Returns the fold of each example, [n], stratified over all labels."""
+    # Groups are divided, not examples: a row of counts for each group.
+    keys = np.arange(len(targets)) if groups is None else np.asarray(groups)
+    _, unit = np.unique(keys, return_inverse=True)
+    counts = np.zeros([unit.max() + 1, targets.shape[1]])
+    np.add.at(counts, unit, targets)
+    order = np.random.default_rng(seed).permutation(len(counts))
+    parts = np.empty(len(counts), int)
+    parts[order] = iterative_stratification.assign_parts(
+        counts[order], np.full(_FOLDS, 1 / _FOLDS)
+    )
+    return parts[unit]
+
+
+def _cross_validate(
+    rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, fold: np.ndarray
+) -> tuple[Trial, ...]:
+    """Cross-validates every strength; a column is a label and a fold."""
+    # Weight 0 takes the held-out examples of a column out of its fit.
+    labels = targets.shape[1]
+    out = np.stack([fold == each for each in range(_FOLDS)], axis=1)
+    out = np.repeat(out, labels, axis=1)
+    truth, weigh = np.tile(targets, _FOLDS), np.tile(weights, _FOLDS)
+    problem = logistic_columns.LogisticColumns(
+        rows, truth, np.where(out, 0.0, weigh)
+    )
+    # A label is unknown if one fold holds all examples that carry it: the
+    # other folds would then reward never predicting it.
+    is_known = problem.is_mixed.reshape(_FOLDS, labels).all(axis=0)
+    trials, found = [], None
+    shown = progress.track(
+        _STRENGTHS,
+        total=len(_STRENGTHS),
+        title="Solving the head",
+        unit="strengths",
+        is_brief=True,
+    )
+    for strength in shown:
+        found = problem.find_optimum(np.full(truth.shape[1], strength), found)
+        losses = np.where(out, weigh * problem.losses(found), 0.0)
+        total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
+        mean = np.where(is_known, total / len(rows), np.nan)
+        trials.append(Trial(strength=strength, log_losses=mean))
+        # From strong to weak: beyond the optimum the loss only rises.
+        if _is_past_best([each.log_losses for each in trials]):
+            break
+    return tuple(trials)
+
+
+def _is_past_best(losses: Sequence[np.ndarray]) -> bool:
+    """Whether no label improved at the last strengths that were tried."""
+    if len(losses) <= _PATIENCE:
+        return False
+    # Comparisons with NaN are false: labels without a loss do not count.
+    before = np.min(losses[:-_PATIENCE], axis=0)
+    return not np.any(np.min(losses[-_PATIENCE:], axis=0) < before)
+
+
+def _choose_strengths(
+    trials: tuple[Trial, ...], labels: int
+) -> tuple[np.ndarray, str]:
+    """Returns the best strength of each label, and a note.
+
+    Labels that cannot be cross-validated get the strength that is best for
+    the others together.
+    """
+    losses = np.stack([trial.log_losses for trial in trials])
+    known = np.isfinite(losses).all(axis=0)
+    tried = np.array([trial.strength for trial in trials])
+    if not known.any():
+        return (
+            np.full(labels, _DEFAULT_STRENGTH),
+            "labels too rare; strength not cross-validated",
+        )
+    together = tried[losses[:, known].sum(axis=1).argmin()]
+    strengths = np.full(labels, together)
+    strengths[known] = tried[losses[:, known].argmin(axis=0)]
+    rare = int(np.sum(~known))
+    note = f"{rare} of {labels} labels too rare to cross-validate"
+    return strengths, note if rare else ""

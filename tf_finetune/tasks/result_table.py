@@ -1,0 +1,134 @@
+"""Layout of the printed result of every task, at most 80 columns wide."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tf_finetune.drawing import display_names
+
+_LINE_WIDTH = 80
+# Up to 20 outputs all are shown; of more, the 10 worst and the 5 best.
+_MAX_SHOWN = 20
+_WORST, _BEST = 10, 5
+
+
+def format_result(
+    figures: Mapping[str, Any],
+    *,
+    key: str,
+    baseline_names: Mapping[str, str],
+    name_width: int,
+    format_header: Callable[[Mapping[str, Any]], str],
+    format_row: Callable[[str, Mapping[str, Any]], str],
+    format_outputs: Callable[[str, Mapping[str, Any]], str],
+) -> str:
+    """Formats the result of a run or an evaluation.
+
+    Args:
+        figures: As `evaluation.json` stores them: figures by split, each with
+            its `yardsticks` (baselines) if there are any, among entries of
+            other kinds.
+        key: An entry that figures of a split have and others lack.
+        baseline_names: What tables call baselines, by key.
+        name_width: Columns of the terminal for the names of rows.
+        format_header: Splits → the first line.
+        format_row: Name and figures of a split or baseline → its line.
+        format_outputs: Name and figures of a split → its classes or labels.
+
+    Returns:
+        Every split with its baselines, then the outputs of the last split that
+        was not trained on.
+    """
+    splits = {
+        name: value
+        for name, value in figures.items()
+        if isinstance(value, Mapping) and key in value
+    }
+    if not splits:
+        return "no split was evaluated"
+    named = (baseline_names, name_width - 2)
+    lines = [format_header(splits)]
+    for name, result in splits.items():
+        lines.append(format_row(name, result))
+        for baseline, other in result.get("yardsticks", {}).items():
+            shown = _format_baseline_name(baseline, other, *named)
+            lines.append(format_row(f"  {shown}", other))
+    lines += _list_baseline_notes(splits, *named)
+    held_out = [name for name in splits if name != "train"] or list(splits)
+    outputs = format_outputs(held_out[-1], splits[held_out[-1]])
+    return "\n".join([*lines, "", outputs])
+
+
+def format_extremes(
+    rows: Sequence[tuple[str, Mapping[str, Any]]],
+    format_row: Callable[[str, Mapping[str, Any]], str],
+    *,
+    by: str,
+    noun: str,
+) -> list[str]:
+    """Formats the rows of outputs, in order; of many the worst and the best.
+
+    Args:
+        rows: Names and figures.
+        format_row: Makes a line of one.
+        by: The figure that many are ranked by.
+        noun: For those that are not shown: "classes".
+    """
+    if len(rows) <= _MAX_SHOWN:
+        return [format_row(*row) for row in rows]
+    # Outputs without support have no figures and are counted as hidden.
+    scored = [row for row in rows if row[1][by] is not None]
+    ordered = sorted(scored, key=lambda row: row[1][by])
+    worst = ordered[:_WORST]
+    # Beyond the worst, so that no output is listed twice.
+    best = ordered[_WORST:][-_BEST:]
+    hidden = len(rows) - len(worst) - len(best)
+    return [
+        *(format_row(*row) for row in worst),
+        f"… {hidden} more {noun} are in evaluation.json; the best are:",
+        *(format_row(*row) for row in best),
+    ]
+
+
+def format_number(value: float | None, missing: str = "-") -> str:
+    """Formats a figure by three decimals."""
+    return missing if value is None else f"{value:.3f}"
+
+
+def _format_baseline_name(
+    key: str, result: Mapping[str, Any], names: Mapping[str, str], width: int
+) -> str:
+    """Names a baseline, with its class in parentheses where there is room.
+
+    Args:
+        key: Of the baseline in evaluation.json.
+        result: Its entry.
+        names: What tables call baselines, by key.
+        width: Columns of the terminal that the name may take.
+    """
+    name = names.get(key, key)
+    if "class" not in result:
+        return name
+    return display_names.append_note(name, result["class"], width)
+
+
+def _list_baseline_notes(
+    splits: Mapping[str, Any], names: Mapping[str, str], width: int
+) -> list[str]:
+    """Lists the class of each baseline whose row is too narrow for it.
+
+    Args: As of `_format_baseline_name`, for all splits of evaluation.json.
+    """
+    # Keys alone, in order: several splits have the same baseline.
+    found = {}
+    for result in splits.values():
+        for key, other in result.get("yardsticks", {}).items():
+            name = names.get(key, key)
+            shown = _format_baseline_name(key, other, names, width)
+            # The row shows the bare name where "name (class)" is too wide.
+            if "class" in other and shown == name:
+                left = _LINE_WIDTH - display_names.measure_width(name) - 2
+                found[
+                    f"{name}: "
+                    f"{display_names.shorten_name(other['class'], left)}"
+                ] = None
+    return list(found)
