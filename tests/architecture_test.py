@@ -33,6 +33,7 @@ _ROOMS = [
     ["adaptation"],
     ["semi_supervised"],
     ["training"],
+    ["inputs"],
     ["exports"],
     ["serving", "client"],
     ["runs", "preflight"],

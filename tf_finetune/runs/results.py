@@ -13,7 +13,6 @@ from tf_finetune.evaluation import gates, reference_run, result_plots
 from tf_finetune.exports.keras_files import keras_archive
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import parity_record, semi_supervised_run
-from tf_finetune.runs.rows import row_fusion
 from tf_finetune.training import history
 from tf_finetune.workdir import lifecycle, workdir_files
 
@@ -88,7 +87,11 @@ def evaluate_splits(
         context.place, context.task, context.data, judged.kept
     )
     files.write_json(context.place.evaluation, figures)
-    return row_fusion.fuse_rows(context, result.fit_result, chosen, figures)
+    if not context.config.data.takes_rows:
+        return figures
+    from tf_finetune.runs import input_fusion  # Other runs do without it.
+
+    return input_fusion.fuse_inputs(context, result.fit_result, chosen, figures)
 
 
 def save_results(

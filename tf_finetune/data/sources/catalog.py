@@ -25,12 +25,14 @@ BUILT_IN = SOURCES.names()
 """The sources of this package, whose options are listed in `READERS`."""
 
 READERS = {
+    "categorical_columns": ("csv",),
     "class_level": ("folder",),
     "group_column": ("csv",),
     "image_column": ("csv",),
     "image_root": ("csv",),
     "label_column": ("csv",),
     "missing_label": ("csv",),
+    "numeric_columns": ("csv",),
     "split_column": ("csv",),
     "tfds_data_dir": ("tfds", "tfds_masks"),
 }

@@ -14,10 +14,12 @@ TASK = task.Task(
     name="multilabel",
     losses=("cross_entropy", "focal", "asymmetric"),
     reads=(
+        "categorical_columns",
         "class_weight",
         "label_separator",
         "label_smoothing",
         "missing_label",
+        "numeric_columns",
     ),
     labels=labels.LABELS,
     figures=figures.Figures(),

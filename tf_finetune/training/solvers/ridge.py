@@ -1,7 +1,7 @@
 """Ridge regression as the solver of a regression's head."""
 
-from tf_finetune.tasks.regression import ridge_regression
 from tf_finetune.training.solvers import head_problem as problems
+from tf_finetune.training.solvers import ridge_regression
 
 
 def solve(problem: problems.Problem) -> problems.Solution | None:

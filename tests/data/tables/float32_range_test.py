@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.tasks.regression import float32_range
+from tf_finetune.data.tables import float32_range
 
 _SHARES = np.linspace(0, 1, 60)
 

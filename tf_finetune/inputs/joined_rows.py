@@ -2,13 +2,11 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from tf_finetune import errors
 from tf_finetune.data import examples, stratified_split
-from tf_finetune.tasks.regression.rows import row_table
+from tf_finetune.inputs import input_rows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,23 +18,13 @@ class JoinedRows:
         pictures: For each row, in the order of its paths.
     """
 
-    rows: tuple[row_table.Row, ...]
+    rows: tuple[input_rows.Row, ...]
     pictures: tuple[tuple[examples.Picture, ...], ...]
-
-    @property
-    def targets(self) -> np.ndarray:
-        """Targets in the user's units, [n, targets]."""
-        return np.array([row.targets for row in self.rows], "float64")
 
     @property
     def names(self) -> list[str]:
         """The hashes of all pictures, row by row."""
         return [each.sha256 for row in self.pictures for each in row]
-
-    @property
-    def paths(self) -> list[str]:
-        """The files of all pictures, row by row."""
-        return [each.path for row in self.pictures for each in row]
 
     @property
     def groups(self) -> list[str]:
@@ -56,8 +44,20 @@ class JoinedRows:
         return [found[row[0].sha256] for row in self.pictures]
 
 
+def make_row_data(
+    data: examples.ImageData, joined: Mapping[str, JoinedRows]
+) -> examples.ImageData:
+    """Returns the data in which a row is one example: its first picture.
+
+    All pictures of a row have its label, so that tasks compute targets,
+    figures and predictions of rows as of pictures.
+    """
+    first = [row[0] for each in joined.values() for row in each.pictures]
+    return dataclasses.replace(data, pictures=tuple(first))
+
+
 def join_pictures(
-    rows: Sequence[row_table.Row], data: examples.ImageData
+    rows: Sequence[input_rows.Row], data: examples.ImageData
 ) -> tuple[dict[str, JoinedRows], dict[str, str]]:
     """Joins the rows of a table with their pictures, split by split.
 
@@ -74,7 +74,7 @@ def join_pictures(
     # By path without "./" and the like, as tables and runs may write it.
     known = {os.path.normpath(each.path): each for each in data.pictures}
     found: dict[
-        str, list[tuple[row_table.Row, tuple[examples.Picture, ...]]]
+        str, list[tuple[input_rows.Row, tuple[examples.Picture, ...]]]
     ] = {split: [] for split in data.splits}
     left_out = {}
     for row in rows:

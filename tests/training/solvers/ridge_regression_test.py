@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import linear_model
 
-from tf_finetune.tasks.regression import ridge_regression
+from tf_finetune.training.solvers import ridge_regression
 
 
 def _problem(count: int, width: int, seed: int = 0):
