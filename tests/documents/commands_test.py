@@ -37,7 +37,7 @@ def _trained(command, house, done):
         assert path.is_file(), path
     assert f"Results saved to {place.path.relative_to(house.folder)}" in said
     asked = "--numeric_columns=" in command.text
-    assert place.fused_model.exists() == (
+    assert place.fusion_model.exists() == (
         asked or "regression.flags" in command.text
     )
 

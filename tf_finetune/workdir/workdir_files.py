@@ -123,7 +123,7 @@ class Workdir:
 
     @property
     def earlier_fusion(self) -> tuple[pathlib.Path, ...]:
-        """What runs on rows of earlier versions hold; it is not read."""
+        """Files of runs on rows of earlier versions, which are not read."""
         return self.path / "fused.keras", self.path / "fused.json"
 
     @property

@@ -221,7 +221,7 @@ def load_inputs(
 def load_batch(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> np.ndarray | dict[str, np.ndarray]:
-    """Returns what a job's model takes: pictures, or its inputs by name."""
+    """Returns the input of a job's model: pictures, or all inputs by name."""
     found = load_inputs(proof, job)
     return found if job.inputs else found["images"]
 
@@ -229,7 +229,7 @@ def load_batch(
 def load_requests(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> dict[str, np.ndarray]:
-    """Returns what a request for the proof sends, by field."""
+    """Returns the fields of a request for the pictures or rows of a proof."""
     if job.inputs:
         return input_rows.stack_requests(job.inputs, proof.rows)
     contents = [pathlib.Path(path).read_bytes() for path in proof.paths]

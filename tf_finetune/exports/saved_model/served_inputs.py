@@ -70,7 +70,7 @@ class ServedInputs:
         return {IMAGES: images, **rest}, faults
 
     def feed(self, given: Tensors) -> tf.Tensor | dict[str, tf.Tensor]:
-        """Returns what the model takes of the fields of `array_specs`."""
+        """Makes the input of the model from the fields of `array_specs`."""
         if not self.job.inputs:
             return given[IMAGES]
         _, *rest = self.job.inputs

@@ -102,8 +102,9 @@ def _fold_rows_model(job: jobs.ExportJob) -> ServingNetwork:
     names = []
 
     def fold_network(layer: keras.Operation) -> keras.Operation:
+        # New layers: one of two graphs would not know which its input is.
         if not isinstance(layer, keras.Model):
-            return layer
+            return type(layer).from_config(layer.get_config())
         # A copy, because folding takes the layers of the model it is given.
         found = batch_norm_folding.fold_batch_norms(
             float32_model.copy_model(layer)
@@ -112,6 +113,9 @@ def _fold_rows_model(job: jobs.ExportJob) -> ServingNetwork:
         return found.model
 
     copy = keras.models.clone_model(job.model, clone_function=fold_network)
+    for old, new in zip(job.model.layers, copy.layers, strict=True):
+        if not isinstance(old, keras.Model):
+            new.set_weights(old.get_weights())
     return dataclasses.replace(_name_outputs(copy, job), folded=len(names))
 
 

@@ -30,7 +30,7 @@ def value():
 
 @pytest.fixture(scope="session")
 def fused():
-    """The model, as `tasks.regression.fused` has its inputs and output."""
+    """A model as `inputs.fused_model` builds them."""
     keras = pytest.importorskip("keras")
     ops, layers = keras.ops, keras.layers
     images = keras.Input([2, _SIZE, _SIZE, 3], name="images")
@@ -79,38 +79,48 @@ def rows(tmp_path_factory, value):
 
 
 @pytest.fixture(scope="session")
-def source(fused, tmp_path_factory):
-    """The model's file, as a run keeps it."""
-    path = tmp_path_factory.mktemp("run") / "fused.keras"
-    fused.save(path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def build_job(fused, source, rows):
+def build_row_job(fused, rows):
     """A function: where to export to → the job."""
-    from tf_finetune.exports.rows import rows_job as jobs
+    from tf_finetune.config import data_options
+    from tf_finetune.exports import job as jobs
+    from tf_finetune.inputs import catalog, input_rows
+
+    inputs = catalog.list_inputs(
+        data_options.DataOptions(
+            image_column=("front", "back"),
+            numeric_columns=("area",),
+            categorical_columns=("place", "place:2"),
+        )
+    )
+    held_out = [
+        input_rows.Row(
+            where="",
+            values={
+                "images": paths,
+                "numbers": tuple(map(float, numbers)),
+                "words": words,
+            },
+        )
+        for paths, numbers, words in zip(
+            rows.paths, rows.numbers, rows.words, strict=True
+        )
+    ]
 
     def build(destination: pathlib.Path):
-        return jobs.RowsJob(
+        return jobs.ExportJob(
             model=fused,
-            source=source,
-            inputs=jobs.RowInputs(
-                pictures=("front", "back"),
-                numbers=("area",),
-                words=("place",),
-                word_prefixes=((0, None), (0, 2)),
-            ),
-            names=("price",),
+            class_names=("price",),
+            image_size=_SIZE,
             resize="squash",
             destination=destination,
             proof=jobs.ParityReference(
-                paths=rows.paths,
-                numbers=rows.numbers,
-                words=rows.words,
-                values=rows.values,
+                paths=tuple(row.paths[0] for row in held_out),
+                predictions=rows.values,
+                rows=tuple(held_out),
                 batch_size=2,
             ),
+            inputs=inputs,
+            task="regression",
             unit=np.array([40.0]),
             name="houses",
             measuring_seconds=0.2,

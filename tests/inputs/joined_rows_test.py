@@ -1,16 +1,14 @@
-"""Tests of tf_finetune/tasks/regression/rows/row_pictures.py."""
+"""Tests of tf_finetune/inputs/joined_rows.py."""
 
 import pytest
 
 from tf_finetune import errors
 from tf_finetune.data import examples
-from tf_finetune.tasks.regression.rows import row_pictures, row_table
+from tf_finetune.inputs import input_rows, joined_rows
 
 
-def _row(where: str, *paths: str) -> row_table.Row:
-    return row_table.Row(
-        where=where, paths=paths, numbers=(), words=(), targets=(1.0,)
-    )
+def _row(where: str, *paths: str) -> input_rows.Row:
+    return input_rows.Row(where=where, values={"images": paths})
 
 
 def _data(**splits: str) -> examples.ImageData:
@@ -35,7 +33,7 @@ def _data(**splits: str) -> examples.ImageData:
 
 def test_rows_are_joined_and_incomplete_ones_named():
     data = _data(a="train", b="train", c="test", d="train", e="train")
-    found, left_out = row_pictures.join_pictures(
+    found, left_out = joined_rows.join_pictures(
         [
             _row("line 2", "/x/a", "/x/../x/b"),
             _row("line 3", "/x/c", "/x/c"),
@@ -53,7 +51,7 @@ def test_rows_are_joined_and_incomplete_ones_named():
 
 def test_rows_that_share_a_picture_are_one_group():
     data = _data(a="train", b="train", c="train", e="train", f="train")
-    found, _ = row_pictures.join_pictures(
+    found, _ = joined_rows.join_pictures(
         [
             _row("line 2", "/x/a", "/x/e"),
             _row("line 3", "/x/b", "/x/f"),
@@ -62,7 +60,7 @@ def test_rows_that_share_a_picture_are_one_group():
         data,
     )
     pictures = found["train"].pictures
-    grouped = row_pictures.JoinedRows(
+    grouped = joined_rows.JoinedRows(
         rows=found["train"].rows, pictures=pictures
     )
     first, second, third = grouped.groups
@@ -71,4 +69,15 @@ def test_rows_that_share_a_picture_are_one_group():
 
 def test_a_split_without_a_row_is_an_error():
     with pytest.raises(errors.DataError, match="train split"):
-        row_pictures.join_pictures([_row("line 2", "/x/no")], _data(a="train"))
+        joined_rows.join_pictures([_row("line 2", "/x/no")], _data(a="train"))
+
+
+def test_a_row_is_one_example_with_the_label_of_its_pictures():
+    data = _data(a="train", b="train", c="test", d="test")
+    joined, _ = joined_rows.join_pictures(
+        [_row("line 2", "/x/a", "/x/b"), _row("line 3", "/x/d", "/x/c")], data
+    )
+    rows = joined_rows.make_row_data(data, joined)
+    assert [each.path for each in rows.split("train")] == ["/x/a"]
+    assert [each.path for each in rows.split("test")] == ["/x/d"]
+    assert rows.pictures[0].label == (1.0,)

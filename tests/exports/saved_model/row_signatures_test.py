@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/exports/rows/row_signatures.py; batch norm is folded."""
+"""Signatures of a model of rows; batch norm is folded."""
 
 import dataclasses
 
@@ -7,13 +7,14 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from tf_finetune.exports.rows import row_signatures  # noqa: E402
+from tf_finetune.exports.parity import parity_check  # noqa: E402
+from tf_finetune.exports.saved_model import image_signatures, serving_network  # noqa: E402
 
 
 @pytest.fixture
-def normed(build_job, tmp_path):
+def normed(build_row_job, tmp_path):
     """A job whose model has a network with batch norm within it."""
-    job = build_job(tmp_path)
+    job = build_row_job(tmp_path)
     size, layers = job.image_size, keras.layers
     picture = keras.Input([size, size, 3])
     x = layers.Conv2D(4, 3, use_bias=False)(picture)
@@ -28,30 +29,37 @@ def normed(build_job, tmp_path):
     words = keras.Input([2], name="words", dtype="string")
     inputs = {"images": images, "numbers": numbers, "words": words}
     model = keras.Model(inputs, layers.Dense(1)(pooled))
-    values = model.predict_on_batch(job.decode_inputs())
-    proof = dataclasses.replace(job.proof, values=values)
+    values = model.predict_on_batch(parity_check.load_inputs(job.proof, job))
+    proof = dataclasses.replace(job.proof, predictions=values)
     return dataclasses.replace(
         job, model=model, proof=proof, unit=np.ptp(values, axis=0)
     )
 
 
 def test_batch_norm_of_the_network_within_is_folded(normed):
-    network = row_signatures.optimize_network(normed)
+    network = serving_network.optimize_network(normed)
     assert network.folded == 1
     kinds = [type(each) for each in network.model._flatten_layers()]
     assert keras.layers.BatchNormalization not in kinds
-    got = network.model.predict_on_batch(normed.decode_inputs())
-    expected = normed.model.predict_on_batch(normed.decode_inputs())
+    (got,) = network.model.predict_on_batch(
+        parity_check.load_inputs(normed.proof, normed)
+    )
+    expected = normed.model.predict_on_batch(
+        parity_check.load_inputs(normed.proof, normed)
+    )
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_nothing_is_folded_that_would_answer_something_else(normed):
-    shifted = normed.proof.values + 0.01 * normed.unit
-    proof = dataclasses.replace(normed.proof, values=shifted)
+    shifted = normed.proof.predictions + 0.01 * normed.unit
+    proof = dataclasses.replace(normed.proof, predictions=shifted)
     job = dataclasses.replace(normed, proof=proof)
-    network = row_signatures.optimize_network(job)
+    network = serving_network.optimize_network(job)
     assert network.folded == 0
-    assert network.model is job.model
+    (got,) = network.model.predict_on_batch(
+        parity_check.load_inputs(normed.proof, normed)
+    )
+    np.testing.assert_allclose(got, normed.proof.predictions, rtol=1e-4)
 
 
 @pytest.fixture
@@ -60,7 +68,7 @@ def converted(normed, tmp_path):
     tf = pytest.importorskip("tensorflow")
 
     def convert(job):
-        served = row_signatures.RowServable(job, [])
+        served = image_signatures.ImageServable(job, [])
         folder = str(tmp_path / "1")
         tf.saved_model.save(served, folder, signatures=served.functions)
         converter = tf.lite.TFLiteConverter.from_saved_model(
@@ -73,7 +81,7 @@ def converted(normed, tmp_path):
 
 def test_rows_without_words_convert_to_the_same_numbers(normed, converted):
     tf = pytest.importorskip("tensorflow")
-    given = normed.decode_inputs()
+    given = parity_check.load_inputs(normed.proof, normed)
     size = normed.image_size
     images = keras.Input([2, size, size, 3], name="images")
     numbers = keras.Input([1], name="numbers")
@@ -83,12 +91,16 @@ def test_rows_without_words_convert_to_the_same_numbers(normed, converted):
     model = keras.Model(
         {"images": images, "numbers": numbers}, keras.layers.Dense(2)(parts)
     )
-    inputs = dataclasses.replace(normed.inputs, words=(), word_prefixes=())
     expected = model.predict_on_batch(
         {name: given[name] for name in ("images", "numbers")}
     )
     job = dataclasses.replace(
-        normed, model=model, inputs=inputs, names=("price", "rooms")
+        normed,
+        model=model,
+        inputs=normed.inputs[:2],
+        class_names=("price", "rooms"),
+        proof=dataclasses.replace(normed.proof, predictions=expected),
+        unit=np.ptp(expected, axis=0),
     )
 
     content, loaded = converted(job)
@@ -103,7 +115,7 @@ def test_rows_without_words_convert_to_the_same_numbers(normed, converted):
 
 
 def test_rows_with_words_keep_their_tables_and_are_refused(
-    build_job, tmp_path, converted
+    build_row_job, tmp_path, converted
 ):
     with pytest.raises(Exception, match="Some ops are not supported"):
-        converted(build_job(tmp_path))
+        converted(build_row_job(tmp_path))

@@ -10,15 +10,18 @@ tf = pytest.importorskip("tensorflow")
 from tf_finetune import errors, files  # noqa: E402
 from tf_finetune.exports import export_files  # noqa: E402
 from tf_finetune.exports.parity import fresh_process  # noqa: E402
-from tf_finetune.exports.rows import row_saved_model  # noqa: E402
-from tf_finetune.exports.saved_model import saved_model_proto, signature_calls  # noqa: E402
+from tf_finetune.exports.saved_model import (  # noqa: E402
+    image_saved_model,
+    saved_model_proto,
+    signature_calls,
+)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory, build_job):
+def exported(tmp_path_factory, build_row_job):
     """A version directory; the proof of it was passed."""
     folder = tmp_path_factory.mktemp("exports") / "export"
-    return row_saved_model.write(build_job(folder))
+    return image_saved_model.write(build_row_job(folder))
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +216,7 @@ def test_no_rows_are_answered_with_none(loaded):
 
 
 def test_an_export_that_computes_something_else_leaves_nothing(
-    build_job, rows, tmp_path, monkeypatch
+    build_row_job, rows, tmp_path, monkeypatch
 ):
     said = {
         "serving_default/values": rows.values,
@@ -224,6 +227,6 @@ def test_an_export_that_computes_something_else_leaves_nothing(
         signature_calls, "call_signatures", lambda *_, **__: said
     )
     with pytest.raises(errors.RunError, match=r"version 1 \(regress\) differs"):
-        row_saved_model.write(build_job(tmp_path / "export"))
+        image_saved_model.write(build_row_job(tmp_path / "export"))
 
     assert list((tmp_path / "export").iterdir()) == []

@@ -1,9 +1,9 @@
-"""Tests of tf_finetune/runs/rows/row_fusion.py."""
+"""Tests of tf_finetune/runs/input_fusion.py."""
 
 import keras
 import numpy as np
 
-from tf_finetune.runs.rows import row_fusion
+from tf_finetune.runs import input_fusion
 from tf_finetune.tasks.regression import losses
 
 
@@ -13,7 +13,7 @@ def test_a_copy_of_a_network_in_training_is_its_own_and_not_compiled():
     model.compile(loss=losses.RegressionLoss("huber"))
     before = model.get_weights()
 
-    copy = row_fusion._copy_model(model)
+    copy = input_fusion._copy_model(model)
 
     assert not copy.compiled
     model.set_weights([np.zeros_like(each) for each in before])
