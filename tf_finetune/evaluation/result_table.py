@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.evaluation import display_names
+from tf_finetune.evaluation import display_names, fusion_table
 
 # 34 + 4 columns of 11 are 78, 25 + 8 + 9 + 15 + 9 + 6 + 8 are 80.
 _NAME_WIDTH = 34
@@ -14,6 +14,7 @@ _WORST, _BEST = 10, 5
 _BASELINE_NAMES = {
     "majority_class": "majority class",
     "probe": "head-only probe",
+    **fusion_table.BASELINES,
 }
 
 
@@ -45,7 +46,12 @@ def format_result(figures: Mapping[str, Any]) -> str:
     lines += list_baseline_notes(splits, *named)
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join(
-        [*lines, "", format_classes(held_out[-1], splits[held_out[-1]])]
+        [
+            *lines,
+            "",
+            format_classes(held_out[-1], splits[held_out[-1]]),
+            *fusion_table.format_fusion(figures),
+        ]
     )
 
 

@@ -41,7 +41,7 @@ def test_batch_norm_of_the_network_within_is_folded(normed):
     assert network.folded == 1
     kinds = [type(each) for each in network.model._flatten_layers()]
     assert keras.layers.BatchNormalization not in kinds
-    (got,) = network.model.predict_on_batch(
+    got = network.model.predict_on_batch(
         parity_check.load_inputs(normed.proof, normed)
     )
     expected = normed.model.predict_on_batch(
@@ -56,7 +56,7 @@ def test_nothing_is_folded_that_would_answer_something_else(normed):
     job = dataclasses.replace(normed, proof=proof)
     network = serving_network.optimize_network(job)
     assert network.folded == 0
-    (got,) = network.model.predict_on_batch(
+    got = network.model.predict_on_batch(
         parity_check.load_inputs(normed.proof, normed)
     )
     np.testing.assert_allclose(got, normed.proof.predictions, rtol=1e-4)

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.evaluation import display_names
+from tf_finetune.evaluation import display_names, fusion_table
 
 _SPLIT_WIDTH, _NAME_WIDTH = 24, 22
 # Up to 20 labels all are shown; of more, the 10 worst and the 5 best.
 _ALL_SHOWN = 20
 _WORST, _BEST = 10, 5
-_YARDSTICKS = {"label_shares": "label shares", "probe": "head-only probe"}
+_YARDSTICKS = {
+    "label_shares": "label shares",
+    "probe": "head-only probe",
+    **fusion_table.BASELINES,
+}
 _PER_LABEL = (
     ("AP", 7, "average_precision"),
     ("ROC AUC", 9, "roc_auc"),
@@ -45,7 +49,12 @@ def format_results(figures: Mapping[str, Any]) -> str:
     # All but the training split; the last one is shown label by label.
     held_out = [name for name in splits if name != "train"] or list(splits)
     return "\n".join(
-        [*lines, "", format_labels(held_out[-1], splits[held_out[-1]])]
+        [
+            *lines,
+            "",
+            format_labels(held_out[-1], splits[held_out[-1]]),
+            *fusion_table.format_fusion(figures),
+        ]
     )
 
 
