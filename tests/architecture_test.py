@@ -36,6 +36,7 @@ _ROOMS = [
     ["semi_supervised"],
     ["training"],
     ["evaluation"],
+    ["inputs"],
     ["exports"],
     ["serving", "client"],
     ["runs", "preflight"],

@@ -105,16 +105,13 @@ def predict_run(
     """Runs `python -m tf_finetune.predict`."""
     # Files are listed before TensorFlow starts: a wrong path is told at once.
     predict_preflight.check_prediction(config)
-    paths = predict_preflight.list_prediction_paths(config)
+    examples = predict_preflight.list_examples(config)
     # Imports that load TensorFlow come after its quiet start.
     environment.start_tensorflow()
     from tf_finetune.runs.finished import finished_run, run_prediction
-    from tf_finetune.runs.rows import row_inference
 
     found = finished_run.load_finished(config.workdir, config.allow_parts)
-    if found.place.takes_rows:
-        return row_inference.predict_table(found, config, report=report)
-    return run_prediction.predict_run(found, paths, config, report=report)
+    return run_prediction.predict_run(found, examples, config, report=report)
 
 
 def export(
@@ -158,9 +155,6 @@ def export_run(
     )
     environment.start_tensorflow()
     from tf_finetune.runs.finished import finished_run, run_export
-    from tf_finetune.runs.rows import row_export as rows_exports
 
     found = finished_run.load_finished(config.workdir, config.allow_parts)
-    if found.place.takes_rows:
-        return rows_exports.export_rows(found, config, report=report)
     return run_export.export_run(found, config, inspected, report=report)

@@ -50,7 +50,7 @@ def _trained(command, house, done):
         )
         assert f"`{name}" in page, name
     asked = "--numeric_columns=" in command.text
-    assert place.fused_model.exists() == (
+    assert place.fusion_model.exists() == (
         asked or "regression.flags" in command.text
     )
 

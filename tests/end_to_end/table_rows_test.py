@@ -5,6 +5,7 @@ import csv
 import json
 import pathlib
 import re
+import shutil
 import urllib.error
 import urllib.request
 
@@ -14,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import tf_finetune
-from tf_finetune import files
+from tf_finetune import errors, files
 
 _ROWS = 40
 _VIEWS = ("front", "back")
@@ -152,7 +153,7 @@ def test_two_processes_export_the_same_bytes(exports):
         each.pop("1/assets.extra/tf_serving_warmup_requests")
         each.pop("batching_parameters.txt")
         each.pop("parity.json")
-    first.pop("fused.keras")
+    first.pop("model.keras")
     assert set(first) >= {"1/saved_model.pb", "model.config"}
     assert first == second
 
@@ -171,10 +172,9 @@ def test_batch_norm_of_the_network_within_is_folded(exports):
     assert figures["serving_default"]["max_abs_difference"] <= 1e-5
 
 
-def test_the_copy_is_the_runs_file_and_loads_with_keras_alone(run, exports):
-    copy = exports[0] / "fused.keras"
-    assert copy.read_bytes() == (run.workdir / "fused.keras").read_bytes()
-    model = keras.saving.load_model(copy, safe_mode=True)
+def test_the_keras_file_loads_with_keras_alone(exports):
+    path = exports[0] / "model.keras"
+    model = keras.saving.load_model(path, safe_mode=True)
     assert [each.name for each in model.inputs] == [
         "images", "numbers", "words",
     ]  # fmt: skip
@@ -273,6 +273,14 @@ def test_grpc_answers_predict_and_regress_as_predict_does(
     np.testing.assert_allclose(
         [each.value for each in said], expected[:, 0], rtol=1e-5
     )
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_a_sentence(run, tmp_path):
+    old = shutil.copytree(run.workdir, tmp_path / "old")
+    (old / "fusion.keras").rename(old / "fused.keras")
+    with pytest.raises(errors.UsageError, match="an earlier version: fused"):
+        tf_finetune.predict(old, tmp_path, report=_quiet)
+    assert (old / "fused.keras").exists()
 
 
 def test_the_page_is_told_the_columns(server):

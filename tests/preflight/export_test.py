@@ -94,7 +94,7 @@ class TestExport:
 
     @pytest.mark.parametrize("name", ["h5", "litert", "whole_h5"])
     def test_formats_of_one_picture_are_refused_to_rows(self, finished, name):
-        (finished / "fused.keras").touch()
+        (finished / "fusion.keras").touch()
         for possible in ("saved_model", "keras"):
             export.check_export(self._config(finished, format=possible))
         with pytest.raises(errors.UsageError, match="takes one picture"):

@@ -96,8 +96,19 @@ def test_each_task_has_a_head_of_its_own_unless_one_is_named():
         ("multilabel", {"color_map": "x.csv"}, "is for --task=segmentation;"),
         ("segmentation", {"target_range": (0, 1)}, "is for --task=regression"),
         ("classification", {"target_transform": "log"}, "--task=regression"),
-        ("multilabel", {"numeric_columns": ("a",)}, "--task=regression;"),
+        (
+            "segmentation",
+            {"numeric_columns": ("a",)},
+            "is for --task=classification and --task=multilabel and "
+            "--task=regression;",
+        ),
         ("segmentation", {"categorical_columns": ("a",)}, "--task=regression"),
+        ("segmentation", {"image_column": ("a", "b")}, "predict a vector"),
+        (
+            "classification",
+            {"categorical_columns": ("a:x",)},
+            "the text after the colon must be the number",
+        ),
         ("classification", {"output_stride": 8}, "--head=deeplab_v3_plus;"),
         (
             "classification",
@@ -134,7 +145,8 @@ def test_an_option_that_nothing_would_read_is_refused(task, given, message):
         {"class_weight": "balanced", "label_smoothing": 0.1},
         {"head": "mlp", "head_units": 9},
         {"task": "multilabel", "loss": "asymmetric", "label_smoothing": 0.1},
-        {"task": "regression", "target_range": (0, 1), "numeric_columns": "a"},
+        {"task": "regression", "target_range": (0, 1)},
+        {"data": "a.csv", "data_format": "csv", "numeric_columns": "a"},
         {"task": "segmentation", "ignore_label": "3", "output_stride": 8},
         {
             "task": "segmentation",

@@ -28,6 +28,7 @@ _GIVEN = {
     "augmentation": "none",
     "augmentation_views": 6,
     "cache": "off",
+    "categorical_columns": "color",
     "class_level": 2,
     "checkpoint_every_steps": 5,
     "clip_norm": 1.0,
@@ -52,6 +53,7 @@ _GIVEN = {
     "loss": "focal",
     "max_recoveries": 1,
     "missing_label": "keep",
+    "numeric_columns": "a",
     "optimizer": "sgd",
     "output_stride": 8,
     "patience": 9,
@@ -283,7 +285,7 @@ def test_a_task_of_ones_own_reads_the_options_that_it_lists():
         tasks.TASKS.get("classification"),
         name="mine",
         losses=("margin",),
-        reads=("label_smoothing", "numeric_columns"),
+        reads=("label_smoothing", "ignore_label"),
     )
 
     def check(**given):
@@ -291,8 +293,8 @@ def test_a_task_of_ones_own_reads_the_options_that_it_lists():
         choices = unused_options.find_training_choices(config, own, "linear")
         unused_options.check_options(config, choices)
 
-    check(label_smoothing=0.1, numeric_columns="a")
-    assert unused_options.reads_option(own, "numeric_columns")
+    check(label_smoothing=0.1, ignore_label="a")
+    assert unused_options.reads_option(own, "ignore_label")
     with pytest.raises(errors.UsageError, match="--task=mine does not read it"):
         check(class_weight="balanced")
 

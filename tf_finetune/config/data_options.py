@@ -34,6 +34,11 @@ SEPARATORS = {
 """Word for each spelling of `--label_separator`; separators that a flagfile
 cannot hold (tab, line break, blank) have only a word."""
 
+_TABLE_OF_VECTORS = {
+    "task": ("classification", "multilabel", "regression"),
+    "data_format": ("csv",),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
@@ -98,15 +103,14 @@ class DataOptions:
     )
     numeric_columns: tuple[str, ...] = options.option(
         (),
-        "CSV, regression: columns of numbers that are inputs beside the "
-        "pictures.",
-        used_by={"task": ("regression",)},
+        "Columns of numbers that are inputs beside the pictures.",
+        used_by=_TABLE_OF_VECTORS,
     )
     categorical_columns: tuple[str, ...] = options.option(
         (),
-        "CSV, regression: columns of words that are inputs beside the "
-        "pictures; zipcode:3 stands for the first three characters.",
-        used_by={"task": ("regression",)},
+        "Columns of words that are inputs beside the pictures; zipcode:3 "
+        "stands for the first three characters.",
+        used_by=_TABLE_OF_VECTORS,
     )
     split_column: str | None = options.option(
         "split",
@@ -186,3 +190,42 @@ class DataOptions:
                 f"train on: {self.validation_fraction} + "
                 f"{self.test_fraction} is not below 1."
             )
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether an example is a row of several pictures or with columns."""
+        return bool(
+            len(self.image_column) > 1
+            or self.numeric_columns
+            or self.categorical_columns
+        )
+
+    @property
+    def input_columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns of inputs beside the pictures, by the flag naming them.
+
+        Raises:
+            UsageError: A length of first characters is no number.
+        """
+        words = [split_prefix(each)[0] for each in self.categorical_columns]
+        return {
+            "numeric_columns": self.numeric_columns,
+            "categorical_columns": tuple(dict.fromkeys(words)),
+        }
+
+
+def split_prefix(column: str) -> tuple[str, int | None]:
+    """Splits "zipcode:3" into the column and the length; None: all of it.
+
+    Raises:
+        UsageError: The text after the colon is not a length.
+    """
+    name, colon, length = column.partition(":")
+    if not colon:
+        return name, None
+    if not (length.isdecimal() and int(length) > 0):
+        raise errors.UsageError(
+            f"--categorical_columns={column}: the text after the colon must be "
+            f"the number of characters to use, got {length!r}."
+        )
+    return name, int(length)

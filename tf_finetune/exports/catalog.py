@@ -26,14 +26,8 @@ EXPORTS = registry.Registry(
     },
 )
 
-ROW_EXPORTS = registry.Registry(
-    "export format of whole rows",
-    {
-        "keras": "tf_finetune.exports.rows.fused_keras:write",
-        "saved_model": "tf_finetune.exports.rows.row_saved_model:write",
-    },
-)
-"""Formats of models of whole table rows: `write(job: rows.job.RowsJob)`."""
+ROW_FORMATS: tuple[str, ...] = ("keras", "saved_model")
+"""Formats that can hold a model of rows, of several inputs."""
 
 SUFFIXES: dict[str, str] = {
     "h5": ".weights.h5",

@@ -116,18 +116,19 @@ def check_no_overwrite(
     """
     if output is None:
         return
-    # "model" and "fused" are the stems of the files that formats write.
     taken = {each.resolve() for each in own}
     for name in formats:
         suffix = catalog.SUFFIXES.get(name)
-        for stem in ("model", "fused") if suffix else ():
-            path = resolve_file(pathlib.Path(output), stem=stem, suffix=suffix)
-            if path.resolve() in taken:
-                raise errors.UsageError(
-                    f"--output={output} would overwrite the run's own "
-                    f"{path.name} with the export {name}. Leave --output out, "
-                    "or name another folder."
-                )
+        if not suffix:
+            continue
+        # "model" is the stem of the files that formats write.
+        path = resolve_file(pathlib.Path(output), stem="model", suffix=suffix)
+        if path.resolve() in taken:
+            raise errors.UsageError(
+                f"--output={output} would overwrite the run's own "
+                f"{path.name} with the export {name}. Leave --output out, "
+                "or name another folder."
+            )
 
 
 def _is_file_name(asked: pathlib.Path) -> bool:

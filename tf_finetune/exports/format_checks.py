@@ -52,11 +52,11 @@ def check_rows(name: str) -> None:
     Raises:
         UsageError: It takes single pictures.
     """
-    if name not in catalog.ROW_EXPORTS:
+    if name not in catalog.ROW_FORMATS:
         raise errors.UsageError(
             f"--format={name} takes one picture, and this run takes rows of "
             "pictures and columns; possible: "
-            f"{', '.join(catalog.ROW_EXPORTS.names())}."
+            f"{', '.join(catalog.ROW_FORMATS)}."
         )
 
 

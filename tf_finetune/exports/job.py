@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,22 +14,26 @@ from tf_finetune.exports import destination
 if TYPE_CHECKING:
     import keras
 
+    from tf_finetune.inputs import input_protocol, input_rows
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParityReference:
     """Held-out pictures and the predictions that an export must reproduce.
 
     Attributes:
-        paths: Files of held-out pictures.
+        paths: Files of held-out pictures; of rows each row's first.
         predictions: [pictures, …], the evaluation's predictions for them.
         truth: [pictures, …], their true labels, as the task's `exports.truth`
             stores them; None where the run stored none.
+        rows: Of a model of several inputs, the rows; else empty.
         batch_size: Pictures per step of the parity check.
     """
 
     paths: tuple[str, ...]
     predictions: np.ndarray
     truth: np.ndarray | None = None
+    rows: "tuple[input_rows.Row, ...]" = ()
     batch_size: int = 16
 
     def __post_init__(self) -> None:
@@ -41,6 +45,26 @@ class ParityReference:
                 f"{len(self.predictions)} rows."
             )
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Numbers of pictures and, where there are any, of rows."""
+        if not self.rows:
+            return {"pictures": len(self.paths)}
+        pictures = sum(len(row.paths) for row in self.rows)
+        return {"pictures": pictures, "rows": len(self.rows)}
+
+    def batches(self) -> "Iterator[ParityReference]":
+        """Yields the same pictures or rows, `batch_size` at a time."""
+        for start in range(0, len(self.paths), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            yield dataclasses.replace(
+                self,
+                paths=self.paths[part],
+                predictions=self.predictions[part],
+                truth=None if self.truth is None else self.truth[part],
+                rows=self.rows[part],
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportJob:
@@ -48,7 +72,9 @@ class ExportJob:
 
     Attributes:
         model: RGB 0..255 float32 [batch, size, size, 3] → predictions
-            [batch, …, outputs]; preprocessing inside, augmentation not.
+            [batch, …, outputs]; preprocessing inside, augmentation not. Of
+            several inputs these by name, as `fused_model.build_model` has them.
+        inputs: The inputs of a model of rows; empty: it takes single pictures.
         class_names: In the order of the model's outputs.
         image_size: Side of the input, pixels.
         resize: How a picture becomes square.
@@ -88,6 +114,7 @@ class ExportJob:
     destination: pathlib.Path
     proof: ParityReference
     task: str
+    inputs: "tuple[input_protocol.Input, ...]" = ()
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     name: str = "model"
     out_of_distribution: bool = False

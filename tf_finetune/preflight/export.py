@@ -28,7 +28,7 @@ def check_export(config: command_configs.ExportConfig) -> None:
     finished_run_files.check_writable(
         config.output or place.export, config.output
     )
-    own = (place.model, place.weights, place.fused_model)
+    own = (place.model, place.weights, place.fusion_model)
     destination.check_no_overwrite(config.output, config.format, own)
     losses = finished_run_files.load_config_task(config).exports.losses
     format_checks.check_tolerance(config.tolerance, config.format, losses)

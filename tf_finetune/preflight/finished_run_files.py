@@ -53,7 +53,7 @@ def check_models(config: FinishedConfig) -> None:
     # A missing file is reported when it is opened.
     if not os.path.lexists(place.model):
         return
-    for model in (place.model, place.fused_model):
+    for model in (place.model, place.fusion_model):
         if os.path.lexists(model):
             model_configs.read_checked_config(model, within=place.path)
 

@@ -1,11 +1,16 @@
 """Checks of predict that need no TensorFlow."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
+from tf_finetune import errors
 from tf_finetune.config import command_configs, data_options
 from tf_finetune.data import unlabeled_files
 from tf_finetune.data.sources import csv_file
 from tf_finetune.preflight import finished_run_files, unused_options
+
+if TYPE_CHECKING:
+    from tf_finetune.inputs import input_rows
 
 
 def check_prediction(config: command_configs.PredictConfig) -> None:
@@ -24,17 +29,40 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
     finished_run_files.check_models(config)
 
 
-def list_prediction_paths(config: command_configs.PredictConfig) -> list[str]:
-    """Returns the paths of the pictures to predict; empty for rows.
+def list_examples(
+    config: command_configs.PredictConfig,
+) -> "list[str] | list[input_rows.Row]":
+    """Returns the pictures to predict, by path; of a run on rows these.
 
     Raises:
         DataError: There are none, or the table that names them is unusable.
+        UsageError: The run is on rows, and `--data` is no table.
     """
     if finished_run_files.locate_workdir(config.workdir).takes_rows:
-        return []
+        return _read_rows(config)
     if csv_file.is_table(config.data):
         return csv_file.list_paths(resolve_prediction_data(config))
     return unlabeled_files.find_files(config.data)
+
+
+def _read_rows(
+    config: command_configs.PredictConfig,
+) -> "list[input_rows.Row]":
+    from tf_finetune.inputs import input_rows
+
+    source = resolve_prediction_data(config)
+    if not csv_file.is_table(config.data):
+        columns = (
+            name
+            for names in source.input_columns.values()
+            for name in (*source.image_column, *names)
+        )
+        raise errors.UsageError(
+            f"--data={config.data} is not a CSV file, and the run in "
+            f"--workdir={config.workdir} predicts rows of one, with the "
+            f"columns {', '.join(dict.fromkeys(columns))}."
+        )
+    return input_rows.read_table(source)
 
 
 def resolve_prediction_data(

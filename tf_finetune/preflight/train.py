@@ -122,6 +122,10 @@ def check_pictures(
     task = tasks.TASKS.get(config.model.task)
     if task.check_listed:
         task.check_listed(config, inspected.pictures, inspected.class_names)
+    if config.data.takes_rows:
+        from tf_finetune.inputs import input_rows
+
+        input_rows.check_table(config.data)
 
 
 def _check_columns(
@@ -129,12 +133,13 @@ def _check_columns(
 ) -> None:
     """Raises `UsageError` if the task cannot read the columns."""
     task.labels.required_columns(data)
+    _ = data.input_columns  # Raises for a length that is no number.
     # Tasks that read numeric columns take whole rows, several pictures each.
     takes_rows = unused_options.reads_option(task, "numeric_columns")
     if len(data.image_column) > 1 and not takes_rows:
         raise errors.UsageError(
-            "--image_column names several pictures a row, which is for "
-            f"--task=regression; --task={task.name} learns from one."
+            "--image_column names several pictures a row, which is for tasks "
+            f"that predict a vector; --task={task.name} learns from one."
         )
 
 

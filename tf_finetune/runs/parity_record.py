@@ -1,7 +1,7 @@
-"""Predictions of held-out pictures, kept to check exports for parity."""
+"""Predictions of held-out examples, kept to check exports for parity."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
@@ -17,6 +17,9 @@ from tf_finetune.workdir import (
     json_schema,
     workdir_files,
 )
+
+if TYPE_CHECKING:
+    from tf_finetune.inputs import input_protocol, joined_rows
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
@@ -34,6 +37,9 @@ _PICTURE_KIND = json_schema.Record(
         "probabilities": json_schema.Items(
             json_schema.Number(0, 1), at_least=1
         ),
+        # Of rows of several inputs, whose first picture the entry names.
+        "sha256s": json_schema.Items(json_schema.Text(longest=100)),
+        "values": json_schema.Table(json_schema.Items(json_schema.Anything())),
     },
 )
 _RECORD_KIND = json_schema.Record(
@@ -57,6 +63,7 @@ def write_record(
     task: tasks.Task,
     data: examples.ImageData,
     kept: np.ndarray,
+    joined: "joined_rows.JoinedRows | None" = None,
 ) -> None:
     """Writes predictions and truth of some pictures of the last split.
 
@@ -68,9 +75,18 @@ def write_record(
         data: Its pictures.
         kept: [n, …], the evaluation's predictions of the pictures that
             `choose_indices` names for n.
+        joined: The rows of the last split, where rows were predicted; None:
+            pictures were.
     """
     pictures = data.split(data.splits[-1])
-    proving = [pictures[i] for i in _spread_indices(len(pictures), len(kept))]
+    indices = _spread_indices(len(pictures), len(kept))
+    proving = [pictures[index] for index in indices]
+    entries = [_make_entry(each) for each in proving]
+    if joined:
+        from tf_finetune.runs import row_record
+
+        for entry, index in zip(entries, indices, strict=True):
+            entry |= row_record.describe_row(joined, index)
     training = data.split("train")
     calibration = [
         _make_entry(training[index])
@@ -85,7 +101,7 @@ def write_record(
     files.write_json(
         place.proof,
         {
-            "pictures": [_make_entry(each) for each in proving],
+            "pictures": entries,
             "calibration": calibration,
         },
     )
@@ -95,6 +111,7 @@ def read_record(
     place: workdir_files.Workdir,
     count: int | None = None,
     finder: moved_pictures.PictureFinder | None = None,
+    inputs: "Sequence[input_protocol.Input]" = (),
 ) -> jobs.ParityReference:
     """Reads up to `count` of the pictures whose content is unchanged.
 
@@ -102,14 +119,21 @@ def read_record(
         place: The folder of a run of this version or an earlier one.
         count: None: all of them.
         finder: Says where they are; None: where they were.
+        inputs: Of a run on rows; a row counts if all its pictures do.
 
     Raises:
         RunError: There is none.
     """
+    finder = finder or moved_pictures.PictureFinder(None)
     # Chosen among unchanged pictures, so that the number asked for is met.
     rows = _load_record(place)["pictures"]
     predictions, truth = _load_predictions(place, rows)
-    paths = _find_paths(rows, finder)
+    paths, found = _find_paths(rows, finder), []
+    if inputs:
+        from tf_finetune.runs import row_record
+
+        found = row_record.find_rows(place, rows, finder, inputs)
+        paths = [row and row.paths[0] for row in found]
     same = [i for i, path in enumerate(paths) if path]
     if len(same) < len(rows):
         logging.warning(
@@ -132,6 +156,7 @@ def read_record(
         paths=tuple(paths[number] for number in chosen),
         predictions=predictions[chosen],
         truth=None if truth is None else truth[chosen],
+        rows=tuple(found[number] for number in chosen) if inputs else (),
     )
 
 
@@ -146,6 +171,7 @@ def find_calibration_paths(
         finder: Says where they are; None: where they were.
     """
     rows = _load_record(place)["calibration"]
+    finder = finder or moved_pictures.PictureFinder(None)
     return tuple(filter(None, _find_paths(rows, finder)))
 
 
@@ -212,7 +238,6 @@ def _spread_indices(of: int, count: int) -> Sequence[int]:
 
 def _find_paths(
     rows: Sequence[Mapping[str, Any]],
-    finder: moved_pictures.PictureFinder | None,
+    finder: moved_pictures.PictureFinder,
 ) -> list[str | None]:
-    finder = finder or moved_pictures.PictureFinder(None)
     return [finder.find(row["path"], row["sha256"]) for row in rows]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tf_finetune.config import data_options, train_config
+from tf_finetune.config import train_config
 from tf_finetune.data import file_stamps, scan
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import (
@@ -73,8 +73,8 @@ def train(
             result = _fit(context, held, report)
     with file_stamps.verify_unchanged(context.data.pictures):
         figures = run_figures.evaluate_splits(context, result)
-        if _has_columns(config.data):
-            figures = _fuse_rows(context, result, figures)
+        if config.data.takes_rows:
+            figures = _fuse_inputs(context, result, figures)
     results.save_results(context, result)
     results.finish_run(context, result, time.monotonic() - start)
     report(context.task.figures.text(figures))
@@ -105,22 +105,13 @@ def _fit_supervised(context: contexts.RunContext) -> fit_stages.RunResult:
     return fit_stages.RunResult(fit_result=fit_result, chosen=chosen)
 
 
-def _has_columns(options: data_options.DataOptions) -> bool:
-    """Whether an example is a row of several pictures or columns."""
-    return bool(
-        len(options.image_column) > 1
-        or options.numeric_columns
-        or options.categorical_columns
-    )
-
-
-def _fuse_rows(
+def _fuse_inputs(
     context: contexts.RunContext,
     result: fit_stages.RunResult,
     figures: dict[str, Any],
 ) -> dict[str, Any]:
-    from tf_finetune.runs.rows import row_fusion
+    from tf_finetune.runs import input_fusion
 
-    return row_fusion.fuse_rows(
+    return input_fusion.fuse_inputs(
         context, result.fit_result, result.chosen, figures
     )

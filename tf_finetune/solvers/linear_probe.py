@@ -52,6 +52,8 @@ class Probe:
         bias: [classes] float32.
         strength: C, the inverse of the L2 penalty, on standardized features.
         cross_validation: Every strength that was tried.
+        out_of_fold: [n, classes], logits at that strength by solutions that
+            did not see the example, NaN where none is; None without folds.
         note: A remark for the log; empty if there is none.
     """
 
@@ -59,6 +61,7 @@ class Probe:
     bias: np.ndarray
     strength: float
     cross_validation: tuple[Trial, ...]
+    out_of_fold: np.ndarray | None
     note: str
 
 
@@ -84,6 +87,7 @@ def solve(
     *,
     groups: Sequence[str] | None = None,
     class_weight: training_options.ClassWeight = "none",
+    standardized: bool = True,
     seed: int,
 ) -> Probe:
     """Solves the head to its optimum.
@@ -99,29 +103,33 @@ def solve(
             between a solution and its validation. None: each stands alone.
         class_weight: "balanced" weighs classes inversely to their frequency,
             "effective_number" as data/class_weights.py does.
+        standardized: Whether the penalty sees features of deviation 1; else
+            it sees them as they are.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
     with standardized_features.limit_threads(features):
-        return _solve(features, labels, groups, class_weight, seed)
+        standard = standardized_features.standardize(
+            features, scaled=standardized
+        )
+        folds = _make_folds(labels, groups, seed)
+        return _solve(standard, labels, folds, class_weight)
 
 
 def _solve(
-    features: np.ndarray,
+    standard: standardized_features.StandardizedFeatures,
     labels: np.ndarray,
-    groups: Sequence[str] | None,
+    folds: list[tuple[np.ndarray, np.ndarray]],
     class_weight: str,
-    seed: int,
 ) -> Probe:
-    standard = standardized_features.standardize(features)
     rows = standard.rows
-    folds = _make_folds(labels, groups, seed)
-    trials = _cross_validate(rows, labels, folds, class_weight)
-    strength, note = _DEFAULT_STRENGTH, ""
+    trials, left_out = _cross_validate(rows, labels, folds, class_weight)
+    strength, note, out_of_fold = _DEFAULT_STRENGTH, "", None
     if trials:
-        strength = min(trials, key=lambda trial: trial.log_loss).strength
+        best = min(range(len(trials)), key=lambda i: trials[i].log_loss)
+        strength, out_of_fold = trials[best].strength, left_out[best]
     else:
         note = "a class has one picture; strength not cross-validated"
     # On all pictures, along the same path of strengths: each solution is the
@@ -135,6 +143,7 @@ def _solve(
         bias=bias,
         strength=strength,
         cross_validation=trials,
+        out_of_fold=out_of_fold,
         note=note,
     )
 
@@ -176,9 +185,12 @@ def _cross_validate(
     labels: np.ndarray,
     folds: list[tuple[np.ndarray, np.ndarray]],
     class_weight: str,
-) -> tuple[Trial, ...]:
+) -> tuple[tuple[Trial, ...], np.ndarray]:
+    """Returns the trials and the left-out logits [strengths, n, classes]."""
+    shape = [len(_STRENGTHS), len(rows), len(np.unique(labels))]
+    left_out = np.full(shape if folds else [0], np.nan)
     if not folds:
-        return ()
+        return (), left_out
     losses = np.zeros(len(_STRENGTHS))
     hits = np.zeros(len(_STRENGTHS))
     judged = sum(len(judge_on) for _, judge_on in folds)
@@ -195,6 +207,7 @@ def _cross_validate(
         )
         for index, (coefficients, bias) in enumerate(path):
             logits = rows[judge_on] @ coefficients + bias
+            left_out[index, judge_on] = logits
             log_p = special.log_softmax(logits, axis=1)
             truth = labels[judge_on]
             # Summed over pictures, divided by all of them below: a mean of
@@ -204,7 +217,7 @@ def _cross_validate(
     return tuple(
         Trial(strength=s, log_loss=loss / judged, accuracy=hit / judged)
         for s, loss, hit in zip(_STRENGTHS, losses, hits, strict=True)
-    )
+    ), left_out
 
 
 def _fit_path(

@@ -36,10 +36,12 @@ class Trial:
         strength: C, the inverse of the L2 penalty.
         log_losses: [labels], mean over the held-out pictures; NaN for labels
             that cannot be cross-validated.
+        left_out: [n, labels], logits of each example while held out.
     """
 
     strength: float
     log_losses: np.ndarray
+    left_out: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,6 +53,8 @@ class Probe:
         bias: [labels] float32.
         strengths: [labels], C, on standardized features.
         cross_validation: Every strength that was tried.
+        out_of_fold: [n, labels], logits by solutions that did not see the
+            example, at the strength tried that is nearest to the label's.
         note: A remark for the log; empty if there is none.
     """
 
@@ -58,6 +62,7 @@ class Probe:
     bias: np.ndarray
     strengths: np.ndarray
     cross_validation: tuple[Trial, ...]
+    out_of_fold: np.ndarray
     note: str
 
 
@@ -67,6 +72,7 @@ def solve(
     *,
     groups: Sequence[str] | None = None,
     class_weight: training_options.ClassWeight = "none",
+    standardized: bool = True,
     seed: int,
 ) -> Probe:
     """Solves the head to its optimum.
@@ -82,13 +88,18 @@ def solve(
             between a solution and its validation. None: each stands alone.
         class_weight: How those that carry a label are weighed against those
             that do not; see `class_weights.weigh_labels`.
+        standardized: Whether the penalty sees features of deviation 1; else
+            it sees them as they are.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
     with standardized_features.limit_threads(features):
-        return _solve(features, targets > 0.5, groups, class_weight, seed)
+        standard = standardized_features.standardize(
+            features, scaled=standardized
+        )
+        return _solve(standard, targets > 0.5, groups, class_weight, seed)
 
 
 def predict_probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
@@ -97,13 +108,12 @@ def predict_probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
 
 
 def _solve(
-    features: np.ndarray,
+    standard: standardized_features.StandardizedFeatures,
     targets: np.ndarray,
     groups: Sequence[str] | None,
     class_weight: training_options.ClassWeight,
     seed: int,
 ) -> Probe:
-    standard = standardized_features.standardize(features)
     rows, axes = _rotate_to_principal_axes(standard.rows)
     weights = _make_weights(targets, class_weight)
     trials = _cross_validate(
@@ -120,6 +130,7 @@ def _solve(
         bias=bias,
         strengths=strengths,
         cross_validation=trials,
+        out_of_fold=_select_left_out(trials, strengths),
         note=note,
     )
 
@@ -189,11 +200,33 @@ def _cross_validate(
         losses = np.where(out, weigh * problem.losses(found), 0.0)
         total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
         mean = np.where(is_known, total / len(rows), np.nan)
-        trials.append(Trial(strength=strength, log_losses=mean))
+        # A fold's columns hold the logits of the examples that it leaves out.
+        logits = rows @ found.coefficients + found.bias
+        left_out = np.where(out, logits, 0.0).reshape(len(rows), _FOLDS, labels)
+        trials.append(
+            Trial(
+                strength=strength,
+                log_losses=mean,
+                left_out=left_out.sum(axis=1),
+            )
+        )
         # From strong to weak: beyond the optimum the loss only rises.
         if _is_past_best([each.log_losses for each in trials]):
             break
     return tuple(trials)
+
+
+def _select_left_out(
+    trials: tuple[Trial, ...], strengths: np.ndarray
+) -> np.ndarray:
+    """Returns the left-out logits of each label at its strength."""
+    tried = np.log([each.strength for each in trials])
+    distance = np.abs(tried[:, np.newaxis] - np.log(strengths))
+    nearest = distance.argmin(axis=0)
+    return np.stack(
+        [trials[i].left_out[:, label] for label, i in enumerate(nearest)],
+        axis=1,
+    )
 
 
 def _is_past_best(losses: Sequence[np.ndarray]) -> bool:

@@ -45,19 +45,27 @@ class StandardizedFeatures:
         return kernel.astype("float32"), bias.astype("float32")
 
 
-def standardize(features: np.ndarray) -> StandardizedFeatures:
+def standardize(
+    features: np.ndarray, *, scaled: bool = True
+) -> StandardizedFeatures:
     """Standardizes and rotates raw features [n, width].
 
     Rotating n examples of width d > n into n dimensions leaves an L2-penalized
     solution unchanged.
 
+    Args:
+        features: [n, width].
+        scaled: Whether deviations become 1; else features are centered alone.
+
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 18.3.5.
     """
     mean = features.mean(axis=0, dtype="float64")
-    scale = features.std(axis=0, dtype="float64")
-    # Constant features have deviation 0, or rounding errors of it.
-    scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
+    scale = np.ones(len(mean))
+    if scaled:
+        scale = features.std(axis=0, dtype="float64")
+        # Constant features have deviation 0, or rounding errors of it.
+        scale = np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
     rows, basis = _rotate((features.astype("float64") - mean) / scale)
     return StandardizedFeatures(rows=rows, basis=basis, mean=mean, scale=scale)
 

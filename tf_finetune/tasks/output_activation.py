@@ -60,4 +60,6 @@ def apply_temperature(
     # Equation 9: softmax(z / T). The likeliest class does not change.
     scaled = keras.layers.Rescaling(1 / temperature, name=_TEMPERATURE_NAME)
     predictions = network.predictions(scaled(network.find_logits(model)))
-    return keras.Model(model.inputs[0], predictions, name=model.name)
+    # A tensor, not a list of one; inputs that go by name keep their names.
+    inputs = model.input if isinstance(model.input, dict) else model.inputs[0]
+    return keras.Model(inputs, predictions, name=model.name)

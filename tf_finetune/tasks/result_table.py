@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf_finetune.drawing import display_names
+from tf_finetune.tasks import fusion_table
 
 _LINE_WIDTH = 80
 # Up to 20 outputs all are shown; of more, the 10 worst and the 5 best.
@@ -36,7 +37,7 @@ def format_result(
 
     Returns:
         Every split with its baselines, then the outputs of the last split that
-        was not trained on.
+        was not trained on, and the fusion of inputs if there is one.
     """
     splits = {
         name: value
@@ -45,7 +46,8 @@ def format_result(
     }
     if not splits:
         return "no split was evaluated"
-    named = (baseline_names, name_width - 2)
+    known = {**baseline_names, **fusion_table.BASELINES}
+    named = (known, name_width - 2)
     lines = [format_header(splits)]
     for name, result in splits.items():
         lines.append(format_row(name, result))
@@ -55,7 +57,8 @@ def format_result(
     lines += _list_baseline_notes(splits, *named)
     held_out = [name for name in splits if name != "train"] or list(splits)
     outputs = format_outputs(held_out[-1], splits[held_out[-1]])
-    return "\n".join([*lines, "", outputs])
+    fusion = fusion_table.format_fusion(figures)
+    return "\n".join([*lines, "", outputs, *fusion])
 
 
 def format_extremes(

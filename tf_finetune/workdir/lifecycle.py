@@ -290,7 +290,7 @@ def clear_workdir(place: workdir_files.Workdir) -> None:
         place.data_json, place.plan, place.history, place.curves,
         place.model, place.weights, place.evaluation,
         place.predictions, place.proof, place.parity_predictions,
-        place.fused_model, place.fused_json,
+        place.fusion_model, *place.earlier_fusion,
         *itertools.chain(*plots), *others,
     ):  # fmt: skip
         path.unlink(missing_ok=True)

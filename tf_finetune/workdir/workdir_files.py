@@ -112,19 +112,19 @@ class Workdir:
         return self.path / "model.keras"
 
     @property
-    def fused_model(self) -> pathlib.Path:
-        """The fused model of table rows, where a row is more than a picture."""
-        return self.path / "fused.keras"
+    def fusion_model(self) -> pathlib.Path:
+        """The model of all inputs, where an example is a row of a table."""
+        return self.path / "fusion.keras"
 
     @property
     def takes_rows(self) -> bool:
-        """Whether the finished run takes whole rows of a table."""
-        return self.fused_model.exists()
+        """Whether the finished run takes rows of a table."""
+        return self.fusion_model.exists()
 
     @property
-    def fused_json(self) -> pathlib.Path:
-        """The inputs of the fused model, and rows to check its exports on."""
-        return self.path / "fused.json"
+    def earlier_fusion(self) -> tuple[pathlib.Path, ...]:
+        """Files of runs on rows of earlier versions, which are not read."""
+        return self.path / "fused.keras", self.path / "fused.json"
 
     @property
     def weights(self) -> pathlib.Path:
@@ -191,6 +191,13 @@ class Workdir:
             raise errors.UsageError(
                 f"The run in --workdir={self.path} is not finished; continue "
                 "it with the command that started it."
+            )
+        if os.path.lexists(self.earlier_fusion[0]):
+            raise errors.UsageError(
+                f"The run in --workdir={self.path} is on rows of a table and "
+                f"was made by an earlier version: {self.earlier_fusion[0].name}"
+                " is not read any more. Train again with the command that made "
+                "it and --overwrite."
             )
 
     def content(

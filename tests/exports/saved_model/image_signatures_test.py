@@ -22,7 +22,7 @@ def served(make_job, tmp_path):
         labels = tmp_path / "labels.txt"
         labels.write_text("")
         job = dataclasses.replace(job or make_job(), **changes)
-        return image_signatures.ImageServable(job, labels), job
+        return image_signatures.ImageServable(job, [labels]), job
 
     return make
 

@@ -101,6 +101,7 @@ def test_the_text_names_splits_yardsticks_and_parts():
         "test": {**_of(measures), "yardsticks": {"columns": _of(measures)}},
         "fusion": {
             "kept": "stack",
+            "figure": "R²",
             "parts": {"columns": {"weights": [0.8], "alone": {"test": 0.5}}},
             "left_out": {"line 3": "why"},
         },

@@ -143,6 +143,7 @@ def _read_table(
     needed = {
         "image_column": options.image_column,
         **labels.required_columns(options),
+        **options.input_columns,
     }
     optional = []
     # A column that somebody asked for must exist.

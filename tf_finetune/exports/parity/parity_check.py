@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from tf_finetune.data.images import decoding
 from tf_finetune.exports import export_files
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.graph import float32_model
-from tf_finetune.exports.parity import export_refusal
+from tf_finetune.exports.parity import export_refusal, fresh_process
+from tf_finetune.inputs import input_rows, pictures
 from tf_finetune.model import inference
 
 # The evaluation computes in float32 with batch norm folded into convolutions
@@ -33,6 +34,8 @@ from tf_finetune.model import inference
 TOLERANCE = 1e-5
 """Allowed difference for a network that rounds no more than most."""
 
+# Sums run over the features of all pictures of a row and of its columns.
+_ROWS_TOLERANCE = 1e-4
 # The export is a third computation, and in batches of another size.
 _ROUNDING_FACTOR = 4
 # A larger difference is no longer rounding. A mistake does a hundred times
@@ -53,7 +56,8 @@ def choose_tolerance(job: jobs.ExportJob) -> float:
     if not float32_model.is_float32(job.model):
         return MIXED_TOLERANCE
     rounding = _ROUNDING_FACTOR * job.rounding
-    return min(max(TOLERANCE, rounding), LARGEST_TOLERANCE)
+    least = _ROWS_TOLERANCE if job.inputs else TOLERANCE
+    return min(max(least, rounding), LARGEST_TOLERANCE)
 
 
 def compute_units(predictions: np.ndarray) -> np.ndarray:
@@ -87,10 +91,10 @@ def measure_rounding(job: jobs.ExportJob) -> jobs.ExportJob:
         return job
     compiled = inference.compile_step(job.model)
     largest = 0.0
-    for contents in _iterate_batches(job.proof):
-        images = decode_images(contents, job)
-        by_keras = job.model.predict_on_batch(images)
-        answer = np.asarray(compiled(tf.constant(images)))
+    for part in job.proof.batches():
+        given = load_batch(part, job)
+        by_keras = job.model.predict_on_batch(given)
+        answer = np.asarray(inference.apply_step(compiled, given))
         difference = np.abs(by_keras.astype("float64") - answer) / job.unit
         largest = max(largest, float(difference.max()))
     return dataclasses.replace(job, rounding=largest)
@@ -126,7 +130,7 @@ def check_predictions(
             f"The export {name} returns no predictions."
         )
     figures: dict[str, Any] = {
-        "pictures": len(job.proof.paths),
+        **job.proof.counts,
         "tolerance": allowed,
         "rounding": job.rounding,
         **describe_calibration(job),
@@ -197,6 +201,46 @@ def decode_images(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
     return np.stack([np.asarray(picture) for picture in pictures])
 
 
+def load_inputs(
+    proof: jobs.ParityReference, job: jobs.ExportJob
+) -> dict[str, np.ndarray]:
+    """Returns the values of a job's inputs by name; pictures are decoded."""
+    if not job.inputs:
+        return {"images": _decode_files(proof.paths, job)}
+    found = input_rows.stack_rows(job.inputs, proof.rows)
+    paths = found[pictures.NAME]
+    images = _decode_files(paths.ravel(), job)
+    found[pictures.NAME] = images.reshape(*paths.shape, *images.shape[1:])
+    # Plain arrays, which NumPy's files hold.
+    return {
+        name: each.astype("float32" if each.dtype.kind == "f" else str)
+        for name, each in found.items()
+    }
+
+
+def load_batch(
+    proof: jobs.ParityReference, job: jobs.ExportJob
+) -> np.ndarray | dict[str, np.ndarray]:
+    """Returns the input of a job's model: pictures, or all inputs by name."""
+    found = load_inputs(proof, job)
+    return found if job.inputs else found["images"]
+
+
+def load_requests(
+    proof: jobs.ParityReference, job: jobs.ExportJob
+) -> dict[str, np.ndarray]:
+    """Returns the fields of a request for the pictures or rows of a proof."""
+    if job.inputs:
+        return input_rows.stack_requests(job.inputs, proof.rows)
+    contents = [pathlib.Path(path).read_bytes() for path in proof.paths]
+    return {"image_bytes": fresh_process.make_string_array(contents)}
+
+
+def _decode_files(paths: Sequence[str], job: jobs.ExportJob) -> np.ndarray:
+    contents = [pathlib.Path(path).read_bytes() for path in paths]
+    return decode_images(contents, job)
+
+
 def write_figures(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
     """Writes the figures of the export `path` to `parity.json` beside it."""
     known = export_refusal.read_parity_file(path.parent)
@@ -207,37 +251,6 @@ def write_figures(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
 def read_figures(path: pathlib.Path) -> Mapping[str, Any]:
     """Reads the figures that `write_figures` wrote for the export `path`."""
     return export_refusal.read_parity_file(path.parent).get(path.name, {})
-
-
-def require_close(
-    name: str,
-    expected: np.ndarray,
-    got: np.ndarray,
-    *,
-    allowed: float,
-    unit: float | np.ndarray = 1.0,
-) -> dict[str, float]:
-    """Compares predictions with those expected; raises if they differ.
-
-    Args:
-        name: Of the export, for messages.
-        expected: [rows, outputs].
-        got: The same of the export.
-        allowed: The largest difference, in `unit`.
-        unit: As in `compare_predictions`.
-
-    Raises:
-        RunError: They differ by more.
-    """
-    compared = compare_predictions(expected, got, unit=unit)
-    _require_within(name, compared, allowed)
-    return compared
-
-
-def _iterate_batches(proof: jobs.ParityReference) -> Iterator[list[bytes]]:
-    for start in range(0, len(proof.paths), proof.batch_size):
-        paths = proof.paths[start : start + proof.batch_size]
-        yield [pathlib.Path(path).read_bytes() for path in paths]
 
 
 def _require_within(

@@ -106,9 +106,8 @@ def predict_in_fresh_process(
     Raises:
         Refused: Its runtime cannot load or run the file.
     """
-    contents = [pathlib.Path(each).read_bytes() for each in proof.paths]
     inputs = {
-        "images": parity_check.decode_images(contents, job),
+        **parity_check.load_inputs(proof, job),
         "batch_size": np.array(proof.batch_size),
         **beside,
     }

@@ -1,4 +1,4 @@
-"""Export as a SavedModel for TensorFlow Serving, from encoded pictures."""
+"""Export as a SavedModel for TensorFlow Serving, of pictures or of rows."""
 
 import os
 import pathlib
@@ -9,14 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune import errors
+from tf_finetune import errors, files
 from tf_finetune.data.images import decoding
+from tf_finetune.exports import export_files
 from tf_finetune.exports import job as jobs
-from tf_finetune.exports.parity import (
-    export_refusal,
-    fresh_process,
-    parity_check,
-)
+from tf_finetune.exports.parity import export_refusal, parity_check
 from tf_finetune.exports.saved_model import (
     image_signatures,
     serving_network,
@@ -56,32 +53,46 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
     there is the one that fits it, or none. A task whose predictions are
     pictures has further signatures that take `image_bytes`.
 
+    A model of rows takes `image_bytes` [batch, pictures] (`images` [batch,
+    pictures, size, size, 3]) and beside them a field for each further input:
+    `numbers`, float32 [batch, numbers], NaN where one is missing; `words`,
+    string [batch, words]. `assets/columns.json` lists the columns in order;
+    `error` tells which picture is bad. It has no signature `embed`.
+
     Raises:
         RunError: It computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-    contents = [pathlib.Path(path).read_bytes() for path in job.proof.paths]
-    inputs = {
-        image_signatures.EXAMPLE_FEATURE: fresh_process.make_string_array(
-            contents
-        )
-    }
+    inputs = parity_check.load_requests(job.proof, job)
     return version_writer.write_version(
         version_writer.VersionParts(
             destination=job.destination,
             name=job.name,
             build=lambda folder: image_signatures.ImageServable(
-                job, version_writer.write_labels(folder, job.class_names)
+                job, _write_assets(folder, job)
             ),
             prove=lambda folder, title, served: {
                 **_check_signatures(folder, title, inputs, job, served),
                 "batch_norms_folded": served.folded,
             },
             inputs=inputs,
-            kind="encoded pictures",
+            kind="whole rows" if job.inputs else "encoded pictures",
             measuring_seconds=job.measuring_seconds,
         )
     )
+
+
+def _write_assets(
+    folder: pathlib.Path, job: jobs.ExportJob
+) -> list[pathlib.Path]:
+    labels = version_writer.write_labels(folder, job.class_names)
+    if not job.inputs:
+        return [labels]
+    path = folder / export_files.COLUMNS
+    found = {each.field: list(each.columns) for each in job.inputs}
+    output = tasks.TASKS.get(job.task).exports.output
+    files.write_json(path, {**found, output: list(job.class_names)})
+    return [labels, path]
 
 
 def _check_signatures(
@@ -92,8 +103,11 @@ def _check_signatures(
     served: version_writer.Servable,
 ) -> dict[str, Any]:
     """Runs every signature on the job's pictures in a separate process."""
-    contents = list(inputs[image_signatures.EXAMPLE_FEATURE])
-    images = parity_check.decode_images(contents, job)
+    encoded, *others = inputs
+    arrays = {
+        "images": parity_check.load_inputs(job.proof, job)["images"],
+        **{name: inputs[name] for name in others},
+    }
     examples = {"inputs": signature_calls.encode_examples(inputs)}
     restored = _list_restored_signatures(job)
     answers = signature_calls.call_signatures(
@@ -101,7 +115,7 @@ def _check_signatures(
         title,
         {
             image_signatures.BYTES: inputs,
-            image_signatures.ARRAY: {"images": images},
+            image_signatures.ARRAY: arrays,
             image_signatures.EMBED: inputs,
             **dict.fromkeys(restored, inputs),
             **dict.fromkeys(image_signatures.METHODS, examples),
@@ -129,13 +143,13 @@ def _check_signatures(
     _require_class_names(title, answers, job)
     _require_consistent(title, answers, job)
     if job.out_of_distribution:
-        figures["ood_score"] = _compare_ood_scores(title, answers, images, job)
+        figures["ood_score"] = _compare_ood_scores(title, answers, job)
     if restored:
-        figures |= _compare_restored(answers, contents, job)
+        figures |= _compare_restored(answers, list(inputs[encoded]), job)
     features = answers.get(f"{image_signatures.EMBED}/features")
     if features is not None:
         figures[image_signatures.EMBED] = _compare_features(
-            title, features, images, job
+            title, features, job
         )
     return figures
 
@@ -200,13 +214,12 @@ def _is_equal(got: np.ndarray, expected: np.ndarray) -> bool:
 def _compare_ood_scores(
     name: str,
     answers: dict[str, np.ndarray],
-    images: np.ndarray,
     job: jobs.ExportJob,
 ) -> dict[str, float]:
     """Compares OOD scores with those computed from the logits."""
     task = tasks.TASKS.get(job.task)
-    model = keras.Model(job.model.inputs, task.network.find_logits(job.model))
-    logits = inference.predict(model, _iterate_batches(images, job))
+    model = keras.Model(job.model.input, task.network.find_logits(job.model))
+    logits = inference.predict(model, _load_batches(job))
     expected = task.certainty.ood_score(tf.constant(logits)).numpy()
     got = [answers[f"{way}/ood_score"] for way in _REQUIRED_SIGNATURES]
     return _require_close(f"{name} (ood_score)", np.stack(got), expected, job)
@@ -236,22 +249,20 @@ def _compare_restored(
 
 
 def _compare_features(
-    name: str, got: np.ndarray, images: np.ndarray, job: jobs.ExportJob
+    name: str, got: np.ndarray, job: jobs.ExportJob
 ) -> dict[str, float]:
     pooled = serving_network.find_features(job.model)
-    extractor = keras.Model(job.model.inputs, pooled)
-    expected = inference.predict(extractor, _iterate_batches(images, job))
+    extractor = keras.Model(job.model.input, pooled)
+    expected = inference.predict(extractor, _load_batches(job))
     return _require_close(
         f"{name} ({image_signatures.EMBED})", got, expected, job
     )
 
 
-def _iterate_batches(
-    images: np.ndarray, job: jobs.ExportJob
-) -> Iterator[np.ndarray]:
-    size = job.proof.batch_size
-    for start in range(0, len(images), size):
-        yield images[start : start + size]
+def _load_batches(
+    job: jobs.ExportJob,
+) -> Iterator[np.ndarray | dict[str, np.ndarray]]:
+    return (parity_check.load_batch(e, job) for e in job.proof.batches())
 
 
 def _require_close(

@@ -1,11 +1,11 @@
-"""Signatures of a SavedModel of single pictures.
+"""Signatures of a SavedModel of single pictures or of rows.
 
 Every signature is made of TensorFlow's stock operations: it loads with plain
 `tf.saved_model.load` and in TensorFlow Serving.
 """
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from tf_finetune.data.images import batch_decoding
 from tf_finetune.exports import job as jobs
+from tf_finetune.exports.saved_model import served_inputs, trackable
 from tf_finetune.exports.saved_model import serving_network as networks
-from tf_finetune.exports.saved_model import trackable
 from tf_finetune.tasks import catalog as tasks
 
 BYTES, ARRAY, EMBED, CLASSIFY, REGRESS = (
@@ -30,9 +30,6 @@ METHODS = {
 }
 """TensorFlow Serving's method name by signature; others have "predict"."""
 
-EXAMPLE_FEATURE = "image_bytes"
-"""The name of the encoded picture in a `tf.train.Example`."""
-
 MAX_RESTORED_PIXELS = 50_000_000
 """Largest picture whose answer is resized to its own size, pixels."""
 
@@ -47,35 +44,40 @@ class ImageServable(trackable.TrackableModel):
         folded: The number of batch norm layers that are folded.
     """
 
-    def __init__(self, job: jobs.ExportJob, labels: pathlib.Path) -> None:
+    def __init__(
+        self, job: jobs.ExportJob, assets: Sequence[pathlib.Path]
+    ) -> None:
         network = networks.optimize_network(job)
-        super().__init__(network.model, [labels])
+        super().__init__(network.model, assets)
         self.functions = {
-            name: _make_function(body, spec)
-            for name, (body, spec) in _build_bodies(network, job).items()
+            name: _make_function(body, specs)
+            for name, (body, specs) in _build_bodies(network, job).items()
         }
         self.folded = network.folded
 
 
 def _build_bodies(
     network: networks.ServingNetwork, job: jobs.ExportJob
-) -> dict[str, tuple[Callable, tf.TensorSpec]]:
-    """Builds the function of each signature and its input spec."""
+) -> dict[str, tuple[Callable, Mapping[str, tf.TensorSpec]]]:
+    """Builds the function of each signature and its input specs."""
     whole = tasks.TASKS.get(job.task).with_decision(job.decision)
-    task = whole.network
-    size, names = job.image_size, job.class_names
-    images = tf.TensorSpec([None, size, size, 3], name="images")
-    strings = tf.TensorSpec([None], tf.string, name="image_bytes")
+    task, names = whole.network, job.class_names
+    fields = served_inputs.ServedInputs(job)
+    encoded = fields.specs
 
     # Graphs shared by all signatures, because tracing them is slow.
-    compute = _trace_network(network, images)
-    decode = _trace_decoder(job, strings)
+    compute = _trace_network(network, fields)
+    decode = tf.function(
+        fields.decode, input_signature=[encoded], autograph=False
+    )
     own_sizes = tf.function(
-        batch_decoding.read_sizes, input_signature=[strings], autograph=False
+        batch_decoding.read_sizes,
+        input_signature=[encoded[served_inputs.BYTES]],
+        autograph=False,
     )
 
-    def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        computed = compute(images)
+    def serve(given: served_inputs.Tensors) -> dict[str, tf.Tensor]:
+        computed = compute(given)
         answer = task.serve(computed["predictions"], names)
         if job.out_of_distribution:
             logits = computed["logits"]
@@ -83,11 +85,11 @@ def _build_bodies(
         return answer
 
     def serve_bytes(restore: Callable | None = None) -> Callable:
-        def answer_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-            images, errors = decode(image_bytes)
-            answer = serve(images)
+        def answer_bytes(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+            decoded, errors = decode(given)
+            answer = serve(decoded)
             if restore:
-                sizes = own_sizes(image_bytes)
+                sizes = own_sizes(given[served_inputs.BYTES])
                 errors = _add_size_errors(errors, sizes)
                 # Size 0 for failed pictures: answers to the others in the batch
                 # are padded to the largest size.
@@ -97,27 +99,30 @@ def _build_bodies(
 
         return answer_bytes
 
-    def embed(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        images, errors = decode(image_bytes)
-        answer = {"features": compute(images)["features"]}
+    def embed(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        decoded, errors = decode(given)
+        answer = {"features": compute(decoded)["features"]}
         return {**_blank_failed_rows(answer, errors), "error": errors}
 
     def answer_examples(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        images, errors = decode(_parse_examples(inputs))
-        computed = compute(images)["predictions"]
+        decoded, errors = decode(fields.parse_examples(inputs))
+        computed = compute(decoded)["predictions"]
         return _blank_failed_rows(task.classify(computed, names), errors)
 
-    def serve_array(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = serve(images)
+    def serve_array(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer = serve(given)
         return {k: v for k, v in answer.items() if k not in task.text_outputs}
 
-    examples = tf.TensorSpec([None], tf.string, name="inputs")
-    bodies = {BYTES: (serve_bytes(), strings), ARRAY: (serve_array, images)}
+    examples = {"inputs": tf.TensorSpec([None], tf.string, name="inputs")}
+    bodies = {
+        BYTES: (serve_bytes(), encoded),
+        ARRAY: (serve_array, fields.array_specs),
+    }
     if whole.files_at:
         for name, restore in task.signature_functions.items():
-            bodies[name] = (serve_bytes(restore), strings)
+            bodies[name] = (serve_bytes(restore), encoded)
     if "features" in network.outputs:
-        bodies[EMBED] = (embed, strings)
+        bodies[EMBED] = (embed, encoded)
     # Called once on zeros: the names of its outputs tell which method fits.
     if answer := task.classify(tf.zeros([1, len(names)]), names):
         name = CLASSIFY if "scores" in answer else REGRESS
@@ -126,29 +131,20 @@ def _build_bodies(
 
 
 def _trace_network(
-    network: networks.ServingNetwork, images: tf.TensorSpec
+    network: networks.ServingNetwork, fields: served_inputs.ServedInputs
 ) -> Callable:
-    """Makes a graph: images → float32 tensors by `network.outputs`."""
+    """Makes a graph: decoded inputs → float32 tensors by `network.outputs`."""
 
-    def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        answers = keras.tree.flatten(network.model(images, training=False))
+    def compute(given: served_inputs.Tensors) -> dict[str, tf.Tensor]:
+        answers = keras.tree.flatten(
+            network.model(fields.feed(given), training=False)
+        )
         named = zip(network.outputs, answers, strict=True)
         return {key: tf.cast(each, "float32") for key, each in named}
 
-    return tf.function(compute, input_signature=[images], autograph=False)
-
-
-def _trace_decoder(job: jobs.ExportJob, strings: tf.TensorSpec) -> Callable:
-    """Makes a graph: encoded pictures → images and errors."""
-
-    def decode(image_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        size = {"image_size": job.image_size, "resize": job.resize}
-        found = batch_decoding.decode_batch(
-            image_bytes, **size, pixels=job.pixels
-        )
-        return found.images, found.errors
-
-    return tf.function(decode, input_signature=[strings], autograph=False)
+    return tf.function(
+        compute, input_signature=[fields.array_specs], autograph=False
+    )
 
 
 def _add_size_errors(errors: tf.Tensor, sizes: tf.Tensor) -> tf.Tensor:
@@ -177,14 +173,6 @@ def _blank_failed_rows(
     return found
 
 
-def _parse_examples(serialized: tf.Tensor) -> tf.Tensor:
-    """Parses the encoded pictures of Examples; empty where there is none."""
-    feature = tf.io.FixedLenFeature([], tf.string, b"")
-    found = tf.io.parse_example(serialized, {EXAMPLE_FEATURE: feature})
-    return found[EXAMPLE_FEATURE]
-
-
-def _make_function(body: Callable, spec: tf.TensorSpec) -> Any:
+def _make_function(body: Callable, specs: Mapping[str, tf.TensorSpec]) -> Any:
     # Autograph would rewrite Keras' layers and lambdas.
-    made = tf.function(body, input_signature=[spec], autograph=False)
-    return made.get_concrete_function()
+    return tf.function(body, autograph=False).get_concrete_function(**specs)

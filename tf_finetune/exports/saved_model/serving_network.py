@@ -1,11 +1,9 @@
 """Network of a SavedModel: the job's model in float32, batch norm folded."""
 
 import dataclasses
-import pathlib
 
 import keras
 import numpy as np
-import tensorflow as tf
 from absl import logging
 
 from tf_finetune.exports import job as jobs
@@ -20,7 +18,8 @@ class ServingNetwork:
     """Graph of a model for inference, with its features and logits.
 
     Attributes:
-        model: Images → a list of the tensors in `outputs`.
+        model: Images, or several inputs by name → a list of the tensors in
+            `outputs`.
         outputs: Names of its outputs: "predictions", and if the graph has
             them "features" and "logits".
         folded: The number of batch norm layers that are folded.
@@ -72,8 +71,7 @@ def optimize_network(job: jobs.ExportJob) -> ServingNetwork:
     Only where the predictions for the job's pictures stay within the
     tolerance; otherwise none is folded.
     """
-    network = _copy_network(job)
-    found = batch_norm_folding.fold_batch_norms(network.model)
+    found = _fold_rows_model(job) if job.inputs else _fold_model(job)
     largest = _measure_difference(found.model, job)
     allowed = parity_check.choose_tolerance(job)
     # Not `>`: NaN must count as a difference.
@@ -84,20 +82,49 @@ def optimize_network(job: jobs.ExportJob) -> ServingNetwork:
             largest,
             allowed,
         )
+        if job.inputs:
+            return _name_outputs(job.model, job)
         # A second copy: folding has used the layers of the first one.
-        return _copy_network(job)
+        return _name_outputs(float32_model.copy_model(job.model), job)
+    return found
+
+
+def _fold_model(job: jobs.ExportJob) -> ServingNetwork:
+    network = _name_outputs(float32_model.copy_model(job.model), job)
+    found = batch_norm_folding.fold_batch_norms(network.model)
     return dataclasses.replace(
         network, model=found.model, folded=len(found.names)
     )
 
 
-def _copy_network(job: jobs.ExportJob) -> ServingNetwork:
-    copy = float32_model.copy_model(job.model)
+def _fold_rows_model(job: jobs.ExportJob) -> ServingNetwork:
+    """Folds the batch norms of the networks within a model of rows."""
+    names = []
+
+    def fold_network(layer: keras.Operation) -> keras.Operation:
+        # New layers: one of two graphs would not know which its input is.
+        if not isinstance(layer, keras.Model):
+            return type(layer).from_config(layer.get_config())
+        # A copy, because folding takes the layers of the model it is given.
+        found = batch_norm_folding.fold_batch_norms(
+            float32_model.copy_model(layer)
+        )
+        names.extend(found.names)
+        return found.model
+
+    copy = keras.models.clone_model(job.model, clone_function=fold_network)
+    for old, new in zip(job.model.layers, copy.layers, strict=True):
+        if not isinstance(old, keras.Model):
+            new.set_weights(old.get_weights())
+    return dataclasses.replace(_name_outputs(copy, job), folded=len(names))
+
+
+def _name_outputs(copy: keras.Model, job: jobs.ExportJob) -> ServingNetwork:
     tensors = {"predictions": copy.outputs[0]}
     pooled = find_features(copy)
     if pooled is not None:
         tensors["features"] = pooled
-    else:
+    elif not job.inputs:
         logging.info(
             "The model has no global average pooling, so the export gets no "
             "signature 'embed'."
@@ -105,7 +132,7 @@ def _copy_network(job: jobs.ExportJob) -> ServingNetwork:
     if job.out_of_distribution:
         tensors["logits"] = tasks.TASKS.get(job.task).network.find_logits(copy)
     return ServingNetwork(
-        model=keras.Model(copy.inputs, list(tensors.values())),
+        model=keras.Model(copy.input, list(tensors.values())),
         outputs=tuple(tensors),
         folded=0,
     )
@@ -115,20 +142,14 @@ def _measure_difference(model: keras.Model, job: jobs.ExportJob) -> float:
     """Measures a model's largest difference from the proof, in `unit`.
 
     Args:
-        model: Images → a list whose first is the predictions.
+        model: Inputs → a list whose first is the predictions.
         job: Has the pictures and the expected predictions.
     """
-    paths, size = job.proof.paths, job.proof.batch_size
-    predict = inference.compile_step(
-        keras.Model(model.inputs, model.outputs[0])
-    )
+    predict = inference.compile_step(keras.Model(model.input, model.outputs[0]))
     largest = 0.0
-    for start in range(0, len(paths), size):
-        rows = slice(start, start + size)
-        contents = [pathlib.Path(path).read_bytes() for path in paths[rows]]
-        got = np.asarray(
-            predict(tf.constant(parity_check.decode_images(contents, job)))
-        )
-        difference = np.abs(got - job.proof.predictions[rows]) / job.unit
+    for part in job.proof.batches():
+        given = parity_check.load_batch(part, job)
+        got = np.asarray(inference.apply_step(predict, given))
+        difference = np.abs(got - part.predictions) / job.unit
         largest = max(largest, float(difference.max()))
     return largest

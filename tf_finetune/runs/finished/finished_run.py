@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -22,6 +22,9 @@ from tf_finetune.workdir import (
     recorded_config,
     workdir_files,
 )
+
+if TYPE_CHECKING:
+    from tf_finetune.inputs import input_protocol, input_rows
 
 _MODEL_KIND = json_schema.Record(
     {
@@ -43,7 +46,8 @@ class FinishedRun:
     Attributes:
         place: The workdir.
         config: Its config.
-        model: RGB 0..255 [batch, size, size, 3] → predictions.
+        model: RGB 0..255 [batch, size, size, 3] → predictions; of a run on
+            rows its inputs by name → predictions.
         class_names: In the order of the model's outputs.
         image_size: Side of the model's input, pixels.
     """
@@ -55,6 +59,15 @@ class FinishedRun:
     image_size: int
 
     @functools.cached_property
+    def inputs(self) -> "tuple[input_protocol.Input, ...]":
+        """The inputs of a run on rows; empty for single pictures."""
+        if not self.place.takes_rows:
+            return ()
+        from tf_finetune.inputs import catalog as inputs
+
+        return inputs.list_inputs(self.config.data)
+
+    @functools.cached_property
     def task(self) -> tasks.Task:
         """Its task, with the decisions and statistics of the run."""
         task = catalog.TASKS.get(self.config.model.task)
@@ -62,28 +75,35 @@ class FinishedRun:
 
     def predict(
         self,
-        paths: Sequence[str],
+        examples: "Sequence[str] | Sequence[input_rows.Row]",
         *,
         batch_size: int,
         model: keras.Model | None = None,
     ) -> Iterator[np.ndarray]:
-        """Yields predictions of picture files in their order, in batches.
+        """Yields predictions of examples in their order, in batches.
 
         Args:
-            paths: The files.
-            batch_size: Pictures per step.
+            examples: The picture files; of a run on rows these.
+            batch_size: Examples per step.
             model: Predicts in place of the run's own; pictures go in.
         """
-        images = pipeline.build_evaluation_images(
-            paths,
-            image_size=self.image_size,
-            resize=self.config.model.resize,
-            pixels=self.config.model.pixels,
-            batch_size=batch_size,
-        )
+        settings = {
+            "image_size": self.image_size,
+            "resize": self.config.model.resize,
+            "pixels": self.config.model.pixels,
+            "batch_size": batch_size,
+        }
+        if self.inputs:
+            from tf_finetune.inputs import row_batches
+
+            batches = row_batches.stream_batches(
+                self.inputs, examples, **settings
+            )
+        else:
+            batches = pipeline.build_evaluation_images(examples, **settings)
         shown = progress.track(
-            images,
-            total=-(-len(paths) // batch_size),
+            batches,
+            total=-(-len(examples) // batch_size),
             title="Predicting",
             unit="batches",
             is_brief=True,
@@ -114,16 +134,33 @@ def load_finished(path: str, allow_parts: Sequence[str] = ()) -> FinishedRun:
     for part in allow_parts:
         # Layers of the user's own become known to Keras by being imported.
         registry.import_part("--allow_parts", part)
-    model = model_file.load_model(place.model, within=place.path)
-    class_names = place.class_names()
-    _check_shapes(place, model, image_size, len(class_names))
-    return FinishedRun(
+    source = place.fusion_model if place.takes_rows else place.model
+    found = FinishedRun(
         place=place,
         config=config,
-        model=model,
-        class_names=class_names,
+        model=model_file.load_model(source, within=place.path),
+        class_names=place.class_names(),
         image_size=image_size,
     )
+    if found.inputs:
+        _check_inputs(found)
+    else:
+        _check_shapes(place, found.model, image_size, len(found.class_names))
+    return found
+
+
+def _check_inputs(found: FinishedRun) -> None:
+    """Raises `RunError` unless a model takes the inputs of the run's config."""
+    wanted = {
+        each.name: each.build(found.image_size).shape for each in found.inputs
+    }
+    taken = {each.name: each.shape for each in found.model.inputs}
+    given = [each.shape[1:] for each in found.model.outputs]
+    if taken != wanted or given != [(len(found.class_names),)]:
+        raise errors.RunError(
+            f"{found.place.fusion_model} does not take rows of the columns in "
+            f"{found.place.run_flags.name}. {_MISMATCH}"
+        )
 
 
 def _check_shapes(

@@ -7,7 +7,7 @@ Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section
 import dataclasses
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -22,6 +22,9 @@ from tf_finetune.metrics import temperature_scaling
 from tf_finetune.runs.finished import finished_run, run_evaluation
 from tf_finetune.tasks import certainty_contract as certainties
 from tf_finetune.tasks import output_activation
+
+if TYPE_CHECKING:
+    from tf_finetune.inputs import input_rows, joined_rows
 
 _BATCH_SIZE = 32
 
@@ -53,11 +56,13 @@ def calibrate_job(
             no decision would give the same predictions.
     """
     network = found.task.network
-    model = keras.Model(found.model.inputs, network.find_logits(found.model))
+    model = keras.Model(found.model.input, network.find_logits(found.model))
     # Taken before the temperature changes the job.
     allowed = parity_check.choose_tolerance(job)
-    data = _load_own_data(found, inspected, cache_dir)
-    tempering = _collect_logits(found, data, model)
+    data, joined = _load_own_data(found, inspected, cache_dir), {}
+    if found.inputs:
+        data, joined = run_evaluation.join_rows(data, found.config.data)
+    tempering = _collect_logits(found, data, joined, model)
     result = tempering.fit_temperature()
     decision = tempering.convert_decision(job.decision, result.temperature)
 
@@ -66,7 +71,8 @@ def calibrate_job(
     ) -> jobs.ParityReference | None:
         if proof is None:
             return None
-        logits = np.concatenate([*_stream_logits(found, model, proof.paths)])
+        asked = proof.rows or proof.paths
+        logits = np.concatenate([*_stream_logits(found, model, asked)])
         # First that the model is the evaluated one, then the change.
         _require_same(network.finish(logits), proof, allowed)
         # Section 4.2: softmax(logits / T); of independent labels the sigmoid.
@@ -115,17 +121,20 @@ def _load_own_data(
 def _collect_logits(
     found: finished_run.FinishedRun,
     data: examples.ImageData,
+    joined: "Mapping[str, joined_rows.JoinedRows]",
     model: keras.Model,
 ) -> certainties.TemperatureScaling:
     """Returns temperature scaling that has seen the validation logits."""
-    paths = [each.path for each in data.split("validation")]
+    asked = [each.path for each in data.split("validation")]
+    if joined:
+        asked = joined["validation"].rows
     tempering = found.task.certainty.create_temperature_scaling(
-        found.class_names, len(paths), seed=found.config.seed
+        found.class_names, len(asked), seed=found.config.seed
     )
     targets = found.task.network.targets(
         data, "validation", config=found.config, image_size=found.image_size
     )
-    batches = _stream_logits(found, model, paths)
+    batches = _stream_logits(found, model, asked)
     truth = target_rows.batch_in_order(targets, _BATCH_SIZE).as_numpy_iterator()
     for logits, expected in zip(batches, truth, strict=True):
         tempering.add(logits, expected)
@@ -133,9 +142,11 @@ def _collect_logits(
 
 
 def _stream_logits(
-    found: finished_run.FinishedRun, model: keras.Model, paths: Sequence[str]
+    found: finished_run.FinishedRun,
+    model: keras.Model,
+    asked: "Sequence[str] | Sequence[input_rows.Row]",
 ) -> Iterator[np.ndarray]:
-    return found.predict(paths, batch_size=_BATCH_SIZE, model=model)
+    return found.predict(asked, batch_size=_BATCH_SIZE, model=model)
 
 
 def _make_record(

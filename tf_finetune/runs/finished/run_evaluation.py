@@ -4,7 +4,9 @@ import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.config import command_configs, data_options
@@ -12,8 +14,10 @@ from tf_finetune.data import data_statistics, examples, scan, unlabeled_files
 from tf_finetune.data.images import image_warnings, verification
 from tf_finetune.evaluation import evaluate_split, gates
 from tf_finetune.runs.finished import finished_run
-from tf_finetune.runs.rows import row_inference
 from tf_finetune.tasks import task as task_contract
+
+if TYPE_CHECKING:
+    from tf_finetune.inputs import joined_rows
 
 
 def evaluate_run(
@@ -59,18 +63,16 @@ def evaluate_run(
         pixels=found.config.model.pixels,
     )
     report(data_statistics.format_summary(data))
+    joined = {}
+    if found.inputs:
+        data, joined = join_rows(data, source)
     output = pathlib.Path(config.output or _choose_output(found, config))
     # Within the workdir a link must not lead the files elsewhere.
     if not config.output:
         found.place.require_inside(_choose_chart_folder(output))
-    if found.place.takes_rows:
-        figures = row_inference.evaluate_rows(
-            found, data, source, batch_size=config.batch_size
-        )
-    else:
-        figures = _compute_figures(
-            found, data, config, _choose_chart_folder(output)
-        )
+    figures = _compute_figures(
+        found, data, joined, config, _choose_chart_folder(output)
+    )
     files.write_json(output, figures)
     task = found.task
     # Charts of the run's own splits are in the workdir since training.
@@ -114,6 +116,20 @@ def divide_own_data(
     return data
 
 
+def join_rows(
+    data: examples.ImageData, source: data_options.DataOptions
+) -> "tuple[examples.ImageData, dict[str, joined_rows.JoinedRows]]":
+    """Returns data in which a row is one example, and the rows by split."""
+    from tf_finetune.inputs import input_rows, joined_rows
+
+    joined, left_out = joined_rows.join_pictures(
+        input_rows.read_table(source), data
+    )
+    for where, reason in left_out.items():
+        logging.warning("%s is left out of the evaluation: %s", where, reason)
+    return joined_rows.make_row_data(data, joined), joined
+
+
 def _divide_other_data(
     found: finished_run.FinishedRun,
     inspected: scan.InspectedPictures,
@@ -144,19 +160,28 @@ def _divide_other_data(
 def _compute_figures(
     found: finished_run.FinishedRun,
     data: examples.ImageData,
+    joined: "Mapping[str, joined_rows.JoinedRows]",
     config: command_configs.EvaluateConfig,
     beside: pathlib.Path,
 ) -> dict[str, Any]:
-    """Returns the figures; of other data, writes predictions to `beside`."""
+    """Returns the figures; of other data, writes predictions to `beside`.
+
+    Args:
+        found: The run.
+        data: Pictures, or rows as `join_rows` makes them.
+        joined: Of a run on rows these by split; else empty.
+        config: Of the evaluation.
+        beside: The folder of predictions and charts.
+    """
     task, rows, truths = found.task, [], []
     # Baselines rest on the training data, as data.json describes it.
     described = found.place.load_description(task.build_data_schema)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
-        predicted = found.predict(
-            [picture.path for picture in data.split(split)],
-            batch_size=config.batch_size,
-        )
+        asked = [picture.path for picture in data.split(split)]
+        if joined:
+            asked = joined[split].rows
+        predicted = found.predict(asked, batch_size=config.batch_size)
         judged = evaluate_split.evaluate_predictions(
             task,
             data,

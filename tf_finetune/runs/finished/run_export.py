@@ -50,9 +50,10 @@ def export_run(
 
     def describe_pictures(path: pathlib.Path) -> str:
         # Formats are not all checked on the same pictures.
-        pictures = parity_check.read_figures(path).get("pictures", 0)
-        noun = "picture" if pictures == 1 else "pictures"
-        return f"{pictures} held-out {noun}"
+        figures = parity_check.read_figures(path)
+        noun = "row" if found.inputs else "picture"
+        count = figures.get(f"{noun}s", 0)
+        return f"{count} held-out {noun if count == 1 else f'{noun}s'}"
 
     return multiple_formats.write_formats(
         config.format,
@@ -67,7 +68,9 @@ def _make_job(
     found: finished_run.FinishedRun, config: command_configs.ExportConfig
 ) -> jobs.ExportJob:
     finder = moved_pictures.PictureFinder(config.image_root)
-    judging = parity_record.read_record(found.place, finder=finder)
+    judging = parity_record.read_record(
+        found.place, finder=finder, inputs=found.inputs
+    )
     # Of other files than this model's, or of another task.
     if judging.predictions.shape[1:] != tuple(found.model.output_shape[1:]):
         raise errors.RunError(
@@ -89,7 +92,10 @@ def _make_job(
         destination=pathlib.Path(
             config.output or found.place.require_inside(found.place.export)
         ),
-        proof=parity_record.read_record(found.place, config.examples, finder),
+        proof=parity_record.read_record(
+            found.place, config.examples, finder, found.inputs
+        ),
+        inputs=found.inputs,
         quantization_reference=judging,
         unit=unit,
         calibration=parity_record.find_calibration_paths(found.place, finder),

@@ -1,10 +1,11 @@
 """Predicts unlabeled pictures with a finished run."""
 
 import functools
+import os
 import pathlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,43 +17,44 @@ from tf_finetune.data.images import image_warnings, verification
 from tf_finetune.model import inference
 from tf_finetune.runs.finished import finished_run
 
+if TYPE_CHECKING:
+    from tf_finetune.inputs import input_rows
+
 
 def predict_run(
     found: finished_run.FinishedRun,
-    paths: Sequence[str],
+    examples: "Sequence[str] | Sequence[input_rows.Row]",
     config: command_configs.PredictConfig,
     *,
     report: Callable[[str], None],
 ) -> list[Any]:
-    """Predicts every usable picture; the others get their `error` filled.
+    """Predicts every usable example; the others get their `error` filled.
 
     Args:
         found: The run to predict with.
-        paths: The files.
+        examples: The picture files; of a run on rows these.
         config: Output, number of classes listed, batch size.
         report: Called with each text for the user.
 
     Returns:
-        One prediction a path, in their order.
+        One prediction an example, in their order; that of a row is named
+        after its first picture.
     """
-    pictures, problems = unlabeled_files.inspect_files(
-        list(paths), max_pixels=config.max_pixels
-    )
-    # Headers first, which costs little; then whole pictures are decoded.
-    problems |= find_undecodable(found, pictures)
-    good = [path for path in paths if path not in problems]
+    faults = _find_faults(found, examples, config)
+    good = [e for e, fault in zip(examples, faults, strict=True) if not fault]
     answers = found.task.answers
     folder = _choose_folder(found, config)
-    predicted = (
+    predicted = iter(
         _write_files(found, good, config, folder)
         if folder
-        else _predict_pictures(found, good, config)
+        else _predict_examples(found, good, config)
     )
-    rows = {row.path: row for row in predicted}
-    # Every path has a row, also those that could not be predicted.
+    # Every example has a row, also those that could not be predicted.
     table = [
-        rows.get(path) or answers.build_error_row(path, problems[path])
-        for path in paths
+        answers.build_error_row(_list_paths(each)[0], fault)
+        if fault
+        else next(predicted)
+        for each, fault in zip(examples, faults, strict=True)
     ]
     if config.output:
         output = pathlib.Path(config.output)
@@ -63,6 +65,31 @@ def predict_run(
     else:
         report("\n".join(answers.format_row(row) for row in table))
     return table
+
+
+def _find_faults(
+    found: finished_run.FinishedRun,
+    examples: "Sequence[str] | Sequence[input_rows.Row]",
+    config: command_configs.PredictConfig,
+) -> list[str]:
+    """Returns for each example why it cannot be used; empty: it can."""
+    # One picture may belong to several rows; each is decoded once.
+    paths = list(dict.fromkeys(p for e in examples for p in _list_paths(e)))
+    problems = {p: "file not found" for p in paths if not os.path.exists(p)}
+    pictures, damaged = unlabeled_files.inspect_files(
+        [path for path in paths if path not in problems],
+        max_pixels=config.max_pixels,
+    )
+    # Headers first, which costs little; then whole pictures are decoded.
+    problems |= damaged | find_undecodable(found, pictures)
+    if not found.inputs:
+        return [problems.get(path, "") for path in examples]
+    bad = ([p for p in row.paths if p in problems] for row in examples)
+    return [each and f"{each[0]}: {problems[each[0]]}" or "" for each in bad]
+
+
+def _list_paths(example: "str | input_rows.Row") -> tuple[str, ...]:
+    return (example,) if isinstance(example, str) else example.paths
 
 
 def _choose_folder(
@@ -137,15 +164,15 @@ def find_undecodable(
         )
 
 
-def _predict_pictures(
+def _predict_examples(
     found: finished_run.FinishedRun,
-    paths: Sequence[str],
+    examples: "Sequence[str] | Sequence[input_rows.Row]",
     config: command_configs.PredictConfig,
 ) -> Iterator[Any]:
-    if not paths:
+    if not examples:
         return
-    start = 0
-    for batch in found.predict(paths, batch_size=config.batch_size):
+    start, paths = 0, [_list_paths(each)[0] for each in examples]
+    for batch in found.predict(examples, batch_size=config.batch_size):
         named = paths[start : start + len(batch)]
         start += len(batch)
         yield from found.task.answers.build_rows(

@@ -1,31 +1,28 @@
 """Table of a regression's figures, printed after an evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_finetune.drawing import display_names
+from tf_finetune.tasks import fusion_table
 
 _SPLIT_WIDTH = 22  # Characters of the first column of a printed table.
 _YARDSTICKS = {
     "training_mean": "training mean",
     "training_median": "training median",
     "probe": "head-only probe",
-    "single_pictures": "pictures one by one",
-    "pictures": "pictures of a row",
-    "columns": "columns",
-    "stack": "stack of both",
-    "network": "mean over pictures",
+    **fusion_table.BASELINES,
 }
 
 
 def format_table(
-    splits: Mapping[str, Mapping[str, Any]], fusion: Mapping[str, Any] | None
+    splits: Mapping[str, Mapping[str, Any]], fusion: Sequence[str] = ()
 ) -> str:
     """Formats every split with its baselines, then single targets.
 
     Args:
         splits: Figures by split.
-        fusion: The fusion of a table's rows; None where there is none.
+        fusion: Lines on the fusion of inputs.
     """
     lines = [
         f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
@@ -41,9 +38,7 @@ def format_table(
         lines += ["", f"targets, on {last}:"]
         for name, each in splits[last]["per_target"].items():
             lines.append(_format_row(f"  {name}", each, ""))
-    if fusion is not None:
-        lines += ["", *_format_fusion(fusion)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *fusion])
 
 
 def format_number(value: float | None) -> str:
@@ -77,22 +72,3 @@ def _format_short(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
-
-
-def _format_fusion(fusion: Mapping[str, Any]) -> list[str]:
-    """Formats the selected fusion and the weight and R² of each part."""
-    lines = [
-        f"fusion: {fusion['kept']} kept, the best on validation; weight of "
-        "each part,",
-        "and its R² alone (of the logarithm where that is predicted):",
-    ]
-    for name, each in fusion["parts"].items():
-        weights = ", ".join(f"{weight:.2f}" for weight in each["weights"])
-        alone = ", ".join(f"{s} {v:.3f}" for s, v in each["alone"].items())
-        lines.append(
-            f"  {display_names.pad_name(name, 15)} weight {weights}; alone "
-            f"{alone}"
-        )
-    if left_out := len(fusion["left_out"]):
-        lines.append(f"  {left_out} rows without all their pictures left out")
-    return lines

@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_finetune.data import examples
 from tf_finetune.metrics import candidate_selection, regression_metrics
-from tf_finetune.tasks import collected_predictions
+from tf_finetune.tasks import collected_predictions, fusion_table
 from tf_finetune.tasks.regression import figure_table, labels
 from tf_finetune.workdir import json_schema
 
@@ -154,7 +154,9 @@ class Figures:
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then single targets."""
         splits = {k: v for k, v in figures.items() if _is_result(v)}
-        return figure_table.format_table(splits, figures.get("fusion"))
+        return figure_table.format_table(
+            splits, fusion_table.format_fusion(figures)
+        )
 
     def draw(
         self,

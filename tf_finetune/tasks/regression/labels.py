@@ -1,7 +1,6 @@
 """Labels of a regression: one number or several per picture."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,11 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, label_protocol, stratified_split
-from tf_finetune.data.tables import file_locator
-from tf_finetune.tasks.regression import float32_range
+from tf_finetune.data.tables import (
+    file_locator,
+    float32_range,
+    number_cells,
+)
 
 _BINS = 10  # Strata of the first target, at most.
 # Units of pictures in a stratum, so that every split gets some of each.
@@ -27,13 +29,8 @@ class Targets(label_protocol.Labels):
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the columns of the targets and of the other inputs."""
-        words = (name.partition(":")[0] for name in options.categorical_columns)
-        return {
-            "label_column": options.label_column,
-            "numeric_columns": options.numeric_columns,
-            "categorical_columns": tuple(words),
-        }
+        """Returns the columns of the targets."""
+        return {"label_column": options.label_column}
 
     def read_row(
         self,
@@ -48,7 +45,9 @@ class Targets(label_protocol.Labels):
             DataError: One of them is not a finite number, or too large.
         """
         return tuple(
-            parse_number(cells[column], f"{where}: the target {column!r}")
+            number_cells.parse_number(
+                cells[column], f"{where}: the target {column!r}"
+            )
             for column in options.label_column
         )
 
@@ -114,33 +113,6 @@ class Targets(label_protocol.Labels):
 
 
 LABELS = Targets()
-
-
-def parse_number(text: str, what: str) -> float:
-    """Parses a number that is finite and not too large for a model.
-
-    Args:
-        text: A cell.
-        what: Names it in messages: "x.csv, line 3: the target 'price'".
-
-    Raises:
-        DataError: The text is not such a number.
-    """
-    if not text:
-        raise errors.DataError(f"{what} is empty; it must be a number.")
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise errors.DataError(
-            f"{what} is {text!r}; it must be a number such as 1234.5."
-        ) from error
-    if not math.isfinite(value):
-        raise errors.DataError(
-            f"{what} is {text!r}; it must be finite. Remove the row or "
-            "complete it."
-        )
-    float32_range.check_size(value, text, what)
-    return value
 
 
 def stack_targets(pictures: Sequence[examples.Picture]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Checks of targets and numeric columns before TensorFlow starts."""
+"""Checks of targets before TensorFlow starts."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import train_config
 from tf_finetune.data import examples
-from tf_finetune.tasks.regression import float32_range, labels
-from tf_finetune.tasks.regression.rows import row_table
+from tf_finetune.data.tables import float32_range
+from tf_finetune.tasks.regression import labels
 
 
 def check_listed(
@@ -17,7 +17,7 @@ def check_listed(
     pictures: Sequence[examples.Picture],
     names: Sequence[str],
 ) -> None:
-    """Checks that float32 can distinguish the numbers of a table.
+    """Checks that float32 can distinguish the targets.
 
     Args:
         config: Of the run.
@@ -25,8 +25,8 @@ def check_listed(
         names: Of the targets.
 
     Raises:
-        DataError: The targets or a column of numbers lie too close together
-            for float32, or --target_range too far from the targets.
+        DataError: The targets lie too close together for float32, or
+            --target_range too far from them.
     """
     targets = labels.stack_targets(pictures)
     for name, values in zip(names, targets.T, strict=True):
@@ -37,8 +37,6 @@ def check_listed(
             _check_logarithm(values, what)
         if warning := float32_range.describe_crowding(values, what):
             logging.warning("%s", warning)
-    if row_table.has_row_inputs(config.data):
-        _check_columns(config)
 
 
 def _check_logarithm(values: np.ndarray, what: str) -> None:
@@ -50,13 +48,3 @@ def _check_logarithm(values: np.ndarray, what: str) -> None:
             f"{float32_range.format_number(high)}: so close together that the "
             "logarithm only loses digits. Use --target_transform=none."
         )
-
-
-def _check_columns(config: train_config.TrainConfig) -> None:
-    rows = row_table.read_table(config.data)
-    # Missing numbers are NaN here and become the median of training later.
-    for place, name in enumerate(config.data.numeric_columns):
-        values = np.array([row.numbers[place] for row in rows], "float64")
-        known = values[~np.isnan(values)]
-        if len(known):
-            float32_range.check_digits(known, f"the numbers {name!r}")

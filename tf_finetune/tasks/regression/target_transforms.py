@@ -13,7 +13,7 @@ from absl import logging
 from scipy import stats
 
 from tf_finetune import errors
-from tf_finetune.tasks.regression import float32_range
+from tf_finetune.data.tables import float32_range
 
 Kind = Literal["none", "log", "auto"]
 

@@ -1,0 +1,92 @@
+"""Tests of tf_finetune/inputs/input_rows.py."""
+
+import math
+
+import pytest
+
+from tf_finetune import errors
+from tf_finetune.config import data_options
+from tf_finetune.inputs import catalog, input_rows
+
+_TEXT = (
+    "front,back,area,zip,price\na.png,b.png,12.5,94501,7\nc.png,d.png,,Ü2,8\n"
+)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def call(text: str = _TEXT):
+        path = tmp_path / "t.csv"
+        path.write_text(text, encoding="utf-8")
+        columns = {
+            "image_column": ("front", "back"),
+            "numeric_columns": ("area",),
+            "categorical_columns": ("zip", "zip:3"),
+        }
+        options = data_options.DataOptions(data=str(path), **columns)
+        return options, input_rows.read_table(options)
+
+    return call
+
+
+def test_rows_hold_pictures_numbers_and_words(read, tmp_path):
+    options, (first, second) = read()
+    assert first.paths == (str(tmp_path / "a.png"), str(tmp_path / "b.png"))
+    assert first.values["numbers"] == (12.5,)
+    assert math.isnan(second.values["numbers"][0])
+    assert first.values["words"] == ("94501",) and second.where == "line 3"
+    values = input_rows.stack_rows(
+        catalog.list_inputs(options), [first, second]
+    )
+    assert list(values) == ["images", "numbers", "words"]
+    assert values["words"].tolist() == [["94501", "945"], ["Ü2", "Ü2"]]
+
+
+def test_a_request_holds_bytes_numbers_and_whole_words(read, tmp_path):
+    options, rows = read()
+    for name in "abcd":
+        (tmp_path / f"{name}.png").write_bytes(name.encode())
+    sent = input_rows.stack_requests(catalog.list_inputs(options), rows)
+    assert list(sent) == ["image_bytes", "numbers", "words"]
+    assert sent["image_bytes"].tolist() == [[b"a", b"b"], [b"c", b"d"]]
+    assert sent["numbers"].dtype == "float32"
+    assert sent["words"].tolist() == [[b"94501"], ["Ü2".encode()]]
+
+
+def test_a_number_that_is_none_is_named_with_its_row(read):
+    with pytest.raises(errors.DataError, match="line 2: the number 'area'"):
+        read(_TEXT.replace("12.5", "large"))
+
+
+def test_a_word_that_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"image,zip\na.png,9\xff\n")
+    options = data_options.DataOptions(
+        data=str(tmp_path / "t.csv"), categorical_columns=("zip",)
+    )
+    with pytest.raises(errors.DataError, match="line 2: the word 'zip'"):
+        input_rows.read_table(options)
+
+
+def test_numbers_are_those_that_a_model_in_float32_takes(read):
+    options, rows = read(_TEXT.replace("12.5", "1700000001"))
+    numbers = input_rows.stack_rows(catalog.list_inputs(options), rows)[
+        "numbers"
+    ]
+    assert numbers.dtype == "float64" and numbers[0, 0] == 1_700_000_000
+    with pytest.raises(errors.DataError, match="'area' is '1e39'; .*float32"):
+        read(_TEXT.replace("12.5", "1e39"))
+
+
+def test_a_missing_column_names_its_flag(read):
+    with pytest.raises(errors.DataError, match="--categorical_columns"):
+        read(_TEXT.replace("zip", "code"))
+
+
+def test_a_beginning_needs_a_length():
+    assert data_options.split_prefix("zip:3") == ("zip", 3)
+    with pytest.raises(errors.UsageError, match="zip:x"):
+        data_options.split_prefix("zip:x")
+
+
+def test_single_pictures_have_no_inputs_of_rows():
+    assert catalog.list_inputs(data_options.DataOptions()) == ()

@@ -1,0 +1,107 @@
+"""Inputs of a SavedModel's signatures: fields of a request → model inputs.
+
+A model of single pictures takes `image_bytes` [batch]; one of rows takes
+`image_bytes` [batch, pictures] and a field for each further input.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune.data.images import batch_decoding
+from tf_finetune.exports import job as jobs
+
+BYTES, IMAGES = "image_bytes", "images"
+"""Fields of encoded pictures, and of pictures that are decoded already."""
+
+Tensors = Mapping[str, tf.Tensor]
+
+_MISSING = {tf.string: b"", tf.float32: np.nan}
+
+
+@dataclasses.dataclass(frozen=True)
+class ServedInputs:
+    """The inputs of a job's model, in graphs.
+
+    Attributes:
+        job: The export.
+    """
+
+    job: jobs.ExportJob
+
+    @property
+    def specs(self) -> dict[str, tf.TensorSpec]:
+        """Fields of a request with encoded pictures."""
+        if not self.job.inputs:
+            return {BYTES: tf.TensorSpec([None], tf.string, name=BYTES)}
+        return {e.field: e.spec(self.job.image_size) for e in self.job.inputs}
+
+    @property
+    def array_specs(self) -> dict[str, tf.TensorSpec]:
+        """Fields of a request whose pictures are decoded already."""
+        encoded, *rest = self.specs.values()
+        size = self.job.image_size
+        shape = [*encoded.shape, size, size, 3]
+        images = tf.TensorSpec(shape, name=IMAGES)
+        return {IMAGES: images, **{each.name: each for each in rest}}
+
+    def decode(self, given: Tensors) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        """Decodes the pictures of a request.
+
+        Returns:
+            The fields of `array_specs`, and errors [batch].
+        """
+        contents, job = given[BYTES], self.job
+        found = batch_decoding.decode_batch(
+            tf.reshape(contents, [-1]),
+            image_size=job.image_size,
+            resize=job.resize,
+            pixels=job.pixels,
+        )
+        images, faults = found.images, found.errors
+        if job.inputs:
+            names = job.inputs[0].columns
+            shape = [-1, len(names), *images.shape[1:]]
+            images = tf.reshape(images, shape)
+            faults = _join_errors(tf.reshape(faults, [-1, len(names)]), names)
+        rest = {k: v for k, v in given.items() if k != BYTES}
+        return {IMAGES: images, **rest}, faults
+
+    def feed(self, given: Tensors) -> tf.Tensor | dict[str, tf.Tensor]:
+        """Makes the input of the model from the fields of `array_specs`."""
+        if not self.job.inputs:
+            return given[IMAGES]
+        _, *rest = self.job.inputs
+        return {
+            IMAGES: given[IMAGES],
+            **{each.name: each.take(given[each.field]) for each in rest},
+        }
+
+    def parse_examples(self, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Parses Examples; a missing feature is NaN or an empty string."""
+        features = {
+            name: tf.io.FixedLenFeature(
+                spec.shape[1:],
+                spec.dtype,
+                np.full(
+                    spec.shape[1:].as_list(), _MISSING[spec.dtype]
+                ).tolist(),
+            )
+            for name, spec in self.specs.items()
+        }
+        return tf.io.parse_example(serialized, features)
+
+
+def _join_errors(faults: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
+    """Joins the errors of each row's pictures with their columns, [batch].
+
+    Args:
+        faults: string [batch, pictures], empty where there is no error.
+        names: The names of the columns.
+    """
+    begin = tf.constant([f"; {name}: " for name in names])
+    each = tf.where(faults == "", "", begin + faults)
+    joined = tf.strings.reduce_join(each, axis=1)
+    return tf.strings.regex_replace(joined, "^; ", "")

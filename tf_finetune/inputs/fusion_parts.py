@@ -1,0 +1,205 @@
+"""Late fusion: heads solved on single inputs of a row, and their stacks.
+
+The pictures at each place of a row and all of them joined are parts, and so are
+the columns. The best on validation is kept: the inputs of one block, or the
+stack of all.
+"""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from tf_finetune.config import training_options
+from tf_finetune.inputs import head_solvers, input_protocol, stacking
+
+Values = Mapping[str, np.ndarray]
+"""By name of the input [n, …]; of pictures the features of the network."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Block:
+    """Inputs that are encoded and solved together.
+
+    Attributes:
+        encodings: By name of the input, in the order of their features.
+        slices: By part, the features that it is solved on.
+        solutions: By part.
+    """
+
+    encodings: Mapping[str, input_protocol.Encoding]
+    slices: Mapping[str, slice]
+    solutions: Mapping[str, head_solvers.Solution]
+
+    def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
+        """Returns the logits of each part, [n, outputs]."""
+        features = _encode(self.encodings, values)
+        return {
+            name: features[:, self.slices[name]] @ each.kernel + each.bias
+            for name, each in self.solutions.items()
+        }
+
+    def fold(self, stack: stacking.Stack) -> tuple[np.ndarray, np.ndarray]:
+        """Folds the block's share of a stack into one linear map.
+
+        Returns:
+            Kernel [width, outputs] on all features of the block, and bias.
+        """
+        width = max(each.stop for each in self.slices.values())
+        kernel = np.zeros([width, stack.weights.shape[1]])
+        bias = np.zeros(stack.weights.shape[1])
+        # Σ weight_p · (x_p · kernel_p + bias_p) is linear in the block's x.
+        for name, solved in self.solutions.items():
+            weight = stack.weights[stack.parts.index(name)]
+            kernel[self.slices[name]] += solved.kernel * weight
+            bias += solved.bias * weight
+        return kernel, bias
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FusionParts:
+    """The solved parts of all blocks.
+
+    Attributes:
+        blocks: By name.
+    """
+
+    blocks: Mapping[str, Block]
+
+    def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
+        """Returns the logits of each part, [n, outputs]."""
+        found = {}
+        for block in self.blocks.values():
+            found |= block.compute_logits(values)
+        return found
+
+
+def solve_parts(
+    inputs: Sequence[input_protocol.Input],
+    values: Values,
+    targets: np.ndarray,
+    *,
+    solver: head_solvers.HeadSolver,
+    groups: Sequence[str],
+    class_weight: training_options.ClassWeight = "none",
+    seed: int,
+) -> FusionParts:
+    """Solves every part on training rows.
+
+    Args:
+        inputs: Of the run.
+        values: Of the training rows.
+        targets: [n, outputs].
+        solver: Of the task's head.
+        groups: A key for each row; rows of one key are in the same fold.
+        class_weight: As `--class_weight` says.
+        seed: Of the folds, which are the same for all parts.
+    """
+    blocks = {}
+    for name in dict.fromkeys(each.block for each in inputs):
+        members = [each for each in inputs if each.block == name]
+        solve = functools.partial(
+            solver.solve,
+            targets=targets,
+            groups=groups,
+            class_weight=class_weight,
+            standardized=members[0].standardized,
+            seed=seed,
+        )
+        tried = _solve_encodings(members, values, solve)
+        blocks[name] = _select_block(tried, targets, solver)
+    return FusionParts(blocks=blocks)
+
+
+def build_candidates(
+    parts: FusionParts, targets: np.ndarray, solver: head_solvers.HeadSolver
+) -> dict[str, stacking.Stack]:
+    """Builds the stacks to be compared on validation, by name.
+
+    Args:
+        parts: Solved.
+        targets: [n, outputs] of the training rows.
+        solver: Of the task's head.
+    """
+    said = {
+        name: solved.out_of_fold
+        for block in parts.blocks.values()
+        for name, solved in block.solutions.items()
+    }
+    names, outputs = tuple(said), targets.shape[1]
+    # A single group of rows has no folds to find weights on.
+    has_folds = all(each is not None for each in said.values())
+    found = {}
+    for name, block in parts.blocks.items():
+        mine = tuple(block.solutions)
+        stack = stacking.take_alone(mine[0], outputs)
+        if has_folds and len(mine) > 1:
+            stack = _fit_stack(said, mine, targets, solver)
+        found[name] = stack.extend(names)
+    if has_folds and len(parts.blocks) > 1:
+        found["stack"] = _fit_stack(said, names, targets, solver)
+    return found
+
+
+def _solve_encodings(
+    members: Sequence[input_protocol.Input],
+    values: Values,
+    solve: Callable[[np.ndarray], head_solvers.Solution],
+) -> Iterator[Block]:
+    """Yields a block solved with each combination of its inputs' encodings."""
+    fitted = [each.fit_encodings(values[each.name]) for each in members]
+    names = [each.name for each in members]
+    for encodings in itertools.product(*fitted):
+        named = dict(zip(names, encodings, strict=True))
+        features = _encode(named, values)
+        slices = members[0].name_parts(features.shape[1])
+        yield Block(
+            encodings=named,
+            slices=slices,
+            solutions={n: solve(features[:, s]) for n, s in slices.items()},
+        )
+
+
+def _select_block(
+    tried: Iterator[Block],
+    targets: np.ndarray,
+    solver: head_solvers.HeadSolver,
+) -> Block:
+    """Returns the block that predicts left-out rows best, or the first one."""
+    best, least = None, np.inf
+    for block in tried:
+        said = [each.out_of_fold for each in block.solutions.values()]
+        # Without folds nothing can be compared: the plain encoding is used.
+        if any(each is None for each in said):
+            return best or block
+        loss = np.mean([_measure(solver, each, targets) for each in said])
+        if loss < least:
+            best, least = block, loss
+    return best
+
+
+def _encode(
+    encodings: Mapping[str, input_protocol.Encoding], values: Values
+) -> np.ndarray:
+    features = [each.encode(values[name]) for name, each in encodings.items()]
+    return features[0] if len(features) == 1 else np.concatenate(features, 1)
+
+
+def _measure(
+    solver: head_solvers.HeadSolver, logits: np.ndarray, targets: np.ndarray
+) -> float:
+    known = np.isfinite(logits).all(axis=1)
+    return solver.measure(logits[known], targets[known])
+
+
+def _fit_stack(
+    said: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    targets: np.ndarray,
+    solver: head_solvers.HeadSolver,
+) -> stacking.Stack:
+    # Rows that no fold left out have no logits; all parts have equal folds.
+    known = np.all([np.isfinite(said[n]).all(axis=1) for n in names], axis=0)
+    return solver.fit_stack({n: said[n][known] for n in names}, targets[known])

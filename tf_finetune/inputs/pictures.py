@@ -1,0 +1,132 @@
+"""Input of the pictures of a row: one, or several of as many columns."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tf_finetune.config import data_options
+from tf_finetune.data.tables import file_locator
+from tf_finetune.workdir import json_schema
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+NAME = "images"
+BLOCK = "pictures"
+# Of the name of the part that sees the pictures of all places.
+_JOINED = "all_pictures"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PictureEncoding:
+    """Features of a network, those of all pictures side by side.
+
+    Attributes:
+        extractor: A picture → features [batch, width]; None: values are
+            features already, as the cache has them.
+    """
+
+    extractor: "keras.Model | None" = None
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """Returns cached features [n, pictures · width] as they are."""
+        return values
+
+    def add_layers(self, values: "keras.KerasTensor") -> "keras.KerasTensor":
+        """Applies the network to each picture; [batch, pictures · width]."""
+        import keras
+
+        return keras.layers.Flatten(name="joined_features")(
+            apply_to_pictures(self.extractor, values)
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """The pictures of a row; their values are paths.
+
+    A row of several is solved picture by picture, and all of them together.
+
+    Attributes:
+        columns: Of --image_column.
+    """
+
+    columns: tuple[str, ...]
+
+    name, field, block, standardized = NAME, "image_bytes", BLOCK, True
+    kind = json_schema.Text(longest=10_000)
+
+    def read(
+        self, cells: Mapping[str, str], where: str, files: file_locator.Locator
+    ) -> tuple[str, ...]:
+        """Returns the paths of the pictures."""
+        return tuple(files.find(cells[column]) for column in self.columns)
+
+    def stack(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
+        """Returns paths [n, pictures]; they are decoded where they are used."""
+        return np.array(rows, object).reshape(len(rows), len(self.columns))
+
+    def stack_request(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:
+        """Reads the files, [n, pictures] of bytes."""
+        found = np.empty([len(rows), len(self.columns)], object)
+        for row, column in np.ndindex(found.shape):
+            found[row, column] = pathlib.Path(rows[row][column]).read_bytes()
+        return found
+
+    def check(self, rows: Sequence[tuple[str, ...]]) -> None:
+        """Does nothing: the scan has decoded the pictures."""
+
+    def fit_encodings(self, values: np.ndarray) -> list[PictureEncoding]:
+        """Returns the one encoding: features as the network computes them."""
+        return [PictureEncoding()]
+
+    def name_parts(self, width: int) -> dict[str, slice]:
+        """Returns the features of each column, and of all where several."""
+        each = width // len(self.columns)
+        found = {
+            column: slice(place * each, (place + 1) * each)
+            for place, column in enumerate(self.columns)
+        }
+        if len(found) > 1:
+            found[_JOINED] = slice(0, width)
+        return found
+
+    def build(self, image_size: int) -> "keras.KerasTensor":
+        """Returns RGB 0..255, float32 [batch, pictures, size, size, 3]."""
+        import keras
+
+        shape = [len(self.columns), image_size, image_size, 3]
+        return keras.Input(shape, name=self.name)
+
+    def spec(self, image_size: int) -> "tf.TensorSpec":
+        """Returns encoded pictures, string [batch, pictures]."""
+        import tensorflow as tf
+
+        shape = [None, len(self.columns)]
+        return tf.TensorSpec(shape, tf.string, name=self.field)
+
+    def take(self, given: "tf.Tensor") -> "tf.Tensor":
+        """Returns decoded pictures as they are."""
+        return given
+
+
+def make_input(options: data_options.DataOptions) -> Pictures:
+    """Makes the input of --image_column."""
+    return Pictures(columns=options.image_column)
+
+
+def apply_to_pictures(
+    model: "keras.Model", images: "keras.KerasTensor"
+) -> "keras.KerasTensor":
+    """Applies a model to each picture; [batch, pictures, outputs]."""
+    import keras
+
+    # Pictures become the batch, so that any model of one picture works.
+    count, *shape = images.shape[1:]
+    single = keras.ops.reshape(images, [-1, *shape])
+    answers = model(single, training=False)
+    return keras.ops.reshape(answers, [-1, count, answers.shape[-1]])

@@ -1,0 +1,120 @@
+"""Candidates of a fusion of inputs, and their logits on every split."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_finetune.data import pipeline
+from tf_finetune.inputs import (
+    catalog,
+    fusion_parts,
+    head_solvers,
+    input_rows,
+    joined_rows,
+    pictures,
+    stacking,
+)
+from tf_finetune.model import inference
+from tf_finetune.runs import context as contexts
+
+NETWORK = "network"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """The solved parts and the logits of all candidates.
+
+    Attributes:
+        parts: The solved parts.
+        stacks: By candidate; none of the network.
+        logits: By candidate and split, [n, outputs].
+        alone: The same of every single part.
+    """
+
+    parts: fusion_parts.FusionParts
+    stacks: Mapping[str, stacking.Stack]
+    logits: Mapping[str, Mapping[str, np.ndarray]]
+    alone: Mapping[str, Mapping[str, np.ndarray]]
+
+
+def solve_candidates(
+    context: contexts.RunContext,
+    joined: Mapping[str, joined_rows.JoinedRows],
+    chosen: str,
+) -> Fusion:
+    """Solves the parts on the training rows; computes each candidate's logits.
+
+    Args:
+        context: The run on rows, with the better weights in its model.
+        joined: The rows by split.
+        chosen: The name of the candidate whose weights the model has.
+    """
+    inputs = catalog.list_inputs(context.config.data)
+    solver = head_solvers.find_solver(context.task.network.solver)
+    values = {s: _load_values(context, each) for s, each in joined.items()}
+    targets = context.targets("train").values.astype("float64")
+    parts = fusion_parts.solve_parts(
+        inputs,
+        values["train"],
+        targets,
+        solver=solver,
+        groups=joined["train"].groups,
+        class_weight=context.config.training.class_weight,
+        seed=context.config.seed,
+    )
+    alone = {s: parts.compute_logits(each) for s, each in values.items()}
+    stacks = fusion_parts.build_candidates(parts, targets, solver)
+    logits = {
+        name: {split: stack(each) for split, each in alone.items()}
+        for name, stack in stacks.items()
+    }
+    logits[NETWORK] = {
+        split: _apply_network(context, joined[split], each, chosen)
+        for split, each in values.items()
+    }
+    return Fusion(
+        parts=parts,
+        stacks=stacks,
+        logits=logits,
+        alone={
+            name: {split: each[name] for split, each in alone.items()}
+            for name in alone["train"]
+        },
+    )
+
+
+def _load_values(
+    context: contexts.RunContext, joined: joined_rows.JoinedRows
+) -> dict[str, np.ndarray]:
+    """Returns the values of rows by input; of pictures cached features."""
+    inputs = catalog.list_inputs(context.config.data)
+    features = context.cache.features.rows(joined.names).all()
+    return {
+        **input_rows.stack_rows(inputs, joined.rows),
+        pictures.NAME: features.reshape(len(joined.rows), -1),
+    }
+
+
+def _apply_network(
+    context: contexts.RunContext,
+    joined: joined_rows.JoinedRows,
+    values: fusion_parts.Values,
+    chosen: str,
+) -> np.ndarray:
+    """Returns the network's logits of rows: the mean over their pictures."""
+    if chosen == "probe":  # Its features are cached.
+        features = values[pictures.NAME]
+        width = features.shape[1] // len(joined.pictures[0])
+        flat = features.reshape(-1, width)
+        each = inference.predict_rows(context.assembly.head, flat)
+    else:
+        images = pipeline.build_evaluation_images(
+            [path for row in joined.rows for path in row.paths],
+            image_size=context.image_size,
+            resize=context.config.model.resize,
+            pixels=context.config.model.pixels,
+            batch_size=context.config.training.batch_size,
+        )
+        each = inference.predict(context.assembly.trainer, images)
+    return each.reshape(len(joined.rows), -1, each.shape[-1]).mean(axis=1)
