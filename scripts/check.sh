@@ -16,4 +16,5 @@ case "${1:-}" in
   --full) selection="not campaign"; shift ;;
   --campaign) selection="campaign"; shift ;;
 esac
-.venv/bin/pytest -n 2 --dist worksteal -m "$selection" "$@"
+# What took longest is told: the first place to look when checks grow slow.
+.venv/bin/pytest -n 2 --dist worksteal --durations=40 -m "$selection" "$@"

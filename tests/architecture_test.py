@@ -71,6 +71,22 @@ _ELSEWHERE = {
     "average_precision_score", "fbs", "from_graph_def", "metadata_schema",
     "nohup", "tofile",
 }  # fmt: skip
+# Rooms in which a task may be named: its own parts, labels, figures and
+# decoders, and the flags whose help tells tasks apart.
+_ROOMS_OF_TASKS = {"config", "data", "heads", "metrics", "synonyms", "tasks"}
+_TASK_WORDS = re.compile(
+    r"\bmasks?\b|segmentation|tasks\.(?:classification|multilabel|regression)\b"
+    r"|--task=[a-z]|[\"'](?:classification|multilabel|regression)[\"']",
+    re.IGNORECASE,
+)
+_TASKS_NAMED_ELSEWHERE = {
+    "backbones/dilation.py": "the title of a paper",
+    "backbones/surgery/graph_copy.py": "an argument of Keras' layers",
+    "model/fast_batch_norm.py": "an argument of Keras' layers",
+    "semi_supervised/batch_norm_adaptation.py": "an argument of Keras' layers",
+    "preflight/train.py": "an error that names the task to use instead",
+    "solvers/ridge.py": "the solution of one task's head",
+}
 
 
 def _modules() -> list[pathlib.Path]:
@@ -141,6 +157,20 @@ def test_the_plan_describes_every_room():
         for room in sorted(rooms)
         if not re.search(rf"`{room}(/|\.py)`", plan)
     ]
+
+
+def test_a_task_is_named_in_its_own_rooms_alone():
+    wrong = [
+        f"{_name(path)}:{number} {line.strip()}"
+        for path in _modules()
+        if _room(path) not in _ROOMS_OF_TASKS
+        and _name(path) not in _TASKS_NAMED_ELSEWHERE
+        # Rows of tables are of one task yet.
+        and "/rows/" not in _name(path)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if _TASK_WORDS.search(line)
+    ]
+    assert not wrong
 
 
 def test_nobody_imports_a_door():

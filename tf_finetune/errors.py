@@ -54,7 +54,7 @@ def _find_advice(kind: str, name: str, known: list[str]) -> str | None:
     ]
     if same and name:
         return f"Did you mean {same[0]!r}?"
-    # A kind may be "--loss of --task=regression".
+    # A kind may name a task: "--loss of --task=…".
     flag = kind.removeprefix("--").partition(" of ")[0]
     advice = value_synonyms.find_advice(flag, name)
     named = re.findall(r"--\w+=([\w+]+)", advice or "")

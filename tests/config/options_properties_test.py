@@ -97,7 +97,7 @@ _JUNK = st.lists(
     content=st.binary(max_size=100)
     | _JUNK.map(lambda rows: "\n".join(rows).encode("utf-8", "replace"))
 )
-@hypothesis.settings(max_examples=100)
+@hypothesis.settings(max_examples=50)
 def test_a_flagfile_of_junk_is_a_config_or_a_usage_error(content):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "run.flags"

@@ -151,6 +151,7 @@ def _job(name, pictures):
     assert np.ptp(probabilities, axis=0).max() > 0.15
     return parity_check.measure_rounding(
         jobs.ExportJob(
+            task="classification",
             model=built.model,
             class_names=_CLASSES,
             image_size=size,

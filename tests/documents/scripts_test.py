@@ -174,7 +174,8 @@ def _checked(command, said, folder):
     chosen = "not slow and not campaign"
     if given[:1] == ("--full",):
         chosen, given = "not campaign", given[1:]
-    arguments = " ".join(("-n 2 --dist worksteal -m", chosen, *given))
+    options = "-n 2 --dist worksteal --durations=40 -m"
+    arguments = " ".join((options, chosen, *given))
     assert said.splitlines() == [
         "ruff check .",
         "ruff format --check .",
@@ -200,3 +201,19 @@ _COPIES_PROMISES = {
 def test_the_scripts_that_are_python_compile():
     for path in documented_commands.ROOT.glob("scripts/**/*.py"):
         compile(path.read_text(encoding="utf-8"), str(path), "exec")
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "script",
+    sorted(documented_commands.ROOT.glob("scripts/campaigns/*.sh")),
+    ids=lambda path: path.stem,
+)
+def test_a_campaign_has_tests_that_bear_its_marker(script):
+    _, _, given = script.read_text("utf-8").partition("--campaign")
+    places = re.findall(r"(?<= )tests/\S+", given)
+    assert places
+    for place in places:
+        path = documented_commands.ROOT / place
+        found = [path] if path.is_file() else path.rglob("*.py")
+        assert any("campaign" in each.read_text("utf-8") for each in found)

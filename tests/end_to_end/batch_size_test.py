@@ -62,7 +62,7 @@ def test_a_resumed_run_keeps_what_was_found(
     assert recorded_config.load_config(place).training.batch_size == 16
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_it_is_found_in_child_processes(pictures, settings, tmp_path):
     # 48 pictures; about 30 of them, or 32 at most, are trained on.
     place, text = _train(pictures, settings, tmp_path / "run")

@@ -1,6 +1,7 @@
 """Runs whose frozen part is computed once, against runs without the cache."""
 
 import pathlib
+import shutil
 import signal
 
 import numpy as np
@@ -14,6 +15,20 @@ from tf_finetune.data.images import decoding
 from tf_finetune.feature_cache import entries, fill
 from tf_finetune.runs import cache_choice
 from tf_finetune.training import fine_tuning
+
+_ON = {"trainable": "top", "cache": "on", "augmentation_views": 2}
+
+
+@pytest.fixture(scope="module")
+def filled(pictures, settings, tmp_path_factory):
+    """A run that filled a cache, `cache` beside its workdir."""
+    folder = tmp_path_factory.mktemp("filled")
+    return tf_finetune.fine_tune(
+        pictures,
+        report=lambda text: None,
+        workdir=str(folder / "run"),
+        **{**settings, **_ON, "cache_dir": str(folder / "cache")},
+    )
 
 
 @pytest.fixture
@@ -57,38 +72,37 @@ def test_without_augmentation_both_ways_train_alike(call):
 
 
 def test_the_second_run_computes_nothing_and_gives_the_same_numbers(
-    call, tmp_path
+    call, filled, tmp_path
 ):
-    first, _ = call("first", cache="on", augmentation_views=3)
+    shutil.copytree(filled.workdir.with_name("cache"), tmp_path / "cache")
     before = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
-    second, _ = call("second", cache="on", augmentation_views=3)
+    second, _ = call("second", **_ON)
     after = {path: path.stat().st_mtime_ns for path in _shards(tmp_path)}
     assert after == before
-    for ours, theirs in zip(_weights(first), _weights(second), strict=True):
+    for ours, theirs in zip(_weights(filled), _weights(second), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert first.evaluation == second.evaluation
+    assert filled.evaluation == second.evaluation
 
 
-def test_a_flipped_byte_is_found_and_the_numbers_stay(call, tmp_path):
-    first, _ = call("first", cache="on", augmentation_views=2)
+def test_a_flipped_byte_is_found_and_the_numbers_stay(call, filled, tmp_path):
+    shutil.copytree(filled.workdir.with_name("cache"), tmp_path / "cache")
     for path in _shards(tmp_path):
         data = bytearray(path.read_bytes())
         data[-5] ^= 64
         path.write_bytes(data)
     damaged = {path: path.read_bytes() for path in _shards(tmp_path)}
-    second, _ = call("second", cache="on", augmentation_views=2)
+    second, _ = call("second", **_ON)
     assert not set(damaged) & set(_shards(tmp_path))
-    for ours, theirs in zip(_weights(first), _weights(second), strict=True):
+    for ours, theirs in zip(_weights(filled), _weights(second), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
-def test_the_figures_are_those_of_the_saved_model(call):
-    run, _ = call("run", cache="on", head_init="random", epochs=3)
-    figures = tf_finetune.evaluate(run.workdir, report=lambda text: None)
+def test_the_figures_are_those_of_the_saved_model(filled):
+    figures = tf_finetune.evaluate(filled.workdir, report=lambda text: None)
     for split in ("train", "validation", "test"):
         for name in ("accuracy", "log_loss"):
             assert figures[split][name] == pytest.approx(
-                run.evaluation[split][name], abs=1e-5
+                filled.evaluation[split][name], abs=1e-5
             )
 
 
@@ -143,7 +157,7 @@ def test_auto_goes_on_without_the_cache_where_it_cannot_be(call):
 
 
 def test_what_can_be_computed_once_is_in_the_plan(call):
-    _, log = call("run", cache="on")
+    _, log = call("run", cache="on", plan=True)
     assert "of the forward pass is frozen and can be cached" in log
 
 

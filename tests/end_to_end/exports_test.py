@@ -50,6 +50,7 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
     found = finished_run.load_finished(str(ants_and_bees))
     paths, labels = _validation(ants_and_bees)
     job = jobs.ExportJob(
+        task=found.config.model.task,
         model=found.model,
         class_names=found.class_names,
         image_size=found.image_size,

@@ -2,8 +2,6 @@
 
 import pathlib
 import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -146,7 +144,9 @@ def test_a_run_asked_to_stop_before_training_stops(
     assert "Traceback" not in said
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(run, tmp_path):
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(
+    run, tmp_path, start
+):
     # A file-size limit stops writes as a full disk does.
     code = (
         "import resource, runpy, signal, sys\n"
@@ -155,17 +155,11 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(run, tmp_path):
         "sys.argv[0] = 'train'\n"
         "runpy.run_module('tf_finetune.train', run_name='__main__')\n"
     )
-    done = subprocess.run(
-        [
-            sys.executable, "-c", code,
-            f"--flagfile={run.workdir / 'run.flags'}",
-            f"--workdir={tmp_path / 'run'}",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=300,
-    )  # fmt: skip
+    flags = (
+        f"--flagfile={run.workdir / 'run.flags'}",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    done = start(["-c", code, *flags], tmp_path).wait(_PATIENCE_SECONDS)
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "Error: " in done.stderr

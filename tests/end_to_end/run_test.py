@@ -65,18 +65,12 @@ def test_the_better_of_probe_and_fine_tuning_is_kept(run):
     assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
 
 
-def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path):
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "tf_finetune.train",
-            f"--flagfile={run.workdir / 'run.flags'}",
-            f"--workdir={tmp_path / 'again'}",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=300,
-    )  # fmt: skip
+def test_replaying_run_flags_gives_the_same_numbers(run, tmp_path, command):
+    done = command(
+        "train",
+        f"--flagfile={run.workdir / 'run.flags'}",
+        f"--workdir={tmp_path / 'again'}",
+    )
     assert done.returncode == 0, done.stderr
     again = files.read_json(tmp_path / "again" / "evaluation.json")
     assert again == run.evaluation
@@ -336,6 +330,7 @@ def test_single_pictures_under_a_moving_batch_norm_are_warned_of(
         **{
             **settings,
             "batch_size": 1,
+            "cache": "off",
             "trainable": "all",
             "freeze_batch_norm": False,
         },
@@ -423,8 +418,10 @@ def test_a_finished_run_is_not_overwritten_by_accident(run, pictures, settings):
         tf_finetune.fine_tune(pictures, workdir=str(run.workdir), **settings)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18", pytest.param("resnet50", marks=pytest.mark.campaign)],
+)
 def test_the_classic_recipes_run(name, pictures, tmp_path, command):
     root = pathlib.Path(__file__).parents[2]
     done = command(

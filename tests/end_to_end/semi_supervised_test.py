@@ -2,8 +2,7 @@
 
 import pathlib
 import shutil
-import subprocess
-import sys
+import signal
 import time
 
 import numpy as np
@@ -166,11 +165,11 @@ def test_labels_of_every_kind_are_guessed_and_judged(
 
 @pytest.mark.slow
 def test_a_run_stopped_among_groups_goes_on_where_it_was(
-    pictures, pool, settings, tmp_path
+    pictures, pool, settings, tmp_path, start
 ):
     pool = shutil.copytree(pool, tmp_path / "pool")
 
-    def start(place):
+    def train(place):
         flags = {
             **settings,
             "data": pictures,
@@ -181,27 +180,21 @@ def test_a_run_stopped_among_groups_goes_on_where_it_was(
             "checkpoint_every_steps": 1,
             "workdir": tmp_path / place,
         }
-        return subprocess.Popen(
-            [
-                sys.executable, "-m", "tf_finetune.train",
-                *(f"--{name}={value}" for name, value in flags.items()),
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        words = [f"--{name}={value}" for name, value in flags.items()]
+        return start(["-m", "tf_finetune.train", *words], tmp_path)
 
-    assert start("whole").wait(timeout=300) == 0
-    stopped = start("stopped")
+    assert train("whole").wait(timeout=300).returncode == 0
+    stopped = train("stopped")
     inner = tmp_path / "stopped" / "checkpoints" / "unlabelled" / "checkpoints"
     end = time.monotonic() + 300
     while not [*inner.glob("*.checkpoint")] and time.monotonic() < end:
         time.sleep(0.01)
-    stopped.terminate()
-    assert stopped.wait(timeout=300) == 143
+    stopped.send(signal.SIGTERM)
+    assert stopped.wait(timeout=300).returncode == 143
     Image.new("RGB", (40, 48)).save(pool / "new.png")
-    assert start("stopped").wait(timeout=300) == 2
+    assert train("stopped").wait(timeout=300).returncode == 2
     (pool / "new.png").unlink()
-    assert start("stopped").wait(timeout=300) == 0
+    assert train("stopped").wait(timeout=300).returncode == 0
     for name in ("history.csv", "evaluation.json", "predictions.csv"):
         found, expected = (
             (tmp_path / place / name).read_text()

@@ -81,6 +81,7 @@ def test_augmentation_inside_a_model_is_not_served(run, tmp_path):
     )
     evaluated = run.model.predict_on_batch(images)
     job = jobs.ExportJob(
+        task="classification",
         model=model,
         class_names=run.class_names,
         image_size=32,

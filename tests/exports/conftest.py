@@ -91,12 +91,14 @@ def build_job(tiny_model, pictures):
             batch_size=2,
         )
         return jobs.ExportJob(
+            task="classification",
             model=model,
             class_names=CLASS_NAMES[: model.output_shape[-1]],
             image_size=model.input_shape[1],
             resize="squash",
             destination=pathlib.Path(destination),
             proof=proof,
+            measuring_seconds=0.2,
         )
 
     return build

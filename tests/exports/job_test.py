@@ -20,6 +20,7 @@ def test_a_proof_needs_a_picture():
 def _job(tmp_path, name):
     proof = job.ParityReference(paths=("a",), predictions=np.ones([1, 2]))
     return job.ExportJob(
+        task="classification",
         model=None,
         class_names=("a", "b"),
         image_size=8,

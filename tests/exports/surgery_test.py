@@ -62,6 +62,7 @@ def job(request, pictures):
     assert np.ptp(predictions, axis=0).max() > 1e-3
     return parity_check.measure_rounding(
         jobs.ExportJob(
+            task="classification",
             model=built.model,
             class_names=_CLASSES,
             image_size=32,

@@ -2,7 +2,7 @@ r"""Sends pictures to a served model, over REST and over gRPC.
 
     python -m tf_finetune.client picture.jpg --model=flowers --method=classify
     python -m tf_finetune.client street.jpg --model=roads \
-        --signature=serve_png --output=masks --rest=none --grpc=127.0.0.1:8500
+        --signature=serve_png --output=answers --rest=none --grpc=127.0.0.1:8500
 
 Works with `python -m tf_finetune.serve` and with TensorFlow Serving alike.
 Addresses are HOST:PORT, with or without http://, or the address that the server
@@ -11,7 +11,7 @@ stubs:
 pip install grpcio && pip install --no-deps tensorflow-serving-api==2.21.0
 
 `--method=classify` and `regress` send tf.train.Examples with the picture as
-`image_bytes`. Of outputs whose names end in `_bytes`, such as masks, the sizes
+`image_bytes`. Of outputs whose names end in `_bytes`, the sizes
 are printed; `--output=FOLDER` writes them as files.
 """
 

@@ -28,7 +28,7 @@ def send_images(
     import grpc
     from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-    # A mask may exceed the 4 MB that gRPC receives by default.
+    # An answer may exceed the 4 MB that gRPC receives by default.
     unbounded = [("grpc.max_receive_message_length", -1)]
     ways = {"predict": _predict, "classify": _classify, "regress": _regress}
     with grpc.insecure_channel(address, options=unbounded) as channel:

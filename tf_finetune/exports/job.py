@@ -87,7 +87,7 @@ class ExportJob:
     resize: model_options.Resize
     destination: pathlib.Path
     proof: ParityReference
-    task: str = "classification"
+    task: str
     decision: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     name: str = "model"
     out_of_distribution: bool = False

@@ -3,8 +3,8 @@
 Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section
 4.2: all logits are divided by one number, found on validation data. The
 likeliest class stays, its confidence changes. A result that is interpolated
-from several probabilities may change too: a mask resized to its picture, in a
-few pixels where classes meet.
+from several probabilities may change too: one of a picture's pixels that is
+resized, in a few pixels where classes meet.
 """
 
 import dataclasses

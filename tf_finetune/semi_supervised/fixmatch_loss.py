@@ -49,7 +49,7 @@ class FixMatch(keras.losses.Loss):
         shape = keras.ops.shape(y_pred)
         classes = self._form.logits[-1]
         guesses = (shape[1] - 1) * (self._form.logits_size // classes)
-        # One pseudo label per picture, or per pixel of a mask.
+        # One pseudo label per picture, or per pixel.
         beside = keras.ops.reshape(y_pred[:, 1:], [shape[0], guesses, classes])
         half = keras.ops.shape(beside)[1] // 2
         # No gradient flows through the pseudo labels.

@@ -2,7 +2,7 @@
 
 A request of a few kilobytes can ask for gigabytes: many pictures of one pixel,
 with probabilities for every pixel of the model's input, or one large picture
-beside small ones, whose masks are padded to the largest.
+beside small ones, whose answers are padded to the largest.
 """
 
 import math

@@ -17,7 +17,7 @@ from tf_finetune.serving import failures
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[str, Arrays], Arrays]
 
-# Pads masks of different sizes; no class has this index.
+# Pads arrays of different sizes; no class has this index.
 _PADDING_VALUE = 255
 
 
@@ -278,8 +278,9 @@ def _require_rows(outputs: Arrays, rows: int) -> None:
 def _join_rows(parts: list[np.ndarray]) -> np.ndarray:
     """Concatenates rows, padded to the largest size of any part.
 
-    Masks need that: they are as large as the largest picture of their batch.
-    The model pads with 255, too, and returns the size of each mask.
+    Answers of the pictures' sizes need that: they are as large as the largest
+    picture of their batch. The model pads with 255, too, and returns the size
+    of each.
     """
     sides = np.array([part.shape[1:] for part in parts])
     largest = sides.max(axis=0)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.config import training_options
-from tf_finetune.data import effective_number, progress
+from tf_finetune.data import class_weights, progress
 from tf_finetune.solvers import standardized_features
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
@@ -98,7 +98,7 @@ def solve(
         groups: A key for each example; examples of one key are never divided
             between a solution and its validation. None: each stands alone.
         class_weight: "balanced" weighs classes inversely to their frequency,
-            "effective_number" as data/effective_number.py does.
+            "effective_number" as data/class_weights.py does.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
@@ -239,7 +239,7 @@ def _choose_class_weight(
 ) -> str | dict[int, float] | None:
     """Returns class weights as scikit-learn takes them."""
     if kind == "effective_number":
-        weights = effective_number.compute_weights(np.bincount(labels))
+        weights = class_weights.weigh_by_effective_number(np.bincount(labels))
         return dict(enumerate(weights.tolist()))
     return None if kind == "none" else kind
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from tf_finetune.config import training_options
-from tf_finetune.data import iterative_stratification, label_weights, progress
+from tf_finetune.data import class_weights, iterative_stratification, progress
 from tf_finetune.solvers import (
     logistic_columns,
     standardized_features,
@@ -81,7 +81,7 @@ def solve(
         groups: A key for each example; examples of one key are never divided
             between a solution and its validation. None: each stands alone.
         class_weight: How those that carry a label are weighed against those
-            that do not; see `label_weights.compute_label_weights`.
+            that do not; see `class_weights.weigh_labels`.
         seed: Of the folds.
 
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
@@ -138,9 +138,7 @@ def _make_weights(
     targets: np.ndarray, kind: training_options.ClassWeight
 ) -> np.ndarray:
     """Returns the weight [n, labels] of each pair of example and label."""
-    both = label_weights.compute_label_weights(
-        targets.sum(axis=0), len(targets), kind
-    )
+    both = class_weights.weigh_labels(targets.sum(axis=0), len(targets), kind)
     if both is None:
         return np.ones(targets.shape)
     return np.where(targets, both[1], both[0])

@@ -62,9 +62,11 @@ class AnswerFiles(Protocol):
 
     Attributes:
         table: The name of the CSV file beside them.
+        contents: A noun for them: "masks and overlays".
     """
 
     table: str
+    contents: str
 
     def __init__(
         self,

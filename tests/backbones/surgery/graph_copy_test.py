@@ -13,8 +13,8 @@ from tf_finetune.backbones.surgery import graph_copy
         "mobilenet_v3_small",  # Layers that Keras numbers.
         pytest.param("convnext_tiny", marks=pytest.mark.slow),
         pytest.param("densenet121", marks=pytest.mark.slow),
-        pytest.param("inception_resnet_v2", marks=pytest.mark.slow),
-        pytest.param("nasnet_mobile", marks=pytest.mark.slow),
+        pytest.param("inception_resnet_v2", marks=pytest.mark.campaign),
+        pytest.param("nasnet_mobile", marks=pytest.mark.campaign),
     ],
 )
 def test_a_copy_computes_the_same_bits_and_shares_nothing(name, make_backbone):

@@ -32,7 +32,7 @@ def _bare_model():
     return bytes(builder.Output())
 
 
-def _job(**changes):
+def _job(task="classification", **changes):
     return jobs.ExportJob(
         model=None,
         class_names=("ants", "bees", os.fsdecode(b"caf\xe9")),
@@ -40,6 +40,7 @@ def _job(**changes):
         resize="squash",
         destination=pathlib.Path(),
         proof=jobs.ParityReference(paths=("a",), predictions=np.zeros([1, 3])),
+        task=task,
         **changes,
     )
 

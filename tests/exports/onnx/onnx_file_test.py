@@ -123,6 +123,7 @@ proof = jobs.ParityReference(
 )
 onnx_file.write(
     jobs.ExportJob(
+        task="classification",
         model=model,
         class_names=("a", "b"),
         image_size=32,

@@ -13,7 +13,7 @@ from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import quantized_check
 
 
-def _job(predictions, truth=None, **changes):
+def _job(predictions, truth=None, task="classification", **changes):
     predictions = np.array(predictions)
     proof = jobs.ParityReference(
         paths=tuple(str(i) for i in range(len(predictions))),
@@ -27,6 +27,7 @@ def _job(predictions, truth=None, **changes):
         resize="squash",
         destination=pathlib.Path(),
         proof=proof,
+        task=task,
         **changes,
     )
 

@@ -173,6 +173,7 @@ proof = jobs.ParityReference(
     predictions=np.load(sys.argv[2] + ".npy"),
 )
 image_saved_model.write(jobs.ExportJob(
+    task="classification",
     model=model, class_names=("ants", "bees", "wasps"), image_size=24,
     resize="squash", destination=pathlib.Path(sys.argv[2]), proof=proof,
 ))
@@ -402,6 +403,7 @@ def test_a_nested_mobilenet_is_exported_exactly(keras, pictures, tmp_path):
         paths=pictures, predictions=model.predict(np.stack(squares))
     )
     job = jobs.ExportJob(
+        task="classification",
         model=model,
         class_names=("a", "b", "c", "d"),
         image_size=64,

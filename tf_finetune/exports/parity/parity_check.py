@@ -176,7 +176,7 @@ def compare_predictions(
         "max_abs_difference": float(difference.max()),
         "mean_abs_difference": float(difference.mean()),
     }
-    # Several units: targets of a regression, which have no likeliest class.
+    # Several units: numbers, of which none is the likeliest class.
     if np.ndim(unit):
         return found
     same = np.argmax(expected, axis=-1) == np.argmax(got, axis=-1)

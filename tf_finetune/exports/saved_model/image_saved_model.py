@@ -167,7 +167,7 @@ def _require_consistent(
     """Raises `RunError` unless other outputs follow from the predictions.
 
     These are the task's outputs beside them: labels that reach thresholds, the
-    likeliest classes, masks.
+    likeliest classes.
     """
     task = tasks.TASKS.get(job.task).with_decision(job.decision).network
     for signature in _REQUIRED_SIGNATURES:

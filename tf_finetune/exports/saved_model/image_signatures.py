@@ -34,7 +34,7 @@ EXAMPLE_FEATURE = "image_bytes"
 """The name of the encoded picture in a `tf.train.Example`."""
 
 MAX_RESTORED_PIXELS = 50_000_000
-"""Largest picture whose mask is resized to its own size, pixels."""
+"""Largest picture whose answer is resized to its own size, pixels."""
 
 
 class ImageServable(trackable.TrackableModel):
@@ -89,7 +89,7 @@ def _build_bodies(
             if restore:
                 sizes = own_sizes(image_bytes)
                 errors = _add_size_errors(errors, sizes)
-                # Size 0 for failed pictures: masks of the others in the batch
+                # Size 0 for failed pictures: answers to the others in the batch
                 # are padded to the largest size.
                 sizes = tf.where(errors[:, tf.newaxis] == "", sizes, 0)
                 answer = restore(answer, sizes, job.resize)

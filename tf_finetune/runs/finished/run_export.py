@@ -75,7 +75,7 @@ def _make_job(
             f"shape than {found.place.model.name} gives. The files of the "
             "folder do not belong together: copy it again, or train again."
         )
-    # Differences of predictions without a fixed scale (regression) are
+    # Differences of predictions without a fixed scale are
     # measured relative to the range of each output.
     unit = 1.0
     if found.task.relative_predictions:

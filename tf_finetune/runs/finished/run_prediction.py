@@ -68,7 +68,7 @@ def predict_run(
 def _choose_folder(
     found: finished_run.FinishedRun, config: command_configs.PredictConfig
 ) -> pathlib.Path | None:
-    """Returns the folder of predictions that are files, such as masks.
+    """Returns the folder of predictions that are files.
 
     None where the task has none or nothing is written.
 
@@ -81,8 +81,9 @@ def _choose_folder(
     # A name that ends in .csv is meant as a file, though it may not exist.
     if folder.is_file() or folder.suffix.lower() == ".csv":
         raise errors.UsageError(
-            f"--output={config.output} must be a folder: masks and overlays "
-            f"go into it, and {found.task.files.table}."
+            f"--output={config.output} must be a folder: "
+            f"{found.task.files.contents} go into it, and "
+            f"{found.task.files.table}."
         )
     return folder
 

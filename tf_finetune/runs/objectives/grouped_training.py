@@ -69,7 +69,7 @@ def make_form(
     context: contexts.RunContext, targets: target_rows.Targets
 ) -> group_model.GroupLayout:
     """Returns the shapes of targets and logits that are packed into rows."""
-    # Without the batch axis; an index and a mask have different shapes.
+    # Without the batch axis; targets of tasks have different shapes.
     spec = target_rows.batch_in_order(targets, 1).element_spec
     return group_model.GroupLayout(
         target=tuple(spec.shape[1:]),

@@ -91,7 +91,7 @@ def _predict_with_model(
 ) -> PoolLabels:
     context, guesses = given.context, given.context.task.pseudo_labels
     resize = context.config.model.resize
-    # Predicted twice, since masks of a whole pool need not fit into memory.
+    # Predicted twice, since those of a whole pool need not fit into memory.
     pool, held_out = given.pool.pictures, context.data.split("validation")
     share = context.config.unlabeled.pseudo_label_share
     thresholds = guesses.find_thresholds(
@@ -103,7 +103,7 @@ def _predict_with_model(
             thresholds,
             picture,
             context.data.class_names,
-            folder=context.place.checkpoints / "masks",
+            folder=context.place.checkpoints / "pseudo_labels",
             resize=resize,
         )
         for picture, each in _pair_predictions(given, pool)

@@ -4,10 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
-
-from tf_finetune.config import training_options
-from tf_finetune.data import effective_number
 
 
 class ClassificationLoss(keras.losses.Loss):
@@ -65,22 +61,3 @@ class ClassificationLoss(keras.losses.Loss):
             misses = 1.0 - keras.ops.exp(log_probabilities)
             log_probabilities = keras.ops.square(misses) * log_probabilities
         return -keras.ops.sum(labels * log_probabilities, axis=-1)
-
-
-def compute_class_weights(
-    counts: np.ndarray, kind: training_options.ClassWeight
-) -> np.ndarray | None:
-    """Returns a weight for each class, or None for equal ones.
-
-    Args:
-        counts: [classes], training pictures of each, at least one.
-        kind: "balanced" weighs a class by n / (classes × its count), so that
-            the mean weight over the examples is 1; "effective_number" as
-            `effective_number.compute_weights` does.
-    """
-    if kind == "none":
-        return None
-    if kind == "effective_number":
-        return effective_number.compute_weights(counts).astype("float32")
-    # n / (classes · count), as scikit-learn's "balanced".
-    return (counts.sum() / (len(counts) * counts)).astype("float32")

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import train_config, training_options
-from tf_finetune.data import examples
+from tf_finetune.data import class_weights, examples
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.tasks import probability_network
 from tf_finetune.tasks.classification import losses
@@ -53,7 +53,7 @@ class Network(probability_network.ProbabilityNetwork):
         weights = None
         if described is not None:
             counts = [described["classes"]["train"][name] for name in names]
-            weights = losses.compute_class_weights(
+            weights = class_weights.weigh_classes(
                 np.array(counts), options.class_weight
             )
         return losses.ClassificationLoss(

@@ -37,7 +37,7 @@ class MultilabelLoss(keras.losses.Loss):
             label_smoothing: Szegedy et al. 2016, section 7, of two classes:
                 1 becomes 1 - s/2 and 0 becomes s/2.
             class_weights: [2, labels], as
-                `label_weights.compute_label_weights` returns them.
+                `class_weights.weigh_labels` returns them.
         """
         super().__init__(name=name)
         self._label_smoothing = label_smoothing

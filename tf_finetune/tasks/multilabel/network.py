@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import train_config, training_options
-from tf_finetune.data import examples, label_weights
+from tf_finetune.data import class_weights, examples
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.tasks import probability_network
 from tf_finetune.tasks.multilabel import (
@@ -70,7 +70,7 @@ class Network(probability_network.ProbabilityNetwork):
         weights = None
         if described is not None:
             carried = described["labels"]["train"]
-            weights = label_weights.compute_label_weights(
+            weights = class_weights.weigh_labels(
                 np.array([carried[name] for name in names]),
                 label_counts.count_split(described, "train"),
                 options.class_weight,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.config import training_options
-from tf_finetune.data import effective_number
+from tf_finetune.data import class_weights
 
 
 def compute_class_weights(
@@ -22,7 +22,7 @@ def compute_class_weights(
     Args:
         kind: "none"; "balanced": the median of the classes' frequencies over
             the class' own; "effective_number": as
-            `effective_number.compute_weights` does of the pixels.
+            `class_weights.weigh_by_effective_number` does of the pixels.
         pixels: [classes], training pixels of each class.
         pixels_of_pictures: [classes], all pixels that are not ignored, of the
             training pictures in which the class occurs.
@@ -38,7 +38,7 @@ def compute_class_weights(
         return None
     counts = np.asarray(pixels, "float64")
     if kind == "effective_number":
-        return effective_number.compute_weights(counts).astype("float32")
+        return class_weights.weigh_by_effective_number(counts).astype("float32")
     occurs = counts > 0
     weights = np.ones(len(counts))
     if occurs.any():

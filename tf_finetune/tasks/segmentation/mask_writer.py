@@ -29,6 +29,7 @@ class MaskFiles:
     """
 
     table = TABLE
+    contents = "masks and overlays"
 
     def __init__(
         self,
