@@ -179,7 +179,7 @@ class Labels(abc.ABC):
 
     @abc.abstractmethod
     def text(self, label: examples.Label) -> str:
-        """Returns a label as text that is equal for equal labels alone."""
+        """Returns a label as text; different labels give different texts."""
 
     @abc.abstractmethod
     def describe(self, data: examples.ImageData) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class NamedLabels(label_protocol.Labels):
     def respell(
         self, label: examples.Label, spelt: Mapping[str, str]
     ) -> examples.Label:
-        """Returns a label whose names are replaced where `spelt` has them."""
+        """Returns a label with its names replaced by those in `spelt`."""
 
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
