@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import collections
 import logging
 import os
 import pathlib
@@ -25,15 +26,27 @@ hypothesis.settings.load_profile("steady")
 
 # Folders of tests that start programs or go through every component of a kind.
 _LONG = ("contracts", "documents", "end_to_end", "training/distributed")
+# Folders whose tests build, train or export networks, a second or more each:
+# the quick ones take the first two parameters of a test.
+_HEAVY = (
+    *("adaptation", "backbones", "exports", "heads", "model", "runs"),
+    *("semi_supervised", "tasks", "training", "weights"),
+)
 _TESTS = pathlib.Path(__file__).parent
 _BESIDE = pathlib.Path(__file__).parents[2] / "shared" / "material"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests of long folders as slow, unless they are marked quick."""
+    """Marks what takes long as slow, unless it is marked quick."""
+    seen = collections.Counter()
     for item in items:
         folder = item.path.relative_to(_TESTS).as_posix()
-        if folder.startswith(_LONG) and not item.get_closest_marker("quick"):
+        name = item.nodeid.partition("[")[0]
+        seen[name] += 1
+        takes_long = folder.startswith(_LONG) or (
+            folder.startswith(_HEAVY) and seen[name] > 2
+        )
+        if takes_long and not item.get_closest_marker("quick"):
             item.add_marker(pytest.mark.slow)
 
 

@@ -175,7 +175,7 @@ def test_a_run_stopped_among_groups_goes_on_where_it_was(
             "data": pictures,
             "unlabeled_data": pool,
             "objective": "fixmatch",
-            "epochs": 3,
+            "epochs": 2,
             "cache": "off",
             "checkpoint_every_steps": 1,
             "workdir": tmp_path / place,
