@@ -81,6 +81,7 @@ class ModelOptions:
         "freeze",
         "How fine-tuning changes the backbone: freeze trains the layers of "
         "--trainable and keeps the others as pretrained.",
+        used_by=conditions.FINE_TUNING,
         names_part=True,
         known_parts=("freeze",),
     )
