@@ -17,8 +17,9 @@ from tf_finetune.config import (
     pixel_options,
     training_options,
 )
-from tf_finetune.data import epoch_order, pipeline, shards
+from tf_finetune.data import epoch_order, shards
 from tf_finetune.data import split_targets as target_rows
+from tf_finetune.data.augment import augmentation as augmentations
 from tf_finetune.data.images import decoding
 
 # Streams of random numbers of one seed that must not repeat each other, nor
@@ -215,7 +216,9 @@ def _build_loader(
             tf.constant([os.fsencode(path) for path in each])
             for each in (groups.labeled, groups.unlabeled)
         )
-    change = pipeline.build_augmentation(groups.augmentation, groups.targets)
+    change = augmentations.build_augmentation(
+        groups.augmentation, groups.targets.moves_as
+    )
 
     def load(path: tf.Tensor) -> tf.Tensor:
         return decoding.load_file(

@@ -145,7 +145,7 @@ def build_training_batches(
     load = _build_reader(image_size, resize, pixels)
     loaded = _build_loader(paths, targets, load, image_size)
     first = first_epoch * steps + first_step
-    change = build_augmentation(augmentation, targets)
+    change = augmentations.build_augmentation(augmentation, targets.moves_as)
     changed = _build_augmenter(change, seed, first, steps, part)
     width = part.max_size(batch_size)
 
@@ -181,15 +181,6 @@ def build_training_batches(
     # `fit` wants for its progress bar and the end of an epoch.
     exactly = tf.data.experimental.assert_cardinality(count)
     return batches.apply(exactly).prefetch(tf.data.AUTOTUNE)
-
-
-def build_augmentation(
-    level: training_options.Augmentation, targets: target_rows.Targets
-) -> augmentations.AugmentFunction | None:
-    """Returns the augmentation of a level, which moves masks with pictures."""
-    if targets.moves and level != "none":
-        return augmentations.build_mask_augmentation(level).together
-    return augmentations.build_augmentation(level)
 
 
 def _build_reader(

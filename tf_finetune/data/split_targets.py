@@ -1,20 +1,22 @@
 """Training and validation targets, read by number in a graph."""
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import tensorflow as tf
+
+Motion = Literal["nothing", "mask"]
+"""How targets move with their augmented pictures: not, or as a mask does."""
 
 
 class Targets(Protocol):
     """Targets of the pictures of one split, in their order.
 
     Attributes:
-        moves: Whether a target lies on its picture, as a mask does, and is
-            moved with it by augmentation.
+        moves_as: How augmentation moves a target with its picture.
     """
 
-    moves: bool
+    moves_as: Motion
 
     def __len__(self) -> int:
         """Returns the number of pictures."""
@@ -39,7 +41,7 @@ class ArrayTargets:
         values: float32 [n, …].
     """
 
-    moves = False
+    moves_as: Motion = "nothing"
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = np.asarray(values, "float32")
@@ -69,7 +71,7 @@ class SelectedTargets:
             all_: The targets to choose from.
             places: Numbers of pictures.
         """
-        self.moves = all_.moves
+        self.moves_as = all_.moves_as
         self._all = all_
         self._places = np.asarray(places, "int64")
 

@@ -208,7 +208,7 @@ def away_from_edges(masks: np.ndarray, far: int = 2) -> np.ndarray:
 @pytest.mark.parametrize("level", LEVELS)
 def test_masks_move_with_their_pictures(level):
     images, masks = scenes()
-    change = tf.function(augmentation.build_mask_augmentation(level).together)
+    change = tf.function(augmentation.build_augmentation(level, "mask"))
     for seed in ((1, 2), (3, 4)):
         after, moved = change(
             tf.constant(images), tf.constant(masks), tf.constant(seed)
@@ -227,10 +227,11 @@ def test_masks_move_with_their_pictures(level):
 @pytest.mark.parametrize("level", ["light", "medium"])
 def test_masks_alone_are_moved_as_together(level):
     images, masks = scenes(5)
-    changes = augmentation.build_mask_augmentation(level)
+    change = augmentation.build_augmentation(level, "mask")
+    change_masks = augmentation.build_target_augmentation(level, "mask")
     seed = tf.constant([7, 8])
-    with_masks, together = tf.function(changes.together)(images, masks, seed)
-    alone = tf.function(changes.alone)(masks, seed)
+    with_masks, together = tf.function(change)(images, masks, seed)
+    alone = tf.function(change_masks)(masks, seed)
     np.testing.assert_array_equal(alone, together)
     without_masks, _ = augmented(level, images, seed=(7, 8))
     np.testing.assert_allclose(with_masks, without_masks, atol=1e-3)
@@ -239,10 +240,10 @@ def test_masks_alone_are_moved_as_together(level):
 def test_ignored_pixels_stay_ignored():
     images, masks = scenes(6)
     masks[:] = 255
-    change = augmentation.build_mask_augmentation("strong").together
+    change = augmentation.build_augmentation("strong", "mask")
     _, moved = change(images, masks, tf.constant([1, 1]))
     assert (moved.numpy() == 255).all()
 
 
 def test_none_changes_no_mask():
-    assert augmentation.build_mask_augmentation("none") is None
+    assert augmentation.build_augmentation("none", "mask") is None

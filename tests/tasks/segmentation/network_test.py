@@ -64,7 +64,7 @@ def targets(data, **options):
 def test_masks_are_read_in_the_order_that_is_asked_for(data):
     found = targets(data)
     assert len(found) == 3
-    assert found.moves
+    assert found.moves_as == "mask"
     every = np.concatenate(list(target_rows.batch_in_order(found, 2)))
     assert every.shape == (3, SIZE, SIZE)
     assert every.dtype == np.uint8

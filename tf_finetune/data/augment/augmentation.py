@@ -11,32 +11,13 @@ import keras
 import tensorflow as tf
 
 from tf_finetune.config import training_options
+from tf_finetune.data import split_targets
 from tf_finetune.data.augment import crop_boxes, image_mixing, rand_augment
 from tf_finetune.data.augment import sampling as random_draws
 
 AugmentFunction = Callable[
     [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
 ]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MaskAugmentation:
-    """Changes of pictures that have a mask each.
-
-    Masks are uint8 [batch, height, width].
-
-    Attributes:
-        together: (images, masks, seed) → both, changed alike; otherwise as
-            `build_augmentation` has it, and the pictures the same as it makes
-            them.
-        alone: (masks, seed) → what `together` makes of the masks, at a level
-            that mixes nothing.
-    """
-
-    together: Callable[
-        [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
-    ]
-    alone: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,39 +94,9 @@ def mixes_images(level: training_options.Augmentation) -> bool:
 
 def build_augmentation(
     level: training_options.Augmentation,
+    moves_as: split_targets.Motion = "nothing",
 ) -> AugmentFunction | None:
     """Returns the function that changes a batch; None for "none".
-
-    Args:
-        level: "none" or one of `LEVELS`.
-
-    Returns:
-        (images float32 [batch, height, width, 3] 0..255, labels float32
-        [batch, num_classes], seed int32 [2]) → (images, labels) of the same
-        shapes. The result is a function of the three alone; each picture of a
-        batch is changed in its own way.
-    """
-    if level == "none":
-        return None
-    moving = _build_image_changes(LEVELS[level])
-    mix = image_mixing.build_mix() if LEVELS[level].mix else None
-
-    def change(
-        images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        draws = random_draws.StatelessSeeds(seed)
-        images = moving({"images": images}, draws)["images"]
-        if mix is not None:
-            images, labels = mix(images, labels, draws)
-        return tf.clip_by_value(images, 0.0, 255.0), labels
-
-    return change
-
-
-def build_mask_augmentation(
-    level: training_options.Augmentation,
-) -> MaskAugmentation | None:
-    """Returns the functions that change pictures with masks; None for "none".
 
     Masks are mirrored, moved, turned and sheared with their pictures, by the
     nearest pixel; colors change in pictures alone. Two masks cannot be
@@ -154,37 +105,76 @@ def build_mask_augmentation(
 
     Args:
         level: "none" or one of `LEVELS`.
+        moves_as: How the targets move. Pictures change the same anyway, unless
+            they are mixed.
+
+    Returns:
+        (images float32 [batch, height, width, 3] 0..255, targets, seed int32
+        [2]) → (images, targets) of the same shapes. Targets are float32 [batch,
+        outputs], masks uint8 [batch, height, width]. The result is a function
+        of the three alone; each picture of a batch is changed in its own way.
     """
     if level == "none":
         return None
-    moving = _build_image_changes(LEVELS[level])
-    cut = image_mixing.build_cutmix() if LEVELS[level].mix else None
+    move = _build_image_changes(LEVELS[level])
+    mix = image_mixing.build_mix(
+        LEVELS[level].mix, blends=moves_as == "nothing"
+    )
 
-    def together(
-        images: tf.Tensor, masks: tf.Tensor, seed: tf.Tensor
+    def change(
+        images: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         draws = random_draws.StatelessSeeds(seed)
-        batch = {"images": images, "segmentation_masks": _add_channel(masks)}
-        batch = moving(batch, draws)
-        if cut is not None:
-            batch = cut(batch, draws)
+        given = _pack_targets(targets, moves_as)
+        batch = mix(move({"images": images, **given}, draws), draws)
         images = tf.clip_by_value(batch["images"], 0.0, 255.0)
-        return images, _drop_channel(batch["segmentation_masks"], masks)
+        return images, _unpack_targets(batch, targets, moves_as)
 
-    def alone(masks: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        batch = {"segmentation_masks": _add_channel(masks)}
-        batch = moving(batch, random_draws.StatelessSeeds(seed))
-        return _drop_channel(batch["segmentation_masks"], masks)
-
-    return MaskAugmentation(together=together, alone=alone)
+    return change
 
 
-def _add_channel(masks: tf.Tensor) -> tf.Tensor:
-    return tf.cast(masks, tf.float32)[..., tf.newaxis]
+def build_target_augmentation(
+    level: training_options.Augmentation, moves_as: split_targets.Motion
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the function that changes targets as those of their pictures.
+
+    Args:
+        level: One of `LEVELS` that mixes nothing.
+        moves_as: How the targets move.
+
+    Returns:
+        (targets, seed) → targets, as `build_augmentation` changes them with
+        their pictures.
+    """
+    move = _build_image_changes(LEVELS[level])
+
+    def change(targets: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        batch = move(
+            _pack_targets(targets, moves_as), random_draws.StatelessSeeds(seed)
+        )
+        return _unpack_targets(batch, targets, moves_as)
+
+    return change
 
 
-def _drop_channel(changed: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
-    return tf.cast(changed[..., 0], masks.dtype)
+def _pack_targets(
+    targets: tf.Tensor, moves_as: split_targets.Motion
+) -> random_draws.Batch:
+    """Returns the targets by Keras' word for such ones."""
+    if moves_as == "mask":
+        masks = tf.cast(targets, tf.float32)[..., tf.newaxis]
+        return {"segmentation_masks": masks}
+    return {"labels": targets}
+
+
+def _unpack_targets(
+    batch: random_draws.Batch,
+    targets: tf.Tensor,
+    moves_as: split_targets.Motion,
+) -> tf.Tensor:
+    if moves_as == "mask":
+        return tf.cast(batch["segmentation_masks"][..., 0], targets.dtype)
+    return batch["labels"]
 
 
 def _build_image_changes(
@@ -194,7 +184,7 @@ def _build_image_changes(
 ]:
     """Returns the function that changes each picture by itself.
 
-    The same draws are made for pictures, for masks, and for both.
+    The same draws are made for pictures, for masks, and for both; labels stay.
     """
     layers = _build_color_layers(level)
     shuffled_changes = rand_augment.build_rand_augment(
@@ -204,19 +194,21 @@ def _build_image_changes(
     def change(
         batch: random_draws.Batch, draws: random_draws.StatelessSeeds
     ) -> random_draws.Batch:
+        labels = {k: v for k, v in batch.items() if k == "labels"}
+        batch = {k: v for k, v in batch.items() if k != "labels"}
         first = next(iter(batch.values()))
-        move = crop_boxes.draw_boxes(
+        boxes = crop_boxes.draw_boxes(
             first, draws, zoom=level.zoom, shift=level.shift
         )
         batch = {
             kind: crop_boxes.sample_images(
-                each, move, "bilinear" if kind == "images" else "nearest"
+                each, boxes, "bilinear" if kind == "images" else "nearest"
             )
             for kind, each in batch.items()
         }
         for layer in layers:
             batch = random_draws.apply_layer_to_batch(layer, batch, draws)
-        return shuffled_changes(batch, draws)
+        return {**shuffled_changes(batch, draws), **labels}
 
     return change
 

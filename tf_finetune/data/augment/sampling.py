@@ -4,8 +4,9 @@ import keras
 import tensorflow as tf
 
 Batch = dict[str, tf.Tensor]
-"""By Keras' words: "images" float32 [batch, height, width, 3], 0..255, and
-"segmentation_masks" float32 [batch, height, width, 1]."""
+"""By Keras' words: "images" float32 [batch, height, width, 3], 0..255, and the
+targets as "labels" float32 [batch, …] or as "segmentation_masks" float32
+[batch, height, width, 1]."""
 
 
 class StatelessSeeds(keras.random.SeedGenerator):

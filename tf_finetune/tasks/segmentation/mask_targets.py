@@ -16,7 +16,7 @@ from tf_finetune.feature_cache import fill
 class MaskTargets:
     """Masks of one split, loaded batch by batch."""
 
-    moves = True
+    moves_as = "mask"
 
     def __init__(
         self,
@@ -41,8 +41,11 @@ class MaskTargets:
         self._count = len(pictures)
         self._size = {"image_size": image_size, "resize": resize}
         mixes = augmentation.mixes_images(level)
-        self._changes = augmentation.build_mask_augmentation(level)
         self._num_views = 1 if mixes else num_views
+        if self._num_views > 1:
+            self._change = augmentation.build_target_augmentation(
+                level, self.moves_as
+            )
         indices = [os.fsencode(each.label.indices) for each in pictures]
         with tf.device("CPU"):
             self._indices = tf.constant(indices)
@@ -78,14 +81,14 @@ class MaskTargets:
         return tf.cond(
             view == 0,
             lambda: mask,
-            lambda: self._changes.alone(mask[tf.newaxis], seed)[0],
+            lambda: self._change(mask[tf.newaxis], seed)[0],
         )
 
 
 class BlankMasks:
     """Placeholder masks, for trying a training step without data."""
 
-    moves = True
+    moves_as = "mask"
 
     def __init__(self, count: int, num_classes: int, image_size: int) -> None:
         """Creates a mask with stripes of every class.
