@@ -101,11 +101,20 @@ def test_each_task_has_a_head_of_its_own_unless_one_is_named():
         ("classification", {"target_transform": "log"}, "--task=regression"),
         (
             "segmentation",
-            {"numeric_columns": ("a",)},
+            {"numeric_columns": ("a",), "data_format": "csv"},
             "is for --task=classification and --task=multilabel and "
             "--task=regression;",
         ),
-        ("segmentation", {"categorical_columns": ("a",)}, "--task=regression"),
+        (
+            "segmentation",
+            {"categorical_columns": ("a",), "data_format": "csv"},
+            "--task=regression",
+        ),
+        (
+            "classification",
+            {"numeric_columns": ("a",), "data_format": "folder"},
+            "is for --data_format=csv; --data_format=folder does not read it",
+        ),
         ("segmentation", {"image_column": ("a", "b")}, "predict a vector"),
         (
             "classification",
@@ -148,7 +157,12 @@ def test_an_option_that_nothing_would_read_is_refused(task, given, message):
         {"class_weight": "balanced", "label_smoothing": 0.1},
         {"head": "mlp", "head_units": 9},
         {"task": "multilabel", "loss": "asymmetric", "label_smoothing": 0.1},
-        {"task": "regression", "target_range": (0, 1), "numeric_columns": "a"},
+        {
+            "task": "regression",
+            "target_range": (0, 1),
+            "numeric_columns": "a",
+            "data_format": "csv",
+        },
         {"task": "segmentation", "ignore_label": "3", "output_stride": 8},
         {
             "task": "segmentation",

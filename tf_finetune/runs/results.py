@@ -87,11 +87,22 @@ def evaluate_splits(
         context.place, context.task, context.data, judged.kept
     )
     files.write_json(context.place.evaluation, figures)
+    return _fuse_inputs(context, result, figures)
+
+
+def _fuse_inputs(
+    context: contexts.RunContext,
+    result: semi_supervised_run.RunResult,
+    figures: dict[str, Any],
+) -> dict[str, Any]:
+    """Returns the figures of rows, where an example is one; else as given."""
     if not context.config.data.takes_rows:
         return figures
     from tf_finetune.runs import input_fusion  # Other runs do without it.
 
-    return input_fusion.fuse_inputs(context, result.fit_result, chosen, figures)
+    return input_fusion.fuse_inputs(
+        context, result.fit_result, result.chosen, figures
+    )
 
 
 def save_results(
