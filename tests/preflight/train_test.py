@@ -98,11 +98,20 @@ def test_each_task_has_a_head_of_its_own_unless_one_is_named():
         ("classification", {"target_transform": "log"}, "--task=regression"),
         (
             "segmentation",
-            {"numeric_columns": ("a",)},
+            {"numeric_columns": ("a",), "data_format": "csv"},
             "is for --task=classification and --task=multilabel and "
             "--task=regression;",
         ),
-        ("segmentation", {"categorical_columns": ("a",)}, "--task=regression"),
+        (
+            "segmentation",
+            {"categorical_columns": ("a",), "data_format": "csv"},
+            "--task=regression",
+        ),
+        (
+            "classification",
+            {"numeric_columns": ("a",), "data_format": "folder"},
+            "is for --data_format=csv; --data_format=folder does not read it",
+        ),
         ("segmentation", {"image_column": ("a", "b")}, "predict a vector"),
         (
             "classification",

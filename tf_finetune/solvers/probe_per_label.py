@@ -200,20 +200,28 @@ def _cross_validate(
         losses = np.where(out, weigh * problem.losses(found), 0.0)
         total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
         mean = np.where(is_known, total / len(rows), np.nan)
-        # A fold's columns hold the logits of the examples that it leaves out.
         logits = rows @ found.coefficients + found.bias
-        left_out = np.where(out, logits, 0.0).reshape(len(rows), _FOLDS, labels)
         trials.append(
             Trial(
                 strength=strength,
                 log_losses=mean,
-                left_out=left_out.sum(axis=1),
+                left_out=_join_folds(np.where(out, logits, 0.0), labels),
             )
         )
         # From strong to weak: beyond the optimum the loss only rises.
         if _is_past_best([each.log_losses for each in trials]):
             break
     return tuple(trials)
+
+
+def _join_folds(logits: np.ndarray, labels: int) -> np.ndarray:
+    """Returns [n, labels] of logits [n, folds · labels].
+
+    Args:
+        logits: 0 but in the columns of the fold that leaves an example out.
+        labels: Number of labels.
+    """
+    return logits.reshape(len(logits), _FOLDS, labels).sum(axis=1)
 
 
 def _select_left_out(

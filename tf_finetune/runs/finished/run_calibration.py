@@ -125,9 +125,7 @@ def _collect_logits(
     model: keras.Model,
 ) -> certainties.TemperatureScaling:
     """Returns temperature scaling that has seen the validation logits."""
-    asked = [each.path for each in data.split("validation")]
-    if joined:
-        asked = joined["validation"].rows
+    asked = run_evaluation.list_examples(data, joined, "validation")
     tempering = found.task.certainty.create_temperature_scaling(
         found.class_names, len(asked), seed=found.config.seed
     )

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import logging
@@ -17,7 +17,7 @@ from tf_finetune.runs.finished import finished_run
 from tf_finetune.tasks import task as task_contract
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import joined_rows
+    from tf_finetune.inputs import input_rows, joined_rows
 
 
 def evaluate_run(
@@ -130,6 +130,23 @@ def join_rows(
     return joined_rows.make_row_data(data, joined), joined
 
 
+def list_examples(
+    data: examples.ImageData,
+    joined: "Mapping[str, joined_rows.JoinedRows]",
+    split: str,
+) -> "Sequence[str] | Sequence[input_rows.Row]":
+    """Returns the examples of a split as `FinishedRun.predict` takes them.
+
+    Args:
+        data: Pictures, or rows as `join_rows` makes them.
+        joined: Of a run on rows these by split; else empty.
+        split: Which of them.
+    """
+    if joined:
+        return joined[split].rows
+    return [picture.path for picture in data.split(split)]
+
+
 def _divide_other_data(
     found: finished_run.FinishedRun,
     inspected: scan.InspectedPictures,
@@ -178,9 +195,7 @@ def _compute_figures(
     described = found.place.load_description(task.build_data_schema)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
-        asked = [picture.path for picture in data.split(split)]
-        if joined:
-            asked = joined[split].rows
+        asked = list_examples(data, joined, split)
         predicted = found.predict(asked, batch_size=config.batch_size)
         judged = evaluate_split.evaluate_predictions(
             task,
