@@ -440,7 +440,7 @@ def test_mirrored_training_runs(pictures, settings, tmp_path):
         workdir=str(tmp_path / "run"),
         report=lambda text: None,
         strategy="mirrored",
-        cache="off",
+        cache="on",
         **settings,
     )
     assert len(run.history) == 2
