@@ -132,6 +132,30 @@ def test_the_plan_describes_every_room():
     ]
 
 
+def test_the_plan_lists_the_rooms_in_their_order():
+    plan = (_PROJECT / "docs" / "plan.md").read_text("utf-8")
+    table = plan.partition("| package | purpose |")[2].partition("\n\n")[0]
+    ranks = []
+    for row in table.splitlines():
+        cell = row.removeprefix("|").partition("|")[0]
+        names = re.findall(r"`(\w+)(?:/|\.py)`", cell)
+        ranks += sorted(_RANK[name] for name in names)
+    assert len(ranks) > 30
+    assert ranks == sorted(ranks)
+
+
+def test_only_one_module_assigns_weights_to_a_model():
+    rooms = ("runs", "semi_supervised", "training")
+    assert not [
+        _name(path)
+        for path in _modules()
+        if _room(path) in rooms
+        # Replaced as a whole by the inputs of a model.
+        and "rows" not in path.parts
+        and ".set_weights(" in path.read_text(encoding="utf-8")
+    ]
+
+
 def test_nobody_imports_a_door():
     doors = {f"tf_finetune.{name}" for name in _DOORS}
     assert not [_name(path) for path in _modules() if _imports(path) & doors]
