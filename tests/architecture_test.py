@@ -166,12 +166,32 @@ def test_a_task_is_named_in_its_own_rooms_alone():
         for path in _modules()
         if _room(path) not in _ROOMS_OF_TASKS
         and _name(path) not in _TASKS_NAMED_ELSEWHERE
-        # Rows of tables are of one task yet.
-        and "/rows/" not in _name(path)
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
         if _TASK_WORDS.search(line)
     ]
     assert not wrong
+
+
+def test_the_plan_lists_the_rooms_in_their_order():
+    plan = (_PROJECT / "docs" / "plan.md").read_text("utf-8")
+    table = plan.partition("| package | purpose |")[2].partition("\n\n")[0]
+    ranks = []
+    for row in table.splitlines():
+        cell = row.removeprefix("|").partition("|")[0]
+        names = re.findall(r"`(\w+)(?:/|\.py)`", cell)
+        ranks += sorted(_RANK[name] for name in names)
+    assert len(ranks) > 30
+    assert ranks == sorted(ranks)
+
+
+def test_only_one_module_assigns_weights_to_a_model():
+    rooms = ("runs", "semi_supervised", "training")
+    assert not [
+        _name(path)
+        for path in _modules()
+        if _room(path) in rooms
+        and ".set_weights(" in path.read_text(encoding="utf-8")
+    ]
 
 
 def test_nobody_imports_a_door():

@@ -1,0 +1,151 @@
+"""A run that is prepared but not trained, and hand-made parts of one."""
+
+import contextlib
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tf_finetune import files
+from tf_finetune.config import options, train_config
+from tf_finetune.data import examples, scan
+from tf_finetune.runs import run_preparation
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.workdir import workdir_files
+
+SETTINGS = {
+    "backbone": "small_cnn",
+    "weights": "digits",
+    "image_size": 32,
+    "epochs": 2,
+    "batch_size": 8,
+    "augmentation": "none",
+    "seed": 3,
+}
+
+
+@pytest.fixture(scope="session")
+def picture_folder(tmp_path_factory):
+    """Pictures of two classes, 15 each, that brightness tells apart."""
+    folder = tmp_path_factory.mktemp("bright_and_dark")
+    generator = np.random.default_rng(0)
+    for name, brightness in (("bright", 120), ("dark", 0)):
+        (folder / name).mkdir()
+        for number in range(15):
+            pixels = generator.integers(0, 120, [32, 32, 3], dtype="uint8")
+            Image.fromarray(pixels + np.uint8(brightness)).save(
+                folder / name / f"{number}.png"
+            )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_run(picture_folder, tmp_path_factory):
+    """The context of a classification run whose model is not trained yet."""
+    folder = tmp_path_factory.mktemp("sample_run")
+    config = options.from_keywords(
+        train_config.TrainConfig,
+        {
+            **SETTINGS,
+            "data": str(picture_folder),
+            "cache_dir": str(folder / "cache"),
+        },
+    )
+    inspected = scan.list_and_inspect(
+        config.data,
+        tasks.TASKS.get("classification").labels,
+        cache_dir=config.output.cache_folder,
+    )
+    place = workdir_files.Workdir(folder / "run")
+    place.checkpoints.mkdir(parents=True)
+    with contextlib.ExitStack() as held:
+        yield run_preparation.prepare_run(config, inspected, place, held)
+
+
+@pytest.fixture
+def fresh_run(sample_run, tmp_path):
+    """The same with a workdir of its own and its first weights."""
+    model = sample_run.assembly.model
+    before = model.get_weights()
+    place = workdir_files.Workdir(tmp_path / "run")
+    place.checkpoints.mkdir(parents=True)
+    yield dataclasses.replace(sample_run, place=place, shared=place)
+    model.set_weights(before)
+
+
+@pytest.fixture
+def make_config():
+    """Builds a config of flags by name."""
+
+    def build(**changes):
+        given = {"data": "pictures", **SETTINGS, **changes}
+        return options.from_keywords(train_config.TrainConfig, given)
+
+    return build
+
+
+@pytest.fixture
+def make_data(tmp_path):
+    """Builds data of splits: the classes of their pictures, "abba"."""
+
+    def build(**splits):
+        pictures = []
+        for split, labels in splits.items():
+            for number, label in enumerate(labels):
+                path = tmp_path / f"{split}{number}.png"
+                path.write_bytes(f"{split} {number}".encode())
+                pictures.append(
+                    examples.Picture(
+                        path=str(path),
+                        label=label,
+                        sha256=files.sha256(path),
+                        width=8,
+                        height=8,
+                        split=split,
+                    )
+                )
+        return examples.ImageData(
+            class_names=("a", "b"),
+            pictures=tuple(pictures),
+            dropped=(),
+            fingerprint="of-all-pictures",
+        )
+
+    return build
+
+
+@pytest.fixture
+def make_context(make_config, make_data, tmp_path):
+    """Builds the parts of a context that need no model.
+
+    It is a classification of two classes, four training pictures and two of
+    validation, whose head alone is trained.
+    """
+
+    def build(splits=None, changes=None, **others):
+        config = make_config(**(changes or {}))
+        splits = splits or {"train": "abab", "validation": "ab"}
+        place = workdir_files.Workdir(tmp_path / "run")
+        place.path.mkdir(exist_ok=True)
+        given = {
+            "config": config,
+            "requested_config": config,
+            "largest_batch": None,
+            "place": place,
+            "shared": place,
+            "data": make_data(
+                **(splits or {"train": "abab", "validation": "ab"})
+            ),
+            "task": tasks.TASKS.get("classification"),
+            "strategy": tf.distribute.get_strategy(),
+            "is_chief": True,
+            "fine_tunes": False,
+            "image_size": 32,
+            **others,
+        }
+        return types.SimpleNamespace(**given)
+
+    return build

@@ -1,0 +1,212 @@
+"""Files of a run before and after training."""
+
+import csv
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tf_finetune import errors, files
+from tf_finetune.runs import fit_stages, results, run_figures, split_evaluation
+from tf_finetune.workdir import lifecycle
+
+
+@pytest.fixture
+def begun(fresh_run):
+    with lifecycle.open_workdir(fresh_run.place, fresh_run.config):
+        results.begin_run(fresh_run, "the plan")
+        yield fresh_run
+
+
+def test_a_begun_run_has_data_labels_and_plan(begun):
+    place = begun.place
+    assert place.labels.read_text() == "bright\ndark\n"
+    assert place.plan.read_text() == "the plan\n"
+    described = files.read_json(place.data_json)
+    assert described["classes"]["train"] == {
+        name: sum(
+            picture.label == name for picture in begun.data.split("train")
+        )
+        for name in ("bright", "dark")
+    }
+    facts = files.read_json(place.run_json)
+    assert facts["status"] == "begun"
+    assert facts["seed"] == 3
+    assert facts["data_fingerprint"] == begun.data.fingerprint
+    assert facts["model"]["backbone"] == "small_cnn"
+    assert facts["model"]["image_size"] == 32
+    assert facts["weights"]["source"]
+
+
+def test_a_run_is_not_resumed_on_other_pictures(begun):
+    other = dataclasses.replace(
+        begun, data=dataclasses.replace(begun.data, fingerprint="other")
+    )
+    with pytest.raises(errors.DataError, match=r"changed since.*--overwrite"):
+        results.begin_run(other, "the plan")
+    results.begin_run(begun, "the plan")  # The same ones.
+
+
+def _evaluate(context, split):
+    """Evaluates predictions that are right, but for the first picture."""
+    labels = np.array(context.data.class_indices(context.data.split(split)))
+    labels[0] = 1 - labels[0]
+    predictions = np.where(np.eye(2)[labels] == 1, 0.9, 0.1)
+    return split_evaluation.evaluate_predictions(context, split, [predictions])
+
+
+def _candidate(context, name):
+    return fit_stages.Candidate(
+        name=name,
+        weights=context.assembly.model.get_weights(),
+        evaluations={
+            split: _evaluate(context, split) for split in context.data.splits
+        },
+    )
+
+
+_TABLE = [
+    {
+        "stage": "fine_tune",
+        "epoch": epoch,
+        "loss": 1.0,
+        "val_loss": loss,
+        "val_accuracy": accuracy,
+    }
+    for epoch, (loss, accuracy) in enumerate(
+        [(0.9, 0.5), (0.7, 0.9), (0.8, 0.9)], start=1
+    )
+]
+
+
+@pytest.fixture
+def result(begun):
+    probe = _candidate(begun, "probe")
+    tuned = dataclasses.replace(probe, name="fine_tune")
+    return fit_stages.RunResult(
+        fit_result=fit_stages.FitResult(
+            probe=probe, fine_tuned=tuned, table=_TABLE, cache="on"
+        ),
+        chosen=tuned,
+    )
+
+
+def test_the_kept_epoch_has_the_best_figure_then_the_smallest_loss(
+    begun, result
+):
+    assert results._find_kept_epoch(begun, result) == 1
+
+
+def test_the_probe_is_of_no_epoch(begun, result):
+    probe = dataclasses.replace(result, chosen=result.fit_result.probe)
+    assert results._find_kept_epoch(begun, probe) is None
+
+
+def test_the_epoch_of_an_objective_is_one_of_its_own(begun, result):
+    table = [*_TABLE, {**_TABLE[0], "stage": "fixmatch"}]
+    chosen = dataclasses.replace(result.chosen, name="fixmatch_fine_tune")
+    other = dataclasses.replace(
+        result,
+        fit_result=dataclasses.replace(result.fit_result, table=table),
+        chosen=chosen,
+        facts={"objective": "fixmatch"},
+    )
+    assert results._find_kept_epoch(begun, other) == 3
+
+
+def test_model_weights_and_history_are_saved(begun, result):
+    results.save_results(begun, result)
+    place, model = begun.place, begun.assembly.model
+    images = np.random.default_rng(0).uniform(0, 255, [2, 32, 32, 3])
+    np.testing.assert_allclose(
+        keras.saving.load_model(place.model)(images), model(images), atol=1e-6
+    )
+    with open(place.history, newline="") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert place.curves.is_file()
+    before = model.get_weights()
+    model.set_weights([0 * each for each in before])
+    model.load_weights(place.weights)
+    for a, b in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_without_epochs_there_is_no_history(begun, result):
+    probe = result.fit_result.probe
+    alone = fit_stages.RunResult(
+        fit_result=fit_stages.FitResult(probe=probe, fine_tuned=None, table=[]),
+        chosen=probe,
+    )
+    results.save_results(begun, alone)
+    assert not begun.place.history.exists()
+    assert not begun.place.curves.exists()
+
+
+def test_a_finished_run_says_what_it_kept_and_drops_checkpoints(begun, result):
+    results.save_results(begun, result)
+    results.finish_run(begun, result, 1.26)
+    facts = files.read_json(begun.place.run_json)
+    assert facts["status"] == "finished"
+    assert (facts["kept"], facts["cache"]) == ("fine_tune", "on")
+    assert facts["seconds"] == 1.3
+    assert not begun.place.checkpoints.exists()
+    # A replay takes the cache, too.
+    assert "--cache=on" in begun.place.run_flags.read_text()
+
+
+def test_figures_of_every_split_have_their_baselines(begun, result):
+    figures = run_figures.evaluate_splits(begun, result)
+    assert [*figures] == [
+        "kept",
+        "data_fingerprint",
+        "train",
+        "validation",
+        "test",
+    ]
+    for split in ("train", "validation", "test"):
+        labels = begun.data.class_indices(begun.data.split(split))
+        baselines = figures[split]["yardsticks"]
+        trained_on = begun.data.class_indices(begun.data.split("train"))
+        commonest = np.bincount(trained_on).argmax()
+        assert baselines["majority_class"]["accuracy"] == pytest.approx(
+            np.mean(np.array(labels) == commonest)
+        )
+        # The probe was wrong about one picture.
+        expected = 1 - 1 / len(labels)
+        assert baselines["probe"]["accuracy"] == pytest.approx(expected)
+    assert json.loads(begun.place.evaluation.read_text()) == json.loads(
+        json.dumps(figures)
+    )
+
+
+def test_predictions_are_written_of_held_out_pictures(begun, result):
+    run_figures.evaluate_splits(begun, result)
+    with open(begun.place.predictions, newline="") as file:
+        rows = [*csv.reader(file)][1:]
+    held_out = [
+        picture.path
+        for split in ("validation", "test")
+        for picture in begun.data.split(split)
+    ]
+    assert [row[0] for row in rows] == held_out
+
+
+def test_a_split_that_was_not_evaluated_is_predicted(begun, result):
+    evaluations = {
+        split: found
+        for split, found in result.chosen.evaluations.items()
+        if split != "test"
+    }
+    chosen = dataclasses.replace(result.chosen, evaluations=evaluations)
+    lacking = dataclasses.replace(result, chosen=chosen)
+    kernel, bias = begun.assembly.head.weights
+    kernel.assign(np.zeros(kernel.shape))
+    bias.assign([9, 0])  # Every picture is answered "bright".
+    figures = run_figures.evaluate_splits(begun, lacking)
+    labels = [each.label for each in begun.data.split("test")]
+    assert figures["test"]["accuracy"] == pytest.approx(
+        labels.count("bright") / len(labels)
+    )
