@@ -12,16 +12,12 @@ from tf_finetune.exports.parity import single_file
 
 def test_the_name_is_given_after_the_proof(tmp_path):
     path = tmp_path / "out" / "model.x"
-    seen = []
+    with single_file.open_file(path) as file:
+        file.temporary.write_text("all")
+        assert not path.exists()
+        file.publish({"pictures": 3})
+        assert not path.exists()
 
-    def prove(temporary, name):
-        seen.append((temporary.read_text(), name, path.exists()))
-        return {"pictures": 3}
-
-    written = single_file.write_file(path, lambda p: p.write_text("all"), prove)
-
-    assert written == path
-    assert seen == [("all", "model.x", False)]
     assert path.read_text() == "all"
     record = files.read_json(tmp_path / "out" / "parity.json")
     checksum = hashlib.sha256(b"all").hexdigest()
@@ -32,11 +28,9 @@ def test_a_failed_proof_leaves_what_was_there(tmp_path):
     path = tmp_path / "model.x"
     path.write_text("old")
 
-    def prove(temporary, name):
+    with pytest.raises(errors.RunError), single_file.open_file(path) as file:
+        file.temporary.write_text("new")
         raise errors.RunError("no")
-
-    with pytest.raises(errors.RunError):
-        single_file.write_file(path, lambda p: p.write_text("new"), prove)
 
     assert [each.name for each in tmp_path.iterdir()] == ["model.x"]
     assert path.read_text() == "old"
@@ -46,14 +40,18 @@ class _Killed(BaseException):
     pass
 
 
+def _write(path, text, pictures):
+    with single_file.open_file(path) as file:
+        file.temporary.write_text(text)
+        file.publish({"pictures": pictures})
+
+
 @pytest.mark.parametrize("moment", ["before the record", "after the record"])
 def test_a_killed_export_never_leaves_old_figures_for_a_new_file(
     tmp_path, monkeypatch, moment
 ):
     path = tmp_path / "model.x"
-    single_file.write_file(
-        path, lambda p: p.write_text("old"), lambda *_: {"pictures": 1}
-    )
+    _write(path, "old", 1)
     replace = files.os.replace
 
     def die_at(source, target):
@@ -67,17 +65,13 @@ def test_a_killed_export_never_leaves_old_figures_for_a_new_file(
         # What kill -9 leaves: nobody clears up.
         patch.setattr(files.pathlib.Path, "unlink", lambda *_, **__: None)
         with pytest.raises(_Killed):
-            single_file.write_file(
-                path, lambda p: p.write_text("new"), lambda *_: {"pictures": 2}
-            )
+            _write(path, "new", 2)
     found = files.read_json(tmp_path / "parity.json")["model.x"]
     assert path.read_text() == "old"
     is_of_the_file = found["sha256"] == hashlib.sha256(b"old").hexdigest()
     assert is_of_the_file == (found["pictures"] == 1)
 
-    single_file.write_file(
-        path, lambda p: p.write_text("new"), lambda *_: {"pictures": 2}
-    )
+    _write(path, "new", 2)
     found = files.read_json(tmp_path / "parity.json")["model.x"]
     assert found["sha256"] == hashlib.sha256(b"new").hexdigest()
     assert {each.name for each in tmp_path.iterdir()} == {

@@ -5,7 +5,6 @@ import os
 import pathlib
 import subprocess
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -14,7 +13,10 @@ from scipy import special
 from tf_finetune import errors, files
 from tf_finetune.exports import versions
 from tf_finetune.exports.parity import fresh_process, parity_check
-from tf_finetune.exports.saved_model import image_saved_model
+from tf_finetune.exports.saved_model import (
+    image_saved_model,
+    signature_checks,
+)
 
 
 def _contents(pictures):
@@ -165,7 +167,10 @@ import os, sys
 from tf_finetune import environment
 environment.start_tensorflow()
 import keras, numpy as np, pathlib
-from tf_finetune.exports.saved_model import image_saved_model
+from tf_finetune.exports.saved_model import (
+    image_saved_model,
+    signature_checks,
+)
 from tf_finetune.exports import job as jobs
 model = keras.saving.load_model(sys.argv[1], compile=False)
 proof = jobs.ParityReference(
@@ -269,7 +274,7 @@ def prove(make_job, monkeypatch):
             for name, each in answer.items()
         }
         monkeypatch.setattr(
-            image_saved_model.signature_calls,
+            signature_checks.signature_calls,
             "call_signatures",
             lambda *_, **__: answers,
         )
@@ -278,9 +283,8 @@ def prove(make_job, monkeypatch):
                 _contents(job.proof.paths)
             )
         }
-        restored = types.SimpleNamespace(variables=[], folded=0)
-        return image_saved_model._check_signatures(
-            "folder", "1", inputs, job, restored
+        return signature_checks.check_signatures(
+            "folder", "1", inputs, job, variables=0
         )
 
     return call
@@ -332,7 +336,7 @@ class _Killed(BaseException):
     pass
 
 
-def _die(*_):
+def _die(*_, **__):
     raise _Killed
 
 
@@ -348,7 +352,7 @@ def test_a_killed_export_leaves_no_version_and_is_swept_up_later(
         if late:
             patch.setattr(versions.os, "rename", _die)
         else:
-            patch.setattr(image_saved_model, "_check_signatures", _die)
+            patch.setattr(signature_checks, "check_signatures", _die)
         # What kill -9 leaves: nobody clears up.
         patch.setattr(versions.shutil, "rmtree", lambda *_, **__: 0)
         with pytest.raises(_Killed):

@@ -20,15 +20,14 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         RunError: The file computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-
-    def save(path: pathlib.Path) -> None:
-        model = float32_model.ensure_float32(job.model)
-        keras_archive.save_archive(model, path, job.class_names, job.decision)
-
-    return single_file.write_file(
-        job.file("model", catalog.SUFFIXES["keras"]),
-        save,
-        single_file.make_exact_check(
-            "keras_file.py", job, allowed=parity_check.choose_tolerance(job)
-        ),
-    )
+    path = job.file("model", catalog.SUFFIXES["keras"])
+    model = float32_model.ensure_float32(job.model)
+    with single_file.open_file(path) as file:
+        keras_archive.save_archive(
+            model, file.temporary, job.class_names, job.decision
+        )
+        allowed = parity_check.choose_tolerance(job)
+        file.publish(
+            single_file.check_exact("keras_file.py", file, job, allowed=allowed)
+        )
+    return path

@@ -24,16 +24,18 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         RunError: The file computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-    # A file of weights says nothing about the network, so the check needs its
-    # JSON beside them; users build the network themselves.
+    path = job.file("model", catalog.SUFFIXES["h5"])
     model = float32_model.ensure_float32(job.model)
-    return single_file.write_file(
-        job.file("model", catalog.SUFFIXES["h5"]),
-        model.save_weights,
-        single_file.make_exact_check(
+    with single_file.open_file(path) as file:
+        model.save_weights(file.temporary)
+        figures = single_file.check_exact(
             "h5.py",
+            file,
             job,
             allowed=parity_check.choose_tolerance(job),
+            # A file of weights says nothing about the network, so the check
+            # needs its JSON beside them; users build the network themselves.
             beside={"network": np.array(model.to_json())},
-        ),
-    )
+        )
+        file.publish(figures)
+    return path

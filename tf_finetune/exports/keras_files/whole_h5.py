@@ -28,26 +28,28 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
             left of the file.
         UsageError: The destination cannot be written.
     """
-    proof = single_file.make_exact_check(
-        "keras_file.py", job, allowed=parity_check.choose_tolerance(job)
-    )
+    path = job.file("model", catalog.SUFFIXES["whole_h5"])
+    with single_file.open_file(path) as file:
+        float32_model.ensure_float32(job.model).save(file.temporary)
+        file.publish(_check_reloaded(file, job))
+    return path
 
-    def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
-        try:
-            return proof(path, name)
-        except errors.RunError as error:
-            # Keras' fault, not this package's: the message must not ask for a
-            # bug report, as an ordinary refusal does.
-            fault = getattr(error, "fault", str(error))
-            raise export_refusal.ExportRefusedError(
-                f"{fault} Keras does not reload every network correctly from "
-                "a whole-model .h5.",
-                instead=("keras", "h5"),
-                largest=getattr(error, "largest", None),
-            ) from error
 
-    return single_file.write_file(
-        job.file("model", catalog.SUFFIXES["whole_h5"]),
-        float32_model.ensure_float32(job.model).save,
-        prove,
-    )
+def _check_reloaded(
+    file: single_file.PendingFile, job: jobs.ExportJob
+) -> Mapping[str, Any]:
+    allowed = parity_check.choose_tolerance(job)
+    try:
+        return single_file.check_exact(
+            "keras_file.py", file, job, allowed=allowed
+        )
+    except errors.RunError as error:
+        # Keras' fault, not this package's: the message must not ask for a bug
+        # report, as an ordinary refusal does.
+        fault = getattr(error, "fault", str(error))
+        raise export_refusal.ExportRefusedError(
+            f"{fault} Keras does not reload every network correctly from a "
+            "whole-model .h5.",
+            instead=("keras", "h5"),
+            largest=getattr(error, "largest", None),
+        ) from error

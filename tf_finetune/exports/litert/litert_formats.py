@@ -59,12 +59,15 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         RunError: It computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-    convert = functools.partial(_convert_graph, frozen_graph.freeze_job(job))
-    allowed = max(FLOAT32_TOLERANCE, parity_check.choose_tolerance(job))
-    prove = single_file.make_exact_check(
-        _SCRIPT, job, allowed=allowed, instead=_ALTERNATIVES["model"]
-    )
-    return _write_file(job, "model", convert, prove)
+    path = job.file("model", _SUFFIX)
+    with single_file.open_file(path) as file:
+        _save(_convert_graph(frozen_graph.freeze_job(job)), file, job)
+        allowed = max(FLOAT32_TOLERANCE, parity_check.choose_tolerance(job))
+        figures = single_file.check_exact(
+            _SCRIPT, file, job, allowed=allowed, instead=_ALTERNATIVES["model"]
+        )
+        file.publish(figures)
+    return path
 
 
 def write_float16(job: jobs.ExportJob) -> pathlib.Path:
@@ -77,35 +80,16 @@ def write_float16(job: jobs.ExportJob) -> pathlib.Path:
     difference.
     Where a loss is allowed (`job.tolerance`) only the loss is checked.
     """
-    instead = _ALTERNATIVES["model_float16"]
 
     def change(converter: tf.lite.TFLiteConverter) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
 
-    convert = functools.partial(_convert_with_float32_end, job, change)
-    # More than [pictures, outputs]: a map, one prediction per pixel.
-    if job.tolerance or np.ndim(job.proof.predictions) > 2:
-        prove = functools.partial(
-            quantized_check.check_file,
-            _SCRIPT,
-            job,
-            mean_allowed=FLOAT16_MEAN,
-            instead=instead,
-        )
-    else:
-        allowed = max(FLOAT16_TOLERANCE, parity_check.choose_tolerance(job))
-        exact = single_file.make_exact_check(_SCRIPT, job, allowed=allowed)
-
-        def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
-            try:
-                return exact(path, name)
-            except export_refusal.ExportRefusedError as refused:
-                raise quantized_check.add_tolerance_advice(
-                    refused, _SCRIPT, job, path, instead
-                ) from refused
-
-    return _write_file(job, "model_float16", convert, prove)
+    path = job.file("model_float16", _SUFFIX)
+    with single_file.open_file(path) as file:
+        _save(_convert_with_float32_end(job, change), file, job)
+        file.publish(_check_float16(file, job))
+    return path
 
 
 def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
@@ -118,13 +102,7 @@ def write_dynamic(job: jobs.ExportJob) -> pathlib.Path:
     def change(converter: tf.lite.TFLiteConverter) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
-    convert = functools.partial(_convert_with_float32_end, job, change)
-    return _write_file(
-        job,
-        "model_dynamic",
-        convert,
-        _make_quantized_check(job, "model_dynamic"),
-    )
+    return _write_quantized(job, "model_dynamic", change)
 
 
 def write_int8(job: jobs.ExportJob) -> pathlib.Path:
@@ -162,21 +140,47 @@ def write_int8(job: jobs.ExportJob) -> pathlib.Path:
         converter.inference_input_type = tf.uint8
         converter.inference_output_type = end
 
-    convert = functools.partial(_convert_with_float32_end, job, change)
-    return _write_file(
-        job, "model_int8", convert, _make_quantized_check(job, "model_int8")
-    )
-
-
-def _make_quantized_check(
-    job: jobs.ExportJob, stem: str
-) -> single_file.ParityCheck:
-    return functools.partial(
-        quantized_check.check_file, _SCRIPT, job, instead=_ALTERNATIVES[stem]
-    )
+    return _write_quantized(job, "model_int8", change)
 
 
 _ConfigureConverter = Callable[[tf.lite.TFLiteConverter], None]
+
+
+def _write_quantized(
+    job: jobs.ExportJob, stem: str, change: _ConfigureConverter
+) -> pathlib.Path:
+    path = job.file(stem, _SUFFIX)
+    with single_file.open_file(path) as file:
+        _save(_convert_with_float32_end(job, change), file, job)
+        figures = quantized_check.check_file(
+            _SCRIPT, file, job, instead=_ALTERNATIVES[stem]
+        )
+        file.publish(figures)
+    return path
+
+
+def _save(
+    content: bytes, file: single_file.PendingFile, job: jobs.ExportJob
+) -> None:
+    file.temporary.write_bytes(litert_metadata.add_metadata(content, job))
+
+
+def _check_float16(
+    file: single_file.PendingFile, job: jobs.ExportJob
+) -> Mapping[str, Any]:
+    instead = _ALTERNATIVES["model_float16"]
+    # More than [pictures, outputs]: a map, one prediction per pixel.
+    if job.tolerance or np.ndim(job.proof.predictions) > 2:
+        return quantized_check.check_file(
+            _SCRIPT, file, job, mean_allowed=FLOAT16_MEAN, instead=instead
+        )
+    allowed = max(FLOAT16_TOLERANCE, parity_check.choose_tolerance(job))
+    try:
+        return single_file.check_exact(_SCRIPT, file, job, allowed=allowed)
+    except export_refusal.ExportRefusedError as refused:
+        raise quantized_check.add_tolerance_advice(
+            refused, _SCRIPT, job, file.temporary, instead
+        ) from refused
 
 
 def _convert_with_float32_end(
@@ -232,18 +236,6 @@ def _convert_graph(
             f"with {said!r}.",
             instead=("onnx", "keras", "saved_model"),
         ) from error
-
-
-def _write_file(
-    job: jobs.ExportJob,
-    stem: str,
-    convert: Callable[[], bytes],
-    prove: single_file.ParityCheck,
-) -> pathlib.Path:
-    def save(path: pathlib.Path) -> None:
-        path.write_bytes(litert_metadata.add_metadata(convert(), job))
-
-    return single_file.write_file(job.file(stem, _SUFFIX), save, prove)
 
 
 def _iterate_calibration_images(

@@ -47,19 +47,17 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         RunError: It computes something else; nothing is left of it.
         UsageError: The destination cannot be written.
     """
-
-    def save(path: pathlib.Path) -> None:
+    path = job.file("model", catalog.SUFFIXES["onnx"])
+    with single_file.open_file(path) as file:
         held = _convert_job(job)
         _add_metadata(held, job)
-        onnx.save(held, path)
-
-    allowed = max(TOLERANCE, parity_check.choose_tolerance(job))
-    prove = single_file.make_exact_check(
-        "onnx.py", job, allowed=allowed, instead=_ALTERNATIVES
-    )
-    return single_file.write_file(
-        job.file("model", catalog.SUFFIXES["onnx"]), save, prove
-    )
+        onnx.save(held, file.temporary)
+        allowed = max(TOLERANCE, parity_check.choose_tolerance(job))
+        figures = single_file.check_exact(
+            "onnx.py", file, job, allowed=allowed, instead=_ALTERNATIVES
+        )
+        file.publish(figures)
+    return path
 
 
 def _convert_job(job: jobs.ExportJob) -> onnx.ModelProto:

@@ -22,9 +22,8 @@ from tf_finetune.tasks import quantization_checks
 
 def check_file(
     script: str,
+    file: single_file.PendingFile,
     job: jobs.ExportJob,
-    path: pathlib.Path,
-    name: str,
     *,
     mean_allowed: float | None = None,
     instead: Sequence[str] = (),
@@ -34,10 +33,9 @@ def check_file(
     Args:
         script: The name of a script in `runtimes/` from `images` to
             `probabilities`.
+        file: Written, not yet published.
         job: Its `quantization_reference`, or else its `proof`, has the
             pictures.
-        path: The file.
-        name: The file's final name.
         mean_allowed: As for `check_decisions`.
         instead: As for `check_decisions`.
 
@@ -51,10 +49,15 @@ def check_file(
     # largest difference.
     proof = job.quantization_reference or job.proof
     got = single_file.predict_in_fresh_process(
-        script, path, proof, job, instead=instead
+        script, file.temporary, proof, job, instead=instead
     )
     tolerance, figures = check_decisions(
-        name, got, proof, job, mean_allowed=mean_allowed, instead=instead
+        file.path.name,
+        got,
+        proof,
+        job,
+        mean_allowed=mean_allowed,
+        instead=instead,
     )
     return {
         "pictures": len(proof.paths),

@@ -1,8 +1,10 @@
 """Writing of single-file formats: write, check, then rename."""
 
+import contextlib
+import dataclasses
 import pathlib
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,27 +21,42 @@ from tf_finetune.exports.parity import (
 FRESH_PROCESS = "fresh process"
 """Key in `parity.json` of the figures from another process."""
 
-Save = Callable[[pathlib.Path], None]
-ParityCheck = Callable[[pathlib.Path, str], Mapping[str, Any]]
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PendingFile:
+    """File of an export before it has its final name.
+
+    Attributes:
+        path: Its final path.
+        temporary: The path that it is written to.
+    """
+
+    path: pathlib.Path
+    temporary: pathlib.Path
+
+    def publish(self, figures: Mapping[str, Any]) -> None:
+        """Records the figures of its parity check, and its `sha256`.
+
+        The file gets its final name at the end of the block of `open_file`.
+        """
+        # Before the rename: a file under its final name always has its figures.
+        # Should this be killed here, with an earlier file still in place, the
+        # checksum shows that the figures are not that file's.
+        parity_check.write_figures(
+            self.path, {**figures, "sha256": files.sha256(self.temporary)}
+        )
 
 
-def write_file(
-    path: pathlib.Path, save: Save, prove: ParityCheck
-) -> pathlib.Path:
-    """Writes a file that gets its final name only after its check.
+@contextlib.contextmanager
+def open_file(path: pathlib.Path) -> Iterator[PendingFile]:
+    """Opens a block that writes, checks and publishes a file.
+
+    If the block raises, nothing is left of the file and an earlier one stays.
 
     Args:
         path: The file.
-        save: Writes to the path it is given.
-        prove: Checks the written path, given its final name for messages;
-            returns the figures for `parity.json`, or raises. The file's
-            `sha256` is added to them.
-
-    Returns:
-        `path`.
 
     Raises:
-        RunError: The check fails; nothing is left of the file.
         UsageError: The destination cannot be written.
     """
     with (
@@ -48,45 +65,45 @@ def write_file(
         ),
         files.replacing(path) as temporary,
     ):
-        save(temporary)
-        figures = prove(temporary, path.name)
-        # Before the rename: a file under its final name always has its figures.
-        # Should this be killed here, with an earlier file still in place, the
-        # checksum shows that the figures are not that file's.
-        parity_check.write_figures(
-            path, {**figures, "sha256": files.sha256(temporary)}
-        )
-    return path
+        yield PendingFile(path=path, temporary=temporary)
 
 
-def make_exact_check(
+def check_exact(
     script: str,
+    file: PendingFile,
     job: jobs.ExportJob,
     *,
     allowed: float,
     instead: Sequence[str] = (),
     beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
-) -> ParityCheck:
-    """Makes a check that predictions are equal in a fresh process.
+) -> Mapping[str, Any]:
+    """Checks that predictions are equal in a fresh process.
 
     Args:
         script: The name of a script in `runtimes/` from `images` to
             `probabilities`.
+        file: Written, not yet published.
         job: Has the pictures and the expected predictions.
         allowed: The largest difference of a prediction, in `job.unit`.
         instead: Formats to suggest if it is refused, best first.
         beside: Further inputs of the script.
+
+    Returns:
+        The figures for `parity.json`.
+
+    Raises:
+        Refused: The predictions differ, or the file does not load.
     """
-
-    def prove(path: pathlib.Path, name: str) -> Mapping[str, Any]:
-        got = predict_in_fresh_process(
-            script, path, job.proof, job, beside=beside, instead=instead
-        )
-        return parity_check.check_predictions(
-            name, {FRESH_PROCESS: got}, job, allowed=allowed, instead=instead
-        )
-
-    return prove
+    got = predict_in_fresh_process(
+        script, file.temporary, job.proof, job, beside=beside, instead=instead
+    )
+    return parity_check.check_predictions(
+        file.path.name,
+        {FRESH_PROCESS: got},
+        job,
+        allowed=allowed,
+        instead=instead,
+    )
 
 
 def predict_in_fresh_process(

@@ -10,9 +10,8 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,57 +26,88 @@ from tf_finetune.exports.saved_model import (
 )
 
 
-class Servable(Protocol):
-    """Root object of a SavedModel, a `trackable.TrackableModel`.
-
-    Attributes:
-        functions: Concrete functions by the name of their signature.
-        variables: The variables that they read.
-    """
-
-    functions: Mapping[str, Any]
-    variables: Sequence[Any]
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VersionParts:
-    """Parts of a version that depend on the kind of model.
+class PendingVersion:
+    """Version of a SavedModel before it has its final name, a number.
 
     Attributes:
-        destination: The folder of versions.
-        name: The model's name on a server.
-        build: Returns the root object, given a folder for the files that go
-            into the version's `assets/`.
-        prove: Given the version's temporary folder, its name in messages and
-            the root object, returns the figures for `parity.json`, or
-            raises.
-        inputs: Real inputs of the default signature, [rows, …] by name.
-        kind: The name of rows in a comment: "encoded pictures".
-        measuring_seconds: How long batch sizes are tried; 0: batches of one
-            row only.
+        temporary: The directory that it is written to.
+        path: Its final path.
     """
 
-    destination: pathlib.Path
-    name: str
-    build: Callable[[pathlib.Path], Servable]
-    prove: Callable[[pathlib.Path, str, Servable], Mapping[str, Any]]
-    inputs: Mapping[str, np.ndarray]
-    kind: str
-    measuring_seconds: float
+    temporary: pathlib.Path
+    path: pathlib.Path
+
+    @property
+    def title(self) -> str:
+        """Its name in messages."""
+        return f"version {self.path.name}"
+
+    def save(self, served: image_signatures.ImageServable) -> None:
+        """Writes the SavedModel; it loads with plain `tf.saved_model.load`."""
+        with _silence_tensorflow():
+            tf.saved_model.save(
+                served, str(self.temporary), signatures=served.functions
+            )
+        saved_model_proto.set_methods(self.temporary, image_signatures.METHODS)
+
+    def write_settings(
+        self,
+        inputs: Mapping[str, np.ndarray],
+        *,
+        name: str,
+        kind: str,
+        measuring_seconds: float,
+    ) -> None:
+        """Times batches and writes what servers read beside the SavedModel.
+
+        Warm-up requests go into `assets.extra/`, `model.config` and
+        `batching_parameters.txt` beside the versions: a server loads a version
+        as soon as it has its name, so they are there before.
+
+        Args:
+            inputs: Real inputs of the default signature, [rows, …] by name.
+            name: The model's name on a server.
+            kind: The name of rows in a comment: "encoded pictures".
+            measuring_seconds: How long batch sizes are tried; 0: batches of
+                one row only.
+        """
+        timings = _time_batches(self.temporary, inputs, measuring_seconds)
+        warmup_requests.write_requests(
+            self.temporary,
+            inputs,
+            model=name,
+            signature=image_signatures.BYTES,
+            largest_batch=server_settings.choose_batch(timings).batch_size,
+        )
+        server_settings.write_settings(
+            self.path.parent,
+            name,
+            server_settings.render_batching_parameters(
+                timings, cores=os.cpu_count() or 1, kind=kind
+            ),
+        )
+
+    def publish(self, figures: Mapping[str, Any]) -> None:
+        """Records the figures of its parity check in `parity.json`.
+
+        It gets its final name at the end of the block of `open_version`.
+        """
+        parity_check.write_figures(self.path, figures)
 
 
-def write_version(version: VersionParts) -> pathlib.Path:
-    """Writes the next version directory and checks it; returns the directory.
+@contextlib.contextmanager
+def open_version(folder: pathlib.Path) -> Iterator[PendingVersion]:
+    """Opens a block that writes, checks and publishes the next version.
 
-    It loads with plain `tf.saved_model.load`. Warm-up requests are in
-    `assets.extra/`; `model.config` and `batching_parameters.txt` beside
-    the versions.
+    If the block raises, nothing is left of the version.
+
+    Args:
+        folder: The folder of versions.
 
     Raises:
-        RunError: It computes something else; nothing is left of it.
-        UsageError: The destination cannot be written.
+        UsageError: It cannot be written.
     """
-    folder = pathlib.Path(version.destination)
     beside = (
         export_files.MODEL_CONFIG,
         export_files.BATCHING_PARAMETERS,
@@ -87,45 +117,7 @@ def write_version(version: VersionParts) -> pathlib.Path:
         versions.lock_folder(folder, names=(versions.ANY_VERSION, *beside)),
         versions.next_version(folder) as (temporary, number),
     ):
-        served = _save_version(version, temporary)
-        figures = version.prove(temporary, f"version {number}", served)
-        measured = _time_batches(version, temporary)
-        warmup_requests.write_requests(
-            temporary,
-            version.inputs,
-            model=version.name,
-            signature=image_signatures.BYTES,
-            largest_batch=server_settings.choose_batch(measured).batch_size,
-        )
-        # A server loads a version as soon as it has its name, so the files
-        # beside it are written before the rename.
-        server_settings.write_settings(
-            folder,
-            version.name,
-            server_settings.render_batching_parameters(
-                measured, cores=os.cpu_count() or 1, kind=version.kind
-            ),
-        )
-        parity_check.write_figures(folder / number, figures)
-    return folder / number
-
-
-def write_labels(folder: pathlib.Path, names: Sequence[str]) -> pathlib.Path:
-    """Writes `labels.txt` into a folder for assets; returns the file."""
-    path = folder / export_files.LABELS
-    path.write_bytes(export_files.encode_labels(names))
-    return path
-
-
-def _save_version(version: VersionParts, folder: pathlib.Path) -> Servable:
-    with tempfile.TemporaryDirectory() as scratch:
-        served = version.build(pathlib.Path(scratch))
-        with _silence_tensorflow():
-            tf.saved_model.save(
-                served, str(folder), signatures=served.functions
-            )
-    saved_model_proto.set_methods(folder, image_signatures.METHODS)
-    return served
+        yield PendingVersion(temporary=temporary, path=folder / number)
 
 
 @contextlib.contextmanager
@@ -141,7 +133,9 @@ def _silence_tensorflow() -> Iterator[None]:
 
 
 def _time_batches(
-    version: VersionParts, folder: pathlib.Path
+    folder: pathlib.Path,
+    inputs: Mapping[str, np.ndarray],
+    measuring_seconds: float,
 ) -> list[server_settings.BatchTiming]:
     serve = tf.saved_model.load(str(folder)).signatures[image_signatures.BYTES]
     _, specs = serve.structured_input_signature
@@ -150,13 +144,13 @@ def _time_batches(
         rows = {
             # A list, because TensorFlow would take bytes for numbers.
             name: tf.constant(array[places].tolist(), specs[name].dtype)
-            for name, array in version.inputs.items()
+            for name, array in inputs.items()
         }
         return serve(**rows)["error"].numpy()
 
     # The very first call takes many times as long and must not be timed.
     answer([0])
-    count = len(next(iter(version.inputs.values())))
+    count = len(next(iter(inputs.values())))
     return server_settings.time_batches(
-        answer, range(count), budget_seconds=version.measuring_seconds
+        answer, range(count), budget_seconds=measuring_seconds
     )

@@ -1,0 +1,243 @@
+"""Parity check of every signature of a SavedModel, in a fresh process."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_finetune import errors
+from tf_finetune.data.images import decoding
+from tf_finetune.exports import job as jobs
+from tf_finetune.exports.parity import export_refusal, parity_check
+from tf_finetune.exports.saved_model import (
+    image_signatures,
+    serving_network,
+    signature_calls,
+)
+from tf_finetune.model import inference
+from tf_finetune.tasks import catalog as tasks
+
+# A feature is a mean over sums of many products; rounding is relative to the
+# largest of them. Measured: 3e-6 for MobileNetV2 with batch norm folded.
+_RELATIVE_TOLERANCE = 1e-4
+# Signatures of every model.
+_REQUIRED_SIGNATURES = (image_signatures.BYTES, image_signatures.ARRAY)
+
+
+def check_signatures(
+    folder: pathlib.Path,
+    title: str,
+    inputs: dict[str, np.ndarray],
+    job: jobs.ExportJob,
+    *,
+    variables: int,
+) -> dict[str, Any]:
+    """Runs every signature on the job's pictures in a separate process.
+
+    Args:
+        folder: The SavedModel.
+        title: Its name in messages.
+        inputs: Fields of the default signature, [rows, …] by name.
+        job: Has the expected predictions.
+        variables: How many variables its functions read.
+
+    Returns:
+        The figures for `parity.json`.
+
+    Raises:
+        RunError: It computes something else.
+    """
+    encoded, *others = inputs
+    arrays = {
+        "images": parity_check.load_inputs(job.proof, job)["images"],
+        **{name: inputs[name] for name in others},
+    }
+    examples = {"inputs": signature_calls.encode_examples(inputs)}
+    restored = _list_restored_signatures(job)
+    answers = signature_calls.call_signatures(
+        folder,
+        title,
+        {
+            image_signatures.BYTES: inputs,
+            image_signatures.ARRAY: arrays,
+            image_signatures.EMBED: inputs,
+            **dict.fromkeys(restored, inputs),
+            **dict.fromkeys(image_signatures.METHODS, examples),
+        },
+        variables=variables,
+        batch_size=job.proof.batch_size,
+    )
+    # Predictions under every name that they have in a signature; the outputs
+    # that follow from them are checked below.
+    compared = (
+        *tasks.TASKS.get(job.task).network.parity_outputs,
+        "scores",
+        "outputs",
+    )
+    figures = parity_check.check_predictions(
+        title,
+        {
+            _parse_signature(key): each
+            for key, each in answers.items()
+            if key.endswith(tuple(f"/{each}" for each in compared))
+        },
+        job,
+        allowed=parity_check.choose_tolerance(job),
+    )
+    _require_class_names(title, answers, job)
+    _require_consistent(title, answers, job)
+    if job.out_of_distribution:
+        figures["ood_score"] = _compare_ood_scores(title, answers, job)
+    if restored:
+        figures |= _compare_restored(answers, list(inputs[encoded]), job)
+    features = answers.get(f"{image_signatures.EMBED}/features")
+    if features is not None:
+        figures[image_signatures.EMBED] = _compare_features(
+            title, features, job
+        )
+    return figures
+
+
+def _require_class_names(
+    name: str, answers: dict[str, np.ndarray], job: jobs.ExportJob
+) -> None:
+    """Raises `RunError` unless `list_classes` names the likeliest class."""
+    names = np.array(job.class_names, dtype=object)
+    for signature in (image_signatures.BYTES, image_signatures.ARRAY):
+        if f"{signature}/classes" not in answers:
+            continue
+        best = np.argmax(answers[f"{signature}/probabilities"], axis=1)
+        # Names of folders that are not UTF-8 travel as their bytes.
+        got = [
+            os.fsdecode(each) for each in answers[f"{signature}/classes"].flat
+        ]
+        if list(names[best]) != got:
+            raise errors.RunError(
+                f"The export {name} ({signature}) returns classes that are "
+                "not the most likely ones. It has been removed; "
+                f"{export_refusal.describe_report_address()}."
+            )
+
+
+def _require_consistent(
+    name: str, answers: dict[str, np.ndarray], job: jobs.ExportJob
+) -> None:
+    """Raises `RunError` unless other outputs follow from the predictions.
+
+    These are the task's outputs beside them: labels that reach thresholds, the
+    likeliest classes.
+    """
+    task = tasks.TASKS.get(job.task).with_decision(job.decision).network
+    for signature in _REQUIRED_SIGNATURES:
+        predictions = answers.get(f"{signature}/{task.parity_outputs[0]}")
+        if predictions is None:
+            continue
+        said = task.serve(tf.constant(predictions), job.class_names)
+        for output, expected in said.items():
+            if (
+                signature == image_signatures.ARRAY
+                and output in task.text_outputs
+            ):
+                continue
+            if not _is_equal(
+                answers[f"{signature}/{output}"], expected.numpy()
+            ):
+                raise errors.RunError(
+                    f"The export {name} ({signature}) returns {output} that do "
+                    "not follow from its predictions. It has been removed; "
+                    f"{export_refusal.describe_report_address()}."
+                )
+
+
+def _is_equal(got: np.ndarray, expected: np.ndarray) -> bool:
+    if got.dtype.kind == "f":
+        return np.allclose(got, expected, rtol=0, atol=1e-6)
+    return np.array_equal(got, expected)
+
+
+def _compare_ood_scores(
+    name: str,
+    answers: dict[str, np.ndarray],
+    job: jobs.ExportJob,
+) -> dict[str, float]:
+    """Compares OOD scores with those computed from the logits."""
+    task = tasks.TASKS.get(job.task)
+    model = keras.Model(job.model.input, task.network.find_logits(job.model))
+    logits = inference.predict(model, _load_batches(job))
+    expected = task.certainty.ood_score(tf.constant(logits)).numpy()
+    got = [answers[f"{way}/ood_score"] for way in _REQUIRED_SIGNATURES]
+    return _require_close(f"{name} (ood_score)", np.stack(got), expected, job)
+
+
+def _list_restored_signatures(job: jobs.ExportJob) -> tuple[str, ...]:
+    """Returns the signatures whose outputs have the pictures' own sizes."""
+    task = tasks.TASKS.get(job.task)
+    return tuple(task.network.signature_functions) if task.files_at else ()
+
+
+def _compare_restored(
+    answers: dict[str, np.ndarray], contents: list[bytes], job: jobs.ExportJob
+) -> dict[str, dict[str, float]]:
+    """Compares outputs of the pictures' own sizes; returns new figures."""
+    of_signature: dict[str, dict[str, np.ndarray]] = {}
+    for key, each in answers.items():
+        signature, _, output = key.partition("/")
+        of_signature.setdefault(signature, {})[output] = each
+    return tasks.TASKS.get(job.task).network.check_signatures(
+        of_signature,
+        job.proof.predictions,
+        np.stack([decoding.read_size(tf.constant(each)) for each in contents]),
+        resize=job.resize,
+        allowed=parity_check.choose_tolerance(job),
+    )
+
+
+def _compare_features(
+    name: str, got: np.ndarray, job: jobs.ExportJob
+) -> dict[str, float]:
+    pooled = serving_network.find_features(job.model)
+    extractor = keras.Model(job.model.input, pooled)
+    expected = inference.predict(extractor, _load_batches(job))
+    return _require_close(
+        f"{name} ({image_signatures.EMBED})", got, expected, job
+    )
+
+
+def _load_batches(
+    job: jobs.ExportJob,
+) -> Iterator[np.ndarray | dict[str, np.ndarray]]:
+    return (parity_check.load_batch(e, job) for e in job.proof.batches())
+
+
+def _require_close(
+    name: str, got: np.ndarray, expected: np.ndarray, job: jobs.ExportJob
+) -> dict[str, float]:
+    """Compares numbers of any size; returns figures.
+
+    Raises:
+        RunError: They differ by more than the network rounds.
+    """
+    difference = np.abs(expected.astype("float64") - got)
+    largest = float(np.abs(expected).max())
+    # A network that rounds more than most is allowed more here, too, by the
+    # same factor as for its predictions.
+    tolerance = parity_check.choose_tolerance(job) / parity_check.TOLERANCE
+    if not difference.max() <= _RELATIVE_TOLERANCE * tolerance * largest:
+        raise errors.RunError(
+            f"The export {name} differs from the network by up to "
+            f"{difference.max():.2g}; the largest value is {largest:.2g}. "
+            "It has been removed."
+        )
+    return {
+        "max_abs_difference": float(difference.max()),
+        "mean_abs_difference": float(difference.mean()),
+        "largest": largest,
+    }
+
+
+def _parse_signature(key: str) -> str:
+    return key.partition("/")[0]
