@@ -205,7 +205,7 @@ def load_inputs(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> dict[str, np.ndarray]:
     """Returns the values of a job's inputs by name; pictures are decoded."""
-    if not job.inputs:
+    if not proof.rows:
         return {"images": _decode_files(proof.paths, job)}
     found = input_rows.stack_rows(job.inputs, proof.rows)
     paths = found[pictures.NAME]
@@ -223,14 +223,14 @@ def load_batch(
 ) -> np.ndarray | dict[str, np.ndarray]:
     """Returns the input of a job's model: pictures, or all inputs by name."""
     found = load_inputs(proof, job)
-    return found if job.inputs else found["images"]
+    return found if proof.rows else found["images"]
 
 
 def load_requests(
     proof: jobs.ParityReference, job: jobs.ExportJob
 ) -> dict[str, np.ndarray]:
     """Returns the fields of a request for the pictures or rows of a proof."""
-    if job.inputs:
+    if proof.rows:
         return input_rows.stack_requests(job.inputs, proof.rows)
     contents = [pathlib.Path(path).read_bytes() for path in proof.paths]
     return {"image_bytes": fresh_process.make_string_array(contents)}
