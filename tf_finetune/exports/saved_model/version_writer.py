@@ -59,7 +59,7 @@ class PendingVersion:
         kind: str,
         measuring_seconds: float,
     ) -> None:
-        """Times batches and writes the settings and warm-up requests of servers.
+        """Times batches and writes settings and warm-up requests of servers.
 
         Warm-up requests go into `assets.extra/`, `model.config` and
         `batching_parameters.txt` beside the versions: a server loads a version
