@@ -2,11 +2,7 @@
 
 from tf_finetune import registry
 from tf_finetune.config import data_options
-from tf_finetune.inputs import input_protocol
-
-# In the order of a model's inputs; each makes an input of the options, or None
-# where these name no such column.
-_KINDS = ("pictures", "numbers", "words")
+from tf_finetune.inputs import input_protocol, pictures
 
 INPUTS = registry.Registry(
     "input",
@@ -24,5 +20,8 @@ def list_inputs(
     """Returns the inputs of a run on rows; empty for single pictures."""
     if not options.takes_rows:
         return ()
-    found = (INPUTS.get(kind)(options) for kind in _KINDS)
-    return tuple(each for each in found if each is not None)
+    # Each makes an input of the options, or None where they name no column.
+    made = [INPUTS.get(name)(options) for name in INPUTS.names()]
+    found = [each for each in made if each is not None]
+    # Pictures come first: the other fields of a request stand beside them.
+    return tuple(sorted(found, key=lambda each: each.block != pictures.BLOCK))
