@@ -1,0 +1,23 @@
+"""Tests of tf_finetune/inputs/catalog.py."""
+
+import pytest
+
+from tf_finetune.config import data_options
+from tf_finetune.inputs import catalog
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, []),
+        ({"image_column": ("front", "back")}, ["images"]),
+        (
+            {"numeric_columns": ("age",), "categorical_columns": ("city",)},
+            ["images", "numbers", "words"],
+        ),
+    ],
+)
+def test_a_run_has_the_inputs_whose_columns_are_named(given, expected):
+    options = data_options.DataOptions(data="table.csv", **given)
+    found = catalog.list_inputs(options)
+    assert [each.name for each in found] == expected
