@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/tasks/segmentation/boundary_score.py."""
+"""Tests of tf_finetune/metrics/boundary_score.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/tasks/segmentation/mean_iou_metric.py."""
+"""Tests of tf_finetune/metrics/mean_iou_metric.py."""
 
 import subprocess
 import sys

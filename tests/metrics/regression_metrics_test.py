@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/tasks/regression/regression_metrics.py."""
+"""Tests of tf_finetune/metrics/regression_metrics.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/tasks/segmentation/segmentation_metrics.py."""
+"""Tests of tf_finetune/metrics/segmentation_metrics.py."""
 
 import json
 

@@ -3,7 +3,6 @@
 import dataclasses
 import types
 
-import keras
 import pytest
 
 from tf_finetune.config import options
@@ -90,15 +89,10 @@ def moving_norm(make_context):
     """A context of which a batch norm is trained."""
 
     def build(**changes):
-        norm = keras.layers.BatchNormalization(name="norm")
-        backbone = keras.Sequential([keras.Input([2]), norm])
         return make_context(
             changes=changes,
             fine_tunes=True,
-            assembly=types.SimpleNamespace(
-                backbone=types.SimpleNamespace(model=backbone)
-            ),
-            selection=types.SimpleNamespace(layer_names=("norm",)),
+            adapted=types.SimpleNamespace(batch_norms=("norm",)),
         )
 
     return build
@@ -120,6 +114,6 @@ def test_single_pictures_are_no_matter_where_batch_norms_stay(
     moving_norm, caplog
 ):
     context = moving_norm(batch_size=1)
-    context.selection.layer_names = ()
+    context.adapted.batch_norms = ()
     plan_text.warn_of_single_pictures(context)
     assert not caplog.records

@@ -32,7 +32,7 @@ def test_the_network_is_split_below_the_first_layer_that_trains(sample_run):
         layer.name
         for layer in sample_run.networks.boundary.build_prefix().layers
     }
-    assert below.isdisjoint(sample_run.selection.layer_names)
+    assert below.isdisjoint(sample_run.adapted.trained)
     assert sample_run.fine_tunes
     assert sample_run.is_chief
     assert sample_run.shared is sample_run.place
@@ -57,20 +57,20 @@ def test_the_rate_follows_a_batch_size_that_was_found(sample_run, make_config):
 
 
 @pytest.mark.parametrize(
-    ("changes", "layers", "expected"),
+    ("changes", "trained", "expected"),
     [
-        ({}, ("conv5",), True),
-        ({}, (), False),
-        ({"head_init": "random"}, (), True),
-        ({"epochs": 0}, ("conv5",), False),
-        ({"epochs": 0, "head_init": "random"}, (), False),
+        ({}, {"conv5": ()}, True),
+        ({}, {}, False),
+        ({"head_init": "random"}, {}, True),
+        ({"epochs": 0}, {"conv5": ()}, False),
+        ({"epochs": 0, "head_init": "random"}, {}, False),
     ],
 )
 def test_fine_tuning_needs_epochs_and_something_that_moves(
-    make_config, sample_run, changes, layers, expected
+    make_config, sample_run, changes, trained, expected
 ):
-    selection = dataclasses.replace(sample_run.selection, layer_names=layers)
-    found = contexts.fine_tunes(make_config(**changes), selection)
+    adapted = dataclasses.replace(sample_run.adapted, trained=trained)
+    found = contexts.fine_tunes(make_config(**changes), adapted)
     assert found is expected
 
 

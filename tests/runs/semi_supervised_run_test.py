@@ -168,4 +168,4 @@ def test_a_semi_supervised_model_that_diverged_is_left_out(choose, caplog):
     assert found.chosen.name == "probe"
     assert found.beside == {}
     assert said == ""
-    assert "not finite; kept: supervised" in caplog.text
+    assert "are NaN or infinite; kept: supervised" in caplog.text

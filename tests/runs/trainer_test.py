@@ -15,7 +15,7 @@ def test_the_selected_layers_and_the_head_are_trained(fresh_run):
     backbone = fresh_run.assembly.backbone.model
     expected = {
         id(variable)
-        for name in fresh_run.selection.layer_names
+        for name in fresh_run.adapted.trained
         for variable in backbone.get_layer(name).trainable_variables
     }
     expected |= _trainable(fresh_run.assembly.head)

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/fit.py, keeping.py and stage.py."""
+"""Tests of tf_finetune/training/{fit,fit_stage}.py."""
 
 import dataclasses
 import io

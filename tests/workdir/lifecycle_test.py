@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/workdir/lifecycle.py and workdir.py."""
+"""Tests of tf_finetune/workdir/lifecycle.py and workdir_files.py."""
 
 import os
 import re

@@ -20,7 +20,7 @@ _ALLOW_PARTS = (
     "Parts of your own, package.module:attribute, that the run's run.flags may "
     "name; others are refused, since a workdir may come from somebody else."
 )
-_CACHE_DIR = "Folder of decoding verdicts and pictures."
+_CACHE_DIR = "Folder of decode results and pictures."
 _PATH_COLUMNS = "The columns of paths; empty: as the run was trained."
 
 

@@ -167,7 +167,7 @@ def from_flagfile(
     *,
     within: pathlib.Path | None = None,
 ) -> Config:
-    """Reads a flagfile without touching the process-wide `flag_synonyms.FLAGS`.
+    """Reads a flagfile without touching the process-wide `absl.flags.FLAGS`.
 
     Args:
         config_class: The dataclass whose flags it sets.

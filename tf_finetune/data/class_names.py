@@ -64,15 +64,15 @@ def merge_equal_numbers(
     numbers = {name: parse_number(name) for name in {*distinct, *known}}
     if None in numbers.values():
         return {}
-    spelt: dict[decimal.Decimal, str] = {}
+    spelled: dict[decimal.Decimal, str] = {}
     for name in sorted(distinct, key=_plainness_key):
-        spelt.setdefault(numbers[name], name)
+        spelled.setdefault(numbers[name], name)
     # After the plainest ones: the spelling of a trained model wins.
-    spelt |= {numbers[name]: name for name in known}
+    spelled |= {numbers[name]: name for name in known}
     return {
-        name: spelt[numbers[name]]
+        name: spelled[numbers[name]]
         for name in distinct
-        if spelt[numbers[name]] != name
+        if spelled[numbers[name]] != name
     }
 
 

@@ -95,10 +95,10 @@ def divide_units(
     left = dict(enumerate(sorted(order, key=len, reverse=True)))
     for index in _pick_rare(left, fractions):
         _assign_unit(left.pop(index), "train", divided, needs)
-    learnt = {
+    learned = {
         name for unit in divided["train"] for name in iterate_strata(unit)
     }
-    for index, split in _pick_first_units(left, list(needs), learnt):
+    for index, split in _pick_first_units(left, list(needs), learned):
         _assign_unit(left.pop(index), split, divided, needs)
     for unit in left.values():
         strata = list(iterate_strata(unit))
@@ -184,7 +184,7 @@ def _pick_rare(
 
 
 def _pick_first_units(
-    left: Mapping[int, Unit], splits: Sequence[str], learnt: Collection[str]
+    left: Mapping[int, Unit], splits: Sequence[str], learned: Collection[str]
 ) -> list[tuple[int, str]]:
     """Picks a first unit of each stratum for each split.
 
@@ -193,7 +193,7 @@ def _pick_first_units(
     Args:
         left: The units by number, the largest first.
         splits: Where they go; train first.
-        learnt: Strata that train has a unit of.
+        learned: Strata that train has a unit of.
 
     Returns:
         (number of the unit, split), each unit at most once.
@@ -207,7 +207,7 @@ def _pick_first_units(
     rare_first = sorted(by_stratum, key=lambda k: (len(by_stratum[k]), k))
     for name in rare_first:
         present = {given[i] for i in by_stratum[name] if i in given}
-        present |= {"train"} if name in learnt else set()
+        present |= {"train"} if name in learned else set()
         free = [i for i in by_stratum[name] if i not in given]
         for split in reversed(splits):
             if split not in present and free:

@@ -24,8 +24,8 @@ class ParityReference:
     Attributes:
         paths: Files of held-out pictures; of rows each row's first.
         predictions: [pictures, …], the evaluation's predictions for them.
-        truth: [pictures, …], their true labels, as the task's `exports.truth`
-            stores them; None where the run stored none.
+        truth: [pictures, …], their true labels, as the task's
+            `exports.load_truth` has them; None where the run stored none.
         rows: Of a model of several inputs, the rows; else empty.
         batch_size: Pictures per step of the parity check.
     """

@@ -118,19 +118,19 @@ def make_candidate(
 
 
 def select_candidate(
-    context: contexts.RunContext, learnt: FitResult
+    context: contexts.RunContext, learned: FitResult
 ) -> Candidate:
     """Gives the model the better weights on validation and returns them.
 
     Fine-tuning is kept where it is better than the probe beyond chance, or,
     within chance, by its mean loss (`choices`).
     """
-    if learnt.fine_tuned is None:
-        return learnt.probe
+    if learned.fine_tuned is None:
+        return learned.probe
     # Predictions that are not finite have no figures.
-    chosen = learnt.probe
-    if learnt.fine_tuned.evaluations["validation"].figures is not None:
-        both = (learnt.probe, learnt.fine_tuned)
+    chosen = learned.probe
+    if learned.fine_tuned.evaluations["validation"].figures is not None:
+        both = (learned.probe, learned.fine_tuned)
         selection = compare_candidates(
             {each.name: each for each in both},
             context.task,

@@ -24,7 +24,7 @@ OBJECTIVES = registry.Registry(
 )
 
 PSEUDO_LABELING = ("fixmatch", "pseudo_label")
-"""Objectives that need a task with pseudo labels (`Task.pseudo_labels`)."""
+"""Objectives that need a task with pseudo-labels (`Task.pseudo_labels`)."""
 
 GRADIENT_BASED = ("feature_distillation", "fixmatch")
 """Objectives that act in gradient steps only."""

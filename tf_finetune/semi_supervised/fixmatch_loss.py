@@ -1,11 +1,11 @@
-"""FixMatch loss: confident pseudo labels of weak views train strong views.
+"""FixMatch loss: confident pseudo-labels of weak views train strong views.
 
 loss = supervised + weight · mean over unlabeled pictures of
-       [confidence(weak) ≥ threshold] · cross_entropy(pseudo label, strong)
+       [confidence(weak) ≥ threshold] · cross_entropy(pseudo-label, strong)
 
 Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning with
 Consistency and Confidence", equations 3 and 4. The mean is over all unlabeled
-pictures, those without a confident pseudo label included, as there.
+pictures, those without a confident pseudo-label included, as there.
 """
 
 from typing import Any
@@ -27,13 +27,13 @@ class FixMatch(keras.losses.Loss):
         confidence: float,
         exclusive: bool,
     ) -> None:
-        """Combines the supervised loss with that of pseudo labels.
+        """Combines the supervised loss with that of pseudo-labels.
 
         Args:
             supervised: Loss of the labeled pictures.
             form: How targets and logits lie in rows.
             weight: Of the loss of unlabeled pictures.
-            confidence: Probability from which a pseudo label counts, 0..1.
+            confidence: Probability from which a pseudo-label counts, 0..1.
             exclusive: Whether outputs are classes that exclude each other
                 (softmax); else each is independent (sigmoid).
         """
@@ -49,10 +49,10 @@ class FixMatch(keras.losses.Loss):
         shape = keras.ops.shape(y_pred)
         classes = self._form.logits[-1]
         guesses = (shape[1] - 1) * (self._form.logits_size // classes)
-        # One pseudo label per picture, or per pixel.
+        # One pseudo-label per picture, or per pixel.
         beside = keras.ops.reshape(y_pred[:, 1:], [shape[0], guesses, classes])
         half = keras.ops.shape(beside)[1] // 2
-        # No gradient flows through the pseudo labels.
+        # No gradient flows through the pseudo-labels.
         weak = keras.ops.stop_gradient(beside[:, :half])
         found = self._compute_pair_losses(weak, beside[:, half:])
         total = keras.ops.sum(found, axis=-1)
@@ -60,7 +60,7 @@ class FixMatch(keras.losses.Loss):
         return loss + self._weight * total / count
 
     def _compute_pair_losses(self, weak: Any, strong: Any) -> Any:
-        """Returns the loss of each pseudo label, [n, guesses]."""
+        """Returns the loss of each pseudo-label, [n, guesses]."""
         if self._exclusive:
             guess = keras.ops.one_hot(
                 keras.ops.argmax(weak, axis=-1), weak.shape[-1]

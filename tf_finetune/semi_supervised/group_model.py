@@ -1,7 +1,7 @@
 """A model that is trained on groups of labeled and unlabeled pictures.
 
-The one `fit` sees examples that are groups (`data.groups`): the network is
-applied to every picture of a group, and the outputs of all of them are one
+The one `fit` sees examples that are groups (`data.mixed_groups`): the network
+is applied to every picture of a group, and the outputs of all of them are one
 tensor, from which the loss takes its parts. So replicas, micro-batches,
 mixed precision and interruptions work as for single pictures.
 """

@@ -1,6 +1,6 @@
-"""Precision of pseudo labels, cross-validated on the labeled pictures.
+"""Precision of pseudo-labels, cross-validated on the labeled pictures.
 
-Some of the labeled pictures are treated as unlabeled, get pseudo labels
+Some of the labeled pictures are treated as unlabeled, get pseudo-labels
 together with those, and are compared with their true labels.
 """
 
@@ -13,12 +13,12 @@ _FOLDS = 5
 
 PseudoLabeler = Callable[[np.ndarray, np.ndarray], Sequence[object]]
 """(indices of pictures whose labels are known, indices of held-out pictures) →
-a pseudo label for each held-out picture, None where confidence is too low."""
+a pseudo-label for each held-out picture, None where confidence is too low."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PseudoLabelPrecision:
-    """Counts of right pseudo labels among held-out labeled pictures.
+    """Counts of right pseudo-labels among held-out labeled pictures.
 
     Attributes:
         right: Pseudo labels that are true.
@@ -35,7 +35,7 @@ class PseudoLabelPrecision:
 
     @property
     def precision(self) -> float | None:
-        """Fraction of pseudo labels that are right; None if there are none."""
+        """Fraction of pseudo-labels that are right; None if there are none."""
         return self.right / self.guessed if self.guessed else None
 
 
@@ -47,13 +47,13 @@ def cross_validate(
     compare: Callable[[object, np.ndarray], tuple[int, int]],
     seed: int,
 ) -> PseudoLabelPrecision:
-    """Cross-validates pseudo labels on the labeled pictures.
+    """Cross-validates pseudo-labels on the labeled pictures.
 
     Args:
         rows: [n, outputs], targets of the labeled pictures.
-        guess: Computes pseudo labels.
+        guess: Computes pseudo-labels.
         groups: For each picture; those of one group are held out together.
-        compare: A pseudo label and the true row → parts right, parts given.
+        compare: A pseudo-label and the true row → parts right, parts given.
         seed: Of the division into folds.
     """
     right = guessed = sure = held_out = 0

@@ -10,7 +10,7 @@ SOLVERS = registry.Registry(
     "solver",
     {
         "logistic": "tf_finetune.solvers.logistic:solve",
-        "logistic_per_label": ("tf_finetune.solvers.logistic_per_label:solve"),
+        "logistic_per_label": "tf_finetune.solvers.logistic_per_label:solve",
         "ridge": "tf_finetune.solvers.ridge:solve",
     },
 )

@@ -25,28 +25,30 @@ class NamedLabels(label_protocol.Labels):
 
     @abc.abstractmethod
     def respell(
-        self, label: examples.Label, spelt: Mapping[str, str]
+        self, label: examples.Label, spelled: Mapping[str, str]
     ) -> examples.Label:
-        """Returns a label with its names replaced by those in `spelt`."""
+        """Returns a label with its names replaced by those in `spelled`."""
 
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
         """Merges names that are equal numbers, such as 1 and 1.0."""
-        spelt = class_names.merge_equal_numbers(
+        spelled = class_names.merge_equal_numbers(
             {*self._list_present(listing), *listing.class_names}, self.known
         )
-        if not spelt:
+        if not spelled:
             return listing
-        class_names.log_merged(spelt)
+        class_names.log_merged(spelled)
         return dataclasses.replace(
             listing,
             examples=tuple(
-                dataclasses.replace(each, label=self.respell(each.label, spelt))
+                dataclasses.replace(
+                    each, label=self.respell(each.label, spelled)
+                )
                 for each in listing.examples
             ),
             class_names=tuple(
-                dict.fromkeys(spelt.get(n, n) for n in listing.class_names)
+                dict.fromkeys(spelled.get(n, n) for n in listing.class_names)
             ),
         )
 

@@ -122,12 +122,12 @@ def _check_share(
     without the kernels they belong to they are worth nothing.
     """
     view, found = found.view, found.matching
-    learnt = [unit for unit, _ in found.pairs if unit.kernel_size]
+    learned = [unit for unit, _ in found.pairs if unit.kernel_size]
     share = compute_share(view, found)
     if share is None:  # A model without kernels: layers are counted.
-        learnt = [unit for unit, _ in found.pairs]
-        share = len(learnt) / max(len(view.units), 1)
-    if share >= _MIN_SHARE and len(learnt) > len(found.unfit):
+        learned = [unit for unit, _ in found.pairs]
+        share = len(learned) / max(len(view.units), 1)
+    if share >= _MIN_SHARE and len(learned) > len(found.unfit):
         return
     # Only names that people chose can disagree in shape.
     named = [unit for unit in view.units if not unit.is_numbered]

@@ -94,7 +94,7 @@ def test_without_a_sure_label_nothing_is_learned(given, monkeypatch, caplog):
         pool_labels, "assign_labels", lambda given: _labels([None] * 6)
     )
     assert pseudo_label.learn(given) is None
-    assert "no unlabeled picture has a sure enough pseudo-label" in caplog.text
+    assert "no unlabeled picture has a confident pseudo-label" in caplog.text
 
 
 def test_sure_pictures_join_the_training_split_alone(fresh_run, monkeypatch):

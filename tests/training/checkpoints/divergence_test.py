@@ -1,4 +1,4 @@
-"""Tests of resuming/divergence.py and the way back in fit.py."""
+"""Tests of training/checkpoints/divergence.py and the way back in fit.py."""
 
 import keras
 import numpy as np

@@ -126,13 +126,13 @@ def map_numbers(
     return _drop_ignored(names, its_values, ignored)
 
 
-def mark_as_colors(learnt: ValueMap) -> ValueMap:
+def mark_as_colors(learned: ValueMap) -> ValueMap:
     """Returns the scheme of a run whose values are codes of colors."""
-    return dataclasses.replace(learnt, by_color=True)
+    return dataclasses.replace(learned, by_color=True)
 
 
 def adapt_learned(
-    learnt: ValueMap, ignore_label: str | None, values: Collection[int]
+    learned: ValueMap, ignore_label: str | None, values: Collection[int]
 ) -> ValueMap:
     """Returns the mapping by which a finished run reads other masks.
 
@@ -144,16 +144,16 @@ def adapt_learned(
         ignore_label: As for `map_numbers`.
         values: All that occur in the other masks.
     """
-    is_strange = not {*values} <= {*learnt.indices}
+    is_strange = not {*values} <= {*learned.indices}
     if (
         is_strange
-        and learnt.names == value_names.BINARY_NAMES
-        and not learnt.by_color
+        and learned.names == value_names.BINARY_NAMES
+        and not learned.by_color
     ):
-        left = {*values} - {_find_ignored(ignore_label, learnt.names)}
+        left = {*values} - {_find_ignored(ignore_label, learned.names)}
         if left <= {0, 1} or left <= {0, value_names.WHITE}:
             return map_numbers((), ignore_label, values)
-    return learnt
+    return learned
 
 
 def _assign_values(

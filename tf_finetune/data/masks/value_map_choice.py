@@ -26,7 +26,7 @@ ClassNames = Sequence[str] | Mapping[int, str]
 
 def find_value_map(
     options: data_options.DataOptions,
-    learnt: mask_values.ValueMap,
+    learned: mask_values.ValueMap,
     declared: Sequence[str],
     scans: Sequence[mask_scan.MaskScan],
 ) -> mask_values.ValueMap:
@@ -45,16 +45,18 @@ def find_value_map(
     """
     values = {value for each in scans for value in each.pixels}
     if options.color_map is not None:
-        return _find_color_map(options, learnt, values, scans)
+        return _find_color_map(options, learned, values, scans)
     names: ClassNames = declared or _read_names_beside(options)
     # Rare values are suspicious only if nobody named them.
-    if not {*values} <= {*learnt.indices, *_list_values(names)}:
+    if not {*values} <= {*learned.indices, *_list_values(names)}:
         smoothing_artifacts.check_not_smoothed(scans, by_color=False)
-    if not (names or learnt.names or options.ignore_label):
+    if not (names or learned.names or options.ignore_label):
         _check_one_scale(scans)
     # A finished run goes first: its model has outputs in that order.
-    if learnt.names and (not names or _fits_learned(names, learnt, values)):
-        scheme = mask_values.adapt_learned(learnt, options.ignore_label, values)
+    if learned.names and (not names or _fits_learned(names, learned, values)):
+        scheme = mask_values.adapt_learned(
+            learned, options.ignore_label, values
+        )
     else:
         scheme = mask_values.map_numbers(names, options.ignore_label, values)
     if not scheme.is_plain:
@@ -83,13 +85,13 @@ def _check_one_scale(scans: Sequence[mask_scan.MaskScan]) -> None:
 
 def _find_color_map(
     options: data_options.DataOptions,
-    learnt: mask_values.ValueMap,
+    learned: mask_values.ValueMap,
     values: Collection[int],
     scans: Sequence[mask_scan.MaskScan],
 ) -> mask_values.ValueMap:
-    if learnt.names:  # Its color map may be gone.
-        scheme = mask_values.mark_as_colors(learnt)
-        known = {*learnt.indices}
+    if learned.names:  # Its color map may be gone.
+        scheme = mask_values.mark_as_colors(learned)
+        known = {*learned.indices}
     else:
         path = pathlib.Path(options.color_map or "").expanduser()
         colors = class_lists.read_color_map(path)
@@ -113,11 +115,11 @@ def _list_values(names: ClassNames) -> Collection[int]:
 
 
 def _fits_learned(
-    names: ClassNames, learnt: mask_values.ValueMap, values: Collection[int]
+    names: ClassNames, learned: mask_values.ValueMap, values: Collection[int]
 ) -> bool:
     """Tells if a finished run's mapping fits masks with these names."""
     every = names.values() if isinstance(names, Mapping) else names
     # The other data may name an ignored class, which the run does not have; the
     # rest must come in the run's order.
-    kept = [name for name in every if name in learnt.names]
-    return kept == [*learnt.names] and {*values} <= {*learnt.indices}
+    kept = [name for name in every if name in learned.names]
+    return kept == [*learned.names] and {*values} <= {*learned.indices}

@@ -9,11 +9,6 @@ _WORDS = {
 _POSSIBLE = "possible are 1, true or yes, and 0, false or no"
 
 
-def is_mark(text: str) -> bool:
-    """Tells if a cell is a mark rather than a name."""
-    return _parse_mark(text) is not None
-
-
 def read_mark(cell: str, column: str, where: str) -> bool:
     """Returns whether the label of a column applies to a row.
 

@@ -27,7 +27,7 @@ _TEMPORARY_PREFIX = re.compile(r"\.tmp-[0-9a-f]{8}-")
 
 def run_script(
     script: pathlib.Path,
-    artefact: pathlib.Path,
+    artifact: pathlib.Path,
     inputs: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Runs one of the scripts of `runtimes/` and returns its outputs.
@@ -38,7 +38,7 @@ def run_script(
     Args:
         script: E.g. `RUNTIMES / "saved_model.py"`; its docstring lists its
             inputs and outputs.
-        artefact: The exported file or folder.
+        artifact: The exported file or folder.
         inputs: Arrays by name. Arrays of bytes have dtype object.
 
     Returns:
@@ -53,7 +53,7 @@ def run_script(
         target = pathlib.Path(folder) / "outputs.npz"
         np.savez(source, **_pack_strings(inputs))
         _run_checked(
-            [script.resolve(), pathlib.Path(artefact).resolve(), source, target]
+            [script.resolve(), pathlib.Path(artifact).resolve(), source, target]
         )
         with np.load(target, allow_pickle=False) as file:
             return _unpack_strings(dict(file))
@@ -106,12 +106,12 @@ def _run_checked(arguments: list[pathlib.Path]) -> None:
     """Runs a script; raises `RunError` if it fails."""
     script = arguments[0]
     # The final name of the export in place of its temporary one.
-    artefact = _TEMPORARY_PREFIX.sub("", str(arguments[1]))
+    artifact = _TEMPORARY_PREFIX.sub("", str(arguments[1]))
     try:
         done = run_isolated(arguments)
     except subprocess.TimeoutExpired as error:
         raise errors.RunError(
-            f"{artefact} could not be checked in a separate process: "
+            f"{artifact} could not be checked in a separate process: "
             f"{script.name} was still running after {TIMEOUT_SECONDS} seconds."
         ) from error
     if done.returncode == 0:
@@ -119,7 +119,7 @@ def _run_checked(arguments: list[pathlib.Path]) -> None:
     lines = done.stderr.decode(errors="replace").strip().splitlines()
     said = " / ".join(line.strip() for line in lines[-_STDERR_LINES:])
     raise errors.RunError(
-        f"{artefact} could not be checked in a separate process: "
+        f"{artifact} could not be checked in a separate process: "
         f"{script.name} ended with status {done.returncode}, saying: "
         f"{said or 'nothing'}"
     )

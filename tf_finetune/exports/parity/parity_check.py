@@ -18,10 +18,10 @@ from tf_finetune.inputs import input_rows, pictures
 from tf_finetune.model import inference
 
 # The evaluation computes in float32 with batch norm folded into convolutions
-# (batch_norm.py), a `.keras` file by Keras' formula, a SavedModel with batch
-# norm folded in float64: the same function, rounded in other places. Measured
-# between the first two on a CPU, 32 pictures at 224 pixels, logits spread by a
-# head with a standard deviation of 3 (0.4 in brackets):
+# (fast_batch_norm.py), a `.keras` file by Keras' formula, a SavedModel with
+# batch norm folded in float64: the same function, rounded in other places.
+# Measured between the first two on a CPU, 32 pictures at 224 pixels, logits
+# spread by a head with a standard deviation of 3 (0.4 in brackets):
 #     MobileNet 0.25, ImageNet weights      6.5e-6  (1.4e-6)
 #     MobileNetV2, ImageNet weights         3.7e-6  (7.2e-7)
 #     DenseNet121, random weights           3.7e-6  (5.7e-7)

@@ -42,7 +42,7 @@ def calibrate_job(
         found: The run.
         inspected: Its own pictures.
         job: The export without calibration.
-        cache_dir: The folder of decoding verdicts.
+        cache_dir: The folder of decode results.
 
     Returns:
         The job of a model with the temperature in it and a decision that goes

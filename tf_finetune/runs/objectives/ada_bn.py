@@ -34,10 +34,10 @@ def learn(
         context.config, context.assembly, context.networks, given.exit_stack
     )
     adapted = dataclasses.replace(context, cache=cache)
-    learnt = fit_stages.run_stages(adapted)
+    learned = fit_stages.run_stages(adapted)
     return objective_protocol.ObjectiveResult(
-        candidate=fit_stages.select_candidate(adapted, learnt),
-        table=learnt.table,
+        candidate=fit_stages.select_candidate(adapted, learned),
+        table=learned.table,
         facts={"layers": count, "pictures": len(pictures)},
         text=f"{count} batch norms adapted to {len(pictures)} pictures",
     )

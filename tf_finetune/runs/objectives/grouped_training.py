@@ -47,7 +47,7 @@ def make_groups(
     Args:
         given: The run and the unlabeled pictures.
         views: How these are augmented.
-        **known: `known` of `data.groups.Groups`, if there is anything.
+        **known: `known` of `mixed_groups.MixedGroups`, if there is anything.
     """
     context = given.context
     return group_data.MixedGroups(

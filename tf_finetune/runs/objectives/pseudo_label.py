@@ -20,33 +20,33 @@ def learn(
     """Guesses labels, measures their precision, and trains on them."""
     context, pool = given.context, given.pool.pictures
     found = pool_labels.assign_labels(given)
-    learnt_from = tuple(
+    learned_from = tuple(
         dataclasses.replace(picture, label=label, split="train")
         for picture, label in zip(pool, found.labels, strict=True)
         if label is not None
     )
-    if not learnt_from:
+    if not learned_from:
         logging.warning("no unlabeled picture has a confident pseudo-label")
         return None
     # As training pictures like others; no other split has any of them.
     data = dataclasses.replace(
-        context.data, pictures=(*context.data.pictures, *learnt_from)
+        context.data, pictures=(*context.data.pictures, *learned_from)
     )
     changed = dataclasses.replace(context, data=data)
-    learnt = fit_stages.run_stages(changed)
+    learned = fit_stages.run_stages(changed)
     return objective_protocol.ObjectiveResult(
         # The probe on all labels may be the better one here, too.
-        candidate=fit_stages.select_candidate(changed, learnt),
-        table=learnt.table,
+        candidate=fit_stages.select_candidate(changed, learned),
+        table=learned.table,
         facts={
-            "learnt": len(learnt_from),
+            "learnt": len(learned_from),
             "precision": found.precision.precision,
             "precision_of": {
                 "measured_on": found.where,
                 **dataclasses.asdict(found.precision),
             },
         },
-        text=_format_result(len(learnt_from), len(pool), found),
+        text=_format_result(len(learned_from), len(pool), found),
     )
 
 

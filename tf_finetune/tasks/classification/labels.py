@@ -61,9 +61,9 @@ class Classes(named_labels.NamedLabels):
         """Returns the class as a tuple."""
         return (label,)
 
-    def respell(self, label: str, spelt: Mapping[str, str]) -> str:
-        """Returns the class as it is spelt."""
-        return spelt.get(label, label)
+    def respell(self, label: str, spelled: Mapping[str, str]) -> str:
+        """Returns the class as it is spelled."""
+        return spelled.get(label, label)
 
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
@@ -154,9 +154,9 @@ class Classes(named_labels.NamedLabels):
             for split in examples.SPLITS
         }
         for split in ("validation", "test"):
-            if unlearnt := sorted(classes[split] - classes["train"]):
+            if unlearned := sorted(classes[split] - classes["train"]):
                 raise errors.DataError(
-                    f"The class {unlearnt[0]!r} has {split} pictures but no "
+                    f"The class {unlearned[0]!r} has {split} pictures but no "
                     "training pictures; add some or remove the class."
                 )
             lacking = sorted(classes["train"] - classes[split])

@@ -35,7 +35,7 @@ class Answers(answer_table.AnswerTable):
     """The labels of each picture, with all probabilities.
 
     Attributes:
-        decision: The thresholds, as `figures.decide` returns them.
+        decision: The thresholds, as `Task.decide` returns them.
     """
 
     row_type = Answer

@@ -35,7 +35,7 @@ class Exports:
     """Compared by the labels that are given.
 
     Attributes:
-        decision: The thresholds, as `figures.decide` returns them.
+        decision: The thresholds, as `Task.decide` returns them.
     """
 
     losses: ClassVar[tuple[str, ...]] = ("macro_average_precision", "micro_f1")

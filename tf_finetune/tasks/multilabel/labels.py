@@ -128,10 +128,10 @@ class Labels(named_labels.NamedLabels):
         return label
 
     def respell(
-        self, label: tuple[str, ...], spelt: Mapping[str, str]
+        self, label: tuple[str, ...], spelled: Mapping[str, str]
     ) -> tuple[str, ...]:
-        """Returns the labels as they are spelt, sorted."""
-        return tuple(sorted({spelt.get(name, name) for name in label}))
+        """Returns the labels as they are spelled, sorted."""
+        return tuple(sorted({spelled.get(name, name) for name in label}))
 
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions

@@ -26,7 +26,7 @@ class Network(probability_network.ProbabilityNetwork):
     """One sigmoid per label.
 
     Attributes:
-        decision: The thresholds, as `figures.decide` returns them.
+        decision: The thresholds, as `Task.decide` returns them.
     """
 
     # One logistic regression a label: the binary losses are independent.

@@ -199,12 +199,12 @@ class Masks(label_protocol.Labels):
                 _list_names(never),
             )
         for split in ("validation", "test"):
-            if unlearnt := sorted(seen[split] - seen["train"]):
+            if unlearned := sorted(seen[split] - seen["train"]):
                 logging.warning(
                     "Masks of the %s split show classes that no training mask "
                     "shows; these are not trained and have an IoU of 0: %s.",
                     split,
-                    _list_names(unlearnt),
+                    _list_names(unlearned),
                 )
             lacking = sorted(seen["train"] - seen[split])
             if seen[split] and lacking:
