@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tf_finetune import console_output, environment, finished_workflow
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.workdir import workdir_files as workdirs
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Run:
     history: list[dict[str, Any]]
     class_names: tuple[str, ...]
     workdir: pathlib.Path
-    task: tasks.Task
+    task: task_contract.Task
 
     def predict(self, data: str | os.PathLike, **keywords: Any) -> list[Any]:
         """Predicts other pictures, as `tf_finetune.predict` does.

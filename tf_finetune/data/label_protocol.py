@@ -152,7 +152,7 @@ class Labels(abc.ABC):
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Checks that every drawn split holds the labels that it needs.
+        """Checks that no split drawn at random lacks a label it needs.
 
         Args:
             units: The divided units: pictures that belong together.

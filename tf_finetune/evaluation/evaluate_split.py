@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_finetune.data import examples
 from tf_finetune.metrics import candidate_selection
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class SplitEvaluation:
 
 
 def evaluate_predictions(
-    task: tasks.Task,
+    task: task_contract.Task,
     data: examples.ImageData,
     split: str,
     batches: Iterable[np.ndarray],
@@ -88,7 +88,7 @@ def evaluate_predictions(
 
 
 def _make_decision(
-    task: tasks.Task,
+    task: task_contract.Task,
     data: examples.ImageData,
     split: str,
     batches: Iterable[np.ndarray],

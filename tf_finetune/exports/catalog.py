@@ -50,13 +50,13 @@ ROUNDED_FORMATS: tuple[str, ...] = (
 
 # TensorFlow itself converts; ai_edge_litert brings the schema of the files and
 # the interpreter that the check runs.
-_LITERT = ("litert", ("ai_edge_litert",))
+_LITERT_EXTRA = ("litert", ("ai_edge_litert",))
 
 EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "litert": _LITERT,
-    "litert_dynamic": _LITERT,
-    "litert_float16": _LITERT,
-    "litert_int8": _LITERT,
+    "litert": _LITERT_EXTRA,
+    "litert_dynamic": _LITERT_EXTRA,
+    "litert_float16": _LITERT_EXTRA,
+    "litert_int8": _LITERT_EXTRA,
     "onnx": ("onnx", ("tf2onnx", "onnx", "onnxruntime")),
 }
 """By format: the extra in setup.cfg, and the modules that it installs."""

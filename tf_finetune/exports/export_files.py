@@ -52,5 +52,5 @@ def encode_labels(names: Sequence[str]) -> bytes:
 
 
 def encode_decision(decided: Mapping[str, Any]) -> bytes:
-    """Encodes values chosen on validation as the JSON of `DECISION`."""
+    """Encodes a task's decision, such as thresholds, as `DECISION`."""
     return json.dumps(dict(decided), indent=2).encode()

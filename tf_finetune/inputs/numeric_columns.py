@@ -143,7 +143,7 @@ class NumericColumns:
         return numbers.astype("float64")
 
     def stack_request(self, rows: Sequence[tuple[float, ...]]) -> np.ndarray:
-        """Returns numbers [n, columns], float32."""
+        """Stacks rows as a request sends them: float32 [n, columns], or NaN."""
         numbers = np.array(rows, "float32")
         return numbers.reshape(len(rows), len(self.columns))
 

@@ -10,7 +10,7 @@ from tf_finetune.backbones.surgery import change_table
 from tf_finetune.config import model_options
 from tf_finetune.feature_cache import row_layout
 from tf_finetune.heads import catalog as heads
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.weights import loading, pretrained_backbone
 
 
@@ -59,7 +59,7 @@ class Assembly:
 
 def build_model(
     options: model_options.ModelOptions,
-    task: tasks.Task,
+    task: task_contract.Task,
     names: Sequence[str],
     seed: int,
     *,
@@ -99,7 +99,9 @@ def build_model(
     )
 
 
-def replace_output_activation(built: Assembly, task: tasks.Task) -> Assembly:
+def replace_output_activation(
+    built: Assembly, task: task_contract.Task
+) -> Assembly:
     """Returns the same layers with the output activation of another task."""
     trainer = built.trainer
     predictions = task.network.predictions(trainer.outputs[0])

@@ -68,7 +68,7 @@ def _read_rows(
 def resolve_prediction_data(
     config: command_configs.PredictConfig,
 ) -> data_options.DataOptions:
-    """Returns the options that read a table of pictures to predict."""
+    """Returns the run's data options with the table to predict in them."""
     trained = finished_run_files.load_train_config(config).data
     return dataclasses.replace(
         trained,

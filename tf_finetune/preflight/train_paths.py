@@ -34,8 +34,8 @@ def make_paths_absolute(
 ) -> train_config.TrainConfig:
     """Returns `config` with existing relative paths made absolute.
 
-    `run.flags` then replays the run from any folder. A word that `check` takes
-    for a name stays one, even if a folder is called so too.
+    `run.flags` then replays the run from any folder. A word that
+    `check_config` takes for a name stays one, even if a folder is called so.
     """
     spec, _ = backbones.find_spec(config.model.backbone)
     words = {

@@ -16,7 +16,7 @@ from tf_finetune.runs import (
     head_stage,
     split_evaluation,
 )
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.distributed import workers
 
 
@@ -123,7 +123,7 @@ def select_candidate(
     """Gives the model the better weights on validation and returns them.
 
     Fine-tuning is kept where it is better than the probe beyond chance, or,
-    within chance, by its mean loss (`choices`).
+    within chance, by its mean loss (`candidate_selection`).
     """
     if learned.fine_tuned is None:
         return learned.probe
@@ -163,7 +163,7 @@ class Selection:
 
 
 def compare_candidates(
-    candidates: Mapping[str, Candidate], task: tasks.Task, seed: int
+    candidates: Mapping[str, Candidate], task: task_contract.Task, seed: int
 ) -> Selection:
     """Selects a candidate by its evaluation on validation.
 

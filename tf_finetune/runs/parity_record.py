@@ -10,7 +10,7 @@ from tf_finetune import errors, files
 from tf_finetune.data import examples
 from tf_finetune.exports import job as jobs
 from tf_finetune.runs import moved_pictures
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.workdir import (
     array_files,
     checked_json,
@@ -60,7 +60,7 @@ def choose_indices(data: examples.ImageData, count: int) -> list[int]:
 
 def write_record(
     place: workdir_files.Workdir,
-    task: tasks.Task,
+    task: task_contract.Task,
     data: examples.ImageData,
     kept: np.ndarray,
     joined: "joined_rows.JoinedRows | None" = None,

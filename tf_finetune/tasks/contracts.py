@@ -272,6 +272,6 @@ class Network(Protocol):
     ) -> "dict[str, tf.Tensor]":
         """Returns the outputs of TensorFlow Serving's Classify or Regress.
 
-        `list_classes` and `scores`, both [batch, classes]; or `outputs`,
+        `classes` and `scores`, both [batch, classes]; or `outputs`,
         [batch, 1]; or nothing.
         """

@@ -18,7 +18,7 @@ from tf_finetune.data import epoch_order, examples, pipeline, shards
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import ema, fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.devices import device_settings, mixed_precision
@@ -90,7 +90,7 @@ def fit_trainer(
     feed: TrainingFeed,
     *,
     adapted: method.Adapted,
-    task: tasks.Task,
+    task: task_contract.Task,
     config: train_config.TrainConfig,
     place: workdir_files.Workdir,
     writes: bool = True,

@@ -94,7 +94,7 @@ def _fit_epochs(
         validation_data=replicas.distribute_batches(stage.validation, strategy),
         validation_steps=replicas.count_steps(stage.validation, strategy),
         callbacks=[*own, *callbacks],
-        # `fit_stage.batches` has shuffled already, by seed and epoch.
+        # `stage.batches` has shuffled already, by seed and epoch.
         shuffle=False,
         verbose=0,
     )

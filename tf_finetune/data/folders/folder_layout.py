@@ -98,7 +98,7 @@ def holds_pictures(folder: folder_tree.Folder) -> bool:
     """Tells if pictures lie in a folder or below.
 
     Where a data set holds no picture at all, any file counts as one, so that
-    what is said of the files is said of the right folders.
+    errors name the folders that hold the files.
     """
     return bool(folder.pictures if _has_any_pictures(folder) else folder.total)
 

@@ -119,7 +119,7 @@ def check_predictions(
         instead: Formats to suggest if it is refused, best first.
 
     Returns:
-        `pictures`, `choose_tolerance`, `rounding` of the job, and by signature
+        `pictures`, `tolerance`, `rounding` of the job, and by signature
         the figures of `compare_predictions`.
 
     Raises:

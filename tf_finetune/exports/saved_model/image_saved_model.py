@@ -20,7 +20,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
 
     Signatures, each for a batch:
         serving_default: `image_bytes`, string [batch], encoded pictures →
-            `list_classes`, `probabilities` [batch, classes] in the order of
+            `classes`, `probabilities` [batch, classes] in the order of
             `assets/labels.txt`, `top_k_classes`, `top_k_probabilities`, and
             `error`, string [batch]: empty, or why the picture cannot be read;
             its other outputs are 0 or empty then. If requested also
@@ -30,7 +30,7 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
             makes LiteRT files of this one.
         embed: `image_bytes` → `features` [batch, width] and `error`.
         classify: `inputs`, string [batch], Examples with a feature
-            `image_bytes` → `list_classes`, `scores` [batch, classes], as
+            `image_bytes` → `classes`, `scores` [batch, classes], as
             TensorFlow Serving's Classify requires.
         regress: The same → `outputs` [batch, 1], as its Regress requires.
 

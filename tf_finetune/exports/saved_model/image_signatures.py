@@ -17,7 +17,7 @@ from tf_finetune.exports.saved_model import served_inputs, trackable
 from tf_finetune.exports.saved_model import serving_network as networks
 from tf_finetune.tasks import catalog as tasks
 
-BYTES, ARRAY, EMBED, CLASSIFY, REGRESS = (
+DEFAULT, ARRAY, EMBED, CLASSIFY, REGRESS = (
     "serving_default",
     "serve_array",
     "embed",
@@ -115,7 +115,7 @@ def _build_bodies(
 
     examples = {"inputs": tf.TensorSpec([None], tf.string, name="inputs")}
     bodies = {
-        BYTES: (serve_bytes(), encoded),
+        DEFAULT: (serve_bytes(), encoded),
         ARRAY: (serve_array, fields.array_specs),
     }
     if whole.files_at:

@@ -25,7 +25,7 @@ from tf_finetune.tasks import catalog as tasks
 # largest of them. Measured: 3e-6 for MobileNetV2 with batch norm folded.
 _RELATIVE_TOLERANCE = 1e-4
 # Signatures of every model.
-_REQUIRED_SIGNATURES = (image_signatures.BYTES, image_signatures.ARRAY)
+_REQUIRED_SIGNATURES = (image_signatures.DEFAULT, image_signatures.ARRAY)
 
 
 def check_signatures(
@@ -62,7 +62,7 @@ def check_signatures(
         folder,
         title,
         {
-            image_signatures.BYTES: inputs,
+            image_signatures.DEFAULT: inputs,
             image_signatures.ARRAY: arrays,
             image_signatures.EMBED: inputs,
             **dict.fromkeys(restored, inputs),
@@ -105,9 +105,9 @@ def check_signatures(
 def _require_class_names(
     name: str, answers: dict[str, np.ndarray], job: jobs.ExportJob
 ) -> None:
-    """Raises `RunError` unless `list_classes` names the likeliest class."""
+    """Raises `RunError` unless `classes` names the likeliest class."""
     names = np.array(job.class_names, dtype=object)
-    for signature in (image_signatures.BYTES, image_signatures.ARRAY):
+    for signature in (image_signatures.DEFAULT, image_signatures.ARRAY):
         if f"{signature}/classes" not in answers:
             continue
         best = np.argmax(answers[f"{signature}/probabilities"], axis=1)

@@ -77,7 +77,7 @@ class PendingVersion:
             self.temporary,
             inputs,
             model=name,
-            signature=image_signatures.BYTES,
+            signature=image_signatures.DEFAULT,
             largest_batch=server_settings.choose_batch(timings).batch_size,
         )
         server_settings.write_settings(
@@ -137,7 +137,9 @@ def _time_batches(
     inputs: Mapping[str, np.ndarray],
     measuring_seconds: float,
 ) -> list[server_settings.BatchTiming]:
-    serve = tf.saved_model.load(str(folder)).signatures[image_signatures.BYTES]
+    serve = tf.saved_model.load(str(folder)).signatures[
+        image_signatures.DEFAULT
+    ]
     _, specs = serve.structured_input_signature
 
     def answer(places: list[int]) -> np.ndarray:

@@ -15,7 +15,7 @@ from tf_finetune.data import pipeline, progress
 from tf_finetune.model import inference
 from tf_finetune.runs.finished import model_file
 from tf_finetune.tasks import catalog
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.workdir import (
     checked_json,
     json_schema,
@@ -68,7 +68,7 @@ class FinishedRun:
         return inputs.list_inputs(self.config.data)
 
     @functools.cached_property
-    def task(self) -> tasks.Task:
+    def task(self) -> task_contract.Task:
         """Its task, with the decisions and statistics of the run."""
         task = catalog.TASKS.get(self.config.model.task)
         return task.with_evaluation(self.place.figures(task.evaluation_schema))

@@ -172,7 +172,7 @@ class Classes(named_labels.NamedLabels):
         return label
 
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
-        """Returns `list_classes`, the pictures by split and class."""
+        """Returns `classes`, the pictures by split and class."""
         return {"classes": {s: _count_classes(data, s) for s in data.splits}}
 
 

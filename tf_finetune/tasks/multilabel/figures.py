@@ -173,7 +173,7 @@ def choose_thresholds(
         predictions: [n, labels], of its first n pictures.
 
     Returns:
-        `find_thresholds`, by label.
+        `thresholds`, by label.
     """
     pictures = data.split(split)[: len(predictions)]
     truth = label_matrix.build_matrix(pictures, data.class_names)

@@ -45,7 +45,7 @@ def make_decision(
         names: In the order of the columns.
 
     Returns:
-        `find_thresholds`, by label.
+        `thresholds`, by label.
     """
     found = choose_thresholds(targets, probabilities)
     return {"thresholds": dict(zip(names, found.tolist(), strict=True))}

@@ -5,7 +5,7 @@ import dataclasses
 from tf_finetune import errors
 from tf_finetune.config import train_config
 from tf_finetune.data import examples
-from tf_finetune.tasks import task as tasks
+from tf_finetune.tasks import task as task_contract
 from tf_finetune.tasks.regression import (
     figures,
     labels,
@@ -15,8 +15,10 @@ from tf_finetune.tasks.regression import (
 
 
 def fit_task(
-    task: tasks.Task, data: examples.ImageData, config: train_config.TrainConfig
-) -> tasks.Task:
+    task: task_contract.Task,
+    data: examples.ImageData,
+    config: train_config.TrainConfig,
+) -> task_contract.Task:
     """Fits the target transform and returns a task that applies it.
 
     Raises:

@@ -78,12 +78,14 @@ def distribute_batches(
 def count_steps(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> int | None:
-    """Returns the number of elements of `distribute_batches` in one pass.
+    """Counts the steps of one pass for `fit`.
 
     Args:
         batches: As `distribute_batches` takes them.
-        strategy: Of the trainer. With one replica the dataset has an end:
-            None.
+        strategy: Of the trainer.
+
+    Returns:
+        The number; None with one replica, where the dataset ends by itself.
     """
     if batches is None or strategy.num_replicas_in_sync == 1:
         return None
