@@ -121,7 +121,7 @@ class Optional(Kind):
 
     @property
     def words(self) -> str:
-        """Description of the allowed values: those of `kind`, then "or null"."""
+        """Description of the allowed values: those of `kind`, or null."""
         return f"{self.kind.words} or null"
 
     def find_fault(self, value: Any, place: str) -> str:

@@ -1,7 +1,7 @@
 """Peak memory of a few training steps of one batch size, measured in a child.
 
-Run as a child by `batch_size_search`, with a flagfile and the number of classes:
-prints one line of JSON, the fields of `batch_size_search.Trial`.
+Run as a child by `batch_size_search`, with a flagfile and the number of
+classes: prints one line of JSON, the fields of `batch_size_search.Trial`.
 """
 
 import json
