@@ -148,11 +148,6 @@ def _solve(
     )
 
 
-def predict_probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
-    """Returns [n, classes] probabilities of raw features [n, width]."""
-    return special.softmax(features @ probe.kernel + probe.bias, axis=1)
-
-
 def _make_folds(
     labels: np.ndarray, groups: Sequence[str] | None, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -9,7 +9,6 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
 from tf_finetune.config import training_options
 from tf_finetune.data import class_weights, iterative_stratification, progress
@@ -100,11 +99,6 @@ def solve(
             features, scaled=standardized
         )
         return _solve(standard, targets > 0.5, groups, class_weight, seed)
-
-
-def predict_probabilities(probe: Probe, features: np.ndarray) -> np.ndarray:
-    """Returns [n, labels] probabilities of raw features [n, width]."""
-    return special.expit(features @ probe.kernel + probe.bias)
 
 
 def _solve(

@@ -10,11 +10,12 @@ _HEIGHT, _WIDTH = 20, 31
 
 
 def _moved(images, seed=(3, 4), **strength) -> np.ndarray:
-    change = tf.function(
-        lambda batch, seed: crop_boxes.move_images(
-            batch, sampling.StatelessSeeds(seed), **strength
-        )
-    )
+    @tf.function
+    def change(batch, seed):
+        draws = sampling.StatelessSeeds(seed)
+        boxes = crop_boxes.draw_boxes(batch, draws, **strength)
+        return crop_boxes.sample_images(batch, boxes)
+
     return change(
         tf.constant(images, tf.float32), tf.constant(seed, tf.int32)
     ).numpy()
