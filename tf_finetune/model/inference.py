@@ -35,7 +35,9 @@ def compile_step(model: keras.Model) -> Step:
         tf.TensorSpec([None, *each.shape[1:]], each.dtype)
         for each in model.inputs
     ]
-    if isinstance(model.input, dict):
+    # A Sequential has one input; before its first call it knows no `input`.
+    is_sequential = isinstance(model, keras.Sequential)
+    if not is_sequential and isinstance(model.input, dict):
         names = [each.name for each in model.inputs]
         shapes = [dict(zip(names, shapes, strict=True))]
     compiled = tf.function(
