@@ -6,6 +6,8 @@ import re
 import pytest
 from documents import documented_commands
 
+from tf_finetune import commands
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -38,11 +40,13 @@ RUN_BY = {
     "not run": "command_rules_test.py",
 }
 _SCRIPTS = "python scripts/"
+# All that end by themselves.
+_COMMANDS = "|".join(sorted({*commands.COMMANDS} - {"serve"}))
 RULES = (
-    Rule(r"python -m tf_finetune\.(predict|cache)|python -m tf_finetune( \w+)?",
+    Rule(rf"python -m tf_finetune\.({_COMMANDS})|python -m tf_finetune( \w+)?",
          "named"),
-    Rule(r"python -m tf_finetune\.(train|evaluate|predict|export|cache) "
-         r"(?!.*--strategy=).+", "package"),
+    Rule(rf"python -m tf_finetune\.({_COMMANDS}) (?!.*--strategy=).+",
+         "package"),
     Rule(r"python -m tf_finetune\.train --strategy=multi_worker .+", "workers"),
     Rule(r"python -m tf_finetune\.serve .+", "served"),
     Rule(r"curl .+", "asked"),

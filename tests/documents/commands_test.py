@@ -30,7 +30,8 @@ def test_a_command_runs_and_leaves_what_it_promises(command, house):
     done = house.run(command)
     assert done.returncode == 0, done.stdout + done.stderr
     name = command.module.partition(".")[2]
-    _PROMISES[name](command, house, done)
+    if name in _PROMISES:
+        _PROMISES[name](command, house, done)
 
 
 def _trained(command, house, done):
