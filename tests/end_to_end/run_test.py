@@ -153,7 +153,7 @@ def test_tables_are_evaluated_and_predicted_as_people_write_them(
     assert [row.class_name for row in rows] == list(run.class_names)
     with pytest.raises(errors.DataError, match="No file of that name"):
         tf_finetune.predict(run.workdir, table, report=lambda text: None)
-    with pytest.raises(errors.UsageError, match="is for a CSV file"):
+    with pytest.raises(errors.UsageError, match=r"is for --data=\*\.csv"):
         tf_finetune.predict(run.workdir, pictures, image_root=str(pictures))
 
 
