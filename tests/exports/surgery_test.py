@@ -103,17 +103,38 @@ def test_what_is_saved_is_read_back_bit_equal(job, tmp_path):
     np.testing.assert_array_equal(again(images), job.model(images))
 
 
+def _prove(job, form, folder):
+    written = catalog.EXPORTS.get(form)(
+        dataclasses.replace(job, destination=folder)
+    )
+    figures = files.read_json(folder / "parity.json")[written.name]
+    assert figures["pictures"] == len(job.proof.paths)
+
+
 @pytest.mark.parametrize(
     "form",
-    ["litert"]
-    + [
-        pytest.param(form, marks=pytest.mark.slow)
-        for form in ("saved_model", "onnx", "keras")
+    [
+        "litert",
+        *(pytest.param(e, marks=pytest.mark.slow) for e in ("onnx", "keras")),
     ],
 )
 def test_exports_are_proven(job, form, tmp_path):
-    written = catalog.EXPORTS.get(form)(
-        dataclasses.replace(job, destination=tmp_path)
-    )
-    figures = files.read_json(tmp_path / "parity.json")[written.name]
-    assert figures["pictures"] == len(job.proof.paths)
+    _prove(job, form, tmp_path)
+
+
+# Half a minute each: the one with all changes, and in a campaign the others.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "job",
+    [
+        "all",
+        *(
+            pytest.param(each, marks=pytest.mark.campaign)
+            for each in _OPERATIONS
+            if each != "all"
+        ),
+    ],
+    indirect=True,
+)
+def test_a_saved_model_is_proven(job, tmp_path):
+    _prove(job, "saved_model", tmp_path)
