@@ -110,8 +110,8 @@ def test_the_server_answers_predict_and_regress(
     [
         ({"loss": "focal"}, "--loss of --task=regression"),
         ({"target_range": (5, 1)}, "--target_range"),
-        ({"task": "classification", "numeric_columns": "area"}, "--numeric_c"),
-        ({"task": "classification", "image_column": "a,b"}, "--image_column"),
+        ({"task": "segmentation", "numeric_columns": "area"}, "--numeric_c"),
+        ({"task": "segmentation", "image_column": "a,b"}, "--image_column"),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_is_read(changes, words):
