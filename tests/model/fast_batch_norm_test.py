@@ -41,8 +41,9 @@ def test_training_is_that_of_keras(settings, trainable):
     plain, fused = _net(**settings), _net(**settings)
     for model in (plain, fused):
         model.get_layer("norm").trainable = trainable
-        # A rate at which training with fixed statistics does not diverge.
-        model.compile(keras.optimizers.SGD(1e-3, momentum=0.9), "mse")
+        # With fixed statistics a higher rate diverges, and NaN equals NaN.
+        rate = 0.05 if trainable else 0.005
+        model.compile(keras.optimizers.SGD(rate, momentum=0.9), "mse")
     for images, targets in _batches(4):
         plain.train_on_batch(images, targets)
         with fast_batch_norm.accelerate(fused):
@@ -50,6 +51,7 @@ def test_training_is_that_of_keras(settings, trainable):
     for one, other in zip(
         plain.get_weights(), fused.get_weights(), strict=True
     ):
+        assert np.isfinite(one).all()
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
 
 
