@@ -134,6 +134,8 @@ def test_rows_are_evaluated_as_in_training(run, settings):
         assert again[split]["mae"] == pytest.approx(
             run.evaluation[split]["mae"], rel=1e-5
         )
+    # Keyed by place in the table, as the run itself told them.
+    assert again["rows_left_out"] == run.evaluation["fusion"]["left_out"]
 
 
 def test_a_table_is_predicted_row_by_row_and_bad_pictures_are_told(said, table):

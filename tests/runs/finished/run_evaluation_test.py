@@ -1,12 +1,13 @@
 """Data and files of an evaluation of a finished run."""
 
+import dataclasses
 import pathlib
 import types
 
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.config import command_configs, options
+from tf_finetune.config import command_configs, data_options, options
 from tf_finetune.data import data_statistics, examples
 from tf_finetune.runs.finished import run_evaluation, run_prediction
 from tf_finetune.tasks import catalog as tasks
@@ -132,3 +133,25 @@ def test_masks_do_not_fit_into_a_table(tmp_path):
     for name in ("masks.csv", "masks.CSV", "file"):
         with pytest.raises(errors.UsageError, match="must be a folder"):
             _folder("segmentation", str(tmp_path / name))
+
+
+def test_rows_without_all_their_pictures_are_kept_with_the_reason(tmp_path):
+    table = tmp_path / "rows.csv"
+    table.write_text("image,age\na.png,1\nb.png,2\n")
+    (picture,) = _inspected("test").pictures
+    path = str(tmp_path / "a.png")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"")
+    data = examples.ImageData(
+        class_names=("a",),
+        pictures=(dataclasses.replace(picture, path=path),),
+        dropped=(),
+        fingerprint="",
+    )
+    source = data_options.DataOptions(
+        data=str(table), image_column=("image",), numeric_columns=("age",)
+    )
+    found = run_evaluation.join_rows(data, source)
+    assert [each.path for each in found.data.pictures] == [path]
+    (reason,) = found.left_out.values()
+    assert "b.png" in reason

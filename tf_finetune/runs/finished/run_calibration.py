@@ -61,7 +61,8 @@ def calibrate_job(
     allowed = parity_check.choose_tolerance(job)
     data, joined = _load_own_data(found, inspected, cache_dir), {}
     if found.inputs:
-        data, joined = run_evaluation.join_rows(data, found.config.data)
+        rows = run_evaluation.join_rows(data, found.config.data)
+        data, joined = rows.data, rows.joined
     tempering = _collect_logits(found, data, joined, model)
     result = tempering.fit_temperature()
     decision = tempering.convert_decision(job.decision, result.temperature)

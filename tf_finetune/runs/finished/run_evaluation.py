@@ -63,9 +63,11 @@ def evaluate_run(
         pixels=found.config.model.pixels,
     )
     report(data_statistics.format_summary(data))
-    joined = {}
+    joined, left_out = {}, {}
     if found.inputs:
-        data, joined = join_rows(data, source)
+        rows = join_rows(data, source)
+        data, joined = rows.data, rows.joined
+        left_out = {"rows_left_out": rows.left_out}
     output = pathlib.Path(config.output or _choose_output(found, config))
     # Within the workdir a link must not lead the files elsewhere.
     if not config.output:
@@ -73,6 +75,7 @@ def evaluate_run(
     figures = _compute_figures(
         found, data, joined, config, _choose_chart_folder(output)
     )
+    figures = {**figures, **left_out}
     files.write_json(output, figures)
     task = found.task
     # Charts of the run's own splits are in the workdir since training.
@@ -116,10 +119,30 @@ def divide_own_data(
     return data
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowExamples:
+    """Rows of a table as the examples of a run.
+
+    Attributes:
+        data: Data in which a row is one example.
+        joined: The rows by split.
+        left_out: By place in the table, why a row is not among them.
+    """
+
+    data: examples.ImageData
+    joined: "Mapping[str, joined_rows.JoinedRows]"
+    left_out: Mapping[str, str]
+
+
 def join_rows(
     data: examples.ImageData, source: data_options.DataOptions
-) -> "tuple[examples.ImageData, dict[str, joined_rows.JoinedRows]]":
-    """Returns data in which a row is one example, and the rows by split."""
+) -> RowExamples:
+    """Joins the rows of a table with their pictures; warns of those left out.
+
+    Args:
+        data: The pictures.
+        source: The table.
+    """
     from tf_finetune.inputs import input_rows, joined_rows
 
     joined, left_out = joined_rows.join_pictures(
@@ -127,7 +150,11 @@ def join_rows(
     )
     for where, reason in left_out.items():
         logging.warning("%s is left out of the evaluation: %s", where, reason)
-    return joined_rows.make_row_data(data, joined), joined
+    return RowExamples(
+        data=joined_rows.make_row_data(data, joined),
+        joined=joined,
+        left_out=left_out,
+    )
 
 
 def list_examples(
