@@ -17,7 +17,7 @@ from tf_finetune.config import (
     pixel_options,
     training_options,
 )
-from tf_finetune.data import epoch_order, shards
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
 from tf_finetune.data.images import decoding
@@ -116,7 +116,7 @@ def build_batches(
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 

@@ -9,10 +9,8 @@ from tf_finetune.data.folders import (
     folder_messages,
     folder_tree,
     folder_words,
-    layout_checks,
     mask_folders,
     split_folders,
-    split_names,
     splits_in_classes,
 )
 
@@ -44,7 +42,7 @@ def find_class_folders(
         if splits:
             _add_splits(root, splits, found)
         else:
-            layout_checks.check_data_path(root)
+            folder_layout.check_data_path(root)
             if not splits_in_classes.add_classes(root, found):
                 _add_classes(root, root, None, found)
     if not found.places and level is not None:
@@ -79,7 +77,7 @@ def _add_splits(
             found.mark_unused(folder, "no class folder in it")
             continue
         found.outer_folders.extend(folder_layout.list_path(folder, level))
-        layout_checks.check_no_splits_inside(level)
+        folder_layout.check_no_splits_inside(level)
         _add_classes(root, level, split, found)
         # Only names that leave a doubt are worth a line in the log.
         word = root.relative(level)[:-1].lower()
@@ -127,7 +125,7 @@ def _add_classes(
     for folder in copies:
         found.mark_unused(folder, _COPY_REASON)
     rest = [e for e in level.folders if e not in copies and not e.has_no_data]
-    layout_checks.check_repeated_names(root, level, rest)
+    folder_layout.check_repeated_names(root, level, rest)
     for folder in rest:
         folder.check_readable()
         place = folder_layout.ClassFolder(
@@ -193,9 +191,9 @@ def _find_split(
 ) -> str:
     names = [each.name for each in parent.folders]
     # The uppermost folder that names a split decides.
-    if above or folder.name not in split_names.select_split_names(names):
+    if above or folder.name not in folder_words.select_split_names(names):
         return above
-    called = split_names.assign_splits(split_names.select_split_names(names))
+    called = folder_words.assign_splits(folder_words.select_split_names(names))
     return called.split_of.get(folder.name, "")
 
 

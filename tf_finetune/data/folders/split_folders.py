@@ -8,7 +8,6 @@ from tf_finetune.data.folders import (
     folder_messages,
     folder_tree,
     folder_words,
-    split_names,
 )
 
 _UNLABELED_TEXT = (
@@ -50,7 +49,7 @@ def find_splits(root: folder_tree.Folder) -> SplitFolders | None:
     nested = [
         each for each in called if folder_layout.holds_class_folders(each)
     ]
-    assigned = split_names.assign_splits(each.name for each in called)
+    assigned = folder_words.assign_splits(each.name for each in called)
     trains = [e for e in nested if assigned.split_of.get(e.name) == "train"]
     others = [
         e for e in folder_layout.list_picture_folders(root) if e not in called
@@ -77,7 +76,7 @@ def find_splits(root: folder_tree.Folder) -> SplitFolders | None:
 def _map_splits(
     root: folder_tree.Folder,
     called: list[folder_tree.Folder],
-    assigned: split_names.SplitAssignment,
+    assigned: folder_words.SplitAssignment,
 ) -> dict[str, folder_tree.Folder]:
     """Returns the folder of each split.
 
@@ -117,7 +116,7 @@ def list_class_names(folder: folder_tree.Folder) -> frozenset[str]:
 def _select_folders(root: folder_tree.Folder) -> list[folder_tree.Folder]:
     """Returns the folders that are called like splits."""
     by_name = {each.name: each for each in root.folders}
-    sure = [by_name[name] for name in split_names.select_split_names(by_name)]
+    sure = [by_name[name] for name in folder_words.select_split_names(by_name)]
     doubtful = [
         each
         for each in root.folders
@@ -212,7 +211,7 @@ def _check_flat(
     root: folder_tree.Folder,
     called: list[folder_tree.Folder],
     others: list[folder_tree.Folder],
-    assigned: split_names.SplitAssignment,
+    assigned: folder_words.SplitAssignment,
 ) -> None:
     """Raises `DataError` for splits whose pictures lie in no class folder."""
     plain = [e for e in called if folder_layout.holds_pictures(e)]

@@ -5,8 +5,8 @@ from tf_finetune.data.folders import (
     folder_layout,
     folder_messages,
     folder_tree,
+    folder_words,
     split_folders,
-    split_names,
 )
 
 
@@ -24,7 +24,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
     split_of: dict[str, list[str]] = {}
     for folder in below:
         inner = folder_layout.list_picture_folders(folder)
-        names = split_names.select_split_names([each.name for each in inner])
+        names = folder_words.select_split_names([each.name for each in inner])
         are_splits = len(names) == len(inner) or len(names) > 1
         if (
             inner
@@ -33,7 +33,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
         ):
             split_of[folder.name] = names
     every = {name for names in split_of.values() for name in names}
-    assigned = split_names.assign_splits(sorted(every))
+    assigned = folder_words.assign_splits(sorted(every))
     # Most classes must be divided, or it is chance that one holds train/.
     if len(split_of) < 2 or len(split_of) * 2 < len(below):
         return False
@@ -60,7 +60,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
 
 def _add_class_by_split(
     folder: folder_tree.Folder,
-    assigned: split_names.SplitAssignment,
+    assigned: folder_words.SplitAssignment,
     found: folder_layout.Layout,
 ) -> None:
     mine: dict[str, str] = {}

@@ -12,12 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_finetune.config import model_options, pixel_options
-from tf_finetune.data.images import (
-    bmp_files,
-    gif_files,
-    orientation,
-    png_webp_files,
-)
+from tf_finetune.data.images import gif_files, orientation, png_webp_bmp_files
 
 VERSION = 3
 """To be raised whenever the same bytes decode otherwise than before."""
@@ -271,8 +266,8 @@ def _decode_other(
 ) -> tf.Tensor:
     background = pixels.background
     decoders = {
-        b"\x89PNG": lambda: png_webp_files.decode_png(contents, pixels),
-        b"RIFF": lambda: png_webp_files.decode_webp(contents, background),
+        b"\x89PNG": lambda: png_webp_bmp_files.decode_png(contents, pixels),
+        b"RIFF": lambda: png_webp_bmp_files.decode_webp(contents, background),
         b"GIF8": lambda: gif_files.decode_gif(contents, background),
     }
     start = tf.strings.substr(contents, 0, 4)
@@ -280,7 +275,9 @@ def _decode_other(
     def others() -> tf.Tensor:
         return tf.cond(
             tf.strings.substr(contents, 0, 2) == b"BM",
-            lambda: bmp_files.decode_bmp(contents, background=background),
+            lambda: png_webp_bmp_files.decode_bmp(
+                contents, background=background
+            ),
             # Refuses what is no picture.
             lambda: tf.io.decode_png(contents, channels=3),
         )

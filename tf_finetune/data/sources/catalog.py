@@ -17,7 +17,7 @@ SOURCES = registry.Registry(
         "folder": "tf_finetune.data.sources.image_folder:SOURCE",
         "pairs": "tf_finetune.data.sources.image_mask_pairs:SOURCE",
         "tfds": "tf_finetune.data.sources.tfds_dataset:SOURCE",
-        "tfds_masks": "tf_finetune.data.sources.tfds_masks:SOURCE",
+        "tfds_masks": "tf_finetune.data.sources.tfds_dataset:MASKS",
     },
 )
 

@@ -9,7 +9,7 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names
 from tf_finetune.data.folders import folder_messages, ignored_folders
-from tf_finetune.data.tables import missing_labels
+from tf_finetune.data.tables import cell_words
 
 # More classes than this that are fractions are rather a quantity.
 _MANY_NUMBERS = 20
@@ -59,7 +59,7 @@ def warn_of_missing(
     names: Sequence[str], options: data_options.DataOptions
 ) -> None:
     """Warns of folders named like a missing label, such as "nan" or "-"."""
-    found = [repr(name) for name in names if missing_labels.is_missing(name)]
+    found = [repr(name) for name in names if cell_words.is_missing(name)]
     if found and options.missing_label == "drop":
         logging.warning(
             "%s %s named like a missing label, but %s. If these pictures have "
