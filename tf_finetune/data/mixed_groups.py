@@ -153,7 +153,7 @@ def build_batches(
             mine,
             fn_output_signature=_output_signature(groups, side),
         )
-        targets = flatten_targets(targets)
+        targets = _flatten_targets(targets)
         if groups.known is not None:
             found = groups.known(tf.reshape(tf.gather(others, mine), [-1]))
             # Values of all unlabeled pictures of a group in one row.
@@ -179,11 +179,11 @@ def wrap_labeled(
         targets: [batch, …] each.
     """
     return tf.data.Dataset.zip(images, targets).map(
-        lambda image, target: (image[:, tf.newaxis], flatten_targets(target))
+        lambda image, target: (image[:, tf.newaxis], _flatten_targets(target))
     )
 
 
-def flatten_targets(targets: tf.Tensor) -> tf.Tensor:
+def _flatten_targets(targets: tf.Tensor) -> tf.Tensor:
     """Flattens targets [batch, …] to rows, float32 [batch, numbers]."""
     numbers = math.prod(targets.shape[1:])
     return tf.cast(tf.reshape(targets, [-1, numbers]), tf.float32)

@@ -98,12 +98,12 @@ def divide_units(
     for index in _pick_rare(left, fractions):
         _assign_unit(left.pop(index), "train", divided, needs)
     learned = {
-        name for unit in divided["train"] for name in iterate_strata(unit)
+        name for unit in divided["train"] for name in _iterate_strata(unit)
     }
     for index, split in _pick_first_units(left, list(needs), learned):
         _assign_unit(left.pop(index), split, divided, needs)
     for unit in left.values():
-        strata = list(iterate_strata(unit))
+        strata = list(_iterate_strata(unit))
         # Sechidis et al., algorithm 1: the subset with the greatest need.
         split = max(needs, key=lambda s: sum(needs[s][k] for k in strata))
         _assign_unit(unit, split, divided, needs)
@@ -119,7 +119,7 @@ def compute_quotas(
     share of all of them (largest remainders), but is at least 1.
     """
     counts = collections.Counter(
-        s for unit in found for s in iterate_strata(unit)
+        s for unit in found for s in _iterate_strata(unit)
     )
     rest = collections.Counter(counts)
     drawn = {}
@@ -139,7 +139,7 @@ def compute_quotas(
     return {"train": rest, **drawn}
 
 
-def iterate_strata(unit: Unit) -> Iterator[str]:
+def _iterate_strata(unit: Unit) -> Iterator[str]:
     """Yields the strata of a unit's pictures, each as often as it occurs."""
     for picture in unit:
         yield from picture.strata
@@ -200,7 +200,7 @@ def _assign_unit(
     needs: dict[str, collections.Counter],
 ) -> None:
     divided[split].append(unit)
-    needs[split].subtract(iterate_strata(unit))
+    needs[split].subtract(_iterate_strata(unit))
 
 
 def _pick_rare(
@@ -246,7 +246,7 @@ def _pick_first_units(
     """
     by_stratum = collections.defaultdict(list)
     for index, unit in left.items():
-        for name in set(iterate_strata(unit)):
+        for name in set(_iterate_strata(unit)):
             by_stratum[name].append(index)
     given: dict[int, str] = {}
     # Rare strata choose first: they have the fewest units to choose from.

@@ -16,12 +16,8 @@ from typing import Any
 from absl import logging
 
 from tf_finetune import errors
-from tf_finetune.data import data_statistics, examples
-from tf_finetune.data.folders import (
-    folder_messages,
-    folder_tree,
-    ignored_folders,
-)
+from tf_finetune.data import class_names, data_statistics, examples
+from tf_finetune.data.folders import folder_tree, ignored_folders
 from tf_finetune.data.images import inspection
 
 _MAX_SHOWN = 10
@@ -119,7 +115,7 @@ def find_files(data: str, *, flag: str = "data") -> list[str]:
         return [path]
     if os.path.isdir(path):
         root = folder_tree.read_tree(path)
-        folder_messages.warn_of_ignored(root, flag=flag)
+        folder_tree.warn_of_ignored(root, flag=flag)
         found = [
             os.path.join(folder.path, name)
             for folder in root.walk()
@@ -164,10 +160,8 @@ def _match_pattern(pattern: str, flag: str) -> list[str]:
         logging.warning(
             "Left out of --%s: %s, which lie in folders of %s.",
             flag,
-            folder_messages.join_names(sorted(left)),
-            folder_messages.join_names(
-                sorted({e for e in holds.values() if e})
-            ),
+            class_names.join_names(sorted(left)),
+            class_names.join_names(sorted({e for e in holds.values() if e})),
         )
     return found
 

@@ -13,7 +13,7 @@ from typing import Any
 from tf_finetune import errors
 
 WEIGHTS_MEMBER = "model.weights.h5"
-CONFIG_MEMBER = "config.json"
+_CONFIG_MEMBER = "config.json"
 
 # A .keras file holds three members and the vocabularies of its layers.
 MAX_MEMBERS = 10_000
@@ -57,7 +57,7 @@ def check_file(path: pathlib.Path) -> None:
         RunError: The message begins with the file's name.
     """
     with explain_errors(path):
-        check_regular_file(path)
+        _check_regular_file(path)
         with open(path, "rb") as file:
             # The signature of a zip archive; a .h5 file has none.
             packed = file.read(4) == b"PK\x03\x04"
@@ -71,7 +71,7 @@ def check_file(path: pathlib.Path) -> None:
 
 def read_config(archive: zipfile.ZipFile) -> Any:
     """Returns the parsed config.json of an opened archive."""
-    return json.loads(archive.read(CONFIG_MEMBER))
+    return json.loads(archive.read(_CONFIG_MEMBER))
 
 
 @contextlib.contextmanager
@@ -104,7 +104,7 @@ def explain_errors(path: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def check_regular_file(path: pathlib.Path) -> None:
+def _check_regular_file(path: pathlib.Path) -> None:
     """Raises `RunError` for a pipe, a device or a socket, without opening it.
 
     Raises:
@@ -126,7 +126,7 @@ def open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         OSError: It cannot be read.
         zipfile.BadZipFile: It is damaged.
     """
-    check_regular_file(path)
+    _check_regular_file(path)
     with _DirectoryFile(path) as file, zipfile.ZipFile(file) as archive:
         # The directory has been read; members may be larger than its limit.
         file.bounded = False

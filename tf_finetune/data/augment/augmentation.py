@@ -19,7 +19,7 @@ AugmentFunction = Callable[
     [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
 ]
 
-MixFunction = Callable[
+_MixFunction = Callable[
     [random_draws.Batch, random_draws.StatelessSeeds], random_draws.Batch
 ]
 
@@ -120,7 +120,7 @@ def build_augmentation(
     if level == "none":
         return None
     move = _build_image_changes(LEVELS[level])
-    mix = build_mix(LEVELS[level].mix, blends=moves_as == "nothing")
+    mix = _build_mix(LEVELS[level].mix, blends=moves_as == "nothing")
 
     def change(
         images: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor
@@ -158,7 +158,7 @@ def build_target_augmentation(
     return change
 
 
-def build_mix(mixes: bool, *, blends: bool) -> MixFunction:
+def _build_mix(mixes: bool, *, blends: bool) -> _MixFunction:
     """Returns the function that mixes pictures and their targets.
 
     Half of the pictures by CutMix; see `augmentation.Level.mix`.
@@ -223,9 +223,11 @@ def _build_image_changes(
     The same draws are made for pictures, for masks, and for both; labels stay.
     """
     layers = _build_color_layers(level)
-    shuffled_changes = rand_augment.build_rand_augment(
-        level.num_changes, level.magnitude
-    )
+    drawn_changes = None
+    if level.num_changes:
+        drawn_changes = rand_augment.build_rand_augment(
+            level.num_changes, level.magnitude
+        )
 
     def change(
         batch: random_draws.Batch, draws: random_draws.StatelessSeeds
@@ -244,7 +246,9 @@ def _build_image_changes(
         }
         for layer in layers:
             batch = random_draws.apply_layer_to_batch(layer, batch, draws)
-        return {**shuffled_changes(batch, draws), **labels}
+        if drawn_changes is not None:
+            batch = drawn_changes(batch, draws)
+        return {**batch, **labels}
 
     return change
 

@@ -3,10 +3,9 @@
 import os
 
 from tf_finetune import errors
-from tf_finetune.data import examples
+from tf_finetune.data import class_names, examples
 from tf_finetune.data.folders import (
     folder_layout,
-    folder_messages,
     folder_tree,
     folder_words,
     mask_folders,
@@ -37,7 +36,8 @@ def find_class_folders(
         _add_level(root, level, found)
     else:
         # Masks first: images/ and masks/ would pass for two classes.
-        mask_folders.check_not_mask_pairs(root)
+        if _names_masks(root):
+            mask_folders.check_not_mask_pairs(root)
         splits = split_folders.find_splits(root)
         if splits:
             _add_splits(root, splits, found)
@@ -53,6 +53,15 @@ def find_class_folders(
         raise _no_classes_error(root)
     _report_nested_folders(root, found)
     return found
+
+
+def _names_masks(root: folder_tree.Folder) -> bool:
+    """Tells if a folder or a file may be called after masks."""
+    return any(
+        folder_words.has_mask_word(name)
+        for folder in root.walk()
+        for name in (folder.name, *folder.files)
+    )
 
 
 def _add_splits(
@@ -80,14 +89,14 @@ def _add_splits(
         folder_layout.check_no_splits_inside(level)
         _add_classes(root, level, split, found)
         # Only names that leave a doubt are worth a line in the log.
-        word = root.relative(level)[:-1].lower()
+        word = root.relative(level.path)[:-1].lower()
         if (
             word == folder_words.TRAIN_AND_VALIDATION
             or len(folder_words.SPLITS.get(word, ())) != 1
         ):
-            told.append(f"{root.relative(level)} is the {split} split")
+            told.append(f"{root.relative(level.path)} is the {split} split")
     if told:
-        found.notices.append(f"{folder_messages.join_names(told)}.")
+        found.notices.append(f"{class_names.join_names(told)}.")
     # Folders beside the splits, from the clearest reason to the vaguest.
     for name, why in splits.redundant.items():
         folder = next(each for each in root.folders if each.name == name)
@@ -96,7 +105,7 @@ def _add_splits(
     for folder in splits.others:
         inner = split_folders.list_class_names(folder)
         beside = [e.name for e in root.folders if e is not folder]
-        if inner & folder_messages.fold_names(beside):
+        if inner & folder_words.fold_names(beside):
             reason = _COPY_REASON
         elif inner & train:
             reason = "it has the folders of the splits, but no split's name"
@@ -132,7 +141,7 @@ def _add_classes(
             folder=folder, label=folder.name, split=split
         )
         found.places.append(place)
-    names = folder_messages.fold_names([each.name for each in rest])
+    names = folder_words.fold_names([each.name for each in rest])
     for folder in rest:
         for each in folder_layout.list_picture_folders(folder):
             own = each.name.casefold()
@@ -143,10 +152,10 @@ def _add_classes(
 def _find_copies(level: folder_tree.Folder) -> list[folder_tree.Folder]:
     """Returns copies: folders whose subfolders have the names of siblings."""
     below = folder_layout.list_picture_folders(level)
-    names = folder_messages.fold_names([each.name for each in below])
+    names = folder_words.fold_names([each.name for each in below])
     found = []
     for folder in below:
-        inner = folder_messages.fold_names(
+        inner = folder_words.fold_names(
             [each.name for each in folder_layout.list_picture_folders(folder)]
         )
         beside = names - {folder.name.casefold()}
@@ -216,15 +225,13 @@ def _report_nested_folders(
         # Files where the data set holds no recognizable picture.
         count += sum(each.pictures or each.total for each in inner)
         # Three names show which kind of folders they are.
-        names = folder_messages.join_names(
-            [each.name for each in inner], shown=3
-        )
-        said.append(f"{root.relative(place.folder)} ({names})")
+        names = class_names.join_names([each.name for each in inner], shown=3)
+        said.append(f"{root.relative(place.folder.path)} ({names})")
     if said:
         found.notices.append(
             "Folders inside class folders do not name classes: "
-            f"{folder_messages.format_count(count, 'picture')} in folders "
-            f"below {folder_messages.join_names(said)} belong to the enclosing "
+            f"{folder_tree.format_count(count, 'picture')} in folders "
+            f"below {class_names.join_names(said)} belong to the enclosing "
             "class."
         )
 
@@ -237,7 +244,7 @@ def _no_classes_error(root: folder_tree.Folder) -> errors.DataError:
         hint = f" --data={table} reads its table."
     amount = ""
     if root.own:
-        amount = f"{folder_messages.format_count(root.own, 'picture')} and "
+        amount = f"{folder_tree.format_count(root.own, 'picture')} and "
     return errors.DataError(
         f"{root.path} holds {amount}no folder per class, e.g. "
         f"{os.path.join(root.path, 'cats')}/1.jpg.{hint}"

@@ -63,6 +63,8 @@ _JOINED_WORDS = {
     ("gt", "fine"): "gtfine",
     ("segmentation", "class"): "segmentationclass",
 }
+# Of each word in `MASKS`, also "Ground Truth", wherever it stands.
+_MASK_WORD = re.compile("|".join([*MASKS, "ground"]), re.IGNORECASE)
 # Capitals, a capitalized or lower-case word, digits, other letters.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 
@@ -128,12 +130,22 @@ def parse_name(name: str) -> ParsedName:
     )
 
 
+def has_mask_word(name: str) -> bool:
+    """Tells if a word for masks may stand in a name, also inside another."""
+    return bool(_MASK_WORD.search(name))
+
+
 def has_only_fillers(name: str) -> bool:
     """Tells if a name has general words only: "images", "data 2"."""
     found = split_words(name)
     return bool(found) and all(
         word in FILLERS or word.isdecimal() for word in found
     )
+
+
+def fold_names(names: Collection[str]) -> frozenset[str]:
+    """Returns case-folded names, for comparison without regard to case."""
+    return frozenset(name.casefold() for name in names)
 
 
 def split_words(name: str) -> tuple[str, ...]:

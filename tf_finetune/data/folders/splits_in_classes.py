@@ -1,9 +1,9 @@
 """Splits inside class folders: CLASS/train, CLASS/val."""
 
 from tf_finetune import errors
+from tf_finetune.data import class_names
 from tf_finetune.data.folders import (
     folder_layout,
-    folder_messages,
     folder_tree,
     folder_words,
     split_folders,
@@ -53,7 +53,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
         _add_class_by_split(folder, assigned, found)
     said = [f"CLASS/{n}/ is {s}" for n, s in sorted(assigned.split_of.items())]
     found.notices.append(
-        f"The class folders hold splits: {folder_messages.join_names(said)}."
+        f"The class folders hold splits: {class_names.join_names(said)}."
     )
     return True
 
@@ -96,7 +96,7 @@ def _check_loose_splits(
         for e in folder_layout.list_picture_folders(f)
     ]
     if all(folder_layout.list_picture_folders(each) for each in inner):
-        names = folder_messages.join_names([f"{each.name}/" for each in below])
+        names = class_names.join_names([f"{each.name}/" for each in below])
         first = inner[0].parent
         raise errors.DataError(
             f"{root.path} holds {names}, each with splits of class folders "

@@ -88,12 +88,12 @@ def _probe_file(
     try:
         if reason := _explain_unusual_file(example.path):
             return records.DroppedFile(path=example.path, reason=reason)
-        stamp = read_stamp(example.path)  # Before its bytes are read.
+        stamp = _read_stamp(example.path)  # Before its bytes are read.
         with open(example.path, "rb") as file:
             kind = file_kinds.detect_kind(file.read(file_kinds.HEAD_BYTES))
             if reason := _explain_undecodable(kind):
                 return records.DroppedFile(path=example.path, reason=reason)
-            width, height = read_header_size(file, kind)
+            width, height = _read_header_size(file, kind)
         if reason := _explain_wrong_size(width, height, max_pixels):
             return records.DroppedFile(path=example.path, reason=reason)
         return records.Picture(
@@ -110,12 +110,12 @@ def _probe_file(
         reason = "more pixels than Pillow reads"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-    except DamagedHeaderError as error:
+    except _DamagedHeaderError as error:
         reason = str(error)
     return records.DroppedFile(path=example.path, reason=reason)
 
 
-class DamagedHeaderError(Exception):
+class _DamagedHeaderError(Exception):
     """A header that cannot be parsed."""
 
 
@@ -137,7 +137,7 @@ def _explain_undecodable(kind: str) -> str | None:
     return f"not an image that can be used: it is {named}; possible: {possible}"
 
 
-def read_header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
+def _read_header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
     """Returns (width, height) in pixels from the header.
 
     Args:
@@ -154,13 +154,13 @@ def read_header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
     except Image.DecompressionBombError:
         raise
     except Exception as error:  # Pillow raises whatever its parsers meet.
-        raise DamagedHeaderError(
+        raise _DamagedHeaderError(
             f"a damaged {kind}, or one of a rare kind: its header cannot be "
             "read"
         ) from error
 
 
-def read_stamp(path: str) -> int:
+def _read_stamp(path: str) -> int:
     """Returns a number that changes when the file at `path` is written.
 
     Raises:
@@ -231,7 +231,7 @@ def _describe_change(picture: examples.Picture) -> str | None:
     try:
         # Renaming and permissions change a stamp too, so that only the hash
         # decides; it is computed for few files.
-        if read_stamp(picture.path) == picture.stamp:
+        if _read_stamp(picture.path) == picture.stamp:
             return None
         same = files.sha256(pathlib.Path(picture.path)) == picture.sha256
     except FileNotFoundError:

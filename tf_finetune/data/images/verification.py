@@ -53,7 +53,7 @@ class VerifiedPicture:
     look: decode_results.Appearance
 
 
-def find_unreadable(
+def decode_pictures(
     pictures: Sequence[examples.Picture],
     *,
     cache_dir: pathlib.Path,
@@ -64,11 +64,13 @@ def find_unreadable(
     finish: Callable[[], None] | None = None,
     report: Callable[[list[VerifiedPicture]], None] | None = None,
 ) -> dict[str, str]:
-    """Finds the pictures that cannot be loaded, using all cores.
+    """Decodes pictures on all cores, and tells which of them cannot be loaded.
 
-    Verdicts are kept by content in verdicts/ of the cache, so that nothing is
-    decoded a second time. A cache that cannot be read or written costs time
-    only; that is logged.
+    The pixels are handed to `use`, which extracts features from them while the
+    next pictures are decoded. The verdicts (whether a picture decodes) are kept
+    by content in verdicts/ of the cache, and a picture that has one is not
+    decoded again. A cache that cannot be read or written costs time only; that
+    is logged.
 
     Args:
         pictures: Whose headers are fine.

@@ -25,12 +25,12 @@ _PNG_DEPTH = 24
 _BMP_DEPTH = 28
 _TIFF_DEPTH = 258
 
-OPAQUE = 255
+_OPAQUE = 255
 """The alpha of pixels that hide what is below."""
 
 AlphaUse = Literal["none", "opaque", "mask"]
 
-TRANSPOSED = (5, 6, 7, 8)
+_TRANSPOSED = (5, 6, 7, 8)
 """Orientations that exchange width and height."""
 
 _TAG = 0x0112
@@ -113,7 +113,7 @@ def detect_alpha_use(content: bytes) -> AlphaUse:
         *colors, alpha = (band.getextrema() for band in image.split())
     if any(low != high for low, high in colors):
         return "none"
-    return "opaque" if alpha[0] == OPAQUE else "mask"
+    return "opaque" if alpha[0] == _OPAQUE else "mask"
 
 
 def encode_color(color: tuple[int, int, int]) -> int:
@@ -148,7 +148,7 @@ def read_exif_orientation(image: Image.Image) -> int:
 
 def turn_size(width: int, height: int, orientation: int) -> tuple[int, int]:
     """Returns the width and height of a turned picture."""
-    return (height, width) if orientation in TRANSPOSED else (width, height)
+    return (height, width) if orientation in _TRANSPOSED else (width, height)
 
 
 def turn_upright(values: np.ndarray, orientation: int) -> np.ndarray:
@@ -161,7 +161,7 @@ def turn_upright(values: np.ndarray, orientation: int) -> np.ndarray:
     Returns:
         As meant; sides swap for 5..8.
     """
-    if orientation in TRANSPOSED:
+    if orientation in _TRANSPOSED:
         values = values.T
     # After a transposition for 5..8, these mirror left to right …
     if orientation in (2, 3, 6, 7):
@@ -200,7 +200,7 @@ def _read_colors(image: Image.Image) -> np.ndarray:
 
 def _is_in_alpha(image: Image.Image) -> bool:
     *colors, alpha = (band.getextrema() for band in image.split())
-    return alpha[0] < OPAQUE and all(low == high for low, high in colors)
+    return alpha[0] < _OPAQUE and all(low == high for low, high in colors)
 
 
 def _read_numbers(image: Image.Image, content: bytes) -> np.ndarray:

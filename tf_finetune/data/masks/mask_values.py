@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from tf_finetune import errors
 from tf_finetune.data.masks import class_lists, mask_files
 
-BINARY_NAMES = ("background", "foreground")
-WHITE = 255  # The largest byte: a class, or "ignored" as in PASCAL VOC.
+_BINARY_NAMES = ("background", "foreground")
+_WHITE = 255  # The largest byte: a class, or "ignored" as in PASCAL VOC.
 # How far a shade may be from its place among equal distances.
 _SHADE_TOLERANCE = 2
 _MAX_SHOWN = 20
@@ -144,22 +144,22 @@ def adapt_learned(
         values: All that occur in the other masks.
     """
     is_strange = not {*values} <= {*learned.indices}
-    if is_strange and learned.names == BINARY_NAMES and not learned.by_color:
+    if is_strange and learned.names == _BINARY_NAMES and not learned.by_color:
         left = {*values} - {_find_ignored(ignore_label, learned.names)}
-        if left <= {0, 1} or left <= {0, WHITE}:
+        if left <= {0, 1} or left <= {0, _WHITE}:
             return map_numbers((), ignore_label, values)
     return learned
 
 
 def _name_values(left: Sequence[int]) -> tuple[list[str], list[int]]:
     """Names classes after the values that occur, or after all up to these."""
-    if {*left} <= {0, WHITE} and WHITE in left:
-        return list(BINARY_NAMES), [0, WHITE]
+    if {*left} <= {0, _WHITE} and _WHITE in left:
+        return list(_BINARY_NAMES), [0, _WHITE]
     _check_white(left)
     if not _has_gaps(left):
         highest = left[-1] if left else 0
         if highest <= 1:
-            return list(BINARY_NAMES), [0, 1]
+            return list(_BINARY_NAMES), [0, 1]
         every = list(range(highest + 1))
         return [f"class_{value}" for value in every], every
     if len(left) > mask_files.MAX_CLASSES:
@@ -169,7 +169,7 @@ def _name_values(left: Sequence[int]) -> tuple[list[str], list[int]]:
             "read with --color_map; --ignore_label leaves out one value."
         )
     if len(left) == 2 and left[0] == 0:
-        return list(BINARY_NAMES), list(left)
+        return list(_BINARY_NAMES), list(left)
     return [f"class_{value}" for value in left], list(left)
 
 
@@ -187,8 +187,8 @@ def _assign_values(
     left = sorted({*values} - {ignored})
     if not left or left[-1] < count:
         return list(range(count))
-    if count == 2 and {*left} <= {0, WHITE}:
-        return [0, WHITE]
+    if count == 2 and {*left} <= {0, _WHITE}:
+        return [0, _WHITE]
     for each in (left, sorted(values)):
         if len(each) == count:
             return each
@@ -268,15 +268,15 @@ def _check_white(left: Sequence[int]) -> None:
 
     It is a class where all values lie at equal distances up to it.
     """
-    others = [value for value in left if value != WHITE]
-    if not others or not left or left[-1] != WHITE:
+    others = [value for value in left if value != _WHITE]
+    if not others or not left or left[-1] != _WHITE:
         return
-    step = WHITE / (len(left) - 1)
+    step = _WHITE / (len(left) - 1)
     even = left[0] == 0 and all(
         abs(value - k * step) <= _SHADE_TOLERANCE
         for k, value in enumerate(left)
     )
-    if even or others[-1] == WHITE - 1:
+    if even or others[-1] == _WHITE - 1:
         return
     count = len(left)
     as_classes = (

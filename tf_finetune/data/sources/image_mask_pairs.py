@@ -8,11 +8,10 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, label_protocol
+from tf_finetune.data import class_names, examples, label_protocol
 from tf_finetune.data.folders import (
     file_sets,
     folder_layout,
-    folder_messages,
     folder_tree,
     ignored_folders,
     mask_folders,
@@ -26,7 +25,7 @@ _Found = list[examples.Example | examples.DroppedFile]
 _WARNING_SHARE = 0.25
 """Share of pictures without a mask that is worth a warning."""
 
-LAYOUTS = (
+_LAYOUTS = (
     "images/ and masks/ (or image/ and label/, JPEGImages/ and "
     "SegmentationClass/ …), train/, validation/ and test/ with both in each, "
     "or masks beside their pictures: 1.png and 1_mask.png"
@@ -65,12 +64,12 @@ class Pairs:
         if not path.is_dir():
             raise errors.DataError(f"--data={options.data} is not a folder.")
         root = folder_tree.read_tree(str(path), besides=str(cache_dir))
-        folder_messages.warn_of_ignored(root)
+        folder_tree.warn_of_ignored(root)
         found = mask_folders.find_pairs(root)
         if found is None:
             raise _no_pairs_error(root)
         # Refused before anything is listed: the wrong masks train as well.
-        check_one_mask_folder(root)
+        _check_one_mask_folder(root)
         everything: _Found = []
         for pair in found.pairs:
             everything += _match_pair(pair, found.rule)
@@ -84,9 +83,7 @@ class Pairs:
             folder.check_readable()
             everything += folder.dropped
         everything += folder_layout.list_dropped(found.unused_folders)
-        everything += folder_messages.list_dropped(
-            folder_tree.list_ignored(root)
-        )
+        everything += folder_tree.list_dropped(root)
         return examples.Listing(
             examples=tuple(pairs),
             dropped=tuple(
@@ -101,7 +98,7 @@ class Pairs:
 SOURCE = Pairs()
 
 
-def check_one_mask_folder(root: folder_tree.Folder) -> None:
+def _check_one_mask_folder(root: folder_tree.Folder) -> None:
     """Raises `DataError` if the masks may as well lie in another folder.
 
     It lies beside that of the masks and holds files of the same pictures, but
@@ -121,10 +118,10 @@ def check_one_mask_folder(root: folder_tree.Folder) -> None:
                 or not _may_be_masks(side, pair.images)
             ):
                 continue
-            mine, other = pair.masks.top, side.top
+            mine, other = pair.masks.top.path, side.top.path
             raise errors.DataError(
                 "It is unclear whether the masks of the pictures in "
-                f"{root.relative(pair.images.top)} lie in "
+                f"{root.relative(pair.images.top.path)} lie in "
                 f"{root.relative(mine)} or in {root.relative(other)}: both "
                 "hold files of their names. Keep the masks to train on in "
                 "masks/, and move the other folder out of "
@@ -206,10 +203,10 @@ def _report_folders(
     if any((p.images.top.name, p.masks.top.name) != usual for p in found.pairs):
         said = []
         for pair in found.pairs:
-            one = folder_messages.make_relative(pair.images.path, root)
-            other = folder_messages.make_relative(pair.masks.path, root)
+            one = root.relative(pair.images.path)
+            other = root.relative(pair.masks.path)
             said.append(one if one == other else f"{one} with masks in {other}")
-        logging.info("Pictures lie in %s.", folder_messages.join_names(said))
+        logging.info("Pictures lie in %s.", class_names.join_names(said))
     if not found.rule.is_same_name:
         logging.info(
             "Names of %s; %s is the mask of %s.",
@@ -231,7 +228,7 @@ def _warn_of_missing(found: mask_folders.FolderPairs, count: int) -> None:
         logging.warning(
             "%s of %s have no mask and are left out.",
             f"{total - count:,}",
-            folder_messages.format_count(total, "picture"),
+            folder_tree.format_count(total, "picture"),
         )
 
 
@@ -253,7 +250,7 @@ def _no_pairs_error(root: folder_tree.Folder) -> errors.DataError:
                 "masks/."
             )
     return errors.DataError(
-        f"{root.path} holds no pictures with masks; it must hold {LAYOUTS}."
+        f"{root.path} holds no pictures with masks; it must hold {_LAYOUTS}."
         f"{hint}"
     )
 

@@ -5,47 +5,14 @@ from collections.abc import Sequence
 from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.data import class_names
 from tf_finetune.data.tables import table_rows
-
-# As programs write a value that is not there; "none" and "na" in small letters
-# are not among them, which people use as names.
-_WORDS = frozenset(
-    {
-        "nan",
-        "NaN",
-        "NAN",
-        "-nan",
-        "-NaN",
-        "NaT",
-        "None",
-        "null",
-        "Null",
-        "NULL",
-        "<null>",
-        "NA",
-        "<NA>",
-        "#NA",
-        "N/A",
-        "n/a",
-        "#N/A",
-        "#N/A N/A",
-        "-",
-        "--",
-        "?",
-    }
-)
-_MAX_LISTED = 10
 
 _MARKS = {
     **dict.fromkeys(("true", "yes", "t", "y"), True),
     **dict.fromkeys(("false", "no", "f", "n"), False),
 }
 _POSSIBLE = "possible are 1, true or yes, and 0, false or no"
-
-
-def is_missing(cell: str) -> bool:
-    """Tells if a cell holds a placeholder for a missing value."""
-    return cell.strip() in _WORDS
 
 
 def warn_of_missing(
@@ -58,12 +25,12 @@ def warn_of_missing(
         column: That of the labels.
         table: Its name in the message.
     """
-    found = [row for row in rows if is_missing(row.cells[column])]
+    found = [row for row in rows if class_names.is_missing(row.cells[column])]
     if not found:
         return
-    lines = ", ".join(str(row.line) for row in found[:_MAX_LISTED])
-    if len(found) > _MAX_LISTED:
-        lines += f" and {len(found) - _MAX_LISTED} more"
+    lines = ", ".join(str(row.line) for row in found[: class_names.MAX_LISTED])
+    if len(found) > class_names.MAX_LISTED:
+        lines += f" and {len(found) - class_names.MAX_LISTED} more"
     words = dict.fromkeys(row.cells[column].strip() for row in found)
     logging.warning(
         "%s: %d of %d rows have no label but %s (%s %s) and are left out. "

@@ -10,7 +10,6 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
-from tf_finetune.data.folders import folder_messages
 from tf_finetune.data.tables import cell_words, file_locator, table_rows
 from tf_finetune.tasks import named_labels
 from tf_finetune.tasks.classification import label_checks
@@ -46,7 +45,7 @@ class Classes(named_labels.NamedLabels):
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
-        if options.missing_label == "drop" and cell_words.is_missing(
+        if options.missing_label == "drop" and class_names.is_missing(
             cells[column]
         ):
             return None
@@ -72,7 +71,7 @@ class Classes(named_labels.NamedLabels):
         if absent := [repr(name) for name in declared if name not in present]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
-                folder_messages.join_names(absent),
+                class_names.join_names(absent),
             )
         return tuple(name for name in declared if name in present)
 

@@ -69,7 +69,7 @@ class Labels(named_labels.NamedLabels):
             return self
         texts = [row.cells[column].strip() for row in rows]
         found = label_separators.find_separator(
-            [text for text in texts if not cell_words.is_missing(text)],
+            [text for text in texts if not class_names.is_missing(text)],
             f"{table}, column {column!r}",
             known=self.known,
         )
@@ -108,7 +108,7 @@ class Labels(named_labels.NamedLabels):
                 )
             )
         (column,) = columns
-        if options.missing_label == "drop" and cell_words.is_missing(
+        if options.missing_label == "drop" and class_names.is_missing(
             cells[column]
         ):
             return None
