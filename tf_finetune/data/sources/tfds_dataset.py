@@ -1,6 +1,7 @@
 """Prepared data sets of TensorFlow Datasets with classes or masks."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,6 @@ from tf_finetune.data.sources import picture_cache, tfds_prepared
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 from typing import TYPE_CHECKING
-
-from tf_finetune import files
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -185,25 +184,17 @@ def _list_pairs(
     mask: str,
 ) -> tuple[examples.Example, ...]:
     """Returns every example as two files, written if they are not there."""
-    index = folder / "index.json"
-    try:
-        rows = picture_cache.read_index(folder, pictures=2)
-        if rows is None:
-            rows = [
-                [
-                    picture_cache.store_picture(folder, pair[0]),
-                    picture_cache.store_picture(folder, pair[1]),
-                    split,
-                ]
-                for pair, split in _read_pairs(builder, image, mask)
-            ]
-            # Last: an index stands for files that are all there.
-            files.write_json(index, rows)
-    except OSError as error:
-        raise errors.RunError(
-            f"Pictures cannot be written to {folder}: {error.strerror}. "
-            "--cache_dir names another place."
-        ) from error
+    store = functools.partial(picture_cache.store_picture, folder)
+    rows = picture_cache.load_rows(
+        folder,
+        lambda: (
+            [store(bytes(each[image])), store(bytes(each[mask])), split]
+            for each, split in tfds_prepared.read_encoded(
+                builder, (image, mask)
+            )
+        ),
+        pictures=2,
+    )
     return tuple(
         examples.Example(
             path=str(folder / picture),
@@ -212,10 +203,3 @@ def _list_pairs(
         )
         for picture, its_mask, split in rows
     )
-
-
-def _read_pairs(
-    builder: "tfds.core.DatasetBuilder", image: str, mask: str
-) -> Iterator[tuple[tuple[bytes, bytes], str | None]]:
-    for example, split in tfds_prepared.read_encoded(builder, (image, mask)):
-        yield (bytes(example[image]), bytes(example[mask])), split
