@@ -13,46 +13,9 @@ from tf_finetune.data.sources import picture_cache, tfds_prepared
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
 
 _MASK_WORDS = ("mask", "segmentation", "annotation", "label")
 """Words in the names of mask features; the first that fits is taken."""
-
-
-class TfdsMasks:
-    """`tfds:NAME` read as in `tfds_dataset`, with a mask for the class."""
-
-    def recognizes(self, data: str) -> bool:
-        """Tells if `data` begins with tfds:."""
-        return data.startswith("tfds:")
-
-    def list_examples(
-        self,
-        options: data_options.DataOptions,
-        labels: label_protocol.Labels,
-        cache_dir: pathlib.Path,
-    ) -> examples.Listing:
-        """Lists the pictures; their bytes and masks become files once.
-
-        Raises:
-            DataError: The data set is not prepared here, or it has not one
-                picture and one mask an example.
-        """
-        del labels
-        prepared, builder = tfds_prepared.open_prepared(options)
-        image, mask = _find_picture_and_mask(builder)
-        name = builder.info.full_name.replace("/", "-")
-        state = tfds_prepared.hash_state(prepared)
-        folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
-        found = _list_pairs(folder, builder, image, mask)
-        unused = tfds_prepared.list_unused_splits(builder)
-        return examples.Listing(examples=found, dropped=unused)
-
-
-MASKS = TfdsMasks()
 
 
 class TfdsDataset:
@@ -93,6 +56,39 @@ class TfdsDataset:
 
 
 SOURCE = TfdsDataset()
+
+
+class TfdsMasks:
+    """`tfds:NAME` read as by `TfdsDataset`, with a mask for the class."""
+
+    def recognizes(self, data: str) -> bool:
+        """Tells if `data` begins with tfds:."""
+        return data.startswith("tfds:")
+
+    def list_examples(
+        self,
+        options: data_options.DataOptions,
+        labels: label_protocol.Labels,
+        cache_dir: pathlib.Path,
+    ) -> examples.Listing:
+        """Lists the pictures; their bytes and masks become files once.
+
+        Raises:
+            DataError: The data set is not prepared here, or it has not one
+                picture and one mask an example.
+        """
+        del labels
+        prepared, builder = tfds_prepared.open_prepared(options)
+        image, mask = _find_picture_and_mask(builder)
+        name = builder.info.full_name.replace("/", "-")
+        state = tfds_prepared.hash_state(prepared)
+        folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
+        found = _list_pairs(folder, builder, image, mask)
+        unused = tfds_prepared.list_unused_splits(builder)
+        return examples.Listing(examples=found, dropped=unused)
+
+
+MASKS = TfdsMasks()
 
 
 def _find_features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
