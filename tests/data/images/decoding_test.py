@@ -353,15 +353,29 @@ def test_the_real_placeholder_gif_decodes(material):
     check_equal(path.read_bytes(), by_pillow(path.read_bytes()))
 
 
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+def test_the_graph_of_jpegs_alone_gives_the_same_pixels(turn, resize):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    stream = io.BytesIO()
+    picture(90, 60).save(stream, "JPEG", exif=exif)
+    contents = stream.getvalue()
+    # Of a tensor nothing is known before it runs: it takes the whole decoder.
+    whole, alone = (
+        decoding.load_bytes(given, image_size=20, resize=resize).numpy()
+        for given in (tf.constant(contents), contents)
+    )
+    np.testing.assert_array_equal(whole, alone)
+
+
 def test_the_decoder_is_made_ready_once_for_all_pipelines(monkeypatch):
     traced = []
     original = decoding._load
 
-    def spy(contents, *, image_size, resize, pixels):
+    def spy(contents, image_size, resize, **keywords):
         traced.append(image_size)
-        return original(
-            contents, image_size=image_size, resize=resize, pixels=pixels
-        )
+        return original(contents, image_size, resize, **keywords)
 
     monkeypatch.setattr(decoding, "_load", spy)
     for size in (13, 17, 13):
