@@ -102,7 +102,7 @@ def read_size(contents: tf.Tensor) -> tf.Tensor:
 
 
 def load_file(
-    path: tf.Tensor,
+    path: tf.Tensor | str | bytes,
     *,
     image_size: int,
     resize: model_options.Resize,
@@ -111,7 +111,7 @@ def load_file(
     """Reads and decodes a file and makes it square.
 
     Args:
-        path: Scalar string.
+        path: Of the file; as a tensor a scalar string.
         image_size: Side of the square in pixels.
         resize: How it becomes square; see `load_bytes`.
         pixels: As for `decode`.
@@ -120,6 +120,8 @@ def load_file(
         float32 [image_size, image_size, 3], 0..255.
     """
     contents = tf.io.read_file(path)
+    if not tf.is_tensor(path):
+        contents = contents.numpy()
     return load_bytes(
         contents, image_size=image_size, resize=resize, pixels=pixels
     )
