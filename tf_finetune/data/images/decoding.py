@@ -13,10 +13,9 @@ import tensorflow as tf
 
 from tf_finetune.config import model_options, pixel_options
 from tf_finetune.data.images import (
-    bmp_files,
     gif_files,
     orientation,
-    png_webp_files,
+    png_webp_bmp_files,
     square_images,
 )
 
@@ -69,10 +68,12 @@ def decode(
     background = pixels.background
     decoders = {
         "JPEG": lambda: (jpeg or _decode_jpeg)(contents),
-        "PNG": lambda: png_webp_files.decode_png(contents, pixels),
-        "WebP": lambda: png_webp_files.decode_webp(contents, background),
+        "PNG": lambda: png_webp_bmp_files.decode_png(contents, pixels),
+        "WebP": lambda: png_webp_bmp_files.decode_webp(contents, background),
         "GIF": lambda: gif_files.decode_gif(contents, background),
-        "BMP": lambda: bmp_files.decode_bmp(contents, background=background),
+        "BMP": lambda: png_webp_bmp_files.decode_bmp(
+            contents, background=background
+        ),
     }
     stored = decoders[kind]() if kind else _decode_any(contents, decoders)
     turn = orientation.read_orientation(contents, kind=kind)

@@ -8,8 +8,7 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names
-from tf_finetune.data.folders import folder_messages, ignored_folders
-from tf_finetune.data.tables import missing_labels
+from tf_finetune.data.folders import ignored_folders
 
 # More classes than this that are fractions are rather a quantity.
 _MANY_NUMBERS = 20
@@ -59,13 +58,13 @@ def warn_of_missing(
     names: Sequence[str], options: data_options.DataOptions
 ) -> None:
     """Warns of folders named like a missing label, such as "nan" or "-"."""
-    found = [repr(name) for name in names if missing_labels.is_missing(name)]
+    found = [repr(name) for name in names if class_names.is_missing(name)]
     if found and options.missing_label == "drop":
         logging.warning(
             "%s %s named like a missing label, but %s. If these pictures have "
             "no label, move them elsewhere.",
             f"The {'class' if len(found) == 1 else 'classes'} "
-            f"{folder_messages.join_names(found)}",
+            f"{class_names.join_names(found)}",
             "is" if len(found) == 1 else "are",
             "is trained on" if len(found) == 1 else "are trained on",
         )

@@ -10,13 +10,7 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples
-from tf_finetune.data.folders import folder_messages
-from tf_finetune.data.tables import (
-    file_locator,
-    label_marks,
-    missing_labels,
-    table_rows,
-)
+from tf_finetune.data.tables import cell_words, file_locator, table_rows
 from tf_finetune.tasks import named_labels
 from tf_finetune.tasks.classification import label_checks
 
@@ -34,7 +28,7 @@ class Classes(named_labels.NamedLabels):
     ) -> "Classes":
         """Warns of rows without a class."""
         if len(options.label_column) == 1 and options.missing_label == "drop":
-            missing_labels.warn_of_missing(rows, options.label_column[0], table)
+            cell_words.warn_of_missing(rows, options.label_column[0], table)
         return self
 
     def read_row(
@@ -51,7 +45,7 @@ class Classes(named_labels.NamedLabels):
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
-        if options.missing_label == "drop" and missing_labels.is_missing(
+        if options.missing_label == "drop" and class_names.is_missing(
             cells[column]
         ):
             return None
@@ -77,7 +71,7 @@ class Classes(named_labels.NamedLabels):
         if absent := [repr(name) for name in declared if name not in present]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
-                folder_messages.join_names(absent),
+                class_names.join_names(absent),
             )
         return tuple(name for name in declared if name in present)
 
@@ -192,7 +186,7 @@ def _find_marked_column(
     Raises:
         DataError: No column is marked, or several are.
     """
-    marked = [c for c in columns if label_marks.read_mark(cells[c], c, where)]
+    marked = [c for c in columns if cell_words.read_mark(cells[c], c, where)]
     if len(marked) == 1:
         return marked[0]
     # Several marks are refused rather than the first one taken.

@@ -9,11 +9,7 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, label_protocol, stratified_split
-from tf_finetune.data.tables import (
-    file_locator,
-    float32_range,
-    number_cells,
-)
+from tf_finetune.data.tables import file_locator, float32_range
 
 _BINS = 10  # Strata of the first target, at most.
 # Units of pictures in a stratum, so that every split gets some of each.
@@ -45,7 +41,7 @@ class Targets(label_protocol.Labels):
             DataError: One of them is not a finite number, or too large.
         """
         return tuple(
-            number_cells.parse_number(
+            float32_range.parse_number(
                 cells[column], f"{where}: the target {column!r}"
             )
             for column in options.label_column
