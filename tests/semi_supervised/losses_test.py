@@ -10,14 +10,14 @@ from tf_finetune.semi_supervised import (
     fixmatch_loss,
     group_model,
 )
-from tf_finetune.tasks.classification import losses
+from tf_finetune.tasks.classification import network
 
 _FORM = group_model.GroupLayout(target=(3,), logits=(3,))
 
 
 def _fixmatch(weight: float, *, exclusive: bool = True) -> keras.losses.Loss:
     return fixmatch_loss.FixMatch(
-        losses.ClassificationLoss("cross_entropy"),
+        network.ClassificationLoss("cross_entropy"),
         _FORM,
         weight=weight,
         confidence=0.6,
@@ -112,7 +112,7 @@ def test_distillation_measures_in_units_of_the_teachers_variance():
     targets = np.eye(3, dtype="float32")[[0, 2]]
     rows = np.concatenate([targets, teacher.reshape(2, 8)], axis=1)
     loss = distillation_loss.FeatureDistillation(
-        losses.ClassificationLoss("cross_entropy"),
+        network.ClassificationLoss("cross_entropy"),
         _FORM,
         weight=0.5,
         variance=2.0,

@@ -10,7 +10,7 @@ from scipy import special
 from tf_finetune.data import examples
 from tf_finetune.metrics import ranking_metrics
 from tf_finetune.tasks import quantization_checks
-from tf_finetune.tasks.multilabel import label_matrix, label_thresholds
+from tf_finetune.tasks.multilabel import label_counts, label_thresholds
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake. Measured on MobileNet 0.25, seven genres of film posters, 64
@@ -58,7 +58,7 @@ class Exports:
         shape: Sequence[int],
     ) -> np.ndarray:
         """Returns uint8 [n, labels], 1 where a picture carries the label."""
-        return label_matrix.build_matrix(pictures, data.class_names).astype(
+        return label_counts.build_matrix(pictures, data.class_names).astype(
             "uint8"
         )
 

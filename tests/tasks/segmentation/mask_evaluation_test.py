@@ -1,16 +1,16 @@
-"""Tests of tf_finetune/tasks/segmentation/extreme_examples.py."""
+"""Tests of the evaluation of masks."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.tasks.segmentation import extreme_examples
+from tf_finetune.tasks.segmentation import mask_evaluation
 
 _MASK = np.zeros([8, 10], "uint8")
 
 
 def _kept(values, count):
-    found = extreme_examples.Extremes(count)
+    found = mask_evaluation.Extremes(count)
     for number, value in enumerate(values):
         found.add(value, f"{number}.png", true=_MASK, predicted=_MASK)
     return [int(path.removesuffix(".png")) for path in found.paths]
@@ -28,7 +28,7 @@ def test_few_pictures_are_all_kept_and_those_without_a_pixel_never():
 
 
 def test_they_are_drawn_a_row_each(tmp_path):
-    found = extreme_examples.Extremes(1)
+    found = mask_evaluation.Extremes(1)
     found.draw(["a", "b"], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
     for number, value in enumerate([0.4, 0.9, 0.1]):
