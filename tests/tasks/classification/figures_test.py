@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tf_finetune.drawing import display_names
+from tf_finetune import terminal_escapes
 from tf_finetune.metrics import baselines, classification_metrics
 from tf_finetune.tasks.classification import figures
 
@@ -59,12 +59,12 @@ def test_the_table_fits_80_columns(count):
     class_names = [f"{'a very long name 蚂蚁 ' * 4}{i}" for i in range(count)]
     found = _figures(class_names, num_examples=123_456)
 
-    text = figures.format_result(
+    text = figures.FIGURES.text(
         {"kept": "probe", "train": found, "test": found}
     )
 
     assert (
-        max(display_names.measure_width(line) for line in text.splitlines())
+        max(terminal_escapes.measure_width(line) for line in text.splitlines())
         <= 80
     )
 
@@ -72,7 +72,7 @@ def test_the_table_fits_80_columns(count):
 def test_yardsticks_stand_beside_the_result():
     found = _figures(["ants", "bees"])
 
-    lines = figures.format_result({"validation": found}).splitlines()
+    lines = figures.FIGURES.text({"validation": found}).splitlines()
 
     assert f"{found['accuracy']:.3f}" in lines[1]
     assert "majority class (ants)" in lines[2] and "0.500" in lines[2]
@@ -80,7 +80,7 @@ def test_yardsticks_stand_beside_the_result():
 
 
 def test_the_name_of_the_majority_class_is_not_cut():
-    text = figures.format_result(
+    text = figures.FIGURES.text(
         {"test": _figures(["01_daffodil", "02_snowdrop"])}
     )
 
@@ -92,15 +92,15 @@ def test_a_result_without_yardsticks_is_shown():
     found = _figures(["ants", "bees"])
     del found["yardsticks"]
 
-    assert "majority" not in figures.format_result({"data": found})
+    assert "majority" not in figures.FIGURES.text({"data": found})
 
 
 def test_the_classes_of_the_last_held_out_split_are_shown():
     found = _figures(["ants", "bees"])
     splits = {"train": found, "validation": found, "test": found}
 
-    assert "test, by class" in figures.format_result(splits)
-    assert "train, by class" in figures.format_result({"train": found})
+    assert "test, by class" in figures.FIGURES.text(splits)
+    assert "train, by class" in figures.FIGURES.text({"train": found})
 
 
 def test_up_to_20_classes_are_all_shown_in_their_order():

@@ -144,7 +144,7 @@ def _result(rows: dict) -> dict:
 
 
 def test_what_is_not_defined_is_a_dash():
-    text = figures.format_results({"test": _result({"a": _label(None, 0)})})
+    text = figures.Figures().text({"test": _result({"a": _label(None, 0)})})
     assert ["a", *["-"] * 5, "0.400", "0"] in [
         line.split() for line in text.splitlines()
     ]
@@ -166,4 +166,4 @@ def test_long_names_keep_the_columns():
 
 
 def test_nothing_evaluated_is_said():
-    assert figures.format_results({"kept": "probe"}) == "no split was evaluated"
+    assert figures.Figures().text({"kept": "probe"}) == "no split was evaluated"

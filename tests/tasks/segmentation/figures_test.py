@@ -121,7 +121,7 @@ def test_the_printed_result_fits_the_screen_and_names_all(tmp_path):
     assert max(map(len, text.splitlines())) <= 80
     for words in ("chance", "most frequent class (sky)", "road", "mean IoU"):
         assert words in text
-    assert figures.format_results({}) == "no split was evaluated"
+    assert figures.FIGURES.text({}) == "no split was evaluated"
 
 
 def test_the_confusion_matrix_is_drawn(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from scipy import special
 
 from tf_finetune import errors
+from tf_finetune.tasks import segmentation
 from tf_finetune.tasks.segmentation import losses
 
 _GENERATOR = np.random.default_rng(0)
@@ -85,7 +86,7 @@ def test_label_smoothing_mixes_in_the_uniform_distribution():
     assert found[1] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", losses.NAMES)
+@pytest.mark.parametrize("name", segmentation.TASK.losses)
 def test_ignored_pixels_weigh_nothing(name):
     other = _LOGITS.copy()
     other[_MASKS == 255] = [50.0, -50.0, 0.0]
@@ -97,7 +98,7 @@ def test_ignored_pixels_weigh_nothing(name):
     np.testing.assert_array_equal(_of(name, masks=nothing), [0, 0])
 
 
-@pytest.mark.parametrize("name", losses.NAMES)
+@pytest.mark.parametrize("name", segmentation.TASK.losses)
 def test_large_logits_of_half_precision_give_finite_losses(name):
     logits = (_LOGITS * 1e4).astype("float16")
     assert np.isfinite(_of(name, logits=logits)).all()

@@ -10,7 +10,7 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import class_names, examples
+from tf_finetune.data import class_names, examples, label_protocol
 from tf_finetune.data.folders import folder_messages, ignored_folders
 from tf_finetune.data.tables import (
     file_locator,
@@ -18,10 +18,12 @@ from tf_finetune.data.tables import (
     missing_labels,
     table_rows,
 )
-from tf_finetune.tasks import named_labels
+
+# More classes than this that are fractions are rather a quantity.
+_MANY_NUMBERS = 20
 
 
-class Classes(named_labels.NamedLabels):
+class Classes(label_protocol.NamedLabels):
     """Labels that are the name of a class, as the user wrote it."""
 
     sources = ("csv", "digits", "folder", "tfds")
@@ -207,10 +209,6 @@ def _find_marked_column(
         "of exactly one class: mark it, remove the row, or use "
         "--task=multilabel, which learns pictures without any."
     )
-
-
-# More classes than this that are fractions are rather a quantity.
-_MANY_NUMBERS = 20
 
 
 def check_quantity(counts: Mapping[str, int]) -> None:

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import class_weights, examples
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.tasks import probability_network
+from tf_finetune.metrics import temperature_scaling
+from tf_finetune.tasks import certainty, probability_network
 
 
 class ClassificationLoss(keras.losses.Loss):
@@ -144,3 +145,30 @@ class Network(probability_network.ProbabilityNetwork):
 
 
 NETWORK = Network()
+
+
+class Certainty:
+    """One temperature for all logits; the free energy of the softmax."""
+
+    def create_temperature_scaling(
+        self, names: Sequence[str], num_pictures: int, *, seed: int
+    ) -> certainty.CollectedLogits:
+        """Returns an accumulator of all pictures' logits."""
+        del names, num_pictures, seed
+        return certainty.CollectedLogits(fit_temperature)
+
+    def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
+        """Returns the free energy of [batch, classes] logits, [batch]."""
+        return certainty.free_energy(logits)
+
+
+CERTAINTY = Certainty()
+
+
+def fit_temperature(
+    logits: np.ndarray, targets: np.ndarray
+) -> temperature_scaling.Calibration:
+    """Fits the temperature of a softmax to one-hot targets."""
+    return temperature_scaling.fit_temperature(
+        logits, np.argmax(targets, axis=1)
+    )

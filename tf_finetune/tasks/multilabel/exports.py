@@ -28,6 +28,7 @@ LOSS = 0.05
 MARGIN = float(np.log(1.5))
 # Of probabilities, so that 0 and 1 have odds.
 _SMALLEST = 1e-6
+_Score = tuple[str, float | None, float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,9 +127,6 @@ def _check_agreement(
         sentence=f"{quantization_checks.format_share(found)} of the labels "
         f"clearly {how} stay so",
     )
-
-
-_Score = tuple[str, float | None, float | None]
 
 
 def _compare_figures(

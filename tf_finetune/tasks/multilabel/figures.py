@@ -8,18 +8,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
-from tf_finetune.drawing import display_names
 from tf_finetune.metrics import (
     candidate_selection,
     multilabel_metrics,
     ranking_metrics,
 )
-from tf_finetune.tasks import collected_predictions, result_table
+from tf_finetune.tasks import evaluators, result_table
 from tf_finetune.tasks.multilabel import label_counts, label_thresholds
 from tf_finetune.workdir import json_schema
 
 _AVERAGED = ("average_precision", "f1", "precision", "recall", "roc_auc")
+_SPLIT_WIDTH, _NAME_WIDTH = 24, 22
+_BASELINE_NAMES = {"label_shares": "label shares"}
+_PER_LABEL = (
+    ("AP", 7, "average_precision"),
+    ("ROC AUC", 9, "roc_auc"),
+    ("precision", 10, "precision"),
+    ("recall", 8, "recall"),
+    ("f1", 7, "f1"),
+    ("from", 7, "threshold"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,13 +93,13 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> collected_predictions.CollectedPredictions:
+    ) -> evaluators.CollectedPredictions:
         """Returns an accumulator that computes all figures of labels."""
         truth = label_counts.build_matrix(data.split(split), data.class_names)
         bounds = label_thresholds.read_thresholds(
             self.decision, data.class_names
         )
-        return collected_predictions.CollectedPredictions(
+        return evaluators.CollectedPredictions(
             lambda predictions: multilabel_metrics.compute_metrics(
                 truth[: len(predictions)],
                 predictions,
@@ -125,7 +135,15 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the labels."""
-        return format_results(figures)
+        return result_table.format_result(
+            figures,
+            key="per_label",
+            baseline_names=_BASELINE_NAMES,
+            name_width=_SPLIT_WIDTH,
+            format_header=_format_header,
+            format_row=_format_split,
+            format_outputs=format_labels,
+        )
 
     def draw(
         self,
@@ -190,31 +208,6 @@ def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     )
 
 
-_SPLIT_WIDTH, _NAME_WIDTH = 24, 22
-_YARDSTICKS = {"label_shares": "label shares", "probe": "head-only probe"}
-_PER_LABEL = (
-    ("AP", 7, "average_precision"),
-    ("ROC AUC", 9, "roc_auc"),
-    ("precision", 10, "precision"),
-    ("recall", 8, "recall"),
-    ("f1", 7, "f1"),
-    ("from", 7, "threshold"),
-)
-
-
-def format_results(figures: Mapping[str, Any]) -> str:
-    """Formats every split with its baselines, then the labels of the last."""
-    return result_table.format_result(
-        figures,
-        key="per_label",
-        baseline_names=_YARDSTICKS,
-        name_width=_SPLIT_WIDTH,
-        format_header=_format_header,
-        format_row=_format_split,
-        format_outputs=format_labels,
-    )
-
-
 def format_labels(split: str, result: Mapping[str, Any]) -> str:
     """Formats the table of labels; of many the extremes by average precision.
 
@@ -223,7 +216,7 @@ def format_labels(split: str, result: Mapping[str, Any]) -> str:
         result: The figures of the split.
     """
     heading = "".join(f"{title:>{width}}" for title, width, _ in _PER_LABEL)
-    title = display_names.pad_name(f"{split}, by label", _NAME_WIDTH)
+    title = terminal_escapes.pad_name(f"{split}, by label", _NAME_WIDTH)
     lines = [f"{title}{heading}{'pictures':>9}"]
     lines += result_table.format_extremes(
         list(result["per_label"].items()),
@@ -263,7 +256,7 @@ def _format_split(name: str, result: Mapping[str, Any]) -> str:
         )
     )
     return (
-        f"{display_names.pad_name(name, _SPLIT_WIDTH)}"
+        f"{terminal_escapes.pad_name(name, _SPLIT_WIDTH)}"
         f"{result.get('examples', ''):>8}{mean:>6}{low:>7} - {high:<5}"
         f"{macro:>9}{micro:>9}{loss:>9}"
     ).rstrip()
@@ -274,5 +267,5 @@ def _format_label(name: str, row: Mapping[str, Any]) -> str:
         f"{result_table.format_number(row[key]):>{width}}"
         for _, width, key in _PER_LABEL
     )
-    line = f"{display_names.pad_name(name, _NAME_WIDTH)}{cells}"
+    line = f"{terminal_escapes.pad_name(name, _NAME_WIDTH)}{cells}"
     return f"{line}{row['support']:>9}" if "support" in row else line.rstrip()

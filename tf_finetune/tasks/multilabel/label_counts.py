@@ -10,6 +10,10 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.data import examples
 
+# Cells of a column of 0 and 1, never names of labels.
+_MARKS = ("0", "0.0", "1", "1.0", "true", "false")
+_LISTED = 20
+
 
 def count_split(described: Mapping[str, Any], split: str) -> int:
     """Returns the number of pictures of a split that was described."""
@@ -60,11 +64,6 @@ def build_matrix(
     for row, picture in zip(found, pictures, strict=True):
         row[[index[name] for name in picture.label]] = 1.0
     return found
-
-
-# Cells of a column of 0 and 1, never names of labels.
-_MARKS = ("0", "0.0", "1", "1.0", "true", "false")
-_LISTED = 20
 
 
 def check_labels(pictures: Sequence[examples.Picture]) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_finetune.config import data_options
-from tf_finetune.data import class_names, examples
+from tf_finetune.data import class_names, examples, label_protocol
 from tf_finetune.data.tables import (
     file_locator,
     label_marks,
     missing_labels,
     table_rows,
 )
-from tf_finetune.tasks import named_labels
 from tf_finetune.tasks.multilabel import label_cells, label_separators
 from tf_finetune.tasks.multilabel import label_counts as counts_of
 
@@ -23,7 +22,7 @@ _DIVISIBLE = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Labels(named_labels.NamedLabels):
+class Labels(label_protocol.NamedLabels):
     """One CSV column of labels such as `a|b|c`, or several of 0 and 1.
 
     Attributes:

@@ -15,6 +15,9 @@ from tf_finetune.data import split_targets as target_rows
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.tasks.regression import figures, labels, target_transforms
 
+_FIRST_LAYER = "target_scale"
+_LOSS = "mean_squared_error"  # What "auto" means.
+
 
 class RegressionLoss(keras.losses.Loss):
     """A loss of standardized predictions against standardized targets."""
@@ -37,10 +40,6 @@ class RegressionLoss(keras.losses.Loss):
             keras.ops.cast(y_true, "float32"),
             keras.ops.cast(y_pred, "float32"),
         )
-
-
-_FIRST_LAYER = "target_scale"
-_LOSS = "mean_squared_error"  # What "auto" means.
 
 
 class Network:

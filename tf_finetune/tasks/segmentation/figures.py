@@ -7,14 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
-from tf_finetune.drawing import display_names
 from tf_finetune.metrics import (
     segmentation_metrics,
 )
 from tf_finetune.tasks import result_table
 from tf_finetune.tasks.segmentation import mask_evaluation
 from tf_finetune.workdir import json_schema
+
+_NAME_WIDTH = 28
+_COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
+_BASELINE_NAMES = {
+    "chance": "chance",
+    "most_frequent_class": "most frequent class",
+}
+_CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
+_ALL_SHOWN = 30  # Classes; of more, the worst ones.
 
 
 class Figures:
@@ -101,7 +110,15 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the classes."""
-        return format_results(figures)
+        return result_table.format_result(
+            figures,
+            key="mean_iou",
+            baseline_names=_BASELINE_NAMES,
+            name_width=_NAME_WIDTH,
+            format_header=_format_header,
+            format_row=_format_split,
+            format_outputs=format_classes,
+        )
 
     def draw(
         self,
@@ -169,36 +186,12 @@ def compute_most_frequent_class(
     return segmentation_metrics.summarize_confusion(confusion)
 
 
-_NAME_WIDTH = 28
-_COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
-_YARDSTICKS = {
-    "chance": "chance",
-    "most_frequent_class": "most frequent class",
-    "probe": "head-only probe",
-}
-_CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
-_ALL_SHOWN = 30  # Classes; of more, the worst ones.
-
-
-def format_results(figures: Mapping[str, Any]) -> str:
-    """Formats every split with its baselines, then the classes of the last."""
-    return result_table.format_result(
-        figures,
-        key="mean_iou",
-        baseline_names=_YARDSTICKS,
-        name_width=_NAME_WIDTH,
-        format_header=_format_header,
-        format_row=_format_split,
-        format_outputs=format_classes,
-    )
-
-
 def format_classes(split: str, result: Mapping[str, Any]) -> str:
     """Formats the table of classes; of more than 30, the 30 worst by IoU."""
     rows = list(result["per_class"].items())
     heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)
     lines = [
-        display_names.pad_name(f"{split}, by class", _NAME_WIDTH) + heading
+        terminal_escapes.pad_name(f"{split}, by class", _NAME_WIDTH) + heading
     ]
     if len(rows) > _ALL_SHOWN:
         rows = sorted(rows, key=_get_iou)[:_ALL_SHOWN]
@@ -235,7 +228,7 @@ def _format_split(name: str, result: Mapping[str, Any]) -> str:
         shown,
         result_table.format_number(result["pixel_accuracy"]),
     )
-    line = display_names.pad_name(name, _NAME_WIDTH) + "".join(
+    line = terminal_escapes.pad_name(name, _NAME_WIDTH) + "".join(
         f"  {cell:>{len(column)}}"
         for cell, column in zip(cells, _COLUMNS, strict=True)
     )
@@ -248,4 +241,4 @@ def _format_cells(
     cells = "".join(
         f"{result_table.format_number(row[key]):>12}" for key in columns
     )
-    return display_names.pad_name(name, _NAME_WIDTH) + cells
+    return terminal_escapes.pad_name(name, _NAME_WIDTH) + cells

@@ -37,7 +37,7 @@ class MaskLoss(keras.losses.Loss):
         """Chooses the loss.
 
         Args:
-            name: One of `NAMES`, or several joined by "+", each with the
+            name: One of these, or several joined by "+", each with the
                 weight 1:
                 "cross_entropy", the mean over a picture's pixels;
                 "focal" (Lin et al. 2017, equation 4, gamma 2), likewise;
@@ -164,7 +164,6 @@ _LOSSES: Mapping[str, Any] = {
     "dice": _dice,
     "tversky": _tversky,
 }
-NAMES = tuple(_LOSSES)
 
 
 def split_loss(name: str) -> tuple[str, ...]:
@@ -177,7 +176,7 @@ def split_loss(name: str) -> tuple[str, ...]:
     for each in found:
         if each not in _LOSSES:
             raise errors.make_unknown_error(
-                "--loss of --task=segmentation", each, NAMES
+                "--loss of --task=segmentation", each, tuple(_LOSSES)
             )
     if len(set(found)) < len(found):
         raise errors.UsageError(

@@ -15,6 +15,9 @@ from tf_finetune.data.masks import mask_resize
 from tf_finetune.tasks.segmentation import answers, mask_images
 
 TABLE = "predictions.csv"
+# Least weight of a pixel, relative to the middle of a window: at its very rim
+# the raised cosine is nearly 0, and a picture's corner is in no other window.
+_LEAST_WEIGHT = 1e-3
 
 
 class MaskFiles:
@@ -137,11 +140,6 @@ def _load_image(path: str, pixels: pixel_options.PixelOptions) -> np.ndarray:
     with tf.device("CPU"):
         contents = tf.io.read_file(os.fsencode(path))
         return decoding.decode(contents, pixels=pixels).numpy()
-
-
-# Least weight of a pixel, relative to the middle of a window: at its very rim
-# the raised cosine is nearly 0, and a picture's corner is in no other window.
-_LEAST_WEIGHT = 1e-3
 
 
 def predict_image(

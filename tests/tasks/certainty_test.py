@@ -1,13 +1,13 @@
-"""What every task says of being sure, over the whole catalog."""
+"""Tests of calibration and out-of-distribution scores."""
 
 import numpy as np
 import pytest
 from scipy import special
 
-pytest.importorskip("tensorflow")
+tf = pytest.importorskip("tensorflow")
 
-from tf_finetune.tasks import catalog
-from tf_finetune.tasks.segmentation import certainty
+from tf_finetune.tasks import catalog, certainty  # noqa: E402
+from tf_finetune.tasks.segmentation import certainty as masks  # noqa: E402
 
 _TASKS = {name: catalog.TASKS.get(name) for name in catalog.TASKS.names()}
 _SURE = sorted(name for name, task in _TASKS.items() if task.certainty_at)
@@ -113,9 +113,7 @@ def test_of_many_pixels_some_are_drawn_with_a_seed():
     targets[:, :5] = 255
 
     def of(seed):
-        found = certainty.TemperatureScaling(
-            3, 200, seed=seed, most_numbers=30_000
-        )
+        found = masks.TemperatureScaling(3, 200, seed=seed, most_numbers=30_000)
         found.add(logits * 3, targets)
         return found.fit_temperature()
 
@@ -130,7 +128,37 @@ def test_of_many_pixels_some_are_drawn_with_a_seed():
 def test_masks_without_a_labeled_pixel_are_an_error():
     from tf_finetune import errors
 
-    found = certainty.TemperatureScaling(3, 1, seed=0)
+    found = masks.TemperatureScaling(3, 1, seed=0)
     found.add(np.zeros([1, 4, 4, 3]), np.full([1, 4, 4], 255))
     with pytest.raises(errors.DataError, match="all ignored"):
         found.fit_temperature()
+
+
+_LOGITS = np.array([[1.0, 2.0, -3.0], [0.0, 0.0, 0.0]], "float32")
+
+
+def test_free_energy_is_that_of_the_paper():
+    got = certainty.free_energy(tf.constant(_LOGITS))
+
+    exact = _LOGITS.astype("float64")
+    np.testing.assert_allclose(
+        got, -np.log(np.exp(exact).sum(axis=1)), rtol=1e-6
+    )
+    # A picture that excites no class is further away.
+    assert got[1] > got[0]
+
+
+def test_joint_energy_adds_the_labels_own():
+    got = certainty.joint_energy(tf.constant(_LOGITS))
+
+    exact = _LOGITS.astype("float64")
+    np.testing.assert_allclose(
+        got, -np.log(1 + np.exp(exact)).sum(axis=1), rtol=1e-6
+    )
+    assert got[1] > got[0]
+
+
+def test_large_logits_are_finite():
+    huge = tf.constant([[500.0, -500.0]])
+    assert certainty.joint_energy(huge).numpy() == -500
+    assert certainty.free_energy(huge).numpy() == -500

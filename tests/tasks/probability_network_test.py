@@ -1,4 +1,4 @@
-"""The last layers of models whose predictions are probabilities."""
+"""Tests of the network of probabilities."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import special
 
 keras = pytest.importorskip("keras")
 
-from tf_finetune.tasks import catalog, output_activation  # noqa: E402
+from tf_finetune.tasks import catalog, probability_network  # noqa: E402
 
 
 def _model(network, shape):
@@ -32,7 +32,7 @@ def test_a_calibrated_model_divides_its_logits(task, shape, finish):
     below = keras.Model(model.inputs, network.find_logits(model))
     logits = below.predict_on_batch(values).astype("float64")
 
-    scaled = output_activation.apply_temperature(model, network, 2.5)
+    scaled = probability_network.apply_temperature(model, network, 2.5)
 
     np.testing.assert_allclose(
         scaled.predict_on_batch(values),

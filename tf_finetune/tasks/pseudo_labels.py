@@ -119,6 +119,10 @@ class MaskPseudoLabels(Protocol):
         """Counts the pixels with a correct pseudo-label, and all with one."""
 
 
+Labeler = PseudoLabels | MaskPseudoLabels
+"""The two kinds of pseudo-labels that a task may have."""
+
+
 def find_thresholds(scores: np.ndarray, share: float) -> np.ndarray:
     """Finds the score from which predictions of each class are selected.
 
@@ -170,3 +174,89 @@ def select_labels(scores: np.ndarray, rates: np.ndarray) -> np.ndarray:
         surest = np.argsort(-scores[:, index], kind="stable")[:count]
         found[surest, index] = True
     return found
+
+
+class ClassPseudoLabels:
+    """One class per picture, given to the most confident ones of each class."""
+
+    by = "features"
+    exclusive = True
+
+    def rows(self, labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """Encodes labels as one-hot rows [n, classes]."""
+        places = {name: index for index, name in enumerate(names)}
+        # Row i of the identity matrix is the one-hot row of class i.
+        return np.eye(len(names))[[places[label] for label in labels]]
+
+    def labels(
+        self,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        names: Sequence[str],
+        *,
+        share: float,
+    ) -> list[str | None]:
+        """Returns the class of each confident picture, else None."""
+        chosen = select_classes(scores, share)
+        return [None if each < 0 else names[each] for each in chosen]
+
+    def count_correct(
+        self, label: str, row: np.ndarray, names: Sequence[str]
+    ) -> tuple[int, int]:
+        """Returns (1 if the class is right else 0, 1)."""
+        return int(names[int(np.argmax(row))] == label), 1
+
+
+CLASS_PSEUDO_LABELS = ClassPseudoLabels()
+
+
+class LabelPseudoLabels:
+    """Each label as often as among the labeled pictures.
+
+    A picture is trained on if it is among the most confident ones of a label;
+    it then gets all labels that it was selected for.
+    """
+
+    by = "features"
+    exclusive = False
+
+    def rows(
+        self, labels: Sequence[Sequence[str]], names: Sequence[str]
+    ) -> np.ndarray:
+        """Encodes labels as rows [n, labels] of 0 and 1."""
+        return np.array(
+            [[float(name in label) for name in names] for label in labels]
+        )
+
+    def labels(
+        self,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        names: Sequence[str],
+        *,
+        share: float,
+    ) -> list[tuple[str, ...] | None]:
+        """Returns the labels of each confident picture, else None."""
+        # At full rate the labels themselves, at `share` of it the confidence.
+        rates = rows.mean(axis=0)
+        shown = select_labels(scores, rates)
+        is_sure = select_labels(scores, rates * share).any(axis=1)
+        return [
+            _list_names(names, row) if sure else None
+            for row, sure in zip(shown, is_sure, strict=True)
+        ]
+
+    def count_correct(
+        self, label: Sequence[str], row: np.ndarray, names: Sequence[str]
+    ) -> tuple[int, int]:
+        """Counts the correct labels of a pseudo-label, and all of them."""
+        return len({*_list_names(names, row)} & {*label}), len(label)
+
+
+LABEL_PSEUDO_LABELS = LabelPseudoLabels()
+
+
+def _list_names(names: Sequence[str], row: np.ndarray) -> tuple[str, ...]:
+    # Sorted, as labels of a table are.
+    pairs = zip(names, row, strict=True)
+    return tuple(sorted(name for name, is_shown in pairs if is_shown))

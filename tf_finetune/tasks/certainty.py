@@ -1,14 +1,13 @@
-"""Protocols of temperature scaling and out-of-distribution scores."""
+"""Calibration and out-of-distribution scores: protocols and shared parts."""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import tensorflow as tf
 
 if TYPE_CHECKING:
-    import tensorflow as tf
-
     from tf_finetune.metrics import temperature_scaling
 
 
@@ -30,7 +29,7 @@ class Certainty(Protocol):
             seed: Of random draws, if there are any.
         """
 
-    def ood_score(self, logits: "tf.Tensor") -> "tf.Tensor":
+    def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns the out-of-distribution score of each picture, [batch].
 
         The higher, the less a picture is like the training pictures.
@@ -96,3 +95,37 @@ class CollectedLogits(TemperatureScaling):
     def fit_temperature(self) -> "temperature_scaling.Calibration":
         """Fits the temperature on all pictures added."""
         return self._fit(self.logits, np.concatenate(self._targets))
+
+
+def free_energy(logits: tf.Tensor) -> tf.Tensor:
+    """Computes the free energy -log(sum(exp(logits))) of one softmax.
+
+    Args:
+        logits: [batch, …, classes], as trained.
+
+    Returns:
+        [batch, …].
+
+    Source: Liu et al. 2020, "Energy-based Out-of-distribution Detection",
+    equation 4, with a temperature of 1.
+    """
+    return -tf.reduce_logsumexp(logits, axis=-1)
+
+
+def joint_energy(logits: tf.Tensor) -> tf.Tensor:
+    """Computes the sum of the free energies of independent labels.
+
+    Each label's is -log(1 + exp(logit)), over its two states, present and
+    absent. The paper's JointEnergy is the same with the other sign.
+
+    Args:
+        logits: [batch, labels], as trained.
+
+    Returns:
+        [batch].
+
+    Source: Wang et al. 2021, "Can multi-label classification networks know
+    what they don't know?", section 3.
+    """
+    # softplus(z) = log(1 + exp(z)), without overflow for a large z.
+    return -tf.reduce_sum(tf.nn.softplus(logits), axis=-1)
