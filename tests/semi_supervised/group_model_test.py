@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tf_finetune.semi_supervised import fixmatch_loss, group_model
+from tf_finetune.semi_supervised import group_losses, group_model
 from tf_finetune.tasks.classification import network
 
 
@@ -39,7 +39,7 @@ def test_a_network_that_was_compiled_before_reports_nothing():
     form = group_model.GroupLayout(target=(2,), logits=(2,))
     trainer = group_model.build_trainer(compiled)
     trainer.compile(
-        loss=fixmatch_loss.FixMatch(
+        loss=group_losses.FixMatch(
             network.ClassificationLoss("cross_entropy"),
             form,
             weight=1.0,

@@ -1,4 +1,9 @@
-"""Calibration and out-of-distribution scores: protocols and shared parts."""
+"""Calibration and out-of-distribution scores: protocols and shared parts.
+
+The score is an energy, computed from logits. It has no fixed range; a higher
+one means that a picture is less like the training pictures. Choose a threshold
+on pictures of both kinds.
+"""
 
 import abc
 from collections.abc import Callable, Mapping, Sequence

@@ -80,7 +80,7 @@ class Figures(Protocol):
 
         Args:
             figures: As evaluation.json holds them: by split, each with its
-                `yardsticks`, beside entries of other kinds.
+                `baselines`, beside entries of other kinds.
         """
 
     def draw(

@@ -35,7 +35,7 @@ def format_result(
 
     Args:
         figures: As `evaluation.json` stores them: figures by split, each with
-            its `yardsticks` (baselines) if there are any, among entries of
+            its `baselines` (baselines) if there are any, among entries of
             other kinds.
         key: An entry that figures of a split have and others lack.
         baseline_names: By key, what the table calls the task's own baselines.
@@ -61,7 +61,7 @@ def format_result(
     lines = [format_header(splits)]
     for name, result in splits.items():
         lines.append(format_row(name, result))
-        for baseline, other in result.get("yardsticks", {}).items():
+        for baseline, other in result.get("baselines", {}).items():
             shown = _format_baseline_name(baseline, other, *named)
             lines.append(format_row(f"  {shown}", other))
     lines += _list_baseline_notes(splits, *named)
@@ -134,7 +134,7 @@ def _list_baseline_notes(
     # Keys alone, in order: several splits have the same baseline.
     found = {}
     for result in splits.values():
-        for key, other in result.get("yardsticks", {}).items():
+        for key, other in result.get("baselines", {}).items():
             name = names.get(key, key)
             shown = _format_baseline_name(key, other, names, width)
             # The row shows the bare name where "name (class)" is too wide.

@@ -50,7 +50,7 @@ def _figures(class_names, num_examples=400):
     majority = baselines.evaluate_majority_class(
         labels, labels, class_names=class_names
     )
-    found["yardsticks"] = {"majority_class": majority, "probe": probe}
+    found["baselines"] = {"majority_class": majority, "probe": probe}
     return found
 
 
@@ -69,7 +69,7 @@ def test_the_table_fits_80_columns(count):
     )
 
 
-def test_yardsticks_stand_beside_the_result():
+def test_baselines_stand_beside_the_result():
     found = _figures(["ants", "bees"])
 
     lines = figures.FIGURES.text({"validation": found}).splitlines()
@@ -88,9 +88,9 @@ def test_the_name_of_the_majority_class_is_not_cut():
     assert "…" not in text
 
 
-def test_a_result_without_yardsticks_is_shown():
+def test_a_result_without_baselines_is_shown():
     found = _figures(["ants", "bees"])
-    del found["yardsticks"]
+    del found["baselines"]
 
     assert "majority" not in figures.FIGURES.text({"data": found})
 

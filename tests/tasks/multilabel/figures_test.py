@@ -76,7 +76,7 @@ def test_without_labels_the_merit_is_the_lowest(data):
     assert "undefined" in _TASK.figures.format_brief(figures)
 
 
-def test_the_yardstick_answers_the_training_shares(data):
+def test_the_baseline_answers_the_training_shares(data):
     described = labels.LABELS.describe(data)
     trivial = _TASK.figures.compute_baselines(described, data, "validation")
     found = trivial["label_shares"]
@@ -103,13 +103,13 @@ def test_gates_know_the_figures_and_say_how_sure_a_difference_is(data):
 
 def test_the_text_names_every_label_and_fits_80_columns(data):
     judged = _judged(data, "validation", _VALIDATION)
-    yardsticks = _TASK.figures.compute_baselines(
+    baselines = _TASK.figures.compute_baselines(
         labels.LABELS.describe(data), data, "validation"
     )
     figures = {
         "kept": "probe",
         "decision": judged.decision,
-        "validation": {**judged.figures, "yardsticks": yardsticks},
+        "validation": {**judged.figures, "baselines": baselines},
     }
     lines = _TASK.figures.text(figures).splitlines()
     assert max(map(len, lines)) <= 80

@@ -93,7 +93,7 @@ def test_padding_is_left_out(tmp_path):
     assert judged(found, [probabilities])["pixel_accuracy"] == 1
 
 
-def test_yardsticks_are_chance_and_the_commonest_class(tmp_path):
+def test_baselines_are_chance_and_the_commonest_class(tmp_path):
     mask = np.zeros([4, 4], "uint8")
     mask[0] = 1
     found = data([picture(tmp_path, 0, mask)])
@@ -114,7 +114,7 @@ def test_the_printed_result_fits_the_screen_and_names_all(tmp_path):
     described = labels.LABELS.describe(found)
     described["masks"]["train"] = described["masks"]["test"]
     result = judged(found, [halves()])
-    result["yardsticks"] = figures.FIGURES.compute_baselines(
+    result["baselines"] = figures.FIGURES.compute_baselines(
         described, found, "test"
     )
     text = figures.FIGURES.text({"kept": "probe", "test": result})

@@ -23,7 +23,7 @@ from tf_finetune.runs.finished import finished_run, run_evaluation
 from tf_finetune.tasks import certainty, probability_network
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_rows, joined_rows
+    from tf_finetune.inputs import input_rows
 
 _BATCH_SIZE = 32
 
@@ -121,7 +121,7 @@ def _load_own_data(
 def _collect_logits(
     found: finished_run.FinishedRun,
     data: examples.ImageData,
-    joined: "Mapping[str, joined_rows.JoinedRows]",
+    joined: "Mapping[str, input_rows.JoinedRows]",
     model: keras.Model,
 ) -> certainty.TemperatureScaling:
     """Returns temperature scaling that has seen the validation logits."""

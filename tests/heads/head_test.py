@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from tf_finetune.config import model_options, options
-from tf_finetune.heads import hidden_layers, linear
+from tf_finetune.heads import head
 
 
 def _options(**changes) -> model_options.ModelOptions:
@@ -12,7 +12,7 @@ def _options(**changes) -> model_options.ModelOptions:
 
 
 def test_the_layers_come_in_order_before_the_last_one():
-    layers = linear.build_layers(
+    layers = head.build_linear_layers(
         _options(
             head_layers="8,batch_norm,relu,4,relu,dropout:0.3,layer_norm",
             dropout=0.1,
@@ -32,11 +32,13 @@ def test_the_layers_come_in_order_before_the_last_one():
 
 
 def test_nothing_is_asked_for_by_default():
-    assert hidden_layers.build_layers(_options()) == []
+    assert head.build_hidden_layers(_options()) == []
 
 
 def test_what_it_computes():
-    layers = linear.build_layers(_options(head_layers="5,tanh,dropout:0.9"), 2)
+    layers = head.build_linear_layers(
+        _options(head_layers="5,tanh,dropout:0.9"), 2
+    )
     rows = np.random.default_rng(0).normal(size=[3, 4]).astype("float32")
     logits = rows
     for layer in layers:

@@ -1,22 +1,18 @@
-"""Losses of groups, against the formulas in numpy."""
+"""Tests of the losses of groups."""
 
 import keras
 import numpy as np
 import pytest
 from scipy import special
 
-from tf_finetune.semi_supervised import (
-    distillation_loss,
-    fixmatch_loss,
-    group_model,
-)
+from tf_finetune.semi_supervised import group_losses, group_model
 from tf_finetune.tasks.classification import network
 
 _FORM = group_model.GroupLayout(target=(3,), logits=(3,))
 
 
 def _fixmatch(weight: float, *, exclusive: bool = True) -> keras.losses.Loss:
-    return fixmatch_loss.FixMatch(
+    return group_losses.FixMatch(
         network.ClassificationLoss("cross_entropy"),
         _FORM,
         weight=weight,
@@ -92,7 +88,7 @@ def test_pixels_of_masks_are_guesses_too():
     form = group_model.GroupLayout(target=(2, 2), logits=(2, 2, 3))
     logits = np.zeros([1, 3, 12], "float32")
     logits[0, 1, :3] = [9, 0, 0]  # One of four pixels is sure.
-    loss = fixmatch_loss.FixMatch(
+    loss = group_losses.FixMatch(
         keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction=None
         ),
@@ -111,7 +107,7 @@ def test_distillation_measures_in_units_of_the_teachers_variance():
     teacher = generator.normal(size=[2, 2, 4]).astype("float32")
     targets = np.eye(3, dtype="float32")[[0, 2]]
     rows = np.concatenate([targets, teacher.reshape(2, 8)], axis=1)
-    loss = distillation_loss.FeatureDistillation(
+    loss = group_losses.FeatureDistillation(
         network.ClassificationLoss("cross_entropy"),
         _FORM,
         weight=0.5,

@@ -1,12 +1,4 @@
-"""FixMatch loss: confident pseudo-labels of weak views train strong views.
-
-loss = supervised + weight · mean over unlabeled pictures of
-       [confidence(weak) ≥ threshold] · cross_entropy(pseudo-label, strong)
-
-Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning with
-Consistency and Confidence", equations 3 and 4. The mean is over all unlabeled
-pictures, those without a confident pseudo-label included, as there.
-"""
+"""Losses of groups of labeled and unlabeled pictures."""
 
 from typing import Any
 
@@ -16,7 +8,15 @@ from tf_finetune.semi_supervised import group_model
 
 
 class FixMatch(keras.losses.Loss):
-    """FixMatch loss of groups: a labeled picture, weak and strong views."""
+    """FixMatch loss of groups: a labeled picture, weak and strong views.
+
+    loss = supervised + weight · mean over unlabeled pictures of
+           [confidence(weak) ≥ threshold] · cross_entropy(pseudo-label, strong)
+
+    Source: Sohn et al. 2020, "FixMatch: Simplifying Semi-Supervised Learning
+    with Consistency and Confidence", equations 3 and 4. The mean is over all
+    unlabeled pictures, those without a confident pseudo-label included.
+    """
 
     def __init__(
         self,
@@ -80,3 +80,53 @@ class FixMatch(keras.losses.Loss):
         # softplus(x) - x·guess is the cross-entropy of sigmoid(x).
         found = keras.ops.softplus(strong) - strong * guess
         return keras.ops.mean(sure * found, axis=-1)
+
+
+class FeatureDistillation(keras.losses.Loss):
+    """Distillation loss of groups: features stay close to the pretrained ones.
+
+    loss = supervised + weight · mean over unlabeled pictures and features of
+           (student − teacher)² / variance of the teacher's features
+
+    Source: Romero et al. 2015, "FitNets: Hints for Thin Deep Nets", equation 3;
+    Li & Hoiem 2016, "Learning without Forgetting", section 3 (the network
+    before training as the teacher of the same network).
+    """
+
+    def __init__(
+        self,
+        supervised: keras.losses.Loss,
+        form: group_model.GroupLayout,
+        *,
+        weight: float,
+        variance: float,
+    ) -> None:
+        """Combines the supervised loss with the distance of features.
+
+        Args:
+            supervised: Loss of the labeled pictures.
+            form: How targets and logits lie in rows.
+            weight: Of the distance.
+            variance: Of the teacher's features over pictures, averaged over
+                features; distances are in units of it.
+        """
+        super().__init__(name="feature_distillation")
+        self._supervised, self._form = supervised, form
+        self._weight = weight / max(variance, 1e-12)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each group, [n]; in validation, supervised."""
+        pair = self._form.select_labeled(y_true, y_pred)
+        loss = group_model.average_per_group(self._supervised.call(*pair))
+        # A row of outputs is logits, then features.
+        student = y_pred[:, 1:, self._form.logits_size :]
+        shape = keras.ops.shape(student)
+        size = shape[1] * shape[2]
+        # Not -1: validation has no unlabeled pictures, and nothing to count.
+        student = keras.ops.reshape(student, [shape[0], size])
+        # A row of targets is the label, then the teacher's features.
+        teacher = y_true[:, self._form.target_size :]
+        teacher = keras.ops.reshape(teacher, [shape[0], size])
+        total = keras.ops.sum(keras.ops.square(student - teacher), axis=-1)
+        count = keras.ops.cast(keras.ops.maximum(size, 1), "float32")
+        return loss + self._weight * total / count

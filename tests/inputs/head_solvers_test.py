@@ -1,11 +1,11 @@
-"""Tests of tf_finetune/inputs/stacking.py."""
+"""Tests of the solvers and stacks of a fusion."""
 
 import numpy as np
 import pytest
 from scipy import special
 from sklearn import metrics
 
-from tf_finetune.inputs import head_solvers, stacking
+from tf_finetune.inputs import head_solvers
 
 _GENERATOR = np.random.default_rng(0)
 _TRUTH = _GENERATOR.normal(size=[400, 1])
@@ -23,7 +23,7 @@ def _hint(strength: float) -> np.ndarray:
 
 def test_weights_are_those_of_least_squares_where_all_are_positive():
     parts = {"a": _noisy(0.5), "b": _noisy(1.0)}
-    stack = stacking.fit_least_squares(parts, _TRUTH)
+    stack = head_solvers.fit_least_squares(parts, _TRUTH)
     design = np.concatenate([parts["a"], parts["b"], np.ones([400, 1])], axis=1)
     expected = np.linalg.lstsq(design, _TRUTH, rcond=None)[0]
     np.testing.assert_allclose(stack.weights, expected[:2], rtol=1e-6)
@@ -34,7 +34,7 @@ def test_weights_are_those_of_least_squares_where_all_are_positive():
 
 def test_a_part_that_speaks_against_the_truth_gets_no_weight():
     parts = {"a": _noisy(0.5), "b": -_noisy(0.5)}
-    assert stacking.fit_least_squares(parts, _TRUTH).weights[1] == 0
+    assert head_solvers.fit_least_squares(parts, _TRUTH).weights[1] == 0
     solver = head_solvers.find_solver("logistic")
     stack = solver.fit_stack({"a": _hint(2.0), "b": -_hint(2.0)}, _ONE_HOT)
     assert stack.weights[1].tolist() == [0, 0, 0]
@@ -42,9 +42,9 @@ def test_a_part_that_speaks_against_the_truth_gets_no_weight():
 
 def test_one_part_alone_and_a_wider_stack():
     parts = {"a": _noisy(0.5), "b": _noisy(1.0)}
-    only = stacking.take_alone("b", 1).extend(("a", "b"))
+    only = head_solvers.take_alone("b", 1).extend(("a", "b"))
     np.testing.assert_array_equal(only(parts), parts["b"])
-    alone = stacking.fit_least_squares({"a": parts["a"]}, _TRUTH)
+    alone = head_solvers.fit_least_squares({"a": parts["a"]}, _TRUTH)
     wide = alone.extend(("a", "b"))
     np.testing.assert_allclose(wide(parts), alone({"a": parts["a"]}))
     assert wide.weights[1] == pytest.approx(0)
