@@ -168,7 +168,7 @@ def test_figures_of_every_split_have_their_baselines(begun, result):
     ]
     for split in ("train", "validation", "test"):
         labels = begun.data.class_indices(begun.data.split(split))
-        baselines = figures[split]["yardsticks"]
+        baselines = figures[split]["baselines"]
         trained_on = begun.data.class_indices(begun.data.split("train"))
         commonest = np.bincount(trained_on).argmax()
         assert baselines["majority_class"]["accuracy"] == pytest.approx(

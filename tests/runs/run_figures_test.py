@@ -55,7 +55,7 @@ def test_figures_of_every_split_stand_beside_their_baselines(context, result):
     assert figures["data_fingerprint"] == "of-all-pictures"
     assert figures["validation"]["accuracy"] == 1.0
     assert figures["train"]["accuracy"] == 0.5
-    beside = figures["validation"]["yardsticks"]
+    beside = figures["validation"]["baselines"]
     assert beside["probe"]["accuracy"] == 0.5
     # The commonest class of the training pictures is "a".
     assert beside["majority_class"]["accuracy"] == 0.5
@@ -89,8 +89,8 @@ def test_facts_and_candidates_of_unlabeled_pictures_are_told(context, result):
         )
     }
     figures = run_figures.evaluate_splits(context, result)
-    assert figures["unlabelled"] == {"used": 3}
-    beside = figures["validation"]["yardsticks"]
+    assert figures["unlabeled"] == {"used": 3}
+    beside = figures["validation"]["baselines"]
     assert beside["supervised"]["accuracy"] == 0.5
 
 

@@ -22,9 +22,9 @@ def _figures(accuracy, **more):
 def _evaluated(test, validation=0.5, probe=0.5):
     return {
         "validation": _figures(
-            validation, yardsticks={"probe": _figures(probe)}
+            validation, baselines={"probe": _figures(probe)}
         ),
-        "test": _figures(test, yardsticks={"probe": _figures(probe)}),
+        "test": _figures(test, baselines={"probe": _figures(probe)}),
     }
 
 

@@ -19,7 +19,7 @@ from tf_finetune.workdir import (
 )
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_protocol, joined_rows
+    from tf_finetune.inputs import input_protocol, input_rows
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
@@ -63,7 +63,7 @@ def write_record(
     task: task_contract.Task,
     data: examples.ImageData,
     kept: np.ndarray,
-    joined: "joined_rows.JoinedRows | None" = None,
+    joined: "input_rows.JoinedRows | None" = None,
 ) -> None:
     """Writes predictions and truth of some pictures of the last split.
 

@@ -19,7 +19,7 @@ def evaluate_splits(
     if chosen.decision:
         figures["decision"] = dict(chosen.decision)
     if result.facts:
-        figures["unlabelled"] = result.facts
+        figures["unlabeled"] = result.facts
     task, rows, truths = context.task.with_decision(chosen.decision), [], []
     for split in context.data.splits:
         judged = chosen.evaluations.get(split)
@@ -29,7 +29,7 @@ def evaluate_splits(
             )
         figures[split] = {
             **judged.figures,
-            "yardsticks": _summarize_baselines(context, split, result),
+            "baselines": _summarize_baselines(context, split, result),
         }
         task.figures.draw(
             judged.figures, context.data.class_names, context.place.path, split

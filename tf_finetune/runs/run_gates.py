@@ -19,7 +19,7 @@ def check_gates(
     )
     rival = output.fail_if_not_better_than
     if rival:
-        theirs, name = figures[split]["yardsticks"]["probe"], "the probe"
+        theirs, name = figures[split]["baselines"]["probe"], "the probe"
         if rival != "probe":
             theirs, name = (
                 _load_reference_run(context)[split],

@@ -125,16 +125,12 @@ def measure_appearance(
     """
     edges = np.linspace(0, len(image), _CELLS + 1).astype(int)
     sizes = np.diff(edges)
-    # Sums over cells of unequal sizes: along rows, then along columns.
-    sums = np.add.reduceat(
-        np.add.reduceat(image, edges[:-1], axis=0), edges[:-1], axis=1
-    )
-    means = sums / np.outer(sizes, sizes)[..., np.newaxis]
+    means = _sum_cells(image, edges) / np.outer(sizes, sizes)[..., np.newaxis]
     middle = edges[:-1] + sizes // 2
     points = image[middle][:, middle].mean(axis=-1)
     seen = _crop_bars(image) if resize == "pad" else image
     # Over places, not over channels: a color all over the picture is constant.
-    deviation = float(seen.std(axis=(0, 1)).max()) if seen.size else 0.0
+    deviation = _measure_deviation(seen) if seen.size else 0.0
     return Appearance(
         means=_convert_to_bytes(means),
         points=_convert_to_bytes(points),
@@ -191,14 +187,40 @@ def _from_json(entry: Mapping[str, Any]) -> DecodeResult:
     return DecodeResult(reason=reason, look=from_json(look) if look else None)
 
 
+def _sum_cells(image: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Sums the pixels of each cell, [cells, cells, channels]."""
+    # Rows first, with their channels side by side: NumPy adds long rows eight
+    # times faster than triples.
+    rows = image.reshape(len(image), -1)
+    strips = np.add.reduceat(rows, edges[:-1], axis=0)
+    strips = strips.reshape(len(strips), *image.shape[1:])
+    return np.add.reduceat(strips, edges[:-1], axis=1)
+
+
+def _measure_deviation(image: np.ndarray) -> float:
+    """Computes the largest standard deviation of a channel, of 255."""
+    height, width, channels = image.shape
+    # Var x = E(x - a)² - (E(x - a))²; with the first pixel as a, a constant
+    # picture has exactly 0.
+    shifted = image.reshape(height, -1) - np.tile(image[0, 0], width)
+    sums = shifted.sum(axis=0).reshape(-1, channels)
+    squares = np.einsum("ij,ij->j", shifted, shifted).reshape(-1, channels)
+    mean, square = (
+        each.sum(axis=0, dtype="float64") / (height * width)
+        for each in (sums, squares)
+    )
+    return float(np.sqrt(np.maximum(square - mean**2, 0).max()))
+
+
 def _convert_to_bytes(values: np.ndarray) -> bytes:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8).tobytes()
 
 
 def _crop_bars(image: np.ndarray) -> np.ndarray:
     """Cuts off the black rows and columns at the edges."""
-    is_lit = image.max(axis=-1) > 0
-    rows, columns = is_lit.any(axis=1).nonzero()[0], is_lit.any(axis=0)
+    lit = image.reshape(len(image), -1)
+    rows = lit.any(axis=1).nonzero()[0]
+    columns = lit.any(axis=0).reshape(-1, image.shape[-1]).any(axis=1)
     columns = columns.nonzero()[0]
     if not len(rows):
         return image[:0]

@@ -9,10 +9,7 @@ from tf_finetune.data import examples
 from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.runs import fit_stages, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol
-from tf_finetune.semi_supervised import (
-    label_propagation,
-    pseudo_label_precision,
-)
+from tf_finetune.semi_supervised import pseudo_labels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +23,7 @@ class PoolLabels:
     """
 
     labels: Sequence[examples.Label | None]
-    precision: pseudo_label_precision.PseudoLabelPrecision
+    precision: pseudo_labels.PseudoLabelPrecision
     where: str
 
 
@@ -47,14 +44,14 @@ def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
     store = context.cache.features
     features = store.rows([each.sha256 for each in everything]).all()
     joints, known = (
-        label_propagation.build_neighbor_graph(features),
+        pseudo_labels.build_neighbor_graph(features),
         np.arange(len(train)),
     )
     rows = guesses.rows([each.label for each in train], names)
 
     def found(mine: np.ndarray) -> Sequence[examples.Label | None]:
         """Returns pseudo-labels of all but `mine`, in their order."""
-        scores = label_propagation.propagate_labels(
+        scores = pseudo_labels.propagate_labels(
             joints, mine, rows[mine], exclusive=guesses.exclusive
         )
         # The most confident share of each class is given a label.
@@ -67,7 +64,7 @@ def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
 
     return PoolLabels(
         labels=found(known),
-        precision=pseudo_label_precision.cross_validate(
+        precision=pseudo_labels.cross_validate(
             rows,
             labeled_values,
             groups=[each.group or each.sha256 for each in train],
@@ -114,7 +111,7 @@ def _predict_with_model(
     ]
     return PoolLabels(
         labels=labels,
-        precision=pseudo_label_precision.PseudoLabelPrecision(
+        precision=pseudo_labels.PseudoLabelPrecision(
             right=sum(right for right, _ in compared),
             guessed=sum(count for _, count in compared),
             sure=sum(count > 0 for _, count in compared),

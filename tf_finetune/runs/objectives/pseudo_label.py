@@ -39,7 +39,7 @@ def learn(
         candidate=fit_stages.select_candidate(changed, learned),
         table=learned.table,
         facts={
-            "learnt": len(learned_from),
+            "learned": len(learned_from),
             "precision": found.precision.precision,
             "precision_of": {
                 "measured_on": found.where,
