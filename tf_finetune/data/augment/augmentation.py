@@ -136,7 +136,7 @@ def build_augmentation(
 def build_target_augmentation(
     level: training_options.Augmentation, moves_as: split_targets.Motion
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function that changes targets as those of their pictures.
+    """Returns the function that moves masks as augmentation moves pictures.
 
     Args:
         level: One of `LEVELS` that mixes nothing.
