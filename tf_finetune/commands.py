@@ -44,7 +44,7 @@ COMMANDS = {
         config="tf_finetune.config.train_config:TrainConfig",
         usage="Fine-tunes a pretrained network on your own pictures:\n"
         "  python -m tf_finetune.train --data=flowers/ --backbone=resnet50",
-        settle="tf_finetune.preflight.train_paths:complete_config",
+        settle="tf_finetune.preflight.config_completion:complete_config",
         is_resumable=True,
     ),
     "evaluate": Command(

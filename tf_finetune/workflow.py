@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_finetune import console_output, environment, run
-from tf_finetune.config import cluster_rank, options, train_config
+from tf_finetune.config import options, train_config
 from tf_finetune.data import arrays, scan
+from tf_finetune.preflight import config_completion
 from tf_finetune.preflight import train as train_preflight
-from tf_finetune.preflight import train_paths
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training.devices import batch_size_search
 from tf_finetune.workdir import lifecycle, workdir_files
@@ -65,11 +65,11 @@ def train_run(
     start = time.monotonic()
     train_preflight.check_config(config)
     # After the check, which knows words that look like paths.
-    config = train_paths.make_paths_absolute(config)
+    config = config_completion.make_paths_absolute(config)
     place = lifecycle.choose_workdir(config)
     lifecycle.check_free(place, config)
     # Workers other than the chief train along; they write nothing.
-    if cluster_rank.is_non_chief(config.training.strategy):
+    if environment.is_non_chief(config.training.strategy):
         environment.start_tensorflow()
         from tf_finetune.runs import worker
 

@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import (
-    model_options,
-    pixel_options,
-    training_options,
-)
+from tf_finetune.config import model_options, training_options
 from tf_finetune.data import pipeline, progress
 from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import store as stores
@@ -92,7 +88,7 @@ def fill_stores(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
     level: training_options.Augmentation = "none",
     title: str,

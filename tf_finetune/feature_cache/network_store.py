@@ -5,7 +5,7 @@ import pathlib
 
 import keras
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.feature_cache import entries, keys
 from tf_finetune.feature_cache import store as stores
 
@@ -17,7 +17,7 @@ def open_store(
     dtype: str,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     cache_dir: pathlib.Path,
     what: str,
     held: contextlib.ExitStack,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.tasks import contracts
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class AnswerFiles(Protocol):
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
-        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
         """Starts at the first picture."""
 

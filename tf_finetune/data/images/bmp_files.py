@@ -5,7 +5,7 @@ TensorFlow graph operations only, as in `decoding`.
 
 import tensorflow as tf
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import alpha, header_numbers
 
 _BITFIELDS = 3  # 32 bits, with masks that say where each channel is.
@@ -14,7 +14,7 @@ _ALPHA_MASK = 0xFF000000
 
 
 def decode_bmp(
-    contents: tf.Tensor, *, background: pixel_options.Background
+    contents: tf.Tensor, *, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 8, 24 or 32 bits.
 
@@ -71,7 +71,7 @@ class _Header:
 
 
 def _decode_colors(
-    contents: tf.Tensor, head: _Header, background: pixel_options.Background
+    contents: tf.Tensor, head: _Header, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 24 or 32 bits; TensorFlow refuses all others."""
     usual_masks = tf.reduce_all(head.masks == tf.constant(_RGB_MASKS, tf.int64))

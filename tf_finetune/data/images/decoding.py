@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import (
     bmp_files,
     gif_files,
@@ -32,7 +32,7 @@ _TRACING_LOCK = threading.Lock()
 def decode(
     contents: tf.Tensor,
     *,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Decodes a JPEG, PNG, GIF (its first frame), BMP or WebP picture.
@@ -90,7 +90,7 @@ def load_file(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
     """Reads and decodes a file and makes it square.
 
@@ -114,7 +114,7 @@ def load_bytes(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
     """Decodes a picture and makes it square.
 
@@ -142,7 +142,7 @@ def load_bytes(
 def _compile_loader(
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns `_load` for one size, traced once for all pipelines."""
     # Without autograph, which takes three times as long and changes nothing.
@@ -162,7 +162,7 @@ def _load(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
     decoded = decode(
         contents,
@@ -267,7 +267,7 @@ def _pad_to_square(pixels: tf.Tensor, image_size: int) -> tf.Tensor:
 
 
 def _decode_other(
-    contents: tf.Tensor, pixels: pixel_options.PixelOptions
+    contents: tf.Tensor, pixels: model_options.PixelOptions
 ) -> tf.Tensor:
     background = pixels.background
     decoders = {

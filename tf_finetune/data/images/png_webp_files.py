@@ -6,7 +6,7 @@ alpha of a PNG when it is asked for three channels, and refuses that of a WebP.
 
 import tensorflow as tf
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import alpha, header_numbers
 
 # Where a PNG says how many bits a sample has, and what its channels are.
@@ -23,7 +23,7 @@ _WEBP_FLAGS, _ANIMATION = 20, 2
 
 
 def decode_png(
-    contents: tf.Tensor, pixels: pixel_options.PixelOptions
+    contents: tf.Tensor, pixels: model_options.PixelOptions
 ) -> tf.Tensor:
     """Decodes a PNG; the first picture of an animated one.
 
@@ -66,7 +66,7 @@ def decode_png(
 
 
 def decode_webp(
-    contents: tf.Tensor, background: pixel_options.Background
+    contents: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a still WebP, lossy or lossless.
 

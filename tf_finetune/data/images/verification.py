@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data import examples, progress
 from tf_finetune.data.images import (
     appearance,
@@ -43,7 +43,7 @@ def find_unreadable(
     cache_dir: pathlib.Path,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     use: UseImage | None = None,
     finish: Callable[[], None] | None = None,
     report: Callable[[list[VerifiedPicture]], None] | None = None,
@@ -154,7 +154,7 @@ def _decode_and_measure(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
 ) -> decode_results.DecodeResult:
     try:
         contents = pathlib.Path(picture.path).read_bytes()

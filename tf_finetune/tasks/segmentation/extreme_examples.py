@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 
 _COUNT = 3  # Of the worst, and of the best.
 
@@ -87,7 +87,7 @@ class Extremes:
         class_names: Sequence[str],
         path: pathlib.Path,
         *,
-        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
         """Draws the pictures beside their true masks, the worst first, as PNG.
 
