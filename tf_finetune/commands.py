@@ -90,7 +90,7 @@ COMMANDS = {
     ),
     "cache": Command(
         summary="list or clear the cache that runs share",
-        function="tf_finetune.feature_cache.command:list_or_clear",
+        function="tf_finetune.feature_cache.entries:list_or_clear",
         config="tf_finetune.config.command_configs:CacheConfig",
         usage="Lists the contents of the cache directory, or clears it:\n"
         "  python -m tf_finetune.cache --clear=features",

@@ -71,9 +71,9 @@ def train_run(
     # Workers other than the chief train along; they write nothing.
     if environment.is_non_chief(config.training.strategy):
         environment.start_tensorflow()
-        from tf_finetune.runs import worker
+        from tf_finetune.runs import train
 
-        return worker.run_worker(config)
+        return train.run_worker(config)
     inspected = scan.list_and_inspect(
         config.data,
         tasks.TASKS.get(config.model.task).labels,
@@ -128,9 +128,9 @@ def _report_plan(
 ) -> None:
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
-    from tf_finetune.runs import plan_run
+    from tf_finetune.runs import run_plan
 
-    plan_run.report_plan(
+    run_plan.report_plan(
         config, inspected, place, largest_batch=largest, report=report
     )
     report(f"workdir: {place.path} (nothing was written; --plan)")
@@ -142,9 +142,12 @@ def _find_batch_size(
     place: workdir_files.Workdir,
 ) -> int | None:
     """Finds the batch size that fits into memory, if it is asked for."""
-    return batch_size_search.find_batch_size(
+    if config.training.batch_size != "auto":
+        return None
+    # An unfinished run goes on with the size that it found.
+    known = {} if config.output.overwrite else place.facts()
+    return known.get("largest_batch") or batch_size_search.find_largest_batch(
         config,
-        {} if config.output.overwrite else place.facts(),
         num_pictures=len(inspected.pictures),
         num_classes=len(inspected.class_names),
     )

@@ -172,6 +172,14 @@ def test_an_option_that_is_read_is_let_through(given):
     train.check_config(_config(**given))
 
 
+def test_several_workers_are_asked_for_a_number():
+    config = _config(
+        strategy="multi_worker", workdir="shared", batch_size="auto"
+    )
+    with pytest.raises(errors.UsageError, match="give a number"):
+        train.check_config(config)
+
+
 @pytest.fixture(autouse=True)
 def _memory(monkeypatch):
     """A machine of 16 GB."""
