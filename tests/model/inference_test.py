@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tf_finetune.config import model_options
-from tf_finetune.model import assembly, freeze_boundary
-from tf_finetune.runs import compiled_networks
+from tf_finetune.model import assembly, freeze_boundary, inference
 from tf_finetune.tasks import classification
 
 
@@ -25,7 +24,7 @@ def compiled(built):
         if isinstance(layer, keras.layers.Conv2D)
     ]
     moving = {convolutions[-1], *built.head_layers}
-    return compiled_networks.CompiledNetworks(
+    return inference.CompiledNetworks(
         built, freeze_boundary.find_boundary(built.trainer, moving)
     )
 

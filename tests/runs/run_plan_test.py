@@ -6,7 +6,7 @@ import types
 import pytest
 
 from tf_finetune.config import options
-from tf_finetune.runs import plan_text
+from tf_finetune.runs import run_plan
 
 
 def _change(context, **changes):
@@ -15,7 +15,7 @@ def _change(context, **changes):
 
 
 def _line(context, begins):
-    lines = plan_text.format_plan(context).splitlines()
+    lines = run_plan.format_plan(context).splitlines()
     (found,) = [line for line in lines if line.startswith(begins)]
     return found
 
@@ -33,7 +33,7 @@ def test_the_plan_of_fine_tuning_names_settings_and_their_flags(sample_run):
 
 
 def test_without_epochs_the_plan_ends_with_the_head(sample_run):
-    text = plan_text.format_plan(_change(sample_run, epochs=0))
+    text = run_plan.format_plan(_change(sample_run, epochs=0))
     assert text.endswith("; the backbone stays frozen")
     assert "fine_tune:" not in text
 
@@ -78,7 +78,7 @@ def test_unlabeled_pictures_are_a_line_of_their_own(sample_run):
     context = _change(
         sample_run, unlabeled_data="photos", objective="pseudo_label"
     )
-    assert plan_text.format_plan(context).splitlines()[-1] == (
+    assert run_plan.format_plan(context).splitlines()[-1] == (
         "then again with --unlabeled_data=photos: pseudo_label (--objective); "
         "the better one is kept"
     )
@@ -99,14 +99,14 @@ def moving_norm(make_context):
 
 
 def test_statistics_of_single_pictures_are_warned_of(moving_norm, caplog):
-    plan_text.warn_of_single_pictures(moving_norm(batch_size=1))
+    run_plan.warn_of_single_pictures(moving_norm(batch_size=1))
     assert "--batch_size=1 with --freeze_batch_norm=false, in 1 layer." in (
         caplog.text
     )
 
 
 def test_two_pictures_a_step_are_not_warned_of(moving_norm, caplog):
-    plan_text.warn_of_single_pictures(moving_norm(batch_size=2))
+    run_plan.warn_of_single_pictures(moving_norm(batch_size=2))
     assert not caplog.records
 
 
@@ -115,5 +115,5 @@ def test_single_pictures_are_no_matter_where_batch_norms_stay(
 ):
     context = moving_norm(batch_size=1)
     context.adapted.batch_norms = ()
-    plan_text.warn_of_single_pictures(context)
+    run_plan.warn_of_single_pictures(context)
     assert not caplog.records

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_finetune.training import ema, fit
+from tf_finetune.training import fit
 from tf_finetune.training import fit_stage as stages
 
 _MOMENTUM, _EPOCHS, _STEPS = 0.6, 3, 4
@@ -51,7 +51,7 @@ def _fitted(folder, watch: _Watch) -> tuple[keras.Model, fit.Outcome]:
         validation=data,
         rank=lambda row: (-row["val_loss"],),
         folder=folder,
-        averages=ema.EmaCallback(),
+        averages=stages.EmaCallback(),
         checkpoint_every_steps=3,
     )
     outcome = fit.fit(model, stage, callbacks=[watch])

@@ -1,12 +1,11 @@
-"""The two stages of a run and the choice between their results."""
+"""The candidates of a run and the choice among them."""
 
 import dataclasses
 import types
 
 import numpy as np
 
-from tf_finetune.config import options
-from tf_finetune.runs import fit_stages, split_evaluation
+from tf_finetune.runs import candidates, split_evaluation
 
 _CLASSES = np.array([0, 1] * 10)
 
@@ -17,17 +16,17 @@ def _candidate(make_context, name, right, weights=(), confidence=0.9):
     said = np.where(np.arange(20) < right, _CLASSES, 1 - _CLASSES)
     predictions = np.full([20, 2], 1 - confidence)
     predictions[np.arange(20), said] = confidence
-    found = split_evaluation.evaluate_predictions(
+    found = split_evaluation.compare_with_labels(
         context, "validation", [predictions]
     )
-    return fit_stages.Candidate(
+    return candidates.Candidate(
         name=name, weights=weights, evaluations={"validation": found}
     )
 
 
-def _compare(make_context, *candidates):
-    return fit_stages.compare_candidates(
-        {each.name: each for each in candidates}, make_context().task, 0
+def _compare(make_context, *given):
+    return candidates.compare_candidates(
+        {each.name: each for each in given}, make_context().task, 0
     )
 
 
@@ -71,8 +70,8 @@ def _context(make_context):
 
 def _select(make_context, probe, fine_tuned):
     context = _context(make_context)
-    result = fit_stages.FitResult(probe=probe, fine_tuned=fine_tuned, table=[])
-    chosen = fit_stages.select_candidate(context, result)
+    result = candidates.FitResult(probe=probe, fine_tuned=fine_tuned, table=[])
+    chosen = candidates.select_candidate(context, result)
     values = [
         getattr(each, "value", None) for each in context.assembly.model.weights
     ]
@@ -116,40 +115,3 @@ def test_a_decision_is_that_of_validation(make_context):
     )
     probe = dataclasses.replace(probe, evaluations={"validation": found})
     assert probe.decision == {"thresholds": [0.4]}
-
-
-def _change(context, **changes):
-    return dataclasses.replace(
-        context, config=options.replace(context.config, **changes)
-    )
-
-
-def test_without_epochs_only_the_head_is_fitted(fresh_run):
-    result = fit_stages.run_stages(_change(fresh_run, epochs=0))
-    assert result.fine_tuned is None
-    assert result.table == []
-    assert result.cache is None
-    assert [*result.probe.evaluations] == ["validation", "train", "test"]
-    # Brightness tells the classes apart.
-    assert result.probe.evaluations["validation"].figures["accuracy"] == 1.0
-
-
-def test_fine_tuning_follows_from_the_cache(fresh_run):
-    result = fit_stages.run_stages(_change(fresh_run, cache="on"))
-    assert result.cache == "on"
-    assert [row["stage"] for row in result.table] == ["fine_tune"] * 2
-    assert [row["epoch"] for row in result.table] == [1, 2]
-    evaluated = {"validation", "train", "test"}
-    assert {*result.fine_tuned.evaluations} == evaluated
-    moved = [
-        not np.array_equal(a, b)
-        for a, b in zip(
-            result.probe.weights, result.fine_tuned.weights, strict=True
-        )
-    ]
-    assert any(moved)
-    model = fresh_run.assembly.model
-    for value, kept in zip(
-        model.get_weights(), result.fine_tuned.weights, strict=True
-    ):
-        np.testing.assert_array_equal(value, kept)

@@ -1,11 +1,15 @@
-"""Config of a training run completed: absolute paths, a free workdir."""
+"""Completes the config of a run: unused options, workdir, absolute paths."""
 
 import os
 from collections.abc import Set
 
+from absl import logging
+
+from tf_finetune import errors
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import options, train_config
-from tf_finetune.preflight import train
+from tf_finetune.preflight import unused_options
+from tf_finetune.tasks import catalog as tasks
 from tf_finetune.weights import weights_preflight as weights
 from tf_finetune.workdir import lifecycle
 
@@ -22,11 +26,49 @@ def complete_config(
         config: Of a command line.
         given: The options that it names itself.
     """
-    config = train.drop_unused_options(config, given)
+    config = drop_unused_options(config, given)
     if "workdir" in given:
         return config
     taken = lifecycle.number_workdir(make_paths_absolute(config))
     return options.replace(config, workdir=taken.output.workdir)
+
+
+def drop_unused_options(
+    config: train_config.TrainConfig, given: Set[str]
+) -> train_config.TrainConfig:
+    """Drops options of flagfiles that nothing reads, and logs them.
+
+    A flag of the command line may leave nothing to do for lines of a flagfile,
+    which is no mistake.
+
+    Args:
+        config: Of a command line.
+        given: The options that it names itself, which are left to
+            `check_config`.
+    """
+    try:
+        task = tasks.TASKS.get(config.model.task)
+        choices = unused_options.find_training_choices(
+            config, task, task.head(config.model.head)
+        )
+        unused = unused_options.find_unused(config, choices)
+    except (errors.UsageError, errors.DataError):
+        return config  # `check_config` says what is wrong with it.
+    # An option that the command line names itself is refused by `check_config`.
+    dropped = {name: why for name, why in unused.items() if name not in given}
+    if not dropped:
+        return config
+    logging.info(
+        "Ignored options of the flagfile, which nothing reads: %s.",
+        ", ".join(each.given for each in dropped.values()),
+    )
+    return options.replace(
+        config,
+        **{
+            name: options.find_field(type(config), name).default
+            for name in dropped
+        },
+    )
 
 
 def make_paths_absolute(

@@ -7,11 +7,7 @@ import pytest
 
 from tf_finetune.data import examples, unlabeled_files
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.runs.objectives import (
-    objective_protocol,
-    pool_labels,
-    pseudo_label,
-)
+from tf_finetune.runs.objectives import objective_protocol, pseudo_label
 from tf_finetune.semi_supervised import pseudo_labels
 
 
@@ -54,19 +50,19 @@ def given(make_context, tmp_path):
 
 
 def test_labels_follow_the_features(given):
-    found = pool_labels.assign_labels(given)
+    found = pseudo_label.assign_labels(given)
     assert [*found.labels] == [*"aaabbb"]
     assert found.where == "training pictures, left out in turn"
 
 
 def test_precision_is_measured_on_labeled_pictures_left_out(given):
-    precision = pool_labels.assign_labels(given).precision
+    precision = pseudo_label.assign_labels(given).precision
     assert precision.held_out == 10
     assert precision.precision == 1.0
 
 
 def _labels(labels, right=9, guessed=10):
-    return pool_labels.PoolLabels(
+    return pseudo_label.PoolLabels(
         labels=labels,
         precision=pseudo_labels.PseudoLabelPrecision(
             right=right, guessed=guessed, sure=guessed, held_out=12
@@ -90,7 +86,7 @@ def test_too_few_pictures_measure_no_precision():
 
 def test_without_a_sure_label_nothing_is_learned(given, monkeypatch, caplog):
     monkeypatch.setattr(
-        pool_labels, "assign_labels", lambda given: _labels([None] * 6)
+        pseudo_label, "assign_labels", lambda given: _labels([None] * 6)
     )
     assert pseudo_label.learn(given) is None
     assert "no unlabeled picture has a confident pseudo-label" in caplog.text
@@ -105,11 +101,11 @@ def test_sure_pictures_join_the_training_split_alone(fresh_run, monkeypatch):
         return types.SimpleNamespace(table=[{"epoch": 1}])
 
     monkeypatch.setattr(
-        pool_labels, "assign_labels", lambda given: _labels(labels)
+        pseudo_label, "assign_labels", lambda given: _labels(labels)
     )
-    monkeypatch.setattr(pseudo_label.fit_stages, "run_stages", run_stages)
+    monkeypatch.setattr(pseudo_label.train, "run_stages", run_stages)
     monkeypatch.setattr(
-        pseudo_label.fit_stages, "select_candidate", lambda context, result: 0
+        pseudo_label.candidates, "select_candidate", lambda context, result: 0
     )
     outcome = pseudo_label.learn(
         objective_protocol.ObjectiveInputs(

@@ -1,4 +1,4 @@
-"""The two training stages of a run, and the choice of the better model."""
+"""Candidates for the result of a run, and the choice among them."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,9 @@ from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import weight_snapshot
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import (
-    feature_extraction,
-    fine_tune_stage,
-    head_stage,
     split_evaluation,
 )
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.training.distributed import workers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,35 +72,6 @@ class RunResult:
     chosen: Candidate
     beside: Mapping[str, Candidate] = dataclasses.field(default_factory=dict)
     facts: Mapping[str, Any] | None = None
-
-
-def run_stages(context: contexts.RunContext) -> FitResult:
-    """Extracts features, fits the head on them, and fine-tunes."""
-    built = context.assembly
-    # Before the head is fitted, for --head_init=random.
-    fresh_head = weight_snapshot.copy_values(built.head.weights)
-    # The chief fills the cache and decides; then the others read both.
-    with workers.run_chief_first(context.strategy):
-        features = feature_extraction.extract_features(context)
-        evaluations = head_stage.fit_head(context, features.rows)
-        probe = make_candidate(context, "probe", evaluations)
-        activations = feature_extraction.extract_activations(context, features)
-    result = FitResult(probe=probe, fine_tuned=None, table=[])
-    if context.fine_tunes:
-        # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
-        # from the solved head, whose gradients do not distort the features.
-        if context.config.training.head_init == "random":
-            weight_snapshot.assign_values(built.head.weights, fresh_head)
-        table = fine_tune_stage.fine_tune(context, features.choice, activations)
-        found = fine_tune_stage.evaluate_fine_tuned(context, activations)
-        result = FitResult(
-            probe=probe,
-            fine_tuned=make_candidate(context, "fine_tune", found),
-            table=table,
-            cache="on" if activations else "off",
-        )
-    workers.wait_for_all(context.strategy)
-    return result
 
 
 def make_candidate(

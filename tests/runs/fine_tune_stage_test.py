@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from tf_finetune.runs import trainer as trainers
+from tf_finetune.runs import fine_tune_stage as trainers
 
 
 def _trainable(model):
@@ -11,7 +11,7 @@ def _trainable(model):
 
 
 def test_the_selected_layers_and_the_head_are_trained(fresh_run):
-    trainer = trainers.compile_trainer(fresh_run)
+    trainer = trainers.prepare_trainer(fresh_run)
     backbone = fresh_run.assembly.backbone.model
     expected = {
         id(variable)
@@ -24,14 +24,14 @@ def test_the_selected_layers_and_the_head_are_trained(fresh_run):
 
 
 def test_above_the_freeze_boundary_the_same_variables_are_trained(fresh_run):
-    whole = trainers.compile_trainer(fresh_run)
-    upper = trainers.compile_trainer(fresh_run, fresh_run.networks.boundary)
+    whole = trainers.prepare_trainer(fresh_run)
+    upper = trainers.prepare_trainer(fresh_run, fresh_run.networks.boundary)
     assert upper is fresh_run.networks.boundary.suffix
     assert _trainable(upper) == _trainable(whole)
 
 
 def test_the_loss_is_computed_on_logits(fresh_run):
-    trainer = trainers.compile_trainer(fresh_run)
+    trainer = trainers.prepare_trainer(fresh_run)
     logits = np.array([[2.0, 0.0], [0.0, 1.0]], "float32")
     loss = trainer.loss(np.float32([[1, 0], [1, 0]]), logits)
     # log(1 + e^-2) of the first, log(1 + e) of the second.

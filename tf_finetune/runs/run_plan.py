@@ -1,13 +1,21 @@
 """Describes the plan of a run: trainable layers, settings and reasons."""
 
+import contextlib
+from collections.abc import Callable
+
 from absl import logging
 
-from tf_finetune.adaptation import plan
+from tf_finetune.adaptation import method
 from tf_finetune.backbones.surgery import change_table
-from tf_finetune.data import data_statistics
+from tf_finetune.config import train_config
+from tf_finetune.data import data_statistics, pipeline, scan
 from tf_finetune.runs import context as contexts
+from tf_finetune.runs import fine_tune_stage as trainers
+from tf_finetune.runs import run_preparation
 from tf_finetune.semi_supervised import catalog
-from tf_finetune.training import decoder_head, optimizers
+from tf_finetune.training import fine_tuning, head_fit, optimizers
+from tf_finetune.training.devices import cost_estimate
+from tf_finetune.workdir import workdir_files
 
 _HEADS = {"probe": "solved", "random": "random"}
 
@@ -30,7 +38,9 @@ def _format_semi_supervised(context: contexts.RunContext) -> list[str]:
 
 def _format_supervised(context: contexts.RunContext) -> str:
     options = context.config.training
-    table = plan.format_table(plan.make_rows(context.assembly, context.adapted))
+    table = method.format_plan_table(
+        method.make_plan_rows(context.assembly, context.adapted)
+    )
     parts = [
         context.settings.line,
         change_table.format_table(_list_changes(context)),
@@ -93,8 +103,9 @@ def _format_head(context: contexts.RunContext) -> str:
 def _describe_head_fit(context: contexts.RunContext) -> str:
     """Describes how the head is trained before fine-tuning."""
     options = context.config.training
-    # Pooled features have one axis; a decoder reads maps of three.
-    if any(len(shape) > 1 for shape in context.assembly.features.shapes):
+    if head_fit.takes_feature_maps(context.assembly.features):
+        from tf_finetune.training import decoder_head
+
         steps = decoder_head.count_steps(
             options, len(context.data.split("train"))
         )
@@ -159,3 +170,61 @@ def _describe_boundary(context: contexts.RunContext) -> str:
         f"{found.frozen_share:.0%} of the forward pass is frozen and can be "
         f"cached (freeze boundary at {', '.join(found.names)})"
     )
+
+
+def report_plan(
+    config: train_config.TrainConfig,
+    inspected: scan.InspectedPictures,
+    place: workdir_files.Workdir,
+    *,
+    largest_batch: int | None,
+    report: Callable[[str], None],
+) -> None:
+    """Reports pictures, plan and cost of a run without training.
+
+    Args:
+        config: The config asked for.
+        inspected: The pictures.
+        place: Where results would go; nothing is written.
+        largest_batch: The batch size that fits, if that was asked for.
+        report: Called with each text for the user.
+    """
+    with contextlib.ExitStack() as held:
+        context = run_preparation.prepare_run(
+            config, inspected, place, held, largest_batch
+        )
+        report(data_statistics.format_summary(context.data))
+        report(format_plan(context))
+        warn_of_single_pictures(context)
+        report(estimate_cost(context).text())
+
+
+def estimate_cost(context: contexts.RunContext) -> cost_estimate.Estimate:
+    """Measures a few steps of each kind and extrapolates them to the run."""
+    config, targets = context.config, context.targets("train")
+    size = optimizers.choose_batch_size(config.training, len(targets))
+    # Enough pictures for the four batches that are measured.
+    copies = -(-4 * size // len(targets))  # Rounded up.
+    batches = pipeline.build_training_batches(
+        [picture.path for picture in context.data.split("train")] * copies,
+        targets,
+        image_size=context.image_size,
+        resize=config.model.resize,
+        pixels=config.model.pixels,
+        batch_size=size,
+        augmentation=config.training.augmentation,
+        seed=config.seed,
+        first_epoch=0,
+        epochs=1,
+    )
+    steps = fine_tuning.count_steps_per_epoch(config.training, len(targets))
+    epochs = config.training.epochs if context.fine_tunes else 0
+    with trainers.enter_training(context):
+        return cost_estimate.measure_run(
+            trainers.prepare_trainer(context),
+            context.assembly.extractor,
+            batches,
+            num_pictures=len(context.data.pictures),
+            training_steps=steps * epochs,
+            validated_pictures=len(context.data.split("validation")) * epochs,
+        )
