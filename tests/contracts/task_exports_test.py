@@ -105,34 +105,25 @@ def table(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def held():
-    """The run that was asked for last, by its task."""
-    return {}
-
-
-@pytest.fixture
-def run(request, table, held, tmp_path_factory):
-    """A finished run on small pictures."""
+def run(request, table, tmp_path_factory):
+    """A finished run on small pictures; tests of one task follow each other."""
     task = request.param
-    if task not in held:
-        held.clear()
-        gc.collect()
-        place = tmp_path_factory.mktemp(task)
-        tf_finetune.fine_tune(
-            table,
-            task=task,
-            backbone="small_cnn",
-            weights="digits",
-            image_size=32,
-            trainable="head",
-            seed=0,
-            cache_dir=str(table.parent / "cache"),
-            workdir=str(place / "run"),
-            report=lambda text: None,
-            **_SETTINGS[task],
-        )
-        held[task] = finished_run.load_finished(str(place / "run"))
-    return held[task]
+    place = tmp_path_factory.mktemp(task)
+    tf_finetune.fine_tune(
+        table,
+        task=task,
+        backbone="small_cnn",
+        weights="digits",
+        image_size=32,
+        trainable="head",
+        seed=0,
+        cache_dir=str(table.parent / "cache"),
+        workdir=str(place / "run"),
+        report=lambda text: None,
+        **_SETTINGS[task],
+    )
+    yield finished_run.load_finished(str(place / "run"))
+    gc.collect()
 
 
 def _asked():
@@ -148,7 +139,9 @@ def _asked():
     ]
 
 
-@pytest.mark.parametrize(("run", "form"), _asked(), indirect=["run"])
+@pytest.mark.parametrize(
+    ("run", "form"), _asked(), indirect=["run"], scope="module"
+)
 def test_every_format_is_proven_for_every_task(run, form, tmp_path):
     config = command_configs.ExportConfig(
         workdir=str(run.place.path), format=(form,), output=str(tmp_path)
@@ -169,7 +162,9 @@ def test_every_format_is_proven_for_every_task(run, form, tmp_path):
         assert answer.dtype == np.float32
 
 
-@pytest.mark.parametrize("run", tasks.TASKS.names(), indirect=True)
+@pytest.mark.parametrize(
+    "run", tasks.TASKS.names(), indirect=True, scope="module"
+)
 def test_a_saved_model_of_every_task_is_read_by_others(run, tmp_path):
     config = command_configs.ExportConfig(
         workdir=str(run.place.path), output=str(tmp_path)
