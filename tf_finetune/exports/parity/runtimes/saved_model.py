@@ -66,6 +66,9 @@ def _require_restored(
     # optimized graph, and optimizing it again takes half of the session's time.
     config = tf.compat.v1.ConfigProto()
     config.graph_options.rewrite_options.disable_meta_optimizer = True
+    config.graph_options.optimizer_options.opt_level = (
+        tf.compat.v1.OptimizerOptions.L0
+    )
     with (
         tf.Graph().as_default(),
         tf.compat.v1.Session(config=config) as session,
