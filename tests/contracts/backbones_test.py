@@ -57,11 +57,22 @@ _MODES = {
 
 
 _QUICK = ("resnet18", "small_cnn")
+# One a family, and those that differ from it in more than their size; the
+# larger ones, up to 1.4 GB of weights, are built in a campaign.
+_TOLD_APART = (
+    _SAVED
+    | {"efficientnet_b1", "efficientnet_v2_s", "mobilenet_v3_large"}
+    | {"resnet34", "vgg16"}
+)
 
 
 def _marked(names):
     return [
-        pytest.param(name, marks=pytest.mark.quick if name in _QUICK else ())
+        pytest.param(
+            name,
+            marks=[pytest.mark.quick] * (name in _QUICK)
+            + [pytest.mark.campaign] * (name not in _TOLD_APART),
+        )
         for name in names
     ]
 
