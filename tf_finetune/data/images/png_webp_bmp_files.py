@@ -7,7 +7,7 @@ alpha of a PNG when it is asked for three channels, refuses that of a WebP, and
 
 import tensorflow as tf
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import header_numbers
 
 # Where a PNG says how many bits a sample has, and what its channels are.
@@ -64,7 +64,7 @@ class _Header:
 
 
 def decode_png(
-    contents: tf.Tensor, pixels: pixel_options.PixelOptions
+    contents: tf.Tensor, pixels: model_options.PixelOptions
 ) -> tf.Tensor:
     """Decodes a PNG; the first picture of an animated one.
 
@@ -107,7 +107,7 @@ def decode_png(
 
 
 def decode_webp(
-    contents: tf.Tensor, background: pixel_options.Background
+    contents: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a still WebP, lossy or lossless.
 
@@ -139,7 +139,7 @@ def decode_webp(
 
 
 def decode_bmp(
-    contents: tf.Tensor, *, background: pixel_options.Background
+    contents: tf.Tensor, *, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 8, 24 or 32 bits.
 
@@ -163,7 +163,7 @@ def decode_bmp(
 
 
 def composite(
-    pixels: tf.Tensor, background: pixel_options.Background
+    pixels: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Composites a picture over a background.
 
@@ -188,7 +188,7 @@ def composite(
 
 
 def composite_if_transparent(
-    pixels: tf.Tensor, background: pixel_options.Background
+    pixels: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Composites a picture over a background if it has an alpha channel.
 
@@ -209,7 +209,7 @@ def composite_if_transparent(
 
 def composite_16_bits(
     pixels: tf.Tensor,
-    background: pixel_options.Background,
+    background: model_options.Background,
     bounds: tuple[int, ...],
 ) -> tf.Tensor:
     """Scales 16-bit values to bytes and composites them over a background.
@@ -224,7 +224,9 @@ def composite_16_bits(
     """
     low, high = bounds
     colors = tf.cast(pixels[..., :3], tf.float32)
-    alpha = tf.cast(pixels[..., 3:4], tf.float32) / pixel_options.MAX_VALUE
+    alpha = (
+        tf.cast(pixels[..., 3:4], tf.float32) / model_options.MAX_PIXEL_VALUE
+    )
     colors = tf.clip_by_value((colors - low) / (high - low), 0.0, 1.0) * 255.0
     # Porter and Duff's over, on an opaque background: a c + (1 - a) b.
     mixed = alpha * colors + (1.0 - alpha) * BACKGROUND_VALUES[background]
@@ -232,7 +234,7 @@ def composite_16_bits(
 
 
 def _decode_colors(
-    contents: tf.Tensor, head: _Header, background: pixel_options.Background
+    contents: tf.Tensor, head: _Header, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 24 or 32 bits; TensorFlow refuses all others."""
     usual_masks = tf.reduce_all(head.masks == tf.constant(_RGB_MASKS, tf.int64))
