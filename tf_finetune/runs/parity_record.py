@@ -92,7 +92,7 @@ class PictureFinder:
 
 
 def choose_indices(data: examples.ImageData, count: int) -> list[int]:
-    """Returns the indices of up to `count` pictures of the last split.
+    """Chooses up to `count` pictures of the last split for parity checks.
 
     They are spread evenly over it. It is the test split, if there is one.
     """
@@ -154,7 +154,9 @@ def read_record(
     finder: PictureFinder | None = None,
     inputs: "Sequence[input_protocol.Input]" = (),
 ) -> jobs.ParityReference:
-    """Reads up to `count` of the pictures whose content is unchanged.
+    """Reads the held-out examples that exports are compared on.
+
+    Only those count whose picture files are unchanged.
 
     Args:
         place: The folder of a run.
@@ -210,7 +212,7 @@ def find_calibration_paths(
     place: workdir_files.Workdir,
     finder: PictureFinder | None = None,
 ) -> tuple[str, ...]:
-    """Returns the calibration pictures whose content is unchanged.
+    """Returns unchanged training pictures, on which exports are quantized.
 
     Args:
         place: The folder of a run.
@@ -225,12 +227,14 @@ def _load_record(
     place: workdir_files.Workdir,
 ) -> Mapping[str, list[Mapping[str, Any]]]:
     try:
-        return place.content(place.proof, _RECORD_KIND, megabytes=256)
+        kept = place.content(place.proof, json_schema.Anything(), megabytes=256)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.RunError(
             f"{place.proof} is not there, so an export cannot be checked. Copy "
             "the folder again, or train again."
         ) from error
+    json_schema.check_value(kept, _RECORD_KIND, place.proof)
+    return kept
 
 
 def _load_predictions(
