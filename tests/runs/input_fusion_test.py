@@ -7,13 +7,13 @@ import keras
 import numpy as np
 
 from tf_finetune.runs import input_fusion
-from tf_finetune.tasks.regression import losses
+from tf_finetune.tasks.regression import network
 
 
 def test_a_copy_of_a_network_in_training_is_its_own_and_not_compiled():
     inputs = keras.Input([3])
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
-    model.compile(loss=losses.RegressionLoss("huber"))
+    model.compile(loss=network.RegressionLoss("huber"))
     before = model.get_weights()
 
     copy = input_fusion._copy_model(model)

@@ -98,7 +98,7 @@ def test_predictions_without_their_truth_are_refused(data, tmp_path):
 def test_a_record_of_another_form_is_refused(tmp_path):
     row = {"path": "3.png", "sha256": "0", "probabilities": [0.25, 0.75]}
     files.write_json(tmp_path / "proof.json", [row])
-    with pytest.raises(errors.RunError, match="train again"):
+    with pytest.raises(errors.RunError, match="must be an object with"):
         parity_record.read_record(workdir_files.Workdir(tmp_path))
 
 

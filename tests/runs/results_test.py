@@ -61,7 +61,7 @@ def test_figures_of_every_split_stand_beside_their_baselines(context, judged):
     assert figures["data_fingerprint"] == "of-all-pictures"
     assert figures["validation"]["accuracy"] == 1.0
     assert figures["train"]["accuracy"] == 0.5
-    beside = figures["validation"]["yardsticks"]
+    beside = figures["validation"]["baselines"]
     assert beside["probe"]["accuracy"] == 0.5
     # The commonest class of the training pictures is "a".
     assert beside["majority_class"]["accuracy"] == 0.5
@@ -95,8 +95,8 @@ def test_facts_and_candidates_of_unlabeled_pictures_are_told(context, judged):
         )
     }
     figures = results.evaluate_splits(context, judged)
-    assert figures["unlabelled"] == {"used": 3}
-    beside = figures["validation"]["yardsticks"]
+    assert figures["unlabeled"] == {"used": 3}
+    beside = figures["validation"]["baselines"]
     assert beside["supervised"]["accuracy"] == 0.5
 
 
@@ -271,7 +271,7 @@ def test_figures_of_every_split_have_their_baselines(begun, result):
     ]
     for split in ("train", "validation", "test"):
         labels = begun.data.class_indices(begun.data.split(split))
-        baselines = figures[split]["yardsticks"]
+        baselines = figures[split]["baselines"]
         trained_on = begun.data.class_indices(begun.data.split("train"))
         commonest = np.bincount(trained_on).argmax()
         assert baselines["majority_class"]["accuracy"] == pytest.approx(
@@ -332,9 +332,9 @@ def _figures(accuracy, **more):
 def _evaluated(test, validation=0.5, probe=0.5):
     return {
         "validation": _figures(
-            validation, yardsticks={"probe": _figures(probe)}
+            validation, baselines={"probe": _figures(probe)}
         ),
-        "test": _figures(test, yardsticks={"probe": _figures(probe)}),
+        "test": _figures(test, baselines={"probe": _figures(probe)}),
     }
 
 

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.data import examples
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import examples, unlabeled_files
 from tf_finetune.runs import candidates, semi_supervised_run, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.workdir import workdir_files
 
 
 def _pool(*contents):
-    return pools.Pool(
+    return unlabeled_files.Pool(
         found=len(contents),
         pictures=tuple(
             examples.Picture(

@@ -11,7 +11,7 @@ from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.solvers import linear_probe
-from tf_finetune.tasks.classification import losses
+from tf_finetune.tasks.classification import network
 from tf_finetune.training import head_fit
 
 
@@ -55,7 +55,7 @@ def _head(way: str) -> str:
 
 
 def _problem(model, features, values, **changes) -> problems.Problem:
-    loss = losses.ClassificationLoss("cross_entropy")
+    loss = network.ClassificationLoss("cross_entropy")
     return problems.Problem(
         model=model,
         solver="steps" if changes.get("head") == "mlp" else "logistic",

@@ -8,7 +8,7 @@ from tf_finetune.config import options, train_config
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.heads import linear
+from tf_finetune.heads import head
 from tf_finetune.model import inference
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import head_fit
@@ -37,7 +37,7 @@ def _problem(tokens: str, folder) -> problems.Problem:
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     return problems.Problem(
         model=keras.Sequential(
-            [keras.Input([6]), *linear.build_layers(config.model, 3)]
+            [keras.Input([6]), *head.build_linear_layers(config.model, 3)]
         ),
         solver="steps",
         features=store.rows(names),

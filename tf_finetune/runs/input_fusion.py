@@ -15,13 +15,7 @@ from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.exports.keras_files import keras_archive
-from tf_finetune.inputs import (
-    catalog,
-    fused_model,
-    input_rows,
-    joined_rows,
-    row_batches,
-)
+from tf_finetune.inputs import catalog, fused_model, input_rows
 from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.runs import (
@@ -56,12 +50,12 @@ def fuse_inputs(
     Returns:
         Figures of rows, which replace those of pictures.
     """
-    joined, left_out = joined_rows.join_pictures(
+    joined, left_out = input_rows.join_pictures(
         input_rows.read_table(context.config.data), context.data
     )
     for where, reason in left_out.items():
         logging.warning("%s is left out of the fusion: %s", where, reason)
-    data = joined_rows.make_row_data(context.data, joined)
+    data = input_rows.make_row_data(context.data, joined)
     context = dataclasses.replace(context, data=data)
     fusion = fusion_candidates.solve_candidates(context, joined, chosen.name)
     evaluations = {
@@ -148,7 +142,7 @@ def _copy_model(model: keras.Model) -> keras.Model:
 def _check_model(
     context: contexts.RunContext,
     model: keras.Model,
-    joined: Mapping[str, joined_rows.JoinedRows],
+    joined: Mapping[str, input_rows.JoinedRows],
     logits: Mapping[str, np.ndarray],
 ) -> None:
     """Compares the fused model on real pictures with the solved parts.
@@ -184,7 +178,7 @@ def _predict(
     model: keras.Model,
     rows: list[input_rows.Row],
 ) -> np.ndarray:
-    batches = row_batches.stream_batches(
+    batches = fused_model.stream_batches(
         catalog.list_inputs(context.config.data),
         rows,
         image_size=context.image_size,
@@ -208,8 +202,8 @@ def _merge_figures(
     for split, found in evaluations[kept].items():
         result[split] = {
             **found.figures,
-            "yardsticks": {
-                **figures[split]["yardsticks"],
+            "baselines": {
+                **figures[split]["baselines"],
                 "single_pictures": summarize(figures[split]),
                 **{
                     name: summarize(by_split[split].figures)
@@ -257,7 +251,7 @@ def _judge(
 def _write_results(
     context: contexts.RunContext,
     model: keras.Model,
-    joined: Mapping[str, joined_rows.JoinedRows],
+    joined: Mapping[str, input_rows.JoinedRows],
     evaluations: split_evaluation.Evaluations,
     result: Mapping[str, Any],
 ) -> None:

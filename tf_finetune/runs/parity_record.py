@@ -16,7 +16,7 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.workdir import array_files, json_schema, workdir_files
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_protocol, joined_rows
+    from tf_finetune.inputs import input_protocol, input_rows
 
 import collections
 import os
@@ -104,7 +104,7 @@ def write_record(
     task: task_contract.Task,
     data: examples.ImageData,
     kept: np.ndarray,
-    joined: "joined_rows.JoinedRows | None" = None,
+    joined: "input_rows.JoinedRows | None" = None,
 ) -> None:
     """Writes predictions and truth of some pictures of the last split.
 

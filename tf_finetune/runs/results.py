@@ -30,7 +30,7 @@ def evaluate_splits(
     if chosen.decision:
         figures["decision"] = dict(chosen.decision)
     if result.facts:
-        figures["unlabelled"] = result.facts
+        figures["unlabeled"] = result.facts
     task, rows, truths = context.task.with_decision(chosen.decision), [], []
     for split in context.data.splits:
         judged = chosen.evaluations.get(split)
@@ -40,7 +40,7 @@ def evaluate_splits(
             )
         figures[split] = {
             **judged.figures,
-            "yardsticks": _summarize_baselines(context, split, result),
+            "baselines": _summarize_baselines(context, split, result),
         }
         task.figures.draw(
             judged.figures, context.data.class_names, context.place.path, split
@@ -206,7 +206,7 @@ def check_gates(
     )
     rival = output.fail_if_not_better_than
     if rival:
-        theirs, name = figures[split]["yardsticks"]["probe"], "the probe"
+        theirs, name = figures[split]["baselines"]["probe"], "the probe"
         if rival != "probe":
             theirs, name = (
                 _load_reference_run(context)[split],

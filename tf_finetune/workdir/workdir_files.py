@@ -104,7 +104,7 @@ class Workdir:
     @property
     def pool(self) -> pathlib.Path:
         """Fingerprint of the unlabeled pictures of an unfinished run."""
-        return self.checkpoints / "unlabelled" / "pool.json"
+        return self.checkpoints / "unlabeled" / "pool.json"
 
     @property
     def model(self) -> pathlib.Path:

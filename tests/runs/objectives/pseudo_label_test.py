@@ -5,15 +5,14 @@ import types
 import numpy as np
 import pytest
 
-from tf_finetune.data import examples
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import examples, unlabeled_files
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs.objectives import objective_protocol, pseudo_label
-from tf_finetune.semi_supervised import pseudo_label_precision
+from tf_finetune.semi_supervised import pseudo_labels
 
 
 def _pool(names):
-    return pools.Pool(
+    return unlabeled_files.Pool(
         found=len(names),
         pictures=tuple(
             examples.Picture(
@@ -65,7 +64,7 @@ def test_precision_is_measured_on_labeled_pictures_left_out(given):
 def _labels(labels, right=9, guessed=10):
     return pseudo_label.PoolLabels(
         labels=labels,
-        precision=pseudo_label_precision.PseudoLabelPrecision(
+        precision=pseudo_labels.PseudoLabelPrecision(
             right=right, guessed=guessed, sure=guessed, held_out=12
         ),
         where="validation pictures",
@@ -125,6 +124,6 @@ def test_sure_pictures_join_the_training_split_alone(fresh_run, monkeypatch):
     ]
     for split in ("validation", "test"):
         assert data.split(split) == fresh_run.data.split(split)
-    assert outcome.facts["learnt"] == 2
+    assert outcome.facts["learned"] == 2
     assert outcome.facts["precision"] == 0.9
     assert outcome.facts["precision_of"]["measured_on"] == "validation pictures"

@@ -23,7 +23,7 @@ from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs import head_stage
 from tf_finetune.solvers import head_problem as problems
-from tf_finetune.tasks.classification import losses
+from tf_finetune.tasks.classification import network
 from tf_finetune.training import fit, head_fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.devices import device_settings
@@ -108,7 +108,7 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         )
     model.compile(
         optimizer=optimizer,
-        loss=losses.ClassificationLoss(
+        loss=network.ClassificationLoss(
             "cross_entropy", class_weights=case.get("class_weights")
         ),
         metrics=[
@@ -193,7 +193,7 @@ def _solved_head(strategy) -> list:
     """Returns a head with a hidden layer, trained beside the strategy."""
     inputs, targets = _data({})
     names = [f"{number:064x}" for number in range(len(inputs))]
-    loss = losses.ClassificationLoss("cross_entropy")
+    loss = network.ClassificationLoss("cross_entropy")
     head_fit._MIN_STEPS = 40  # Of four trainings each.
     with tempfile.TemporaryDirectory() as folder:
         store = stores.Store(

@@ -89,9 +89,9 @@ class FinishedRun:
             "batch_size": batch_size,
         }
         if self.inputs:
-            from tf_finetune.inputs import row_batches
+            from tf_finetune.inputs import fused_model
 
-            batches = row_batches.stream_batches(
+            batches = fused_model.stream_batches(
                 self.inputs, examples, **settings
             )
         else:

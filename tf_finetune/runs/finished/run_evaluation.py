@@ -17,7 +17,7 @@ from tf_finetune.runs.finished import finished_run
 from tf_finetune.tasks import task as task_contract
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_rows, joined_rows
+    from tf_finetune.inputs import input_rows
 
 
 def evaluate_run(
@@ -73,7 +73,7 @@ def _decode_and_divide(
 ) -> examples.ImageData:
     """Returns the pictures that can be decoded, divided into splits."""
     model = found.config.model
-    problems = verification.find_unreadable(
+    problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         image_size=found.image_size,
@@ -131,7 +131,7 @@ class RowExamples:
     """
 
     data: examples.ImageData
-    joined: "Mapping[str, joined_rows.JoinedRows]"
+    joined: "Mapping[str, input_rows.JoinedRows]"
     left_out: Mapping[str, str]
 
 
@@ -144,15 +144,15 @@ def join_rows(
         data: The pictures.
         source: The table.
     """
-    from tf_finetune.inputs import input_rows, joined_rows
+    from tf_finetune.inputs import input_rows
 
-    joined, left_out = joined_rows.join_pictures(
+    joined, left_out = input_rows.join_pictures(
         input_rows.read_table(source), data
     )
     for where, reason in left_out.items():
         logging.warning("%s is left out of the evaluation: %s", where, reason)
     return RowExamples(
-        data=joined_rows.make_row_data(data, joined),
+        data=input_rows.make_row_data(data, joined),
         joined=joined,
         left_out=left_out,
     )
@@ -160,7 +160,7 @@ def join_rows(
 
 def list_examples(
     data: examples.ImageData,
-    joined: "Mapping[str, joined_rows.JoinedRows]",
+    joined: "Mapping[str, input_rows.JoinedRows]",
     split: str,
 ) -> "Sequence[str] | Sequence[input_rows.Row]":
     """Returns the examples of a split as `FinishedRun.predict` takes them.
@@ -205,7 +205,7 @@ def _divide_other_data(
 def _compute_figures(
     found: finished_run.FinishedRun,
     data: examples.ImageData,
-    joined: "Mapping[str, joined_rows.JoinedRows]",
+    joined: "Mapping[str, input_rows.JoinedRows]",
     config: command_configs.EvaluateConfig,
     beside: pathlib.Path,
 ) -> dict[str, Any]:
@@ -228,9 +228,7 @@ def _compute_figures(
         )
         figures[split] = {
             **judged.figures,
-            "yardsticks": task.figures.compute_baselines(
-                described, data, split
-            ),
+            "baselines": task.figures.compute_baselines(described, data, split),
         }
         # Charts of the run's own splits are in the workdir since training.
         if config.data:

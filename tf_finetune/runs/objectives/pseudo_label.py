@@ -17,8 +17,7 @@ from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.runs import candidates, split_evaluation, train
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import (
-    label_propagation,
-    pseudo_label_precision,
+    pseudo_labels,
 )
 
 
@@ -33,7 +32,7 @@ class PoolLabels:
     """
 
     labels: Sequence[examples.Label | None]
-    precision: pseudo_label_precision.PseudoLabelPrecision
+    precision: pseudo_labels.PseudoLabelPrecision
     where: str
 
 
@@ -62,7 +61,7 @@ def learn(
         candidate=candidates.select_candidate(changed, learned),
         table=learned.table,
         facts={
-            "learnt": len(learned_from),
+            "learned": len(learned_from),
             "precision": found.precision.precision,
             "precision_of": {
                 "measured_on": found.where,
@@ -101,14 +100,14 @@ def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
     store = context.cache.features
     features = store.rows([each.sha256 for each in everything]).all()
     joints, known = (
-        label_propagation.build_neighbor_graph(features),
+        pseudo_labels.build_neighbor_graph(features),
         np.arange(len(train)),
     )
     rows = guesses.rows([each.label for each in train], names)
 
     def found(mine: np.ndarray) -> Sequence[examples.Label | None]:
         """Returns pseudo-labels of all but `mine`, in their order."""
-        scores = label_propagation.propagate_labels(
+        scores = pseudo_labels.propagate_labels(
             joints, mine, rows[mine], exclusive=guesses.exclusive
         )
         # The most confident share of each class is given a label.
@@ -121,7 +120,7 @@ def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
 
     return PoolLabels(
         labels=found(known),
-        precision=pseudo_label_precision.cross_validate(
+        precision=pseudo_labels.cross_validate(
             rows,
             labeled_values,
             groups=[each.group or each.sha256 for each in train],
@@ -168,7 +167,7 @@ def _predict_with_model(
     ]
     return PoolLabels(
         labels=labels,
-        precision=pseudo_label_precision.PseudoLabelPrecision(
+        precision=pseudo_labels.PseudoLabelPrecision(
             right=sum(right for right, _ in compared),
             guessed=sum(count for _, count in compared),
             sure=sum(count > 0 for _, count in compared),
