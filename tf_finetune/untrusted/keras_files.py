@@ -57,7 +57,7 @@ def check_file(path: pathlib.Path) -> None:
         RunError: The message begins with the file's name.
     """
     with explain_errors(path):
-        _check_regular_file(path)
+        check_regular_file(path)
         with open(path, "rb") as file:
             # The signature of a zip archive; a .h5 file has none.
             packed = file.read(4) == b"PK\x03\x04"
@@ -104,7 +104,7 @@ def explain_errors(path: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _check_regular_file(path: pathlib.Path) -> None:
+def check_regular_file(path: pathlib.Path) -> None:
     """Raises `RunError` for a pipe, a device or a socket, without opening it.
 
     Raises:
@@ -126,7 +126,7 @@ def open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
         OSError: It cannot be read.
         zipfile.BadZipFile: It is damaged.
     """
-    _check_regular_file(path)
+    check_regular_file(path)
     with _DirectoryFile(path) as file, zipfile.ZipFile(file) as archive:
         # The directory has been read; members may be larger than its limit.
         file.bounded = False
