@@ -11,8 +11,9 @@ from typing import Any
 
 from tf_finetune import console_output, environment, run
 from tf_finetune.config import options, train_config
-from tf_finetune.data import arrays, scan
+from tf_finetune.data import arrays, scan, unlabeled_files
 from tf_finetune.preflight import config_completion
+from tf_finetune.preflight import kept_classifier as classifier_preflight
 from tf_finetune.preflight import train as train_preflight
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training.devices import batch_size_search
@@ -63,6 +64,8 @@ def train_run(
         and of a worker that is not the chief.
     """
     start = time.monotonic()
+    if config.model.keep_classifier:
+        return _keep_classifier(config, report, start)
     train_preflight.check_config(config)
     # After the check, which knows words that look like paths.
     config = config_completion.make_paths_absolute(config)
@@ -88,6 +91,26 @@ def train_run(
     place = lifecycle.choose_workdir(config)
     with lifecycle.open_workdir(place, config):
         return _train_run(config, inspected, place, report, start)
+
+
+def _keep_classifier(
+    config: train_config.TrainConfig, report: Report, start: float
+) -> run.Run:
+    """Makes a run of a weights file with its own classifier."""
+    classifier_preflight.check_config(config)
+    config = config_completion.make_paths_absolute(config)
+    place = lifecycle.choose_workdir(config)
+    lifecycle.check_free(place, config)
+    data = config.data.data
+    paths = unlabeled_files.find_files(data) if data else []
+    with lifecycle.open_workdir(place, config):
+        environment.start_tensorflow()
+        from tf_finetune.runs import kept_classifier
+
+        kept_classifier.keep_classifier(
+            config, paths, place, start=start, report=report
+        )
+    return run.load_run(place.path)
 
 
 def _train_run(

@@ -121,6 +121,18 @@ class ModelOptions:
         ".keras file, or the workdir of an earlier run; FILE::NAME for one of "
         "several networks in a file.",
     )
+    keep_classifier: bool = options.option(
+        False,
+        "Keep the classifier of the weights file, with its classes, and train "
+        "nothing. --data may be left out; if given, it names pictures, "
+        "without labels, on which exports are checked.",
+    )
+    class_names: str | None = options.option(
+        None,
+        "The text file of the kept classifier's class names, one a line; none: "
+        "those of ImageNet's 1,000 classes.",
+        used_by={"keep_classifier": conditions.GIVEN},
+    )
     image_size: int | None = options.option(
         None, "Side of the square input in pixels; none: the backbone's own."
     )

@@ -88,6 +88,7 @@ def make_paths_absolute(
     for name, value in (
         ("data", config.data.data),
         ("weights", config.model.weights),
+        ("class_names", config.model.class_names),
         ("tfds_data_dir", config.data.tfds_data_dir),
         ("color_map", config.data.color_map),
         ("image_root", config.data.image_root),

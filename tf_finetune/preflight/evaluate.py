@@ -16,6 +16,8 @@ _LISTED = 10
 def check_evaluation(config: command_configs.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     finished_run_files.locate_workdir(config.workdir).require_finished()
+    if not config.data:
+        _check_own_pictures(config)
     _check_data_options(config)
     # Without --output the figures go into the workdir.
     finished_run_files.check_writable(
@@ -25,6 +27,17 @@ def check_evaluation(config: command_configs.EvaluateConfig) -> None:
         config.fail_below, finished_run_files.load_config_task(config).figures
     )
     finished_run_files.check_models(config)
+
+
+def _check_own_pictures(config: command_configs.EvaluateConfig) -> None:
+    """Raises `UsageError` if a run has no labeled pictures of its own."""
+    trained = finished_run_files.load_train_config(config)
+    if trained.model.keep_classifier:
+        raise errors.UsageError(
+            f"The run in --workdir={config.workdir} keeps the classifier of "
+            "its weights file and has no labeled pictures of its own. Give "
+            "pictures of its classes with --data."
+        )
 
 
 def load_evaluation_labels(

@@ -3,7 +3,7 @@
 Their pictures are found again where they were, or where they were moved to.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,8 @@ _LARGEST_PICTURE = 1 << 30
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
 _KEPT_FOR_CALIBRATION = 256
+# As many as of labeled pictures.
+_KEPT_UNLABELED = 64
 
 _PICTURE_KIND = json_schema.Record(
     needed={
@@ -144,6 +146,35 @@ def write_record(
         {
             "pictures": entries,
             "calibration": calibration,
+        },
+    )
+
+
+def write_unlabeled_record(
+    place: workdir_files.Workdir,
+    pictures: Sequence[examples.Picture],
+    predict: Callable[[list[str]], np.ndarray],
+) -> None:
+    """Writes predictions of some pictures without labels.
+
+    Args:
+        place: The run's folder.
+        pictures: In any order; those spread evenly over them are kept, for the
+            calibration of quantized exports too.
+        predict: Paths → predictions [n, …].
+    """
+    kept = [
+        pictures[i] for i in _spread_indices(len(pictures), _KEPT_UNLABELED)
+    ]
+    calibration = _spread_indices(len(pictures), _KEPT_FOR_CALIBRATION)
+    predictions = predict([each.path for each in kept])
+    with files.replacing(place.parity_predictions) as temporary:
+        np.savez(temporary, predictions=predictions.astype("float32"))
+    files.write_json(
+        place.proof,
+        {
+            "pictures": [_make_entry(each) for each in kept],
+            "calibration": [_make_entry(pictures[i]) for i in calibration],
         },
     )
 

@@ -7,13 +7,15 @@ from typing import Any
 import keras
 
 from tf_finetune import environment, errors, files
-from tf_finetune.config import options
+from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics
 from tf_finetune.drawing import result_plots
 from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.model import assembly
 from tf_finetune.runs import candidates, parity_record, split_evaluation
 from tf_finetune.runs import context as contexts
+from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import history
 from tf_finetune.workdir import lifecycle, workdir_files
 
@@ -101,9 +103,13 @@ def begin_run(context: contexts.RunContext, plan: str) -> None:
     )
     files.write_text(place.labels, "\n".join(data.class_names) + "\n")
     files.write_text(place.plan, plan + "\n")
-    lifecycle.mark_begun(
-        place, context.requested_config, _collect_facts(context)
+    facts = describe_run(
+        context.config,
+        context.assembly,
+        data.fingerprint,
+        context.largest_batch,
     )
+    lifecycle.mark_begun(place, context.requested_config, facts)
 
 
 def save_results(
@@ -168,22 +174,33 @@ def finish_run(
         shutil.rmtree(context.place.checkpoints)
 
 
-def _collect_facts(context: contexts.RunContext) -> dict[str, Any]:
-    loaded = context.assembly.loaded
+def describe_run(
+    config: train_config.TrainConfig,
+    built: assembly.Assembly,
+    fingerprint: str,
+    largest_batch: int | None,
+) -> dict[str, Any]:
+    """Returns the facts that run.json holds from the beginning.
+
+    Args:
+        config: The config in effect.
+        built: The model and its parts.
+        fingerprint: Of the data.
+        largest_batch: The batch size that fits; None if that was not asked.
+    """
+    loaded = built.loaded
     return {
         **environment.describe_environment(),
-        "seed": context.config.seed,
-        "largest_batch": context.largest_batch,
-        "data_fingerprint": context.data.fingerprint,
+        "seed": config.seed,
+        "largest_batch": largest_batch,
+        "data_fingerprint": fingerprint,
         "model": {
-            "task": context.task.name,
-            "backbone": context.config.model.backbone,
-            "image_size": context.image_size,
-            "resize": context.config.model.resize,
-            "background": context.config.model.pixels.background,
-            "pixel_range": options.to_text(
-                context.config.model.pixels.pixel_range
-            ),
+            "task": tasks.TASKS.get(config.model.task).name,
+            "backbone": config.model.backbone,
+            "image_size": built.backbone.image_size,
+            "resize": config.model.resize,
+            "background": config.model.pixels.background,
+            "pixel_range": options.to_text(config.model.pixels.pixel_range),
         },
         "weights": loaded
         and {

@@ -255,4 +255,9 @@ def main(kind: str, *names: str) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # As in the test that starts this.
+    is_off = os.environ.get("TF_FINETUNE_OPTIMIZE_GRAPHS") == "0"
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": is_off}
+    )
     main(*sys.argv[1:])

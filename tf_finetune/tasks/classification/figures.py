@@ -93,9 +93,14 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baseline that always answers the commonest class."""
+        """Computes the baseline that always answers the commonest class.
+
+        Without training pictures (`--keep_classifier`) there is none.
+        """
         counts = described["classes"]["train"]
         trained_on = [counts[name] for name in data.class_names]
+        if not any(trained_on):
+            return {}
         found = baselines.evaluate_majority_class(
             np.repeat(np.arange(len(trained_on)), trained_on),
             data.class_indices(data.split(split)),

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.untrusted import keras_files
+from tf_finetune.untrusted import archives
 from tf_finetune.weights.torch import pickles, tensors
 
 Format = Literal["zip", "legacy", "safetensors"]
@@ -74,7 +74,7 @@ def read_content(path: pathlib.Path) -> Content:
         OSError: It cannot be read.
         zipfile.BadZipFile: It is a damaged zip archive.
     """
-    keras_files.check_regular_file(path)
+    archives.check_regular_file(path)
     with open(path, "rb") as file:
         found = detect_format(file.read(16))
         file.seek(0)
@@ -84,7 +84,7 @@ def read_content(path: pathlib.Path) -> Content:
             return _read_safetensors(file)
     if found is None:
         raise errors.RunError("The file is no PyTorch file.")
-    with keras_files.open_archive(path) as archive:
+    with archives.open_archive(path) as archive:
         return _read_zip(archive, path.stat().st_size)
 
 
