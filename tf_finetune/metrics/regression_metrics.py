@@ -16,6 +16,7 @@ _DRAWS = 1000
 # Numbers held at once while drawing, 32 MB each, and in all.
 _BLOCK = 4e6
 _WORK = 4e7
+_Compute = Callable[[np.ndarray], np.ndarray]
 
 
 def compute_metrics(
@@ -165,9 +166,6 @@ def _compute_target_figures(
         for each in FIGURES
         for name in (each, f"{each}_interval")
     }
-
-
-_Compute = Callable[[np.ndarray], np.ndarray]
 
 
 def _build_computations(

@@ -20,7 +20,6 @@ from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.semi_supervised import catalog as objectives
-from tf_finetune.solvers import catalog
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import decoder_head, feature_scaling, fit
 from tf_finetune.training import fit_stage as stages
@@ -45,8 +44,8 @@ def fit_head(problem: problems.Problem) -> problems.Solution:
         options = problem.config.model
         is_linear = options.head in ("auto", "linear")
         is_linear = is_linear and not options.surgery.head_layers
-        if is_linear and problem.solver in catalog.SOLVERS:
-            found = catalog.SOLVERS.get(problem.solver)(problem)
+        if is_linear and problem.solver in problems.SOLVERS:
+            found = problems.SOLVERS.get(problem.solver)(problem)
         if found:
             _warn_about_unused_options(problem.config)
         # A solver returns None for problems that are too large for it.

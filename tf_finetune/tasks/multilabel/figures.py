@@ -154,9 +154,9 @@ class Figures:
     ) -> None:
         """Draws average precision and F1 of each label."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.tasks.multilabel import label_plots
+        from tf_finetune.drawing import output_plots
 
-        label_plots.draw_labels(figures, folder / f"labels_{split}.png")
+        output_plots.draw_labels(figures, folder / f"labels_{split}.png")
 
 
 def build_evidence(

@@ -177,9 +177,9 @@ class Figures:
     ) -> None:
         """Draws predicted against true values."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.tasks.regression import scatter_plot
+        from tf_finetune.drawing import output_plots
 
-        scatter_plot.draw_scatter(
+        output_plots.draw_scatter(
             np.array(figures["points"]["true"]),
             np.array(figures["points"]["predicted"]),
             names,

@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from absl import logging
-from scipy import stats
 
 from tf_finetune import errors
 from tf_finetune.data.tables import float32_range
@@ -122,6 +121,8 @@ def _is_logged(kind: Kind, values: np.ndarray, least: float, name: str) -> bool:
             name,
         )
         return False
+    from scipy import stats  # Slow to load.
+
     # Skewness 0 is symmetric: the less skewed of both is predicted.
     before, after = (float(stats.skew(x)) for x in (values, np.log(values)))
     logged = abs(after) < abs(before)
