@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.data import examples
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import examples, unlabeled_files
 from tf_finetune.runs import (
     fit_stages,
     semi_supervised_run,
@@ -18,7 +17,7 @@ from tf_finetune.workdir import workdir_files
 
 
 def _pool(*contents):
-    return pools.Pool(
+    return unlabeled_files.Pool(
         found=len(contents),
         pictures=tuple(
             examples.Picture(

@@ -97,7 +97,7 @@ class Picture:
         group: As in `Example`.
         strata: Of what every split gets its share where splits are drawn.
         rare_strata: Strata with too few pictures for that; they are trained on.
-        stamp: Of the file before it was read, by which `file_stamps` notices
+        stamp: Of the file before it was read, by which `inspection` notices
             that it was written since; None: unknown.
     """
 

@@ -12,7 +12,7 @@ from tf_finetune.config import (
     pixel_options,
     training_options,
 )
-from tf_finetune.data import epoch_order, shards
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
 from tf_finetune.data.images import decoding
@@ -113,7 +113,7 @@ def build_training_batches(
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
     """Makes the training batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -225,7 +225,7 @@ def _build_augmenter(
     seed: int,
     first: int,
     steps: int,
-    part: shards.Shard,
+    part: epoch_order.Shard,
 ) -> Callable[[tf.Tensor, tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]]:
     """Returns a function of (number, batch) → images and labels to train on.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tf_finetune.data import epoch_order, shards
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import store as stores
 
@@ -21,7 +21,7 @@ def make_training_batches(
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 

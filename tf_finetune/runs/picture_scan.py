@@ -52,7 +52,7 @@ def decode_and_extract(
         if cache.make_room(len(rows.missing(names)) * rows.row_bytes):
             into["rows"] = rows
     use = _FeatureExtraction(networks, into, names, batch_size)
-    return verification.find_unreadable(
+    return verification.decode_pictures(
         pictures,
         cache_dir=config.output.cache_folder,
         image_size=networks.image_size,

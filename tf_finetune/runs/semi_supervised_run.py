@@ -12,8 +12,8 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.data import file_stamps, unlabeled_files
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import unlabeled_files
+from tf_finetune.data.images import inspection
 from tf_finetune.model import weight_snapshot
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fit_stages, picture_scan, split_evaluation
@@ -34,7 +34,7 @@ class Preparation:
             run does.
     """
 
-    pool: pools.Pool
+    pool: unlabeled_files.Pool
     pretrained: Sequence[np.ndarray]
 
 
@@ -85,7 +85,7 @@ def learn_from_pool(
         exit_stack=held,
     )
     # Raises if a file of the pool changes while it is learned from.
-    with file_stamps.verify_unchanged(pool.pictures):
+    with inspection.verify_unchanged(pool.pictures):
         context.cache.fill_features(pool.pictures, with_rows=False)
         outcome = catalog.OBJECTIVES.get(name)(given)
     facts = {"objective": name, "pool": pool.describe()}
@@ -97,9 +97,9 @@ def learn_from_pool(
     return result
 
 
-def _collect_pool(context: contexts.RunContext) -> pools.Pool:
+def _collect_pool(context: contexts.RunContext) -> unlabeled_files.Pool:
     options = context.config.unlabeled
-    found = pools.collect_pool(
+    found = unlabeled_files.collect_pool(
         unlabeled_files.find_files(
             options.unlabeled_data, flag="unlabeled_data"
         ),
@@ -124,7 +124,9 @@ def _collect_pool(context: contexts.RunContext) -> pools.Pool:
 
 
 def record_pool(
-    place: workdir_files.Workdir, pool: pools.Pool, unlabeled_data: str
+    place: workdir_files.Workdir,
+    pool: unlabeled_files.Pool,
+    unlabeled_data: str,
 ) -> None:
     """Records the fingerprint of the unlabeled pictures of a run.
 

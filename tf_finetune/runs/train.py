@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_finetune.config import train_config
-from tf_finetune.data import file_stamps, scan
+from tf_finetune.data import scan
+from tf_finetune.data.images import inspection
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import (
     fit_stages,
@@ -69,9 +70,9 @@ def train(
         plan_text.warn_of_single_pictures(context)
         results.begin_run(context, plan)
         # Raises if a picture's file has changed while it was learned from.
-        with file_stamps.verify_unchanged(context.data.pictures):
+        with inspection.verify_unchanged(context.data.pictures):
             result = _fit(context, held, report)
-    with file_stamps.verify_unchanged(context.data.pictures):
+    with inspection.verify_unchanged(context.data.pictures):
         figures = run_figures.evaluate_splits(context, result)
         if config.data.takes_rows:
             figures = _fuse_inputs(context, result, figures)

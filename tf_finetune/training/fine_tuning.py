@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tf_finetune.adaptation import method
 from tf_finetune.config import train_config, training_options
-from tf_finetune.data import epoch_order, examples, pipeline, shards
+from tf_finetune.data import epoch_order, examples, pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
@@ -169,7 +169,7 @@ def feed_pictures(
     config: train_config.TrainConfig,
     *,
     image_size: int,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> TrainingFeed:
     """Builds the feed of decoded pictures, augmented anew in every epoch."""
     count = len(targets["train"])
@@ -214,7 +214,7 @@ def feed_cached_rows(
     targets: Mapping[str, target_rows.Targets],
     config: train_config.TrainConfig,
     *,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> TrainingFeed:
     """Builds the feed of cached activations at the freeze boundary.
 

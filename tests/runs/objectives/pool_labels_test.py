@@ -5,8 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from tf_finetune.data import examples
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import examples, unlabeled_files
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs.objectives import (
     objective_protocol,
@@ -17,7 +16,7 @@ from tf_finetune.semi_supervised import pseudo_labels
 
 
 def _pool(names):
-    return pools.Pool(
+    return unlabeled_files.Pool(
         found=len(names),
         pictures=tuple(
             examples.Picture(

@@ -100,7 +100,7 @@ def _load_own_data(
     cache_dir: str,
 ) -> examples.ImageData:
     """Returns the run's own pictures; requires a validation split."""
-    problems = verification.find_unreadable(
+    problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(cache_dir).expanduser(),
         image_size=found.image_size,

@@ -42,7 +42,7 @@ def evaluate_run(
             on.
         GateError: `--fail_below` is missed.
     """
-    problems = verification.find_unreadable(
+    problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(config.cache_dir).expanduser(),
         image_size=found.image_size,

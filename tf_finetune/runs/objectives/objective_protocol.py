@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import unlabeled_files
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fit_stages
 
@@ -23,7 +23,7 @@ class ObjectiveInputs:
     """
 
     context: contexts.RunContext
-    pool: pools.Pool
+    pool: unlabeled_files.Pool
     supervised: fit_stages.Candidate
     exit_stack: contextlib.ExitStack
 

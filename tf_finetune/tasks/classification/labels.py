@@ -11,13 +11,8 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples, label_protocol
-from tf_finetune.data.folders import folder_messages, ignored_folders
-from tf_finetune.data.tables import (
-    file_locator,
-    label_marks,
-    missing_labels,
-    table_rows,
-)
+from tf_finetune.data.folders import ignored_folders
+from tf_finetune.data.tables import cell_words, file_locator, table_rows
 
 # More classes than this that are fractions are rather a quantity.
 _MANY_NUMBERS = 20
@@ -36,7 +31,7 @@ class Classes(label_protocol.NamedLabels):
     ) -> "Classes":
         """Warns of rows without a class."""
         if len(options.label_column) == 1 and options.missing_label == "drop":
-            missing_labels.warn_of_missing(rows, options.label_column[0], table)
+            cell_words.warn_of_missing(rows, options.label_column[0], table)
         return self
 
     def read_row(
@@ -53,7 +48,7 @@ class Classes(label_protocol.NamedLabels):
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
-        if options.missing_label == "drop" and missing_labels.is_missing(
+        if options.missing_label == "drop" and class_names.is_missing(
             cells[column]
         ):
             return None
@@ -79,7 +74,7 @@ class Classes(label_protocol.NamedLabels):
         if absent := [repr(name) for name in declared if name not in present]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
-                folder_messages.join_names(absent),
+                class_names.join_names(absent),
             )
         return tuple(name for name in declared if name in present)
 
@@ -194,7 +189,7 @@ def _find_marked_column(
     Raises:
         DataError: No column is marked, or several are.
     """
-    marked = [c for c in columns if label_marks.read_mark(cells[c], c, where)]
+    marked = [c for c in columns if cell_words.read_mark(cells[c], c, where)]
     if len(marked) == 1:
         return marked[0]
     # Several marks are refused rather than the first one taken.
@@ -255,13 +250,13 @@ def warn_of_missing(
     names: Sequence[str], options: data_options.DataOptions
 ) -> None:
     """Warns of folders named like a missing label, such as "nan" or "-"."""
-    found = [repr(name) for name in names if missing_labels.is_missing(name)]
+    found = [repr(name) for name in names if class_names.is_missing(name)]
     if found and options.missing_label == "drop":
         logging.warning(
             "%s %s named like a missing label, but %s. If these pictures have "
             "no label, move them elsewhere.",
             f"The {'class' if len(found) == 1 else 'classes'} "
-            f"{folder_messages.join_names(found)}",
+            f"{class_names.join_names(found)}",
             "is" if len(found) == 1 else "are",
             "is trained on" if len(found) == 1 else "are trained on",
         )

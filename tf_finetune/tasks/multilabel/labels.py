@@ -8,12 +8,7 @@ from typing import Any
 
 from tf_finetune.config import data_options
 from tf_finetune.data import class_names, examples, label_protocol
-from tf_finetune.data.tables import (
-    file_locator,
-    label_marks,
-    missing_labels,
-    table_rows,
-)
+from tf_finetune.data.tables import cell_words, file_locator, table_rows
 from tf_finetune.tasks.multilabel import label_cells, label_separators
 from tf_finetune.tasks.multilabel import label_counts as counts_of
 
@@ -63,13 +58,13 @@ class Labels(label_protocol.NamedLabels):
             return self
         (column,) = options.label_column
         if options.missing_label == "drop":
-            missing_labels.warn_of_missing(rows, column, table)
+            cell_words.warn_of_missing(rows, column, table)
         # Given by the user, or found before: no need to guess.
         if self.separator != "auto":
             return self
         texts = [row.cells[column].strip() for row in rows]
         found = label_separators.find_separator(
-            [text for text in texts if not missing_labels.is_missing(text)],
+            [text for text in texts if not class_names.is_missing(text)],
             f"{table}, column {column!r}",
             known=self.known,
         )
@@ -104,11 +99,11 @@ class Labels(label_protocol.NamedLabels):
                 sorted(
                     c
                     for c in columns
-                    if label_marks.read_mark(cells[c], c, where)
+                    if cell_words.read_mark(cells[c], c, where)
                 )
             )
         (column,) = columns
-        if options.missing_label == "drop" and missing_labels.is_missing(
+        if options.missing_label == "drop" and class_names.is_missing(
             cells[column]
         ):
             return None

@@ -10,11 +10,7 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options, train_config
 from tf_finetune.data import examples, label_protocol, stratified_split
-from tf_finetune.data.tables import (
-    file_locator,
-    float32_range,
-    number_cells,
-)
+from tf_finetune.data.tables import file_locator, float32_range
 
 _BINS = 10  # Strata of the first target, at most.
 # Units of pictures in a stratum, so that every split gets some of each.
@@ -46,7 +42,7 @@ class Targets(label_protocol.Labels):
             DataError: One of them is not a finite number, or too large.
         """
         return tuple(
-            number_cells.parse_number(
+            float32_range.parse_number(
                 cells[column], f"{where}: the target {column!r}"
             )
             for column in options.label_column

@@ -1,9 +1,9 @@
-"""Tests of tf_finetune/data/shards.py and of batches read in parts."""
+"""Tests of tf_finetune/data/epoch_order.py and of batches read in parts."""
 
 import numpy as np
 import pytest
 
-from tf_finetune.data import epoch_order, shards, split_targets
+from tf_finetune.data import epoch_order, split_targets
 from tf_finetune.feature_cache import batches
 
 
@@ -27,7 +27,7 @@ def test_parts_are_never_empty_and_together_the_batch(total):
     for size in range(total, 20):
         found = []
         for first in range(total):
-            part = shards.Shard(first=first, total=total)
+            part = epoch_order.Shard(first=first, total=total)
             low, high = (int(each) for each in part.compute_bounds(size))
             assert 1 <= high - low <= part.max_size(size)
             found += range(low, high)
@@ -36,12 +36,12 @@ def test_parts_are_never_empty_and_together_the_batch(total):
 
 def test_a_batch_smaller_than_the_replicas_is_everybodys():
     for first in range(4):
-        part = shards.Shard(first=first, total=4)
+        part = epoch_order.Shard(first=first, total=4)
         assert [int(each) for each in part.compute_bounds(3)] == [0, 3]
         assert part.max_size(16) >= 3
 
 
-def _places(part: shards.Shard, count: int, size: int) -> list[list[int]]:
+def _places(part: epoch_order.Shard, count: int, size: int) -> list[list[int]]:
     found = batches.make_training_batches(
         _Rows(count),
         split_targets.ArrayTargets(np.eye(count)),
@@ -53,9 +53,9 @@ def _places(part: shards.Shard, count: int, size: int) -> list[list[int]]:
 
 def test_workers_read_every_row_of_an_epoch_once():
     count, size = 45, 8  # The last batch has 5.
-    whole = _places(shards.WHOLE, count, size)
+    whole = _places(epoch_order.WHOLE, count, size)
     shares = [
-        _places(shards.Shard(first=first, total=3), count, size)
+        _places(epoch_order.Shard(first=first, total=3), count, size)
         for first in range(3)
     ]
     for number, batch in enumerate(whole):
@@ -69,14 +69,14 @@ def test_pictures_are_divided_as_rows_are():
     assert order.shape == [12]
     shares = []
     for first in range(2):
-        part = shards.Shard(first=first, total=2)
+        part = epoch_order.Shard(first=first, total=2)
         found = epoch_order.take_shard(order, 4, part).numpy()
         shares += [place for place in found if place >= 0]
     assert sorted(shares) == list(range(11))
 
 
 def test_a_worker_is_told_the_size_of_the_whole_batch():
-    part = shards.Shard(first=1, total=2)
+    part = epoch_order.Shard(first=1, total=2)
     found = batches.make_training_batches(
         _Rows(11),
         split_targets.ArrayTargets(np.eye(11)),

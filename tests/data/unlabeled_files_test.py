@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tf_finetune import files
-from tf_finetune.data import examples, unlabeled_pool
+from tf_finetune.data import examples, unlabeled_files
 
 
 def _picture(path: pathlib.Path, value: int) -> str:
@@ -39,7 +39,7 @@ def found(tmp_path):
         _own(paths[2], "train"),
     ]
     wanted = [*paths, str(tmp_path / "again.png"), str(tmp_path / "note.txt")]
-    return unlabeled_pool.collect_pool(wanted, own, max_pixels=1000)
+    return unlabeled_files.collect_pool(wanted, own, max_pixels=1000)
 
 
 def test_what_is_in_the_own_data_by_content_is_removed_and_counted(found):

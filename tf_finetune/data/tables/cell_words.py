@@ -1,12 +1,47 @@
-"""Cells that state whether a label applies: 0 and 1, or words for them."""
+"""Words in the cells of labels: missing ones, and marks such as 1, yes, no."""
+
+from collections.abc import Sequence
+
+from absl import logging
 
 from tf_finetune import errors
+from tf_finetune.data import class_names
+from tf_finetune.data.tables import table_rows
 
-_WORDS = {
+_MARKS = {
     **dict.fromkeys(("true", "yes", "t", "y"), True),
     **dict.fromkeys(("false", "no", "f", "n"), False),
 }
 _POSSIBLE = "possible are 1, true or yes, and 0, false or no"
+
+
+def warn_of_missing(
+    rows: Sequence[table_rows.Row], column: str, table: str
+) -> None:
+    """Logs the rows whose label is missing, if there are any.
+
+    Args:
+        rows: All of a table.
+        column: That of the labels.
+        table: Its name in the message.
+    """
+    found = [row for row in rows if class_names.is_missing(row.cells[column])]
+    if not found:
+        return
+    lines = ", ".join(str(row.line) for row in found[: class_names.MAX_LISTED])
+    if len(found) > class_names.MAX_LISTED:
+        lines += f" and {len(found) - class_names.MAX_LISTED} more"
+    words = dict.fromkeys(row.cells[column].strip() for row in found)
+    logging.warning(
+        "%s: %d of %d rows have no label but %s (%s %s) and are left out. "
+        "--missing_label=keep makes a class of such words.",
+        table,
+        len(found),
+        len(rows),
+        ", ".join(map(repr, words)),
+        "line" if len(found) == 1 else "lines",
+        lines,
+    )
 
 
 def read_mark(cell: str, column: str, where: str) -> bool:
@@ -39,8 +74,8 @@ def read_mark(cell: str, column: str, where: str) -> bool:
 def _parse_mark(text: str) -> bool | None:
     """Parses a cell as yes or no; None if it is neither."""
     word = text.strip().lower()
-    if word in _WORDS:
-        return _WORDS[word]
+    if word in _MARKS:
+        return _MARKS[word]
     try:
         # 1, 1.0 and 1e0 alike: spreadsheets write whole numbers in all ways.
         number = float(word)
