@@ -29,7 +29,7 @@ from tf_finetune.solvers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A weighted sum of parts, output by output.
+    """Weighted sum of the logits of several heads, called parts.
 
     Attributes:
         parts: The names of the parts.
@@ -47,7 +47,11 @@ class Stack:
         return np.einsum("pno,po->no", joined, self.weights) + self.bias
 
     def extend(self, parts: tuple[str, ...]) -> "Stack":
-        """Adds further parts, with a weight of 0."""
+        """Returns the same weighted sum over more parts, new ones weighing 0.
+
+        Args:
+            parts: All names, those of this stack among them.
+        """
         weights = np.zeros([len(parts), self.weights.shape[1]])
         for name, row in zip(self.parts, self.weights, strict=True):
             weights[parts.index(name)] = row
@@ -55,7 +59,12 @@ class Stack:
 
 
 def take_alone(part: str, outputs: int) -> Stack:
-    """Returns a stack of one part alone, with weight 1."""
+    """Builds the stack that passes on the logits of a single part.
+
+    Args:
+        part: Its name.
+        outputs: Number of logits.
+    """
     return Stack(
         parts=(part,), weights=np.ones([1, outputs]), bias=np.zeros(outputs)
     )
@@ -141,7 +150,7 @@ def fit_log_loss(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeadSolver:
-    """Solution of parts and of their stack for one kind of task.
+    """Functions that fit heads and their weighted sum for a kind of task.
 
     Attributes:
         solve: Features [n, width] and targets [n, outputs] → a linear head;

@@ -1,4 +1,4 @@
-"""Selects among candidates that were evaluated on the same pictures.
+"""Selection among candidates: models evaluated on the same pictures.
 
 A candidate is preferred for its leading figure only if the difference is
 statistically significant (beyond chance). Otherwise the mean loss decides: it
