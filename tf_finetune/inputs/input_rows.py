@@ -42,6 +42,7 @@ def read_table(options: data_options.DataOptions) -> list[Row]:
     path = pathlib.Path(options.data).expanduser()
     needed = {"image_column": options.image_column, **options.input_columns}
     found = list(table_rows.read_rows(path, needed))
+    # The names decide in which folder those of another computer begin.
     names = (r.cells[column] for r in found for column in options.image_column)
     files = file_locator.Locator(path, options.image_root, names)
     inputs = input_protocol.list_inputs(options)

@@ -81,6 +81,7 @@ def compute_constant_baseline(
         `answers` by name, and the whole's entries as `compute_metrics` has
         them.
     """
+    # A view: the same row of answers for every example.
     predictions = np.broadcast_to(np.asarray(answers), np.shape(targets))
     figures = compute_metrics(targets, predictions, names=names, seed=seed)
     return {

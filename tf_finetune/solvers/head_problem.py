@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tf_finetune.feature_cache import row_layout
     from tf_finetune.feature_cache import store as stores
 
+# Strings, so that scikit-learn and SciPy's optimizers are loaded only when a
+# head is solved.
 SOLVERS = registry.Registry(
     "solver",
     {
@@ -92,6 +94,7 @@ class CrossValidation:
         Args:
             chosen: [outputs], the place of each output's strength.
         """
+        # Each output takes its own strength: place i of `chosen` for output i.
         outputs = np.arange(self.left_out.shape[-1])
         return self.left_out[chosen, :, outputs].T
 

@@ -150,6 +150,7 @@ def _make_folds(
     _, unit = np.unique(keys, return_inverse=True)
     counts = np.zeros([unit.max() + 1, targets.shape[1]])
     np.add.at(counts, unit, targets)
+    # Shuffled first: groups with equal counts are assigned in their order.
     order = np.random.default_rng(seed).permutation(len(counts))
     parts = np.empty(len(counts), int)
     parts[order] = stratified_split.assign_parts(

@@ -161,6 +161,7 @@ def _cross_validate(
         is_brief=True,
     )
     for solve_on, judge_on in shown:
+        # Each fold is centered by its own examples: the others are not seen.
         mean = rows[solve_on].mean(axis=0)
         path = _solve_path(rows[solve_on], targets[solve_on])
         said[:, judge_on] = np.einsum(

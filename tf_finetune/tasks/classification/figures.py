@@ -92,6 +92,7 @@ class Figures:
         """Computes the baseline that always answers the commonest class."""
         counts = described["classes"]["train"]
         trained_on = [counts[name] for name in data.class_names]
+        # One label per training picture, from the counts that are stored.
         found = classification_metrics.evaluate_majority_class(
             np.repeat(np.arange(len(trained_on)), trained_on),
             data.class_indices(data.split(split)),

@@ -49,6 +49,7 @@ class Figures:
         between results that are otherwise equal.
         """
         value = figures.get(figures.get("judged_by", "r2"))
+        # An undefined R² ranks behind every defined one.
         value = -math.inf if value is None else value
         return (round(value, 4), value)
 

@@ -41,6 +41,8 @@ class Transform:
         Args:
             targets: [n, targets] in the user's units; logged ones above 0.
         """
+        # float64 up to the end: large targets that differ little keep their
+        # digits when the mean is subtracted.
         targets = np.asarray(targets, "float64")
         logged = np.asarray(self.logged)
         values = np.log(targets, out=targets.copy(), where=logged)
@@ -84,6 +86,7 @@ def fit_transform(
         _is_logged(kind, targets[:, index], least[index], name)
         for index, name in enumerate(names)
     )
+    # Mean and deviation are those of the values that are standardized.
     values = np.log(targets, out=targets.copy(), where=np.asarray(logged))
     low, high = bounds or (-np.inf, np.inf)
     return Transform(
