@@ -196,6 +196,7 @@ def test_predict_fills_error_for_a_bad_picture_and_goes_on(
     assert len(rows[0]["top_k"].split("|")) == 2
 
 
+@pytest.mark.optimizer
 def test_a_saved_model_serves_encoded_pictures_without_this_package(
     run, pictures, tmp_path
 ):

@@ -29,7 +29,7 @@ def test_runs_on_single_pictures_load_neither_inputs_nor_regression():
     program = """
 import sys
 from tf_finetune import finished_workflow, workflow
-from tf_finetune.runs import fit_stages, results, run_preparation
+from tf_finetune.runs import candidates, results, run_preparation, train
 from tf_finetune.runs.finished import run_evaluation, run_prediction
 from tf_finetune.tasks import catalog
 from tf_finetune.solvers import head_problem

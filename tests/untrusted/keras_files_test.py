@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.untrusted import hdf5_structure, keras_files
+from tf_finetune.untrusted import archives, hdf5_structure, keras_files
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_limits_leave_room_for_the_largest_networks():
     # Adam's; and what an .h5 of ConvNeXt-XLarge takes compressed by half.
     assert hdf5_structure.MAX_OBJECTS > 2 * (2 * 1041 + 3 * 1546)
     assert hdf5_structure.MAX_EXPANSION > 2
-    assert keras_files.MAX_EXPANSION > 2
+    assert archives.MAX_EXPANSION > 2
 
 
 def test_lack_of_memory_is_told_in_a_sentence(tmp_path):
@@ -207,13 +207,13 @@ def test_a_config_nested_without_end_is_damage(write_archive):
     with (
         pytest.raises(errors.RunError, match="damaged"),
         keras_files.explain_errors(path),
-        keras_files.open_archive(path) as archive,
+        archives.open_archive(path) as archive,
     ):
         keras_files.read_config(archive)
 
 
 def test_a_config_is_parsed(write_archive):
     path = write_archive(config=json.dumps({"class_name": "Sequential"}))
-    with keras_files.open_archive(path) as archive:
+    with archives.open_archive(path) as archive:
         found = keras_files.read_config(archive)
     assert found == {"class_name": "Sequential"}

@@ -7,11 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import (
-    model_options,
-    pixel_options,
-    training_options,
-)
+from tf_finetune.config import model_options, training_options
 from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
@@ -28,7 +24,7 @@ def build_evaluation_images(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Loads pictures in the order of their paths, each exactly once.
@@ -62,7 +58,7 @@ def build_augmented_images(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
@@ -106,7 +102,7 @@ def build_training_batches(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
     augmentation: training_options.Augmentation,
     seed: int,
@@ -186,7 +182,7 @@ def build_training_batches(
 def _build_reader(
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     return functools.partial(
         decoding.load_file, image_size=image_size, resize=resize, pixels=pixels

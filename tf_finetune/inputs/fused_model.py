@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data import pipeline
 from tf_finetune.inputs import (
     fusion_parts,
@@ -119,7 +119,7 @@ def stream_batches(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
     batch_size: int,
 ) -> Iterator[dict[str, tf.Tensor]]:
     """Yields the values of rows by name of the input.

@@ -18,13 +18,13 @@ from tf_finetune.exports.keras_files import keras_archive
 from tf_finetune.inputs import fused_model, input_protocol, input_rows
 from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import inference, weight_snapshot
-from tf_finetune.runs import context as contexts
 from tf_finetune.runs import (
-    fit_stages,
+    candidates,
     fusion_candidates,
     parity_record,
     split_evaluation,
 )
+from tf_finetune.runs import context as contexts
 
 _COMPARED_ROWS = 4  # Rows that the fused model is compared on.
 _PARITY_ROWS = 16  # Rows that exports are checked on.
@@ -35,8 +35,8 @@ _TOLERANCE = 1e-3
 
 def fuse_inputs(
     context: contexts.RunContext,
-    learned: fit_stages.FitResult,
-    chosen: fit_stages.Candidate,
+    learned: candidates.FitResult,
+    chosen: candidates.Candidate,
     figures: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Solves, chooses, saves and evaluates the model of all inputs.
@@ -81,13 +81,13 @@ def _evaluate(
 ) -> split_evaluation.Evaluations:
     """Evaluates a candidate on every split, by its decision on validation."""
     finish = context.task.network.finish
-    found = split_evaluation.evaluate_predictions(
+    found = split_evaluation.compare_with_labels(
         context, "validation", [finish(logits["validation"])]
     )
     return {
         split: found
         if split == "validation"
-        else split_evaluation.evaluate_predictions(
+        else split_evaluation.compare_with_labels(
             context, split, [finish(each)], found.decision
         )
         for split, each in logits.items()
@@ -112,7 +112,7 @@ def _select_candidate(
 
 def _build_model(
     context: contexts.RunContext,
-    learned: fit_stages.FitResult,
+    learned: candidates.FitResult,
     fusion: fusion_candidates.Fusion,
     kept: str,
 ) -> keras.Model:

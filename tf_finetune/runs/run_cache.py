@@ -13,7 +13,6 @@ from tf_finetune.data.images import inspection
 from tf_finetune.feature_cache import batches, entries, fill, network_store
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly, inference
-from tf_finetune.runs import compiled_networks
 
 # Pictures whose features are computed before they are written.
 _NAMES_A_BLOCK = 4096
@@ -27,7 +26,7 @@ class RunCache:
         self,
         config: train_config.TrainConfig,
         built: assembly.Assembly,
-        networks: compiled_networks.CompiledNetworks,
+        networks: inference.CompiledNetworks,
         held: contextlib.ExitStack,
     ) -> None:
         """Opens the entry of the head's inputs.

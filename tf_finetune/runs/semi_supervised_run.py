@@ -15,8 +15,8 @@ from tf_finetune import errors, files
 from tf_finetune.data import unlabeled_files
 from tf_finetune.data.images import inspection
 from tf_finetune.model import weight_snapshot
+from tf_finetune.runs import candidates, run_preparation, split_evaluation
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fit_stages, picture_scan, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol as objectives
 from tf_finetune.semi_supervised import catalog
 from tf_finetune.workdir import json_schema, workdir_files
@@ -61,10 +61,10 @@ def prepare_pool(context: contexts.RunContext, report: Report) -> Preparation:
 def learn_from_pool(
     context: contexts.RunContext,
     prepared: Preparation,
-    supervised: fit_stages.RunResult,
+    supervised: candidates.RunResult,
     held: contextlib.ExitStack,
     report: Report,
-) -> fit_stages.RunResult:
+) -> candidates.RunResult:
     """Learns from the unlabeled pictures too and keeps the better result.
 
     Args:
@@ -93,7 +93,7 @@ def learn_from_pool(
     if outcome is not None:
         report(f"{name}: {outcome.text}")
         result = _select_better(context, result, outcome, report)
-    fit_stages.assign_candidate(context, result.chosen)
+    candidates.assign_candidate(context, result.chosen)
     return result
 
 
@@ -107,12 +107,11 @@ def _collect_pool(context: contexts.RunContext) -> unlabeled_files.Pool:
         max_pixels=context.config.data.max_pixels,
     )
     # Decoded once, with the features of the head on the way.
-    problems = picture_scan.decode_and_extract(
+    problems = run_preparation.decode_and_extract(
         found.pictures,
         context.config,
         context.networks,
         context.cache,
-        batch_size=context.config.training.batch_size,
     )
     found = found.without(problems)
     if not found.pictures:
@@ -166,10 +165,10 @@ def _separate_places(
 
 def _select_better(
     context: contexts.RunContext,
-    result: fit_stages.RunResult,
+    result: candidates.RunResult,
     outcome: objectives.ObjectiveResult,
     report: Report,
-) -> fit_stages.RunResult:
+) -> candidates.RunResult:
     """Chooses between supervised and semi-supervised on validation."""
     name, other = result.facts["objective"], outcome.candidate
     other = dataclasses.replace(
@@ -194,7 +193,7 @@ def _select_better(
         )
         beside = {}
     else:
-        selection = fit_stages.compare_candidates(
+        selection = candidates.compare_candidates(
             beside, context.task, context.config.seed
         )
         report(selection.text)
@@ -205,7 +204,7 @@ def _select_better(
         result.fit_result, table=[*result.fit_result.table, *table]
     )
     is_other = chosen.name == other.name
-    return fit_stages.RunResult(
+    return candidates.RunResult(
         fit_result=fit_result,
         chosen=chosen,
         beside=beside,
@@ -214,14 +213,14 @@ def _select_better(
 
 
 def _evaluate_candidate(
-    context: contexts.RunContext, candidate: fit_stages.Candidate
-) -> fit_stages.Candidate:
+    context: contexts.RunContext, candidate: candidates.Candidate
+) -> candidates.Candidate:
     """Evaluates a candidate on the splits that it lacks."""
     found = dict(candidate.evaluations)
     missing = [s for s in context.data.splits if s not in found]
     # Predicting takes the candidate's own weights in the model.
     if missing:
-        fit_stages.assign_candidate(context, candidate)
+        candidates.assign_candidate(context, candidate)
     for split in missing:
         found[split] = split_evaluation.evaluate_model(
             context, split, candidate.decision

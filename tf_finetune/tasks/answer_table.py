@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from tf_finetune import errors, files, terminal_escapes
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data import data_statistics
 
 _MAX_LISTED = 10
@@ -262,7 +262,7 @@ class AnswerFiles(Protocol):
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
-        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
         """Starts at the first picture."""
 

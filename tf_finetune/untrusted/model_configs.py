@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tf_finetune import errors, files, terminal_escapes
-from tf_finetune.untrusted import keras_files
+from tf_finetune.untrusted import archives, keras_files
 
 # The largest of keras.applications, NASNetLarge, has some 1000.
 MAX_LAYERS = 10_000
@@ -89,7 +89,7 @@ def read_checked_config(
         files.require_regular(path, within=within, limit=_MAX_FILE_BYTES)
         keras_files.check_file(path)
         # Names of members are checked because Keras unpacks them to disk.
-        with keras_files.open_archive(path) as archive:
+        with archives.open_archive(path) as archive:
             for name in archive.namelist():
                 _check_member(name)
             config = keras_files.read_config(archive)

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.untrusted import hdf5_structure, keras_files
+from tf_finetune.untrusted import archives, hdf5_structure
 from tf_finetune.weights import saved_weights
 
 # Groups of a Keras 3 file beside the model's own layers.
@@ -61,10 +61,10 @@ def read_classic_config(file: h5py.File) -> dict[str, Any] | None:
     text = file.attrs.get("model_config")
     if text is None:
         return None
-    if len(text) > keras_files.MAX_CONFIG_BYTES:
+    if len(text) > archives.MAX_CONFIG_BYTES:
         hdf5_structure.refuse(
             f"its 'model_config' has {len(text):,} bytes",
-            keras_files.MAX_CONFIG_BYTES,
+            archives.MAX_CONFIG_BYTES,
         )
     try:
         return json.loads(_decode_text(text))

@@ -9,7 +9,7 @@ import pathlib
 from typing import Any
 
 from tf_finetune import errors, files
-from tf_finetune.untrusted import keras_files
+from tf_finetune.untrusted import archives, keras_files
 from tf_finetune.weights import (
     config_graph,
     file_parts,
@@ -135,7 +135,7 @@ def _read_layers(
                 config = hdf5_layers.read_classic_config(opened)
                 return hdf5_layers.read_classic_layers(opened), config
             return hdf5_layers.read_keras3_layers(opened), None
-    with keras_files.open_archive(file) as archive:
+    with archives.open_archive(file) as archive:
         content = archive.read(keras_files.WEIGHTS_MEMBER)
         config = keras_files.read_config(archive)
     with h5py.File(io.BytesIO(content), "r") as opened:
@@ -149,7 +149,7 @@ def _read_run_config(workdir: pathlib.Path) -> Any:
         return None
     with (
         keras_files.explain_errors(path),
-        keras_files.open_archive(path) as archive,
+        archives.open_archive(path) as archive,
     ):
         return keras_files.read_config(archive)
 
@@ -208,7 +208,7 @@ def _detect_hdf5_kind(path: pathlib.Path) -> saved_weights.Kind:
 def _detect_zip_kind(path: pathlib.Path) -> saved_weights.Kind:
     with (
         keras_files.explain_errors(path),
-        keras_files.open_archive(path) as archive,
+        archives.open_archive(path) as archive,
     ):
         names = archive.namelist()
     if keras_files.WEIGHTS_MEMBER in names:

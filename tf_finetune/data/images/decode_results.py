@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from tf_finetune import files
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import decoding, file_kinds
 
 _VERSION = 1  # Of what is kept about a picture.
@@ -69,7 +69,7 @@ def make_store_path(
     cache_dir: pathlib.Path,
     *,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
 ) -> pathlib.Path:
     """Returns the file of the verdicts of this decoder in this TensorFlow."""
     name = (

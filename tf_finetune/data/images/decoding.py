@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import (
     gif_files,
     orientation,
@@ -41,7 +41,7 @@ _TRACING_LOCK = threading.Lock()
 def decode(
     contents: tf.Tensor,
     *,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     jpeg: Callable[[tf.Tensor], tf.Tensor] | None = None,
     kind: str | None = None,
 ) -> tf.Tensor:
@@ -107,7 +107,7 @@ def load_file(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
     """Reads and decodes a file and makes it square.
 
@@ -133,7 +133,7 @@ def load_bytes(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
     """Decodes a picture and makes it square.
 
@@ -163,7 +163,7 @@ def load_bytes(
 def _compile_loader(
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
     kind: str | None,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns `_load` for one size, traced once for all pipelines."""
@@ -184,7 +184,7 @@ def _load(
     image_size: int,
     resize: model_options.Resize,
     *,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     kind: str | None = None,
 ) -> tf.Tensor:
     decoded = decode(

@@ -7,7 +7,7 @@ alpha of a PNG when it is asked for three channels, refuses that of a WebP, and
 
 import tensorflow as tf
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import alpha, header_numbers
 
 # Where a PNG says how many bits a sample has, and what its channels are.
@@ -61,7 +61,7 @@ class _Header:
 
 
 def decode_png(
-    contents: tf.Tensor, pixels: pixel_options.PixelOptions
+    contents: tf.Tensor, pixels: model_options.PixelOptions
 ) -> tf.Tensor:
     """Decodes a PNG; the first picture of an animated one.
 
@@ -104,7 +104,7 @@ def decode_png(
 
 
 def decode_webp(
-    contents: tf.Tensor, background: pixel_options.Background
+    contents: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a still WebP, lossy or lossless.
 
@@ -136,7 +136,7 @@ def decode_webp(
 
 
 def decode_bmp(
-    contents: tf.Tensor, *, background: pixel_options.Background
+    contents: tf.Tensor, *, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 8, 24 or 32 bits.
 
@@ -160,7 +160,7 @@ def decode_bmp(
 
 
 def _decode_colors(
-    contents: tf.Tensor, head: _Header, background: pixel_options.Background
+    contents: tf.Tensor, head: _Header, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes a BMP of 24 or 32 bits; TensorFlow refuses all others."""
     usual_masks = tf.reduce_all(head.masks == tf.constant(_RGB_MASKS, tf.int64))

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.untrusted import keras_files, model_configs
+from tf_finetune.untrusted import archives, keras_files, model_configs
 
 # Seeds and counters that older files leave out.
 _SPARE_NUMBERS = 1 << 20
@@ -90,7 +90,7 @@ def _count_stored_numbers(path: pathlib.Path) -> int:
         if isinstance(node, h5py.Dataset):
             sizes.append(math.prod(node.shape or ()))
 
-    with keras_files.open_archive(path) as archive:
+    with archives.open_archive(path) as archive:
         content = archive.read(keras_files.WEIGHTS_MEMBER)
     with h5py.File(io.BytesIO(content), "r") as file:
         file.visititems(note)

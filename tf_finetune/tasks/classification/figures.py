@@ -89,9 +89,14 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baseline that always answers the commonest class."""
+        """Computes the baseline that always answers the commonest class.
+
+        Without training pictures (`--keep_classifier`) there is none.
+        """
         counts = described["classes"]["train"]
         trained_on = [counts[name] for name in data.class_names]
+        if not any(trained_on):
+            return {}
         # One label per training picture, from the counts that are stored.
         found = classification_metrics.evaluate_majority_class(
             np.repeat(np.arange(len(trained_on)), trained_on),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data import examples
 from tf_finetune.data.masks import mask_files, mask_preparation
 from tf_finetune.metrics import (
@@ -95,7 +95,7 @@ class Extremes:
         class_names: Sequence[str],
         path: pathlib.Path,
         *,
-        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
         """Draws the pictures beside their true masks, the worst first, as PNG.
 

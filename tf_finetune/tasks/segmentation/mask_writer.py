@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import decoding
 from tf_finetune.data.masks import mask_resize
 from tf_finetune.tasks.segmentation import answers, mask_images
@@ -39,7 +39,7 @@ class MaskFiles:
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
-        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
         """Starts at the first picture.
 
@@ -136,7 +136,7 @@ def build_unique_stems(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def _load_image(path: str, pixels: pixel_options.PixelOptions) -> np.ndarray:
+def _load_image(path: str, pixels: model_options.PixelOptions) -> np.ndarray:
     with tf.device("CPU"):
         contents = tf.io.read_file(os.fsencode(path))
         return decoding.decode(contents, pixels=pixels).numpy()
