@@ -1,9 +1,9 @@
-"""Tests of tf_finetune/serving/answer_sizes.py."""
+"""Tests of tf_finetune/serving/size_limits.py."""
 
 import numpy as np
 import pytest
 
-from tf_finetune.serving import answer_sizes, image_sizes, tensor_info
+from tf_finetune.serving import image_sizes, size_limits, tensor_info
 
 _ONE = image_sizes.ImageSize(12, 4)
 
@@ -30,18 +30,18 @@ def _info(shape, kind="int32"):
 def test_sides_are_known_or_those_of_the_pictures(
     shape, kind, rows, pictures, expected
 ):
-    found = answer_sizes.bound_bytes([_info(shape, kind)], rows, pictures)
+    found = size_limits.bound_bytes([_info(shape, kind)], rows, pictures)
     assert found == expected
 
 
 def test_outputs_are_added_up():
     outputs = [_info((None,), "int8"), _info((None, 2), "int64")]
-    assert answer_sizes.bound_bytes(outputs, 5, _ONE) == 5 + 80
+    assert size_limits.bound_bytes(outputs, 5, _ONE) == 5 + 80
 
 
 def test_one_long_and_one_high_picture_are_filled_up_to_both():
     size = image_sizes.ImageSize(2 * 50_000, 50_000)
-    found = answer_sizes.bound_bytes([_info((None, None, None))], 2, size)
+    found = size_limits.bound_bytes([_info((None, None, None))], 2, size)
     assert found == 2 * 50_000 * 50_000 * 4
 
 
@@ -52,4 +52,4 @@ def test_one_long_and_one_high_picture_are_filled_up_to_both():
 )  # fmt: skip
 def test_what_has_open_sides_is_filled_up(shape, expected):
     outputs = [_info((None,)), _info(shape)]
-    assert answer_sizes.is_padded(outputs) is expected
+    assert size_limits.is_padded(outputs) is expected

@@ -6,7 +6,7 @@ from collections.abc import Set
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import options, train_config
 from tf_finetune.preflight import train
-from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.weights import weights_source
 from tf_finetune.workdir import lifecycle
 
 
@@ -39,7 +39,7 @@ def make_paths_absolute(
     """
     spec, _ = backbones.find_spec(config.model.backbone)
     words = {
-        "weights": weights.list_names(spec),
+        "weights": weights_source.list_names(spec),
         "fail_if_not_better_than": ("probe",),
     }
     changes = {}

@@ -3,7 +3,7 @@
 from absl import logging
 
 from tf_finetune.adaptation import plan
-from tf_finetune.backbones.surgery import change_table
+from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.data import data_statistics
 from tf_finetune.runs import context as contexts
 from tf_finetune.semi_supervised import catalog
@@ -33,7 +33,7 @@ def _format_supervised(context: contexts.RunContext) -> str:
     table = plan.format_table(plan.make_rows(context.assembly, context.adapted))
     parts = [
         context.settings.line,
-        change_table.format_table(_list_changes(context)),
+        surgery_steps.format_table(_list_changes(context)),
         table,
     ]
     table = "\n".join(part for part in parts if part)
@@ -65,7 +65,7 @@ def _format_supervised(context: contexts.RunContext) -> str:
     )
 
 
-def _list_changes(context: contexts.RunContext) -> list[change_table.Change]:
+def _list_changes(context: contexts.RunContext) -> list[surgery_steps.Change]:
     """Lists the changes of surgery, the layers of a longer head included."""
     # --head_layers is no surgery of the backbone, but shown in its table.
     layers = context.config.model.surgery.head_layers
@@ -74,9 +74,9 @@ def _list_changes(context: contexts.RunContext) -> list[change_table.Change]:
     head = context.assembly.head
     return [
         *context.assembly.changes,
-        change_table.Change(
+        surgery_steps.Change(
             flag="--head_layers",
-            layers=change_table.summarize_names(context.assembly.head_layers),
+            layers=surgery_steps.summarize_names(context.assembly.head_layers),
             before="one dense layer",
             after=f"{', '.join(layers)}, then the dense layer",
             new=head.count_params(),

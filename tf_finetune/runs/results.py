@@ -9,7 +9,7 @@ from tf_finetune import environment, errors, files
 from tf_finetune.config import options
 from tf_finetune.data import data_statistics
 from tf_finetune.drawing import result_plots
-from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.exports import keras_archive
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import fit_stages, run_gates
 from tf_finetune.training import history

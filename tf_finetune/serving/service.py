@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tf_finetune.serving import (
-    answer_sizes,
     batching,
     failures,
-    image_limits,
     image_sizes,
+    size_limits,
     tensor_info,
 )
 from tf_finetune.serving import served_model as models
@@ -125,7 +124,7 @@ class Service:
         whole = image_sizes.ImageSize(
             int(sizes[:, 0].sum()), int(sizes[:, 1].max(initial=0))
         )
-        most = answer_sizes.bound_bytes(signature.outputs, rows, whole)
+        most = size_limits.bound_bytes(signature.outputs, rows, whole)
         if most > self._max_answer_bytes:
             raise failures.RequestError(
                 413,
@@ -149,7 +148,7 @@ class Service:
                 sizes[:, 0],
                 # One client's response must not be padded to the size of
                 # another client's picture.
-                alone=answer_sizes.is_padded(signature.outputs),
+                alone=size_limits.is_padded(signature.outputs),
             )
         # Signatures without a batch dimension run one request at a time.
         with self._alone:
@@ -227,7 +226,7 @@ class Service:
                 # row, so the strings themselves are counted.
                 known = math.prod(n or 1 for n in (info.shape or ())[1:])
                 self.check_rows(texts.size // max(1, known))
-                found = image_limits.measure_images(
+                found = size_limits.measure_images(
                     texts.ravel().tolist(), max_pixels=self._max_pixels
                 )
                 if info.has_rows:

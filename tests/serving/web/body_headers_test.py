@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/serving/web/body_headers.py."""
+"""Tests of tf_finetune/serving/web/request_bodies.py."""
 
 import gzip
 import tracemalloc
@@ -8,7 +8,7 @@ import pytest
 from starlette import datastructures
 
 from tf_finetune.serving import failures
-from tf_finetune.serving.web import body_headers
+from tf_finetune.serving.web import request_bodies
 
 
 def _gzip(content: bytes) -> bytes:
@@ -22,16 +22,16 @@ def _headers(*fields):
 
 
 def _unpack(packed, coding, max_bytes=1 << 20):
-    return body_headers.decompress(
+    return request_bodies.decompress(
         packed, coding, max_bytes, lambda amount: None
     )
 
 
 def test_no_length_is_no_body_where_that_may_be():
     headers = _headers()
-    body_headers.check_length(headers, 10, True)
+    request_bodies.check_length(headers, 10, True)
     with pytest.raises(failures.RequestError) as error:
-        body_headers.check_length(headers, 10, False)
+        request_bodies.check_length(headers, 10, False)
     assert error.value.status == 411
 
 
@@ -48,10 +48,10 @@ def test_no_length_is_no_body_where_that_may_be():
 )
 def test_a_length_is_refused_before_a_byte_of_the_body_is_read(fields, status):
     if status is None:
-        body_headers.check_length(_headers(*fields), 10, False)
+        request_bodies.check_length(_headers(*fields), 10, False)
         return
     with pytest.raises(failures.RequestError) as error:
-        body_headers.check_length(_headers(*fields), 10, False)
+        request_bodies.check_length(_headers(*fields), 10, False)
     assert error.value.status == status
 
 
@@ -119,10 +119,12 @@ def test_no_more_than_the_limit_is_unpacked(coding):
 )
 def test_a_coding_is_read(value, coding):
     assert (
-        body_headers.read_content_coding(_headers(("Content-Encoding", value)))
+        request_bodies.read_content_coding(
+            _headers(("Content-Encoding", value))
+        )
         == coding
     )
-    assert body_headers.read_content_coding(_headers()) is None
+    assert request_bodies.read_content_coding(_headers()) is None
 
 
 @pytest.mark.parametrize("value", ["br", "zstd", "compress", "gzip, gzip"])
@@ -130,7 +132,9 @@ def test_other_codings_are_a_415(value):
     with pytest.raises(
         failures.RequestError, match="is not supported"
     ) as error:
-        body_headers.read_content_coding(_headers(("Content-Encoding", value)))
+        request_bodies.read_content_coding(
+            _headers(("Content-Encoding", value))
+        )
     assert error.value.status == 415
 
 
@@ -146,7 +150,7 @@ def test_other_codings_are_a_415(value):
     ],
 )
 def test_json_in_unicode_is_read_whatever_it_is_called(value):
-    body_headers.check_media_type(_headers(("Content-Type", value)))
+    request_bodies.check_media_type(_headers(("Content-Type", value)))
 
 
 @pytest.mark.parametrize(
@@ -159,5 +163,5 @@ def test_json_in_unicode_is_read_whatever_it_is_called(value):
 )
 def test_forms_and_other_charsets_are_a_415(value, words):
     with pytest.raises(failures.RequestError, match=words) as error:
-        body_headers.check_media_type(_headers(("Content-Type", value)))
+        request_bodies.check_media_type(_headers(("Content-Type", value)))
     assert error.value.status == 415

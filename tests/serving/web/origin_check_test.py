@@ -1,17 +1,17 @@
-"""Tests of tf_finetune/serving/web/origin_check.py."""
+"""Tests of tf_finetune/serving/web/limits.py."""
 
 import pytest
 from starlette import datastructures
 
 from tf_finetune.serving import failures
-from tf_finetune.serving.web import origin_check
+from tf_finetune.serving.web import limits
 
-_HERE = origin_check.list_expected_hosts("127.0.0.1", "127.0.0.1")
+_HERE = limits.list_expected_hosts("127.0.0.1", "127.0.0.1")
 
 
 def _check(hosts, *fields, version="1.0"):
     raw = [(name.lower().encode(), value.encode()) for name, value in fields]
-    origin_check.check_origin(datastructures.Headers(raw=raw), hosts, version)
+    limits.check_origin(datastructures.Headers(raw=raw), hosts, version)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def _check(hosts, *fields, version="1.0"):
 def test_names_are_known_where_this_machine_alone_may_ask(
     asked, bound, expected
 ):
-    assert origin_check.list_expected_hosts(asked, bound) == expected
+    assert limits.list_expected_hosts(asked, bound) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,14 @@
 """The web application: its routes, behind the limits."""
 
 import asyncio
+import base64
 import concurrent.futures
-from collections.abc import Callable, Sequence
+import hashlib
+import html
+import json
+import pathlib
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette import (
     applications,
@@ -15,37 +21,20 @@ from starlette import (
 from starlette.responses import Response
 
 from tf_finetune.serving import service
-from tf_finetune.serving.web import (
-    limits,
-    request_bodies,
-    responses,
-    rest_api,
-    try_page,
-)
+from tf_finetune.serving.web import limits, request_bodies, responses, rest_api
 
 Answer = Callable[[str, str, bytes], Response]
 
 
-def list_routes(served: service.Service) -> list[routing.Route]:
-    """Returns the page, the labels and TensorFlow Serving's REST API."""
-    shown = try_page.render_page(served.model.name, served.model.columns)
-    labels = responses.write_json(served.model.labels)
-    return [
-        routing.Route("/", shown, methods=["GET"]),
-        routing.Route("/labels", labels, methods=["GET"]),
-        route_all(rest_api.RestApi(served).answer),
-    ]
+async def _explain(
+    request: requests.Request, error: exceptions.HTTPException
+) -> Response:
+    return responses.write_error(error.status_code, error.detail)
 
 
-def route_all(answer: Answer) -> routing.Route:
-    """Returns a route from every path to a function that runs in a thread.
-
-    Args:
-        answer: From method, raw path and body to the answer; raises nothing.
-    """
-    return routing.Route(
-        "/{path:path}", _InThread(answer), methods=["GET", "POST"]
-    )
+_FILE = pathlib.Path(__file__).parent / "assets" / "page.html"
+# Placeholders of page.html; their values are escaped for HTML.
+_PLACEHOLDERS = re.compile("MODEL_NAME|MODEL_COLUMNS")
 
 
 class _InThread:
@@ -68,6 +57,28 @@ class _InThread:
         await response(scope, receive, send)
 
 
+def list_routes(served: service.Service) -> list[routing.Route]:
+    """Returns the page, the labels and TensorFlow Serving's REST API."""
+    shown = render_page(served.model.name, served.model.columns)
+    labels = responses.write_json(served.model.labels)
+    return [
+        routing.Route("/", shown, methods=["GET"]),
+        routing.Route("/labels", labels, methods=["GET"]),
+        route_all(rest_api.RestApi(served).answer),
+    ]
+
+
+def route_all(answer: Answer) -> routing.Route:
+    """Returns a route from every path to a function that runs in a thread.
+
+    Args:
+        answer: From method, raw path and body to the answer; raises nothing.
+    """
+    return routing.Route(
+        "/{path:path}", _InThread(answer), methods=["GET", "POST"]
+    )
+
+
 def build(
     routes: Sequence[routing.BaseRoute],
     bounds: request_bodies.ClientLimits,
@@ -82,7 +93,7 @@ def build(
         routes: From paths to answers.
         bounds: On a client's use of the server.
         budget: Bytes of bodies that may be held at the same time.
-        hosts: The server's names, see `origin_check.list_expected_hosts`.
+        hosts: The server's names, see `limits.list_expected_hosts`.
         pool: Threads in which answers are computed.
     """
     app = applications.Starlette(
@@ -101,7 +112,51 @@ def build(
     return app
 
 
-async def _explain(
-    request: requests.Request, error: exceptions.HTTPException
+def render_page(
+    model_name: str, columns: Mapping[str, Sequence[str]] | None = None
 ) -> Response:
-    return responses.write_error(error.status_code, error.detail)
+    """Renders the page on which a model is tried, one file that loads no other.
+
+    Its Content-Security-Policy allows only the page's own script and style, by
+    their hashes, pictures that the page itself made, and requests to its own
+    origin.
+
+    Args:
+        model_name: The model's name in requests.
+        columns: Of a model that takes rows of a table, by input the names of
+            its columns; empty or None: it takes single pictures.
+    """
+    filled = {
+        "MODEL_NAME": html.escape(model_name),
+        "MODEL_COLUMNS": html.escape(json.dumps(columns or {})),
+    }
+    text = _PLACEHOLDERS.sub(
+        lambda found: filled[found[0]], _FILE.read_text(encoding="utf-8")
+    )
+    # The hashes are of the text that is sent, after the names were filled in.
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash_element(text, 'script')}",
+            f"style-src {_hash_element(text, 'style')}",
+            "img-src blob: data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+    return Response(
+        text,
+        headers={
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer",
+        },
+        media_type="text/html",
+    )
+
+
+def _hash_element(text: str, tag: str) -> str:
+    content = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[1]
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -10,12 +10,8 @@ from collections.abc import Sequence
 import uvicorn
 from starlette import routing
 
-from tf_finetune.serving.web import (
-    application,
-    connections,
-    origin_check,
-    request_bodies,
-)
+from tf_finetune.serving.web import application, connections, request_bodies
+from tf_finetune.serving.web import limits as bounds
 
 _BACKLOG = 128
 _HEADERS = [
@@ -61,7 +57,7 @@ class Server:
             routes,
             limits,
             budget,
-            hosts=origin_check.list_expected_hosts(address[0], bound),
+            hosts=bounds.list_expected_hosts(address[0], bound),
             pool=self._pool,
         )
         self._server = uvicorn.Server(
