@@ -7,13 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_finetune.serving import (
-    batching,
-    failures,
-    image_sizes,
-    size_limits,
-    tensor_info,
-)
+from tf_finetune.serving import batching, failures, size_limits, tensor_info
 from tf_finetune.serving import served_model as models
 from tf_finetune.serving.web import request_bodies
 
@@ -121,7 +115,7 @@ class Service:
     ) -> None:
         rows = max([len(inputs[i.name]) for i in signature.inputs
                     if i.has_rows], default=1)  # fmt: skip
-        whole = image_sizes.ImageSize(
+        whole = size_limits.ImageSize(
             int(sizes[:, 0].sum()), int(sizes[:, 1].max(initial=0))
         )
         most = size_limits.bound_bytes(signature.outputs, rows, whole)
@@ -239,7 +233,7 @@ class Service:
 
 
 def _reduce_by_row(
-    sizes: Sequence[image_sizes.ImageSize], shape: tuple[int, ...]
+    sizes: Sequence[size_limits.ImageSize], shape: tuple[int, ...]
 ) -> np.ndarray:
     """Reduces picture sizes by row: sum of pixels, longest side, [rows, 2]."""
     pairs = [(each.pixels, each.side) for each in sizes]

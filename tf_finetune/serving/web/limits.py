@@ -57,7 +57,7 @@ class BoundedRequest:
     async def __call__(
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
-        """Answers one request."""
+        """Passes one request on within the bounds, or refuses it."""
         _log(scope)
         with request_bodies.BodyReader(self._budget, self._max_bytes) as body:
             # Around reading alone: an answer that was sent in part must not

@@ -20,11 +20,12 @@ class HeldResponse(responses.Response):
     """A response whose resources are released once it has been sent."""
 
     def __init__(self, body: bytes, held: contextlib.ExitStack) -> None:
-        """Takes the JSON of the answer.
+        """Stores a JSON body and the resources that it holds.
 
         Args:
-            body: The content.
-            held: Closed when the last byte has left, or the client has.
+            body: The encoded JSON.
+            held: Closed when the last byte has been sent, or the client has
+                left.
         """
         super().__init__(body, media_type=_JSON)
         self._held = held
@@ -32,13 +33,13 @@ class HeldResponse(responses.Response):
     async def __call__(
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
-        """Sends it."""
+        """Sends the response, then releases its resources."""
         with self._held:
             await super().__call__(scope, receive, send)
 
 
 def write_json(value: Any) -> responses.Response:
-    """Returns an answer that holds a JSON value."""
+    """Builds a response with status 200 from a JSON value."""
     content = json.dumps(value, indent=2).encode()
     return responses.Response(content, media_type=_JSON)
 
@@ -46,14 +47,14 @@ def write_json(value: Any) -> responses.Response:
 def write_error(
     status: int, message: str, *, close: bool = False
 ) -> responses.Response:
-    """Returns the answer to a request that failed.
+    """Builds the error response of a failed request, `{"error": message}`.
 
     A 503 says when to try again, a 405 which methods are possible.
 
     Args:
         status: The HTTP status.
         message: A sentence for the client.
-        close: Whether it is the last answer on its connection.
+        close: Whether the connection ends with this response.
     """
     headers = {}
     if status == 503:

@@ -54,20 +54,20 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
         return None
 
     def on_message_begin(self) -> None:
-        """Begins a head."""
+        """Resets the counted bytes: a request's head begins."""
         self.in_message, self.in_body = True, False
         self._head_bytes = self._unparsed = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Takes a part of the target."""
+        """Adds a part of the request target, up to 16 KiB of head."""
         self._head_bytes += len(url)
         if self._head_bytes > _MAX_HEAD_BYTES:
             raise _too_long("The first line", 414)
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a field; those behind a body are counted and left out."""
+        """Adds a header field; trailer fields after a body are only counted."""
         self._unparsed = 0
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > _MAX_HEAD_BYTES:
@@ -76,7 +76,7 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begins to answer, or lets the request wait for its turn."""
+        """Checks a complete head; uvicorn answers or queues the request."""
         self._unparsed = 0
         if not self.url.startswith(b"/"):
             # Else the host there might be another one than that of Host.
@@ -96,12 +96,12 @@ class StrictParser(httptools_impl.HttpToolsProtocol):
         self._unparsed = 0
 
     def on_body(self, body: bytes) -> None:
-        """Takes a part of the body."""
+        """Passes a part of the body to uvicorn."""
         self._unparsed = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Ends a request."""
+        """Marks the request as read completely."""
         self.in_message = self.in_body = False
         self._unparsed = 0
         super().on_message_complete()

@@ -1,11 +1,11 @@
-"""Tests of tf_finetune/serving/web/application.py, over a connection."""
+"""Tests of tf_finetune/serving/web/server.py, over a connection."""
 
 import json
 import urllib.request
 
 import pytest
 
-from tf_finetune.serving.web import application, request_bodies, server
+from tf_finetune.serving.web import request_bodies, server
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def client(served, connect):
     """A client of the small SavedModel's web server."""
     made = server.Server(
         ("127.0.0.1", 0),
-        application.list_routes(served),
+        server.list_routes(served),
         request_bodies.ClientLimits(
             max_request_bytes=1 << 20, max_connections=8, timeout_seconds=30.0
         ),
