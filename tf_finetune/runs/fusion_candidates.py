@@ -21,7 +21,7 @@ NETWORK = "network"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """The solved parts and the logits of all candidates.
+    """Solved parts of a fusion of inputs, and the logits of its candidates.
 
     Attributes:
         parts: The solved parts.
