@@ -315,9 +315,8 @@ def test_scores_of_strangeness_are_compared_with_the_logits(
     from tf_finetune.tasks import probability_network
 
     logits = tiny_model.layers[-2].output
-    ended = keras.Model(
-        tiny_model.inputs, probability_network.add_activation(logits, "softmax")
-    )
+    softmax = probability_network.ProbabilityNetwork()
+    ended = keras.Model(tiny_model.inputs, softmax.predictions(logits))
     job = make_job()
     images = parity_check.decode_images(_contents(job.proof.paths), job)
     values = keras.Model(tiny_model.inputs, logits).predict_on_batch(images)
