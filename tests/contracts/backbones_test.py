@@ -16,6 +16,7 @@ _FAST = {
     "alexnet",
     "convnext_tiny",
     "efficientnet_b0",
+    "efficientnet_lite0",
     "googlenet",
     "mobilenet",
     "mobilenet_v3_small",
@@ -47,6 +48,7 @@ _UNPADDED = {
 # Of networks that Keras lacks; "in_graph" for one that scales its input.
 _MODES = {
     "alexnet": "torch",
+    **{f"efficientnet_lite{number}": "lite" for number in range(5)},
     "googlenet": "torch",
     "resnet18": "torch",
     "resnet34": "torch",
@@ -111,6 +113,8 @@ def _keras_preprocessing(name, pixels):
     constructor = _constructor(name)
     if _MODES.get(name) == "in_graph":
         return pixels
+    if _MODES.get(name) == "lite":
+        return (pixels - 127) / 128
     if constructor is None:
         return keras.applications.imagenet_utils.preprocess_input(
             pixels.copy(), mode=_MODES[name]

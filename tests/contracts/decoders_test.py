@@ -20,6 +20,7 @@ _OTHERS = {
     "convnext_tiny": 64,
     "densenet121": 72,
     "efficientnet_b0": 72,
+    "efficientnet_lite0": 72,
     "inception_v3": 90,
     "mobilenet_v3_small": 72,
     "nasnet_mobile": 72,

@@ -75,7 +75,7 @@ def test_colors_are_learned_and_every_figure_is_there(run):
     for split in ("train", "validation", "test"):
         figures = run.evaluation[split]
         assert set(figures["per_label"]) == set(_COLORS)
-        assert set(figures["yardsticks"]) == {"label_shares", "probe"}
+        assert set(figures["baselines"]) == {"label_shares", "probe"}
         assert (run.workdir / f"labels_{split}.png").stat().st_size > 0
     assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
     assert "val_average_precision" in run.history[0]

@@ -48,7 +48,7 @@ def _paths(table: pathlib.Path) -> list[str]:
 def test_a_number_is_learned_in_the_users_units(plain):
     figures = plain.evaluation["test"]
     assert figures["per_target"]["redness"]["r2"] > 0.8
-    assert set(figures["yardsticks"]) == {
+    assert set(figures["baselines"]) == {
         "training_mean",
         "training_median",
         "probe",

@@ -315,11 +315,11 @@ def test_what_does_not_follow_from_the_predictions_is_refused(prove):
 def test_scores_of_strangeness_are_compared_with_the_logits(
     prove, make_job, tiny_model, keras
 ):
-    from tf_finetune.tasks import output_activation
+    from tf_finetune.tasks import probability_network
 
     logits = tiny_model.layers[-2].output
     ended = keras.Model(
-        tiny_model.inputs, output_activation.add_activation(logits, "softmax")
+        tiny_model.inputs, probability_network.add_activation(logits, "softmax")
     )
     job = make_job()
     images = parity_check.decode_images(_contents(job.proof.paths), job)
