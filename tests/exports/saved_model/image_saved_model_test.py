@@ -391,6 +391,7 @@ def test_class_names_that_are_no_utf8_survive(make_job):
     assert labels == b"ants\nbees\ncaf\xe9\n"
 
 
+@pytest.mark.slow
 def test_a_nested_mobilenet_is_exported_exactly(keras, pictures, tmp_path):
     from tf_finetune.data.images import decoding
     from tf_finetune.exports import job as jobs
