@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_finetune.model import weight_snapshot
+from tf_finetune.model import assembly
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def layer():
 
 def test_a_copy_stays_when_the_weights_change(layer):
     layer.kernel.assign(np.full([3, 2], 5.0))
-    kernel, bias = weight_snapshot.copy_values(layer.weights)
+    kernel, bias = assembly.copy_values(layer.weights)
     layer.kernel.assign(np.zeros([3, 2]))
     np.testing.assert_array_equal(kernel, np.full([3, 2], 5.0))
     np.testing.assert_array_equal(bias, [0, 0])
@@ -24,19 +24,19 @@ def test_a_copy_stays_when_the_weights_change(layer):
 
 def test_values_are_assigned_in_the_order_of_the_variables(layer):
     kernel = np.arange(6.0).reshape(3, 2)
-    weight_snapshot.assign_values(layer.weights, [kernel, np.ones(2)])
+    assembly.assign_values(layer.weights, [kernel, np.ones(2)])
     np.testing.assert_array_equal(layer.kernel, kernel)
     np.testing.assert_array_equal(layer.bias, [1, 1])
 
 
 def test_too_few_values_are_an_error(layer):
     with pytest.raises(ValueError, match="shorter"):
-        weight_snapshot.assign_values(layer.weights, [np.zeros([3, 2])])
+        assembly.assign_values(layer.weights, [np.zeros([3, 2])])
 
 
 def test_values_return_after_the_block(layer):
     before = layer.kernel.numpy()
-    with weight_snapshot.keep_values(layer.weights):
+    with assembly.keep_values(layer.weights):
         layer.kernel.assign(before + 1)
     np.testing.assert_array_equal(layer.kernel, before)
 
@@ -45,7 +45,7 @@ def test_values_return_after_an_error_in_the_block(layer):
     before = layer.kernel.numpy()
     with (
         pytest.raises(KeyError),
-        weight_snapshot.keep_values(layer.weights),
+        assembly.keep_values(layer.weights),
     ):
         layer.kernel.assign(before + 1)
         raise KeyError

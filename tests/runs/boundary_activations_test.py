@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tf_finetune.config import options
 from tf_finetune.runs import boundary_activations
-from tf_finetune.workdir import measured_choices
 
 
 @pytest.fixture
@@ -58,7 +57,7 @@ def test_views_are_float16_where_that_gives_the_same_figures(
         identity_context, _Rows(rows)
     )
     assert found == expected
-    recorded = measured_choices.load_choices(identity_context.shared)
+    recorded = boundary_activations.load_choices(identity_context.shared)
     assert recorded == {"views": expected}
 
 

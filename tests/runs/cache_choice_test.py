@@ -7,7 +7,6 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.runs import boundary_activations, cache_choice
-from tf_finetune.workdir import measured_choices
 
 
 class _Store:
@@ -54,7 +53,7 @@ def context(make_context):
 
 
 def _recorded(context):
-    return measured_choices.load_choices(context.shared)
+    return boundary_activations.load_choices(context.shared)
 
 
 def test_an_empty_queue_of_pictures_turns_the_cache_on(context):
@@ -65,7 +64,7 @@ def test_an_empty_queue_of_pictures_turns_the_cache_on(context):
 
 def test_a_choice_is_made_once(context, monkeypatch):
     found = context(missing=6)
-    measured_choices.record_choice(found.shared, "cache", "on")
+    boundary_activations.record_choice(found.shared, "cache", "on")
 
     def measure(context):
         raise AssertionError("it was measured again")

@@ -1,9 +1,11 @@
 """Joins a backbone and a head into one model."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
+import numpy as np
 
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones.surgery import surgery_steps
@@ -109,3 +111,32 @@ def replace_output_activation(
     # for a list, too.
     model = keras.Model(trainer.inputs[0], predictions, name="model")
     return dataclasses.replace(built, model=model)
+
+
+def copy_values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+    """Copies the values of variables, in their order."""
+    # Not `asarray`, which may be a view of memory that is assigned to later.
+    return [np.array(variable) for variable in variables]
+
+
+def assign_values(
+    variables: Sequence[keras.Variable], values: Sequence[np.ndarray]
+) -> None:
+    """Assigns values to variables.
+
+    Args:
+        variables: Of a model or a layer, as `weights` lists them.
+        values: One each, in the same order.
+    """
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+@contextlib.contextmanager
+def keep_values(variables: Sequence[keras.Variable]) -> Iterator[None]:
+    """Gives variables their present values again after the block."""
+    before = copy_values(variables)
+    try:
+        yield
+    finally:
+        assign_values(variables, before)

@@ -1,6 +1,7 @@
 """Activations at the freeze boundary, of every view of every picture."""
 
 import dataclasses
+import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -8,13 +9,14 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from tf_finetune import errors, files
 from tf_finetune.evaluation import evaluate_split
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import run_cache
-from tf_finetune.workdir import measured_choices
+from tf_finetune.workdir import json_schema, workdir_files
 
 # Validation pictures on which float16 is compared with float32.
 _COMPARED_PICTURES = 1024
@@ -83,13 +85,13 @@ def _choose_view_dtype(
 ) -> str:
     """Returns the dtype of cached views, which the chief decides once a run."""
     if not context.is_chief:
-        return measured_choices.load_chief_choice(context.shared, "views")
-    dtype = measured_choices.load_choices(context.shared).get("views")
+        return load_chief_choice(context.shared, "views")
+    dtype = load_choices(context.shared).get("views")
     if dtype is None:
         dtype = (
             "float16" if _is_float16_precise(context, validation) else "float32"
         )
-        measured_choices.record_choice(context.shared, "views", dtype)
+        record_choice(context.shared, "views", dtype)
     return dtype
 
 
@@ -148,3 +150,45 @@ def _compute_figures(
         map(context.task.network.finish, logits),
         seed=context.config.seed,
     ).figures
+
+
+_KIND = json_schema.Table(json_schema.Text(longest=100))
+
+
+def load_choices(shared: workdir_files.Workdir) -> dict[str, str]:
+    """Reads the decisions of the run in a workdir, by name."""
+    path = _choices_path(shared)
+    try:
+        return json_schema.read_json(
+            path, _KIND, within=shared.path, limit=1 << 20
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+
+
+def record_choice(shared: workdir_files.Workdir, name: str, value: str) -> None:
+    """Records a decision; only the chief does so."""
+    files.write_json(
+        _choices_path(shared), {**load_choices(shared), name: value}
+    )
+
+
+def load_chief_choice(shared: workdir_files.Workdir, name: str) -> str:
+    """Reads a decision that the chief has recorded.
+
+    Raises:
+        RunError: It is not there.
+    """
+    found = load_choices(shared)
+    if name not in found:
+        raise errors.RunError(
+            f"The first worker's decision on {name!r} is missing from "
+            f"{_choices_path(shared)}. Is --workdir a folder that all workers "
+            "share? Start the same command again."
+        )
+    return found[name]
+
+
+def _choices_path(shared: workdir_files.Workdir) -> pathlib.Path:
+    # With the checkpoints: a finished run needs its decisions no more.
+    return shared.checkpoints / "cache.json"

@@ -19,7 +19,6 @@ from tf_finetune.runs import fine_tune_stage as trainers
 from tf_finetune.training import fit, optimizers
 from tf_finetune.training.devices import cost_estimate
 from tf_finetune.training.distributed import replicas
-from tf_finetune.workdir import measured_choices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,16 +45,18 @@ def choose_input(context: contexts.RunContext) -> CacheChoice:
     Raises:
         UsageError: `--cache=on` and the network or the data do not allow it.
     """
-    known = measured_choices.load_choices(context.shared)
+    known = boundary_activations.load_choices(context.shared)
     wanted = known.get("cache", context.config.output.cache)
     if not context.fine_tunes or wanted == "off":
         return CacheChoice(reads_cache=False)
     if not context.is_chief:
-        decided = measured_choices.load_chief_choice(context.shared, "cache")
+        decided = boundary_activations.load_chief_choice(
+            context.shared, "cache"
+        )
         return CacheChoice(reads_cache=decided == "on")
     choice = _choose_for_chief(context, wanted)
     decided = "on" if choice.reads_cache else "off"
-    measured_choices.record_choice(context.shared, "cache", decided)
+    boundary_activations.record_choice(context.shared, "cache", decided)
     return choice
 
 

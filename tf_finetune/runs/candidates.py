@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune.metrics import candidate_selection
-from tf_finetune.model import weight_snapshot
+from tf_finetune.model import assembly
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import (
     split_evaluation,
@@ -80,7 +80,7 @@ def make_candidate(
     evaluations: split_evaluation.Evaluations,
 ) -> Candidate:
     """Creates a candidate from a copy of the model's present weights."""
-    weights = weight_snapshot.copy_values(context.assembly.model.weights)
+    weights = assembly.copy_values(context.assembly.model.weights)
     return Candidate(name=name, weights=weights, evaluations=evaluations)
 
 
@@ -154,6 +154,4 @@ def compare_candidates(
 
 def assign_candidate(context: contexts.RunContext, chosen: Candidate) -> None:
     """Gives the model the weights of a candidate."""
-    weight_snapshot.assign_values(
-        context.assembly.model.weights, chosen.weights
-    )
+    assembly.assign_values(context.assembly.model.weights, chosen.weights)

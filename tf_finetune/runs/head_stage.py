@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_finetune import files
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.model import inference, weight_snapshot
+from tf_finetune.model import assembly, inference
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs import split_evaluation
 from tf_finetune.solvers import head_problem as problems
@@ -77,9 +77,7 @@ def copy_to_one_device(
     if strategy is None or strategy.num_replicas_in_sync == 1:
         return model
     clone = keras.models.clone_model(model)
-    weight_snapshot.assign_values(
-        clone.weights, weight_snapshot.copy_values(model.weights)
-    )
+    assembly.assign_values(clone.weights, assembly.copy_values(model.weights))
     return clone
 
 

@@ -17,7 +17,7 @@ from tf_finetune import errors, files
 from tf_finetune.exports import keras_archive
 from tf_finetune.inputs import fused_model, input_protocol, input_rows
 from tf_finetune.metrics import candidate_selection
-from tf_finetune.model import inference, weight_snapshot
+from tf_finetune.model import assembly, inference
 from tf_finetune.runs import (
     candidates,
     fusion_candidates,
@@ -124,8 +124,8 @@ def _build_model(
     # The parts were solved on features of the pretrained network, also where
     # the model of single pictures was fine-tuned.
     weights = context.assembly.model.weights
-    with weight_snapshot.keep_values(weights):
-        weight_snapshot.assign_values(weights, learned.probe.weights)
+    with assembly.keep_values(weights):
+        assembly.assign_values(weights, learned.probe.weights)
         copy = _copy_model(context.assembly.extractor)
     stack = fusion.stacks[kept]
     return fused_model.build_model(inputs, copy, fusion.parts, stack, finish)
@@ -135,7 +135,7 @@ def _copy_model(model: keras.Model) -> keras.Model:
     # Keras would clone the compiled loss too, which it cannot deserialize.
     plain = keras.Model(model.inputs, model.outputs[0], name=model.name)
     copy = keras.models.clone_model(plain)
-    weight_snapshot.assign_values(copy.weights, plain.weights)
+    assembly.assign_values(copy.weights, plain.weights)
     return copy
 
 

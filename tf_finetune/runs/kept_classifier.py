@@ -12,7 +12,7 @@ from tf_finetune import errors, files
 from tf_finetune.config import train_config
 from tf_finetune.data import data_statistics, unlabeled_files
 from tf_finetune.exports import keras_archive
-from tf_finetune.model import assembly, weight_snapshot
+from tf_finetune.model import assembly
 from tf_finetune.runs import parity_record, results
 from tf_finetune.runs.finished import finished_run, run_prediction
 from tf_finetune.tasks import catalog as tasks
@@ -102,9 +102,7 @@ def _set_classifier(
             f"{there:,} lines with --class_names=PATH, in the order of the "
             "classifier's outputs."
         )
-    weight_snapshot.assign_values(
-        layer.weights, [classifier.kernel, classifier.bias]
-    )
+    assembly.assign_values(layer.weights, [classifier.kernel, classifier.bias])
 
 
 def _write_descriptions(

@@ -14,7 +14,7 @@ from absl import logging
 from tf_finetune import errors, files
 from tf_finetune.data import unlabeled_files
 from tf_finetune.data.images import inspection
-from tf_finetune.model import weight_snapshot
+from tf_finetune.model import assembly
 from tf_finetune.runs import candidates, run_preparation, split_evaluation
 from tf_finetune.runs import context as contexts
 from tf_finetune.runs.objectives import objective_protocol as objectives
@@ -54,7 +54,7 @@ def prepare_pool(context: contexts.RunContext, report: Report) -> Preparation:
     record_pool(context.place, pool, unlabeled.unlabeled_data)
     return Preparation(
         pool=pool,
-        pretrained=weight_snapshot.copy_values(context.assembly.model.weights),
+        pretrained=assembly.copy_values(context.assembly.model.weights),
     )
 
 
@@ -75,9 +75,7 @@ def learn_from_pool(
         report: Called with each text for the user.
     """
     name, pool = context.config.unlabeled.effective_objective, prepared.pool
-    weight_snapshot.assign_values(
-        context.assembly.model.weights, prepared.pretrained
-    )
+    assembly.assign_values(context.assembly.model.weights, prepared.pretrained)
     given = objectives.ObjectiveInputs(
         context=dataclasses.replace(context, **_separate_places(context)),
         pool=pool,

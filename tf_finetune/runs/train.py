@@ -12,7 +12,7 @@ from tf_finetune.config import train_config
 from tf_finetune.data import scan
 from tf_finetune.data.images import inspection
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.model import weight_snapshot
+from tf_finetune.model import assembly
 from tf_finetune.runs import (
     boundary_activations,
     cache_choice,
@@ -126,7 +126,7 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
     """
     head = context.assembly.head
     # Before the head is fitted, for --head_init=random.
-    fresh_head = weight_snapshot.copy_values(head.weights)
+    fresh_head = assembly.copy_values(head.weights)
     # The chief fills the cache and decides; then the others read both.
     with strategies.run_chief_first(context.strategy):
         choice = cache_choice.choose_input(context)
@@ -145,7 +145,7 @@ def run_stages(context: contexts.RunContext) -> candidates.FitResult:
         # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
         # from the solved head, whose gradients do not distort the features.
         if context.config.training.head_init == "random":
-            weight_snapshot.assign_values(head.weights, fresh_head)
+            assembly.assign_values(head.weights, fresh_head)
         table = fine_tune_stage.fine_tune(context, choice.trainer, activations)
         found = fine_tune_stage.evaluate_fine_tuned(context, activations)
         result = candidates.FitResult(

@@ -10,7 +10,7 @@ from absl import logging
 
 from tf_finetune import shutdown
 from tf_finetune.data import progress as bars
-from tf_finetune.model import fast_batch_norm, weight_snapshot
+from tf_finetune.model import assembly, fast_batch_norm
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.checkpoints import checkpoint_callback, divergence
 from tf_finetune.training.distributed import replicas
@@ -126,7 +126,7 @@ def time_step(model: keras.Model, batches: tf.data.Dataset) -> float:
     clock = _StepTimer()
     strategy = model.distribute_strategy
     with (
-        weight_snapshot.keep_values(state),
+        assembly.keep_values(state),
         fast_batch_norm.accelerate(model),
         replicas.separate_seeds(model),
     ):

@@ -20,7 +20,7 @@ from tf_finetune.config import train_config
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.model import inference, weight_snapshot
+from tf_finetune.model import assembly, inference
 from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import fit
@@ -43,7 +43,7 @@ def solve_or_train(problem: problems.Problem) -> problems.Solution:
     A linear head is solved where the problem is small enough for its solver;
     every other head is trained by gradient steps.
     """
-    with weight_snapshot.keep_values(problem.model.weights):
+    with assembly.keep_values(problem.model.weights):
         if takes_feature_maps(problem.layout):
             # Not loaded for heads on vectors.
             from tf_finetune.training import decoder_head
@@ -157,7 +157,7 @@ class _FeatureScaling:
             # ((x - mean) / scale) · kernel + bias, in terms of x.
             kernel, bias = layer.get_weights()
             kernel = kernel / self._scale[:, np.newaxis]
-            weight_snapshot.assign_values(
+            assembly.assign_values(
                 layer.weights, [kernel, bias - self._mean @ kernel]
             )
             return
@@ -168,7 +168,7 @@ class _FeatureScaling:
         gamma = gamma * np.sqrt(
             (raw + layer.epsilon) / (variance + layer.epsilon)
         )
-        weight_snapshot.assign_values(
+        assembly.assign_values(
             layer.weights,
             [gamma / self._scale, beta, mean * self._scale + self._mean, raw],
         )
@@ -291,5 +291,5 @@ def _compute_loss(
 
 def set_solution(model: keras.Model, solution: problems.Solution) -> None:
     """Sets the head's weights to a solution and logs how it was found."""
-    weight_snapshot.assign_values(model.weights, solution.weights)
+    assembly.assign_values(model.weights, solution.weights)
     logging.info("head: %s", solution.how)

@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune.data import examples
-from tf_finetune.model import inference, weight_snapshot
+from tf_finetune.model import assembly, inference
 from tf_finetune.runs import candidates, split_evaluation, train
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import (
@@ -134,7 +134,7 @@ def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
 def _predict_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
     """Takes the most confident predictions of the supervised model."""
     # Both stages start from the pretrained weights again.
-    with weight_snapshot.keep_values(given.context.assembly.model.weights):
+    with assembly.keep_values(given.context.assembly.model.weights):
         candidates.assign_candidate(given.context, given.supervised)
         return _predict_with_model(given)
 

@@ -108,7 +108,7 @@ class Network(probability_network.ProbabilityNetwork):
     ) -> ClassificationLoss:
         """Builds the loss that `--loss` names."""
         weights = None
-        if described is not None:
+        if described is not None and options.class_weight != "none":
             counts = [described["classes"]["train"][name] for name in names]
             weights = class_weights.weigh_classes(
                 np.array(counts), options.class_weight

@@ -11,7 +11,7 @@ from absl import logging
 
 from tf_finetune import errors, shutdown
 from tf_finetune.data import progress as bars
-from tf_finetune.model import weight_snapshot
+from tf_finetune.model import assembly
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.checkpoints import checkpoint_store, divergence
 from tf_finetune.training.distributed import replicas, strategies
@@ -189,7 +189,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if self.progress.best is None:
             return
         if self._best_in_memory is not None:
-            weight_snapshot.assign_values(self._weights, self._best_in_memory)
+            assembly.assign_values(self._weights, self._best_in_memory)
         elif self._checkpoints:
             self._checkpoints.load_best(self.progress.best)
 

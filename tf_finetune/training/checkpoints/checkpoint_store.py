@@ -16,7 +16,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, terminal_escapes
-from tf_finetune.model import weight_snapshot
+from tf_finetune.model import assembly
 from tf_finetune.training.checkpoints import state_file
 from tf_finetune.workdir import json_schema
 
@@ -177,7 +177,7 @@ class CheckpointStore:
                 f"The weights of the best epoch, {path}, were damaged "
                 f"({error}). The same command computes them again."
             ) from error
-        weight_snapshot.assign_values(self._weights, saved.arrays)
+        assembly.assign_values(self._weights, saved.arrays)
 
     def restore(self) -> RestoredState | None:
         """Restores the variables from the newest intact checkpoint.
@@ -202,7 +202,7 @@ class CheckpointStore:
                 if self._writes:
                     path.unlink(missing_ok=True)
                 continue
-            weight_snapshot.assign_values(
+            assembly.assign_values(
                 self._state, saved.arrays[: len(self._state)]
             )
             # Best weights of epochs after this checkpoint are stale.
@@ -285,4 +285,4 @@ def restore_sums(
     """
     if [tuple(v.shape) for v in variables] != [each.shape for each in sums]:
         raise errors.RunError(_FOREIGN_CHECKPOINTS)
-    weight_snapshot.assign_values(variables, sums)
+    assembly.assign_values(variables, sums)
