@@ -108,6 +108,8 @@ def build_hidden_layers(
     Raises:
         UsageError: A token means nothing.
     """
+    if not options.surgery.head_layers:
+        return []
     found = []
     counts: dict[str, int] = {}
     # Names must be unique in a model: head_dense1, head_relu1, head_dense2.

@@ -52,7 +52,8 @@ def check_config(config: train_config.TrainConfig) -> None:
         heads.HEADS.check(config.model.head)
     adaptation.METHODS.check(config.model.adaptation)
     head = task.head(config.model.head)
-    layer_grammar.parse_layers(config.model.surgery.head_layers)
+    if config.model.surgery.head_layers:
+        layer_grammar.parse_layers(config.model.surgery.head_layers)
     task.check_loss(config.training.loss)
     _check_columns(config.data, task)
     unused_options.check_options(
