@@ -66,6 +66,7 @@ def train_run(
     train_preflight.check_config(config)
     # After the check, which knows words that look like paths.
     config = train_paths.make_paths_absolute(config)
+    config = train_paths.choose_graph(config)
     place = lifecycle.choose_workdir(config)
     lifecycle.check_free(place, config)
     # Workers other than the chief train along; they write nothing.

@@ -5,6 +5,7 @@ import re
 
 from tf_finetune import errors, registry
 from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import torch_rules
 
 _HOST = "https://storage.googleapis.com"
 _KERAS = f"{_HOST}/tensorflow/keras-applications"
@@ -133,12 +134,12 @@ def _make_keras_spec(line: str) -> backbones.BackboneSpec:
 
 
 def _make_torchvision_spec(
-    name: str, module: str, smallest: int = 32
+    name: str, module: str, smallest: int = 32, size: int = 224
 ) -> backbones.BackboneSpec:
     return backbones.BackboneSpec(
         name=name,
         builder=f"tf_finetune.backbones.{module}:{name}",
-        image_size=224,
+        image_size=size,
         min_image_size=smallest,
         preprocessing="torch",
     )
@@ -147,6 +148,8 @@ def _make_torchvision_spec(
 _SPECS = [
     *(_make_keras_spec(line) for line in _TABLE.strip().splitlines()),
     _make_torchvision_spec("alexnet", "alexnet", 63),
+    _make_torchvision_spec("cifar_resnet20", "cifar_resnet", 16, 32),
+    _make_torchvision_spec("cifar_resnet56", "cifar_resnet", 16, 32),
     _make_torchvision_spec("googlenet", "googlenet"),
     _make_torchvision_spec("resnet18", "resnet"),
     _make_torchvision_spec("resnet34", "resnet"),
@@ -169,8 +172,9 @@ def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     Args:
         name: As `--backbone` takes it: a name, in Keras' spelling too
             ("ResNet50V2"), "NAME@ALPHA" for families of several widths,
-            "NAME+se" for ResNets with squeeze-and-excitation, or
-            "package.module:attribute" of a spec.
+            "NAME+torch" for torchvision's graph of it, "NAME+se" for ResNets
+            with squeeze-and-excitation, or "package.module:attribute" of a
+            spec.
 
     Returns:
         The spec, and alpha: 1.0 where none was given, None where the width is
@@ -179,9 +183,9 @@ def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     Raises:
         UsageError: There is no such backbone or width.
     """
-    base, plus, addition = name.partition("+")
-    if plus:
-        return _add_squeeze_excite(base, addition), None
+    base, *additions = name.split("+")
+    if additions:
+        return _extend_spec(base, additions), None
     base, at, text = name.partition("@")
     spec = BACKBONES.get(_match_name(base))
     if not isinstance(spec, backbones.BackboneSpec):
@@ -207,17 +211,45 @@ def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     return spec, alpha
 
 
-def _add_squeeze_excite(base: str, addition: str) -> backbones.BackboneSpec:
-    """Returns the facts of a ResNet with blocks, such as "resnet50+se"."""
-    residual = [each for each in BACKBONES.names() if each.startswith("resnet")]
+def _extend_spec(base: str, additions: list[str]) -> backbones.BackboneSpec:
+    """Returns the facts of a backbone such as "resnet50+torch+se"."""
     known = _match_name(base)
-    if known not in residual or addition != "se":
-        BACKBONES.check(known)
-        raise errors.UsageError(
-            f"--backbone={base}+{addition}: blocks of squeeze-and-excitation "
-            f"(+se) can be put into {', '.join(residual)}."
+    spec = BACKBONES.get(known)
+    if additions[0] == "torch":
+        if known not in torch_rules.RULES:
+            raise errors.UsageError(
+                f"--backbone={base}+torch: there is no graph of torchvision's "
+                "for it that differs from its own. There are: "
+                f"{', '.join(sorted(torch_rules.RULES))}."
+            )
+        rules = torch_rules.RULES[known]
+        spec = dataclasses.replace(
+            spec,
+            name=f"{known}+torch",
+            preprocessing=rules.preprocessing,
+            alphas=(),
+            weights_url=None,
+            weights_hash=None,
+            torch_rules=rules,
         )
-    return dataclasses.replace(BACKBONES.get(known), squeeze_excite=True)
+        additions = additions[1:]
+    return _add_squeeze_excite(spec, known, additions)
+
+
+def _add_squeeze_excite(
+    spec: backbones.BackboneSpec, known: str, additions: list[str]
+) -> backbones.BackboneSpec:
+    """Returns the facts of a ResNet with blocks, such as "resnet50+se"."""
+    if not additions:
+        return spec
+    residual = [each for each in BACKBONES.names() if each.startswith("resnet")]
+    if known not in residual or additions != ["se"]:
+        raise errors.UsageError(
+            f"--backbone={'+'.join([known, *additions])}: blocks of "
+            "squeeze-and-excitation (+se) can be put into "
+            f"{', '.join(residual)}."
+        )
+    return dataclasses.replace(spec, squeeze_excite=True)
 
 
 def _match_name(name: str) -> str:
