@@ -33,6 +33,7 @@ def _format_supervised(context: contexts.RunContext) -> str:
     table = plan.format_table(plan.make_rows(context.assembly, context.adapted))
     parts = [
         context.settings.line,
+        _describe_weights(context),
         change_table.format_table(_list_changes(context)),
         table,
     ]
@@ -63,6 +64,12 @@ def _format_supervised(context: contexts.RunContext) -> str:
             f"{_describe_boundary(context)}",
         ]
     )
+
+
+def _describe_weights(context: contexts.RunContext) -> str:
+    """Describes the graph that PyTorch's weights asked for, if they did."""
+    loaded = context.assembly.loaded
+    return f"weights: {loaded.graph}" if loaded and loaded.graph else ""
 
 
 def _list_changes(context: contexts.RunContext) -> list[change_table.Change]:

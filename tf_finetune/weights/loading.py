@@ -25,6 +25,7 @@ from tf_finetune.weights import (
     weights_file,
     weights_preflight,
 )
+from tf_finetune.weights.torch import torch_weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,14 @@ class LoadedWeights:
         path: The file that was read.
         sha256: Of that file.
         report: Layers that matched, and those that did not.
+        graph: Sentence about the graph that a PyTorch file needs; else "".
     """
 
     source: str
     path: pathlib.Path
     sha256: str
     report: merge_report.MergeReport
+    graph: str = ""
 
 
 def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
@@ -50,8 +53,8 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     Args:
         backbone: Its model's variables are assigned.
         weights: "imagenet", "none", a name from `spec.bundled_weights`, or the
-            path of a .h5, .weights.h5, .keras file or of an earlier workdir,
-            which "::" and the name of a part of it may follow.
+            path of a .h5, .weights.h5, .keras or PyTorch file or of an earlier
+            workdir, which "::" and the name of a part of it may follow.
 
     Returns:
         Their source; None for "none", which leaves them random.
@@ -65,9 +68,12 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         return None
     weights_preflight.check_weights(backbone.spec, weights)
     with _open_source(backbone, weights) as source:
+        if weights_file.detect_kind(source.path) == "torch":
+            return _load_torch(backbone, weights, source)
         file = file_parts.select_part(
             weights_file.read_weights(source.path), source.part
         )
+        _check_graph(backbone, file)
         _check_alpha(backbone, file, source.path)
         report = _merge_weights(backbone, file)
     # Before the preprocessing is measured: it changes the Normalization.
@@ -94,6 +100,38 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     return LoadedWeights(
         source=weights, path=file.path, sha256=file.sha256, report=report
     )
+
+
+def _load_torch(
+    backbone: backbones.Backbone,
+    weights: str,
+    source: file_parts.WeightsSource,
+) -> LoadedWeights:
+    file, report = torch_weights.load(backbone, source)
+    logging.info("Weights of %s: %s.", file.path, report.summary())
+    graph = torch_weights.describe_graph(backbone.spec, file.path.name)
+    logging.info("%s", graph)
+    return LoadedWeights(
+        source=weights,
+        path=file.path,
+        sha256=file.sha256,
+        report=report,
+        graph=graph,
+    )
+
+
+def _check_graph(
+    backbone: backbones.Backbone, file: saved_weights.SavedWeights
+) -> None:
+    """Raises `UsageError` for arrays that may belong to Keras' own graph."""
+    own = backbone.spec.name.partition("+")[0]
+    if backbone.spec.torch_rules and not (file.graph or file.backbone):
+        raise errors.UsageError(
+            f"--weights={file.path} does not say which graph its arrays belong "
+            f"to: {own} computes other features with them than "
+            f"{backbone.spec.name}. Use --backbone={own} for weights of Keras; "
+            "of an earlier run give the workdir or its model.keras."
+        )
 
 
 def _merge_weights(

@@ -10,7 +10,7 @@ import numpy as np
 
 from tf_finetune.weights import config_graph
 
-Kind = Literal["classic_h5", "keras3_h5", "keras", "workdir"]
+Kind = Literal["classic_h5", "keras3_h5", "keras", "workdir", "torch"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,96 @@
+"""Loads a PyTorch file into a backbone that has the file's graph."""
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import torch_names
+from tf_finetune.weights import file_parts, merge_report
+from tf_finetune.weights.torch import (
+    architectures,
+    families,
+    matching,
+    reader,
+    torch_files,
+)
+
+
+def load(
+    backbone: backbones.Backbone, source: file_parts.WeightsSource
+) -> tuple[reader.StateDict, merge_report.MergeReport]:
+    """Loads a file's weights into a backbone that was just built.
+
+    Raises:
+        UsageError: The file is that of another network.
+        RunError: The backbone's graph is not the file's; or an array is
+            missing, left over, or cannot be a weight. Nothing is assigned then.
+    """
+    spec = backbone.spec
+    file = torch_files.check_file(spec, source)
+    name = torch_names.find_torch_name(spec.name)
+    if name is not None and spec.torch_rules is None:
+        raise errors.RunError(
+            f"{source.path} is a PyTorch file: its arrays fit {spec.name}, "
+            "whose graph computes other features with them. Use "
+            f"--backbone={name}."
+        )
+    family = families.find_family(spec.name)
+    try:
+        match = matching.match_arrays(backbone.model, family, file)
+    except errors.RunError as error:
+        raise errors.RunError(
+            f"{file.path} does not hold the weights of {spec.name}: {error}. "
+            f"It holds {architectures.describe(file)}. Nothing was loaded."
+        ) from error
+    for variable, value in match.values:
+        variable.assign(value)
+    return file, merge_report.MergeReport(
+        matched=tuple(match.modules),
+        by_order=(),
+        missing=(),
+        unused=match.top,
+        mismatched=(),
+        prefix=file.prefix,
+        share=1.0,
+        paths=match.modules,
+    )
+
+
+def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
+    """Describes the graph and the preprocessing that a file needs.
+
+    Args:
+        spec: Of the backbone that the file was loaded into.
+        name: Of the file.
+    """
+    rules = spec.torch_rules or backbones.TorchRules(keeps_layers=True)
+    differences = [
+        words
+        for differs, words in (
+            (rules.strides_in_3x3, "blocks stride in their 3x3 convolution"),
+            (rules.pads_both_sides, "strided convolutions pad both sides"),
+            (rules.pools_padding, "average pooling counts its padding"),
+            (rules.norms_scale, "batch norms have gamma"),
+            (rules.drops_biases, "convolutions have no biases"),
+            (
+                rules.epsilon is not None,
+                f"batch norms have epsilon {rules.epsilon}",
+            ),
+        )
+        if differs
+    ]
+    graph = "the graph of torchvision"
+    if rules.keeps_layers:
+        graph = "a graph that is the same in PyTorch"
+    return (
+        f"{name} is a PyTorch file; {spec.name} has {graph}"
+        + (f" ({', '.join(differences)})" if differences else "")
+        + f", pictures are scaled as {_SCALINGS[spec.preprocessing]} (assumed "
+        "from the network; the file does not say it)"
+    )
+
+
+_SCALINGS = {
+    "lite": "(RGB - 127) / 128",
+    "torch": "PyTorch's, by ImageNet's mean and standard deviation",
+    "tf": "[-1, 1]",
+    "in_graph": "PyTorch's, by ImageNet's mean and standard deviation",
+}
