@@ -7,7 +7,7 @@ import pytest
 
 from tf_finetune import errors, files
 from tf_finetune.data import examples
-from tf_finetune.runs import moved_pictures, parity_record
+from tf_finetune.runs import parity_record
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.workdir import workdir_files
 
@@ -87,44 +87,19 @@ def test_each_task_keeps_what_is_true_of_its_pictures(data, tmp_path):
     assert kept.truth.tolist() == [[0, 0]]
 
 
-@pytest.mark.parametrize(
-    ("classes", "expected"), [([1, 0], [1, 0]), ([None, None], None)]
-)
-def test_a_run_that_kept_classes_beside_its_pictures_is_read(
-    data, tmp_path, classes, expected
-):
-    parity_record.write_record(
-        workdir_files.Workdir(tmp_path), _TASK, data, _SAID
-    )
+def test_predictions_without_their_truth_are_refused(data, tmp_path):
+    place = workdir_files.Workdir(tmp_path)
+    parity_record.write_record(place, _TASK, data, _SAID)
     np.savez(tmp_path / "proof.npz", predictions=_SAID)
-    written = files.read_json(tmp_path / "proof.json")
-    for row, each in zip(written["pictures"], classes, strict=True):
-        row["label"] = each
-    files.write_json(tmp_path / "proof.json", written)
-
-    kept = parity_record.read_record(workdir_files.Workdir(tmp_path))
-
-    np.testing.assert_array_equal(kept.predictions, _SAID)
-    assert (kept.truth if expected is None else kept.truth.tolist()) == expected
+    with pytest.raises(errors.RunError, match="truth of every prediction"):
+        parity_record.read_record(place)
 
 
-def test_a_file_of_an_earlier_version_is_read(data, tmp_path):
-    path = tmp_path / "3.png"
-    row = {
-        "path": str(path),
-        "sha256": files.sha256(path),
-        "probabilities": [0.25, 0.75],
-    }
+def test_a_record_of_another_form_is_refused(tmp_path):
+    row = {"path": "3.png", "sha256": "0", "probabilities": [0.25, 0.75]}
     files.write_json(tmp_path / "proof.json", [row])
-
-    kept = parity_record.read_record(workdir_files.Workdir(tmp_path), 16)
-
-    assert kept.paths == (str(path),)
-    assert kept.truth is None
-    assert (
-        parity_record.find_calibration_paths(workdir_files.Workdir(tmp_path))
-        == ()
-    )
+    with pytest.raises(errors.RunError, match="must be an object with"):
+        parity_record.read_record(workdir_files.Workdir(tmp_path))
 
 
 def test_without_any_unchanged_picture_nothing_can_be_proven(data, tmp_path):
@@ -150,7 +125,7 @@ def test_pictures_that_were_moved_prove_exports_from_where_they_are(
     with pytest.raises(errors.RunError, match="--image_root"):
         parity_record.read_record(place)
 
-    finder = moved_pictures.PictureFinder(str(tmp_path / "elsewhere"))
+    finder = parity_record.PictureFinder(str(tmp_path / "elsewhere"))
 
     kept = parity_record.read_record(place, finder=finder)
     assert kept.paths == (str(now / "3.png"), str(now / "4.png"))
@@ -158,3 +133,54 @@ def test_pictures_that_were_moved_prove_exports_from_where_they_are(
     assert parity_record.find_calibration_paths(place, finder) == tuple(
         str(now / f"{index}.png") for index in range(3)
     )
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """A picture where it is now, and what a run knows of it."""
+    path = tmp_path / "new" / "bees" / "1.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"content")
+    return path, files.sha256(path)
+
+
+@pytest.mark.parametrize(
+    "was",
+    [
+        "/old/flowers/bees/1.png",
+        "/somewhere/else/1.png",
+        r"C:\Users\me\bees\1.png",
+        "../../bees/1.png",
+        "bees/1.png",
+    ],
+)
+@pytest.mark.parametrize("up", [0, 1, 2])
+def test_a_picture_is_found_in_the_folder_it_was_moved_to(picture, was, up):
+    path, sha256 = picture
+    root = [path.parent, *path.parent.parents][up]
+    found = parity_record.PictureFinder(str(root)).find(was, sha256)
+    assert found == str(path)
+
+
+def test_another_picture_of_the_same_name_is_not_taken(picture):
+    path, _ = picture
+    finder = parity_record.PictureFinder(str(path.parent))
+    assert finder.find("/old/bees/1.png", "0" * 64) is None
+    assert finder.find("/old/bees/2.png", files.sha256(path)) is None
+
+
+def test_of_several_of_that_name_the_one_of_that_content_is_taken(picture):
+    path, sha256 = picture
+    other = path.parents[1] / "ants" / "1.png"
+    other.parent.mkdir()
+    other.write_bytes(b"other")
+    finder = parity_record.PictureFinder(str(path.parents[1]))
+    assert finder.find("/old/ants/1.png", sha256) == str(path)
+
+
+def test_without_a_folder_pictures_are_where_they_were(picture):
+    path, sha256 = picture
+    finder = parity_record.PictureFinder(None)
+    assert finder.find(str(path), sha256) == str(path)
+    assert finder.find("/old/1.png", sha256) is None
+    assert finder.find(str(path.parent), sha256) is None

@@ -1,6 +1,9 @@
-"""Predictions of held-out examples, kept to check exports for parity."""
+"""Predictions of held-out examples, kept to check exports for parity.
 
-from collections.abc import Mapping, Sequence
+Their pictures are found again where they were, or where they were moved to.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,21 +12,25 @@ from absl import logging
 from tf_finetune import errors, files
 from tf_finetune.data import examples
 from tf_finetune.exports import job as jobs
-from tf_finetune.runs import moved_pictures
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.workdir import (
-    array_files,
-    checked_json,
-    json_schema,
-    workdir_files,
-)
+from tf_finetune.workdir import array_files, json_schema, workdir_files
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_protocol, joined_rows
+    from tf_finetune.inputs import input_protocol, input_rows
+
+import collections
+import os
+import pathlib
+from collections.abc import Iterator
+
+# Bytes; a workdir of somebody else may name any file as a picture.
+_LARGEST_PICTURE = 1 << 30
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
 _KEPT_FOR_CALIBRATION = 256
+# As many as of labeled pictures.
+_KEPT_UNLABELED = 64
 
 _PICTURE_KIND = json_schema.Record(
     needed={
@@ -31,12 +38,6 @@ _PICTURE_KIND = json_schema.Record(
         "sha256": json_schema.Text(longest=100),
     },
     possible={
-        "label": json_schema.Optional(
-            json_schema.Number(0, 10**9, is_whole=True)
-        ),
-        "probabilities": json_schema.Items(
-            json_schema.Number(0, 1), at_least=1
-        ),
         # Of rows of several inputs, whose first picture the entry names.
         "sha256s": json_schema.Items(json_schema.Text(longest=100)),
         "values": json_schema.Table(json_schema.Items(json_schema.Anything())),
@@ -48,6 +49,48 @@ _RECORD_KIND = json_schema.Record(
         "calibration": json_schema.Items(_PICTURE_KIND),
     }
 )
+
+
+class PictureFinder:
+    """Finds pictures where they were, or in a folder that they were moved to.
+
+    In the folder a picture is looked for by the end of its old path, the
+    longest first, and then by its name alone, anywhere.
+    """
+
+    def __init__(self, root: str | None) -> None:
+        """Searches nothing yet.
+
+        Args:
+            root: The folder; None: pictures are where they were.
+        """
+        self._root = root and pathlib.Path(root).expanduser()
+        self._by_name: dict[str, list[str]] | None = None
+
+    def find(self, path: str, sha256: str) -> str | None:
+        """Returns the path of an unchanged picture; None if there is none.
+
+        Args:
+            path: Where it was.
+            sha256: Of its bytes.
+        """
+        places = self._list_places(path) if self._root else iter([path])
+        return next((each for each in places if _has_hash(each, sha256)), None)
+
+    def _list_places(self, path: str) -> Iterator[str]:
+        parts = _split_path(path)
+        # The longest end of the old path first: names alone may repeat.
+        for start in range(len(parts)):
+            yield str(self._root.joinpath(*parts[start:]))
+        yield from self._find_by_name(parts[-1]) if parts else ()
+
+    def _find_by_name(self, name: str) -> list[str]:
+        if self._by_name is None:
+            self._by_name = collections.defaultdict(list)
+            for folder, _, names in os.walk(self._root):
+                for each in names:
+                    self._by_name[each].append(os.path.join(folder, each))
+        return sorted(self._by_name.get(name, ()))
 
 
 def choose_indices(data: examples.ImageData, count: int) -> list[int]:
@@ -63,7 +106,7 @@ def write_record(
     task: task_contract.Task,
     data: examples.ImageData,
     kept: np.ndarray,
-    joined: "joined_rows.JoinedRows | None" = None,
+    joined: "input_rows.JoinedRows | None" = None,
 ) -> None:
     """Writes predictions and truth of some pictures of the last split.
 
@@ -107,16 +150,45 @@ def write_record(
     )
 
 
+def write_unlabeled_record(
+    place: workdir_files.Workdir,
+    pictures: Sequence[examples.Picture],
+    predict: Callable[[list[str]], np.ndarray],
+) -> None:
+    """Writes predictions of some pictures without labels.
+
+    Args:
+        place: The run's folder.
+        pictures: In any order; those spread evenly over them are kept, for the
+            calibration of quantized exports too.
+        predict: Paths → predictions [n, …].
+    """
+    kept = [
+        pictures[i] for i in _spread_indices(len(pictures), _KEPT_UNLABELED)
+    ]
+    calibration = _spread_indices(len(pictures), _KEPT_FOR_CALIBRATION)
+    predictions = predict([each.path for each in kept])
+    with files.replacing(place.parity_predictions) as temporary:
+        np.savez(temporary, predictions=predictions.astype("float32"))
+    files.write_json(
+        place.proof,
+        {
+            "pictures": [_make_entry(each) for each in kept],
+            "calibration": [_make_entry(pictures[i]) for i in calibration],
+        },
+    )
+
+
 def read_record(
     place: workdir_files.Workdir,
     count: int | None = None,
-    finder: moved_pictures.PictureFinder | None = None,
+    finder: PictureFinder | None = None,
     inputs: "Sequence[input_protocol.Input]" = (),
 ) -> jobs.ParityReference:
     """Reads up to `count` of the pictures whose content is unchanged.
 
     Args:
-        place: The folder of a run of this version or an earlier one.
+        place: The folder of a run.
         count: None: all of them.
         finder: Says where they are; None: where they were.
         inputs: Of a run on rows; a row counts if all its pictures do.
@@ -124,10 +196,10 @@ def read_record(
     Raises:
         RunError: There is none.
     """
-    finder = finder or moved_pictures.PictureFinder(None)
+    finder = finder or PictureFinder(None)
     # Chosen among unchanged pictures, so that the number asked for is met.
     rows = _load_record(place)["pictures"]
-    predictions, truth = _load_predictions(place, rows)
+    predictions, truth = _load_predictions(place, len(rows))
     paths, found = _find_paths(rows, finder), []
     if inputs:
         from tf_finetune.runs import row_record
@@ -135,12 +207,26 @@ def read_record(
         found = row_record.find_rows(place, rows, finder, inputs)
         paths = [row and row.paths[0] for row in found]
     same = [i for i, path in enumerate(paths) if path]
-    if len(same) < len(rows):
+    _report_changed(place, len(same), len(rows))
+    chosen = [
+        same[index] for index in _spread_indices(len(same), count or len(same))
+    ]
+    return jobs.ParityReference(
+        paths=tuple(paths[number] for number in chosen),
+        predictions=predictions[chosen],
+        truth=truth[chosen],
+        rows=tuple(found[number] for number in chosen) if inputs else (),
+    )
+
+
+def _report_changed(place: workdir_files.Workdir, same: int, of: int) -> None:
+    """Warns if pictures have changed; raises `RunError` if all of them have."""
+    if same < of:
         logging.warning(
             "%d of the %d pictures that exports are checked on have changed or "
             "are missing",
-            len(rows) - len(same),
-            len(rows),
+            of - same,
+            of,
         )
     if not same:
         raise errors.RunError(
@@ -149,20 +235,11 @@ def read_record(
             "were moved, name their folder with --image_root; otherwise "
             "restore them, or train again."
         )
-    chosen = [
-        same[index] for index in _spread_indices(len(same), count or len(same))
-    ]
-    return jobs.ParityReference(
-        paths=tuple(paths[number] for number in chosen),
-        predictions=predictions[chosen],
-        truth=None if truth is None else truth[chosen],
-        rows=tuple(found[number] for number in chosen) if inputs else (),
-    )
 
 
 def find_calibration_paths(
     place: workdir_files.Workdir,
-    finder: moved_pictures.PictureFinder | None = None,
+    finder: PictureFinder | None = None,
 ) -> tuple[str, ...]:
     """Returns the calibration pictures whose content is unchanged.
 
@@ -171,7 +248,7 @@ def find_calibration_paths(
         finder: Says where they are; None: where they were.
     """
     rows = _load_record(place)["calibration"]
-    finder = finder or moved_pictures.PictureFinder(None)
+    finder = finder or PictureFinder(None)
     return tuple(filter(None, _find_paths(rows, finder)))
 
 
@@ -179,43 +256,26 @@ def _load_record(
     place: workdir_files.Workdir,
 ) -> Mapping[str, list[Mapping[str, Any]]]:
     try:
-        kept = place.content(place.proof, json_schema.Anything(), megabytes=256)
+        return place.content(place.proof, _RECORD_KIND, megabytes=256)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.RunError(
             f"{place.proof} is not there, so an export cannot be checked. Copy "
             "the folder again, or train again."
         ) from error
-    if isinstance(kept, list):
-        # Of runs up to 0.1.0: neither labels nor pictures for calibration.
-        kept = {"pictures": kept, "calibration": []}
-    checked_json.check_value(kept, _RECORD_KIND, place.proof)
-    return kept
 
 
 def _load_predictions(
-    place: workdir_files.Workdir, rows: Sequence[Mapping[str, Any]]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads predictions and, where it is known, the truth of all rows."""
-    if rows and "probabilities" in rows[0]:  # Of runs up to 0.1.0.
-        said = [row.get("probabilities", []) for row in rows]
-        if len({len(each) for each in said}) != 1:
-            raise _make_mismatch_error(place, "lists of different lengths")
-        return np.array(said), None
+    place: workdir_files.Workdir, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Reads predictions and truth of all `count` examples of a record."""
     kept = array_files.read_arrays(place.parity_predictions, within=place.path)
     said = kept.get("predictions", np.zeros([0]))
-    if len(said) != len(rows) or said.ndim < 2 or said.dtype.kind != "f":
-        raise _make_mismatch_error(
-            place, f"predictions of {len(rows)} pictures"
-        )
-    if "truth" in kept:
-        truth = kept["truth"]
-        if truth.shape not in (said.shape, said.shape[:-1]):
-            raise _make_mismatch_error(place, "the truth of every prediction")
-        return said, truth
-    # Of runs that kept classes alone, and no truth for other tasks.
-    classes = [row.get("label") for row in rows]
-    known = None not in classes
-    return said, np.array(classes) if known else None
+    if len(said) != count or said.ndim < 2 or said.dtype.kind != "f":
+        raise _make_mismatch_error(place, f"predictions of {count} pictures")
+    truth = kept.get("truth", np.zeros([0]))
+    if truth.shape not in (said.shape, said.shape[:-1]):
+        raise _make_mismatch_error(place, "the truth of every prediction")
+    return said, truth
 
 
 def _make_mismatch_error(
@@ -238,6 +298,23 @@ def _spread_indices(of: int, count: int) -> Sequence[int]:
 
 def _find_paths(
     rows: Sequence[Mapping[str, Any]],
-    finder: moved_pictures.PictureFinder,
+    finder: PictureFinder,
 ) -> list[str | None]:
     return [finder.find(row["path"], row["sha256"]) for row in rows]
+
+
+def _split_path(path: str) -> tuple[str, ...]:
+    """Returns the parts of a path, of Windows too, without root and `..`."""
+    is_windows = "\\" in path and "/" not in path
+    kind = pathlib.PureWindowsPath if is_windows else pathlib.PurePosixPath
+    whole = kind(path)
+    return tuple(
+        each for each in whole.parts if each not in (whole.anchor, "..")
+    )
+
+
+def _has_hash(path: str, sha256: str) -> bool:
+    try:
+        return files.sha256(path, limit=_LARGEST_PICTURE) == sha256
+    except (OSError, ValueError):  # Of names that no file can have.
+        return False

@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import train_config
-from tf_finetune.data import examples, file_stamps
+from tf_finetune.data import examples
+from tf_finetune.data.images import inspection
 from tf_finetune.feature_cache import batches, entries, fill, network_store
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly, inference
-from tf_finetune.runs import compiled_networks
 
 # Pictures whose features are computed before they are written.
 _NAMES_A_BLOCK = 4096
@@ -26,7 +26,7 @@ class RunCache:
         self,
         config: train_config.TrainConfig,
         built: assembly.Assembly,
-        networks: compiled_networks.CompiledNetworks,
+        networks: inference.CompiledNetworks,
         held: contextlib.ExitStack,
     ) -> None:
         """Opens the entry of the head's inputs.
@@ -199,7 +199,7 @@ class RunCache:
             level=self._config.training.augmentation,
             title=title,
             # A picture that changed would be kept under its old hash.
-            check=lambda views: file_stamps.check_unchanged(
+            check=lambda views: inspection.check_unchanged(
                 [picture_of[view.path] for view in views]
             ),
         )

@@ -22,7 +22,7 @@ from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.solvers import catalog
 from tf_finetune.solvers import head_problem as problems
-from tf_finetune.training import decoder_head, feature_scaling, fit
+from tf_finetune.training import feature_scaling, fit
 from tf_finetune.training import fit_stage as stages
 
 # Decoupled weight decays (AdamW) tried for a head that is trained by steps, and
@@ -36,21 +36,32 @@ _LEARNING_RATE = 3e-3
 _HELD_OUT = 5  # One training example in five validates the weight decay.
 
 
-def fit_head(problem: problems.Problem) -> problems.Solution:
-    """Fits the head's weights; leaves the model itself unchanged."""
+def solve_or_train(problem: problems.Problem) -> problems.Solution:
+    """Fits the weights of a head; leaves the model itself unchanged.
+
+    A linear head is solved where the problem is small enough for its solver;
+    every other head is trained by gradient steps.
+    """
     with weight_snapshot.keep_values(problem.model.weights):
-        if decoder_head.takes_feature_maps(problem):
+        if takes_feature_maps(problem.layout):
+            # Not loaded for heads on vectors.
+            from tf_finetune.training import decoder_head
+
             return decoder_head.solve(problem)
         found = None
-        options = problem.config.model
-        is_linear = options.head in ("auto", "linear")
-        is_linear = is_linear and not options.surgery.head_layers
-        if is_linear and problem.solver in catalog.SOLVERS:
+        if problem.solver in catalog.SOLVERS:
             found = catalog.SOLVERS.get(problem.solver)(problem)
         if found:
             _warn_about_unused_options(problem.config)
         # A solver returns None for problems that are too large for it.
         return found or _fit_by_steps(problem)
+
+
+def takes_feature_maps(layout: batches.RowLayout) -> bool:
+    """Whether a head reads feature maps instead of pooled vectors."""
+    # Shapes without batch: [width] of a vector, [height, width, channels] of a
+    # feature map.
+    return any(len(shape) > 1 for shape in layout.shapes)
 
 
 def _warn_about_unused_options(config: train_config.TrainConfig) -> None:

@@ -20,11 +20,10 @@ from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, parity_check
 from tf_finetune.metrics import temperature_scaling
 from tf_finetune.runs.finished import finished_run, run_evaluation
-from tf_finetune.tasks import certainty_contract as certainties
-from tf_finetune.tasks import output_activation
+from tf_finetune.tasks import certainty, probability_network
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_rows, joined_rows
+    from tf_finetune.inputs import input_rows
 
 _BATCH_SIZE = 32
 
@@ -82,7 +81,7 @@ def calibrate_job(
 
     changed = dataclasses.replace(
         job,
-        model=output_activation.apply_temperature(
+        model=probability_network.apply_temperature(
             found.model, network, result.temperature
         ),
         decision=decision,
@@ -101,7 +100,7 @@ def _load_own_data(
     cache_dir: str,
 ) -> examples.ImageData:
     """Returns the run's own pictures; requires a validation split."""
-    problems = verification.find_unreadable(
+    problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(cache_dir).expanduser(),
         image_size=found.image_size,
@@ -122,9 +121,9 @@ def _load_own_data(
 def _collect_logits(
     found: finished_run.FinishedRun,
     data: examples.ImageData,
-    joined: "Mapping[str, joined_rows.JoinedRows]",
+    joined: "Mapping[str, input_rows.JoinedRows]",
     model: keras.Model,
-) -> certainties.TemperatureScaling:
+) -> certainty.TemperatureScaling:
     """Returns temperature scaling that has seen the validation logits."""
     asked = run_evaluation.list_examples(data, joined, "validation")
     tempering = found.task.certainty.create_temperature_scaling(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_finetune.data.augment import weak_strong_views
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs.objectives import grouped_training, objective_protocol
-from tf_finetune.semi_supervised import distillation_loss
+from tf_finetune.semi_supervised import group_losses
 
 
 def learn(
@@ -39,7 +39,7 @@ def learn(
             form=form,
             groups=dealt,
             pictures=1 + dealt.beside,
-            loss=distillation_loss.FeatureDistillation(
+            loss=group_losses.FeatureDistillation(
                 context.loss,
                 form,
                 weight=context.config.unlabeled.unlabeled_weight,

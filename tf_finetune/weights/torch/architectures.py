@@ -6,13 +6,15 @@ with another number of classes is recognized.
 
 import math
 
+from tf_finetune.backbones import catalog
 from tf_finetune.weights.torch import families, reader
 
 _TOPS = (
     *("fc.", "classifier.", "head.", "heads.", "linear.", "last_linear."),
+    "_fc.",
     *("AuxLogits.", "aux1.", "aux2."),
 )
-_CLASSIFIERS = ("fc", "linear", "last_linear", "head.fc", "classifier")
+_CLASSIFIERS = ("fc", "linear", "last_linear", "head.fc", "classifier", "_fc")
 
 # Network, arrays, parameters: scripts/write_torch_golden.py --architectures.
 _TABLE = """
@@ -82,7 +84,7 @@ def identify(file: reader.StateDict) -> str | None:
 def list_backbones() -> list[str]:
     """Lists the backbones whose weights can be read from PyTorch files."""
     return sorted(
-        name for name in _read_table().values() if families.find_family(name)
+        name for name in catalog.BACKBONES.names() if families.find_family(name)
     )
 
 
