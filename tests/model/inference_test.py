@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/runs/compiled_networks.py."""
+"""Tests of tf_finetune/model/inference.py."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/training/ema.py."""
+"""Tests of tf_finetune/training/fit_stage.py: moving averages of weights."""
 
 import keras
 import numpy as np

@@ -114,7 +114,7 @@ def make_plan_rows(assembly: Assembly, adapted: Adapted) -> list[PlanRow]:
 
 
 def format_plan_table(table: list[PlanRow]) -> str:
-    """Returns the table as plain text, at most 80 columns wide."""
+    """Formats the plan's rows as plain text, at most 80 columns wide."""
     heading = (
         f"{'group':<8} {'layers':<35} {'parameters':>12} "
         f"{'trainable':>11} {'rate':>5}"

@@ -25,7 +25,7 @@ def make_training_batches(
     first_step: int = 0,
     part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
-    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+    """Returns shuffled batches of cached rows and targets, several epochs.
 
     Their order is that of `pipeline.build_training_batches`. Each picture's
     views take turns from epoch to epoch; in one epoch pictures differ in view.
@@ -67,7 +67,7 @@ def make_training_batches(
         places = places[low:high]
         # Offset by picture, so that every batch mixes views.
         view = (places + epoch) % (len(rows) // count)
-        taken = _take_rows(rows, view * count + places)
+        taken = take_rows(rows, view * count + places)
         batch = (unpack(taken), targets.batch(places, view))
         return batch if part.is_all else (*batch, size)
 
@@ -85,12 +85,12 @@ def make_training_batches(
 def make_ordered_batches(
     rows: stores.Rows, *, unpack: Unpack, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns the inputs of all rows in their order."""
+    """Reads the rows in their order, as batches of a network's inputs."""
     return (
         tf.data.Dataset.range(len(rows))
         .batch(batch_size)
         .map(
-            lambda places: unpack(_take_rows(rows, places)),
+            lambda places: unpack(take_rows(rows, places)),
             tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -98,7 +98,7 @@ def make_ordered_batches(
     )
 
 
-def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
+def take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
     """Returns rows [len(places), width], float32.
 
     One Python call per batch, which reads a memory map; everything else is
@@ -112,7 +112,7 @@ def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowLayout:
-    """Layout of one tensor or several in a row.
+    """Layout of a picture's tensors, flattened one after another in a row.
 
     Attributes:
         shapes: Of the tensors, without the batch axis.

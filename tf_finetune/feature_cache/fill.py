@@ -142,7 +142,7 @@ def fill_stores(
 
 
 def flush_if_due(writers: Sequence["Writer"]) -> None:
-    """Flushes all writers if one of them is due.
+    """Writes the buffered rows of all writers if one of them is due.
 
     All together, so that a killed pass resumes after a whole batch, in batches
     of the same pictures as if it had not been killed: the last bits of a row
@@ -154,7 +154,7 @@ def flush_if_due(writers: Sequence["Writer"]) -> None:
 
 
 def flush_all(writers: Sequence["Writer"]) -> None:
-    """Flushes all writers, in their order."""
+    """Writes the buffered rows of all writers, in their order."""
     for writer in writers:
         writer.flush()
 

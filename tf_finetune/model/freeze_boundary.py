@@ -71,7 +71,7 @@ class Boundary(batches.RowLayout):
 def find_boundary(
     model: keras.Model, moving: Collection[str]
 ) -> Boundary | None:
-    """Splits a network below the layers that train.
+    """Splits a network below its first trainable layer.
 
     Of the possible boundaries the one with the fewest numbers is taken, as long
     as few frozen layers lie above it (`_MAX_RECOMPUTED_FRACTION`).

@@ -38,7 +38,10 @@ class CacheChoice:
 
 
 def choose_input(context: contexts.RunContext) -> CacheChoice:
-    """Decides once a run; a resumed run and other workers read it.
+    """Decides whether fine-tuning reads cached activations or pictures.
+
+    The chief decides once a run, by timing both if `--cache=auto`; a resumed
+    run and the other workers read its decision.
 
     Raises:
         UsageError: `--cache=on` and the network or the data do not allow it.

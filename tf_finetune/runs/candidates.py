@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """The result of both stages.
+    """Result of the two training stages, head and fine-tuning.
 
     Attributes:
         probe: The solved head, a baseline of every run.
@@ -57,7 +57,7 @@ class FitResult:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """The result of a run.
+    """Result of a run: its candidates and the one that is kept.
 
     Attributes:
         fit_result: The result on labeled pictures alone; with the whole
@@ -79,7 +79,7 @@ def make_candidate(
     name: str,
     evaluations: split_evaluation.Evaluations,
 ) -> Candidate:
-    """Returns the model with a copy of its present weights."""
+    """Creates a candidate from a copy of the model's present weights."""
     weights = weight_snapshot.copy_values(context.assembly.model.weights)
     return Candidate(name=name, weights=weights, evaluations=evaluations)
 
@@ -87,7 +87,7 @@ def make_candidate(
 def select_candidate(
     context: contexts.RunContext, learned: FitResult
 ) -> Candidate:
-    """Gives the model the better weights on validation and returns them.
+    """Selects probe or fine-tuned model on validation; assigns its weights.
 
     Fine-tuning is kept where it is better than the probe beyond chance, or,
     within chance, by its mean loss (`candidate_selection`).

@@ -19,7 +19,7 @@ def fine_tune(
     timed: keras.Model | None,
     activations: boundaries.BoundaryActivations | None,
 ) -> list[dict]:
-    """Trains the model from its present weights; returns the history.
+    """Fine-tunes the model from its present weights; returns the history.
 
     Args:
         context: The run.
@@ -54,7 +54,7 @@ def evaluate_fine_tuned(
     context: contexts.RunContext,
     activations: boundaries.BoundaryActivations | None,
 ) -> split_evaluation.Evaluations:
-    """Evaluates the fine-tuned model.
+    """Evaluates the fine-tuned model on every split, or on validation alone.
 
     Args:
         context: The run.
@@ -103,7 +103,7 @@ def _make_feed(
 def prepare_trainer(
     context: contexts.RunContext, above: freeze_boundary.Boundary | None = None
 ) -> keras.Model:
-    """Returns the trainer, ready for the fine-tuning stage.
+    """Compiles the Keras model that the fine-tuning stage trains.
 
     Args:
         context: The run.
@@ -124,7 +124,7 @@ def prepare_trainer(
 
 @contextlib.contextmanager
 def enter_training(context: contexts.RunContext) -> Iterator[None]:
-    """Enters the scope of the devices, with the precision of training."""
+    """Enters the scope of the strategy and the dtype policy of training."""
     with (
         context.strategy.scope(),
         device_settings.apply_policy(

@@ -1,7 +1,4 @@
-"""Predictions of held-out examples, kept to check exports for parity.
-
-Their pictures are found again where they were, or where they were moved to.
-"""
+"""Predictions of held-out examples, kept to check exports for parity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,19 +9,13 @@ from absl import logging
 from tf_finetune import errors, files
 from tf_finetune.data import examples
 from tf_finetune.exports import job as jobs
+from tf_finetune.runs import moved_pictures
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.workdir import array_files, json_schema, workdir_files
 
 if TYPE_CHECKING:
     from tf_finetune.inputs import input_protocol, input_rows
 
-import collections
-import os
-import pathlib
-from collections.abc import Iterator
-
-# Bytes; a workdir of somebody else may name any file as a picture.
-_LARGEST_PICTURE = 1 << 30
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
@@ -51,50 +42,8 @@ _RECORD_KIND = json_schema.Record(
 )
 
 
-class PictureFinder:
-    """Finds pictures where they were, or in a folder that they were moved to.
-
-    In the folder a picture is looked for by the end of its old path, the
-    longest first, and then by its name alone, anywhere.
-    """
-
-    def __init__(self, root: str | None) -> None:
-        """Searches nothing yet.
-
-        Args:
-            root: The folder; None: pictures are where they were.
-        """
-        self._root = root and pathlib.Path(root).expanduser()
-        self._by_name: dict[str, list[str]] | None = None
-
-    def find(self, path: str, sha256: str) -> str | None:
-        """Returns the path of an unchanged picture; None if there is none.
-
-        Args:
-            path: Where it was.
-            sha256: Of its bytes.
-        """
-        places = self._list_places(path) if self._root else iter([path])
-        return next((each for each in places if _has_hash(each, sha256)), None)
-
-    def _list_places(self, path: str) -> Iterator[str]:
-        parts = _split_path(path)
-        # The longest end of the old path first: names alone may repeat.
-        for start in range(len(parts)):
-            yield str(self._root.joinpath(*parts[start:]))
-        yield from self._find_by_name(parts[-1]) if parts else ()
-
-    def _find_by_name(self, name: str) -> list[str]:
-        if self._by_name is None:
-            self._by_name = collections.defaultdict(list)
-            for folder, _, names in os.walk(self._root):
-                for each in names:
-                    self._by_name[each].append(os.path.join(folder, each))
-        return sorted(self._by_name.get(name, ()))
-
-
 def choose_indices(data: examples.ImageData, count: int) -> list[int]:
-    """Returns the indices of up to `count` pictures of the last split.
+    """Chooses up to `count` pictures of the last split for parity checks.
 
     They are spread evenly over it. It is the test split, if there is one.
     """
@@ -130,23 +79,12 @@ def write_record(
 
         for entry, index in zip(entries, indices, strict=True):
             entry |= row_record.describe_row(joined, index)
-    training = data.split("train")
-    calibration = [
-        _make_entry(training[index])
-        for index in _spread_indices(len(training), _KEPT_FOR_CALIBRATION)
-    ]
-    with files.replacing(place.parity_predictions) as temporary:
-        np.savez(
-            temporary,
-            predictions=kept.astype("float32"),
-            truth=task.exports.load_truth(data, proving, kept.shape),
-        )
-    files.write_json(
-        place.proof,
-        {
-            "pictures": entries,
-            "calibration": calibration,
-        },
+    _write_files(
+        place,
+        entries,
+        data.split("train"),
+        predictions=kept.astype("float32"),
+        truth=task.exports.load_truth(data, proving, kept.shape),
     )
 
 
@@ -166,15 +104,30 @@ def write_unlabeled_record(
     kept = [
         pictures[i] for i in _spread_indices(len(pictures), _KEPT_UNLABELED)
     ]
-    calibration = _spread_indices(len(pictures), _KEPT_FOR_CALIBRATION)
     predictions = predict([each.path for each in kept])
+    _write_files(
+        place,
+        [_make_entry(each) for each in kept],
+        pictures,
+        predictions=predictions.astype("float32"),
+    )
+
+
+def _write_files(
+    place: workdir_files.Workdir,
+    entries: Sequence[Mapping[str, Any]],
+    calibrating: Sequence[examples.Picture],
+    **arrays: np.ndarray,
+) -> None:
+    """Writes the entries of a record, their arrays and calibration pictures."""
+    chosen = _spread_indices(len(calibrating), _KEPT_FOR_CALIBRATION)
     with files.replacing(place.parity_predictions) as temporary:
-        np.savez(temporary, predictions=predictions.astype("float32"))
+        np.savez(temporary, **arrays)
     files.write_json(
         place.proof,
         {
-            "pictures": [_make_entry(each) for each in kept],
-            "calibration": [_make_entry(pictures[i]) for i in calibration],
+            "pictures": entries,
+            "calibration": [_make_entry(calibrating[i]) for i in chosen],
         },
     )
 
@@ -182,10 +135,12 @@ def write_unlabeled_record(
 def read_record(
     place: workdir_files.Workdir,
     count: int | None = None,
-    finder: PictureFinder | None = None,
+    finder: moved_pictures.PictureFinder | None = None,
     inputs: "Sequence[input_protocol.Input]" = (),
 ) -> jobs.ParityReference:
-    """Reads up to `count` of the pictures whose content is unchanged.
+    """Reads the held-out examples that exports are compared on.
+
+    Only those count whose picture files are unchanged.
 
     Args:
         place: The folder of a run.
@@ -196,7 +151,7 @@ def read_record(
     Raises:
         RunError: There is none.
     """
-    finder = finder or PictureFinder(None)
+    finder = finder or moved_pictures.PictureFinder(None)
     # Chosen among unchanged pictures, so that the number asked for is met.
     rows = _load_record(place)["pictures"]
     predictions, truth = _load_predictions(place, len(rows))
@@ -214,7 +169,7 @@ def read_record(
     return jobs.ParityReference(
         paths=tuple(paths[number] for number in chosen),
         predictions=predictions[chosen],
-        truth=truth[chosen],
+        truth=None if truth is None else truth[chosen],
         rows=tuple(found[number] for number in chosen) if inputs else (),
     )
 
@@ -239,16 +194,16 @@ def _report_changed(place: workdir_files.Workdir, same: int, of: int) -> None:
 
 def find_calibration_paths(
     place: workdir_files.Workdir,
-    finder: PictureFinder | None = None,
+    finder: moved_pictures.PictureFinder | None = None,
 ) -> tuple[str, ...]:
-    """Returns the calibration pictures whose content is unchanged.
+    """Returns unchanged training pictures, on which exports are quantized.
 
     Args:
         place: The folder of a run.
         finder: Says where they are; None: where they were.
     """
     rows = _load_record(place)["calibration"]
-    finder = finder or PictureFinder(None)
+    finder = finder or moved_pictures.PictureFinder(None)
     return tuple(filter(None, _find_paths(rows, finder)))
 
 
@@ -256,24 +211,27 @@ def _load_record(
     place: workdir_files.Workdir,
 ) -> Mapping[str, list[Mapping[str, Any]]]:
     try:
-        return place.content(place.proof, _RECORD_KIND, megabytes=256)
+        kept = place.content(place.proof, json_schema.Anything(), megabytes=256)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise errors.RunError(
             f"{place.proof} is not there, so an export cannot be checked. Copy "
             "the folder again, or train again."
         ) from error
+    json_schema.check_value(kept, _RECORD_KIND, place.proof)
+    return kept
 
 
 def _load_predictions(
     place: workdir_files.Workdir, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Reads predictions and truth of all `count` examples of a record."""
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads predictions and truth of a record; no truth of unlabeled ones."""
     kept = array_files.read_arrays(place.parity_predictions, within=place.path)
     said = kept.get("predictions", np.zeros([0]))
     if len(said) != count or said.ndim < 2 or said.dtype.kind != "f":
         raise _make_mismatch_error(place, f"predictions of {count} pictures")
-    truth = kept.get("truth", np.zeros([0]))
-    if truth.shape not in (said.shape, said.shape[:-1]):
+    truth = kept.get("truth")  # None of pictures without labels.
+    fitting = (said.shape, said.shape[:-1])
+    if truth is not None and truth.shape not in fitting:
         raise _make_mismatch_error(place, "the truth of every prediction")
     return said, truth
 
@@ -298,23 +256,6 @@ def _spread_indices(of: int, count: int) -> Sequence[int]:
 
 def _find_paths(
     rows: Sequence[Mapping[str, Any]],
-    finder: PictureFinder,
+    finder: moved_pictures.PictureFinder,
 ) -> list[str | None]:
     return [finder.find(row["path"], row["sha256"]) for row in rows]
-
-
-def _split_path(path: str) -> tuple[str, ...]:
-    """Returns the parts of a path, of Windows too, without root and `..`."""
-    is_windows = "\\" in path and "/" not in path
-    kind = pathlib.PureWindowsPath if is_windows else pathlib.PurePosixPath
-    whole = kind(path)
-    return tuple(
-        each for each in whole.parts if each not in (whole.anchor, "..")
-    )
-
-
-def _has_hash(path: str, sha256: str) -> bool:
-    try:
-        return files.sha256(path, limit=_LARGEST_PICTURE) == sha256
-    except (OSError, ValueError):  # Of names that no file can have.
-        return False

@@ -23,7 +23,7 @@ from tf_finetune.workdir import lifecycle, workdir_files
 def evaluate_splits(
     context: contexts.RunContext, result: candidates.RunResult
 ) -> dict[str, Any]:
-    """Evaluates every split with its baselines; writes and returns it."""
+    """Evaluates every split beside its baselines; writes evaluation.json."""
     chosen = result.chosen
     figures: dict[str, Any] = {
         "kept": chosen.name,

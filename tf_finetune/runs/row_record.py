@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_finetune.inputs import input_protocol, input_rows, pictures
-from tf_finetune.runs import parity_record
+from tf_finetune.runs import moved_pictures
 from tf_finetune.workdir import json_schema, workdir_files
 
 
@@ -23,7 +23,7 @@ def describe_row(joined: input_rows.JoinedRows, index: int) -> dict[str, Any]:
 def find_rows(
     place: workdir_files.Workdir,
     entries: Sequence[Mapping[str, Any]],
-    finder: parity_record.PictureFinder,
+    finder: moved_pictures.PictureFinder,
     inputs: Sequence[input_protocol.Input],
 ) -> list[input_rows.Row | None]:
     """Returns the rows of a record; None where a picture has changed.
@@ -56,7 +56,7 @@ def find_rows(
 
 def _find_row(
     entry: Mapping[str, Any],
-    finder: parity_record.PictureFinder,
+    finder: moved_pictures.PictureFinder,
     names: Sequence[str],
 ) -> input_rows.Row | None:
     values = {

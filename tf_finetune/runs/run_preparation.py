@@ -169,7 +169,7 @@ def decode_and_extract(
     networks: inference.CompiledNetworks,
     cache: run_cache.RunCache,
 ) -> dict[str, str]:
-    """Decodes the pictures that no run has decoded yet.
+    """Decodes new pictures and computes their features in the same pass.
 
     Args:
         pictures: Whose headers are fine.

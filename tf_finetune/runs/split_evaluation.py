@@ -225,7 +225,7 @@ def _load_first(
 
 
 def measure_difference(whole: np.ndarray, other: np.ndarray) -> float:
-    """Returns the largest difference, relative to the largest of `other`."""
+    """Computes max |whole - other| / max |other|."""
     largest = max(np.max(np.abs(other)), np.finfo("float32").tiny)
     return float(np.max(np.abs(whole - other)) / largest)
 

@@ -52,7 +52,7 @@ def compile_trainer(
     num_examples: int,
     settings: device_settings.Settings,
 ) -> keras.Model:
-    """Compiles the trainer for the stage.
+    """Compiles a network with optimizer, loss and metrics of fine-tuning.
 
     Args:
         trainer: As the adapted network builds it; its outputs are logits.
@@ -96,7 +96,7 @@ def fit_trainer(
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
-    """Trains the compiled trainer; the network gets its best epoch's weights.
+    """Fits a compiled trainer; the network gets its best epoch's weights.
 
     Args:
         trainer: As `compile_trainer` returns it.

@@ -36,7 +36,7 @@ _FACTS = json_schema.Record(
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """The files of a run, by name.
+    """Paths of the files in the folder of a run.
 
     Attributes:
         path: The folder; need not exist yet.

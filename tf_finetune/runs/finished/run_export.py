@@ -15,7 +15,7 @@ from tf_finetune.exports import (
 )
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import parity_check
-from tf_finetune.runs import parity_record
+from tf_finetune.runs import moved_pictures, parity_record
 from tf_finetune.runs.finished import finished_run, run_calibration
 
 
@@ -26,7 +26,7 @@ def export_run(
     *,
     report: Callable[[str], None],
 ) -> list[pathlib.Path]:
-    """Writes every format that is asked for.
+    """Exports a finished run in every format of `--format`, each checked.
 
     Args:
         found: The run.
@@ -67,7 +67,7 @@ def export_run(
 def _make_job(
     found: finished_run.FinishedRun, config: command_configs.ExportConfig
 ) -> jobs.ExportJob:
-    finder = parity_record.PictureFinder(config.image_root)
+    finder = moved_pictures.PictureFinder(config.image_root)
     judging = parity_record.read_record(
         found.place, finder=finder, inputs=found.inputs
     )

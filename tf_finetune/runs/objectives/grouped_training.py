@@ -81,7 +81,7 @@ def make_form(
 def train_groups(
     given: objective_protocol.ObjectiveInputs, training: GroupedTraining
 ) -> objective_protocol.ObjectiveResult:
-    """Trains from the weights of the supervised result."""
+    """Fine-tunes on mixed groups, from the weights of the supervised result."""
     context = given.context
     candidates.assign_candidate(context, given.supervised)
     table = _fine_tune(

@@ -12,7 +12,7 @@ from tf_finetune.runs import context as contexts
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveInputs:
-    """Inputs of an objective.
+    """Inputs of an objective, a method that trains on unlabeled pictures.
 
     Attributes:
         context: The run, its model with the pretrained weights and a random
@@ -30,7 +30,7 @@ class ObjectiveInputs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveResult:
-    """The result of an objective.
+    """Candidate that an objective has trained, with its history.
 
     Attributes:
         candidate: The trained model.

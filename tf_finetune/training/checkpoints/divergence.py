@@ -61,7 +61,7 @@ def find_origin(
     start: checkpoint_store.Progress,
     failed: StepPosition,
 ) -> str:
-    """Finds the origin by repeating the steps up to the failure.
+    """Finds where a loss became NaN or infinite, by repeating the steps.
 
     Args:
         model: As it was at `start`; its weights are unusable afterwards.

@@ -118,7 +118,7 @@ def list_powers_of_two(most: int) -> list[int]:
 def search_largest(
     sizes: Sequence[int], attempt: Attempt, limit_bytes: float
 ) -> int | None:
-    """Finds the largest of the sizes that fits.
+    """Finds the largest batch size whose training step fits into memory.
 
     On a CPU the memory of two small sizes is measured and extrapolated
     linearly; the size this predicts is then tried itself. On a GPU the size

@@ -80,7 +80,7 @@ def detect_device(strategy: tf.distribute.Strategy) -> Device:
 def choose_settings(
     found: Device, precision: training_options.Precision, *, onednn: str
 ) -> Settings:
-    """Decides how training computes on a device.
+    """Chooses precision, XLA and steps per call for a device.
 
     Args:
         found: The device.

@@ -78,7 +78,7 @@ def distribute_batches(
 def count_steps(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> int | None:
-    """Counts the steps of one pass for `fit`.
+    """Counts the batches of one epoch, as `fit` takes them with replicas.
 
     Args:
         batches: As `distribute_batches` takes them.

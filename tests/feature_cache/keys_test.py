@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_finetune.backbones import build
 from tf_finetune.config import model_options
-from tf_finetune.feature_cache import network_store
+from tf_finetune.feature_cache import keys
 
 _SIZE = {"image_size": 16, "resize": "squash"}
 
@@ -18,11 +18,11 @@ _SCALED = model_options.PixelOptions(pixel_range=(0, 4095))
 _KEY = (
     "import keras\n"
     "from tf_finetune.backbones import build\n"
-    "from tf_finetune.feature_cache import network_store\n"
+    "from tf_finetune.feature_cache import keys\n"
     "{before}"
     "keras.utils.set_random_seed(0)\n"
     "model = build.build('mobilenet_v3_small', image_size=32).model\n"
-    "print(network_store.hash_network(model, image_size=32, resize='squash'))\n"
+    "print(keys.hash_network(model, image_size=32, resize='squash'))\n"
 )
 
 
@@ -53,14 +53,14 @@ def test_the_key_differs_for_whatever_changes_what_comes_out(monkeypatch):
     model = _extractor()
     pooling = model.layers[-2]
     found = [
-        network_store.hash_network(model, **_SIZE),
-        network_store.hash_network(_extractor(seed=1), **_SIZE),
-        network_store.hash_network(_extractor(rate=0.1), **_SIZE),
-        network_store.hash_network(model, image_size=17, resize="squash"),
-        network_store.hash_network(model, image_size=16, resize="crop"),
-        network_store.hash_network(model, **_SIZE, pixels=_BLACK),
-        network_store.hash_network(model, **_SIZE, pixels=_SCALED),
-        network_store.hash_network(
+        keys.hash_network(model, **_SIZE),
+        keys.hash_network(_extractor(seed=1), **_SIZE),
+        keys.hash_network(_extractor(rate=0.1), **_SIZE),
+        keys.hash_network(model, image_size=17, resize="squash"),
+        keys.hash_network(model, image_size=16, resize="crop"),
+        keys.hash_network(model, **_SIZE, pixels=_BLACK),
+        keys.hash_network(model, **_SIZE, pixels=_SCALED),
+        keys.hash_network(
             keras.Model(model.inputs[0], [model.outputs[0], pooling.output]),
             **_SIZE,
         ),
@@ -70,9 +70,9 @@ def test_the_key_differs_for_whatever_changes_what_comes_out(monkeypatch):
     value = np.array(kernel)
     value[0, 0, 0, 0] += 1e-6
     kernel.assign(value)
-    found.append(network_store.hash_network(changed, **_SIZE))
+    found.append(keys.hash_network(changed, **_SIZE))
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "other kernels")
-    found.append(network_store.hash_network(model, **_SIZE))
+    found.append(keys.hash_network(model, **_SIZE))
     monkeypatch.undo()
     assert len(set(found)) == len(found)
-    assert network_store.hash_network(_extractor(), **_SIZE) == found[0]
+    assert keys.hash_network(_extractor(), **_SIZE) == found[0]

@@ -1,9 +1,9 @@
-"""The picture of labels."""
+"""Tests of the plots of labels and targets."""
 
 import numpy as np
 from PIL import Image
 
-from tf_finetune.tasks.multilabel import label_plots
+from tf_finetune.drawing import output_plots
 
 
 def _figures(count: int) -> dict:
@@ -22,7 +22,7 @@ def _figures(count: int) -> dict:
 def test_more_labels_make_a_higher_picture_up_to_a_bound(tmp_path):
     heights = []
     for count in (3, 20, 200):
-        label_plots.draw_labels(_figures(count), tmp_path / f"{count}.png")
+        output_plots.draw_labels(_figures(count), tmp_path / f"{count}.png")
         with Image.open(tmp_path / f"{count}.png") as picture:
             heights.append(picture.height)
             assert np.array(picture).std() > 0
@@ -30,5 +30,5 @@ def test_more_labels_make_a_higher_picture_up_to_a_bound(tmp_path):
 
 
 def test_a_split_without_any_label_is_drawn_empty(tmp_path):
-    label_plots.draw_labels(_figures(0) | {"examples": 4}, tmp_path / "x.png")
+    output_plots.draw_labels(_figures(0) | {"examples": 4}, tmp_path / "x.png")
     assert (tmp_path / "x.png").exists()

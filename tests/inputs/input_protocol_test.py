@@ -1,9 +1,9 @@
-"""Tests of tf_finetune/inputs/catalog.py."""
+"""Tests of the inputs of a model by name."""
 
 import pytest
 
 from tf_finetune.config import data_options
-from tf_finetune.inputs import catalog
+from tf_finetune.inputs import input_protocol
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ from tf_finetune.inputs import catalog
 )
 def test_a_run_has_the_inputs_whose_columns_are_named(given, expected):
     options = data_options.DataOptions(data="table.csv", **given)
-    found = catalog.list_inputs(options)
+    found = input_protocol.list_inputs(options)
     assert [each.name for each in found] == expected
