@@ -51,10 +51,10 @@ _UNPADDED = {
 # Of networks that Keras lacks; "in_graph" for one that scales its input.
 _MODES = {
     "alexnet": "torch",
-    **{f"efficientnet_lite{number}": "lite" for number in range(5)},
     "cifar_resnet20": "torch",
     "cifar_resnet56": "torch",
     "efficientnet_b0+torch": "torch",
+    **{f"efficientnet_lite{number}": "lite" for number in range(5)},
     "googlenet": "torch",
     "inception_v3+torch": "tf",
     "mobilenet_v2+torch": "torch",
@@ -68,11 +68,22 @@ _MODES = {
 # In torchvision's graph, one for each way in which it differs.
 _TORCH = tuple(name for name in _MODES if name.endswith("+torch"))
 _QUICK = ("resnet18", "small_cnn")
+# One a family, and those that differ from it in more than their size; the
+# larger ones, up to 1.4 GB of weights, are built in a campaign.
+_TOLD_APART = (
+    _SAVED
+    | {"efficientnet_b1", "efficientnet_v2_s", "mobilenet_v3_large"}
+    | {"resnet34", "vgg16"}
+)
 
 
 def _marked(names):
     return [
-        pytest.param(name, marks=pytest.mark.quick if name in _QUICK else ())
+        pytest.param(
+            name,
+            marks=[pytest.mark.quick] * (name in _QUICK)
+            + [pytest.mark.campaign] * (name not in _TOLD_APART),
+        )
         for name in names
     ]
 

@@ -6,7 +6,8 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.inputs import catalog, input_rows
+from tf_finetune.data import examples
+from tf_finetune.inputs import input_protocol, input_rows
 
 _TEXT = (
     "front,back,area,zip,price\na.png,b.png,12.5,94501,7\nc.png,d.png,,Ü2,8\n"
@@ -36,7 +37,7 @@ def test_rows_hold_pictures_numbers_and_words(read, tmp_path):
     assert math.isnan(second.values["numbers"][0])
     assert first.values["words"] == ("94501",) and second.where == "line 3"
     values = input_rows.stack_rows(
-        catalog.list_inputs(options), [first, second]
+        input_protocol.list_inputs(options), [first, second]
     )
     assert list(values) == ["images", "numbers", "words"]
     assert values["words"].tolist() == [["94501", "945"], ["Ü2", "Ü2"]]
@@ -46,7 +47,7 @@ def test_a_request_holds_bytes_numbers_and_whole_words(read, tmp_path):
     options, rows = read()
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(name.encode())
-    sent = input_rows.stack_requests(catalog.list_inputs(options), rows)
+    sent = input_rows.stack_requests(input_protocol.list_inputs(options), rows)
     assert list(sent) == ["image_bytes", "numbers", "words"]
     assert sent["image_bytes"].tolist() == [[b"a", b"b"], [b"c", b"d"]]
     assert sent["numbers"].dtype == "float32"
@@ -69,7 +70,7 @@ def test_a_word_that_is_not_utf_8_is_named(tmp_path):
 
 def test_numbers_are_those_that_a_model_in_float32_takes(read):
     options, rows = read(_TEXT.replace("12.5", "1700000001"))
-    numbers = input_rows.stack_rows(catalog.list_inputs(options), rows)[
+    numbers = input_rows.stack_rows(input_protocol.list_inputs(options), rows)[
         "numbers"
     ]
     assert numbers.dtype == "float64" and numbers[0, 0] == 1_700_000_000
@@ -89,4 +90,78 @@ def test_a_beginning_needs_a_length():
 
 
 def test_single_pictures_have_no_inputs_of_rows():
-    assert catalog.list_inputs(data_options.DataOptions()) == ()
+    assert input_protocol.list_inputs(data_options.DataOptions()) == ()
+
+
+def _row(where: str, *paths: str) -> input_rows.Row:
+    return input_rows.Row(where=where, values={"images": paths})
+
+
+def _data(**splits: str) -> examples.ImageData:
+    return examples.ImageData(
+        class_names=("y",),
+        pictures=tuple(
+            examples.Picture(
+                path=f"/x/{name}",
+                label=(1.0,),
+                # e and f are the same picture.
+                sha256="e" if name == "f" else name,
+                width=1,
+                height=1,
+                split=split,
+            )
+            for name, split in splits.items()
+        ),
+        dropped=(),
+        fingerprint="",
+    )
+
+
+def test_rows_are_joined_and_incomplete_ones_named():
+    data = _data(a="train", b="train", c="test", d="train", e="train")
+    found, left_out = input_rows.join_pictures(
+        [
+            _row("line 2", "/x/a", "/x/../x/b"),
+            _row("line 3", "/x/c", "/x/c"),
+            _row("line 4", "/x/c", "/x/d"),
+            _row("line 5", "/x/a", "/x/gone"),
+        ],
+        data,
+    )
+    assert [row.where for row in found["train"].rows] == ["line 2"]
+    assert [row.where for row in found["test"].rows] == ["line 3"]
+    assert found["train"].names == ["a", "b"]
+    assert "test and train" in left_out["line 4"]
+    assert "/x/gone" in left_out["line 5"]
+
+
+def test_rows_that_share_a_picture_are_one_group():
+    data = _data(a="train", b="train", c="train", e="train", f="train")
+    found, _ = input_rows.join_pictures(
+        [
+            _row("line 2", "/x/a", "/x/e"),
+            _row("line 3", "/x/b", "/x/f"),
+            _row("line 4", "/x/c", "/x/c"),
+        ],
+        data,
+    )
+    pictures = found["train"].pictures
+    grouped = input_rows.JoinedRows(rows=found["train"].rows, pictures=pictures)
+    first, second, third = grouped.groups
+    assert first == second != third
+
+
+def test_a_split_without_a_row_is_an_error():
+    with pytest.raises(errors.DataError, match="train split"):
+        input_rows.join_pictures([_row("line 2", "/x/no")], _data(a="train"))
+
+
+def test_a_row_is_one_example_with_the_label_of_its_pictures():
+    data = _data(a="train", b="train", c="test", d="test")
+    joined, _ = input_rows.join_pictures(
+        [_row("line 2", "/x/a", "/x/b"), _row("line 3", "/x/d", "/x/c")], data
+    )
+    rows = input_rows.make_row_data(data, joined)
+    assert [each.path for each in rows.split("train")] == ["/x/a"]
+    assert [each.path for each in rows.split("test")] == ["/x/d"]
+    assert rows.pictures[0].label == (1.0,)

@@ -15,11 +15,11 @@ def test_what_is_solved_on_the_rows_does_the_same_to_raw_features(shape):
     coefficients = generator.normal(size=[min(shape), 4])
     bias = generator.normal(size=4)
     kernel, raw_bias = standard.convert_to_raw(coefficients, bias)
-    assert kernel.dtype == raw_bias.dtype == "float32"
+    assert kernel.dtype == raw_bias.dtype == "float64"
     np.testing.assert_allclose(
         features @ kernel + raw_bias,
         standard.rows @ coefficients + bias,
-        atol=1e-3,
+        atol=1e-9,
     )
 
 

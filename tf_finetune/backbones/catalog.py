@@ -173,9 +173,8 @@ def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     Args:
         name: As `--backbone` takes it: a name, in Keras' spelling too
             ("ResNet50V2"), "NAME@ALPHA" for families of several widths,
-            "NAME+torch" for torchvision's graph of it, "NAME+se" for ResNets
-            with squeeze-and-excitation, or "package.module:attribute" of a
-            spec.
+            "NAME+torch" for torchvision's graph, "NAME+se" for ResNets with
+            squeeze-and-excitation, or "package.module:attribute" of a spec.
 
     Returns:
         The spec, and alpha: 1.0 where none was given, None where the width is
@@ -217,22 +216,7 @@ def _extend_spec(base: str, additions: list[str]) -> backbones.BackboneSpec:
     known = _match_name(base)
     spec = BACKBONES.get(known)
     if additions[0] == "torch":
-        if known not in torch_rules.RULES:
-            raise errors.UsageError(
-                f"--backbone={base}+torch: there is no graph of torchvision's "
-                "for it that differs from its own. There are: "
-                f"{', '.join(sorted(torch_rules.RULES))}."
-            )
-        rules = torch_rules.RULES[known]
-        spec = dataclasses.replace(
-            spec,
-            name=f"{known}+torch",
-            preprocessing=rules.preprocessing,
-            alphas=(),
-            weights_url=None,
-            weights_hash=None,
-            torch_rules=rules,
-        )
+        spec = torch_rules.convert_spec(spec, known)
         additions = additions[1:]
     return _add_squeeze_excite(spec, known, additions)
 
@@ -257,12 +241,9 @@ def _match_name(name: str) -> str:
     """Returns the registered name, which may differ in case, "_" and "-"."""
     if name in BACKBONES:
         return name
-    same = (
-        each
-        for each in BACKBONES.names()
-        if _drop_separators(each) == _drop_separators(name)
-    )
-    return next(same, name)
+    plain = _drop_separators(name)
+    names = BACKBONES.names()
+    return next((e for e in names if _drop_separators(e) == plain), name)
 
 
 def _drop_separators(name: str) -> str:

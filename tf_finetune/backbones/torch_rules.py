@@ -5,6 +5,9 @@ GoogLeNet and Inception v3 take pictures in [-1, 1]: with weights, constructors
 set "transform_input", of which a state dict says nothing.
 """
 
+import dataclasses
+
+from tf_finetune import errors
 from tf_finetune.backbones import backbone
 
 _RESNET = backbone.TorchRules(
@@ -37,3 +40,32 @@ RULES = {
     "vgg19": _VGG,
 }
 """By backbone; the graphs of others are torchvision's, or it has none."""
+
+
+def convert_spec(
+    spec: backbone.BackboneSpec, name: str
+) -> backbone.BackboneSpec:
+    """Returns the facts of a backbone in torchvision's graph.
+
+    Args:
+        spec: Of its own graph.
+        name: Under which it is registered.
+
+    Raises:
+        UsageError: There is no such graph.
+    """
+    if name not in RULES:
+        raise errors.UsageError(
+            f"--backbone={name}+torch: there is no graph of torchvision's for "
+            "it that differs from its own. There are: "
+            f"{', '.join(sorted(RULES))}."
+        )
+    return dataclasses.replace(
+        spec,
+        name=f"{name}+torch",
+        preprocessing=RULES[name].preprocessing,
+        alphas=(),
+        weights_url=None,
+        weights_hash=None,
+        torch_rules=RULES[name],
+    )

@@ -2,56 +2,170 @@
 
 A part is a linear head on the features of some inputs. It is solved as the head
 of single pictures is, and also gives logits of training rows that it did not
-see.
+see. The weights of a stack are fitted on these, so that a part gains nothing by
+overfitting.
+
+Source: Breiman 1996, "Stacked Regressions", section 2 (weights that are not
+negative, on cross-validated predictions); van der Laan et al. 2007, "Super
+Learner", section 2 (the same for other losses).
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from tf_finetune import errors
 from tf_finetune.config import training_options
-from tf_finetune.inputs import stacking
 from tf_finetune.solvers import (
+    head_problem,
     linear_probe,
     probe_per_label,
     ridge_regression,
 )
 
 
-class Solution(Protocol):
-    """A solved linear head.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stack:
+    """Weighted sum of the logits of several heads, called parts.
 
     Attributes:
-        kernel: [width, outputs], for raw features.
+        parts: The names of the parts.
+        weights: [parts, outputs], none below 0.
         bias: [outputs].
-        out_of_fold: [n, outputs], logits of training rows by solutions that
-            did not see them, NaN where there is none; None without folds.
     """
 
-    kernel: np.ndarray
+    parts: tuple[str, ...]
+    weights: np.ndarray
     bias: np.ndarray
-    out_of_fold: np.ndarray | None
+
+    def __call__(self, logits: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Returns [n, outputs] of each part's logits [n, outputs]."""
+        joined = np.stack([logits[name] for name in self.parts])
+        return np.einsum("pno,po->no", joined, self.weights) + self.bias
+
+    def extend(self, parts: tuple[str, ...]) -> "Stack":
+        """Returns the same weighted sum over more parts, new ones weighing 0.
+
+        Args:
+            parts: All names, those of this stack among them.
+        """
+        weights = np.zeros([len(parts), self.weights.shape[1]])
+        for name, row in zip(self.parts, self.weights, strict=True):
+            weights[parts.index(name)] = row
+        return Stack(parts=parts, weights=weights, bias=self.bias)
+
+
+def take_alone(part: str, outputs: int) -> Stack:
+    """Builds the stack that passes on the logits of a single part.
+
+    Args:
+        part: Its name.
+        outputs: Number of logits.
+    """
+    return Stack(
+        parts=(part,), weights=np.ones([1, outputs]), bias=np.zeros(outputs)
+    )
+
+
+def fit_least_squares(
+    out_of_fold: Mapping[str, np.ndarray], targets: np.ndarray
+) -> Stack:
+    """Fits the weights of the parts by non-negative least squares.
+
+    Args:
+        out_of_fold: By part, [n, outputs]: predictions of each example by a
+            solution that did not see it.
+        targets: [n, outputs].
+    """
+    joined = np.stack([*out_of_fold.values()], axis=-1)
+    means = joined.mean(axis=0)
+    # Both sides centered, which fits the bias along with the weights.
+    columns = [
+        optimize.nnls(
+            joined[:, output] - means[output],
+            targets[:, output] - targets[:, output].mean(),
+        )[0]
+        for output in range(targets.shape[1])
+    ]
+    weights = np.stack(columns, axis=1)
+    return Stack(
+        parts=tuple(out_of_fold),
+        weights=weights,
+        bias=targets.mean(axis=0) - np.einsum("op,po->o", means, weights),
+    )
+
+
+def fit_log_loss(
+    out_of_fold: Mapping[str, np.ndarray],
+    compute_loss: Callable[[np.ndarray], tuple[float, np.ndarray]],
+    *,
+    shared: bool,
+) -> Stack:
+    """Fits the weights of the parts' logits by the log loss.
+
+    Args:
+        out_of_fold: By part, logits [n, outputs] of each example by a solution
+            that did not see it.
+        compute_loss: Logits [n, outputs] → log loss, summed over examples, and
+            its gradient [n, outputs].
+        shared: Whether all outputs have the same weight, as the classes of a
+            softmax; else each has its own.
+    """
+    joined = np.stack([*out_of_fold.values()])
+    count, _, outputs = joined.shape
+    free = 1 if shared else outputs
+
+    def measure(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weights, bias = np.split(flat.reshape(-1), [count * free])
+        weights = weights.reshape(count, free)
+        wide = np.broadcast_to(weights, [count, outputs])
+        logits = np.einsum("pno,po->no", joined, wide) + bias
+        loss, slope = compute_loss(logits)
+        pull = np.einsum("no,pno->po", slope, joined)
+        if shared:
+            pull = pull.sum(axis=1, keepdims=True)
+        # A normal prior around the mean of the parts: separable examples and
+        # absent labels have no finite optimum without it.
+        away = weights - 1 / count
+        loss += 0.5 * (np.sum(away**2) + np.sum(bias**2))
+        slopes = [(pull + away).ravel(), slope.sum(axis=0) + bias]
+        return loss, np.concatenate(slopes)
+
+    first = np.concatenate(
+        [np.full(count * free, 1 / count), np.zeros(outputs)]
+    )
+    bounds = [(0.0, None)] * (count * free) + [(None, None)] * outputs
+    found = optimize.minimize(
+        measure, first, jac=True, method="L-BFGS-B", bounds=bounds
+    ).x
+    weights, bias = np.split(found, [count * free])
+    weights = np.broadcast_to(
+        weights.reshape(count, free), [count, outputs]
+    ).copy()
+    return Stack(parts=tuple(out_of_fold), weights=weights, bias=bias)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeadSolver:
-    """Solution of parts and of their stack for one kind of task.
+    """Functions that fit heads and their weighted sum for a kind of task.
 
     Attributes:
-        solve: Features [n, width] and targets [n, outputs] → a solution; with
-            the keywords `groups`, `class_weight`, `standardized` and `seed`.
+        solve: Features [n, width] and targets [n, outputs] → a linear head;
+            with the keywords `groups`, `class_weight`, `standardized` and
+            `seed`.
+        is_small: Numbers of rows and features, and `outputs` → whether
+            `solve` is fast and fits into memory.
         measure: Logits and targets → the mean loss that solutions minimize.
         fit_stack: By part out-of-fold logits, and targets → their stack.
     """
 
-    solve: Callable[..., Solution]
+    solve: Callable[..., head_problem.LinearHead]
+    is_small: Callable[..., bool]
     measure: Callable[[np.ndarray, np.ndarray], float]
-    fit_stack: Callable[[Mapping[str, np.ndarray], np.ndarray], stacking.Stack]
+    fit_stack: Callable[[Mapping[str, np.ndarray], np.ndarray], Stack]
 
 
 def find_solver(name: str) -> HeadSolver:
@@ -78,9 +192,9 @@ def _solve_ridge(
     class_weight: training_options.ClassWeight,
     standardized: bool,
     seed: int,
-) -> ridge_regression.Ridge:
+) -> head_problem.LinearHead:
     del class_weight  # Targets are no classes.
-    return ridge_regression.solve_ridge(
+    return ridge_regression.solve(
         features, targets, groups=groups, standardized=standardized, seed=seed
     )
 
@@ -93,7 +207,7 @@ def _solve_classes(
     class_weight: training_options.ClassWeight,
     standardized: bool,
     seed: int,
-) -> linear_probe.Probe:
+) -> head_problem.LinearHead:
     return linear_probe.solve(
         features,
         targets.argmax(axis=1),
@@ -125,17 +239,18 @@ def _sum_sigmoid_loss(
 
 
 def _make_probability_solver(
-    solve: Callable[..., Solution],
+    solve: Callable[..., head_problem.LinearHead],
     sum_loss: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]],
     *,
     shared: bool,
 ) -> HeadSolver:
     return HeadSolver(
         solve=solve,
+        is_small=linear_probe.is_small,
         measure=lambda logits, targets: (
             sum_loss(targets, logits)[0] / len(targets)
         ),
-        fit_stack=lambda out_of_fold, targets: stacking.fit_log_loss(
+        fit_stack=lambda out_of_fold, targets: fit_log_loss(
             out_of_fold, functools.partial(sum_loss, targets), shared=shared
         ),
     )
@@ -144,8 +259,11 @@ def _make_probability_solver(
 _SOLVERS = {
     "ridge": HeadSolver(
         solve=_solve_ridge,
+        is_small=lambda rows, width, outputs: ridge_regression.is_small(
+            rows, width
+        ),
         measure=_measure_squares,
-        fit_stack=stacking.fit_least_squares,
+        fit_stack=fit_least_squares,
     ),
     "logistic": _make_probability_solver(
         _solve_classes, _sum_softmax_loss, shared=True

@@ -10,14 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from tf_finetune.config import data_options
-from tf_finetune.data.tables import (
-    file_locator,
-    float32_range,
-    number_cells,
-)
+from tf_finetune.data.tables import file_locator, float32_range
 from tf_finetune.workdir import json_schema
 
 if TYPE_CHECKING:
@@ -125,7 +120,7 @@ class NumericColumns:
             DataError: A cell is neither empty nor a finite number.
         """
         return tuple(
-            number_cells.parse_number(text, f"{where}: the number {column!r}")
+            float32_range.parse_number(text, f"{where}: the number {column!r}")
             if (text := cells[column].strip())
             else math.nan
             for column in self.columns
@@ -234,4 +229,6 @@ def _is_logged(column: np.ndarray) -> bool:
     # As for targets: the logarithm if it is less skewed.
     if column.min() <= 0 or column.max() < _LEAST_RATIO * column.min():
         return False
+    from scipy import stats  # Slow to load.
+
     return abs(stats.skew(np.log(column))) < abs(stats.skew(column))

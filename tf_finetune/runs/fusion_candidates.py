@@ -7,13 +7,11 @@ import numpy as np
 
 from tf_finetune.data import pipeline
 from tf_finetune.inputs import (
-    catalog,
     fusion_parts,
     head_solvers,
+    input_protocol,
     input_rows,
-    joined_rows,
     pictures,
-    stacking,
 )
 from tf_finetune.model import inference
 from tf_finetune.runs import context as contexts
@@ -23,7 +21,7 @@ NETWORK = "network"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """The solved parts and the logits of all candidates.
+    """Solved parts of a fusion of inputs, and the logits of its candidates.
 
     Attributes:
         parts: The solved parts.
@@ -33,14 +31,14 @@ class Fusion:
     """
 
     parts: fusion_parts.FusionParts
-    stacks: Mapping[str, stacking.Stack]
+    stacks: Mapping[str, head_solvers.Stack]
     logits: Mapping[str, Mapping[str, np.ndarray]]
     alone: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def solve_candidates(
     context: contexts.RunContext,
-    joined: Mapping[str, joined_rows.JoinedRows],
+    joined: Mapping[str, input_rows.JoinedRows],
     chosen: str,
 ) -> Fusion:
     """Solves the parts on the training rows; computes each candidate's logits.
@@ -50,7 +48,7 @@ def solve_candidates(
         joined: The rows by split.
         chosen: The name of the candidate whose weights the model has.
     """
-    inputs = catalog.list_inputs(context.config.data)
+    inputs = input_protocol.list_inputs(context.config.data)
     solver = head_solvers.find_solver(context.task.network.solver)
     values = {s: _load_values(context, each) for s, each in joined.items()}
     targets = context.targets("train").values.astype("float64")
@@ -85,10 +83,10 @@ def solve_candidates(
 
 
 def _load_values(
-    context: contexts.RunContext, joined: joined_rows.JoinedRows
+    context: contexts.RunContext, joined: input_rows.JoinedRows
 ) -> dict[str, np.ndarray]:
     """Returns the values of rows by input; of pictures cached features."""
-    inputs = catalog.list_inputs(context.config.data)
+    inputs = input_protocol.list_inputs(context.config.data)
     features = context.cache.features.rows(joined.names).all()
     return {
         **input_rows.stack_rows(inputs, joined.rows),
@@ -98,7 +96,7 @@ def _load_values(
 
 def _apply_network(
     context: contexts.RunContext,
-    joined: joined_rows.JoinedRows,
+    joined: input_rows.JoinedRows,
     values: fusion_parts.Values,
     chosen: str,
 ) -> np.ndarray:

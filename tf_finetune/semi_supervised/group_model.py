@@ -64,6 +64,7 @@ class GroupNetwork(keras.layers.Layer):
         Args:
             network: Pictures → one tensor or several.
         """
+        # float32: outputs are joined with targets and compared by a loss.
         super().__init__(name="of_groups", dtype="float32")
         self.network = network
 

@@ -1,15 +1,35 @@
-"""Input and result of fitting a head: `Problem` and `Solution`."""
+"""The problem of fitting a head, its solution, and the solvers by name.
+
+A solver is a function of a `Problem` that returns its `Solution`, or None where
+the problem is too large for it.
+"""
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from tf_finetune.config import train_config
-from tf_finetune.data import split_targets as target_rows
-from tf_finetune.feature_cache import row_layout
-from tf_finetune.feature_cache import store as stores
+from tf_finetune import registry
+
+if TYPE_CHECKING:
+    import keras
+
+    from tf_finetune.config import train_config
+    from tf_finetune.data import split_targets as target_rows
+    from tf_finetune.feature_cache import batches
+    from tf_finetune.feature_cache import store as stores
+
+# Strings, so that scikit-learn and SciPy's optimizers are loaded only when a
+# head is solved.
+SOLVERS = registry.Registry(
+    "solver",
+    {
+        "logistic": "tf_finetune.solvers.linear_probe:solve_head",
+        "logistic_per_label": "tf_finetune.solvers.probe_per_label:solve_head",
+        "ridge": "tf_finetune.solvers.ridge_regression:solve_head",
+    },
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -18,25 +38,26 @@ class Problem:
 
     Attributes:
         model: The head alone: features → logits.
-        solver: Name of the solver for a linear head, see `catalog`.
+        solver: Name of the solver of a linear head, see `SOLVERS`; "steps": the
+            head is trained by gradient steps.
         features: n rows, of the training split.
         layout: How the head's input tensors lie in the rows.
         targets: Of the n pictures.
         loss: Of logits and targets; minimized by training.
         judged_by: The loss by which strengths are compared, without weights.
         groups: For each picture; those of one group are validated together.
-        config: `head`, `class_weight`, `batch_size` and `seed` are read.
+        config: `class_weight`, `batch_size` and `seed` are read.
     """
 
-    model: keras.Model
+    model: "keras.Model"
     solver: str
-    features: stores.Rows
-    layout: row_layout.RowLayout
-    targets: target_rows.Targets
-    loss: keras.losses.Loss
-    judged_by: keras.losses.Loss
+    features: "stores.Rows"
+    layout: "batches.RowLayout"
+    targets: "target_rows.Targets"
+    loss: "keras.losses.Loss"
+    judged_by: "keras.losses.Loss"
     groups: Sequence[str]
-    config: train_config.TrainConfig
+    config: "train_config.TrainConfig"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,3 +71,68 @@ class Solution:
 
     weights: tuple[np.ndarray, ...]
     how: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CrossValidation:
+    """Held-out predictions and losses at every regularization strength.
+
+    Attributes:
+        strengths: Those that were tried.
+        losses: [strengths, outputs], the mean over all held-out examples, or
+            [strengths, 1] of all outputs together; NaN where it is unknown.
+        left_out: [strengths, n, outputs], logits of each example by the
+            solution that did not see it; NaN where there is none.
+    """
+
+    strengths: tuple[float, ...]
+    losses: np.ndarray
+    left_out: np.ndarray
+
+    def select_left_out(self, chosen: np.ndarray) -> np.ndarray:
+        """Returns the left-out logits [n, outputs] at the chosen strengths.
+
+        Args:
+            chosen: [outputs], the place of each output's strength.
+        """
+        # Each output takes its own strength: place i of `chosen` for output i.
+        outputs = np.arange(self.left_out.shape[-1])
+        return self.left_out[chosen, :, outputs].T
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LinearHead:
+    """A linear head solved to its optimum.
+
+    Attributes:
+        kernel: [width, outputs] float64, for raw features.
+        bias: [outputs] float64.
+        strengths: [outputs], or [1] for all outputs: the regularization that
+            was chosen, on standardized features.
+        cross_validation: Every strength that was tried; None without folds.
+        out_of_fold: [n, outputs], logits by solutions that did not see the
+            example, at the chosen strengths; NaN where there is none; None
+            without folds.
+        note: A remark for the log; empty if there is none.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    strengths: np.ndarray
+    cross_validation: CrossValidation | None
+    out_of_fold: np.ndarray | None
+    note: str
+
+    def to_solution(self, how: str) -> Solution:
+        """Returns the head's weights in float32 and its description.
+
+        Args:
+            how: The solution in words; the note follows in parentheses.
+        """
+        return Solution(
+            weights=(
+                self.kernel.astype("float32"),
+                self.bias.astype("float32"),
+            ),
+            how=f"{how} ({self.note})" if self.note else how,
+        )

@@ -33,7 +33,7 @@ class StandardizedFeatures:
     def convert_to_raw(
         self, coefficients: np.ndarray, bias: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Converts a solution on `rows` to raw features, float32.
+        """Converts a solution on `rows` to raw features, float64.
 
         Args:
             coefficients: [min(n, width), outputs], for `rows`.
@@ -41,8 +41,7 @@ class StandardizedFeatures:
         """
         # ((x - mean) / scale) · basis · c + b = x · kernel + bias.
         kernel = (self.basis @ coefficients) / self.scale[:, np.newaxis]
-        bias = bias - self.mean @ kernel
-        return kernel.astype("float32"), bias.astype("float32")
+        return kernel, bias - self.mean @ kernel
 
 
 def standardize(

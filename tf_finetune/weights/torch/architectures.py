@@ -6,21 +6,15 @@ with another number of classes is recognized.
 
 import math
 
+from tf_finetune.backbones import catalog
 from tf_finetune.weights.torch import families, reader
 
 _TOPS = (
-    *(
-        "fc.",
-        "_fc.",
-        "classifier.",
-        "head.",
-        "heads.",
-        "linear.",
-        "last_linear.",
-    ),
+    *("fc.", "classifier.", "head.", "heads.", "linear.", "last_linear."),
+    "_fc.",
     *("AuxLogits.", "aux1.", "aux2."),
 )
-_CLASSIFIERS = ("fc", "_fc", "linear", "last_linear", "head.fc", "classifier")
+_CLASSIFIERS = ("fc", "linear", "last_linear", "head.fc", "classifier", "_fc")
 
 # Network, arrays, parameters: scripts/write_torch_golden.py --architectures;
 # those of EfficientNet-Lite are of the published files and the graphs here.
@@ -96,7 +90,7 @@ def identify(file: reader.StateDict) -> str | None:
 def list_backbones() -> list[str]:
     """Lists the backbones whose weights can be read from PyTorch files."""
     return sorted(
-        name for name in _read_table().values() if families.find_family(name)
+        name for name in catalog.BACKBONES.names() if families.find_family(name)
     )
 
 

@@ -103,6 +103,12 @@ _CONVNEXT_PARTS = {
     "layer_scale": "layer_scale",
 }
 
+_LITE_PARTS = {
+    "expand": ("_expand_conv", "_bn0"),
+    "depthwise": ("_depthwise_conv", "_bn1"),
+    "project": ("_project_conv", "_bn2"),
+}
+
 _RESNET = Family(
     rules=(
         (r"conv1(?:_conv)?_(bn)|conv1_conv", lambda m: f"{m[1] or 'conv'}1"),
@@ -147,6 +153,19 @@ _CONVNEXT = Family(
     ),
     needed=("classifier.0.weight", "classifier.0.bias"),
 )
+_LITE = Family(
+    rules=(
+        (r"stem_conv", lambda m: "_conv_stem"),
+        (r"stem_bn", lambda m: "_bn0"),
+        (r"top_conv", lambda m: "_conv_head"),
+        (r"top_bn", lambda m: "_bn1"),
+        (
+            r"block(\d+)_(expand|depthwise|project)_(conv|bn)",
+            lambda m: f"_blocks.{m[1]}.{_LITE_PARTS[m[2]][m[3] == 'bn']}",
+        ),
+    ),
+    tops=("_fc.",),
+)
 _FEATURES = Family(root="features.")
 # Blocks of the same kind, and the last parts of their modules' names.
 _INCEPTION_BLOCKS = (
@@ -179,34 +198,15 @@ _INCEPTION = Family(
     ),
     tops=("fc.", "AuxLogits."),
 )
-# Of the package efficientnet-lite-pytorch.
-_LITE_PARTS = {"expand": 0, "depthwise": 1, "project": 2}
-_EFFICIENTNET_LITE = Family(
-    rules=(
-        (r"stem_conv", lambda m: "_conv_stem"),
-        (r"stem_bn", lambda m: "_bn0"),
-        (r"top_conv", lambda m: "_conv_head"),
-        (r"top_bn", lambda m: "_bn1"),
-        (
-            r"block(\d+)_(expand|depthwise|project)_conv",
-            lambda m: f"_blocks.{m[1]}._{m[2]}_conv",
-        ),
-        (
-            r"block(\d+)_(expand|depthwise|project)_bn",
-            lambda m: f"_blocks.{m[1]}._bn{_LITE_PARTS[m[2]]}",
-        ),
-    ),
-    tops=("_fc.",),
-)
 
 _FAMILIES = (
     (r"resnet(?:18|34|50|101|152)", _RESNET),
     (r"cifar_resnet(?:20|56)", _CIFAR_RESNET),
-    (r"efficientnet_lite[0-4]", _EFFICIENTNET_LITE),
     (r"densenet(?:121|169|201)", _DENSENET),
     (r"googlenet", _GOOGLENET),
     (r"convnext_(?:tiny|small|base|large)", _CONVNEXT),
     (r"inception_v3", _INCEPTION),
+    (r"efficientnet_lite[0-4]", _LITE),
     (
         r"alexnet|vgg1[69]|mobilenet_v2|mobilenet_v3_(?:small|large)"
         r"|efficientnet_b[0-7]",

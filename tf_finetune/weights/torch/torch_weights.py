@@ -83,14 +83,14 @@ def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
     return (
         f"{name} is a PyTorch file; {spec.name} has {graph}"
         + (f" ({', '.join(differences)})" if differences else "")
-        + f", pictures are scaled as {_SCALINGS[spec.preprocessing]} (assumed "
+        + f", pictures are scaled {_SCALINGS[spec.preprocessing]} (assumed "
         "from the network; the file does not say it)"
     )
 
 
 _SCALINGS = {
-    "lite": "(RGB - 127) / 128",
-    "torch": "PyTorch's, by ImageNet's mean and standard deviation",
-    "tf": "[-1, 1]",
-    "in_graph": "PyTorch's, by ImageNet's mean and standard deviation",
+    "torch": "by ImageNet's mean and standard deviation",
+    "tf": "to -1..1",
+    "in_graph": "by ImageNet's mean and standard deviation",
+    "lite": "as (x - 127) / 128",
 }
