@@ -12,10 +12,11 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.weights import (
-    file_parts,
     loading,
     merge_report,
+    saved_weights,
     weights_file,
+    weights_source,
 )
 from tf_finetune.weights.torch import reader
 
@@ -50,7 +51,7 @@ def read_classifier(
     Raises:
         UsageError: The file holds none, or one of several layers.
     """
-    part = file_parts.parse_source(loaded.source).part
+    part = weights_source.parse_source(loaded.source).part
     if weights_file.detect_kind(loaded.path) == "torch":
         top = _read_torch_top(loaded, part)
     else:
@@ -76,7 +77,9 @@ def _read_keras_top(
     loaded: loading.LoadedWeights, part: str
 ) -> dict[str, Sequence[np.ndarray]]:
     """Returns the arrays of each layer that the backbone did not take."""
-    file = file_parts.select_part(weights_file.read_weights(loaded.path), part)
+    file = saved_weights.select_part(
+        weights_file.read_weights(loaded.path), part
+    )
     taken = set(loaded.report.paths.values())
     return {
         layer.name or layer.path: layer.arrays

@@ -12,7 +12,7 @@ from tensorflow.python.tools import saved_model_cli  # noqa: E402
 from tf_finetune import errors  # noqa: E402
 from tf_finetune.exports.saved_model import (  # noqa: E402
     image_saved_model,
-    trackable,
+    image_signatures,
 )
 
 _WITH_STRINGS = ("serving_default", "embed", "classify")
@@ -129,7 +129,7 @@ def test_saved_model_cli_shows_and_runs_it(exported, tmp_path, capsys):
 def test_an_export_that_hides_its_variables_is_refused(
     make_job, tmp_path, monkeypatch
 ):
-    track = trackable.TrackableModel.__init__
+    track = image_signatures.TrackableModel.__init__
 
     def hide(self, model, assets):
         track(self, model, assets)
@@ -137,7 +137,7 @@ def test_an_export_that_hides_its_variables_is_refused(
         self.variables = list(model.weights)
         del self.trainable_variables, self.non_trainable_variables
 
-    monkeypatch.setattr(trackable.TrackableModel, "__init__", hide)
+    monkeypatch.setattr(image_signatures.TrackableModel, "__init__", hide)
     with pytest.raises(errors.RunError, match="saved_model.py ended"):
         image_saved_model.write(make_job())
     assert not list((tmp_path / "export").glob("[0-9]*"))

@@ -3,7 +3,7 @@
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import torch_names
-from tf_finetune.weights import file_parts, merge_report
+from tf_finetune.weights import merge_report, saved_weights, weights_source
 from tf_finetune.weights.torch import (
     architectures,
     families,
@@ -14,7 +14,7 @@ from tf_finetune.weights.torch import (
 
 
 def load(
-    backbone: backbones.Backbone, source: file_parts.WeightsSource
+    backbone: backbones.Backbone, source: weights_source.WeightsSource
 ) -> tuple[reader.StateDict, merge_report.MergeReport]:
     """Loads a file's weights into a backbone that was just built.
 
@@ -24,7 +24,7 @@ def load(
             missing, left over, or cannot be a weight. Nothing is assigned then.
     """
     spec = backbone.spec
-    file = torch_files.check_file(spec, source)
+    file = torch_files.check_file(spec, source.path, source.part)
     name = torch_names.find_torch_name(spec.name)
     if name is not None and spec.torch_rules is None:
         raise errors.RunError(
@@ -52,6 +52,25 @@ def load(
         share=1.0,
         paths=match.modules,
     )
+
+
+def check_graph(
+    spec: backbones.BackboneSpec, file: saved_weights.SavedWeights
+) -> None:
+    """Raises `UsageError` for a Keras file that may not fit a "+torch" graph.
+
+    Args:
+        spec: Of the backbone that the file is to be loaded into.
+        file: Of Keras; without its graph it may be that of Keras' own network.
+    """
+    own = spec.name.partition("+")[0]
+    if spec.torch_rules and not (file.graph or file.backbone):
+        raise errors.UsageError(
+            f"--weights={file.path} does not say which graph its arrays belong "
+            f"to: {own} computes other features with them than "
+            f"{spec.name}. Use --backbone={own} for weights of Keras; "
+            "of an earlier run give the workdir or its model.keras."
+        )
 
 
 def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
