@@ -69,6 +69,7 @@ def train_run(
     train_preflight.check_config(config)
     # After the check, which knows words that look like paths.
     config = config_completion.make_paths_absolute(config)
+    config = config_completion.choose_graph(config)
     place = lifecycle.choose_workdir(config)
     lifecycle.check_free(place, config)
     # Workers other than the chief train along; they write nothing.
@@ -99,6 +100,7 @@ def _keep_classifier(
     """Makes a run of a weights file with its own classifier."""
     classifier_preflight.check_config(config)
     config = config_completion.make_paths_absolute(config)
+    config = config_completion.choose_graph(config)
     place = lifecycle.choose_workdir(config)
     lifecycle.check_free(place, config)
     data = config.data.data

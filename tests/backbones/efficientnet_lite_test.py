@@ -28,13 +28,13 @@ def test_stages_are_as_wide_as_the_paper_says():
     # Table 1: size and width of what comes out.
     expected = {
         "stem_relu": (112, 32),
-        "block1a_project_bn": (112, 16),
-        "block2b_add": (56, 24),
-        "block3b_add": (28, 40),
-        "block4c_add": (14, 80),
-        "block5c_add": (14, 112),
-        "block6d_add": (7, 192),
-        "block7a_project_bn": (7, 320),
+        "block0_project_bn": (112, 16),
+        "block2_add": (56, 24),
+        "block4_add": (28, 40),
+        "block7_add": (14, 80),
+        "block10_add": (14, 112),
+        "block14_add": (7, 192),
+        "block15_project_bn": (7, 320),
         "top_relu": (7, 1280),
     }
     found = {
@@ -56,10 +56,15 @@ def test_stages_are_as_wide_as_the_paper_says():
 )
 def test_scaling_of_the_larger_ones(width, depth, channels, repeats):
     blocks = efficientnet_lite.list_blocks(width=width, depth=depth)
-    numbers = [int(block.name[5]) for block in blocks]
-    assert [numbers.count(stage) for stage in range(1, 8)] == repeats
-    firsts = [block for block in blocks if block.name.endswith("a")]
-    assert [block.channels for block in firsts] == channels
+    expected = [
+        wide
+        for wide, times in zip(channels, repeats, strict=True)
+        for _ in range(times)
+    ]
+    assert [block.channels for block in blocks] == expected
+    # A stage's first block has its stride; those of stages 5 and 7 have none.
+    assert [block.stride for block in blocks].count(2) == 4
+    assert blocks[repeats[0]].stride == 2
 
 
 def test_stages_end_with_the_last_activation_of_their_resolution():
@@ -73,10 +78,10 @@ def test_stages_end_with_the_last_activation_of_their_resolution():
         for stride, tensor in backbone.feature_maps.items()
     }
     assert named == {
-        2: "block2a_expand_relu",
-        4: "block3a_expand_relu",
-        8: "block4a_expand_relu",
-        16: "block6a_expand_relu",
+        2: "block1_expand_relu",
+        4: "block3_expand_relu",
+        8: "block5_expand_relu",
+        16: "block11_expand_relu",
         32: "top_relu",
     }
 

@@ -26,11 +26,13 @@ _FAST = {
 }
 # One a family: Keras writes a network layer by layer.
 _SAVED = _FAST - {"vgg16"} | {
+    "cifar_resnet20",
     "densenet121",
     "efficientnet_v2_b0",
     "inception_resnet_v2",
     "inception_v3",
     "mobilenet_v2",
+    "mobilenet_v2+torch",
     "nasnet_mobile",
     "resnet50",
     "resnet50_v2",
@@ -41,6 +43,7 @@ _UNPADDED = {
     "alexnet",
     "inception_resnet_v2",
     "inception_v3",
+    "inception_v3+torch",
     "nasnet_large",
     "nasnet_mobile",
     "xception",
@@ -48,14 +51,22 @@ _UNPADDED = {
 # Of networks that Keras lacks; "in_graph" for one that scales its input.
 _MODES = {
     "alexnet": "torch",
+    "cifar_resnet20": "torch",
+    "cifar_resnet56": "torch",
+    "efficientnet_b0+torch": "torch",
     **{f"efficientnet_lite{number}": "lite" for number in range(5)},
     "googlenet": "torch",
+    "inception_v3+torch": "tf",
+    "mobilenet_v2+torch": "torch",
+    "resnet50+torch": "torch",
     "resnet18": "torch",
     "resnet34": "torch",
     "small_cnn": "tf",
 }
 
 
+# In torchvision's graph, one for each way in which it differs.
+_TORCH = tuple(name for name in _MODES if name.endswith("+torch"))
 _QUICK = ("resnet18", "small_cnn")
 # One a family, and those that differ from it in more than their size; the
 # larger ones, up to 1.4 GB of weights, are built in a campaign.
@@ -82,7 +93,9 @@ def _build(name, *, larger=0):
     return build.build(name, image_size=spec.min_image_size + larger)
 
 
-@pytest.fixture(scope="module", params=_marked(catalog.BACKBONES.names()))
+@pytest.fixture(
+    scope="module", params=_marked((*catalog.BACKBONES.names(), *_TORCH))
+)
 def backbone(request):
     """Each backbone at the smallest size it says it can be built with."""
     yield _build(request.param)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 _FAMILIES = (
     "alexnet",
+    "cifar_resnet20",
     "convnext_tiny",
     "densenet121",
     "efficientnet_b0",
@@ -32,6 +33,7 @@ _FAMILIES = (
     "inception_v3",
     "mobilenet",
     "mobilenet_v2",
+    "mobilenet_v2+torch",
     "mobilenet_v3_small",
     "nasnet_mobile",
     "resnet18",

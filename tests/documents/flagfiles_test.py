@@ -1,10 +1,13 @@
 """The flagfiles say what they are; `commands_test.py` runs them."""
 
+import importlib.util
 import re
 
 import pytest
 from documents import documented_commands
 
+from tf_finetune import errors
+from tf_finetune.backbones import catalog
 from tf_finetune.config import options, train_config
 from tf_finetune.preflight import train
 
@@ -20,7 +23,12 @@ def test_every_flagfile_is_accepted_and_tells_what_it_is(path, tmp_path):
         # A table has columns, which some of them name.
         (tmp_path / "table.csv").touch()
         config = options.replace(config, data=str(tmp_path / "table.csv"))
-    train.check_config(config)
+    package = catalog.find_spec(config.model.backbone)[0].weights_package
+    if package and not importlib.util.find_spec(package.module):
+        with pytest.raises(errors.UsageError, match=r"tf_finetune\[lite\]"):
+            train.check_config(config)
+    else:
+        train.check_config(config)
     text = path.read_text(encoding="utf-8")
     assert text.startswith("# What: ")
     name = str(path.relative_to(documented_commands.ROOT))

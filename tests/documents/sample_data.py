@@ -19,6 +19,7 @@ WEIGHTS = {
     "resnet18.weights.h5": "resnet18",
     "resnet50_notop.h5": "resnet50",
     "small_cnn.weights.h5": "small_cnn",
+    "mobilenet_v2.pth": "mobilenet_v2",
 }
 # Their values are random, and batch norms fit them, so that features are of
 # the size that pretrained ones have.
@@ -36,6 +37,16 @@ noise = keras.random.uniform([32, 32, 32, 3], 0, 40, seed=1)
 model(colors + noise, training=True)
 model.save_weights("writing.weights.h5")
 os.replace("writing.weights.h5", {name!r})
+"""
+_WRITE_TORCH = """
+import pathlib
+import sys
+sys.path.insert(0, {tests!r})
+import torch_files
+import torch_golden
+vector = torch_golden.read_vector({network!r})
+arrays = torch_golden.fill_arrays(vector["arrays"])
+torch_files.write_state_dict(pathlib.Path({name!r}), arrays)
 """
 _STREET = ("Sky", "Building", "Road", "Unlabelled")
 _GENRES = ("Comedy", "Drama", "Romance")
@@ -79,7 +90,9 @@ def furnish(folder: pathlib.Path) -> None:
 
 def writing_of(name: str) -> str:
     """Returns the code that writes the weights file of that name."""
-    return _WRITE_WEIGHTS.format(name=name, network=WEIGHTS[name])
+    code = _WRITE_TORCH if name.endswith(".pth") else _WRITE_WEIGHTS
+    tests = str(documented_commands.ROOT / "tests")
+    return code.format(name=name, network=WEIGHTS[name], tests=tests)
 
 
 def _picture(generator: np.random.Generator, kind: int) -> Image.Image:

@@ -10,6 +10,7 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.weights import weights_file
+from tf_finetune.weights.torch import reader
 
 
 class _Trap:
@@ -49,6 +50,13 @@ def test_every_protocol_of_pickles_is_known(tmp_path, trap, protocol):
     (tmp_path / "ran").unlink()  # Of the line above.
     with pytest.raises(errors.UsageError, match="PyTorch file"):
         weights_file.read_weights(tmp_path / "x")
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.h5", "x"])
+def test_a_pickle_is_read_and_not_run(tmp_path, trap, name):
+    (tmp_path / name).write_bytes(trap)
+    with pytest.raises(errors.RunError, match="which is no array"):
+        reader.read_state_dict(tmp_path / name)
 
 
 def test_a_pytorch_archive_is_named_and_not_opened(tmp_path, trap):

@@ -1,7 +1,9 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch_files
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone
@@ -132,3 +134,15 @@ def test_a_workdir_whose_files_lie_elsewhere_is_refused(tmp_path):
     (run / "model.weights.h5").symlink_to(outside)
     with pytest.raises(errors.UsageError, match="outside of"):
         weights_source.check_weights(spec, str(run))
+
+
+def test_pytorch_files_choose_their_graph(tmp_path):
+    arrays = {"conv1.weight": np.zeros((1, 1, 1, 1), "float32")}
+    path = torch_files.write_state_dict(tmp_path / "x.pth", arrays)
+    choose = weights_source.choose_graph
+    assert choose("resnet50", str(path)) == "resnet50+torch"
+    assert choose("resnet50", f"{path}::model") == "resnet50+torch"
+    assert choose("resnet18", str(path)) == "resnet18"
+    assert choose("resnet50", "imagenet") == "resnet50"
+    assert choose("resnet50", "none") == "resnet50"
+    assert choose("resnet50", str(tmp_path / "absent.pth")) == "resnet50"

@@ -27,6 +27,33 @@ class WeightsPackage:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TorchRules:
+    """Differences of torchvision's graph from that of keras.applications.
+
+    Attributes:
+        preprocessing: Scaling that torchvision's published weights need.
+        epsilon: Of its batch norms; None: as in Keras.
+        momentum: Of its batch norms, in Keras' sense: 1 minus PyTorch's.
+        pads_both_sides: Strided convolutions pad k//2 on both sides.
+        strides_in_3x3: The blocks of a ResNet stride in their 3x3 convolution.
+        drops_biases: Convolutions have no biases.
+        norms_scale: Batch norms have gamma.
+        pools_padding: Average pooling counts the zeros that it pads with.
+        keeps_layers: No layer differs, only the preprocessing.
+    """
+
+    preprocessing: Preprocessing = "torch"
+    epsilon: float | None = None
+    momentum: float = 0.9
+    pads_both_sides: bool = False
+    strides_in_3x3: bool = False
+    drops_biases: bool = False
+    norms_scale: bool = False
+    pools_padding: bool = False
+    keeps_layers: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
     """Facts of a backbone, known without importing TensorFlow.
 
@@ -53,6 +80,8 @@ class BackboneSpec:
             names in backbones/assets/ ({"digits": "small_cnn_digits…"}).
         squeeze_excite: Whether squeeze-and-excitation blocks are requested
             ("resnet50+se"); surgery inserts them into the pretrained network.
+        torch_rules: Of the graph that torchvision has ("resnet50+torch"); None
+            for the graph of the builder.
     """
 
     name: str
@@ -66,6 +95,7 @@ class BackboneSpec:
     weights_package: WeightsPackage | None = None
     bundled_weights: tuple[tuple[str, str], ...] = ()
     squeeze_excite: bool = False
+    torch_rules: TorchRules | None = None
 
     @property
     def has_imagenet_weights(self) -> bool:

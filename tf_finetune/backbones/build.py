@@ -6,7 +6,7 @@ import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import catalog, topology
+from tf_finetune.backbones import catalog, topology, torch_graphs
 from tf_finetune.registry import Registry
 
 # ImageNet's mean, in the order that each kind of preprocessing uses, and for
@@ -31,10 +31,26 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
         UsageError: The name is unknown or the image too small.
     """
     spec, alpha = catalog.find_spec(name)
+    return build_spec(spec, alpha=alpha, image_size=image_size)
+
+
+def build_spec(
+    spec: backbones.BackboneSpec, *, alpha: float | None, image_size: int | None
+) -> backbones.Backbone:
+    """Builds a backbone with random weights from its facts.
+
+    Args:
+        spec: Of the backbone.
+        alpha: Its width; None where width is fixed.
+        image_size: As for `build`.
+
+    Raises:
+        UsageError: The image is too small.
+    """
     size = spec.image_size if image_size is None else image_size
     if size < spec.min_image_size:
         raise errors.UsageError(
-            f"--image_size={size} is too small for {name}, which needs "
+            f"--image_size={size} is too small for {spec.name}, which needs "
             f"{spec.min_image_size} at least."
         )
     images = keras.Input([size, size, 3], dtype="float32", name="images")
@@ -43,7 +59,11 @@ def build(name: str, *, image_size: int | None) -> backbones.Backbone:
     inner = _build_network(
         spec, add_preprocessing(images, spec.preprocessing), alpha
     )
-    model = keras.Model(images, inner.outputs[0], name=spec.name)
+    # TensorFlow's scopes have no "+".
+    name, _, _ = spec.name.partition("+")
+    model = keras.Model(images, inner.outputs[0], name=name)
+    if spec.torch_rules and not spec.torch_rules.keeps_layers:
+        model = torch_graphs.convert_graph(model, spec.torch_rules)
     maps = topology.find_feature_maps(model)
     return backbones.Backbone(
         spec=spec,

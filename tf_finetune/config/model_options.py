@@ -118,8 +118,8 @@ class ModelOptions:
     weights: str = options.option(
         "imagenet",
         "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
-        ".keras file, or the workdir of an earlier run; FILE::NAME for one of "
-        "several networks in a file.",
+        ".keras file, a PyTorch .pth or .safetensors, or the workdir of an "
+        "earlier run; FILE::NAME for one of several networks in a file.",
     )
     keep_classifier: bool = options.option(
         False,

@@ -29,8 +29,20 @@ def complete_config(
     config = drop_unused_options(config, given)
     if "workdir" in given:
         return config
-    taken = lifecycle.number_workdir(make_paths_absolute(config))
+    taken = lifecycle.number_workdir(choose_graph(make_paths_absolute(config)))
     return options.replace(config, workdir=taken.output.workdir)
+
+
+def choose_graph(
+    config: train_config.TrainConfig,
+) -> train_config.TrainConfig:
+    """Returns `config` with the backbone in the graph of its weights.
+
+    PyTorch's weights need torchvision's graph, "resnet50+torch"; recorded so,
+    the run can be repeated and its weights read again.
+    """
+    backbone = weights.choose_graph(config.model.backbone, config.model.weights)
+    return options.replace(config, backbone=backbone)
 
 
 def drop_unused_options(

@@ -43,6 +43,7 @@ def _format_supervised(context: contexts.RunContext) -> str:
     )
     parts = [
         context.settings.line,
+        _describe_weights(context),
         surgery_steps.format_table(_list_changes(context)),
         table,
     ]
@@ -73,6 +74,12 @@ def _format_supervised(context: contexts.RunContext) -> str:
             f"{_describe_boundary(context)}",
         ]
     )
+
+
+def _describe_weights(context: contexts.RunContext) -> str:
+    """Describes the graph that PyTorch's weights asked for, if they did."""
+    loaded = context.assembly.loaded
+    return f"weights: {loaded.graph}" if loaded and loaded.graph else ""
 
 
 def _list_changes(context: contexts.RunContext) -> list[surgery_steps.Change]:

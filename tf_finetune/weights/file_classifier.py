@@ -18,6 +18,12 @@ from tf_finetune.weights import (
     weights_file,
     weights_source,
 )
+from tf_finetune.weights.torch import reader
+
+# Second classifiers, of training alone.
+_AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
+# PyTorch's kernels are [out, in, …].
+_LAST_AXES = (1, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,42 +51,67 @@ def read_classifier(
     Raises:
         UsageError: The file holds none, or one of several layers.
     """
-    file = saved_weights.select_part(
-        weights_file.read_weights(loaded.path),
-        weights_source.parse_source(loaded.source).part,
-    )
-    unused = _list_unused(file, loaded.report)
-    named = [layer.name or layer.path for layer in unused]
-    if not unused:
+    part = weights_source.parse_source(loaded.source).part
+    if weights_file.detect_kind(loaded.path) == "torch":
+        top = _read_torch_top(loaded, part)
+    else:
+        top = _read_keras_top(loaded, part)
+    if not top:
         raise errors.UsageError(
             f"--keep_classifier: {loaded.path} holds no classifier (it is a "
             "file without its top). Give a file of the whole network with "
             "--weights=PATH."
         )
-    found = _parse_dense(unused[0].arrays, features)
-    if len(unused) > 1 or found is None:
+    found = _parse_dense(next(iter(top.values())), features)
+    if len(top) > 1 or found is None:
         raise errors.UsageError(
             f"--keep_classifier: the classifier in {loaded.path} is not one "
             f"dense layer on {features} pooled features; its layers are "
-            f"{merge_report.join_names(named)}. Train a new head instead, "
+            f"{merge_report.join_names([*top])}. Train a new head instead, "
             "without --keep_classifier."
         )
     return found
 
 
-def _list_unused(
-    file: saved_weights.SavedWeights, report: merge_report.MergeReport
-) -> list[saved_weights.SavedLayer]:
-    """Lists the layers of a file that the backbone did not take."""
-    taken = set(report.paths.values())
-    return [
-        layer
+def _read_keras_top(
+    loaded: loading.LoadedWeights, part: str
+) -> dict[str, Sequence[np.ndarray]]:
+    """Returns the arrays of each layer that the backbone did not take."""
+    file = saved_weights.select_part(
+        weights_file.read_weights(loaded.path), part
+    )
+    taken = set(loaded.report.paths.values())
+    return {
+        layer.name or layer.path: layer.arrays
         for layer in file.layers
         if layer.arrays
         and layer.path not in taken
         # A nested model of a classic .h5 is one layer.
         and not any(path.startswith(f"{layer.path}/") for path in taken)
-    ]
+    }
+
+
+def _read_torch_top(
+    loaded: loading.LoadedWeights, part: str
+) -> dict[str, Sequence[np.ndarray]]:
+    """Returns the arrays of each module of a PyTorch file's classifier.
+
+    Kernels are [in, out] and [1, 1, in, out], as in Keras.
+    """
+    file = reader.read_state_dict(loaded.path, part=part)
+    unused = set(loaded.report.unused)
+    found: dict[str, list[np.ndarray]] = {}
+    # In the order weight, bias, which that of a file need not be.
+    for name in sorted(file.arrays, key=lambda each: each.endswith(".bias")):
+        if name in unused and not name.startswith(_AUXILIARY):
+            array = file.arrays[name]
+            module = name.rpartition(".")[0]
+            found.setdefault(module, []).append(
+                array.transpose(*range(2, array.ndim), *_LAST_AXES)
+                if array.ndim > 1
+                else array
+            )
+    return found
 
 
 def _parse_dense(

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 READABLE_HINT = (
     "Readable are: a Keras .h5 (with or without top), a .weights.h5, a .keras "
-    "file, or the workdir of an earlier run."
+    "file, a PyTorch .pth or .safetensors, or the workdir of an earlier run."
 )
 
-_PYTORCH = "is a PyTorch file; PyTorch weights are not readable yet"
-_SAFETENSORS = (
-    "is a safetensors file (PyTorch's layout); it is not readable yet"
+_NO_PYTORCH = (
+    "is named as PyTorch's files are but is none; copy or download it again"
 )
 _CHECKPOINT = "is a part of a TensorFlow checkpoint; give a Keras file"
 KERAS_0_HINT = (
@@ -52,8 +51,6 @@ def describe_file(path: pathlib.Path, start: bytes) -> str:
 
 def describe_zip(names: Sequence[str]) -> str:
     """Describes a zip archive with the members `names`."""
-    if any(name.endswith("data.pkl") for name in names):
-        return _PYTORCH
     if names and all(name.endswith(".npy") for name in names):
         return "is a NumPy .npz file, not a Keras one"
     if any(name.endswith((".weights.json", ".npz")) for name in names):
@@ -126,21 +123,9 @@ def _is_web_page(start: bytes) -> bool:
     return head.startswith((b"<!doctype", b"<html", b"<?xml", b"<head"))
 
 
-def _is_safetensors(start: bytes) -> bool:
-    # 8 bytes of header length, then the header, a JSON object.
-    return start[8:10] == b'{"'
-
-
-def _is_pickle(start: bytes) -> bool:
-    # The PROTO opcode and the protocol, 2 to 5.
-    return start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05"
-
-
 _SIGNS = (
     (_is_web_page, _PAGE),
     (lambda start: start.startswith(b"version https://git-lfs"), _POINTER),
-    (_is_pickle, _PYTORCH),
-    (_is_safetensors, _SAFETENSORS),
     (lambda start: start[4:8] == b"TFL3", "is a LiteRT model, not weights"),
     (
         lambda start: start.startswith(b"\x1f\x8b"),
@@ -149,14 +134,14 @@ _SIGNS = (
     (lambda start: start.startswith(b"\x93NUMPY"), "is a NumPy array"),
 )
 _BY_SUFFIX = {
-    ".pt": _PYTORCH,
-    ".pth": _PYTORCH,
+    ".pt": _NO_PYTORCH,
+    ".pth": _NO_PYTORCH,
     ".onnx": "is an ONNX model; it is not readable yet",
     ".pb": "is a part of a SavedModel; give a Keras file",
     ".index": _CHECKPOINT,
-    ".safetensors": _SAFETENSORS,
+    ".safetensors": _NO_PYTORCH,
     ".ckpt": "is not a Keras file (.ckpt is used by TensorFlow and by PyTorch)",
-    ".th": _PYTORCH,
+    ".th": _NO_PYTORCH,
     ".h5": "is named .h5 but is not HDF5; copy or download it again",
     ".keras": "is named .keras but is not a zip; copy or download it again",
 }

@@ -31,6 +31,7 @@ from tf_finetune.weights import (
     weights_file,
     weights_source,
 )
+from tf_finetune.weights.torch import torch_weights
 
 # Flags of surgery that change the layers of a backbone, and their defaults.
 _FLAGS = {"cut_at": "none", "norm": "keep", "input_channels": "3"}
@@ -45,12 +46,14 @@ class LoadedWeights:
         path: The file that was read.
         sha256: Of that file.
         report: Layers that matched, and those that did not.
+        graph: Sentence about the graph that a PyTorch file needs; else "".
     """
 
     source: str
     path: pathlib.Path
     sha256: str
     report: merge_report.MergeReport
+    graph: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,8 +77,8 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     Args:
         backbone: Its model's variables are assigned.
         weights: "imagenet", "none", a name from `spec.bundled_weights`, or the
-            path of a .h5, .weights.h5, .keras file or of an earlier workdir,
-            which "::" and the name of a part of it may follow.
+            path of a .h5, .weights.h5, .keras or PyTorch file or of an earlier
+            workdir, which "::" and the name of a part of it may follow.
 
     Returns:
         Their source; None for "none", which leaves them random.
@@ -89,9 +92,12 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
         return None
     weights_source.check_weights(backbone.spec, weights)
     with _open_source(backbone, weights) as source:
+        if weights_file.detect_kind(source.path) == "torch":
+            return _load_torch(backbone, weights, source)
         file = saved_weights.select_part(
             weights_file.read_weights(source.path), source.part
         )
+        torch_weights.check_graph(backbone.spec, file)
         _check_alpha(backbone, file, source.path)
         report = _merge_weights(backbone, file)
     report = _adopt_preprocessing(backbone, file, report, weights)
@@ -159,6 +165,24 @@ def _adopt_preprocessing(
     if file.config is None and report.complete:
         return report
     return preprocessing.adopt_scaling(backbone, file, report)
+
+
+def _load_torch(
+    backbone: backbones.Backbone,
+    weights: str,
+    source: weights_source.WeightsSource,
+) -> LoadedWeights:
+    file, report = torch_weights.load(backbone, source)
+    logging.info("Weights of %s: %s.", file.path, report.summary())
+    graph = torch_weights.describe_graph(backbone.spec, file.path.name)
+    logging.info("%s", graph)
+    return LoadedWeights(
+        source=weights,
+        path=file.path,
+        sha256=file.sha256,
+        report=report,
+        graph=graph,
+    )
 
 
 def _merge_weights(

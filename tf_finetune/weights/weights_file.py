@@ -16,6 +16,7 @@ from tf_finetune.weights import (
     foreign_formats,
     saved_weights,
 )
+from tf_finetune.weights.torch import formats as torch_formats
 
 # Signatures at the start of HDF5 and zip files.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -26,6 +27,9 @@ _FLAGS_BYTES = 1 << 20
 
 def detect_kind(path: pathlib.Path) -> saved_weights.Kind:
     """Detects the kind of a weights file or workdir by content, not by name.
+
+    A file of kind "torch" is read by `tf_finetune.weights.torch`, the others by
+    `read_weights`.
 
     Cheap: reads a few bytes, and the table of contents of a zip or HDF5 file.
 
@@ -62,6 +66,8 @@ def detect_kind(path: pathlib.Path) -> saved_weights.Kind:
         return _detect_hdf5_kind(path)
     if start.startswith(_ZIP):
         return _detect_zip_kind(path)
+    if torch_formats.detect_format(start):
+        return "torch"
     raise errors.UsageError(
         f"--weights={path} {foreign_formats.describe_file(path, start)}. "
         f"{foreign_formats.READABLE_HINT}"
@@ -78,6 +84,11 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
             itself.
     """
     kind = detect_kind(path)
+    if kind == "torch":
+        raise errors.UsageError(
+            f"--weights={path} is a PyTorch file and not one of Keras. "
+            f"{foreign_formats.READABLE_HINT}"
+        )
     file = path / keras_files.WEIGHTS_MEMBER if kind == "workdir" else path
     with keras_files.explain_errors(file):
         # Errors of h5py and zipfile become one sentence about the file.
@@ -212,6 +223,8 @@ def _detect_zip_kind(path: pathlib.Path) -> saved_weights.Kind:
         names = archive.namelist()
     if keras_files.WEIGHTS_MEMBER in names:
         return "keras"
+    if torch_formats.find_pickle_member(names):
+        return "torch"
     raise errors.UsageError(
         f"--weights={path} {foreign_formats.describe_zip(names)}. "
         f"{foreign_formats.READABLE_HINT}"

@@ -5,12 +5,13 @@ import os
 import pathlib
 
 from tf_finetune import errors
-from tf_finetune.backbones import backbone
+from tf_finetune.backbones import backbone, catalog, torch_names
 from tf_finetune.weights import (
     foreign_formats,
     packaged_weights,
     weights_file,
 )
+from tf_finetune.weights.torch import torch_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,33 @@ def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
         raise errors.UsageError(
             f"{unknown} No file or folder has that name either."
         )
-    if weights_file.detect_kind(path) == "workdir":
+    kind = weights_file.detect_kind(path)
+    if kind == "workdir":
         check_workdir(spec, path)
+    if kind == "torch":
+        torch_files.check_file(spec, path, parse_source(weights).part)
+
+
+def choose_graph(backbone: str, weights: str) -> str:
+    """Returns the name of a backbone in the graph that weights belong to.
+
+    Args:
+        backbone: As `--backbone` takes it.
+        weights: As `--weights` takes them.
+
+    Returns:
+        "resnet50+torch" for "resnet50" and a PyTorch file, else `backbone`.
+
+    Raises:
+        UsageError: torchvision has no network of this width.
+    """
+    spec, _ = catalog.find_spec(backbone)
+    path = parse_source(weights).path
+    if not weights or weights in list_names(spec) or not path.is_file():
+        return backbone
+    if weights_file.detect_kind(path) != "torch":
+        return backbone
+    return torch_names.find_torch_name(backbone) or backbone
 
 
 def list_names(spec: backbone.BackboneSpec) -> tuple[str, ...]:
@@ -78,7 +104,7 @@ def check_published(spec: backbone.BackboneSpec) -> None:
         raise errors.UsageError(
             f"There are no ImageNet weights for {spec.name!r} in Keras' "
             f"layout. What exists: {known}, or --weights=PATH of a .h5, "
-            ".weights.h5 or .keras file, or of an earlier run."
+            ".weights.h5, .keras or PyTorch file, or of an earlier run."
         )
 
 

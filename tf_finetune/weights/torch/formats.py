@@ -57,7 +57,7 @@ def detect_format(start: bytes) -> Format | None:
     ):
         return "legacy"
     # 8 bytes of header length, then the header, a JSON object.
-    return "safetensors" if start[8:9] == b"{" else None
+    return "safetensors" if start[8:10] in (b'{"', b"{}", b"{ ") else None
 
 
 def find_pickle_member(names: list[str]) -> str | None:

@@ -1,0 +1,107 @@
+"""A run that begins with a PyTorch file, resumed, continued and exported."""
+
+import keras
+import numpy as np
+import pytest
+import torch_files
+import torch_golden as golden
+
+import tf_finetune
+from tf_finetune import errors, workflow
+from tf_finetune.config import options, train_config
+from tf_finetune.workdir import workdir_files
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    arrays = golden.fill_arrays(golden.read_vector("mobilenet_v2")["arrays"])
+    path = tmp_path_factory.mktemp("weights") / "mobilenet_v2.pth"
+    return torch_files.write_state_dict(path, arrays)
+
+
+@pytest.fixture(scope="module")
+def flags(settings, weights):
+    return {
+        **settings,
+        "backbone": "mobilenet_v2",
+        "weights": str(weights),
+        "epochs": 1,
+        "cache": "off",
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(pictures, flags, tmp_path_factory):
+    said = []
+    run = tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
+        report=said.append,
+        **flags,
+    )
+    return run, "\n".join(said)
+
+
+def test_the_graph_of_the_file_is_chosen_told_and_recorded(trained):
+    run, said = trained
+    place = workdir_files.Workdir(run.workdir)
+    flags = place.run_flags.read_text("utf-8").splitlines()
+    assert "--backbone=mobilenet_v2+torch" in flags
+    for text in (said, place.plan.read_text("utf-8")):
+        assert "mobilenet_v2.pth is a PyTorch file" in text
+        assert "strided convolutions pad both sides" in text
+    names = [layer.name for layer in run.model.layers]
+    assert "Conv1_torch_pad" in names
+
+
+def test_the_saved_model_computes_the_same(trained):
+    run, _ = trained
+    plain = keras.saving.load_model(run.workdir / "model.keras")
+    images = np.random.default_rng(0).uniform(0, 255, [3, 32, 32, 3])
+    images = images.astype("float32")
+    np.testing.assert_array_equal(plain(images), run.model(images))
+
+
+def test_the_run_is_evaluated_again_and_exported(trained, settings):
+    run, _ = trained
+    again = tf_finetune.evaluate(
+        run.workdir, cache_dir=settings["cache_dir"], report=lambda text: None
+    )
+    assert again["test"]["accuracy"] == run.evaluation["test"]["accuracy"]
+    tf_finetune.export(
+        run.workdir, format="saved_model", report=lambda text: None
+    )
+    assert any((run.workdir / "export").rglob("saved_model.pb"))
+
+
+def test_the_run_is_repeated_from_its_flags(trained, tmp_path):
+    run, _ = trained
+    config = options.from_flagfile(
+        train_config.TrainConfig,
+        str(run.workdir / "run.flags"),
+        within=run.workdir,
+    )
+    again = workflow.train_run(
+        options.replace(config, workdir=str(tmp_path / "again")),
+        report=lambda text: None,
+    )
+    assert again.evaluation["test"] == run.evaluation["test"]
+
+
+def test_the_workdir_is_the_start_of_another_run(
+    trained, pictures, flags, tmp_path
+):
+    run, _ = trained
+    more = {**flags, "weights": str(run.workdir)}
+    with pytest.raises(
+        errors.UsageError, match=r"Use --backbone=mobilenet_v2\+torch"
+    ):
+        tf_finetune.fine_tune(pictures, workdir=str(tmp_path / "a"), **more)
+    more["backbone"] = "mobilenet_v2+torch"
+    continued = tf_finetune.fine_tune(
+        pictures,
+        workdir=str(tmp_path / "b"),
+        report=lambda text: None,
+        **more,
+    )
+    assert "Conv1_torch_pad" in [e.name for e in continued.model.layers]

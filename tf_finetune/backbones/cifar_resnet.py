@@ -1,0 +1,82 @@
+"""ResNet-20 and ResNet-56 for pictures of 32 pixels, without their tops.
+
+Source: He et al. 2016, "Deep Residual Learning for Image Recognition", section
+4.2, with shortcuts of option A: a shortcut that changes the shape drops every
+other row and column and fills the new channels with zeros, half in front of
+the old ones and half behind (github.com/akamaster/pytorch_resnet_cifar10, whose
+weights fit).
+"""
+
+import keras
+
+_FILTERS = (16, 32, 64)
+
+
+def cifar_resnet20(image_tensor: keras.KerasTensor) -> keras.Model:
+    """Builds ResNet-20 without its top.
+
+    Args:
+        image_tensor: [batch, size, size, 3], standardized RGB.
+
+    Returns:
+        A model to the last feature map [batch, size/4, size/4, 64].
+    """
+    return _resnet(image_tensor, 3, name="cifar_resnet20")
+
+
+def cifar_resnet56(image_tensor: keras.KerasTensor) -> keras.Model:
+    """Builds ResNet-56 without its top; arguments as for `cifar_resnet20`."""
+    return _resnet(image_tensor, 9, name="cifar_resnet56")
+
+
+def _resnet(
+    image_tensor: keras.KerasTensor, blocks: int, *, name: str
+) -> keras.Model:
+    x = _convolution(image_tensor, 16, stride=1, name="conv1")
+    x = keras.layers.ReLU(name="conv1_relu")(x)
+    # Counted from 2, as in the larger ResNets.
+    for stage, filters in enumerate(_FILTERS, start=2):
+        for block in range(1, blocks + 1):
+            stride = 2 if block == 1 and stage > 2 else 1
+            block_name = f"conv{stage}_block{block}"
+            x = _block(x, filters, stride=stride, name=block_name)
+    inputs = keras.utils.get_source_inputs(image_tensor)
+    return keras.Model(inputs, x, name=name)
+
+
+def _block(
+    x: keras.KerasTensor, filters: int, *, stride: int, name: str
+) -> keras.KerasTensor:
+    shortcut = x
+    if stride > 1:
+        # A window of one pixel drops every other row and column.
+        shortcut = keras.layers.MaxPooling2D(
+            1, strides=stride, name=f"{name}_0_pool"
+        )(x)
+        half = (filters - x.shape[-1]) // 2
+        shortcut = keras.ops.pad(
+            shortcut, [[0, 0], [0, 0], [0, 0], [half, half]]
+        )
+    x = _convolution(x, filters, stride=stride, name=f"{name}_1")
+    x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
+    x = _convolution(x, filters, stride=1, name=f"{name}_2")
+    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.ReLU(name=f"{name}_out")(x)
+
+
+def _convolution(
+    x: keras.KerasTensor, filters: int, *, stride: int, name: str
+) -> keras.KerasTensor:
+    # One pixel on both sides, as PyTorch pads; "same" with a stride does not.
+    x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    x = keras.layers.Conv2D(
+        filters,
+        3,
+        strides=stride,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return keras.layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, name=f"{name}_bn"
+    )(x)

@@ -1,0 +1,31 @@
+"""Names of backbones in torchvision's graph: "resnet50+torch"."""
+
+from tf_finetune import errors
+from tf_finetune.backbones import catalog, torch_rules
+
+
+def find_torch_name(name: str) -> str | None:
+    """Returns the name of a backbone in torchvision's graph.
+
+    Args:
+        name: As `--backbone` takes it.
+
+    Returns:
+        "resnet50+torch" for "resnet50"; None where torchvision has no such
+        network, or its graph is the backbone's own.
+
+    Raises:
+        UsageError: The backbone is unknown, or torchvision lacks its width.
+    """
+    spec, alpha = catalog.find_spec(name)
+    if spec.torch_rules:
+        return name
+    if spec.name not in torch_rules.RULES:
+        return None
+    if alpha not in (None, 1.0):
+        raise errors.UsageError(
+            f"--backbone={name}: PyTorch weights can be read for the width 1 "
+            f"only, --backbone={spec.name}."
+        )
+    _, *additions = name.split("+")
+    return "+".join([spec.name, "torch", *additions])

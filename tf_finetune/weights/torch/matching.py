@@ -1,0 +1,188 @@
+"""Match of a PyTorch file's arrays with a backbone: complete, or refused.
+
+Nothing may be left over on either side but the file's classifier: a network
+that fits only in part is another one.
+"""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.weights import merge_report
+from tf_finetune.weights.torch import families, layer_arrays, reader
+
+_IGNORED = ("num_batches_tracked",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Match:
+    """A file's arrays for every variable of a backbone.
+
+    Attributes:
+        values: A variable of the model and its value, in its layout.
+        modules: By layer, its module in the file.
+        top: Names of the arrays of the file's classifier, which are not used.
+    """
+
+    values: tuple[tuple[Any, np.ndarray], ...]
+    modules: Mapping[str, str]
+    top: tuple[str, ...]
+
+
+def match_arrays(
+    model: keras.Model, family: families.Family, file: reader.StateDict
+) -> Match:
+    """Matches every variable of a model with an array of a file.
+
+    Raises:
+        RunError: An array is missing, left over, of another shape, not finite,
+            or variances are negative or all zero. Nothing has been assigned.
+    """
+    layers = list(layer_arrays.iterate_layers(model))
+    if family.modules:
+        layers = layer_arrays.sort_by_creation(layers)
+    arrays = {
+        name: array
+        for name, array in file.arrays.items()
+        if not name.endswith(_IGNORED)
+    }
+    top = {
+        name
+        for name in arrays
+        if name.startswith(family.tops) and name not in family.needed
+    }
+    if family.rules:
+        modules = _match_by_name(layers, family)
+    else:
+        modules = _match_by_number(layers, _list_modules(family, arrays))
+    wanted = {
+        _join_name(modules[layer.name], part): (layer, variable)
+        for layer in layers
+        for part, variable in zip(
+            layer_arrays.list_parts(layer), layer.weights, strict=True
+        )
+    }
+    _check_names(wanted, arrays, top)
+    return Match(
+        values=tuple(
+            (variable, _convert(name, arrays[name], layer, variable))
+            for name, (layer, variable) in wanted.items()
+        ),
+        modules=modules,
+        top=tuple(sorted(top)),
+    )
+
+
+def _match_by_name(
+    layers: Sequence[Any], family: families.Family
+) -> dict[str, str]:
+    found = {}
+    for layer in layers:
+        module = families.find_module(family, layer.name)
+        if module is None:
+            raise errors.RunError(
+                f"The layer {layer.name!r} has no place in PyTorch's files."
+            )
+        found[layer.name] = module
+    return found
+
+
+def _list_modules(
+    family: families.Family, arrays: Mapping[str, np.ndarray]
+) -> tuple[list[str], list[str]]:
+    """Lists the modules with kernels and those with norms, in order."""
+    if family.modules:
+        return (
+            [f"{each}.conv" for each in family.modules],
+            [f"{each}.bn" for each in family.modules],
+        )
+    names = sorted(
+        (name for name in arrays if name.startswith(family.root)),
+        key=_split_numbers,
+    )
+    kernels = [
+        name.removesuffix(".weight")
+        for name in names
+        if name.endswith(".weight") and arrays[name].ndim == 4
+    ]
+    norms = [
+        name.removesuffix(".running_mean")
+        for name in names
+        if name.endswith(".running_mean")
+    ]
+    return kernels, norms
+
+
+def _split_numbers(name: str) -> list[tuple[int, str]]:
+    """Returns a sort key in which 10 follows 9."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part)
+        for part in name.split(".")
+    ]
+
+
+def _match_by_number(
+    layers: Sequence[Any], modules: tuple[list[str], list[str]]
+) -> dict[str, str]:
+    """Matches kernels with kernels and norms with norms, in order."""
+    kernels, norms = modules
+    ours = [layer for layer in layers if layer_arrays.has_kernel(layer)]
+    others = [layer for layer in layers if not layer_arrays.has_kernel(layer)]
+    if (len(ours), len(others)) != (len(kernels), len(norms)):
+        raise errors.RunError(
+            f"it has {len(kernels)} convolutions and {len(norms)} batch norms, "
+            f"the backbone {len(ours)} and {len(others)}"
+        )
+    pairs = zip([*ours, *others], [*kernels, *norms], strict=True)
+    return {layer.name: module for layer, module in pairs}
+
+
+def _join_name(module: str, part: str) -> str:
+    return f"{module}.{part}" if part else module
+
+
+def _check_names(
+    wanted: Collection[str],
+    arrays: Mapping[str, np.ndarray],
+    top: Collection[str],
+) -> None:
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise errors.RunError(
+            f"it lacks {len(missing)} of {len(wanted)} arrays: "
+            f"{merge_report.join_names(missing, shown=3)}"
+        )
+    unused = [
+        f"{name} {list(array.shape)}"
+        for name, array in arrays.items()
+        if name not in wanted and name not in top
+    ]
+    if unused:
+        raise errors.RunError(
+            f"{len(unused)} of its arrays belong to no layer of the backbone "
+            f"and to no classifier: {merge_report.join_names(unused, shown=3)}"
+        )
+
+
+def _convert(
+    name: str, array: np.ndarray, layer: Any, variable: Any
+) -> np.ndarray:
+    """Returns an array in a variable's layout, checked."""
+    value = layer_arrays.convert_array(array, layer, variable)
+    if value.shape != tuple(variable.shape):
+        raise errors.RunError(
+            f"{name} is {list(array.shape)}, which does not fit the layer "
+            f"{layer.name!r}, {list(variable.shape)} in Keras' order"
+        )
+    if not np.isfinite(value).all():
+        raise errors.RunError(f"{name} holds NaN or infinite values")
+    # Some zeros are channels that never change: EfficientNet-Lite0's published
+    # file has 130 of them.
+    is_variance = name.endswith(".running_var")
+    if is_variance and ((value < 0).any() or not value.any()):
+        raise errors.RunError(f"{name} holds variances that are not positive")
+    return value

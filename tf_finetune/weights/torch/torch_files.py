@@ -1,0 +1,59 @@
+"""Checks of a PyTorch file that need no TensorFlow."""
+
+import pathlib
+import re
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.weights.torch import architectures, families, reader
+
+
+def check_file(
+    spec: backbones.BackboneSpec, path: pathlib.Path, part: str = ""
+) -> reader.StateDict:
+    """Reads a file and checks that it can be one of a backbone's network.
+
+    Raises:
+        UsageError: It is that of another network, or of none known here.
+        RunError: It is damaged, incomplete or refused.
+    """
+    if families.find_family(spec.name) is None:
+        raise errors.UsageError(
+            f"--weights={path} is a PyTorch file, and there is no rule "
+            f"for the layers of {spec.name!r} in such files. There are rules "
+            f"for: {', '.join(architectures.list_backbones())}."
+        )
+    file = reader.read_state_dict(path, part=part)
+    _check_hash(file)
+    found = architectures.identify(file)
+    if found is not None and found != _get_base(spec):
+        known = found in architectures.list_backbones()
+        raise errors.UsageError(
+            f"--weights={path} holds {architectures.describe(file)} of "
+            f"{found}, but --backbone={spec.name} was asked for. "
+            + (
+                f"Use --backbone={found}, or other weights."
+                if known
+                else f"{found} is not among the backbones here."
+            )
+        )
+    return file
+
+
+def _get_base(spec: backbones.BackboneSpec) -> str:
+    return spec.name.partition("+")[0]
+
+
+def _check_hash(file: reader.StateDict) -> None:
+    """Raises `RunError` if a file's name holds the hash of another content.
+
+    torchvision's files are named so: resnet50-0676ba61.pth.
+    """
+    found = re.search(r"-([0-9a-f]{8})$", file.path.stem)
+    if found and not file.sha256.startswith(found[1]):
+        raise errors.RunError(
+            f"The sha256 of {file.path} begins with {file.sha256[:8]}, not "
+            f"with {found[1]} as its name says: the download is incomplete, or "
+            "the file was changed. Download it again, or give a changed file "
+            "another name."
+        )

@@ -1,0 +1,115 @@
+"""Loads a PyTorch file into a backbone that has the file's graph."""
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import torch_names
+from tf_finetune.weights import merge_report, saved_weights, weights_source
+from tf_finetune.weights.torch import (
+    architectures,
+    families,
+    matching,
+    reader,
+    torch_files,
+)
+
+
+def load(
+    backbone: backbones.Backbone, source: weights_source.WeightsSource
+) -> tuple[reader.StateDict, merge_report.MergeReport]:
+    """Loads a file's weights into a backbone that was just built.
+
+    Raises:
+        UsageError: The file is that of another network.
+        RunError: The backbone's graph is not the file's; or an array is
+            missing, left over, or cannot be a weight. Nothing is assigned then.
+    """
+    spec = backbone.spec
+    file = torch_files.check_file(spec, source.path, source.part)
+    name = torch_names.find_torch_name(spec.name)
+    if name is not None and spec.torch_rules is None:
+        raise errors.RunError(
+            f"{source.path} is a PyTorch file: its arrays fit {spec.name}, "
+            "whose graph computes other features with them. Use "
+            f"--backbone={name}."
+        )
+    family = families.find_family(spec.name)
+    try:
+        match = matching.match_arrays(backbone.model, family, file)
+    except errors.RunError as error:
+        raise errors.RunError(
+            f"{file.path} does not hold the weights of {spec.name}: {error}. "
+            f"It holds {architectures.describe(file)}. Nothing was loaded."
+        ) from error
+    for variable, value in match.values:
+        variable.assign(value)
+    return file, merge_report.MergeReport(
+        matched=tuple(match.modules),
+        by_order=(),
+        missing=(),
+        unused=match.top,
+        mismatched=(),
+        prefix=file.prefix,
+        share=1.0,
+        paths=match.modules,
+    )
+
+
+def check_graph(
+    spec: backbones.BackboneSpec, file: saved_weights.SavedWeights
+) -> None:
+    """Raises `UsageError` for a Keras file that may not fit a "+torch" graph.
+
+    Args:
+        spec: Of the backbone that the file is to be loaded into.
+        file: Of Keras; without its graph it may be that of Keras' own network.
+    """
+    own = spec.name.partition("+")[0]
+    if spec.torch_rules and not (file.graph or file.backbone):
+        raise errors.UsageError(
+            f"--weights={file.path} does not say which graph its arrays belong "
+            f"to: {own} computes other features with them than "
+            f"{spec.name}. Use --backbone={own} for weights of Keras; "
+            "of an earlier run give the workdir or its model.keras."
+        )
+
+
+def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:
+    """Describes the graph and the preprocessing that a file needs.
+
+    Args:
+        spec: Of the backbone that the file was loaded into.
+        name: Of the file.
+    """
+    rules = spec.torch_rules or backbones.TorchRules(keeps_layers=True)
+    differences = [
+        words
+        for differs, words in (
+            (rules.strides_in_3x3, "blocks stride in their 3x3 convolution"),
+            (rules.pads_both_sides, "strided convolutions pad both sides"),
+            (rules.pools_padding, "average pooling counts its padding"),
+            (rules.norms_scale, "batch norms have gamma"),
+            (rules.drops_biases, "convolutions have no biases"),
+            (
+                rules.epsilon is not None,
+                f"batch norms have epsilon {rules.epsilon}",
+            ),
+        )
+        if differs
+    ]
+    graph = "the graph of torchvision"
+    if rules.keeps_layers:
+        graph = "a graph that is the same in PyTorch"
+    return (
+        f"{name} is a PyTorch file; {spec.name} has {graph}"
+        + (f" ({', '.join(differences)})" if differences else "")
+        + f", pictures are scaled {_SCALINGS[spec.preprocessing]} (assumed "
+        "from the network; the file does not say it)"
+    )
+
+
+_SCALINGS = {
+    "torch": "by ImageNet's mean and standard deviation",
+    "tf": "to -1..1",
+    "in_graph": "by ImageNet's mean and standard deviation",
+    "lite": "as (x - 127) / 128",
+}
