@@ -28,7 +28,7 @@ _ROOMS = [
     ["data"],
     ["backbones"],
     ["heads", "weights", "feature_cache"],
-    ["solvers", "metrics"],
+    ["solvers", "metrics", "transferability"],
     ["drawing"],
     ["tasks"],
     ["model"],
