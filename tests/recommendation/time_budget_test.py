@@ -25,6 +25,8 @@ def test_a_step_must_fit_into_the_time_that_is_left():
     clock.now += 40
     assert budget.allows("a third", 20)
     assert not budget.allows("half", 30)
+    clock.now += 40
+    assert budget.allows("nothing", 0)
     assert [each.to_json() for each in budget.skipped] == [
         {"what": "half", "needs_seconds": 30}
     ]

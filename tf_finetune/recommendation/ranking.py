@@ -19,7 +19,7 @@ from tf_finetune.recommendation import (
     time_budget,
 )
 
-# Milliseconds that decoding adds to each picture, as a rule; a plan needs no
+# Seconds that decoding adds to each picture, as a rule; a plan needs no
 # better number.
 _DECODE_SECONDS = 0.005
 
@@ -132,7 +132,8 @@ def sort_rows(rows: Sequence[Row]) -> list[Row]:
     """Sorts rows of one rung, the best first.
 
     By the mean rank over LogME, the probe's log loss and the published ImageNet
-    accuracy, as far as all rows have them; ties by LogME.
+    accuracy, as far as all rows have them; ties by LogME. Of few pictures the
+    probe's log loss is too coarse to count.
     """
     scored = [row for row in rows if row.rungs]
     if not scored:
@@ -140,10 +141,7 @@ def sort_rows(rows: Sequence[Row]) -> list[Row]:
     ranks = halving.compute_mean_ranks(
         {
             "logme": [row.rungs[-1].logme for row in scored],
-            "probe": [
-                row.rungs[-1].probe and -row.rungs[-1].probe.log_loss
-                for row in scored
-            ],
+            "probe": [_rate_probe(row.rungs[-1]) for row in scored],
             "imagenet": [row.candidate.prior for row in scored],
         }
     )
@@ -151,6 +149,12 @@ def sort_rows(rows: Sequence[Row]) -> list[Row]:
         range(len(scored)), key=lambda i: (ranks[i], -scored[i].rungs[-1].logme)
     )
     return [*(scored[i] for i in order), *(r for r in rows if not r.rungs)]
+
+
+def _rate_probe(scores: feature_scores.FeatureScores) -> float | None:
+    if not scores.probe or scores.pictures_per_class < halving.PROBE_FROM:
+        return None
+    return -scores.probe.log_loss
 
 
 def _measure_costs(
@@ -206,7 +210,7 @@ def _find_last(
     if limit < wanted:
         logging.info(
             "The last candidates are compared on %d of %d pictures a class: "
-            "more do not change the order and take the probe minutes.",
+            "more would take the probe more than a minute.",
             limit,
             wanted,
         )

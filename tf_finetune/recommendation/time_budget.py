@@ -57,8 +57,13 @@ class TimeBudget:
         return self._seconds is not None
 
     def allows(self, what: str, needs_seconds: float) -> bool:
-        """Returns whether a step fits; notes and logs one that does not."""
-        if self._seconds is None:
+        """Returns whether a step fits; notes and logs one that does not.
+
+        Args:
+            what: The step.
+            needs_seconds: Estimated; a step of 0 seconds always fits.
+        """
+        if self._seconds is None or not needs_seconds:
             return True
         left = self._seconds - (self._clock() - self._start)
         if needs_seconds <= left:
