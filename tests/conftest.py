@@ -6,6 +6,7 @@ import os
 import pathlib
 
 import forked_commands
+import graph_optimizer
 import hypothesis
 import pytest
 import runtime_forks
@@ -50,6 +51,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Switches the graph optimizer before a test's fixtures are set up."""
+    marks = [item.get_closest_marker(each) for each in ("optimizer", "real")]
+    graph_optimizer.switch(on=any(marks))
+
+
 @pytest.fixture(scope="session")
 def material() -> pathlib.Path:
     """The folder of real weights and pictures; skips where it is absent."""
@@ -68,6 +76,7 @@ def forked_runtimes():
         fresh_process.build_environment(),
         long_way,
         fresh_process.TIMEOUT_SECONDS,
+        graph_optimizer.is_on,
     )
     fresh_process.run_isolated = forked.ended
     yield

@@ -1,12 +1,13 @@
 """Tests of tf_finetune/environment.py."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 
-from tf_finetune import environment
+from tf_finetune import environment, errors
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,35 @@ def test_a_tensorflow_that_is_loaded_already_is_not_misreported(monkeypatch):
     monkeypatch.delenv(environment.ONEDNN_VARIABLE, raising=False)
     environment.start_tensorflow()
     assert environment.ONEDNN_VARIABLE not in os.environ
+
+
+def _environment(kind: str, index: int, **cluster_tasks) -> dict[str, str]:
+    task = {"type": kind, "index": index}
+    return {"TF_CONFIG": json.dumps({"cluster": cluster_tasks, "task": task})}
+
+
+def test_the_first_worker_is_the_chief():
+    assert environment.read_worker_number({}) == 0
+    two = {"worker": ["a:1", "b:1"]}
+    assert environment.read_worker_number(_environment("worker", 0, **two)) == 0
+    assert environment.read_worker_number(_environment("worker", 1, **two)) == 1
+
+
+def test_a_task_called_chief_comes_before_the_workers():
+    tasks = {"chief": ["a:1"], "worker": ["b:1"]}
+    assert (
+        environment.read_worker_number(_environment("chief", 0, **tasks)) == 0
+    )
+    assert (
+        environment.read_worker_number(_environment("worker", 0, **tasks)) == 1
+    )
+
+
+def test_slurm_numbers_its_tasks():
+    assert environment.read_worker_number({"SLURM_PROCID": "3"}) == 3
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"task": {"index": "a"}}'])
+def test_a_broken_cluster_is_a_sentence(text):
+    with pytest.raises(errors.UsageError, match="TF_CONFIG does not describe"):
+        environment.read_worker_number({"TF_CONFIG": text})

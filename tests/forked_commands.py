@@ -19,6 +19,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import graph_optimizer
+
 
 class Forks:
     """The process that forks; one at a time asks it."""
@@ -75,6 +77,7 @@ class Fork:
             arguments=[str(each) for each in arguments],
             cwd=str(cwd),
             environment={**(environment or {})},
+            optimizer=graph_optimizer.is_on(),
             streams=[
                 f"/proc/{os.getpid()}/fd/{each.fileno()}"
                 for each in (self._said * 2)[:2]
@@ -143,6 +146,7 @@ def _next_fork(requests: Any, answers: Any) -> list[str] | None:
         elif not (answer := os.fork()):
             os.chdir(request["cwd"])
             os.environ.update(request["environment"])
+            graph_optimizer.switch(on=request["optimizer"])
             for stream, path in enumerate(request["streams"], 1):
                 os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), stream)
             return request["arguments"]

@@ -38,6 +38,7 @@ class Runtimes:
         environment: dict[str, str],
         otherwise: Callable[..., subprocess.CompletedProcess],
         patience_seconds: float,
+        is_optimizer_on: Callable[[], bool],
     ) -> None:
         """Starts nothing yet.
 
@@ -46,11 +47,13 @@ class Runtimes:
             environment: Of their processes.
             otherwise: Called for all others, and where one has died.
             patience_seconds: That a script may take.
+            is_optimizer_on: Whether TensorFlow is to optimize graphs.
         """
         self._folder = folder.resolve()
         self._environment = environment
         self._otherwise = otherwise
         self._patience_seconds = patience_seconds
+        self._is_optimizer_on = is_optimizer_on
         self._processes: dict[pathlib.Path, subprocess.Popen] = {}
 
     def ended(
@@ -71,6 +74,7 @@ class Runtimes:
                 "arguments": [str(each) for each in arguments],
                 "cwd": str(source.parent),
                 "stderr": said.name,
+                "optimizer": self._is_optimizer_on(),
             }
             status = self._status(script, json.dumps(request))
             if status is None:
@@ -146,6 +150,9 @@ def _main(script: str) -> None:
     answers.close()
     os.chdir(request["cwd"])
     os.dup2(os.open(request["stderr"], os.O_WRONLY | os.O_APPEND), 2)
+    if "tensorflow" in sys.modules and not request["optimizer"]:
+        options = sys.modules["tensorflow"].config.optimizer
+        options.set_experimental_options({"disable_meta_optimizer": True})
     sys.argv = request["arguments"]
     loaded["main"](*sys.argv[1:])
 

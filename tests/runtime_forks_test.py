@@ -26,6 +26,7 @@ def asked(tmp_path):
                     dict(os.environ),
                     lambda arguments: "the long way",
                     1,
+                    lambda: False,
                 )
             )
         names = (script, script, script, tmp_path / "target")

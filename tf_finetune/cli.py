@@ -14,13 +14,7 @@ from typing import Any, TypeVar
 from absl import app, flags, logging
 
 from tf_finetune import console_output, errors, shutdown, terminal_escapes
-from tf_finetune.config import (
-    conditions,
-    flag_parser,
-    flagfile_names,
-    option_types,
-    options,
-)
+from tf_finetune.config import conditions, flag_parser, option_types, options
 
 Config = TypeVar("Config")
 
@@ -107,7 +101,7 @@ def format_help(config_class: type, purpose: str) -> str:
         "--flagfile=FILE reads flags from a file, one --name=value a line;",
         "a flag after it overrides it. --name=none leaves an option open.",
         *textwrap.wrap(
-            f"The package has: {', '.join(flagfile_names.list_names())}.",
+            f"The package has: {', '.join(flag_parser.list_names())}.",
             width=79,
         ),
     ]

@@ -53,7 +53,7 @@ COMMANDS = {
         config="tf_finetune.config.train_config:TrainConfig",
         usage="Fine-tunes a pretrained network on your own pictures:\n"
         "  python -m tf_finetune.train --data=flowers/ --backbone=resnet50",
-        settle="tf_finetune.preflight.train_paths:complete_config",
+        settle="tf_finetune.preflight.config_completion:complete_config",
         is_resumable=True,
     ),
     "evaluate": Command(
@@ -99,7 +99,7 @@ COMMANDS = {
     ),
     "cache": Command(
         summary="list or clear the cache that runs share",
-        function="tf_finetune.feature_cache.command:list_or_clear",
+        function="tf_finetune.feature_cache.entries:list_or_clear",
         config="tf_finetune.config.command_configs:CacheConfig",
         usage="Lists the contents of the cache directory, or clears it:\n"
         "  python -m tf_finetune.cache --clear=features",

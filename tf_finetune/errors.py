@@ -4,7 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from tf_finetune.synonyms import synonym, value_synonyms
+from tf_finetune.synonyms import value_synonyms
 
 
 class UsageError(ValueError):
@@ -50,7 +50,8 @@ def _find_advice(kind: str, name: str, known: list[str]) -> str | None:
     same = [
         e
         for e in known
-        if synonym.normalize_name(e) == synonym.normalize_name(name)
+        if value_synonyms.normalize_name(e)
+        == value_synonyms.normalize_name(name)
     ]
     if same and name:
         return f"Did you mean {same[0]!r}?"

@@ -15,7 +15,6 @@ from tf_finetune.data import scan
 from tf_finetune.preflight import evaluate as evaluate_preflight
 from tf_finetune.preflight import export as export_preflight
 from tf_finetune.preflight import predict as predict_preflight
-from tf_finetune.runs.finished import class_check
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.workdir import workdir_files as workdirs
 
@@ -64,7 +63,9 @@ def evaluate_run(
     # Before TensorFlow starts: unknown classes are a mistake of the data.
     if config.data:
         path = pathlib.Path(config.workdir).expanduser()
-        class_check.check_classes(workdirs.Workdir(path), inspected.class_names)
+        evaluate_preflight.check_classes(
+            workdirs.Workdir(path), inspected.class_names
+        )
     environment.start_tensorflow()
     from tf_finetune.runs.finished import finished_run, run_evaluation
 

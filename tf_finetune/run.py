@@ -94,6 +94,8 @@ class Run:
 
     def __repr__(self) -> str:
         """Returns the workdir and the result in a line."""
+        if not self._splits():  # Its classifier is that of a weights file.
+            return f"Run({str(self.workdir)!r})"
         # The last split is test, or validation where there is no test.
         split = self._splits()[-1]
         brief = self.task.figures.format_brief(self.evaluation[split])

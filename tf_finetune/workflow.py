@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tf_finetune import console_output, environment, run
-from tf_finetune.config import cluster_rank, options, train_config
-from tf_finetune.data import arrays, scan
+from tf_finetune.config import options, train_config
+from tf_finetune.data import arrays, scan, unlabeled_files
+from tf_finetune.preflight import config_completion
+from tf_finetune.preflight import kept_classifier as classifier_preflight
 from tf_finetune.preflight import train as train_preflight
-from tf_finetune.preflight import train_paths
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training.devices import batch_size_search
 from tf_finetune.workdir import lifecycle, workdir_files
@@ -63,17 +64,19 @@ def train_run(
         and of a worker that is not the chief.
     """
     start = time.monotonic()
+    if config.model.keep_classifier:
+        return _keep_classifier(config, report, start)
     train_preflight.check_config(config)
     # After the check, which knows words that look like paths.
-    config = train_paths.make_paths_absolute(config)
+    config = config_completion.make_paths_absolute(config)
     place = lifecycle.choose_workdir(config)
     lifecycle.check_free(place, config)
     # Workers other than the chief train along; they write nothing.
-    if cluster_rank.is_non_chief(config.training.strategy):
+    if environment.is_non_chief(config.training.strategy):
         environment.start_tensorflow()
-        from tf_finetune.runs import worker
+        from tf_finetune.runs import train
 
-        return worker.run_worker(config)
+        return train.run_worker(config)
     inspected = scan.list_and_inspect(
         config.data,
         tasks.TASKS.get(config.model.task).labels,
@@ -88,6 +91,26 @@ def train_run(
     place = lifecycle.choose_workdir(config)
     with lifecycle.open_workdir(place, config):
         return _train_run(config, inspected, place, report, start)
+
+
+def _keep_classifier(
+    config: train_config.TrainConfig, report: Report, start: float
+) -> run.Run:
+    """Makes a run of a weights file with its own classifier."""
+    classifier_preflight.check_config(config)
+    config = config_completion.make_paths_absolute(config)
+    place = lifecycle.choose_workdir(config)
+    lifecycle.check_free(place, config)
+    data = config.data.data
+    paths = unlabeled_files.find_files(data) if data else []
+    with lifecycle.open_workdir(place, config):
+        environment.start_tensorflow()
+        from tf_finetune.runs import kept_classifier
+
+        kept_classifier.keep_classifier(
+            config, paths, place, start=start, report=report
+        )
+    return run.load_run(place.path)
 
 
 def _train_run(
@@ -128,9 +151,9 @@ def _report_plan(
 ) -> None:
     largest = _find_batch_size(config, inspected, place)
     environment.start_tensorflow()
-    from tf_finetune.runs import plan_run
+    from tf_finetune.runs import run_plan
 
-    plan_run.report_plan(
+    run_plan.report_plan(
         config, inspected, place, largest_batch=largest, report=report
     )
     report(f"workdir: {place.path} (nothing was written; --plan)")
@@ -142,9 +165,12 @@ def _find_batch_size(
     place: workdir_files.Workdir,
 ) -> int | None:
     """Finds the batch size that fits into memory, if it is asked for."""
-    return batch_size_search.find_batch_size(
+    if config.training.batch_size != "auto":
+        return None
+    # An unfinished run goes on with the size that it found.
+    known = {} if config.output.overwrite else place.facts()
+    return known.get("largest_batch") or batch_size_search.find_largest_batch(
         config,
-        {} if config.output.overwrite else place.facts(),
         num_pictures=len(inspected.pictures),
         num_classes=len(inspected.class_names),
     )

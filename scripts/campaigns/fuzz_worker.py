@@ -60,7 +60,7 @@ def _run_pipeline(place: pathlib.Path, data: bytes) -> str:
     if dropped:
         return f"refused {dropped[0].reason}"
     cache = place / "cache"
-    found = verification.find_unreadable(
+    found = verification.decode_pictures(
         pictures, cache_dir=cache, image_size=32, resize="squash"
     )
     for file in cache.glob("verdicts/*"):

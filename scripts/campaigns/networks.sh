@@ -1,4 +1,4 @@
 #!/usr/bin/env bash
-# Surgery on large networks, and their export in every format.
+# Surgery on large networks, their export in every format, the largest backbones.
 exec bash "$(dirname "$0")/../check.sh" --campaign \
   tests/backbones tests/contracts tests/exports "$@"

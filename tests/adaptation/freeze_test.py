@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.adaptation import freeze, plan
+from tf_finetune.adaptation import freeze, method
 from tf_finetune.config import model_options
 from tf_finetune.model import assembly
 from tf_finetune.tasks import classification
@@ -115,7 +115,7 @@ def test_frozen_batch_norms_are_reported(built):
 
 def test_the_plan_counts_what_is_there_and_what_moves(built):
     adapted = freeze.adapt(built, _options(trainable=("top",)))
-    table = plan.make_rows(built, adapted)
+    table = method.make_plan_rows(built, adapted)
     by_group = {row.group: row for row in table}
     # Two 3x3 and one 1x1 convolution from 48 (96) to 96 channels, no bias.
     convolutions = 9 * 48 * 96 + 9 * 96 * 96 + 48 * 96
@@ -126,5 +126,5 @@ def test_the_plan_counts_what_is_there_and_what_moves(built):
     assert by_group["stage1"].trainable == 0
     total = sum(row.parameters for row in table)
     assert total == built.trainer.count_params()
-    assert f"{total:,}" in plan.format_table(table)
-    assert max(map(len, plan.format_table(table).splitlines())) <= 80
+    assert f"{total:,}" in method.format_plan_table(table)
+    assert max(map(len, method.format_plan_table(table).splitlines())) <= 80

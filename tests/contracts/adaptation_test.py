@@ -14,14 +14,14 @@ from PIL import Image
 import tf_finetune
 from tf_finetune import files
 from tf_finetune import run as run_module
-from tf_finetune.adaptation import catalog, method, plan
+from tf_finetune.adaptation import catalog, method
 from tf_finetune.config import model_options, options, train_config
 from tf_finetune.model import assembly, freeze_boundary, inference
 from tf_finetune.semi_supervised import group_model
 from tf_finetune.tasks import classification
 from tf_finetune.training import fine_tuning, fit
 from tf_finetune.training import fit_stage as stages
-from tf_finetune.training.devices import device_settings, mixed_precision
+from tf_finetune.training.devices import device_settings
 
 _SIZE, _CLASSES, _EPOCHS, _STEPS = 16, ("a", "b", "c"), 2, 3
 _OWN = "channel_scale"
@@ -255,7 +255,7 @@ def test_merged_layers_compute_what_was_trained(fitted):
 
 def test_the_plan_counts_what_moves_and_adam_holds_two_numbers_for_each(name):
     case = _build(name)
-    rows = plan.make_rows(case.built, case.adapted)
+    rows = method.make_plan_rows(case.built, case.adapted)
     count = sum(math.prod(each.shape) for each in case.trained)
     assert sum(row.trainable for row in rows) == count
     assert case.adapted.description
@@ -317,7 +317,7 @@ def test_the_part_above_the_boundary_is_trained_as_the_whole_is(name):
 def test_micro_batches_averages_and_half_precision_train_it(name):
     case = _build(name, gradient_accumulation_steps=2, ema_momentum=0.5)
     before = _values(case.trained)
-    with mixed_precision.apply_policy(
+    with device_settings.apply_policy(
         case.built.backbone.model, "mixed_bfloat16"
     ):
         fit.fit(case.trainer, _stage())

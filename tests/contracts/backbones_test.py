@@ -16,6 +16,7 @@ _FAST = {
     "alexnet",
     "convnext_tiny",
     "efficientnet_b0",
+    "efficientnet_lite0",
     "googlenet",
     "mobilenet",
     "mobilenet_v3_small",
@@ -47,6 +48,7 @@ _UNPADDED = {
 # Of networks that Keras lacks; "in_graph" for one that scales its input.
 _MODES = {
     "alexnet": "torch",
+    **{f"efficientnet_lite{number}": "lite" for number in range(5)},
     "googlenet": "torch",
     "resnet18": "torch",
     "resnet34": "torch",
@@ -55,11 +57,22 @@ _MODES = {
 
 
 _QUICK = ("resnet18", "small_cnn")
+# One a family, and those that differ from it in more than their size; the
+# larger ones, up to 1.4 GB of weights, are built in a campaign.
+_TOLD_APART = (
+    _SAVED
+    | {"efficientnet_b1", "efficientnet_v2_s", "mobilenet_v3_large"}
+    | {"resnet34", "vgg16"}
+)
 
 
 def _marked(names):
     return [
-        pytest.param(name, marks=pytest.mark.quick if name in _QUICK else ())
+        pytest.param(
+            name,
+            marks=[pytest.mark.quick] * (name in _QUICK)
+            + [pytest.mark.campaign] * (name not in _TOLD_APART),
+        )
         for name in names
     ]
 
@@ -100,6 +113,8 @@ def _keras_preprocessing(name, pixels):
     constructor = _constructor(name)
     if _MODES.get(name) == "in_graph":
         return pixels
+    if _MODES.get(name) == "lite":
+        return (pixels - 127) / 128
     if constructor is None:
         return keras.applications.imagenet_utils.preprocess_input(
             pixels.copy(), mode=_MODES[name]

@@ -56,13 +56,7 @@ _IN_CAMPAIGN = {
 }
 # A SavedModel takes half a minute; of the networks that are left out here the
 # other formats, made of the same frozen graph, are written.
-_SERVED = (
-    "convnext_tiny",
-    "efficientnet_b0",
-    "mobilenet_v3_small",
-    "resnet18",
-    "small_cnn",
-)
+_SERVED = ("convnext_tiny", "efficientnet_b0", "resnet18")
 # Random weights enlarge the rounding of weights more than trained ones do, so
 # the formats that round are asked of networks of few layers; what they do to a
 # trained network of many is measured in tests/end_to_end/exports_test.py.
@@ -70,8 +64,13 @@ _ROUNDED = ("convnext_tiny", "resnet18", "small_cnn", "vgg16")
 _QUANTIZED = ("resnet18", "small_cnn")
 # A fresh process with Keras takes seven seconds to start, so one network of
 # each kind of preprocessing and of each kind of layer that Keras has had
-# trouble with.
+# trouble with; formats with the same layers as others are left to a campaign.
 _KERAS = ("convnext_tiny", "efficientnet_b0", "resnet18")
+_SAME_LAYERS = {
+    ("convnext_tiny", "h5"),
+    ("efficientnet_b0", "h5"),
+    ("resnet18", "whole_h5"),
+}
 
 # Keras does not find the layers of ConvNeXt in a whole-model .h5.
 _REFUSED = {("convnext_tiny", "whole_h5")}
@@ -97,8 +96,10 @@ _CLASSES = ("a", "b", "c")
 
 
 def _is_campaign(name, form):
-    return name in _IN_CAMPAIGN or (
-        form == "saved_model" and name not in _SERVED
+    return (
+        name in _IN_CAMPAIGN
+        or (form == "saved_model" and name not in _SERVED)
+        or (name, form) in _SAME_LAYERS
     )
 
 

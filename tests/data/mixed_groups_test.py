@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tf_finetune.data import mixed_groups, shards
+from tf_finetune.data import epoch_order, mixed_groups
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import weak_strong_views
 
@@ -69,7 +69,7 @@ def test_parts_together_are_the_whole_batch(dealt):
     )
     whole = _all(changed, epochs=1)
     divided = [
-        _all(changed, epochs=1, part=shards.Shard(first=i, total=2))
+        _all(changed, epochs=1, part=epoch_order.Shard(first=i, total=2))
         for i in range(2)
     ]
     assert all(len(pieces[1][1]) == 1 for pieces in divided)

@@ -110,11 +110,20 @@ def test_epochs_and_seeds_have_orders_of_their_own(paths):
     assert tuple(range(11)) not in halves
 
 
-@pytest.mark.parametrize("augmentation", ["none", "light", "strong"])
+@pytest.fixture(scope="module", params=["none", "light", "strong"])
+def augmentation(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def whole(paths, augmentation):
+    """What a run sees that is not interrupted."""
+    return batches(paths, epochs=3, augmentation=augmentation)
+
+
 def test_a_run_resumed_at_an_epoch_sees_what_it_would_have_seen(
-    paths, augmentation
+    paths, augmentation, whole
 ):
-    whole = batches(paths, epochs=3, augmentation=augmentation)
     rest = batches(paths, first_epoch=1, epochs=3, augmentation=augmentation)
     assert len(rest) == 6
     for (image, label), (other, other_label) in zip(
@@ -124,12 +133,10 @@ def test_a_run_resumed_at_an_epoch_sees_what_it_would_have_seen(
         np.testing.assert_array_equal(label, other_label)
 
 
-@pytest.mark.parametrize("augmentation", ["none", "light", "strong"])
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_run_resumed_within_an_epoch_sees_what_it_would_have_seen(
-    paths, augmentation, step
+    paths, augmentation, whole, step
 ):
-    whole = batches(paths, epochs=3, augmentation=augmentation)
     rest = batches(
         paths,
         first_epoch=1,

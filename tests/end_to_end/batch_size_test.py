@@ -3,7 +3,7 @@
 import pytest
 
 import tf_finetune
-from tf_finetune.runs import fit_stages
+from tf_finetune.runs import candidates
 from tf_finetune.training.devices import batch_size_search
 from tf_finetune.workdir import recorded_config, workdir_files
 
@@ -53,7 +53,7 @@ def test_a_resumed_run_keeps_what_was_found(
         raise _Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(fit_stages, "select_candidate", killed)
+        patch.setattr(candidates, "select_candidate", killed)
         with pytest.raises(_Killed):
             _train(pictures, settings, tmp_path / "run")
     monkeypatch.setattr(batch_size_search, "find_largest_batch", _unasked)

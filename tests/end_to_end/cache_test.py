@@ -204,7 +204,7 @@ def test_after_the_top_moved_nothing_below_it_is_computed_again(
     )
     for split in ("train", "validation"):
         ours, theirs = (
-            run.evaluation[split]["yardsticks"]["probe"]["log_loss"]
+            run.evaluation[split]["baselines"]["probe"]["log_loss"]
             for run in (second, other)
         )
         assert ours == pytest.approx(theirs, abs=1e-4)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 
+import graph_optimizer
 import numpy as np
 import pytest
 import server_client
@@ -99,13 +100,15 @@ def run(pictures, settings, tmp_path_factory):
     """A finished run of the Python API."""
     import tf_finetune
 
-    return tf_finetune.fine_tune(
-        pictures,
-        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-        report=lambda text: None,
-        cache="on",  # What is measured for `auto` takes longer than training.
-        **settings,
-    )
+    with graph_optimizer.switched_on():
+        return tf_finetune.fine_tune(
+            pictures,
+            workdir=str(tmp_path_factory.mktemp("runs") / "run"),
+            report=lambda text: None,
+            # What is measured for `auto` takes longer than training.
+            cache="on",
+            **settings,
+        )
 
 
 @pytest.fixture(scope="session")

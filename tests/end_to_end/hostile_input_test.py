@@ -82,16 +82,16 @@ def _train(folder, settings, tmp_path, **changes):
 def test_a_picture_that_changes_before_training_stops_the_run(
     pictures, settings, tmp_path, monkeypatch, harm, words, cache
 ):
-    from tf_finetune.runs import fit_stages
+    from tf_finetune.runs import train
 
     folder = _copy(pictures, tmp_path)
-    learn = fit_stages.run_stages
+    learn = train.run_stages
 
     def late(context):
         harm(pathlib.Path(context.data.split("train")[0].path))
         return learn(context)
 
-    monkeypatch.setattr(fit_stages, "run_stages", late)
+    monkeypatch.setattr(train, "run_stages", late)
     with pytest.raises(errors.RunError, match=rf"1 pictures.*\.png {words}"):
         _train(folder, settings, tmp_path, cache=cache)
     facts = files.read_json(tmp_path / "run" / "run.json")
@@ -139,16 +139,16 @@ def test_rows_of_a_replaced_picture_do_not_enter_the_cache(tmp_path):
 def test_a_workdir_that_vanishes_is_not_called_finished(
     pictures, settings, tmp_path, monkeypatch
 ):
-    from tf_finetune.runs import fit_stages
+    from tf_finetune.runs import train
 
-    learn = fit_stages.run_stages
+    learn = train.run_stages
 
     def late(context):
         learned = learn(context)
         shutil.rmtree(tmp_path / "run")
         return learned
 
-    monkeypatch.setattr(fit_stages, "run_stages", late)
+    monkeypatch.setattr(train, "run_stages", late)
     with pytest.raises(errors.RunError, match=r"run\.json vanished"):
         _train(pictures, settings, tmp_path)
 

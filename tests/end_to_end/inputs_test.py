@@ -108,14 +108,14 @@ def test_every_candidate_is_judged_and_the_parts_are_told(made):
     found = made.run.evaluation
     candidates = {"pictures", "columns", "stack", "network"}
     assert found["fusion"]["kept"] in candidates
-    assert candidates <= set(found["validation"]["yardsticks"])
+    assert candidates <= set(found["validation"]["baselines"])
     assert sum(found["fusion"]["rows"].values()) == _ROWS
     weights = [each["weights"] for each in found["fusion"]["parts"].values()]
     # Of the network alone nothing is weighed.
     is_weighed = found["fusion"]["kept"] != "network"
     assert np.min(weights) >= 0 and (np.max(weights) > 0) == is_weighed
     losses = {
-        name: found["test"]["yardsticks"][name]["log_loss"]
+        name: found["test"]["baselines"][name]["log_loss"]
         for name in candidates
     }
     assert losses["stack"] < min(losses["pictures"], losses["columns"])

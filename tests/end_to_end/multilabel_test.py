@@ -6,6 +6,7 @@ import json
 import pathlib
 import zipfile
 
+import graph_optimizer
 import keras
 import numpy as np
 import onnx
@@ -24,28 +25,30 @@ _COLORS = ("red", "green", "blue")
 @pytest.fixture(scope="module")
 def run(color_table, settings, tmp_path_factory):
     """A finished run whose network was fine-tuned."""
-    return tf_finetune.fine_tune(
-        color_table,
-        task="multilabel",
-        label_column=("colors",),
-        loss="asymmetric",
-        class_weight="balanced",
-        workdir=str(tmp_path_factory.mktemp("runs") / "run"),
-        report=lambda text: None,
-        cache="on",
-        **settings,
-    )
+    with graph_optimizer.switched_on():
+        return tf_finetune.fine_tune(
+            color_table,
+            task="multilabel",
+            label_column=("colors",),
+            loss="asymmetric",
+            class_weight="balanced",
+            workdir=str(tmp_path_factory.mktemp("runs") / "run"),
+            report=lambda text: None,
+            cache="on",
+            **settings,
+        )
 
 
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory) -> list[pathlib.Path]:
     """The run as a SavedModel and as a Keras file."""
-    return tf_finetune.export(
-        run.workdir,
-        "saved_model,keras",
-        output=str(tmp_path_factory.mktemp("exports")),
-        report=lambda text: None,
-    )
+    with graph_optimizer.switched_on():
+        return tf_finetune.export(
+            run.workdir,
+            "saved_model,keras",
+            output=str(tmp_path_factory.mktemp("exports")),
+            report=lambda text: None,
+        )
 
 
 def _serve(exported, contents: list[bytes]) -> dict[str, np.ndarray]:
@@ -72,7 +75,7 @@ def test_colors_are_learned_and_every_figure_is_there(run):
     for split in ("train", "validation", "test"):
         figures = run.evaluation[split]
         assert set(figures["per_label"]) == set(_COLORS)
-        assert set(figures["yardsticks"]) == {"label_shares", "probe"}
+        assert set(figures["baselines"]) == {"label_shares", "probe"}
         assert (run.workdir / f"labels_{split}.png").stat().st_size > 0
     assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
     assert "val_average_precision" in run.history[0]

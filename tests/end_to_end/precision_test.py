@@ -8,6 +8,9 @@ import tf_finetune
 from tf_finetune.exports.graph import float32_model as artifacts
 from tf_finetune.training import history
 
+# Numbers of optimized graphs are what these tests are about.
+pytestmark = pytest.mark.optimizer
+
 _MIXED = ("mixed_float16", "mixed_bfloat16")
 
 

@@ -47,7 +47,7 @@ def test_fine_tuning_is_never_worse_than_the_head(
         report=lambda text: None,
     )
     validation = run.evaluation["validation"]
-    probe = validation["yardsticks"]["probe"]["accuracy"]
+    probe = validation["baselines"]["probe"]["accuracy"]
     assert validation["accuracy"] >= probe >= 0.85
 
 
@@ -91,8 +91,8 @@ def test_pseudo_labels_beat_the_probe_on_the_mean_of_five_draws(
         )
         run = workflow.train_run(config, report=lambda text: None)
         for name, accuracies in reached.items():
-            beside = run.evaluation["validation"]["yardsticks"][name]
+            beside = run.evaluation["validation"]["baselines"][name]
             accuracies.append(beside["accuracy"])
-        assert run.evaluation["unlabelled"]["pool"]["used"] == 235
+        assert run.evaluation["unlabeled"]["pool"]["used"] == 235
     means = {name: sum(each) / 5 for name, each in reached.items()}
     assert means["pseudo_label"] >= means["supervised"] + 0.04

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import graph_optimizer
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,13 +30,14 @@ def settings(settings) -> dict:
 @pytest.fixture(scope="module")
 def plain(table, settings, tmp_path_factory):
     """A run on one picture a row and two targets."""
-    return tf_finetune.fine_tune(
-        table,
-        workdir=str(tmp_path_factory.mktemp("runs") / "plain"),
-        image_column="front",
-        cache="on",
-        **{**settings, "label_column": ("redness", "price"), "epochs": 1},
-    )
+    with graph_optimizer.switched_on():
+        return tf_finetune.fine_tune(
+            table,
+            workdir=str(tmp_path_factory.mktemp("runs") / "plain"),
+            image_column="front",
+            cache="on",
+            **{**settings, "label_column": ("redness", "price"), "epochs": 1},
+        )
 
 
 def _paths(table: pathlib.Path) -> list[str]:
@@ -46,7 +48,7 @@ def _paths(table: pathlib.Path) -> list[str]:
 def test_a_number_is_learned_in_the_users_units(plain):
     figures = plain.evaluation["test"]
     assert figures["per_target"]["redness"]["r2"] > 0.8
-    assert set(figures["yardsticks"]) == {
+    assert set(figures["baselines"]) == {
         "training_mean",
         "training_median",
         "probe",
@@ -56,6 +58,7 @@ def test_a_number_is_learned_in_the_users_units(plain):
     assert description["train"]["redness"]["max"] > 100
 
 
+@pytest.mark.optimizer
 def test_what_a_run_says_is_what_its_files_and_exports_say(
     plain, table, settings, tmp_path
 ):

@@ -28,12 +28,12 @@ def test_a_run_leaves_what_the_plan_promises(run):
     assert workdir_files.Workdir(run.workdir).is_finished
 
 
-def test_every_split_is_evaluated_beside_its_yardsticks(run):
+def test_every_split_is_evaluated_beside_its_baselines(run):
     for split in ("train", "validation", "test"):
         figures = run.evaluation[split]
         low, high = figures["accuracy_interval"]
         assert low <= figures["accuracy"] <= high
-        assert set(figures["yardsticks"]) == {"majority_class", "probe"}
+        assert set(figures["baselines"]) == {"majority_class", "probe"}
     assert files.read_json(run.workdir / "evaluation.json") == run.evaluation
 
 
@@ -59,7 +59,7 @@ def test_the_model_is_plain_keras_and_takes_rgb_0_to_255(run):
 
 def test_the_better_of_probe_and_fine_tuning_is_kept(run):
     validation = run.evaluation["validation"]
-    probe = validation["yardsticks"]["probe"]
+    probe = validation["baselines"]["probe"]
     assert validation["accuracy"] >= probe["accuracy"]
     assert run.evaluation["kept"] in ("probe", "fine_tune")
     assert [row["stage"] for row in run.history] == ["fine_tune"] * 2
@@ -196,6 +196,7 @@ def test_predict_fills_error_for_a_bad_picture_and_goes_on(
     assert len(rows[0]["top_k"].split("|")) == 2
 
 
+@pytest.mark.optimizer
 def test_a_saved_model_serves_encoded_pictures_without_this_package(
     run, pictures, tmp_path
 ):

@@ -53,7 +53,7 @@ def labeled_few(pictures, pool, settings, tmp_path_factory):
 
 def test_what_is_held_out_is_taken_from_the_pool(labeled_few, pictures):
     run, text = labeled_few
-    found = run.evaluation["unlabelled"]["pool"]
+    found = run.evaluation["unlabeled"]["pool"]
     held_out = {
         split: run.evaluation[split]["examples"]
         for split in ("train", "validation", "test")
@@ -69,24 +69,24 @@ def test_both_figures_are_printed_and_the_better_one_is_kept(labeled_few):
     run, text = labeled_few
     assert "on validation: supervised accuracy" in text
     validation = run.evaluation["validation"]
-    beside = validation["yardsticks"]
+    beside = validation["baselines"]
     assert {"supervised", "pseudo_label"} <= set(beside)
     best = max(
         beside[name]["accuracy"] for name in ("supervised", "pseudo_label")
     )
     assert validation["accuracy"] == best
-    facts = run.evaluation["unlabelled"]
+    facts = run.evaluation["unlabeled"]
     assert facts["objective"] == "pseudo_label"
     assert run.evaluation["kept"].startswith("pseudo_label") == facts["kept"]
 
 
 def test_the_precision_of_guesses_is_reported(labeled_few):
     run, text = labeled_few
-    facts = run.evaluation["unlabelled"]
+    facts = run.evaluation["unlabeled"]
     assert facts["precision"] == 1.0
     assert facts["precision_of"]["held_out"] == 9
     assert "(precision 1.000)" in text
-    assert 0 < facts["learnt"] <= facts["pool"]["used"]
+    assert 0 < facts["learned"] <= facts["pool"]["used"]
 
 
 def test_a_run_leaves_no_checkpoints_and_says_what_it_kept(labeled_few):
@@ -114,9 +114,9 @@ def test_every_objective_goes_from_pictures_to_figures(
         cache="off",
     )
     assert "on validation: supervised" in text
-    facts = run.evaluation["unlabelled"]
+    facts = run.evaluation["unlabeled"]
     assert facts["objective"] == objective
-    assert objective in run.evaluation["test"]["yardsticks"]
+    assert objective in run.evaluation["test"]["baselines"]
     figures = files.read_json(run.workdir / "evaluation.json")
     assert figures == run.evaluation
 
@@ -155,11 +155,11 @@ def test_labels_of_every_kind_are_guessed_and_judged(
     )
     written = files.read_json(run.workdir / "evaluation.json")
     for split in ("validation", "test"):
-        yardsticks = written[split]["yardsticks"]
-        assert {"supervised", "pseudo_label"} <= set(yardsticks)
-    facts = written["unlabelled"]
+        baselines = written[split]["baselines"]
+        assert {"supervised", "pseudo_label"} <= set(baselines)
+    facts = written["unlabeled"]
     assert 0 <= facts["precision"] <= 1
-    assert 0 < facts["learnt"] <= facts["pool"]["used"]
+    assert 0 < facts["learned"] <= facts["pool"]["used"]
     assert f"(precision {facts['precision']:.3f})" in text
 
 
@@ -185,7 +185,7 @@ def test_a_run_stopped_among_groups_goes_on_where_it_was(
 
     assert train("whole").wait(timeout=300).returncode == 0
     stopped = train("stopped")
-    inner = tmp_path / "stopped" / "checkpoints" / "unlabelled" / "checkpoints"
+    inner = tmp_path / "stopped" / "checkpoints" / "unlabeled" / "checkpoints"
     end = time.monotonic() + 300
     while not [*inner.glob("*.checkpoint")] and time.monotonic() < end:
         time.sleep(0.01)

@@ -114,7 +114,7 @@ def server(run, exports):
 def test_rows_are_better_than_their_parts(run):
     found = run.evaluation
     assert found["fusion"]["kept"] == "stack"
-    beside = found["validation"]["yardsticks"]
+    beside = found["validation"]["baselines"]
     merit = found["validation"]["log_r2"]
     for part in ("pictures", "columns", "network", "stack"):
         assert merit >= beside[part]["log_r2"]

@@ -15,7 +15,7 @@ from tf_finetune.metrics import (
     multilabel_metrics,
     segmentation_metrics,
 )
-from tf_finetune.preflight import train, train_paths
+from tf_finetune.preflight import config_completion, train
 from tf_finetune.tasks import catalog
 from tf_finetune.tasks.regression import figures as regression_figures
 
@@ -118,7 +118,7 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
 
     train.check_config(config)
 
-    absolute = train_paths.make_paths_absolute(
+    absolute = config_completion.make_paths_absolute(
         config
     ).output.fail_if_not_better_than
     assert absolute == str(tmp_path / "a")

@@ -94,3 +94,9 @@ def test_in_order_is_in_order(rows):
     )
     found = np.concatenate([np.asarray(each) for each in dataset])
     np.testing.assert_array_equal(found, 2 * rows.all())
+
+
+def test_rows_are_taken_by_their_places(rows):
+    found = batches.take_rows(rows, tf.constant([8, 0]))
+    np.testing.assert_array_equal(found, [[1, 1], [0, 0]])
+    assert found.shape == (2, 2)

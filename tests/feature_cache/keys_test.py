@@ -7,13 +7,13 @@ import keras
 import numpy as np
 
 from tf_finetune.backbones import build
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.feature_cache import keys
 
 _SIZE = {"image_size": 16, "resize": "squash"}
 
-_BLACK = pixel_options.PixelOptions(background="black")
-_SCALED = pixel_options.PixelOptions(pixel_range=(0, 4095))
+_BLACK = model_options.PixelOptions(background="black")
+_SCALED = model_options.PixelOptions(pixel_range=(0, 4095))
 
 _KEY = (
     "import keras\n"

@@ -122,3 +122,14 @@ def test_two_writers_do_not_lose_each_others_rows(tmp_path):
     found = _open(tmp_path)
     assert not found.missing(_NAMES)
     np.testing.assert_array_equal(found.rows(_NAMES).all(), _ROWS)
+
+
+def test_moments_are_means_and_variances_of_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr(stores, "_BLOCK_BYTES", 2 * 4 * 4)
+    values = np.random.default_rng(0).normal(3, 2, [50, 4]).astype("float32")
+    names = [f"{number:064x}" for number in range(50)]
+    store = _open(tmp_path, width=4)
+    store.put(names, values)
+    mean, variance = store.rows(names).compute_moments()
+    np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(variance, values.var(axis=0), rtol=1e-5)

@@ -7,22 +7,22 @@ from tf_finetune.metrics import baselines
 
 
 def test_the_majority_is_that_of_the_training_pictures():
-    yardstick = baselines.evaluate_majority_class(
+    baseline = baselines.evaluate_majority_class(
         [0, 0, 0, 1], [1, 1, 1, 0], class_names=("ants", "bees")
     )
 
-    assert yardstick["class"] == "ants"
-    assert yardstick["accuracy"] == 0.25
-    low, high = yardstick["accuracy_interval"]
+    assert baseline["class"] == "ants"
+    assert baseline["accuracy"] == 0.25
+    low, high = baseline["accuracy_interval"]
     assert low < 0.25 < high
 
 
 def test_of_equally_common_classes_the_first_is_the_majority():
-    yardstick = baselines.evaluate_majority_class(
+    baseline = baselines.evaluate_majority_class(
         [2, 1, 1, 2], [0, 1], class_names=("a", "b", "c")
     )
 
-    assert yardstick["class"] == "b"
+    assert baseline["class"] == "b"
 
 
 def test_a_comparison_combines_the_intervals_by_hand():

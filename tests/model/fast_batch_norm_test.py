@@ -10,6 +10,9 @@ import tensorflow as tf
 from tf_finetune.backbones import build
 from tf_finetune.model import fast_batch_norm, inference
 
+# Numbers of optimized graphs are what these tests are about.
+pytestmark = pytest.mark.optimizer
+
 
 def _net(**settings) -> keras.Model:
     keras.utils.set_random_seed(0)

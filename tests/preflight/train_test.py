@@ -6,7 +6,7 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.config import options, train_config
-from tf_finetune.preflight import train, train_paths
+from tf_finetune.preflight import config_completion, train
 
 
 def _config(**keywords):
@@ -25,7 +25,7 @@ class TestAbsolute:
     def test_relative_paths_that_exist_become_absolute(self, here):
         (here / "pictures").mkdir()
         (here / "mine.h5").touch()
-        config = train_paths.make_paths_absolute(
+        config = config_completion.make_paths_absolute(
             _config(data="pictures", weights="mine.h5")
         )
         assert pathlib.Path(config.data.data) == here / "pictures"
@@ -35,14 +35,14 @@ class TestAbsolute:
     def test_a_name_stays_a_name_beside_a_folder_called_so(self, here, word):
         (here / word).mkdir()
         backbone = "small_cnn" if word == "digits" else "resnet50"
-        config = train_paths.make_paths_absolute(
+        config = config_completion.make_paths_absolute(
             _config(weights=word, backbone=backbone)
         )
         assert config.model.weights == word
 
     def test_a_word_for_the_weights_may_be_a_folder_of_pictures(self, here):
         (here / "probe").mkdir()
-        config = train_paths.make_paths_absolute(_config(data="probe"))
+        config = config_completion.make_paths_absolute(_config(data="probe"))
         assert pathlib.Path(config.data.data) == here / "probe"
 
 
@@ -170,3 +170,72 @@ def test_an_option_that_nothing_would_read_is_refused(task, given, message):
 )
 def test_an_option_that_is_read_is_let_through(given):
     train.check_config(_config(**given))
+
+
+def test_several_workers_are_asked_for_a_number():
+    config = _config(
+        strategy="multi_worker", workdir="shared", batch_size="auto"
+    )
+    with pytest.raises(errors.UsageError, match="give a number"):
+        train.check_config(config)
+
+
+@pytest.fixture(autouse=True)
+def _memory(monkeypatch):
+    """A machine of 16 GB."""
+    monkeypatch.setattr(train, "_read_memory_bytes", lambda: 16 * 10**9)
+
+
+def _check_memory(image_size: int = 224, **keywords) -> None:
+    config = options.from_keywords(
+        train_config.TrainConfig, {"data": "x", **keywords}
+    )
+    train.check_memory(config, image_size)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "keywords", "words"),
+    [
+        # 1e12 pixels of 3 float32.
+        (1_000_000, {}, "--image_size=1000000 cannot fit.* 12,000 GB"),
+        (8_000, {}, r"--batch_size=32 .*8000 x 8000 pixels.* 25 GB"),
+        (224, {"batch_size": 10**6}, "--batch_size=1000000 .* 602 GB"),
+        (224, {"head": "mlp", "head_units": 10**9}, "--head_units=10+ .* 192"),
+        (224, {"head_layers": "100000,relu,100000"}, "--head_layers=100000,"),
+    ],
+)
+def test_what_can_never_fit_is_refused_with_its_need(
+    image_size, keywords, words
+):
+    with pytest.raises(errors.UsageError, match=words) as refused:
+        _check_memory(image_size, **keywords)
+    assert "this machine has 16 GB" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "keywords"),
+    [
+        (224, {}),
+        (1024, {"batch_size": 256}),
+        (8_000, {"batch_size": 1}),
+        (8_000, {"batch_size": "auto"}),
+        (224, {"batch_size": 10**6, "strategy": "multi_worker"}),
+        (224, {"head_layers": "4096,relu,dropout:0.5,4096"}),
+    ],
+)
+def test_what_may_fit_is_left_alone(image_size, keywords):
+    _check_memory(image_size, **keywords)
+
+
+def test_a_machine_that_does_not_tell_its_memory_refuses_nothing(monkeypatch):
+    monkeypatch.setattr(train, "_read_memory_bytes", lambda: 0)
+    _check_memory(10**6)
+
+
+def test_a_command_with_an_impossible_size_ends_before_pictures_are_read():
+    config = options.from_keywords(
+        train_config.TrainConfig,
+        {"data": "nowhere", "weights": "none", "image_size": 10**6},
+    )
+    with pytest.raises(errors.UsageError, match="cannot fit"):
+        train.check_config(config)

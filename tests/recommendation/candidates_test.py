@@ -8,6 +8,7 @@ import pytest
 from tf_finetune import errors
 from tf_finetune.config import options, recommend_config
 from tf_finetune.recommendation import candidates
+from tf_finetune.weights import packaged_weights
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,12 @@ def _write(path: pathlib.Path) -> pathlib.Path:
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [path.stem]
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_packages(monkeypatch):
+    """No package of weights is installed."""
+    monkeypatch.setattr(packaged_weights, "_find_folder", lambda spec: None)
 
 
 def _list(**keywords):

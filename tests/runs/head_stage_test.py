@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.runs import feature_extraction, head_stage
+from tf_finetune.runs import head_stage, train
 from tf_finetune.workdir import workdir_files
 
 
 @pytest.fixture
 def features(fresh_run):
-    return feature_extraction.extract_features(fresh_run).rows
+    return train.extract_features(fresh_run, with_activations=False)
 
 
 def test_the_head_is_the_optimum_of_its_loss(fresh_run, features):
@@ -49,6 +49,20 @@ def test_the_fitted_head_is_evaluated_on_every_split(fresh_run, features):
         answers = (features[split].all() @ kernel + bias).argmax(axis=1)
         labels = fresh_run.data.class_indices(fresh_run.data.split(split))
         assert found[split].figures["accuracy"] == np.mean(answers == labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "solver"),
+    [
+        ({}, "logistic"),
+        ({"head": "linear"}, "logistic"),
+        ({"head": "mlp"}, "steps"),
+        ({"head_layers": ("8", "relu")}, "steps"),
+    ],
+)
+def test_a_linear_head_alone_has_a_solver(make_context, changes, solver):
+    context = make_context(changes=changes)
+    assert head_stage._choose_solver(context) == solver
 
 
 class _OtherWorker:

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 
 from tf_finetune.runs import input_fusion
-from tf_finetune.tasks.regression import losses
+from tf_finetune.tasks.regression import network
 
 
 def test_a_copy_of_a_network_in_training_is_its_own_and_not_compiled():
     inputs = keras.Input([3])
     model = keras.Model(inputs, keras.layers.Dense(2)(inputs))
-    model.compile(loss=losses.RegressionLoss("huber"))
+    model.compile(loss=network.RegressionLoss("huber"))
     before = model.get_weights()
 
     copy = input_fusion._copy_model(model)
@@ -29,7 +29,7 @@ def test_runs_on_single_pictures_load_neither_inputs_nor_regression():
     program = """
 import sys
 from tf_finetune import finished_workflow, workflow
-from tf_finetune.runs import fit_stages, results, run_preparation
+from tf_finetune.runs import candidates, results, run_preparation, train
 from tf_finetune.runs.finished import run_evaluation, run_prediction
 from tf_finetune.tasks import catalog
 from tf_finetune.solvers import catalog as solvers

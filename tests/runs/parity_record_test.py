@@ -87,44 +87,31 @@ def test_each_task_keeps_what_is_true_of_its_pictures(data, tmp_path):
     assert kept.truth.tolist() == [[0, 0]]
 
 
-@pytest.mark.parametrize(
-    ("classes", "expected"), [([1, 0], [1, 0]), ([None, None], None)]
-)
-def test_a_run_that_kept_classes_beside_its_pictures_is_read(
-    data, tmp_path, classes, expected
-):
-    parity_record.write_record(
-        workdir_files.Workdir(tmp_path), _TASK, data, _SAID
+def test_pictures_without_labels_have_no_truth(data, tmp_path):
+    place = workdir_files.Workdir(tmp_path)
+    parity_record.write_unlabeled_record(
+        place, data.split("train"), lambda paths: np.eye(len(paths), 2)
     )
-    np.savez(tmp_path / "proof.npz", predictions=_SAID)
-    written = files.read_json(tmp_path / "proof.json")
-    for row, each in zip(written["pictures"], classes, strict=True):
-        row["label"] = each
-    files.write_json(tmp_path / "proof.json", written)
-
-    kept = parity_record.read_record(workdir_files.Workdir(tmp_path))
-
-    np.testing.assert_array_equal(kept.predictions, _SAID)
-    assert (kept.truth if expected is None else kept.truth.tolist()) == expected
-
-
-def test_a_file_of_an_earlier_version_is_read(data, tmp_path):
-    path = tmp_path / "3.png"
-    row = {
-        "path": str(path),
-        "sha256": files.sha256(path),
-        "probabilities": [0.25, 0.75],
-    }
-    files.write_json(tmp_path / "proof.json", [row])
-
-    kept = parity_record.read_record(workdir_files.Workdir(tmp_path), 16)
-
-    assert kept.paths == (str(path),)
+    kept = parity_record.read_record(place)
+    assert kept.paths == tuple(str(tmp_path / f"{i}.png") for i in range(3))
     assert kept.truth is None
-    assert (
-        parity_record.find_calibration_paths(workdir_files.Workdir(tmp_path))
-        == ()
-    )
+    np.testing.assert_array_equal(kept.predictions, np.eye(3, 2))
+    assert parity_record.find_calibration_paths(place) == kept.paths
+
+
+def test_a_truth_of_another_shape_is_refused(data, tmp_path):
+    place = workdir_files.Workdir(tmp_path)
+    parity_record.write_record(place, _TASK, data, _SAID)
+    np.savez(tmp_path / "proof.npz", predictions=_SAID, truth=np.zeros(5))
+    with pytest.raises(errors.RunError, match="truth of every prediction"):
+        parity_record.read_record(place)
+
+
+def test_a_record_of_another_form_is_refused(tmp_path):
+    row = {"path": "3.png", "sha256": "0", "probabilities": [0.25, 0.75]}
+    files.write_json(tmp_path / "proof.json", [row])
+    with pytest.raises(errors.RunError, match="must be an object with"):
+        parity_record.read_record(workdir_files.Workdir(tmp_path))
 
 
 def test_without_any_unchanged_picture_nothing_can_be_proven(data, tmp_path):

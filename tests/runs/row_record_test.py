@@ -8,7 +8,7 @@ import pytest
 from tf_finetune import errors, files
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
-from tf_finetune.inputs import catalog, input_rows, joined_rows
+from tf_finetune.inputs import catalog, input_rows
 from tf_finetune.runs import moved_pictures, row_record
 from tf_finetune.workdir import workdir_files
 
@@ -41,7 +41,7 @@ def described(tmp_path):
         )
         for path in paths
     )
-    joined = joined_rows.JoinedRows(rows=(row,), pictures=(pictures,))
+    joined = input_rows.JoinedRows(rows=(row,), pictures=(pictures,))
     entry = json.loads(json.dumps(row_record.describe_row(joined, 0)))
     return row, entry
 

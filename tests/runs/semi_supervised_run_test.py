@@ -6,19 +6,14 @@ import numpy as np
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.data import examples
-from tf_finetune.data import unlabeled_pool as pools
-from tf_finetune.runs import (
-    fit_stages,
-    semi_supervised_run,
-    split_evaluation,
-)
+from tf_finetune.data import examples, unlabeled_files
+from tf_finetune.runs import candidates, semi_supervised_run, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.workdir import workdir_files
 
 
 def _pool(*contents):
-    return pools.Pool(
+    return unlabeled_files.Pool(
         found=len(contents),
         pictures=tuple(
             examples.Picture(
@@ -89,10 +84,10 @@ def _candidate(context, name, right, finite=True):
     said = np.where(np.arange(20) < right, _CLASSES, 1 - _CLASSES)
     predictions = np.full([20, 2], 0.1)
     predictions[np.arange(20), said] = 0.9 if finite else np.nan
-    found = split_evaluation.evaluate_predictions(
+    found = split_evaluation.compare_with_labels(
         context, "validation", [predictions]
     )
-    return fit_stages.Candidate(
+    return candidates.Candidate(
         name=name,
         weights=[name],
         evaluations={"validation": found, "train": found},
@@ -106,8 +101,8 @@ def choose(make_context, monkeypatch):
     def run(supervised, other, **more):
         context = make_context({"train": "ab", "validation": "ab" * 10})
         probe = _candidate(context, "probe", supervised)
-        result = fit_stages.RunResult(
-            fit_result=fit_stages.FitResult(
+        result = candidates.RunResult(
+            fit_result=candidates.FitResult(
                 probe=probe, fine_tuned=None, table=[{"epoch": 1}]
             ),
             chosen=probe,

@@ -3,8 +3,10 @@
 import dataclasses
 import types
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_finetune import errors
 from tf_finetune.runs import split_evaluation
@@ -15,9 +17,7 @@ _RIGHT, _WRONG = [0.9, 0.1], [0.2, 0.8]
 def test_accuracy_counts_over_all_batches(make_context):
     context = make_context({"train": "ab", "validation": "aaab"})
     batches = [np.array([_RIGHT, _WRONG, _RIGHT]), np.array([_RIGHT])]
-    found = split_evaluation.evaluate_predictions(
-        context, "validation", batches
-    )
+    found = split_evaluation.compare_with_labels(context, "validation", batches)
     # a, a, a, b answered a, b, a, a.
     assert found.figures["accuracy"] == 0.5
     assert found.figures["examples"] == 4
@@ -26,10 +26,8 @@ def test_accuracy_counts_over_all_batches(make_context):
 def test_rows_are_kept_of_held_out_pictures_alone(make_context):
     context = make_context({"train": "ab", "validation": "ab"})
     said = [np.array([_RIGHT, _WRONG])]
-    train = split_evaluation.evaluate_predictions(context, "train", said)
-    held_out = split_evaluation.evaluate_predictions(
-        context, "validation", said
-    )
+    train = split_evaluation.compare_with_labels(context, "train", said)
+    held_out = split_evaluation.compare_with_labels(context, "validation", said)
     assert train.rows == ()
     assert [row.path for row in held_out.rows] == [
         picture.path for picture in context.data.split("validation")
@@ -48,7 +46,7 @@ def test_predictions_for_parity_are_those_of_the_last_split(
 ):
     context, said = make_context(splits), np.array([_RIGHT, _WRONG])
     for split in splits:
-        found = split_evaluation.evaluate_predictions(context, split, [said])
+        found = split_evaluation.compare_with_labels(context, split, [said])
         expected = said if split == last else np.zeros([0])
         np.testing.assert_array_equal(found.kept, expected)
 
@@ -56,9 +54,7 @@ def test_predictions_for_parity_are_those_of_the_last_split(
 def test_predictions_that_are_not_finite_have_no_figures(make_context):
     context = make_context({"train": "ab", "validation": "ab"})
     batches = [np.array([[np.nan, 0.5], _RIGHT])]
-    found = split_evaluation.evaluate_predictions(
-        context, "validation", batches
-    )
+    found = split_evaluation.compare_with_labels(context, "validation", batches)
     assert found.figures is None
 
 
@@ -80,7 +76,7 @@ def test_validation_comes_first_and_its_decision_holds_for_others(
 ):
     checked, asked = [], []
     monkeypatch.setattr(
-        split_evaluation.cache_check,
+        split_evaluation,
         "check_logits",
         lambda trainer, pictures, config, logits: checked.append(logits),
     )
@@ -161,3 +157,48 @@ def test_images_come_in_order_and_the_last_batch_is_kept(fresh_run):
         )
     ]
     assert sizes == [(8, 32, 32, 3), (3, 32, 32, 3)]
+
+
+class _OtherWhenCompiled(keras.layers.Layer):
+    """Computes otherwise when it is compiled, by a factor."""
+
+    def call(self, x):
+        return x if tf.executing_eagerly() else x * 1.01
+
+
+def _trainer(*layers):
+    images = keras.Input([4, 4, 3])
+    x = keras.layers.Flatten()(images)
+    for layer in layers:
+        x = layer(x)
+    return keras.Model(images, x)
+
+
+def _explained(trainer):
+    images = tf.ones([2, 4, 4, 3])
+    whole = np.asarray(trainer(images, training=False))
+    return split_evaluation.explain_difference(
+        trainer, images, whole, 7e-3, cache_dir="the/cache"
+    )
+
+
+def test_a_network_that_disagrees_with_itself_is_not_blamed_on_the_cache():
+    words = _explained(_trainer(_OtherWhenCompiled()))
+    assert "does not agree with itself" in words
+    assert "9.9e-03" in words  # 0.01 / 1.01.
+    assert "check --weights" in words
+    assert "--clear" not in words
+
+
+def test_a_network_that_agrees_with_itself_leaves_the_cache():
+    words = _explained(_trainer(keras.layers.Dense(3)))
+    assert "cached features are not those of this model" in words
+    assert "7.0e-03" in words
+    assert "--cache_dir=the/cache --clear=all" in words
+
+
+def test_difference_is_relative_to_the_largest():
+    found = split_evaluation.measure_difference(
+        np.float32([[1, 8]]), np.float32([[2, 10]])
+    )
+    np.testing.assert_allclose(found, 0.2)

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from tf_finetune.semi_supervised import fixmatch_loss, group_model
-from tf_finetune.tasks.classification import losses
+from tf_finetune.semi_supervised import group_losses, group_model
+from tf_finetune.tasks.classification import network
 
 
 def _network() -> keras.Model:
@@ -34,13 +34,13 @@ def test_layers_that_are_frozen_stay_frozen():
 
 
 def test_a_network_that_was_compiled_before_reports_nothing():
-    network = _network()
-    network.compile(loss="mse", metrics=["mae"])
+    compiled = _network()
+    compiled.compile(loss="mse", metrics=["mae"])
     form = group_model.GroupLayout(target=(2,), logits=(2,))
-    trainer = group_model.build_trainer(network)
+    trainer = group_model.build_trainer(compiled)
     trainer.compile(
-        loss=fixmatch_loss.FixMatch(
-            losses.ClassificationLoss("cross_entropy"),
+        loss=group_losses.FixMatch(
+            network.ClassificationLoss("cross_entropy"),
             form,
             weight=1.0,
             confidence=0.9,
@@ -54,7 +54,7 @@ def test_a_network_that_was_compiled_before_reports_nothing():
     )
     images = np.ones([4, 3, 4, 4, 3], "float32")
     targets = np.eye(2, dtype="float32")[[0, 0, 1, 1]]
-    network.fit(images[:, 0], targets, verbose=0)
+    compiled.fit(images[:, 0], targets, verbose=0)
     found = trainer.evaluate(images, targets, verbose=0, return_dict=True)
     assert set(found) == {"loss", "accuracy"}
     assert found["accuracy"] == 0.5

@@ -9,7 +9,7 @@ from tf_finetune.metrics import (
     regression_metrics,
     segmentation_metrics,
 )
-from tf_finetune.tasks import collected_predictions
+from tf_finetune.tasks import evaluators
 from tf_finetune.tasks.classification import figures as classification
 from tf_finetune.tasks.multilabel import figures as multilabel
 from tf_finetune.tasks.regression import figures as regression
@@ -106,7 +106,7 @@ def test_masks_are_compared_by_the_iou_of_summed_pixels():
 
 
 def test_what_is_collected_gives_figures_and_evidence_of_all_batches():
-    judge = collected_predictions.CollectedPredictions(np.sum, np.max)
+    judge = evaluators.CollectedPredictions(np.sum, np.max)
     for batch in ([1.0, 2.0], [3.0]):
         judge.add(np.array(batch))
     assert judge.figures() == 6.0

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_finetune.config import options, train_config
 from tf_finetune.data import split_targets
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.tasks.segmentation import losses
@@ -30,7 +30,7 @@ def problem(tmp_path):
     masks = generator.integers(0, 2, [16, SIDE, SIDE])
     fine = masks[..., None] * 2.0 + generator.normal(size=[16, SIDE, SIDE, 3])
     coarse = generator.normal(size=[16, 2, 2, 4])
-    shapes = row_layout.RowLayout(shapes=((2, 2, 4), (SIDE, SIDE, 3)))
+    shapes = batches.RowLayout(shapes=((2, 2, 4), (SIDE, SIDE, 3)))
     rows = np.concatenate([coarse.reshape(16, -1), fine.reshape(16, -1)], 1)
     names = [f"{number:064x}" for number in range(16)]
     store = stores.Store(tmp_path, width=shapes.width, dtype="float32")
@@ -59,12 +59,12 @@ def problem(tmp_path):
 
 
 def test_maps_are_told_from_vectors(problem):
-    assert decoder_head.takes_feature_maps(problem)
+    assert head_fit.takes_feature_maps(problem.layout)
 
 
 def test_a_decoder_is_trained_and_the_model_left_as_it_was(problem):
     before = problem.model.get_weights()
-    solution = head_fit.fit_head(problem)
+    solution = head_fit.solve_or_train(problem)
     for now, then in zip(problem.model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
     assert "240 steps of 4 pictures" in solution.how
@@ -78,7 +78,10 @@ def test_a_decoder_is_trained_and_the_model_left_as_it_was(problem):
 
 
 def test_the_same_problem_has_the_same_solution(problem):
-    first, second = head_fit.fit_head(problem), head_fit.fit_head(problem)
+    first, second = (
+        head_fit.solve_or_train(problem),
+        head_fit.solve_or_train(problem),
+    )
     for one, other in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 

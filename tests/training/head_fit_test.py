@@ -6,12 +6,12 @@ import pytest
 
 from tf_finetune.config import options, train_config
 from tf_finetune.data import split_targets
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.solvers import linear_probe
-from tf_finetune.tasks.classification import losses
+from tf_finetune.tasks.classification import network
 from tf_finetune.training import head_fit
 
 
@@ -55,12 +55,12 @@ def _head(way: str) -> str:
 
 
 def _problem(model, features, values, **changes) -> problems.Problem:
-    loss = losses.ClassificationLoss("cross_entropy")
+    loss = network.ClassificationLoss("cross_entropy")
     return problems.Problem(
         model=model,
-        solver="logistic",
+        solver="steps" if changes.get("head") == "mlp" else "logistic",
         features=features,
-        layout=row_layout.RowLayout(shapes=((6,),)),
+        layout=batches.RowLayout(shapes=((6,),)),
         targets=split_targets.ArrayTargets(values),
         loss=loss,
         judged_by=loss,
@@ -78,7 +78,7 @@ def test_every_way_separates_raw_features_and_leaves_the_model_alone(
     features, labels = _data()
     model = _model(hidden=way == "mlp")
     before = model.get_weights()
-    solution = head_fit.fit_head(
+    solution = head_fit.solve_or_train(
         _problem(model, stored(features), labels, head=_head(way))
     )
     for ours, theirs in zip(model.get_weights(), before, strict=True):
@@ -109,7 +109,7 @@ def test_what_plays_no_part_in_a_solved_head_is_said(
     )
     features, labels = _data()
     hidden = given.get("head") == "mlp"
-    head_fit.fit_head(
+    head_fit.solve_or_train(
         _problem(_model(hidden), stored(features), labels, **given)
     )
     assert len(said) == warned
@@ -120,7 +120,7 @@ def test_the_same_seed_gives_the_same_head(monkeypatch, stored):
     monkeypatch.setattr(linear_probe, "is_small", lambda *sizes: False)
     features, labels = _data()
     one, two = (
-        head_fit.fit_head(
+        head_fit.solve_or_train(
             _problem(_model(hidden=False), stored(features), labels, seed=5)
         )
         for _ in range(2)
@@ -152,7 +152,7 @@ def test_a_head_asked_to_stop_has_the_grace_that_was_asked_for(
         head_fit.fit, "fit", lambda model, stage: stages.append(stage)
     )
     features, labels = _data()
-    head_fit.fit_head(
+    head_fit.solve_or_train(
         _problem(
             _model(hidden=True),
             stored(features),

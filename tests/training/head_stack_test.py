@@ -6,9 +6,9 @@ import pytest
 
 from tf_finetune.config import options, train_config
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
-from tf_finetune.heads import linear
+from tf_finetune.heads import head
 from tf_finetune.model import inference
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import head_fit
@@ -37,11 +37,11 @@ def _problem(tokens: str, folder) -> problems.Problem:
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     return problems.Problem(
         model=keras.Sequential(
-            [keras.Input([6]), *linear.build_layers(config.model, 3)]
+            [keras.Input([6]), *head.build_linear_layers(config.model, 3)]
         ),
-        solver="logistic",
+        solver="steps",
         features=store.rows(names),
-        layout=row_layout.RowLayout(shapes=((6,),)),
+        layout=batches.RowLayout(shapes=((6,),)),
         targets=target_rows.ArrayTargets(targets),
         loss=loss,
         judged_by=loss,
@@ -64,7 +64,7 @@ def test_a_head_of_layers_separates_raw_features(tokens, tmp_path, monkeypatch):
     monkeypatch.setattr(head_fit, "_MIN_STEPS", 250)
     monkeypatch.setattr(head_fit, "_WEIGHT_DECAYS", (1e-2,))
     problem = _problem(tokens, tmp_path)
-    solution = head_fit.fit_head(problem)
+    solution = head_fit.solve_or_train(problem)
     assert "250 steps on cached features" in solution.how
     head_fit.set_solution(problem.model, solution)
     features, targets = _data()

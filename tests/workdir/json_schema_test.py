@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tf_finetune import errors
-from tf_finetune.workdir import checked_json, json_schema
+from tf_finetune.workdir import json_schema
 
 _KIND = json_schema.Record(
     needed={
@@ -28,7 +28,9 @@ _GOOD = {"status": "begun", "model": {"size": 4, "other": []}}
 
 def _read(path, value):
     path.write_text(value if isinstance(value, str) else json.dumps(value))
-    return checked_json.read(path, _KIND, within=path.parent, limit=1_000_000)
+    return json_schema.read_json(
+        path, _KIND, within=path.parent, limit=1_000_000
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_more_bytes_or_values_than_are_read_are_a_sentence(tmp_path):
     path = tmp_path / "b.json"
     path.write_bytes(b"[" + b"[]," * 6_000_000 + b"[]]")
     with pytest.raises(errors.RunError, match="values; more than"):
-        checked_json.read(path, _KIND, limit=1 << 30)
+        json_schema.read_json(path, _KIND, limit=1 << 30)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "device", "link"])
@@ -118,9 +120,9 @@ def test_what_is_no_regular_file_of_the_folder_is_refused(tmp_path, kind):
     }[kind]()
     words = "outside of" if kind == "link" else "not a regular file but a"
     with pytest.raises(errors.RunError, match=words):
-        checked_json.read(path, _KIND, within=folder, limit=1000)
+        json_schema.read_json(path, _KIND, within=folder, limit=1000)
 
 
 def test_an_absent_file_is_left_to_the_caller(tmp_path):
     with pytest.raises(FileNotFoundError):
-        checked_json.read(tmp_path / "a.json", _KIND, limit=1000)
+        json_schema.read_json(tmp_path / "a.json", _KIND, limit=1000)

@@ -274,7 +274,7 @@ def test_a_workdir_that_cannot_be_is_refused_at_once(tmp_path, name, words):
 
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize(
-    "name", ["checkpoints", "checkpoints/unlabelled", "tensorboard"]
+    "name", ["checkpoints", "checkpoints/unlabeled", "tensorboard"]
 )
 def test_a_run_does_not_go_on_in_folders_elsewhere(tmp_path, name, overwrite):
     config = _config(overwrite=overwrite)

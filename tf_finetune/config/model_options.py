@@ -4,14 +4,94 @@ import dataclasses
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import (
-    conditions,
-    options,
-    pixel_options,
-    surgery_options,
-    value_checks,
-)
+from tf_finetune.config import conditions, option_types, options
 from tf_finetune.synonyms import value_synonyms as synonyms
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SurgeryOptions:
+    """Changes of the network itself; see docs/surgery.md."""
+
+    cut_at: str | None = options.option(
+        None,
+        "Drop the layers above this one: a stage (stage4), a layer's name, or "
+        "a pattern that one layer alone matches.",
+    )
+    head_layers: tuple[str, ...] = options.option(
+        (),
+        "Layers between the pooled features and the last one, e.g. "
+        "512,relu,dropout:0.3: numbers are dense layers; batch_norm, "
+        "layer_norm, or an activation by name.",
+        used_by={"head": ("linear", "mlp")},
+    )
+    norm: Literal["keep", "instance", "group"] = options.option(
+        "keep",
+        "Normalization in place of the backbone's batch norms, which keeps "
+        "their scale and shift.",
+    )
+    input_channels: int = options.option(
+        3, "3: color; 1: the network gets the luminance of every picture only."
+    )
+
+    def __post_init__(self) -> None:
+        if self.input_channels not in (1, 3):
+            raise errors.UsageError(
+                "--input_channels must be 1 (gray) or 3 (RGB), got "
+                f"{self.input_channels}: picture files are decoded to RGB. For "
+                "arrays of more channels see docs/surgery.md."
+            )
+
+
+Background = Literal["white", "black", "gray"]
+
+MAX_PIXEL_VALUE = 2**16 - 1
+"""The largest value that 16 bits hold."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PixelOptions:
+    """Background of transparent pixels, and range of 16-bit values."""
+
+    background: Background = options.option(
+        "white",
+        "Color behind transparent pixels: white, black or gray. Pictures "
+        "without transparency are not changed.",
+    )
+    pixel_range: Literal["auto", "full"] | tuple[int, ...] = options.option(
+        "auto",
+        "16-bit pictures: LOW,HIGH become black and white, e.g. 0,4095 for "
+        "values of 12 bits; full: 0,65535; auto: the same, and a warning where "
+        "the pictures use a small part of it.",
+    )
+
+    def __post_init__(self) -> None:
+        bounds = self.bounds
+        if not isinstance(self.pixel_range, str) and not (
+            len(bounds) == 2 and 0 <= bounds[0] < bounds[1] <= MAX_PIXEL_VALUE
+        ):
+            raise errors.UsageError(
+                "--pixel_range must be auto, full or LOW,HIGH with whole "
+                f"numbers 0 <= LOW < HIGH <= {MAX_PIXEL_VALUE}, got "
+                f"{options.to_text(self.pixel_range)}."
+            )
+
+    @property
+    def bounds(self) -> tuple[int, ...]:
+        """The 16-bit values that become 0 and 255; empty: the whole range."""
+        if isinstance(self.pixel_range, str):
+            return ()
+        return tuple(self.pixel_range)
+
+    @property
+    def key(self) -> str:
+        """Cache key: equal keys mean equal decoded pixels."""
+        bounds = "-".join(map(str, self.bounds)) or "full"
+        return f"{self.background}-{bounds}"
+
+
+DEFAULT_PIXELS = PixelOptions()
+"""Defaults: transparency on white, 16-bit values from 0 to 65535."""
+
 
 Resize = Literal["squash", "crop", "pad"]
 
@@ -40,6 +120,18 @@ class ModelOptions:
         "imagenet, none (random), or a path: a no-top .h5, a .weights.h5, a "
         ".keras file, or the workdir of an earlier run; FILE::NAME for one of "
         "several networks in a file.",
+    )
+    keep_classifier: bool = options.option(
+        False,
+        "Keep the classifier of the weights file, with its classes, and train "
+        "nothing. --data may be left out; if given, it names pictures, "
+        "without labels, on which exports are checked.",
+    )
+    class_names: str | None = options.option(
+        None,
+        "The text file of the kept classifier's class names, one a line; none: "
+        "those of ImageNet's 1,000 classes.",
+        used_by={"keep_classifier": conditions.GIVEN},
     )
     image_size: int | None = options.option(
         None, "Side of the square input in pixels; none: the backbone's own."
@@ -97,25 +189,21 @@ class ModelOptions:
         "Keep batch-norm layers of the backbone as they were pretrained.",
         used_by={**conditions.FINE_TUNING, "adaptation": ("freeze",)},
     )
-    pixels: pixel_options.PixelOptions = options.group(
-        pixel_options.PixelOptions, "pixels"
-    )
-    surgery: surgery_options.SurgeryOptions = options.group(
-        surgery_options.SurgeryOptions, "surgery"
-    )
+    pixels: PixelOptions = options.group(PixelOptions, "pixels")
+    surgery: SurgeryOptions = options.group(SurgeryOptions, "surgery")
 
     def __post_init__(self) -> None:
-        value_checks.require_range(self, "image_size", at_least=8)
-        value_checks.require_range(self, "head_units", at_least=1)
+        option_types.require_range(self, "image_size", at_least=8)
+        option_types.require_range(self, "head_units", at_least=1)
         if self.output_stride not in (8, 16, 32):
             raise errors.UsageError(
                 "--output_stride must be 8, 16 or 32, got "
                 f"{self.output_stride}."
             )
-        value_checks.require_range(self, "dropout", at_least=0, below=1)
-        value_checks.require_range(self, "l2", at_least=0)
+        option_types.require_range(self, "dropout", at_least=0, below=1)
+        option_types.require_range(self, "l2", at_least=0)
         _check_target_range(self.target_range)
-        value_checks.require_value(
+        option_types.require_value(
             self, "trainable", "head, top, all or layer patterns."
         )
         _check_trainable(self.trainable)

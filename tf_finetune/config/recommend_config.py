@@ -8,9 +8,9 @@ from tf_finetune.config import (
     data_options,
     durations,
     model_options,
+    option_types,
     options,
-    output_options,
-    value_checks,
+    train_config,
 )
 
 _TASK = "classification"
@@ -73,7 +73,7 @@ class RecommendConfig:
         "Folder of recommend.json, pareto.png and the fine-tuned runs; none: "
         "runs/recommend-DATA.",
     )
-    cache_dir: str = options.reuse(output_options.OutputOptions, "cache_dir")
+    cache_dir: str = options.reuse(train_config.OutputOptions, "cache_dir")
     seed: int = options.option(0, "Seed of every random draw.")
 
     def __post_init__(self) -> None:
@@ -83,11 +83,11 @@ class RecommendConfig:
                 f"those of {_TASK}. Train with each backbone and compare their "
                 "evaluation.json."
             )
-        value_checks.require_range(self, "image_size", at_least=8)
-        value_checks.require_range(self, "pictures_per_class", at_least=2)
-        value_checks.require_range(self, "max_ms", above=0)
-        value_checks.require_range(self, "max_mb", above=0)
-        value_checks.require_range(self, "seed", at_least=0, below=2**31)
+        option_types.require_range(self, "image_size", at_least=8)
+        option_types.require_range(self, "pictures_per_class", at_least=2)
+        option_types.require_range(self, "max_ms", above=0)
+        option_types.require_range(self, "max_mb", above=0)
+        option_types.require_range(self, "seed", at_least=0, below=2**31)
         durations.parse_duration("time_budget", self.time_budget)
 
     @property

@@ -5,7 +5,7 @@ import re
 from typing import Literal
 
 from tf_finetune import errors
-from tf_finetune.config import options, value_checks
+from tf_finetune.config import option_types, options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class ServeConfig:
 
     def __post_init__(self) -> None:
         if self.exports is None:
-            value_checks.require_value(
+            option_types.require_value(
                 self, "workdir", "the folder that training printed as its "
                 "results.",
             )  # fmt: skip
@@ -83,9 +83,9 @@ class ServeConfig:
                 "--model_name may have letters, digits, _ . @ and -, got "
                 f"{self.model_name!r}."
             )
-        value_checks.require_range(self, "version", at_least=0)
+        option_types.require_range(self, "version", at_least=0)
         for name in ("port", "grpc_port"):
-            value_checks.require_range(self, name, at_least=0, at_most=65535)
+            option_types.require_range(self, name, at_least=0, at_most=65535)
         if self.port and self.port == self.grpc_port:
             raise errors.UsageError(
                 f"--port and --grpc_port cannot both be {self.port}."
@@ -96,13 +96,13 @@ class ServeConfig:
             "max_pixels",
             "max_connections",
         ):
-            value_checks.require_range(self, name, at_least=1)
+            option_types.require_range(self, name, at_least=1)
         # A protobuf message is limited to 2 GiB.
         for name in ("max_request_megabytes", "max_answer_megabytes"):
-            value_checks.require_range(self, name, at_least=1, at_most=2047)
-        value_checks.require_range(
+            option_types.require_range(self, name, at_least=1, at_most=2047)
+        option_types.require_range(
             self, "max_delay_milliseconds", at_least=0, at_most=10_000
         )
-        value_checks.require_range(
+        option_types.require_range(
             self, "timeout_seconds", above=0, at_most=86_400
         )

@@ -1,17 +1,169 @@
 """All options of a training run, in groups."""
 
 import dataclasses
+import pathlib
+from typing import Literal
 
 from tf_finetune.config import (
+    conditions,
     data_options,
-    interruption_options,
     model_options,
+    option_types,
     options,
-    output_options,
     training_options,
-    unlabeled_options,
-    value_checks,
 )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InterruptionOptions:
+    """Checkpoints of a run, its reaction to signals, recovery from NaN."""
+
+    checkpoint_every_steps: int | None = options.option(
+        None,
+        "Write a checkpoint after every so many steps of fine-tuning too; "
+        "none: after every epoch only. The result is the same.",
+        used_by=conditions.FINE_TUNING,
+    )
+    keep_checkpoints: int = options.option(
+        2,
+        "Keep this many checkpoints; damaged ones are skipped.",
+        used_by=conditions.FINE_TUNING,
+    )
+    grace_seconds: float = options.option(
+        30.0,
+        "After SIGTERM, wait at most this long for the step to end and its "
+        "checkpoint to be written; Ctrl-C waits until it is pressed again.",
+    )
+    max_recoveries: int = options.option(
+        2,
+        "When the loss becomes NaN or infinite, go back to the last checkpoint "
+        "and halve the learning rate, at most this many times.",
+        used_by=conditions.FINE_TUNING,
+    )
+
+    def __post_init__(self) -> None:
+        option_types.require_range(self, "checkpoint_every_steps", at_least=0)
+        option_types.require_range(self, "keep_checkpoints", at_least=1)
+        option_types.require_range(self, "grace_seconds", above=0)
+        option_types.require_range(self, "max_recoveries", at_least=0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """Folders of results and caches, and gates on the result."""
+
+    workdir: str = options.option(
+        "", "Folder of the results; an unfinished run in it is continued."
+    )
+    cache_dir: str = options.option(
+        "~/.cache/tf_finetune", "Folder of features shared between runs."
+    )
+    cache: Literal["auto", "on", "off"] = options.option(
+        "auto",
+        "Compute the layers below the first one that trains once, not in "
+        "every epoch; auto measures both ways and takes the cheaper one.",
+        used_by=conditions.FINE_TUNING,
+    )
+    cache_gb: float = options.option(
+        20.0,
+        "Disk space for the features of all runs, GB; the least recently "
+        "used are removed first.",
+    )
+    overwrite: bool = options.option(
+        False, "Replace the run that --workdir holds."
+    )
+    tensorboard: bool = options.option(
+        False,
+        "Also write TensorBoard events (needs the extra [tensorboard]).",
+        used_by=conditions.FINE_TUNING,
+    )
+    plan: bool = options.option(
+        False, "Print the plan of the run and its cost, then stop."
+    )
+    fail_below: tuple[str, ...] = options.option(
+        (),
+        "Exit with status 3 unless METRIC:VALUE is reached, e.g. "
+        "accuracy:0.9 (on test where it exists, else on validation).",
+    )
+    fail_if_not_better_than: str | None = options.option(
+        None,
+        "Exit with status 3 unless the result beats probe, or the run in "
+        "another workdir.",
+    )
+
+    def __post_init__(self) -> None:
+        option_types.require_range(self, "cache_gb", above=0)
+
+    @property
+    def cache_folder(self) -> pathlib.Path:
+        """`cache_dir` as a path with "~" expanded."""
+        return pathlib.Path(self.cache_dir).expanduser()
+
+
+_SEMI_SUPERVISED = (
+    "ada_bn",
+    "feature_distillation",
+    "fixmatch",
+    "pseudo_label",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UnlabeledOptions:
+    """Unlabeled pictures and the objective that learns from them."""
+
+    unlabeled_data: str = options.option(
+        "",
+        "Pictures without labels: a folder, searched through, or a quoted "
+        "pattern such as 'photos/**/*.jpg'.",
+        used_by={"objective": _SEMI_SUPERVISED},
+    )
+    objective: str | None = options.option(
+        None,
+        "How to learn from --unlabeled_data: supervised (not at all), "
+        "pseudo_label, fixmatch, feature_distillation or ada_bn; none: "
+        "pseudo_label where there are such pictures. The run without them is "
+        "the baseline, and the better one is kept.",
+        names_part=True,
+        known_parts=("supervised", *_SEMI_SUPERVISED),
+    )
+    pseudo_label_share: float = options.option(
+        0.8,
+        "Share of the pictures predicted as a class that are "
+        "trained on as that class, the most confident ones of each.",
+        used_by={"objective": ("pseudo_label",)},
+    )
+    confidence: float = options.option(
+        0.95,
+        "Train on pseudo-labels of at least this probability.",
+        used_by={"objective": ("fixmatch",)},
+    )
+    unlabeled_ratio: int = options.option(
+        3,
+        "Unlabeled pictures beside each labeled one of a step.",
+        used_by={"objective": ("feature_distillation", "fixmatch")},
+    )
+    unlabeled_weight: float = options.option(
+        1.0,
+        "Weight of the unlabeled pictures' loss beside that of "
+        "the labeled pictures.",
+        used_by={"objective": ("feature_distillation", "fixmatch")},
+    )
+
+    def __post_init__(self) -> None:
+        option_types.require_range(
+            self, "pseudo_label_share", above=0, at_most=1
+        )
+        option_types.require_range(self, "confidence", above=0, at_most=1)
+        option_types.require_range(self, "unlabeled_ratio", at_least=1)
+        option_types.require_range(self, "unlabeled_weight", at_least=0)
+
+    @property
+    def effective_objective(self) -> str:
+        """The objective, with its default filled in."""
+        if self.objective is not None:
+            return self.objective
+        return "pseudo_label" if self.unlabeled_data else "supervised"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,19 +179,17 @@ class TrainConfig:
     training: training_options.TrainingOptions = options.group(
         training_options.TrainingOptions, "training"
     )
-    output: output_options.OutputOptions = options.group(
-        output_options.OutputOptions, "output"
+    output: OutputOptions = options.group(OutputOptions, "output")
+    interruptions: InterruptionOptions = options.group(
+        InterruptionOptions, "interruptions"
     )
-    interruptions: interruption_options.InterruptionOptions = options.group(
-        interruption_options.InterruptionOptions, "interruptions"
-    )
-    unlabeled: unlabeled_options.UnlabeledOptions = options.group(
-        unlabeled_options.UnlabeledOptions, "pictures without labels"
+    unlabeled: UnlabeledOptions = options.group(
+        UnlabeledOptions, "pictures without labels"
     )
     seed: int = options.option(0, "Seed of every random draw.")
 
     def __post_init__(self) -> None:
-        value_checks.require_range(self, "seed", at_least=0, below=2**31)
+        option_types.require_range(self, "seed", at_least=0, below=2**31)
 
 
 def list_own_parts(config: TrainConfig) -> dict[str, str]:

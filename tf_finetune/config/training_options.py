@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Literal
 
-from tf_finetune.config import conditions, model_options, options, value_checks
+from tf_finetune.config import conditions, model_options, option_types, options
 
 Augmentation = Literal["none", "light", "medium", "strong"]
 ClassWeight = Literal["none", "balanced", "effective_number"]
@@ -172,21 +172,21 @@ class TrainingOptions:
     )
 
     def __post_init__(self) -> None:
-        value_checks.require_range(self, "epochs", at_least=0)
-        value_checks.require_range(self, "batch_size", at_least=1)
-        value_checks.require_range(self, "head_epochs", at_least=1)
-        value_checks.require_range(self, "learning_rate", above=0)
-        value_checks.require_range(self, "warmup_fraction", at_least=0, below=1)
-        value_checks.require_range(self, "weight_decay", at_least=0)
-        value_checks.require_range(self, "label_smoothing", at_least=0, below=1)
-        value_checks.require_range(self, "augmentation_views", at_least=1)
-        value_checks.require_range(self, "patience", at_least=1)
-        value_checks.require_range(
+        option_types.require_range(self, "epochs", at_least=0)
+        option_types.require_range(self, "batch_size", at_least=1)
+        option_types.require_range(self, "head_epochs", at_least=1)
+        option_types.require_range(self, "learning_rate", above=0)
+        option_types.require_range(self, "warmup_fraction", at_least=0, below=1)
+        option_types.require_range(self, "weight_decay", at_least=0)
+        option_types.require_range(self, "label_smoothing", at_least=0, below=1)
+        option_types.require_range(self, "augmentation_views", at_least=1)
+        option_types.require_range(self, "patience", at_least=1)
+        option_types.require_range(
             self, "gradient_accumulation_steps", at_least=1
         )
-        value_checks.require_range(self, "clip_norm", above=0)
-        value_checks.require_range(self, "clip_variable_norm", above=0)
-        value_checks.require_range(self, "ema_momentum", above=0, below=1)
+        option_types.require_range(self, "clip_norm", above=0)
+        option_types.require_range(self, "clip_variable_norm", above=0)
+        option_types.require_range(self, "ema_momentum", above=0, below=1)
 
     @property
     def num_views(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tf_finetune import terminal_escapes
 from tf_finetune.synonyms import flag_synonyms as synonyms
-from tf_finetune.synonyms import synonym
+from tf_finetune.synonyms import value_synonyms
 
 _SHOWN = 10
 
@@ -87,8 +87,10 @@ def suggest_flag(name: str, groups: Groups) -> str:
 
 def _find_spelling(name: str, known: Sequence[str]) -> str | None:
     """Returns the flag of which a name is another spelling, if any."""
-    asked = synonym.normalize_name(name)
-    found = [each for each in known if synonym.normalize_name(each) == asked]
+    asked = value_synonyms.normalize_name(name)
+    found = [
+        each for each in known if value_synonyms.normalize_name(each) == asked
+    ]
     return found[0] if found else None
 
 

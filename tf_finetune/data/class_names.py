@@ -19,7 +19,15 @@ _PLAIN_NUMBER_PATTERN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NON_FINITE_NAMES = ("nan", "inf", "-inf", "infinity", "-infinity")
 # Zeros that lead a number, but none behind a decimal point.
 _LEADING_ZEROS = re.compile(r"(?<![0-9.,])0+(?=[0-9])")
-_MAX_LISTED = 10
+# As programs write a value that is not there; "none" and "na" in small letters
+# are not among them, which people use as names.
+_MISSING_TEXT = (
+    "nan NaN NAN -nan -NaN NaT None null Null NULL <null> NA <NA> #NA N/A n/a "
+    "#N/A - -- ?"
+)
+_MISSING_WORDS = frozenset([*_MISSING_TEXT.split(), "#N/A N/A"])
+MAX_LISTED = 10
+"""Names that a message lists; the rest is counted."""
 
 
 def parse_number(name: str) -> decimal.Decimal | None:
@@ -85,7 +93,7 @@ def log_merged(joined: Mapping[str, str]) -> None:
         spellings.setdefault(right, []).append(name)
     shown = [
         f"{', '.join(map(repr, others))} as {right!r}"
-        for right, others in list(spellings.items())[:_MAX_LISTED]
+        for right, others in list(spellings.items())[:MAX_LISTED]
     ]
     more = len(spellings) - len(shown)
     rest = f" and {more} more" if more else ""
@@ -138,6 +146,20 @@ def quote_distinctly(names: Sequence[str]) -> list[str]:
     return [show(name) for name in names]
 
 
+def is_missing(name: str) -> bool:
+    """Tells if a name or a cell is a placeholder for a missing value."""
+    return name.strip() in _MISSING_WORDS
+
+
+def join_names(names: Sequence[str], *, shown: int = MAX_LISTED) -> str:
+    """Joins names for a sentence: "a", "a and b", "a, b and 3 more"."""
+    if len(names) > shown:
+        return f"{', '.join(names[:shown])} and {len(names) - shown} more"
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def _plainness_key(name: str) -> tuple[bool, int, str]:
     """Returns a sort key of spellings of a number, the plainest first."""
     return not _PLAIN_NUMBER_PATTERN.fullmatch(name), len(name), name
@@ -164,7 +186,7 @@ def _warn_of_similar(names: Sequence[str]) -> None:
     for name in dict.fromkeys(names):
         alike.setdefault(_similarity_key(name), []).append(name)
     groups = [each for each in alike.values() if len(each) > 1]
-    for group in groups[:_MAX_LISTED]:
+    for group in groups[:MAX_LISTED]:
         logging.warning(
             "The classes %s are spelled almost alike (they differ only in "
             "capital letters, spaces, leading zeros or the encoding of "
@@ -172,10 +194,10 @@ def _warn_of_similar(names: Sequence[str]) -> None:
             "same class, spell them alike in the data.",
             " and ".join(quote_distinctly(group)),
         )
-    if len(groups) > _MAX_LISTED:
+    if len(groups) > MAX_LISTED:
         logging.warning(
             "%d more groups of classes are spelled almost alike.",
-            len(groups) - _MAX_LISTED,
+            len(groups) - MAX_LISTED,
         )
 
 

@@ -1,25 +1,43 @@
-"""Statistics of a run's data, for data.json and for the log."""
+"""Statistics of a run's data and its dropped files, for data.json and the log.
+
+Errors and warnings name the classes and splits that cleaning has reduced.
+"""
 
 import collections
 import hashlib
 import json
+import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from tf_finetune import terminal_escapes
-from tf_finetune.data import examples, label_protocol
+from absl import logging
+
+from tf_finetune import errors, terminal_escapes
+from tf_finetune.data import class_names, examples, label_protocol
+from tf_finetune.data.folders import ignored_folders
+
+_SILENT_FRACTION = 0.25
+"""Share of the files of a class or a split that may be dropped silently."""
+
+_CONVERTIBLE_WORDS = (
+    "tif tiff heic heif avif jxl jp2 j2k ico psd pgm ppm pbm pnm tga pcx dcm"
+)
+_CONVERTIBLE = frozenset(_CONVERTIBLE_WORDS.split())
+"""Suffixes of picture formats that ImageMagick converts."""
+
+_Examples = Sequence[examples.Example | examples.Picture]
 
 
 def compute_fingerprint(
-    class_names: Sequence[str],
+    names: Sequence[str],
     pictures: Iterable[examples.Picture],
     labels: label_protocol.Labels,
 ) -> str:
     """Hashes the contents, labels and splits of pictures.
 
     Args:
-        class_names: In the order of the model's outputs.
+        names: Of the model's outputs, in their order.
         pictures: In any order; where they lie plays no part.
         labels: How their labels are understood.
 
@@ -30,7 +48,7 @@ def compute_fingerprint(
     rows = sorted(
         (p.sha256, labels.text(p.label), p.split or "") for p in pictures
     )
-    text = json.dumps([list(class_names), rows])
+    text = json.dumps([list(names), rows])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -112,9 +130,7 @@ def format_summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
     asked = "beyond --max_train_per_class"
     single = [d for d in data.dropped if d.pictures is None]
     named = [d for d in single if not d.reason.startswith(asked)]
-    lines += [
-        f"  dropped {format_dropped(each)}" for each in named[:max_dropped]
-    ]
+    lines += [f"  dropped {format_dropped(d)}" for d in named[:max_dropped]]
     rest = len(single) - len(named[:max_dropped])
     if rest:
         files = format_count(rest, "more dropped file")
@@ -154,6 +170,94 @@ def find_conflicts(
     ]
 
 
+def check_not_emptied(
+    before: _Examples,
+    pictures: Sequence[examples.Picture],
+    dropped: Sequence[examples.DroppedFile],
+    labels: label_protocol.Labels,
+) -> None:
+    """Raises an error if cleaning has emptied the data, a class or a split.
+
+    Args:
+        before: The examples before cleaning.
+        pictures: Those that are left.
+        dropped: Those that are not.
+        labels: How their labels are understood.
+
+    Raises:
+        DataError: It names what is empty and why its files were dropped.
+    """
+    if not pictures:
+        first = format_first(dropped)
+        raise errors.DataError(f"The data holds no usable picture. {first}")
+    reasons = {each.path: each for each in dropped}
+    for word, kinds in _counted_kinds(labels):
+        present = {kind for each in pictures for kind in kinds(each)}
+        lost = [k for e in before for k in kinds(e) if k not in present]
+        if not lost:
+            continue
+        # The first lost class or split is named; a user repairs one at a time.
+        mine = [each for each in before if lost[0] in kinds(each)]
+        why = [reasons[e.path] for e in mine if e.path in reasons]
+        raise errors.DataError(
+            f"None of the {len(mine)} files of the {word} {lost[0]!r} can be "
+            f"used: {format_first(why)}"
+        )
+
+
+def warn_of_many(
+    before: _Examples,
+    dropped: Iterable[examples.DroppedFile],
+    labels: label_protocol.Labels,
+) -> None:
+    """Warns if more than a quarter of a class or a split was dropped.
+
+    Files with the names of texts or tables do not count.
+
+    Args:
+        before: The examples before cleaning.
+        dropped: Those that are not used.
+        labels: How their labels are understood.
+    """
+    before = [e for e in before if ignored_folders.may_be_picture(e.path)]
+    reasons = {each.path: each.reason for each in dropped}
+    lost = [each for each in before if each.path in reasons]
+    if not lost:
+        return
+    parts = []
+    for word, kinds in _counted_kinds(labels):
+        all_of = collections.Counter(k for e in before for k in kinds(e))
+        lost_of = collections.Counter(k for e in lost for k in kinds(e))
+        parts += [
+            f"{count} of {all_of[kind]} files of the {word} {kind!r}"
+            for kind, count in lost_of.items()
+            if kind is not None and count > _SILENT_FRACTION * all_of[kind]
+        ]
+    # Where labels name no classes, as in regression, all files count together.
+    if not parts and len(lost) > _SILENT_FRACTION * len(before):
+        parts = [f"{len(lost)} of {len(before)} files"]
+    if not parts:
+        return
+    # Only the commonest reason is shown; data.json holds that of each file.
+    counts = collections.Counter(reasons[each.path] for each in lost)
+    ((reason, _),) = counts.most_common(1)
+    logging.warning(
+        "%s cannot be used and are left out, most of them for this reason: "
+        "%s.%s",
+        class_names.join_names(parts),
+        reason,
+        _conversion_hint([each.path for each in lost]),
+    )
+
+
+def format_first(dropped: Sequence[examples.DroppedFile]) -> str:
+    """Lists the first dropped files with their reasons; counts the others."""
+    lines = [format_dropped(each) for each in dropped[: class_names.MAX_LISTED]]
+    if len(dropped) > class_names.MAX_LISTED:
+        lines.append(f"and {len(dropped) - class_names.MAX_LISTED} more")
+    return "; ".join(lines or ["no file at all"]) + "."
+
+
 def _summarize_range(values: Sequence[int]) -> dict[str, float]:
     return {
         "min": min(values),
@@ -169,3 +273,28 @@ def _count_reasons(dropped: Iterable[examples.DroppedFile]) -> dict[str, int]:
     """
     counts = collections.Counter(d.reason.partition(":")[0] for d in dropped)
     return dict(counts.most_common())
+
+
+def _counted_kinds(
+    labels: label_protocol.Labels,
+) -> tuple[tuple[str, Callable[[Any], tuple[str | None, ...]]], ...]:
+    """Returns (word, function of an example → the names it counts for)."""
+    return (
+        ("class", lambda each: labels.list_classes(each.label)),
+        ("split", lambda each: (each.split,)),
+    )
+
+
+def _conversion_hint(paths: Collection[str]) -> str:
+    """Returns a hint how to convert the files to PNG; empty if none applies."""
+    suffixes = collections.Counter(
+        os.path.splitext(path)[1].lower() for path in paths
+    )
+    for suffix, _ in suffixes.most_common():
+        if suffix[1:] in _CONVERTIBLE:
+            return (
+                f" ImageMagick converts such files: `magick mogrify -format "
+                f"png *{suffix}` in each folder writes a PNG beside each; "
+                "then move the originals elsewhere."
+            )
+    return ""

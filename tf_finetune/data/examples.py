@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 
 SPLITS = ("train", "validation", "test")
 
@@ -97,7 +97,7 @@ class Picture:
         group: As in `Example`.
         strata: Of what every split gets its share where splits are drawn.
         rare_strata: Strata with too few pictures for that; they are trained on.
-        stamp: Of the file before it was read, by which `file_stamps` notices
+        stamp: Of the file before it was read, by which `inspection` notices
             that it was written since; None: unknown.
     """
 
@@ -135,7 +135,7 @@ class ImageData:
     dropped: tuple[DroppedFile, ...]
     fingerprint: str
     resize: model_options.Resize = "squash"
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -12,12 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import (
-    model_options,
-    pixel_options,
-    training_options,
-)
-from tf_finetune.data import epoch_order, shards
+from tf_finetune.config import model_options, training_options
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
 from tf_finetune.data.images import decoding
@@ -67,7 +63,7 @@ class MixedGroups:
     image_size: int
     resize: model_options.Resize
     seed: int
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
     known: Callable[[tf.Tensor], tf.Tensor] | None = None
 
     def __len__(self) -> int:
@@ -116,7 +112,7 @@ def build_batches(
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
     """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -153,7 +149,7 @@ def build_batches(
             mine,
             fn_output_signature=_output_signature(groups, side),
         )
-        targets = flatten_targets(targets)
+        targets = _flatten_targets(targets)
         if groups.known is not None:
             found = groups.known(tf.reshape(tf.gather(others, mine), [-1]))
             # Values of all unlabeled pictures of a group in one row.
@@ -179,11 +175,11 @@ def wrap_labeled(
         targets: [batch, …] each.
     """
     return tf.data.Dataset.zip(images, targets).map(
-        lambda image, target: (image[:, tf.newaxis], flatten_targets(target))
+        lambda image, target: (image[:, tf.newaxis], _flatten_targets(target))
     )
 
 
-def flatten_targets(targets: tf.Tensor) -> tf.Tensor:
+def _flatten_targets(targets: tf.Tensor) -> tf.Tensor:
     """Flattens targets [batch, …] to rows, float32 [batch, numbers]."""
     numbers = math.prod(targets.shape[1:])
     return tf.cast(tf.reshape(targets, [-1, numbers]), tf.float32)

@@ -7,12 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import (
-    model_options,
-    pixel_options,
-    training_options,
-)
-from tf_finetune.data import epoch_order, shards
+from tf_finetune.config import model_options, training_options
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.data.augment import augmentation as augmentations
 from tf_finetune.data.images import decoding
@@ -28,7 +24,7 @@ def build_evaluation_images(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Loads pictures in the order of their paths, each exactly once.
@@ -62,7 +58,7 @@ def build_augmented_images(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
     level: training_options.Augmentation,
 ) -> tf.data.Dataset:
@@ -106,14 +102,14 @@ def build_training_batches(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
     augmentation: training_options.Augmentation,
     seed: int,
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
     """Makes the training batches of the epochs `first_epoch` .. `epochs` - 1.
 
@@ -186,7 +182,7 @@ def build_training_batches(
 def _build_reader(
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     return functools.partial(
         decoding.load_file, image_size=image_size, resize=resize, pixels=pixels
@@ -225,7 +221,7 @@ def _build_augmenter(
     seed: int,
     first: int,
     steps: int,
-    part: shards.Shard,
+    part: epoch_order.Shard,
 ) -> Callable[[tf.Tensor, tuple[tf.Tensor, ...]], tuple[tf.Tensor, tf.Tensor]]:
     """Returns a function of (number, batch) → images and labels to train on.
 

@@ -12,13 +12,13 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import (
+    class_names,
     data_statistics,
-    dropped_files,
     examples,
     label_protocol,
     splits,
 )
-from tf_finetune.data.folders import folder_messages
+from tf_finetune.data.folders import folder_tree
 from tf_finetune.data.images import inspection
 from tf_finetune.data.sources import catalog
 
@@ -82,10 +82,10 @@ def list_and_inspect(
         labels=labels,
     )
     _check_bad_data(inspected.dropped, options)
-    dropped_files.check_not_emptied(
+    data_statistics.check_not_emptied(
         listing.examples, inspected.pictures, inspected.dropped, labels
     )
-    dropped_files.warn_of_many(listing.examples, inspected.dropped, labels)
+    data_statistics.warn_of_many(listing.examples, inspected.dropped, labels)
     if training:
         _warn_of_tiny(pictures)
         splits.check_pictures(pictures, labels)
@@ -113,13 +113,13 @@ def clean_and_split(
     """
     decodable = _drop_undecodable(inspected, problems)
     _check_bad_data(decodable.dropped, options)
-    dropped_files.check_not_emptied(
+    data_statistics.check_not_emptied(
         inspected.pictures,
         decodable.pictures,
         decodable.dropped,
         inspected.labels,
     )
-    dropped_files.warn_of_many(
+    data_statistics.warn_of_many(
         inspected.pictures, decodable.dropped, inspected.labels
     )
     _warn_of_conflicts(decodable)
@@ -163,12 +163,12 @@ def _check_bad_data(
 
     Hidden files and folders without data never count.
     """
-    never = ("a hidden ", folder_messages.NO_DATA_REASON)
+    never = ("a hidden ", folder_tree.NO_DATA_REASON)
     bad = [d for d in dropped if not d.reason.startswith(never)]
     if options.bad_data == "error" and bad:
         raise errors.DataError(
             f"{len(bad)} files cannot be used and --bad_data=error: "
-            f"{dropped_files.format_first(bad)}"
+            f"{data_statistics.format_first(bad)}"
         )
 
 
@@ -182,7 +182,7 @@ def _warn_of_tiny(pictures: Sequence[examples.Picture]) -> None:
         len(pictures),
         "has" if len(tiny) == 1 else "have",
         _TINY_SIDE_PIXELS,
-        folder_messages.join_names(
+        class_names.join_names(
             [f"{p.path} ({p.width} x {p.height})" for p in tiny]
         ),
     )
@@ -191,13 +191,13 @@ def _warn_of_tiny(pictures: Sequence[examples.Picture]) -> None:
 def _warn_of_conflicts(found: InspectedPictures) -> None:
     text = found.labels.text
     conflicts = data_statistics.find_conflicts(found.pictures, found.labels)
-    for same in conflicts[: folder_messages.MAX_LISTED]:
+    for same in conflicts[: class_names.MAX_LISTED]:
         shown = [f"{p.path} is {text(p.label)}" for p in same]
         logging.warning(
             "The same picture has different labels: %s.",
-            folder_messages.join_names(shown),
+            class_names.join_names(shown),
         )
-    rest = len(conflicts) - folder_messages.MAX_LISTED
+    rest = len(conflicts) - class_names.MAX_LISTED
     if rest > 0:
         logging.warning(
             "data.json lists %s with different labels.",

@@ -5,6 +5,8 @@ import hashlib
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from tf_finetune.data import examples
 
 Unit = tuple[examples.Picture, ...]
@@ -96,12 +98,12 @@ def divide_units(
     for index in _pick_rare(left, fractions):
         _assign_unit(left.pop(index), "train", divided, needs)
     learned = {
-        name for unit in divided["train"] for name in iterate_strata(unit)
+        name for unit in divided["train"] for name in _iterate_strata(unit)
     }
     for index, split in _pick_first_units(left, list(needs), learned):
         _assign_unit(left.pop(index), split, divided, needs)
     for unit in left.values():
-        strata = list(iterate_strata(unit))
+        strata = list(_iterate_strata(unit))
         # Sechidis et al., algorithm 1: the subset with the greatest need.
         split = max(needs, key=lambda s: sum(needs[s][k] for k in strata))
         _assign_unit(unit, split, divided, needs)
@@ -117,7 +119,7 @@ def compute_quotas(
     share of all of them (largest remainders), but is at least 1.
     """
     counts = collections.Counter(
-        s for unit in found for s in iterate_strata(unit)
+        s for unit in found for s in _iterate_strata(unit)
     )
     rest = collections.Counter(counts)
     drawn = {}
@@ -137,10 +139,54 @@ def compute_quotas(
     return {"train": rest, **drawn}
 
 
-def iterate_strata(unit: Unit) -> Iterator[str]:
+def _iterate_strata(unit: Unit) -> Iterator[str]:
     """Yields the strata of a unit's pictures, each as often as it occurs."""
     for picture in unit:
         yield from picture.strata
+
+
+def assign_parts(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Assigns units to parts so that each part gets its share of every key.
+
+    The key that is left in the fewest units comes first; each of its units
+    goes to the part that lacks this key most, of those to the one that lacks
+    most units.
+
+    Args:
+        counts: [units, keys], how often a unit holds each key; equal needs
+            are met in the order of the units.
+        shares: [parts], of the whole; they sum to 1.
+
+    Returns:
+        [units] numbers of parts.
+
+    Source: Sechidis et al. 2011, "On the Stratification of Multi-Label Data",
+    algorithm 1.
+    """
+    counts = np.asarray(counts, "float64")
+    shares = np.asarray(shares, "float64")
+    # Sechidis et al., algorithm 1: c_j^i, desired examples of label i in subset
+    # j, and c_j, desired examples of subset j.
+    needs = np.outer(shares, counts.sum(axis=0))
+    room = shares * len(counts)
+    parts = np.full(len(counts), -1)
+    holds = counts > 0
+    while len(left := np.flatnonzero(parts < 0)):
+        carriers = holds[left].sum(axis=0)
+        if not carriers.any():
+            break
+        # The rarest key first: later it could no longer be divided as wanted.
+        key = int(np.argmin(np.where(carriers > 0, carriers, np.inf)))
+        for unit in left[holds[left, key]]:
+            part = _find_neediest(needs[:, key], room)
+            parts[unit] = part
+            needs[part] -= counts[unit]
+            room[part] -= 1
+    # Units without any key fill the parts up to their share of units.
+    for unit in np.flatnonzero(parts < 0):
+        parts[unit] = np.argmax(room)
+        room[parts[unit]] -= 1
+    return parts
 
 
 def _content_node(picture: examples.Picture) -> tuple[str, str]:
@@ -154,7 +200,7 @@ def _assign_unit(
     needs: dict[str, collections.Counter],
 ) -> None:
     divided[split].append(unit)
-    needs[split].subtract(iterate_strata(unit))
+    needs[split].subtract(_iterate_strata(unit))
 
 
 def _pick_rare(
@@ -200,7 +246,7 @@ def _pick_first_units(
     """
     by_stratum = collections.defaultdict(list)
     for index, unit in left.items():
-        for name in set(iterate_strata(unit)):
+        for name in set(_iterate_strata(unit)):
             by_stratum[name].append(index)
     given: dict[int, str] = {}
     # Rare strata choose first: they have the fewest units to choose from.
@@ -215,3 +261,9 @@ def _pick_first_units(
                 # here, can best bear a large one.
                 given[free.pop()] = split
     return list(given.items())
+
+
+def _find_neediest(needs: np.ndarray, room: np.ndarray) -> int:
+    # 1e-9: sums of shares differ by rounding where needs are equal.
+    tied = np.flatnonzero(needs >= needs.max() - 1e-9)
+    return int(tied[np.argmax(room[tied])])

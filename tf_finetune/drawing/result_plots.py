@@ -9,8 +9,7 @@ import numpy as np
 from absl import logging
 from matplotlib import axes, figure, ticker
 
-from tf_finetune import files
-from tf_finetune.drawing import display_names
+from tf_finetune import files, terminal_escapes
 from tf_finetune.metrics import confusion_counts
 
 # Above these numbers of classes cells are too small for a count, and sides
@@ -141,7 +140,7 @@ def _label_ticks(place: axes.Axes, class_names: Sequence[str]) -> None:
         return
     positions = np.arange(len(class_names))
     labels = [
-        display_names.shorten_name(name, _MAX_LABEL_COLUMNS)
+        terminal_escapes.shorten_name(name, _MAX_LABEL_COLUMNS)
         for name in class_names
     ]
     font = 9 if len(class_names) <= _MAX_ANNOTATED_CLASSES else 7

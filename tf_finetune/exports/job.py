@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.exports import destination
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class ExportJob:
     measuring_seconds: float = 2.0
     tolerance: Mapping[str, float] = dataclasses.field(default_factory=dict)
     calibration: tuple[str, ...] = ()
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS
     shared: dict[str, Any] = dataclasses.field(
         default_factory=dict, repr=False, compare=False
     )

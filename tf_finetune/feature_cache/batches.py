@@ -1,10 +1,12 @@
-"""Batches of cached rows, which stand in for pictures in training."""
+"""Batches of cached rows: the layout of a row, and its way into training."""
 
-from collections.abc import Callable
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from tf_finetune.data import epoch_order, shards
+from tf_finetune.data import epoch_order
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import store as stores
 
@@ -21,9 +23,9 @@ def make_training_batches(
     first_epoch: int,
     epochs: int,
     first_step: int = 0,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
-    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+    """Returns shuffled batches of cached rows and targets, several epochs.
 
     Their order is that of `pipeline.build_training_batches`. Each picture's
     views take turns from epoch to epoch; in one epoch pictures differ in view.
@@ -65,7 +67,7 @@ def make_training_batches(
         places = places[low:high]
         # Offset by picture, so that every batch mixes views.
         view = (places + epoch) % (len(rows) // count)
-        taken = _take_rows(rows, view * count + places)
+        taken = take_rows(rows, view * count + places)
         batch = (unpack(taken), targets.batch(places, view))
         return batch if part.is_all else (*batch, size)
 
@@ -83,12 +85,12 @@ def make_training_batches(
 def make_ordered_batches(
     rows: stores.Rows, *, unpack: Unpack, batch_size: int
 ) -> tf.data.Dataset:
-    """Returns the inputs of all rows in their order."""
+    """Reads the rows in their order, as batches of a network's inputs."""
     return (
         tf.data.Dataset.range(len(rows))
         .batch(batch_size)
         .map(
-            lambda places: unpack(_take_rows(rows, places)),
+            lambda places: unpack(take_rows(rows, places)),
             tf.data.AUTOTUNE,
             deterministic=True,
         )
@@ -96,7 +98,7 @@ def make_ordered_batches(
     )
 
 
-def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
+def take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
     """Returns rows [len(places), width], float32.
 
     One Python call per batch, which reads a memory map; everything else is
@@ -106,3 +108,39 @@ def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
         rows.take, [places], tf.as_dtype(rows.dtype), stateful=False
     )
     return tf.cast(tf.ensure_shape(taken, [None, rows.width]), tf.float32)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowLayout:
+    """Layout of a picture's tensors, flattened one after another in a row.
+
+    Attributes:
+        shapes: Of the tensors, without the batch axis.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def width(self) -> int:
+        """Numbers per row."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    def flat(self, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Joins tensors [batch, …] to rows [batch, width]."""
+        rows = [
+            tf.reshape(each, [-1, math.prod(shape)])
+            for each, shape in zip(tensors, self.shapes, strict=True)
+        ]
+        return rows[0] if len(rows) == 1 else tf.concat(rows, axis=1)
+
+    def tensors(self, rows: tf.Tensor) -> tf.Tensor | tuple[tf.Tensor, ...]:
+        """Splits rows into a network's inputs, one tensor or several."""
+        # The inverse of `flat`.
+        sizes = [math.prod(shape) for shape in self.shapes]
+        parts = tuple(
+            tf.reshape(part, [-1, *shape])
+            for part, shape in zip(
+                tf.split(rows, sizes, axis=1), self.shapes, strict=True
+            )
+        )
+        return parts if len(parts) > 1 else parts[0]

@@ -11,11 +11,14 @@ import pathlib
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from absl import logging
 
 from tf_finetune import errors, files, terminal_escapes
+from tf_finetune.config import command_configs
+
+Report = Callable[[str], None]
 
 FEATURES = "features"
 _ABOUT = "about.json"
@@ -230,3 +233,37 @@ def _format_age(used: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def list_or_clear(
+    config: command_configs.CacheConfig, *, report: Report
+) -> None:
+    """Reports the entries, or removes those that `--clear` names.
+
+    Raises:
+        UsageError: `--clear` names no entry.
+    """
+    folder = pathlib.Path(config.cache_dir).expanduser()
+    found = list_entries(folder)
+    if not config.clear:
+        report(f"{folder}\n{format_table(found)}")
+        return
+    for name in config.clear:
+        _clear(found, name, report)
+
+
+def _clear(found: Sequence[Entry], name: str, report: Report) -> None:
+    chosen = [
+        entry
+        for entry in found
+        if name == "all" or f"{entry.name}/".startswith(f"{name.rstrip('/')}/")
+    ]
+    if not chosen and name != "all":
+        raise errors.make_unknown_error(
+            "entry", name, [entry.name for entry in found]
+        )
+    for entry in chosen:
+        if remove(entry):
+            report(f"removed {entry.name} ({format_size(entry.size_bytes)})")
+        else:
+            report(f"kept {entry.name}: a running process uses it")

@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import (
-    model_options,
-    pixel_options,
-    training_options,
-)
+from tf_finetune.config import model_options, training_options
 from tf_finetune.data import pipeline, progress
 from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import store as stores
@@ -92,7 +88,7 @@ def fill_stores(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     batch_size: int,
     level: training_options.Augmentation = "none",
     title: str,
@@ -116,17 +112,19 @@ def fill_stores(
         check: Called with views before their rows are written; raises if
             their files changed since they were hashed.
     """
-    # Reversed, so that of equal names the first view remains.
-    view_of = {view.name: view for view in reversed(wanted)}
+    # Of equal names the first view remains.
+    view_of: dict[str, View] = {}
+    for view in wanted:
+        view_of.setdefault(view.name, view)
 
     def check_names(names: Sequence[str]) -> None:
         check([view_of[name] for name in names])
 
     writers = [
-        Writer(s, s.missing(v.name for v in wanted), check_names) for s in into
+        Writer(store, store.missing(view_of), check_names) for store in into
     ]
     missing = set().union(*(writer.names for writer in writers))
-    todo = [view for view in _drop_duplicates(wanted) if view.name in missing]
+    todo = [view for name, view in view_of.items() if name in missing]
     if not todo:
         return
     batch_size = min(batch_size, len(todo))
@@ -144,7 +142,7 @@ def fill_stores(
 
 
 def flush_if_due(writers: Sequence["Writer"]) -> None:
-    """Flushes all writers if one of them is due.
+    """Writes the buffered rows of all writers if one of them is due.
 
     All together, so that a killed pass resumes after a whole batch, in batches
     of the same pictures as if it had not been killed: the last bits of a row
@@ -156,17 +154,9 @@ def flush_if_due(writers: Sequence["Writer"]) -> None:
 
 
 def flush_all(writers: Sequence["Writer"]) -> None:
-    """Flushes all writers, in their order."""
+    """Writes the buffered rows of all writers, in their order."""
     for writer in writers:
         writer.flush()
-
-
-def _drop_duplicates(wanted: Sequence[View]) -> list[View]:
-    """Returns the first view of each name, in their order."""
-    first: dict[str, View] = {}
-    for view in wanted:
-        first.setdefault(view.name, view)
-    return list(first.values())
 
 
 class Writer:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import decoding
 
 
@@ -18,7 +18,7 @@ def hash_network(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> str:
     """Hashes a network and its input settings to the key of its outputs.
 

@@ -191,6 +191,17 @@ class Rows:
                 "float32", copy=False
             )
 
+    def compute_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Computes mean and variance over the rows, [width] float64 each."""
+        total, squares = 0.0, 0.0
+        for block in self.iterate_blocks():
+            total = total + block.sum(axis=0, dtype="float64")
+        mean = total / len(self)
+        # A second pass, because E[x²] - E[x]² loses digits to cancellation.
+        for block in self.iterate_blocks():
+            squares = squares + ((block - mean) ** 2).sum(axis=0)
+        return mean, squares / len(self)
+
     def select(self, indices: np.ndarray) -> "Rows":
         """Selects some of the rows without reading them."""
         places = self._places[indices]

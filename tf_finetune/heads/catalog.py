@@ -10,8 +10,8 @@ HEADS = registry.Registry(
         "fcn_16s": "tf_finetune.heads.fcn:build_16s",
         "fcn_32s": "tf_finetune.heads.fcn:build_32s",
         "fcn_8s": "tf_finetune.heads.fcn:build_8s",
-        "linear": "tf_finetune.heads.linear:build",
-        "mlp": "tf_finetune.heads.mlp:build",
+        "linear": "tf_finetune.heads.head:build_linear",
+        "mlp": "tf_finetune.heads.head:build_mlp",
         "unet": "tf_finetune.heads.unet:build",
     },
 )

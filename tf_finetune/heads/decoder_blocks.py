@@ -3,7 +3,7 @@
 Their batch norm layers are new and always train, frozen backbone or not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 
@@ -18,15 +18,23 @@ _MOMENTUM = 0.9
 def build_decoder_head(
     backbone: backbones.Backbone,
     strides: Sequence[int],
-    logits: keras.KerasTensor,
+    scores: keras.KerasTensor,
 ) -> head.Head:
-    """Returns a decoder as a head.
+    """Resizes scores bilinearly to the size of the picture, as a head.
 
     Args:
         backbone: The network that computes the feature maps.
-        strides: Of the feature maps that the logits are computed from.
-        logits: [batch, image_size, image_size, outputs].
+        strides: Of the feature maps that the scores are computed from.
+        scores: [batch, height, width, outputs].
     """
+    # float32 also under mixed precision: the loss is computed on these.
+    logits = keras.layers.Resizing(
+        backbone.image_size,
+        backbone.image_size,
+        interpolation="bilinear",
+        dtype="float32",
+        name="logits",
+    )(scores)
     return head.Head(
         inputs=tuple(backbone.feature_maps[each] for each in strides),
         logits=logits,
@@ -133,28 +141,6 @@ def resize_like(
     )(tensor)
 
 
-def resize_to_image(
-    scores: keras.KerasTensor, image_size: int
-) -> keras.KerasTensor:
-    """Resizes scores bilinearly to the size of the input picture.
-
-    Args:
-        scores: [batch, height, width, outputs].
-        image_size: Side of the square picture, pixels.
-
-    Returns:
-        [batch, image_size, image_size, outputs] in float32.
-    """
-    # float32 also under mixed precision: the loss is computed on these.
-    return keras.layers.Resizing(
-        image_size,
-        image_size,
-        interpolation="bilinear",
-        dtype="float32",
-        name="logits",
-    )(scores)
-
-
 def add_dropout(tensor: keras.KerasTensor, rate: float) -> keras.KerasTensor:
     """Drops whole channels with a probability of `rate`, in training only."""
     if not rate:
@@ -162,8 +148,3 @@ def add_dropout(tensor: keras.KerasTensor, rate: float) -> keras.KerasTensor:
     # Neighboring pixels of a channel are alike: dropping single values would
     # hide hardly anything (Tompson et al. 2015, section 3.2).
     return keras.layers.SpatialDropout2D(rate, name="head_dropout")(tensor)
-
-
-def find_last_stride(feature_maps: Mapping[int, keras.KerasTensor]) -> int:
-    """Returns the largest stride that has a feature map."""
-    return max(feature_maps)

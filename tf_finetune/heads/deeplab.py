@@ -27,46 +27,25 @@ def build(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns the head on the backbone, dilated to `output_stride`."""
-    backbone = dilation.dilate_backbone(backbone, options.output_stride)
-    logits = decode(
-        backbone.feature_maps,
-        image_size=backbone.image_size,
-        outputs=outputs,
-        options=options,
-    )
-    return decoder_blocks.build_decoder_head(
-        backbone, list_strides(backbone.feature_maps), logits
-    )
-
-
-def decode(
-    feature_maps: Mapping[int, keras.KerasTensor],
-    *,
-    image_size: int,
-    outputs: int,
-    options: model_options.ModelOptions,
-) -> keras.KerasTensor:
-    """Adds the atrous pyramid, the skip connection and the decoder.
+    """Builds the atrous pyramid, the skip connection and the decoder.
 
     Args:
-        feature_maps: By stride, [batch, height, width, channels] each; of a
-            backbone whose last stages are dilated (backbones/dilation.py).
-        image_size: Side of the square picture, pixels.
-        outputs: Logits a pixel.
+        backbone: Its last stages are dilated to `output_stride`
+            (backbones/dilation.py).
         options: `head_units` is the width of the pyramid's branches and of
-            the decoder (256 in the paper); `dropout` and `l2` are read.
-
-    Returns:
-        Logits [batch, image_size, image_size, outputs], float32.
+            the decoder (256 in the paper); `output_stride`, `dropout` and `l2`
+            are read.
+        outputs: Logits a pixel.
     """
-    coarse, *fine = list_strides(feature_maps)
-    width = options.head_units
-    tensor = _add_pyramid(feature_maps[coarse], width, scale_rates(coarse))
+    backbone = dilation.dilate_backbone(backbone, options.output_stride)
+    maps, width = backbone.feature_maps, options.head_units
+    strides = _list_strides(maps)
+    coarse, *fine = strides
+    tensor = _add_pyramid(maps[coarse], width, scale_rates(coarse))
     tensor = decoder_blocks.add_dropout(tensor, options.dropout)
     for stride in fine:
         skip = decoder_blocks.add_convolution(
-            feature_maps[stride], _FINE_WIDTH, kernel=1, name="deeplab_fine"
+            maps[stride], _FINE_WIDTH, kernel=1, name="deeplab_fine"
         )
         tensor = decoder_blocks.resize_like(tensor, skip, name="deeplab_up")
         tensor = keras.layers.Concatenate(name="deeplab_join")([tensor, skip])
@@ -78,19 +57,7 @@ def decode(
     scores = decoder_blocks.add_scores(
         tensor, outputs, name="deeplab_score", l2=options.l2
     )
-    return decoder_blocks.resize_to_image(scores, image_size)
-
-
-def list_strides(
-    feature_maps: Mapping[int, keras.KerasTensor],
-) -> tuple[int, ...]:
-    """Returns the last stride and, if it differs, that of the skip connection.
-
-    The skip connection has stride 4, or the next larger one with a map.
-    """
-    last = decoder_blocks.find_last_stride(feature_maps)
-    fine = min(each for each in feature_maps if each >= min(_FINE_STRIDE, last))
-    return (last,) if fine == last else (last, fine)
+    return decoder_blocks.build_decoder_head(backbone, strides, scores)
 
 
 def scale_rates(output_stride: int) -> tuple[int, ...]:
@@ -148,3 +115,13 @@ def _add_image_pooling(
     return keras.layers.UpSampling2D(
         tensor.shape[1:3], name="deeplab_pool_spread"
     )(pooled)
+
+
+def _list_strides(feature_maps: Mapping[int, keras.KerasTensor]) -> list[int]:
+    """Returns the last stride and, if it differs, that of the skip connection.
+
+    The skip connection has stride 4, or the next larger one with a map.
+    """
+    last = max(feature_maps)
+    fine = min(each for each in feature_maps if each >= min(_FINE_STRIDE, last))
+    return [last] if fine == last else [last, fine]

@@ -4,8 +4,6 @@ Source: Long, Shelhamer and Darrell 2015, "Fully Convolutional Networks for
 Semantic Segmentation", section 4.2 and figure 3.
 """
 
-from collections.abc import Mapping
-
 import keras
 
 from tf_finetune.backbones import backbone as backbones
@@ -47,26 +45,6 @@ def _build_head(
     *,
     finest: int,
 ) -> head.Head:
-    logits = decode(
-        backbone.feature_maps,
-        image_size=backbone.image_size,
-        outputs=outputs,
-        options=options,
-        finest=finest,
-    )
-    return decoder_blocks.build_decoder_head(
-        backbone, list_strides(backbone.feature_maps, finest), logits
-    )
-
-
-def decode(
-    feature_maps: Mapping[int, keras.KerasTensor],
-    *,
-    image_size: int,
-    outputs: int,
-    options: model_options.ModelOptions,
-    finest: int,
-) -> keras.KerasTensor:
     """Scores the last feature map, adds scores of finer maps and upsamples.
 
     The paper's last layers before the score are VGG's dense ones, turned into
@@ -75,41 +53,28 @@ def decode(
     and upsampling is bilinear, as in the paper.
 
     Args:
-        feature_maps: By stride, [batch, height, width, channels] each.
-        image_size: Side of the square picture, pixels.
-        outputs: Logits a pixel.
+        backbone: The network that computes the feature maps.
         options: `head_units`, `dropout` and `l2` are read.
+        outputs: Logits a pixel.
         finest: 32, 16 or 8: the smallest stride whose scores are added.
-
-    Returns:
-        Logits [batch, image_size, image_size, outputs], float32.
     """
-    strides = list_strides(feature_maps, finest)
+    maps = backbone.feature_maps
+    last = max(maps)
+    finer = sorted((e for e in maps if finest <= e < last), reverse=True)
     top = decoder_blocks.add_convolution(
-        feature_maps[strides[0]], options.head_units, name="fcn_hidden"
+        maps[last], options.head_units, name="fcn_hidden"
     )
     top = decoder_blocks.add_dropout(top, options.dropout)
-    scores = _add_scores(top, outputs, strides[0], options, "glorot_uniform")
+    scores = _add_scores(top, outputs, last, options, "glorot_uniform")
     # Figure 3: upsample the sum so far, add the scores of the next finer map.
-    for stride in strides[1:]:
+    for stride in finer:
         # From zero: the finer maps begin by changing nothing (section 4.2).
-        finer = _add_scores(
-            feature_maps[stride], outputs, stride, options, "zeros"
-        )
+        more = _add_scores(maps[stride], outputs, stride, options, "zeros")
         scores = decoder_blocks.resize_like(
-            scores, finer, name=f"fcn_up_{stride}"
+            scores, more, name=f"fcn_up_{stride}"
         )
-        scores = keras.layers.Add(name=f"fcn_sum_{stride}")([scores, finer])
-    return decoder_blocks.resize_to_image(scores, image_size)
-
-
-def list_strides(
-    feature_maps: Mapping[int, keras.KerasTensor], finest: int
-) -> tuple[int, ...]:
-    """Returns the strides of the scored maps, the largest first."""
-    last = decoder_blocks.find_last_stride(feature_maps)
-    finer = [each for each in feature_maps if finest <= each < last]
-    return (last, *sorted(finer, reverse=True))
+        scores = keras.layers.Add(name=f"fcn_sum_{stride}")([scores, more])
+    return decoder_blocks.build_decoder_head(backbone, [last, *finer], scores)
 
 
 def _add_scores(

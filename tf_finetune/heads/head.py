@@ -1,4 +1,4 @@
-"""Head: the layers between a backbone and the logits."""
+"""Head: the layers between a backbone and the logits; linear and MLP head."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,6 +7,7 @@ import keras
 
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.config import model_options
+from tf_finetune.heads import layer_grammar
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,111 @@ names and weights; then `Head.backbone` is the new one.
 """
 
 
-def build_pooled_head(
+def build_linear(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> Head:
+    """Builds the linear head: `build_linear_layers` on pooled features."""
+    return _build_pooled_head(backbone, build_linear_layers(options, outputs))
+
+
+def build_mlp(
+    backbone: backbones.Backbone,
+    options: model_options.ModelOptions,
+    outputs: int,
+) -> Head:
+    """Builds the MLP head: a dense ReLU layer below the linear head.
+
+    Args:
+        backbone: Its last feature map is pooled.
+        options: `head_units` is the width of the layer; `dropout`, which acts
+            behind it, and `l2` are read.
+        outputs: Number of logits.
+    """
+    hidden = keras.layers.Dense(
+        options.head_units,
+        activation="relu",
+        kernel_regularizer=_build_regularizer(options.l2),
+        name="head_hidden",
+    )
+    layers = [hidden, *build_linear_layers(options, outputs)]
+    return _build_pooled_head(backbone, layers)
+
+
+def build_linear_layers(
+    options: model_options.ModelOptions, outputs: int
+) -> list[keras.Layer]:
+    """Builds the layers of `--head_layers`, dropout (if any), a dense layer.
+
+    Args:
+        options: `surgery.head_layers`, `dropout` and `l2` are read.
+        outputs: Number of logits.
+
+    Returns:
+        Layers that map features [batch, width] to logits [batch, outputs].
+        Dropout acts in training only.
+    """
+    top = keras.layers.Dense(
+        outputs,
+        kernel_regularizer=_build_regularizer(options.l2),
+        name="logits",
+    )
+    # Dropout acts on the input of the last layer, behind --head_layers.
+    below = build_hidden_layers(options)
+    if options.dropout:
+        rate = options.dropout
+        below.append(keras.layers.Dropout(rate, name="head_dropout"))
+    return [*below, top]
+
+
+def build_hidden_layers(
+    options: model_options.ModelOptions,
+) -> list[keras.Layer]:
+    """Returns the layers of `--head_layers` in order; may be empty.
+
+    Dropout acts in training only; batch norm has the statistics of the batch
+    in training and moving averages of them in inference.
+
+    Args:
+        options: `surgery.head_layers` and `l2`, of the dense kernels, are
+            read.
+
+    Raises:
+        UsageError: A token means nothing.
+    """
+    found = []
+    counts: dict[str, int] = {}
+    # Names must be unique in a model: head_dense1, head_relu1, head_dense2.
+    for part in layer_grammar.parse_layers(options.surgery.head_layers):
+        word = part.activation or part.kind
+        counts[word] = counts.get(word, 0) + 1
+        found.append(
+            _build_layer(part, f"head_{word}{counts[word]}", options.l2)
+        )
+    return found
+
+
+def _build_layer(
+    part: layer_grammar.LayerSpec, name: str, l2: float
+) -> keras.Layer:
+    if part.kind == "dense":
+        return keras.layers.Dense(
+            part.units,
+            kernel_initializer="he_normal",
+            kernel_regularizer=_build_regularizer(l2),
+            name=name,
+        )
+    if part.kind == "dropout":
+        return keras.layers.Dropout(part.share, name=name)
+    if part.kind == "batch_norm":
+        return keras.layers.BatchNormalization(name=name)
+    if part.kind == "layer_norm":
+        return keras.layers.LayerNormalization(name=name)
+    return keras.layers.Activation(part.activation, name=name)
+
+
+def _build_pooled_head(
     backbone: backbones.Backbone, layers: Sequence[keras.Layer]
 ) -> Head:
     """Adds layers to the globally average-pooled last feature map.
@@ -51,3 +156,7 @@ def build_pooled_head(
     for layer in layers:
         logits = layer(logits)
     return Head(inputs=(features,), logits=logits, backbone=backbone)
+
+
+def _build_regularizer(l2: float) -> keras.regularizers.L2 | None:
+    return keras.regularizers.L2(l2) if l2 else None

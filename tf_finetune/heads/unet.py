@@ -4,8 +4,6 @@ Source: Ronneberger, Fischer and Brox 2015, "U-Net: Convolutional Networks for
 Biomedical Image Segmentation", section 2 and figure 1.
 """
 
-from collections.abc import Mapping
-
 import keras
 
 from tf_finetune.backbones import backbone as backbones
@@ -21,26 +19,7 @@ def build(
     options: model_options.ModelOptions,
     outputs: int,
 ) -> head.Head:
-    """Returns the U-Net head on all feature maps."""
-    logits = decode(
-        backbone.feature_maps,
-        image_size=backbone.image_size,
-        outputs=outputs,
-        options=options,
-    )
-    return decoder_blocks.build_decoder_head(
-        backbone, list_strides(backbone.feature_maps), logits
-    )
-
-
-def decode(
-    feature_maps: Mapping[int, keras.KerasTensor],
-    *,
-    image_size: int,
-    outputs: int,
-    options: model_options.ModelOptions,
-) -> keras.KerasTensor:
-    """Upsamples from the last feature map to the finest, joining each one.
+    """Builds the U-Net head: from the last feature map up to the finest.
 
     A step up halves the channels, doubles the size, joins the feature map of
     that size and adds two 3×3 convolutions. The step from the finest feature
@@ -48,23 +27,19 @@ def decode(
     all others together.
 
     Args:
-        feature_maps: By stride, [batch, height, width, channels] each.
-        image_size: Side of the square picture, pixels.
-        outputs: Logits a pixel.
+        backbone: Of all its feature maps the head is computed.
         options: `head_units` is the width of the first step, each further one
             has half of it, at least 16; `dropout` and `l2` are read.
-
-    Returns:
-        Logits [batch, image_size, image_size, outputs], float32.
+        outputs: Logits a pixel.
     """
-    coarsest, *finer = list_strides(feature_maps)
-    tensor = decoder_blocks.add_dropout(feature_maps[coarsest], options.dropout)
+    maps = backbone.feature_maps
+    strides = sorted(maps, reverse=True)
+    coarsest, *finer = strides
+    tensor = decoder_blocks.add_dropout(maps[coarsest], options.dropout)
     # A step per map, from the coarsest: half the width each time.
     width = options.head_units
     for stride in finer:
-        tensor = _add_step(
-            tensor, feature_maps[stride], width, f"unet_{stride}"
-        )
+        tensor = _add_step(tensor, maps[stride], width, f"unet_{stride}")
         width = max(width // 2, _NARROWEST)
     # A single feature map: no step adds the convolution, so one is added here.
     if not finer:
@@ -72,14 +47,7 @@ def decode(
     scores = decoder_blocks.add_scores(
         tensor, outputs, name="unet_score", l2=options.l2
     )
-    return decoder_blocks.resize_to_image(scores, image_size)
-
-
-def list_strides(
-    feature_maps: Mapping[int, keras.KerasTensor],
-) -> tuple[int, ...]:
-    """Returns every stride, the largest first."""
-    return tuple(sorted(feature_maps, reverse=True))
+    return decoder_blocks.build_decoder_head(backbone, strides, scores)
 
 
 def _add_step(

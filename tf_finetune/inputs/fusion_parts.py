@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from tf_finetune.config import training_options
-from tf_finetune.inputs import head_solvers, input_protocol, stacking
+from tf_finetune.inputs import head_solvers, input_protocol
 
 Values = Mapping[str, np.ndarray]
 """By name of the input [n, …]; of pictures the features of the network."""
@@ -41,7 +41,7 @@ class Block:
             for name, each in self.solutions.items()
         }
 
-    def fold(self, stack: stacking.Stack) -> tuple[np.ndarray, np.ndarray]:
+    def fold(self, stack: head_solvers.Stack) -> tuple[np.ndarray, np.ndarray]:
         """Folds the block's share of a stack into one linear map.
 
         Returns:
@@ -115,7 +115,7 @@ def solve_parts(
 
 def build_candidates(
     parts: FusionParts, targets: np.ndarray, solver: head_solvers.HeadSolver
-) -> dict[str, stacking.Stack]:
+) -> dict[str, head_solvers.Stack]:
     """Builds the stacks to be compared on validation, by name.
 
     Args:
@@ -134,7 +134,7 @@ def build_candidates(
     found = {}
     for name, block in parts.blocks.items():
         mine = tuple(block.solutions)
-        stack = stacking.take_alone(mine[0], outputs)
+        stack = head_solvers.take_alone(mine[0], outputs)
         if has_folds and len(mine) > 1:
             stack = _fit_stack(said, mine, targets, solver)
         found[name] = stack.extend(names)
@@ -199,7 +199,7 @@ def _fit_stack(
     names: Sequence[str],
     targets: np.ndarray,
     solver: head_solvers.HeadSolver,
-) -> stacking.Stack:
+) -> head_solvers.Stack:
     # Rows that no fold left out have no logits; all parts have equal folds.
     known = np.all([np.isfinite(said[n]).all(axis=1) for n in names], axis=0)
     return solver.fit_stack({n: said[n][known] for n in names}, targets[known])

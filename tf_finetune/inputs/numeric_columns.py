@@ -13,11 +13,7 @@ import numpy as np
 from scipy import stats
 
 from tf_finetune.config import data_options
-from tf_finetune.data.tables import (
-    file_locator,
-    float32_range,
-    number_cells,
-)
+from tf_finetune.data.tables import file_locator, float32_range
 from tf_finetune.workdir import json_schema
 
 if TYPE_CHECKING:
@@ -125,7 +121,7 @@ class NumericColumns:
             DataError: A cell is neither empty nor a finite number.
         """
         return tuple(
-            number_cells.parse_number(text, f"{where}: the number {column!r}")
+            float32_range.parse_number(text, f"{where}: the number {column!r}")
             if (text := cells[column].strip())
             else math.nan
             for column in self.columns

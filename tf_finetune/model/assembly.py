@@ -8,7 +8,7 @@ import keras
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones.surgery import change_table
 from tf_finetune.config import model_options
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.weights import loading, pretrained_backbone
@@ -41,9 +41,9 @@ class Assembly:
     changes: tuple[change_table.Change, ...]
 
     @property
-    def features(self) -> row_layout.RowLayout:
+    def features(self) -> batches.RowLayout:
         """Layout of the head's inputs in a row of the feature cache."""
-        return row_layout.RowLayout(
+        return batches.RowLayout(
             shapes=tuple(tuple(e.shape[1:]) for e in self.extractor.outputs)
         )
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 import keras
 
 from tf_finetune.backbones import topology
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 
 # Inside a residual or dense block two tensors cross, in Inception's four.
 _MAX_TENSORS = 4
@@ -25,7 +25,7 @@ _PASSES_PER_STEP = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Boundary(row_layout.RowLayout):
+class Boundary(batches.RowLayout):
     """A network in two parts, below and above the freeze boundary.
 
     Both parts share the network's layers. Activations at the boundary are
@@ -71,7 +71,7 @@ class Boundary(row_layout.RowLayout):
 def find_boundary(
     model: keras.Model, moving: Collection[str]
 ) -> Boundary | None:
-    """Splits a network below the layers that train.
+    """Splits a network below its first trainable layer.
 
     Of the possible boundaries the one with the fewest numbers is taken, as long
     as few frozen layers lie above it (`_MAX_RECOMPUTED_FRACTION`).

@@ -1,15 +1,23 @@
 """Checks of evaluate that need no TensorFlow."""
 
+from collections.abc import Sequence
+
 from tf_finetune import errors
 from tf_finetune.config import command_configs, data_options
+from tf_finetune.data import class_names as names
 from tf_finetune.data import label_protocol
 from tf_finetune.evaluation import gates
 from tf_finetune.preflight import finished_run_files, unused_options
+from tf_finetune.workdir import workdir_files
+
+_LISTED = 10
 
 
 def check_evaluation(config: command_configs.EvaluateConfig) -> None:
     """Raises `UsageError` unless a run can be evaluated as asked."""
     finished_run_files.locate_workdir(config.workdir).require_finished()
+    if not config.data:
+        _check_own_pictures(config)
     _check_data_options(config)
     # Without --output the figures go into the workdir.
     finished_run_files.check_writable(
@@ -19,6 +27,17 @@ def check_evaluation(config: command_configs.EvaluateConfig) -> None:
         config.fail_below, finished_run_files.load_config_task(config).figures
     )
     finished_run_files.check_models(config)
+
+
+def _check_own_pictures(config: command_configs.EvaluateConfig) -> None:
+    """Raises `UsageError` if a run has no labeled pictures of its own."""
+    trained = finished_run_files.load_train_config(config)
+    if trained.model.keep_classifier:
+        raise errors.UsageError(
+            f"The run in --workdir={config.workdir} keeps the classifier of "
+            "its weights file and has no labeled pictures of its own. Give "
+            "pictures of its classes with --data."
+        )
 
 
 def load_evaluation_labels(
@@ -90,4 +109,33 @@ def _check_data_options(config: command_configs.EvaluateConfig) -> None:
                 data, load_evaluation_labels(config)
             ),
         },
+    )
+
+
+def check_classes(
+    place: workdir_files.Workdir, class_names: Sequence[str]
+) -> None:
+    """Raises `DataError` if a run does not know a class of other pictures.
+
+    Args:
+        place: Of the run.
+        class_names: Of the pictures.
+    """
+    known = place.class_names()
+    unknown = sorted({*class_names} - {*known})
+    if not unknown:
+        return
+    near = names.find_similar(unknown[0], known)
+    hint = "Rename or leave out the classes that it does not know."
+    if near:
+        hint = "Did you mean {1} by {0}? Spell it the same way.".format(
+            *names.quote_distinctly([unknown[0], near[0]])
+        )
+    more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+    shown = ", ".join(known[:_LISTED])
+    if len(known) > _LISTED:
+        shown += f" and {len(known) - _LISTED} more"
+    raise errors.DataError(
+        f"The run in {place.path} does not know the class "
+        f"{unknown[0]!r}{more}; it knows {shown}. {hint}"
     )

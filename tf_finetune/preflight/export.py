@@ -18,6 +18,7 @@ def check_export(config: command_configs.ExportConfig) -> None:
     """Raises `UsageError` unless a run can be exported as asked."""
     place = finished_run_files.locate_workdir(config.workdir)
     place.require_finished()
+    _check_record(place, config)
     unused_options.check_options(config, {})
     for name in config.format:
         format_checks.check_name(name)
@@ -54,6 +55,19 @@ def resolve_export_config(
     table = root / data.name
     now = table if data.suffix and table.is_file() else root
     return options.replace(source, data=str(now))
+
+
+def _check_record(
+    place: workdir_files.Workdir, config: command_configs.ExportConfig
+) -> None:
+    """Raises `UsageError` if a run was made without pictures to check on."""
+    trained = finished_run_files.load_train_config(config)
+    if trained.model.keep_classifier and not trained.data.data:
+        raise errors.UsageError(
+            f"The run in --workdir={place.path} was made without pictures, on "
+            "which an export is checked. Make it again with --data=PICTURES, "
+            "which need no labels, and --overwrite."
+        )
 
 
 def _check_root(root: str | None) -> None:

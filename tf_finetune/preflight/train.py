@@ -2,20 +2,14 @@
 
 import importlib.util
 import os
-from collections.abc import Set
+from collections.abc import Sequence
 
-from absl import logging
-
-from tf_finetune import errors
+from tf_finetune import environment, errors
 from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import (
-    cluster_rank,
     data_options,
-    memory_check,
     model_options,
-    options,
-    output_options,
     train_config,
     training_options,
 )
@@ -30,6 +24,13 @@ from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import optimizers
 from tf_finetune.weights import weights_preflight as weights
 from tf_finetune.workdir import lifecycle
+
+_FLOAT_BYTES = 4
+_CHANNELS = 3
+# Lower bound on the width of a backbone's features.
+_FEWEST_FEATURES = 16
+# A weight, its gradient, and one slot variable of the optimizer.
+_COPIES = 3
 
 
 def check_config(config: train_config.TrainConfig) -> None:
@@ -62,50 +63,10 @@ def check_config(config: train_config.TrainConfig) -> None:
     _check_unlabeled(config, task)
     _check_workers(config)
     _check_image_size(config.model, spec.min_image_size)
-    memory_check.check_memory(
-        config, config.model.image_size or spec.image_size
-    )
+    check_memory(config, config.model.image_size or spec.image_size)
     _check_tensorboard(config.output)
     gates.check_specs(config.output.fail_below, task.figures)
     _check_reference_run(config, task)
-
-
-def drop_unused_options(
-    config: train_config.TrainConfig, given: Set[str]
-) -> train_config.TrainConfig:
-    """Drops options of flagfiles that nothing reads, and logs them.
-
-    A flag of the command line may leave nothing to do for lines of a flagfile,
-    which is no mistake.
-
-    Args:
-        config: Of a command line.
-        given: The options that it names itself, which are left to
-            `check_config`.
-    """
-    try:
-        task = tasks.TASKS.get(config.model.task)
-        choices = unused_options.find_training_choices(
-            config, task, task.head(config.model.head)
-        )
-        unused = unused_options.find_unused(config, choices)
-    except (errors.UsageError, errors.DataError):
-        return config  # `check_config` says what is wrong with it.
-    # An option that the command line names itself is refused by `check_config`.
-    dropped = {name: why for name, why in unused.items() if name not in given}
-    if not dropped:
-        return config
-    logging.info(
-        "Ignored options of the flagfile, which nothing reads: %s.",
-        ", ".join(each.given for each in dropped.values()),
-    )
-    return options.replace(
-        config,
-        **{
-            name: options.find_field(type(config), name).default
-            for name in dropped
-        },
-    )
 
 
 def check_pictures(
@@ -201,7 +162,7 @@ def _check_unlabeled(
 def _check_workers(config: train_config.TrainConfig) -> None:
     if config.training.strategy != "multi_worker":
         return
-    cluster_rank.read_worker_number()
+    environment.read_worker_number()
     if not config.output.workdir:
         raise errors.UsageError(
             "--strategy=multi_worker needs --workdir, and --cache_dir where "
@@ -219,7 +180,7 @@ def _check_workers(config: train_config.TrainConfig) -> None:
         )
 
 
-def _check_tensorboard(output: output_options.OutputOptions) -> None:
+def _check_tensorboard(output: train_config.OutputOptions) -> None:
     # Looked for without being imported, which takes time.
     if output.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise errors.UsageError(
@@ -246,3 +207,64 @@ def _check_reference_run(
             f"--fail_if_not_better_than={rival} is the workdir of this run, "
             "which --overwrite would replace. Choose another --workdir."
         )
+
+
+def check_memory(config: train_config.TrainConfig, image_size: int) -> None:
+    """Raises `UsageError` for sizes that cannot fit into this machine's memory.
+
+    Lower bounds are counted: images of one step as float32, kernels with their
+    gradients and one moving average of each. A run that passes may still be
+    too large.
+
+    Args:
+        config: The run.
+        image_size: Side of the network's square input, pixels.
+    """
+    memory = _read_memory_bytes()
+    if not memory:
+        return
+    model, training = config.model, config.training
+    picture = image_size**2 * _CHANNELS * _FLOAT_BYTES
+    if picture > memory:
+        _refuse(f"--image_size={image_size}", "one picture", picture, memory)
+    count = training.batch_size
+    # With several machines a step's images are divided among them.
+    is_whole = training.strategy not in ("multi_worker", "tpu")
+    if count != "auto" and is_whole and count * picture > memory:
+        _refuse(
+            f"--batch_size={count}",
+            f"the pictures of a step ({image_size} x {image_size} pixels each)",
+            count * picture,
+            memory,
+        )
+    units = _count_weight_bytes([str(model.head_units)])
+    if units > memory:
+        _refuse(f"--head_units={model.head_units}", "weights", units, memory)
+    layers = model.surgery.head_layers
+    if (needed := _count_weight_bytes(layers)) > memory:
+        shown = ",".join(layers)
+        _refuse(f"--head_layers={shown}", "weights", needed, memory)
+
+
+def _count_weight_bytes(layers: Sequence[str]) -> int:
+    """Returns the memory for training dense layers of these widths, bytes."""
+    widths = [_FEWEST_FEATURES, *(int(e) for e in layers if e.isdecimal())]
+    # Kernels of dense layers: Σ width_i · width_(i+1); biases are left out.
+    weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+    return weights * _FLOAT_BYTES * _COPIES
+
+
+def _read_memory_bytes() -> int:
+    """Returns the memory of this machine, bytes; 0: unknown."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def _refuse(flag: str, what: str, needed: int, memory: int) -> None:
+    raise errors.UsageError(
+        f"{flag} cannot fit: {what} alone would take "
+        f"{needed / 1e9:,.0f} GB of memory, and this machine has "
+        f"{memory / 1e9:,.0f} GB. Choose a smaller one."
+    )

@@ -205,7 +205,7 @@ def find_training_choices(
 
 
 def choose_task(task: task_contract.Task, origin: str = "") -> Choice:
-    """Returns the choice of a task.
+    """Returns the choice that `--task` makes.
 
     Args:
         task: The task.

@@ -13,6 +13,7 @@ from tf_finetune.config import recommend_config
 from tf_finetune.weights import (
     file_parts,
     imagenet_weights,
+    packaged_weights,
     weights_preflight,
 )
 
@@ -72,8 +73,8 @@ def download_weights(found: Sequence[Candidate]) -> None:
         RunError: A file cannot be downloaded.
     """
     for each in found:
-        if each.weights == _IMAGENET:
-            spec, alpha = catalog.find_spec(each.backbone)
+        spec, alpha = catalog.find_spec(each.backbone)
+        if each.weights == _IMAGENET and not spec.weights_package:
             imagenet_weights.fetch_weights(
                 spec, alpha=alpha, image_size=each.image_size
             )
@@ -88,9 +89,7 @@ def hash_weights(candidate: Candidate) -> str:
         with importlib.resources.as_file(place / name) as path:
             return files.sha256(path)
     if candidate.weights == _IMAGENET:
-        path = imagenet_weights.locate_file(
-            spec, alpha=alpha, image_size=candidate.image_size
-        )
+        path = _find_published(spec, alpha, candidate.image_size)
         return files.sha256(path)
     source = file_parts.parse_source(candidate.weights)
     path = source.path
@@ -112,11 +111,9 @@ def _list_cached(
     found = []
     for name in catalog.BACKBONES.names():
         spec = catalog.BACKBONES.get(name)
-        if spec.weights_url is None:
-            continue
         for alpha in spec.alphas or (None,):
             full = name if alpha is None else f"{name}@{alpha:g}"
-            if _locate(spec, alpha, config.image_size).is_file():
+            if _find_published(spec, alpha, config.image_size):
                 found.append((full, _IMAGENET))
     if not found:
         raise errors.UsageError(
@@ -126,6 +123,21 @@ def _list_cached(
             "--backbones=NAME,… with --download."
         )
     return found
+
+
+def _find_published(
+    spec: backbones.BackboneSpec, alpha: float | None, size: int | None
+) -> pathlib.Path | None:
+    """Returns the file of published weights; None if it is not at hand."""
+    if spec.weights_package:
+        try:
+            return packaged_weights.find_file(spec)
+        except errors.UsageError:  # The package is not installed.
+            return None
+    if spec.weights_url is None:
+        return None
+    path = _locate(spec, alpha, size)
+    return path if path.is_file() else None
 
 
 def _locate(
@@ -146,8 +158,9 @@ def _make_candidate(
             f"{name}=FILE, or {name} alone for its ImageNet weights."
         )
     weights_preflight.check_weights(spec, weights)
-    path = _locate(spec, alpha, config.image_size) if spec.weights_url else None
-    if weights == _IMAGENET and not config.download and not path.is_file():
+    is_there = _find_published(spec, alpha, config.image_size)
+    if weights == _IMAGENET and not config.download and not is_there:
+        path = _locate(spec, alpha, config.image_size)
         raise errors.UsageError(
             f"The ImageNet weights of {name} are not at hand: {path} is "
             f"missing. Give --backbones={name}=FILE, leave {name} out, or let "

@@ -23,7 +23,7 @@ from tf_finetune import environment, version
 from tf_finetune.config import recommend_config, train_config
 from tf_finetune.data import examples
 from tf_finetune.data.images import decoding, verification
-from tf_finetune.model import assembly
+from tf_finetune.model import assembly, inference
 from tf_finetune.recommendation import (
     candidates,
     feature_scores,
@@ -32,7 +32,7 @@ from tf_finetune.recommendation import (
     picture_choice,
     training_config,
 )
-from tf_finetune.runs import compiled_networks, run_cache
+from tf_finetune.runs import run_cache
 from tf_finetune.tasks import catalog as tasks
 
 # Weights of open networks, above which all are closed before another opens.
@@ -169,7 +169,7 @@ class NetworkMeasuring:
     ) -> dict[str, str]:
         """Returns the reason by path of each picture that cannot be decoded."""
         options = train_config.TrainConfig().model
-        return verification.find_unreadable(
+        return verification.decode_pictures(
             pictures,
             cache_dir=self._cache_dir,
             image_size=self._config.image_size or 224,
@@ -227,7 +227,7 @@ class NetworkMeasuring:
             config.seed,
             weights=config.model.weights,
         )
-        networks = compiled_networks.CompiledNetworks(built, None)
+        networks = inference.CompiledNetworks(built, None)
         self._open[candidate] = _Network(
             built=built,
             cache=run_cache.RunCache(config, built, networks, self._held),

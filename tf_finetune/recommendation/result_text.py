@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tf_finetune.drawing import display_names
+from tf_finetune import terminal_escapes
 from tf_finetune.recommendation import pareto_front, ranking
 
 _NAME_WIDTH = 24
@@ -29,7 +29,7 @@ def _format_row(row: ranking.Row, is_on_front: bool) -> str:
     latency = row.latency
     prior = row.candidate.prior
     tuned = row.fine_tuned and row.fine_tuned["accuracy"]
-    name = display_names.pad_name(row.candidate.label, _NAME_WIDTH)
+    name = terminal_escapes.pad_name(row.candidate.label, _NAME_WIDTH)
     cells = (
         _format(prior, 5, 1),
         _format(row.size.megabytes_float32, 6, 1),

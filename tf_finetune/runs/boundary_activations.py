@@ -24,7 +24,9 @@ _TOLERANCE = 1e-3
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BoundaryActivations:
-    """Activations at the freeze boundary, one row a picture or view.
+    """Activations below the first trainable layer, one row per picture or view.
+
+    A view is one fixed augmentation of a picture; view 0 is the picture itself.
 
     Attributes:
         rows: By split, of the unaugmented pictures, float32.
@@ -44,7 +46,7 @@ class BoundaryActivations:
 
 
 def compute_activations(context: contexts.RunContext) -> BoundaryActivations:
-    """Computes the activations of every view that training needs.
+    """Computes the activations at the freeze boundary that training reads.
 
     Unaugmented pictures stay float32, since figures are computed on them;
     augmented views, the bulk, are float16 where that is precise enough.

@@ -15,7 +15,7 @@ from tf_finetune.data.augment import augmentation
 from tf_finetune.feature_cache import entries
 from tf_finetune.runs import boundary_activations
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import trainer as trainers
+from tf_finetune.runs import fine_tune_stage as trainers
 from tf_finetune.training import fit, optimizers
 from tf_finetune.training.devices import cost_estimate
 from tf_finetune.training.distributed import replicas
@@ -38,7 +38,10 @@ class CacheChoice:
 
 
 def choose_input(context: contexts.RunContext) -> CacheChoice:
-    """Decides once a run; a resumed run and other workers read it.
+    """Decides whether fine-tuning reads cached activations or pictures.
+
+    The chief decides once a run, by timing both if `--cache=auto`; a resumed
+    run and the other workers read its decision.
 
     Raises:
         UsageError: `--cache=on` and the network or the data do not allow it.
@@ -161,7 +164,7 @@ def _measure_costs(
     start = time.perf_counter()
     rows = np.asarray(context.networks.compute_activations(images))
     seconds = time.perf_counter() - start
-    trainer = trainers.compile_trainer(context, context.networks.boundary)
+    trainer = trainers.prepare_trainer(context, context.networks.boundary)
     step = _time_step(context, trainer, rows)
     return cost_estimate.Costs(
         load=load / len(paths),

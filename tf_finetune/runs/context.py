@@ -11,11 +11,11 @@ from tf_finetune.adaptation import method
 from tf_finetune.config import train_config
 from tf_finetune.data import examples
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.model import assembly
-from tf_finetune.runs import compiled_networks, run_cache
+from tf_finetune.model import assembly, inference
+from tf_finetune.runs import run_cache
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import device_settings
-from tf_finetune.training.distributed import workers
+from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import workdir_files
 
 
@@ -51,7 +51,7 @@ class RunContext:
     task: task_contract.Task
     assembly: assembly.Assembly
     adapted: method.Adapted
-    networks: compiled_networks.CompiledNetworks
+    networks: inference.CompiledNetworks
     cache: run_cache.RunCache
     strategy: tf.distribute.Strategy
     settings: device_settings.Settings
@@ -64,7 +64,7 @@ class RunContext:
     @property
     def is_chief(self) -> bool:
         """Whether this process writes the results."""
-        return workers.is_chief(self.strategy)
+        return strategies.is_chief(self.strategy)
 
     @property
     def fine_tunes(self) -> bool:

@@ -1,32 +1,39 @@
 """Fine-tunes the model of a run: its second stage."""
 
+import contextlib
+from collections.abc import Iterator
+
+import keras
+
+from tf_finetune.model import freeze_boundary
 from tf_finetune.runs import boundary_activations as boundaries
-from tf_finetune.runs import cache_choice, split_evaluation
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import trainer as trainers
+from tf_finetune.runs import split_evaluation
 from tf_finetune.training import fine_tuning, history
+from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
 
 
 def fine_tune(
     context: contexts.RunContext,
-    choice: cache_choice.CacheChoice,
+    timed: keras.Model | None,
     activations: boundaries.BoundaryActivations | None,
 ) -> list[dict]:
-    """Trains the model from its present weights; returns the history.
+    """Fine-tunes the model from its present weights; returns the history.
 
     Args:
         context: The run.
-        choice: Has the trainer above the freeze boundary, if it was timed.
+        timed: The trainer above the freeze boundary, compiled already if its
+            step was timed.
         activations: Of every view; None: it is trained on pictures.
     """
     # On cached rows only the part above the freeze boundary is trained; it
     # shares its layers with the whole model.
     boundary = context.networks.boundary if activations else None
-    trainer = choice.trainer if activations else None
-    trainer = trainer or trainers.compile_trainer(context, boundary)
+    trainer = timed if activations else None
+    trainer = trainer or prepare_trainer(context, boundary)
     feed = _make_feed(context, activations)
-    with trainers.enter_training(context):
+    with enter_training(context):
         outcome = fine_tuning.fit_trainer(
             trainer,
             feed,
@@ -47,7 +54,7 @@ def evaluate_fine_tuned(
     context: contexts.RunContext,
     activations: boundaries.BoundaryActivations | None,
 ) -> split_evaluation.Evaluations:
-    """Evaluates the fine-tuned model.
+    """Evaluates the fine-tuned model on every split, or on validation alone.
 
     Args:
         context: The run.
@@ -91,3 +98,37 @@ def _make_feed(
         context.config,
         part=part,
     )
+
+
+def prepare_trainer(
+    context: contexts.RunContext, above: freeze_boundary.Boundary | None = None
+) -> keras.Model:
+    """Compiles the Keras model that the fine-tuning stage trains.
+
+    Args:
+        context: The run.
+        above: Trains on activations at this boundary; None: on pictures.
+    """
+    # The optimizer's variables must be made in the scope, too.
+    network = above.suffix if above else context.assembly.trainer
+    with context.strategy.scope():
+        return fine_tuning.compile_trainer(
+            context.adapted.build_trainer(network),
+            context.config,
+            loss=context.loss,
+            metrics=context.task.network.metrics(context.data.class_names),
+            num_examples=len(context.data.split("train")),
+            settings=context.settings,
+        )
+
+
+@contextlib.contextmanager
+def enter_training(context: contexts.RunContext) -> Iterator[None]:
+    """Enters the scope of the strategy and the dtype policy of training."""
+    with (
+        context.strategy.scope(),
+        device_settings.apply_policy(
+            context.assembly.backbone.model, context.settings.precision
+        ),
+    ):
+        yield

@@ -11,9 +11,7 @@ from tf_finetune.inputs import (
     fusion_parts,
     head_solvers,
     input_rows,
-    joined_rows,
     pictures,
-    stacking,
 )
 from tf_finetune.model import inference
 from tf_finetune.runs import context as contexts
@@ -23,7 +21,7 @@ NETWORK = "network"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """The solved parts and the logits of all candidates.
+    """Solved parts of a fusion of inputs, and the logits of its candidates.
 
     Attributes:
         parts: The solved parts.
@@ -33,14 +31,14 @@ class Fusion:
     """
 
     parts: fusion_parts.FusionParts
-    stacks: Mapping[str, stacking.Stack]
+    stacks: Mapping[str, head_solvers.Stack]
     logits: Mapping[str, Mapping[str, np.ndarray]]
     alone: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def solve_candidates(
     context: contexts.RunContext,
-    joined: Mapping[str, joined_rows.JoinedRows],
+    joined: Mapping[str, input_rows.JoinedRows],
     chosen: str,
 ) -> Fusion:
     """Solves the parts on the training rows; computes each candidate's logits.
@@ -85,7 +83,7 @@ def solve_candidates(
 
 
 def _load_values(
-    context: contexts.RunContext, joined: joined_rows.JoinedRows
+    context: contexts.RunContext, joined: input_rows.JoinedRows
 ) -> dict[str, np.ndarray]:
     """Returns the values of rows by input; of pictures cached features."""
     inputs = catalog.list_inputs(context.config.data)
@@ -98,7 +96,7 @@ def _load_values(
 
 def _apply_network(
     context: contexts.RunContext,
-    joined: joined_rows.JoinedRows,
+    joined: input_rows.JoinedRows,
     values: fusion_parts.Values,
     chosen: str,
 ) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune import files
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.runs import context as contexts
@@ -40,7 +40,7 @@ def fit_head(
 
 
 def _stream_logits(
-    network: inference.Step, rows: stores.Rows, layout: row_layout.RowLayout
+    network: inference.Step, rows: stores.Rows, layout: batches.RowLayout
 ) -> Iterator[np.ndarray]:
     for block in rows.iterate_blocks():
         yield np.asarray(inference.apply_step(network, layout.tensors(block)))
@@ -56,7 +56,7 @@ def solve_head(
         weights = tuple(saved[name] for name in sorted(saved))
         return problems.Solution(weights=weights, how="as the chief solved it")
     model = copy_to_one_device(context.assembly.head, context.strategy)
-    found = head_fit.fit_head(_make_problem(context, model, features))
+    found = head_fit.solve_or_train(_make_problem(context, model, features))
     # Sorted file names keep the order of the weights.
     if replicas.find_worker(context.strategy)[1] > 1:
         arrays = {f"{i:02d}": w for i, w in enumerate(found.weights)}
@@ -83,6 +83,15 @@ def copy_to_one_device(
     return clone
 
 
+def _choose_solver(context: contexts.RunContext) -> str:
+    """Returns the task's solver for a linear head; "steps" for other heads."""
+    options = context.config.model
+    is_linear = context.task.head(options.head) == "linear"
+    if is_linear and not options.surgery.head_layers:
+        return context.task.network.solver
+    return "steps"
+
+
 def _make_problem(
     context: contexts.RunContext, model: keras.Model, features: stores.Rows
 ) -> problems.Problem:
@@ -93,7 +102,7 @@ def _make_problem(
     )
     return problems.Problem(
         model=model,
-        solver=network.solver,
+        solver=_choose_solver(context),
         features=features,
         layout=context.assembly.features,
         targets=context.targets("train"),

@@ -15,22 +15,16 @@ from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.exports.keras_files import keras_archive
-from tf_finetune.inputs import (
-    catalog,
-    fused_model,
-    input_rows,
-    joined_rows,
-    row_batches,
-)
+from tf_finetune.inputs import catalog, fused_model, input_rows
 from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import inference, weight_snapshot
-from tf_finetune.runs import context as contexts
 from tf_finetune.runs import (
-    fit_stages,
+    candidates,
     fusion_candidates,
     parity_record,
     split_evaluation,
 )
+from tf_finetune.runs import context as contexts
 
 _COMPARED_ROWS = 4  # Rows that the fused model is compared on.
 _PARITY_ROWS = 16  # Rows that exports are checked on.
@@ -41,8 +35,8 @@ _TOLERANCE = 1e-3
 
 def fuse_inputs(
     context: contexts.RunContext,
-    learned: fit_stages.FitResult,
-    chosen: fit_stages.Candidate,
+    learned: candidates.FitResult,
+    chosen: candidates.Candidate,
     figures: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Solves, chooses, saves and evaluates the model of all inputs.
@@ -56,12 +50,12 @@ def fuse_inputs(
     Returns:
         Figures of rows, which replace those of pictures.
     """
-    joined, left_out = joined_rows.join_pictures(
+    joined, left_out = input_rows.join_pictures(
         input_rows.read_table(context.config.data), context.data
     )
     for where, reason in left_out.items():
         logging.warning("%s is left out of the fusion: %s", where, reason)
-    data = joined_rows.make_row_data(context.data, joined)
+    data = input_rows.make_row_data(context.data, joined)
     context = dataclasses.replace(context, data=data)
     fusion = fusion_candidates.solve_candidates(context, joined, chosen.name)
     evaluations = {
@@ -87,13 +81,13 @@ def _evaluate(
 ) -> split_evaluation.Evaluations:
     """Evaluates a candidate on every split, by its decision on validation."""
     finish = context.task.network.finish
-    found = split_evaluation.evaluate_predictions(
+    found = split_evaluation.compare_with_labels(
         context, "validation", [finish(logits["validation"])]
     )
     return {
         split: found
         if split == "validation"
-        else split_evaluation.evaluate_predictions(
+        else split_evaluation.compare_with_labels(
             context, split, [finish(each)], found.decision
         )
         for split, each in logits.items()
@@ -118,7 +112,7 @@ def _select_candidate(
 
 def _build_model(
     context: contexts.RunContext,
-    learned: fit_stages.FitResult,
+    learned: candidates.FitResult,
     fusion: fusion_candidates.Fusion,
     kept: str,
 ) -> keras.Model:
@@ -148,7 +142,7 @@ def _copy_model(model: keras.Model) -> keras.Model:
 def _check_model(
     context: contexts.RunContext,
     model: keras.Model,
-    joined: Mapping[str, joined_rows.JoinedRows],
+    joined: Mapping[str, input_rows.JoinedRows],
     logits: Mapping[str, np.ndarray],
 ) -> None:
     """Compares the fused model on real pictures with the solved parts.
@@ -184,7 +178,7 @@ def _predict(
     model: keras.Model,
     rows: list[input_rows.Row],
 ) -> np.ndarray:
-    batches = row_batches.stream_batches(
+    batches = fused_model.stream_batches(
         catalog.list_inputs(context.config.data),
         rows,
         image_size=context.image_size,
@@ -208,8 +202,8 @@ def _merge_figures(
     for split, found in evaluations[kept].items():
         result[split] = {
             **found.figures,
-            "yardsticks": {
-                **figures[split]["yardsticks"],
+            "baselines": {
+                **figures[split]["baselines"],
                 "single_pictures": summarize(figures[split]),
                 **{
                     name: summarize(by_split[split].figures)
@@ -257,7 +251,7 @@ def _judge(
 def _write_results(
     context: contexts.RunContext,
     model: keras.Model,
-    joined: Mapping[str, joined_rows.JoinedRows],
+    joined: Mapping[str, input_rows.JoinedRows],
     evaluations: split_evaluation.Evaluations,
     result: Mapping[str, Any],
 ) -> None:

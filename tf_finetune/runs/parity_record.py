@@ -1,6 +1,6 @@
 """Predictions of held-out examples, kept to check exports for parity."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +11,17 @@ from tf_finetune.data import examples
 from tf_finetune.exports import job as jobs
 from tf_finetune.runs import moved_pictures
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.workdir import (
-    array_files,
-    checked_json,
-    json_schema,
-    workdir_files,
-)
+from tf_finetune.workdir import array_files, json_schema, workdir_files
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_protocol, joined_rows
+    from tf_finetune.inputs import input_protocol, input_rows
+
 
 # Ranges of activations settle with some hundred pictures. Measured on ants and
 # bees: accuracy in int8 with 32 pictures 84.3 %, with 245 85.0 %.
 _KEPT_FOR_CALIBRATION = 256
+# As many as of labeled pictures.
+_KEPT_UNLABELED = 64
 
 _PICTURE_KIND = json_schema.Record(
     needed={
@@ -31,12 +29,6 @@ _PICTURE_KIND = json_schema.Record(
         "sha256": json_schema.Text(longest=100),
     },
     possible={
-        "label": json_schema.Optional(
-            json_schema.Number(0, 10**9, is_whole=True)
-        ),
-        "probabilities": json_schema.Items(
-            json_schema.Number(0, 1), at_least=1
-        ),
         # Of rows of several inputs, whose first picture the entry names.
         "sha256s": json_schema.Items(json_schema.Text(longest=100)),
         "values": json_schema.Table(json_schema.Items(json_schema.Anything())),
@@ -51,7 +43,7 @@ _RECORD_KIND = json_schema.Record(
 
 
 def choose_indices(data: examples.ImageData, count: int) -> list[int]:
-    """Returns the indices of up to `count` pictures of the last split.
+    """Chooses up to `count` pictures of the last split for parity checks.
 
     They are spread evenly over it. It is the test split, if there is one.
     """
@@ -63,7 +55,7 @@ def write_record(
     task: task_contract.Task,
     data: examples.ImageData,
     kept: np.ndarray,
-    joined: "joined_rows.JoinedRows | None" = None,
+    joined: "input_rows.JoinedRows | None" = None,
 ) -> None:
     """Writes predictions and truth of some pictures of the last split.
 
@@ -87,22 +79,55 @@ def write_record(
 
         for entry, index in zip(entries, indices, strict=True):
             entry |= row_record.describe_row(joined, index)
-    training = data.split("train")
-    calibration = [
-        _make_entry(training[index])
-        for index in _spread_indices(len(training), _KEPT_FOR_CALIBRATION)
+    _write_files(
+        place,
+        entries,
+        data.split("train"),
+        predictions=kept.astype("float32"),
+        truth=task.exports.load_truth(data, proving, kept.shape),
+    )
+
+
+def write_unlabeled_record(
+    place: workdir_files.Workdir,
+    pictures: Sequence[examples.Picture],
+    predict: Callable[[list[str]], np.ndarray],
+) -> None:
+    """Writes predictions of some pictures without labels.
+
+    Args:
+        place: The run's folder.
+        pictures: In any order; those spread evenly over them are kept, for the
+            calibration of quantized exports too.
+        predict: Paths → predictions [n, …].
+    """
+    kept = [
+        pictures[i] for i in _spread_indices(len(pictures), _KEPT_UNLABELED)
     ]
+    predictions = predict([each.path for each in kept])
+    _write_files(
+        place,
+        [_make_entry(each) for each in kept],
+        pictures,
+        predictions=predictions.astype("float32"),
+    )
+
+
+def _write_files(
+    place: workdir_files.Workdir,
+    entries: Sequence[Mapping[str, Any]],
+    calibrating: Sequence[examples.Picture],
+    **arrays: np.ndarray,
+) -> None:
+    """Writes the entries of a record, their arrays and calibration pictures."""
+    chosen = _spread_indices(len(calibrating), _KEPT_FOR_CALIBRATION)
     with files.replacing(place.parity_predictions) as temporary:
-        np.savez(
-            temporary,
-            predictions=kept.astype("float32"),
-            truth=task.exports.load_truth(data, proving, kept.shape),
-        )
+        np.savez(temporary, **arrays)
     files.write_json(
         place.proof,
         {
             "pictures": entries,
-            "calibration": calibration,
+            "calibration": [_make_entry(calibrating[i]) for i in chosen],
         },
     )
 
@@ -113,10 +138,12 @@ def read_record(
     finder: moved_pictures.PictureFinder | None = None,
     inputs: "Sequence[input_protocol.Input]" = (),
 ) -> jobs.ParityReference:
-    """Reads up to `count` of the pictures whose content is unchanged.
+    """Reads the held-out examples that exports are compared on.
+
+    Only those count whose picture files are unchanged.
 
     Args:
-        place: The folder of a run of this version or an earlier one.
+        place: The folder of a run.
         count: None: all of them.
         finder: Says where they are; None: where they were.
         inputs: Of a run on rows; a row counts if all its pictures do.
@@ -127,7 +154,7 @@ def read_record(
     finder = finder or moved_pictures.PictureFinder(None)
     # Chosen among unchanged pictures, so that the number asked for is met.
     rows = _load_record(place)["pictures"]
-    predictions, truth = _load_predictions(place, rows)
+    predictions, truth = _load_predictions(place, len(rows))
     paths, found = _find_paths(rows, finder), []
     if inputs:
         from tf_finetune.runs import row_record
@@ -135,20 +162,7 @@ def read_record(
         found = row_record.find_rows(place, rows, finder, inputs)
         paths = [row and row.paths[0] for row in found]
     same = [i for i, path in enumerate(paths) if path]
-    if len(same) < len(rows):
-        logging.warning(
-            "%d of the %d pictures that exports are checked on have changed or "
-            "are missing",
-            len(rows) - len(same),
-            len(rows),
-        )
-    if not same:
-        raise errors.RunError(
-            f"All of the held-out pictures listed in {place.proof} have "
-            "changed or are missing, so an export cannot be checked. If they "
-            "were moved, name their folder with --image_root; otherwise "
-            "restore them, or train again."
-        )
+    _report_changed(place, len(same), len(rows))
     chosen = [
         same[index] for index in _spread_indices(len(same), count or len(same))
     ]
@@ -160,11 +174,29 @@ def read_record(
     )
 
 
+def _report_changed(place: workdir_files.Workdir, same: int, of: int) -> None:
+    """Warns if pictures have changed; raises `RunError` if all of them have."""
+    if same < of:
+        logging.warning(
+            "%d of the %d pictures that exports are checked on have changed or "
+            "are missing",
+            of - same,
+            of,
+        )
+    if not same:
+        raise errors.RunError(
+            f"All of the held-out pictures listed in {place.proof} have "
+            "changed or are missing, so an export cannot be checked. If they "
+            "were moved, name their folder with --image_root; otherwise "
+            "restore them, or train again."
+        )
+
+
 def find_calibration_paths(
     place: workdir_files.Workdir,
     finder: moved_pictures.PictureFinder | None = None,
 ) -> tuple[str, ...]:
-    """Returns the calibration pictures whose content is unchanged.
+    """Returns unchanged training pictures, on which exports are quantized.
 
     Args:
         place: The folder of a run.
@@ -185,37 +217,23 @@ def _load_record(
             f"{place.proof} is not there, so an export cannot be checked. Copy "
             "the folder again, or train again."
         ) from error
-    if isinstance(kept, list):
-        # Of runs up to 0.1.0: neither labels nor pictures for calibration.
-        kept = {"pictures": kept, "calibration": []}
-    checked_json.check_value(kept, _RECORD_KIND, place.proof)
+    json_schema.check_value(kept, _RECORD_KIND, place.proof)
     return kept
 
 
 def _load_predictions(
-    place: workdir_files.Workdir, rows: Sequence[Mapping[str, Any]]
+    place: workdir_files.Workdir, count: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads predictions and, where it is known, the truth of all rows."""
-    if rows and "probabilities" in rows[0]:  # Of runs up to 0.1.0.
-        said = [row.get("probabilities", []) for row in rows]
-        if len({len(each) for each in said}) != 1:
-            raise _make_mismatch_error(place, "lists of different lengths")
-        return np.array(said), None
+    """Reads predictions and truth of a record; no truth of unlabeled ones."""
     kept = array_files.read_arrays(place.parity_predictions, within=place.path)
     said = kept.get("predictions", np.zeros([0]))
-    if len(said) != len(rows) or said.ndim < 2 or said.dtype.kind != "f":
-        raise _make_mismatch_error(
-            place, f"predictions of {len(rows)} pictures"
-        )
-    if "truth" in kept:
-        truth = kept["truth"]
-        if truth.shape not in (said.shape, said.shape[:-1]):
-            raise _make_mismatch_error(place, "the truth of every prediction")
-        return said, truth
-    # Of runs that kept classes alone, and no truth for other tasks.
-    classes = [row.get("label") for row in rows]
-    known = None not in classes
-    return said, np.array(classes) if known else None
+    if len(said) != count or said.ndim < 2 or said.dtype.kind != "f":
+        raise _make_mismatch_error(place, f"predictions of {count} pictures")
+    truth = kept.get("truth")  # None of pictures without labels.
+    fitting = (said.shape, said.shape[:-1])
+    if truth is not None and truth.shape not in fitting:
+        raise _make_mismatch_error(place, "the truth of every prediction")
+    return said, truth
 
 
 def _make_mismatch_error(

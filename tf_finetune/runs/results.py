@@ -1,19 +1,82 @@
 """Files of a run: those written before training, and its results."""
 
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
 from tf_finetune import environment, errors, files
-from tf_finetune.config import options
+from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics
 from tf_finetune.drawing import result_plots
+from tf_finetune.evaluation import gates, reference_run
 from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.model import assembly
+from tf_finetune.runs import candidates, parity_record, split_evaluation
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fit_stages, run_gates
+from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import history
 from tf_finetune.workdir import lifecycle, workdir_files
+
+
+def evaluate_splits(
+    context: contexts.RunContext, result: candidates.RunResult
+) -> dict[str, Any]:
+    """Evaluates every split beside its baselines; writes evaluation.json."""
+    chosen = result.chosen
+    figures: dict[str, Any] = {
+        "kept": chosen.name,
+        "data_fingerprint": context.data.fingerprint,
+    }
+    if chosen.decision:
+        figures["decision"] = dict(chosen.decision)
+    if result.facts:
+        figures["unlabeled"] = result.facts
+    task, rows, truths = context.task.with_decision(chosen.decision), [], []
+    for split in context.data.splits:
+        judged = chosen.evaluations.get(split)
+        if judged is None:  # Learned from pictures, not from cached rows.
+            judged = split_evaluation.evaluate_model(
+                context, split, chosen.decision
+            )
+        figures[split] = {
+            **judged.figures,
+            "baselines": _summarize_baselines(context, split, result),
+        }
+        task.figures.draw(
+            judged.figures, context.data.class_names, context.place.path, split
+        )
+        judged.draw(context.place.path)
+        # The training split has no rows.
+        rows += judged.rows
+        if judged.rows:
+            truths += [each.label for each in context.data.split(split)]
+    # Of the splits that were not trained on.
+    task.answers.write(context.place.predictions, rows, truths)
+    parity_record.write_record(
+        context.place, context.task, context.data, judged.kept
+    )
+    files.write_json(context.place.evaluation, figures)
+    return figures
+
+
+def _summarize_baselines(
+    context: contexts.RunContext,
+    split: str,
+    result: candidates.RunResult,
+) -> dict[str, Any]:
+    measures = context.task.figures
+    others = {"probe": result.fit_result.probe, **result.beside}
+    return {
+        **measures.compute_baselines(
+            context.label_description, context.data, split
+        ),
+        **{
+            name: measures.summary(other.evaluations[split].figures)
+            for name, other in others.items()
+        },
+    }
 
 
 def begin_run(context: contexts.RunContext, plan: str) -> None:
@@ -33,20 +96,24 @@ def begin_run(context: contexts.RunContext, plan: str) -> None:
             f"since the unfinished run in --workdir={place.path} began. "
             "Start it anew with --overwrite."
         )
-    run_gates.check_reference_run(context)
+    check_reference_run(context)
     files.write_json(
         place.data_json,
         data_statistics.describe_data(data, context.task.labels),
     )
     files.write_text(place.labels, "\n".join(data.class_names) + "\n")
     files.write_text(place.plan, plan + "\n")
-    lifecycle.mark_begun(
-        place, context.requested_config, _collect_facts(context)
+    facts = describe_run(
+        context.config,
+        context.assembly,
+        data.fingerprint,
+        context.largest_batch,
     )
+    lifecycle.mark_begun(place, context.requested_config, facts)
 
 
 def save_results(
-    context: contexts.RunContext, result: fit_stages.RunResult
+    context: contexts.RunContext, result: candidates.RunResult
 ) -> None:
     """Writes the model, its weights and the history."""
     place, model = context.place, context.assembly.model
@@ -67,7 +134,7 @@ def save_results(
 
 
 def _find_kept_epoch(
-    context: contexts.RunContext, result: fit_stages.RunResult
+    context: contexts.RunContext, result: candidates.RunResult
 ) -> int | None:
     """Returns the epoch of the history whose weights are kept, if any."""
     table, stage = result.fit_result.table, result.chosen.name
@@ -88,7 +155,7 @@ def save_weights(model: keras.Model, place: workdir_files.Workdir) -> None:
 
 def finish_run(
     context: contexts.RunContext,
-    result: fit_stages.RunResult,
+    result: candidates.RunResult,
     seconds: float,
 ) -> None:
     """Marks the run as finished and removes its checkpoints."""
@@ -107,22 +174,33 @@ def finish_run(
         shutil.rmtree(context.place.checkpoints)
 
 
-def _collect_facts(context: contexts.RunContext) -> dict[str, Any]:
-    loaded = context.assembly.loaded
+def describe_run(
+    config: train_config.TrainConfig,
+    built: assembly.Assembly,
+    fingerprint: str,
+    largest_batch: int | None,
+) -> dict[str, Any]:
+    """Returns the facts that run.json holds from the beginning.
+
+    Args:
+        config: The config in effect.
+        built: The model and its parts.
+        fingerprint: Of the data.
+        largest_batch: The batch size that fits; None if that was not asked.
+    """
+    loaded = built.loaded
     return {
         **environment.describe_environment(),
-        "seed": context.config.seed,
-        "largest_batch": context.largest_batch,
-        "data_fingerprint": context.data.fingerprint,
+        "seed": config.seed,
+        "largest_batch": largest_batch,
+        "data_fingerprint": fingerprint,
         "model": {
-            "task": context.task.name,
-            "backbone": context.config.model.backbone,
-            "image_size": context.image_size,
-            "resize": context.config.model.resize,
-            "background": context.config.model.pixels.background,
-            "pixel_range": options.to_text(
-                context.config.model.pixels.pixel_range
-            ),
+            "task": tasks.TASKS.get(config.model.task).name,
+            "backbone": config.model.backbone,
+            "image_size": built.backbone.image_size,
+            "resize": config.model.resize,
+            "background": config.model.pixels.background,
+            "pixel_range": options.to_text(config.model.pixels.pixel_range),
         },
         "weights": loaded
         and {
@@ -132,3 +210,57 @@ def _collect_facts(context: contexts.RunContext) -> dict[str, Any]:
             "report": loaded.report.summary(),
         },
     }
+
+
+def check_gates(
+    context: contexts.RunContext, figures: Mapping[str, Any]
+) -> None:
+    """Raises `GateError` if a figure misses a gate."""
+    output, measures = context.config.output, context.task.figures
+    split = _choose_gate_split(context)
+    failed = list(
+        gates.find_failures(figures[split], output.fail_below, measures)
+    )
+    rival = output.fail_if_not_better_than
+    if rival:
+        theirs, name = figures[split]["baselines"]["probe"], "the probe"
+        if rival != "probe":
+            theirs, name = (
+                _load_reference_run(context)[split],
+                f"the run in {rival}",
+            )
+        failed.append(
+            gates.explain_not_better(figures[split], theirs, name, measures)
+        )
+    # An empty sentence stands for a gate that was passed.
+    failed = [sentence for sentence in failed if sentence]
+    if failed:
+        raise errors.GateError(
+            f"{' '.join(failed)} (The run is finished; its results are in "
+            f"{context.place.path}.)"
+        )
+
+
+def _choose_gate_split(context: contexts.RunContext) -> str:
+    return next(
+        each for each in reference_run.SPLITS if each in context.data.splits
+    )
+
+
+def _load_reference_run(context: contexts.RunContext) -> dict[str, Any]:
+    """Returns the figures of the run that this one must beat."""
+    rival = context.config.output.fail_if_not_better_than
+    found = reference_run.read_figures(
+        rival, context.task.name, context.task.figures
+    )
+    reference_run.check_data(
+        found, rival, context.data.fingerprint, _choose_gate_split(context)
+    )
+    return found
+
+
+def check_reference_run(context: contexts.RunContext) -> None:
+    """Raises `UsageError` if the run to beat cannot be compared with."""
+    # The probe belongs to this run; any other word is a workdir.
+    if context.config.output.fail_if_not_better_than not in (None, "probe"):
+        _load_reference_run(context)

@@ -4,17 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune.inputs import (
-    input_protocol,
-    input_rows,
-    joined_rows,
-    pictures,
-)
+from tf_finetune.inputs import input_protocol, input_rows, pictures
 from tf_finetune.runs import moved_pictures
-from tf_finetune.workdir import checked_json, json_schema, workdir_files
+from tf_finetune.workdir import json_schema, workdir_files
 
 
-def describe_row(joined: joined_rows.JoinedRows, index: int) -> dict[str, Any]:
+def describe_row(joined: input_rows.JoinedRows, index: int) -> dict[str, Any]:
     """Returns a row's entries of the record: values, and hashes of pictures."""
     return {
         "sha256s": [each.sha256 for each in joined.pictures[index]],
@@ -55,7 +50,7 @@ def find_rows(
         }
     )
     listed = json_schema.Record({"pictures": json_schema.Items(kind)})
-    checked_json.check_value({"pictures": list(entries)}, listed, place.proof)
+    json_schema.check_value({"pictures": list(entries)}, listed, place.proof)
     return [_find_row(each, finder, list(kinds)) for each in entries]
 
 

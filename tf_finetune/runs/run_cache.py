@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_finetune.config import train_config
-from tf_finetune.data import examples, file_stamps
-from tf_finetune.feature_cache import batches, entries, fill, network_store
+from tf_finetune.data import examples
+from tf_finetune.data.images import inspection
+from tf_finetune.feature_cache import batches, entries, fill, keys
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import assembly, inference
-from tf_finetune.runs import compiled_networks
 
 # Pictures whose features are computed before they are written.
 _NAMES_A_BLOCK = 4096
@@ -20,13 +20,15 @@ _GB = 1e9
 
 
 class RunCache:
-    """The entries of the cache that belong to one run."""
+    """Feature-cache entries of one run: head inputs, boundary activations.
+
+    Rows are stored by the SHA-256 of a picture's content."""
 
     def __init__(
         self,
         config: train_config.TrainConfig,
         built: assembly.Assembly,
-        networks: compiled_networks.CompiledNetworks,
+        networks: inference.CompiledNetworks,
         held: contextlib.ExitStack,
     ) -> None:
         """Opens the entry of the head's inputs.
@@ -51,9 +53,8 @@ class RunCache:
         self.features = self._open_features()
 
     def _open_features(self) -> stores.Store:
-        extractor = self._built.extractor
         return self._open_store(
-            extractor,
+            self._built.extractor,
             width=self._built.features.width,
             dtype="float32",
             up_to="features",
@@ -199,7 +200,7 @@ class RunCache:
             level=self._config.training.augmentation,
             title=title,
             # A picture that changed would be kept under its old hash.
-            check=lambda views: file_stamps.check_unchanged(
+            check=lambda views: inspection.check_unchanged(
                 [picture_of[view.path] for view in views]
             ),
         )
@@ -207,17 +208,22 @@ class RunCache:
     def _open_store(
         self, model: keras.Model, *, width: int, dtype: str, up_to: str
     ) -> stores.Store:
-        return network_store.open_store(
-            model,
-            width=width,
-            dtype=dtype,
-            image_size=self._built.backbone.image_size,
-            resize=self._config.model.resize,
-            pixels=self._config.model.pixels,
-            cache_dir=self._config.output.cache_folder,
-            what=f"{self._config.model.backbone} up to {up_to}",
-            held=self._held,
+        """Opens the store of a network's outputs, held until the run ends."""
+        options, size = self._config.model, self._built.backbone.image_size
+        key = keys.hash_network(
+            model, image_size=size, resize=options.resize, pixels=options.pixels
         )
+        folder = self._held.enter_context(
+            entries.hold_entry(
+                self._config.output.cache_folder,
+                # Rows of both dtypes may exist side by side.
+                f"{entries.FEATURES}/{key}-{dtype}",
+                what=(
+                    f"{options.backbone} up to {up_to}, {size} pixels, {dtype}"
+                ),
+            )
+        )
+        return stores.Store(folder, width=width, dtype=dtype)
 
 
 def split_rows(

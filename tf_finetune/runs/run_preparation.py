@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -12,14 +14,18 @@ from tf_finetune.adaptation import catalog as adaptation
 from tf_finetune.adaptation import method
 from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics, examples, scan
-from tf_finetune.model import assembly, freeze_boundary
-from tf_finetune.runs import compiled_networks, picture_scan, run_cache
+from tf_finetune.data.augment import augmentation
+from tf_finetune.data.images import image_warnings, verification
+from tf_finetune.feature_cache import fill
+from tf_finetune.feature_cache import store as stores
+from tf_finetune.model import assembly, freeze_boundary, inference
 from tf_finetune.runs import context as contexts
+from tf_finetune.runs import run_cache
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training.devices import batch_size_search as batch_sizes
 from tf_finetune.training.devices import device_settings
-from tf_finetune.training.distributed import strategies, workers
+from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import lifecycle, workdir_files
 
 
@@ -29,7 +35,7 @@ class _Model:
 
     assembly: assembly.Assembly
     adapted: method.Adapted
-    networks: compiled_networks.CompiledNetworks
+    networks: inference.CompiledNetworks
 
 
 def prepare_run(
@@ -55,18 +61,18 @@ def prepare_run(
     strategy = strategies.build_strategy(
         config.training.strategy, tpu=config.training.tpu
     )
-    held.enter_context(workers.report_lost_worker(strategy))
+    held.enter_context(strategies.report_lost_worker(strategy))
     task = tasks.TASKS.get(config.model.task)
-    size = largest_batch or config.training.batch_size
     with strategy.scope():
         model = _build_model(config, task, inspected)
-    with workers.run_chief_first(strategy):
-        # The cache computes in batches of the size that fits.
-        sized = options.replace(config, batch_size=size)
+    # The cache computes in batches of the size that fits.
+    size = largest_batch or config.training.batch_size
+    sized = options.replace(config, batch_size=size)
+    # The chief decodes; the others read its verdicts from the cache.
+    with strategies.run_chief_first(strategy):
         cache = run_cache.RunCache(sized, model.assembly, model.networks, held)
-        # The chief decodes; the others read its verdicts from the cache.
-        problems = picture_scan.decode_and_extract(
-            inspected.pictures, config, model.networks, cache, batch_size=size
+        problems = decode_and_extract(
+            inspected.pictures, sized, model.networks, cache
         )
     data = _complete_data(config, inspected, problems)
     # Only now: some tasks need the pictures, for statistics of their labels.
@@ -80,7 +86,7 @@ def prepare_run(
         largest_batch=largest_batch,
         place=place,
         shared=place
-        if workers.is_chief(strategy)
+        if strategies.is_chief(strategy)
         else lifecycle.choose_workdir(config),
         data=data,
         task=task,
@@ -89,11 +95,17 @@ def prepare_run(
         networks=model.networks,
         cache=cache,
         strategy=strategy,
-        settings=device_settings.choose_settings(
-            device_settings.detect_device(strategy),
-            config.training.precision,
-            onednn=environment.describe_onednn(),
-        ),
+        settings=_choose_settings(strategy, config),
+    )
+
+
+def _choose_settings(
+    strategy: tf.distribute.Strategy, config: train_config.TrainConfig
+) -> device_settings.Settings:
+    return device_settings.choose_settings(
+        device_settings.detect_device(strategy),
+        config.training.precision,
+        onednn=environment.describe_onednn(),
     )
 
 
@@ -117,7 +129,7 @@ def _build_model(
         moving = {*adapted.trained, *built.head_layers}
         # Everything below the first of these layers is computed once.
         cut = freeze_boundary.find_boundary(built.trainer, moving)
-    networks = compiled_networks.CompiledNetworks(built, cut)
+    networks = inference.CompiledNetworks(built, cut)
     return _Model(assembly=built, adapted=adapted, networks=networks)
 
 
@@ -149,3 +161,105 @@ def _set_batch_size(
         return config
     num_examples = len(data.split("train"))
     return batch_sizes.apply_batch_size(config, largest_batch, num_examples)
+
+
+def decode_and_extract(
+    pictures: Sequence[examples.Picture],
+    config: train_config.TrainConfig,
+    networks: inference.CompiledNetworks,
+    cache: run_cache.RunCache,
+) -> dict[str, str]:
+    """Decodes new pictures and computes their features in the same pass.
+
+    Args:
+        pictures: Whose headers are fine.
+        config: The run; its batch size is that of each forward pass.
+        networks: The model, compiled.
+        cache: Where its outputs go.
+
+    Returns:
+        Reason by path of each picture that cannot be used.
+    """
+    names = [picture.sha256 for picture in pictures]
+    into = {"features": cache.features}
+    if will_read_activations(config, networks):
+        if config.training.num_views > 1:
+            # Opened, so that making room does not evict it.
+            cache.open_activations("float16")
+        rows = cache.open_activations("float32")
+        # Without room the features of the head are computed alone.
+        if cache.make_room(len(rows.missing(names)) * rows.row_bytes):
+            into["rows"] = rows
+    use = _FeatureExtraction(networks, into, names, config.training.batch_size)
+    return verification.decode_pictures(
+        pictures,
+        cache_dir=config.output.cache_folder,
+        image_size=networks.image_size,
+        resize=config.model.resize,
+        pixels=config.model.pixels,
+        use=use,
+        finish=use.finish,
+        report=functools.partial(
+            image_warnings.warn_of_oddities, pixels=config.model.pixels
+        ),
+    )
+
+
+def will_read_activations(
+    config: train_config.TrainConfig,
+    networks: inference.CompiledNetworks,
+) -> bool:
+    """Predicts if fine-tuning will read activations at the freeze boundary.
+
+    It does if it is told to; left to itself (`cache_choice`), hardly ever where
+    each picture is seen no more often than the cache would compute it.
+    """
+    wanted, options = config.output.cache, config.training
+    if networks.boundary is None or wanted == "off":
+        return False
+    # Mixed pictures have no rows of their own to be cached.
+    if augmentation.mixes_images(options.augmentation):
+        return False
+    return wanted == "on" or options.epochs >= options.num_views
+
+
+class _FeatureExtraction:
+    """Computes the rows that stores lack, of pictures that come one by one."""
+
+    def __init__(
+        self,
+        networks: inference.CompiledNetworks,
+        into: Mapping[str, stores.Store],
+        names: list[str],
+        batch_size: int,
+    ) -> None:
+        self._networks = networks
+        self._writers = {
+            kind: fill.Writer(store, store.missing(names))
+            for kind, store in into.items()
+        }
+        self._batch_size = batch_size
+        self._waiting: dict[str, tf.Tensor] = {}
+
+    def __call__(self, name: str, image: tf.Tensor) -> None:
+        # Rows that the cache holds already are not computed again.
+        if any(name in writer.names for writer in self._writers.values()):
+            self._waiting[name] = image
+        if len(self._waiting) == self._batch_size:
+            self._compute()
+
+    def finish(self) -> None:
+        """Computes the last ones and writes them."""
+        if self._waiting:
+            self._compute()
+        fill.flush_all([*self._writers.values()])
+
+    def _compute(self) -> None:
+        network = self._networks.pretrained_step(
+            with_rows="rows" in self._writers
+        )
+        answers = network(tf.stack([*self._waiting.values()]))
+        for kind, writer in self._writers.items():
+            writer.add([*self._waiting], np.asarray(getattr(answers, kind)))
+        fill.flush_if_due([*self._writers.values()])
+        self._waiting.clear()

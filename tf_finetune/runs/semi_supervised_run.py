@@ -12,11 +12,11 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.data import file_stamps, unlabeled_files
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import unlabeled_files
+from tf_finetune.data.images import inspection
 from tf_finetune.model import weight_snapshot
+from tf_finetune.runs import candidates, run_preparation, split_evaluation
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fit_stages, picture_scan, split_evaluation
 from tf_finetune.runs.objectives import objective_protocol as objectives
 from tf_finetune.semi_supervised import catalog
 from tf_finetune.workdir import json_schema, workdir_files
@@ -34,7 +34,7 @@ class Preparation:
             run does.
     """
 
-    pool: pools.Pool
+    pool: unlabeled_files.Pool
     pretrained: Sequence[np.ndarray]
 
 
@@ -61,10 +61,10 @@ def prepare_pool(context: contexts.RunContext, report: Report) -> Preparation:
 def learn_from_pool(
     context: contexts.RunContext,
     prepared: Preparation,
-    supervised: fit_stages.RunResult,
+    supervised: candidates.RunResult,
     held: contextlib.ExitStack,
     report: Report,
-) -> fit_stages.RunResult:
+) -> candidates.RunResult:
     """Learns from the unlabeled pictures too and keeps the better result.
 
     Args:
@@ -85,7 +85,7 @@ def learn_from_pool(
         exit_stack=held,
     )
     # Raises if a file of the pool changes while it is learned from.
-    with file_stamps.verify_unchanged(pool.pictures):
+    with inspection.verify_unchanged(pool.pictures):
         context.cache.fill_features(pool.pictures, with_rows=False)
         outcome = catalog.OBJECTIVES.get(name)(given)
     facts = {"objective": name, "pool": pool.describe()}
@@ -93,13 +93,13 @@ def learn_from_pool(
     if outcome is not None:
         report(f"{name}: {outcome.text}")
         result = _select_better(context, result, outcome, report)
-    fit_stages.assign_candidate(context, result.chosen)
+    candidates.assign_candidate(context, result.chosen)
     return result
 
 
-def _collect_pool(context: contexts.RunContext) -> pools.Pool:
+def _collect_pool(context: contexts.RunContext) -> unlabeled_files.Pool:
     options = context.config.unlabeled
-    found = pools.collect_pool(
+    found = unlabeled_files.collect_pool(
         unlabeled_files.find_files(
             options.unlabeled_data, flag="unlabeled_data"
         ),
@@ -107,12 +107,11 @@ def _collect_pool(context: contexts.RunContext) -> pools.Pool:
         max_pixels=context.config.data.max_pixels,
     )
     # Decoded once, with the features of the head on the way.
-    problems = picture_scan.decode_and_extract(
+    problems = run_preparation.decode_and_extract(
         found.pictures,
         context.config,
         context.networks,
         context.cache,
-        batch_size=context.config.training.batch_size,
     )
     found = found.without(problems)
     if not found.pictures:
@@ -124,7 +123,9 @@ def _collect_pool(context: contexts.RunContext) -> pools.Pool:
 
 
 def record_pool(
-    place: workdir_files.Workdir, pool: pools.Pool, unlabeled_data: str
+    place: workdir_files.Workdir,
+    pool: unlabeled_files.Pool,
+    unlabeled_data: str,
 ) -> None:
     """Records the fingerprint of the unlabeled pictures of a run.
 
@@ -164,10 +165,10 @@ def _separate_places(
 
 def _select_better(
     context: contexts.RunContext,
-    result: fit_stages.RunResult,
+    result: candidates.RunResult,
     outcome: objectives.ObjectiveResult,
     report: Report,
-) -> fit_stages.RunResult:
+) -> candidates.RunResult:
     """Chooses between supervised and semi-supervised on validation."""
     name, other = result.facts["objective"], outcome.candidate
     other = dataclasses.replace(
@@ -192,7 +193,7 @@ def _select_better(
         )
         beside = {}
     else:
-        selection = fit_stages.compare_candidates(
+        selection = candidates.compare_candidates(
             beside, context.task, context.config.seed
         )
         report(selection.text)
@@ -203,7 +204,7 @@ def _select_better(
         result.fit_result, table=[*result.fit_result.table, *table]
     )
     is_other = chosen.name == other.name
-    return fit_stages.RunResult(
+    return candidates.RunResult(
         fit_result=fit_result,
         chosen=chosen,
         beside=beside,
@@ -212,14 +213,14 @@ def _select_better(
 
 
 def _evaluate_candidate(
-    context: contexts.RunContext, candidate: fit_stages.Candidate
-) -> fit_stages.Candidate:
+    context: contexts.RunContext, candidate: candidates.Candidate
+) -> candidates.Candidate:
     """Evaluates a candidate on the splits that it lacks."""
     found = dict(candidate.evaluations)
     missing = [s for s in context.data.splits if s not in found]
     # Predicting takes the candidate's own weights in the model.
     if missing:
-        fit_stages.assign_candidate(context, candidate)
+        candidates.assign_candidate(context, candidate)
     for split in missing:
         found[split] = split_evaluation.evaluate_model(
             context, split, candidate.decision

@@ -1,17 +1,31 @@
-"""Evaluation of a run's model on splits: from pictures or cached logits."""
+"""Evaluation of a run's model on splits: from pictures or cached logits.
 
+On the cached path it is compared with the whole model, on real pictures.
+"""
+
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
+from tf_finetune import errors
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, pipeline, progress
+from tf_finetune.data.images import decoding
 from tf_finetune.evaluation import evaluate_split
 from tf_finetune.model import inference
-from tf_finetune.runs import cache_check, parity_record
 from tf_finetune.runs import context as contexts
+from tf_finetune.runs import parity_record
+
+_COMPARED_PICTURES = 4
+# Above this difference of a logit, relative to the largest one, the cache and
+# the model disagree; float32 sums in another order (another batch size) stay
+# two orders of magnitude below it.
+_TOLERANCE = 1e-3
 
 Evaluations = Mapping[str, evaluate_split.SplitEvaluation]
 """By split, its evaluation."""
@@ -49,7 +63,7 @@ def evaluate_model(
     Args:
         context: The run.
         split: Which of its pictures.
-        decision: As of `evaluate_predictions`.
+        decision: As of `compare_with_labels`.
     """
     config, pictures = context.config, context.data.split(split)
     images = progress.track(
@@ -63,10 +77,10 @@ def evaluate_model(
     predictions = inference.stream_predictions(
         context.networks.predictions, images
     )
-    return evaluate_predictions(context, split, predictions, decision)
+    return compare_with_labels(context, split, predictions, decision)
 
 
-def evaluate_predictions(
+def compare_with_labels(
     context: contexts.RunContext,
     split: str,
     predictions: Iterable[np.ndarray],
@@ -120,11 +134,9 @@ def evaluate_logits(
     """
     finish = context.task.network.finish
     logits = _check_first(context, logits_of("validation"))
-    validation = evaluate_predictions(
-        context, "validation", map(finish, logits)
-    )
+    validation = compare_with_labels(context, "validation", map(finish, logits))
     others = {
-        split: evaluate_predictions(
+        split: compare_with_labels(
             context, split, map(finish, logits_of(split)), validation.decision
         )
         for split in splits
@@ -138,7 +150,7 @@ def _check_first(
 ) -> Iterator[np.ndarray]:
     """Yields the logits; compares the first batch with the whole model."""
     first = next(logits)
-    cache_check.check_logits(
+    check_logits(
         context.assembly.trainer,
         context.data.split("validation"),
         context.config,
@@ -146,3 +158,112 @@ def _check_first(
     )
     yield first
     yield from logits
+
+
+def check_logits(
+    trainer: keras.Model,
+    pictures: Sequence[examples.Picture],
+    config: train_config.TrainConfig,
+    logits: np.ndarray,
+) -> None:
+    """Compares the whole model with the cached path on real pictures.
+
+    Args:
+        trainer: Pictures → logits.
+        pictures: The first few of them are decoded.
+        config: How they are decoded, and the folder of the cache.
+        logits: Of the first pictures, from the cache.
+
+    Raises:
+        RunError: They differ; the sentence names the cache where the model
+            agrees with itself, and the weights where it does not.
+    """
+    count = min(_COMPARED_PICTURES, len(logits))
+    size = trainer.inputs[0].shape[1]
+    images = _load_first(pictures[:count], config, image_size=size)
+    # Not compiled: what is compiled computes in another way than Keras.
+    whole = np.asarray(trainer(images, training=False))
+    difference = measure_difference(whole, logits[:count])
+    logging.debug(
+        "cache check: logits recomputed from %d pictures agree to %.1e "
+        "(relative)",
+        count,
+        difference,
+    )
+    # So written that NaN is an error, too.
+    if not difference <= _TOLERANCE:
+        raise errors.RunError(
+            explain_difference(
+                trainer,
+                images,
+                whole,
+                difference,
+                cache_dir=config.output.cache_folder,
+            )
+        )
+
+
+def _load_first(
+    pictures: Sequence[examples.Picture],
+    config: train_config.TrainConfig,
+    *,
+    image_size: int,
+) -> tf.Tensor:
+    # The scan's device; another one takes a third of a second to get ready.
+    with tf.device("CPU"):
+        return tf.stack(
+            [
+                decoding.load_file(
+                    os.fsencode(picture.path),
+                    image_size=image_size,
+                    resize=config.model.resize,
+                    pixels=config.model.pixels,
+                )
+                for picture in pictures
+            ]
+        )
+
+
+def measure_difference(whole: np.ndarray, other: np.ndarray) -> float:
+    """Computes max |whole - other| / max |other|."""
+    largest = max(np.max(np.abs(other)), np.finfo("float32").tiny)
+    return float(np.max(np.abs(whole - other)) / largest)
+
+
+def explain_difference(
+    trainer: keras.Model,
+    images: tf.Tensor,
+    whole: np.ndarray,
+    difference: float,
+    *,
+    cache_dir: os.PathLike[str] | str,
+) -> str:
+    """Explains a difference: by the cache, or by the network itself.
+
+    Args:
+        trainer: Pictures → logits.
+        images: [batch, size, size, 3] RGB 0..255.
+        whole: Its logits of them, not compiled.
+        difference: Of the cached logits from these.
+        cache_dir: Where the cache lies.
+    """
+    fresh = np.asarray(
+        inference.apply_step(inference.compile_step(trainer), images)
+    )
+    # Without the cache, but compiled as the cached path is.
+    again = measure_difference(whole, fresh)
+    if again <= _TOLERANCE:
+        return (
+            "The cached features are not those of this model: logits differ "
+            f"by {difference:.1e} of the largest, and by {again:.1e} when "
+            "nothing comes from the cache. Run `python -m tf_finetune.cache "
+            f"--cache_dir={cache_dir} --clear=all` and repeat the command."
+        )
+    return (
+        "The network does not agree with itself: compiled and not compiled, "
+        f"its logits of the same pictures differ by {again:.1e} of the "
+        f"largest ({_TOLERANCE:.0e} is allowed), without any cache. It "
+        "magnifies the rounding of float32, as networks do whose kernels and "
+        "batch norms were not trained together. The weights are probably not "
+        "those of this network; check --weights and --backbone."
+    )

@@ -2,22 +2,32 @@
 
 import contextlib
 import dataclasses
+import pathlib
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 from tf_finetune.config import train_config
-from tf_finetune.data import file_stamps, scan
-from tf_finetune.runs import context as contexts
+from tf_finetune.data import scan
+from tf_finetune.data.images import inspection
+from tf_finetune.feature_cache import store as stores
+from tf_finetune.model import weight_snapshot
 from tf_finetune.runs import (
-    fit_stages,
-    plan_text,
+    boundary_activations,
+    cache_choice,
+    candidates,
+    fine_tune_stage,
+    head_stage,
     results,
-    run_figures,
-    run_gates,
+    run_cache,
+    run_plan,
     run_preparation,
 )
+from tf_finetune.runs import context as contexts
 from tf_finetune.semi_supervised import catalog
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.training.distributed import strategies
 from tf_finetune.workdir import workdir_files
 
 Report = Callable[[str], None]
@@ -34,7 +44,7 @@ class TrainedRun:
     """
 
     context: contexts.RunContext
-    result: fit_stages.RunResult
+    result: candidates.RunResult
     figures: dict[str, Any]
 
 
@@ -64,29 +74,32 @@ def train(
         context = run_preparation.prepare_run(
             config, inspected, place, held, largest_batch
         )
-        plan = plan_text.format_plan(context)
+        plan = run_plan.format_plan(context)
         report(plan)
-        plan_text.warn_of_single_pictures(context)
+        run_plan.warn_of_single_pictures(context)
         results.begin_run(context, plan)
         # Raises if a picture's file has changed while it was learned from.
-        with file_stamps.verify_unchanged(context.data.pictures):
+        with inspection.verify_unchanged(context.data.pictures):
             result = _fit(context, held, report)
-    with file_stamps.verify_unchanged(context.data.pictures):
-        figures = run_figures.evaluate_splits(context, result)
+    with inspection.verify_unchanged(context.data.pictures):
+        figures = results.evaluate_splits(context, result)
         if config.data.takes_rows:
             figures = _fuse_inputs(context, result, figures)
     results.save_results(context, result)
     results.finish_run(context, result, time.monotonic() - start)
     report(context.task.figures.text(figures))
     report(f"Results saved to {place.path}")
-    run_gates.check_gates(context, figures)
+    results.check_gates(context, figures)
     return TrainedRun(context=context, result=result, figures=figures)
 
 
 def _fit(
     context: contexts.RunContext, held: contextlib.ExitStack, report: Report
-) -> fit_stages.RunResult:
-    """Fits on the labeled pictures, then on unlabeled ones if there are any."""
+) -> candidates.RunResult:
+    """Fits on the labeled pictures, then on unlabeled ones if there are any.
+
+    The better candidate on validation is chosen; the model has its weights.
+    """
     if context.config.unlabeled.effective_objective == catalog.SUPERVISED:
         return _fit_supervised(context)
     # Loaded only here: a run without such pictures needs none of it.
@@ -99,15 +112,77 @@ def _fit(
     )
 
 
-def _fit_supervised(context: contexts.RunContext) -> fit_stages.RunResult:
-    fit_result = fit_stages.run_stages(context)
-    chosen = fit_stages.select_candidate(context, fit_result)
-    return fit_stages.RunResult(fit_result=fit_result, chosen=chosen)
+def _fit_supervised(context: contexts.RunContext) -> candidates.RunResult:
+    fit_result = run_stages(context)
+    chosen = candidates.select_candidate(context, fit_result)
+    return candidates.RunResult(fit_result=fit_result, chosen=chosen)
+
+
+def run_stages(context: contexts.RunContext) -> candidates.FitResult:
+    """Extracts features, fits the head on them, and fine-tunes.
+
+    Args:
+        context: The run; its model has the pretrained weights.
+    """
+    head = context.assembly.head
+    # Before the head is fitted, for --head_init=random.
+    fresh_head = weight_snapshot.copy_values(head.weights)
+    # The chief fills the cache and decides; then the others read both.
+    with strategies.run_chief_first(context.strategy):
+        choice = cache_choice.choose_input(context)
+        features = extract_features(
+            context, with_activations=choice.reads_cache
+        )
+        evaluations = head_stage.fit_head(context, features)
+        probe = candidates.make_candidate(context, "probe", evaluations)
+        activations = None
+        if choice.reads_cache:
+            # After the head is fitted: the figures of its predictions decide
+            # the precision of augmented views.
+            activations = boundary_activations.compute_activations(context)
+    result = candidates.FitResult(probe=probe, fine_tuned=None, table=[])
+    if context.fine_tunes:
+        # Kumar et al. 2022, section 3.4 (LP-FT): by default fine-tuning starts
+        # from the solved head, whose gradients do not distort the features.
+        if context.config.training.head_init == "random":
+            weight_snapshot.assign_values(head.weights, fresh_head)
+        table = fine_tune_stage.fine_tune(context, choice.trainer, activations)
+        found = fine_tune_stage.evaluate_fine_tuned(context, activations)
+        result = candidates.FitResult(
+            probe=probe,
+            fine_tuned=candidates.make_candidate(context, "fine_tune", found),
+            table=table,
+            cache="on" if activations else "off",
+        )
+    strategies.wait_for_all(context.strategy)
+    return result
+
+
+def extract_features(
+    context: contexts.RunContext, *, with_activations: bool
+) -> dict[str, stores.Rows]:
+    """Computes the features that the cache lacks; returns all of them.
+
+    Args:
+        context: The run.
+        with_activations: Whether the same pass computes the activations at the
+            freeze boundary, which fine-tuning reads in place of pictures.
+
+    Returns:
+        By split, the head's inputs of the unaugmented pictures, a row each.
+    """
+    # The chief has filled the cache since this worker opened it.
+    if not context.is_chief:
+        context.cache.refresh()
+    context.cache.fill_features(
+        context.data.pictures, with_rows=with_activations
+    )
+    return run_cache.split_rows(context.cache.features, context.data)
 
 
 def _fuse_inputs(
     context: contexts.RunContext,
-    result: fit_stages.RunResult,
+    result: candidates.RunResult,
     figures: dict[str, Any],
 ) -> dict[str, Any]:
     from tf_finetune.runs import input_fusion
@@ -115,3 +190,23 @@ def _fuse_inputs(
     return input_fusion.fuse_inputs(
         context, result.fit_result, result.chosen, figures
     )
+
+
+def run_worker(config: train_config.TrainConfig) -> None:
+    """Trains as a worker beside the chief, on the features that it has cached.
+
+    Args:
+        config: The run; the chief's is the same.
+    """
+    inspected = scan.list_and_inspect(
+        config.data,
+        tasks.TASKS.get(config.model.task).labels,
+        cache_dir=config.output.cache_folder,
+    )
+    # What it writes all the same goes into a folder that nobody reads.
+    with (
+        tempfile.TemporaryDirectory(prefix="tf_finetune-") as folder,
+        contextlib.ExitStack() as held,
+    ):
+        place = workdir_files.Workdir(pathlib.Path(folder))
+        run_stages(run_preparation.prepare_run(config, inspected, place, held))

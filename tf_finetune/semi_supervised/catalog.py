@@ -13,7 +13,9 @@ SUPERVISED = "supervised"
 OBJECTIVES = registry.Registry(
     "objective",
     {
-        SUPERVISED: "tf_finetune.runs.objectives.supervised:learn",
+        SUPERVISED: (
+            "tf_finetune.runs.objectives.objective_protocol:learn_nothing"
+        ),
         "ada_bn": "tf_finetune.runs.objectives.ada_bn:learn",
         "feature_distillation": (
             "tf_finetune.runs.objectives.feature_distillation:learn"

@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_finetune.config import train_config
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 
 
@@ -18,20 +18,21 @@ class Problem:
 
     Attributes:
         model: The head alone: features → logits.
-        solver: Name of the solver for a linear head, see `catalog`.
+        solver: Name of the solver of a linear head, see `catalog`; "steps": the
+            head is trained by gradient steps.
         features: n rows, of the training split.
         layout: How the head's input tensors lie in the rows.
         targets: Of the n pictures.
         loss: Of logits and targets; minimized by training.
         judged_by: The loss by which strengths are compared, without weights.
         groups: For each picture; those of one group are validated together.
-        config: `head`, `class_weight`, `batch_size` and `seed` are read.
+        config: `class_weight`, `batch_size` and `seed` are read.
     """
 
     model: keras.Model
     solver: str
     features: stores.Rows
-    layout: row_layout.RowLayout
+    layout: batches.RowLayout
     targets: target_rows.Targets
     loss: keras.losses.Loss
     judged_by: keras.losses.Loss

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.config import training_options
-from tf_finetune.data import class_weights, iterative_stratification, progress
+from tf_finetune.data import class_weights, progress, stratified_split
 from tf_finetune.solvers import (
     logistic_columns,
     standardized_features,
@@ -160,7 +160,7 @@ def _make_folds(
     np.add.at(counts, unit, targets)
     order = np.random.default_rng(seed).permutation(len(counts))
     parts = np.empty(len(counts), int)
-    parts[order] = iterative_stratification.assign_parts(
+    parts[order] = stratified_split.assign_parts(
         counts[order], np.full(_FOLDS, 1 / _FOLDS)
     )
     return parts[unit]

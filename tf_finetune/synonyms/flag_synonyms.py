@@ -10,8 +10,8 @@ from collections.abc import Collection
 from tf_finetune.synonyms import (
     input_synonyms,
     output_synonyms,
-    synonym,
     training_synonyms,
+    value_synonyms,
 )
 
 SYNONYMS = (
@@ -22,7 +22,9 @@ SYNONYMS = (
 )
 
 
-def find_synonym(name: str, known: Collection[str]) -> synonym.Synonym | None:
+def find_synonym(
+    name: str, known: Collection[str]
+) -> value_synonyms.Synonym | None:
     """Finds the meaning of a name that other packages use; None: unknown.
 
     Args:
@@ -30,7 +32,7 @@ def find_synonym(name: str, known: Collection[str]) -> synonym.Synonym | None:
         known: The flags of the command; of several meanings, one of these is
             preferred.
     """
-    asked = synonym.normalize_name(name)
+    asked = value_synonyms.normalize_name(name)
     # no_augment and use_amp are settings of augment and of amp.
     for each in (asked, asked.removeprefix("no"), asked.removeprefix("use")):
         found = [m for m in SYNONYMS if each in m.names]
@@ -42,11 +44,11 @@ def find_synonym(name: str, known: Collection[str]) -> synonym.Synonym | None:
 
 def find_misspelled(
     name: str, known: Collection[str]
-) -> synonym.Synonym | None:
+) -> value_synonyms.Synonym | None:
     """Finds the meaning of a misspelled name that other packages use."""
     # Of short names every other one would be near.
     names = {each for m in SYNONYMS for each in m.names if len(each) > 3}
     found = difflib.get_close_matches(
-        synonym.normalize_name(name), sorted(names), n=1, cutoff=0.85
+        value_synonyms.normalize_name(name), sorted(names), n=1, cutoff=0.85
     )
     return find_synonym(found[0], known) if found else None

@@ -1,6 +1,22 @@
-"""Maps values of other packages' settings to values of this package."""
+"""Values of other packages' settings, mapped to values of this package."""
 
-from tf_finetune.synonyms import synonym
+import dataclasses
+import re
+
+
+@dataclasses.dataclass(frozen=True)
+class Synonym:
+    """A flag, with its names in other packages.
+
+    Attributes:
+        flag: The flag here; empty: there is none.
+        names: Its names in other packages, squashed.
+        advice: A sentence that tells how to set it, or what to do instead.
+    """
+
+    flag: str
+    names: frozenset[str]
+    advice: str
 
 
 def find_advice(flag: str, value: str) -> str | None:
@@ -10,9 +26,9 @@ def find_advice(flag: str, value: str) -> str | None:
         flag: The flag's name.
         value: Its value, capitals and dashes in any way.
     """
-    asked = synonym.normalize_name(value)
+    asked = normalize_name(value)
     for names, advice in ADVICE.get(flag, {}).items():
-        if asked in map(synonym.normalize_name, names.split()):
+        if asked in map(normalize_name, names.split()):
             return advice
     return None
 
@@ -203,3 +219,13 @@ ADVICE: dict[str, dict[str, str]] = {
     },
 }
 """By flag or kind of name: names in other packages, and advice on them."""
+
+
+def define(flag: str, names: str, advice: str) -> Synonym:
+    """Builds a meaning from a text of names with blanks between them."""
+    return Synonym(flag, frozenset(map(normalize_name, names.split())), advice)
+
+
+def normalize_name(name: str) -> str:
+    """Removes dashes, underscores, dots and blanks; lowers the case."""
+    return re.sub(r"[-_.\s]", "", name).lower()

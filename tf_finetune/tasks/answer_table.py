@@ -1,18 +1,26 @@
 """Answers of a task: predictions of single pictures as rows of a table."""
 
 import abc
+import csv
+import io
 import pathlib
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from tf_finetune import errors, terminal_escapes
+from tf_finetune import errors, files, terminal_escapes
+from tf_finetune.config import model_options
 from tf_finetune.data import data_statistics
-from tf_finetune.drawing import display_names
-from tf_finetune.tasks import prediction_table
 
 _MAX_LISTED = 10
+# The column of the true label, where it is known.
+TRUE_COLUMN = "true"
+# Spreadsheets compute cells that begin with these (CSV injection), also in the
+# full-width forms of Chinese and Japanese input.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_NUMBER_PATTERN = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 class AnswerTable(abc.ABC):
@@ -113,7 +121,7 @@ class AnswerTable(abc.ABC):
         """
         true = truths and [self.format_truth(each) for each in truths]
         cells = [self.format_cells(row) for row in rows]
-        prediction_table.write_table(path, self.columns, cells, true)
+        write_table(path, self.columns, cells, true)
 
     def summarize(self, rows: Sequence[Any]) -> str:
         """Summarizes the answers and counts the files that failed."""
@@ -122,11 +130,15 @@ class AnswerTable(abc.ABC):
         asked = data_statistics.format_count(len(rows), "file")
         end = ":" if counted else "."
         lines = [f"{asked}, {len(answered)} predicted{end}", *counted]
-        if failed := len(rows) - len(answered):
-            lines.append(
-                f"{failed} could not be used; the column `error` says why."
-            )
-        return "\n".join(lines)
+        return "\n".join([*lines, *count_failed(rows)])
+
+
+def count_failed(rows: Sequence[Any]) -> list[str]:
+    """Returns a line that counts the rows with an error, if there are any."""
+    failed = sum(bool(row.error) for row in rows)
+    if not failed:
+        return []
+    return [f"{failed} could not be used; the column `error` says why."]
 
 
 def list_counts(counts: Sequence[tuple[str, int]]) -> list[str]:
@@ -136,7 +148,7 @@ def list_counts(counts: Sequence[tuple[str, int]]) -> list[str]:
         counts: Names and counts, the most frequent first.
     """
     return [
-        f"  {display_names.pad_name(name, 40)} {count:>8}"
+        f"  {terminal_escapes.pad_name(name, 40)} {count:>8}"
         for name, count in counts[:_MAX_LISTED]
     ]
 
@@ -147,6 +159,121 @@ def join_shares(shares: Sequence[tuple[str, float]]) -> str:
     A `|` in a name is written `\|`, a backslash `\\`.
     """
     return "|".join(
-        f"{prediction_table.escape_separators(name)}:{share:.6f}"
-        for name, share in shares
+        f"{escape_separators(name)}:{share:.6f}" for name, share in shares
     )
+
+
+def write_table(
+    path: pathlib.Path,
+    columns: Sequence[str],
+    table: Sequence[Sequence[str]],
+    truths: Sequence[str] | None = None,
+) -> None:
+    """Writes rows of cells as CSV, atomically; cells may hold anything.
+
+    Cells that a spreadsheet would compute are quoted, see `quote_formula`;
+    `read_table` gives them back as they were.
+
+    Args:
+        path: The file.
+        columns: Their names.
+        table: The rows.
+        truths: True label of each row, for a last column `true`; None: the
+            labels are unknown.
+    """
+    if truths is not None:
+        columns = [*columns, TRUE_COLUMN]
+        table = [
+            [*cells, truth] for cells, truth in zip(table, truths, strict=True)
+        ]
+    rows = [[quote_formula(cell) for cell in cells] for cells in table]
+    # Before Python 3.13, csv does not quote a lone carriage return.
+    returns = any("\r" in cell for cells in rows for cell in cells)
+    quoting = csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n", quoting=quoting)
+    writer.writerow([quote_formula(each) for each in columns])
+    writer.writerows(rows)
+    files.write_text(pathlib.Path(path), text.getvalue())
+
+
+def read_table(path: str | pathlib.Path) -> list[dict[str, str]]:
+    """Reads the rows of a table of predictions, exactly as they were written.
+
+    Args:
+        path: predictions.csv of a run, or a file of `predict --output`.
+
+    Returns:
+        Text by column.
+    """
+    # surrogateescape brings back the bytes of paths that are not UTF-8.
+    with open(
+        path, encoding="utf-8", errors="surrogateescape", newline=""
+    ) as file:
+        reader = csv.reader(file)
+        columns = [unquote_formula(each) for each in next(reader, [])]
+        return [
+            dict(zip(columns, map(unquote_formula, cells), strict=True))
+            for cells in reader
+        ]
+
+
+def quote_formula(cell: str) -> str:
+    """Quotes a cell so that spreadsheets show it instead of computing it.
+
+    Text that begins like a formula gets an apostrophe in front, as do texts
+    that begin with an apostrophe; numbers stay as they are.
+    """
+    # "-0.5" is a number, not a formula; a leading apostrophe is doubled, so
+    # that reading can always remove one.
+    is_formula = cell.startswith(
+        _FORMULA_STARTS
+    ) and not _NUMBER_PATTERN.fullmatch(cell)
+    return f"'{cell}" if is_formula or cell.startswith("'") else cell
+
+
+def unquote_formula(cell: str) -> str:
+    """Undoes `quote_formula`."""
+    return cell.removeprefix("'")
+
+
+def escape_separators(name: str) -> str:
+    """Escapes backslashes and bars of a name in a list separated by bars."""
+    # Backslashes first, or those in front of bars would be doubled.
+    return name.replace("\\", "\\\\").replace("|", "\\|")
+
+
+class AnswerFiles(Protocol):
+    """Writes answers that are files of their own, in the order of pictures.
+
+    Attributes:
+        table: The name of the CSV file beside them.
+        contents: A noun for them: "masks and overlays".
+    """
+
+    table: str
+    contents: str
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: model_options.Resize,
+        top_k: int,
+        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
+    ) -> None:
+        """Starts at the first picture."""
+
+    def write_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
+        """Writes predictions of pictures made square; yields their rows."""
+
+    def write_windows(
+        self,
+        predict: Callable[[np.ndarray], np.ndarray],
+        *,
+        size: int,
+        overlap: float,
+    ) -> Iterator[Any]:
+        """Writes predictions made in overlapping windows; yields their rows."""

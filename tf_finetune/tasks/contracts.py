@@ -1,39 +1,23 @@
-"""Protocols of the parts of a task: figures, answers, exports, network."""
+"""Protocols of the parts of a task: figures, exports, network."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tf_finetune.config import train_config, training_options
+from tf_finetune.config import model_options, train_config, training_options
 from tf_finetune.data import examples
-from tf_finetune.metrics import candidate_selection
-from tf_finetune.tasks import quantization_checks
+from tf_finetune.tasks import evaluators, quantization_checks
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-
-# Importing a part other than `Network` must not load TensorFlow: labels and
-# figures are needed before it starts, to check flags and data.
-
-
-class Evaluator(Protocol):
-    """Accumulates predictions of a split and compares them with the labels."""
-
-    def add(self, predictions: np.ndarray) -> None:
-        """Adds the predictions of the next pictures of the split."""
-
-    def figures(self) -> dict[str, Any]:
-        """Returns the figures of all predictions added, ready for JSON."""
-
-    def evidence(self) -> candidate_selection.Evidence:
-        """Returns per-picture results to compare two models by."""
-
-    def draw(self, folder: pathlib.Path) -> None:
-        """Draws notable single pictures; may do nothing."""
+    SignatureFunction = Callable[
+        [Mapping[str, tf.Tensor], tf.Tensor, model_options.Resize],
+        dict[str, tf.Tensor],
+    ]
 
 
 class Figures(Protocol):
@@ -71,7 +55,7 @@ class Figures(Protocol):
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> Evaluator:
+    ) -> evaluators.Evaluator:
         """Returns an accumulator that evaluates predictions of a split."""
 
     def compute_baselines(
@@ -96,7 +80,7 @@ class Figures(Protocol):
 
         Args:
             figures: As evaluation.json holds them: by split, each with its
-                `yardsticks`, beside entries of other kinds.
+                `baselines`, beside entries of other kinds.
         """
 
     def draw(
@@ -107,41 +91,6 @@ class Figures(Protocol):
         split: str,
     ) -> None:
         """Draws the plots of a split into a folder."""
-
-
-class Answers(Protocol):
-    """Predictions of single pictures as rows of a table.
-
-    A row has the attributes `path` and `error`, which is empty where there is
-    an answer.
-    """
-
-    def build_rows(
-        self,
-        paths: Sequence[str],
-        predictions: np.ndarray,
-        names: Sequence[str],
-        *,
-        top_k: int = 5,
-    ) -> list[Any]:
-        """Returns one row a picture."""
-
-    def build_error_row(self, path: str, reason: str) -> Any:
-        """Returns the row of a file that is not a usable picture."""
-
-    def format_row(self, row: Any) -> str:
-        """Formats a row for printing, on one line."""
-
-    def write(
-        self,
-        path: pathlib.Path,
-        rows: Sequence[Any],
-        truths: Sequence[Any] | None = None,
-    ) -> None:
-        """Writes rows as CSV, atomically; true labels are the last column."""
-
-    def summarize(self, rows: Sequence[Any]) -> str:
-        """Summarizes all rows in a few lines."""
 
 
 class Exports(Protocol):
@@ -274,4 +223,42 @@ class Network(Protocol):
 
         `classes` and `scores`, both [batch, classes]; or `outputs`,
         [batch, 1]; or nothing.
+        """
+
+
+class PictureNetwork(Network, Protocol):
+    """Network whose answers have the size of each picture.
+
+    Attributes:
+        signature_functions: By signature, among them `serving_default`, the
+            function that makes the answers to encoded pictures. Its
+            arguments: outputs of `serve`; sizes of the upright pictures, int32
+            [batch, 2]; how they became square.
+    """
+
+    signature_functions: "Mapping[str, SignatureFunction]"
+
+    def check_signatures(
+        self,
+        answers: Mapping[str, Mapping[str, np.ndarray]],
+        predictions: np.ndarray,
+        sizes: np.ndarray,
+        *,
+        resize: model_options.Resize,
+        allowed: float,
+    ) -> dict[str, dict[str, float]]:
+        """Compares an export's answers with the evaluation's predictions.
+
+        Args:
+            answers: By signature of `signature_functions`, its outputs by name.
+            predictions: [pictures, …], of the evaluation.
+            sizes: int [pictures, 2], heights and widths.
+            resize: How the pictures became square.
+            allowed: By how much a prediction may differ.
+
+        Returns:
+            By signature, figures for the record.
+
+        Raises:
+            RunError: They differ by more.
         """

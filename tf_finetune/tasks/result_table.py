@@ -3,13 +3,22 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_finetune.drawing import display_names
-from tf_finetune.tasks import fusion_table
+from tf_finetune import terminal_escapes
 
 _LINE_WIDTH = 80
 # Up to 20 outputs all are shown; of more, the 10 worst and the 5 best.
 _MAX_SHOWN = 20
 _WORST, _BEST = 10, 5
+# What tables call the baselines that several tasks have: the probe, and the
+# candidates of a fusion.
+_BASELINE_NAMES = {
+    "probe": "head-only probe",
+    "single_pictures": "pictures one by one",
+    "pictures": "pictures of a row",
+    "columns": "columns",
+    "stack": "stack of both",
+    "network": "mean over pictures",
+}
 
 
 def format_result(
@@ -26,14 +35,15 @@ def format_result(
 
     Args:
         figures: As `evaluation.json` stores them: figures by split, each with
-            its `yardsticks` (baselines) if there are any, among entries of
+            its `baselines` (baselines) if there are any, among entries of
             other kinds.
         key: An entry that figures of a split have and others lack.
-        baseline_names: What tables call baselines, by key.
+        baseline_names: By key, what the table calls the task's own baselines.
         name_width: Columns of the terminal for the names of rows.
         format_header: Splits → the first line.
         format_row: Name and figures of a split or baseline → its line.
-        format_outputs: Name and figures of a split → its classes or labels.
+        format_outputs: Name and figures of a split → its classes or labels;
+            empty: none are listed.
 
     Returns:
         Every split with its baselines, then the outputs of the last split that
@@ -46,19 +56,19 @@ def format_result(
     }
     if not splits:
         return "no split was evaluated"
-    known = {**baseline_names, **fusion_table.BASELINES}
+    known = {**_BASELINE_NAMES, **baseline_names}
     named = (known, name_width - 2)
     lines = [format_header(splits)]
     for name, result in splits.items():
         lines.append(format_row(name, result))
-        for baseline, other in result.get("yardsticks", {}).items():
+        for baseline, other in result.get("baselines", {}).items():
             shown = _format_baseline_name(baseline, other, *named)
             lines.append(format_row(f"  {shown}", other))
     lines += _list_baseline_notes(splits, *named)
     held_out = [name for name in splits if name != "train"] or list(splits)
-    outputs = format_outputs(held_out[-1], splits[held_out[-1]])
-    fusion = fusion_table.format_fusion(figures)
-    return "\n".join([*lines, "", outputs, *fusion])
+    if outputs := format_outputs(held_out[-1], splits[held_out[-1]]):
+        lines += ["", outputs]
+    return "\n".join([*lines, *_format_fusion(figures)])
 
 
 def format_extremes(
@@ -111,7 +121,7 @@ def _format_baseline_name(
     name = names.get(key, key)
     if "class" not in result:
         return name
-    return display_names.append_note(name, result["class"], width)
+    return terminal_escapes.append_note(name, result["class"], width)
 
 
 def _list_baseline_notes(
@@ -124,14 +134,45 @@ def _list_baseline_notes(
     # Keys alone, in order: several splits have the same baseline.
     found = {}
     for result in splits.values():
-        for key, other in result.get("yardsticks", {}).items():
+        for key, other in result.get("baselines", {}).items():
             name = names.get(key, key)
             shown = _format_baseline_name(key, other, names, width)
             # The row shows the bare name where "name (class)" is too wide.
             if "class" in other and shown == name:
-                left = _LINE_WIDTH - display_names.measure_width(name) - 2
+                left = _LINE_WIDTH - terminal_escapes.measure_width(name) - 2
                 found[
                     f"{name}: "
-                    f"{display_names.shorten_name(other['class'], left)}"
+                    f"{terminal_escapes.shorten_name(other['class'], left)}"
                 ] = None
     return list(found)
+
+
+def _format_fusion(figures: Mapping[str, Any]) -> list[str]:
+    """Formats the selected fusion and the weight and figure of each part.
+
+    Args:
+        figures: As evaluation.json holds them.
+
+    Returns:
+        Lines, the first one empty; none for a run on single pictures.
+    """
+    fusion = figures.get("fusion")
+    if fusion is None:
+        return []
+    lines = [
+        "",
+        f"fusion: {fusion['kept']} kept, the best on validation; weight of "
+        "each part,",
+        f"and its {fusion['figure']} alone:",
+    ]
+    for name, each in fusion["parts"].items():
+        # Once where all outputs have the same.
+        weights = dict.fromkeys(f"{weight:.2f}" for weight in each["weights"])
+        alone = ", ".join(f"{s} {v:.3f}" for s, v in each["alone"].items())
+        lines.append(
+            f"  {terminal_escapes.pad_name(name, 15)} weight "
+            f"{', '.join(weights)}; alone {alone}"
+        )
+    if left_out := len(fusion["left_out"]):
+        lines.append(f"  {left_out} rows without all their pictures left out")
+    return lines

@@ -4,20 +4,22 @@ import dataclasses
 import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.config import train_config
 from tf_finetune.data import examples, label_protocol
-from tf_finetune.tasks import certainty_contract as certainties
-from tf_finetune.tasks import (
-    contracts,
-    picture_contracts,
-    pseudo_label_selection,
-)
 from tf_finetune.workdir import json_schema
+
+if TYPE_CHECKING:
+    from tf_finetune.tasks import (
+        answer_table,
+        certainty,
+        contracts,
+        pseudo_labels,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Task:
         network_at: "package.module:attribute" of the part that needs
             TensorFlow, so that a task can be known without it.
         certainty_at: "package.module:attribute" of its calibration and
-            out-of-distribution score (`certainties.Certainty`); empty where
+            out-of-distribution score (`certainty.Certainty`); empty where
             predictions have neither.
         refused_options: Options of exports that do not apply to the task: why,
             and what to do instead. Without `certainty_at`, `calibrate` and
@@ -58,10 +60,10 @@ class Task:
             differences are divided by the largest of them.
         adds_losses: Whether `--loss` may be a sum, such as a+b.
         files_at: "package.module:attribute" of the writer of answers that are
-            files (`picture_contracts.AnswerFiles`); empty where they are not.
+            files (`answer_table.AnswerFiles`); empty where they are not.
             The answers of such a task have the size of each picture, and its
             network resizes the served ones to it
-            (`picture_contracts.PictureNetwork`).
+            (`contracts.PictureNetwork`).
         heads: Possible values of `--head`, beside heads of the user's own;
             "auto" is the first one.
         restore_figures: Evaluation.json of a finished run → figures that rank
@@ -77,9 +79,9 @@ class Task:
     name: str
     losses: tuple[str, ...]
     labels: label_protocol.Labels
-    figures: contracts.Figures
-    answers: contracts.Answers
-    exports: contracts.Exports
+    figures: "contracts.Figures"
+    answers: "answer_table.AnswerTable"
+    exports: "contracts.Exports"
     network_at: str
     reads: tuple[str, ...] = ()
     certainty_at: str = ""
@@ -104,14 +106,8 @@ class Task:
     adds_losses: bool = False
     files_at: str = ""
     heads: tuple[str, ...] = ("linear", "mlp")
-    restore_figures: Callable[[Mapping[str, Any]], contracts.Figures] | None = (
-        None
-    )
-    pseudo_labels: (
-        pseudo_label_selection.PseudoLabels
-        | pseudo_label_selection.MaskPseudoLabels
-        | None
-    ) = None
+    restore_figures: "Callable[..., contracts.Figures] | None" = None
+    pseudo_labels: "pseudo_labels.Labeler | None" = None
     build_data_schema: Callable[[Sequence[str]], json_schema.Record] = (
         json_schema.describe_any
     )
@@ -179,14 +175,14 @@ class Task:
         return name
 
     @functools.cached_property
-    def network(self) -> contracts.Network:
+    def network(self) -> "contracts.Network":
         """The network part of the task; imports TensorFlow."""
         # Imported at the first use, since this starts TensorFlow.
         found = _import_attribute(self.network_at)
         return found.with_decision(self.decision) if self.decision else found
 
     @functools.cached_property
-    def certainty(self) -> certainties.Certainty | None:
+    def certainty(self) -> "certainty.Certainty | None":
         """Calibration and out-of-distribution score; imports TensorFlow."""
         return (
             _import_attribute(self.certainty_at) if self.certainty_at else None
@@ -201,7 +197,7 @@ class Task:
         return _import_attribute(self.fit_to_data_at)(self, data, config)
 
     @functools.cached_property
-    def files(self) -> type[picture_contracts.AnswerFiles] | None:
+    def files(self) -> "type[answer_table.AnswerFiles] | None":
         """The writer of answers that are files; None if answers are not."""
         return _import_attribute(self.files_at) if self.files_at else None
 

@@ -68,10 +68,3 @@ def count_steps(options: training_options.TrainingOptions, count: int) -> int:
     if options.head_epochs is not None:
         return options.head_epochs * an_epoch
     return max(_EPOCHS * an_epoch, _MIN_STEPS)
-
-
-def takes_feature_maps(problem: problems.Problem) -> bool:
-    """Whether the head takes feature maps instead of vectors."""
-    # Shapes without batch: [width] of a vector, [height, width, channels] of a
-    # feature map.
-    return any(len(shape) > 1 for shape in problem.layout.shapes)

@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from tf_finetune.adaptation import method
 from tf_finetune.config import train_config, training_options
-from tf_finetune.data import epoch_order, examples, pipeline, shards
+from tf_finetune.data import epoch_order, examples, pipeline
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.training import ema, fit, optimizers, train_step
+from tf_finetune.training import fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
-from tf_finetune.training.devices import device_settings, mixed_precision
+from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
 from tf_finetune.workdir import workdir_files
 
@@ -52,7 +52,7 @@ def compile_trainer(
     num_examples: int,
     settings: device_settings.Settings,
 ) -> keras.Model:
-    """Compiles the trainer for the stage.
+    """Compiles a network with optimizer, loss and metrics of fine-tuning.
 
     Args:
         trainer: As the adapted network builds it; its outputs are logits.
@@ -73,7 +73,7 @@ def compile_trainer(
             trainer, micro_batches=options.gradient_accumulation_steps
         )
     trainer.compile(
-        optimizer=mixed_precision.add_loss_scaling(
+        optimizer=device_settings.add_loss_scaling(
             optimizers.build_optimizer(options, plan, sums=ours),
             settings.precision,
         ),
@@ -96,7 +96,7 @@ def fit_trainer(
     writes: bool = True,
     report: Callable[[Sequence[Mapping[str, float]]], None],
 ) -> fit.Outcome:
-    """Trains the compiled trainer; the network gets its best epoch's weights.
+    """Fits a compiled trainer; the network gets its best epoch's weights.
 
     Args:
         trainer: As `compile_trainer` returns it.
@@ -108,28 +108,12 @@ def fit_trainer(
         writes: Whether this process writes them; else it only reads them.
         report: Called with all rows after every epoch.
     """
-    kept = config.interruptions
-    stage = stages.FitStage(
-        name="fine_tune",
-        epochs=config.training.epochs,
-        steps_per_epoch=count_steps_per_epoch(
-            config.training, feed.num_examples
-        ),
-        batches=feed.batches,
-        validation=feed.validation,
+    stage = dataclasses.replace(
+        _make_stage(feed, config),
         rank=task.figures.rank_epoch,
-        patience=config.training.patience,
         folder=place.checkpoints,
         writes=writes,
-        averages=None
-        if config.training.ema_momentum is None
-        else ema.EmaCallback(),
         report=report,
-        checkpoint_every_steps=kept.checkpoint_every_steps,
-        keep_checkpoints=kept.keep_checkpoints,
-        grace_seconds=kept.grace_seconds,
-        max_recoveries=kept.max_recoveries,
-        names=feed.names,
     )
     callbacks = []
     if config.output.tensorboard and writes:
@@ -140,6 +124,27 @@ def fit_trainer(
         outcome = fit.fit(trainer, stage, callbacks=callbacks)
     adapted.merge()
     return outcome
+
+
+def _make_stage(
+    feed: TrainingFeed, config: train_config.TrainConfig
+) -> stages.FitStage:
+    options, kept = config.training, config.interruptions
+    has_averages = options.ema_momentum is not None
+    return stages.FitStage(
+        name="fine_tune",
+        epochs=options.epochs,
+        steps_per_epoch=count_steps_per_epoch(options, feed.num_examples),
+        batches=feed.batches,
+        validation=feed.validation,
+        patience=options.patience,
+        averages=stages.EmaCallback() if has_averages else None,
+        checkpoint_every_steps=kept.checkpoint_every_steps,
+        keep_checkpoints=kept.keep_checkpoints,
+        grace_seconds=kept.grace_seconds,
+        max_recoveries=kept.max_recoveries,
+        names=feed.names,
+    )
 
 
 def needs_own_step(options: training_options.TrainingOptions) -> bool:
@@ -169,7 +174,7 @@ def feed_pictures(
     config: train_config.TrainConfig,
     *,
     image_size: int,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> TrainingFeed:
     """Builds the feed of decoded pictures, augmented anew in every epoch."""
     count = len(targets["train"])
@@ -214,7 +219,7 @@ def feed_cached_rows(
     targets: Mapping[str, target_rows.Targets],
     config: train_config.TrainConfig,
     *,
-    part: shards.Shard = shards.WHOLE,
+    part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> TrainingFeed:
     """Builds the feed of cached activations at the freeze boundary.
 

@@ -3,7 +3,8 @@
 A linear head of a small problem is solved to its optimum (`solvers/`); a larger
 problem, or a head with a hidden layer, is trained on the cached features by
 the one `fit`. Either way the regularization strength is chosen on training data
-alone.
+alone. For these steps features are standardized; that is folded into the head's
+first layer afterwards, which then takes raw features, as the model gives them.
 """
 
 import dataclasses
@@ -18,11 +19,12 @@ from absl import logging
 from tf_finetune.config import train_config
 from tf_finetune.data import split_targets as target_rows
 from tf_finetune.feature_cache import batches
+from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.solvers import catalog
 from tf_finetune.solvers import head_problem as problems
-from tf_finetune.training import decoder_head, feature_scaling, fit
+from tf_finetune.training import fit
 from tf_finetune.training import fit_stage as stages
 
 # Decoupled weight decays (AdamW) tried for a head that is trained by steps, and
@@ -36,21 +38,32 @@ _LEARNING_RATE = 3e-3
 _HELD_OUT = 5  # One training example in five validates the weight decay.
 
 
-def fit_head(problem: problems.Problem) -> problems.Solution:
-    """Fits the head's weights; leaves the model itself unchanged."""
+def solve_or_train(problem: problems.Problem) -> problems.Solution:
+    """Fits the weights of a head; leaves the model itself unchanged.
+
+    A linear head is solved where the problem is small enough for its solver;
+    every other head is trained by gradient steps.
+    """
     with weight_snapshot.keep_values(problem.model.weights):
-        if decoder_head.takes_feature_maps(problem):
+        if takes_feature_maps(problem.layout):
+            # Not loaded for heads on vectors.
+            from tf_finetune.training import decoder_head
+
             return decoder_head.solve(problem)
         found = None
-        options = problem.config.model
-        is_linear = options.head in ("auto", "linear")
-        is_linear = is_linear and not options.surgery.head_layers
-        if is_linear and problem.solver in catalog.SOLVERS:
+        if problem.solver in catalog.SOLVERS:
             found = catalog.SOLVERS.get(problem.solver)(problem)
         if found:
             _warn_about_unused_options(problem.config)
         # A solver returns None for problems that are too large for it.
         return found or _fit_by_steps(problem)
+
+
+def takes_feature_maps(layout: batches.RowLayout) -> bool:
+    """Whether a head reads feature maps instead of pooled vectors."""
+    # Shapes without batch: [width] of a vector, [height, width, channels] of a
+    # feature map.
+    return any(len(shape) > 1 for shape in layout.shapes)
 
 
 def _warn_about_unused_options(config: train_config.TrainConfig) -> None:
@@ -70,7 +83,7 @@ def _warn_about_unused_options(config: train_config.TrainConfig) -> None:
 
 
 def _fit_by_steps(problem: problems.Problem) -> problems.Solution:
-    standard = feature_scaling.choose_scaling(problem.model, problem.features)
+    standard = _FeatureScaling(problem.model, problem.features)
     held_out = _mark_held_out(problem.groups, problem.config.seed)
     judged, trained = (
         _select_pictures(problem, held_out),
@@ -84,7 +97,7 @@ def _fit_by_steps(problem: problems.Problem) -> problems.Solution:
     # Once more on all training examples, with the decay that was chosen.
     _train_head(problem, standard, decay)
     # From here on the head takes raw features, as the whole model does.
-    standard.fold_into(problem.model)
+    standard.fold_in()
     how = (
         f"{_count_steps(len(problem.features), problem.config)} steps on "
         f"cached features, weight decay {decay:g}"
@@ -107,9 +120,82 @@ def _select_pictures(
     )
 
 
+class _FeatureScaling:
+    """Standardization of each feature to mean 0 and deviation 1.
+
+    It applies if the head's first layer can absorb it afterwards, as a dense
+    layer or a batch norm can. Before any other layer (an activation, a layer
+    norm, a convolution) features stay as they are.
+    """
+
+    def __init__(self, model: keras.Model, features: stores.Rows) -> None:
+        """Measures the features.
+
+        Args:
+            model: The head alone: features → logits.
+            features: Raw ones, of the training split.
+        """
+        self._layer = _find_absorbing_layer(model)
+        if self._layer is None:
+            return
+        mean, variance = features.compute_moments()
+        scale = np.sqrt(variance)
+        self._mean = mean.astype("float32")
+        self._scale = np.where(scale > 1e-6, scale, 1.0).astype("float32")
+
+    def __call__(self, rows: tf.Tensor) -> tf.Tensor:
+        """Transforms raw rows [batch, width] for the head."""
+        if self._layer is None:
+            return rows
+        return (rows - self._mean) / self._scale
+
+    def fold_in(self) -> None:
+        """Folds the transformation into the trained head."""
+        layer = self._layer
+        if layer is None:
+            return
+        if isinstance(layer, keras.layers.Dense):
+            # ((x - mean) / scale) · kernel + bias, in terms of x.
+            kernel, bias = layer.get_weights()
+            kernel = kernel / self._scale[:, np.newaxis]
+            weight_snapshot.assign_values(
+                layer.weights, [kernel, bias - self._mean @ kernel]
+            )
+            return
+        gamma, beta, mean, variance = layer.get_weights()
+        raw = variance * self._scale**2
+        # Batch norm adds epsilon to the variance, which is that of raw features
+        # now: gamma makes up for the difference.
+        gamma = gamma * np.sqrt(
+            (raw + layer.epsilon) / (variance + layer.epsilon)
+        )
+        weight_snapshot.assign_values(
+            layer.weights,
+            [gamma / self._scale, beta, mean * self._scale + self._mean, raw],
+        )
+
+
+def _find_absorbing_layer(
+    model: keras.Model,
+) -> keras.layers.Dense | keras.layers.BatchNormalization | None:
+    """Finds the first layer if it can absorb a standardization, else None.
+
+    Only dropout may lie before it, which does nothing in inference.
+    """
+    if len(model.inputs) > 1:
+        return None
+    passing = (keras.layers.InputLayer, keras.layers.Dropout)
+    for layer in model.layers:
+        if type(layer) in (keras.layers.Dense, keras.layers.BatchNormalization):
+            return layer
+        if not isinstance(layer, passing):
+            break
+    return None
+
+
 def _train_head(
     problem: problems.Problem,
-    standard: feature_scaling.FeatureScaling,
+    standard: _FeatureScaling,
     weight_decay: float,
 ) -> None:
     """Trains from initial weights that are the same for every decay."""
@@ -185,7 +271,7 @@ def _mark_held_out(groups: Sequence[str], seed: int) -> np.ndarray:
 
 
 def _compute_loss(
-    problem: problems.Problem, standard: feature_scaling.FeatureScaling
+    problem: problems.Problem, standard: _FeatureScaling
 ) -> float:
     """Returns the mean loss of the model with its present weights."""
     size = _choose_batch_size(len(problem.features), problem.config)

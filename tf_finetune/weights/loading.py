@@ -18,6 +18,7 @@ from tf_finetune.weights import (
     imagenet_weights,
     merge_report,
     network_search,
+    packaged_weights,
     preprocessing,
     saved_weights,
     weight_merge,
@@ -137,6 +138,9 @@ def _open_source(
         folder = importlib.resources.files("tf_finetune.backbones") / "assets"
         with importlib.resources.as_file(folder / bundled[weights]) as path:
             yield file_parts.WeightsSource(path=path)
+    elif weights == "imagenet" and backbone.spec.weights_package:
+        path = packaged_weights.find_file(backbone.spec)
+        yield file_parts.WeightsSource(path=path)
     elif weights == "imagenet":
         path = imagenet_weights.fetch_weights(
             backbone.spec, alpha=backbone.alpha, image_size=backbone.image_size

@@ -5,7 +5,12 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone
-from tf_finetune.weights import file_parts, foreign_formats, weights_file
+from tf_finetune.weights import (
+    file_parts,
+    foreign_formats,
+    packaged_weights,
+    weights_file,
+)
 
 
 def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
@@ -43,13 +48,19 @@ def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
 
 def list_names(spec: backbone.BackboneSpec) -> tuple[str, ...]:
     """Returns the names, not the paths, that `--weights` accepts."""
-    published = ("imagenet",) if spec.weights_url else ()
+    published = ("imagenet",) if spec.has_imagenet_weights else ()
     return (*published, "none", *dict(spec.bundled_weights))
 
 
 def check_published(spec: backbone.BackboneSpec) -> None:
-    """Raises `UsageError` if nobody publishes ImageNet weights for Keras."""
-    if spec.weights_url is None:
+    """Raises `UsageError` unless ImageNet weights can be had.
+
+    Either nobody publishes them for Keras, or the package that holds them is
+    not installed.
+    """
+    if spec.weights_package is not None:
+        packaged_weights.check_installed(spec)
+    elif spec.weights_url is None:
         known = ", ".join(f"--weights={name}" for name in list_names(spec))
         raise errors.UsageError(
             f"There are no ImageNet weights for {spec.name!r} in Keras' "

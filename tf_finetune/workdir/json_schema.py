@@ -1,4 +1,4 @@
-"""Schemas of a workdir's JSON files, checked before these are used.
+"""JSON files of a workdir, read and checked against their schemas.
 
 A workdir can be damaged, or made by somebody else: what a file lacks or holds
 in place of a number is said in one sentence, wherever it is read.
@@ -7,15 +7,17 @@ in place of a number is said in one sentence, wherever it is read.
 import abc
 import dataclasses
 import math
+import pathlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_finetune import terminal_escapes
+from tf_finetune import errors, files, terminal_escapes
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}")  # Fits into 64 bits.
 _SHOWN = 40  # Characters of a value in a message.
 _LONGEST = 100_000
+_HINT = "Copy the folder again, or train again."
 
 
 class Kind(abc.ABC):
@@ -180,9 +182,8 @@ class Table(Kind):
                     f"{place} has the name {_shorten(name)}, and must have "
                     "whole numbers for names"
                 )
-            if found := self.kind.find_fault(
-                each, f"{place}[{_shorten(name)}]"
-            ):
+            inner = f"{place}[{_shorten(name)}]"
+            if found := self.kind.find_fault(each, inner):
                 return found
         return ""
 
@@ -239,3 +240,60 @@ def _shorten(value: Any) -> str:
     text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
     text = terminal_escapes.escape(text)
     return text if len(text) <= _SHOWN + 2 else text[:_SHOWN] + "…"
+
+
+def read_json(
+    path: pathlib.Path,
+    kind: Kind,
+    *,
+    within: pathlib.Path | None = None,
+    limit: int,
+    hint: str = _HINT,
+) -> Any:
+    """Reads a JSON file and checks it against its kind.
+
+    Args:
+        path: The file.
+        kind: What it must hold.
+        within: The folder that the file must lie in; None: any.
+        limit: The most bytes that it may have.
+        hint: What to do about a file that is not as it must be.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: It is not there.
+        RunError: It is no regular file, cannot be read, is no JSON or holds
+            something else; one sentence.
+    """
+    name = terminal_escapes.escape(str(path))
+    try:
+        found = files.read_json(path, limit=limit, within=within)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except files.UnfitFileError as error:
+        raise errors.RunError(
+            f"{terminal_escapes.escape(str(error))} {hint}"
+        ) from error
+    except OSError as error:
+        raise errors.RunError(
+            f"{name} cannot be read: {error.strerror or error}. {hint}"
+        ) from error
+    except (ValueError, MemoryError) as error:
+        reason = str(error) or "it does not fit into memory"
+        raise errors.RunError(
+            f"{name} is not JSON that this package wrote "
+            f"({terminal_escapes.escape(reason)}); it was changed or damaged. "
+            f"{hint}"
+        ) from error
+    check_value(found, kind, path, hint=hint)
+    return found
+
+
+def check_value(
+    value: Any, kind: Kind, path: pathlib.Path, *, hint: str = _HINT
+) -> None:
+    """Raises `RunError` unless a value out of a file is of a kind."""
+    if found := kind.find_fault(value, ""):
+        raise errors.RunError(
+            f"{terminal_escapes.escape(str(path))}: {found}. It was changed or "
+            f"damaged. {hint}"
+        )

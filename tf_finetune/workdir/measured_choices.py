@@ -7,7 +7,7 @@ not each decide by themselves.
 import pathlib
 
 from tf_finetune import errors, files
-from tf_finetune.workdir import checked_json, json_schema, workdir_files
+from tf_finetune.workdir import json_schema, workdir_files
 
 _KIND = json_schema.Table(json_schema.Text(longest=100))
 
@@ -16,7 +16,9 @@ def load_choices(shared: workdir_files.Workdir) -> dict[str, str]:
     """Reads the decisions of the run in a workdir, by name."""
     path = _choices_path(shared)
     try:
-        return checked_json.read(path, _KIND, within=shared.path, limit=1 << 20)
+        return json_schema.read_json(
+            path, _KIND, within=shared.path, limit=1 << 20
+        )
     except (FileNotFoundError, NotADirectoryError):
         return {}
 

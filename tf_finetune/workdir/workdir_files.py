@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf_finetune import errors, terminal_escapes
-from tf_finetune.workdir import checked_json, json_schema
+from tf_finetune.workdir import json_schema
 
 _MEGABYTE = 1 << 20
 _HINT = (
@@ -36,7 +36,7 @@ _FACTS = json_schema.Record(
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """The files of a run, by name.
+    """Paths of the files in the folder of a run.
 
     Attributes:
         path: The folder; need not exist yet.
@@ -104,7 +104,7 @@ class Workdir:
     @property
     def pool(self) -> pathlib.Path:
         """Fingerprint of the unlabeled pictures of an unfinished run."""
-        return self.checkpoints / "unlabelled" / "pool.json"
+        return self.checkpoints / "unlabeled" / "pool.json"
 
     @property
     def model(self) -> pathlib.Path:
@@ -214,7 +214,7 @@ class Workdir:
             FileNotFoundError, NotADirectoryError: It is not there.
             RunError: It is no file of the workdir, or holds something else.
         """
-        return checked_json.read(
+        return json_schema.read_json(
             path,
             kind,
             within=self.path,
@@ -237,7 +237,7 @@ class Workdir:
         found = self._load_required(self.data_json, kind, megabytes=512)
         if labels is not None:
             kind = labels(found["class_names"])
-            checked_json.check_value(found, kind, self.data_json, hint=_HINT)
+            json_schema.check_value(found, kind, self.data_json, hint=_HINT)
         return found
 
     def counts(self) -> dict[str, int]:

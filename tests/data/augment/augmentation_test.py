@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -17,10 +19,19 @@ def pictures(count: int = 12, size: int = 24) -> np.ndarray:
     return (base + noise).astype(np.float32)
 
 
-def augmented(level, images, labels=None, seed=(1, 2)):
+@functools.cache
+def compiled(level):
+    """Traces a level once; tracing takes longer than augmenting."""
+    return build(level)
+
+
+def build(level):
+    return tf.function(augmentation.build_augmentation(level))
+
+
+def augmented(level, images, labels=None, seed=(1, 2), make=compiled):
     labels = np.eye(len(images)) if labels is None else labels
-    change = tf.function(augmentation.build_augmentation(level))
-    images, labels = change(
+    images, labels = make(level)(
         tf.constant(images, tf.float32),
         tf.constant(labels, tf.float32),
         tf.constant(seed, tf.int32),
@@ -59,7 +70,7 @@ def test_extreme_pixels_stay_in_range(level):
 def test_the_seed_decides_and_nothing_else(level):
     one, labels = augmented(level, pictures())
     keras.utils.set_random_seed(5)
-    same, same_labels = augmented(level, pictures())
+    same, same_labels = augmented(level, pictures(), make=build)
     np.testing.assert_array_equal(one, same)
     np.testing.assert_array_equal(labels, same_labels)
     other, _ = augmented(level, pictures(), seed=(1, 3))
@@ -118,7 +129,7 @@ def test_mixed_labels_tell_what_is_in_the_mixed_picture(monkeypatch):
     size, count = 64, 24
     values = np.arange(count) * 10.0
     plain = np.ones((count, size, size, 3)) * values[:, None, None, None]
-    after, labels = augmented("strong", plain)
+    after, labels = augmented("strong", plain, make=build)
     np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-5)
     assert ((labels > 0.01) & (labels < 0.99)).any(axis=1).sum() > count / 3
     # CutMix rounds the box to pixels, its label does not: two rows at most.
@@ -142,7 +153,7 @@ def test_pixels_are_computed_in_float32_under_any_policy():
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        after, _ = augmented("strong", pictures())
+        after, _ = augmented("strong", pictures(), make=build)
     finally:
         keras.config.set_dtype_policy(policy)
     np.testing.assert_array_equal(after, expected)

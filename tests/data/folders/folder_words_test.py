@@ -2,7 +2,7 @@
 
 import pytest
 
-from tf_finetune.data.folders import folder_words, split_names
+from tf_finetune.data.folders import folder_words
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_a_word_beside_that_of_a_split_makes_it_no_plain_name():
 
 def test_names_that_differ_in_the_split_alone_are_splits():
     names = ["birds_train", "birds_test", "birds_pred", "test tube"]
-    assert split_names.select_split_names(names) == [
+    assert folder_words.select_split_names(names) == [
         "birds_train",
         "birds_test",
     ]
-    assert split_names.select_split_names(
+    assert folder_words.select_split_names(
         ["train", "trainer", "test tube"]
     ) == ["train"]
 
@@ -99,7 +99,7 @@ def test_names_of_pictures_and_of_masks_are_told_apart(
     ],
 )
 def test_names_are_the_splits_that_no_other_name_is(names, splits):
-    assigned = split_names.assign_splits(names)
+    assigned = folder_words.assign_splits(names)
     assert tuple(assigned.split_of.get(n, "") for n in names) == splits
     left = {n for n, split in zip(names, splits, strict=True) if not split}
     assert assigned.redundant.keys() == left

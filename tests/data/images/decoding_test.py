@@ -353,15 +353,33 @@ def test_the_real_placeholder_gif_decodes(material):
     check_equal(path.read_bytes(), by_pillow(path.read_bytes()))
 
 
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WebP", "GIF", "BMP"])
+@pytest.mark.parametrize("turn", [1, 4, 7])
+def test_the_graph_of_one_kind_gives_the_pixels_of_the_whole(form, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    contents = encoded(picture(90, 60), form, exif=exif)
+    # Of a tensor nothing is known before it runs: it takes the whole decoder.
+    whole, alone = (
+        decoding.load_bytes(given, image_size=20, resize="pad").numpy()
+        for given in (tf.constant(contents), contents)
+    )
+    np.testing.assert_array_equal(whole, alone)
+
+
+def test_bytes_of_no_kind_are_refused_alike():
+    for given in (b"no picture", tf.constant(b"no picture")):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decoding.load_bytes(given, image_size=20, resize="pad")
+
+
 def test_the_decoder_is_made_ready_once_for_all_pipelines(monkeypatch):
     traced = []
     original = decoding._load
 
-    def spy(contents, *, image_size, resize, pixels):
+    def spy(contents, image_size, resize, **keywords):
         traced.append(image_size)
-        return original(
-            contents, image_size=image_size, resize=resize, pixels=pixels
-        )
+        return original(contents, image_size, resize, **keywords)
 
     monkeypatch.setattr(decoding, "_load", spy)
     for size in (13, 17, 13):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data import examples
-from tf_finetune.data.images import appearance, image_warnings, verification
+from tf_finetune.data.images import decode_results, image_warnings, verification
 
 SIZE = 32
 
@@ -27,7 +27,7 @@ def seen(
                 width=1,
                 height=1,
             ),
-            look=appearance.measure_appearance(
+            look=decode_results.measure_appearance(
                 np.asarray(image, np.float32), b"", resize="squash", **looks
             ),
         )
@@ -44,7 +44,7 @@ def photograph(seed: int) -> np.ndarray:
 
 def warned(caplog, found, **options) -> list[str]:
     caplog.clear()
-    pixels = pixel_options.PixelOptions(
+    pixels = model_options.PixelOptions(
         **{key: options.pop(key) for key in ("pixel_range",) if key in options}
     )
     with caplog.at_level(logging.WARNING):
@@ -82,12 +82,13 @@ def test_a_color_all_over_is_one_though_its_channels_differ(caplog):
 def test_what_was_added_to_make_it_square_does_not_count():
     image = np.zeros((SIZE, SIZE, 3), np.float32)
     image[8:24] = 77
-    look = functools.partial(appearance.measure_appearance, image, b"")
+    look = functools.partial(decode_results.measure_appearance, image, b"")
     assert look(resize="pad").deviation == 0
     assert look(resize="squash").deviation > 30
     black = np.zeros((SIZE, SIZE, 3), np.float32)
     assert (
-        appearance.measure_appearance(black, b"", resize="pad").deviation == 0
+        decode_results.measure_appearance(black, b"", resize="pad").deviation
+        == 0
     )
 
 
@@ -198,11 +199,11 @@ def test_a_range_without_pictures_of_sixteen_bits_is_told(caplog):
 def test_a_look_is_kept_as_it_was():
     values = np.arange(900).reshape(30, 30, 1).astype(np.uint16)
     (first,) = seen([photograph(0)], stored=values)
-    kept = appearance.to_json(first.look)
-    assert appearance.from_json(kept) == first.look
+    kept = decode_results.to_json(first.look)
+    assert decode_results.from_json(kept) == first.look
     for wrong in ({}, kept | {"pixels": "AAAA"}, kept | {"stored": [1]}, None):
         with pytest.raises(ValueError, match="no look"):
-            appearance.from_json(wrong)
+            decode_results.from_json(wrong)
 
 
 def test_hidden_white_drawings_are_told_to_need_another_background(caplog):
@@ -210,7 +211,7 @@ def test_hidden_white_drawings_are_told_to_need_another_background(caplog):
     Image.new("RGBA", (9, 9), (255, 255, 255, 0)).save(file, "PNG")
     white = np.full((SIZE, SIZE, 3), 255.0, np.float32)
     (found,) = seen([white])
-    look = appearance.measure_appearance(
+    look = decode_results.measure_appearance(
         white, file.getvalue(), resize="squash"
     )
     hidden = verification.VerifiedPicture(picture=found.picture, look=look)

@@ -49,7 +49,7 @@ def decoded(monkeypatch):
 
 
 def problems(pictures, *, cache_dir, use=None, finish=None):
-    return verification.find_unreadable(
+    return verification.decode_pictures(
         pictures,
         cache_dir=cache_dir,
         image_size=24,

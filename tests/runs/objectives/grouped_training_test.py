@@ -61,3 +61,26 @@ def test_an_epoch_of_groups_has_the_steps_of_its_schedule(
     )
     assert steps == len(sizes)
     assert len(feed.names(0, 0)) == 2 * sizes[0]
+
+
+def test_a_step_holds_as_many_pictures_as_the_batch_size_allows(fresh_run):
+    # Batches of 8 pictures, groups of 3: two groups a step.
+    found = grouped_training._count_groups_as_batch(fresh_run, 3)
+    assert found.config.training.batch_size == 2
+    # A group is never divided.
+    found = grouped_training._count_groups_as_batch(fresh_run, 9)
+    assert found.config.training.batch_size == 1
+
+
+def test_targets_and_logits_have_the_shapes_of_the_task(fresh_run):
+    form = grouped_training.make_form(fresh_run, fresh_run.targets("train"))
+    assert (form.target, form.logits) == ((2,), (2,))
+    assert form.dtype == "float32"
+
+
+def test_groups_are_dealt_of_labeled_and_unlabeled_pictures(fresh_run):
+    pool = types.SimpleNamespace(pictures=fresh_run.data.split("test"))
+    given = types.SimpleNamespace(context=fresh_run, pool=pool)
+    dealt = grouped_training.make_groups(given, lambda images: images)
+    assert len(dealt) == len(fresh_run.data.split("train"))
+    assert dealt.beside == fresh_run.config.unlabeled.unlabeled_ratio

@@ -5,7 +5,7 @@ import pytest
 
 from tf_finetune.evaluation import evaluate_split, gates
 from tf_finetune.tasks import multilabel as package
-from tf_finetune.tasks.multilabel import labels
+from tf_finetune.tasks.multilabel import figures, labels
 
 _TASK = package.TASK
 _VALIDATION = np.array([[0.9, 0.3], [0.2, 0.05], [0.8, 0.1]], "float32")
@@ -76,7 +76,7 @@ def test_without_labels_the_merit_is_the_lowest(data):
     assert "undefined" in _TASK.figures.format_brief(figures)
 
 
-def test_the_yardstick_answers_the_training_shares(data):
+def test_the_baseline_answers_the_training_shares(data):
     described = labels.LABELS.describe(data)
     trivial = _TASK.figures.compute_baselines(described, data, "validation")
     found = trivial["label_shares"]
@@ -103,13 +103,13 @@ def test_gates_know_the_figures_and_say_how_sure_a_difference_is(data):
 
 def test_the_text_names_every_label_and_fits_80_columns(data):
     judged = _judged(data, "validation", _VALIDATION)
-    yardsticks = _TASK.figures.compute_baselines(
+    baselines = _TASK.figures.compute_baselines(
         labels.LABELS.describe(data), data, "validation"
     )
     figures = {
         "kept": "probe",
         "decision": judged.decision,
-        "validation": {**judged.figures, "yardsticks": yardsticks},
+        "validation": {**judged.figures, "baselines": baselines},
     }
     lines = _TASK.figures.text(figures).splitlines()
     assert max(map(len, lines)) <= 80
@@ -123,3 +123,47 @@ def test_a_drawing_is_written_for_a_split(data, tmp_path):
     judged = _judged(data, "validation", _VALIDATION)
     _TASK.figures.draw(judged.figures, data.class_names, tmp_path, "validation")
     assert (tmp_path / "labels_validation.png").read_bytes()[1:4] == b"PNG"
+
+
+def _label(precision: float | None, support: int = 3) -> dict:
+    keys = ("average_precision", "roc_auc", "precision", "recall", "f1")
+    row = dict.fromkeys(keys, precision)
+    return {**row, "threshold": 0.4, "support": support}
+
+
+def _result(rows: dict) -> dict:
+    return {
+        "examples": 9,
+        "macro_average_precision": 0.5,
+        "macro_average_precision_interval": [0.4, 0.6],
+        "exact_match": 0.25,
+        "hamming_loss": 0.125,
+        "log_loss": 0.3,
+        "per_label": rows,
+    }
+
+
+def test_what_is_not_defined_is_a_dash():
+    text = figures.Figures().text({"test": _result({"a": _label(None, 0)})})
+    assert ["a", *["-"] * 5, "0.400", "0"] in [
+        line.split() for line in text.splitlines()
+    ]
+
+
+def test_of_many_labels_the_worst_and_the_best_are_shown():
+    rows = {f"{i:02}": _label(i / 100) for i in range(40)}
+    lines = figures.format_labels("test", _result(rows)).splitlines()
+    shown = [line.split()[0] for line in lines]
+    assert shown[1:11] == [f"{i:02}" for i in range(10)]
+    assert "25 more labels" in lines[11]
+    assert shown[12:17] == ["35", "36", "37", "38", "39"]
+
+
+def test_long_names_keep_the_columns():
+    rows = {"動物" * 20: _label(0.5), "a": _label(0.5)}
+    lines = figures.format_labels("test", _result(rows)).splitlines()
+    assert lines[1].split()[1:] == lines[2].split()[1:]
+
+
+def test_nothing_evaluated_is_said():
+    assert figures.Figures().text({"kept": "probe"}) == "no split was evaluated"

@@ -94,11 +94,11 @@ def test_trivial_answers_come_from_training():
     assert found["training_median"]["answers"] == {"price": 30.0}
 
 
-def test_the_text_names_splits_yardsticks_and_parts():
+def test_the_text_names_splits_baselines_and_parts():
     measures = figures.Figures()
     result = {
         "kept": "probe",
-        "test": {**_of(measures), "yardsticks": {"columns": _of(measures)}},
+        "test": {**_of(measures), "baselines": {"columns": _of(measures)}},
         "fusion": {
             "kept": "stack",
             "figure": "R²",

@@ -3,14 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn import metrics
 
 from tf_finetune.data import examples
-from tf_finetune.tasks.segmentation import (
-    class_table,
-    figures,
-    labels,
-    mask_baselines,
-)
+from tf_finetune.tasks.segmentation import figures, labels
 
 NAMES = ("sky", "road")
 
@@ -97,7 +93,7 @@ def test_padding_is_left_out(tmp_path):
     assert judged(found, [probabilities])["pixel_accuracy"] == 1
 
 
-def test_yardsticks_are_chance_and_the_commonest_class(tmp_path):
+def test_baselines_are_chance_and_the_commonest_class(tmp_path):
     mask = np.zeros([4, 4], "uint8")
     mask[0] = 1
     found = data([picture(tmp_path, 0, mask)])
@@ -108,7 +104,7 @@ def test_yardsticks_are_chance_and_the_commonest_class(tmp_path):
     assert most["class"] == "sky"
     assert most["pixel_accuracy"] == pytest.approx(0.75)
     assert most["mean_iou"] == pytest.approx(0.75 / 2)
-    chance = mask_baselines.compute_chance([12, 4])
+    chance = figures.compute_chance([12, 4])
     assert trivial["chance"] == chance
     assert chance["pixel_accuracy"] == pytest.approx(0.5)
 
@@ -118,14 +114,14 @@ def test_the_printed_result_fits_the_screen_and_names_all(tmp_path):
     described = labels.LABELS.describe(found)
     described["masks"]["train"] = described["masks"]["test"]
     result = judged(found, [halves()])
-    result["yardsticks"] = figures.FIGURES.compute_baselines(
+    result["baselines"] = figures.FIGURES.compute_baselines(
         described, found, "test"
     )
     text = figures.FIGURES.text({"kept": "probe", "test": result})
     assert max(map(len, text.splitlines())) <= 80
     for words in ("chance", "most frequent class (sky)", "road", "mean IoU"):
         assert words in text
-    assert class_table.format_results({}) == "no split was evaluated"
+    assert figures.FIGURES.text({}) == "no split was evaluated"
 
 
 def test_the_confusion_matrix_is_drawn(tmp_path):
@@ -169,3 +165,21 @@ def test_the_log_loss_is_of_the_pixels_that_count(tmp_path):
     assert judge.evidence().mean_loss == pytest.approx(expected)
     once = np.ones([1, 1])
     assert judge.evidence().value(once)[0] == judge.figures()["mean_iou"]
+
+
+def test_chance_is_what_drawing_classes_comes_to():
+    true = np.repeat([0, 1, 2], [60_000, 30_000, 10_000])
+    predicted = np.random.default_rng(0).integers(0, 3, size=len(true))
+    found = figures.compute_chance([60_000, 30_000, 10_000])
+    assert found["mean_iou"] == pytest.approx(
+        metrics.jaccard_score(true, predicted, average="macro"),
+        abs=0.003,
+    )
+    assert found["pixel_accuracy"] == pytest.approx(1 / 3)
+
+
+def test_the_most_frequent_class_is_that_of_training():
+    found = figures.compute_most_frequent_class([1, 9, 0], [50, 30, 20])
+    assert found["pixel_accuracy"] == pytest.approx(0.3)
+    assert found["mean_iou"] == pytest.approx(0.3 / 3)
+    assert found["mean_accuracy"] == pytest.approx(1 / 3)

@@ -6,6 +6,7 @@ import pytest
 from scipy import special
 
 from tf_finetune import errors
+from tf_finetune.tasks import segmentation
 from tf_finetune.tasks.segmentation import losses
 
 _GENERATOR = np.random.default_rng(0)
@@ -85,7 +86,7 @@ def test_label_smoothing_mixes_in_the_uniform_distribution():
     assert found[1] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", losses.NAMES)
+@pytest.mark.parametrize("name", segmentation.TASK.losses)
 def test_ignored_pixels_weigh_nothing(name):
     other = _LOGITS.copy()
     other[_MASKS == 255] = [50.0, -50.0, 0.0]
@@ -97,7 +98,7 @@ def test_ignored_pixels_weigh_nothing(name):
     np.testing.assert_array_equal(_of(name, masks=nothing), [0, 0])
 
 
-@pytest.mark.parametrize("name", losses.NAMES)
+@pytest.mark.parametrize("name", segmentation.TASK.losses)
 def test_large_logits_of_half_precision_give_finite_losses(name):
     logits = (_LOGITS * 1e4).astype("float16")
     assert np.isfinite(_of(name, logits=logits)).all()
@@ -121,3 +122,41 @@ def test_a_sum_can_be_trained():
         np.ones([2, 4, 4, 1]), np.ones([2, 4, 4], "uint8"), verbose=0
     )
     assert np.isfinite(history.history["loss"]).all()
+
+
+_PIXELS = [600, 300, 100]
+# Pictures of 500 pixels: two in all, the last class is in one of them.
+_AROUND = [1000, 1000, 500]
+
+
+def _weigh(kind, pixels=_PIXELS):
+    return losses.compute_class_weights(
+        kind, pixels=pixels, pixels_of_pictures=_AROUND
+    )
+
+
+def test_none_is_no_weights():
+    assert _weigh("none") is None
+
+
+def test_balanced_is_the_median_frequency_over_the_own_one():
+    frequencies = np.array([0.6, 0.3, 0.2])
+    expected = 0.3 / frequencies
+    expected /= (expected * _PIXELS).sum() / 1000
+    np.testing.assert_allclose(_weigh("balanced"), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["balanced", "effective_number"])
+def test_a_pixel_weighs_1_on_average_and_a_rare_class_more(kind):
+    weights = _weigh(kind)
+    assert weights.dtype == "float32"
+    assert (weights * _PIXELS).sum() == pytest.approx(1000, rel=1e-6)
+    assert weights[0] < weights[1] < weights[2]
+
+
+@pytest.mark.parametrize("kind", ["balanced", "effective_number"])
+def test_a_class_that_never_occurs_has_the_weight_1(kind):
+    weights = _weigh(kind, pixels=[600, 300, 0])
+    assert weights[2] == 1
+    assert np.isfinite(weights).all()
+    assert (_weigh(kind, pixels=[0, 0, 0]) == 1).all()

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tf_finetune import errors
-from tf_finetune.training import fit, learning_rates
+from tf_finetune.training import fit
 from tf_finetune.training import fit_stage as stages
 from tf_finetune.training.checkpoints import divergence
 
@@ -144,7 +144,7 @@ def test_a_rate_is_scaled_from_what_it_was_at_first(rate, wrapped):
     optimizer = keras.optimizers.SGD(rate)
     if wrapped:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    handle = learning_rates.LearningRateScaler(optimizer)
+    handle = divergence.LearningRateScaler(optimizer)
     for factor in (0.5, 0.25, 1.0):
         handle.scale(factor)
         assert float(optimizer.learning_rate) == 0.5 * factor

@@ -169,13 +169,6 @@ def test_nothing_is_tried_where_no_step_depends_on_it(changes, monkeypatch):
     assert found == 32
 
 
-def test_several_workers_are_asked_for_a_number():
-    with pytest.raises(errors.UsageError, match="give a number"):
-        batch_size_search.find_largest_batch(
-            _config(strategy="multi_worker"), num_pictures=9, num_classes=2
-        )
-
-
 def test_a_child_that_fails_at_every_size_says_why():
     # An unknown backbone fails in the child as too little memory would.
     config = _config(backbone="no_such_network")

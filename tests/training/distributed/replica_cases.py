@@ -19,14 +19,14 @@ import tensorflow as tf
 
 from tf_finetune.config import options, train_config, training_options
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.feature_cache import row_layout
+from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.runs import head_stage
 from tf_finetune.solvers import head_problem as problems
-from tf_finetune.tasks.classification import losses
-from tf_finetune.training import ema, fit, head_fit, optimizers, train_step
+from tf_finetune.tasks.classification import network
+from tf_finetune.training import fit, head_fit, optimizers, train_step
 from tf_finetune.training import fit_stage as stages
-from tf_finetune.training.devices import mixed_precision
+from tf_finetune.training.devices import device_settings
 from tf_finetune.training.distributed import replicas
 
 _EPOCHS, _BATCH = 2, 16
@@ -108,7 +108,7 @@ def _compiled(case: dict, *, plain: bool) -> keras.Model:
         )
     model.compile(
         optimizer=optimizer,
-        loss=losses.ClassificationLoss(
+        loss=network.ClassificationLoss(
             "cross_entropy", class_weights=case.get("class_weights")
         ),
         metrics=[
@@ -159,12 +159,12 @@ def _fit(
         batches=lambda epoch, step: batches.batch(_BATCH).repeat(_EPOCHS),
         validation=judged.take(10).batch(9),
         rank=lambda row: (float(next(numbers)),),
-        averages=ema.EmaCallback() if "ema_momentum" in case else None,
+        averages=stages.EmaCallback() if "ema_momentum" in case else None,
         folder=folder if case.get("float16") else None,
     )
     policy = "mixed_float16" if case.get("float16") else "float32"
     with (
-        mixed_precision.apply_policy(model, policy),
+        device_settings.apply_policy(model, policy),
         replicas.synchronize_batch_norms(model, wanted=wanted),
     ):
         return model, fit.fit(model, stage)
@@ -193,7 +193,7 @@ def _solved_head(strategy) -> list:
     """Returns a head with a hidden layer, trained beside the strategy."""
     inputs, targets = _data({})
     names = [f"{number:064x}" for number in range(len(inputs))]
-    loss = losses.ClassificationLoss("cross_entropy")
+    loss = network.ClassificationLoss("cross_entropy")
     head_fit._MIN_STEPS = 40  # Of four trainings each.
     with tempfile.TemporaryDirectory() as folder:
         store = stores.Store(
@@ -202,12 +202,12 @@ def _solved_head(strategy) -> list:
         store.put(names, inputs)
         with strategy.scope() if strategy else contextlib.nullcontext():
             built = _model({})
-        solved = head_fit.fit_head(
+        solved = head_fit.solve_or_train(
             problems.Problem(
                 model=head_stage.copy_to_one_device(built, strategy),
-                solver="logistic",
+                solver="steps",
                 features=store.rows(names),
-                layout=row_layout.RowLayout(shapes=(inputs.shape[1:],)),
+                layout=batches.RowLayout(shapes=(inputs.shape[1:],)),
                 targets=target_rows.ArrayTargets(targets),
                 loss=loss,
                 judged_by=loss,
@@ -255,4 +255,9 @@ def main(kind: str, *names: str) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # As in the test that starts this.
+    is_off = os.environ.get("TF_FINETUNE_OPTIMIZE_GRAPHS") == "0"
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": is_off}
+    )
     main(*sys.argv[1:])

@@ -10,7 +10,7 @@ from tf_finetune.backbones.surgery import (
     squeeze_excite,
     truncation,
 )
-from tf_finetune.config import surgery_options
+from tf_finetune.config import model_options
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class SurgeryResult:
 
 
 def apply_surgery(
-    backbone: backbones.Backbone, options: surgery_options.SurgeryOptions
+    backbone: backbones.Backbone, options: model_options.SurgeryOptions
 ) -> SurgeryResult:
     """Applies surgery: truncation, channels, squeeze-and-excitation, norm.
 

@@ -12,11 +12,15 @@ import tensorflow as tf
 
 from tf_finetune.config import training_options
 from tf_finetune.data import split_targets
-from tf_finetune.data.augment import crop_boxes, image_mixing, rand_augment
+from tf_finetune.data.augment import crop_boxes, rand_augment
 from tf_finetune.data.augment import sampling as random_draws
 
 AugmentFunction = Callable[
     [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
+]
+
+_MixFunction = Callable[
+    [random_draws.Batch, random_draws.StatelessSeeds], random_draws.Batch
 ]
 
 
@@ -77,7 +81,6 @@ LEVELS: dict[str, Level] = {
 }
 """The strengths behind each value of --augmentation but "none"."""
 
-
 VERSION = 2
 """To be raised whenever a level changes pictures otherwise than before."""
 
@@ -117,9 +120,7 @@ def build_augmentation(
     if level == "none":
         return None
     move = _build_image_changes(LEVELS[level])
-    mix = image_mixing.build_mix(
-        LEVELS[level].mix, blends=moves_as == "nothing"
-    )
+    mix = _build_mix(LEVELS[level].mix, blends=moves_as == "nothing")
 
     def change(
         images: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor
@@ -157,6 +158,41 @@ def build_target_augmentation(
     return change
 
 
+def _build_mix(mixes: bool, *, blends: bool) -> _MixFunction:
+    """Returns the function that mixes pictures and their targets.
+
+    Half of the pictures by CutMix; see `augmentation.Level.mix`.
+
+    Args:
+        mixes: Whether anything is mixed; otherwise a batch stays as it is.
+        blends: Whether two targets can be blended: the other half is mixed by
+            MixUp, or stays as it is.
+    """
+    if not mixes:
+        return lambda batch, draws: batch
+    mix_up = keras.layers.MixUp(alpha=0.2, dtype="float32")
+    # The factor is the range of Beta's parameters. Keras' default begins at 0,
+    # where Beta comes out as 0 / 0.
+    cut_mix = keras.layers.CutMix(factor=(1.0, 1.0), dtype="float32")
+
+    def mix(
+        batch: random_draws.Batch, draws: random_draws.StatelessSeeds
+    ) -> random_draws.Batch:
+        others = batch
+        if blends:
+            others = random_draws.apply_layer_to_batch(mix_up, batch, draws)
+        cut = random_draws.apply_layer_to_batch(cut_mix, batch, draws)
+        chosen = tf.random.stateless_uniform(
+            tf.shape(batch["images"])[:1], draws.next(), alg="philox"
+        )
+        return {
+            kind: tf.where(_expand(chosen < 0.5, each), cut[kind], each)
+            for kind, each in others.items()
+        }
+
+    return mix
+
+
 def _pack_targets(
     targets: tf.Tensor, moves_as: split_targets.Motion
 ) -> random_draws.Batch:
@@ -187,9 +223,11 @@ def _build_image_changes(
     The same draws are made for pictures, for masks, and for both; labels stay.
     """
     layers = _build_color_layers(level)
-    shuffled_changes = rand_augment.build_rand_augment(
-        level.num_changes, level.magnitude
-    )
+    drawn_changes = None
+    if level.num_changes:
+        drawn_changes = rand_augment.build_rand_augment(
+            level.num_changes, level.magnitude
+        )
 
     def change(
         batch: random_draws.Batch, draws: random_draws.StatelessSeeds
@@ -208,7 +246,9 @@ def _build_image_changes(
         }
         for layer in layers:
             batch = random_draws.apply_layer_to_batch(layer, batch, draws)
-        return {**shuffled_changes(batch, draws), **labels}
+        if drawn_changes is not None:
+            batch = drawn_changes(batch, draws)
+        return {**batch, **labels}
 
     return change
 
@@ -227,3 +267,8 @@ def _build_color_layers(level: Level) -> tuple[keras.layers.Layer, ...]:
         factor = ((1 - share) / (2 - share), 1 / (2 - share))
         layers.append(keras.layers.RandomSaturation(factor, **kind))
     return tuple(layers)
+
+
+def _expand(values: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Expands values [batch] to the rank of another tensor."""
+    return tf.reshape(values, [-1, *[1] * (like.shape.rank - 1)])

@@ -3,16 +3,13 @@
 import os
 
 from tf_finetune import errors
-from tf_finetune.data import examples
+from tf_finetune.data import class_names, examples
 from tf_finetune.data.folders import (
     folder_layout,
-    folder_messages,
     folder_tree,
     folder_words,
-    layout_checks,
     mask_folders,
     split_folders,
-    split_names,
     splits_in_classes,
 )
 
@@ -39,12 +36,13 @@ def find_class_folders(
         _add_level(root, level, found)
     else:
         # Masks first: images/ and masks/ would pass for two classes.
-        mask_folders.check_not_mask_pairs(root)
+        if _names_masks(root):
+            mask_folders.check_not_mask_pairs(root)
         splits = split_folders.find_splits(root)
         if splits:
             _add_splits(root, splits, found)
         else:
-            layout_checks.check_data_path(root)
+            folder_layout.check_data_path(root)
             if not splits_in_classes.add_classes(root, found):
                 _add_classes(root, root, None, found)
     if not found.places and level is not None:
@@ -55,6 +53,15 @@ def find_class_folders(
         raise _no_classes_error(root)
     _report_nested_folders(root, found)
     return found
+
+
+def _names_masks(root: folder_tree.Folder) -> bool:
+    """Tells if a folder or a file may be called after masks."""
+    return any(
+        folder_words.has_mask_word(name)
+        for folder in root.walk()
+        for name in (folder.name, *folder.files)
+    )
 
 
 def _add_splits(
@@ -79,17 +86,17 @@ def _add_splits(
             found.mark_unused(folder, "no class folder in it")
             continue
         found.outer_folders.extend(folder_layout.list_path(folder, level))
-        layout_checks.check_no_splits_inside(level)
+        folder_layout.check_no_splits_inside(level)
         _add_classes(root, level, split, found)
         # Only names that leave a doubt are worth a line in the log.
-        word = root.relative(level)[:-1].lower()
+        word = root.relative(level.path)[:-1].lower()
         if (
             word == folder_words.TRAIN_AND_VALIDATION
             or len(folder_words.SPLITS.get(word, ())) != 1
         ):
-            told.append(f"{root.relative(level)} is the {split} split")
+            told.append(f"{root.relative(level.path)} is the {split} split")
     if told:
-        found.notices.append(f"{folder_messages.join_names(told)}.")
+        found.notices.append(f"{class_names.join_names(told)}.")
     # Folders beside the splits, from the clearest reason to the vaguest.
     for name, why in splits.redundant.items():
         folder = next(each for each in root.folders if each.name == name)
@@ -98,7 +105,7 @@ def _add_splits(
     for folder in splits.others:
         inner = split_folders.list_class_names(folder)
         beside = [e.name for e in root.folders if e is not folder]
-        if inner & folder_messages.fold_names(beside):
+        if inner & folder_words.fold_names(beside):
             reason = _COPY_REASON
         elif inner & train:
             reason = "it has the folders of the splits, but no split's name"
@@ -127,14 +134,14 @@ def _add_classes(
     for folder in copies:
         found.mark_unused(folder, _COPY_REASON)
     rest = [e for e in level.folders if e not in copies and not e.has_no_data]
-    layout_checks.check_repeated_names(root, level, rest)
+    folder_layout.check_repeated_names(root, level, rest)
     for folder in rest:
         folder.check_readable()
         place = folder_layout.ClassFolder(
             folder=folder, label=folder.name, split=split
         )
         found.places.append(place)
-    names = folder_messages.fold_names([each.name for each in rest])
+    names = folder_words.fold_names([each.name for each in rest])
     for folder in rest:
         for each in folder_layout.list_picture_folders(folder):
             own = each.name.casefold()
@@ -145,10 +152,10 @@ def _add_classes(
 def _find_copies(level: folder_tree.Folder) -> list[folder_tree.Folder]:
     """Returns copies: folders whose subfolders have the names of siblings."""
     below = folder_layout.list_picture_folders(level)
-    names = folder_messages.fold_names([each.name for each in below])
+    names = folder_words.fold_names([each.name for each in below])
     found = []
     for folder in below:
-        inner = folder_messages.fold_names(
+        inner = folder_words.fold_names(
             [each.name for each in folder_layout.list_picture_folders(folder)]
         )
         beside = names - {folder.name.casefold()}
@@ -193,9 +200,9 @@ def _find_split(
 ) -> str:
     names = [each.name for each in parent.folders]
     # The uppermost folder that names a split decides.
-    if above or folder.name not in split_names.select_split_names(names):
+    if above or folder.name not in folder_words.select_split_names(names):
         return above
-    called = split_names.assign_splits(split_names.select_split_names(names))
+    called = folder_words.assign_splits(folder_words.select_split_names(names))
     return called.split_of.get(folder.name, "")
 
 
@@ -218,15 +225,13 @@ def _report_nested_folders(
         # Files where the data set holds no recognizable picture.
         count += sum(each.pictures or each.total for each in inner)
         # Three names show which kind of folders they are.
-        names = folder_messages.join_names(
-            [each.name for each in inner], shown=3
-        )
-        said.append(f"{root.relative(place.folder)} ({names})")
+        names = class_names.join_names([each.name for each in inner], shown=3)
+        said.append(f"{root.relative(place.folder.path)} ({names})")
     if said:
         found.notices.append(
             "Folders inside class folders do not name classes: "
-            f"{folder_messages.format_count(count, 'picture')} in folders "
-            f"below {folder_messages.join_names(said)} belong to the enclosing "
+            f"{folder_tree.format_count(count, 'picture')} in folders "
+            f"below {class_names.join_names(said)} belong to the enclosing "
             "class."
         )
 
@@ -239,7 +244,7 @@ def _no_classes_error(root: folder_tree.Folder) -> errors.DataError:
         hint = f" --data={table} reads its table."
     amount = ""
     if root.own:
-        amount = f"{folder_messages.format_count(root.own, 'picture')} and "
+        amount = f"{folder_tree.format_count(root.own, 'picture')} and "
     return errors.DataError(
         f"{root.path} holds {amount}no folder per class, e.g. "
         f"{os.path.join(root.path, 'cats')}/1.jpg.{hint}"

@@ -6,12 +6,7 @@ import functools
 import os
 from collections.abc import Mapping
 
-from tf_finetune.data.folders import (
-    folder_layout,
-    folder_tree,
-    folder_words,
-    split_names,
-)
+from tf_finetune.data.folders import folder_layout, folder_tree, folder_words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +75,10 @@ def collect_file_sets(
         if folder.files and folder_layout.holds_loose_pictures(folder):
             side = sides.setdefault((key, top.path), FileSet(top=top, way=way))
             side.folders.append(folder)
-        names = split_names.select_split_names(
+        names = folder_words.select_split_names(
             [each.name for each in folder.folders]
         )
-        assigned = split_names.assign_splits(names).split_of
+        assigned = folder_words.assign_splits(names).split_of
         for each in reversed(folder.folders):
             split = None if key.split else assigned.get(each.name)
             pending.append(_enter_subfolder(each, split, key, top, way))

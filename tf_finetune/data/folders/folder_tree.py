@@ -6,9 +6,14 @@ import os
 import stat
 from collections.abc import Iterator
 
+from absl import logging
+
 from tf_finetune import errors
-from tf_finetune.data import examples
+from tf_finetune.data import class_names, examples
 from tf_finetune.data.folders import ignored_folders
+
+NO_DATA_REASON = "a folder that holds no data"
+"""Begins the reason why a folder without data is left out."""
 
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
@@ -68,10 +73,16 @@ class Folder:
             yield folder
             pending.extend(reversed(folder.folders))
 
-    def relative(self, folder: "Folder") -> str:
+    def relative(self, path: str) -> str:
         """Returns the path of a folder below this one, ending with a slash."""
-        path = os.path.relpath(folder.path, self.path)
+        path = os.path.relpath(path, self.path)
         return f"{path if path.isprintable() else ascii(path)}/"
+
+    def describe_content(self) -> str:
+        """Returns how much lies in the folder: "12 pictures", "3 files"."""
+        if self.pictures or not self.total:
+            return format_count(self.pictures, "picture")
+        return format_count(self.total, "file")
 
     def check_readable(self) -> None:
         """Raises `DataError` if the folder could not be listed."""
@@ -127,9 +138,61 @@ def read_tree(top: str, *, besides: str = "") -> Folder:
     return root
 
 
-def list_ignored(root: Folder) -> list[ignored_folders.IgnoredFolder]:
+def warn_of_ignored(root: Folder, *, flag: str = "data") -> None:
+    """Warns of folders that hold no data, once for each kind and name.
+
+    Args:
+        root: The folder that was listed.
+        flag: Its name in messages.
+    """
+    kinds: dict[tuple[str, bool], list[ignored_folders.IgnoredFolder]] = {}
+    for each in _list_ignored(root):
+        # "Thumbnails" may be a class, "@eaDir" may not: only letters.
+        may_be_class = os.path.basename(each.path).isalpha()
+        may_be_class = may_be_class and ignored_folders.describe_by_name(
+            os.path.basename(each.path)
+        )
+        kinds.setdefault((each.what, bool(may_be_class)), []).append(each)
+    for (what, may_be_class), found in kinds.items():
+        paths = [root.relative(each.path) for each in found]
+        pictures = sum(each.pictures for each in found)
+        logging.log(
+            logging.WARNING if pictures else logging.INFO,
+            "Left out of --%s: %s (%s): %s.%s",
+            flag,
+            class_names.join_names(paths),
+            format_count(pictures, "picture"),
+            what,
+            _suggest_rename(len(found)) if may_be_class else "",
+        )
+
+
+def list_dropped(root: Folder) -> list[examples.DroppedFile]:
+    """Returns the folders without data in a tree as dropped files."""
+    return [
+        examples.DroppedFile(
+            path=each.path,
+            reason=f"{NO_DATA_REASON}: {each.what}",
+            pictures=each.pictures,
+        )
+        for each in _list_ignored(root)
+    ]
+
+
+def format_count(count: int, noun: str) -> str:
+    """Returns a number with its noun: "1 picture", "12 pictures"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _list_ignored(root: Folder) -> list[ignored_folders.IgnoredFolder]:
     """Returns every folder without data in a folder and below."""
     return [each for folder in root.walk() for each in folder.ignored]
+
+
+def _suggest_rename(count: int) -> str:
+    if count == 1:
+        return " Rename it if it is a class."
+    return " Rename them if they are classes."
 
 
 def _list_folder(
@@ -209,8 +272,8 @@ def _describe_hidden(entry: os.DirEntry) -> str:
     if not entry.is_dir():
         return "a hidden file"
     count = ignored_folders.count_pictures(entry.path)
-    many = "" if count == 1 else "s"
-    return "a hidden folder" + (f": {count:,} picture{many}" if count else "")
+    pictures = f": {format_count(count, 'picture')}" if count else ""
+    return f"a hidden folder{pictures}"
 
 
 def _read_identity(folder: str) -> tuple[int, int]:

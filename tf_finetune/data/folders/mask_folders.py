@@ -5,10 +5,10 @@ import dataclasses
 import os
 
 from tf_finetune import errors
+from tf_finetune.data import class_names
 from tf_finetune.data.folders import (
     file_sets,
     folder_layout,
-    folder_messages,
     folder_tree,
     folder_words,
     mask_naming,
@@ -97,22 +97,17 @@ def check_not_mask_pairs(root: folder_tree.Folder) -> None:
     if masks < max(1, _MIN_MASK_SHARE * root.pictures):
         return
     first = found.pairs[0]
-    one, other = (
-        folder_messages.make_relative(s.path, root)
-        for s in (first.images, first.masks)
-    )
+    one, other = (root.relative(s.path) for s in (first.images, first.masks))
     where = f"in {one} and {other}"
     if one == other:
         said = " and ".join(mask_naming.describe_affix(found.rule.mask))
         where = f"in {one}, where names of masks have {said}"
     others = ""
     if more := len(found.pairs) - 1:
-        others = (
-            f", and in {folder_messages.format_count(more, 'further place')}"
-        )
+        others = f", and in {folder_tree.format_count(more, 'further place')}"
     raise errors.DataError(
         f"{root.path} looks like pictures and their masks: "
-        f"{folder_messages.format_count(masks, 'pair')} {where}{others}. Use "
+        f"{folder_tree.format_count(masks, 'pair')} {where}{others}. Use "
         "--task=segmentation to train on the masks. To train on classes, move "
         "the masks elsewhere; if these folders are classes, give "
         "--class_level=1."
@@ -133,9 +128,9 @@ def check_masks_are_pictures(root: folder_tree.Folder) -> None:
         if images and said.is_masks and folder.files and not folder.pictures:
             suffixes = sorted({os.path.splitext(f)[1] for f in folder.files})
             raise errors.DataError(
-                f"{root.relative(folder)} in {root.path} holds "
-                f"{folder_messages.format_count(len(folder.files), 'file')} "
-                f"({folder_messages.join_names(suffixes)}) and no picture. "
+                f"{root.relative(folder.path)} in {root.path} holds "
+                f"{folder_tree.format_count(len(folder.files), 'file')} "
+                f"({class_names.join_names(suffixes)}) and no picture. "
                 "Boxes, outlines and texts beside pictures are not read; masks "
                 "are pictures of the size of theirs, and classes are folders "
                 "or a column of a .csv file."
@@ -219,8 +214,8 @@ def _require_one(
                     root.path, key.split, *names
                 )
         raise errors.DataError(
-            f"{root.path} holds {root.relative(one.top)} and "
-            f"{root.relative(other.top)}, which both look like the "
+            f"{root.path} holds {root.relative(one.top.path)} and "
+            f"{root.relative(other.top.path)}, which both look like the "
             f"{'masks' if key.kind == 'masks' else 'pictures'} of the same "
             "data; move one of them elsewhere."
         )
@@ -245,7 +240,7 @@ def _list_unpaired(
         aside = folder_layout.UnusedFolder(
             path=side.path,
             reason=f"{what} without {other}",
-            content=folder_messages.format_count(count, "picture"),
+            content=folder_tree.format_count(count, "picture"),
             count=count,
         )
         asides.append(aside)
@@ -258,7 +253,7 @@ def _find_pairs_in_folders(
     """Returns NAME.png and NAME_mask.png that lie in the same folders."""
     # Names alone come first: of a million files few data sets have masks.
     names = [f for _, side in found for e in side.folders for f in e.files]
-    named = sum(mask_naming.has_mask_word(name) for name in names)
+    named = sum(folder_words.has_mask_word(name) for name in names)
     if not named or named < _MIN_MASK_SHARE * len(names):
         return None
     stems = {stem for _, side in found for stem in _list_full_stems(side)}

@@ -8,7 +8,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tf_finetune import errors
-from tf_finetune.data.folders import folder_messages, folder_words
+from tf_finetune.data import class_names
+from tf_finetune.data.folders import folder_words
 
 # Masks of a folder whose names vote; rules that are counted in full.
 _NUM_VOTERS = 500
@@ -22,10 +23,6 @@ _DRAWING_TEXT = (
 )
 _DRAWING_WORDS = frozenset(_DRAWING_TEXT.split())
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+|[\W_]")
-
-_MASK_WORD = re.compile(
-    "|".join([*folder_words.MASKS, "ground"]), re.IGNORECASE
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,7 +102,7 @@ def find_rule_in_folder(stems: Collection[str]) -> tuple[NamingRule, int]:
     """
     stems = set(stems)
     votes: collections.Counter[NamingRule] = collections.Counter()
-    for stem in filter(has_mask_word, stems):
+    for stem in filter(folder_words.has_mask_word, stems):
         folder, name = os.path.split(stem)
         for cut in _find_word_starts(name):
             for core, affix in (
@@ -123,11 +120,6 @@ def find_rule_in_folder(stems: Collection[str]) -> tuple[NamingRule, int]:
     return min(
         votes.items(), key=lambda each: (-each[1], _measure_rule(each[0]))
     )
-
-
-def has_mask_word(name: str) -> bool:
-    """Tells if a word for masks may stand in a name."""
-    return bool(_MASK_WORD.search(name))
 
 
 def has_drawing_word(name: str) -> bool:
@@ -231,7 +223,7 @@ def _choose_rule(
         names = [" and ".join(describe_affix(rule.mask)) for rule in rivals]
         raise errors.DataError(
             "Each picture has several masks, whose names have "
-            f"{folder_messages.join_names(sorted(names))}; move all but one "
+            f"{class_names.join_names(sorted(names))}; move all but one "
             "kind elsewhere."
         )
     return shortest

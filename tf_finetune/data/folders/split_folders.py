@@ -3,13 +3,8 @@
 import dataclasses
 
 from tf_finetune import errors
-from tf_finetune.data.folders import (
-    folder_layout,
-    folder_messages,
-    folder_tree,
-    folder_words,
-    split_names,
-)
+from tf_finetune.data import class_names
+from tf_finetune.data.folders import folder_layout, folder_tree, folder_words
 
 _UNLABELED_TEXT = (
     "pred predict prediction predictions inference infer unlabeled unlabelled "
@@ -50,7 +45,7 @@ def find_splits(root: folder_tree.Folder) -> SplitFolders | None:
     nested = [
         each for each in called if folder_layout.holds_class_folders(each)
     ]
-    assigned = split_names.assign_splits(each.name for each in called)
+    assigned = folder_words.assign_splits(each.name for each in called)
     trains = [e for e in nested if assigned.split_of.get(e.name) == "train"]
     others = [
         e for e in folder_layout.list_picture_folders(root) if e not in called
@@ -77,7 +72,7 @@ def find_splits(root: folder_tree.Folder) -> SplitFolders | None:
 def _map_splits(
     root: folder_tree.Folder,
     called: list[folder_tree.Folder],
-    assigned: split_names.SplitAssignment,
+    assigned: folder_words.SplitAssignment,
 ) -> dict[str, folder_tree.Folder]:
     """Returns the folder of each split.
 
@@ -109,7 +104,7 @@ def duplicate_split_error(
 def list_class_names(folder: folder_tree.Folder) -> frozenset[str]:
     """Returns the names of the class folders in a split's folder."""
     level = folder_layout.find_class_level(folder)
-    return folder_messages.fold_names(
+    return folder_words.fold_names(
         [each.name for each in folder_layout.list_picture_folders(level)]
     )
 
@@ -117,7 +112,7 @@ def list_class_names(folder: folder_tree.Folder) -> frozenset[str]:
 def _select_folders(root: folder_tree.Folder) -> list[folder_tree.Folder]:
     """Returns the folders that are called like splits."""
     by_name = {each.name: each for each in root.folders}
-    sure = [by_name[name] for name in split_names.select_split_names(by_name)]
+    sure = [by_name[name] for name in folder_words.select_split_names(by_name)]
     doubtful = [
         each
         for each in root.folders
@@ -189,11 +184,11 @@ def _repeats_siblings(
     folder: folder_tree.Folder, root: folder_tree.Folder
 ) -> bool:
     """Tells if a folder holds folders with the names of its siblings."""
-    beside = folder_messages.fold_names(
+    beside = folder_words.fold_names(
         [e.name for e in root.folders if e is not folder]
     )
     return bool(
-        folder_messages.fold_names(
+        folder_words.fold_names(
             [e.name for e in folder_layout.list_picture_folders(folder)]
         )
         & beside
@@ -212,7 +207,7 @@ def _check_flat(
     root: folder_tree.Folder,
     called: list[folder_tree.Folder],
     others: list[folder_tree.Folder],
-    assigned: split_names.SplitAssignment,
+    assigned: folder_words.SplitAssignment,
 ) -> None:
     """Raises `DataError` for splits whose pictures lie in no class folder."""
     plain = [e for e in called if folder_layout.holds_pictures(e)]
@@ -241,19 +236,16 @@ def _describe_flat(folders: list[folder_tree.Folder]) -> str:
         each for each in folders if not folder_layout.holds_class_folders(each)
     ]
     if len(flat) == 1:
-        amount = folder_messages.describe_content(flat[0])
+        amount = flat[0].describe_content()
         return f"{flat[0].name}/ holds {amount} and no class folder."
-    said = [
-        f"{each.name}/ ({folder_messages.describe_content(each)})"
-        for each in flat
-    ]
-    return f"{folder_messages.join_names(said)} hold no class folder."
+    said = [f"{each.name}/ ({each.describe_content()})" for each in flat]
+    return f"{class_names.join_names(said)} hold no class folder."
 
 
 def _suggest_class_level(folders: list[folder_tree.Folder]) -> str:
     if len(folders) < 2:
         return ""
-    names = folder_messages.join_names([f"{each.name}/" for each in folders])
+    names = class_names.join_names([f"{each.name}/" for each in folders])
     return f" If {names} are classes, give --class_level=1."
 
 
@@ -270,7 +262,7 @@ def _check_unnamed_split(
             raise errors.DataError(
                 f"{root.path} holds {train.name}/ and {each.name}/ with "
                 "folders of the same names "
-                f"({folder_messages.join_names(shared)}), "
+                f"({class_names.join_names(shared)}), "
                 f"as splits have. Call {each.name}/ validation/ or test/ if it "
                 "is one, or move it elsewhere; if both are classes, give "
                 "--class_level=1."

@@ -1,12 +1,12 @@
 """Splits inside class folders: CLASS/train, CLASS/val."""
 
 from tf_finetune import errors
+from tf_finetune.data import class_names
 from tf_finetune.data.folders import (
     folder_layout,
-    folder_messages,
     folder_tree,
+    folder_words,
     split_folders,
-    split_names,
 )
 
 
@@ -24,7 +24,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
     split_of: dict[str, list[str]] = {}
     for folder in below:
         inner = folder_layout.list_picture_folders(folder)
-        names = split_names.select_split_names([each.name for each in inner])
+        names = folder_words.select_split_names([each.name for each in inner])
         are_splits = len(names) == len(inner) or len(names) > 1
         if (
             inner
@@ -33,7 +33,7 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
         ):
             split_of[folder.name] = names
     every = {name for names in split_of.values() for name in names}
-    assigned = split_names.assign_splits(sorted(every))
+    assigned = folder_words.assign_splits(sorted(every))
     # Most classes must be divided, or it is chance that one holds train/.
     if len(split_of) < 2 or len(split_of) * 2 < len(below):
         return False
@@ -53,14 +53,14 @@ def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
         _add_class_by_split(folder, assigned, found)
     said = [f"CLASS/{n}/ is {s}" for n, s in sorted(assigned.split_of.items())]
     found.notices.append(
-        f"The class folders hold splits: {folder_messages.join_names(said)}."
+        f"The class folders hold splits: {class_names.join_names(said)}."
     )
     return True
 
 
 def _add_class_by_split(
     folder: folder_tree.Folder,
-    assigned: split_names.SplitAssignment,
+    assigned: folder_words.SplitAssignment,
     found: folder_layout.Layout,
 ) -> None:
     mine: dict[str, str] = {}
@@ -96,7 +96,7 @@ def _check_loose_splits(
         for e in folder_layout.list_picture_folders(f)
     ]
     if all(folder_layout.list_picture_folders(each) for each in inner):
-        names = folder_messages.join_names([f"{each.name}/" for each in below])
+        names = class_names.join_names([f"{each.name}/" for each in below])
         first = inner[0].parent
         raise errors.DataError(
             f"{root.path} holds {names}, each with splits of class folders "

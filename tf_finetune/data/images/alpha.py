@@ -7,14 +7,14 @@ Source: Porter and Duff 1984, "Compositing Digital Images": over.
 
 import tensorflow as tf
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 
 BACKGROUND_VALUES = {"white": 255, "black": 0, "gray": 128}
 """By background: its red, green and blue."""
 
 
 def composite(
-    pixels: tf.Tensor, background: pixel_options.Background
+    pixels: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Composites a picture over a background.
 
@@ -39,7 +39,7 @@ def composite(
 
 
 def composite_if_transparent(
-    pixels: tf.Tensor, background: pixel_options.Background
+    pixels: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Composites a picture over a background if it has an alpha channel.
 
@@ -60,7 +60,7 @@ def composite_if_transparent(
 
 def composite_16_bits(
     pixels: tf.Tensor,
-    background: pixel_options.Background,
+    background: model_options.Background,
     bounds: tuple[int, ...],
 ) -> tf.Tensor:
     """Scales 16-bit values to bytes and composites them over a background.
@@ -75,7 +75,9 @@ def composite_16_bits(
     """
     low, high = bounds
     colors = tf.cast(pixels[..., :3], tf.float32)
-    alpha = tf.cast(pixels[..., 3:4], tf.float32) / pixel_options.MAX_VALUE
+    alpha = (
+        tf.cast(pixels[..., 3:4], tf.float32) / model_options.MAX_PIXEL_VALUE
+    )
     colors = tf.clip_by_value((colors - low) / (high - low), 0.0, 1.0) * 255.0
     # Porter and Duff's over, on an opaque background: a c + (1 - a) b.
     mixed = alpha * colors + (1.0 - alpha) * BACKGROUND_VALUES[background]

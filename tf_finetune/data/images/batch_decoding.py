@@ -13,7 +13,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import decoding, file_kinds
 
 # Enough for every signature.
@@ -45,7 +45,7 @@ def decode_batch(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> DecodedBatch:
     """Decodes a batch with the one decoder, on all cores.
 

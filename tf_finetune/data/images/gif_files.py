@@ -10,7 +10,7 @@ import dataclasses
 
 import tensorflow as tf
 
-from tf_finetune.config import pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import alpha, header_numbers
 
 _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
@@ -20,7 +20,7 @@ _MAX_PIXELS = 178_956_970  # Of a screen, as --max_pixels.
 
 
 def decode_gif(
-    contents: tf.Tensor, background: pixel_options.Background
+    contents: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
     """Decodes the first frame of a GIF.
 

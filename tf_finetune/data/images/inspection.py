@@ -1,10 +1,13 @@
 """Inspection of every file by its header: kind, size and content hash.
 
 No pixel is decoded here; `verification` does that with the decoder of
-training.
+training. A run's statements about a picture hold for the bytes that were
+inspected: their hash decides the split and is the key of cached features. Files
+are read again during training, so `verify_unchanged` compares them afterwards.
 """
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import stat
@@ -20,9 +23,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from tf_finetune import files
+from tf_finetune import errors, files
+from tf_finetune.data import examples, progress
 from tf_finetune.data import examples as records
-from tf_finetune.data import file_stamps, progress
 from tf_finetune.data.images import file_kinds
 
 _BLOCK_SIZE = 1024
@@ -36,6 +39,8 @@ _READERS = {
     "BMP": BmpImagePlugin.BmpImageFile,
     "WebP": WebPImagePlugin.WebPImageFile,
 }
+
+_MAX_SHOWN = 5
 
 
 def inspect_files(
@@ -83,14 +88,12 @@ def _probe_file(
     try:
         if reason := _explain_unusual_file(example.path):
             return records.DroppedFile(path=example.path, reason=reason)
-        stamp = file_stamps.read_stamp(
-            example.path
-        )  # Before its bytes are read.
+        stamp = _read_stamp(example.path)  # Before its bytes are read.
         with open(example.path, "rb") as file:
             kind = file_kinds.detect_kind(file.read(file_kinds.HEAD_BYTES))
             if reason := _explain_undecodable(kind):
                 return records.DroppedFile(path=example.path, reason=reason)
-            width, height = read_header_size(file, kind)
+            width, height = _read_header_size(file, kind)
         if reason := _explain_wrong_size(width, height, max_pixels):
             return records.DroppedFile(path=example.path, reason=reason)
         return records.Picture(
@@ -107,12 +110,12 @@ def _probe_file(
         reason = "more pixels than Pillow reads"
     except OSError as error:
         reason = f"cannot be read: {error.strerror or error}"
-    except DamagedHeaderError as error:
+    except _DamagedHeaderError as error:
         reason = str(error)
     return records.DroppedFile(path=example.path, reason=reason)
 
 
-class DamagedHeaderError(Exception):
+class _DamagedHeaderError(Exception):
     """A header that cannot be parsed."""
 
 
@@ -134,7 +137,7 @@ def _explain_undecodable(kind: str) -> str | None:
     return f"not an image that can be used: it is {named}; possible: {possible}"
 
 
-def read_header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
+def _read_header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
     """Returns (width, height) in pixels from the header.
 
     Args:
@@ -151,10 +154,66 @@ def read_header_size(file: BinaryIO, kind: str) -> tuple[int, int]:
     except Image.DecompressionBombError:
         raise
     except Exception as error:  # Pillow raises whatever its parsers meet.
-        raise DamagedHeaderError(
+        raise _DamagedHeaderError(
             f"a damaged {kind}, or one of a rare kind: its header cannot be "
             "read"
         ) from error
+
+
+def _read_stamp(path: str) -> int:
+    """Returns a number that changes when the file at `path` is written.
+
+    Raises:
+        OSError: It is not there.
+    """
+    status = os.stat(path)
+    # Size and modification time alone can be restored (`touch -r`); the time of
+    # the inode's last change cannot, and a renamed file brings its own inode.
+    return hash(
+        (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    )
+
+
+def check_unchanged(pictures: Sequence[examples.Picture]) -> None:
+    """Checks that the files still have the contents that were inspected.
+
+    Raises:
+        RunError: Some are not; it names them.
+    """
+    found = [
+        f"{picture.path} {what}"
+        for picture in pictures
+        if (what := _describe_change(picture))
+    ]
+    if not found:
+        return
+    more = [f"and {len(found) - _MAX_SHOWN} more"] if found[_MAX_SHOWN:] else []
+    raise errors.RunError(
+        f"{len(found)} pictures changed after this run inspected them: "
+        f"{'; '.join([*found[:_MAX_SHOWN], *more])}. The trained weights are "
+        "not saved. Do not modify the pictures during a run, and start it "
+        "again with --overwrite."
+    )
+
+
+@contextlib.contextmanager
+def verify_unchanged(pictures: Sequence[examples.Picture]) -> Iterator[None]:
+    """Checks the pictures after its block, also if the block fails.
+
+    A missing file may be the cause of the failure.
+
+    Raises:
+        RunError: As `check_unchanged`.
+    """
+    try:
+        yield
+    except Exception as error:
+        try:
+            check_unchanged(pictures)
+        except errors.RunError as why:
+            raise why from error
+        raise
+    check_unchanged(pictures)
 
 
 def _explain_wrong_size(width: int, height: int, max_pixels: int) -> str | None:
@@ -163,3 +222,21 @@ def _explain_wrong_size(width: int, height: int, max_pixels: int) -> str | None:
     if width * height > max_pixels:
         return f"larger than --max_pixels={max_pixels}: {width} x {height}"
     return None
+
+
+def _describe_change(picture: examples.Picture) -> str | None:
+    """Returns how a picture has changed; None if its content is the same."""
+    if picture.stamp is None:
+        return None
+    try:
+        # Renaming and permissions change a stamp too, so that only the hash
+        # decides; it is computed for few files.
+        if _read_stamp(picture.path) == picture.stamp:
+            return None
+        same = files.sha256(pathlib.Path(picture.path)) == picture.sha256
+    except FileNotFoundError:
+        return "no longer exists"
+    except OSError as error:
+        reason = error.strerror or str(error).removesuffix(".")
+        return f"can no longer be read: {reason}"
+    return None if same else "has different contents"

@@ -1,26 +1,28 @@
-"""Decoding of every picture before training, so that none fails later."""
+"""Decoding of every picture before training, so that none fails later.
+
+TensorFlow says of most files no more than that they are invalid. "Damaged" is
+said of a file only where a second decoder, Pillow's, cannot read it either.
+"""
 
 import collections
 import concurrent.futures
 import dataclasses
 import functools
 import hashlib
+import io
 import os
 import pathlib
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data import examples, progress
-from tf_finetune.data.images import (
-    appearance,
-    decode_errors,
-    decode_results,
-    decoding,
-    sample_formats,
-)
+from tf_finetune.data.images import decode_results, decoding, file_kinds
 
 # Pictures that are being decoded or wait to be used.
 _MAX_PENDING = 32
@@ -28,31 +30,47 @@ _MAX_PENDING = 32
 UseImage = Callable[[str, tf.Tensor], None]
 _DecodeFunction = Callable[[examples.Picture], decode_results.DecodeResult]
 
+# What TensorFlow says, and what it means to the owner of the picture.
+_MEANINGS = (
+    (r"PNG size too large", "larger than can be decoded"),
+    (r"GIF of more pixels", "larger than can be decoded"),
+    (r"WebP Animation", "an animated WebP; only still ones are decoded"),
+    (
+        r"BMP of a kind|channels inherent",
+        "a BMP of an unusual kind (RLE, OS/2 or not 8, 24 or 32 bits); "
+        "save it as PNG to use it",
+    ),
+)
+_UNSUPPORTED = "a {kind} that TensorFlow does not decode, though other "
+_UNSUPPORTED += "programs do; save it anew as PNG to use it"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifiedPicture:
     """A usable picture and its summary."""
 
     picture: examples.Picture
-    look: appearance.Appearance
+    look: decode_results.Appearance
 
 
-def find_unreadable(
+def decode_pictures(
     pictures: Sequence[examples.Picture],
     *,
     cache_dir: pathlib.Path,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+    pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     use: UseImage | None = None,
     finish: Callable[[], None] | None = None,
     report: Callable[[list[VerifiedPicture]], None] | None = None,
 ) -> dict[str, str]:
-    """Finds the pictures that cannot be loaded, using all cores.
+    """Decodes pictures on all cores, and tells which of them cannot be loaded.
 
-    Verdicts are kept by content in verdicts/ of the cache, so that nothing is
-    decoded a second time. A cache that cannot be read or written costs time
-    only; that is logged.
+    The pixels are handed to `use`, which extracts features from them while the
+    next pictures are decoded. The verdicts (whether a picture decodes) are kept
+    by content in verdicts/ of the cache, and a picture that has one is not
+    decoded again. A cache that cannot be read or written costs time only; that
+    is logged.
 
     Args:
         pictures: Whose headers are fine.
@@ -107,6 +125,29 @@ def find_unreadable(
     return found
 
 
+def explain_failure(message: str, contents: bytes) -> str:
+    """Explains why a picture does not decode, in words for its owner.
+
+    Args:
+        message: What TensorFlow's decoder said.
+        contents: Bytes of the file.
+    """
+    for pattern, meaning in _MEANINGS:
+        if re.search(pattern, message):
+            return meaning
+    kind = file_kinds.detect_kind(contents[: file_kinds.HEAD_BYTES])
+    if kind not in file_kinds.DECODABLE:
+        return f"it is {file_kinds.describe_kind(kind)}"
+    if kind == "JPEG" and (process := file_kinds.describe_rare_jpeg(contents)):
+        return (
+            f"a JPEG of a rare kind ({process}), which is not supported; save "
+            "it as PNG to use it"
+        )
+    if _is_readable_by_pillow(contents):
+        return _UNSUPPORTED.format(kind=kind)
+    return f"a truncated or damaged {kind}"
+
+
 def _list_verified(
     pictures: Sequence[examples.Picture],
     judged: Mapping[str, decode_results.DecodeResult],
@@ -154,7 +195,7 @@ def _decode_and_measure(
     *,
     image_size: int,
     resize: model_options.Resize,
-    pixels: pixel_options.PixelOptions,
+    pixels: model_options.PixelOptions,
 ) -> decode_results.DecodeResult:
     try:
         contents = pathlib.Path(picture.path).read_bytes()
@@ -176,9 +217,9 @@ def _decode_and_measure(
         reason = "does not fit into memory"
         return decode_results.DecodeResult(reason=reason, is_lasting=False)
     except tf.errors.OpError as error:
-        reason = decode_errors.explain_failure(error.message, contents)
+        reason = explain_failure(error.message, contents)
         return decode_results.DecodeResult(reason=f"does not decode: {reason}")
-    look = appearance.measure_appearance(
+    look = decode_results.measure_appearance(
         np.asarray(image), contents, resize=resize, stored=stored
     )
     return decode_results.DecodeResult(reason=None, look=look, image=image)
@@ -186,6 +227,19 @@ def _decode_and_measure(
 
 def _read_16_bit_values(contents: bytes) -> np.ndarray | None:
     """Returns the values of a 16-bit picture, [height, width, channels]."""
-    if not sample_formats.has_sixteen_bits(contents):
+    if not file_kinds.has_sixteen_bits(contents):
         return None
     return np.asarray(tf.io.decode_png(contents, dtype=tf.uint16))
+
+
+def _is_readable_by_pillow(contents: bytes) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of large pictures, bad EXIF …
+            with Image.open(io.BytesIO(contents)) as image:
+                image.load()
+    except Image.DecompressionBombError:
+        return True  # It does not say that it is damaged.
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return False
+    return True

@@ -1,4 +1,8 @@
-"""Decoding of mask files to the numbers or colors of their pixels."""
+"""Decoding of mask files to the numbers or colors of their pixels.
+
+A mask is turned by the EXIF tag that `data.images.orientation` reads of its
+picture in a graph, looked for in the same places.
+"""
 
 import io
 from typing import Literal
@@ -6,8 +10,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from tf_finetune.data.images import sample_formats
-from tf_finetune.data.masks import array_orientation
+from tf_finetune.data.images import file_kinds
 
 IGNORED_INDEX = 255
 """Index of pixels without a class: no loss and no metric counts them."""
@@ -22,11 +25,15 @@ _PNG_DEPTH = 24
 _BMP_DEPTH = 28
 _TIFF_DEPTH = 258
 
-
-OPAQUE = 255
+_OPAQUE = 255
 """The alpha of pixels that hide what is below."""
 
 AlphaUse = Literal["none", "opaque", "mask"]
+
+_TRANSPOSED = (5, 6, 7, 8)
+"""Orientations that exchange width and height."""
+
+_TAG = 0x0112
 
 
 class UnreadableMaskError(Exception):
@@ -64,7 +71,7 @@ def read_values(
                 if by_color
                 else _read_numbers(image, content)
             )
-            return array_orientation.turn_upright(values, orientation)
+            return turn_upright(values, orientation)
     except UnreadableMaskError:
         raise
     except Image.DecompressionBombError as error:
@@ -84,11 +91,7 @@ def read_orientation(content: bytes) -> int:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return (
-                1
-                if image.format == "TIFF"
-                else array_orientation.read_orientation(image)
-            )
+            return 1 if image.format == "TIFF" else read_exif_orientation(image)
     except Exception:  # Pillow raises whatever its parsers meet.
         return 1
 
@@ -110,7 +113,7 @@ def detect_alpha_use(content: bytes) -> AlphaUse:
         *colors, alpha = (band.getextrema() for band in image.split())
     if any(low != high for low, high in colors):
         return "none"
-    return "opaque" if alpha[0] == OPAQUE else "mask"
+    return "opaque" if alpha[0] == _OPAQUE else "mask"
 
 
 def encode_color(color: tuple[int, int, int]) -> int:
@@ -124,12 +127,57 @@ def decode_color(code: int) -> tuple[int, int, int]:
     return code >> 16, code >> 8 & 255, code & 255
 
 
+def read_exif_orientation(image: Image.Image) -> int:
+    """Returns the orientation of an open JPEG, PNG or WebP, 1..8.
+
+    1 where there is no tag that can be read. Other places where Pillow finds
+    it, such as XMP, do not count.
+    """
+    data = image.info.get("exif")
+    if image.format == "PNG" and not data:
+        image.load()  # The chunk may stand behind the pixels.
+        data = image.info.get("exif")
+    try:
+        tags = Image.Exif()
+        tags.load(data or b"")
+        found = tags.get(_TAG)
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return 1
+    return found if found in range(1, 9) else 1
+
+
+def turn_size(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """Returns the width and height of a turned picture."""
+    return (height, width) if orientation in _TRANSPOSED else (width, height)
+
+
+def turn_upright(values: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns and mirrors a picture as its orientation says.
+
+    Args:
+        values: [height, width] as stored.
+        orientation: 1..8.
+
+    Returns:
+        As meant; sides swap for 5..8.
+    """
+    if orientation in _TRANSPOSED:
+        values = values.T
+    # After a transposition for 5..8, these mirror left to right …
+    if orientation in (2, 3, 6, 7):
+        values = values[:, ::-1]
+    # … and these top to bottom.
+    if orientation in (3, 4, 7, 8):
+        values = values[::-1]
+    return values
+
+
 def _check_lossless(image: Image.Image, content: bytes) -> None:
     """Raises `UnreadableMaskError` for files of lossy kinds."""
     form = image.format
     if form == "WEBP":
         form = "lossless WebP"
-        if not sample_formats.is_lossless_webp(content):
+        if not file_kinds.is_lossless_webp(content):
             form = "a lossy WebP"
     if form not in _LOSSLESS_KINDS:
         raise UnreadableMaskError(
@@ -152,7 +200,7 @@ def _read_colors(image: Image.Image) -> np.ndarray:
 
 def _is_in_alpha(image: Image.Image) -> bool:
     *colors, alpha = (band.getextrema() for band in image.split())
-    return alpha[0] < OPAQUE and all(low == high for low, high in colors)
+    return alpha[0] < _OPAQUE and all(low == high for low, high in colors)
 
 
 def _read_numbers(image: Image.Image, content: bytes) -> np.ndarray:

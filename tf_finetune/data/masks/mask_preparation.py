@@ -18,12 +18,7 @@ from PIL import Image
 
 from tf_finetune import errors, files
 from tf_finetune.data import examples, progress
-from tf_finetune.data.masks import (
-    mask_files,
-    mask_orientation,
-    mask_scan,
-    mask_values,
-)
+from tf_finetune.data.masks import mask_files, mask_scan, mask_values
 
 _MAX_SHOWN = 5
 _MAX_LISTED = 20
@@ -64,10 +59,8 @@ def prepare_masks(
     )
     folder = pathlib.Path(cache_dir) / "masks" / scheme.key
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        fitting = list(
-            pool.map(mask_orientation.list_orientations, pictures, scans)
-        )
-    mask_orientation.warn_of_unclear(pictures, scans, fitting)
+        fitting = list(pool.map(mask_scan.list_orientations, pictures, scans))
+    mask_scan.warn_of_unclear(pictures, scans, fitting)
     # Every list has an entry: masks that fit in no way were refused above.
     orientations = [fits[0] for fits in fitting]
     labels = [
@@ -161,8 +154,8 @@ def _describe_wrong_size(
     picture: examples.Picture, scan: mask_scan.MaskScan
 ) -> str:
     stored = picture.width, picture.height
-    size = mask_orientation.measure_upright(picture)
-    if mask_orientation.list_orientations(picture, scan):
+    size = mask_scan.measure_upright(picture)
+    if mask_scan.list_orientations(picture, scan):
         return ""
     tag = " after it is turned upright by its EXIF tag"
     return (

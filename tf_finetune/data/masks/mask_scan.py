@@ -1,4 +1,4 @@
-"""Scan of every mask: its size, and the number of pixels of each value."""
+"""Scan of every mask: its size, orientation and pixels of each value."""
 
 import concurrent.futures
 import contextlib
@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from absl import logging
+from PIL import Image
 
 from tf_finetune import files
-from tf_finetune.data import progress
+from tf_finetune.data import examples, progress
 from tf_finetune.data.masks import mask_files, smoothing_artifacts
 
 VERSION = 3
@@ -23,6 +24,8 @@ _MAX_VALUES = 256  # Of one mask: 255 classes and "ignored".
 _UNSMOOTHED_VALUES = 2
 _BLOCK_SIZE = 256  # Masks in the pool at a time; `map` submits all at once.
 _MAX_BYTES = 4 << 30
+
+_MAX_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,6 +87,61 @@ def scan_masks(
     if fresh:
         _merge_store(store, fresh)
     return _mark_opaque(found)
+
+
+def measure_upright(picture: examples.Picture) -> tuple[int, int]:
+    """Returns the width and height of a picture once it is turned upright."""
+    size = picture.width, picture.height
+    if picture.width == picture.height:
+        return size
+    return mask_files.turn_size(*size, _read_picture_orientation(picture))
+
+
+def list_orientations(picture: examples.Picture, scan: MaskScan) -> list[int]:
+    """Returns EXIF orientations in which a mask fits, the likeliest first.
+
+    A mask has the tag of its picture, one of its own, or none: then it was
+    drawn on the upright picture, or on the pixels as they are stored.
+    """
+    candidates = [scan.orientation, _read_picture_orientation(picture), 1]
+    return [
+        each
+        for each in dict.fromkeys(candidates)
+        if mask_files.turn_size(scan.width, scan.height, each)
+        == measure_upright(picture)
+    ]
+
+
+def warn_of_unclear(
+    pictures: Sequence[examples.Picture],
+    scans: Sequence[MaskScan],
+    fitting: Sequence[list[int]],
+) -> None:
+    """Warns of masks without a tag that fit turned pictures in two ways."""
+    triples = list(zip(pictures, scans, fitting, strict=True))
+    turned = sum(fits[0] != scan.orientation for _, scan, fits in triples)
+    if turned:
+        logging.info(
+            "%d masks are rotated by the EXIF tags of their pictures, as their "
+            "size requires.",
+            turned,
+        )
+    unclear = [
+        picture.label.path
+        for picture, scan, fits in triples
+        if scan.orientation == 1 and len(fits) > 1
+    ]
+    if not unclear:
+        return
+    more = len(unclear) - _MAX_SHOWN
+    logging.warning(
+        "%s no EXIF orientation tag, unlike the picture. Masks without a tag "
+        "are assumed to be drawn on the upright picture: %s%s. A mask drawn "
+        "on the pixels as they are stored needs the tag, too.",
+        "1 mask has" if len(unclear) == 1 else f"{len(unclear)} masks have",
+        ", ".join(unclear[:_MAX_SHOWN]),
+        f" and {more} more" if more > 0 else "",
+    )
 
 
 def _mark_opaque(found: list[MaskScan]) -> list[MaskScan]:
@@ -179,3 +237,11 @@ def _merge_store(store: pathlib.Path, fresh: Mapping[str, dict]) -> None:
         files.write_json(store, _read_store(store) | dict(fresh))
     except OSError as error:
         logging.warning("%s cannot be written: %s", store, error)
+
+
+def _read_picture_orientation(picture: examples.Picture) -> int:
+    try:
+        with Image.open(picture.path) as image:
+            return mask_files.read_exif_orientation(image)
+    except Exception:  # Pillow raises whatever its parsers meet.
+        return 1  # A damaged tag counts as upright, as in `orientation`.

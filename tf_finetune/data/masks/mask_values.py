@@ -1,4 +1,4 @@
-"""Mapping from values in masks to classes."""
+"""Mapping from values in masks to classes, and names after the values."""
 
 import dataclasses
 import difflib
@@ -8,8 +8,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 
 from tf_finetune import errors
-from tf_finetune.data.masks import class_lists, mask_files, value_names
+from tf_finetune.data.masks import class_lists, mask_files
 
+_BINARY_NAMES = ("background", "foreground")
+_WHITE = 255  # The largest byte: a class, or "ignored" as in PASCAL VOC.
+# How far a shade may be from its place among equal distances.
+_SHADE_TOLERANCE = 2
 _MAX_SHOWN = 20
 
 
@@ -117,18 +121,13 @@ def map_numbers(
         its_values = _assign_values(names, ignore_label, values)
     else:
         left = {*values} - {_find_ignored(ignore_label, ())}
-        names, its_values = value_names.name_values(sorted(left))
+        names, its_values = _name_values(sorted(left))
     place = _find_ignored(ignore_label, names)
     ignored = None
     if place is not None:
         is_name = ignore_label in names
         ignored = its_values[place] if is_name else place
     return _drop_ignored(names, its_values, ignored)
-
-
-def mark_as_colors(learned: ValueMap) -> ValueMap:
-    """Returns the scheme of a run whose values are codes of colors."""
-    return dataclasses.replace(learned, by_color=True)
 
 
 def adapt_learned(
@@ -145,15 +144,33 @@ def adapt_learned(
         values: All that occur in the other masks.
     """
     is_strange = not {*values} <= {*learned.indices}
-    if (
-        is_strange
-        and learned.names == value_names.BINARY_NAMES
-        and not learned.by_color
-    ):
+    if is_strange and learned.names == _BINARY_NAMES and not learned.by_color:
         left = {*values} - {_find_ignored(ignore_label, learned.names)}
-        if left <= {0, 1} or left <= {0, value_names.WHITE}:
+        if left <= {0, 1} or left <= {0, _WHITE}:
             return map_numbers((), ignore_label, values)
     return learned
+
+
+def _name_values(left: Sequence[int]) -> tuple[list[str], list[int]]:
+    """Names classes after the values that occur, or after all up to these."""
+    if {*left} <= {0, _WHITE} and _WHITE in left:
+        return list(_BINARY_NAMES), [0, _WHITE]
+    _check_white(left)
+    if not _has_gaps(left):
+        highest = left[-1] if left else 0
+        if highest <= 1:
+            return list(_BINARY_NAMES), [0, 1]
+        every = list(range(highest + 1))
+        return [f"class_{value}" for value in every], every
+    if len(left) > mask_files.MAX_CLASSES:
+        raise errors.DataError(
+            f"The masks hold {len(left)} different values up to {left[-1]}; at "
+            f"most {mask_files.MAX_CLASSES} classes are possible. Colors are "
+            "read with --color_map; --ignore_label leaves out one value."
+        )
+    if len(left) == 2 and left[0] == 0:
+        return list(_BINARY_NAMES), list(left)
+    return [f"class_{value}" for value in left], list(left)
 
 
 def _assign_values(
@@ -170,8 +187,8 @@ def _assign_values(
     left = sorted({*values} - {ignored})
     if not left or left[-1] < count:
         return list(range(count))
-    if count == 2 and {*left} <= {0, value_names.WHITE}:
-        return [0, value_names.WHITE]
+    if count == 2 and {*left} <= {0, _WHITE}:
+        return [0, _WHITE]
     for each in (left, sorted(values)):
         if len(each) == count:
             return each
@@ -232,3 +249,49 @@ def _drop_ignored(
             "are possible."
         )
     return ValueMap(names=tuple(kept), indices=indices, by_color=is_colored)
+
+
+def _has_gaps(left: Sequence[int]) -> bool:
+    """Tells if values look like shades rather than class numbers.
+
+    Numbers count from 0 on; that a few classes do not occur is usual, that
+    most do not is not.
+    """
+    if not left:
+        return False
+    absent = left[-1] + 1 - len(left)
+    return absent > len(left) or left[-1] >= mask_files.MAX_CLASSES
+
+
+def _check_white(left: Sequence[int]) -> None:
+    """Raises `DataError` where 255 may be a class or mean "ignored".
+
+    It is a class where all values lie at equal distances up to it.
+    """
+    others = [value for value in left if value != _WHITE]
+    if not others or not left or left[-1] != _WHITE:
+        return
+    step = _WHITE / (len(left) - 1)
+    even = left[0] == 0 and all(
+        abs(value - k * step) <= _SHADE_TOLERANCE
+        for k, value in enumerate(left)
+    )
+    if even or others[-1] == _WHITE - 1:
+        return
+    count = len(left)
+    as_classes = (
+        f"a classes.json beside the data that names {count} classes, in the "
+        "order of the values, makes classes of all of them"
+    )
+    ignoring = (
+        "--ignore_label=255 leaves it out"
+        if len(others) > 1
+        else f"--ignore_label=255 would leave nothing but {others[0]} to learn"
+    )
+    shown = ", ".join(map(str, others[:_MAX_SHOWN]))
+    if len(others) > _MAX_SHOWN:
+        shown = f"values up to {others[-1]}"
+    raise errors.DataError(
+        f"The masks hold the value 255 beside {shown}. If 255 marks what is to "
+        f"be ignored, {ignoring}; if not, {as_classes}."
+    )

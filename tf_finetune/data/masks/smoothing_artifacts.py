@@ -61,7 +61,7 @@ def count_smoothed(values: np.ndarray, *, by_color: bool) -> dict[int, int]:
     return dict(zip(distinct.tolist(), counts.tolist(), strict=True))
 
 
-def find_artifacts(
+def _find_artifacts(
     pixels: Mapping[int, int], smoothed: Mapping[int, int]
 ) -> list[int]:
     """Returns the values that smoothing left; empty if masks are intact.
@@ -97,7 +97,7 @@ def check_not_smoothed(scans: Sequence[_MaskCounts], *, by_color: bool) -> None:
     for each in scans:
         pixels.update(each.pixels)
         smoothed.update(each.smoothed)
-    left = find_artifacts(pixels, smoothed)
+    left = _find_artifacts(pixels, smoothed)
     if not left:
         return
     lost = {*left}

@@ -5,6 +5,7 @@ of a finished run, and the values themselves.
 """
 
 import collections
+import dataclasses
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 
@@ -90,7 +91,7 @@ def _find_color_map(
     scans: Sequence[mask_scan.MaskScan],
 ) -> mask_values.ValueMap:
     if learned.names:  # Its color map may be gone.
-        scheme = mask_values.mark_as_colors(learned)
+        scheme = dataclasses.replace(learned, by_color=True)
         known = {*learned.indices}
     else:
         path = pathlib.Path(options.color_map or "").expanduser()

@@ -17,11 +17,11 @@ SOURCES = registry.Registry(
         "folder": "tf_finetune.data.sources.image_folder:SOURCE",
         "pairs": "tf_finetune.data.sources.image_mask_pairs:SOURCE",
         "tfds": "tf_finetune.data.sources.tfds_dataset:SOURCE",
-        "tfds_masks": "tf_finetune.data.sources.tfds_masks:SOURCE",
+        "tfds_masks": "tf_finetune.data.sources.tfds_dataset:MASKS",
     },
 )
 
-BUILT_IN = SOURCES.names()
+_BUILT_IN = SOURCES.names()
 """The sources of this package, of which the labels are known."""
 
 _FORMS = {
@@ -96,23 +96,24 @@ def find_source_name(
         _check_format(options.data_format, labels)
         SOURCES.check(options.data_format)
         return options.data_format
-    added = [name for name in SOURCES.names() if name not in BUILT_IN]
+    added = [name for name in SOURCES.names() if name not in _BUILT_IN]
     is_folder = pathlib.Path(options.data).expanduser().is_dir()
+    folders = [name for name in labels.sources if name in _FOLDERS]
+    if is_folder and folders:
+        return folders[0]
     # Sources that carry labels of this task, then those a user added.
     for name in (*labels.sources, *added):
-        if is_folder and name in _FOLDERS:
-            return name
         if SOURCES.get(name).recognizes(options.data):
             return name
     # Recognized, but without labels of this task: said in so many words.
-    for name in BUILT_IN:
+    for name in _BUILT_IN:
         if SOURCES.get(name).recognizes(options.data):
             _check_format(name, labels)
     raise _unrecognized_error(options.data)
 
 
 def _check_format(name: str, labels: label_protocol.Labels) -> None:
-    if name in BUILT_IN and name not in labels.sources:
+    if name in _BUILT_IN and name not in labels.sources:
         raise errors.UsageError(
             f"Data of the format {name} ({_FORMS[name]}) holds no labels of "
             f"this task, which reads: {', '.join(labels.sources)}. Give --data "

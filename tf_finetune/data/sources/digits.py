@@ -13,7 +13,7 @@ from tf_finetune.config import data_options
 from tf_finetune.data import examples, label_protocol
 from tf_finetune.data.sources import picture_cache
 
-SIZE = 32
+_SIZE = 32
 """Side of the pictures in pixels; the data set's own are 8 by 8."""
 
 _FORM = re.compile(r"(?:digits:)?([0-9])-([0-9])")
@@ -73,10 +73,10 @@ def _load_digits(
 
 
 def _encode_png(pixels: np.ndarray) -> bytes:
-    """Encodes [8, 8] ink of 0..16 as a gray PNG of `SIZE` pixels, 0..255."""
+    """Encodes [8, 8] ink of 0..16 as a gray PNG of `_SIZE` pixels, 0..255."""
     gray = np.rint(pixels * (255 / 16)).astype(np.uint8)
     image = Image.fromarray(gray).resize(
-        (SIZE, SIZE), Image.Resampling.BILINEAR
+        (_SIZE, _SIZE), Image.Resampling.BILINEAR
     )
     file = io.BytesIO()
     image.save(file, format="PNG")

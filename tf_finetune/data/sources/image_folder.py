@@ -11,7 +11,6 @@ from tf_finetune.data import class_names, examples, label_protocol
 from tf_finetune.data.folders import (
     class_folders,
     folder_layout,
-    folder_messages,
     folder_tree,
     folder_words,
 )
@@ -50,7 +49,7 @@ class Folder:
             raise errors.DataError(f"--data={options.data} is not a folder.")
         root = folder_tree.read_tree(str(path), besides=str(cache_dir))
         # Told first: an error may be due to what is left out.
-        folder_messages.warn_of_ignored(root)
+        folder_tree.warn_of_ignored(root)
         found = class_folders.find_class_folders(
             root, level=options.class_level
         )
@@ -74,7 +73,7 @@ def _make_listing(
     for place in found.places:
         everything += _list_class_files(place, aside)
     everything += folder_layout.list_dropped(found.unused_folders)
-    everything += folder_messages.list_dropped(folder_tree.list_ignored(root))
+    everything += folder_tree.list_dropped(root)
     return examples.Listing(
         examples=tuple(
             each for each in everything if isinstance(each, examples.Example)

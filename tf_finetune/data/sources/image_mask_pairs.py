@@ -8,16 +8,15 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import examples, label_protocol
+from tf_finetune.data import class_names, examples, label_protocol
 from tf_finetune.data.folders import (
     file_sets,
     folder_layout,
-    folder_messages,
     folder_tree,
     ignored_folders,
-    mask_ambiguity,
     mask_folders,
     mask_naming,
+    split_folders,
 )
 from tf_finetune.data.masks import class_lists
 
@@ -26,7 +25,7 @@ _Found = list[examples.Example | examples.DroppedFile]
 _WARNING_SHARE = 0.25
 """Share of pictures without a mask that is worth a warning."""
 
-LAYOUTS = (
+_LAYOUTS = (
     "images/ and masks/ (or image/ and label/, JPEGImages/ and "
     "SegmentationClass/ …), train/, validation/ and test/ with both in each, "
     "or masks beside their pictures: 1.png and 1_mask.png"
@@ -65,12 +64,12 @@ class Pairs:
         if not path.is_dir():
             raise errors.DataError(f"--data={options.data} is not a folder.")
         root = folder_tree.read_tree(str(path), besides=str(cache_dir))
-        folder_messages.warn_of_ignored(root)
+        folder_tree.warn_of_ignored(root)
         found = mask_folders.find_pairs(root)
         if found is None:
             raise _no_pairs_error(root)
         # Refused before anything is listed: the wrong masks train as well.
-        mask_ambiguity.check_one_mask_folder(root)
+        _check_one_mask_folder(root)
         everything: _Found = []
         for pair in found.pairs:
             everything += _match_pair(pair, found.rule)
@@ -84,9 +83,7 @@ class Pairs:
             folder.check_readable()
             everything += folder.dropped
         everything += folder_layout.list_dropped(found.unused_folders)
-        everything += folder_messages.list_dropped(
-            folder_tree.list_ignored(root)
-        )
+        everything += folder_tree.list_dropped(root)
         return examples.Listing(
             examples=tuple(pairs),
             dropped=tuple(
@@ -99,6 +96,37 @@ class Pairs:
 
 
 SOURCE = Pairs()
+
+
+def _check_one_mask_folder(root: folder_tree.Folder) -> None:
+    """Raises `DataError` if the masks may as well lie in another folder.
+
+    It lies beside that of the masks and holds files of the same pictures, but
+    is called neither after a drawing of the masks nor after pictures that have
+    none: images/, mask/ (of the field of view) and 1st_manual/.
+    """
+    found = file_sets.collect_file_sets(root)
+    pairs, used = mask_folders.match_file_sets(root, found)
+    for pair in pairs:
+        for key, side in found:
+            if (
+                id(side) in used
+                or key.kind == "images"
+                or key.split != pair.split
+                # Siblings of the masks' folder only; others are other data.
+                or side.top.parent is not pair.masks.top.parent
+                or not _may_be_masks(side, pair.images)
+            ):
+                continue
+            mine, other = pair.masks.top.path, side.top.path
+            raise errors.DataError(
+                "It is unclear whether the masks of the pictures in "
+                f"{root.relative(pair.images.top.path)} lie in "
+                f"{root.relative(mine)} or in {root.relative(other)}: both "
+                "hold files of their names. Keep the masks to train on in "
+                "masks/, and move the other folder out of "
+                f"{root.path}."
+            )
 
 
 def _match_pair(
@@ -175,10 +203,10 @@ def _report_folders(
     if any((p.images.top.name, p.masks.top.name) != usual for p in found.pairs):
         said = []
         for pair in found.pairs:
-            one = folder_messages.make_relative(pair.images.path, root)
-            other = folder_messages.make_relative(pair.masks.path, root)
+            one = root.relative(pair.images.path)
+            other = root.relative(pair.masks.path)
             said.append(one if one == other else f"{one} with masks in {other}")
-        logging.info("Pictures lie in %s.", folder_messages.join_names(said))
+        logging.info("Pictures lie in %s.", class_names.join_names(said))
     if not found.rule.is_same_name:
         logging.info(
             "Names of %s; %s is the mask of %s.",
@@ -200,7 +228,7 @@ def _warn_of_missing(found: mask_folders.FolderPairs, count: int) -> None:
         logging.warning(
             "%s of %s have no mask and are left out.",
             f"{total - count:,}",
-            folder_messages.format_count(total, "picture"),
+            folder_tree.format_count(total, "picture"),
         )
 
 
@@ -222,7 +250,7 @@ def _no_pairs_error(root: folder_tree.Folder) -> errors.DataError:
                 "masks/."
             )
     return errors.DataError(
-        f"{root.path} holds no pictures with masks; it must hold {LAYOUTS}."
+        f"{root.path} holds no pictures with masks; it must hold {_LAYOUTS}."
         f"{hint}"
     )
 
@@ -235,3 +263,19 @@ def _no_masks_message(root: folder_tree.Folder, found: _Found) -> str:
         "picture, but for the suffix and for what all masks have before or "
         "behind it."
     )
+
+
+def _may_be_masks(side: file_sets.FileSet, images: file_sets.FileSet) -> bool:
+    """Tells if half of the pictures have a file of their name on a side."""
+    if mask_naming.has_drawing_word(
+        side.top.name
+    ) or split_folders.has_unlabeled_name(side.top.name):
+        return False
+    try:
+        rule = mask_naming.find_rule([(images.paths, side.paths)])
+    except errors.DataError:  # Several fit: these are files of the pictures.
+        return True
+    cores = {rule.strip_image_affix(each) for each in images.paths} - {None}
+    theirs = {rule.strip_mask_affix(each) for each in side.paths}
+    # At least half of the pictures have a partner there, too.
+    return 2 * len(cores & theirs) >= len(images.paths)

@@ -12,12 +12,12 @@ import numpy as np
 from tf_finetune import errors
 
 # A hundred deviations beyond this are still numbers in float32.
-LARGEST = 1e36
+_LARGEST = 1e36
 # Differences below this become 0 when they are divided by their deviation.
 _LEAST_SPREAD = 1e-30
 # Below this share of their size, numbers have fewer than 84 steps of float32
 # (2^-23 of their size) from the lowest to the highest.
-LEAST_SHARE = 1e-5
+_LEAST_SHARE = 1e-5
 # A bound this many times the targets costs three of float32's seven digits.
 _WIDEST_BOUND = 1e3
 _FEWEST_STEPS = 20
@@ -36,11 +36,11 @@ def check_size(value: float, text: str, what: str) -> None:
         text: As it stands in the table.
         what: Names it in messages: "x.csv, line 3: the target 'price'".
     """
-    if abs(value) > LARGEST:
+    if abs(value) > _LARGEST:
         power = math.ceil(math.log10(abs(value)))
         raise errors.DataError(
-            f"{what} is {text!r}; numbers must lie between -{LARGEST:g} and "
-            f"{LARGEST:g}, since the model computes in float32. Divide the "
+            f"{what} is {text!r}; numbers must lie between -{_LARGEST:g} and "
+            f"{_LARGEST:g}, since the model computes in float32. Divide the "
             f"column by 1e{power}, or remove the row."
         )
 
@@ -68,13 +68,13 @@ def check_digits(values: np.ndarray, what: str) -> None:
             f"the column by 1e{power}."
         )
     share = spread / max(abs(low), abs(high))
-    if share < LEAST_SHARE:
+    if share < _LEAST_SHARE:
         # 2^-23 is the relative step of float32, of 24 bits of mantissa.
         steps = _describe_steps(share * 2**23)
         raise errors.DataError(
             f"The values of {what} lie between {format_number(low)} and "
             f"{format_number(high)}: the model answers in float32, which tells "
-            f"{steps} apart there. {describe_shift(low, spread)} before "
+            f"{steps} apart there. {_describe_shift(low, spread)} before "
             "training, and undo it in the predictions."
         )
 
@@ -105,7 +105,7 @@ def describe_crowding(values: np.ndarray, what: str) -> str:
         f"tells {steps} apart. Check the outliers "
         f"({format_number(float(values.min()))} to "
         f"{format_number(float(values.max()))}). If they are removed: "
-        f"{describe_shift(low, spread)}."
+        f"{_describe_shift(low, spread)}."
     )
 
 
@@ -141,7 +141,7 @@ def check_bounds(
         )
 
 
-def describe_shift(low: float, spread: float) -> str:
+def _describe_shift(low: float, spread: float) -> str:
     """Describes how to move numbers near 0: "Subtract 1700000000000 …".
 
     Args:
@@ -165,3 +165,30 @@ def format_number(value: float) -> str:
     if value == round(value) and abs(value) < 2**63:
         return f"{value:.0f}"
     return repr(value)
+
+
+def parse_number(text: str, what: str) -> float:
+    """Parses a number that is finite and not too large for a model.
+
+    Args:
+        text: A cell.
+        what: Names it in messages: "x.csv, line 3: the target 'price'".
+
+    Raises:
+        DataError: The text is not such a number.
+    """
+    if not text:
+        raise errors.DataError(f"{what} is empty; it must be a number.")
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise errors.DataError(
+            f"{what} is {text!r}; it must be a number such as 1234.5."
+        ) from error
+    if not math.isfinite(value):
+        raise errors.DataError(
+            f"{what} is {text!r}; it must be finite. Remove the row or "
+            "complete it."
+        )
+    check_size(value, text, what)
+    return value

@@ -9,7 +9,7 @@ from typing import Any
 
 from tf_finetune import errors, files
 from tf_finetune.exports import export_files
-from tf_finetune.workdir import checked_json, json_schema
+from tf_finetune.workdir import json_schema
 
 _FORMAT_ADVANTAGES = {
     "litert_dynamic": "computes in float32 with int8 weights",
@@ -135,13 +135,13 @@ def _update_refusals(folder: pathlib.Path, change: Any) -> None:
 def read_parity_file(folder: pathlib.Path) -> Mapping[str, Any]:
     """Reads `parity.json` of a folder; empty if it is missing or damaged."""
     try:
-        found = checked_json.read(
+        found = json_schema.read_json(
             folder / export_files.PARITY,
             _PARITY_SCHEMA,
             within=folder,
             limit=_MAX_BYTES,
         )
-        checked_json.check_value(
+        json_schema.check_value(
             found, _REFUSALS_SCHEMA, folder / export_files.PARITY
         )
         # The record is written again with new entries, and NaN could not be.

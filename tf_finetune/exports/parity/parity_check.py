@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tf_finetune import files
 from tf_finetune.data.images import decoding
@@ -191,7 +190,7 @@ def decode_images(contents: list[bytes], job: jobs.ExportJob) -> np.ndarray:
     """Decodes encoded pictures to RGB 0..255 float32 [n, size, size, 3]."""
     pictures = [
         decoding.load_bytes(
-            tf.constant(each),
+            each,
             image_size=job.image_size,
             resize=job.resize,
             pixels=job.pixels,

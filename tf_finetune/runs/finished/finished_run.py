@@ -16,12 +16,7 @@ from tf_finetune.model import inference
 from tf_finetune.runs.finished import model_file
 from tf_finetune.tasks import catalog
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.workdir import (
-    checked_json,
-    json_schema,
-    recorded_config,
-    workdir_files,
-)
+from tf_finetune.workdir import json_schema, recorded_config, workdir_files
 
 if TYPE_CHECKING:
     from tf_finetune.inputs import input_protocol, input_rows
@@ -94,9 +89,9 @@ class FinishedRun:
             "batch_size": batch_size,
         }
         if self.inputs:
-            from tf_finetune.inputs import row_batches
+            from tf_finetune.inputs import fused_model
 
-            batches = row_batches.stream_batches(
+            batches = fused_model.stream_batches(
                 self.inputs, examples, **settings
             )
         else:
@@ -129,7 +124,7 @@ def load_finished(path: str, allow_parts: Sequence[str] = ()) -> FinishedRun:
     place.require_finished()
     config = recorded_config.load_config(place, allowed=allow_parts)
     # `facts` itself leaves the model out, which a run that began may lack.
-    checked_json.check_value(place.facts(), _MODEL_KIND, place.run_json)
+    json_schema.check_value(place.facts(), _MODEL_KIND, place.run_json)
     image_size = place.facts()["model"]["image_size"]
     for part in allow_parts:
         # Layers of the user's own become known to Keras by being imported.

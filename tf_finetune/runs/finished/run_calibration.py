@@ -5,6 +5,7 @@ Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,11 +21,10 @@ from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import export_refusal, parity_check
 from tf_finetune.metrics import temperature_scaling
 from tf_finetune.runs.finished import finished_run, run_evaluation
-from tf_finetune.tasks import certainty_contract as certainties
-from tf_finetune.tasks import output_activation
+from tf_finetune.tasks import certainty, probability_network
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_rows, joined_rows
+    from tf_finetune.inputs import input_rows
 
 _BATCH_SIZE = 32
 
@@ -36,7 +36,7 @@ def calibrate_job(
     *,
     cache_dir: str,
 ) -> tuple[jobs.ExportJob, temperature_scaling.Calibration]:
-    """Fits a temperature on validation and puts it into the exported model.
+    """Fits a temperature on validation logits; the export divides by it.
 
     Args:
         found: The run.
@@ -57,8 +57,6 @@ def calibrate_job(
     """
     network = found.task.network
     model = keras.Model(found.model.input, network.find_logits(found.model))
-    # Taken before the temperature changes the job.
-    allowed = parity_check.choose_tolerance(job)
     data, joined = _load_own_data(found, inspected, cache_dir), {}
     if found.inputs:
         rows = run_evaluation.join_rows(data, found.config.data)
@@ -66,23 +64,17 @@ def calibrate_job(
     tempering = _collect_logits(found, data, joined, model)
     result = tempering.fit_temperature()
     decision = tempering.convert_decision(job.decision, result.temperature)
-
-    def scale_logits(
-        proof: jobs.ParityReference | None,
-    ) -> jobs.ParityReference | None:
-        if proof is None:
-            return None
-        asked = proof.rows or proof.paths
-        logits = np.concatenate([*_stream_logits(found, model, asked)])
-        # First that the model is the evaluated one, then the change.
-        _require_same(network.finish(logits), proof, allowed)
-        # Section 4.2: softmax(logits / T); of independent labels the sigmoid.
-        changed = network.finish(logits / result.temperature)
-        return dataclasses.replace(proof, predictions=changed)
-
+    scale_logits = functools.partial(
+        _scale_logits,
+        found=found,
+        model=model,
+        temperature=result.temperature,
+        # Taken before the temperature changes the job.
+        allowed=parity_check.choose_tolerance(job),
+    )
     changed = dataclasses.replace(
         job,
-        model=output_activation.apply_temperature(
+        model=probability_network.apply_temperature(
             found.model, network, result.temperature
         ),
         decision=decision,
@@ -95,13 +87,33 @@ def calibrate_job(
     return parity_check.measure_rounding(changed), result
 
 
+def _scale_logits(
+    proof: jobs.ParityReference | None,
+    *,
+    found: finished_run.FinishedRun,
+    model: keras.Model,
+    temperature: float,
+    allowed: float,
+) -> jobs.ParityReference | None:
+    """Returns the reference with predictions at a temperature."""
+    if proof is None:
+        return None
+    network, asked = found.task.network, proof.rows or proof.paths
+    logits = np.concatenate([*_stream_logits(found, model, asked)])
+    # First that the model is the evaluated one, then the change.
+    _require_same(network.finish(logits), proof, allowed)
+    # Section 4.2: softmax(logits / T); of independent labels the sigmoid.
+    changed = network.finish(logits / temperature)
+    return dataclasses.replace(proof, predictions=changed)
+
+
 def _load_own_data(
     found: finished_run.FinishedRun,
     inspected: scan.InspectedPictures,
     cache_dir: str,
 ) -> examples.ImageData:
     """Returns the run's own pictures; requires a validation split."""
-    problems = verification.find_unreadable(
+    problems = verification.decode_pictures(
         inspected.pictures,
         cache_dir=pathlib.Path(cache_dir).expanduser(),
         image_size=found.image_size,
@@ -122,9 +134,9 @@ def _load_own_data(
 def _collect_logits(
     found: finished_run.FinishedRun,
     data: examples.ImageData,
-    joined: "Mapping[str, joined_rows.JoinedRows]",
+    joined: "Mapping[str, input_rows.JoinedRows]",
     model: keras.Model,
-) -> certainties.TemperatureScaling:
+) -> certainty.TemperatureScaling:
     """Returns temperature scaling that has seen the validation logits."""
     asked = run_evaluation.list_examples(data, joined, "validation")
     tempering = found.task.certainty.create_temperature_scaling(

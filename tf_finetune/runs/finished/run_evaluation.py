@@ -17,7 +17,7 @@ from tf_finetune.runs.finished import finished_run
 from tf_finetune.tasks import task as task_contract
 
 if TYPE_CHECKING:
-    from tf_finetune.inputs import input_rows, joined_rows
+    from tf_finetune.inputs import input_rows
 
 
 def evaluate_run(
@@ -42,26 +42,7 @@ def evaluate_run(
             on.
         GateError: `--fail_below` is missed.
     """
-    problems = verification.find_unreadable(
-        inspected.pictures,
-        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
-        image_size=found.image_size,
-        resize=found.config.model.resize,
-        pixels=found.config.model.pixels,
-        report=functools.partial(
-            image_warnings.warn_of_oddities, pixels=found.config.model.pixels
-        ),
-    )
-    if config.data:
-        data = _divide_other_data(found, inspected, problems)
-    else:
-        data = divide_own_data(found, inspected, problems, source)
-    # Pictures are to be decoded as they were in training.
-    data = dataclasses.replace(
-        data,
-        resize=found.config.model.resize,
-        pixels=found.config.model.pixels,
-    )
+    data = _decode_and_divide(found, inspected, source, config)
     report(data_statistics.format_summary(data))
     joined, left_out = {}, {}
     if found.inputs:
@@ -69,25 +50,45 @@ def evaluate_run(
         data, joined = rows.data, rows.joined
         left_out = {"rows_left_out": rows.left_out}
     output = pathlib.Path(config.output or _choose_output(found, config))
+    beside = _choose_chart_folder(output)
     # Within the workdir a link must not lead the files elsewhere.
     if not config.output:
-        found.place.require_inside(_choose_chart_folder(output))
-    figures = _compute_figures(
-        found, data, joined, config, _choose_chart_folder(output)
-    )
+        found.place.require_inside(beside)
+    figures = _compute_figures(found, data, joined, config, beside)
     figures = {**figures, **left_out}
     files.write_json(output, figures)
-    task = found.task
-    # Charts of the run's own splits are in the workdir since training.
-    if beside := config.data and _choose_chart_folder(output):
-        for split in data.splits:
-            task.figures.draw(figures[split], data.class_names, beside, split)
-    report(task.figures.text(figures))
+    report(found.task.figures.text(figures))
     report(f"Figures saved to {output}")
-    if beside:
+    if config.data:
         report(f"Charts and predictions saved to {beside}")
-    _check_gates(figures, data, config, task)
+    _check_gates(figures, data, config, found.task)
     return figures
+
+
+def _decode_and_divide(
+    found: finished_run.FinishedRun,
+    inspected: scan.InspectedPictures,
+    source: data_options.DataOptions,
+    config: command_configs.EvaluateConfig,
+) -> examples.ImageData:
+    """Returns the pictures that can be decoded, divided into splits."""
+    model = found.config.model
+    problems = verification.decode_pictures(
+        inspected.pictures,
+        cache_dir=pathlib.Path(config.cache_dir).expanduser(),
+        image_size=found.image_size,
+        resize=model.resize,
+        pixels=model.pixels,
+        report=functools.partial(
+            image_warnings.warn_of_oddities, pixels=model.pixels
+        ),
+    )
+    if config.data:
+        data = _divide_other_data(found, inspected, problems)
+    else:
+        data = divide_own_data(found, inspected, problems, source)
+    # Pictures are to be decoded as they were in training.
+    return dataclasses.replace(data, resize=model.resize, pixels=model.pixels)
 
 
 def divide_own_data(
@@ -130,7 +131,7 @@ class RowExamples:
     """
 
     data: examples.ImageData
-    joined: "Mapping[str, joined_rows.JoinedRows]"
+    joined: "Mapping[str, input_rows.JoinedRows]"
     left_out: Mapping[str, str]
 
 
@@ -143,15 +144,15 @@ def join_rows(
         data: The pictures.
         source: The table.
     """
-    from tf_finetune.inputs import input_rows, joined_rows
+    from tf_finetune.inputs import input_rows
 
-    joined, left_out = joined_rows.join_pictures(
+    joined, left_out = input_rows.join_pictures(
         input_rows.read_table(source), data
     )
     for where, reason in left_out.items():
         logging.warning("%s is left out of the evaluation: %s", where, reason)
     return RowExamples(
-        data=joined_rows.make_row_data(data, joined),
+        data=input_rows.make_row_data(data, joined),
         joined=joined,
         left_out=left_out,
     )
@@ -159,7 +160,7 @@ def join_rows(
 
 def list_examples(
     data: examples.ImageData,
-    joined: "Mapping[str, joined_rows.JoinedRows]",
+    joined: "Mapping[str, input_rows.JoinedRows]",
     split: str,
 ) -> "Sequence[str] | Sequence[input_rows.Row]":
     """Returns the examples of a split as `FinishedRun.predict` takes them.
@@ -204,11 +205,11 @@ def _divide_other_data(
 def _compute_figures(
     found: finished_run.FinishedRun,
     data: examples.ImageData,
-    joined: "Mapping[str, joined_rows.JoinedRows]",
+    joined: "Mapping[str, input_rows.JoinedRows]",
     config: command_configs.EvaluateConfig,
     beside: pathlib.Path,
 ) -> dict[str, Any]:
-    """Returns the figures; of other data, writes predictions to `beside`.
+    """Returns the figures; of other data, writes predictions and charts.
 
     Args:
         found: The run.
@@ -222,35 +223,46 @@ def _compute_figures(
     described = found.place.load_description(task.build_data_schema)
     figures: dict[str, Any] = {"data_fingerprint": data.fingerprint}
     for split in data.splits:
-        asked = list_examples(data, joined, split)
-        predicted = found.predict(asked, batch_size=config.batch_size)
-        judged = evaluate_split.evaluate_predictions(
-            task,
-            data,
-            split,
-            predicted,
-            seed=found.config.seed,
-            decision=task.decision,
-            with_rows=bool(config.data),
+        judged = _evaluate_split(
+            found, data, split, list_examples(data, joined, split), config
         )
-        if judged.figures is None:
-            raise errors.RunError(
-                f"The run in {found.place.path} predicts values that are NaN "
-                "or infinite; train it again with a lower --learning_rate."
-            )
         figures[split] = {
             **judged.figures,
-            "yardsticks": task.figures.compute_baselines(
-                described, data, split
-            ),
+            "baselines": task.figures.compute_baselines(described, data, split),
         }
+        # Charts of the run's own splits are in the workdir since training.
         if config.data:
             judged.draw(beside)
+            task.figures.draw(figures[split], data.class_names, beside, split)
             rows += judged.rows
             truths += [picture.label for picture in data.split(split)]
     if config.data:
         task.answers.write(beside / "predictions.csv", rows, truths)
     return figures
+
+
+def _evaluate_split(
+    found: finished_run.FinishedRun,
+    data: examples.ImageData,
+    split: str,
+    asked: "Sequence[str] | Sequence[input_rows.Row]",
+    config: command_configs.EvaluateConfig,
+) -> evaluate_split.SplitEvaluation:
+    judged = evaluate_split.evaluate_predictions(
+        found.task,
+        data,
+        split,
+        found.predict(asked, batch_size=config.batch_size),
+        seed=found.config.seed,
+        decision=found.task.decision,
+        with_rows=bool(config.data),
+    )
+    if judged.figures is None:
+        raise errors.RunError(
+            f"The run in {found.place.path} predicts values that are NaN or "
+            "infinite; train it again with a lower --learning_rate."
+        )
+    return judged
 
 
 def _choose_output(

@@ -26,7 +26,7 @@ def export_run(
     *,
     report: Callable[[str], None],
 ) -> list[pathlib.Path]:
-    """Writes every format that is asked for.
+    """Exports a finished run in every format of `--format`, each checked.
 
     Args:
         found: The run.

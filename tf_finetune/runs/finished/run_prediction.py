@@ -150,7 +150,7 @@ def find_undecodable(
     """Returns the reasons why pictures cannot be decoded, by path."""
     # Verdicts of pictures that are seen once are not worth keeping.
     with tempfile.TemporaryDirectory() as folder:
-        return verification.find_unreadable(
+        return verification.decode_pictures(
             pictures,
             cache_dir=pathlib.Path(folder),
             image_size=found.image_size,

@@ -8,7 +8,7 @@ import dataclasses
 
 from absl import logging
 
-from tf_finetune.runs import fit_stages, run_cache, split_evaluation
+from tf_finetune.runs import candidates, run_cache, split_evaluation, train
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import batch_norm_adaptation
 
@@ -34,9 +34,9 @@ def learn(
         context.config, context.assembly, context.networks, given.exit_stack
     )
     adapted = dataclasses.replace(context, cache=cache)
-    learned = fit_stages.run_stages(adapted)
+    learned = train.run_stages(adapted)
     return objective_protocol.ObjectiveResult(
-        candidate=fit_stages.select_candidate(adapted, learned),
+        candidate=candidates.select_candidate(adapted, learned),
         table=learned.table,
         facts={"layers": count, "pictures": len(pictures)},
         text=f"{count} batch norms adapted to {len(pictures)} pictures",

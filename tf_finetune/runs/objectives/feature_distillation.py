@@ -5,13 +5,11 @@ cache.
 """
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 from tf_finetune.data.augment import weak_strong_views
-from tf_finetune.feature_cache import store as stores
+from tf_finetune.feature_cache import batches
 from tf_finetune.runs.objectives import grouped_training, objective_protocol
-from tf_finetune.semi_supervised import distillation_loss
+from tf_finetune.semi_supervised import group_losses
 
 
 def learn(
@@ -25,7 +23,7 @@ def learn(
     dealt = grouped_training.make_groups(
         given,
         weak_strong_views.keep_images,
-        known=lambda places: _take_rows(rows, places),
+        known=lambda places: batches.take_rows(rows, places),
     )
     form = grouped_training.make_form(context, dealt.targets)
     built = context.assembly
@@ -39,29 +37,12 @@ def learn(
             form=form,
             groups=dealt,
             pictures=1 + dealt.beside,
-            loss=distillation_loss.FeatureDistillation(
+            loss=group_losses.FeatureDistillation(
                 context.loss,
                 form,
                 weight=context.config.unlabeled.unlabeled_weight,
-                variance=_compute_variance(rows),
+                # Over pictures, averaged over features.
+                variance=float(rows.compute_moments()[1].mean()),
             ),
         ),
     )
-
-
-def _take_rows(rows: stores.Rows, places: tf.Tensor) -> tf.Tensor:
-    found = tf.numpy_function(
-        rows.take, [places], tf.as_dtype(rows.dtype), stateful=False
-    )
-    return tf.cast(tf.ensure_shape(found, [None, rows.width]), tf.float32)
-
-
-def _compute_variance(rows: stores.Rows) -> float:
-    """Returns the variance over pictures, averaged over features."""
-    total, squares = 0.0, 0.0
-    for block in rows.iterate_blocks():
-        total = total + block.sum(axis=0, dtype="float64")
-        squares = squares + np.square(block, dtype="float64").sum(axis=0)
-    # Var x = E x² − (E x)², in float64, in one pass over the rows.
-    mean = total / len(rows)
-    return float(np.mean(squares / len(rows) - mean**2))

@@ -6,7 +6,7 @@ Consistency and Confidence".
 
 from tf_finetune.data.augment import weak_strong_views
 from tf_finetune.runs.objectives import grouped_training, objective_protocol
-from tf_finetune.semi_supervised import fixmatch_loss
+from tf_finetune.semi_supervised import group_losses
 
 
 def learn(
@@ -26,7 +26,7 @@ def learn(
             groups=dealt,
             # The labeled one, and two views of each unlabeled one.
             pictures=1 + 2 * options.unlabeled_ratio,
-            loss=fixmatch_loss.FixMatch(
+            loss=group_losses.FixMatch(
                 context.loss,
                 form,
                 weight=options.unlabeled_weight,

@@ -9,9 +9,9 @@ import keras
 from tf_finetune.config import options
 from tf_finetune.data import mixed_groups as group_data
 from tf_finetune.data import split_targets as target_rows
+from tf_finetune.runs import candidates, split_evaluation
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fit_stages, split_evaluation
-from tf_finetune.runs import trainer as trainers
+from tf_finetune.runs import fine_tune_stage as trainers
 from tf_finetune.runs.objectives import objective_protocol
 from tf_finetune.semi_supervised import group_model
 from tf_finetune.training import fine_tuning, history, optimizers
@@ -81,14 +81,14 @@ def make_form(
 def train_groups(
     given: objective_protocol.ObjectiveInputs, training: GroupedTraining
 ) -> objective_protocol.ObjectiveResult:
-    """Trains from the weights of the supervised result."""
+    """Fine-tunes on mixed groups, from the weights of the supervised result."""
     context = given.context
-    fit_stages.assign_candidate(context, given.supervised)
+    candidates.assign_candidate(context, given.supervised)
     table = _fine_tune(
         _count_groups_as_batch(context, training.pictures), training
     )
     found = split_evaluation.evaluate_model(context, "validation")
-    tuned = fit_stages.make_candidate(
+    tuned = candidates.make_candidate(
         context, "fine_tune", {"validation": found}
     )
     return objective_protocol.ObjectiveResult(

@@ -5,14 +5,14 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_finetune.data import unlabeled_pool as pools
+from tf_finetune.data import unlabeled_files
+from tf_finetune.runs import candidates
 from tf_finetune.runs import context as contexts
-from tf_finetune.runs import fit_stages
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveInputs:
-    """Inputs of an objective.
+    """Inputs of an objective, a method that trains on unlabeled pictures.
 
     Attributes:
         context: The run, its model with the pretrained weights and a random
@@ -23,14 +23,14 @@ class ObjectiveInputs:
     """
 
     context: contexts.RunContext
-    pool: pools.Pool
-    supervised: fit_stages.Candidate
+    pool: unlabeled_files.Pool
+    supervised: candidates.Candidate
     exit_stack: contextlib.ExitStack
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ObjectiveResult:
-    """The result of an objective.
+    """Candidate that an objective has trained, with its history.
 
     Attributes:
         candidate: The trained model.
@@ -39,7 +39,7 @@ class ObjectiveResult:
         text: The same in a line or two.
     """
 
-    candidate: fit_stages.Candidate
+    candidate: candidates.Candidate
     table: Sequence[Mapping[str, Any]]
     facts: Mapping[str, Any]
     text: str
@@ -47,3 +47,8 @@ class ObjectiveResult:
 
 Objective = Callable[[ObjectiveInputs], ObjectiveResult | None]
 """An objective: returns None where there is nothing to learn, and logs it."""
+
+
+def learn_nothing(given: ObjectiveInputs) -> None:
+    """Learns nothing from unlabeled pictures."""
+    del given

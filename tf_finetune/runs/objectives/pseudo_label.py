@@ -7,11 +7,33 @@ Deep Semi-supervised Learning", section 4.
 """
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from absl import logging
 
-from tf_finetune.runs import fit_stages
-from tf_finetune.runs.objectives import objective_protocol, pool_labels
+from tf_finetune.data import examples
+from tf_finetune.model import inference, weight_snapshot
+from tf_finetune.runs import candidates, split_evaluation, train
+from tf_finetune.runs.objectives import objective_protocol
+from tf_finetune.semi_supervised import (
+    pseudo_labels,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PoolLabels:
+    """Pseudo-labels of pictures and their precision.
+
+    Attributes:
+        labels: One for each picture of the pool; None: not sure enough.
+        precision: How often such labels are right.
+        where: The pictures that this was measured on, in words.
+    """
+
+    labels: Sequence[examples.Label | None]
+    precision: pseudo_labels.PseudoLabelPrecision
+    where: str
 
 
 def learn(
@@ -19,7 +41,7 @@ def learn(
 ) -> objective_protocol.ObjectiveResult | None:
     """Guesses labels, measures their precision, and trains on them."""
     context, pool = given.context, given.pool.pictures
-    found = pool_labels.assign_labels(given)
+    found = assign_labels(given)
     learned_from = tuple(
         dataclasses.replace(picture, label=label, split="train")
         for picture, label in zip(pool, found.labels, strict=True)
@@ -33,13 +55,13 @@ def learn(
         context.data, pictures=(*context.data.pictures, *learned_from)
     )
     changed = dataclasses.replace(context, data=data)
-    learned = fit_stages.run_stages(changed)
+    learned = train.run_stages(changed)
     return objective_protocol.ObjectiveResult(
         # The probe on all labels may be the better one here, too.
-        candidate=fit_stages.select_candidate(changed, learned),
+        candidate=candidates.select_candidate(changed, learned),
         table=learned.table,
         facts={
-            "learnt": len(learned_from),
+            "learned": len(learned_from),
             "precision": found.precision.precision,
             "precision_of": {
                 "measured_on": found.where,
@@ -50,7 +72,7 @@ def learn(
     )
 
 
-def _format_result(count: int, of: int, found: pool_labels.PoolLabels) -> str:
+def _format_result(count: int, of: int, found: PoolLabels) -> str:
     text = f"{count} of {of} unlabeled pictures were used"
     if found.precision.precision is None:
         return f"{text}; too few labeled ones to measure the precision"
@@ -59,3 +81,121 @@ def _format_result(count: int, of: int, found: pool_labels.PoolLabels) -> str:
         f"{found.precision.guessed} pseudo-labels are right (precision "
         f"{found.precision.precision:.3f})"
     )
+
+
+def assign_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
+    """Guesses labels by features or by predictions, as the task does."""
+    return _METHODS[given.context.task.pseudo_labels.by](given)
+
+
+def _propagate_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
+    """Propagates labels over cached features.
+
+    Source: Iscen et al. 2019, "Label Propagation for Deep Semi-supervised
+    Learning", section 4.
+    """
+    context, guesses = given.context, given.context.task.pseudo_labels
+    train, names = context.data.split("train"), context.data.class_names
+    everything = (*train, *given.pool.pictures)
+    store = context.cache.features
+    features = store.rows([each.sha256 for each in everything]).all()
+    joints, known = (
+        pseudo_labels.build_neighbor_graph(features),
+        np.arange(len(train)),
+    )
+    rows = guesses.rows([each.label for each in train], names)
+
+    def found(mine: np.ndarray) -> Sequence[examples.Label | None]:
+        """Returns pseudo-labels of all but `mine`, in their order."""
+        scores = pseudo_labels.propagate_labels(
+            joints, mine, rows[mine], exclusive=guesses.exclusive
+        )
+        # The most confident share of each class is given a label.
+        share = context.config.unlabeled.pseudo_label_share
+        return guesses.labels(scores, rows[mine], names, share=share)
+
+    def labeled_values(mine: np.ndarray, asked: np.ndarray) -> Sequence[object]:
+        # Labeled pictures come before the pool in `everything`.
+        return found(mine)[: len(asked)]
+
+    return PoolLabels(
+        labels=found(known),
+        precision=pseudo_labels.cross_validate(
+            rows,
+            labeled_values,
+            groups=[each.group or each.sha256 for each in train],
+            compare=lambda label, row: guesses.count_correct(label, row, names),
+            seed=context.config.seed,
+        ),
+        where="training pictures, left out in turn",
+    )
+
+
+def _predict_labels(given: objective_protocol.ObjectiveInputs) -> PoolLabels:
+    """Takes the most confident predictions of the supervised model."""
+    # Both stages start from the pretrained weights again.
+    with weight_snapshot.keep_values(given.context.assembly.model.weights):
+        candidates.assign_candidate(given.context, given.supervised)
+        return _predict_with_model(given)
+
+
+def _predict_with_model(
+    given: objective_protocol.ObjectiveInputs,
+) -> PoolLabels:
+    context, guesses = given.context, given.context.task.pseudo_labels
+    resize = context.config.model.resize
+    # Predicted twice, since those of a whole pool need not fit into memory.
+    pool, held_out = given.pool.pictures, context.data.split("validation")
+    share = context.config.unlabeled.pseudo_label_share
+    thresholds = guesses.find_thresholds(
+        _stream_predictions(given, pool), share
+    )
+    labels = [
+        guesses.label(
+            each,
+            thresholds,
+            picture,
+            context.data.class_names,
+            folder=context.place.checkpoints / "pseudo_labels",
+            resize=resize,
+        )
+        for picture, each in _pair_predictions(given, pool)
+    ]
+    compared = [
+        guesses.count_correct(each, thresholds, picture, resize=resize)
+        for picture, each in _pair_predictions(given, held_out)
+    ]
+    return PoolLabels(
+        labels=labels,
+        precision=pseudo_labels.PseudoLabelPrecision(
+            right=sum(right for right, _ in compared),
+            guessed=sum(count for _, count in compared),
+            sure=sum(count > 0 for _, count in compared),
+            held_out=len(compared),
+        ),
+        where="validation pictures",
+    )
+
+
+_METHODS = {"features": _propagate_labels, "predictions": _predict_labels}
+
+
+def _pair_predictions(
+    given: objective_protocol.ObjectiveInputs,
+    pictures: Sequence[examples.Picture],
+) -> Iterator[tuple[examples.Picture, np.ndarray]]:
+    rows = (
+        row for batch in _stream_predictions(given, pictures) for row in batch
+    )
+    return zip(pictures, rows, strict=True)
+
+
+def _stream_predictions(
+    given: objective_protocol.ObjectiveInputs,
+    pictures: Sequence[examples.Picture],
+) -> Iterator[np.ndarray]:
+    context = given.context
+    images = split_evaluation.load_images(
+        pictures, context.config, image_size=context.image_size
+    )
+    return inference.stream_predictions(context.networks.predictions, images)

@@ -1,13 +1,7 @@
 """Classification: each picture belongs to exactly one class."""
 
-from tf_finetune.tasks import task
-from tf_finetune.tasks.classification import (
-    answers,
-    exports,
-    figures,
-    labels,
-    pseudo_labels,
-)
+from tf_finetune.tasks import pseudo_labels, task
+from tf_finetune.tasks.classification import answers, exports, figures, labels
 
 TASK = task.Task(
     name="classification",
@@ -17,7 +11,7 @@ TASK = task.Task(
     answers=answers.ANSWERS,
     exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.classification.network:NETWORK",
-    certainty_at="tf_finetune.tasks.classification.certainty:CERTAINTY",
-    pseudo_labels=pseudo_labels.PSEUDO_LABELS,
+    certainty_at="tf_finetune.tasks.classification.network:CERTAINTY",
+    pseudo_labels=pseudo_labels.CLASS_PSEUDO_LABELS,
     build_data_schema=figures.build_data_schema,
 )

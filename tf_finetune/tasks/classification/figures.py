@@ -6,15 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
 from tf_finetune.metrics import (
     baselines,
     candidate_selection,
     classification_metrics,
 )
-from tf_finetune.tasks import collected_predictions
-from tf_finetune.tasks.classification import class_table
+from tf_finetune.tasks import evaluators, result_table
 from tf_finetune.workdir import json_schema
+
+# 34 + 4 columns of 11 are 78, 25 + 8 + 9 + 15 + 9 + 6 + 8 are 80.
+_NAME_WIDTH = 34
+_SPLIT_WIDTH = 25
+_BASELINE_NAMES = {
+    "majority_class": "majority class",
+}
+_PER_CLASS = ("precision", "recall", "f1")
 
 
 class Figures:
@@ -65,10 +73,10 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> collected_predictions.CollectedPredictions:
+    ) -> evaluators.CollectedPredictions:
         """Returns an accumulator that computes all figures of a classifier."""
         labels = np.array(data.class_indices(data.split(split)))
-        return collected_predictions.CollectedPredictions(
+        return evaluators.CollectedPredictions(
             # Predictions may be of the first pictures of the split alone.
             lambda predictions: classification_metrics.compute_metrics(
                 labels[: len(predictions)],
@@ -85,9 +93,14 @@ class Figures:
         data: examples.ImageData,
         split: str,
     ) -> dict[str, Any]:
-        """Computes the baseline that always answers the commonest class."""
+        """Computes the baseline that always answers the commonest class.
+
+        Without training pictures (`--keep_classifier`) there is none.
+        """
         counts = described["classes"]["train"]
         trained_on = [counts[name] for name in data.class_names]
+        if not any(trained_on):
+            return {}
         found = baselines.evaluate_majority_class(
             np.repeat(np.arange(len(trained_on)), trained_on),
             data.class_indices(data.split(split)),
@@ -97,7 +110,15 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the classes."""
-        return class_table.format_result(figures)
+        return result_table.format_result(
+            figures,
+            key="per_class",
+            baseline_names=_BASELINE_NAMES,
+            name_width=_SPLIT_WIDTH,
+            format_header=_format_header,
+            format_row=_format_row,
+            format_outputs=format_classes,
+        )
 
     def draw(
         self,
@@ -151,3 +172,61 @@ def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     return json_schema.Record(
         {"classes": json_schema.Record({"train": counts})}
     )
+
+
+def format_classes(split: str, result: Mapping[str, Any]) -> str:
+    """Formats the table of classes of one split; of many the extremes by F1.
+
+    Args:
+        split: Its name, for the heading.
+        result: The figures of the split.
+    """
+    lines = [
+        f"{terminal_escapes.pad_name(split + ', by class', _NAME_WIDTH)}"
+        f"{'precision':>11}{'recall':>11}{'f1':>11}{'pictures':>11}"
+    ]
+    lines += result_table.format_extremes(
+        list(result["per_class"].items()),
+        _format_class_row,
+        by="f1",
+        noun="classes",
+    )
+    for how in ("macro", "weighted"):
+        average = {figure: result[f"{how}_{figure}"] for figure in _PER_CLASS}
+        lines.append(_format_class_row(f"{how} average", average))
+    return "\n".join(lines)
+
+
+def _format_header(splits: Mapping[str, Any]) -> str:
+    top = "   top 5" if _has_top(splits.values()) else ""
+    return (
+        f"{'':{_SPLIT_WIDTH}}pictures accuracy  95 % interval "
+        f"log loss   ECE{top}"
+    )
+
+
+def _has_top(results: Any) -> bool:
+    return any(each.get("top_5_accuracy") is not None for each in results)
+
+
+def _format_row(name: str, result: Mapping[str, Any]) -> str:
+    low, high = result["accuracy_interval"]
+    ece = result.get("expected_calibration_error")
+    line = (
+        f"{terminal_escapes.pad_name(name, _SPLIT_WIDTH)}"
+        f"{result.get('examples', ''):>8}"
+        f"{result['accuracy']:>9.3f}"
+        f"  {low:.3f} - {high:.3f}"
+        f"{result_table.format_number(result.get('log_loss'), ''):>9}"
+        f"{result_table.format_number(ece, ''):>6}"
+    )
+    top = result.get("top_5_accuracy")
+    return line.rstrip() if top is None else f"{line}{top:>8.3f}"
+
+
+def _format_class_row(name: str, row: Mapping[str, Any]) -> str:
+    cells = "".join(
+        f"{result_table.format_number(row[key]):>11}" for key in _PER_CLASS
+    )
+    line = f"{terminal_escapes.pad_name(name, _NAME_WIDTH)}{cells}"
+    return f"{line}{row['support']:>11}" if "support" in row else line

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,19 +10,15 @@ from absl import logging
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.data import class_names, examples
-from tf_finetune.data.folders import folder_messages
-from tf_finetune.data.tables import (
-    file_locator,
-    label_marks,
-    missing_labels,
-    table_rows,
-)
-from tf_finetune.tasks import named_labels
-from tf_finetune.tasks.classification import label_checks
+from tf_finetune.data import class_names, examples, label_protocol
+from tf_finetune.data.folders import ignored_folders
+from tf_finetune.data.tables import cell_words, file_locator, table_rows
+
+# More classes than this that are fractions are rather a quantity.
+_MANY_NUMBERS = 20
 
 
-class Classes(named_labels.NamedLabels):
+class Classes(label_protocol.NamedLabels):
     """Labels that are the name of a class, as the user wrote it."""
 
     sources = ("csv", "digits", "folder", "tfds")
@@ -34,7 +31,7 @@ class Classes(named_labels.NamedLabels):
     ) -> "Classes":
         """Warns of rows without a class."""
         if len(options.label_column) == 1 and options.missing_label == "drop":
-            missing_labels.warn_of_missing(rows, options.label_column[0], table)
+            cell_words.warn_of_missing(rows, options.label_column[0], table)
         return self
 
     def read_row(
@@ -51,7 +48,7 @@ class Classes(named_labels.NamedLabels):
         (column,) = options.label_column
         if not cells[column]:
             raise errors.DataError(f"{where} has no label (column {column!r}).")
-        if options.missing_label == "drop" and missing_labels.is_missing(
+        if options.missing_label == "drop" and class_names.is_missing(
             cells[column]
         ):
             return None
@@ -73,11 +70,11 @@ class Classes(named_labels.NamedLabels):
         # A source may name its classes in an order of its own, as TFDS does.
         declared = listing.class_names or class_names.sort_names(present)
         class_names.check(declared)
-        label_checks.warn_of_missing(declared, options)
+        warn_of_missing(declared, options)
         if absent := [repr(name) for name in declared if name not in present]:
             logging.warning(
                 "Classes without a picture are left out: %s.",
-                folder_messages.join_names(absent),
+                class_names.join_names(absent),
             )
         return tuple(name for name in declared if name in present)
 
@@ -102,8 +99,8 @@ class Classes(named_labels.NamedLabels):
                 "classifier needs at least two."
             )
         # Before the check of single classes, which would report a symptom.
-        label_checks.check_quantity(counts)
-        label_checks.check_masks(counts)
+        check_quantity(counts)
+        check_masks(counts)
         for label, count in sorted(counts.items()):
             if count == 1:
                 raise errors.DataError(
@@ -192,7 +189,7 @@ def _find_marked_column(
     Raises:
         DataError: No column is marked, or several are.
     """
-    marked = [c for c in columns if label_marks.read_mark(cells[c], c, where)]
+    marked = [c for c in columns if cell_words.read_mark(cells[c], c, where)]
     if len(marked) == 1:
         return marked[0]
     # Several marks are refused rather than the first one taken.
@@ -207,3 +204,59 @@ def _find_marked_column(
         "of exactly one class: mark it, remove the row, or use "
         "--task=multilabel, which learns pictures without any."
     )
+
+
+def check_quantity(counts: Mapping[str, int]) -> None:
+    """Rejects classes that look like the values of a quantity.
+
+    Raises:
+        DataError: All are numbers, and so many that single pictures make up
+            a class, or two on average.
+    """
+    numbers = [class_names.parse_number(name) for name in counts]
+    if None in numbers:
+        return
+    # Classes with one picture cannot be split; two on average hardly can.
+    lone = sum(count == 1 for count in counts.values())
+    fractions = any(each % 1 for each in numbers)
+    total = sum(counts.values())
+    if lone > len(counts) / 2 or (fractions and total <= 2 * len(counts)):
+        raise errors.DataError(
+            f"The labels are {len(counts)} different numbers for {total} "
+            f"pictures, {lone} of them for a single picture: is this a "
+            "quantity? --task=regression learns one; classes need two pictures "
+            "each at least."
+        )
+    if fractions and len(counts) > _MANY_NUMBERS:
+        logging.warning(
+            "The labels are %d different numbers, each of which becomes a "
+            "class. If they are a quantity, --task=regression learns it.",
+            len(counts),
+        )
+
+
+def check_masks(counts: Mapping[str, int]) -> None:
+    """Rejects labels that are the file names of pictures."""
+    suffixes = [os.path.splitext(name)[1][1:].lower() for name in counts]
+    if {*suffixes} <= ignored_folders.PICTURE_SUFFIXES:
+        raise errors.DataError(
+            f"The labels are names of pictures, such as {next(iter(counts))!r}:"
+            " are these the masks? --task=segmentation learns them, with their "
+            "column as --label_column."
+        )
+
+
+def warn_of_missing(
+    names: Sequence[str], options: data_options.DataOptions
+) -> None:
+    """Warns of folders named like a missing label, such as "nan" or "-"."""
+    found = [repr(name) for name in names if class_names.is_missing(name)]
+    if found and options.missing_label == "drop":
+        logging.warning(
+            "%s %s named like a missing label, but %s. If these pictures have "
+            "no label, move them elsewhere.",
+            f"The {'class' if len(found) == 1 else 'classes'} "
+            f"{class_names.join_names(found)}",
+            "is" if len(found) == 1 else "are",
+            "is trained on" if len(found) == 1 else "are trained on",
+        )

@@ -1,13 +1,7 @@
 """Multi-label classification: pictures carry any number of labels."""
 
-from tf_finetune.tasks import task
-from tf_finetune.tasks.multilabel import (
-    answers,
-    exports,
-    figures,
-    labels,
-    pseudo_labels,
-)
+from tf_finetune.tasks import pseudo_labels, task
+from tf_finetune.tasks.multilabel import answers, exports, figures, labels
 from tf_finetune.workdir import json_schema
 
 TASK = task.Task(
@@ -20,7 +14,7 @@ TASK = task.Task(
     network_at="tf_finetune.tasks.multilabel.network:NETWORK",
     certainty_at="tf_finetune.tasks.multilabel.certainty:CERTAINTY",
     decide=figures.choose_thresholds,
-    pseudo_labels=pseudo_labels.PSEUDO_LABELS,
+    pseudo_labels=pseudo_labels.LABEL_PSEUDO_LABELS,
     build_data_schema=figures.build_data_schema,
     evaluation_schema={
         "decision": json_schema.Record(

@@ -12,7 +12,7 @@ from tf_finetune.metrics import (
     multilabel_metrics,
     temperature_scaling,
 )
-from tf_finetune.tasks import certainty_contract, energy_scores
+from tf_finetune.tasks import certainty
 from tf_finetune.tasks.multilabel import label_thresholds
 
 
@@ -28,13 +28,13 @@ class Certainty:
 
     def ood_score(self, logits: tf.Tensor) -> tf.Tensor:
         """Returns the joint energy of [batch, labels] logits, [batch]."""
-        return energy_scores.joint_energy(logits)
+        return certainty.joint_energy(logits)
 
 
 CERTAINTY = Certainty()
 
 
-class TemperatureScaling(certainty_contract.CollectedLogits):
+class TemperatureScaling(certainty.CollectedLogits):
     """Fits the temperature with the lowest binary cross-entropy."""
 
     def __init__(self, names: Sequence[str]) -> None:

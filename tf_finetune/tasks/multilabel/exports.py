@@ -10,7 +10,7 @@ from scipy import special
 from tf_finetune.data import examples
 from tf_finetune.metrics import ranking_metrics
 from tf_finetune.tasks import quantization_checks
-from tf_finetune.tasks.multilabel import label_matrix, label_thresholds
+from tf_finetune.tasks.multilabel import label_counts, label_thresholds
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake. Measured on MobileNet 0.25, seven genres of film posters, 64
@@ -28,6 +28,7 @@ LOSS = 0.05
 MARGIN = float(np.log(1.5))
 # Of probabilities, so that 0 and 1 have odds.
 _SMALLEST = 1e-6
+_Score = tuple[str, float | None, float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Exports:
         shape: Sequence[int],
     ) -> np.ndarray:
         """Returns uint8 [n, labels], 1 where a picture carries the label."""
-        return label_matrix.build_matrix(pictures, data.class_names).astype(
+        return label_counts.build_matrix(pictures, data.class_names).astype(
             "uint8"
         )
 
@@ -126,9 +127,6 @@ def _check_agreement(
         sentence=f"{quantization_checks.format_share(found)} of the labels "
         f"clearly {how} stay so",
     )
-
-
-_Score = tuple[str, float | None, float | None]
 
 
 def _compare_figures(

@@ -8,22 +8,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
 from tf_finetune.metrics import (
     candidate_selection,
     multilabel_metrics,
     ranking_metrics,
 )
-from tf_finetune.tasks import collected_predictions
-from tf_finetune.tasks.multilabel import (
-    label_counts,
-    label_matrix,
-    label_table,
-    label_thresholds,
-)
+from tf_finetune.tasks import evaluators, result_table
+from tf_finetune.tasks.multilabel import label_counts, label_thresholds
 from tf_finetune.workdir import json_schema
 
 _AVERAGED = ("average_precision", "f1", "precision", "recall", "roc_auc")
+_SPLIT_WIDTH, _NAME_WIDTH = 24, 22
+_BASELINE_NAMES = {"label_shares": "label shares"}
+_PER_LABEL = (
+    ("AP", 7, "average_precision"),
+    ("ROC AUC", 9, "roc_auc"),
+    ("precision", 10, "precision"),
+    ("recall", 8, "recall"),
+    ("f1", 7, "f1"),
+    ("from", 7, "threshold"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,13 +93,13 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> collected_predictions.CollectedPredictions:
+    ) -> evaluators.CollectedPredictions:
         """Returns an accumulator that computes all figures of labels."""
-        truth = label_matrix.build_matrix(data.split(split), data.class_names)
+        truth = label_counts.build_matrix(data.split(split), data.class_names)
         bounds = label_thresholds.read_thresholds(
             self.decision, data.class_names
         )
-        return collected_predictions.CollectedPredictions(
+        return evaluators.CollectedPredictions(
             lambda predictions: multilabel_metrics.compute_metrics(
                 truth[: len(predictions)],
                 predictions,
@@ -113,7 +119,7 @@ class Figures:
         """Computes the baseline that always answers the labels' frequencies."""
         carried = described["labels"]["train"]
         shares = np.array([carried[name] for name in data.class_names])
-        truth = label_matrix.build_matrix(data.split(split), data.class_names)
+        truth = label_counts.build_matrix(data.split(split), data.class_names)
         found = multilabel_metrics.compute_metrics(
             truth,
             # Every picture gets each label's share of the training pictures.
@@ -129,7 +135,15 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the labels."""
-        return label_table.format_results(figures)
+        return result_table.format_result(
+            figures,
+            key="per_label",
+            baseline_names=_BASELINE_NAMES,
+            name_width=_SPLIT_WIDTH,
+            format_header=_format_header,
+            format_row=_format_split,
+            format_outputs=format_labels,
+        )
 
     def draw(
         self,
@@ -176,7 +190,7 @@ def choose_thresholds(
         `thresholds`, by label.
     """
     pictures = data.split(split)[: len(predictions)]
-    truth = label_matrix.build_matrix(pictures, data.class_names)
+    truth = label_counts.build_matrix(pictures, data.class_names)
     return label_thresholds.make_decision(truth, predictions, data.class_names)
 
 
@@ -192,3 +206,66 @@ def build_data_schema(names: Sequence[str]) -> json_schema.Record:
             "without_labels": total,
         }
     )
+
+
+def format_labels(split: str, result: Mapping[str, Any]) -> str:
+    """Formats the table of labels; of many the extremes by average precision.
+
+    Args:
+        split: Its name, for the heading.
+        result: The figures of the split.
+    """
+    heading = "".join(f"{title:>{width}}" for title, width, _ in _PER_LABEL)
+    title = terminal_escapes.pad_name(f"{split}, by label", _NAME_WIDTH)
+    lines = [f"{title}{heading}{'pictures':>9}"]
+    lines += result_table.format_extremes(
+        list(result["per_label"].items()),
+        _format_label,
+        by="average_precision",
+        noun="labels",
+    )
+    for how in ("macro", "micro"):
+        average = {key: result.get(f"{how}_{key}") for _, _, key in _PER_LABEL}
+        lines.append(_format_label(f"{how} average", average))
+    match, hamming = (
+        result_table.format_number(result[key])
+        for key in ("exact_match", "hamming_loss")
+    )
+    lines.append(f"exact match {match}, Hamming loss {hamming}")
+    return "\n".join(lines)
+
+
+def _format_header(splits: Mapping[str, Any]) -> str:
+    del splits
+    return (
+        f"{'':{_SPLIT_WIDTH}}pictures   mAP  95 % interval macro F1 micro F1"
+        " log loss"
+    )
+
+
+def _format_split(name: str, result: Mapping[str, Any]) -> str:
+    interval = result.get("macro_average_precision_interval")
+    low, high = map(result_table.format_number, interval or (None, None))
+    mean, macro, micro, loss = (
+        result_table.format_number(result.get(key))
+        for key in (
+            "macro_average_precision",
+            "macro_f1",
+            "micro_f1",
+            "log_loss",
+        )
+    )
+    return (
+        f"{terminal_escapes.pad_name(name, _SPLIT_WIDTH)}"
+        f"{result.get('examples', ''):>8}{mean:>6}{low:>7} - {high:<5}"
+        f"{macro:>9}{micro:>9}{loss:>9}"
+    ).rstrip()
+
+
+def _format_label(name: str, row: Mapping[str, Any]) -> str:
+    cells = "".join(
+        f"{result_table.format_number(row[key]):>{width}}"
+        for _, width, key in _PER_LABEL
+    )
+    line = f"{terminal_escapes.pad_name(name, _NAME_WIDTH)}{cells}"
+    return f"{line}{row['support']:>9}" if "support" in row else line.rstrip()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib import axes, figure
 
-from tf_finetune.drawing import display_names, result_plots
+from tf_finetune import terminal_escapes
+from tf_finetune.drawing import result_plots
 
 _DRAWN = 30  # Labels, at most.
 _WIDTH = 28  # Characters of a name.
@@ -65,7 +66,7 @@ def draw_labels(figures: Mapping[str, Any], path: pathlib.Path) -> None:
 
 
 def _set_tick_labels(panel: axes.Axes, labels: Sequence[str]) -> None:
-    shown = [display_names.shorten_name(each, _WIDTH) for each in labels]
+    shown = [terminal_escapes.shorten_name(each, _WIDTH) for each in labels]
     panel.set_yticks(np.arange(len(shown)), shown)
     for label in panel.get_yticklabels():
         # A label may be called "$".

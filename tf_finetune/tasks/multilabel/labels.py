@@ -7,19 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_finetune.config import data_options
-from tf_finetune.data import class_names, examples
-from tf_finetune.data.tables import (
-    file_locator,
-    label_marks,
-    missing_labels,
-    table_rows,
-)
-from tf_finetune.tasks import named_labels
-from tf_finetune.tasks.multilabel import (
-    label_cells,
-    label_checks,
-    label_separators,
-)
+from tf_finetune.data import class_names, examples, label_protocol
+from tf_finetune.data.tables import cell_words, file_locator, table_rows
+from tf_finetune.tasks.multilabel import label_cells, label_separators
 from tf_finetune.tasks.multilabel import label_counts as counts_of
 
 # Pictures that a label needs for each of train, validation and test to get one.
@@ -27,7 +17,7 @@ _DIVISIBLE = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Labels(named_labels.NamedLabels):
+class Labels(label_protocol.NamedLabels):
     """One CSV column of labels such as `a|b|c`, or several of 0 and 1.
 
     Attributes:
@@ -68,13 +58,13 @@ class Labels(named_labels.NamedLabels):
             return self
         (column,) = options.label_column
         if options.missing_label == "drop":
-            missing_labels.warn_of_missing(rows, column, table)
+            cell_words.warn_of_missing(rows, column, table)
         # Given by the user, or found before: no need to guess.
         if self.separator != "auto":
             return self
         texts = [row.cells[column].strip() for row in rows]
         found = label_separators.find_separator(
-            [text for text in texts if not missing_labels.is_missing(text)],
+            [text for text in texts if not class_names.is_missing(text)],
             f"{table}, column {column!r}",
             known=self.known,
         )
@@ -109,11 +99,11 @@ class Labels(named_labels.NamedLabels):
                 sorted(
                     c
                     for c in columns
-                    if label_marks.read_mark(cells[c], c, where)
+                    if cell_words.read_mark(cells[c], c, where)
                 )
             )
         (column,) = columns
-        if options.missing_label == "drop" and missing_labels.is_missing(
+        if options.missing_label == "drop" and class_names.is_missing(
             cells[column]
         ):
             return None
@@ -153,7 +143,7 @@ class Labels(named_labels.NamedLabels):
         columns = options.label_column if len(options.label_column) > 1 else ()
         declared = class_names.sort_names({*present, *columns})
         class_names.check(declared)
-        label_checks.warn_of_labels(
+        counts_of.warn_of_labels(
             "No picture carries the label %s; it is left out.",
             "No picture carries any of the labels %s; they are left out.",
             [name for name in declared if name not in present],
@@ -173,7 +163,7 @@ class Labels(named_labels.NamedLabels):
         for picture in pictures:
             for name in picture.label:
                 contents[name].add(picture.sha256)
-        label_checks.warn_of_labels(
+        counts_of.warn_of_labels(
             "No usable picture carries the label %s; it is not learned.",
             "No usable picture carries any of the labels %s; they are not "
             "learned.",
@@ -195,7 +185,7 @@ class Labels(named_labels.NamedLabels):
             DataError: No picture carries a label, or the labels are a column
                 of zeros and ones.
         """
-        label_checks.check_labels(pictures)
+        counts_of.check_labels(pictures)
 
     def check_drawn(
         self,
@@ -206,7 +196,7 @@ class Labels(named_labels.NamedLabels):
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
         """Warns of labels that cannot be trained or cannot be evaluated."""
-        label_checks.warn_of_unusable_labels(pictures)
+        counts_of.warn_of_unusable_labels(pictures)
 
     def text(self, label: tuple[str, ...]) -> str:
         """Returns the labels as a cell of a CSV file, `a|b|c`."""

@@ -1,24 +1,18 @@
 """Regression: each picture has one number or several."""
 
 from tf_finetune.tasks import task
-from tf_finetune.tasks.regression import (
-    answers,
-    exports,
-    figures,
-    labels,
-    target_checks,
-)
+from tf_finetune.tasks.regression import answers, exports, figures, labels
 
 TASK = task.Task(
     name="regression",
     losses=("mean_squared_error", "mean_absolute_error", "huber"),
     labels=labels.LABELS,
-    check_listed=target_checks.check_listed,
+    check_listed=labels.check_listed,
     figures=figures.Figures(logged=()),
     answers=answers.ANSWERS,
     exports=exports.EXPORTS,
     network_at="tf_finetune.tasks.regression.network:NETWORK",
-    fit_to_data_at="tf_finetune.tasks.regression.target_fit:fit_task",
+    fit_to_data_at="tf_finetune.tasks.regression.network:fit_task",
     restore_figures=figures.restore_figures,
     relative_predictions=True,
     refused_options={

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_finetune import errors, files, terminal_escapes
-from tf_finetune.tasks import prediction_table
+from tf_finetune import files, terminal_escapes
+from tf_finetune.tasks import answer_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,50 +28,35 @@ class Prediction:
     error: str = ""
 
 
-class Answers:
-    """The targets of each picture."""
+class Answers(answer_table.AnswerTable):
+    """The targets of each picture; the columns are named after them."""
 
-    def build_rows(
+    row_type = Prediction
+    columns = ()
+
+    def build_row(
         self,
-        paths: Sequence[str],
-        predictions: np.ndarray,
+        path: str,
+        prediction: np.ndarray,
         names: Sequence[str],
         *,
-        top_k: int = 5,
-    ) -> list[Prediction]:
-        """Returns the values of each picture; `top_k` is ignored.
-
-        Raises:
-            RunError: A value is NaN or infinite.
-        """
+        top_k: int,
+    ) -> Prediction:
+        """Returns the values of a picture; `top_k` is ignored."""
         del top_k
-        if not np.isfinite(predictions).all():
-            raise errors.RunError(
-                "The model gives values that are NaN or infinite: its "
-                "training diverged, or its file was damaged. Train again with "
-                "a lower --learning_rate, or copy the file again."
-            )
-        return [
-            Prediction(
-                path=path,
-                values=dict(zip(names, map(float, row), strict=True)),
-            )
-            for path, row in zip(paths, predictions, strict=True)
-        ]
+        values = dict(zip(names, map(float, prediction), strict=True))
+        return Prediction(path=path, values=values)
 
-    def build_error_row(self, path: str, reason: str) -> Prediction:
-        """Returns a row without values."""
-        return Prediction(path=path, error=reason)
-
-    def format_row(self, row: Prediction) -> str:
+    def describe(self, row: Prediction) -> str:
         """Formats the values by name."""
-        if row.error:
-            return terminal_escapes.format_line(row.path, f"error: {row.error}")
-        shown = ", ".join(
+        return ", ".join(
             f"{terminal_escapes.quote(name)} {value:.6g}"
             for name, value in row.values.items()
         )
-        return terminal_escapes.format_line(row.path, shown)
+
+    def format_cells(self, row: Prediction) -> list[float | str]:
+        """Returns the values as numbers; nine digits tell every float32."""
+        return [float(f"{value:.9g}") for value in row.values.values()]
 
     def write(
         self,
@@ -82,9 +67,8 @@ class Answers:
         """Writes `path`, a column for each target, and `error` as CSV.
 
         Paths keep their line breaks (quoted) and bytes that are no UTF-8;
-        `prediction_table.read_table` gives them back as they were.
-
-        Where the true values are known, they follow as `true NAME`.
+        `read_table` gives them back as they were. Where the true values are
+        known, they follow as `true NAME`.
         """
         # Rows of failed files have no values; any other one has all targets.
         names = next((list(row.values) for row in rows if row.values), [])
@@ -93,16 +77,12 @@ class Answers:
         writer = csv.writer(
             text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
         )
-        quote = prediction_table.quote_formula
+        quote = answer_table.quote_formula
         true = [f"true {name}" for name in names if truths is not None]
         writer.writerow(["path", *map(quote, names), "error", *true])
         known = [()] * len(rows) if truths is None else truths
         for row, values_known in zip(rows, known, strict=True):
-            # Nine digits tell every float32 from its neighbours.
-            values = [
-                float(f"{row.values[name]:.9g}") if row.values else ""
-                for name in names
-            ]
+            values = self.format_cells(row) or [""] * len(names)
             writer.writerow(
                 [quote(row.path), *values, quote(row.error), *values_known]
             )
@@ -118,12 +98,7 @@ class Answers:
                 f"  {terminal_escapes.quote(name)}: {min(values):.6g} to "
                 f"{max(values):.6g}, median {float(np.median(values)):.6g}"
             )
-        failed = sum(bool(row.error) for row in rows)
-        if failed:
-            lines.append(
-                f"{failed} could not be used; the column `error` says why."
-            )
-        return "\n".join(lines)
+        return "\n".join([*lines, *answer_table.count_failed(rows)])
 
 
 ANSWERS = Answers()

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
 from tf_finetune.metrics import candidate_selection, regression_metrics
-from tf_finetune.tasks import collected_predictions, fusion_table
-from tf_finetune.tasks.regression import figure_table, labels
+from tf_finetune.tasks import evaluators, result_table
+from tf_finetune.tasks.regression import labels
 from tf_finetune.workdir import json_schema
 
 _DRAWN = 1000  # Points of a scatter plot, at most.
+_SPLIT_WIDTH = 22  # Characters of the first column of a printed table.
+_BASELINE_NAMES = {
+    "training_mean": "training mean",
+    "training_median": "training median",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +55,7 @@ class Figures:
     def format_brief(self, figures: Mapping[str, Any]) -> str:
         """Formats R² and the mean absolute error."""
         found = [
-            f"{_name_r2(figures)} "
-            f"{figure_table.format_number(figures[_find_r2_key(figures)])}"
+            f"{_name_r2(figures)} {_format_r2(figures[_find_r2_key(figures)])}"
         ]
         if figures.get("mae") is not None:
             found.append(f"(mean absolute error {figures['mae']:.4g})")
@@ -75,10 +80,10 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> collected_predictions.CollectedPredictions:
+    ) -> evaluators.CollectedPredictions:
         """Returns an accumulator that computes the figures of every target."""
         targets = labels.stack_targets(data.split(split))
-        return collected_predictions.CollectedPredictions(
+        return evaluators.CollectedPredictions(
             lambda predictions: self.compute_figures(
                 targets[: len(predictions)],
                 predictions,
@@ -153,9 +158,14 @@ class Figures:
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then single targets."""
-        splits = {k: v for k, v in figures.items() if _is_result(v)}
-        return figure_table.format_table(
-            splits, fusion_table.format_fusion(figures)
+        return result_table.format_result(
+            figures,
+            key="per_target",
+            baseline_names=_BASELINE_NAMES,
+            name_width=_SPLIT_WIDTH,
+            format_header=_format_header,
+            format_row=_format_row,
+            format_outputs=_format_targets,
         )
 
     def draw(
@@ -226,3 +236,52 @@ def _find_r2_key(figures: Mapping[str, Any]) -> str:
 
 def _name_r2(figures: Mapping[str, Any]) -> str:
     return "R² of the logarithm" if _find_r2_key(figures) == "log_r2" else "R²"
+
+
+def _format_header(splits: Mapping[str, Any]) -> str:
+    del splits
+    return (
+        f"{'':{_SPLIT_WIDTH}}examples     R²    95 % interval"
+        " log R²       MAE   MAPE"
+    )
+
+
+def _format_targets(split: str, result: Mapping[str, Any]) -> str:
+    """Formats the figures of each target, where there are several."""
+    rows = [
+        _format_row(f"  {name}", each)
+        for name, each in result["per_target"].items()
+    ]
+    return "\n".join([f"targets, on {split}:", *rows]) if rows[1:] else ""
+
+
+def _format_row(name: str, result: Mapping[str, Any]) -> str:
+    """Formats the figures of a split, a baseline or a target."""
+    interval = result.get("r2_interval")
+    between = ""
+    if interval is not None:
+        between = " to ".join(map(_format_r2, interval))
+    mape = result.get("mape")
+    return (
+        f"{terminal_escapes.pad_name(name, _SPLIT_WIDTH)}"
+        f"{result.get('examples', ''):>8}"
+        f"{_format_r2(result.get('r2')):>7}"
+        f"{between:>17}"
+        f"{_format_r2(result.get('log_r2')):>7}"
+        f" {_format_short(result.get('mae')):>9}"
+        f"{'' if mape is None else f'{mape:.0%}':>7}"
+    ).rstrip()
+
+
+def _format_r2(value: float | None) -> str:
+    """Formats R² by three decimals, large numbers by three digits."""
+    if value is None:
+        return ""
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.3g}"
+
+
+def _format_short(value: float | None) -> str:
+    """Formats a number by four digits, without an exponent up to 1e7."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"

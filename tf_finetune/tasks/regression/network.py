@@ -1,5 +1,6 @@
 """Network of a regression: output layers, loss, metrics, serving outputs."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,34 @@ from tf_finetune import errors
 from tf_finetune.config import train_config, training_options
 from tf_finetune.data import examples
 from tf_finetune.data import split_targets as target_rows
-from tf_finetune.tasks.regression import labels, losses, target_transforms
+from tf_finetune.tasks import task as task_contract
+from tf_finetune.tasks.regression import figures, labels, target_transforms
 
 _FIRST_LAYER = "target_scale"
 _LOSS = "mean_squared_error"  # What "auto" means.
+
+
+class RegressionLoss(keras.losses.Loss):
+    """A loss of standardized predictions against standardized targets."""
+
+    def __init__(self, name: str) -> None:
+        """Chooses the loss.
+
+        Args:
+            name: "mean_squared_error"; "mean_absolute_error"; "huber" (Huber
+                1964, "Robust Estimation of a Location Parameter", section 5,
+                with its corner at one standard deviation of the targets).
+        """
+        super().__init__(name=name)
+        # Keras' functions by the same name; "huber" has delta 1 by default.
+        self._function = getattr(keras.losses, name)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each example, [batch], mean over targets."""
+        return self._function(
+            keras.ops.cast(y_true, "float32"),
+            keras.ops.cast(y_pred, "float32"),
+        )
 
 
 class Network:
@@ -90,10 +115,10 @@ class Network:
         options: training_options.TrainingOptions,
         names: Sequence[str],
         described: Mapping[str, Any] | None,
-    ) -> losses.RegressionLoss:
+    ) -> RegressionLoss:
         """Builds the loss that `--loss` names."""
         name = _LOSS if options.loss == "auto" else options.loss
-        return losses.RegressionLoss(name)
+        return RegressionLoss(name)
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
         """Builds the mean absolute error of standardized targets."""
@@ -195,3 +220,58 @@ def _add_rescaling(
         name=name,
     )
     return layer(values)
+
+
+def fit_task(
+    task: task_contract.Task,
+    data: examples.ImageData,
+    config: train_config.TrainConfig,
+) -> task_contract.Task:
+    """Fits the target transform and returns a task that applies it.
+
+    Raises:
+        DataError: A target lies outside of --target_range, or has no
+            logarithm where --target_transform=log asks for it.
+    """
+    # Clipping to the range is part of the model, after the inverse transform.
+    bounds, kind = config.model.target_range, config.training.target_transform
+    _check_range(data, bounds)
+    if kind == "log":
+        _check_positive(data)
+    found = target_transforms.fit_transform(
+        kind,
+        labels.stack_targets(data.split("train")),
+        data.class_names,
+        # Of all splits: the loss on validation needs the logarithm, too.
+        least=labels.stack_targets(data.pictures).min(axis=0),
+        bounds=bounds,
+    )
+    adapted_ = dataclasses.replace(
+        task, figures=figures.Figures(logged=found.logged)
+    )
+    # `Task.network` is a cached property: this is its cache.
+    adapted_.__dict__["network"] = Network(found)
+    return adapted_
+
+
+def _check_range(data: examples.ImageData, bounds: tuple[float, ...]) -> None:
+    if not bounds:
+        return
+    low, high = bounds
+    for picture in data.pictures:
+        for name, value in zip(data.class_names, picture.label, strict=True):
+            if not low <= value <= high:
+                raise errors.DataError(
+                    f"{picture.path}: the target {name!r} is {value:g}, "
+                    f"outside of --target_range={low:g},{high:g}."
+                )
+
+
+def _check_positive(data: examples.ImageData) -> None:
+    for picture in data.pictures:
+        for name, value in zip(data.class_names, picture.label, strict=True):
+            if value <= 0:
+                raise errors.DataError(
+                    f"{picture.path}: --target_transform=log needs targets "
+                    f"above 0, and {name!r} is {value:g}; use none or auto."
+                )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib import axes, figure
 
-from tf_finetune.drawing import display_names, result_plots
+from tf_finetune import terminal_escapes
+from tf_finetune.drawing import result_plots
 
 # Above this ratio of the largest to the smallest value most points of linear
 # axes would lie in a corner.
@@ -42,7 +43,7 @@ def draw_scatter(
             panel.set_axis_off()
             continue
         _draw_panel(panel, targets[:, index], predictions[:, index])
-        title = display_names.shorten_name(names[index], _LABEL_WIDTH)
+        title = terminal_escapes.shorten_name(names[index], _LABEL_WIDTH)
         panel.set_title(title, parse_math=False)
     result_plots.save_png(drawing, path)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_finetune import errors
 from tf_finetune.metrics import temperature_scaling
-from tf_finetune.tasks import certainty_contract, energy_scores
+from tf_finetune.tasks import certainty
 
 # Logits that are kept, of all pixels and classes together: 64 MB in float64.
 # More pixels would add little, those of one picture being much alike.
@@ -29,13 +29,13 @@ class Certainty:
         Args:
             logits: [batch, height, width, classes], at the model's size.
         """
-        return tf.reduce_mean(energy_scores.free_energy(logits), axis=[1, 2])
+        return tf.reduce_mean(certainty.free_energy(logits), axis=[1, 2])
 
 
 CERTAINTY = Certainty()
 
 
-class TemperatureScaling(certainty_contract.TemperatureScaling):
+class TemperatureScaling(certainty.TemperatureScaling):
     """Fits the temperature with the lowest log loss of labeled pixels.
 
     At the resolution of the model's output. As many pixels of each picture are

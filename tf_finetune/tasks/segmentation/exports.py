@@ -7,7 +7,7 @@ import numpy as np
 from tf_finetune.data import examples
 from tf_finetune.metrics import confusion_counts, segmentation_metrics
 from tf_finetune.tasks import quantization_checks
-from tf_finetune.tasks.segmentation import figures
+from tf_finetune.tasks.segmentation import mask_evaluation
 
 # Between the effect of int8 on a network that tolerates it and that of a
 # mistake. Measured on MobileNet 0.25 with FCN-8s, eleven classes of street
@@ -46,7 +46,9 @@ class Exports:
         found = []
         for picture in pictures:
             # From the mask's own class indices to those of the model.
-            table = figures.build_lookup(picture.label, data.class_names)
+            table = mask_evaluation.build_lookup(
+                picture.label, data.class_names
+            )
             mask = mask_resize.load_mask(
                 picture.label.indices, image_size=shape[1], resize=data.resize
             )

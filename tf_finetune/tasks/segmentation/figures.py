@@ -7,20 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.config import model_options
+from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
-from tf_finetune.data.masks import mask_files, mask_preparation
 from tf_finetune.metrics import (
-    candidate_selection,
-    classification_metrics,
     segmentation_metrics,
 )
-from tf_finetune.tasks.segmentation import (
-    class_table,
-    extreme_examples,
-    mask_baselines,
-)
+from tf_finetune.tasks import result_table
+from tf_finetune.tasks.segmentation import mask_evaluation
 from tf_finetune.workdir import json_schema
+
+_NAME_WIDTH = 28
+_COLUMNS = ("pictures", "mean IoU", "95 % interval", "pixel accuracy")
+_BASELINE_NAMES = {
+    "chance": "chance",
+    "most_frequent_class": "most frequent class",
+}
+_CLASS_COLUMNS = ("iou", "dice", "accuracy", "boundary_f1")
+_ALL_SHOWN = 30  # Classes; of more, the worst ones.
 
 
 class Figures:
@@ -72,9 +75,9 @@ class Figures:
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
-    ) -> "MaskEvaluator":
+    ) -> mask_evaluation.MaskEvaluator:
         """Returns an accumulator that evaluates one picture after another."""
-        return MaskEvaluator(data, split, seed=seed)
+        return mask_evaluation.MaskEvaluator(data, split, seed=seed)
 
     def compute_baselines(
         self,
@@ -88,7 +91,9 @@ class Figures:
         # From the counts that were made when masks were prepared.
         true = sum(
             np.bincount(
-                _find_class_indices(picture.label, data.class_names)[:-1],
+                mask_evaluation.find_class_indices(
+                    picture.label, data.class_names
+                )[:-1],
                 picture.label.pixels[:-1],
                 minlength=len(trained_on),
             )
@@ -97,15 +102,23 @@ class Figures:
         commonest = data.class_names[int(np.argmax(trained_on))]
         return {
             "most_frequent_class": {
-                **mask_baselines.compute_most_frequent_class(trained_on, true),
+                **compute_most_frequent_class(trained_on, true),
                 "class": commonest,
             },
-            "chance": mask_baselines.compute_chance(true),
+            "chance": compute_chance(true),
         }
 
     def text(self, figures: Mapping[str, Any]) -> str:
         """Formats every split with its baselines, then the classes."""
-        return class_table.format_results(figures)
+        return result_table.format_result(
+            figures,
+            key="mean_iou",
+            baseline_names=_BASELINE_NAMES,
+            name_width=_NAME_WIDTH,
+            format_header=_format_header,
+            format_row=_format_split,
+            format_outputs=format_classes,
+        )
 
     def draw(
         self,
@@ -130,122 +143,6 @@ class Figures:
 FIGURES = Figures()
 
 
-class MaskEvaluator:
-    """Counts pixels, picture by picture; keeps a few predictions to draw."""
-
-    def __init__(
-        self, data: examples.ImageData, split: str, *, seed: int
-    ) -> None:
-        """Starts at the first picture of a split.
-
-        Args:
-            data: The pictures.
-            split: Which of them.
-            seed: Of the interval.
-        """
-        self._data = data
-        self._split = split
-        self._left = iter(data.split(split))
-        self._extremes = extreme_examples.Extremes()
-        self._counter = segmentation_metrics.PixelCounter(len(data.class_names))
-        self._losses: list[float] = []
-        self._seed = seed
-
-    def add(self, predictions: np.ndarray) -> None:
-        """Adds predictions of pictures, [batch, size, size, classes]."""
-        from tf_finetune.data.masks import mask_resize  # Loads TensorFlow.
-
-        for probabilities in predictions:
-            picture = next(self._left)
-            mask = picture.label
-            indices = mask_preparation.read_indices(mask.indices)
-            # Probabilities are resized to the picture, then the class is taken.
-            predicted = mask_resize.compute_class_map_on_cpu(
-                probabilities, *indices.shape, resize=self._data.resize
-            )
-            true = build_lookup(mask, self._data.class_names)[indices]
-            value = self._counter.add(true, predicted)
-            self._losses.append(
-                compute_log_loss(true, probabilities, resize=self._data.resize)
-            )
-            self._extremes.add(
-                value, picture.path, true=true, predicted=predicted
-            )
-
-    def figures(self) -> dict[str, Any]:
-        """Returns the figures of all pictures added."""
-        return segmentation_metrics.compute_metrics(
-            self._counter,
-            class_names=self._data.class_names,
-            seed=self._seed,
-        )
-
-    def evidence(self) -> candidate_selection.Evidence:
-        """Returns mean IoU of resampled pictures, and their log losses."""
-        counts = self._counter.pictures
-        return candidate_selection.Evidence(
-            figure="mean IoU",
-            value=lambda weights: segmentation_metrics.mean_iou(
-                counts.resample(weights)
-            ),
-            losses=np.array(self._losses),
-            size=counts.hits.size,
-        )
-
-    def draw(self, folder: pathlib.Path) -> None:
-        """Draws the worst and the best pictures beside their true masks."""
-        self._extremes.draw(
-            self._data.class_names,
-            folder / f"examples_{self._split}.png",
-            pixels=self._data.pixels,
-        )
-
-
-def compute_log_loss(
-    true: np.ndarray,
-    probabilities: np.ndarray,
-    *,
-    resize: model_options.Resize,
-) -> float:
-    """Computes the mean log loss of a picture's pixels, at the model's size.
-
-    Args:
-        true: [height, width] class indices; others are ignored.
-        probabilities: [size, size, classes].
-        resize: How the picture became square.
-
-    Returns:
-        NaN where no pixel counts at that size.
-    """
-    import tensorflow as tf
-
-    from tf_finetune.data.masks import mask_resize
-
-    # The true mask is resized, not the probabilities: the loss of training is
-    # computed at this size, too.
-    size, _, classes = probabilities.shape
-    with tf.device("CPU"):
-        square = mask_resize.resize_mask(
-            tf.constant(true), image_size=size, resize=resize
-        ).numpy()
-    counted = square < classes
-    if not counted.any():
-        return np.nan
-    return classification_metrics.log_loss(
-        square[counted], probabilities[counted]
-    )
-
-
-def build_lookup(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
-    """Returns a lookup table of a mask's indices: their indices in `names`.
-
-    uint8 [256]; 255 (ignored) stays 255.
-    """
-    found = np.full(256, mask_files.IGNORED_INDEX, "uint8")
-    found[: len(mask.names)] = _find_class_indices(mask, names)[:-1]
-    return found
-
-
 def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     """Returns the schema of the mask statistics that data.json holds."""
     count = json_schema.Number(0, 10**18, is_whole=True)
@@ -260,9 +157,88 @@ def build_data_schema(names: Sequence[str]) -> json_schema.Record:
     )
 
 
-def _find_class_indices(
-    mask: examples.Mask, names: Sequence[str]
-) -> np.ndarray:
-    """Returns the index in `names` of each class of a mask, then 255."""
-    places = [names.index(name) for name in mask.names]
-    return np.array([*places, mask_files.IGNORED_INDEX])
+def compute_chance(true: Sequence[int]) -> dict[str, float | None]:
+    """Computes the metrics of a uniformly random class for each pixel.
+
+    Args:
+        true: [classes], pixels of each class in the evaluated pictures.
+    """
+    # In expectation each class' pixels are spread evenly over all classes.
+    pixels = np.asarray(true, "float64")[:, np.newaxis]
+    return segmentation_metrics.summarize_confusion(
+        np.repeat(pixels / len(pixels), len(pixels), axis=1)
+    )
+
+
+def compute_most_frequent_class(
+    train: Sequence[int], true: Sequence[int]
+) -> dict[str, float | None]:
+    """Computes the metrics of always predicting the commonest training class.
+
+    Args:
+        train: [classes], pixels of each class in the training pictures; they
+            decide the class, the first of equally common ones.
+        true: [classes], pixels in the evaluated pictures.
+    """
+    # One column: every pixel is predicted to be of that class.
+    confusion = np.zeros([len(true), len(true)])
+    confusion[:, int(np.argmax(train))] = true
+    return segmentation_metrics.summarize_confusion(confusion)
+
+
+def format_classes(split: str, result: Mapping[str, Any]) -> str:
+    """Formats the table of classes; of more than 30, the 30 worst by IoU."""
+    rows = list(result["per_class"].items())
+    heading = "".join(f"{each:>12}" for each in _CLASS_COLUMNS)
+    lines = [
+        terminal_escapes.pad_name(f"{split}, by class", _NAME_WIDTH) + heading
+    ]
+    if len(rows) > _ALL_SHOWN:
+        rows = sorted(rows, key=_get_iou)[:_ALL_SHOWN]
+        lines.append(f"the {_ALL_SHOWN} worst; all are in evaluation.json:")
+    lines += [_format_cells(name, row, _CLASS_COLUMNS) for name, row in rows]
+    averages = {
+        "iou": result["mean_iou"],
+        "dice": result["mean_dice"],
+        "accuracy": result["mean_accuracy"],
+        "boundary_f1": result["boundary_f1"],
+    }
+    return "\n".join(
+        [*lines, _format_cells("average", averages, _CLASS_COLUMNS)]
+    )
+
+
+def _format_header(splits: Mapping[str, Any]) -> str:
+    del splits
+    return " " * _NAME_WIDTH + "".join(f"  {each}" for each in _COLUMNS)
+
+
+def _get_iou(row: tuple[str, Mapping[str, Any]]) -> float:
+    value = row[1]["iou"]
+    # A class without a true pixel has no IoU: last, behind the best ones.
+    return 1.0 if value is None else value
+
+
+def _format_split(name: str, result: Mapping[str, Any]) -> str:
+    interval = result.get("mean_iou_interval")
+    shown = "{:.3f} - {:.3f}".format(*interval) if interval else ""
+    cells = (
+        result.get("pictures", ""),
+        result_table.format_number(result["mean_iou"]),
+        shown,
+        result_table.format_number(result["pixel_accuracy"]),
+    )
+    line = terminal_escapes.pad_name(name, _NAME_WIDTH) + "".join(
+        f"  {cell:>{len(column)}}"
+        for cell, column in zip(cells, _COLUMNS, strict=True)
+    )
+    return line.rstrip()
+
+
+def _format_cells(
+    name: str, row: Mapping[str, float | None], columns: Sequence[str]
+) -> str:
+    cells = "".join(
+        f"{result_table.format_number(row[key]):>12}" for key in columns
+    )
+    return terminal_escapes.pad_name(name, _NAME_WIDTH) + cells

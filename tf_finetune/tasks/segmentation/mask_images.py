@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib import figure, patches
 from PIL import Image
 
-from tf_finetune import files
-from tf_finetune.drawing import display_names
+from tf_finetune import files, terminal_escapes
 
 _OPACITY = 0.55
 _LEGEND_CLASSES = 40
@@ -199,7 +198,9 @@ def _draw_legend(
     handles = [
         patches.Patch(
             color=colors[index],
-            label=display_names.shorten_name(class_names[index], _NAME_WIDTH),
+            label=terminal_escapes.shorten_name(
+                class_names[index], _NAME_WIDTH
+            ),
         )
         for index in occurring
         if index < len(class_names)

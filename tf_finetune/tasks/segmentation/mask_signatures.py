@@ -1,9 +1,11 @@
 """Serving signatures of a segmentation: masks of each picture's own size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
+from tf_finetune import errors
 from tf_finetune.config import model_options
 from tf_finetune.data.masks import mask_files, mask_resize
 
@@ -128,3 +130,114 @@ def _drop_square_outputs(answer: Answer) -> dict[str, tf.Tensor]:
         for name, each in answer.items()
         if name not in _SQUARE_OUTPUTS
     }
+
+
+def check_masks(
+    answers: Mapping[str, Mapping[str, np.ndarray]],
+    predictions: np.ndarray,
+    sizes: np.ndarray,
+    *,
+    resize: model_options.Resize,
+    allowed: float,
+) -> dict[str, dict[str, float]]:
+    """Compares served masks with predictions resized to the pictures' sizes.
+
+    The served class of a pixel may be less likely than the likeliest one by no
+    more than two probabilities may differ; where the likeliest one leads by
+    more, it is the one that must be served.
+
+    Args:
+        answers: Of `serving_default` and `serve_png`.
+        predictions: float32 [pictures, size, size, classes].
+        sizes: int [pictures, 2], heights and widths.
+        resize: How the pictures became square.
+        allowed: By how much a probability may differ.
+
+    Returns:
+        By signature `same_class`, the share of pixels with the likeliest
+        class, and `largest_gap`, the largest difference of its probability and
+        that of the served class.
+
+    Raises:
+        RunError: A mask has another size, or a larger gap.
+    """
+    served = {
+        "serving_default": list(_crop_masks(answers["serving_default"])),
+        "serve_png": _decode_masks(answers["serve_png"]),
+    }
+    gaps: dict[str, list[np.ndarray]] = {name: [] for name in served}
+    for number, (square, size) in enumerate(
+        zip(predictions, sizes, strict=True)
+    ):
+        own = _resize_probabilities(square, size, resize)
+        for name, masks in served.items():
+            gaps[name].append(_compute_gaps(masks[number], own, name))
+    figures = {name: _summarize_gaps(each) for name, each in gaps.items()}
+    for name, each in figures.items():
+        # Twice: both probabilities may differ, in opposite directions. By
+        # `not <=` a NaN fails, too.
+        if not each["largest_gap"] <= 2 * allowed:
+            raise errors.RunError(
+                f"The export ({name}) gives other masks than the evaluation: a "
+                f"class is {each['largest_gap']:.2g} less likely than the "
+                f"most likely one (allowed {2 * allowed:.0e}), and "
+                f"{each['same_class']:.2%} of the pixels have the same class. "
+                "It has been removed."
+            )
+    return figures
+
+
+def _resize_probabilities(
+    square: np.ndarray, size: np.ndarray, resize: model_options.Resize
+) -> np.ndarray:
+    """Resizes probabilities as evaluation does, [height, width, classes]."""
+    with tf.device("CPU"):
+        # On the CPU, as in evaluation.
+        sides = tf.unstack(tf.constant(size, tf.int32))
+        own = mask_resize.restore_size(
+            tf.constant(square), *sides, resize=resize
+        )
+        return own.numpy()
+
+
+def _compute_gaps(mask: np.ndarray, own: np.ndarray, name: str) -> np.ndarray:
+    """Computes p(likeliest class) - p(served class) of each pixel."""
+    if mask.shape != own.shape[:2] or mask.max() >= own.shape[2]:
+        raise errors.RunError(
+            f"The export ({name}) gives a mask of {mask.shape[0]} x "
+            f"{mask.shape[1]} pixels with values up to {mask.max()} for a "
+            f"picture of {own.shape[0]} x {own.shape[1]} pixels and "
+            f"{own.shape[2]} classes. It has been removed."
+        )
+    chosen = np.take_along_axis(own, mask[..., np.newaxis].astype(int), -1)
+    return own.max(-1) - chosen[..., 0]
+
+
+def _summarize_gaps(gaps: Sequence[np.ndarray]) -> dict[str, float]:
+    flat = np.concatenate([each.ravel() for each in gaps])
+    return {
+        "same_class": float((flat == 0).mean()),
+        "largest_gap": float(flat.max()),
+    }
+
+
+def _crop_masks(answer: Mapping[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Crops the padding of masks that were served in one array."""
+    for mask, (height, width) in zip(
+        answer["masks"], answer["sizes"], strict=True
+    ):
+        own = mask[:height, :width]
+        beyond = mask.size - own.size
+        if (mask == mask_files.IGNORED_INDEX).sum() != beyond:
+            raise errors.RunError(
+                "The export (serving_default) gives masks whose padding is not "
+                f"filled up with {mask_files.IGNORED_INDEX}. It has been "
+                "removed."
+            )
+        yield own
+
+
+def _decode_masks(answer: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    return [
+        tf.io.decode_png(each)[..., 0].numpy() for each in answer["masks_bytes"]
+    ]

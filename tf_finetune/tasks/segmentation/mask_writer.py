@@ -1,6 +1,7 @@
 """Writer of predicted masks as files, at the pictures' own size."""
 
 import collections
+import itertools
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -8,16 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tf_finetune.config import model_options, pixel_options
+from tf_finetune.config import model_options
 from tf_finetune.data.images import decoding
 from tf_finetune.data.masks import mask_resize
-from tf_finetune.tasks.segmentation import (
-    answers,
-    mask_images,
-    sliding_windows,
-)
+from tf_finetune.tasks.segmentation import answers, mask_images
 
 TABLE = "predictions.csv"
+# Least weight of a pixel, relative to the middle of a window: at its very rim
+# the raised cosine is nearly 0, and a picture's corner is in no other window.
+_LEAST_WEIGHT = 1e-3
 
 
 class MaskFiles:
@@ -39,7 +39,7 @@ class MaskFiles:
         folder: pathlib.Path,
         resize: model_options.Resize,
         top_k: int,
-        pixels: pixel_options.PixelOptions = pixel_options.DEFAULT,
+        pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
         """Starts at the first picture.
 
@@ -96,9 +96,7 @@ class MaskFiles:
         # One picture at a time: each may be large.
         for number, path in enumerate(self._paths):
             image = _load_image(path, self._pixels)
-            found = sliding_windows.predict_image(
-                predict, image, size=size, overlap=overlap
-            )
+            found = predict_image(predict, image, size=size, overlap=overlap)
             mask = found.argmax(axis=-1).astype("uint8")
             yield self._write_files(number, image, mask)
 
@@ -138,7 +136,94 @@ def build_unique_stems(paths: Sequence[str]) -> list[str]:
     ]
 
 
-def _load_image(path: str, pixels: pixel_options.PixelOptions) -> np.ndarray:
+def _load_image(path: str, pixels: model_options.PixelOptions) -> np.ndarray:
     with tf.device("CPU"):
         contents = tf.io.read_file(os.fsencode(path))
         return decoding.decode(contents, pixels=pixels).numpy()
+
+
+def predict_image(
+    model: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
+    *,
+    size: int,
+    overlap: float = 0.5,
+    batch_size: int = 8,
+) -> np.ndarray:
+    """Predicts a picture at its own resolution.
+
+    Windows overlap and are blended by a weight that falls smoothly towards
+    their rims, where a network sees least around a pixel; so there are no
+    seams. A picture that is smaller than a window is padded by reflection.
+
+    Args:
+        model: float32 [n, size, size, 3] → [n, size, size, channels], e.g.
+            probabilities.
+        image: [height, width, 3], RGB 0..255.
+        size: Side of a window, pixels.
+        overlap: Share of a window that it has in common with the next one at
+            least, 0 up to 1 exclusive.
+        batch_size: Windows that are predicted together.
+
+    Returns:
+        float32 [height, width, channels].
+    """
+    height, width = image.shape[:2]
+    larger = _pad_to_window(np.asarray(image, "float32"), size)
+    rows = find_window_starts(larger.shape[0], size, overlap)
+    columns = find_window_starts(larger.shape[1], size, overlap)
+    weight = _build_weight(size)
+    total, weights = None, np.zeros([*larger.shape[:2], 1], "float32")
+    for places in _batch_places(itertools.product(rows, columns), batch_size):
+        windows = np.stack(
+            [larger[y : y + size, x : x + size] for y, x in places]
+        )
+        predictions = np.asarray(model(windows), "float32")
+        if total is None:
+            total = np.zeros(
+                [*larger.shape[:2], predictions.shape[-1]], "float32"
+            )
+        for (y, x), prediction in zip(places, predictions, strict=True):
+            total[y : y + size, x : x + size] += prediction * weight
+            weights[y : y + size, x : x + size] += weight
+    # The weighted mean of the windows that cover a pixel.
+    return (total / weights)[:height, :width]
+
+
+def find_window_starts(length: int, size: int, overlap: float) -> list[int]:
+    """Returns the first pixel of each window along one side, evenly spread.
+
+    Args:
+        length: Of the picture's side, pixels, at least `size`.
+        size: Of the window.
+        overlap: Share that neighbours have in common at least.
+    """
+    # As few windows as keep the overlap; then spread evenly over the side.
+    step = max(int(size * (1 - overlap)), 1)
+    count = -(-(length - size) // step) + 1
+    return np.linspace(0, length - size, count).round().astype(int).tolist()
+
+
+def _pad_to_window(image: np.ndarray, size: int) -> np.ndarray:
+    """Pads a picture by reflection to at least the size of a window."""
+    missing = [max(size - side, 0) for side in image.shape[:2]]
+    if not any(missing):
+        return image
+    return np.pad(
+        image, [*((0, each) for each in missing), (0, 0)], "symmetric"
+    )
+
+
+def _build_weight(size: int) -> np.ndarray:
+    """Returns the weights of a window: a raised cosine, [size, size, 1]."""
+    # sin² at pixel centers: of windows half a side apart, sin² + cos² = 1.
+    middle = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
+    middle = np.maximum(middle, _LEAST_WEIGHT)
+    return np.outer(middle, middle)[..., np.newaxis].astype("float32")
+
+
+def _batch_places(
+    places: Iterator[tuple[int, int]], size: int
+) -> Iterator[list[tuple[int, int]]]:
+    while batch := list(itertools.islice(places, size)):
+        yield batch

@@ -13,11 +13,7 @@ from PIL import Image
 from tf_finetune import files
 from tf_finetune.config import model_options
 from tf_finetune.data import examples
-from tf_finetune.data.masks import (
-    mask_files,
-    mask_orientation,
-    mask_preparation,
-)
+from tf_finetune.data.masks import mask_files, mask_preparation, mask_scan
 
 _BINS = 1000  # Of the histogram of probabilities, per class.
 
@@ -139,7 +135,7 @@ def _label_pixels(
     """Returns the upright picture's pseudo-label, uint8 [height, width]."""
     from tf_finetune.data.masks import mask_resize  # Loads TensorFlow.
 
-    width, height = mask_orientation.measure_upright(picture)
+    width, height = mask_scan.measure_upright(picture)
     own = np.asarray(
         mask_resize.restore_size(probabilities, height, width, resize=resize)
     )

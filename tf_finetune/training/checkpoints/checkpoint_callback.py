@@ -13,9 +13,8 @@ from tf_finetune import errors, shutdown
 from tf_finetune.data import progress as bars
 from tf_finetune.model import weight_snapshot
 from tf_finetune.training import fit_stage as stages
-from tf_finetune.training import learning_rates
 from tf_finetune.training.checkpoints import checkpoint_store, divergence
-from tf_finetune.training.distributed import replicas, workers
+from tf_finetune.training.distributed import replicas, strategies
 
 
 class CheckpointCallback(keras.callbacks.Callback):
@@ -49,33 +48,33 @@ class CheckpointCallback(keras.callbacks.Callback):
         self._is_shared = replicas.find_worker(self._strategy)[1] > 1
         if self._is_shared:
             model.is_stop_requested = lambda: request.number is not None
-        self._rate = learning_rates.LearningRateScaler(model.optimizer)
+        self._rate = divergence.LearningRateScaler(model.optimizer)
         self._best_in_memory: list[np.ndarray] | None = None
         self._sums: list[np.ndarray] = []
         self._first_step = 0
         self._batches: tf.data.Dataset | None = None
         self.progress = checkpoint_store.Progress()
-        self._checkpoints = None
+        self._checkpoints: checkpoint_store.CheckpointStore | None = None
         if stage.folder:
-            self._checkpoints = checkpoint_store.CheckpointStore(
-                stage.folder,
-                state=self._state,
-                weights=self._weights,
-                keep=stage.keep_checkpoints,
-                writes=stage.writes,
-            )
-            is_new = not self._restore()
-            workers.require_same(
-                self._strategy,
-                [
-                    self.progress.epochs_done,
-                    self.progress.step,
-                    self.progress.recoveries,
-                ],
-            )
-            # A first checkpoint, so that a failure in epoch 1 is recoverable.
-            if is_new:
-                self._checkpoints.save(self.progress, [])
+            self._open_checkpoints(stage)
+
+    def _open_checkpoints(self, stage: stages.FitStage) -> None:
+        """Restores the newest checkpoint, or writes a first one."""
+        self._checkpoints = checkpoint_store.CheckpointStore(
+            stage.folder,
+            state=self._state,
+            weights=self._weights,
+            keep=stage.keep_checkpoints,
+            writes=stage.writes,
+        )
+        is_new = not self._restore()
+        found = self.progress
+        strategies.require_same(
+            self._strategy, [found.epochs_done, found.step, found.recoveries]
+        )
+        # A first checkpoint, so that a failure in epoch 1 is recoverable.
+        if is_new:
+            self._checkpoints.save(self.progress, [])
 
     def set_batches(self, batches: tf.data.Dataset) -> None:
         """Sets the batches that `fit` is about to read."""
@@ -142,7 +141,7 @@ class CheckpointCallback(keras.callbacks.Callback):
             self._stage.report(rows)
         if rank:
             self._log(epoch)
-        if workers.is_true_anywhere(
+        if strategies.is_true_anywhere(
             self._strategy, here=self._request.number is not None
         ):
             self._stop_process()
@@ -168,7 +167,7 @@ class CheckpointCallback(keras.callbacks.Callback):
         if not (self._checkpoints and is_allowed and self._restore()):
             raise errors.RunError(self._divergence_message(diverged.place))
         self.progress.recoveries = recoveries
-        workers.wait_for_all(
+        strategies.wait_for_all(
             self._strategy
         )  # Until all have read what is replaced.
         self._checkpoints.save(self.progress, self._sums)
@@ -206,7 +205,7 @@ class CheckpointCallback(keras.callbacks.Callback):
 
     def _stop_process(self) -> None:
         """Ends the process once the chief has written its checkpoint."""
-        workers.wait_for_all(self._strategy)
+        strategies.wait_for_all(self._strategy)
         if self._request.number is None:
             logging.info("Another worker was asked to stop; all of them stop.")
             self._request.number = signal.SIGTERM

@@ -40,7 +40,7 @@ _PROGRESS = json_schema.Record(
 
 @dataclasses.dataclass(kw_only=True)
 class Progress:
-    """Progress of a stage.
+    """Progress of a training stage: finished epochs, steps, recoveries.
 
     Attributes:
         rows: The history of its finished epochs.

@@ -24,7 +24,7 @@ class DamagedError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Content:
-    """Content of a state file.
+    """Content of a state file: a JSON note and arrays.
 
     Attributes:
         note: Plain values, as JSON takes them.
@@ -38,7 +38,7 @@ class Content:
 def write(
     path: pathlib.Path, note: Mapping[str, Any], arrays: Sequence[np.ndarray]
 ) -> None:
-    """Writes a state file, atomically.
+    """Writes arrays and a JSON note with a checksum, atomically.
 
     It begins with the SHA-256 of all that follows: note and arrays, each in
     NumPy's own format.
@@ -79,7 +79,7 @@ def read(
     limit: int | None = None,
     within: pathlib.Path | None = None,
 ) -> Content:
-    """Reads a state file, which may come from somebody else.
+    """Reads arrays and note of a state file, whoever wrote it.
 
     Args:
         path: The file.

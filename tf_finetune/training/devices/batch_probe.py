@@ -48,7 +48,7 @@ def train_few_steps(
     from tf_finetune.model import assembly
     from tf_finetune.tasks import catalog as tasks
     from tf_finetune.training import fine_tuning, fit
-    from tf_finetune.training.devices import device_settings, mixed_precision
+    from tf_finetune.training.devices import device_settings
     from tf_finetune.training.distributed import strategies
 
     task = tasks.TASKS.get(config.model.task)
@@ -72,7 +72,7 @@ def train_few_steps(
             settings=settings,
         )
         batches = _make_batches(config, task, names, picture, built)
-        with mixed_precision.apply_policy(
+        with device_settings.apply_policy(
             built.backbone.model, settings.precision
         ):
             fit.time_step(trainer, batches)

@@ -12,8 +12,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from absl import logging
 
@@ -50,28 +49,6 @@ class Trial:
 Attempt = Callable[[int], Trial | None]
 
 
-def find_batch_size(
-    config: train_config.TrainConfig,
-    known: Mapping[str, Any],
-    *,
-    num_pictures: int,
-    num_classes: int,
-) -> int | None:
-    """Finds the batch size for `--batch_size=auto`; None for other values.
-
-    Args:
-        config: The run.
-        known: The record of an unfinished run; a size it found is kept.
-        num_pictures: More than these are not tried.
-        num_classes: Of the data.
-    """
-    if config.training.batch_size != "auto":
-        return None
-    return known.get("largest_batch") or find_largest_batch(
-        config, num_pictures=num_pictures, num_classes=num_classes
-    )
-
-
 def find_largest_batch(
     config: train_config.TrainConfig, *, num_pictures: int, num_classes: int
 ) -> int:
@@ -90,11 +67,6 @@ def find_largest_batch(
     """
     if config.training.epochs == 0 or _is_full_batch(config):
         return optimizers.REFERENCE_BATCH_SIZE
-    if config.training.strategy == "multi_worker":
-        raise errors.UsageError(
-            "--batch_size=auto cannot be tried with --strategy=multi_worker; "
-            "give a number."
-        )
     failure: list[str] = []
 
     def attempt(size: int) -> Trial | None:
@@ -146,7 +118,7 @@ def list_powers_of_two(most: int) -> list[int]:
 def search_largest(
     sizes: Sequence[int], attempt: Attempt, limit_bytes: float
 ) -> int | None:
-    """Finds the largest of the sizes that fits.
+    """Finds the largest batch size whose training step fits into memory.
 
     On a CPU the memory of two small sizes is measured and extrapolated
     linearly; the size this predicts is then tried itself. On a GPU the size

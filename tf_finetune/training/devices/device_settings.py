@@ -4,14 +4,19 @@ The one switch that must be set before TensorFlow loads, oneDNN, is set in
 `environment.start_tensorflow`; here it is only reported.
 """
 
+import contextlib
 import dataclasses
 import os
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from typing import Literal
+
+import keras
+import tensorflow as tf
 
 from tf_finetune.config import training_options
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+# Scaling of pixels stays in float32: float16 has 11 bits for 0..255.
+_PREPROCESSING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 # From here on NVIDIA's GPUs have units for float16 (NVIDIA, "Train With Mixed
 # Precision", compute capability 7.0).
@@ -52,10 +57,8 @@ class Settings:
     line: str
 
 
-def detect_device(strategy: "tf.distribute.Strategy") -> Device:
+def detect_device(strategy: tf.distribute.Strategy) -> Device:
     """Returns the device that the replicas of a strategy run on."""
-    import tensorflow as tf
-
     replicas = strategy.num_replicas_in_sync
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return Device(kind="tpu", name="TPU", replicas=replicas)
@@ -77,7 +80,7 @@ def detect_device(strategy: "tf.distribute.Strategy") -> Device:
 def choose_settings(
     found: Device, precision: training_options.Precision, *, onednn: str
 ) -> Settings:
-    """Decides how training computes on a device.
+    """Chooses precision, XLA and steps per call for a device.
 
     Args:
         found: The device.
@@ -119,3 +122,58 @@ def _choose_precision(found: Device) -> tuple[str, str]:
     if capability is None or capability < _FLOAT16_CAPABILITY:
         return "float32", "this GPU has no float16 units"
     return "mixed_float16", "this GPU has float16 units; losses in float32"
+
+
+@contextlib.contextmanager
+def apply_policy(model: keras.Model, policy: str) -> Iterator[None]:
+    """Sets the dtype policy of a model's float32 layers within a block.
+
+    A function is traced with the policy in force when it first runs: it has
+    to run for the first time inside the block to compute in `policy`.
+
+    Args:
+        model: The backbone. Layers behind it (pooling, head) are not its own
+            and stay in float32, and so do logits and losses.
+        policy: "float32" changes nothing.
+    """
+    changed = [each for each in _list_layers(model) if _takes_policy(each)]
+    before = [layer.dtype_policy for layer in changed]
+    try:
+        if policy != "float32":
+            for layer in changed:
+                layer.dtype_policy = policy
+        yield
+    finally:
+        for layer, own in zip(changed, before, strict=True):
+            layer.dtype_policy = own
+
+
+def add_loss_scaling(
+    optimizer: keras.optimizers.Optimizer, policy: str
+) -> keras.optimizers.Optimizer:
+    """Wraps the optimizer with loss scaling if `policy` is float16.
+
+    Keras does so only for a model whose own policy is mixed_float16.
+    """
+    # Small gradients vanish in float16 (5 bits of exponent); bfloat16 has the
+    # range of float32 (8 bits).
+    if policy != "mixed_float16":
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+def _takes_policy(layer: keras.Layer) -> bool:
+    return (
+        layer.dtype_policy.name == "float32"
+        and not isinstance(layer, keras.Model)
+        and not isinstance(layer, _PREPROCESSING)
+    )
+
+
+def _list_layers(model: keras.Model) -> list[keras.Layer]:
+    """Returns the layers of a model at any depth.
+
+    `Model.layers` omits those inside a composed layer, which would stay in
+    float32 if only the layer around them changed.
+    """
+    return model._flatten_layers(include_self=False)

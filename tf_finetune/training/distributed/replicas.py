@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from tf_finetune.data import shards
+from tf_finetune.data import epoch_order
 from tf_finetune.model import fast_batch_norm
 
 # Far apart, so that the seeds of replicas do not meet (Weyl's sequence, by
@@ -20,12 +20,12 @@ from tf_finetune.model import fast_batch_norm
 _SEED_STRIDE = 0x9E3779B1
 
 
-def find_own_part(strategy: tf.distribute.Strategy) -> shards.Shard:
+def find_own_part(strategy: tf.distribute.Strategy) -> epoch_order.Shard:
     """Returns the replicas that belong to this process."""
     total = strategy.num_replicas_in_sync
     index, workers = find_worker(strategy)
     each = total // workers
-    return shards.Shard(first=index * each, count=each, total=total)
+    return epoch_order.Shard(first=index * each, count=each, total=total)
 
 
 def find_worker(strategy: tf.distribute.Strategy) -> tuple[int, int]:
@@ -65,7 +65,7 @@ def distribute_batches(
     def pieces(context: tf.distribute.InputContext) -> tf.data.Dataset:
         total = context.num_replicas_in_sync
         count = total // context.num_input_pipelines
-        part = shards.Shard(
+        part = epoch_order.Shard(
             first=context.input_pipeline_id * count, count=count, total=total
         )
         # Endless, so that workers need not agree at each step whether the end
@@ -78,7 +78,7 @@ def distribute_batches(
 def count_steps(
     batches: tf.data.Dataset | None, strategy: tf.distribute.Strategy
 ) -> int | None:
-    """Counts the steps of one pass for `fit`.
+    """Counts the batches of one epoch, as `fit` takes them with replicas.
 
     Args:
         batches: As `distribute_batches` takes them.
@@ -95,7 +95,7 @@ def count_steps(
 
 
 def _split_batches(
-    batches: tf.data.Dataset, part: shards.Shard
+    batches: tf.data.Dataset, part: epoch_order.Shard
 ) -> tf.data.Dataset:
     """Returns the pieces of this process' replicas, in turn."""
     divided = len(batches.element_spec) == 3
@@ -148,7 +148,9 @@ def _cut_piece(
         A batch of fewer examples than replicas goes whole to every replica,
         and the first replica counts it.
     """
-    low, high = shards.Shard(first=number, total=total).compute_bounds(size)
+    low, high = epoch_order.Shard(first=number, total=total).compute_bounds(
+        size
+    )
     is_small = size < total
     counted = tf.where(is_small, size * int(number == 0), high - low)
     share = tf.where(

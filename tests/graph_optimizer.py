@@ -1,0 +1,43 @@
+"""Switches TensorFlow's graph optimizer off where it is no test's subject.
+
+A test traces many graphs and runs each a few times, so that the optimizer takes
+19 to 39 % of its CPU seconds (measured folder by folder). It stays on, as users
+have it, in tests marked `optimizer` or `real`, in one run of each task, in
+every program that is not forked, and everywhere if the variable below is 1, as
+`scripts/campaigns/optimizer.sh` sets it.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+VARIABLE = "TF_FINETUNE_OPTIMIZE_GRAPHS"
+_ALWAYS = os.environ.get(VARIABLE) == "1"
+
+
+def switch(*, on: bool) -> None:
+    """Switches it for graphs that run from now on, here and in forks."""
+    os.environ[VARIABLE] = "1" if on or _ALWAYS else "0"
+    # Nothing of it can run before TensorFlow has been imported.
+    if "tensorflow" in sys.modules:
+        options = sys.modules["tensorflow"].config.optimizer
+        options.set_experimental_options(
+            {"disable_meta_optimizer": not is_on()}
+        )
+
+
+@contextlib.contextmanager
+def switched_on() -> Iterator[None]:
+    """Opens a block with it: the set-up of what several tests look at."""
+    before = is_on()
+    switch(on=True)
+    try:
+        yield
+    finally:
+        switch(on=before)
+
+
+def is_on() -> bool:
+    """Returns whether graphs are optimized."""
+    return os.environ.get(VARIABLE) == "1"

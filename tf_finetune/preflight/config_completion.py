@@ -1,0 +1,103 @@
+"""Completes the config of a run: unused options, workdir, absolute paths."""
+
+import os
+from collections.abc import Set
+
+from absl import logging
+
+from tf_finetune import errors
+from tf_finetune.backbones import catalog as backbones
+from tf_finetune.config import options, train_config
+from tf_finetune.preflight import unused_options
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.workdir import lifecycle
+
+
+def complete_config(
+    config: train_config.TrainConfig, given: Set[str]
+) -> train_config.TrainConfig:
+    """Completes the config that a command line asks for.
+
+    Options of flagfiles that nothing reads are dropped; a workdir that the
+    command line does not name itself gets a number where it is taken.
+
+    Args:
+        config: Of a command line.
+        given: The options that it names itself.
+    """
+    config = drop_unused_options(config, given)
+    if "workdir" in given:
+        return config
+    taken = lifecycle.number_workdir(make_paths_absolute(config))
+    return options.replace(config, workdir=taken.output.workdir)
+
+
+def drop_unused_options(
+    config: train_config.TrainConfig, given: Set[str]
+) -> train_config.TrainConfig:
+    """Drops options of flagfiles that nothing reads, and logs them.
+
+    A flag of the command line may leave nothing to do for lines of a flagfile,
+    which is no mistake.
+
+    Args:
+        config: Of a command line.
+        given: The options that it names itself, which are left to
+            `check_config`.
+    """
+    try:
+        task = tasks.TASKS.get(config.model.task)
+        choices = unused_options.find_training_choices(
+            config, task, task.head(config.model.head)
+        )
+        unused = unused_options.find_unused(config, choices)
+    except (errors.UsageError, errors.DataError):
+        return config  # `check_config` says what is wrong with it.
+    # An option that the command line names itself is refused by `check_config`.
+    dropped = {name: why for name, why in unused.items() if name not in given}
+    if not dropped:
+        return config
+    logging.info(
+        "Ignored options of the flagfile, which nothing reads: %s.",
+        ", ".join(each.given for each in dropped.values()),
+    )
+    return options.replace(
+        config,
+        **{
+            name: options.find_field(type(config), name).default
+            for name in dropped
+        },
+    )
+
+
+def make_paths_absolute(
+    config: train_config.TrainConfig,
+) -> train_config.TrainConfig:
+    """Returns `config` with existing relative paths made absolute.
+
+    `run.flags` then replays the run from any folder. A word that
+    `check_config` takes for a name stays one, even if a folder is called so.
+    """
+    spec, _ = backbones.find_spec(config.model.backbone)
+    words = {
+        "weights": weights.list_names(spec),
+        "fail_if_not_better_than": ("probe",),
+    }
+    changes = {}
+    for name, value in (
+        ("data", config.data.data),
+        ("weights", config.model.weights),
+        ("class_names", config.model.class_names),
+        ("tfds_data_dir", config.data.tfds_data_dir),
+        ("color_map", config.data.color_map),
+        ("image_root", config.data.image_root),
+        ("unlabeled_data", config.unlabeled.unlabeled_data),
+        ("fail_if_not_better_than", config.output.fail_if_not_better_than),
+    ):
+        # Shells do not expand the `~` of --data=~/a.
+        path = os.path.expanduser(value) if value else ""
+        is_word = value in words.get(name, ())
+        if path and not is_word and os.path.exists(path):
+            changes[name] = os.path.abspath(path)
+    return options.replace(config, **changes)

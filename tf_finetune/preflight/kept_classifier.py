@@ -1,0 +1,90 @@
+"""Checks of a run that keeps its file's classifier (`--keep_classifier`)."""
+
+import pathlib
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone
+from tf_finetune.backbones import catalog as backbones
+from tf_finetune.config import train_config
+from tf_finetune.preflight import unused_options
+from tf_finetune.weights import classifier_names
+from tf_finetune.weights import weights_preflight as weights
+
+# Everything else is about training, its data or its head.
+_READ = {
+    "backbone",
+    "background",
+    "cache_dir",
+    "class_names",
+    "data",
+    "image_size",
+    "keep_classifier",
+    "max_pixels",
+    "overwrite",
+    "pixel_range",
+    "resize",
+    "seed",
+    "weights",
+    "workdir",
+}
+
+
+def check_config(config: train_config.TrainConfig) -> None:
+    """Raises `UsageError` unless a file's classifier can be kept as asked.
+
+    Whether the file has one is seen when it is read.
+    """
+    spec, _ = backbones.find_spec(config.model.backbone)
+    weights.check_weights(spec, config.model.weights)
+    _check_source(config, spec)
+    if spec.name.startswith("convnext"):
+        raise errors.UsageError(
+            f"--keep_classifier is not possible with {spec.name}, which "
+            "normalizes the pooled features before its classifier. Train a "
+            "new head instead, without --keep_classifier."
+        )
+    _check_unread(config)
+    smallest, size = spec.min_image_size, config.model.image_size
+    if size is not None and size < smallest:
+        raise errors.UsageError(
+            f"--image_size={size} is too small for {config.model.backbone}, "
+            f"which needs {smallest} at least."
+        )
+    if config.model.class_names:
+        classifier_names.read_names(
+            pathlib.Path(config.model.class_names).expanduser()
+        )
+
+
+def _check_source(
+    config: train_config.TrainConfig, spec: backbone.BackboneSpec
+) -> None:
+    """Raises `UsageError` for weights that come without a classifier."""
+    given = config.model.weights
+    published = given == "imagenet" and spec.weights_package is None
+    if given == "none" or published or given in dict(spec.bundled_weights):
+        having = ", ".join(
+            name
+            for name in backbones.BACKBONES.names()
+            if backbones.BACKBONES.get(name).weights_package
+        )
+        raise errors.UsageError(
+            f"--keep_classifier: --weights={given} of {spec.name} come without "
+            "a classifier. Give a file of the whole network with "
+            f"--weights=PATH, or take --weights=imagenet of {having}."
+        )
+
+
+def _check_unread(config: train_config.TrainConfig) -> None:
+    """Raises `UsageError` for options of training."""
+    unread = [
+        flag
+        for name, flag in unused_options.list_given(config).items()
+        if name not in _READ
+    ]
+    if unread:
+        raise errors.UsageError(
+            f"{', '.join(unread)}: --keep_classifier trains nothing and reads "
+            f"only {', '.join(f'--{name}' for name in sorted(_READ))}. Leave "
+            "out one or the other."
+        )

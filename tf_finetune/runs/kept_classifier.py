@@ -1,0 +1,166 @@
+"""A run that keeps the classifier of its weights file and trains nothing."""
+
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+from absl import logging
+
+from tf_finetune import errors, files
+from tf_finetune.config import train_config
+from tf_finetune.data import data_statistics, unlabeled_files
+from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.model import assembly, weight_snapshot
+from tf_finetune.runs import parity_record, results
+from tf_finetune.runs.finished import finished_run, run_prediction
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.weights import classifier_names, file_classifier
+from tf_finetune.workdir import lifecycle, workdir_files
+
+_BATCH_SIZE = 32
+
+
+def keep_classifier(
+    config: train_config.TrainConfig,
+    paths: Sequence[str],
+    place: workdir_files.Workdir,
+    *,
+    start: float,
+    report: Callable[[str], None],
+) -> finished_run.FinishedRun:
+    """Builds the network of a weights file with its classifier, and saves it.
+
+    Args:
+        config: The config asked for.
+        paths: Pictures that exports are checked on; may be empty.
+        place: Where results go.
+        start: Of the run, seconds of `time.monotonic`.
+        report: Called with each text for the user.
+
+    Raises:
+        UsageError: The file has no classifier that can be kept, or not as
+            many classes as there are names.
+    """
+    names = _list_names(config)
+    task = tasks.TASKS.get(config.model.task)
+    built = assembly.build_model(
+        config.model, task, names, config.seed, weights=config.model.weights
+    )
+    classifier = file_classifier.read_classifier(
+        built.loaded, features=built.extractor.outputs[0].shape[-1]
+    )
+    _set_classifier(built.head, classifier, config)
+    plan = (
+        f"{len(names):,} classes of the classifier in {built.loaded.path} are "
+        "kept; nothing is trained"
+    )
+    report(plan)
+    _write_descriptions(config, built, names, place, plan)
+    found = finished_run.FinishedRun(
+        place=place,
+        config=config,
+        model=built.model,
+        class_names=names,
+        image_size=built.backbone.image_size,
+    )
+    results.save_weights(built.model, place)
+    with files.replacing(place.model) as temporary:
+        keras_archive.save_archive(built.model, temporary, names)
+    _record_predictions(found, paths)
+    facts = {
+        "kept": "classifier",
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    lifecycle.mark_finished(place, config, facts)
+    report(f"Results saved to {place.path}")
+    return found
+
+
+def _list_names(config: train_config.TrainConfig) -> tuple[str, ...]:
+    if config.model.class_names is None:
+        return classifier_names.list_imagenet_names()
+    return classifier_names.read_names(
+        pathlib.Path(config.model.class_names).expanduser()
+    )
+
+
+def _set_classifier(
+    head: keras.Model,
+    classifier: file_classifier.Classifier,
+    config: train_config.TrainConfig,
+) -> None:
+    """Assigns the weights of a file's classifier to the head's dense layer."""
+    layer = head.get_layer("logits")
+    there, named = len(classifier.bias), layer.units
+    if there != named:
+        source = config.model.class_names or "ImageNet"
+        raise errors.UsageError(
+            f"--weights={config.model.weights} has a classifier of {there:,} "
+            f"classes, and {source} has {named:,} names. Name a text file of "
+            f"{there:,} lines with --class_names=PATH, in the order of the "
+            "classifier's outputs."
+        )
+    weight_snapshot.assign_values(
+        layer.weights, [classifier.kernel, classifier.bias]
+    )
+
+
+def _write_descriptions(
+    config: train_config.TrainConfig,
+    built: assembly.Assembly,
+    names: Sequence[str],
+    place: workdir_files.Workdir,
+    plan: str,
+) -> None:
+    """Writes the files that describe classes and evaluation, `run.json` last.
+
+    Splits and evaluation are empty: the run has no labeled pictures.
+    """
+    task = tasks.TASKS.get(config.model.task)
+    fingerprint = data_statistics.compute_fingerprint(names, (), task.labels)
+    described = {
+        "fingerprint": fingerprint,
+        "class_names": list(names),
+        "images": {},
+        # Of training pictures, on which baselines would rest.
+        "classes": {"train": dict.fromkeys(names, 0)},
+    }
+    files.write_json(place.data_json, described)
+    files.write_text(place.labels, "\n".join(names) + "\n")
+    files.write_text(place.plan, plan + "\n")
+    files.write_json(
+        place.evaluation,
+        {"kept": "classifier", "data_fingerprint": fingerprint},
+    )
+    facts = results.describe_run(config, built, fingerprint, None)
+    lifecycle.mark_begun(place, config, facts)
+
+
+def _record_predictions(
+    found: finished_run.FinishedRun, paths: Sequence[str]
+) -> None:
+    """Records predictions of pictures, on which exports are checked."""
+    if not paths:
+        return
+    limit = found.config.data.max_pixels
+    pictures, damaged = unlabeled_files.inspect_files(
+        list(paths), max_pixels=limit
+    )
+    problems = damaged | run_prediction.find_undecodable(found, pictures)
+    for path, reason in problems.items():
+        logging.warning("%s is left out: %s", path, reason)
+    usable = [each for each in pictures if each.path not in problems]
+    if not usable:
+        raise errors.DataError(
+            f"None of the pictures of --data={found.config.data.data} can be "
+            "used. Give others, or leave --data out."
+        )
+    parity_record.write_unlabeled_record(
+        found.place,
+        usable,
+        lambda chosen: np.concatenate(
+            [*found.predict(chosen, batch_size=_BATCH_SIZE)]
+        ),
+    )

@@ -1,0 +1,262 @@
+"""Pseudo-labels of unlabeled pictures, selected by a threshold per class.
+
+One threshold for all classes would select the easy ones alone, and the next
+round would find more of those; each class therefore has its own.
+
+Source: Zou et al. 2018, "Unsupervised Domain Adaptation for Semantic
+Segmentation via Class-Balanced Self-Training", section 3.3 (the same portion
+of the pseudo-labels of each class); Lee 2013, "Pseudo-Label".
+"""
+
+import math
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from tf_finetune.data import examples
+
+
+class PseudoLabels(Protocol):
+    """Pseudo-labels of whole pictures.
+
+    Attributes:
+        by: "features": labels are propagated between similar features.
+        exclusive: Whether a picture has exactly one of the outputs; else any
+            number of them, independently.
+    """
+
+    by: str
+    exclusive: bool
+
+    def rows(
+        self, labels: Sequence[examples.Label], names: Sequence[str]
+    ) -> np.ndarray:
+        """Encodes labels as rows [n, outputs] of 0 and 1."""
+
+    def labels(
+        self,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        names: Sequence[str],
+        *,
+        share: float,
+    ) -> Sequence[examples.Label | None]:
+        """Returns the pseudo-label of each confident picture, else None.
+
+        Args:
+            scores: [n, outputs] probabilities.
+            rows: [labeled, outputs], of the pictures that have labels.
+            names: Of the outputs.
+            share: Of the pictures predicted to be of a class, those that get
+                a pseudo-label, 0..1.
+        """
+
+    def count_correct(
+        self, label: examples.Label, row: np.ndarray, names: Sequence[str]
+    ) -> tuple[int, int]:
+        """Counts the correct parts of a pseudo-label, and all parts.
+
+        Args:
+            label: The pseudo-label.
+            row: [outputs], the truth.
+            names: Of the outputs.
+        """
+
+
+class MaskPseudoLabels(Protocol):
+    """Pseudo-labels of each pixel of a picture.
+
+    Attributes:
+        by: "predictions": labels are a model's predictions.
+        exclusive: Whether a pixel has exactly one of the outputs.
+    """
+
+    by: str
+    exclusive: bool
+
+    def find_thresholds(
+        self, batches: Iterable[np.ndarray], share: float
+    ) -> np.ndarray:
+        """Finds the probability threshold of each output, [outputs].
+
+        Args:
+            batches: Predictions [n, …, outputs] of all pictures.
+            share: Of the pixels predicted to be of a class, those that get a
+                pseudo-label, 0..1.
+        """
+
+    def label(
+        self,
+        probabilities: np.ndarray,
+        thresholds: np.ndarray,
+        picture: examples.Picture,
+        names: Sequence[str],
+        *,
+        folder: pathlib.Path,
+        resize: str,
+    ) -> examples.Label | None:
+        """Writes a picture's pseudo-label; None if no pixel is confident.
+
+        Args:
+            probabilities: [size, size, outputs], of the square picture.
+            thresholds: [outputs].
+            picture: Whose label it is.
+            names: Of the outputs.
+            folder: Where files go.
+            resize: How the picture became square.
+        """
+
+    def count_correct(
+        self,
+        probabilities: np.ndarray,
+        thresholds: np.ndarray,
+        picture: examples.Picture,
+        *,
+        resize: str,
+    ) -> tuple[int, int]:
+        """Counts the pixels with a correct pseudo-label, and all with one."""
+
+
+Labeler = PseudoLabels | MaskPseudoLabels
+"""The two kinds of pseudo-labels that a task may have."""
+
+
+def find_thresholds(scores: np.ndarray, share: float) -> np.ndarray:
+    """Finds the score from which predictions of each class are selected.
+
+    Args:
+        scores: [n, classes]; the prediction is the class of the highest.
+        share: Of the pictures predicted to be of a class, 0..1.
+
+    Returns:
+        [classes]; infinite for a class that is never predicted.
+    """
+    guesses = scores.argmax(axis=1)
+    found = np.full(scores.shape[1], np.inf)
+    for each in np.unique(guesses):
+        # The score at rank share · n of this class: exp(-k_c) in the paper.
+        mine = np.sort(scores[guesses == each, each])[::-1]
+        found[each] = mine[math.ceil(share * len(mine)) - 1]
+    return found
+
+
+def select_classes(scores: np.ndarray, share: float) -> np.ndarray:
+    """Selects the class of each confident picture, else -1.
+
+    Args:
+        scores: [n, classes], of which a picture has one.
+        share: As in `find_thresholds`.
+    """
+    guesses = scores.argmax(axis=1)
+    is_sure = scores.max(axis=1) >= find_thresholds(scores, share)[guesses]
+    return np.where(is_sure, guesses, -1)
+
+
+def select_labels(scores: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    """Selects labels of pictures that may carry any number of them.
+
+    Each label is given to as large a share of these pictures as of the labeled
+    ones: to those with the highest scores.
+
+    Args:
+        scores: [n, outputs], 0..1.
+        rates: [outputs], share of the labeled pictures that carry it.
+
+    Returns:
+        bool [n, outputs].
+    """
+    found = np.zeros(scores.shape, bool)
+    for index, rate in enumerate(rates):
+        count = round(rate * len(scores))
+        # Stable, so that equal scores are selected alike everywhere.
+        surest = np.argsort(-scores[:, index], kind="stable")[:count]
+        found[surest, index] = True
+    return found
+
+
+class ClassPseudoLabels:
+    """One class per picture, given to the most confident ones of each class."""
+
+    by = "features"
+    exclusive = True
+
+    def rows(self, labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
+        """Encodes labels as one-hot rows [n, classes]."""
+        places = {name: index for index, name in enumerate(names)}
+        # Row i of the identity matrix is the one-hot row of class i.
+        return np.eye(len(names))[[places[label] for label in labels]]
+
+    def labels(
+        self,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        names: Sequence[str],
+        *,
+        share: float,
+    ) -> list[str | None]:
+        """Returns the class of each confident picture, else None."""
+        chosen = select_classes(scores, share)
+        return [None if each < 0 else names[each] for each in chosen]
+
+    def count_correct(
+        self, label: str, row: np.ndarray, names: Sequence[str]
+    ) -> tuple[int, int]:
+        """Returns (1 if the class is right else 0, 1)."""
+        return int(names[int(np.argmax(row))] == label), 1
+
+
+CLASS_PSEUDO_LABELS = ClassPseudoLabels()
+
+
+class LabelPseudoLabels:
+    """Each label as often as among the labeled pictures.
+
+    A picture is trained on if it is among the most confident ones of a label;
+    it then gets all labels that it was selected for.
+    """
+
+    by = "features"
+    exclusive = False
+
+    def rows(
+        self, labels: Sequence[Sequence[str]], names: Sequence[str]
+    ) -> np.ndarray:
+        """Encodes labels as rows [n, labels] of 0 and 1."""
+        return np.array(
+            [[float(name in label) for name in names] for label in labels]
+        )
+
+    def labels(
+        self,
+        scores: np.ndarray,
+        rows: np.ndarray,
+        names: Sequence[str],
+        *,
+        share: float,
+    ) -> list[tuple[str, ...] | None]:
+        """Returns the labels of each confident picture, else None."""
+        # At full rate the labels themselves, at `share` of it the confidence.
+        rates = rows.mean(axis=0)
+        shown = select_labels(scores, rates)
+        is_sure = select_labels(scores, rates * share).any(axis=1)
+        return [
+            _list_names(names, row) if sure else None
+            for row, sure in zip(shown, is_sure, strict=True)
+        ]
+
+    def count_correct(
+        self, label: Sequence[str], row: np.ndarray, names: Sequence[str]
+    ) -> tuple[int, int]:
+        """Counts the correct labels of a pseudo-label, and all of them."""
+        return len({*_list_names(names, row)} & {*label}), len(label)
+
+
+LABEL_PSEUDO_LABELS = LabelPseudoLabels()
+
+
+def _list_names(names: Sequence[str], row: np.ndarray) -> tuple[str, ...]:
+    # Sorted, as labels of a table are.
+    pairs = zip(names, row, strict=True)
+    return tuple(sorted(name for name, is_shown in pairs if is_shown))

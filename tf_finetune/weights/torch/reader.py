@@ -1,0 +1,66 @@
+"""PyTorch files read without PyTorch, into arrays by name.
+
+No code of a file is run, and memory is bounded by the size of the file. The
+format is told by content: zip (PyTorch 1.6 and later), legacy pickles (before)
+or safetensors.
+
+Source: torch/serialization.py, both functions that save;
+github.com/huggingface/safetensors, "Format".
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_finetune import errors, files
+from tf_finetune.untrusted import keras_files
+from tf_finetune.weights.torch import formats, networks, tensors
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StateDict:
+    """The arrays of a network in a PyTorch file.
+
+    Attributes:
+        path: The file that was read.
+        sha256: Of the file.
+        arrays: By name, e.g. "layer1.0.conv1.weight", in the file's order and
+            element types; views of the file's numbers that are not to be
+            written to. Kernels are [out, in, height, width].
+        prefix: Removed from every name ("module."); "" without one.
+    """
+
+    path: pathlib.Path
+    sha256: str
+    arrays: Mapping[str, np.ndarray]
+    prefix: str = ""
+
+
+def read_state_dict(path: pathlib.Path, *, part: str = "") -> StateDict:
+    """Reads the arrays of a network from a .pth, .pt, .bin or .safetensors.
+
+    Args:
+        path: The file.
+        part: Name of one of several networks in it ("model_ema"); "": the
+            only one.
+
+    Raises:
+        UsageError: The file holds no network, or several and none was named.
+        RunError: It is damaged, or refused: it wants to run code, or would
+            take more memory than its size.
+    """
+    with keras_files.explain_errors(path):
+        content = formats.read_content(path)
+        sha256 = files.sha256(path)
+    try:
+        found = networks.find_network(content.root, part)
+    except errors.UsageError as error:
+        raise errors.UsageError(f"--weights={path}: {error}") from error
+    views, prefix = networks.strip_prefixes(found)
+    arrays = {
+        name: tensors.view_array(content.numbers[view.storage.key], view)
+        for name, view in views.items()
+    }
+    return StateDict(path=path, sha256=sha256, arrays=arrays, prefix=prefix)
