@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/heads/{fcn,deeplab,unet}.py."""
+"""Tests of tf_finetune/heads/decoders.py."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from tf_finetune.backbones import build
 from tf_finetune.config import model_options
 from tf_finetune.heads import catalog as heads
-from tf_finetune.heads import deeplab
+from tf_finetune.heads import decoders
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_scores_of_finer_maps_start_at_nothing(backbone):
 
 
 def test_the_pyramid_spans_the_same_distance_at_every_output_stride(backbone):
-    assert deeplab.scale_rates(16) == (6, 12, 18)
+    assert decoders.scale_rates(16) == (6, 12, 18)
     head = _head("deeplab_v3_plus", backbone, output_stride=8)
     assert _strides(head) == [8, 4]
     top = keras.Model(list(head.inputs), head.logits)

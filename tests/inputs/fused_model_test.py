@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from tf_finetune.config import data_options
 from tf_finetune.inputs import (
-    catalog,
     fused_model,
     fusion_parts,
     head_solvers,
+    input_protocol,
 )
 from tf_finetune.tasks.classification import network as classification
 from tf_finetune.tasks.multilabel import network as multilabel
@@ -18,7 +18,7 @@ from tf_finetune.tasks.regression import network, target_transforms
 
 _GENERATOR = np.random.default_rng(0)
 _ROWS = 60
-_INPUTS = catalog.list_inputs(
+_INPUTS = input_protocol.list_inputs(
     data_options.DataOptions(
         image_column=("front", "back"),
         numeric_columns=("size", "shift"),

@@ -5,7 +5,7 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.config import data_options
-from tf_finetune.inputs import catalog, fusion_parts, head_solvers
+from tf_finetune.inputs import fusion_parts, head_solvers, input_protocol
 
 _GENERATOR = np.random.default_rng(0)
 _RIDGE = head_solvers.find_solver("ridge")
@@ -31,7 +31,7 @@ def _mix(values: dict[str, np.ndarray]) -> np.ndarray:
 def _solve(values, targets, solver=_RIDGE, **columns):
     options = data_options.DataOptions(**(columns or _COLUMNS))
     return fusion_parts.solve_parts(
-        catalog.list_inputs(options),
+        input_protocol.list_inputs(options),
         values,
         targets,
         solver=solver,
@@ -95,7 +95,7 @@ def test_a_single_group_of_rows_has_each_block_alone():
     values = _values(20)
     targets = _mix(values)
     solved = fusion_parts.solve_parts(
-        catalog.list_inputs(data_options.DataOptions(**_COLUMNS)),
+        input_protocol.list_inputs(data_options.DataOptions(**_COLUMNS)),
         values,
         targets,
         solver=_RIDGE,

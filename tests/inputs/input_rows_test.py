@@ -7,7 +7,7 @@ import pytest
 from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
-from tf_finetune.inputs import catalog, input_rows
+from tf_finetune.inputs import input_protocol, input_rows
 
 _TEXT = (
     "front,back,area,zip,price\na.png,b.png,12.5,94501,7\nc.png,d.png,,Ü2,8\n"
@@ -37,7 +37,7 @@ def test_rows_hold_pictures_numbers_and_words(read, tmp_path):
     assert math.isnan(second.values["numbers"][0])
     assert first.values["words"] == ("94501",) and second.where == "line 3"
     values = input_rows.stack_rows(
-        catalog.list_inputs(options), [first, second]
+        input_protocol.list_inputs(options), [first, second]
     )
     assert list(values) == ["images", "numbers", "words"]
     assert values["words"].tolist() == [["94501", "945"], ["Ü2", "Ü2"]]
@@ -47,7 +47,7 @@ def test_a_request_holds_bytes_numbers_and_whole_words(read, tmp_path):
     options, rows = read()
     for name in "abcd":
         (tmp_path / f"{name}.png").write_bytes(name.encode())
-    sent = input_rows.stack_requests(catalog.list_inputs(options), rows)
+    sent = input_rows.stack_requests(input_protocol.list_inputs(options), rows)
     assert list(sent) == ["image_bytes", "numbers", "words"]
     assert sent["image_bytes"].tolist() == [[b"a", b"b"], [b"c", b"d"]]
     assert sent["numbers"].dtype == "float32"
@@ -70,7 +70,7 @@ def test_a_word_that_is_not_utf_8_is_named(tmp_path):
 
 def test_numbers_are_those_that_a_model_in_float32_takes(read):
     options, rows = read(_TEXT.replace("12.5", "1700000001"))
-    numbers = input_rows.stack_rows(catalog.list_inputs(options), rows)[
+    numbers = input_rows.stack_rows(input_protocol.list_inputs(options), rows)[
         "numbers"
     ]
     assert numbers.dtype == "float64" and numbers[0, 0] == 1_700_000_000
@@ -90,7 +90,7 @@ def test_a_beginning_needs_a_length():
 
 
 def test_single_pictures_have_no_inputs_of_rows():
-    assert catalog.list_inputs(data_options.DataOptions()) == ()
+    assert input_protocol.list_inputs(data_options.DataOptions()) == ()
 
 
 def _row(where: str, *paths: str) -> input_rows.Row:

@@ -148,3 +148,14 @@ def test_large_splits_are_drawn_in_blocks(monkeypatch):
     assert (
         candidate_selection.bootstrap_difference(first, second, seed=0) == whole
     )
+
+
+def test_a_comparison_combines_the_intervals_by_hand():
+    first = {"accuracy": 0.9, "accuracy_interval": [0.87, 0.92]}
+    second = {"accuracy": 0.8, "accuracy_interval": [0.77, 0.84]}
+
+    compared = candidate_selection.compare_accuracies(first, second)
+
+    assert compared.difference == pytest.approx(0.1)
+    assert compared.low == pytest.approx(0.1 - 0.05)  # 3-4-5
+    assert compared.high == pytest.approx(0.1 + np.hypot(0.02, 0.03))

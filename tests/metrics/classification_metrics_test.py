@@ -240,3 +240,22 @@ def test_arrays_that_do_not_belong_together_are_an_error(labels, probabilities):
         classification_metrics.compute_metrics(
             np.array(labels), np.array(probabilities), class_names=NAMES, seed=0
         )
+
+
+def test_the_majority_is_that_of_the_training_pictures():
+    baseline = classification_metrics.evaluate_majority_class(
+        [0, 0, 0, 1], [1, 1, 1, 0], class_names=("ants", "bees")
+    )
+
+    assert baseline["class"] == "ants"
+    assert baseline["accuracy"] == 0.25
+    low, high = baseline["accuracy_interval"]
+    assert low < 0.25 < high
+
+
+def test_of_equally_common_classes_the_first_is_the_majority():
+    baseline = classification_metrics.evaluate_majority_class(
+        [2, 1, 1, 2], [0, 1], class_names=("a", "b", "c")
+    )
+
+    assert baseline["class"] == "b"

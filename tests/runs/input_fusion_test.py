@@ -32,9 +32,9 @@ from tf_finetune import finished_workflow, workflow
 from tf_finetune.runs import candidates, results, run_preparation, train
 from tf_finetune.runs.finished import run_evaluation, run_prediction
 from tf_finetune.tasks import catalog
-from tf_finetune.solvers import catalog as solvers
+from tf_finetune.solvers import head_problem
 catalog.TASKS.get("classification").network
-solvers.SOLVERS.get("logistic")
+head_problem.SOLVERS.get("logistic")
 print(*(m for m in sys.modules if m.startswith(
     ("tf_finetune.inputs", "tf_finetune.tasks.regression"))))
 """

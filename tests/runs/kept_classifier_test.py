@@ -66,7 +66,7 @@ def test_other_pictures_of_its_classes_are_evaluated(kept, picture_folder):
     figures = kept.evaluate(picture_folder, report=lambda text: None)
     assert figures["test"]["examples"] == 30
     # A baseline would rest on training pictures.
-    assert figures["test"]["yardsticks"] == {}
+    assert figures["test"]["baselines"] == {}
 
 
 def test_without_pictures_of_its_own_it_says_so(kept):

@@ -8,11 +8,11 @@ import pytest
 from tf_finetune import errors, files
 from tf_finetune.config import data_options
 from tf_finetune.data import examples
-from tf_finetune.inputs import catalog, input_rows
+from tf_finetune.inputs import input_protocol, input_rows
 from tf_finetune.runs import moved_pictures, row_record
 from tf_finetune.workdir import workdir_files
 
-_INPUTS = catalog.list_inputs(
+_INPUTS = input_protocol.list_inputs(
     data_options.DataOptions(
         image_column=("front", "back"),
         numeric_columns=("area", "rooms"),

@@ -44,8 +44,8 @@ def test_each_label_is_scikit_learns_optimum(width, count, weight):
 def test_each_label_has_the_strength_of_its_lowest_left_out_loss():
     features, targets = _data(3, 20, 150)
     solved = probe_per_label.solve(features, targets, seed=0)
-    tried = [trial.strength for trial in solved.cross_validation]
-    losses = np.stack([t.log_losses for t in solved.cross_validation])
+    tried = solved.cross_validation.strengths
+    losses = solved.cross_validation.losses
     best = np.array(tried)[losses.argmin(axis=0)]
     np.testing.assert_array_equal(solved.strengths, best)
     assert solved.note == ""
@@ -62,9 +62,9 @@ def test_left_out_losses_are_those_of_solutions_without_the_fold():
         + (1 - targets) * np.log(1 - targets.mean(axis=0)),
         axis=0,
     )
-    strongest = solved.cross_validation[0].log_losses
+    strongest = solved.cross_validation.losses[0]
     np.testing.assert_allclose(strongest, chance, atol=0.02)
-    losses = np.stack([t.log_losses for t in solved.cross_validation])
+    losses = solved.cross_validation.losses
     assert (losses.min(axis=0) < chance).all()
 
 
@@ -86,10 +86,7 @@ def test_examples_of_one_group_are_judged_together():
     groups = [str(number // 4) for number in range(160)]
     honest = probe_per_label.solve(rows, targets, groups=groups, seed=0)
     leaky = probe_per_label.solve(rows, targets, seed=0)
-    best = [
-        min(t.log_losses.min() for t in each.cross_validation)
-        for each in (honest, leaky)
-    ]
+    best = [each.cross_validation.losses.min() for each in (honest, leaky)]
     assert best[0] > 0.6 > 0.3 > best[1]
 
 

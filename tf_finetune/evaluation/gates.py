@@ -134,6 +134,7 @@ def _describe_failure(
     measures: Measures,
 ) -> str | None:
     value = evaluation.get(name)
+    # None is a figure without a value, such as top-5 of three classes.
     if value is None:
         return f"{name} is not defined for this split; {bound:g} is required."
     lower = name in measures.lower_is_better

@@ -6,12 +6,12 @@ from tf_finetune import registry
 HEADS = registry.Registry(
     "head",
     {
-        "deeplab_v3_plus": "tf_finetune.heads.deeplab:build",
-        "fcn_16s": "tf_finetune.heads.fcn:build_16s",
-        "fcn_32s": "tf_finetune.heads.fcn:build_32s",
-        "fcn_8s": "tf_finetune.heads.fcn:build_8s",
+        "deeplab_v3_plus": "tf_finetune.heads.decoders:build_deeplab_v3_plus",
+        "fcn_16s": "tf_finetune.heads.decoders:build_fcn_16s",
+        "fcn_32s": "tf_finetune.heads.decoders:build_fcn_32s",
+        "fcn_8s": "tf_finetune.heads.decoders:build_fcn_8s",
         "linear": "tf_finetune.heads.head:build_linear",
         "mlp": "tf_finetune.heads.head:build_mlp",
-        "unet": "tf_finetune.heads.unet:build",
+        "unet": "tf_finetune.heads.decoders:build_unet",
     },
 )

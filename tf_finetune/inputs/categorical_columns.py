@@ -99,6 +99,7 @@ class CategoricalColumns:
         kept = [
             [row[p][:length] for p, length in self.prefixes] for row in rows
         ]
+        # Objects: NumPy's own strings would be cut to the longest one.
         return np.array(kept, object).reshape(len(rows), len(self.prefixes))
 
     def stack_request(self, rows: Sequence[tuple[str, ...]]) -> np.ndarray:

@@ -11,9 +11,11 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from tf_finetune.config import training_options
 from tf_finetune.inputs import head_solvers, input_protocol
+from tf_finetune.solvers import head_problem
 
 Values = Mapping[str, np.ndarray]
 """By name of the input [n, …]; of pictures the features of the network."""
@@ -31,7 +33,7 @@ class Block:
 
     encodings: Mapping[str, input_protocol.Encoding]
     slices: Mapping[str, slice]
-    solutions: Mapping[str, head_solvers.Solution]
+    solutions: Mapping[str, head_problem.LinearHead]
 
     def compute_logits(self, values: Values) -> dict[str, np.ndarray]:
         """Returns the logits of each part, [n, outputs]."""
@@ -108,7 +110,8 @@ def solve_parts(
             standardized=members[0].standardized,
             seed=seed,
         )
-        tried = _solve_encodings(members, values, solve)
+        is_small = functools.partial(solver.is_small, outputs=targets.shape[1])
+        tried = _solve_encodings(members, values, solve, is_small)
         blocks[name] = _select_block(tried, targets, solver)
     return FusionParts(blocks=blocks)
 
@@ -146,7 +149,8 @@ def build_candidates(
 def _solve_encodings(
     members: Sequence[input_protocol.Input],
     values: Values,
-    solve: Callable[[np.ndarray], head_solvers.Solution],
+    solve: Callable[[np.ndarray], head_problem.LinearHead],
+    is_small: Callable[[int, int], bool],
 ) -> Iterator[Block]:
     """Yields a block solved with each combination of its inputs' encodings."""
     fitted = [each.fit_encodings(values[each.name]) for each in members]
@@ -154,6 +158,12 @@ def _solve_encodings(
     for encodings in itertools.product(*fitted):
         named = dict(zip(names, encodings, strict=True))
         features = _encode(named, values)
+        if not is_small(*features.shape):
+            logging.warning(
+                "A head on %d rows of %d features is solved in memory; this "
+                "may take minutes and gigabytes.",
+                *features.shape,
+            )
         slices = members[0].name_parts(features.shape[1])
         yield Block(
             encodings=named,

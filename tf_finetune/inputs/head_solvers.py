@@ -13,7 +13,6 @@ Learner", section 2 (the same for other losses).
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from scipy import optimize, special
@@ -21,6 +20,7 @@ from scipy import optimize, special
 from tf_finetune import errors
 from tf_finetune.config import training_options
 from tf_finetune.solvers import (
+    head_problem,
     linear_probe,
     probe_per_label,
     ridge_regression,
@@ -29,7 +29,7 @@ from tf_finetune.solvers import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A weighted sum of parts, output by output.
+    """Weighted sum of the logits of several heads, called parts.
 
     Attributes:
         parts: The names of the parts.
@@ -47,7 +47,11 @@ class Stack:
         return np.einsum("pno,po->no", joined, self.weights) + self.bias
 
     def extend(self, parts: tuple[str, ...]) -> "Stack":
-        """Adds further parts, with a weight of 0."""
+        """Returns the same weighted sum over more parts, new ones weighing 0.
+
+        Args:
+            parts: All names, those of this stack among them.
+        """
         weights = np.zeros([len(parts), self.weights.shape[1]])
         for name, row in zip(self.parts, self.weights, strict=True):
             weights[parts.index(name)] = row
@@ -55,7 +59,12 @@ class Stack:
 
 
 def take_alone(part: str, outputs: int) -> Stack:
-    """Returns a stack of one part alone, with weight 1."""
+    """Builds the stack that passes on the logits of a single part.
+
+    Args:
+        part: Its name.
+        outputs: Number of logits.
+    """
     return Stack(
         parts=(part,), weights=np.ones([1, outputs]), bias=np.zeros(outputs)
     )
@@ -139,33 +148,22 @@ def fit_log_loss(
     return Stack(parts=tuple(out_of_fold), weights=weights, bias=bias)
 
 
-class Solution(Protocol):
-    """A solved linear head.
-
-    Attributes:
-        kernel: [width, outputs], for raw features.
-        bias: [outputs].
-        out_of_fold: [n, outputs], logits of training rows by solutions that
-            did not see them, NaN where there is none; None without folds.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    out_of_fold: np.ndarray | None
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeadSolver:
-    """Solution of parts and of their stack for one kind of task.
+    """Functions that fit heads and their weighted sum for a kind of task.
 
     Attributes:
-        solve: Features [n, width] and targets [n, outputs] → a solution; with
-            the keywords `groups`, `class_weight`, `standardized` and `seed`.
+        solve: Features [n, width] and targets [n, outputs] → a linear head;
+            with the keywords `groups`, `class_weight`, `standardized` and
+            `seed`.
+        is_small: Numbers of rows and features, and `outputs` → whether
+            `solve` is fast and fits into memory.
         measure: Logits and targets → the mean loss that solutions minimize.
         fit_stack: By part out-of-fold logits, and targets → their stack.
     """
 
-    solve: Callable[..., Solution]
+    solve: Callable[..., head_problem.LinearHead]
+    is_small: Callable[..., bool]
     measure: Callable[[np.ndarray, np.ndarray], float]
     fit_stack: Callable[[Mapping[str, np.ndarray], np.ndarray], Stack]
 
@@ -194,9 +192,9 @@ def _solve_ridge(
     class_weight: training_options.ClassWeight,
     standardized: bool,
     seed: int,
-) -> ridge_regression.Ridge:
+) -> head_problem.LinearHead:
     del class_weight  # Targets are no classes.
-    return ridge_regression.solve_ridge(
+    return ridge_regression.solve(
         features, targets, groups=groups, standardized=standardized, seed=seed
     )
 
@@ -209,7 +207,7 @@ def _solve_classes(
     class_weight: training_options.ClassWeight,
     standardized: bool,
     seed: int,
-) -> linear_probe.Probe:
+) -> head_problem.LinearHead:
     return linear_probe.solve(
         features,
         targets.argmax(axis=1),
@@ -241,13 +239,14 @@ def _sum_sigmoid_loss(
 
 
 def _make_probability_solver(
-    solve: Callable[..., Solution],
+    solve: Callable[..., head_problem.LinearHead],
     sum_loss: Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]],
     *,
     shared: bool,
 ) -> HeadSolver:
     return HeadSolver(
         solve=solve,
+        is_small=linear_probe.is_small,
         measure=lambda logits, targets: (
             sum_loss(targets, logits)[0] / len(targets)
         ),
@@ -260,6 +259,9 @@ def _make_probability_solver(
 _SOLVERS = {
     "ridge": HeadSolver(
         solve=_solve_ridge,
+        is_small=lambda rows, width, outputs: ridge_regression.is_small(
+            rows, width
+        ),
         measure=_measure_squares,
         fit_stack=fit_least_squares,
     ),

@@ -1,11 +1,17 @@
-"""Protocol of an input: from a table's cells to the features of a model."""
+"""Protocol of an input: from a table's cells to the features of a model.
+
+The inputs of this package are listed here by name.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tf_finetune import registry
+from tf_finetune.config import data_options
 from tf_finetune.data.tables import file_locator
+from tf_finetune.inputs import pictures
 from tf_finetune.workdir import json_schema
 
 if TYPE_CHECKING:
@@ -16,13 +22,30 @@ if TYPE_CHECKING:
 
 
 class Encoding(Protocol):
-    """Features of one input, fitted on training rows."""
+    """Function from an input's values to features, fitted on training rows.
+
+    It is computed twice: by NumPy, to solve heads, and in the model's graph.
+    """
 
     def encode(self, values: np.ndarray) -> np.ndarray:
-        """Encodes values of `Input.stack` as features, float64 [n, width]."""
+        """Computes the features of values, in NumPy.
+
+        Args:
+            values: [n, …], as `Input.stack` returns them.
+
+        Returns:
+            float64 [n, width].
+        """
 
     def add_layers(self, values: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Computes the same features in a graph of plain Keras."""
+        """Adds Keras layers that compute the same features in a model.
+
+        Args:
+            values: [batch, …], the `keras.Input` of `Input.build`.
+
+        Returns:
+            float32 [batch, width].
+        """
 
 
 class Input(Protocol):
@@ -59,10 +82,24 @@ class Input(Protocol):
         """
 
     def stack(self, rows: Sequence[tuple[Any, ...]]) -> np.ndarray:
-        """Returns the values that the model takes, [n, …], of rows' values."""
+        """Stacks the values of n rows into the array that the model takes.
+
+        Args:
+            rows: For each row its values, as `read` returned them.
+
+        Returns:
+            [n, …].
+        """
 
     def stack_request(self, rows: Sequence[tuple[Any, ...]]) -> np.ndarray:
-        """Returns the values that a request sends, [n, columns]."""
+        """Stacks the values of n rows as a request to a server sends them.
+
+        Args:
+            rows: For each row its values, as `read` returned them.
+
+        Returns:
+            [n, columns].
+        """
 
     def check(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Raises `DataError` for values that a model cannot tell apart."""
@@ -71,17 +108,55 @@ class Input(Protocol):
         """Fits the encodings to be compared, the plainest first."""
 
     def name_parts(self, width: int) -> dict[str, slice]:
-        """Returns the features that are solved by themselves, by name.
+        """Names the slices of features on which a head of their own is solved.
 
         Args:
-            width: Of the features of its block.
+            width: Number of features of all inputs of its `block`.
+
+        Returns:
+            By name of the part, the places of its features.
         """
 
     def build(self, image_size: int) -> "keras.KerasTensor":
-        """Returns the `keras.Input`."""
+        """Creates the `keras.Input` of these values.
+
+        Args:
+            image_size: Side of the model's square pictures in pixels.
+        """
 
     def spec(self, image_size: int) -> "tf.TensorSpec":
-        """Returns the field of a request."""
+        """Describes the tensor of the request field, [batch, columns]."""
 
     def take(self, given: "tf.Tensor") -> "tf.Tensor":
-        """Computes the model's values of a request's, in a graph."""
+        """Converts the values of a request to those of the model, in a graph.
+
+        Args:
+            given: [batch, columns], as `spec` describes it; pictures are
+                decoded already.
+
+        Returns:
+            [batch, …], as `build` takes them.
+        """
+
+
+INPUTS = registry.Registry(
+    "input",
+    {
+        "pictures": "tf_finetune.inputs.pictures:make_input",
+        "numbers": "tf_finetune.inputs.numeric_columns:make_input",
+        "words": "tf_finetune.inputs.categorical_columns:make_input",
+    },
+)
+
+
+def list_inputs(
+    options: data_options.DataOptions,
+) -> tuple[Input, ...]:
+    """Returns the inputs of a run on rows; empty for single pictures."""
+    if not options.takes_rows:
+        return ()
+    # Each makes an input of the options, or None where they name no column.
+    made = [INPUTS.get(name)(options) for name in INPUTS.names()]
+    found = [each for each in made if each is not None]
+    # Pictures come first: the other fields of a request stand beside them.
+    return tuple(sorted(found, key=lambda each: each.block != pictures.BLOCK))

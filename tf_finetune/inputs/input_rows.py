@@ -12,7 +12,7 @@ from tf_finetune import errors
 from tf_finetune.config import data_options
 from tf_finetune.data import examples, stratified_split
 from tf_finetune.data.tables import file_locator, table_rows
-from tf_finetune.inputs import catalog, input_protocol, pictures
+from tf_finetune.inputs import input_protocol, pictures
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -42,9 +42,10 @@ def read_table(options: data_options.DataOptions) -> list[Row]:
     path = pathlib.Path(options.data).expanduser()
     needed = {"image_column": options.image_column, **options.input_columns}
     found = list(table_rows.read_rows(path, needed))
+    # The names decide in which folder those of another computer begin.
     names = (r.cells[column] for r in found for column in options.image_column)
     files = file_locator.Locator(path, options.image_root, names)
-    inputs = catalog.list_inputs(options)
+    inputs = input_protocol.list_inputs(options)
     return [
         Row(
             where=f"line {row.line}",
@@ -62,7 +63,7 @@ def read_table(options: data_options.DataOptions) -> list[Row]:
 def check_table(options: data_options.DataOptions) -> None:
     """Raises `DataError` for columns whose values a model cannot tell apart."""
     rows = read_table(options)
-    for each in catalog.list_inputs(options):
+    for each in input_protocol.list_inputs(options):
         each.check([row.values[each.name] for row in rows])
 
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 from tf_finetune.config import data_options
 from tf_finetune.data.tables import file_locator, float32_range
@@ -230,4 +229,6 @@ def _is_logged(column: np.ndarray) -> bool:
     # As for targets: the logarithm if it is less skewed.
     if column.min() <= 0 or column.max() < _LEAST_RATIO * column.min():
         return False
+    from scipy import stats  # Slow to load.
+
     return abs(stats.skew(np.log(column))) < abs(stats.skew(column))

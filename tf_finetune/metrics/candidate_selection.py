@@ -1,4 +1,4 @@
-"""Selects among candidates that were evaluated on the same pictures.
+"""Selection among candidates: models evaluated on the same pictures.
 
 A candidate is preferred for its leading figure only if the difference is
 statistically significant (beyond chance). Otherwise the mean loss decides: it
@@ -6,10 +6,12 @@ uses every probability, while a figure changes by whole pictures.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 # Level of both tests: without a true difference, one test in twenty finds one.
 SIGNIFICANCE = 0.05
@@ -165,9 +167,9 @@ def compute_mcnemar(gained: int, lost: int) -> float:
 
     Source: McNemar 1947; Dietterich 1998, section 3.1.
     """
-    if not gained + lost:
-        return 1.0
-    return float(stats.binomtest(gained, gained + lost, 0.5).pvalue)
+    # bdtr is the binomial distribution function P(X <= k).
+    both = gained + lost
+    return min(1.0, 2 * float(special.bdtr(min(gained, lost), both, 0.5)))
 
 
 def bootstrap_difference(
@@ -243,4 +245,49 @@ def _format_reason(
     return (
         f"{second_name} against {first_name}: {found.test} ({verdict}); "
         f"{first.loss} {after:.4f} against {before:.4f}"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AccuracyDifference:
+    """Difference of two accuracies with its interval.
+
+    Attributes:
+        difference: First minus second, -1..1.
+        low: Lower bound of the difference's 95 % interval.
+        high: Upper bound of it.
+    """
+
+    difference: float
+    low: float
+    high: float
+
+
+def compare_accuracies(
+    first: Mapping[str, Any], second: Mapping[str, Any]
+) -> AccuracyDifference:
+    """Compares the accuracies of two results from their intervals alone.
+
+    The interval treats the results as independent. On the same pictures they
+    usually err together, and the true interval is then narrower.
+
+    Args:
+        first: `accuracy` and `accuracy_interval`.
+        second: The same of the other result.
+
+    Source: Zou and Donner 2008, "Construction of confidence limits about
+    effect measures", equation 2 (MOVER).
+    """
+    (low, high), (other_low, other_high) = (
+        each["accuracy_interval"] for each in (first, second)
+    )
+    # MOVER for a difference, equation 2:
+    #   L = d - sqrt((p1 - l1)² + (u2 - p2)²)
+    #   U = d + sqrt((u1 - p1)² + (p2 - l2)²)
+    mine, other = first["accuracy"], second["accuracy"]
+    difference = mine - other
+    return AccuracyDifference(
+        difference=difference,
+        low=difference - math.hypot(mine - low, other_high - other),
+        high=difference + math.hypot(high - mine, other - other_low),
     )

@@ -224,3 +224,33 @@ def _check_inputs(
             f"Rows of probabilities must sum to 1, got one off by {off:.2g}; "
             "are these logits?"
         )
+
+
+def evaluate_majority_class(
+    train: Sequence[int],
+    labels: Sequence[int],
+    *,
+    class_names: Sequence[str],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Evaluates the constant prediction of the commonest training class.
+
+    Args:
+        train: Class indices of the training pictures; they decide the class
+            (the first of equally common ones).
+        labels: Class indices of the evaluated pictures, at least one.
+        class_names: By class index.
+        seed: Of the bootstrap.
+
+    Returns:
+        `class`, `accuracy`, `accuracy_interval`.
+    """
+    counts = np.bincount(train, minlength=len(class_names))
+    # Chosen on the training pictures: the test split must decide nothing.
+    best = int(np.argmax(counts))
+    correct = int(np.sum(np.asarray(labels) == best))
+    return {
+        "class": class_names[best],
+        "accuracy": correct / len(labels),
+        "accuracy_interval": accuracy_interval(correct, len(labels), seed=seed),
+    }

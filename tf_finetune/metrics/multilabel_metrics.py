@@ -62,19 +62,19 @@ def compute_metrics(
         targets.ravel(), probabilities.ravel(), given.ravel()
     )
     pairs.pop("support")
-    interval = ranking_metrics.bootstrap_macro_interval(
-        targets, probabilities, seed=seed
-    )
+    macro = {
+        f"macro_{key}": _average_known([row[key] for row in per_label.values()])
+        for key in pairs
+    }
     return {
         "examples": len(targets),
         "class_names": list(names),
-        **{
-            f"macro_{key}": _average_known(
-                [row[key] for row in per_label.values()]
+        **macro,
+        "macro_average_precision_interval": (
+            ranking_metrics.bootstrap_macro_interval(
+                targets, probabilities, seed=seed
             )
-            for key in pairs
-        },
-        "macro_average_precision_interval": interval,
+        ),
         **{f"micro_{key}": value for key, value in pairs.items()},
         "exact_match": float(np.mean(np.all(given == targets, axis=1))),
         "hamming_loss": float(np.mean(given != targets)),

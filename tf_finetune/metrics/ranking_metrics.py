@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 _DRAWS, _FEWEST_DRAWS = 2000, 200
 # Cells (draws × pictures × labels) that are weighed in about a second, and
@@ -132,8 +132,8 @@ def _correct_bias(draws: np.ndarray, whole: float) -> list[float]:
     # count half. The interval ends at Φ(2 z0 ± 1.96), equation 14.10 with a=0.
     below = np.mean(draws < whole) + np.mean(draws == whole) / 2
     least = 0.5 / len(draws)
-    bias = stats.norm.ppf(np.clip(below, least, 1 - least))
-    shares = stats.norm.cdf(2 * bias + stats.norm.ppf([0.025, 0.975]))
+    bias = special.ndtri(np.clip(below, least, 1 - least))
+    shares = special.ndtr(2 * bias + special.ndtri([0.025, 0.975]))
     low, high = np.quantile(draws, shares)
     return [float(low), float(high)]
 

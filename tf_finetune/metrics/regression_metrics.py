@@ -16,6 +16,7 @@ _DRAWS = 1000
 # Numbers held at once while drawing, 32 MB each, and in all.
 _BLOCK = 4e6
 _WORK = 4e7
+_Compute = Callable[[np.ndarray], np.ndarray]
 
 
 def compute_metrics(
@@ -80,6 +81,7 @@ def compute_constant_baseline(
         `answers` by name, and the whole's entries as `compute_metrics` has
         them.
     """
+    # A view: the same row of answers for every example.
     predictions = np.broadcast_to(np.asarray(answers), np.shape(targets))
     figures = compute_metrics(targets, predictions, names=names, seed=seed)
     return {
@@ -165,9 +167,6 @@ def _compute_target_figures(
         for each in FIGURES
         for name in (each, f"{each}_interval")
     }
-
-
-_Compute = Callable[[np.ndarray], np.ndarray]
 
 
 def _build_computations(

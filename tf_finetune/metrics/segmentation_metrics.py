@@ -61,6 +61,7 @@ class PixelCounter:
                 f"{predicted.shape}."
             )
         classes = len(self.confusion)
+        # Ignored pixels (255) may have any prediction.
         counted = true < classes
         if counted.any() and predicted[counted].max() >= classes:
             raise ValueError(

@@ -7,9 +7,9 @@ import numpy as np
 
 from tf_finetune.data import pipeline
 from tf_finetune.inputs import (
-    catalog,
     fusion_parts,
     head_solvers,
+    input_protocol,
     input_rows,
     pictures,
 )
@@ -48,7 +48,7 @@ def solve_candidates(
         joined: The rows by split.
         chosen: The name of the candidate whose weights the model has.
     """
-    inputs = catalog.list_inputs(context.config.data)
+    inputs = input_protocol.list_inputs(context.config.data)
     solver = head_solvers.find_solver(context.task.network.solver)
     values = {s: _load_values(context, each) for s, each in joined.items()}
     targets = context.targets("train").values.astype("float64")
@@ -86,7 +86,7 @@ def _load_values(
     context: contexts.RunContext, joined: input_rows.JoinedRows
 ) -> dict[str, np.ndarray]:
     """Returns the values of rows by input; of pictures cached features."""
-    inputs = catalog.list_inputs(context.config.data)
+    inputs = input_protocol.list_inputs(context.config.data)
     features = context.cache.features.rows(joined.names).all()
     return {
         **input_rows.stack_rows(inputs, joined.rows),

@@ -14,8 +14,8 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.exports.keras_files import keras_archive
-from tf_finetune.inputs import catalog, fused_model, input_rows
+from tf_finetune.exports import keras_archive
+from tf_finetune.inputs import fused_model, input_protocol, input_rows
 from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.runs import (
@@ -116,7 +116,7 @@ def _build_model(
     fusion: fusion_candidates.Fusion,
     kept: str,
 ) -> keras.Model:
-    inputs = catalog.list_inputs(context.config.data)
+    inputs = input_protocol.list_inputs(context.config.data)
     finish = context.task.network.predictions
     if kept == fusion_candidates.NETWORK:
         copy = _copy_model(context.assembly.trainer)
@@ -179,7 +179,7 @@ def _predict(
     rows: list[input_rows.Row],
 ) -> np.ndarray:
     batches = fused_model.stream_batches(
-        catalog.list_inputs(context.config.data),
+        input_protocol.list_inputs(context.config.data),
         rows,
         image_size=context.image_size,
         resize=context.config.model.resize,

@@ -27,6 +27,11 @@ _ITERATIONS = 100
 _MASS_ITERATIONS = 10
 _BLOCK_ROWS = 1024  # Of the similarity matrix, computed at a time.
 _EPSILON = 1e-12
+_FOLDS = 5
+
+PseudoLabeler = Callable[[np.ndarray, np.ndarray], Sequence[object]]
+"""(indices of pictures whose labels are known, indices of held-out pictures) →
+a pseudo-label for each held-out picture, None where confidence is too low."""
 
 
 def build_neighbor_graph(features: np.ndarray) -> sparse.csr_matrix:
@@ -118,13 +123,6 @@ def _propagate_classes(
         found = found * (wanted / np.maximum(found.mean(axis=0), _EPSILON))
         found /= found.sum(axis=1, keepdims=True)
     return found
-
-
-_FOLDS = 5
-
-PseudoLabeler = Callable[[np.ndarray, np.ndarray], Sequence[object]]
-"""(indices of pictures whose labels are known, indices of held-out pictures) →
-a pseudo-label for each held-out picture, None where confidence is too low."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

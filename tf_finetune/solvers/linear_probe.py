@@ -5,7 +5,6 @@ the training data alone, and the standardization is folded into the weights, so
 that the result is a plain dense layer on the raw features.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy import special
 
 from tf_finetune.config import training_options
 from tf_finetune.data import class_weights, progress
-from tf_finetune.solvers import standardized_features
+from tf_finetune.solvers import head_problem
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
@@ -28,55 +27,41 @@ _MAX_MULTIPLICATIONS = 1e8
 _MAX_MATRIX_SIZE = 2e7
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
-    """Cross-validation result of one regularization strength.
+def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
+    """Fits the head of a problem; returns None if it is too large.
 
-    Attributes:
-        strength: C, the inverse of the L2 penalty.
-        log_loss: Mean over all held-out pictures.
-        accuracy: Mean over all held-out pictures, 0..1.
+    Args:
+        problem: Its targets are one-hot rows.
     """
-
-    strength: float
-    log_loss: float
-    accuracy: float
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Probe:
-    """A linear head solved to its optimum.
-
-    Attributes:
-        kernel: [width, classes] float32, for raw features.
-        bias: [classes] float32.
-        strength: C, the inverse of the L2 penalty, on standardized features.
-        cross_validation: Every strength that was tried.
-        out_of_fold: [n, classes], logits at that strength by solutions that
-            did not see the example, NaN where none is; None without folds.
-        note: A remark for the log; empty if there is none.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    strength: float
-    cross_validation: tuple[Trial, ...]
-    out_of_fold: np.ndarray | None
-    note: str
+    # Solved in memory with scikit-learn, hence the limit on size.
+    features, targets = problem.features, problem.targets.values
+    if not is_small(len(features), features.width, targets.shape[1]):
+        return None
+    solved = solve(
+        features.all(),
+        targets.argmax(axis=1),
+        groups=problem.groups,
+        class_weight=problem.config.training.class_weight,
+        seed=problem.config.seed,
+    )
+    return solved.to_solution(
+        "logistic regression at its optimum, strength "
+        f"C={solved.strengths[0]:g}"
+    )
 
 
-def is_small(num_examples: int, width: int, num_classes: int) -> bool:
+def is_small(num_examples: int, width: int, outputs: int) -> bool:
     """Whether `solve` is fast enough and fits into memory.
 
     Args:
         num_examples: Of the training split.
         width: Numbers in a feature vector.
-        num_classes: Of the data.
+        outputs: Classes or labels of the data.
     """
     # Features are rotated into at most min(n, width) dimensions.
     inner = min(num_examples, width)
     return (
-        num_examples * inner * num_classes <= _MAX_MULTIPLICATIONS
+        num_examples * inner * outputs <= _MAX_MULTIPLICATIONS
         and num_examples * width <= _MAX_MATRIX_SIZE
     )
 
@@ -89,7 +74,7 @@ def solve(
     class_weight: training_options.ClassWeight = "none",
     standardized: bool = True,
     seed: int,
-) -> Probe:
+) -> head_problem.LinearHead:
     """Solves the head to its optimum.
 
     The strength with the lowest cross-validated log loss is taken: log loss
@@ -110,26 +95,24 @@ def solve(
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
-    with standardized_features.limit_threads(features):
-        standard = standardized_features.standardize(
-            features, scaled=standardized
-        )
+    with head_problem.limit_threads(features):
+        standard = head_problem.standardize(features, scaled=standardized)
         folds = _make_folds(labels, groups, seed)
         return _solve(standard, labels, folds, class_weight)
 
 
 def _solve(
-    standard: standardized_features.StandardizedFeatures,
+    standard: head_problem.StandardizedFeatures,
     labels: np.ndarray,
     folds: list[tuple[np.ndarray, np.ndarray]],
     class_weight: str,
-) -> Probe:
-    rows = standard.rows
-    trials, left_out = _cross_validate(rows, labels, folds, class_weight)
+) -> head_problem.LinearHead:
+    rows, tried = standard.rows, None
     strength, note, out_of_fold = _DEFAULT_STRENGTH, "", None
-    if trials:
-        best = min(range(len(trials)), key=lambda i: trials[i].log_loss)
-        strength, out_of_fold = trials[best].strength, left_out[best]
+    if folds:
+        tried = _cross_validate(rows, labels, folds, class_weight)
+        best = int(tried.losses[:, 0].argmin())
+        strength, out_of_fold = _STRENGTHS[best], tried.left_out[best]
     else:
         note = "a class has one picture; strength not cross-validated"
     # On all pictures, along the same path of strengths: each solution is the
@@ -138,11 +121,11 @@ def _solve(
         rows, labels, [s for s in _STRENGTHS if s <= strength], class_weight
     )[-1]
     kernel, bias = standard.convert_to_raw(coefficients, bias)
-    return Probe(
+    return head_problem.LinearHead(
         kernel=kernel,
         bias=bias,
-        strength=strength,
-        cross_validation=trials,
+        strengths=np.array([strength]),
+        cross_validation=tried,
         out_of_fold=out_of_fold,
         note=note,
     )
@@ -180,15 +163,10 @@ def _cross_validate(
     labels: np.ndarray,
     folds: list[tuple[np.ndarray, np.ndarray]],
     class_weight: str,
-) -> tuple[tuple[Trial, ...], np.ndarray]:
-    """Returns the trials and the left-out logits [strengths, n, classes]."""
+) -> head_problem.CrossValidation:
+    """Cross-validates every strength by the log loss of held-out examples."""
     shape = [len(_STRENGTHS), len(rows), len(np.unique(labels))]
-    left_out = np.full(shape if folds else [0], np.nan)
-    if not folds:
-        return (), left_out
-    losses = np.zeros(len(_STRENGTHS))
-    hits = np.zeros(len(_STRENGTHS))
-    judged = sum(len(judge_on) for _, judge_on in folds)
+    left_out = np.full(shape, np.nan)
     shown = progress.track(
         folds,
         total=len(folds),
@@ -201,18 +179,17 @@ def _cross_validate(
             rows[solve_on], labels[solve_on], _STRENGTHS, class_weight
         )
         for index, (coefficients, bias) in enumerate(path):
-            logits = rows[judge_on] @ coefficients + bias
-            left_out[index, judge_on] = logits
-            log_p = special.log_softmax(logits, axis=1)
-            truth = labels[judge_on]
-            # Summed over pictures, divided by all of them below: a mean of
-            # fold means would weigh small folds more.
-            losses[index] -= log_p[np.arange(len(truth)), truth].sum()
-            hits[index] += (log_p.argmax(axis=1) == truth).sum()
-    return tuple(
-        Trial(strength=s, log_loss=loss / judged, accuracy=hit / judged)
-        for s, loss, hit in zip(_STRENGTHS, losses, hits, strict=True)
-    ), left_out
+            left_out[index, judge_on] = rows[judge_on] @ coefficients + bias
+    # Over all held-out examples: a mean of fold means would weigh small folds
+    # more.
+    held_out = np.flatnonzero(np.isfinite(left_out[0, :, 0]))
+    log_p = special.log_softmax(left_out[:, held_out], axis=2)
+    true = log_p[:, np.arange(len(held_out)), labels[held_out]]
+    return head_problem.CrossValidation(
+        strengths=_STRENGTHS,
+        losses=-true.mean(axis=1, keepdims=True),
+        left_out=left_out,
+    )
 
 
 def _fit_path(

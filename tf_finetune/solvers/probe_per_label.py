@@ -5,17 +5,13 @@ their cross-validation, are the columns of one problem, so that each step of the
 solver is two matrix products however many there are.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from tf_finetune.config import training_options
 from tf_finetune.data import class_weights, progress, stratified_split
-from tf_finetune.solvers import (
-    logistic_columns,
-    standardized_features,
-)
+from tf_finetune.solvers import head_problem, linear_probe, logistic_columns
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.5, 0.5))
@@ -27,42 +23,30 @@ _FOLDS = 5
 _PATIENCE = 2
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
-    """Cross-validation result of one regularization strength.
+def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
+    """Fits the head of a problem; returns None if it is too large.
 
-    Attributes:
-        strength: C, the inverse of the L2 penalty.
-        log_losses: [labels], mean over the held-out pictures; NaN for labels
-            that cannot be cross-validated.
-        left_out: [n, labels], logits of each example while held out.
+    Args:
+        problem: Its targets are rows of 0 and 1.
     """
-
-    strength: float
-    log_losses: np.ndarray
-    left_out: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Probe:
-    """A linear head of independent labels, solved to its optimum.
-
-    Attributes:
-        kernel: [width, labels] float32, for raw features.
-        bias: [labels] float32.
-        strengths: [labels], C, on standardized features.
-        cross_validation: Every strength that was tried.
-        out_of_fold: [n, labels], logits by solutions that did not see the
-            example, at the strength tried that is nearest to the label's.
-        note: A remark for the log; empty if there is none.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    strengths: np.ndarray
-    cross_validation: tuple[Trial, ...]
-    out_of_fold: np.ndarray
-    note: str
+    features, targets = problem.features, problem.targets.values
+    if not linear_probe.is_small(
+        len(features), features.width, targets.shape[1]
+    ):
+        return None
+    solved = solve(
+        features.all(),
+        targets,
+        groups=problem.groups,
+        class_weight=problem.config.training.class_weight,
+        seed=problem.config.seed,
+    )
+    # Each label has its own strength; the log shows their range.
+    low, high = solved.strengths.min(), solved.strengths.max()
+    return solved.to_solution(
+        f"{len(solved.bias)} logistic regressions at their optima, strengths "
+        f"C={low:.2g} to {high:.2g}"
+    )
 
 
 def solve(
@@ -73,7 +57,7 @@ def solve(
     class_weight: training_options.ClassWeight = "none",
     standardized: bool = True,
     seed: int,
-) -> Probe:
+) -> head_problem.LinearHead:
     """Solves the head to its optimum.
 
     Each label has the strength with the lowest cross-validated log loss. A
@@ -94,37 +78,38 @@ def solve(
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
-    with standardized_features.limit_threads(features):
-        standard = standardized_features.standardize(
-            features, scaled=standardized
-        )
+    with head_problem.limit_threads(features):
+        standard = head_problem.standardize(features, scaled=standardized)
         return _solve(standard, targets > 0.5, groups, class_weight, seed)
 
 
 def _solve(
-    standard: standardized_features.StandardizedFeatures,
+    standard: head_problem.StandardizedFeatures,
     targets: np.ndarray,
     groups: Sequence[str] | None,
     class_weight: training_options.ClassWeight,
     seed: int,
-) -> Probe:
+) -> head_problem.LinearHead:
     rows, axes = _rotate_to_principal_axes(standard.rows)
     weights = _make_weights(targets, class_weight)
-    trials = _cross_validate(
+    tried = _cross_validate(
         rows, targets, weights, _make_folds(targets, groups, seed)
     )
-    strengths, note = _choose_strengths(trials, targets.shape[1])
+    strengths, note = _choose_strengths(tried)
+    # Of the strengths that were tried, the one nearest to each label's.
+    distance = np.log(tried.strengths)[:, np.newaxis] - np.log(strengths)
+    nearest = np.abs(distance).argmin(axis=0)
     problem = logistic_columns.LogisticColumns(rows, targets, weights)
     found = problem.find_optimum(strengths)
     kernel, bias = standard.convert_to_raw(
         axes @ found.coefficients, found.bias
     )
-    return Probe(
+    return head_problem.LinearHead(
         kernel=kernel,
         bias=bias,
         strengths=strengths,
-        cross_validation=trials,
-        out_of_fold=_select_left_out(trials, strengths),
+        cross_validation=tried,
+        out_of_fold=tried.select_left_out(nearest),
         note=note,
     )
 
@@ -158,6 +143,7 @@ def _make_folds(
     _, unit = np.unique(keys, return_inverse=True)
     counts = np.zeros([unit.max() + 1, targets.shape[1]])
     np.add.at(counts, unit, targets)
+    # Shuffled first: groups with equal counts are assigned in their order.
     order = np.random.default_rng(seed).permutation(len(counts))
     parts = np.empty(len(counts), int)
     parts[order] = stratified_split.assign_parts(
@@ -168,7 +154,7 @@ def _make_folds(
 
 def _cross_validate(
     rows: np.ndarray, targets: np.ndarray, weights: np.ndarray, fold: np.ndarray
-) -> tuple[Trial, ...]:
+) -> head_problem.CrossValidation:
     """Cross-validates every strength; a column is a label and a fold."""
     # Weight 0 takes the held-out examples of a column out of its fit.
     labels = targets.shape[1]
@@ -181,7 +167,7 @@ def _cross_validate(
     # A label is unknown if one fold holds all examples that carry it: the
     # other folds would then reward never predicting it.
     is_known = problem.is_mixed.reshape(_FOLDS, labels).all(axis=0)
-    trials, found = [], None
+    losses, left_out, found = [], [], None
     shown = progress.track(
         _STRENGTHS,
         total=len(_STRENGTHS),
@@ -191,43 +177,19 @@ def _cross_validate(
     )
     for strength in shown:
         found = problem.find_optimum(np.full(truth.shape[1], strength), found)
-        losses = np.where(out, weigh * problem.losses(found), 0.0)
-        total = losses.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
-        mean = np.where(is_known, total / len(rows), np.nan)
-        logits = rows @ found.coefficients + found.bias
-        trials.append(
-            Trial(
-                strength=strength,
-                log_losses=mean,
-                left_out=_join_folds(np.where(out, logits, 0.0), labels),
-            )
-        )
+        each = np.where(out, weigh * problem.losses(found), 0.0)
+        total = each.sum(axis=0).reshape(_FOLDS, labels).sum(axis=0)
+        losses.append(np.where(is_known, total / len(rows), np.nan))
+        # Of each example the logits of the one fold that leaves it out.
+        logits = np.where(out, rows @ found.coefficients + found.bias, 0.0)
+        left_out.append(logits.reshape(-1, _FOLDS, labels).sum(axis=1))
         # From strong to weak: beyond the optimum the loss only rises.
-        if _is_past_best([each.log_losses for each in trials]):
+        if _is_past_best(losses):
             break
-    return tuple(trials)
-
-
-def _join_folds(logits: np.ndarray, labels: int) -> np.ndarray:
-    """Returns [n, labels] of logits [n, folds · labels].
-
-    Args:
-        logits: 0 but in the columns of the fold that leaves an example out.
-        labels: Number of labels.
-    """
-    return logits.reshape(len(logits), _FOLDS, labels).sum(axis=1)
-
-
-def _select_left_out(
-    trials: tuple[Trial, ...], strengths: np.ndarray
-) -> np.ndarray:
-    """Returns the left-out logits of each label at its strength."""
-    tried = np.log([each.strength for each in trials])
-    distance = np.abs(tried[:, np.newaxis] - np.log(strengths))
-    nearest = distance.argmin(axis=0)
-    return np.stack(
-        [trials[i].left_out[:, label] for label, i in enumerate(nearest)],
-        axis=1,
+    return head_problem.CrossValidation(
+        strengths=_STRENGTHS[: len(losses)],
+        losses=np.stack(losses),
+        left_out=np.stack(left_out),
     )
 
 
@@ -241,16 +203,16 @@ def _is_past_best(losses: Sequence[np.ndarray]) -> bool:
 
 
 def _choose_strengths(
-    trials: tuple[Trial, ...], labels: int
+    found: head_problem.CrossValidation,
 ) -> tuple[np.ndarray, str]:
     """Returns the best strength of each label, and a note.
 
     Labels that cannot be cross-validated get the strength that is best for
     the others together.
     """
-    losses = np.stack([trial.log_losses for trial in trials])
+    losses, tried = found.losses, np.array(found.strengths)
+    labels = losses.shape[1]
     known = np.isfinite(losses).all(axis=0)
-    tried = np.array([trial.strength for trial in trials])
     if not known.any():
         return (
             np.full(labels, _DEFAULT_STRENGTH),

@@ -5,13 +5,12 @@ alone, over a path that costs one decomposition per fold. The predictions of
 the folds for the examples left out of them are kept, for stacking.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import threadpoolctl
 
 from tf_finetune.data import progress
+from tf_finetune.solvers import head_problem
 
 STRENGTHS = tuple(float(f"{10 ** (k / 3):.3g}") for k in range(-15, 13))
 """The penalties that are tried, per example, on standardized features."""
@@ -21,55 +20,35 @@ _DEFAULT_STRENGTH = 1.0
 # Folds of cross-validation: five, of few examples ten, as Breiman has them for
 # stacking; a solution on only 80 % of few examples chooses worse.
 _FOLDS, _FOLDS_OF_FEW, _FEW = 5, 10, 2000
-# Elements of a matrix up to which one thread solves it as fast as several.
-_ONE_THREAD = 5e6
 # Multiplications that take about a minute on two cores, folds included, and
 # elements of a matrix of which some copies fit into memory: 160 MB each.
 _LARGEST_SOLUTION = 4e11
 _LARGEST_MATRIX = 2e7
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Trial:
-    """Cross-validation error of one strength.
+def solve_head(problem: head_problem.Problem) -> head_problem.Solution | None:
+    """Fits the head of a problem; returns None if it is too large.
 
-    Attributes:
-        strength: The penalty per example.
-        squared_error: Mean over all left-out examples, for each target.
+    Args:
+        problem: Its targets are rows of standardized numbers.
     """
-
-    strength: float
-    squared_error: tuple[float, ...]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Ridge:
-    """A solved linear map.
-
-    Attributes:
-        kernel: [width, targets] float64, for raw features.
-        bias: [targets] float64.
-        strengths: The penalty per example that each target chose.
-        trials: Every strength that was tried; empty without folds.
-        out_of_fold: [n, targets], predictions at the chosen strengths by the
-            solutions that did not see the example; None without folds.
-        note: A remark for the report; mostly empty.
-    """
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    strengths: tuple[float, ...]
-    trials: tuple[Trial, ...]
-    out_of_fold: np.ndarray | None
-    note: str
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        """Returns predictions [n, targets] of raw features [n, width]."""
-        return features @ self.kernel + self.bias
+    features = problem.features
+    if not is_small(len(features), features.width):
+        return None
+    solved = solve(
+        features.all(),
+        problem.targets.values,
+        groups=problem.groups,
+        seed=problem.config.seed,
+    )
+    strengths = ", ".join(f"{each:g}" for each in solved.strengths)
+    return solved.to_solution(
+        f"ridge regression at its optimum, penalty {strengths} a picture"
+    )
 
 
 def is_small(num_examples: int, width: int) -> bool:
-    """Whether `solve_ridge` takes about a minute at most, and fits memory."""
+    """Whether `solve` takes about a minute at most, and fits memory."""
     # n·d·min(n, d) for Gram matrix or SVD, 10·min³ for the eigenvalues.
     inner = min(num_examples, width)
     multiplications = (num_examples + 10 * inner) * inner**2
@@ -79,14 +58,14 @@ def is_small(num_examples: int, width: int) -> bool:
     )
 
 
-def solve_ridge(
+def solve(
     features: np.ndarray,
     targets: np.ndarray,
     *,
     groups: Sequence[str] | None = None,
     standardized: bool = True,
     seed: int,
-) -> Ridge:
+) -> head_problem.LinearHead:
     """Solves ridge regression for all targets, each at its best strength.
 
     Args:
@@ -103,10 +82,9 @@ def solve_ridge(
     path from one decomposition) and section 18.3.5 (rotating n examples of
     width d > n into n dimensions leaves the solution unchanged).
     """
-    # Threads of BLAS wait for each other in small products.
-    threads = 1 if features.size <= _ONE_THREAD else None
-    with threadpoolctl.threadpool_limits(threads, "blas"):
-        return _solve_targets(features, targets, groups, standardized, seed)
+    with head_problem.limit_threads(features):
+        standard = head_problem.standardize(features, scaled=standardized)
+        return _solve(standard, np.asarray(targets, "float64"), groups, seed)
 
 
 def split_folds(
@@ -135,71 +113,43 @@ def split_folds(
     ]
 
 
-def _solve_targets(
-    features: np.ndarray,
+def _solve(
+    standard: head_problem.StandardizedFeatures,
     targets: np.ndarray,
     groups: Sequence[str] | None,
-    standardized: bool,
     seed: int,
-) -> Ridge:
-    targets = np.asarray(targets, "float64")
-    mean = features.mean(axis=0, dtype="float64")
-    scale = _measure_scale(features) if standardized else np.ones(len(mean))
-    # Standardized, so that one penalty suits all features; the kernel is
-    # converted back to raw features below.
-    rows, basis = _rotate_rows((features.astype("float64") - mean) / scale)
+) -> head_problem.LinearHead:
+    rows, outputs = standard.rows, np.arange(targets.shape[1])
     keys = [str(i) for i in range(len(rows))] if groups is None else groups
-    path = _predict_left_out(rows, targets, split_folds(keys, seed))
-    trials, out_of_fold, note = (), None, ""
-    chosen = np.full(targets.shape[1], STRENGTHS.index(_DEFAULT_STRENGTH))
-    if path is None:
-        note = "a single group of pictures; strength not cross-validated"
+    folds = split_folds(keys, seed)
+    tried, out_of_fold, note = None, None, ""
+    chosen = np.full(len(outputs), STRENGTHS.index(_DEFAULT_STRENGTH))
+    if folds:
+        tried = _cross_validate(rows, targets, folds)
+        # Each target chooses a strength of its own.
+        chosen = tried.losses.argmin(axis=0)
+        out_of_fold = tried.select_left_out(chosen)
     else:
-        # [strengths, targets]: each target chooses a strength of its own.
-        losses = np.mean((path - targets) ** 2, axis=1)
-        chosen = losses.argmin(axis=0)
-        trials = tuple(
-            Trial(strength=s, squared_error=tuple(map(float, each)))
-            for s, each in zip(STRENGTHS, losses, strict=True)
-        )
-        out_of_fold = path[chosen, :, np.arange(targets.shape[1])].T
+        note = "a single group of pictures; strength not cross-validated"
     # The final solution is on all examples, at the chosen strengths.
-    whole = _solve_path(rows, targets)
-    coefficients = whole[chosen, :, np.arange(targets.shape[1])].T
-    kernel = (basis @ coefficients) / scale[:, np.newaxis]
-    return Ridge(
+    coefficients = _solve_path(rows, targets)[chosen, :, outputs].T
+    kernel, bias = standard.convert_to_raw(coefficients, targets.mean(axis=0))
+    return head_problem.LinearHead(
         kernel=kernel,
-        bias=targets.mean(axis=0) - mean @ kernel,
-        strengths=tuple(STRENGTHS[index] for index in chosen),
-        trials=trials,
+        bias=bias,
+        strengths=np.array(STRENGTHS)[chosen],
+        cross_validation=tried,
         out_of_fold=out_of_fold,
         note=note,
     )
 
 
-def _measure_scale(features: np.ndarray) -> np.ndarray:
-    # Features that are constant but for rounding keep their scale.
-    scale = features.std(axis=0, dtype="float64")
-    return np.where(scale > 1e-6 * max(scale.max(), 1e-12), scale, 1.0)
-
-
-def _rotate_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rotates n rows of width d > n into n dimensions, with their basis."""
-    # Hastie et al. 2009, section 18.3.5: X = U S V'; solve on U S, then V.
-    if rows.shape[0] >= rows.shape[1]:
-        return rows, np.eye(rows.shape[1])
-    left, sizes, right = np.linalg.svd(rows, full_matrices=False)
-    return left * sizes, right.T
-
-
-def _predict_left_out(
+def _cross_validate(
     rows: np.ndarray,
     targets: np.ndarray,
     parts: list[tuple[np.ndarray, np.ndarray]],
-) -> np.ndarray | None:
-    """Predicts left-out examples at every strength, [strengths, n, targets]."""
-    if not parts:
-        return None
+) -> head_problem.CrossValidation:
+    """Cross-validates every strength by the squared error of each target."""
     said = np.empty([len(STRENGTHS), *targets.shape])
     shown = progress.track(
         parts,
@@ -209,12 +159,17 @@ def _predict_left_out(
         is_brief=True,
     )
     for solve_on, judge_on in shown:
+        # Each fold is centered by its own examples: the others are not seen.
         mean = rows[solve_on].mean(axis=0)
         path = _solve_path(rows[solve_on], targets[solve_on])
         said[:, judge_on] = np.einsum(
             "nd,sdt->snt", rows[judge_on] - mean, path
         ) + targets[solve_on].mean(axis=0)
-    return said
+    return head_problem.CrossValidation(
+        strengths=STRENGTHS,
+        losses=np.mean((said - targets) ** 2, axis=1),
+        left_out=said,
+    )
 
 
 def _solve_path(rows: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -152,7 +152,7 @@ class Network(Protocol):
 
     Attributes:
         solver: How a linear head is solved to its optimum; a name in
-            `solvers.catalog`, or "steps" where there is no such way.
+            `head_problem.SOLVERS`, or "steps" where there is no such way.
         parity_outputs: The outputs of `serve` that are the predictions
             themselves; exports are compared by them.
         text_outputs: String outputs joined from others, which LiteRT cannot

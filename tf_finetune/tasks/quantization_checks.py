@@ -6,7 +6,7 @@ the decisions a user makes by the outputs; each task says which those are.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -99,13 +99,6 @@ class CheckResult:
 
 def _drop_name(figure: str) -> str:
     return f"{figure}_loss"
-
-
-def build_result(
-    figures: Mapping[str, Any], checks: Sequence[Check]
-) -> CheckResult:
-    """Returns the result of some checks."""
-    return CheckResult(figures=figures, checks=tuple(checks))
 
 
 def check_drop(

@@ -22,7 +22,6 @@ from tf_finetune.feature_cache import batches
 from tf_finetune.feature_cache import store as stores
 from tf_finetune.model import inference, weight_snapshot
 from tf_finetune.semi_supervised import catalog as objectives
-from tf_finetune.solvers import catalog
 from tf_finetune.solvers import head_problem as problems
 from tf_finetune.training import fit
 from tf_finetune.training import fit_stage as stages
@@ -51,8 +50,8 @@ def solve_or_train(problem: problems.Problem) -> problems.Solution:
 
             return decoder_head.solve(problem)
         found = None
-        if problem.solver in catalog.SOLVERS:
-            found = catalog.SOLVERS.get(problem.solver)(problem)
+        if problem.solver in problems.SOLVERS:
+            found = problems.SOLVERS.get(problem.solver)(problem)
         if found:
             _warn_about_unused_options(problem.config)
         # A solver returns None for problems that are too large for it.

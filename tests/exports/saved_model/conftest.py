@@ -83,9 +83,9 @@ def build_row_job(fused, rows):
     """A function: where to export to → the job."""
     from tf_finetune.config import data_options
     from tf_finetune.exports import job as jobs
-    from tf_finetune.inputs import catalog, input_rows
+    from tf_finetune.inputs import input_protocol, input_rows
 
-    inputs = catalog.list_inputs(
+    inputs = input_protocol.list_inputs(
         data_options.DataOptions(
             image_column=("front", "back"),
             numeric_columns=("area",),

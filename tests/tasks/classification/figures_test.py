@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_finetune import terminal_escapes
-from tf_finetune.metrics import baselines, classification_metrics
+from tf_finetune.metrics import classification_metrics
 from tf_finetune.tasks.classification import figures
 
 _FIGURES = figures.FIGURES
@@ -47,7 +47,7 @@ def _figures(class_names, num_examples=400):
     probe = {
         key: found[key] for key in ("accuracy", "accuracy_interval", "log_loss")
     }
-    majority = baselines.evaluate_majority_class(
+    majority = classification_metrics.evaluate_majority_class(
         labels, labels, class_names=class_names
     )
     found["baselines"] = {"majority_class": majority, "probe": probe}

@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/tasks/regression/{network,losses}.py."""
+"""Tests of tf_finetune/tasks/regression/network.py."""
 
 import keras
 import numpy as np

@@ -58,9 +58,9 @@ class FinishedRun:
         """The inputs of a run on rows; empty for single pictures."""
         if not self.place.takes_rows:
             return ()
-        from tf_finetune.inputs import catalog as inputs
+        from tf_finetune.inputs import input_protocol
 
-        return inputs.list_inputs(self.config.data)
+        return input_protocol.list_inputs(self.config.data)
 
     @functools.cached_property
     def task(self) -> task_contract.Task:

@@ -67,6 +67,7 @@ class Answers(answer_table.AnswerTable):
     def count_answers(self, rows: Sequence[Prediction]) -> list[str]:
         """Counts the pictures predicted to be of each class."""
         counts = collections.Counter(row.class_name for row in rows)
+        # At most ten classes are listed; the others are summed up in a line.
         lines = answer_table.list_counts(counts.most_common())
         if others := counts.most_common()[len(lines) :]:
             rest = sum(count for _, count in others)

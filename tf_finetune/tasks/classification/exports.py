@@ -72,7 +72,9 @@ class Exports:
                 "accuracy", before, now, max(ACCURACY_LOSS, 1 / len(expected))
             ),
         ]
-        return quantization_checks.build_result(figures, checks)
+        return quantization_checks.CheckResult(
+            figures=figures, checks=tuple(checks)
+        )
 
 
 EXPORTS = Exports()

@@ -8,11 +8,7 @@ import numpy as np
 
 from tf_finetune import terminal_escapes
 from tf_finetune.data import examples
-from tf_finetune.metrics import (
-    baselines,
-    candidate_selection,
-    classification_metrics,
-)
+from tf_finetune.metrics import candidate_selection, classification_metrics
 from tf_finetune.tasks import evaluators, result_table
 from tf_finetune.workdir import json_schema
 
@@ -60,7 +56,7 @@ class Figures:
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the difference in accuracy and its interval."""
-        found = baselines.compare_accuracies(figures, other)
+        found = candidate_selection.compare_accuracies(figures, other)
         return (
             f"the difference in accuracy is {found.difference:+.4f}, 95 % "
             f"interval {found.low:+.4f} to {found.high:+.4f}"
@@ -101,7 +97,8 @@ class Figures:
         trained_on = [counts[name] for name in data.class_names]
         if not any(trained_on):
             return {}
-        found = baselines.evaluate_majority_class(
+        # One label per training picture, from the counts that are stored.
+        found = classification_metrics.evaluate_majority_class(
             np.repeat(np.arange(len(trained_on)), trained_on),
             data.class_indices(data.split(split)),
             class_names=data.class_names,

@@ -108,7 +108,9 @@ class Exports:
                 checks.append(
                     quantization_checks.check_drop(name, before, now, allowed)
                 )
-        return quantization_checks.build_result(figures, checks)
+        return quantization_checks.CheckResult(
+            figures=figures, checks=tuple(checks)
+        )
 
 
 def _compute_logits(probabilities: np.ndarray) -> np.ndarray:

@@ -73,6 +73,7 @@ class Figures:
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
         """Describes the confidence interval of both results."""
+        # No interval of the difference is known from two results alone.
         intervals = [
             each["macro_average_precision_interval"]
             for each in (figures, other)
@@ -84,6 +85,7 @@ class Figures:
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
         """Returns macro average precision, its interval and log loss."""
+        # Baselines are printed and compared by these figures alone.
         names = (
             "macro_average_precision",
             "macro_average_precision_interval",
@@ -154,9 +156,9 @@ class Figures:
     ) -> None:
         """Draws average precision and F1 of each label."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.tasks.multilabel import label_plots
+        from tf_finetune.drawing import output_plots
 
-        label_plots.draw_labels(figures, folder / f"labels_{split}.png")
+        output_plots.draw_labels(figures, folder / f"labels_{split}.png")
 
 
 def build_evidence(

@@ -121,6 +121,7 @@ class Labels(label_protocol.NamedLabels):
         self, label: tuple[str, ...], spelled: Mapping[str, str]
     ) -> tuple[str, ...]:
         """Returns the labels as they are spelled, sorted."""
+        # A set: two spellings of a label may become one.
         return tuple(sorted({spelled.get(name, name) for name in label}))
 
     def merge_spellings(

@@ -73,8 +73,8 @@ class Exports:
             )
             per_target[name] = found
             checks += _build_checks(name, found)
-        return quantization_checks.build_result(
-            {"per_target": per_target}, checks
+        return quantization_checks.CheckResult(
+            figures={"per_target": per_target}, checks=tuple(checks)
         )
 
 

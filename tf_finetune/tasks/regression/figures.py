@@ -49,6 +49,7 @@ class Figures:
         between results that are otherwise equal.
         """
         value = figures.get(figures.get("judged_by", "r2"))
+        # An undefined R² ranks behind every defined one.
         value = -math.inf if value is None else value
         return (round(value, 4), value)
 
@@ -177,9 +178,9 @@ class Figures:
     ) -> None:
         """Draws predicted against true values."""
         # Takes a while to load, and not every command draws.
-        from tf_finetune.tasks.regression import scatter_plot
+        from tf_finetune.drawing import output_plots
 
-        scatter_plot.draw_scatter(
+        output_plots.draw_scatter(
             np.array(figures["points"]["true"]),
             np.array(figures["points"]["predicted"]),
             names,

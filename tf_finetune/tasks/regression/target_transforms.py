@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 from absl import logging
-from scipy import stats
 
 from tf_finetune import errors
 from tf_finetune.data.tables import float32_range
@@ -42,6 +41,8 @@ class Transform:
         Args:
             targets: [n, targets] in the user's units; logged ones above 0.
         """
+        # float64 up to the end: large targets that differ little keep their
+        # digits when the mean is subtracted.
         targets = np.asarray(targets, "float64")
         logged = np.asarray(self.logged)
         values = np.log(targets, out=targets.copy(), where=logged)
@@ -85,6 +86,7 @@ def fit_transform(
         _is_logged(kind, targets[:, index], least[index], name)
         for index, name in enumerate(names)
     )
+    # Mean and deviation are those of the values that are standardized.
     values = np.log(targets, out=targets.copy(), where=np.asarray(logged))
     low, high = bounds or (-np.inf, np.inf)
     return Transform(
@@ -122,6 +124,8 @@ def _is_logged(kind: Kind, values: np.ndarray, least: float, name: str) -> bool:
             name,
         )
         return False
+    from scipy import stats  # Slow to load.
+
     # Skewness 0 is symmetric: the less skewed of both is predicted.
     before, after = (float(stats.skew(x)) for x in (values, np.log(values)))
     logged = abs(after) < abs(before)

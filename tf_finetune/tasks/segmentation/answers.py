@@ -45,6 +45,7 @@ class Answers(answer_table.AnswerTable):
         top_k: int,
     ) -> Answer:
         """Returns the classes' shares of the square input of the model."""
+        # [size, size, classes] → the likeliest class of each pixel.
         shares = compute_shares(prediction.argmax(axis=-1), names)
         return Answer(path=path, shares=shares[:top_k])
 

@@ -99,7 +99,9 @@ class Exports:
                 "mean_iou", before, now, MEAN_IOU_LOSS
             ),
         ]
-        return quantization_checks.build_result(found, checks)
+        return quantization_checks.CheckResult(
+            figures=found, checks=tuple(checks)
+        )
 
 
 EXPORTS = Exports()

@@ -101,6 +101,7 @@ class Masks(label_protocol.Labels):
     def restore(self, described: Mapping[str, Any]) -> "Masks":
         """Returns labels that interpret other masks as a finished run did."""
         names = tuple(described["class_names"])
+        # JSON has texts as keys; null is the ignored class.
         indices = {
             int(value): mask_files.IGNORED_INDEX
             if name is None
@@ -137,6 +138,7 @@ class Masks(label_protocol.Labels):
         Raises:
             DataError: A mask does not fit its picture or its classes.
         """
+        # Masks are read once and stored as indices: training reads those.
         prepared = mask_preparation.prepare_masks(
             pictures,
             self._scan_masks(pictures),
