@@ -11,10 +11,9 @@ from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import catalog, imagenet_accuracies
 from tf_finetune.config import recommend_config
 from tf_finetune.weights import (
-    file_parts,
     imagenet_weights,
     packaged_weights,
-    weights_preflight,
+    weights_source,
 )
 
 _IMAGENET = "imagenet"
@@ -91,7 +90,7 @@ def hash_weights(candidate: Candidate) -> str:
     if candidate.weights == _IMAGENET:
         path = _find_published(spec, alpha, candidate.image_size)
         return files.sha256(path)
-    source = file_parts.parse_source(candidate.weights)
+    source = weights_source.parse_source(candidate.weights)
     path = source.path
     if path.is_dir():
         path = path / "model.weights.h5"
@@ -157,7 +156,7 @@ def _make_candidate(
             f"--backbones={name}=none: random weights are no candidate. Give "
             f"{name}=FILE, or {name} alone for its ImageNet weights."
         )
-    weights_preflight.check_weights(spec, weights)
+    weights_source.check_weights(spec, weights)
     is_there = _find_published(spec, alpha, config.image_size)
     if weights == _IMAGENET and not config.download and not is_there:
         path = _locate(spec, alpha, config.image_size)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from tf_finetune.metrics import classification_metrics
-from tf_finetune.solvers import linear_probe, standardized_features
+from tf_finetune.solvers import head_problem, linear_probe
 from tf_finetune.transferability import log_evidence, nearest_neighbors
 
 
@@ -96,7 +97,7 @@ def compute_scores(
         seed: Of its folds.
     """
     start = time.process_time()
-    with standardized_features.limit_threads(features):
+    with head_problem.limit_threads(features):
         logme = log_evidence.compute_log_evidence(features, labels)
         knn = nearest_neighbors.compute_accuracy(
             features, labels, groups=groups
@@ -128,16 +129,18 @@ def _solve_probe(
 ) -> ProbeFigures | None:
     """Returns the probe's figures; None where a class has one picture."""
     solved = linear_probe.solve(features, labels, groups=groups, seed=seed)
-    if not solved.cross_validation:
+    if solved.out_of_fold is None:
         return None
-    best = min(solved.cross_validation, key=lambda trial: trial.log_loss)
-    judged = int(np.isfinite(solved.out_of_fold).all(axis=1).sum())
+    judged = np.isfinite(solved.out_of_fold).all(axis=1)
+    truth, logits = labels[judged], solved.out_of_fold[judged]
+    hits = logits.argmax(axis=1) == truth
+    losses = -special.log_softmax(logits, axis=1)[np.arange(len(truth)), truth]
     low, high = classification_metrics.accuracy_interval(
-        round(best.accuracy * judged), judged, seed=seed
+        int(hits.sum()), len(hits), seed=seed
     )
     return ProbeFigures(
-        accuracy=float(best.accuracy),
+        accuracy=float(hits.mean()),
         accuracy_interval=(float(low), float(high)),
-        log_loss=float(best.log_loss),
-        strength=best.strength,
+        log_loss=float(losses.mean()),
+        strength=float(solved.strengths[0]),
     )

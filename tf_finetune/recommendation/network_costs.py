@@ -11,7 +11,7 @@ import keras
 from absl import logging
 
 from tf_finetune import files
-from tf_finetune.exports.graph import frozen_graph
+from tf_finetune.exports import float32_model
 from tf_finetune.exports.parity import fresh_process
 
 _SCRIPT = pathlib.Path(__file__).parent / "graph_timing.py"
@@ -94,7 +94,7 @@ def write_graph(
         folder: Where it goes.
         name: Of the files.
     """
-    frozen = frozen_graph.freeze_model(model, size)
+    frozen = float32_model.freeze_model(model, size)
     graph = frozen.graph.as_graph_def().SerializeToString()
     (folder / f"{name}.pb").write_bytes(graph)
     files.write_json(folder / f"{name}.json", {"image_size": size})
