@@ -28,7 +28,7 @@ _ROOMS = [
     ["data"],
     ["backbones"],
     ["heads", "weights", "feature_cache"],
-    ["solvers", "metrics"],
+    ["solvers", "metrics", "transferability"],
     ["drawing"],
     ["tasks"],
     ["model"],
@@ -43,6 +43,7 @@ _ROOMS = [
     ["finished_workflow"],
     ["run"],
     ["workflow"],
+    ["recommendation"],
     ["__main__", "__init__"],
 ]
 # The doors of the commands, which nobody imports.

@@ -20,6 +20,7 @@ _PUBLIC = {
     "evaluate": "tf_finetune.finished_workflow",
     "predict": "tf_finetune.finished_workflow",
     "export": "tf_finetune.finished_workflow",
+    "recommend": "tf_finetune.recommendation.recommend",
     "load_run": "tf_finetune.run",
     "serve": "tf_finetune.serving.startup",
     "start_server": "tf_finetune.serving.startup",

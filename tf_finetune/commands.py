@@ -38,6 +38,15 @@ class Command:
 
 
 COMMANDS = {
+    "recommend": Command(
+        summary="compare pretrained networks on your own pictures",
+        function="tf_finetune.recommendation.recommend:recommend_run",
+        config="tf_finetune.config.recommend_config:RecommendConfig",
+        usage="Compares pretrained networks on your own pictures and picks "
+        "one:\n"
+        "  python -m tf_finetune.recommend --data=flowers/ "
+        "--backbones=mobilenet@0.25,mobilenet_v2",
+    ),
     "train": Command(
         summary="fine-tune a pretrained network on your own pictures",
         function="tf_finetune.workflow:train_run",

@@ -101,14 +101,18 @@ def test_a_spec_of_the_users_own(tmp_path, monkeypatch):
 def test_table_has_a_line_for_each():
     header, *lines = catalog.format_table().splitlines()
     assert header.split() == (
-        ["name", "image", "size", "smallest", "preprocessing", "widths"]
+        ["name", "image", "size", "smallest", "preprocessing"]
+        + ["top-1", "widths"]
     )
     assert [line.split()[0] for line in lines] == list(
         catalog.BACKBONES.names()
     )
-    assert "xception                      299        71  tf" in lines
+    assert (
+        "xception                      299        71  tf              79.0"
+        in lines
+    )
     (mobilenet,) = [line for line in lines if line.startswith("mobilenet ")]
-    assert mobilenet.endswith("tf             0.25, 0.5, 0.75, 1")
+    assert mobilenet.endswith("tf              70.6  0.25, 0.5, 0.75, 1")
 
 
 def test_the_document_shows_the_table():

@@ -54,6 +54,8 @@ class House:
             if name == "train":
                 words += self._smaller(command, config)
                 self._forget(self._workdirs[command])
+            elif name == "recommend":
+                words.append("--image_size=32")
             self._done[name, config] = self.wait(words)
         return self._done[name, config]
 
@@ -88,7 +90,9 @@ class House:
     ):
         """Starts `python ARGUMENTS…` here, or in another folder."""
         for word in arguments:
-            self._lay_out(word.partition("=")[2])
+            for value in word.partition("=")[2].split(","):
+                # Of --backbones, each entry is NAME=FILE.
+                self._lay_out(value.rpartition("=")[2])
         return self._start(
             arguments,
             folder or self.folder,

@@ -100,7 +100,18 @@ def _cleared(command, house, done):
     assert "features" not in listed.stdout, listed.stdout
 
 
+def _recommended(command, house, done):
+    place = house.folder / f"runs/recommend-{command.flag('data').strip('/')}"
+    content = json.loads((place / "recommend.json").read_text("utf-8"))
+    assert len(content["ranking"]) == command.text.count(".h5")
+    assert content["command"] in done.stdout
+    page = (documented_commands.ROOT / "docs/choosing.md").read_text("utf-8")
+    for key in (*content, *content["ranking"][0]):
+        assert f"`{key}`" in page, key
+
+
 _PROMISES = {
+    "recommend": _recommended,
     "train": _trained,
     "evaluate": _evaluated,
     "predict": _predicted,

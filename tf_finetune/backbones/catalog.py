@@ -5,7 +5,11 @@ import re
 
 from tf_finetune import errors, registry
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import efficientnet_lite_specs, torch_rules
+from tf_finetune.backbones import (
+    efficientnet_lite_specs,
+    imagenet_accuracies,
+    torch_rules,
+)
 
 _HOST = "https://storage.googleapis.com"
 _KERAS = f"{_HOST}/tensorflow/keras-applications"
@@ -254,13 +258,16 @@ def format_table() -> str:
     """Formats every backbone with its facts, one per line."""
     lines = [
         f"{'name':<22} {'image size':>10} {'smallest':>9}  "
-        f"{'preprocessing':<14} widths"
+        f"{'preprocessing':<14} {'top-1':>5}  widths"
     ]
     for name in BACKBONES.names():
         spec = BACKBONES.get(name)
+        alpha = 1.0 if spec.alphas else None
+        known = imagenet_accuracies.find_accuracy(name, alpha)
+        top_1 = f"{known.top_1:.1f}" if known else ""
         widths = ", ".join(f"{each:g}" for each in spec.alphas)
         lines.append(
             f"{name:<22} {spec.image_size:>10} {spec.min_image_size:>9}  "
-            f"{spec.preprocessing:<14} {widths}".rstrip()
+            f"{spec.preprocessing:<14} {top_1:>5}  {widths}".rstrip()
         )
     return "\n".join(lines)

@@ -55,8 +55,7 @@ def fetch_weights(
     weights_source.check_published(spec)
     url = build_url(spec, alpha=alpha, image_size=image_size)
     expected = _select_hash(spec, alpha)
-    name = url.rpartition("/")[2]
-    path = locate_cache_dir() / _NAMES_IN_CACHE.get(name, name)
+    path = locate_file(spec, alpha=alpha, image_size=image_size)
     if path.is_file() and _is_intact(path, expected):
         return path
     try:
@@ -71,6 +70,21 @@ def fetch_weights(
             _build_advice(spec, url, path, expected, reason)
         ) from error
     return path
+
+
+def locate_file(
+    spec: backbone.BackboneSpec, *, alpha: float | None, image_size: int
+) -> pathlib.Path:
+    """Returns the path in Keras' cache, where the file may be missing.
+
+    Args:
+        spec: Of a backbone with published weights.
+        alpha: Its width; None where width is fixed.
+        image_size: Side of the input, pixels.
+    """
+    url = build_url(spec, alpha=alpha, image_size=image_size)
+    name = url.rpartition("/")[2]
+    return locate_cache_dir() / _NAMES_IN_CACHE.get(name, name)
 
 
 def build_url(

@@ -1,0 +1,196 @@
+"""Candidates of a recommendation: backbones whose weights are at hand."""
+
+import collections
+import dataclasses
+import importlib.resources
+import pathlib
+from collections.abc import Sequence
+
+from tf_finetune import errors, files
+from tf_finetune.backbones import backbone as backbones
+from tf_finetune.backbones import catalog, imagenet_accuracies
+from tf_finetune.config import recommend_config
+from tf_finetune.weights import (
+    imagenet_weights,
+    packaged_weights,
+    weights_source,
+)
+
+_IMAGENET = "imagenet"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A backbone with pretrained weights.
+
+    Attributes:
+        backbone: As `--backbone` takes it.
+        weights: As `--weights` takes it.
+        label: Its name among the candidates.
+        image_size: Side of the input, pixels.
+        published: The ImageNet accuracy that is published for the backbone's
+            own weights; None: none is.
+    """
+
+    backbone: str
+    weights: str
+    label: str
+    image_size: int
+    published: imagenet_accuracies.Accuracy | None
+
+    @property
+    def prior(self) -> float | None:
+        """The published accuracy where these are the published weights.
+
+        A file may hold anything for the same network, also random weights.
+        """
+        is_published = self.published and self.weights == _IMAGENET
+        return self.published.top_1 if is_published else None
+
+
+def list_candidates(
+    config: recommend_config.RecommendConfig,
+) -> tuple[Candidate, ...]:
+    """Returns the candidates, without loading TensorFlow.
+
+    Raises:
+        UsageError: A backbone or its weights are unknown, random, or not at
+            hand; the pictures are too small for it; or there is no candidate.
+    """
+    if config.backbones:
+        pairs = [_parse(each) for each in dict.fromkeys(config.backbones)]
+    else:
+        pairs = _list_cached(config)
+    found = [_make_candidate(config, *each) for each in dict.fromkeys(pairs)]
+    return _label(found)
+
+
+def download_weights(found: Sequence[Candidate]) -> None:
+    """Downloads the ImageNet weights that are not in Keras' cache.
+
+    Raises:
+        RunError: A file cannot be downloaded.
+    """
+    for each in found:
+        spec, alpha = catalog.find_spec(each.backbone)
+        if each.weights == _IMAGENET and not spec.weights_package:
+            imagenet_weights.fetch_weights(
+                spec, alpha=alpha, image_size=each.image_size
+            )
+
+
+def hash_weights(candidate: Candidate) -> str:
+    """Returns the SHA-256 of a candidate's weights, with the part's name."""
+    spec, alpha = catalog.find_spec(candidate.backbone)
+    if candidate.weights in dict(spec.bundled_weights):
+        name = dict(spec.bundled_weights)[candidate.weights]
+        place = importlib.resources.files("tf_finetune.backbones") / "assets"
+        with importlib.resources.as_file(place / name) as path:
+            return files.sha256(path)
+    if candidate.weights == _IMAGENET:
+        path = _find_published(spec, alpha, candidate.image_size)
+        return files.sha256(path)
+    source = weights_source.parse_source(candidate.weights)
+    path = source.path
+    if path.is_dir():
+        path = path / "model.weights.h5"
+    return files.sha256(path) + (f"::{source.part}" if source.part else "")
+
+
+def _parse(text: str) -> tuple[str, str]:
+    """Splits NAME=WEIGHTS; NAME alone stands for its ImageNet weights."""
+    name, _, weights = text.partition("=")
+    return name.strip(), weights.strip() or _IMAGENET
+
+
+def _list_cached(
+    config: recommend_config.RecommendConfig,
+) -> list[tuple[str, str]]:
+    """Lists the backbones whose ImageNet weights are in Keras' cache."""
+    found = []
+    for name in catalog.BACKBONES.names():
+        spec = catalog.BACKBONES.get(name)
+        for alpha in spec.alphas or (None,):
+            full = name if alpha is None else f"{name}@{alpha:g}"
+            if _find_published(spec, alpha, config.image_size):
+                found.append((full, _IMAGENET))
+    if not found:
+        raise errors.UsageError(
+            "No weights are at hand: Keras' cache, "
+            f"{imagenet_weights.locate_cache_dir()}, holds no ImageNet weights "
+            "without top. Give --backbones=NAME=FILE,…, or "
+            "--backbones=NAME,… with --download."
+        )
+    return found
+
+
+def _find_published(
+    spec: backbones.BackboneSpec, alpha: float | None, size: int | None
+) -> pathlib.Path | None:
+    """Returns the file of published weights; None if it is not at hand."""
+    if spec.weights_package:
+        try:
+            return packaged_weights.find_file(spec)
+        except errors.UsageError:  # The package is not installed.
+            return None
+    if spec.weights_url is None:
+        return None
+    path = _locate(spec, alpha, size)
+    return path if path.is_file() else None
+
+
+def _locate(
+    spec: backbones.BackboneSpec, alpha: float | None, size: int | None
+) -> pathlib.Path:
+    return imagenet_weights.locate_file(
+        spec, alpha=alpha, image_size=size or spec.image_size
+    )
+
+
+def _make_candidate(
+    config: recommend_config.RecommendConfig, name: str, weights: str
+) -> Candidate:
+    spec, alpha = catalog.find_spec(name)
+    if weights == "none":
+        raise errors.UsageError(
+            f"--backbones={name}=none: random weights are no candidate. Give "
+            f"{name}=FILE, or {name} alone for its ImageNet weights."
+        )
+    weights_source.check_weights(spec, weights)
+    is_there = _find_published(spec, alpha, config.image_size)
+    if weights == _IMAGENET and not config.download and not is_there:
+        path = _locate(spec, alpha, config.image_size)
+        raise errors.UsageError(
+            f"The ImageNet weights of {name} are not at hand: {path} is "
+            f"missing. Give --backbones={name}=FILE, leave {name} out, or let "
+            "--download fetch them."
+        )
+    size = config.image_size or spec.image_size
+    if size < spec.min_image_size:
+        raise errors.UsageError(
+            f"--image_size={size} is too small for {name}, which needs "
+            f"{spec.min_image_size} at least."
+        )
+    return Candidate(
+        backbone=name,
+        weights=weights,
+        label=name,
+        image_size=size,
+        published=imagenet_accuracies.find_accuracy(spec.name, alpha),
+    )
+
+
+def _label(found: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Adds the weights to names that several candidates have."""
+    counts = collections.Counter(each.backbone for each in found)
+    shorts = collections.Counter(
+        (each.backbone, pathlib.Path(each.weights).name) for each in found
+    )
+    labeled = []
+    for each in found:
+        short = pathlib.Path(each.weights).name
+        weights = short if shorts[each.backbone, short] == 1 else each.weights
+        several = counts[each.backbone] > 1
+        label = f"{each.backbone}={weights}" if several else each.backbone
+        labeled.append(dataclasses.replace(each, label=label))
+    return tuple(labeled)

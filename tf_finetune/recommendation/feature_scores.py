@@ -1,0 +1,146 @@
+"""Scores of one network's features on the pictures of a rung."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from tf_finetune.metrics import classification_metrics
+from tf_finetune.solvers import head_problem, linear_probe
+from tf_finetune.transferability import log_evidence, nearest_neighbors
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProbeFigures:
+    """Cross-validated figures of a linear head on the features.
+
+    Attributes:
+        accuracy: Of the pictures left out of each fold, 0..1.
+        accuracy_interval: 95 %.
+        log_loss: Of the same pictures.
+        strength: The regularization C with the lowest log loss.
+    """
+
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    log_loss: float
+    strength: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeatureScores:
+    """Scores of a network at one rung.
+
+    Attributes:
+        pictures_per_class: At most, of the rung.
+        pictures: Of all classes.
+        logme: Log evidence per picture of raw features.
+        knn: Leave-one-out accuracy of five nearest neighbors, 0..1.
+        probe: None where it was not solved.
+        score_seconds: CPU time of `logme` and `knn`.
+        probe_seconds: CPU time of `probe`.
+    """
+
+    pictures_per_class: int
+    pictures: int
+    logme: float
+    knn: float
+    probe: ProbeFigures | None
+    score_seconds: float
+    probe_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the scores as JSON stores them."""
+        found = dataclasses.asdict(self)
+        if self.probe:
+            # JSON reads a list back.
+            found["probe"]["accuracy_interval"] = [
+                *self.probe.accuracy_interval
+            ]
+        return found
+
+
+def from_json(found: dict[str, Any]) -> FeatureScores:
+    """Returns the scores that JSON stores.
+
+    Raises:
+        KeyError, TypeError, ValueError: It stores something else.
+    """
+    probe = found["probe"]
+    if probe is not None:
+        low, high = probe["accuracy_interval"]
+        probe = ProbeFigures(**{**probe, "accuracy_interval": (low, high)})
+    return FeatureScores(**{**found, "probe": probe})
+
+
+def compute_scores(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    pictures_per_class: int,
+    groups: Sequence[str],
+    with_probe: bool,
+    seed: int,
+) -> FeatureScores:
+    """Computes the scores of raw features.
+
+    Args:
+        features: [n, width].
+        labels: [n] class indices; every class occurs.
+        pictures_per_class: Of the rung.
+        groups: A key for each picture; those of one key stay together in
+            cross-validation and are not each other's neighbors.
+        with_probe: Whether the probe is solved, which takes longest.
+        seed: Of its folds.
+    """
+    start = time.process_time()
+    with head_problem.limit_threads(features):
+        logme = log_evidence.compute_log_evidence(features, labels)
+        knn = nearest_neighbors.compute_accuracy(
+            features, labels, groups=groups
+        )
+    between = time.process_time()
+    probe = _solve_probe(features, labels, groups, seed) if with_probe else None
+    return FeatureScores(
+        pictures_per_class=pictures_per_class,
+        pictures=len(labels),
+        logme=logme,
+        knn=knn,
+        probe=probe,
+        score_seconds=between - start,
+        probe_seconds=time.process_time() - between,
+    )
+
+
+def find_limit(width: int, classes: int, last: int) -> int:
+    """Returns the pictures a class, at most `last`, that a probe can take."""
+    while last > 1 and not linear_probe.is_small(
+        last * classes, width, classes
+    ):
+        last = last * 3 // 4
+    return last
+
+
+def _solve_probe(
+    features: np.ndarray, labels: np.ndarray, groups: Sequence[str], seed: int
+) -> ProbeFigures | None:
+    """Returns the probe's figures; None where a class has one picture."""
+    solved = linear_probe.solve(features, labels, groups=groups, seed=seed)
+    if solved.out_of_fold is None:
+        return None
+    judged = np.isfinite(solved.out_of_fold).all(axis=1)
+    truth, logits = labels[judged], solved.out_of_fold[judged]
+    hits = logits.argmax(axis=1) == truth
+    losses = -special.log_softmax(logits, axis=1)[np.arange(len(truth)), truth]
+    low, high = classification_metrics.accuracy_interval(
+        int(hits.sum()), len(hits), seed=seed
+    )
+    return ProbeFigures(
+        accuracy=float(hits.mean()),
+        accuracy_interval=(float(low), float(high)),
+        log_loss=float(losses.mean()),
+        strength=float(solved.strengths[0]),
+    )

@@ -1,0 +1,66 @@
+"""Measurements of candidates, kept in the cache so that none is repeated."""
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from absl import logging
+
+from tf_finetune import files
+
+_FOLDER = "recommendations"
+_LIMIT_BYTES = 1 << 24
+
+
+class MeasurementFile:
+    """Measurements of one network by kind and name, as one JSON file.
+
+    Two processes at once may lose a measurement of one of them, which is then
+    made again.
+    """
+
+    def __init__(self, cache_dir: pathlib.Path, facts: Any) -> None:
+        """Reads the file; a missing or damaged one is empty.
+
+        Args:
+            cache_dir: The folder shared between runs.
+            facts: All that the measurements hang on, ready for JSON.
+        """
+        text = json.dumps(facts, sort_keys=True)
+        key = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self._path = cache_dir / _FOLDER / f"{key}.json"
+        self._found = self._read()
+
+    def get(self, kind: str, name: str) -> Any | None:
+        """Returns a measurement; None if it has not been made."""
+        return self._found.get(kind, {}).get(name)
+
+    def put(self, kind: str, name: str, value: Any) -> None:
+        """Adds a measurement; a cache that cannot be written is logged."""
+        kept = self._read()
+        self._found = {
+            each: kept.get(each, {}) | self._found.get(each, {})
+            for each in {**kept, **self._found}
+        }
+        self._found.setdefault(kind, {})[name] = value
+        try:
+            files.write_json(self._path, self._found)
+        except OSError as error:
+            logging.warning("%s cannot be written: %s", self._path, error)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        try:
+            found = files.read_json(
+                self._path, limit=_LIMIT_BYTES, within=self._path.parent
+            )
+            if all(isinstance(each, dict) for each in found.values()):
+                return found
+            raise ValueError("it holds no measurements")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, AttributeError) as error:
+            logging.warning(
+                "%s is ignored and measured again: %s", self._path, error
+            )
+            return {}

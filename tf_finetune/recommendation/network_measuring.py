@@ -1,0 +1,282 @@
+"""Measures candidates: size, latency, and scores of their features.
+
+A measurement that the cache holds is read, and the network is then not even
+built.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tf_finetune import environment, version
+from tf_finetune.config import recommend_config, train_config
+from tf_finetune.data import examples
+from tf_finetune.data.images import decoding, verification
+from tf_finetune.model import assembly, inference
+from tf_finetune.recommendation import (
+    candidates,
+    feature_scores,
+    measurements,
+    network_costs,
+    picture_choice,
+    training_config,
+)
+from tf_finetune.runs import run_cache
+from tf_finetune.tasks import catalog as tasks
+
+# Weights of open networks, above which all are closed before another opens.
+_OPEN_PARAMETERS = 5e8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Network:
+    """A built candidate and the cache entry of its features."""
+
+    built: assembly.Assembly
+    cache: run_cache.RunCache
+    parameters: int
+
+
+class NetworkMeasuring:
+    """Measures candidates on demand and keeps the figures in the cache."""
+
+    def __init__(
+        self,
+        config: recommend_config.RecommendConfig,
+        found: Sequence[candidates.Candidate],
+        class_names: Sequence[str],
+        held: contextlib.ExitStack,
+    ) -> None:
+        """Opens the measurements; builds no network yet.
+
+        Args:
+            config: The command.
+            found: All candidates.
+            class_names: Of the data.
+            held: Keeps cache entries safe from eviction until it is closed.
+        """
+        self._config = config
+        self._class_names = class_names
+        self._held = held
+        self._cache_dir = pathlib.Path(config.cache_dir).expanduser()
+        self._open: dict[candidates.Candidate, _Network] = {}
+        self._files = {each: self._open_file(each) for each in found}
+        self._device = describe_device()
+
+    def measure_sizes(
+        self, found: Sequence[candidates.Candidate]
+    ) -> dict[candidates.Candidate, network_costs.NetworkSize]:
+        """Returns the size of each candidate."""
+        return {each: self._measure_size(each) for each in found}
+
+    def measure_latencies(
+        self, found: Sequence[candidates.Candidate]
+    ) -> dict[candidates.Candidate, network_costs.NetworkLatency]:
+        """Returns the latency of each candidate; failures are left out."""
+        known = {
+            each: network_costs.NetworkLatency(**values)
+            for each in found
+            if (values := self._files[each].get("latency", self._device))
+        }
+        missing = [each for each in found if each not in known]
+        if not missing:
+            return known
+        logging.info(
+            "Measuring the latency of %d networks, batch 1 and 32.",
+            len(missing),
+        )
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for number, each in enumerate(missing):
+                network_costs.write_graph(
+                    self._build(each).built.model,
+                    each.image_size,
+                    folder,
+                    f"{number:04d}",
+                )
+            timed = network_costs.time_graphs(folder)
+        for number, each in enumerate(missing):
+            if (latency := timed.get(f"{number:04d}")) is not None:
+                known[each] = latency
+                self._files[each].put(
+                    "latency", self._device, dataclasses.asdict(latency)
+                )
+        return known
+
+    def is_known(
+        self,
+        candidate: candidates.Candidate,
+        pictures: Sequence[examples.Picture],
+        *,
+        with_probe: bool,
+    ) -> bool:
+        """Returns whether scores on these pictures cost no time."""
+        name = self._name_scores(pictures, with_probe=with_probe)
+        return self._files[candidate].get("scores", name) is not None
+
+    def measure_scores(
+        self,
+        candidate: candidates.Candidate,
+        pictures: Sequence[examples.Picture],
+        *,
+        pictures_per_class: int,
+        with_probe: bool,
+    ) -> feature_scores.FeatureScores:
+        """Returns the scores of a candidate on pictures that can be decoded."""
+        name = self._name_scores(pictures, with_probe=with_probe)
+        known = self._files[candidate].get("scores", name)
+        if known is not None:
+            return dataclasses.replace(
+                feature_scores.from_json(known),
+                pictures_per_class=pictures_per_class,
+            )
+        start = time.process_time()
+        features = self._compute_features(candidate, pictures)
+        spent = time.process_time() - start
+        scores = feature_scores.compute_scores(
+            features,
+            self._index_labels(pictures),
+            pictures_per_class=pictures_per_class,
+            groups=[each.group or each.sha256 for each in pictures],
+            with_probe=with_probe,
+            seed=self._config.seed,
+        )
+        logging.info(
+            "%s, %d pictures: features took %.2f CPU s, LogME and neighbors "
+            "%.2f s, the probe %.2f s.",
+            candidate.label,
+            len(pictures),
+            spent,
+            scores.score_seconds,
+            scores.probe_seconds,
+        )
+        self._files[candidate].put("scores", name, scores.to_json())
+        return scores
+
+    def find_undecodable(
+        self, pictures: Sequence[examples.Picture]
+    ) -> dict[str, str]:
+        """Returns the reason by path of each picture that cannot be decoded."""
+        options = train_config.TrainConfig().model
+        return verification.decode_pictures(
+            pictures,
+            cache_dir=self._cache_dir,
+            image_size=self._config.image_size or 224,
+            resize=self._config.resize,
+            pixels=options.pixels,
+        )
+
+    def close(self, candidate: candidates.Candidate) -> None:
+        """Frees the memory of a candidate that is not needed any more."""
+        self._open.pop(candidate, None)
+
+    def close_all(self) -> None:
+        """Frees the memory of all candidates."""
+        self._open.clear()
+
+    def read_note(self, candidate: candidates.Candidate, name: str) -> Any:
+        """Returns a note on a candidate's fine-tuned run; None without one."""
+        return self._files[candidate].get("fine_tuned", name)
+
+    def write_note(
+        self, candidate: candidates.Candidate, name: str, value: Any
+    ) -> None:
+        """Notes a candidate's fine-tuned run."""
+        self._files[candidate].put("fine_tuned", name, value)
+
+    def _measure_size(
+        self, candidate: candidates.Candidate
+    ) -> network_costs.NetworkSize:
+        known = self._files[candidate].get("network", "size")
+        if known is None:
+            network = self._build(candidate)
+            size = network_costs.NetworkSize(
+                parameters=network.parameters,
+                multiply_adds=network_costs.count_multiply_adds(
+                    network.built.backbone.model
+                ),
+                width=network.built.features.width,
+            )
+            known = dataclasses.asdict(size)
+            self._files[candidate].put("network", "size", known)
+        return network_costs.NetworkSize(**known)
+
+    def _build(self, candidate: candidates.Candidate) -> _Network:
+        """Builds a candidate, or returns it if it is open."""
+        if candidate in self._open:
+            return self._open[candidate]
+        used = sum(each.parameters for each in self._open.values())
+        if used > _OPEN_PARAMETERS:
+            self._open.clear()
+        config = training_config.make_config(self._config, candidate)
+        built = assembly.build_model(
+            config.model,
+            tasks.TASKS.get(config.model.task),
+            self._class_names,
+            config.seed,
+            weights=config.model.weights,
+        )
+        networks = inference.CompiledNetworks(built, None)
+        self._open[candidate] = _Network(
+            built=built,
+            cache=run_cache.RunCache(config, built, networks, self._held),
+            parameters=built.backbone.model.count_params(),
+        )
+        return self._open[candidate]
+
+    def _compute_features(
+        self,
+        candidate: candidates.Candidate,
+        pictures: Sequence[examples.Picture],
+    ) -> np.ndarray:
+        cache = self._build(candidate).cache
+        cache.fill_features(pictures, with_rows=False)
+        return cache.features.rows([each.sha256 for each in pictures]).all()
+
+    def _index_labels(self, pictures: Sequence[examples.Picture]) -> np.ndarray:
+        index = {name: i for i, name in enumerate(self._class_names)}
+        return np.array([index[each.label] for each in pictures])
+
+    def _name_scores(
+        self, pictures: Sequence[examples.Picture], *, with_probe: bool
+    ) -> str:
+        """Returns the name of a measurement of scores."""
+        content = picture_choice.hash_pictures(pictures)
+        probe = f"probe-{self._config.seed}" if with_probe else "no-probe"
+        return f"{content}/{probe}"
+
+    def _open_file(
+        self, candidate: candidates.Candidate
+    ) -> measurements.MeasurementFile:
+        facts = {
+            "backbone": candidate.backbone,
+            "weights": candidates.hash_weights(candidate),
+            "image_size": candidate.image_size,
+            "resize": self._config.resize,
+            "pixels": train_config.TrainConfig().model.pixels.key,
+            "decoder": decoding.VERSION,
+            "versions": [version.VERSION, tf.__version__, keras.__version__],
+        }
+        return measurements.MeasurementFile(self._cache_dir, facts)
+
+
+def describe_device() -> str:
+    """Returns this machine and its devices, as latencies hang on them."""
+    hardware = environment.describe_environment()["hardware"]
+    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "all")
+    devices = ", ".join(hardware["devices"])
+    return (
+        f"{platform.node()}: {hardware['machine']}, {hardware['cpus']} cores, "
+        f"threads {threads}, oneDNN {environment.describe_onednn()}, {devices}"
+    )

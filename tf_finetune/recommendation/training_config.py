@@ -1,0 +1,51 @@
+"""Training config of a candidate, and the command that trains it."""
+
+import shlex
+from typing import Any
+
+from tf_finetune.config import options, recommend_config, train_config
+from tf_finetune.recommendation import candidates
+
+
+def make_config(
+    config: recommend_config.RecommendConfig, candidate: candidates.Candidate
+) -> train_config.TrainConfig:
+    """Returns the config of a training run of a candidate.
+
+    Args:
+        config: The command, whose options of data are the run's.
+        candidate: Its backbone and weights.
+    """
+    return options.from_keywords(
+        train_config.TrainConfig, _collect_keywords(config, candidate)
+    )
+
+
+def format_command(
+    config: recommend_config.RecommendConfig, candidate: candidates.Candidate
+) -> str:
+    """Returns the command line that trains a candidate."""
+    usual = options.collect_values(train_config.TrainConfig())
+    given = _collect_keywords(config, candidate)
+    # The backbone is named even where it is the default.
+    flags = [
+        options.to_flag(name, value)
+        for name, value in given.items()
+        if value != usual[name] or name == "backbone"
+    ]
+    words = ["python", "-m", "tf_finetune.train", *flags]
+    return " ".join(map(shlex.quote, words))
+
+
+def _collect_keywords(
+    config: recommend_config.RecommendConfig, candidate: candidates.Candidate
+) -> dict[str, Any]:
+    return {
+        **options.collect_values(config.data),
+        "backbone": candidate.backbone,
+        "weights": candidate.weights,
+        "image_size": config.image_size,
+        "resize": config.resize,
+        "cache_dir": config.cache_dir,
+        "seed": config.seed,
+    }
