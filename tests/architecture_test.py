@@ -328,7 +328,6 @@ def test_the_glossary_names_files_that_are_there():
 def test_a_runtime_script_imports_numpy_and_its_format_alone():
     allowed = {
         "__init__.py": set(),
-        "h5.py": {"keras"},
         "keras_file.py": {"keras"},
         "litert.py": {"ai_edge_litert"},
         "onnx.py": {"onnxruntime"},

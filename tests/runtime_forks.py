@@ -26,7 +26,7 @@ from collections.abc import Callable
 from typing import Any
 
 # Scripts that import no more than TensorFlow or Keras, which can be forked.
-_FORKED = ("h5.py", "keras_file.py", "saved_model.py")
+_FORKED = ("keras_file.py", "saved_model.py")
 
 
 class Runtimes:

@@ -14,7 +14,7 @@ def asked(tmp_path):
     made = []
 
     def call(code):
-        script = tmp_path.resolve() / "h5.py"
+        script = tmp_path.resolve() / "keras_file.py"
         script.write_text(
             "import os, time\ndef main(artifact, source, target):\n"
             + textwrap.indent(code, "    ")

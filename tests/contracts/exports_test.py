@@ -45,7 +45,7 @@ _FAMILIES = (
     "xception",
 )
 # Up to a minute a format; the layers that they add to those of the others are
-# in the tests of `exports/graph`.
+# in the tests of `exports/float32_model.py` and its neighbors.
 _IN_CAMPAIGN = {
     "densenet121",
     "efficientnet_v2_b0",

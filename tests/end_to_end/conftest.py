@@ -112,6 +112,20 @@ def run(pictures, settings, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def exported(run, tmp_path_factory) -> pathlib.Path:
+    """That run as a SavedModel, the first version of its folder."""
+    import tf_finetune
+
+    with graph_optimizer.switched_on():
+        (version,) = tf_finetune.export(
+            run.workdir,
+            output=str(tmp_path_factory.mktemp("exports") / "out"),
+            report=lambda text: None,
+        )
+    return version
+
+
+@pytest.fixture(scope="session")
 def mixed_runs(pictures, settings, tmp_path_factory):
     """A function: precision → a run with all weights moving, what it said."""
     import tf_finetune

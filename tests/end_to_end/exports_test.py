@@ -42,8 +42,8 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
     ants_and_bees, tmp_path
 ):
     from tf_finetune.exports import job as jobs
-    from tf_finetune.exports.litert import litert_formats
-    from tf_finetune.exports.parity import parity_check, single_file
+    from tf_finetune.exports import litert_formats
+    from tf_finetune.exports.parity import file_checks, parity_check
     from tf_finetune.runs import parity_record
     from tf_finetune.runs.finished import finished_run
 
@@ -67,7 +67,7 @@ def test_int8_is_within_two_points_on_all_validation_pictures(
         parity_check.decode_images(contents, job), verbose=0
     )
 
-    got = single_file.predict_in_fresh_process(
+    got = file_checks.predict_in_fresh_process(
         "litert.py", litert_formats.write_int8(job), everything, job
     )
 

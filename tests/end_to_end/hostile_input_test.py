@@ -66,21 +66,22 @@ def _train(folder, settings, tmp_path, **changes):
     )
 
 
+def _replace(path: pathlib.Path) -> None:
+    shutil.copy(path.parent / "1.png", path)
+
+
 @pytest.mark.parametrize(
-    ("harm", "words"),
+    ("cache", "harm", "words"),
     [
-        (
-            lambda path: shutil.copy(path.parent / "1.png", path),
-            "has different cont",
-        ),
-        (lambda path: path.unlink(), "no longer exists"),
-        (lambda path: path.write_bytes(b"<html>"), "has different contents"),
+        ("on", _replace, "has different cont"),
+        ("off", _replace, "has different cont"),
+        ("on", lambda path: path.unlink(), "no longer exists"),
+        ("off", lambda path: path.write_bytes(b"<html>"), "has different cont"),
     ],
-    ids=["replaced", "removed", "damaged"],
+    ids=["replaced-on", "replaced-off", "removed-on", "damaged-off"],
 )
-@pytest.mark.parametrize("cache", ["on", "off"])
 def test_a_picture_that_changes_before_training_stops_the_run(
-    pictures, settings, tmp_path, monkeypatch, harm, words, cache
+    pictures, settings, tmp_path, monkeypatch, cache, harm, words
 ):
     from tf_finetune.runs import train
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tf_finetune
-from tf_finetune.exports.graph import float32_model as artifacts
+from tf_finetune.exports import float32_model
 from tf_finetune.training import history
 
 # Numbers of optimized graphs are what these tests are about.
@@ -37,10 +37,10 @@ def runs(pictures, settings, mixed_runs, tmp_path_factory):
 def test_everything_saved_is_float32(runs, name):
     run, text = runs[name]
     assert f"{name} (as requested" in text.splitlines()[0]
-    assert artifacts.is_float32(run.model)
+    assert float32_model.is_float32(run.model)
     for path in (run.workdir / "model.keras", *_exported(run)):
         loaded = keras.saving.load_model(path)
-        assert artifacts.is_float32(loaded)
+        assert float32_model.is_float32(loaded)
         images = _images(run)
         np.testing.assert_allclose(loaded(images), run.model(images), atol=1e-6)
 
@@ -108,7 +108,7 @@ def test_what_lies_above_the_cache_trains_in_it_too(
             trainable="top",
             cache="on",
         )
-        assert artifacts.is_float32(run.model)
+        assert float32_model.is_float32(run.model)
         losses[name] = [row["loss"] for row in run.history]
     assert losses["mixed_bfloat16"] != losses["float32"]
     np.testing.assert_allclose(*losses.values(), rtol=0.05, atol=0.01)

@@ -198,12 +198,9 @@ def test_predict_fills_error_for_a_bad_picture_and_goes_on(
 
 @pytest.mark.optimizer
 def test_a_saved_model_serves_encoded_pictures_without_this_package(
-    run, pictures, tmp_path
+    exported, pictures, tmp_path
 ):
-    (path,) = tf_finetune.export(
-        run.workdir, output=str(tmp_path / "out"), report=lambda text: None
-    )
-    assert path == tmp_path / "out" / "1"
+    assert exported.parts[-2:] == ("out", "1")
     code = (
         "import sys, tensorflow as tf\n"
         "sys.modules['tf_finetune'] = None\n"
@@ -214,7 +211,7 @@ def test_a_saved_model_serves_encoded_pictures_without_this_package(
     )
     chosen = [pictures / c / "3.png" for c in ("red", "blue", "green")]
     done = subprocess.run(
-        [sys.executable, "-c", code, path, *chosen],
+        [sys.executable, "-c", code, exported, *chosen],
         capture_output=True,
         text=True,
         cwd=tmp_path,

@@ -9,14 +9,6 @@ _SILENT = {"report": lambda text: None}
 
 
 @pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
-    """The run as a SavedModel."""
-    folder = tmp_path_factory.mktemp("exports")
-    (version,) = tf_finetune.export(run.workdir, output=str(folder), **_SILENT)
-    return version
-
-
-@pytest.fixture(scope="module")
 def server(exported, talk):
     return talk(exported, max_batch_size=4)
 

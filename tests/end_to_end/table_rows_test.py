@@ -241,7 +241,7 @@ def test_grpc_answers_predict_and_regress_as_predict_does(
     )
 
     from tf_finetune.exports.parity import fresh_process
-    from tf_finetune.exports.saved_model import signature_calls
+    from tf_finetune.exports.saved_model import served_inputs
 
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "houses"
@@ -261,7 +261,7 @@ def test_grpc_answers_predict_and_regress_as_predict_does(
             ),
         }
         numbers.input.example_list.examples.add().MergeFromString(
-            signature_calls.encode_example(features)
+            served_inputs.encode_example(features)
         )
     with grpc.insecure_channel(server[1]) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)

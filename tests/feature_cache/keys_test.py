@@ -1,8 +1,5 @@
 """Tests of tf_finetune/feature_cache/keys.py."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 
@@ -33,17 +30,14 @@ def _extractor(seed: int = 0, rate: float = 0.0) -> keras.Model:
     return keras.Model(base.inputs[0], keras.layers.Dropout(rate)(pooled))
 
 
-def test_the_key_is_the_same_for_the_same_network_anywhere():
+def test_the_key_is_the_same_for_the_same_network_anywhere(start, tmp_path):
     found = set()
     for before in (
         "",
         "build.build('mobilenet_v3_small', image_size=32)\n",
     ):
-        done = subprocess.run(
-            [sys.executable, "-c", _KEY.format(before=before)],
-            capture_output=True,
-            text=True,
-        )
+        code = _KEY.format(before=before)
+        done = start(["-c", code], tmp_path).wait(timeout=300)
         assert done.returncode == 0, done.stderr
         found.add(done.stdout)
     assert len(found) == 1

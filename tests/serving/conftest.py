@@ -13,12 +13,7 @@ import urllib.request
 import pytest
 from starlette.responses import Response
 
-from tf_finetune.serving.web import (
-    application,
-    request_bodies,
-    responses,
-    server,
-)
+from tf_finetune.serving.web import request_bodies, responses, server
 
 
 class Client:
@@ -172,7 +167,7 @@ def start_http():
         }
         made = server.Server(
             ("127.0.0.1", 0),
-            [application.route_all(answer)],
+            [server.route_all(answer)],
             request_bodies.ClientLimits(**{**defaults, **limits}),
             request_bodies.ByteBudget(max_held_bytes),
         )

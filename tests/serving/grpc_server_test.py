@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (  # noqa: E402
     regression_pb2,
 )
 
-from tf_finetune.serving import grpc_server, image_limits  # noqa: E402
+from tf_finetune.serving import grpc_server, size_limits  # noqa: E402
 from tf_finetune.serving.web import request_bodies  # noqa: E402
 
 
@@ -228,7 +228,7 @@ def test_too_many_rows_are_refused_before_any_is_looked_at(stub, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("a row was looked at")
 
-    monkeypatch.setattr(image_limits, "measure_images", fail)
+    monkeypatch.setattr(size_limits, "measure_images", fail)
     monkeypatch.setattr(grpc_server, "_serialize_examples", fail)
     many = _request(text=_tensor([b""] * 65))
     with pytest.raises(grpc.RpcError, match="64 instances at most, got 65"):

@@ -12,7 +12,7 @@ from tf_finetune.heads import catalog as heads
 from tf_finetune.synonyms import value_synonyms
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.training import optimizers
-from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.weights import weights_source
 
 _TASKS = [tasks.TASKS.get(name) for name in tasks.TASKS.names()]
 _LOSSES = {loss for task in _TASKS for loss in task.losses}
@@ -29,7 +29,7 @@ def _accepted(flag: str, value: str) -> bool:
             optimizers.check_name(value)
         elif flag == "weights":
             spec, _ = backbones.find_spec("resnet50")
-            return value in weights.list_names(spec)
+            return value in weights_source.list_names(spec)
         elif flag in ("export format", "format"):
             return value in exports.EXPORTS.names()
         elif flag == "head":

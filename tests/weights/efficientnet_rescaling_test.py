@@ -8,7 +8,7 @@ import pytest
 from keras.src.utils import file_utils
 
 from tf_finetune.backbones import build
-from tf_finetune.weights import loading
+from tf_finetune.weights import efficientnet_rescaling, loading
 
 _SIZE = 40
 
@@ -150,3 +150,67 @@ def test_file_of_the_plain_graph_is_taken_as_it_is(ours, tmp_path, suffix):
     np.testing.assert_allclose(
         ours.model(pixels, training=False), expected, atol=1e-5, rtol=1e-5
     )
+
+
+def _randomize(model):
+    random = np.random.default_rng(0)
+    for variable in model.variables:
+        if len(variable.shape) == 1:
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+
+
+def _normalization(model):
+    (layer,) = [
+        each
+        for each in model.layers
+        if isinstance(each, keras.layers.Normalization)
+    ]
+    return layer
+
+
+def test_the_factors_stand_for_the_second_rescaling(tmp_path, monkeypatch):
+    path = str(tmp_path / "efficientnetb0.weights.h5")
+    ours = build.build("efficientnet_b0", image_size=32).model
+    _randomize(ours)
+    plain = keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(32, 32, 3)
+    )
+    plain.set_weights(ours.get_weights())
+    plain.save_weights(path)
+    # Keras takes this for the published file and builds the other graph.
+    monkeypatch.setattr(file_utils, "get_file", lambda *_, **__: path)
+    published = keras.applications.EfficientNetB0(
+        include_top=False, weights="imagenet", input_shape=(32, 32, 3)
+    )
+    layers = [type(layer).__name__ for layer in published.layers]
+    assert layers.count("Rescaling") == 2
+    pixels = np.random.default_rng(1).uniform(0, 255, (2, 32, 32, 3))
+    pixels = pixels.astype("float32")
+    expected = np.asarray(published(pixels, training=False))
+    scale = np.abs(expected).max()
+    unadapted = np.asarray(ours(pixels, training=False))
+    assert np.abs(unadapted - expected).max() > 1e-3 * scale
+
+    normalization = _normalization(ours)
+    _, variance, _ = normalization.weights
+    variance.assign(
+        np.asarray(variance) * efficientnet_rescaling.VARIANCE_FACTORS
+    )
+    normalization.finalize_state()
+    found = np.asarray(ours(pixels, training=False))
+    np.testing.assert_allclose(found / scale, expected / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [
+        ("efficientnet_b0", True),
+        ("efficientnet_b7", True),
+        ("efficientnet_v2_b0", False),
+        ("efficientnet_better", False),
+        ("resnet50", False),
+    ],
+)
+def test_which_networks_have_two_graphs(name, has):
+    found = efficientnet_rescaling.TWO_GRAPHS.fullmatch(name)
+    assert (found is not None) == has

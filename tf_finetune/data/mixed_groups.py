@@ -253,15 +253,5 @@ def _repeat_permutation(
     count: int, wanted: int, seed: int, epoch: tf.Tensor, stream: int
 ) -> tf.Tensor:
     """Returns `wanted` numbers: a permutation of 0 .. count - 1, repeated."""
-    # Sorting random keys draws a permutation; philox gives the same numbers on
-    # every device.
-    keys = tf.random.stateless_uniform(
-        (count,),
-        seed=epoch_order.fold_seed(seed, stream, epoch),
-        minval=None,
-        maxval=None,
-        dtype=tf.int64,
-        alg="philox",
-    )
-    order = tf.cast(tf.argsort(keys, stable=True), tf.int64)
+    order = epoch_order.draw_permutation(count, seed, stream, epoch)
     return tf.gather(order, tf.range(wanted) % count)

@@ -26,8 +26,8 @@ class Targets(Protocol):
 
         Args:
             places: int64 [batch], numbers of pictures.
-            views: int64 [batch], which of the fixed views of each picture;
-                0 is the picture as it is.
+            views: int64 [batch], the view of each picture: its number among
+                the fixed augmented versions; 0 is the picture as it is.
 
         Returns:
             [batch, …].

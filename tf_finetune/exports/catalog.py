@@ -8,21 +8,21 @@ requirements are listed in `EXTRAS`.
 
 from tf_finetune import registry
 
-_LITERT = "tf_finetune.exports.litert.litert_formats"
+_LITERT = "tf_finetune.exports.litert_formats"
 _SAVED_MODEL = "tf_finetune.exports.saved_model"
 
 EXPORTS = registry.Registry(
     "export format",
     {
-        "h5": "tf_finetune.exports.keras_files.weights_h5:write",
-        "keras": "tf_finetune.exports.keras_files.native_keras:write",
+        "h5": "tf_finetune.exports.keras_files:write_weights",
+        "keras": "tf_finetune.exports.keras_files:write_keras",
         "litert": f"{_LITERT}:write",
         "litert_dynamic": f"{_LITERT}:write_dynamic",
         "litert_float16": f"{_LITERT}:write_float16",
         "litert_int8": f"{_LITERT}:write_int8",
-        "onnx": "tf_finetune.exports.onnx.onnx_file:write",
+        "onnx": "tf_finetune.exports.onnx_file:write",
         "saved_model": f"{_SAVED_MODEL}.image_saved_model:write",
-        "whole_h5": "tf_finetune.exports.keras_files.whole_h5:write",
+        "whole_h5": "tf_finetune.exports.keras_files:write_whole_h5",
     },
 )
 

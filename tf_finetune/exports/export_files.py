@@ -51,6 +51,17 @@ def encode_labels(names: Sequence[str]) -> bytes:
     return text.encode("utf-8", errors="surrogateescape")
 
 
-def encode_decision(decided: Mapping[str, Any]) -> bytes:
-    """Encodes a task's decision, such as thresholds, as `DECISION`."""
-    return json.dumps(dict(decided), indent=2).encode()
+def encode_members(
+    class_names: Sequence[str], decision: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Encodes the files inside a `.keras` and a `.tflite` file, by their names.
+
+    Args:
+        class_names: Of the outputs, as `LABELS`.
+        decision: Values chosen on validation, such as thresholds, as
+            `DECISION`; empty: no such file.
+    """
+    found = {LABELS: encode_labels(class_names)}
+    if decision:
+        found[DECISION] = json.dumps(dict(decision), indent=2).encode()
+    return found

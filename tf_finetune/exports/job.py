@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.config import model_options
-from tf_finetune.exports import destination
+from tf_finetune.exports import export_flags
 
 if TYPE_CHECKING:
     import keras
@@ -131,6 +131,6 @@ class ExportJob:
     )
 
     def file(self, stem: str, suffix: str) -> pathlib.Path:
-        """Returns the path to write, as `destination.resolve_file` does."""
+        """Returns the path to write, as `export_flags.resolve_file` does."""
         asked = pathlib.Path(self.destination)
-        return destination.resolve_file(asked, stem=stem, suffix=suffix)
+        return export_flags.resolve_file(asked, stem=stem, suffix=suffix)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import keras
 
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones.surgery import change_table
+from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import model_options
 from tf_finetune.feature_cache import batches
 from tf_finetune.heads import catalog as heads
 from tf_finetune.tasks import task as task_contract
-from tf_finetune.weights import loading, pretrained_backbone
+from tf_finetune.weights import loading
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Assembly:
     extractor: keras.Model
     head: keras.Model
     loaded: loading.LoadedWeights | None
-    changes: tuple[change_table.Change, ...]
+    changes: tuple[surgery_steps.Change, ...]
 
     @property
     def features(self) -> batches.RowLayout:
@@ -81,7 +81,7 @@ def build_model(
     """
     # Before anything is built: the head's weights are drawn from this seed.
     keras.utils.set_random_seed(seed)
-    made = pretrained_backbone.build_pretrained(options, weights)
+    made = loading.build_pretrained(options, weights)
     backbone = made.backbone
     build_head = heads.HEADS.get(task.head(options.head))
     top = build_head(backbone, options, task.network.num_outputs(names))

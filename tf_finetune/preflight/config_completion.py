@@ -10,7 +10,7 @@ from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import options, train_config
 from tf_finetune.preflight import unused_options
 from tf_finetune.tasks import catalog as tasks
-from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.weights import weights_source as weights
 from tf_finetune.workdir import lifecycle
 
 

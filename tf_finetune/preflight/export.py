@@ -4,7 +4,7 @@ import pathlib
 
 from tf_finetune import errors
 from tf_finetune.config import command_configs, options, train_config
-from tf_finetune.exports import destination, format_checks
+from tf_finetune.exports import export_flags
 from tf_finetune.preflight import finished_run_files, unused_options
 from tf_finetune.workdir import workdir_files
 
@@ -21,18 +21,18 @@ def check_export(config: command_configs.ExportConfig) -> None:
     _check_record(place, config)
     unused_options.check_options(config, {})
     for name in config.format:
-        format_checks.check_name(name)
+        export_flags.check_name(name)
         if place.takes_rows:
-            format_checks.check_rows(name)
-        format_checks.check_packages(name)
-    destination.check_output(config.output, config.format)
+            export_flags.check_rows(name)
+        export_flags.check_packages(name)
+    export_flags.check_output(config.output, config.format)
     finished_run_files.check_writable(
         config.output or place.export, config.output
     )
     own = (place.model, place.weights, place.fusion_model)
-    destination.check_no_overwrite(config.output, config.format, own)
+    export_flags.check_no_overwrite(config.output, config.format, own)
     losses = finished_run_files.load_config_task(config).exports.losses
-    format_checks.check_tolerance(config.tolerance, config.format, losses)
+    export_flags.check_tolerance(config.tolerance, config.format, losses)
     _check_root(config.image_root)
     _check_supported(config)
     if config.calibrate:

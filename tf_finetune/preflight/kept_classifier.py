@@ -8,7 +8,7 @@ from tf_finetune.backbones import catalog as backbones
 from tf_finetune.config import train_config
 from tf_finetune.preflight import unused_options
 from tf_finetune.weights import classifier_names
-from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.weights import weights_source as weights
 
 # Everything else is about training, its data or its head.
 _READ = {

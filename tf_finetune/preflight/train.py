@@ -22,7 +22,7 @@ from tf_finetune.semi_supervised import catalog as objectives
 from tf_finetune.tasks import catalog as tasks
 from tf_finetune.tasks import task as task_contract
 from tf_finetune.training import optimizers
-from tf_finetune.weights import weights_preflight as weights
+from tf_finetune.weights import weights_source
 from tf_finetune.workdir import lifecycle
 
 _FLOAT_BYTES = 4
@@ -46,7 +46,7 @@ def check_config(config: train_config.TrainConfig) -> None:
         )
     # Names first: the later checks look up what they stand for.
     spec, _ = backbones.find_spec(config.model.backbone)
-    weights.check_weights(spec, config.model.weights)
+    weights_source.check_weights(spec, config.model.weights)
     task = tasks.TASKS.get(config.model.task)
     if config.model.head != "auto":
         heads.HEADS.check(config.model.head)

@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune import errors, files
-from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.exports import keras_archive
 from tf_finetune.inputs import fused_model, input_protocol, input_rows
 from tf_finetune.metrics import candidate_selection
 from tf_finetune.model import inference, weight_snapshot

@@ -11,7 +11,7 @@ from absl import logging
 from tf_finetune import errors, files
 from tf_finetune.config import train_config
 from tf_finetune.data import data_statistics, unlabeled_files
-from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.exports import keras_archive
 from tf_finetune.model import assembly, weight_snapshot
 from tf_finetune.runs import parity_record, results
 from tf_finetune.runs.finished import finished_run, run_prediction

@@ -11,7 +11,7 @@ from tf_finetune.config import options, train_config
 from tf_finetune.data import data_statistics
 from tf_finetune.drawing import result_plots
 from tf_finetune.evaluation import gates, reference_run
-from tf_finetune.exports.keras_files import keras_archive
+from tf_finetune.exports import keras_archive
 from tf_finetune.model import assembly
 from tf_finetune.runs import candidates, parity_record, split_evaluation
 from tf_finetune.runs import context as contexts

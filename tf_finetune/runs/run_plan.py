@@ -6,7 +6,7 @@ from collections.abc import Callable
 from absl import logging
 
 from tf_finetune.adaptation import method
-from tf_finetune.backbones.surgery import change_table
+from tf_finetune.backbones.surgery import surgery_steps
 from tf_finetune.config import train_config
 from tf_finetune.data import data_statistics, pipeline, scan
 from tf_finetune.runs import context as contexts
@@ -44,7 +44,7 @@ def _format_supervised(context: contexts.RunContext) -> str:
     parts = [
         context.settings.line,
         _describe_weights(context),
-        change_table.format_table(_list_changes(context)),
+        surgery_steps.format_table(_list_changes(context)),
         table,
     ]
     table = "\n".join(part for part in parts if part)
@@ -82,7 +82,7 @@ def _describe_weights(context: contexts.RunContext) -> str:
     return f"weights: {loaded.graph}" if loaded and loaded.graph else ""
 
 
-def _list_changes(context: contexts.RunContext) -> list[change_table.Change]:
+def _list_changes(context: contexts.RunContext) -> list[surgery_steps.Change]:
     """Lists the changes of surgery, the layers of a longer head included."""
     # --head_layers is no surgery of the backbone, but shown in its table.
     layers = context.config.model.surgery.head_layers
@@ -91,9 +91,9 @@ def _list_changes(context: contexts.RunContext) -> list[change_table.Change]:
     head = context.assembly.head
     return [
         *context.assembly.changes,
-        change_table.Change(
+        surgery_steps.Change(
             flag="--head_layers",
-            layers=change_table.summarize_names(context.assembly.head_layers),
+            layers=surgery_steps.summarize_names(context.assembly.head_layers),
             before="one dense layer",
             after=f"{', '.join(layers)}, then the dense layer",
             new=head.count_params(),

@@ -3,7 +3,7 @@
 import concurrent.futures
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tf_finetune.serving import failures, service, tensor_protos
+from tf_finetune.serving import failures, service, tensor_info
 from tf_finetune.serving.web import request_bodies
 
 # gRPC's code by HTTP status.
@@ -120,20 +120,20 @@ class _PredictionServicer(
         """Computes named tensors from named tensors."""
         spec = self._resolve_spec(request.model_spec)
         infos = self._service.model.signature(spec.signature_name).inputs
-        claimed = tensor_protos.measure_claimed_bytes(
+        claimed = tensor_info.measure_claimed_bytes(
             request.inputs, infos, self._service.check_rows
         )
         self._require_within_limit(claimed)
         with contextlib.ExitStack() as ends:
             # The message and the arrays made of it are in memory together.
             with self._budget.reserve(request.ByteSize() + claimed):
-                inputs = tensor_protos.to_arrays(request.inputs, infos)
+                inputs = tensor_info.to_arrays(request.inputs, infos)
                 outputs = self._service.predict(
                     spec.signature_name, inputs, ends
                 )
             response = predict_pb2.PredictResponse(model_spec=spec)
             for name in _filter_outputs(outputs, list(request.output_filter)):
-                tensor = tensor_protos.from_array(outputs[name])
+                tensor = tensor_info.from_array(outputs[name])
                 response.outputs[name].CopyFrom(tensor)
             # The response counts against its budget until it has been sent.
             gone = ends.pop_all()
@@ -150,14 +150,8 @@ class _PredictionServicer(
     ) -> classification_pb2.ClassificationResponse:
         """Classifies tf.train.Example messages."""
         spec = self._resolve_spec(request.model_spec)
-        # Counted before they are merged: a context is repeated in each example.
-        self._service.check_rows(_count_examples(request.input))
-        size = _measure_merged_bytes(request.input)
-        self._require_within_limit(size)
-        with self._budget.reserve(request.ByteSize() + size):
-            results = self._service.classify(
-                spec.signature_name, _serialize_examples(request.input)
-            )
+        with self._reserve_examples(request) as examples:
+            results = self._service.classify(spec.signature_name, examples)
         response = classification_pb2.ClassificationResponse(model_spec=spec)
         for classes in results:
             one = response.result.classifications.add()
@@ -173,13 +167,8 @@ class _PredictionServicer(
     ) -> regression_pb2.RegressionResponse:
         """Gives one number for each tf.train.Example message."""
         spec = self._resolve_spec(request.model_spec)
-        self._service.check_rows(_count_examples(request.input))
-        size = _measure_merged_bytes(request.input)
-        self._require_within_limit(size)
-        with self._budget.reserve(request.ByteSize() + size):
-            values = self._service.regress(
-                spec.signature_name, _serialize_examples(request.input)
-            )
+        with self._reserve_examples(request) as examples:
+            values = self._service.regress(spec.signature_name, examples)
         response = regression_pb2.RegressionResponse(model_spec=spec)
         for value in values:
             response.result.regressions.add(value=value)
@@ -216,6 +205,20 @@ class _PredictionServicer(
                 f"The inputs expand to {size} bytes; {self._max_bytes} are "
                 "allowed (--max_request_megabytes).",
             )
+
+    @contextlib.contextmanager
+    def _reserve_examples(
+        self,
+        request: classification_pb2.ClassificationRequest
+        | regression_pb2.RegressionRequest,
+    ) -> Iterator[list[bytes]]:
+        """Yields serialized Examples; their bytes are reserved in the block."""
+        # Counted before they are merged: a context is repeated in each example.
+        self._service.check_rows(_count_examples(request.input))
+        size = _measure_merged_bytes(request.input)
+        self._require_within_limit(size)
+        with self._budget.reserve(request.ByteSize() + size):
+            yield _serialize_examples(request.input)
 
     def _resolve_spec(self, asked: model_pb2.ModelSpec) -> model_pb2.ModelSpec:
         """Checks the requested model; returns the spec of the served one."""

@@ -1,5 +1,6 @@
 """SavedModel of a version, loaded with plain TensorFlow, called with arrays."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -14,6 +15,10 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tf_finetune import errors, files, terminal_escapes
 from tf_finetune.serving import failures, tensor_info
+
+_CONFIG = "model.config"
+# Largest model.config that is read.
+_CONFIG_BYTES = 1 << 20
 
 _LABELS = pathlib.Path("assets") / "labels.txt"
 _COLUMNS = pathlib.Path("assets") / "columns.json"
@@ -268,3 +273,21 @@ def _simplify_message(error: tf.errors.OpError) -> str:
     last = error.message.rpartition("<stack traces unavailable>")[2]
     text = " ".join(_GRAPH_POSITIONS.sub("", last).split())
     return text or type(error).__name__
+
+
+def read_model_name(folder: pathlib.Path) -> str:
+    """Reads the model's name from the export's `model.config`.
+
+    Args:
+        folder: Holds the versions, and perhaps that file.
+
+    Returns:
+        The name, or "model" if there is no such file or no name in it.
+    """
+    path = folder / _CONFIG
+    text = ""
+    with contextlib.suppress(OSError):
+        text = files.read_text(path, limit=_CONFIG_BYTES)
+    # A text protocol buffer, of which only the first `name` is needed.
+    found = re.search(r"""\bname\s*:\s*["']([A-Za-z0-9_.@-]+)["']""", text)
+    return found[1] if found else "model"

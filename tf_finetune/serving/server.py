@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tf_finetune import errors
 from tf_finetune.config import serve_config
-from tf_finetune.serving import version_folders
 from tf_finetune.serving.web import request_bodies
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def serve_in_background(
     from tf_finetune.serving import batching, service
     from tf_finetune.serving import served_model as models
 
-    name = config.model_name or version_folders.read_model_name(folder.parent)
+    name = config.model_name or models.read_model_name(folder.parent)
     with contextlib.ExitStack() as ends:
         served = service.Service(
             models.ServedModel(folder, name=name),
@@ -149,7 +148,6 @@ def _start_rest(
     budget: request_bodies.ByteBudget,
     ends: contextlib.ExitStack,
 ) -> str:
-    from tf_finetune.serving.web import application
     from tf_finetune.serving.web import server as servers
 
     limits = request_bodies.ClientLimits(
@@ -160,7 +158,7 @@ def _start_rest(
     try:
         server = servers.Server(
             (config.host, config.port),
-            application.list_routes(served),
+            servers.list_routes(served),
             limits,
             budget,
         )

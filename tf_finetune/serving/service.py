@@ -7,14 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_finetune.serving import (
-    answer_sizes,
-    batching,
-    failures,
-    image_limits,
-    image_sizes,
-    tensor_info,
-)
+from tf_finetune.serving import batching, failures, size_limits, tensor_info
 from tf_finetune.serving import served_model as models
 from tf_finetune.serving.web import request_bodies
 
@@ -122,10 +115,10 @@ class Service:
     ) -> None:
         rows = max([len(inputs[i.name]) for i in signature.inputs
                     if i.has_rows], default=1)  # fmt: skip
-        whole = image_sizes.ImageSize(
+        whole = size_limits.ImageSize(
             int(sizes[:, 0].sum()), int(sizes[:, 1].max(initial=0))
         )
-        most = answer_sizes.bound_bytes(signature.outputs, rows, whole)
+        most = size_limits.bound_bytes(signature.outputs, rows, whole)
         if most > self._max_answer_bytes:
             raise failures.RequestError(
                 413,
@@ -149,7 +142,7 @@ class Service:
                 sizes[:, 0],
                 # One client's response must not be padded to the size of
                 # another client's picture.
-                alone=answer_sizes.is_padded(signature.outputs),
+                alone=size_limits.is_padded(signature.outputs),
             )
         # Signatures without a batch dimension run one request at a time.
         with self._alone:
@@ -227,7 +220,7 @@ class Service:
                 # row, so the strings themselves are counted.
                 known = math.prod(n or 1 for n in (info.shape or ())[1:])
                 self.check_rows(texts.size // max(1, known))
-                found = image_limits.measure_images(
+                found = size_limits.measure_images(
                     texts.ravel().tolist(), max_pixels=self._max_pixels
                 )
                 if info.has_rows:
@@ -240,7 +233,7 @@ class Service:
 
 
 def _reduce_by_row(
-    sizes: Sequence[image_sizes.ImageSize], shape: tuple[int, ...]
+    sizes: Sequence[size_limits.ImageSize], shape: tuple[int, ...]
 ) -> np.ndarray:
     """Reduces picture sizes by row: sum of pixels, longest side, [rows, 2]."""
     pairs = [(each.pixels, each.side) for each in sizes]

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from tf_finetune import console_output, environment
+from tf_finetune import console_output, environment, errors, files
 from tf_finetune.config import options
 from tf_finetune.config import serve_config as serving_options
-from tf_finetune.serving import server, version_folders
+from tf_finetune.serving import server
 from tf_finetune.workdir import workdir_files
 
 Report = Callable[[str], None]
+_GRAPH = "saved_model.pb"
 
 
 class Server:
@@ -117,7 +118,35 @@ def find_served_version(config: serving_options.ServeConfig) -> pathlib.Path:
             "python -m tf_finetune.export --workdir=RUN "
             f"--output={config.exports}"
         )
-    return version_folders.find_version(folder, config.version, command=command)
+    return find_version(folder, config.version, command=command)
+
+
+def find_version(
+    folder: pathlib.Path, version: int | None, *, command: str
+) -> pathlib.Path:
+    """Finds the version directory to serve.
+
+    Args:
+        folder: Holds a folder for each version, named by a whole number.
+        version: The requested number; None: the greatest.
+        command: The command that exports, for the message.
+
+    Raises:
+        UsageError: There is no version, or not the requested one.
+    """
+    found = _list_versions(folder)
+    if not found:
+        raise errors.UsageError(
+            f"No exported SavedModel in {folder}. Make one first: {command}"
+        )
+    if version is not None and version not in found:
+        known = ", ".join(map(str, sorted(found)))
+        raise errors.UsageError(
+            f"--version={version} is not in {folder}. Versions there: {known}."
+        )
+    chosen = found[max(found) if version is None else version]
+    _check_files(chosen)
+    return chosen
 
 
 def _parse_config(
@@ -134,3 +163,35 @@ def _prepare(config: serving_options.ServeConfig) -> pathlib.Path:
     server.check_grpc(config)
     environment.start_tensorflow()
     return folder
+
+
+def _check_files(version: pathlib.Path) -> None:
+    """Checks that a version holds regular files only.
+
+    TensorFlow would wait for ever to read from a pipe.
+
+    Raises:
+        RunError: A pipe, a device or a socket is among the files.
+    """
+    try:
+        for path in version.rglob("*"):
+            if not path.is_dir():
+                files.require_regular(path)
+    except files.UnfitFileError as error:
+        raise errors.RunError(
+            f"{version} cannot be served: {error} Export it again, or copy "
+            "its folder again."
+        ) from error
+
+
+def _list_versions(folder: pathlib.Path) -> dict[int, pathlib.Path]:
+    if not folder.is_dir():
+        return {}
+    # As TensorFlow Serving: only folders named by a number are versions.
+    return {
+        int(path.name): path
+        for path in folder.iterdir()
+        if path.name.isascii()
+        and path.name.isdigit()
+        and (path / _GRAPH).is_file()
+    }

@@ -12,7 +12,7 @@ from scipy import special
 
 from tf_finetune.config import training_options
 from tf_finetune.data import class_weights, progress
-from tf_finetune.solvers import head_problem, standardized_features
+from tf_finetune.solvers import head_problem
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)
@@ -95,16 +95,14 @@ def solve(
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
-    with standardized_features.limit_threads(features):
-        standard = standardized_features.standardize(
-            features, scaled=standardized
-        )
+    with head_problem.limit_threads(features):
+        standard = head_problem.standardize(features, scaled=standardized)
         folds = _make_folds(labels, groups, seed)
         return _solve(standard, labels, folds, class_weight)
 
 
 def _solve(
-    standard: standardized_features.StandardizedFeatures,
+    standard: head_problem.StandardizedFeatures,
     labels: np.ndarray,
     folds: list[tuple[np.ndarray, np.ndarray]],
     class_weight: str,

@@ -11,12 +11,7 @@ import numpy as np
 
 from tf_finetune.config import training_options
 from tf_finetune.data import class_weights, progress, stratified_split
-from tf_finetune.solvers import (
-    head_problem,
-    linear_probe,
-    logistic_columns,
-    standardized_features,
-)
+from tf_finetune.solvers import head_problem, linear_probe, logistic_columns
 
 # Inverse strengths C, from strong to weak: each solution starts the next one.
 _STRENGTHS = tuple(10.0**exponent for exponent in np.arange(-4, 2.5, 0.5))
@@ -83,15 +78,13 @@ def solve(
     Source: Hastie et al. 2009, "The Elements of Statistical Learning",
     section 4.4.
     """
-    with standardized_features.limit_threads(features):
-        standard = standardized_features.standardize(
-            features, scaled=standardized
-        )
+    with head_problem.limit_threads(features):
+        standard = head_problem.standardize(features, scaled=standardized)
         return _solve(standard, targets > 0.5, groups, class_weight, seed)
 
 
 def _solve(
-    standard: standardized_features.StandardizedFeatures,
+    standard: head_problem.StandardizedFeatures,
     targets: np.ndarray,
     groups: Sequence[str] | None,
     class_weight: training_options.ClassWeight,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_finetune.data import progress
-from tf_finetune.solvers import head_problem, standardized_features
+from tf_finetune.solvers import head_problem
 
 STRENGTHS = tuple(float(f"{10 ** (k / 3):.3g}") for k in range(-15, 13))
 """The penalties that are tried, per example, on standardized features."""
@@ -82,10 +82,8 @@ def solve(
     path from one decomposition) and section 18.3.5 (rotating n examples of
     width d > n into n dimensions leaves the solution unchanged).
     """
-    with standardized_features.limit_threads(features):
-        standard = standardized_features.standardize(
-            features, scaled=standardized
-        )
+    with head_problem.limit_threads(features):
+        standard = head_problem.standardize(features, scaled=standardized)
         return _solve(standard, np.asarray(targets, "float64"), groups, seed)
 
 
@@ -116,7 +114,7 @@ def split_folds(
 
 
 def _solve(
-    standard: standardized_features.StandardizedFeatures,
+    standard: head_problem.StandardizedFeatures,
     targets: np.ndarray,
     groups: Sequence[str] | None,
     seed: int,

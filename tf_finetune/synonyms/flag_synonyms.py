@@ -25,7 +25,7 @@ SYNONYMS = (
 def find_synonym(
     name: str, known: Collection[str]
 ) -> value_synonyms.Synonym | None:
-    """Finds the meaning of a name that other packages use; None: unknown.
+    """Finds the flag here for a setting of another package; None: unknown.
 
     Args:
         name: As it was given, dashes, capitals and underscores in any way.
@@ -45,7 +45,7 @@ def find_synonym(
 def find_misspelled(
     name: str, known: Collection[str]
 ) -> value_synonyms.Synonym | None:
-    """Finds the meaning of a misspelled name that other packages use."""
+    """Finds the flag here for a misspelled setting of another package."""
     # Of short names every other one would be near.
     names = {each for m in SYNONYMS for each in m.names if len(each) > 3}
     found = difflib.get_close_matches(

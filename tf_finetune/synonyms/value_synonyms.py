@@ -222,7 +222,7 @@ ADVICE: dict[str, dict[str, str]] = {
 
 
 def define(flag: str, names: str, advice: str) -> Synonym:
-    """Builds a meaning from a text of names with blanks between them."""
+    """Builds a synonym from a text of names with blanks between them."""
     return Synonym(flag, frozenset(map(normalize_name, names.split())), advice)
 
 

@@ -17,38 +17,6 @@ _TEMPERATURE_NAME = "temperature"
 _TOP = 5
 
 
-def add_activation(
-    logits: keras.KerasTensor, activation: str
-) -> keras.KerasTensor:
-    """Adds the activation that makes probabilities of logits, in float32.
-
-    Args:
-        logits: [batch, …, outputs].
-        activation: "softmax" or "sigmoid".
-    """
-    return keras.layers.Activation(
-        activation, dtype="float32", name=_LAYER_NAME
-    )(logits)
-
-
-def find_logits(model: keras.Model) -> keras.KerasTensor:
-    """Finds the logits: the input of a model's output activation.
-
-    Of a calibrated model the logits before the division by the temperature.
-
-    Raises:
-        RunError: The model does not end with this package's activation.
-    """
-    last = model.layers[-1]
-    if last.name != _LAYER_NAME:
-        raise errors.RunError(
-            f"The model ends with the layer {last.name!r}, not with the "
-            f"{_LAYER_NAME!r} this package adds; its logits are unknown."
-        )
-    scaled = [each for each in model.layers if each.name == _TEMPERATURE_NAME]
-    return scaled[0].input if scaled else last.input
-
-
 def apply_temperature(
     model: keras.Model, network: contracts.Network, temperature: float
 ) -> keras.Model:
@@ -92,15 +60,28 @@ class ProbabilityNetwork:
 
     def predictions(self, logits: keras.KerasTensor) -> keras.KerasTensor:
         """Adds the activation; [batch, …, names] probabilities in float32."""
-        return add_activation(logits, self.activation)
+        # By its name `find_logits` finds the layer in a loaded model.
+        layer = keras.layers.Activation(
+            self.activation, dtype="float32", name=_LAYER_NAME
+        )
+        return layer(logits)
 
     def find_logits(self, model: keras.Model) -> keras.KerasTensor:
         """Finds the logits, the input of the activation, [batch, …, names].
 
+        Of a calibrated model the logits before the division by the temperature.
+
         Raises:
             RunError: The model does not end as `predictions` ends it.
         """
-        return find_logits(model)
+        last = model.layers[-1]
+        if last.name != _LAYER_NAME:
+            raise errors.RunError(
+                f"The model ends with the layer {last.name!r}, not with the "
+                f"{_LAYER_NAME!r} this package adds; its logits are unknown."
+            )
+        scaled = [e for e in model.layers if e.name == _TEMPERATURE_NAME]
+        return scaled[0].input if scaled else last.input
 
     def finish(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probabilities of [n, …, names] logits, float32."""

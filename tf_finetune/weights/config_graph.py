@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tf_finetune.weights import model_layers
+from tf_finetune.weights import layer_matching
 
 # Deepest nesting of models; bounds the recursion on a stranger's config.
 _MAX_DEPTH = 32
@@ -183,7 +183,7 @@ def _build_node(
     place = ""
     if is_layer:
         # Keras 3 names layers in a file by class and count: dense, dense_1, …
-        base = model_layers.to_snake_case(layer["class_name"])
+        base = layer_matching.to_snake_case(layer["class_name"])
         number = counts.get(base, 0)
         counts[base] = number + 1
         # Source: keras/src/saving/saving_lib.py, `_save_container_state`.

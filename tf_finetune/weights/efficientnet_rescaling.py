@@ -11,19 +11,23 @@ Source: keras/src/applications/efficientnet.py, "Build stem";
 github.com/tensorflow/tensorflow/issues/49930.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_finetune.backbones import keras_applications
 from tf_finetune.weights import layer_matching, saved_weights
+
+# Names of the backbones of which Keras has two graphs.
+TWO_GRAPHS = re.compile(r"efficientnet_b[0-7]")
+# The s above: standard deviations of RGB, which Keras uses as variances.
+VARIANCE_FACTORS = (0.229, 0.224, 0.225)
 
 
 def fold_rescaling(
     model: keras.Model,
-    name: str,
     file: saved_weights.SavedWeights,
     *,
     matched: Collection[str],
@@ -32,17 +36,15 @@ def fold_rescaling(
     """Folds a file's extra Rescaling into the model's Normalization.
 
     Args:
-        model: Of a backbone, with the file's weights just put into it.
-        name: Of the backbone.
+        model: EfficientNet B0 to B7, with the file's weights just put into it.
         file: Where the weights came from.
         matched: Names of the layers that took their weights from it.
         published: Whether the file is the one that Keras publishes.
 
     Returns:
-        Whether anything was changed; never for other backbones.
+        Whether anything was changed.
     """
-    factors = keras_applications.find_variance_factors(name)
-    if factors is None or not (published or has_extra_rescaling(file, factors)):
+    if not (published or _has_extra_rescaling(file)):
         return False
     changed = False
     for layer in _iterate_normalizations(model):
@@ -51,16 +53,14 @@ def fold_rescaling(
         _, variance, *_ = layer.weights
         value = keras.ops.convert_to_numpy(variance)
         # v * s; see the derivation above.
-        variance.assign(value * np.float32(factors))
+        variance.assign(value * np.float32(VARIANCE_FACTORS))
         # Normalization computes with values derived from its weights.
         layer.finalize_state()
         changed = True
     return changed
 
 
-def has_extra_rescaling(
-    file: saved_weights.SavedWeights, factors: tuple[float, ...]
-) -> bool:
+def _has_extra_rescaling(file: saved_weights.SavedWeights) -> bool:
     """Returns whether a file belongs to the graph with the extra Rescaling.
 
     The config says so, or the list of layers in a Keras 3 file. A classic .h5
@@ -75,7 +75,7 @@ def has_extra_rescaling(
     rescalings = _count_rescalings(file)
     if file.kind == "keras3_h5" and rescalings:
         return rescalings > 1
-    return rescalings > 1 or _has_stddev_as_variance(file, factors)
+    return rescalings > 1 or _has_stddev_as_variance(file)
 
 
 def _iterate_normalizations(model: keras.Model) -> Iterator[Any]:
@@ -119,14 +119,14 @@ def _get_class(layer: saved_weights.SavedLayer) -> str:
     return layer_matching.split_number(layer.path.rpartition("/")[2])[0]
 
 
-def _has_stddev_as_variance(
-    file: saved_weights.SavedWeights, values: tuple[float, ...]
-) -> bool:
+def _has_stddev_as_variance(file: saved_weights.SavedWeights) -> bool:
     for layer in file.layers:
         for name, array in zip(layer.array_names, layer.arrays, strict=True):
             # Keras 3 files number the variables: mean, variance, count.
             if "variance" not in name and name != "1":
                 continue
-            if array.shape == (3,) and np.allclose(array, values, rtol=1e-3):
+            if array.shape == (3,) and np.allclose(
+                array, VARIANCE_FACTORS, rtol=1e-3
+            ):
                 return True
     return False

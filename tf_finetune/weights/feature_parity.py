@@ -9,8 +9,8 @@ from tf_finetune.weights import (
     config_graph,
     graph_execution,
     input_scaling,
-    layer_execution,
     merge_report,
+    node_execution,
     saved_weights,
 )
 
@@ -30,18 +30,16 @@ def check_features(
 
     Args:
         backbone: With the file's weights.
-        file: Where they came from.
+        file: Where they came from; it has a graph.
         report: What was found where.
 
     Returns:
-        A sentence about the difference, or why there is none; None for a file
-        that holds arrays alone.
+        A sentence about the difference, or why there is none; None where no
+        layer of the file's graph can be told by its path.
 
     Raises:
         RunError: The features differ by more than `_TOLERANCE`.
     """
-    if file.graph is None:
-        return None
     if not report.complete:
         return (
             "The features were not compared with those of the file's own "
@@ -67,7 +65,7 @@ def check_features(
         scaled = input_scaling.scale_images(backbone.model, start, image)
     try:
         theirs = own.compute_output(place, scaled)
-    except layer_execution.UnsupportedNodeError as error:
+    except node_execution.UnsupportedNodeError as error:
         return (
             "The features were not compared with those of the file's own "
             f"graph: {error} is not supported here."

@@ -12,11 +12,11 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.weights import (
-    file_parts,
     loading,
     merge_report,
     saved_weights,
     weights_file,
+    weights_source,
 )
 
 
@@ -45,9 +45,9 @@ def read_classifier(
     Raises:
         UsageError: The file holds none, or one of several layers.
     """
-    file = file_parts.select_part(
+    file = saved_weights.select_part(
         weights_file.read_weights(loaded.path),
-        file_parts.parse_source(loaded.source).part,
+        weights_source.parse_source(loaded.source).part,
     )
     unused = _list_unused(file, loaded.report)
     named = [layer.name or layer.path for layer in unused]

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_finetune.weights import config_graph, operation_execution
-from tf_finetune.weights import layer_execution as layers
+from tf_finetune.weights import config_graph, node_execution
 
 Arrays = Callable[[config_graph.LayerPlace], tuple[np.ndarray, ...]]
 
@@ -78,7 +77,7 @@ class GraphRunner:
                 for leaf in _iterate_inside(each):
                     found.setdefault(f"{id(graph)}/{leaf.name}", leaf)
         # Resizing and padding move pixels; they scale no colors.
-        idle = layers.IDENTITY_LAYERS | layers.SPATIAL_LAYERS
+        idle = node_execution.IDENTITY_LAYERS | node_execution.SPATIAL_LAYERS
         return [each for each in found.values() if each.class_name not in idle]
 
     def _enter_place(
@@ -140,20 +139,20 @@ class GraphRunner:
             return scope.given[places.index(node.name)]
         call = _select_call(node, ref.call)
         args = _fill_tensors(call.args, scope)
-        if node.class_name in layers.IDENTITY_LAYERS:
+        if node.class_name in node_execution.IDENTITY_LAYERS:
             return args[0]
         if (
             node.is_layer
-            and node.class_name not in operation_execution.OPERATION_LAYERS
+            and node.class_name not in node_execution.OPERATION_LAYERS
         ):
             place = config_graph.LayerPlace(node=node, models=scope.models)
-            value = layers.run_layer(node, self._arrays(place), args[0])
+            value = node_execution.run_layer(node, self._arrays(place), args[0])
         else:
-            value = operation_execution.run_operation(
+            value = node_execution.run_operation(
                 node, args, _fill_tensors(call.kwargs, scope)
             )
         if math.prod(value.shape) > _MAX_ELEMENTS:
-            raise layers.UnsupportedNodeError(
+            raise node_execution.UnsupportedNodeError(
                 f"{node.class_name} {node.name!r}, which is huge"
             )
         return value

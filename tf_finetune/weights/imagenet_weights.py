@@ -15,7 +15,7 @@ from absl import logging
 
 from tf_finetune import errors, files
 from tf_finetune.backbones import backbone
-from tf_finetune.weights import weights_preflight
+from tf_finetune.weights import weights_source
 
 # A DNS lookup can hang for minutes and cannot be interrupted.
 CONNECT_SECONDS = 20.0
@@ -52,7 +52,7 @@ def fetch_weights(
             message says which file to put where. Without a network it takes
             `CONNECT_SECONDS` at most.
     """
-    weights_preflight.check_published(spec)
+    weights_source.check_published(spec)
     url = build_url(spec, alpha=alpha, image_size=image_size)
     expected = _select_hash(spec, alpha)
     name = url.rpartition("/")[2]

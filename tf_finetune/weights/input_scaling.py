@@ -1,16 +1,45 @@
 """Scaling of images in a backbone, before its first layer with a kernel."""
 
+import dataclasses
 from typing import Any
 
 import keras
 import numpy as np
 
-from tf_finetune.weights import color_transform, model_layers
+from tf_finetune.weights import layer_matching
+
+# M and b have 4 unknowns per channel; the other colors show if y is not affine.
+_COLORS = 24
+# Tolerance relative to the largest value; float32 rounds at about 1e-7.
+_TOLERANCE = 1e-5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ColorTransform:
+    """y = M x + b on one pixel.
+
+    Attributes:
+        matrix: [channels, 3].
+        offset: [channels].
+    """
+
+    matrix: np.ndarray
+    offset: np.ndarray
+
+    def __str__(self) -> str:
+        if np.count_nonzero(self.matrix - np.diag(np.diag(self.matrix))):
+            rows = [_format_values(row) for row in self.matrix]
+            return f"x·[{', '.join(rows)}] + {_format_values(self.offset)}"
+        scale, offset = (
+            _format_values(np.diag(self.matrix)),
+            _format_values(self.offset),
+        )
+        return f"x·{scale} + {offset}"
 
 
 def find_first_kernel_layer(model: keras.Model) -> Any:
     """Returns the first layer of a model that has a kernel, if there is one."""
-    for unit in model_layers.list_layers(model):
+    for unit in layer_matching.list_layers(model):
         if unit.kernel_size:
             return unit.layer
     return None
@@ -30,16 +59,12 @@ def scale_images(
     return np.asarray(part(images, training=False))
 
 
-def measure_scaling(
-    model: keras.Model, first: Any
-) -> color_transform.ColorTransform:
+def measure_scaling(model: keras.Model, first: Any) -> ColorTransform:
     """Fits the color transform from images to the first layer's input."""
     side = model.input_shape[1]
-    colors = color_transform.draw_colors()
+    colors = draw_colors()
     pictures = np.tile(colors, (1, side, side, 1))
-    return color_transform.fit_transform(
-        colors, scale_images(model, first, pictures)
-    )
+    return fit_transform(colors, scale_images(model, first, pictures))
 
 
 def find_scaling_layer(model: keras.Model, first: Any) -> Any:
@@ -65,6 +90,51 @@ def set_scaling(layer: Any, scale: np.ndarray, offset: np.ndarray) -> None:
     layer.build(layer._build_input_shape)
 
 
+def draw_colors() -> np.ndarray:
+    """Draws random images of one pixel, [colors, 1, 1, 3] in 0..255."""
+    random = np.random.default_rng(0)
+    return random.uniform(0, 255, (_COLORS, 1, 1, 3)).astype("float32")
+
+
+def fit_transform(
+    colors: np.ndarray, values: np.ndarray
+) -> ColorTransform | None:
+    """Fits M and b to the middle pixel; None if the transform is not affine.
+
+    Args:
+        colors: From `draw_colors`.
+        values: [colors, height, width, channels], the transformed colors.
+    """
+    if values.ndim != 4:
+        return None
+    middle = values[:, values.shape[1] // 2, values.shape[2] // 2]
+    middle = middle.astype("float64")
+    inputs = np.concatenate(
+        [colors.reshape(-1, 3), np.ones((len(colors), 1))], axis=1
+    ).astype("float64")
+    # Least squares of [x, 1] · [Mᵀ; b] = y over all colors.
+    solved = np.linalg.lstsq(inputs, middle, rcond=None)[0]
+    largest = max(np.abs(middle).max(), 1e-30)
+    if not np.abs(inputs @ solved - middle).max() <= _TOLERANCE * largest:
+        return None
+    # Coefficients that are rounding errors become exact zeros.
+    solved[:3][np.abs(solved[:3]) < 1e-5 * np.abs(solved[:3]).max()] = 0
+    solved[3][np.abs(solved[3]) < 1e-7 * largest] = 0
+    return ColorTransform(matrix=solved[:3].T, offset=solved[3])
+
+
+def is_same(one: ColorTransform, two: ColorTransform) -> bool:
+    """Returns whether two transforms agree on all colors, up to rounding."""
+    if one.matrix.shape != two.matrix.shape:
+        return False
+    colors = draw_colors().reshape(-1, 3)
+    first = colors @ one.matrix.T + one.offset
+    second = colors @ two.matrix.T + two.offset
+    return bool(
+        np.abs(first - second).max() <= _TOLERANCE * np.abs(second).max()
+    )
+
+
 def _find_input(model: keras.Model, first: Any) -> keras.KerasTensor:
     """Returns the input tensor of the first layer, before zero padding."""
     for layer in model.layers:
@@ -77,3 +147,8 @@ def _find_input(model: keras.Model, first: Any) -> keras.KerasTensor:
         if not isinstance(before, keras.layers.ZeroPadding2D):
             return tensor
         tensor = before.input
+
+
+def _format_values(values: np.ndarray) -> str:
+    words = [f"{each:.5g}" for each in values]
+    return words[0] if len(set(words)) == 1 else f"({', '.join(words)})"

@@ -140,11 +140,11 @@ def match_layers(
             same network under other names is then recognized by its shapes.
     """
     by_name, unfit = _match_names(units, entries)
-    paired = by_name + unfit
     # Only layers that no name has claimed are matched by their order.
+    claimed = {id(each) for pair in by_name + unfit for each in pair}
     by_order = _match_order(
-        _exclude(units, [unit for unit, _ in paired]),
-        _exclude(entries, [entry for _, entry in paired]),
+        [each for each in units if id(each) not in claimed],
+        [each for each in entries if id(each) not in claimed],
     )
     if ordered and len(by_name) + len(by_order) < len(units):
         # Not all were found: the same network may have renamed layers. Only a
@@ -157,9 +157,54 @@ def match_layers(
     )
 
 
-def _exclude(items: Sequence[Any], taken: Sequence[Any]) -> list[Any]:
-    gone = {id(each) for each in taken}
-    return [each for each in items if id(each) not in gone]
+def list_layers(model: Any) -> list[Unit]:
+    """Returns the layers with weights of a model, those in nested models too.
+
+    Keras 3 files call the layers of a model by class and count, in the order
+    of `model.layers`; that is reproduced here.
+    Source: keras/src/saving/saving_lib.py, `_save_container_state`.
+    """
+    return _list_below(model, (), ())
+
+
+def list_top_layers(model: Any) -> list[Unit]:
+    """Returns the layers with weights of a model, nested models as one layer.
+
+    Classic files keep the variables of a nested model that train before those
+    that do not.
+    """
+    return [
+        Unit(
+            name=layer.name,
+            kind=(to_snake_case(type(layer).__name__),),
+            order=(place,),
+            # The order in which a classic file keeps them.
+            variables=tuple(
+                layer.trainable_weights + layer.non_trainable_weights
+            ),
+            layer=None if getattr(layer, "layers", None) else layer,
+        )
+        for place, layer in enumerate(model.layers)
+        if layer.weights
+    ]
+
+
+def list_flat_layers(model: Any) -> list[Unit]:
+    """Returns `list_layers` with classes and order as in classic files."""
+    return [
+        dataclasses.replace(unit, kind=unit.kind[-1:], order=(place,))
+        for place, unit in enumerate(list_layers(model))
+    ]
+
+
+def to_snake_case(name: str) -> str:
+    """Spells a class as Keras does in names: DepthwiseConv2D, depthwise_conv2d.
+
+    Source: keras/src/utils/naming.py, `to_snake_case`.
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _match_names(
@@ -227,3 +272,27 @@ def _are_compatible(wanted: Sequence[Shapes], given: Sequence[Shapes]) -> bool:
         is_compatible(unit, entry)
         for unit, entry in zip(wanted, given, strict=True)
     )
+
+
+def _list_below(
+    model: Any, kind: tuple[str, ...], order: tuple[int, ...]
+) -> list[Unit]:
+    found: list[Unit] = []
+    counts: dict[str, int] = {}
+    for layer in model.layers:
+        base = to_snake_case(type(layer).__name__)
+        place = counts.get(base, -1) + 1
+        counts[base] = place
+        if getattr(layer, "layers", None):
+            found += _list_below(layer, (*kind, base), (*order, place))
+        elif layer.weights:
+            found.append(
+                Unit(
+                    name=layer.name,
+                    kind=(*kind, base),
+                    order=(*order, place),
+                    variables=tuple(layer.weights),
+                    layer=layer,
+                )
+            )
+    return found

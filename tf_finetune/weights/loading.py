@@ -1,4 +1,9 @@
-"""Loads `--weights` into a backbone; the entry point of this package."""
+"""Builds the requested backbone: network, then weights, then surgery.
+
+In this order, since weights files are those of whole networks for RGB. The
+weights of an earlier run with the same surgery fit the changed network; those
+are loaded after surgery.
+"""
 
 import contextlib
 import dataclasses
@@ -11,10 +16,11 @@ from absl import logging
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import build
+from tf_finetune.backbones.surgery import surgery_steps
+from tf_finetune.config import model_options
 from tf_finetune.weights import (
     efficientnet_rescaling,
     feature_parity,
-    file_parts,
     imagenet_weights,
     merge_report,
     network_search,
@@ -23,9 +29,12 @@ from tf_finetune.weights import (
     saved_weights,
     weight_merge,
     weights_file,
-    weights_preflight,
+    weights_source,
 )
 from tf_finetune.weights.torch import torch_weights
+
+# Flags of surgery that change the layers of a backbone, and their defaults.
+_FLAGS = {"cut_at": "none", "norm": "keep", "input_channels": "3"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,6 +56,21 @@ class LoadedWeights:
     graph: str = ""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainedBackbone:
+    """A backbone with its weights.
+
+    Attributes:
+        backbone: After surgery.
+        loaded: Where its weights came from; None for random ones.
+        changes: Changes made by surgery.
+    """
+
+    backbone: backbones.Backbone
+    loaded: LoadedWeights | None
+    changes: tuple[surgery_steps.Change, ...]
+
+
 def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     """Loads weights into a backbone that was just built.
 
@@ -66,20 +90,68 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
     """
     if weights == "none":
         return None
-    weights_preflight.check_weights(backbone.spec, weights)
+    weights_source.check_weights(backbone.spec, weights)
     with _open_source(backbone, weights) as source:
         if weights_file.detect_kind(source.path) == "torch":
             return _load_torch(backbone, weights, source)
-        file = file_parts.select_part(
+        file = saved_weights.select_part(
             weights_file.read_weights(source.path), source.part
         )
-        _check_graph(backbone, file)
+        torch_weights.check_graph(backbone.spec, file)
         _check_alpha(backbone, file, source.path)
         report = _merge_weights(backbone, file)
+    report = _adopt_preprocessing(backbone, file, report, weights)
+    log = logging.info if report.clean else logging.warning
+    log("Weights of %s: %s.", file.path, report.summary())
+    for note in report.notes:
+        logging.warning("%s", note)
+    if file.graph is not None and (
+        compared := feature_parity.check_features(backbone, file, report)
+    ):
+        logging.info("%s", compared)
+    return LoadedWeights(
+        source=weights, path=file.path, sha256=file.sha256, report=report
+    )
+
+
+def build_pretrained(
+    options: model_options.ModelOptions, weights: str
+) -> PretrainedBackbone:
+    """Builds a backbone, loads its weights and applies surgery.
+
+    Args:
+        options: `backbone`, `image_size` and `surgery` are read.
+        weights: As `--weights` takes them.
+
+    Raises:
+        UsageError: Unknown names, an image that is too small, weights of
+            another network, surgery that is impossible.
+        RunError: Weights cannot be downloaded, read or matched.
+    """
+    whole = build.build(options.backbone, image_size=options.image_size)
+    if _has_same_surgery(options, weights):
+        operated = surgery_steps.apply_surgery(whole, options.surgery)
+        loaded = load(operated.backbone, weights)
+    else:
+        loaded = load(whole, weights)
+        operated = surgery_steps.apply_surgery(whole, options.surgery)
+    return PretrainedBackbone(
+        backbone=operated.backbone, loaded=loaded, changes=operated.changes
+    )
+
+
+def _adopt_preprocessing(
+    backbone: backbones.Backbone,
+    file: saved_weights.SavedWeights,
+    report: merge_report.MergeReport,
+    weights: str,
+) -> merge_report.MergeReport:
+    """Makes a backbone scale pictures as the file's model does."""
     # Before the preprocessing is measured: it changes the Normalization.
-    if efficientnet_rescaling.fold_rescaling(
+    if efficientnet_rescaling.TWO_GRAPHS.fullmatch(
+        backbone.spec.name
+    ) and efficientnet_rescaling.fold_rescaling(
         backbone.model,
-        backbone.spec.name,
         file,
         matched=report.matched,
         published=weights == "imagenet",
@@ -89,25 +161,18 @@ def load(backbone: backbones.Backbone, weights: str) -> LoadedWeights | None:
             "was moved into the input's Normalization.",
             file.path,
         )
-    report = preprocessing.adopt_scaling(backbone, file, report)
-    log = logging.info if report.clean else logging.warning
-    log("Weights of %s: %s.", file.path, report.summary())
-    for note in report.notes:
-        logging.warning("%s", note)
-    compared = feature_parity.check_features(backbone, file, report)
-    if compared:
-        logging.info("%s", compared)
-    return LoadedWeights(
-        source=weights, path=file.path, sha256=file.sha256, report=report
-    )
+    # Arrays alone that fill the whole network say nothing of preprocessing.
+    if file.config is None and report.complete:
+        return report
+    return preprocessing.adopt_scaling(backbone, file, report)
 
 
 def _load_torch(
     backbone: backbones.Backbone,
     weights: str,
-    source: file_parts.WeightsSource,
+    source: weights_source.WeightsSource,
 ) -> LoadedWeights:
-    file, report = torch_weights.load(backbone, source)
+    file, report = torch_weights.load(backbone, source.path, part=source.part)
     logging.info("Weights of %s: %s.", file.path, report.summary())
     graph = torch_weights.describe_graph(backbone.spec, file.path.name)
     logging.info("%s", graph)
@@ -118,20 +183,6 @@ def _load_torch(
         report=report,
         graph=graph,
     )
-
-
-def _check_graph(
-    backbone: backbones.Backbone, file: saved_weights.SavedWeights
-) -> None:
-    """Raises `UsageError` for arrays that may belong to Keras' own graph."""
-    own = backbone.spec.name.partition("+")[0]
-    if backbone.spec.torch_rules and not (file.graph or file.backbone):
-        raise errors.UsageError(
-            f"--weights={file.path} does not say which graph its arrays belong "
-            f"to: {own} computes other features with them than "
-            f"{backbone.spec.name}. Use --backbone={own} for weights of Keras; "
-            "of an earlier run give the workdir or its model.keras."
-        )
 
 
 def _merge_weights(
@@ -169,23 +220,23 @@ def _is_complete_match(
 @contextlib.contextmanager
 def _open_source(
     backbone: backbones.Backbone, weights: str
-) -> Iterator[file_parts.WeightsSource]:
+) -> Iterator[weights_source.WeightsSource]:
     """Yields the weights file, which may exist only within the block."""
     bundled = dict(backbone.spec.bundled_weights)
     if weights in bundled:
         folder = importlib.resources.files("tf_finetune.backbones") / "assets"
         with importlib.resources.as_file(folder / bundled[weights]) as path:
-            yield file_parts.WeightsSource(path=path)
+            yield weights_source.WeightsSource(path=path)
     elif weights == "imagenet" and backbone.spec.weights_package:
         path = packaged_weights.find_file(backbone.spec)
-        yield file_parts.WeightsSource(path=path)
+        yield weights_source.WeightsSource(path=path)
     elif weights == "imagenet":
         path = imagenet_weights.fetch_weights(
             backbone.spec, alpha=backbone.alpha, image_size=backbone.image_size
         )
-        yield file_parts.WeightsSource(path=path)
+        yield weights_source.WeightsSource(path=path)
     else:
-        yield file_parts.parse_source(weights)
+        yield weights_source.parse_source(weights)
 
 
 def _check_alpha(
@@ -207,3 +258,42 @@ def _check_alpha(
             f"--weights={path} is a run of --backbone={file.backbone}, but "
             f"--backbone={backbone.spec.name}@{backbone.alpha} was asked for."
         )
+
+
+def _has_same_surgery(
+    options: model_options.ModelOptions, weights: str
+) -> bool:
+    """Returns whether weights come from a run with the same surgery.
+
+    Raises:
+        UsageError: They come from a run with another surgery.
+    """
+    path = weights_source.parse_source(weights).path
+    if weights in ("none", "imagenet") or not (path / "run.flags").is_file():
+        return False
+    flags = weights_file.read_flags(path)
+    theirs = {name: flags.get(name, usual) for name, usual in _FLAGS.items()}
+    theirs["se"] = str(flags.get("backbone", "").endswith("+se"))
+    if theirs == {**_FLAGS, "se": "False"}:
+        return False
+    ours = {
+        name: _format_value(getattr(options.surgery, name)) for name in _FLAGS
+    }
+    ours["se"] = str(options.backbone.endswith("+se"))
+    if ours != theirs:
+        flags = " ".join(
+            f"--{name}={value}"
+            for name, value in theirs.items()
+            if name != "se" and value != _FLAGS[name]
+        )
+        raise errors.UsageError(
+            f"--weights={weights} is a run with other flags of surgery than "
+            "are given here. Give the flags of that run: "
+            f"--backbone={weights_file.read_backbone(path)} {flags}".rstrip()
+            + "."
+        )
+    return True
+
+
+def _format_value(value: str | int | None) -> str:
+    return "none" if value is None else str(value)

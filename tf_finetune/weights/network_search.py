@@ -8,12 +8,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.weights import (
-    file_parts,
-    file_views,
-    layer_matching,
-    saved_weights,
-)
+from tf_finetune.weights import file_views, layer_matching, saved_weights
 
 # A second match counts as a second network from this share of the first on.
 _SECOND_SHARE = 0.9
@@ -137,7 +132,7 @@ def _name_networks(
 ) -> list[str]:
     """Returns a name of each network that `--weights=FILE::NAME` accepts."""
     names = [
-        file_parts.find_model_name(file, found.view.prefix)
+        saved_weights.find_model_name(file, found.view.prefix)
         for found in every
         if found.view.prefix not in ("", "layers")
     ]
@@ -150,7 +145,7 @@ def _name_networks(
     if all(names) and len(set(names)) == len(every):
         return names
     return [
-        file_parts.find_first_layer(
+        saved_weights.find_first_layer(
             file, {entry.path for _, entry in found.matching.pairs}
         )
         for found in every

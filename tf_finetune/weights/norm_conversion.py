@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tf_finetune import errors
-from tf_finetune.weights import layer_matching, model_layers
+from tf_finetune.weights import layer_matching
 
 Pairs = Sequence[tuple[layer_matching.Unit, layer_matching.Entry]]
 
@@ -90,7 +90,7 @@ def _move_biases(
 ) -> list[str]:
     if not biases:
         return []
-    norms = model_layers.find_norms_behind(model)
+    norms = _find_norms_behind(model)
     matched = {id(unit.layer) for unit, _ in pairs}
     for layer, (label, bias) in biases.items():
         norm = norms.get(layer)
@@ -160,3 +160,33 @@ def _convert_epsilon(
 
 def _format_count(number: int, one: str, several: str) -> str:
     return f"{number} {one if number == 1 else several}"
+
+
+def _find_norms_behind(model: Any) -> dict[int, Any]:
+    """Returns the batch norm that alone reads a layer's output, by id(layer).
+
+    Args:
+        model: Nested models are searched too.
+    """
+    # Layers by id(layer) of the one whose output they read.
+    readers: dict[int, list[Any]] = {}
+    # `_inbound_nodes` has one node for each call of an operation.
+    for operation in _list_operations(model):
+        for node in operation._inbound_nodes:
+            for tensor in node.input_tensors:
+                before = tensor._keras_history.operation
+                readers.setdefault(id(before), []).append(operation)
+    return {
+        before: each[0]
+        for before, each in readers.items()
+        if len(each) == 1 and type(each[0]).__name__ == "BatchNormalization"
+    }
+
+
+def _list_operations(model: Any) -> list[Any]:
+    found = []
+    for operation in model.operations:
+        found.append(operation)
+        if getattr(operation, "layers", None):
+            found += _list_operations(operation)
+    return found

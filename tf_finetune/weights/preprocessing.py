@@ -15,12 +15,11 @@ import numpy as np
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.weights import (
-    color_transform,
     config_graph,
     graph_execution,
     input_scaling,
-    layer_execution,
     merge_report,
+    node_execution,
     saved_weights,
 )
 
@@ -66,7 +65,7 @@ def adopt_scaling(
         return _add_note(report, _warn_about_lambda(backbone, before))
     theirs = _measure_file(backbone, file, own, place, before)
     ours = input_scaling.measure_scaling(backbone.model, first)
-    if color_transform.is_same(theirs, ours):
+    if input_scaling.is_same(theirs, ours):
         return report
     _set_scaling(backbone, file, first, theirs, before)
     return _add_note(
@@ -105,15 +104,15 @@ def _measure_file(
     own: graph_execution.GraphRunner,
     place: config_graph.LayerPlace,
     before: list[config_graph.Node],
-) -> color_transform.ColorTransform:
+) -> input_scaling.ColorTransform:
     side = backbone.model.input_shape[1]
-    colors = color_transform.draw_colors()
+    colors = input_scaling.draw_colors()
     try:
         pictures = np.tile(colors, (1, side, side, 1))
-        found = color_transform.fit_transform(
+        found = input_scaling.fit_transform(
             colors, own.compute_input(place, pictures)
         )
-    except layer_execution.UnsupportedNodeError as error:
+    except node_execution.UnsupportedNodeError as error:
         raise errors.RunError(
             f"{_format_refusal(backbone, file, before)}: {error} is not "
             f"supported. {_ADVICE}"
@@ -148,7 +147,7 @@ def _set_scaling(
     backbone: backbones.Backbone,
     file: saved_weights.SavedWeights,
     first: Any,
-    wanted: color_transform.ColorTransform,
+    wanted: input_scaling.ColorTransform,
     before: list[config_graph.Node],
 ) -> None:
     """Sets the backbone's own scaling, and its first kernel if needed.

@@ -12,9 +12,8 @@ from tf_finetune import errors, files
 from tf_finetune.untrusted import archives, keras_files
 from tf_finetune.weights import (
     config_graph,
-    file_parts,
+    file_views,
     foreign_formats,
-    legacy_names,
     saved_weights,
 )
 from tf_finetune.weights.torch import formats as torch_formats
@@ -109,7 +108,7 @@ def read_weights(path: pathlib.Path) -> saved_weights.SavedWeights:
         backbone=read_backbone(path) if kind == "workdir" else None,
         graph=None if config is None else config_graph.parse_graph(config),
     )
-    return legacy_names.join_scales(file_parts.sort_layers(found))
+    return file_views.join_scales(saved_weights.sort_layers(found))
 
 
 def read_backbone(workdir: pathlib.Path) -> str | None:

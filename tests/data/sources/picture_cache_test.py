@@ -93,7 +93,7 @@ def test_an_index_of_somebody_else_is_written_again(tmp_path, content):
     found = picture_cache.list_pictures(tmp_path, produce, class_names=("a",))
     (example,) = found.examples
     assert pathlib.Path(example.path).parent == tmp_path
-    assert picture_cache.read_index(tmp_path, pictures=1) is not None
+    assert picture_cache._read_index(tmp_path, pictures=1) is not None
 
 
 def test_a_pipe_in_the_place_of_a_picture_is_replaced(tmp_path):

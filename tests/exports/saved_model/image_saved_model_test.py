@@ -9,12 +9,9 @@ import pytest
 from scipy import special
 
 from tf_finetune import errors, files
-from tf_finetune.exports import versions
+from tf_finetune.exports import pending_exports
 from tf_finetune.exports.parity import fresh_process, parity_check
-from tf_finetune.exports.saved_model import (
-    image_saved_model,
-    signature_checks,
-)
+from tf_finetune.exports.saved_model import image_saved_model, signature_checks
 
 
 def _contents(pictures):
@@ -123,7 +120,7 @@ def test_pooled_features_are_served(exported, asked, answer, keras):
 
 
 def test_classify_takes_examples_and_is_called_so(exported, answer):
-    from tf_finetune.exports.saved_model import saved_model_proto
+    from tf_finetune.exports.saved_model import image_signatures
 
     version, job = exported
     own = {key for key in answer if key.startswith("classify/")}
@@ -133,7 +130,7 @@ def test_classify_takes_examples_and_is_called_so(exported, answer):
     np.testing.assert_allclose(
         answer["classify/scores"][0], job.proof.predictions[0], atol=1e-5
     )
-    assert saved_model_proto.read_methods(version) == {
+    assert image_signatures.read_methods(version) == {
         "serving_default": "tensorflow/serving/predict",
         "serve_array": "tensorflow/serving/predict",
         "embed": "tensorflow/serving/predict",
@@ -281,7 +278,7 @@ def prove(make_job, monkeypatch):
             for name, each in answer.items()
         }
         monkeypatch.setattr(
-            signature_checks.signature_calls,
+            signature_checks,
             "call_signatures",
             lambda *_, **__: answers,
         )
@@ -318,9 +315,8 @@ def test_scores_of_strangeness_are_compared_with_the_logits(
     from tf_finetune.tasks import probability_network
 
     logits = tiny_model.layers[-2].output
-    ended = keras.Model(
-        tiny_model.inputs, probability_network.add_activation(logits, "softmax")
-    )
+    softmax = probability_network.ProbabilityNetwork()
+    ended = keras.Model(tiny_model.inputs, softmax.predictions(logits))
     job = make_job()
     images = parity_check.decode_images(_contents(job.proof.paths), job)
     values = keras.Model(tiny_model.inputs, logits).predict_on_batch(images)
@@ -357,11 +353,11 @@ def test_a_killed_export_leaves_no_version_and_is_swept_up_later(
     folder = tmp_path / "export"
     with monkeypatch.context() as patch:
         if late:
-            patch.setattr(versions.os, "rename", _die)
+            patch.setattr(pending_exports.os, "rename", _die)
         else:
             patch.setattr(signature_checks, "check_signatures", _die)
         # What kill -9 leaves: nobody clears up.
-        patch.setattr(versions.shutil, "rmtree", lambda *_, **__: 0)
+        patch.setattr(pending_exports.shutil, "rmtree", lambda *_, **__: 0)
         with pytest.raises(_Killed):
             image_saved_model.write(make_job())
     left = sorted(path.name for path in folder.iterdir())
@@ -395,6 +391,7 @@ def test_class_names_that_are_no_utf8_survive(make_job):
     assert labels == b"ants\nbees\ncaf\xe9\n"
 
 
+@pytest.mark.slow
 def test_a_nested_mobilenet_is_exported_exactly(keras, pictures, tmp_path):
     from tf_finetune.data.images import decoding
     from tf_finetune.exports import job as jobs

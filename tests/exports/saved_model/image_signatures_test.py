@@ -10,7 +10,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
-from tf_finetune.exports.graph import batch_norm_folding  # noqa: E402
+from tf_finetune.exports import batch_norm_folding  # noqa: E402
 from tf_finetune.exports.saved_model import image_signatures, serving_network  # noqa: E402
 
 

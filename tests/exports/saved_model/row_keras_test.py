@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("keras")
 
 from tf_finetune import errors, files
-from tf_finetune.exports.keras_files import native_keras
+from tf_finetune.exports import keras_files
 from tf_finetune.exports.parity import fresh_process
 
 
@@ -18,7 +18,7 @@ def test_a_model_of_rows_is_proven_on_rows(
         return {"probabilities": fused.predict_on_batch(inputs)}
 
     monkeypatch.setattr(fresh_process, "run_script", run)
-    path = native_keras.write(build_row_job(tmp_path))
+    path = keras_files.write_keras(build_row_job(tmp_path))
 
     assert path == tmp_path / "model.keras"
     figures = files.read_json(tmp_path / "parity.json")["model.keras"]
@@ -34,6 +34,6 @@ def test_a_file_that_computes_something_else_leaves_nothing(
     said = {"probabilities": job.proof.predictions + 0.01}
     monkeypatch.setattr(fresh_process, "run_script", lambda *_: said)
     with pytest.raises(errors.RunError, match="differs from the evaluation"):
-        native_keras.write(job)
+        keras_files.write_keras(job)
 
     assert list(place.iterdir()) == []

@@ -12,8 +12,9 @@ from tf_finetune.exports import export_files  # noqa: E402
 from tf_finetune.exports.parity import fresh_process  # noqa: E402
 from tf_finetune.exports.saved_model import (  # noqa: E402
     image_saved_model,
-    saved_model_proto,
-    signature_calls,
+    image_signatures,
+    served_inputs,
+    signature_checks,
 )
 
 
@@ -60,7 +61,7 @@ def test_all_that_a_server_needs_lies_in_and_beside_the_version(exported):
 
 
 def test_every_signature_was_proven_in_a_fresh_process(exported):
-    assert saved_model_proto.read_methods(exported) == {
+    assert image_signatures.read_methods(exported) == {
         "serving_default": "tensorflow/serving/predict",
         "serve_array": "tensorflow/serving/predict",
         "regress": "tensorflow/serving/regress",
@@ -191,9 +192,9 @@ def test_regress_takes_examples_and_what_lacks_a_feature(loaded, rows, value):
         "words": fresh_process.make_string_array([b"93510"]),
     }
     serialized = [
-        signature_calls.encode_example(whole),
-        signature_calls.encode_example({"image_bytes": pictures}),
-        signature_calls.encode_example(
+        served_inputs.encode_example(whole),
+        served_inputs.encode_example({"image_bytes": pictures}),
+        served_inputs.encode_example(
             {name: whole[name] for name in ("numbers", "words")}
         ),
     ]
@@ -224,7 +225,7 @@ def test_an_export_that_computes_something_else_leaves_nothing(
         "regress/outputs": rows.values + np.array([[0, 0, 0, 0, 0.01]]).T,
     }
     monkeypatch.setattr(
-        signature_calls, "call_signatures", lambda *_, **__: said
+        signature_checks, "call_signatures", lambda *_, **__: said
     )
     with pytest.raises(errors.RunError, match=r"version 1 \(regress\) differs"):
         image_saved_model.write(build_row_job(tmp_path / "export"))

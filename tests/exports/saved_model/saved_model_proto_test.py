@@ -5,7 +5,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from tf_finetune.exports.saved_model import saved_model_proto  # noqa: E402
+from tf_finetune.exports.saved_model import image_signatures  # noqa: E402
 
 
 @pytest.fixture
@@ -24,18 +24,18 @@ def folder(tmp_path):
 
 
 def test_methods_are_called_as_asked_and_others_as_before(folder):
-    saved_model_proto.set_methods(
+    image_signatures.set_methods(
         folder, {"b": "tensorflow/serving/classify", "c": "x"}
     )
 
-    assert saved_model_proto.read_methods(folder) == {
+    assert image_signatures.read_methods(folder) == {
         "a": "tensorflow/serving/predict",
         "b": "tensorflow/serving/classify",
     }
 
 
 def test_the_model_still_loads_and_holds_no_fingerprint(folder):
-    saved_model_proto.set_methods(folder, {})
+    image_signatures.set_methods(folder, {})
 
     assert not (folder / "fingerprint.pb").exists()
     loaded = tf.saved_model.load(str(folder))

@@ -9,7 +9,7 @@ tf = pytest.importorskip("tensorflow")
 
 from tf_finetune.exports import export_files  # noqa: E402
 from tf_finetune.exports.parity import fresh_process  # noqa: E402
-from tf_finetune.exports.saved_model import warmup_requests  # noqa: E402
+from tf_finetune.exports.saved_model import server_settings  # noqa: E402
 
 
 def _records(version):
@@ -36,13 +36,13 @@ def _write_inputs(version, inputs, **changes):
         "signature": "serving_default",
         "largest_batch": 8,
     }
-    return warmup_requests.write_requests(
+    return server_settings.write_requests(
         version, inputs, **{**settings, **changes}
     )
 
 
 def test_a_request_has_the_bytes_of_the_wire_format():
-    got = warmup_requests.encode_request(
+    got = server_settings.encode_request(
         {"image_bytes": fresh_process.make_string_array([b"\xff"])},
         model="m",
         signature="s",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_finetune.serving import failures, tensor_info
-from tf_finetune.serving.web import json_input, json_strings
+from tf_finetune.serving.web import json_input, json_values
 
 _TEXT = (tensor_info.TensorInfo("text", np.dtype(object), (None,)),)
 _PAIR = (
@@ -158,5 +158,5 @@ def test_the_signature_is_named_or_the_default():
 
 
 def test_a_message_does_not_repeat_a_large_value():
-    assert len(json_strings.shorten_value("a" * 10**6)) < 100
-    assert json_strings.shorten_value([[1] * 1000]) == "a list of 1"
+    assert len(json_values.shorten_value("a" * 10**6)) < 100
+    assert json_values.shorten_value([[1] * 1000]) == "a list of 1"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tf_finetune.serving import image_limits
-from tf_finetune.serving.web import json_strings, rest_api
+from tf_finetune.serving import size_limits
+from tf_finetune.serving.web import json_values, rest_api
 
 _PREDICT = "/v1/models/small:predict"
 
@@ -218,8 +218,8 @@ def test_too_many_instances_are_refused_before_any_is_looked_at(
     def fail(*_, **__):
         raise RuntimeError("an instance was looked at")
 
-    monkeypatch.setattr(json_strings, "decode_string", fail)
-    monkeypatch.setattr(image_limits, "measure_images", fail)
+    monkeypatch.setattr(json_values, "decode_string", fail)
+    monkeypatch.setattr(size_limits, "measure_images", fail)
     many, examples = [""] * 65, [{"x": 1.0}] * 65
     for document in (
         {"instances": many},

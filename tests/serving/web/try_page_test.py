@@ -1,4 +1,4 @@
-"""Tests of tf_finetune/serving/web/try_page.py and of the page in a browser."""
+"""Tests of the page that tries a model, in a browser too."""
 
 import base64
 import hashlib
@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_finetune.serving.web import responses, try_page
+from tf_finetune.serving.web import responses
+from tf_finetune.serving.web import server as web_server
 
 _BROWSER = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
@@ -27,13 +28,13 @@ _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # A constant of WebDriver.
 
 
 def test_the_page_names_nothing_outside_of_itself():
-    text = try_page.render_page("m").body.decode()
+    text = web_server.render_page("m").body.decode()
     assert not re.findall(r"(?:https?:)?//[\w.]+\.\w+", text)
     assert not re.findall(r"\bsrc\s*=\s*[\"']|@import|url\(", text)
 
 
 def test_the_policy_allows_the_pages_own_script_and_style_alone():
-    response = try_page.render_page("m")
+    response = web_server.render_page("m")
     policy = response.headers["Content-Security-Policy"]
     text = response.body.decode()
     for tag in ("script", "style"):
@@ -45,14 +46,14 @@ def test_the_policy_allows_the_pages_own_script_and_style_alone():
 
 
 def test_the_models_name_is_text_not_markup():
-    text = try_page.render_page("a<b>").body.decode()
+    text = web_server.render_page("a<b>").body.decode()
     assert "<b>" not in text
     assert 'content="a&lt;b&gt;"' in text
 
 
 def test_the_columns_of_rows_are_text_not_markup():
     columns = {"image_bytes": ['<b>"MODEL_NAME']}
-    text = try_page.render_page("m", columns).body.decode()
+    text = web_server.render_page("m", columns).body.decode()
     content = re.search(r'name="columns" content="(.*?)"', text)[1]
     assert "<b>" not in text
     assert json.loads(html.unescape(content)) == columns
@@ -185,7 +186,7 @@ def server(start_http):
 
     def answer(method, path, body):
         if path == "/":
-            return try_page.render_page("garden")
+            return web_server.render_page("garden")
         if path == "/labels":
             return responses.write_json(["ants", "<b>bees</b>", "wasps"])
         if method == "GET":
@@ -230,7 +231,7 @@ def answering(start_http):
 
         def answer(method, path, body):
             if path == "/":
-                return try_page.render_page("garden")
+                return web_server.render_page("garden")
             if path.endswith(":predict"):
                 name = json.loads(body)["signature_name"]
                 row = {"serving_default": prediction, **others}[name]
@@ -411,7 +412,7 @@ def houses(start_http):
 
     def answer(method, path, body):
         if path == "/":
-            return try_page.render_page("houses", _COLUMNS)
+            return web_server.render_page("houses", _COLUMNS)
         if path == "/labels":
             return responses.write_json(["price"])
         if path == "/v1/models/houses":

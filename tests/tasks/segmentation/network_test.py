@@ -1,8 +1,5 @@
 """What training and serving see of masks."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -233,10 +230,8 @@ print(round(float(metric.result()), 4))
 
 
 @pytest.mark.slow
-def test_the_matrices_of_replicas_are_added():
-    done = subprocess.run(
-        [sys.executable, "-c", _ON_TWO], capture_output=True, text=True
-    )
+def test_the_matrices_of_replicas_are_added(start, tmp_path):
+    done = start(["-c", _ON_TWO], tmp_path).wait(timeout=300)
     # 3 / 7 of class 0, nothing of class 1.
     expected = "[[3.0, 0.0], [4.0, 0.0]]\n0.2143\n"
     assert done.stdout == expected, done.stderr[-2000:]

@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones.surgery import change_table, graph_copy, stems
+from tf_finetune.backbones.surgery import graph_copy, stems, surgery_steps
 
 # ITU-R BT.601, which JPEG uses too. Their sum is 1: gray stays the same.
 _LUMINANCE = (0.299, 0.587, 0.114)
@@ -43,7 +43,7 @@ class _NewStem:
 
 def convert_to_luminance(
     backbone: backbones.Backbone,
-) -> tuple[backbones.Backbone, change_table.Change]:
+) -> tuple[backbones.Backbone, surgery_steps.Change]:
     """Reduces a pretrained network's input to luminance.
 
     The model still takes RGB 0..255, as decoders return it, and computes
@@ -64,7 +64,7 @@ def convert_to_luminance(
 
 def adapt_channels(
     backbone: backbones.Backbone, channels: int
-) -> tuple[backbones.Backbone, change_table.Change]:
+) -> tuple[backbones.Backbone, surgery_steps.Change]:
     """Adapts a network to another number of input channels.
 
     For arrays only: picture files are decoded to RGB.
@@ -94,7 +94,7 @@ def adapt_channels(
 
 def _replace_stem(
     backbone: backbones.Backbone, pixels: keras.KerasTensor, *, flag: str
-) -> tuple[backbones.Backbone, change_table.Change]:
+) -> tuple[backbones.Backbone, surgery_steps.Change]:
     stem = stems.read_stem(backbone)
     made = _compute_kernels(stem, pixels.shape[-1])
 
@@ -122,7 +122,7 @@ def _replace_stem(
     new = int(np.prod(made.kernel.shape))
     kept = model.count_params() - new
     bias = convolution.count_params() - new
-    return graph_copy.replace_model(backbone, model), change_table.Change(
+    return graph_copy.replace_model(backbone, model), surgery_steps.Change(
         flag=flag,
         layers=convolution.name,
         before=f"kernels {_format_shape(stem.convolution.kernel.shape)}",

@@ -14,7 +14,7 @@ import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones.surgery import change_table, graph_copy
+from tf_finetune.backbones.surgery import graph_copy, surgery_steps
 
 Norm = Literal["instance", "group"]
 
@@ -23,7 +23,7 @@ _GROUPS = 32  # The default of Wu & He, section 3.
 
 def replace_batch_norms(
     backbone: backbones.Backbone, norm: Norm
-) -> tuple[backbones.Backbone, change_table.Change]:
+) -> tuple[backbones.Backbone, surgery_steps.Change]:
     """Replaces every batch norm of a backbone.
 
     Raises:
@@ -48,9 +48,9 @@ def replace_batch_norms(
         sum(net.get_layer(name).count_params() for name in names)
         for net in (model, backbone.model)
     )
-    return graph_copy.replace_model(backbone, model), change_table.Change(
+    return graph_copy.replace_model(backbone, model), surgery_steps.Change(
         flag=f"--norm={norm}",
-        layers=change_table.summarize_names(names),
+        layers=surgery_steps.summarize_names(names),
         before="BatchNormalization",
         after=f"GroupNormalization, {_describe_norm(norm)}; scale and shift "
         "kept, statistics dropped",

@@ -15,14 +15,14 @@ import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones.surgery import change_table, graph_copy
+from tf_finetune.backbones.surgery import graph_copy, surgery_steps
 
 _RATIO = 16  # Hu et al., section 6.1 and table 10.
 
 
 def insert_blocks(
     backbone: backbones.Backbone,
-) -> tuple[backbones.Backbone, change_table.Change]:
+) -> tuple[backbones.Backbone, surgery_steps.Change]:
     """Inserts a block after the residual branch of every addition.
 
     Args:
@@ -54,9 +54,9 @@ def insert_blocks(
 
     result = graph_copy.rebuild_model(model, call=call)
     new = result.count_params() - model.count_params()
-    return graph_copy.replace_model(backbone, result), change_table.Change(
+    return graph_copy.replace_model(backbone, result), surgery_steps.Change(
         flag="+se",
-        layers=change_table.summarize_names(additions),
+        layers=surgery_steps.summarize_names(additions),
         before="shortcut + branch",
         after=f"shortcut + branch × squeeze-and-excitation (ratio {_RATIO}), "
         "at first × 1",

@@ -7,14 +7,14 @@ import keras
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.backbones.surgery import change_table, graph_copy
+from tf_finetune.backbones.surgery import graph_copy, surgery_steps
 
 _MAX_SHOWN = 40  # Layer names in an error message.
 
 
 def truncate_backbone(
     backbone: backbones.Backbone, where: str
-) -> tuple[backbones.Backbone, change_table.Change]:
+) -> tuple[backbones.Backbone, surgery_steps.Change]:
     """Truncates a backbone at a layer: drops all layers it does not need.
 
     Args:
@@ -38,7 +38,7 @@ def truncate_backbone(
             f"{_describe_choices(backbone)}"
         )
     gone = len(whole.layers) - len(model.layers)
-    return graph_copy.replace_model(backbone, model), change_table.Change(
+    return graph_copy.replace_model(backbone, model), surgery_steps.Change(
         flag=f"--cut_at={where}",
         layers=f"above {name}",
         before=f"{gone} layers, to {_format_shape(whole.outputs[0])}",

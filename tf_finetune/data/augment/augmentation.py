@@ -12,15 +12,14 @@ import tensorflow as tf
 
 from tf_finetune.config import training_options
 from tf_finetune.data import split_targets
-from tf_finetune.data.augment import crop_boxes, rand_augment
-from tf_finetune.data.augment import sampling as random_draws
+from tf_finetune.data.augment import random_changes
 
 AugmentFunction = Callable[
     [tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]
 ]
 
 _MixFunction = Callable[
-    [random_draws.Batch, random_draws.StatelessSeeds], random_draws.Batch
+    [random_changes.Batch, random_changes.StatelessSeeds], random_changes.Batch
 ]
 
 
@@ -39,7 +38,7 @@ class Level:
         brightness: Lighter or darker by up to this share of white.
         contrast: Differences from the mean times 1 - contrast..1 + contrast.
         saturation: Times (1 - saturation)..1 / (1 - saturation).
-        num_changes: RandAugment's N: see `rand_augment`.
+        num_changes: RandAugment's N: see `random_changes.build_rand_augment`.
         magnitude: RandAugment's M / 10.
         mix: Whether each picture is mixed with another one of its batch, half
             of them by MixUp (Zhang et al. 2018, "mixup: Beyond Empirical Risk
@@ -125,7 +124,7 @@ def build_augmentation(
     def change(
         images: tf.Tensor, targets: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        draws = random_draws.StatelessSeeds(seed)
+        draws = random_changes.StatelessSeeds(seed)
         given = _pack_targets(targets, moves_as)
         batch = mix(move({"images": images, **given}, draws), draws)
         images = tf.clip_by_value(batch["images"], 0.0, 255.0)
@@ -137,7 +136,7 @@ def build_augmentation(
 def build_target_augmentation(
     level: training_options.Augmentation, moves_as: split_targets.Motion
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function that changes targets as those of their pictures.
+    """Returns the function that moves masks as augmentation moves pictures.
 
     Args:
         level: One of `LEVELS` that mixes nothing.
@@ -151,7 +150,8 @@ def build_target_augmentation(
 
     def change(targets: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         batch = move(
-            _pack_targets(targets, moves_as), random_draws.StatelessSeeds(seed)
+            _pack_targets(targets, moves_as),
+            random_changes.StatelessSeeds(seed),
         )
         return _unpack_targets(batch, targets, moves_as)
 
@@ -176,12 +176,12 @@ def _build_mix(mixes: bool, *, blends: bool) -> _MixFunction:
     cut_mix = keras.layers.CutMix(factor=(1.0, 1.0), dtype="float32")
 
     def mix(
-        batch: random_draws.Batch, draws: random_draws.StatelessSeeds
-    ) -> random_draws.Batch:
+        batch: random_changes.Batch, draws: random_changes.StatelessSeeds
+    ) -> random_changes.Batch:
         others = batch
         if blends:
-            others = random_draws.apply_layer_to_batch(mix_up, batch, draws)
-        cut = random_draws.apply_layer_to_batch(cut_mix, batch, draws)
+            others = random_changes.apply_layer(mix_up, batch, draws)
+        cut = random_changes.apply_layer(cut_mix, batch, draws)
         chosen = tf.random.stateless_uniform(
             tf.shape(batch["images"])[:1], draws.next(), alg="philox"
         )
@@ -195,7 +195,7 @@ def _build_mix(mixes: bool, *, blends: bool) -> _MixFunction:
 
 def _pack_targets(
     targets: tf.Tensor, moves_as: split_targets.Motion
-) -> random_draws.Batch:
+) -> random_changes.Batch:
     """Returns the targets by Keras' word for such ones."""
     if moves_as == "mask":
         masks = tf.cast(targets, tf.float32)[..., tf.newaxis]
@@ -204,7 +204,7 @@ def _pack_targets(
 
 
 def _unpack_targets(
-    batch: random_draws.Batch,
+    batch: random_changes.Batch,
     targets: tf.Tensor,
     moves_as: split_targets.Motion,
 ) -> tf.Tensor:
@@ -216,7 +216,7 @@ def _unpack_targets(
 def _build_image_changes(
     level: Level,
 ) -> Callable[
-    [random_draws.Batch, random_draws.StatelessSeeds], random_draws.Batch
+    [random_changes.Batch, random_changes.StatelessSeeds], random_changes.Batch
 ]:
     """Returns the function that changes each picture by itself.
 
@@ -225,27 +225,27 @@ def _build_image_changes(
     layers = _build_color_layers(level)
     drawn_changes = None
     if level.num_changes:
-        drawn_changes = rand_augment.build_rand_augment(
+        drawn_changes = random_changes.build_rand_augment(
             level.num_changes, level.magnitude
         )
 
     def change(
-        batch: random_draws.Batch, draws: random_draws.StatelessSeeds
-    ) -> random_draws.Batch:
+        batch: random_changes.Batch, draws: random_changes.StatelessSeeds
+    ) -> random_changes.Batch:
         labels = {k: v for k, v in batch.items() if k == "labels"}
         batch = {k: v for k, v in batch.items() if k != "labels"}
         first = next(iter(batch.values()))
-        boxes = crop_boxes.draw_boxes(
+        boxes = random_changes.draw_boxes(
             first, draws, zoom=level.zoom, shift=level.shift
         )
         batch = {
-            kind: crop_boxes.sample_images(
+            kind: random_changes.sample_images(
                 each, boxes, "bilinear" if kind == "images" else "nearest"
             )
             for kind, each in batch.items()
         }
         for layer in layers:
-            batch = random_draws.apply_layer_to_batch(layer, batch, draws)
+            batch = random_changes.apply_layer(layer, batch, draws)
         if drawn_changes is not None:
             batch = drawn_changes(batch, draws)
         return {**batch, **labels}

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from tf_finetune.data.augment import augmentation as augmentations
-from tf_finetune.data.augment import sampling as random_draws
+from tf_finetune.data.augment import random_changes
 
 _LEVEL = "light"
 _CUTOUT_SHARE = 0.5  # Of each side, at most.
@@ -40,13 +40,13 @@ def build_weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         weak, _ = change(images, blank, seed)
         # A seed of its own, so that the strong view's draws are not those of
         # the weak one.
-        draws = random_draws.StatelessSeeds(
+        draws = random_changes.StatelessSeeds(
             tf.random.fold_in(seed, 1, alg="philox")
         )
-        strong = weak
+        batch = {"images": weak}
         for layer in layers:
-            strong = random_draws.apply_layer(layer, strong, draws)
-        strong = tf.clip_by_value(strong, 0.0, 255.0)
+            batch = random_changes.apply_layer(layer, batch, draws)
+        strong = tf.clip_by_value(batch["images"], 0.0, 255.0)
         return tf.concat([weak, _cut_out(strong, draws)], axis=0)
 
     return views
@@ -69,7 +69,7 @@ def _build_color_layers() -> tuple[keras.layers.Layer, ...]:
 
 
 def _cut_out(
-    images: tf.Tensor, draws: random_draws.StatelessSeeds
+    images: tf.Tensor, draws: random_changes.StatelessSeeds
 ) -> tf.Tensor:
     """Covers a rectangle of each picture, around a place drawn anywhere."""
     count, side = tf.shape(images)[0], images.shape[1]

@@ -71,9 +71,6 @@ def _add_splits(
 ) -> None:
     """Adds the classes of every split, and reports the folders beside them."""
     found.outer_folders.append(root)
-    # Folders beside the splits are compared with the training split's classes.
-    first = splits.folders.get("train") or next(iter(splits.folders.values()))
-    train = split_folders.list_class_names(first)
     told = []
     in_order = [each for each in examples.SPLITS if each in splits.folders]
     for split in in_order:
@@ -97,7 +94,28 @@ def _add_splits(
             told.append(f"{root.relative(level.path)} is the {split} split")
     if told:
         found.notices.append(f"{class_names.join_names(told)}.")
-    # Folders beside the splits, from the clearest reason to the vaguest.
+    # Folders beside the splits are compared with the training split's classes.
+    first = splits.folders.get("train") or next(iter(splits.folders.values()))
+    train = split_folders.list_class_names(first)
+    _mark_beside(root, splits, train, found)
+
+
+def _mark_beside(
+    root: folder_tree.Folder,
+    splits: split_folders.SplitFolders,
+    train: frozenset[str],
+    found: folder_layout.Layout,
+) -> None:
+    """Marks the folders beside the splits as unused.
+
+    From the clearest reason to the vaguest.
+
+    Args:
+        root: The folder that holds the splits.
+        splits: Its splits.
+        train: Names of the training split's class folders, case-folded.
+        found: Where they are marked.
+    """
     for name, why in splits.redundant.items():
         folder = next(each for each in root.folders if each.name == name)
         if folder_layout.holds_pictures(folder):

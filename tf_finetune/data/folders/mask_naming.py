@@ -65,7 +65,7 @@ SAME_NAME = NamingRule()
 def find_rule(
     groups: Sequence[tuple[Collection[str], Collection[str]]],
 ) -> NamingRule:
-    """Returns the rule that most names follow.
+    """Finds the naming rule by which most masks match their pictures.
 
     Args:
         groups: The stems of pictures and of masks that may belong together;

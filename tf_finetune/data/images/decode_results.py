@@ -50,7 +50,7 @@ class Appearance:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecodeResult:
-    """Result of decoding one picture.
+    """Result of decoding one picture: usable with its appearance, or not.
 
     Attributes:
         reason: Why the picture cannot be used; None: it can.
@@ -71,7 +71,11 @@ def make_store_path(
     resize: model_options.Resize,
     pixels: model_options.PixelOptions,
 ) -> pathlib.Path:
-    """Returns the file of the verdicts of this decoder in this TensorFlow."""
+    """Returns the cache file of results of this decoder and this TensorFlow.
+
+    Another decoder, resizing or TensorFlow may decode otherwise and has a file
+    of its own.
+    """
     name = (
         # Everything that may change if a picture decodes, or how it looks.
         f"decoder-{decoding.VERSION}.{_VERSION}-{resize}-{pixels.key}-"
@@ -81,7 +85,10 @@ def make_store_path(
 
 
 def read_results(path: pathlib.Path) -> dict[str, DecodeResult]:
-    """Returns verdicts by SHA-256; none if there is no sound file."""
+    """Reads the stored results, by SHA-256 of the picture file.
+
+    A file that is missing or damaged counts as empty; damage is logged.
+    """
     try:
         entries = files.read_json(path)
         return {name: _from_json(entry) for name, entry in entries.items()}
@@ -99,7 +106,10 @@ def read_results(path: pathlib.Path) -> dict[str, DecodeResult]:
 def merge_results(
     path: pathlib.Path, fresh: Mapping[str, DecodeResult]
 ) -> None:
-    """Adds verdicts; of two runs at once, one may lose its own."""
+    """Adds results to the stored ones.
+
+    Of two runs at once, one may lose its own.
+    """
     both = read_results(path) | dict(fresh)
     entries = {name: _to_json(verdict) for name, verdict in both.items()}
     try:
@@ -141,7 +151,7 @@ def measure_appearance(
 
 
 def to_json(look: Appearance) -> dict[str, Any]:
-    """Returns a look as plain JSON-able values."""
+    """Returns an appearance as plain values, ready for JSON."""
     both = base64.b64encode(look.means + look.points).decode("ascii")
     return {
         "pixels": both,
@@ -152,7 +162,7 @@ def to_json(look: Appearance) -> dict[str, Any]:
 
 
 def from_json(entry: Mapping[str, Any]) -> Appearance:
-    """Returns the look stored in an entry of `to_json`.
+    """Restores an appearance from an entry that `to_json` returned.
 
     Raises:
         ValueError: It is no such entry.

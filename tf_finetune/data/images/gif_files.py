@@ -11,7 +11,7 @@ import dataclasses
 import tensorflow as tf
 
 from tf_finetune.config import model_options
-from tf_finetune.data.images import alpha, header_numbers
+from tf_finetune.data.images import header_numbers, png_webp_bmp_files
 
 _EXTENSION, _IMAGE, _CONTROL = 0x21, 0x2C, 0xF9
 _WHITE = b"\xff" * 768  # The largest table.
@@ -51,12 +51,14 @@ def decode_gif(
         opaque = decode_frame(_replace_bytes(contents, frame.table, white))
         colors = decode_frame(contents)
         pixels = tf.concat([colors, opaque[..., :1]], axis=-1)
-        return alpha.composite(pixels, background)
+        return png_webp_bmp_files.composite(pixels, background)
 
     pixels = tf.cond(
         frame.is_transparent, on_background, lambda: decode_frame(contents)
     )
-    return _place_on_screen(pixels, frame, alpha.BACKGROUND_VALUES[background])
+    return _place_on_screen(
+        pixels, frame, png_webp_bmp_files.BACKGROUND_VALUES[background]
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

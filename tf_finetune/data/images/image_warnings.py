@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from tf_finetune.config import model_options
-from tf_finetune.data.images import alpha, verification
+from tf_finetune.data.images import png_webp_bmp_files, verification
 
 _MAX_SHOWN = 10
 
@@ -107,7 +107,7 @@ def _warn_of_blank(
     if clear := sum(each.look.is_transparent for each in blank):
         others = [
             each
-            for each in alpha.BACKGROUND_VALUES
+            for each in png_webp_bmp_files.BACKGROUND_VALUES
             if each != pixels.background
         ]
         advice = (

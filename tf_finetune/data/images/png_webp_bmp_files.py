@@ -8,7 +8,7 @@ alpha of a PNG when it is asked for three channels, refuses that of a WebP, and
 import tensorflow as tf
 
 from tf_finetune.config import model_options
-from tf_finetune.data.images import alpha, header_numbers
+from tf_finetune.data.images import header_numbers
 
 # Where a PNG says how many bits a sample has, and what its channels are.
 _DEPTH, _COLOR_TYPE = 24, 25
@@ -25,6 +25,9 @@ _WEBP_FLAGS, _ANIMATION = 20, 2
 _BITFIELDS = 3  # 32 bits, with masks that say where each channel is.
 _RGB_MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
 _ALPHA_MASK = 0xFF000000
+
+BACKGROUND_VALUES = {"white": 255, "black": 0, "gray": 128}
+"""By background: its red, green and blue."""
 
 
 class _Header:
@@ -84,7 +87,7 @@ def decode_png(
     def in_bytes() -> tf.Tensor:
         return tf.cond(
             is_transparent,
-            lambda: alpha.composite(
+            lambda: composite(
                 tf.io.decode_png(contents, channels=4), pixels.background
             ),
             lambda: tf.io.decode_png(contents, channels=3),
@@ -94,7 +97,7 @@ def decode_png(
         return in_bytes()
     return tf.cond(
         head[_DEPTH] == 16,
-        lambda: alpha.composite_16_bits(
+        lambda: composite_16_bits(
             tf.io.decode_png(contents, channels=4, dtype=tf.uint16),
             pixels.background,
             pixels.bounds,
@@ -132,7 +135,7 @@ def decode_webp(
             contents, channels=0, expand_animations=False
         )
     pixels = tf.ensure_shape(pixels, (None, None, None))
-    return alpha.composite_if_transparent(pixels, background)
+    return composite_if_transparent(pixels, background)
 
 
 def decode_bmp(
@@ -159,6 +162,77 @@ def decode_bmp(
     )
 
 
+def composite(
+    pixels: tf.Tensor, background: model_options.Background
+) -> tf.Tensor:
+    """Composites a picture over a background.
+
+    Args:
+        pixels: uint8 [height, width, 4]: red, green, blue, alpha; what is
+            opaque keeps its bytes.
+        background: What lies under it.
+
+    Returns:
+        uint8 [height, width, 3], the nearest to a c + (1 - a) b.
+    """
+    colors = tf.cast(pixels[..., :3], tf.uint16)
+    alpha = tf.cast(pixels[..., 3:4], tf.uint16)
+    shade = tf.constant(BACKGROUND_VALUES[background], tf.uint16)
+    # round(x / 255) = (x + 128 + ((x + 128) >> 8)) >> 8, exact for all x up to
+    # 255 * 255 and within 16 bits.
+    rest = tf.constant(255, tf.uint16) - alpha
+    summed = colors * alpha + rest * shade + tf.constant(128, tf.uint16)
+    eight = tf.constant(8, tf.uint16)
+    carry = tf.bitwise.right_shift(summed, eight)
+    return tf.cast(tf.bitwise.right_shift(summed + carry, eight), tf.uint8)
+
+
+def composite_if_transparent(
+    pixels: tf.Tensor, background: model_options.Background
+) -> tf.Tensor:
+    """Composites a picture over a background if it has an alpha channel.
+
+    Args:
+        pixels: uint8 [height, width, channels], of a shape that may be known
+            only when it runs.
+        background: What lies under it.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    return tf.cond(
+        tf.shape(pixels)[-1] == 4,
+        lambda: composite(pixels, background),
+        lambda: pixels[..., :3],
+    )
+
+
+def composite_16_bits(
+    pixels: tf.Tensor,
+    background: model_options.Background,
+    bounds: tuple[int, ...],
+) -> tf.Tensor:
+    """Scales 16-bit values to bytes and composites them over a background.
+
+    Args:
+        pixels: uint16 [height, width, 4]: red, green, blue, alpha.
+        background: What lies under it.
+        bounds: The values that become 0 and 255; those beyond are cut off.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    low, high = bounds
+    colors = tf.cast(pixels[..., :3], tf.float32)
+    alpha = (
+        tf.cast(pixels[..., 3:4], tf.float32) / model_options.MAX_PIXEL_VALUE
+    )
+    colors = tf.clip_by_value((colors - low) / (high - low), 0.0, 1.0) * 255.0
+    # Porter and Duff's over, on an opaque background: a c + (1 - a) b.
+    mixed = alpha * colors + (1.0 - alpha) * BACKGROUND_VALUES[background]
+    return tf.cast(tf.round(mixed), tf.uint8)
+
+
 def _decode_colors(
     contents: tf.Tensor, head: _Header, background: model_options.Background
 ) -> tf.Tensor:
@@ -172,7 +246,7 @@ def _decode_colors(
     # Programs that know no transparency leave zeros; browsers show the colors.
     return tf.cond(
         head.has_alpha & tf.reduce_any(pixels[..., 3:] > 0),
-        lambda: alpha.composite(pixels, background),
+        lambda: composite(pixels, background),
         lambda: pixels[..., :3],
     )
 

@@ -47,7 +47,7 @@ _UNSUPPORTED += "programs do; save it anew as PNG to use it"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifiedPicture:
-    """A usable picture and its summary."""
+    """A picture that decodes, and its appearance (a summary of 8 x 8 cells)."""
 
     picture: examples.Picture
     look: decode_results.Appearance

@@ -72,7 +72,7 @@ UNKNOWN_MAP = ValueMap(names=(), indices={})
 def map_colors(
     colors: Mapping[str, class_lists.Color], ignore_label: str | None
 ) -> ValueMap:
-    """Returns the scheme of a color map.
+    """Builds the mapping from the colors of a color map to classes.
 
     Args:
         colors: In the order of the classes.
@@ -95,7 +95,7 @@ def map_numbers(
     ignore_label: str | None,
     values: Collection[int],
 ) -> ValueMap:
-    """Returns the scheme of masks that hold numbers.
+    """Builds the mapping from the numbers in masks to classes.
 
     Args:
         declared: Names by value; or in the order of the classes, name k being
@@ -139,7 +139,7 @@ def adapt_learned(
     foreground are the same whether they are 0 and 1 or 0 and 255.
 
     Args:
-        learned: The run's scheme.
+        learned: The run's mapping.
         ignore_label: As for `map_numbers`.
         values: All that occur in the other masks.
     """

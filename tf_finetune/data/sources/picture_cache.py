@@ -61,13 +61,38 @@ def list_pictures(
     Raises:
         RunError: The folder cannot be written.
     """
+    rows = load_rows(
+        folder,
+        lambda: (
+            [store_picture(folder, each.content), each.label, each.split]
+            for each in produce()
+        ),
+        pictures=1,
+    )
+    return _make_listing(folder, rows, tuple(class_names))
+
+
+def load_rows(
+    folder: pathlib.Path,
+    produce: Callable[[], Iterable[list]],
+    *,
+    pictures: int,
+) -> list:
+    """Returns the rows of a folder's index, which is written if it is missing.
+
+    Args:
+        folder: Of the pictures and their index.json.
+        produce: Stores the pictures and yields the rows, each of three cells.
+        pictures: With how many names of files a row begins; its other cells
+            are texts or null.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
     try:
-        rows = read_index(folder, pictures=1)
+        rows = _read_index(folder, pictures=pictures)
         if rows is None:
-            rows = [
-                [store_picture(folder, each.content), each.label, each.split]
-                for each in produce()
-            ]
+            rows = list(produce())
             # Last: an index stands for pictures that are all there.
             files.write_json(folder / "index.json", rows)
     except OSError as error:
@@ -75,7 +100,7 @@ def list_pictures(
             f"Pictures cannot be written to {folder}: {error.strerror}. "
             "--cache_dir names another place."
         ) from error
-    return _make_listing(folder, rows, tuple(class_names))
+    return rows
 
 
 def _make_listing(
@@ -103,14 +128,8 @@ def _make_listing(
     )
 
 
-def read_index(folder: pathlib.Path, *, pictures: int) -> list | None:
-    """Returns the rows of an index whose files are all there, else None.
-
-    Args:
-        folder: Of the pictures and their index.json, whoever wrote it.
-        pictures: With how many names of files a row begins; the rest of its
-            three cells are texts or null.
-    """
+def _read_index(folder: pathlib.Path, *, pictures: int) -> list | None:
+    """Returns the rows of an index whose files are all there, else None."""
     index = folder / "index.json"
     if not os.path.lexists(index):
         return None

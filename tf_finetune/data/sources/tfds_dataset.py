@@ -1,6 +1,7 @@
 """Prepared data sets of TensorFlow Datasets with classes or masks."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -12,48 +13,9 @@ from tf_finetune.data.sources import picture_cache, tfds_prepared
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
-from typing import TYPE_CHECKING
-
-from tf_finetune import files
-
-if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
 
 _MASK_WORDS = ("mask", "segmentation", "annotation", "label")
 """Words in the names of mask features; the first that fits is taken."""
-
-
-class TfdsMasks:
-    """`tfds:NAME` read as in `tfds_dataset`, with a mask for the class."""
-
-    def recognizes(self, data: str) -> bool:
-        """Tells if `data` begins with tfds:."""
-        return data.startswith("tfds:")
-
-    def list_examples(
-        self,
-        options: data_options.DataOptions,
-        labels: label_protocol.Labels,
-        cache_dir: pathlib.Path,
-    ) -> examples.Listing:
-        """Lists the pictures; their bytes and masks become files once.
-
-        Raises:
-            DataError: The data set is not prepared here, or it has not one
-                picture and one mask an example.
-        """
-        del labels
-        prepared, builder = tfds_prepared.open_prepared(options)
-        image, mask = _find_picture_and_mask(builder)
-        name = builder.info.full_name.replace("/", "-")
-        state = tfds_prepared.hash_state(prepared)
-        folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
-        found = _list_pairs(folder, builder, image, mask)
-        unused = tfds_prepared.list_unused_splits(builder)
-        return examples.Listing(examples=found, dropped=unused)
-
-
-MASKS = TfdsMasks()
 
 
 class TfdsDataset:
@@ -94,6 +56,39 @@ class TfdsDataset:
 
 
 SOURCE = TfdsDataset()
+
+
+class TfdsMasks:
+    """`tfds:NAME` read as by `TfdsDataset`, with a mask for the class."""
+
+    def recognizes(self, data: str) -> bool:
+        """Tells if `data` begins with tfds:."""
+        return data.startswith("tfds:")
+
+    def list_examples(
+        self,
+        options: data_options.DataOptions,
+        labels: label_protocol.Labels,
+        cache_dir: pathlib.Path,
+    ) -> examples.Listing:
+        """Lists the pictures; their bytes and masks become files once.
+
+        Raises:
+            DataError: The data set is not prepared here, or it has not one
+                picture and one mask an example.
+        """
+        del labels
+        prepared, builder = tfds_prepared.open_prepared(options)
+        image, mask = _find_picture_and_mask(builder)
+        name = builder.info.full_name.replace("/", "-")
+        state = tfds_prepared.hash_state(prepared)
+        folder = cache_dir / "pictures" / f"{name}-{mask}-{state}"
+        found = _list_pairs(folder, builder, image, mask)
+        unused = tfds_prepared.list_unused_splits(builder)
+        return examples.Listing(examples=found, dropped=unused)
+
+
+MASKS = TfdsMasks()
 
 
 def _find_features(builder: "tfds.core.DatasetBuilder") -> tuple[str, str]:
@@ -185,25 +180,17 @@ def _list_pairs(
     mask: str,
 ) -> tuple[examples.Example, ...]:
     """Returns every example as two files, written if they are not there."""
-    index = folder / "index.json"
-    try:
-        rows = picture_cache.read_index(folder, pictures=2)
-        if rows is None:
-            rows = [
-                [
-                    picture_cache.store_picture(folder, pair[0]),
-                    picture_cache.store_picture(folder, pair[1]),
-                    split,
-                ]
-                for pair, split in _read_pairs(builder, image, mask)
-            ]
-            # Last: an index stands for files that are all there.
-            files.write_json(index, rows)
-    except OSError as error:
-        raise errors.RunError(
-            f"Pictures cannot be written to {folder}: {error.strerror}. "
-            "--cache_dir names another place."
-        ) from error
+    store = functools.partial(picture_cache.store_picture, folder)
+    rows = picture_cache.load_rows(
+        folder,
+        lambda: (
+            [store(bytes(each[image])), store(bytes(each[mask])), split]
+            for each, split in tfds_prepared.read_encoded(
+                builder, (image, mask)
+            )
+        ),
+        pictures=2,
+    )
     return tuple(
         examples.Example(
             path=str(folder / picture),
@@ -212,10 +199,3 @@ def _list_pairs(
         )
         for picture, its_mask, split in rows
     )
-
-
-def _read_pairs(
-    builder: "tfds.core.DatasetBuilder", image: str, mask: str
-) -> Iterator[tuple[tuple[bytes, bytes], str | None]]:
-    for example, split in tfds_prepared.read_encoded(builder, (image, mask)):
-        yield (bytes(example[image]), bytes(example[mask])), split

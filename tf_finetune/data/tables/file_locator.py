@@ -75,9 +75,9 @@ class Locator:
         self._counts: collections.Counter = collections.Counter()
 
     def find(self, name: str) -> str:
-        """Returns the path of the file that a name means.
+        """Returns the path of the file that a cell of the table names.
 
-        Where there is none, the path where it was looked for first.
+        Where there is no such file, the path where it was looked for first.
         """
         found = self._search_file(name)
         if found.ways and name not in self._asked:
@@ -91,7 +91,7 @@ class Locator:
         return not is_address(name) and _is_file(self._search_file(name).path)
 
     def tell(self) -> None:
-        """Logs the names that had to be read otherwise than they stand."""
+        """Logs names that were found only after a change, such as of case."""
         for ways, (name, path) in self._examples.items():
             count = self._counts[ways]
             names = "name is" if count == 1 else "names are"

@@ -21,7 +21,7 @@ must not hang the export for ever."""
 
 # Of a failed script's stderr: the error itself, without its traceback.
 _STDERR_LINES = 3
-# The beginning of temporary names, as `versions` and `files` give them.
+# The beginning of temporary names, as `pending_exports` and `files` give them.
 _TEMPORARY_PREFIX = re.compile(r"\.tmp-[0-9a-f]{8}-")
 
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from tf_finetune import files
 from tf_finetune.data.images import decoding
-from tf_finetune.exports import export_files
+from tf_finetune.exports import export_files, float32_model
 from tf_finetune.exports import job as jobs
-from tf_finetune.exports.graph import float32_model
 from tf_finetune.exports.parity import export_refusal, fresh_process
 from tf_finetune.inputs import input_rows, pictures
 from tf_finetune.model import inference

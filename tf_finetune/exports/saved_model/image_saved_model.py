@@ -1,18 +1,38 @@
-"""Export as a SavedModel for TensorFlow Serving, of pictures or of rows."""
+"""Export as a SavedModel for TensorFlow Serving, of pictures or of rows.
 
+Two exports of one workdir differ only in function names, which TensorFlow
+numbers with one counter for the whole process. Written by the same command in
+two processes, all files of a version have equal bytes except the warm-up
+requests, whose number depends on the timing.
+"""
+
+import contextlib
+import os
 import pathlib
 import tempfile
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
 
 from tf_finetune import files
-from tf_finetune.exports import export_files
+from tf_finetune.exports import export_files, pending_exports
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import parity_check
 from tf_finetune.exports.saved_model import (
     image_signatures,
+    server_settings,
     signature_checks,
-    version_writer,
 )
 from tf_finetune.tasks import catalog as tasks
+
+# Beside the versions lie settings of servers and the figures of the checks.
+_TEMPORARY_NAMES = (
+    pending_exports.ANY_VERSION,
+    export_files.MODEL_CONFIG,
+    export_files.BATCHING_PARAMETERS,
+    export_files.PARITY,
+)
 
 
 def write(job: jobs.ExportJob) -> pathlib.Path:
@@ -49,27 +69,74 @@ def write(job: jobs.ExportJob) -> pathlib.Path:
         UsageError: The destination cannot be written.
     """
     inputs = parity_check.load_requests(job.proof, job)
-    with version_writer.open_version(pathlib.Path(job.destination)) as version:
-        with tempfile.TemporaryDirectory() as assets:
-            served = image_signatures.ImageServable(
-                job, _write_assets(pathlib.Path(assets), job)
-            )
-            version.save(served)
+    folder = pathlib.Path(job.destination)
+    with (
+        pending_exports.lock_folder(folder, names=_TEMPORARY_NAMES),
+        pending_exports.next_version(folder) as (temporary, number),
+    ):
+        served = _save(job, temporary)
         figures = signature_checks.check_signatures(
-            version.temporary,
-            version.title,
+            temporary,
+            f"version {number}",
             inputs,
             job,
             variables=len(served.variables),
         )
-        version.write_settings(
-            inputs,
-            name=job.name,
-            kind="whole rows" if job.inputs else "encoded pictures",
-            measuring_seconds=job.measuring_seconds,
+        _write_settings(temporary, folder, inputs, job)
+        # Before the rename: a version that has its name has its figures.
+        parity_check.write_figures(
+            folder / number, {**figures, "batch_norms_folded": served.folded}
         )
-        version.publish({**figures, "batch_norms_folded": served.folded})
-    return version.path
+    return folder / number
+
+
+def _save(
+    job: jobs.ExportJob, temporary: pathlib.Path
+) -> image_signatures.ImageServable:
+    """Writes the SavedModel; it loads with plain `tf.saved_model.load`."""
+    with tempfile.TemporaryDirectory() as assets, _silence_tensorflow():
+        served = image_signatures.ImageServable(
+            job, _write_assets(pathlib.Path(assets), job)
+        )
+        tf.saved_model.save(served, str(temporary), signatures=served.functions)
+    image_signatures.set_methods(temporary, image_signatures.METHODS)
+    return served
+
+
+def _write_settings(
+    temporary: pathlib.Path,
+    folder: pathlib.Path,
+    inputs: Mapping[str, np.ndarray],
+    job: jobs.ExportJob,
+) -> None:
+    """Times batches and writes settings and warm-up requests of servers.
+
+    A server loads a version as soon as it has its name, so they are there
+    before.
+
+    Args:
+        temporary: The SavedModel, which gets the warm-up requests.
+        folder: Of the versions, which gets the settings.
+        inputs: Real inputs of the default signature, [rows, …] by name.
+        job: Has the model's name and the time for measurements.
+    """
+    timings = _time_batches(temporary, inputs, job.measuring_seconds)
+    server_settings.write_requests(
+        temporary,
+        inputs,
+        model=job.name,
+        signature=image_signatures.DEFAULT,
+        largest_batch=server_settings.choose_batch(timings).batch_size,
+    )
+    server_settings.write_settings(
+        folder,
+        job.name,
+        server_settings.render_batching_parameters(
+            timings,
+            cores=os.cpu_count() or 1,
+            kind="whole rows" if job.inputs else "encoded pictures",
+        ),
+    )
 
 
 def _write_assets(
@@ -84,3 +151,41 @@ def _write_assets(
     output = tasks.TASKS.get(job.task).exports.output
     files.write_json(path, {**found, output: list(job.class_names)})
     return [labels, path]
+
+
+@contextlib.contextmanager
+def _silence_tensorflow() -> Iterator[None]:
+    # TensorFlow logs the temporary folder, which a notebook shows as an error.
+    logger = tf.get_logger()
+    before = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _time_batches(
+    folder: pathlib.Path,
+    inputs: Mapping[str, np.ndarray],
+    measuring_seconds: float,
+) -> list[server_settings.BatchTiming]:
+    serve = tf.saved_model.load(str(folder)).signatures[
+        image_signatures.DEFAULT
+    ]
+    _, specs = serve.structured_input_signature
+
+    def answer(places: list[int]) -> np.ndarray:
+        rows = {
+            # A list, because TensorFlow would take bytes for numbers.
+            name: tf.constant(array[places].tolist(), specs[name].dtype)
+            for name, array in inputs.items()
+        }
+        return serve(**rows)["error"].numpy()
+
+    # The very first call takes many times as long and must not be timed.
+    answer([0])
+    count = len(next(iter(inputs.values())))
+    return server_settings.time_batches(
+        answer, range(count), budget_seconds=measuring_seconds
+    )

@@ -10,10 +10,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_finetune.data.images import batch_decoding
 from tf_finetune.exports import job as jobs
-from tf_finetune.exports.saved_model import served_inputs, trackable
+from tf_finetune.exports.saved_model import served_inputs
 from tf_finetune.exports.saved_model import serving_network as networks
 from tf_finetune.tasks import catalog as tasks
 
@@ -29,12 +30,148 @@ METHODS = {
     REGRESS: "tensorflow/serving/regress",
 }
 """TensorFlow Serving's method name by signature; others have "predict"."""
-
 MAX_RESTORED_PIXELS = 50_000_000
 """Largest picture whose answer is resized to its own size, pixels."""
+_MODEL, _FINGERPRINT = "saved_model.pb", "fingerprint.pb"
 
 
-class ImageServable(trackable.TrackableModel):
+class TrackableModel(tf.__internal__.tracking.AutoTrackable):
+    """Variables, lookup tables and files of a model, each tracked directly.
+
+    Keras wraps variables: a session restores a copy under the wrapper, which no
+    function reads. Python finds the variable all the same; a session reports
+    it as uninitialized, and TensorFlow's converter silently writes NaN. So the
+    variables themselves are tracked, under the names by which
+    `tf.saved_model.load(…)` returns them. Not a `tf.Module`, which does not
+    save its property `variables`.
+
+    Attributes:
+        variables: Those of the weights. Not of `model.variables`, which
+            includes the random states of dropout.
+        trainable_variables: Those that training may change.
+        non_trainable_variables: The others.
+        tables: Lookup tables of words.
+        assets: Files in `assets/`.
+    """
+
+    def __init__(
+        self, model: keras.Model, assets: Sequence[pathlib.Path]
+    ) -> None:
+        """Tracks a model's variables, tables and assets.
+
+        Args:
+            model: The model whose functions are saved.
+            assets: Files to be copied into `assets/`.
+        """
+        super().__init__()
+        # `value` is the tf.Variable inside of Keras' wrapper.
+        self.variables = [each.value for each in model.weights]
+        self.trainable_variables = [
+            each.value for each in model.trainable_weights
+        ]
+        self.non_trainable_variables = [
+            each.value for each in model.non_trainable_weights
+        ]
+        self.tables = _find_tables(model)
+        self.assets = [tf.saved_model.Asset(str(each)) for each in assets]
+
+
+class _SignatureBodies:
+    """The functions behind the signatures.
+
+    They share three graphs (network, decoding, reading of sizes), because
+    tracing each of them again would be slow.
+    """
+
+    def __init__(
+        self, network: networks.ServingNetwork, job: jobs.ExportJob
+    ) -> None:
+        self._job = job
+        self._task = tasks.TASKS.get(job.task).with_decision(job.decision)
+        self._fields = served_inputs.ServedInputs(job)
+        self._encoded = self._fields.specs
+        self._has_features = "features" in network.outputs
+        self._compute = _trace_network(network, self._fields)
+        self._decode = tf.function(
+            self._fields.decode,
+            input_signature=[self._encoded],
+            autograph=False,
+        )
+        self._read_sizes = tf.function(
+            batch_decoding.read_sizes,
+            input_signature=[self._encoded[served_inputs.BYTES]],
+            autograph=False,
+        )
+
+    def build(self) -> dict[str, tuple[Callable, Mapping[str, tf.TensorSpec]]]:
+        """Returns the function of each signature with its input specs."""
+        network, names = self._task.network, self._job.class_names
+        examples = {"inputs": tf.TensorSpec([None], tf.string, name="inputs")}
+        bodies = {
+            DEFAULT: (self._make_bytes_body(), self._encoded),
+            ARRAY: (self._serve_array, self._fields.array_specs),
+        }
+        if self._task.files_at:
+            for name, restore in network.signature_functions.items():
+                bodies[name] = (self._make_bytes_body(restore), self._encoded)
+        if self._has_features:
+            bodies[EMBED] = (self._embed, self._encoded)
+        # Called once on zeros: the names of its outputs tell which method fits.
+        if answer := network.classify(tf.zeros([1, len(names)]), names):
+            name = CLASSIFY if "scores" in answer else REGRESS
+            bodies[name] = (self._answer_examples, examples)
+        return bodies
+
+    def _serve(self, given: served_inputs.Tensors) -> dict[str, tf.Tensor]:
+        computed = self._compute(given)
+        answer = self._task.network.serve(
+            computed["predictions"], self._job.class_names
+        )
+        if self._job.out_of_distribution:
+            logits = computed["logits"]
+            answer["ood_score"] = self._task.certainty.ood_score(logits)
+        return answer
+
+    def _make_bytes_body(self, restore: Callable | None = None) -> Callable:
+        """Makes the function of a signature that takes encoded pictures.
+
+        Args:
+            restore: Resizes the answers to the pictures' own sizes; None: they
+                stay as the network gives them.
+        """
+
+        def answer_bytes(**given: tf.Tensor) -> dict[str, tf.Tensor]:
+            decoded, errors = self._decode(given)
+            answer = self._serve(decoded)
+            if restore:
+                sizes = self._read_sizes(given[served_inputs.BYTES])
+                errors = _add_size_errors(errors, sizes)
+                # Size 0 for failed pictures: answers to the others in the batch
+                # are padded to the largest size.
+                sizes = tf.where(errors[:, tf.newaxis] == "", sizes, 0)
+                answer = restore(answer, sizes, self._job.resize)
+            return {**_blank_failed_rows(answer, errors), "error": errors}
+
+        return answer_bytes
+
+    def _embed(self, **given: tf.Tensor) -> dict[str, tf.Tensor]:
+        decoded, errors = self._decode(given)
+        answer = {"features": self._compute(decoded)["features"]}
+        return {**_blank_failed_rows(answer, errors), "error": errors}
+
+    def _answer_examples(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        decoded, errors = self._decode(self._fields.parse_examples(inputs))
+        answer = self._task.network.classify(
+            self._compute(decoded)["predictions"], self._job.class_names
+        )
+        return _blank_failed_rows(answer, errors)
+
+    def _serve_array(self, **given: tf.Tensor) -> dict[str, tf.Tensor]:
+        answer, texts = self._serve(given), self._task.network.text_outputs
+        return {k: v for k, v in answer.items() if k not in texts}
+
+
+class ImageServable(TrackableModel):
     """Root object of the SavedModel: weights, class names, functions.
 
     For inference only; training-time behavior of layers is off.
@@ -51,83 +188,51 @@ class ImageServable(trackable.TrackableModel):
         super().__init__(network.model, assets)
         self.functions = {
             name: _make_function(body, specs)
-            for name, (body, specs) in _build_bodies(network, job).items()
+            for name, (body, specs) in _SignatureBodies(network, job)
+            .build()
+            .items()
         }
         self.folded = network.folded
 
 
-def _build_bodies(
-    network: networks.ServingNetwork, job: jobs.ExportJob
-) -> dict[str, tuple[Callable, Mapping[str, tf.TensorSpec]]]:
-    """Builds the function of each signature and its input specs."""
-    whole = tasks.TASKS.get(job.task).with_decision(job.decision)
-    task, names = whole.network, job.class_names
-    fields = served_inputs.ServedInputs(job)
-    encoded = fields.specs
+def set_methods(folder: pathlib.Path, methods: Mapping[str, str]) -> None:
+    """Sets the method names of signatures and makes the bytes reproducible.
 
-    # Graphs shared by all signatures, because tracing them is slow.
-    compute = _trace_network(network, fields)
-    decode = tf.function(
-        fields.decode, input_signature=[encoded], autograph=False
-    )
-    own_sizes = tf.function(
-        batch_decoding.read_sizes,
-        input_signature=[encoded[served_inputs.BYTES]],
-        autograph=False,
-    )
+    `tf.saved_model.save` sets the method of every signature to "predict", with
+    which TensorFlow Serving does not classify. Maps are written in the order
+    of their keys, so that equal exports have equal bytes. `fingerprint.pb` is
+    removed: it would no longer match, and it contains a random number; loading
+    does not need it.
 
-    def serve(given: served_inputs.Tensors) -> dict[str, tf.Tensor]:
-        computed = compute(given)
-        answer = task.serve(computed["predictions"], names)
-        if job.out_of_distribution:
-            logits = computed["logits"]
-            answer["ood_score"] = whole.certainty.ood_score(logits)
-        return answer
+    Args:
+        folder: The SavedModel.
+        methods: By signature, the name of its method.
+    """
+    path = folder / _MODEL
+    proto = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    # No argument of `tf.saved_model.save` sets a method name.
+    for graph in proto.meta_graphs:
+        for name, method in methods.items():
+            if name in graph.signature_def:
+                graph.signature_def[name].method_name = method
+    path.write_bytes(proto.SerializeToString(deterministic=True))
+    (folder / _FINGERPRINT).unlink(missing_ok=True)
 
-    def serve_bytes(restore: Callable | None = None) -> Callable:
-        def answer_bytes(**given: tf.Tensor) -> dict[str, tf.Tensor]:
-            decoded, errors = decode(given)
-            answer = serve(decoded)
-            if restore:
-                sizes = own_sizes(given[served_inputs.BYTES])
-                errors = _add_size_errors(errors, sizes)
-                # Size 0 for failed pictures: answers to the others in the batch
-                # are padded to the largest size.
-                sizes = tf.where(errors[:, tf.newaxis] == "", sizes, 0)
-                answer = restore(answer, sizes, job.resize)
-            return {**_blank_failed_rows(answer, errors), "error": errors}
 
-        return answer_bytes
+def read_methods(folder: pathlib.Path) -> dict[str, str]:
+    """Reads the method name of each signature.
 
-    def embed(**given: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded, errors = decode(given)
-        answer = {"features": compute(decoded)["features"]}
-        return {**_blank_failed_rows(answer, errors), "error": errors}
-
-    def answer_examples(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        decoded, errors = decode(fields.parse_examples(inputs))
-        computed = compute(decoded)["predictions"]
-        return _blank_failed_rows(task.classify(computed, names), errors)
-
-    def serve_array(**given: tf.Tensor) -> dict[str, tf.Tensor]:
-        answer = serve(given)
-        return {k: v for k, v in answer.items() if k not in task.text_outputs}
-
-    examples = {"inputs": tf.TensorSpec([None], tf.string, name="inputs")}
-    bodies = {
-        DEFAULT: (serve_bytes(), encoded),
-        ARRAY: (serve_array, fields.array_specs),
+    Args:
+        folder: The SavedModel.
+    """
+    contents = (folder / _MODEL).read_bytes()
+    proto = saved_model_pb2.SavedModel.FromString(contents)
+    return {
+        name: signature.method_name
+        for name, signature in proto.meta_graphs[0].signature_def.items()
+        # __saved_model_init_op, TensorFlow's own, initializes tables.
+        if not name.startswith("__")
     }
-    if whole.files_at:
-        for name, restore in task.signature_functions.items():
-            bodies[name] = (serve_bytes(restore), encoded)
-    if "features" in network.outputs:
-        bodies[EMBED] = (embed, encoded)
-    # Called once on zeros: the names of its outputs tell which method fits.
-    if answer := task.classify(tf.zeros([1, len(names)]), names):
-        name = CLASSIFY if "scores" in answer else REGRESS
-        bodies[name] = (answer_examples, examples)
-    return bodies
 
 
 def _trace_network(
@@ -176,3 +281,15 @@ def _blank_failed_rows(
 def _make_function(body: Callable, specs: Mapping[str, tf.TensorSpec]) -> Any:
     # Autograph would rewrite Keras' layers and lambdas.
     return tf.function(body, autograph=False).get_concrete_function(**specs)
+
+
+def _find_tables(
+    model: keras.Model,
+) -> list[tf.saved_model.experimental.TrackableResource]:
+    """Returns the lookup tables of a model's layers, which are not weights."""
+    kind = tf.saved_model.experimental.TrackableResource
+    held = [
+        getattr(layer, "lookup_table", None)
+        for layer in model._flatten_layers()
+    ]
+    return [each for each in held if isinstance(each, kind)]

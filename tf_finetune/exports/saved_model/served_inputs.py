@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tf_finetune.data.images import batch_decoding
 from tf_finetune.exports import job as jobs
+from tf_finetune.exports.parity import fresh_process
 
 BYTES, IMAGES = "image_bytes", "images"
 """Fields of encoded pictures, and of pictures that are decoded already."""
@@ -105,3 +106,43 @@ def _join_errors(faults: tf.Tensor, names: Sequence[str]) -> tf.Tensor:
     each = tf.where(faults == "", "", begin + faults)
     joined = tf.strings.reduce_join(each, axis=1)
     return tf.strings.regex_replace(joined, "^; ", "")
+
+
+def encode_example(row: Mapping[str, np.ndarray]) -> bytes:
+    """Serializes a row as a `tf.train.Example`.
+
+    Args:
+        row: By feature, numbers or objects of bytes, [values] each.
+    """
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                name: _encode_feature(values) for name, values in row.items()
+            }
+        )
+    ).SerializeToString()
+
+
+def encode_examples(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Serializes rows as `tf.train.Example` messages, [rows].
+
+    Args:
+        inputs: By feature, [rows] or [rows, values].
+    """
+    count = len(next(iter(inputs.values())))
+    return fresh_process.make_string_array(
+        [
+            encode_example(
+                {k: v[row : row + 1].reshape(-1) for k, v in inputs.items()}
+            )
+            for row in range(count)
+        ]
+    )
+
+
+def _encode_feature(values: np.ndarray) -> tf.train.Feature:
+    if values.dtype == object:
+        texts = tf.train.BytesList(value=values.tolist())
+        return tf.train.Feature(bytes_list=texts)
+    numbers = tf.train.FloatList(value=values.tolist())
+    return tf.train.Feature(float_list=numbers)

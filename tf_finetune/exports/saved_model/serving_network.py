@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from absl import logging
 
+from tf_finetune.exports import batch_norm_folding, float32_model
 from tf_finetune.exports import job as jobs
-from tf_finetune.exports.graph import batch_norm_folding, float32_model
 from tf_finetune.exports.parity import parity_check
 from tf_finetune.model import inference
 from tf_finetune.tasks import catalog as tasks

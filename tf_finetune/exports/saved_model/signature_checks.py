@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -12,11 +12,15 @@ import tensorflow as tf
 from tf_finetune import errors
 from tf_finetune.data.images import decoding
 from tf_finetune.exports import job as jobs
-from tf_finetune.exports.parity import export_refusal, parity_check
+from tf_finetune.exports.parity import (
+    export_refusal,
+    fresh_process,
+    parity_check,
+)
 from tf_finetune.exports.saved_model import (
     image_signatures,
+    served_inputs,
     serving_network,
-    signature_calls,
 )
 from tf_finetune.model import inference
 from tf_finetune.tasks import catalog as tasks
@@ -51,14 +55,59 @@ def check_signatures(
     Raises:
         RunError: It computes something else.
     """
-    encoded, *others = inputs
+    answers = _call_with_proof(folder, title, inputs, job, variables=variables)
+    task = tasks.TASKS.get(job.task)
+    # Predictions under every name that they have in a signature; the outputs
+    # that follow from them are checked below.
+    compared = (*task.network.parity_outputs, "scores", "outputs")
+    figures = parity_check.check_predictions(
+        title,
+        {
+            key.partition("/")[0]: each
+            for key, each in answers.items()
+            if key.endswith(tuple(f"/{each}" for each in compared))
+        },
+        job,
+        allowed=parity_check.choose_tolerance(job),
+    )
+    _require_class_names(title, answers, job)
+    _require_consistent(title, answers, job)
+    if job.out_of_distribution:
+        figures["ood_score"] = _compare_ood_scores(title, answers, job)
+    if task.files_at:
+        contents = list(next(iter(inputs.values())))
+        figures |= _compare_restored(answers, contents, job)
+    features = answers.get(f"{image_signatures.EMBED}/features")
+    if features is not None:
+        pooled = serving_network.find_features(job.model)
+        figures[image_signatures.EMBED] = _require_close(
+            f"{title} ({image_signatures.EMBED})",
+            features,
+            _predict(job.model, pooled, job),
+            job,
+        )
+    return figures
+
+
+def _call_with_proof(
+    folder: pathlib.Path,
+    title: str,
+    inputs: dict[str, np.ndarray],
+    job: jobs.ExportJob,
+    *,
+    variables: int,
+) -> dict[str, np.ndarray]:
+    """Calls every signature on the job's pictures; as `call_signatures`."""
+    _, *others = inputs
     arrays = {
         "images": parity_check.load_inputs(job.proof, job)["images"],
         **{name: inputs[name] for name in others},
     }
-    examples = {"inputs": signature_calls.encode_examples(inputs)}
-    restored = _list_restored_signatures(job)
-    answers = signature_calls.call_signatures(
+    examples = {"inputs": served_inputs.encode_examples(inputs)}
+    task = tasks.TASKS.get(job.task)
+    # Signatures whose outputs have the pictures' own sizes.
+    restored = task.network.signature_functions if task.files_at else ()
+    return call_signatures(
         folder,
         title,
         {
@@ -71,35 +120,59 @@ def check_signatures(
         variables=variables,
         batch_size=job.proof.batch_size,
     )
-    # Predictions under every name that they have in a signature; the outputs
-    # that follow from them are checked below.
-    compared = (
-        *tasks.TASKS.get(job.task).network.parity_outputs,
-        "scores",
-        "outputs",
-    )
-    figures = parity_check.check_predictions(
-        title,
+
+
+def call_signatures(
+    folder: pathlib.Path,
+    title: str,
+    inputs: Mapping[str, Mapping[str, np.ndarray]],
+    *,
+    variables: int,
+    batch_size: int,
+) -> dict[str, np.ndarray]:
+    """Calls every signature in a separate process.
+
+    Args:
+        folder: The SavedModel.
+        title: Its name in messages.
+        inputs: By signature, arrays by name, of readable pictures. Signatures
+            that the SavedModel lacks are left out.
+        variables: The number of variables that it must track.
+        batch_size: Rows at once.
+
+    Returns:
+        Arrays by SIGNATURE/OUTPUT.
+
+    Raises:
+        RunError: It reports an error for an input, cannot be called, or does
+            not track all variables.
+    """
+    known = image_signatures.read_methods(folder)
+    given = {
+        f"{signature}/{name}": array
+        for signature, arrays in inputs.items()
+        if signature in known
+        for name, array in arrays.items()
+    }
+    answers = fresh_process.run_script(
+        fresh_process.RUNTIMES / "saved_model.py",
+        folder,
         {
-            _parse_signature(key): each
-            for key, each in answers.items()
-            if key.endswith(tuple(f"/{each}" for each in compared))
+            **given,
+            "variables": np.array(variables),
+            "batch_size": np.array(batch_size),
         },
-        job,
-        allowed=parity_check.choose_tolerance(job),
     )
-    _require_class_names(title, answers, job)
-    _require_consistent(title, answers, job)
-    if job.out_of_distribution:
-        figures["ood_score"] = _compare_ood_scores(title, answers, job)
-    if restored:
-        figures |= _compare_restored(answers, list(inputs[encoded]), job)
-    features = answers.get(f"{image_signatures.EMBED}/features")
-    if features is not None:
-        figures[image_signatures.EMBED] = _compare_features(
-            title, features, job
-        )
-    return figures
+    # All pictures were read by the evaluation, so any error is the export's.
+    for key, got in answers.items():
+        signature, _, output = key.partition("/")
+        if output == "error" and (faults := [each for each in got if each]):
+            raise _make_error(
+                f"{title} ({signature})",
+                "reports errors for pictures that the evaluation could read: "
+                f"{faults[0].decode(errors='replace')}",
+            )
+    return answers
 
 
 def _require_class_names(
@@ -107,7 +180,7 @@ def _require_class_names(
 ) -> None:
     """Raises `RunError` unless `classes` names the likeliest class."""
     names = np.array(job.class_names, dtype=object)
-    for signature in (image_signatures.DEFAULT, image_signatures.ARRAY):
+    for signature in _REQUIRED_SIGNATURES:
         if f"{signature}/classes" not in answers:
             continue
         best = np.argmax(answers[f"{signature}/probabilities"], axis=1)
@@ -116,10 +189,9 @@ def _require_class_names(
             os.fsdecode(each) for each in answers[f"{signature}/classes"].flat
         ]
         if list(names[best]) != got:
-            raise errors.RunError(
-                f"The export {name} ({signature}) returns classes that are "
-                "not the most likely ones. It has been removed; "
-                f"{export_refusal.describe_report_address()}."
+            raise _make_error(
+                f"{name} ({signature})",
+                "returns classes that are not the most likely ones",
             )
 
 
@@ -138,18 +210,14 @@ def _require_consistent(
             continue
         said = task.serve(tf.constant(predictions), job.class_names)
         for output, expected in said.items():
-            if (
-                signature == image_signatures.ARRAY
-                and output in task.text_outputs
-            ):
+            is_array = signature == image_signatures.ARRAY
+            if is_array and output in task.text_outputs:
                 continue
-            if not _is_equal(
-                answers[f"{signature}/{output}"], expected.numpy()
-            ):
-                raise errors.RunError(
-                    f"The export {name} ({signature}) returns {output} that do "
-                    "not follow from its predictions. It has been removed; "
-                    f"{export_refusal.describe_report_address()}."
+            got = answers[f"{signature}/{output}"]
+            if not _is_equal(got, expected.numpy()):
+                raise _make_error(
+                    f"{name} ({signature})",
+                    f"returns {output} that do not follow from its predictions",
                 )
 
 
@@ -166,17 +234,10 @@ def _compare_ood_scores(
 ) -> dict[str, float]:
     """Compares OOD scores with those computed from the logits."""
     task = tasks.TASKS.get(job.task)
-    model = keras.Model(job.model.input, task.network.find_logits(job.model))
-    logits = inference.predict(model, _load_batches(job))
+    logits = _predict(job.model, task.network.find_logits(job.model), job)
     expected = task.certainty.ood_score(tf.constant(logits)).numpy()
     got = [answers[f"{way}/ood_score"] for way in _REQUIRED_SIGNATURES]
     return _require_close(f"{name} (ood_score)", np.stack(got), expected, job)
-
-
-def _list_restored_signatures(job: jobs.ExportJob) -> tuple[str, ...]:
-    """Returns the signatures whose outputs have the pictures' own sizes."""
-    task = tasks.TASKS.get(job.task)
-    return tuple(task.network.signature_functions) if task.files_at else ()
 
 
 def _compare_restored(
@@ -196,21 +257,14 @@ def _compare_restored(
     )
 
 
-def _compare_features(
-    name: str, got: np.ndarray, job: jobs.ExportJob
-) -> dict[str, float]:
-    pooled = serving_network.find_features(job.model)
-    extractor = keras.Model(job.model.input, pooled)
-    expected = inference.predict(extractor, _load_batches(job))
-    return _require_close(
-        f"{name} ({image_signatures.EMBED})", got, expected, job
+def _predict(
+    model: keras.Model, tensor: keras.KerasTensor, job: jobs.ExportJob
+) -> np.ndarray:
+    """Computes a tensor of a model's graph for the job's pictures."""
+    return inference.predict(
+        keras.Model(model.input, tensor),
+        (parity_check.load_batch(e, job) for e in job.proof.batches()),
     )
-
-
-def _load_batches(
-    job: jobs.ExportJob,
-) -> Iterator[np.ndarray | dict[str, np.ndarray]]:
-    return (parity_check.load_batch(e, job) for e in job.proof.batches())
 
 
 def _require_close(
@@ -239,5 +293,8 @@ def _require_close(
     }
 
 
-def _parse_signature(key: str) -> str:
-    return key.partition("/")[0]
+def _make_error(name: str, fault: str) -> errors.RunError:
+    return errors.RunError(
+        f"The export {name} {fault}. It has been removed; "
+        f"{export_refusal.describe_report_address()}."
+    )

@@ -7,12 +7,7 @@ from collections.abc import Callable
 from tf_finetune import errors
 from tf_finetune.config import command_configs
 from tf_finetune.data import scan
-from tf_finetune.exports import (
-    catalog,
-    destination,
-    format_checks,
-    multiple_formats,
-)
+from tf_finetune.exports import catalog, export_flags, multiple_formats
 from tf_finetune.exports import job as jobs
 from tf_finetune.exports.parity import parity_check
 from tf_finetune.runs import moved_pictures, parity_record
@@ -58,7 +53,7 @@ def export_run(
     return multiple_formats.write_formats(
         config.format,
         lambda name: catalog.EXPORTS.get(name)(job),
-        folder=destination.resolve_folder(job.destination),
+        folder=export_flags.resolve_folder(job.destination),
         describe_pictures=describe_pictures,
         report=report,
     )
@@ -102,7 +97,7 @@ def _make_job(
         task=found.config.model.task,
         decision=found.task.decision,
         name=make_served_name(found.place.path),
-        tolerance=format_checks.parse_tolerance(
+        tolerance=export_flags.parse_tolerance(
             config.tolerance, found.task.exports.losses
         ),
         out_of_distribution=config.out_of_distribution,

@@ -9,7 +9,7 @@ import keras
 from tf_finetune.data.augment import weak_strong_views
 from tf_finetune.feature_cache import batches
 from tf_finetune.runs.objectives import grouped_training, objective_protocol
-from tf_finetune.semi_supervised import group_losses
+from tf_finetune.semi_supervised import group_model
 
 
 def learn(
@@ -37,7 +37,7 @@ def learn(
             form=form,
             groups=dealt,
             pictures=1 + dealt.beside,
-            loss=group_losses.FeatureDistillation(
+            loss=group_model.FeatureDistillation(
                 context.loss,
                 form,
                 weight=context.config.unlabeled.unlabeled_weight,

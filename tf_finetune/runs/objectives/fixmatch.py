@@ -6,7 +6,7 @@ Consistency and Confidence".
 
 from tf_finetune.data.augment import weak_strong_views
 from tf_finetune.runs.objectives import grouped_training, objective_protocol
-from tf_finetune.semi_supervised import group_losses
+from tf_finetune.semi_supervised import group_model
 
 
 def learn(
@@ -26,7 +26,7 @@ def learn(
             groups=dealt,
             # The labeled one, and two views of each unlabeled one.
             pictures=1 + 2 * options.unlabeled_ratio,
-            loss=group_losses.FixMatch(
+            loss=group_model.FixMatch(
                 context.loss,
                 form,
                 weight=options.unlabeled_weight,

@@ -17,9 +17,8 @@ from tf_finetune.serving.web import (
     limits,
     request_bodies,
     responses,
-    strict_parser,
+    uvicorn_parts,
 )
-from tf_finetune.serving.web import transport as transports
 
 # Closing at once would reset the connection, and a client that still sends
 # would lose the answer.
@@ -28,7 +27,7 @@ _LINGER_BYTES = 1 << 26
 _BLOCK = 1 << 18
 
 
-class Connection(strict_parser.StrictParser):
+class Connection(uvicorn_parts.StrictParser):
     """One connection, with one request after the other.
 
     Answers leave in the order of their requests, each once: after malformed
@@ -67,7 +66,7 @@ class Connection(strict_parser.StrictParser):
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Takes a place, or refuses the client."""
         self._socket = transport
-        super().connection_made(transports.Transport(transport, self))
+        super().connection_made(uvicorn_parts.Transport(transport, self))
         if len(self._places) < self._bounds.max_connections:
             self._places.add(self)
             self._allow(self._bounds.timeout_seconds, transport.abort)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tf_finetune.serving import failures, tensor_info
-from tf_finetune.serving.web import json_strings
+from tf_finetune.serving.web import json_values
 
 Format = Literal["row", "column"]
 
@@ -40,7 +40,7 @@ def parse_body(body: bytes) -> dict[str, Any]:
         raise failures.RequestError(
             400,
             "The body must be a JSON object, got "
-            f"{json_strings.shorten_value(document)}.",
+            f"{json_values.shorten_value(document)}.",
         )
     return document
 
@@ -52,7 +52,7 @@ def read_signature_name(document: Mapping[str, Any]) -> str:
         raise failures.RequestError(
             400,
             "'signature_name' must be a string, got "
-            f"{json_strings.shorten_value(name)}.",
+            f"{json_values.shorten_value(name)}.",
         )
     return name or "serving_default"
 
@@ -85,7 +85,7 @@ def to_arrays(
         columns = _transpose_rows(rows, inputs)
         return _convert_inputs(columns, inputs), "row"
     columns = document["inputs"]
-    if not isinstance(columns, dict) or json_strings.is_base64(columns):
+    if not isinstance(columns, dict) or json_values.is_base64(columns):
         if len(inputs) != 1:
             raise failures.RequestError(
                 400, f"'inputs' must be an object with {_join_names(inputs)}."
@@ -103,7 +103,7 @@ def find_first_value(document: Mapping[str, Any]) -> Any:
     while (
         isinstance(value, (list, dict))
         and value
-        and not json_strings.is_base64(value)
+        and not json_values.is_base64(value)
     ):
         value = next(iter(value.values() if isinstance(value, dict) else value))
     return value
@@ -116,11 +116,9 @@ def _transpose_rows(
         raise failures.RequestError(
             400,
             "'instances' must be a list of examples, got "
-            f"{json_strings.shorten_value(rows)}.",
+            f"{json_values.shorten_value(rows)}.",
         )
-    named = [
-        isinstance(r, dict) and not json_strings.is_base64(r) for r in rows
-    ]
+    named = [isinstance(r, dict) and not json_values.is_base64(r) for r in rows]
     # Plain values are allowed for a signature of one input, and not mixed with
     # objects.
     if not any(named):
@@ -138,7 +136,7 @@ def _transpose_rows(
                 400,
                 f"Element {number} of 'instances' must be an object with "
                 f"{_join_names(inputs)}, got "
-                f"{json_strings.shorten_value(row)}.",
+                f"{json_values.shorten_value(row)}.",
             )
     return {name: [row[name] for row in rows] for name in wanted}
 
@@ -191,7 +189,7 @@ def _convert_leaves(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
     if info.is_text:
         array = np.empty(len(values), dtype=object)
         array[:] = [
-            json_strings.decode_string(value, info.name) for value in values
+            json_values.decode_string(value, info.name) for value in values
         ]
         return array
     kinds = {"f": (int, float), "i": (int,), "u": (int,), "b": (bool,)}
@@ -223,7 +221,7 @@ def _convert_numbers(values: list, info: tensor_info.TensorInfo) -> np.ndarray:
         if not fits:
             raise failures.RequestError(
                 400,
-                f"Input {info.name!r}: {json_strings.shorten_value(value)} "
+                f"Input {info.name!r}: {json_values.shorten_value(value)} "
                 f"cannot be {info.dtype} without loss of precision.",
             )
     return np.array(values, dtype=info.dtype)
@@ -235,7 +233,7 @@ def _make_type_error(
     return failures.RequestError(
         400,
         f"Input {info.name!r} takes values of type {info.dtype}, got "
-        f"{json_strings.shorten_value(value)}.",
+        f"{json_values.shorten_value(value)}.",
     )
 
 

@@ -1,23 +1,29 @@
-"""Bounds on each request, as ASGI middleware."""
+"""Bounds on each request, as ASGI middleware; the check of its origin."""
 
 import asyncio
+import ipaddress
+import re
+import urllib.parse
+from typing import TYPE_CHECKING
 
 from absl import logging
 from starlette import datastructures, types
 
 from tf_finetune import terminal_escapes
 from tf_finetune.serving import failures
-from tf_finetune.serving.web import (
-    body_headers,
-    origin_check,
-    request_bodies,
-    responses,
-)
+from tf_finetune.serving.web import request_bodies, responses
+
+if TYPE_CHECKING:
+    from starlette import datastructures
+
 
 TOO_SLOW = "The request did not come in time."
 # Known to HTTP and of no use here: 405. Others are unknown methods: 501.
 _OTHER_METHODS = ("HEAD", "PUT", "DELETE", "PATCH", "OPTIONS")
 _VERSIONS = ("1.0", "1.1")
+# Source: RFC 9110, section 7.2; no user information, which would hide a name.
+_HOST = re.compile(r"(\[[0-9a-f:.%]+\]|[\w.~!$&'()*+,;=%-]*)(:\d*)?", re.ASCII)
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 class BoundedRequest:
@@ -41,7 +47,7 @@ class BoundedRequest:
             app: Behind it; its `state.pool` unpacks bodies.
             limits: Of a body's size.
             budget: Bytes of bodies that may be held at the same time.
-            hosts: The server's names, see `origin_check.list_expected_hosts`.
+            hosts: The server's names, see `list_expected_hosts`.
         """
         self._app = app
         self._max_bytes = limits.max_request_bytes
@@ -51,7 +57,7 @@ class BoundedRequest:
     async def __call__(
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
-        """Answers one request."""
+        """Passes one request on within the bounds, or refuses it."""
         _log(scope)
         with request_bodies.BodyReader(self._budget, self._max_bytes) as body:
             # Around reading alone: an answer that was sent in part must not
@@ -80,12 +86,12 @@ class BoundedRequest:
         if scope["http_version"] == "1.0" and "Transfer-Encoding" in headers:
             # Whoever passed it on may not have known chunks (RFC 9112, 6.1).
             raise failures.RequestError(400, "HTTP/1.0 has no chunks.")
-        origin_check.check_origin(headers, self._hosts, scope["http_version"])
-        body_headers.check_media_type(headers)
-        body_headers.check_length(
+        check_origin(headers, self._hosts, scope["http_version"])
+        request_bodies.check_media_type(headers)
+        request_bodies.check_length(
             headers, self._max_bytes, scope["method"] == "GET"
         )
-        coding = body_headers.read_content_coding(headers)
+        coding = request_bodies.read_content_coding(headers)
         try:
             # The time began with the first byte of the request's head.
             async with asyncio.timeout_at(scope["state"]["until"]):
@@ -97,6 +103,65 @@ class BoundedRequest:
         return await asyncio.get_running_loop().run_in_executor(
             scope["app"].state.pool, body.unpack, whole, coding
         )
+
+
+def list_expected_hosts(asked: str, bound: str) -> frozenset[str] | None:
+    """Lists the host names under which this server may be addressed.
+
+    Args:
+        asked: The address to listen on, as the user gave it.
+        bound: The IP address that the server is bound to.
+
+    Returns:
+        Names in lower case; None, any name, if other machines have access.
+    """
+    # The part behind % is the zone of an IPv6 address (RFC 4007).
+    if not ipaddress.ip_address(bound.partition("%")[0]).is_loopback:
+        return None
+    return frozenset({*_LOOPBACK_NAMES, asked.lower(), bound})
+
+
+def check_origin(
+    headers: "datastructures.Headers",
+    hosts: frozenset[str] | None,
+    version: str,
+) -> None:
+    """Raises `RequestError` 403 for a request from a page of another origin.
+
+    A browser sends requests for any page that it shows, also to this machine.
+    It names the page in Origin. If a page's own host name was made to resolve
+    to this machine (DNS rebinding), Host has that name.
+    Programs send no Origin, and pass; browsers always send one with a POST.
+    Several Hosts, none, or one that cannot be a host's name, are a 400.
+
+    Args:
+        headers: The request's header fields.
+        hosts: The result of `list_expected_hosts`.
+        version: The HTTP version; before HTTP/1.1, Host may be missing.
+    """
+    named = headers.getlist("Host")
+    if len(named) > 1:
+        raise failures.RequestError(400, "Host is given twice.")
+    if not named and version == "1.1":
+        raise failures.RequestError(400, "The header field Host is missing.")
+    host = named[0].strip().lower() if named else ""
+    if not _HOST.fullmatch(host):
+        raise failures.RequestError(
+            400, f"Host must be NAME or NAME:PORT, got {host[:100]!r}."
+        )
+    if named and hosts is not None and _parse_host(host) not in hosts:
+        raise failures.RequestError(
+            403,
+            f"Host must be one of {', '.join(sorted(hosts))}, got "
+            f"{host[:100]!r}.",
+        )
+    for origin in headers.getlist("Origin"):
+        if origin.strip().lower() not in (f"http://{host}", f"https://{host}"):
+            raise failures.RequestError(
+                403,
+                "Web pages of other origins have no access to this server, got "
+                f"Origin {origin[:100]!r}.",
+            )
 
 
 def _check_first_line(version: str, method: str) -> None:
@@ -127,3 +192,11 @@ def _log(scope: types.Scope) -> None:
         f"{scope['method']} {scope['raw_path'].decode('latin-1')}"
     )
     logging.debug("%s: %s", scope["client"], line)
+
+
+def _parse_host(host: str) -> str:
+    """Parses the host of HOST, HOST:PORT or [IPv6]:PORT; empty if invalid."""
+    try:
+        return urllib.parse.urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

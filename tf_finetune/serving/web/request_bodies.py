@@ -1,15 +1,34 @@
-"""Reading of request bodies within limits of size, memory and time."""
+"""Request bodies: their header fields, and reading within limits."""
 
 import contextlib
 import dataclasses
+import email.message
 import threading
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tf_finetune.serving import failures
-from tf_finetune.serving.web import body_headers
+
+if TYPE_CHECKING:
+    from starlette import datastructures
+
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_BLOCK = 1 << 16
+# Bits of the window, as zlib counts: + 16 for the header of gzip. "deflate" is
+# the header of zlib (RFC 9110, section 8.4.1.2).
+_ZLIB, _GZIP = 15, 31
+_WINDOW_BITS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+# gzip data may be several members in a row (RFC 1952, section 2.2). An empty
+# one has only 20 bytes, so a small body could hold very many.
+_MAX_MEMBERS = 1000
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
+_FORM_HINT = (
+    "Forms with files (curl -F) are not supported. Send the picture as JSON: "
+    '{"instances": [{"b64": "…"}]}, with its bytes in base64, by POST to '
+    "/v1/models/NAME:predict."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,17 +115,146 @@ class BodyReader:
             more = message.get("more_body", False)
             size += len(block)
             if size > self._max_bytes:
-                raise body_headers.make_size_error(self._max_bytes)
+                raise _make_size_error(self._max_bytes)
             self._reserve(len(block))
             blocks.append(block)
         return b"".join(blocks)
 
     def unpack(self, packed: bytes, coding: str) -> bytes:
-        """Decompresses a body; see `body_headers.decompress`."""
-        return body_headers.decompress(
-            packed, coding, self._max_bytes, self._reserve
-        )
+        """Decompresses a body; see `decompress`."""
+        return decompress(packed, coding, self._max_bytes, self._reserve)
 
     def _reserve(self, amount: int) -> None:
         self._budget.take(amount)
         self._held += amount
+
+
+def check_length(
+    headers: "datastructures.Headers", max_bytes: int, may_be_empty: bool
+) -> None:
+    """Raises `RequestError` unless a body of this length may be read.
+
+    The parser has refused two lengths, and a length beside chunks.
+
+    Args:
+        headers: The request's header fields.
+        max_bytes: The largest allowed length.
+        may_be_empty: Whether no length means no body.
+    """
+    encodings = headers.getlist("Transfer-Encoding")
+    if encodings:
+        if [each.strip().lower() for each in encodings] != ["chunked"]:
+            raise failures.RequestError(
+                501, "The only supported Transfer-Encoding is chunked."
+            )
+        return
+    length = headers.get("Content-Length")
+    if length is None and not may_be_empty:
+        raise failures.RequestError(411, "Content-Length is missing.")
+    if int(length or 0) > max_bytes:
+        raise _make_size_error(max_bytes)
+
+
+def check_media_type(headers: "datastructures.Headers") -> None:
+    """Raises `RequestError` 415 for a body that is not read as JSON.
+
+    Other media types are accepted: curl sends that of a form with any data. A
+    form with files is refused, and so is a charset other than UTF-8 or ASCII.
+    """
+    given = headers.get("Content-Type", "")
+    if given in ("", "application/json"):
+        return
+    kind = email.message.Message()
+    kind["Content-Type"] = given
+    if kind.get_content_maintype() == "multipart":
+        raise failures.RequestError(415, _FORM_HINT)
+    charset = kind.get_content_charset()
+    if charset is not None and charset.lower() not in _CHARSETS:
+        raise failures.RequestError(
+            415,
+            f"Content-Type: the charset {charset[:40]!r} is not supported; "
+            "send JSON in UTF-8.",
+        )
+
+
+def read_content_coding(headers: "datastructures.Headers") -> str | None:
+    """Returns the name of the compression; None: there is none.
+
+    Raises:
+        RequestError: 415, a coding other than gzip or deflate, or several.
+    """
+    given = ",".join(headers.getlist("Content-Encoding"))
+    named = [each.strip().lower() for each in given.split(",")]
+    named = [each for each in named if each not in ("", "identity")]
+    if not named:
+        return None
+    if len(named) > 1 or named[0] not in _WINDOW_BITS:
+        raise failures.RequestError(
+            415,
+            f"Content-Encoding: {given[:100]!r} is not supported; possible are "
+            "gzip, deflate or none.",
+        )
+    return named[0]
+
+
+def decompress(
+    packed: bytes, coding: str, max_bytes: int, take: Callable[[int], None]
+) -> bytes:
+    """Decompresses a body.
+
+    At most `max_bytes` and one block are ever decompressed.
+
+    Args:
+        packed: The compressed body.
+        coding: The result of `read_content_coding`.
+        max_bytes: The largest allowed size of the body.
+        take: Counts bytes before they are kept; may raise `RequestError`.
+
+    Raises:
+        RequestError: 400, it is damaged; 413, it is too large.
+    """
+    content = bytearray()
+    try:
+        for block in _iterate_blocks(packed, _WINDOW_BITS[coding]):
+            if len(content) + len(block) > max_bytes:
+                raise _make_size_error(max_bytes)
+            take(len(block))
+            content += block
+    except (zlib.error, EOFError) as error:
+        raise failures.RequestError(
+            400, f"The body is not {coding}, as Content-Encoding says: {error}."
+        ) from error
+    return bytes(content)
+
+
+def _make_size_error(max_bytes: int) -> failures.RequestError:
+    """Makes the error 413 of a body."""
+    return failures.RequestError(
+        413,
+        f"A request may have at most {max_bytes} bytes "
+        "(--max_request_megabytes).",
+    )
+
+
+def _iterate_blocks(packed: bytes, window_bits: int) -> Iterator[bytes]:
+    """Yields the decompressed body, a block at a time.
+
+    The input goes in by blocks, too: zlib copies all input that it has not
+    used.
+    """
+    stream, members = zlib.decompressobj(window_bits), 1
+    for start in range(0, len(packed), _BLOCK):
+        pending = packed[start : start + _BLOCK]
+        while pending:
+            if stream.eof:
+                members += 1
+                if members > _MAX_MEMBERS or window_bits == _ZLIB:
+                    raise EOFError("something follows its end")
+                stream = zlib.decompressobj(window_bits)
+            yield stream.decompress(pending, _BLOCK)
+            pending = stream.unconsumed_tail or stream.unused_data
+    while not stream.eof:
+        block = stream.decompress(b"", _BLOCK)
+        if not block:
+            raise EOFError("it ends too early")
+        yield block

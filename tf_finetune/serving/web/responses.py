@@ -1,10 +1,16 @@
 """Responses of the HTTP server."""
 
+import base64
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from starlette import responses, types
+
+from tf_finetune.serving import failures
+from tf_finetune.serving.web import json_input
 
 RETRY_AFTER_SECONDS = 1
 _JSON = "application/json"
@@ -14,11 +20,12 @@ class HeldResponse(responses.Response):
     """A response whose resources are released once it has been sent."""
 
     def __init__(self, body: bytes, held: contextlib.ExitStack) -> None:
-        """Takes the JSON of the answer.
+        """Stores a JSON body and the resources that it holds.
 
         Args:
-            body: The content.
-            held: Closed when the last byte has left, or the client has.
+            body: The encoded JSON.
+            held: Closed when the last byte has been sent, or the client has
+                left.
         """
         super().__init__(body, media_type=_JSON)
         self._held = held
@@ -26,13 +33,13 @@ class HeldResponse(responses.Response):
     async def __call__(
         self, scope: types.Scope, receive: types.Receive, send: types.Send
     ) -> None:
-        """Sends it."""
+        """Sends the response, then releases its resources."""
         with self._held:
             await super().__call__(scope, receive, send)
 
 
 def write_json(value: Any) -> responses.Response:
-    """Returns an answer that holds a JSON value."""
+    """Builds a response with status 200 from a JSON value."""
     content = json.dumps(value, indent=2).encode()
     return responses.Response(content, media_type=_JSON)
 
@@ -40,14 +47,14 @@ def write_json(value: Any) -> responses.Response:
 def write_error(
     status: int, message: str, *, close: bool = False
 ) -> responses.Response:
-    """Returns the answer to a request that failed.
+    """Builds the error response of a failed request, `{"error": message}`.
 
     A 503 says when to try again, a 405 which methods are possible.
 
     Args:
         status: The HTTP status.
         message: A sentence for the client.
-        close: Whether it is the last answer on its connection.
+        close: Whether the connection ends with this response.
     """
     headers = {}
     if status == 503:
@@ -58,3 +65,72 @@ def write_error(
         headers["Connection"] = "close"
     content = json.dumps({"error": message}).encode()
     return responses.Response(content, status, headers, _JSON)
+
+
+def dump_outputs(
+    outputs: Mapping[str, np.ndarray], layout: json_input.Format
+) -> bytes:
+    """Encodes the response to a predict request as JSON.
+
+    By the rules of TensorFlow Serving:
+    https://www.tensorflow.org/tfx/serving/api_rest, "Predict API" and "JSON
+    mapping".
+
+    A single output is written without its name. Strings are text, with U+FFFD
+    for bytes that are not UTF-8, unless the output's name ends in `_bytes`:
+    then they are `{"b64": …}`.
+
+    Raises:
+        RequestError: In row format, outputs differ in their first dimension.
+    """
+    values = {
+        name: _convert_output(name, outputs[name]) for name in sorted(outputs)
+    }
+    if layout == "column":
+        whole = values if len(values) > 1 else next(iter(values.values()))
+        return json.dumps({"outputs": whole}).encode()
+    # Row format needs one element of every output for each row.
+    lengths = {array.shape[:1] for array in outputs.values()}
+    if len(lengths) > 1 or () in lengths:
+        raise failures.RequestError(
+            400,
+            "The outputs have no common number of rows; ask for them in the "
+            "column format, with 'inputs' instead of 'instances'.",
+        )
+    if len(values) == 1:
+        rows = next(iter(values.values()))
+    else:
+        rows = [
+            dict(zip(values, row, strict=True))
+            for row in zip(*values.values(), strict=True)
+        ]
+    return json.dumps({"predictions": rows}).encode()
+
+
+def _convert_output(name: str, array: np.ndarray) -> Any:
+    """Converts an array to nested lists, float32 in its shortest decimals."""
+    if array.dtype == object:
+        as_bytes = name.endswith("_bytes")
+        flat = [
+            {"b64": base64.b64encode(value).decode()}
+            if as_bytes
+            else value.decode(errors="replace")
+            for value in array.ravel()
+        ]
+        return _nest_values(flat, array.shape)
+    if array.dtype in (np.float32, np.float16):
+        # float(value) would give float64's digits: 0.10000000149 for 0.1.
+        flat = [float(str(value)) for value in array.ravel()]
+        return _nest_values(flat, array.shape)
+    return array.tolist()
+
+
+def _nest_values(flat: list, shape: tuple[int, ...]) -> Any:
+    if not shape:
+        return flat[0]
+    if 0 in shape:
+        return np.empty(shape).tolist()
+    # From the innermost dimension outwards.
+    for size in reversed(shape[1:]):
+        flat = [flat[i : i + size] for i in range(0, len(flat), size)]
+    return flat

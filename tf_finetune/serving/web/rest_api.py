@@ -14,13 +14,8 @@ import numpy as np
 from absl import logging
 from starlette.responses import Response
 
-from tf_finetune.serving import (
-    example_requests,
-    failures,
-    served_model,
-    service,
-)
-from tf_finetune.serving.web import json_input, json_output, responses
+from tf_finetune.serving import failures, served_model, service
+from tf_finetune.serving.web import json_input, json_values, responses
 
 _MODEL = (
     r"/v1/models/(?P<name>[^/:]+)"
@@ -113,7 +108,7 @@ class RestApi:
             outputs = self._service.predict(name, arrays, ends)
             large = _count_bytes(outputs) > _LARGE_BYTES
             with self._writing if large else contextlib.nullcontext():
-                written = json_output.dump_outputs(outputs, layout)
+                written = responses.dump_outputs(outputs, layout)
             return responses.HeldResponse(written, ends.pop_all())
 
     def _require_strings(self, document: Mapping[str, Any], name: str) -> None:
@@ -158,7 +153,7 @@ class RestApi:
             document = json_input.parse_body(body)
             name = json_input.read_signature_name(document)
             require(self._service.model.signature(name))
-            return name, example_requests.from_json(
+            return name, json_values.serialize_examples(
                 document, self._service.check_rows
             )
 

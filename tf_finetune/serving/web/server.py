@@ -1,21 +1,38 @@
 """uvicorn in a thread of this process."""
 
 import asyncio
+import base64
 import concurrent.futures
 import functools
+import hashlib
+import html
+import json
+import pathlib
+import re
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import uvicorn
-from starlette import routing
-
-from tf_finetune.serving.web import (
-    application,
-    connections,
-    origin_check,
-    request_bodies,
+from starlette import (
+    applications,
+    exceptions,
+    middleware,
+    requests,
+    routing,
+    types,
 )
+from starlette.responses import Response
+
+from tf_finetune.serving import service
+from tf_finetune.serving.web import (
+    connections,
+    limits,
+    request_bodies,
+    responses,
+    rest_api,
+)
+from tf_finetune.serving.web import limits as bounds
 
 _BACKLOG = 128
 _HEADERS = [
@@ -23,10 +40,22 @@ _HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
 ]
+_Answer = Callable[[str, str, bytes], Response]
+
+
+async def _explain(
+    request: requests.Request, error: exceptions.HTTPException
+) -> Response:
+    return responses.write_error(error.status_code, error.detail)
+
+
+_FILE = pathlib.Path(__file__).parent / "assets" / "page.html"
+# Placeholders of page.html; their values are escaped for HTML.
+_PLACEHOLDERS = re.compile("MODEL_NAME|MODEL_COLUMNS")
 
 
 class Server:
-    """Serves routes from its start to `stop`.
+    """HTTP server that runs from its construction to `stop`.
 
     Attributes:
         port: The port that is listened on.
@@ -40,7 +69,7 @@ class Server:
         limits: request_bodies.ClientLimits,
         budget: request_bodies.ByteBudget,
     ) -> None:
-        """Listens, and answers from now on.
+        """Listens on an address and serves it in a thread of this process.
 
         Args:
             address: Host and port; port 0: a free one.
@@ -57,11 +86,11 @@ class Server:
         self._pool = concurrent.futures.ThreadPoolExecutor(
             limits.max_connections, "rest"
         )
-        app = application.build(
+        app = _build(
             routes,
             limits,
             budget,
-            hosts=origin_check.list_expected_hosts(address[0], bound),
+            hosts=bounds.list_expected_hosts(address[0], bound),
             pool=self._pool,
         )
         self._server = uvicorn.Server(
@@ -101,6 +130,92 @@ class Server:
         asyncio.run(self._server.serve([self._socket]))
 
 
+class _InThread:
+    """An ASGI application that answers with a function."""
+
+    def __init__(self, answer: _Answer) -> None:
+        self._answer = answer
+
+    async def __call__(
+        self, scope: types.Scope, receive: types.Receive, send: types.Send
+    ) -> None:
+        message = await receive()
+        response = await asyncio.get_running_loop().run_in_executor(
+            scope["app"].state.pool,
+            self._answer,
+            scope["method"],
+            scope["raw_path"].decode("latin-1"),
+            message["body"],
+        )
+        await response(scope, receive, send)
+
+
+def list_routes(served: service.Service) -> list[routing.Route]:
+    """Returns the page, the labels and TensorFlow Serving's REST API."""
+    shown = render_page(served.model.name, served.model.columns)
+    labels = responses.write_json(served.model.labels)
+    return [
+        routing.Route("/", shown, methods=["GET"]),
+        routing.Route("/labels", labels, methods=["GET"]),
+        route_all(rest_api.RestApi(served).answer),
+    ]
+
+
+def route_all(answer: _Answer) -> routing.Route:
+    """Builds one route for all paths, answered by a function in a thread.
+
+    Args:
+        answer: From method, raw path and body to the answer; raises nothing.
+    """
+    return routing.Route(
+        "/{path:path}", _InThread(answer), methods=["GET", "POST"]
+    )
+
+
+def render_page(
+    model_name: str, columns: Mapping[str, Sequence[str]] | None = None
+) -> Response:
+    """Renders the page on which a model is tried, one file that loads no other.
+
+    Its Content-Security-Policy allows only the page's own script and style, by
+    their hashes, pictures that the page itself made, and requests to its own
+    origin.
+
+    Args:
+        model_name: The model's name in requests.
+        columns: Of a model that takes rows of a table, by input the names of
+            its columns; empty or None: it takes single pictures.
+    """
+    filled = {
+        "MODEL_NAME": html.escape(model_name),
+        "MODEL_COLUMNS": html.escape(json.dumps(columns or {})),
+    }
+    text = _PLACEHOLDERS.sub(
+        lambda found: filled[found[0]], _FILE.read_text(encoding="utf-8")
+    )
+    # The hashes are of the text that is sent, after the names were filled in.
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {_hash_element(text, 'script')}",
+            f"style-src {_hash_element(text, 'style')}",
+            "img-src blob: data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+    return Response(
+        text,
+        headers={
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer",
+        },
+        media_type="text/html",
+    )
+
+
 def _listen(address: tuple[str, int]) -> socket.socket:
     is_ipv6 = ":" in address[0]
     listening = socket.create_server(
@@ -113,3 +228,42 @@ def _listen(address: tuple[str, int]) -> socket.socket:
     # the client to confirm the head: 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
     return listening
+
+
+def _build(
+    routes: Sequence[routing.BaseRoute],
+    bounds: request_bodies.ClientLimits,
+    budget: request_bodies.ByteBudget,
+    *,
+    hosts: frozenset[str] | None,
+    pool: concurrent.futures.Executor,
+) -> applications.Starlette:
+    """Returns the application.
+
+    Args:
+        routes: From paths to answers.
+        bounds: On a client's use of the server.
+        budget: Bytes of bodies that may be held at the same time.
+        hosts: The server's names, see `limits.list_expected_hosts`.
+        pool: Threads in which answers are computed.
+    """
+    app = applications.Starlette(
+        routes=routes,
+        middleware=[
+            middleware.Middleware(
+                limits.BoundedRequest,
+                limits=bounds,
+                budget=budget,
+                hosts=hosts,
+            ),
+        ],
+        exception_handlers={exceptions.HTTPException: _explain},
+    )
+    app.state.pool = pool
+    return app
+
+
+def _hash_element(text: str, tag: str) -> str:
+    content = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)[1]
+    digest = hashlib.sha256(content.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

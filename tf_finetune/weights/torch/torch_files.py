@@ -1,15 +1,15 @@
 """Checks of a PyTorch file that need no TensorFlow."""
 
+import pathlib
 import re
 
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
-from tf_finetune.weights import file_parts
 from tf_finetune.weights.torch import architectures, families, reader
 
 
 def check_file(
-    spec: backbones.BackboneSpec, source: file_parts.WeightsSource
+    spec: backbones.BackboneSpec, path: pathlib.Path, *, part: str = ""
 ) -> reader.StateDict:
     """Reads a file and checks that it can be one of a backbone's network.
 
@@ -19,17 +19,17 @@ def check_file(
     """
     if families.find_family(spec.name) is None:
         raise errors.UsageError(
-            f"--weights={source.path} is a PyTorch file, and there is no rule "
+            f"--weights={path} is a PyTorch file, and there is no rule "
             f"for the layers of {spec.name!r} in such files. There are rules "
             f"for: {', '.join(architectures.list_backbones())}."
         )
-    file = reader.read_state_dict(source.path, part=source.part)
+    file = reader.read_state_dict(path, part=part)
     _check_hash(file)
     found = architectures.identify(file)
     if found is not None and found != _get_base(spec):
         known = found in architectures.list_backbones()
         raise errors.UsageError(
-            f"--weights={source.path} holds {architectures.describe(file)} of "
+            f"--weights={path} holds {architectures.describe(file)} of "
             f"torchvision's {found}, but --backbone={spec.name} was asked for. "
             + (
                 f"Use --backbone={found}, or other weights."

@@ -1,9 +1,11 @@
 """Loads a PyTorch file into a backbone that has the file's graph."""
 
+import pathlib
+
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import torch_names
-from tf_finetune.weights import file_parts, merge_report
+from tf_finetune.weights import merge_report, saved_weights
 from tf_finetune.weights.torch import (
     architectures,
     families,
@@ -14,7 +16,7 @@ from tf_finetune.weights.torch import (
 
 
 def load(
-    backbone: backbones.Backbone, source: file_parts.WeightsSource
+    backbone: backbones.Backbone, path: pathlib.Path, *, part: str = ""
 ) -> tuple[reader.StateDict, merge_report.MergeReport]:
     """Loads a file's weights into a backbone that was just built.
 
@@ -24,11 +26,11 @@ def load(
             missing, left over, or cannot be a weight. Nothing is assigned then.
     """
     spec = backbone.spec
-    file = torch_files.check_file(spec, source)
+    file = torch_files.check_file(spec, path, part=part)
     name = torch_names.find_torch_name(spec.name)
     if name is not None and spec.torch_rules is None:
         raise errors.RunError(
-            f"{source.path} is a PyTorch file: its arrays fit {spec.name}, "
+            f"{path} is a PyTorch file: its arrays fit {spec.name}, "
             "whose graph computes other features with them. Use "
             f"--backbone={name}."
         )
@@ -52,6 +54,20 @@ def load(
         share=1.0,
         paths=match.modules,
     )
+
+
+def check_graph(
+    spec: backbones.BackboneSpec, file: saved_weights.SavedWeights
+) -> None:
+    """Raises `UsageError` for arrays that may belong to Keras' own graph."""
+    own = spec.name.partition("+")[0]
+    if spec.torch_rules and not (file.graph or file.backbone):
+        raise errors.UsageError(
+            f"--weights={file.path} does not say which graph its arrays belong "
+            f"to: {own} computes other features with them than "
+            f"{spec.name}. Use --backbone={own} for weights of Keras; "
+            "of an earlier run give the workdir or its model.keras."
+        )
 
 
 def describe_graph(spec: backbones.BackboneSpec, name: str) -> str:

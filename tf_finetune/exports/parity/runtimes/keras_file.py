@@ -1,10 +1,11 @@
-"""Runs a `.keras` file with plain Keras.
+"""Runs a `.keras` file, or a file of weights, with plain Keras.
 
 `python -I keras_file.py FILE INPUTS.npz OUTPUTS.npz`
 
-Inputs: `images`, or all inputs of a model of several, by name; and
-`batch_size`, rows at once. Outputs: `probabilities`, the model's one output,
-also where that is something else.
+Inputs: `images`, or all inputs of a model of several, by name; `batch_size`,
+rows at once; and for a file of weights `network`, the string of
+`served_model.to_json()`. Outputs: `probabilities`, the model's one output, also
+where that is something else.
 """
 
 import sys
@@ -25,7 +26,11 @@ def main(path: str, inputs: str, outputs: str) -> None:
     with np.load(inputs) as file:
         given = dict(file)
     batch_size = int(given.pop("batch_size"))
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    if "network" in given:
+        model = keras.models.model_from_json(str(given.pop("network")))
+        model.load_weights(path)
+    else:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     answers = []
     for start in range(0, len(given["images"]), batch_size):
         rows = {

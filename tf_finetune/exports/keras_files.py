@@ -1,0 +1,108 @@
+"""Exports that Keras loads: a `.keras` file, weights, one legacy HDF5 file."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.exports import (
+    catalog,
+    float32_model,
+    keras_archive,
+    pending_exports,
+)
+from tf_finetune.exports import job as jobs
+from tf_finetune.exports.parity import export_refusal, file_checks, parity_check
+
+
+def write_keras(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes the whole model as `model.keras` and checks it; returns the file.
+
+    It is in float32 and checked in a process that has Keras and not this
+    package, and loaded there with `safe_mode`: it runs no code of its own.
+    Labels and the task's decision are inside: see `keras_archive.save_archive`.
+
+    Raises:
+        RunError: The file computes something else; nothing is left of it.
+        UsageError: The destination cannot be written.
+    """
+    path = job.file("model", catalog.SUFFIXES["keras"])
+    model = float32_model.ensure_float32(job.model)
+    with pending_exports.open_file(path) as file:
+        keras_archive.save_archive(
+            model, file.temporary, job.class_names, job.decision
+        )
+        allowed = parity_check.choose_tolerance(job)
+        file.record_figures(
+            file_checks.check_exact("keras_file.py", file, job, allowed=allowed)
+        )
+    return path
+
+
+def write_weights(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes the weights alone as `model.weights.h5` and checks them.
+
+    Weights reload exactly, whole-model .h5 files do not: see `write_whole_h5`.
+    They are in float32 and checked in a process that has Keras and not this
+    package: it gets the network as JSON, builds it and loads the weights.
+
+    Raises:
+        RunError: The file computes something else; nothing is left of it.
+        UsageError: The destination cannot be written.
+    """
+    path = job.file("model", catalog.SUFFIXES["h5"])
+    model = float32_model.ensure_float32(job.model)
+    with pending_exports.open_file(path) as file:
+        model.save_weights(file.temporary)
+        figures = file_checks.check_exact(
+            "keras_file.py",
+            file,
+            job,
+            allowed=parity_check.choose_tolerance(job),
+            # A file of weights says nothing about the network, so the check
+            # needs its JSON beside them; users build the network themselves.
+            beside={"network": np.array(model.to_json())},
+        )
+        file.record_figures(figures)
+    return path
+
+
+def write_whole_h5(job: jobs.ExportJob) -> pathlib.Path:
+    """Writes the whole model as legacy HDF5, `model.h5`, if it reloads.
+
+    Keras 3 reloads that of EfficientNet with other outputs and that of ConvNeXt
+    not at all, and a nested Normalization loses its statistics. So each file is
+    loaded in a fresh process before it is kept.
+
+    Raises:
+        RunError: Keras reloads another network from it, or none; nothing is
+            left of the file.
+        UsageError: The destination cannot be written.
+    """
+    path = job.file("model", catalog.SUFFIXES["whole_h5"])
+    with pending_exports.open_file(path) as file:
+        float32_model.ensure_float32(job.model).save(file.temporary)
+        file.record_figures(_check_reloaded(file, job))
+    return path
+
+
+def _check_reloaded(
+    file: pending_exports.PendingFile, job: jobs.ExportJob
+) -> Mapping[str, Any]:
+    allowed = parity_check.choose_tolerance(job)
+    try:
+        return file_checks.check_exact(
+            "keras_file.py", file, job, allowed=allowed
+        )
+    except errors.RunError as error:
+        # Keras' fault, not this package's: the message must not ask for a bug
+        # report, as an ordinary refusal does.
+        fault = getattr(error, "fault", str(error))
+        raise export_refusal.ExportRefusedError(
+            f"{fault} Keras does not reload every network correctly from a "
+            "whole-model .h5.",
+            instead=("keras", "h5"),
+            largest=getattr(error, "largest", None),
+        ) from error

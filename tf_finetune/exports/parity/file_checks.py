@@ -1,0 +1,282 @@
+"""Writing of single-file formats: write, check, then rename."""
+
+import math
+import pathlib
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_finetune import errors
+from tf_finetune.exports import job as jobs
+from tf_finetune.exports import pending_exports
+from tf_finetune.exports.parity import (
+    export_refusal,
+    fresh_process,
+    parity_check,
+)
+from tf_finetune.tasks import catalog as tasks
+from tf_finetune.tasks import quantization_checks
+
+_FRESH_PROCESS = "fresh process"
+"""Key in `parity.json` of the figures from another process."""
+
+
+def check_exact(
+    script: str,
+    file: pending_exports.PendingFile,
+    job: jobs.ExportJob,
+    *,
+    allowed: float,
+    instead: Sequence[str] = (),
+    beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
+) -> Mapping[str, Any]:
+    """Checks that predictions are equal in a fresh process.
+
+    Args:
+        script: The name of a script in `runtimes/` from `images` to
+            `probabilities`.
+        file: Written, not yet published.
+        job: Has the pictures and the expected predictions.
+        allowed: The largest difference of a prediction, in `job.unit`.
+        instead: Formats to suggest if it is refused, best first.
+        beside: Further inputs of the script.
+
+    Returns:
+        The figures for `parity.json`.
+
+    Raises:
+        Refused: The predictions differ, or the file does not load.
+    """
+    got = predict_in_fresh_process(
+        script, file.temporary, job.proof, job, beside=beside, instead=instead
+    )
+    return parity_check.check_predictions(
+        file.path.name,
+        {_FRESH_PROCESS: got},
+        job,
+        allowed=allowed,
+        instead=instead,
+    )
+
+
+def predict_in_fresh_process(
+    script: str,
+    path: pathlib.Path,
+    proof: jobs.ParityReference,
+    job: jobs.ExportJob,
+    *,
+    beside: Mapping[str, np.ndarray] = types.MappingProxyType({}),
+    instead: Sequence[str] = (),
+) -> np.ndarray:
+    """Computes predictions in a fresh process, [pictures, …, outputs].
+
+    The pictures are decoded here, by the package's one decoder: the runtime
+    of such a format takes pixels.
+
+    Raises:
+        Refused: Its runtime cannot load or run the file.
+    """
+    inputs = {
+        **parity_check.load_inputs(proof, job),
+        "batch_size": np.array(proof.batch_size),
+        **beside,
+    }
+    try:
+        given = fresh_process.run_script(
+            fresh_process.RUNTIMES / script, path, inputs
+        )
+    except errors.RunError as error:
+        raise export_refusal.ExportRefusedError(
+            str(error), instead=instead
+        ) from error
+    return given["probabilities"]
+
+
+def check_file(
+    script: str,
+    file: pending_exports.PendingFile,
+    job: jobs.ExportJob,
+    *,
+    mean_allowed: float | None = None,
+    instead: Sequence[str] = (),
+) -> Mapping[str, Any]:
+    """Checks a written file in a fresh process.
+
+    Args:
+        script: The name of a script in `runtimes/` from `images` to
+            `probabilities`.
+        file: Written, not yet published.
+        job: Its `quantization_reference`, or else its `proof`, has the
+            pictures.
+        mean_allowed: As for `check_decisions`.
+        instead: As for `check_decisions`.
+
+    Returns:
+        The figures for `parity.json`.
+
+    Raises:
+        Refused: It decides differently too often.
+    """
+    # Agreement is a share of pictures, so more of them are needed than for a
+    # largest difference.
+    proof = job.quantization_reference or job.proof
+    got = predict_in_fresh_process(
+        script, file.temporary, proof, job, instead=instead
+    )
+    tolerance, figures = check_decisions(
+        file.path.name,
+        got,
+        proof,
+        job,
+        mean_allowed=mean_allowed,
+        instead=instead,
+    )
+    return {
+        "pictures": len(proof.paths),
+        "tolerance": tolerance,
+        **parity_check.describe_calibration(job),
+        _FRESH_PROCESS: figures,
+    }
+
+
+def check_decisions(
+    name: str,
+    got: np.ndarray,
+    proof: jobs.ParityReference,
+    job: jobs.ExportJob,
+    *,
+    mean_allowed: float | None = None,
+    instead: Sequence[str] = (),
+) -> tuple[Mapping[str, float], Mapping[str, Any]]:
+    """Compares predictions and decisions with those expected.
+
+    Args:
+        name: Of the export, for messages.
+        got: [pictures, …, outputs].
+        proof: Has the expected predictions.
+        job: Its task compares; by `job.tolerance` alone where it has one.
+        mean_allowed: The largest mean difference, in `job.unit`, of floating
+            point that is less exact; None: the task's own bounds are enough.
+        instead: Formats to suggest if it is refused, best first.
+
+    Returns:
+        The required bounds, and the figures: `max_abs_difference` and
+        `mean_abs_difference` in `job.unit`, and those of the task.
+
+    Raises:
+        Refused: A figure misses its bound, or is not known.
+    """
+    compared = parity_check.compare_predictions(
+        proof.predictions, got, unit=job.unit
+    )
+    found = _compare_decisions(got, proof, job)
+    faults, tolerance = list(found.failures), found.tolerance
+    mean = compared["mean_abs_difference"]
+    if job.tolerance:
+        tolerated = _apply_tolerance(name, found, job.tolerance)
+        faults, tolerance = list(tolerated.failures), tolerated.tolerance
+    elif mean_allowed is not None:
+        tolerance["mean_abs_difference"] = mean_allowed
+        # Not `>`: NaN must fail.
+        if not mean <= mean_allowed:
+            faults.append(
+                f"predictions differ by {mean:.2g} in the mean (allowed "
+                f"{mean_allowed:.2g})"
+            )
+    if faults:
+        raise export_refusal.ExportRefusedError(
+            f"The export {name} gives other results than the evaluation: "
+            f"{'; '.join(faults)}. It has been removed.",
+            instead=instead,
+            more=_describe_losses(found, job),
+            largest=compared["max_abs_difference"],
+        )
+    differences = ("max_abs_difference", "mean_abs_difference")
+    figures = {name: compared[name] for name in differences}
+    return tolerance, {**figures, **found.figures}
+
+
+def add_tolerance_advice(
+    refused: export_refusal.ExportRefusedError,
+    script: str,
+    job: jobs.ExportJob,
+    path: pathlib.Path,
+    instead: Sequence[str],
+) -> export_refusal.ExportRefusedError:
+    """Adds to a refusal the `--tolerance` that would allow the file.
+
+    Args:
+        refused: A refusal because of differences of predictions.
+        script: As for `check_file`.
+        job: As for `check_file`.
+        path: The file, which is still there.
+        instead: Formats to use in its place, best first.
+    """
+    proof = job.quantization_reference or job.proof
+    got = predict_in_fresh_process(script, path, proof, job)
+    return export_refusal.ExportRefusedError(
+        refused.fault,
+        instead=instead,
+        more=_describe_losses(_compare_decisions(got, proof, job), job),
+        largest=refused.largest,
+    )
+
+
+def _compare_decisions(
+    got: np.ndarray, proof: jobs.ParityReference, job: jobs.ExportJob
+) -> quantization_checks.CheckResult:
+    exports = tasks.TASKS.get(job.task).with_decision(job.decision).exports
+    return exports.judge(
+        np.asarray(proof.predictions, "float64"),
+        np.asarray(got, "float64"),
+        proof.truth,
+        names=job.class_names,
+        unit=job.unit,
+    )
+
+
+def _apply_tolerance(
+    name: str,
+    found: quantization_checks.CheckResult,
+    losses: Mapping[str, float],
+) -> quantization_checks.CheckResult:
+    """Replaces the task's bounds of a verdict by the allowed losses.
+
+    Raises:
+        Refused: Not all of them are known.
+    """
+    for figure in losses:
+        if found.loss(figure) is None:
+            raise export_refusal.ExportRefusedError(
+                f"The loss of {figure} of the export {name} is not known: too "
+                "few of the pictures that the run keeps have a true label. "
+                "It has been removed.",
+                more="Export without --tolerance.",
+            )
+    return found.with_limits(losses)
+
+
+def _describe_losses(
+    found: quantization_checks.CheckResult, job: jobs.ExportJob
+) -> str:
+    """Describes the losses of a file and the flag that would allow them."""
+    names = tasks.TASKS.get(job.task).exports.losses
+    losses = {name: found.loss(name) for name in names}
+    if None in losses.values():
+        return ""
+    # Rounded up to three decimals, so that the flag allows this very loss; 1e-6
+    # keeps an exact 0.020 from becoming 0.021 by float rounding.
+    limits = {
+        name: max(math.ceil(loss * 1000 - 1e-6), 0) / 1000
+        for name, loss in losses.items()
+    }
+    told = ",".join(f"{name}:{limit:g}" for name, limit in limits.items())
+    lost = " and ".join(
+        f"{max(loss, 0):.3f} of {name}" for name, loss in losses.items()
+    )
+    return (
+        f"On the true labels of the held-out pictures it loses {lost}; "
+        f"--tolerance={told} allows that."
+    )

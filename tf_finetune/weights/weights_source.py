@@ -1,0 +1,144 @@
+"""Checks of `--weights` that need no TensorFlow."""
+
+import dataclasses
+import os
+import pathlib
+
+from tf_finetune import errors
+from tf_finetune.backbones import backbone, catalog, torch_names
+from tf_finetune.weights import (
+    foreign_formats,
+    packaged_weights,
+    weights_file,
+)
+from tf_finetune.weights.torch import torch_files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeightsSource:
+    """The file and the part of it that `--weights` names.
+
+    Attributes:
+        path: Of the file or folder.
+        part: Name of a part of it; "" for all of it.
+    """
+
+    path: pathlib.Path
+    part: str = ""
+
+
+def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
+    """Raises `UsageError` for weights that cannot fit a backbone.
+
+    Args:
+        spec: Of the backbone.
+        weights: "imagenet", "none", a name the backbone brings along, or a
+            path.
+
+    Raises:
+        UsageError: No such name or path, or no readable weights file; the
+            backbone has no ImageNet weights; a workdir of another backbone.
+        RunError: The file is damaged.
+    """
+    if weights == "none" or weights in dict(spec.bundled_weights):
+        return
+    if weights == "imagenet":
+        check_published(spec)
+        return
+    path = parse_source(weights).path
+    # A word is a misspelled name unless a file is called so; prefixes such as
+    # variables of a checkpoint get the advice of `foreign_formats`.
+    absent = _is_name(weights) and not os.path.lexists(path)
+    if not weights or (absent and not foreign_formats.describe_prefix(path)):
+        unknown = errors.make_unknown_error(
+            "weights", weights, list_names(spec)
+        )
+        raise errors.UsageError(
+            f"{unknown} No file or folder has that name either."
+        )
+    kind = weights_file.detect_kind(path)
+    if kind == "workdir":
+        check_workdir(spec, path)
+    if kind == "torch":
+        source = parse_source(weights)
+        torch_files.check_file(spec, source.path, part=source.part)
+
+
+def choose_graph(backbone: str, weights: str) -> str:
+    """Returns the name of a backbone in the graph that weights belong to.
+
+    Args:
+        backbone: As `--backbone` takes it.
+        weights: As `--weights` takes them.
+
+    Returns:
+        "resnet50+torch" for "resnet50" and a PyTorch file, else `backbone`.
+
+    Raises:
+        UsageError: torchvision has no network of this width.
+    """
+    spec, _ = catalog.find_spec(backbone)
+    path = parse_source(weights).path
+    if not weights or weights in list_names(spec) or not path.is_file():
+        return backbone
+    if weights_file.detect_kind(path) != "torch":
+        return backbone
+    return torch_names.find_torch_name(backbone) or backbone
+
+
+def list_names(spec: backbone.BackboneSpec) -> tuple[str, ...]:
+    """Returns the names, not the paths, that `--weights` accepts."""
+    published = ("imagenet",) if spec.has_imagenet_weights else ()
+    return (*published, "none", *dict(spec.bundled_weights))
+
+
+def check_published(spec: backbone.BackboneSpec) -> None:
+    """Raises `UsageError` unless ImageNet weights can be had.
+
+    Either nobody publishes them for Keras, or the package that holds them is
+    not installed.
+    """
+    if spec.weights_package is not None:
+        packaged_weights.check_installed(spec)
+    elif spec.weights_url is None:
+        known = ", ".join(f"--weights={name}" for name in list_names(spec))
+        raise errors.UsageError(
+            f"There are no ImageNet weights for {spec.name!r} in Keras' "
+            f"layout. What exists: {known}, or --weights=PATH of a .h5, "
+            ".weights.h5, .keras or PyTorch file, or of an earlier run."
+        )
+
+
+def check_workdir(spec: backbone.BackboneSpec, workdir: pathlib.Path) -> None:
+    """Raises `UsageError` if an earlier run had another backbone."""
+    earlier = weights_file.read_backbone(workdir)
+    if earlier is None:
+        raise errors.UsageError(
+            f"--weights={workdir}: its run.flags names no --backbone. Give the "
+            "model.weights.h5 in it instead."
+        )
+    # Squeeze-and-excitation blocks ("+se") are compared later, with surgery.
+    plain = earlier.removesuffix("+se")
+    if plain.partition("@")[0] != spec.name and ":" not in earlier:
+        raise errors.UsageError(
+            f"--weights={workdir} is a run of --backbone={earlier}, but "
+            f"--backbone={spec.name} was asked for. Use "
+            f"--backbone={earlier}, or other weights."
+        )
+
+
+def _is_name(weights: str) -> bool:
+    """Returns whether a value looks like a name rather than a path."""
+    return not any(sign in weights for sign in "./\\~")
+
+
+def parse_source(weights: str) -> WeightsSource:
+    """Splits "FILE::PART", unless a file of that whole name exists."""
+    whole = pathlib.Path(weights).expanduser()
+    # From the right: the path itself may contain "::".
+    name, sign, part = weights.rpartition("::")
+    if not sign or not name or os.path.lexists(whole):
+        return WeightsSource(path=whole)
+    return WeightsSource(
+        path=pathlib.Path(name).expanduser(), part=part.strip("/")
+    )
