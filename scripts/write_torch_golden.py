@@ -30,6 +30,8 @@ _SIDES = {"inception_v3": 96, "alexnet": 96, "cifar_resnet20": 32}
 _SIDES["cifar_resnet56"] = 32
 # Pictures in [-1, 1], as torchvision's published weights take them.
 _SYMMETRIC = ("googlenet", "inception_v3")
+# Of the kernels, see `torch_golden.fill_arrays`; 1 where nothing is said.
+_GAINS = {"efficientnet_b0": 2}
 NAMES = (
     *("alexnet", "googlenet", "inception_v3", "cifar_resnet20"),
     *("cifar_resnet56", "resnet18", "resnet34", "resnet50", "resnet101"),
@@ -139,7 +141,8 @@ def write_vector(name: str) -> None:
         for key, value in state.items()
         if not key.endswith("num_batches_tracked")
     }
-    arrays = torch_golden.fill_arrays(shapes)
+    gain = _GAINS.get(name, 1)
+    arrays = torch_golden.fill_arrays(shapes, gain)
     net.load_state_dict(
         {**state, **{k: torch.from_numpy(v) for k, v in arrays.items()}}
     )
@@ -157,6 +160,7 @@ def write_vector(name: str) -> None:
     content = {
         "written_by": f"torch {torch.__version__}, torchvision "
         f"{torchvision.__version__}",
+        "gain": gain,
         "side": side,
         "shape": list(features.shape),
         "largest": float(np.abs(features).max()),

@@ -13,11 +13,14 @@ COUNT = 16
 """How many numbers of the last feature map are stored."""
 
 
-def fill_arrays(shapes, seed=0):
+def fill_arrays(shapes, gain=1, seed=0):
     """Draws a state dict: weights and statistics of batch norms, both random.
 
     Args:
         shapes: By name.
+        gain: Variance of kernels times their fan-in. With 2, MobileNetV2
+            saturates and magnifies the rounding of float32, in PyTorch too, to
+            5e-5; with 1, EfficientNet hardly depends on its picture.
         seed: Of the draws, which are made in the order of the names.
     """
     random = np.random.Generator(np.random.PCG64(seed))
@@ -27,9 +30,7 @@ def fill_arrays(shapes, seed=0):
         if name.endswith("layer_scale"):
             value = 0.3 * random.standard_normal(shape)
         elif len(shape) > 1:
-            # Variance 1 / fan-in. With twice as much, MobileNetV2 saturates and
-            # magnifies the rounding of float32, in PyTorch too, to 5e-5.
-            scale = np.sqrt(1 / np.prod(shape[1:]))
+            scale = np.sqrt(gain / np.prod(shape[1:]))
             value = scale * random.standard_normal(shape)
         elif name.endswith((".weight", ".running_var")):
             value = random.uniform(0.5, 1.5, shape)

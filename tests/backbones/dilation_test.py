@@ -22,6 +22,7 @@ def _outputs(first, second, size):
     [
         ("mobilenet_v2@0.35", 16, 1),
         ("mobilenet_v2@0.35", 8, 3),
+        pytest.param("mobilenet_v2+torch", 16, 0, marks=pytest.mark.slow),
         ("resnet18", 16, 0),
         ("resnet18", 8, 0),
         pytest.param("convnext_tiny", 16, 0, marks=pytest.mark.slow),

@@ -172,7 +172,7 @@ def _load_torch(
     weights: str,
     source: weights_source.WeightsSource,
 ) -> LoadedWeights:
-    file, report = torch_weights.load(backbone, source)
+    file, report = torch_weights.load(backbone, source.path, part=source.part)
     logging.info("Weights of %s: %s.", file.path, report.summary())
     graph = torch_weights.describe_graph(backbone.spec, file.path.name)
     logging.info("%s", graph)

@@ -60,7 +60,8 @@ def check_weights(spec: backbone.BackboneSpec, weights: str) -> None:
     if kind == "workdir":
         check_workdir(spec, path)
     if kind == "torch":
-        torch_files.check_file(spec, path, parse_source(weights).part)
+        source = parse_source(weights)
+        torch_files.check_file(spec, source.path, part=source.part)
 
 
 def choose_graph(backbone: str, weights: str) -> str:

@@ -21,7 +21,7 @@ def _compute_error(model, name, vector):
     file = reader.StateDict(
         path=pathlib.Path(f"{name}.pth"),
         sha256="",
-        arrays=golden.fill_arrays(vector["arrays"]),
+        arrays=golden.fill_arrays(vector["arrays"], vector["gain"]),
     )
     match = matching.match_arrays(model, families.find_family(name), file)
     for variable, value in match.values:

@@ -7,7 +7,7 @@ import torch_golden as golden
 
 from tf_finetune import errors
 from tf_finetune.backbones import build, catalog
-from tf_finetune.weights import loading, weights_source
+from tf_finetune.weights import loading
 from tf_finetune.weights.torch import torch_files as preflight
 
 
@@ -24,8 +24,7 @@ def backbone():
 
 def _check(name, path, part=""):
     spec, _ = catalog.find_spec(name)
-    source = weights_source.WeightsSource(path=path, part=part)
-    return preflight.check_file(spec, source.path, source.part)
+    return preflight.check_file(spec, path, part=part)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])

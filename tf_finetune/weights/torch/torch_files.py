@@ -9,7 +9,7 @@ from tf_finetune.weights.torch import architectures, families, reader
 
 
 def check_file(
-    spec: backbones.BackboneSpec, path: pathlib.Path, part: str = ""
+    spec: backbones.BackboneSpec, path: pathlib.Path, *, part: str = ""
 ) -> reader.StateDict:
     """Reads a file and checks that it can be one of a backbone's network.
 

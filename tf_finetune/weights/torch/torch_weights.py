@@ -1,9 +1,11 @@
 """Loads a PyTorch file into a backbone that has the file's graph."""
 
+import pathlib
+
 from tf_finetune import errors
 from tf_finetune.backbones import backbone as backbones
 from tf_finetune.backbones import torch_names
-from tf_finetune.weights import merge_report, saved_weights, weights_source
+from tf_finetune.weights import merge_report, saved_weights
 from tf_finetune.weights.torch import (
     architectures,
     families,
@@ -14,7 +16,7 @@ from tf_finetune.weights.torch import (
 
 
 def load(
-    backbone: backbones.Backbone, source: weights_source.WeightsSource
+    backbone: backbones.Backbone, path: pathlib.Path, *, part: str = ""
 ) -> tuple[reader.StateDict, merge_report.MergeReport]:
     """Loads a file's weights into a backbone that was just built.
 
@@ -24,11 +26,11 @@ def load(
             missing, left over, or cannot be a weight. Nothing is assigned then.
     """
     spec = backbone.spec
-    file = torch_files.check_file(spec, source.path, source.part)
+    file = torch_files.check_file(spec, path, part=part)
     name = torch_names.find_torch_name(spec.name)
     if name is not None and spec.torch_rules is None:
         raise errors.RunError(
-            f"{source.path} is a PyTorch file: its arrays fit {spec.name}, "
+            f"{path} is a PyTorch file: its arrays fit {spec.name}, "
             "whose graph computes other features with them. Use "
             f"--backbone={name}."
         )
