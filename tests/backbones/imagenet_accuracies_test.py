@@ -14,7 +14,8 @@ def test_every_published_file_has_an_accuracy_with_its_source(name):
     spec = catalog.BACKBONES.get(name)
     for alpha in _widths(spec):
         known = imagenet_accuracies.find_accuracy(name, alpha)
-        if name == "small_cnn":
+        # Networks that were never trained on ImageNet.
+        if name == "small_cnn" or name.startswith("cifar_"):
             assert known is None
         else:
             assert 50 < known.top_1 < 90

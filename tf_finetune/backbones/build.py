@@ -49,8 +49,9 @@ def build_spec(
     """
     size = spec.image_size if image_size is None else image_size
     if size < spec.min_image_size:
+        name = spec.name if alpha is None else f"{spec.name}@{alpha:g}"
         raise errors.UsageError(
-            f"--image_size={size} is too small for {spec.name}, which needs "
+            f"--image_size={size} is too small for {name}, which needs "
             f"{spec.min_image_size} at least."
         )
     images = keras.Input([size, size, 3], dtype="float32", name="images")
