@@ -200,8 +200,11 @@ ADVICE: dict[str, dict[str, str]] = {
         ),
         "vgg": "--backbone=vgg16 is meant.",
         "efficientnet tf_efficientnet_b0 efficientnet_b0.ra_in1k "
-        "google/efficientnet-b0 efficientnet_lite0": (
+        "google/efficientnet-b0": (
             "--backbone=efficientnet_b0 is the nearest."
+        ),
+        "tf_efficientnet_lite0 tf_efficientnet_lite0.in1k": (
+            "--backbone=efficientnet_lite0 is meant."
         ),
         "mobilenetv2_100 mobilenet_v2_1.0_224 mobilenetv2_100.ra_in1k "
         "google/mobilenet_v2_1.0_224": "--backbone=mobilenet_v2 is meant.",
