@@ -58,7 +58,10 @@ class Labels(abc.ABC):
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the CSV columns whose cells name label files (masks), if any."""
+        """Returns the CSV columns whose cells name label files (masks).
+
+        Empty unless a task's labels are files.
+        """
         return ()
 
     def configure_for_table(
