@@ -134,7 +134,7 @@ class Locator:
         return _FoundFile(path=exact, ways=())
 
     def _list_readings(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Returns the paths that a cleaned name may mean, the likeliest first."""
+        """Returns the paths that a cleaned name may mean, likeliest first."""
         readings: list[tuple[str, tuple[str, ...]]] = [(text, ())]
         parts = _split_absolute(text)
         if parts:
