@@ -149,7 +149,7 @@ def format_dropped(dropped: examples.DroppedFile) -> str:
 def find_duplicates(
     pictures: Iterable[examples.Picture],
 ) -> list[tuple[examples.Picture, ...]]:
-    """Finds all sets of two or more byte-identical pictures."""
+    """Finds byte-identical pictures: tuples of two or more, in their order."""
     by_content = collections.defaultdict(list)
     for picture in pictures:
         by_content[picture.sha256].append(picture)
@@ -159,7 +159,7 @@ def find_duplicates(
 def find_conflicts(
     pictures: Iterable[examples.Picture], labels: label_protocol.Labels
 ) -> list[tuple[examples.Picture, ...]]:
-    """Finds all sets of byte-identical pictures with different labels."""
+    """Finds the tuples of byte-identical pictures whose labels differ."""
     return [
         same
         for same in find_duplicates(pictures)
@@ -249,7 +249,11 @@ def warn_of_many(
 
 
 def format_first(dropped: Sequence[examples.DroppedFile]) -> str:
-    """Lists the first dropped files with their reasons in one line."""
+    """Lists the first dropped files with their reasons; counts the others.
+
+    Returns:
+        "a.jpg: reason; b.jpg: reason; and 3 more."
+    """
     lines = [format_dropped(each) for each in dropped[: class_names.MAX_LISTED]]
     if len(dropped) > class_names.MAX_LISTED:
         lines.append(f"and {len(dropped) - class_names.MAX_LISTED} more")

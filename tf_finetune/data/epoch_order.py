@@ -74,7 +74,7 @@ class Shard:
 
 
 WHOLE = Shard()
-"""The part of the only replica."""
+"""All replicas: the share of a batch is the whole batch."""
 
 
 def draw_padded(

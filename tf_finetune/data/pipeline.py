@@ -233,7 +233,7 @@ def _build_augmenter(
         seed: Start of every random draw.
         first: Batches before batch 0, from the start of epoch 0.
         steps: Batches an epoch.
-        part: Of each batch.
+        part: Replicas whose share of each batch is loaded.
     """
 
     def augment_batch(

@@ -13,7 +13,7 @@ DEFAULT_TEST_FRACTION = 0.15
 # Held-out splits first: a test picture that is also trained on would be
 # answered from memory.
 _SPLIT_PRIORITY = ("test", "validation", "train")
-"""Of two equal pictures the one in the earlier of these splits stays."""
+"""Splits by priority: of equal pictures that in the earlier one stays."""
 
 
 def check_pictures(

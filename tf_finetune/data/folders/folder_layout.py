@@ -109,9 +109,9 @@ def warn_of_unused(
 
 
 def holds_pictures(folder: folder_tree.Folder) -> bool:
-    """Tells if pictures lie in a folder or below.
+    """Tells if pictures lie in a folder or below, by the counts of its tree.
 
-    Where a data set holds no picture at all, any file counts as one, so that
+    Where the whole data set holds no picture, any file counts as one, so that
     errors name the folders that hold the files.
     """
     return bool(folder.pictures if _has_any_pictures(folder) else folder.total)

@@ -196,7 +196,7 @@ def list_dropped(root: Folder) -> list[examples.DroppedFile]:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Returns a number with its noun: "1 picture", "12 pictures"."""
+    """Formats a number with its noun: "1 picture", "12,000 pictures"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

@@ -43,7 +43,7 @@ _FILLERS_WORDS = (
     "final raw full png jpg jpeg"
 )
 FILLERS = IMAGES | frozenset(_FILLERS_WORDS.split())
-"""Words beside those that carry no meaning."""
+"""General words, which carry no meaning in the name of a folder."""
 
 # Longest first: "trainvalset" is trainval and set. Short common words are left
 # out, which would divide other words by chance.
@@ -149,7 +149,7 @@ def has_only_fillers(name: str) -> bool:
 
 
 def fold_names(names: Collection[str]) -> frozenset[str]:
-    """Returns case-folded names, for comparison without regard to case."""
+    """Returns case-folded names, so that "Cats" and "cats" are one."""
     return frozenset(name.casefold() for name in names)
 
 

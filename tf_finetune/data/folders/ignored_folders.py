@@ -48,7 +48,7 @@ _PICTURE_SUFFIXES_TEXT = (
     "cr3 nef arw orf rw2 raw fits fit exr hdr tga pcx mha mhd nrrd"
 )
 PICTURE_SUFFIXES = frozenset(_PICTURE_SUFFIXES_TEXT.split())
-"""Of files that are meant as pictures, whether they can be used or not."""
+"""Suffixes of files meant as pictures, whether they can be used or not."""
 
 _OTHER_SUFFIXES_TEXT = (
     "txt csv tsv json jsonl xml html htm md rst py ipynb pdf yaml yml toml ini "

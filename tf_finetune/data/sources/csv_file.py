@@ -22,7 +22,10 @@ _DEFAULT_COLUMNS = {"split_column": "split", "group_column": "group"}
 
 
 class CsvFile:
-    """Data source for tables; paths start from the table or --image_root."""
+    """Data source for the pictures that a CSV table names.
+
+    Their paths start from the table's folder or --image_root.
+    """
 
     def recognizes(self, data: str) -> bool:
         """Tells if `data` is an existing file named .csv or .tsv."""
@@ -139,10 +142,10 @@ class _ListedPicture:
     """A picture that a row names.
 
     Attributes:
-        line: Of the row.
-        name: The picture as it stands there.
-        example: What becomes of it; its label is None if it has none.
-        is_one_of_several: Whether the row names several.
+        line: Number of the row's line.
+        name: The picture's name as it stands in the row.
+        example: The picture with its label; the label is None if it is missing.
+        is_one_of_several: Whether the row names several pictures.
     """
 
     line: int

@@ -20,13 +20,16 @@ SPLIT_WORDS = {
     for word, possible in folder_words.SPLITS.items()
     if len(possible) == 1 and word != folder_words.TRAIN_AND_VALIDATION
 }
-"""The split that a word stands for, wherever one is named, in lower case."""
+"""Split by lower-case word for it, such as "val", in tables and TFDS."""
 
 _Found = list[examples.Example | examples.DroppedFile]
 
 
 class Folder:
-    """Data source for class folders, or train/, validation/, test/ of such."""
+    """Data source for pictures in one folder per class.
+
+    The class folders may lie in train/, validation/ and test/.
+    """
 
     def recognizes(self, data: str) -> bool:
         """Tells if `data` is an existing folder."""

@@ -26,7 +26,7 @@ SUFFIXES = (
     ".tiff",
     ".webp",
 )
-"""Of files that a name without suffix can mean."""
+"""Suffixes of files that a name without suffix can mean."""
 
 NOT_FOUND = "file not found"
 NETWORK_ADDRESS = "a network address, not a file; download it first"
@@ -236,7 +236,7 @@ def is_address(name: str) -> bool:
 
 
 def explain_missing(name: str) -> str:
-    """Returns the reason why a name leads to no file, for `DroppedFile`."""
+    """Returns `NETWORK_ADDRESS` or `NOT_FOUND`: why a name leads to no file."""
     return NETWORK_ADDRESS if is_address(name) else NOT_FOUND
 
 

@@ -167,7 +167,7 @@ def _describe_shift(low: float, spread: float) -> str:
 
 
 def format_number(value: float) -> str:
-    """Formats a number with all its digits, whole ones without a point."""
+    """Formats a number with all its digits: 3.0 as "3", 0.1 as "0.1"."""
     if value == round(value) and abs(value) < 2**63:
         return f"{value:.0f}"
     return repr(value)

@@ -247,8 +247,8 @@ def _missing_column_error(
     """Returns the error of a missing column.
 
     Args:
-        name: Of the column.
-        flag: Names it.
+        name: Name of the column.
+        flag: The flag that names it.
         header: The columns that are there.
         path: The table.
         several: Whether the table must have several columns.
