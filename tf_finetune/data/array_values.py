@@ -15,7 +15,7 @@ _EARLY_CHECK_COUNT = 64
 
 
 def is_repeatable(data: Any) -> bool:
-    """Returns whether `data` can be read twice, with the same values."""
+    """Tells if `data` can be read twice: a tuple or a list, not a dataset."""
     return isinstance(data, (tuple, list))
 
 
@@ -23,14 +23,20 @@ def iterate_pairs(data: Any) -> Iterator[tuple[np.ndarray, str]]:
     """Yields each image with its class name, one at a time.
 
     Args:
-        data: `(images, labels)`, or something with `as_numpy_iterator` (a
-            `tf.data.Dataset`) that gives (image, label), batched or not.
+        data: `(images, labels)`, or an object with `as_numpy_iterator` (a
+            `tf.data.Dataset`) that yields (image, label), batched or not.
+            Values of images are 0..255; labels are whole numbers, names or
+            one-hot rows.
 
     Yields:
-        uint8 [height, width] or [height, width, 3] of 0..255, and the class.
+        The image, uint8 [height, width] (gray) or [height, width, 3] of 0..255,
+        and its class name; the number 3 becomes "3".
 
     Raises:
-        DataError: The values cannot be pictures with classes.
+        DataError: The values cannot be pictures with classes: other shapes,
+            values outside 0..255, floats that all lie in 0..1, no image at all.
+            The type of `data` is checked at once, its values during the
+            iteration.
     """
     if hasattr(data, "as_numpy_iterator"):
         found = _iterate_dataset(data)

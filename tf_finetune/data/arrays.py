@@ -22,19 +22,21 @@ _TABLE_NAME = "pictures.csv"
 def materialize(data: Any, *, cache_dir: pathlib.Path) -> pathlib.Path:
     """Writes images in memory as PNG files with a CSV of their labels.
 
-    A run that was given arrays then sees files like any other run, and its
-    flags can be replayed. The same pictures and labels, in any order,
-    give the same folder; it appears when it is complete.
+    A run that was given arrays then reads files like any other run, and its
+    command can be repeated. The folder's name is a hash of the pictures and
+    labels, in any order: the same data is written once and found again. A
+    folder appears only when it is complete.
 
     Args:
         data: `(images, labels)` or a `tf.data.Dataset` of (image, label),
             batched or not. Images are [height, width], [height, width, 1] or
-            [height, width, 3] of values 0..255 (floats are rounded), stacked
-            or in a list; labels are whole numbers, names or one-hot rows.
-        cache_dir: The files go into arrays/ in it.
+            [height, width, 3] of values 0..255 (floats are rounded), stacked or
+            in a list; labels are whole numbers, names or one-hot rows.
+        cache_dir: The files go into the folder arrays/HASH/ in it.
 
     Returns:
-        The path of the CSV file, with the columns image and label.
+        The path of pictures.csv, which lies beside the PNG files and has the
+        columns image (file name) and label (class name).
 
     Raises:
         DataError: The values cannot be pictures with classes.

@@ -31,7 +31,12 @@ MAX_LISTED = 10
 
 
 def parse_number(name: str) -> decimal.Decimal | None:
-    """Parses a name as an exact number; returns None if it is not one."""
+    """Parses a name as an exact number, such as "7", "-1.50" or "1e3".
+
+    Returns:
+        None if the name is not a number; "nan" and "inf" are not, nor is a
+        number with blanks around it.
+    """
     if len(name) > _MAX_DIGITS or not _NUMBER_PATTERN.fullmatch(name):
         return None
     return decimal.Decimal(name)
@@ -44,8 +49,8 @@ def sort_names(names: Iterable[str]) -> tuple[str, ...]:
         names: Class names, repetitions allowed.
 
     Returns:
-        By value where every name is a number ("2" before "10"), else in
-        lexicographic order.
+        Each name once: by value where every name is a number ("2" before "10"),
+        else in lexicographic order.
     """
     distinct = set(names)
     numbers = {name: parse_number(name) for name in distinct}
@@ -65,8 +70,8 @@ def merge_equal_numbers(
         known: Names the model was trained on; their spellings are kept.
 
     Returns:
-        The spelling that replaces each name that changes; empty unless all
-        names are numbers.
+        A new spelling by old name, of the names that change alone: {"1.0":
+        "1"}; empty unless all names, known ones included, are numbers.
     """
     distinct = set(names)
     numbers = {name: parse_number(name) for name in {*distinct, *known}}
@@ -85,7 +90,11 @@ def merge_equal_numbers(
 
 
 def log_merged(joined: Mapping[str, str]) -> None:
-    """Logs the names that were merged by `merge_equal_numbers`."""
+    """Logs a warning that lists merged names; does nothing if there are none.
+
+    Args:
+        joined: New spelling by old name, from `merge_equal_numbers`.
+    """
     if not joined:
         return
     spellings: dict[str, list[str]] = {}
@@ -110,8 +119,9 @@ def check(names: Iterable[str]) -> None:
     Warns about names that are spelled almost alike.
 
     Raises:
-        DataError: A name holds a line break or bytes that are not UTF-8;
-            or it is NaN or infinite among numbers, a missing label.
+        DataError: A name is empty, or holds a line break or bytes that are not
+            UTF-8; or one is NaN or infinite while all others are numbers, so
+            that it stands for a missing label.
     """
     names = tuple(names)
     _check_numbers(names)
@@ -132,13 +142,23 @@ def check(names: Iterable[str]) -> None:
 
 
 def find_similar(name: str, names: Iterable[str]) -> list[str]:
-    """Returns the names that are spelled almost like `name`."""
+    """Returns those of `names` that are spelled almost like `name`.
+
+    Names are almost alike if they are equal numbers, or differ only in case,
+    blanks, leading zeros or the encoding of letters. `name` itself is among
+    them where `names` holds it.
+    """
     key = _similarity_key(name)
     return [each for each in names if _similarity_key(each) == key]
 
 
 def quote_distinctly(names: Sequence[str]) -> list[str]:
-    """Returns quoted names; those that look alike are escaped to ASCII."""
+    """Quotes names so that they can be told apart.
+
+    Returns:
+        The names in their order, each as `repr` shows it; where two look the
+        same (ü composed and decomposed), all as `ascii` does.
+    """
     # A composed and a decomposed ü look the same; `ascii` shows "\xfc" and
     # "u\u0308".
     looks = {unicodedata.normalize("NFKC", name) for name in names}
@@ -147,12 +167,20 @@ def quote_distinctly(names: Sequence[str]) -> list[str]:
 
 
 def is_missing(name: str) -> bool:
-    """Tells if a name or a cell is a placeholder for a missing value."""
+    """Tells if a text is a placeholder for a missing value, such as "NaN".
+
+    Blanks around it do not matter; empty text is no placeholder.
+    """
     return name.strip() in _MISSING_WORDS
 
 
 def join_names(names: Sequence[str], *, shown: int = MAX_LISTED) -> str:
-    """Joins names for a sentence: "a", "a and b", "a, b and 3 more"."""
+    """Joins names for a sentence: "a", "a and b", "a, b and 3 more".
+
+    Args:
+        names: Texts; none give empty text.
+        shown: How many of them are listed at most; the others are counted.
+    """
     if len(names) > shown:
         return f"{', '.join(names[:shown])} and {len(names) - shown} more"
     if len(names) < 2:

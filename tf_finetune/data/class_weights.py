@@ -10,13 +10,16 @@ from tf_finetune.config import training_options
 def weigh_classes(
     counts: np.ndarray, kind: training_options.ClassWeight
 ) -> np.ndarray | None:
-    """Returns a weight for each class, or None for equal ones.
+    """Computes the weight of each class in the loss.
 
     Args:
         counts: [classes], training pictures of each, at least one.
         kind: "balanced" weighs a class by n / (classes × its count), so that
             the mean weight over the examples is 1; "effective_number" as
-            `weigh_by_effective_number` does.
+            `weigh_by_effective_number` does; "none" weighs all alike.
+
+    Returns:
+        float32 [classes]; None for "none".
     """
     if kind == "none":
         return None
@@ -29,19 +32,19 @@ def weigh_classes(
 def weigh_labels(
     counts: np.ndarray, examples: int, kind: training_options.ClassWeight
 ) -> np.ndarray | None:
-    """Computes the weights of absent and of present labels.
+    """Computes the weights of absent and of present labels in the loss.
 
     Args:
         counts: [labels], training pictures that carry each.
-        examples: All training pictures.
-        kind: "balanced" weighs both by n / (2 × their count);
-            "effective_number" as `weigh_by_effective_number` does of the
-            two.
+        examples: Number of all training pictures.
+        kind: "balanced" weighs absence and presence of a label each by n / (2 ×
+            its count); "effective_number" as `weigh_by_effective_number` does
+            with these two as classes; "none" weighs all alike.
 
     Returns:
-        [2, labels] float32, absent then present, the mean over the examples of
-        each label being 1; None for equal ones. A label that all or none carry
-        has weights of 1.
+        float32 [2, labels], the weights of absent labels, then of present ones;
+        the mean over the examples is 1 for each label. A label that all or no
+        pictures carry has weights of 1. None for "none".
     """
     if kind == "none":
         return None
@@ -59,7 +62,7 @@ def weigh_labels(
 def weigh_by_effective_number(counts: Sequence[float]) -> np.ndarray:
     """Computes class weights, the inverse of the effective number of examples.
 
-    The n-th example of a class tells less than the first ones: n examples are
+    The n-th example of a class adds less than the first ones: n examples are
     worth (1 - beta^n) / (1 - beta), with beta = (N - 1) / N. N is here the
     number of examples per class if all had the same, so that classes beyond
     their fair share differ little in weight and those far below it much.
@@ -68,8 +71,8 @@ def weigh_by_effective_number(counts: Sequence[float]) -> np.ndarray:
         counts: [classes], examples or pixels of each.
 
     Returns:
-        float64 [classes], scaled so that their mean over the examples is 1;
-        1 for a class without an example.
+        float64 [classes], scaled so that their mean over the examples is 1; 1
+        for a class without an example.
 
     Source: Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of
     Samples", equation 2.

@@ -1,7 +1,4 @@
-"""Statistics of a run's data and its dropped files, for data.json and the log.
-
-Errors and warnings name the classes and splits that cleaning has reduced.
-"""
+"""Statistics of a run's data and its dropped files, for data.json and log."""
 
 import collections
 import hashlib
@@ -37,9 +34,9 @@ def compute_fingerprint(
     """Hashes the contents, labels and splits of pictures.
 
     Args:
-        names: Of the model's outputs, in their order.
-        pictures: In any order; where they lie plays no part.
-        labels: How their labels are understood.
+        names: Names of the model's outputs, in their order.
+        pictures: In any order; their paths play no part.
+        labels: The task's labels, which write each label as text.
 
     Returns:
         64 hexadecimal digits.
@@ -59,14 +56,14 @@ def describe_data(
 
     Args:
         data: The cleaned and divided pictures.
-        labels: How their labels are understood.
+        labels: The task's labels, which describe themselves.
 
     Returns:
-        `compute_fingerprint`, `class_names`, `images` (counts by split), the
-        task's description of its labels, `width` and `height` (pixels as
-        stored), `dropped` (by reason, and every file), `duplicates` and
-        `conflicting_labels` (pictures of equal bytes), and `split_of` (by
-        SHA-256 of the file).
+        `fingerprint`, `class_names`, `images` (counts by split), the task's
+        entries about its labels, `width` and `height` (`min`, `median` and
+        `max` in pixels, as stored), `dropped` (`count`, `by_reason`, `files`),
+        `duplicates` and `conflicting_labels` (pictures of equal bytes), and
+        `split_of` (by SHA-256 of the file).
     """
     return {
         "fingerprint": data.fingerprint,
@@ -113,7 +110,7 @@ def format_summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
 
     Args:
         data: The cleaned and divided pictures.
-        max_dropped: How many dropped files are named.
+        max_dropped: How many dropped files are named at most.
 
     Returns:
         "398 pictures, 1 dropped, 2 classes: train 245, validation 153" and a
@@ -139,7 +136,7 @@ def format_summary(data: examples.ImageData, *, max_dropped: int = 10) -> str:
 
 
 def count_dropped(dropped: Iterable[examples.DroppedFile]) -> int:
-    """Counts the files that are not used, including those in folders."""
+    """Counts the unused files; a dropped folder counts each of its pictures."""
     return sum(1 if d.pictures is None else d.pictures for d in dropped)
 
 
@@ -152,7 +149,7 @@ def format_dropped(dropped: examples.DroppedFile) -> str:
 def find_duplicates(
     pictures: Iterable[examples.Picture],
 ) -> list[tuple[examples.Picture, ...]]:
-    """Finds all sets of two or more byte-identical pictures."""
+    """Finds byte-identical pictures: tuples of two or more, in their order."""
     by_content = collections.defaultdict(list)
     for picture in pictures:
         by_content[picture.sha256].append(picture)
@@ -162,7 +159,7 @@ def find_duplicates(
 def find_conflicts(
     pictures: Iterable[examples.Picture], labels: label_protocol.Labels
 ) -> list[tuple[examples.Picture, ...]]:
-    """Finds all sets of byte-identical pictures with different labels."""
+    """Finds the tuples of byte-identical pictures whose labels differ."""
     return [
         same
         for same in find_duplicates(pictures)
@@ -176,16 +173,17 @@ def check_not_emptied(
     dropped: Sequence[examples.DroppedFile],
     labels: label_protocol.Labels,
 ) -> None:
-    """Raises an error if cleaning has emptied the data, a class or a split.
+    """Checks that cleaning has emptied neither the data nor a class or a split.
 
     Args:
         before: The examples before cleaning.
         pictures: Those that are left.
-        dropped: Those that are not.
-        labels: How their labels are understood.
+        dropped: Those that are not, and why.
+        labels: The task's labels, which name the classes of a label.
 
     Raises:
-        DataError: It names what is empty and why its files were dropped.
+        DataError: No picture is left at all, or of a class or a split. The
+            message names it and why its files were dropped.
     """
     if not pictures:
         first = format_first(dropped)
@@ -210,14 +208,14 @@ def warn_of_many(
     dropped: Iterable[examples.DroppedFile],
     labels: label_protocol.Labels,
 ) -> None:
-    """Warns if more than a quarter of a class or a split was dropped.
+    """Logs a warning if more than a quarter of a class or a split was dropped.
 
     Files with the names of texts or tables do not count.
 
     Args:
         before: The examples before cleaning.
-        dropped: Those that are not used.
-        labels: How their labels are understood.
+        dropped: Those that are not used, and why.
+        labels: The task's labels, which name the classes of a label.
     """
     before = [e for e in before if ignored_folders.may_be_picture(e.path)]
     reasons = {each.path: each.reason for each in dropped}
@@ -251,7 +249,11 @@ def warn_of_many(
 
 
 def format_first(dropped: Sequence[examples.DroppedFile]) -> str:
-    """Lists the first dropped files with their reasons; counts the others."""
+    """Lists the first dropped files with their reasons; counts the others.
+
+    Returns:
+        "a.jpg: reason; b.jpg: reason; and 3 more."
+    """
     lines = [format_dropped(each) for each in dropped[: class_names.MAX_LISTED]]
     if len(dropped) > class_names.MAX_LISTED:
         lines.append(f"and {len(dropped) - class_names.MAX_LISTED} more")
@@ -267,10 +269,7 @@ def _summarize_range(values: Sequence[int]) -> dict[str, float]:
 
 
 def _count_reasons(dropped: Iterable[examples.DroppedFile]) -> dict[str, int]:
-    """Counts dropped files by the part of their reason before a colon.
-
-    The rest of a reason is about the single file.
-    """
+    """Counts dropped files by their reason up to the first colon."""
     counts = collections.Counter(d.reason.partition(":")[0] for d in dropped)
     return dict(counts.most_common())
 

@@ -17,8 +17,10 @@ _ORDER_STREAM = 0
 class Shard:
     """A contiguous range of replicas: one, or all of one worker.
 
+    A replica is a device that computes a share of each batch.
+
     Attributes:
-        first: The number of the first one, from 0.
+        first: The number of the range's first replica, from 0.
         count: Number of replicas in the range.
         total: Number of all replicas.
     """
@@ -33,13 +35,18 @@ class Shard:
         return self.count == self.total
 
     def compute_bounds(self, size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the positions [low, high) of the part in a batch.
+        """Computes the share of a batch that these replicas get.
 
-        No part is empty: parts differ by one example at most, and a batch of
-        fewer examples than replicas is given whole to each of them.
+        No share is empty: shares of single replicas differ by one example at
+        most, and a batch of fewer examples than `total` is given whole to each
+        of them.
 
         Args:
-            size: Examples in the batch, scalar integer, at least 1.
+            size: Examples in the whole batch, scalar integer, at least 1.
+
+        Returns:
+            int64 scalars (low, high): the positions low .. high - 1 of the
+            batch.
         """
         # floor(size · first / total): consecutive parts meet without a gap.
         size = tf.cast(size, tf.int64)
@@ -57,7 +64,7 @@ class Shard:
         """Returns the most examples that `compute_bounds` can span.
 
         Args:
-            batch_size: The most examples in a batch.
+            batch_size: The most examples in a whole batch.
         """
         if self.is_all:
             return batch_size
@@ -67,7 +74,7 @@ class Shard:
 
 
 WHOLE = Shard()
-"""The part of the only replica."""
+"""All replicas: the share of a batch is the whole batch."""
 
 
 def draw_padded(
@@ -75,13 +82,14 @@ def draw_padded(
 ) -> tf.Tensor:
     """Draws the order of an epoch's examples, padded with -1.
 
-    Padding makes each epoch a whole number of batches, so that pictures of
-    the next epoch can be read while this one ends.
+    Padding makes each epoch a whole number of batches, so that pictures of the
+    next epoch can be read while this one ends.
 
     Args:
-        count: Of the examples.
-        padded_count: Of the places, a multiple of the batch size.
-        seed: Start of every random draw.
+        count: Number of examples.
+        padded_count: Length of the result, at least `count`: a multiple of the
+            batch size.
+        seed: Seed of the run; seed and epoch alone determine the order.
         epoch: Scalar integer, from 0.
 
     Returns:
@@ -97,13 +105,14 @@ def draw_permutation(
     """Draws a permutation of the numbers 0 .. count - 1.
 
     Args:
-        count: Of the numbers.
-        seed: Start of every random draw.
-        stream: Number that tells the draws of one seed apart by purpose.
+        count: How many numbers.
+        seed: Seed of the run.
+        stream: Number of the purpose; draws of one seed for different purposes
+            are independent.
         epoch: Scalar integer, from 0.
 
     Returns:
-        int64 [count].
+        int64 [count], the same on every device for the same arguments.
     """
     # Sorting random keys draws a permutation. The counter-based philox gives
     # the same numbers on every device; `stable` settles equal keys.
@@ -119,15 +128,17 @@ def draw_permutation(
 
 
 def take_shard(order: tf.Tensor, batch_size: int, part: Shard) -> tf.Tensor:
-    """Returns one part of each batch of an order, padded to one length.
+    """Selects the share of some replicas from each batch of an order.
 
     Args:
-        order: [steps * batch_size]; -1 behind the last example.
-        batch_size: Of whole batches.
-        part: Which one.
+        order: int64 [steps * batch_size], numbers of examples; -1 behind the
+            last example, as `draw_padded` returns them.
+        batch_size: Examples in a whole batch.
+        part: The replicas.
 
     Returns:
-        int64 [steps * part.largest(batch_size)], -1 where there is none.
+        int64 [steps * part.max_size(batch_size)]: the share of each batch in
+        turn, each padded with -1 to the same length.
     """
 
     def take_part(places: tf.Tensor) -> tf.Tensor:
@@ -142,7 +153,15 @@ def take_shard(order: tf.Tensor, batch_size: int, part: Shard) -> tf.Tensor:
 
 
 def fold_seed(seed: int, *numbers: tf.Tensor | int) -> tf.Tensor:
-    """Folds numbers into a seed for stateless random draws, int32 [2]."""
+    """Derives a seed for stateless random draws from a seed and some numbers.
+
+    Args:
+        seed: Seed of the run.
+        *numbers: Integers such as purpose, epoch and step; their order counts.
+
+    Returns:
+        int32 [2], for the `seed` of `tf.random.stateless_uniform` and the like.
+    """
     folded = tf.constant([seed, 0], tf.int32)
     for number in numbers:
         folded = tf.random.fold_in(

@@ -12,14 +12,17 @@ SPLITS = ("train", "validation", "test")
 class Mask:
     """A segmentation mask: a picture of class indices, one a pixel.
 
+    A source fills in `path` alone; the other attributes are known once the mask
+    has been inspected and converted.
+
     Attributes:
-        path: Its file.
-        sha256: Of the file's bytes, once it has been inspected.
-        indices: The file of class indices that was made of it, a gray PNG;
+        path: Its file, as the user gave it.
+        sha256: Hexadecimal hash of the file's bytes.
+        indices: Path of the converted mask: a gray PNG of class indices, where
             255 is ignored.
-        pixels: How many are of each class and, last, how many are ignored.
-        names: Of the classes that the indices mean.
-        values: Pairs of a value in the file and its class index.
+        pixels: Number of pixels of each class and, last, of ignored ones.
+        names: Names of the classes, by class index.
+        values: Pairs of a value in the original file and its class index.
     """
 
     path: str
@@ -36,13 +39,14 @@ Label = str | tuple[str, ...] | tuple[float, ...] | Mask
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One labeled picture as a source lists it, before its inspection.
+    """One labeled picture as a data source lists it, before its inspection.
 
     Attributes:
-        path: The picture file.
-        label: What it shows, as the user wrote it.
+        path: The picture file, which need not exist or be a picture.
+        label: Its ground truth, as the user wrote it.
         split: One of `SPLITS` where the source brings a split, else None.
-        group: Pictures of one group must not be divided between splits.
+        group: Name of a group; pictures of one group must not be divided
+            between splits. None: it stands alone.
     """
 
     path: str
@@ -56,10 +60,12 @@ class DroppedFile:
     """A file or a folder that is not used, and the reason.
 
     Attributes:
-        path: Of the file or the folder.
-        reason: What follows a colon is about this one alone.
-        pictures: How many pictures a dropped folder holds; None: it is a
-            file and counts as one.
+        path: Path of the file or the folder.
+        reason: Why, without a capital and a period. Text up to the first colon
+            is the kind of reason, by which files are counted; text behind it is
+            about this file alone.
+        pictures: Number of pictures in a dropped folder; None: it is a file and
+            counts as one.
     """
 
     path: str
@@ -69,13 +75,14 @@ class DroppedFile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Listing:
-    """The examples that a source lists, and the files it leaves out.
+    """The examples that a data source lists, and the files it leaves out.
 
     Attributes:
         examples: In an order that does not depend on the file system.
-        dropped: Files that lay among them and are no examples.
-        class_names: Every class the source declares, also without pictures,
-            or those of masks by value; empty: those of the examples.
+        dropped: Files beside the examples that are none, and why.
+        class_names: Every class that the source declares, also those without
+            pictures, in order; for masks also names by mask value. Empty: the
+            classes are those of the examples.
     """
 
     examples: tuple[Example, ...]
@@ -89,16 +96,19 @@ class Picture:
 
     Attributes:
         path: The picture file.
-        label: What it shows.
-        sha256: Of the file's bytes; equal pictures have equal hashes.
+        label: Its ground truth, as the user wrote it.
+        sha256: Hexadecimal hash of the file's bytes; equal files have equal
+            hashes.
         width: In pixels, as stored (before any EXIF rotation).
         height: In pixels, as stored.
-        split: One of `SPLITS` once it is known.
-        group: As in `Example`.
-        strata: Of what every split gets its share where splits are drawn.
-        rare_strata: Strata with too few pictures for that; they are trained on.
-        stamp: Of the file before it was read, by which `inspection` notices
-            that it was written since; None: unknown.
+        split: One of `SPLITS`; None until it is known.
+        group: Name of the group that stays in one split; None: it stands alone.
+        strata: Classes, or other groups of like pictures, of which every split
+            gets its share where splits are drawn at random.
+        rare_strata: Strata with too few pictures to be divided; such pictures
+            go to training where possible.
+        stamp: Hash of size, times and inode of the file before it was read, by
+            which a later change is noticed; None: unknown.
     """
 
     path: str
@@ -121,13 +131,13 @@ class ImageData:
     """The cleaned and divided pictures of a run.
 
     Attributes:
-        class_names: Of the model's outputs, in their order: classes, or
-            what is measured.
-        pictures: Of all splits.
-        dropped: What cleaning left out, and why.
+        class_names: Names of the model's outputs, in their order: classes or
+            labels, in regression the columns of the targets.
+        pictures: Pictures of all splits.
+        dropped: Files that are not used, and why.
         fingerprint: Hexadecimal hash over contents, labels and splits.
-        resize: How the model's input is made of them.
-        pixels: How their files are decoded.
+        resize: How a picture becomes square: "squash", "crop" or "pad".
+        pixels: How transparent and 16-bit pictures are decoded.
     """
 
     class_names: tuple[str, ...]
@@ -144,10 +154,21 @@ class ImageData:
         return tuple(name for name in SPLITS if name in present)
 
     def split(self, name: str) -> tuple[Picture, ...]:
-        """Returns the pictures of one split."""
+        """Returns the pictures of one split in their order; () if it is empty.
+
+        Args:
+            name: One of `SPLITS`.
+        """
         return tuple(p for p in self.pictures if p.split == name)
 
     def class_indices(self, pictures: Sequence[Picture]) -> list[int]:
-        """Returns the index of each picture's class in `class_names`."""
+        """Returns the index of each picture's class in `class_names`.
+
+        Args:
+            pictures: Pictures whose labels are single class names.
+
+        Raises:
+            KeyError: A label is not in `class_names`.
+        """
         index = {name: i for i, name in enumerate(self.class_names)}
         return [index[picture.label] for picture in pictures]

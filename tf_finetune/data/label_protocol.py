@@ -1,4 +1,4 @@
-"""The labels of a task, as `data` reads, checks and divides them."""
+"""Interface by which the data code reads, checks and divides labels."""
 
 import abc
 import dataclasses
@@ -15,16 +15,20 @@ from tf_finetune.data.tables import file_locator, table_rows
 class Labels(abc.ABC):
     """Reads, checks, stratifies and describes the labels of one task.
 
-    A task implements the abstract methods, and overrides another one where its
-    labels need more. Methods that learn something about the data return new
-    labels that know it.
+    An instance knows how labels are written, not the labels themselves. A task
+    implements the abstract methods, and overrides another one where its labels
+    need more. The `configure` methods and `restore` return labels that know
+    more of the data (a new object, or the same one if there is nothing to
+    learn).
 
     Attributes:
-        sources: The data formats that such labels can be read from.
-        are_columns: Whether the names of the model's outputs are those of
-            the columns, so that a label's meaning hangs on their order.
-        if_rows_differ: What to do if two rows of a table label one picture
-            differently: "keep one of the rows".
+        sources: Names of the data sources that such labels can be read from:
+            "csv", "folder".
+        are_columns: Whether the model's outputs are named after table columns
+            (as in regression), so that the order of the columns gives a label
+            its meaning.
+        if_rows_differ: Advice for the message if two rows of a table label one
+            picture differently: "keep one of the rows".
     """
 
     sources: ClassVar[tuple[str, ...]]
@@ -34,25 +38,30 @@ class Labels(abc.ABC):
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Labels":
-        """Returns labels configured for the data that is read.
+        """Returns labels that follow the options, before any data is read.
 
         Args:
-            options: Which data.
-            cache_dir: Where labels that are files may be kept in another
-                form.
+            options: Where the data lies and how it is read.
+            cache_dir: The cache, for label files (masks) that are converted.
         """
         return self
 
     def required_columns(
         self, options: data_options.DataOptions
     ) -> dict[str, tuple[str, ...]]:
-        """Returns the CSV columns that must exist, by the flag naming them."""
+        """Returns the CSV columns that must exist, by the flag that names them.
+
+        By default {"label_column": columns of the label}.
+        """
         return {"label_column": options.label_column}
 
     def file_columns(
         self, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the CSV columns whose cells name label files (masks)."""
+        """Returns the CSV columns whose cells name label files (masks).
+
+        Empty unless a task's labels are files.
+        """
         return ()
 
     def configure_for_table(
@@ -61,11 +70,11 @@ class Labels(abc.ABC):
         table: str,
         options: data_options.DataOptions,
     ) -> "Labels":
-        """Returns labels configured for the notation of a whole table.
+        """Returns labels that know the notation of a table (its separator).
 
         Args:
-            rows: All of the table.
-            table: Its name in messages.
+            rows: All rows of the table.
+            table: The table's name in messages.
             options: The names of the columns.
 
         Raises:
@@ -81,40 +90,49 @@ class Labels(abc.ABC):
         files: file_locator.Locator,
         options: data_options.DataOptions,
     ) -> examples.Label | None:
-        """Returns the label in a row of a CSV file; None if it is missing.
+        """Reads the label in a row of a CSV file.
 
         Args:
-            cells: Text by column, without spaces around it.
-            where: Names the row in messages: "x.csv, line 3".
-            files: Finds files that the row names.
+            cells: Text by column name, without blanks around it.
+            where: The row's name in messages: "x.csv, line 3".
+            files: Finds label files that the row names.
             options: The names of the columns.
 
+        Returns:
+            The label: a class name, a tuple of labels or of numbers, or a mask,
+            depending on the task; None if the row says that it is missing
+            ("NaN").
+
         Raises:
-            DataError: The row has no such label.
+            DataError: The cells hold no label of this task.
         """
 
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Returns a listing in which equal labels are spelled alike."""
+        """Returns a listing in which equal labels are spelled alike.
+
+        It is the same object if nothing changes.
+        """
         return listing
 
     def restore(self, described: Mapping[str, Any]) -> "Labels":
-        """Returns labels that are read as those of a finished run were.
+        """Returns labels that are read as a finished run read its own.
 
         Args:
-            described: The run's data.json.
+            described: The content of the run's data.json.
         """
         return self
 
     def configure_for_pictures(
         self, declared: Sequence[str], pictures: Sequence[examples.Picture]
     ) -> "Labels":
-        """Returns labels configured with facts of all usable pictures.
+        """Returns labels that know facts of all usable pictures.
 
         Args:
-            declared: Classes that the source names; may be empty.
-            pictures: Usable as far as their headers say.
+            declared: Classes that the data source names, for masks also names
+                by value; may be empty.
+            pictures: Pictures whose headers could be read.
         """
         return self
 
@@ -122,7 +140,11 @@ class Labels(abc.ABC):
     def names(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> tuple[str, ...]:
-        """Returns the names of the model's outputs (its classes), in order."""
+        """Returns the names of the model's outputs (such as classes), in order.
+
+        Raises:
+            DataError: A name cannot be used.
+        """
 
     @abc.abstractmethod
     def add_strata(
@@ -134,11 +156,15 @@ class Labels(abc.ABC):
         split gets its share.
 
         Returns:
-            The pictures, and those whose label cannot be used.
+            New pictures with `strata` and `rare_strata` set, and the files that
+            are dropped because their label cannot be used.
         """
 
     def list_classes(self, label: examples.Label) -> tuple[str, ...]:
-        """Returns the classes that a label names; empty if it names none."""
+        """Returns the classes that a label names; empty if it names none.
+
+        Cleaning reports how many pictures of each of these classes are lost.
+        """
         return ()
 
     @abc.abstractmethod
@@ -146,7 +172,7 @@ class Labels(abc.ABC):
         """Checks that there is something to learn, such as two classes.
 
         Raises:
-            DataError: There is not.
+            DataError: There is nothing to learn.
         """
 
     def check_drawn(
@@ -157,11 +183,13 @@ class Labels(abc.ABC):
         """Checks that no split drawn at random lacks a label it needs.
 
         Args:
-            units: The divided units: pictures that belong together.
-            divided: The units of each split.
+            units: Sets of pictures that stay in one split, from
+                `stratified_split.join_units`.
+            divided: The units of each split, by its name.
 
         Raises:
-            DataError: They do not; unless overridden, a split is empty.
+            DataError: A split lacks such a label; unless a task overrides it: a
+                split is empty.
         """
         for split, its_units in divided.items():
             if not its_units:
@@ -173,15 +201,20 @@ class Labels(abc.ABC):
 
     @abc.abstractmethod
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
-        """Checks that every held-out label occurs in training.
+        """Checks that every label of validation and test occurs in training.
+
+        A task may warn instead.
 
         Raises:
-            DataError: It does not.
+            DataError: A label does not occur in training.
         """
 
     @abc.abstractmethod
     def text(self, label: examples.Label) -> str:
-        """Returns a label as text; different labels give different texts."""
+        """Returns a label as text; different labels give different texts.
+
+        The fingerprint of the data and reports on conflicting labels use it.
+        """
 
     @abc.abstractmethod
     def describe(self, data: examples.ImageData) -> dict[str, Any]:
@@ -190,28 +223,38 @@ class Labels(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NamedLabels(Labels):
-    """Labels of pictures that name the outputs of the model.
+    """Labels that consist of names: those of the model's outputs (classes).
 
     Attributes:
-        known: The names that a finished run learned; empty for training.
+        known: The names that a finished run learned, whose spelling is kept;
+            empty for training.
     """
 
     known: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def list_names(self, label: examples.Label) -> tuple[str, ...]:
-        """Returns the names in a label."""
+        """Returns the class names in a label, in its order."""
 
     @abc.abstractmethod
     def respell(
         self, label: examples.Label, spelled: Mapping[str, str]
     ) -> examples.Label:
-        """Returns a label with its names replaced by those in `spelled`."""
+        """Returns a label with new spellings of its names.
+
+        Args:
+            label: A label as it was read.
+            spelled: New spelling by old name; other names are kept.
+        """
 
     def merge_spellings(
         self, listing: examples.Listing, options: data_options.DataOptions
     ) -> examples.Listing:
-        """Merges names that are equal numbers, such as 1 and 1.0."""
+        """Returns a listing in which equal numbers (1 and 1.0) are one name.
+
+        The plainest spelling stays, or that of `known`; merged names are
+        logged. The listing is the same object if nothing changes.
+        """
         spelled = class_names.merge_equal_numbers(
             {*self._list_present(listing), *listing.class_names}, self.known
         )
@@ -232,7 +275,7 @@ class NamedLabels(Labels):
         )
 
     def restore(self, described: Mapping[str, Any]) -> "NamedLabels":
-        """Returns labels that know the names of a finished run."""
+        """Returns new labels that know the class names in a run's data.json."""
         return dataclasses.replace(
             self, known=tuple(described.get("class_names", ()))
         )

@@ -35,23 +35,24 @@ Views = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 class MixedGroups:
     """Labeled and unlabeled pictures, grouped anew in every epoch.
 
-    An epoch is one pass over the unlabeled pictures; the labeled ones are
-    repeated as often as that takes.
+    A mixed group is one labeled picture with `beside` unlabeled ones. An epoch
+    is one pass over the unlabeled pictures, or over the labeled ones if that
+    takes more groups; the others are repeated as often as needed.
 
     Attributes:
-        labeled: Files of the labeled pictures.
-        targets: Targets of the labeled pictures.
-        unlabeled: Files of the unlabeled pictures.
+        labeled: Paths of the labeled pictures.
+        targets: Targets of the labeled pictures, in their order.
+        unlabeled: Paths of the unlabeled pictures.
         beside: Number of unlabeled pictures in a group.
-        views: Makes the augmented views of the unlabeled pictures.
-        augmentation: Of the labeled pictures.
+        views: Makes the augmented views of a group's unlabeled pictures.
+        augmentation: Strength of the labeled pictures' augmentation.
         image_size: Side of the square in pixels.
-        resize: As in `decoding.load_bytes`.
-        seed: Start of every random draw.
-        pixels: As in `decoding.load_bytes`.
+        resize: How a picture becomes square: "squash", "crop" or "pad".
+        seed: Seed of every random draw.
+        pixels: How transparent and 16-bit pictures are decoded.
         known: Maps int64 [n] numbers of unlabeled pictures to float32 [n,
-            width], known values of each (such as pseudo-labels), which are
-            appended to the targets; None: no such values.
+            width] known values of each (such as pseudo-labels), which are
+            appended to the targets; None: there are no such values.
     """
 
     labeled: Sequence[str]
@@ -79,8 +80,9 @@ class MixedGroups:
             epoch: Scalar integer, from 0.
 
         Returns:
-            int64 [groups] numbers of labeled pictures, int64 [groups,
-            beside] numbers of unlabeled ones.
+            int64 [groups], the index of each group's labeled picture in
+            `labeled`, and int64 [groups, beside], the indices of its unlabeled
+            ones in `unlabeled`.
         """
         count = len(self)
         own = _repeat_permutation(
@@ -96,7 +98,13 @@ class MixedGroups:
         return own, tf.reshape(others, [count, self.beside])
 
     def names(self, epoch: int, step: int, batch_size: int) -> list[str]:
-        """Returns the files of one batch."""
+        """Returns the paths of the pictures in one batch, labeled ones first.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            step: Number of the batch in the epoch, from 0.
+            batch_size: Groups per batch.
+        """
         own, others = (np.asarray(each) for each in self.draw_places(epoch))
         chosen = slice(step * batch_size, (step + 1) * batch_size)
         return [
@@ -114,23 +122,24 @@ def build_batches(
     first_step: int = 0,
     part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
-    """Returns the batches of the epochs `first_epoch` .. `epochs` - 1.
+    """Builds the training batches of the epochs `first_epoch` .. `epochs` - 1.
 
     The contents of a group depend on the seed, its epoch and its number alone.
 
     Args:
         groups: The pictures and how they are loaded.
-        batch_size: Groups a batch; an epoch's last batch may hold fewer.
-        first_epoch: From 0.
-        epochs: Number of the first epoch that is not wanted.
-        first_step: Batches of the first epoch that are left out.
-        part: Of each batch.
+        batch_size: Groups per batch; an epoch's last batch may hold fewer.
+        first_epoch: Number of the first epoch, from 0.
+        epochs: Number of the epoch after the last one.
+        first_step: Number of batches of the first epoch that are skipped.
+        part: Replicas whose share of each batch is loaded; by default all.
 
     Returns:
-        Dataset of (pictures float32 [batch, 1 + views, size, size, 3], the
-        labeled one first; their targets as rows float32 [batch, …], followed
-        by the known values of the unlabeled ones); of a part, also the size
-        of the whole batch, int64.
+        Dataset of (pictures float32 [batch, 1 + views, size, size, 3] of
+        0..255, where the labeled one comes first and `views` is the number that
+        `groups.views` returns; targets float32 [batch, numbers], flattened,
+        followed by the known values of the unlabeled pictures). If `part` is
+        not all replicas, the size of the whole batch follows, an int64 scalar.
     """
     count, steps = len(groups), -(-len(groups) // batch_size)
     first = first_epoch * steps + first_step
@@ -168,11 +177,15 @@ def build_batches(
 def wrap_labeled(
     images: tf.data.Dataset, targets: tf.data.Dataset
 ) -> tf.data.Dataset:
-    """Returns batches of labeled pictures as groups of one picture.
+    """Turns batches of labeled pictures into batches of groups of one picture.
 
     Args:
-        images: [batch, size, size, 3] each.
-        targets: [batch, …] each.
+        images: Dataset of [batch, size, size, 3].
+        targets: Dataset of [batch, …], batched alike.
+
+    Returns:
+        Dataset of (pictures [batch, 1, size, size, 3], targets float32 [batch,
+        numbers], flattened), as `build_batches` returns them.
     """
     return tf.data.Dataset.zip(images, targets).map(
         lambda image, target: (image[:, tf.newaxis], _flatten_targets(target))

@@ -32,9 +32,9 @@ def build_evaluation_images(
     Args:
         paths: Picture files.
         image_size: Side of the square in pixels.
-        resize: As in `decoding.load_bytes`.
-        pixels: Likewise.
-        batch_size: Pictures a batch; the last batch may hold fewer.
+        resize: How a picture becomes square: "squash", "crop" or "pad".
+        pixels: How transparent and 16-bit pictures are decoded.
+        batch_size: Pictures per batch; the last batch may hold fewer.
 
     Returns:
         Dataset of float32 [batch, image_size, image_size, 3], 0..255.
@@ -66,13 +66,14 @@ def build_augmented_images(
 
     Args:
         paths: Picture files.
-        seeds: int32 [len(paths), 2]; each picture's change depends on its own
-            alone, not on its neighbors.
+        seeds: int32 [len(paths), 2]; each picture's augmentation depends on its
+            own seed alone, not on its neighbors.
         image_size: Side of the square in pixels.
-        resize: As in `decoding.load_bytes`.
-        pixels: Likewise.
-        batch_size: Pictures a batch; the last batch may hold fewer.
-        level: Of the augmentation, one that mixes no pictures.
+        resize: How a picture becomes square: "squash", "crop" or "pad".
+        pixels: How transparent and 16-bit pictures are decoded.
+        batch_size: Pictures per batch; the last batch may hold fewer.
+        level: Strength of the augmentation, "light" or "medium": neither "none"
+            nor one that mixes pictures ("strong").
 
     Returns:
         Dataset of float32 [batch, image_size, image_size, 3], 0..255.
@@ -111,31 +112,33 @@ def build_training_batches(
     first_step: int = 0,
     part: epoch_order.Shard = epoch_order.WHOLE,
 ) -> tf.data.Dataset:
-    """Makes the training batches of the epochs `first_epoch` .. `epochs` - 1.
+    """Builds the training batches of the epochs `first_epoch` .. `epochs` - 1.
 
     Order and augmentation of a batch depend on `seed`, its epoch and its step
-    alone: a run that starts again at one sees what it would have seen.
+    alone, so that a resumed run sees the batches it would have seen.
 
     Args:
         paths: Picture files.
-        targets: Of the pictures; they begin again where there are more paths.
+        targets: Targets of the pictures; path i has the target i %
+            len(targets).
         image_size: Side of the square in pixels.
-        resize: As in `decoding.load_bytes`.
-        pixels: Likewise.
-        batch_size: Pictures a batch; an epoch's last batch may hold fewer.
-        augmentation: A level of `augmentation.LEVELS`.
-        seed: Start of every random draw.
-        first_epoch: From 0.
-        epochs: Number of the first epoch that is not wanted.
-        first_step: Batches of the first epoch that are left out, and not even
-            read.
-        part: Of each batch; other pictures are not read. Changes drawn at
-            random are others in each part.
+        resize: How a picture becomes square: "squash", "crop" or "pad".
+        pixels: How transparent and 16-bit pictures are decoded.
+        batch_size: Pictures per batch; an epoch's last batch may hold fewer.
+        augmentation: Strength of the augmentation; "none" leaves it out.
+        seed: Seed of every random draw.
+        first_epoch: Number of the first epoch, from 0.
+        epochs: Number of the epoch after the last one.
+        first_step: Number of batches of the first epoch that are skipped,
+            without being read.
+        part: Replicas whose share of each batch is read; by default all. Random
+            changes of a share differ from those of the same pictures in the
+            whole batch.
 
     Returns:
-        Dataset of (images float32 [batch, image_size, image_size, 3] 0..255,
-        targets [batch, …]); of a part, also the size of the whole batch,
-        int64.
+        Dataset of (images float32 [batch, image_size, image_size, 3] of 0..255,
+        targets [batch, …]). If `part` is not all replicas, the size of the
+        whole batch follows, an int64 scalar.
     """
     steps = -(-len(paths) // batch_size)
     load = _build_reader(image_size, resize, pixels)
@@ -230,7 +233,7 @@ def _build_augmenter(
         seed: Start of every random draw.
         first: Batches before batch 0, from the start of epoch 0.
         steps: Batches an epoch.
-        part: Of each batch.
+        part: Replicas whose share of each batch is loaded.
     """
 
     def augment_batch(

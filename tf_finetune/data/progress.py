@@ -20,8 +20,8 @@ class Meter:
     """Reports the progress of work that is counted by its caller.
 
     On a terminal and in a notebook it is a bar. Elsewhere it is a line in the
-    log every 30 seconds, with what is done, of how much, and how long the rest
-    takes at the speed so far.
+    log every 30 seconds, with the number of items done, their total, and how
+    long the rest takes at the mean speed so far.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class Meter:
         """Starts the count at 0.
 
         Args:
-            total: How many there will be; None: unknown.
+            total: Number of items to come; None: unknown.
             title: The activity, e.g. "Looking at pictures".
-            unit: The counted things, if the title does not name them:
+            unit: The items in the plural, if the title does not name them:
                 "batches".
             is_brief: Whether work of less than 30 seconds is not logged, and
                 the bar disappears at its end.
@@ -80,7 +80,7 @@ class Meter:
         """Closes the bar, or logs the number of items and the time they took.
 
         Args:
-            is_done: Whether the work was completed; else nothing is logged.
+            is_done: Whether the work was completed; if not, nothing is logged.
         """
         if self._bar is not None:
             self._bar.close()
@@ -118,10 +118,11 @@ def track(
 
     Args:
         items: The items of the work.
-        total: As for `Meter`.
-        title: As for `Meter`.
-        unit: As for `Meter`.
-        is_brief: As for `Meter`.
+        total: Number of items; None: unknown.
+        title: The activity, e.g. "Looking at pictures".
+        unit: The items in the plural, if the title does not name them.
+        is_brief: Whether work of less than 30 seconds is not logged, and the
+            bar disappears at its end.
     """
     meter = Meter(total=total, title=title, unit=unit, is_brief=is_brief)
     # A generator that is closed early must not claim the work was completed.
@@ -139,8 +140,8 @@ def report(sentence: str, *values: Any) -> None:
     """Logs a sentence; also prints it in a notebook that hides the log.
 
     Args:
-        sentence: With places for the values, as for a log.
-        values: The values for these places.
+        sentence: Text with %-placeholders for the values, as for a logger.
+        *values: The values for these placeholders.
     """
     logging.info(sentence, *values)
     if _in_notebook() and not logging.level_info():
@@ -158,7 +159,11 @@ def _format_duration(seconds: float) -> str:
 
 
 def find_screen() -> TextIO | None:
-    """Returns the stream on which a bar can be redrawn, if there is one."""
+    """Finds the stream on which a progress bar can be redrawn.
+
+    Returns:
+        stderr if it is a terminal, stdout in a notebook, else None.
+    """
     if sys.stderr.isatty():
         return sys.stderr
     # Jupyter and Colab can redraw a line although they report no terminal;

@@ -30,10 +30,10 @@ class InspectedPictures:
     """Pictures whose headers were read but whose pixels were not.
 
     Attributes:
-        class_names: Of the model's outputs, in their order.
-        pictures: Usable as far as their headers say.
-        dropped: Everything else that was found.
-        labels: How their labels are understood.
+        class_names: Names of the model's outputs, in their order.
+        pictures: Pictures whose headers and labels are usable.
+        dropped: All other files that were found, and why they are not used.
+        labels: The task's labels, configured for these pictures.
     """
 
     class_names: tuple[str, ...]
@@ -49,19 +49,24 @@ def list_and_inspect(
     cache_dir: pathlib.Path,
     training: bool = True,
 ) -> InspectedPictures:
-    """Lists the pictures and inspects the header of every file.
+    """Lists the pictures of --data and inspects the header of every file.
 
     Args:
-        options: Which data, and what is usable.
-        labels: How their labels are understood.
-        cache_dir: Where pictures that are no files yet may be written.
-        training: Whether they are trained on and divided; a single class or
-            a class of one picture is an error only then.
+        options: Where the data lies, how it is read, and what is usable.
+        labels: The task's labels; they are configured for the data.
+        cache_dir: The cache, where pictures of arrays or data sets become
+            files.
+        training: Whether the pictures are for training; a single class or a
+            class of one picture is an error only then.
+
+    Returns:
+        The usable pictures, without splits unless the data brings them, and the
+        dropped files.
 
     Raises:
         UsageError: --data or --data_format is not understood.
-        DataError: Nothing there, nothing usable, or --bad_data=error and
-            something is not usable.
+        DataError: There is no data, no usable picture in all of it or in a
+            class or a split, or a file is unusable with --bad_data=error.
     """
     # Each step lets the labels know more of the data; strata need the usable
     # pictures, and are needed by the splits.
@@ -102,14 +107,19 @@ def clean_and_split(
     """Drops pictures that cannot be decoded, and splits the rest.
 
     Args:
-        inspected: From `list_and_inspect`.
-        problems: Reason by path of each picture that does not decode.
-        options: As for `list_and_inspect`.
-        seed: Start of the draw of splits.
+        inspected: The result of `list_and_inspect`.
+        problems: Reason by path of each picture that cannot be decoded.
+        options: The same options as for `list_and_inspect`.
+        seed: Seed of the draw of splits.
+
+    Returns:
+        The pictures with their splits, all dropped files and the fingerprint;
+        `resize` and `pixels` have their default values.
 
     Raises:
-        DataError: As for `list_and_inspect`; or the pictures cannot be
-            divided.
+        DataError: No decodable picture is left in all of the data or in a class
+            or a split, a picture is undecodable with --bad_data=error, or the
+            pictures cannot be divided.
     """
     decodable = _drop_undecodable(inspected, problems)
     _check_bad_data(decodable.dropped, options)

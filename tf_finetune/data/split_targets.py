@@ -12,8 +12,11 @@ Motion = Literal["nothing", "mask"]
 class Targets(Protocol):
     """Targets of the pictures of one split, in their order.
 
+    A target is the value that the loss compares with the logits.
+
     Attributes:
-        moves_as: How augmentation moves a target with its picture.
+        moves_as: How augmentation moves a target with its picture: "nothing"
+            (not at all) or "mask" (pixel by pixel).
     """
 
     moves_as: Motion
@@ -22,12 +25,12 @@ class Targets(Protocol):
         """Returns the number of pictures."""
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Returns the targets of the given pictures, in a graph.
+        """Returns the targets of the given pictures, in a TensorFlow graph.
 
         Args:
-            places: int64 [batch], numbers of pictures.
-            views: int64 [batch], the view of each picture: its number among
-                the fixed augmented versions; 0 is the picture as it is.
+            places: int64 [batch], indices of pictures.
+            views: int64 [batch], the view of each picture: its number among the
+                fixed augmented versions; 0 is the unaugmented picture.
 
         Returns:
             [batch, …].
@@ -38,12 +41,18 @@ class ArrayTargets:
     """Targets held in memory, the same for every view of a picture.
 
     Attributes:
-        values: float32 [n, …].
+        values: float32 [n, …], one target per picture.
+        moves_as: "nothing": augmentation does not change a target.
     """
 
     moves_as: Motion = "nothing"
 
     def __init__(self, values: np.ndarray) -> None:
+        """Copies the targets into a constant on the CPU.
+
+        Args:
+            values: [n, …], one target per picture.
+        """
         self.values = np.asarray(values, "float32")
         # The input pipeline runs on the CPU; a constant on the GPU would be
         # copied back for every batch.
@@ -55,21 +64,33 @@ class ArrayTargets:
         return len(self.values)
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Returns float32 [batch, …]."""
+        """Returns the targets of the given pictures, in a TensorFlow graph.
+
+        Args:
+            places: int64 [batch], indices of pictures.
+            views: Not used; every view has the same target.
+
+        Returns:
+            float32 [batch, …].
+        """
         # A class or a number does not move with its picture.
         del views
         return tf.gather(self._constant, places)
 
 
 class SelectedTargets:
-    """Targets of a selection of pictures, in another order or repeated."""
+    """Targets of a selection of pictures, in another order or repeated.
+
+    Attributes:
+        moves_as: How augmentation moves a target, as in the original targets.
+    """
 
     def __init__(self, all_: Targets, places: np.ndarray) -> None:
-        """Selects targets by number.
+        """Selects targets by index; they are not copied.
 
         Args:
             all_: The targets to choose from.
-            places: Numbers of pictures.
+            places: Integers [n], the index in `all_` of each selected picture.
         """
         self.moves_as = all_.moves_as
         self._all = all_
@@ -80,12 +101,28 @@ class SelectedTargets:
         return len(self._places)
 
     def batch(self, places: tf.Tensor, views: tf.Tensor) -> tf.Tensor:
-        """Returns the targets of the given selected pictures."""
+        """Returns the targets of the given pictures of the selection.
+
+        Args:
+            places: int64 [batch], indices into the selection.
+            views: int64 [batch], the view of each picture; 0 is unaugmented.
+
+        Returns:
+            [batch, …], as the original targets return them.
+        """
         return self._all.batch(tf.gather(self._places, places), views)
 
 
 def batch_in_order(targets: Targets, batch_size: int) -> tf.data.Dataset:
-    """Returns the targets of the unaugmented pictures, in batches."""
+    """Returns the targets of the unaugmented pictures, in batches.
+
+    Args:
+        targets: Targets of one split.
+        batch_size: Pictures per batch; the last batch may hold fewer.
+
+    Returns:
+        Dataset of [batch, …], in the order of the pictures, each once.
+    """
     return (
         tf.data.Dataset.range(len(targets))
         .batch(batch_size)

@@ -13,7 +13,7 @@ DEFAULT_TEST_FRACTION = 0.15
 # Held-out splits first: a test picture that is also trained on would be
 # answered from memory.
 _SPLIT_PRIORITY = ("test", "validation", "train")
-"""Of two equal pictures the one in the earlier of these splits stays."""
+"""Splits by priority: of equal pictures that in the earlier one stays."""
 
 
 def check_pictures(
@@ -21,9 +21,14 @@ def check_pictures(
 ) -> None:
     """Checks that the pictures can be trained on and divided into splits.
 
+    Args:
+        pictures: All usable pictures; their splits may be None.
+        labels: The task's labels, which check that there is something to learn.
+
     Raises:
-        DataError: No picture, labels that nothing can be learned from, or
-            some pictures with and some without a split.
+        DataError: There is no picture, there are splits but not train, nothing
+            can be learned from the labels, or some pictures have a split and
+            some do not.
     """
     if not pictures:
         raise errors.DataError("The data holds no usable picture.")
@@ -55,25 +60,28 @@ def assign_splits(
 ) -> tuple[tuple[examples.Picture, ...], tuple[examples.DroppedFile, ...]]:
     """Assigns a split to every picture.
 
-    Splits that the data brings are kept. Missing ones are drawn stratum by
-    stratum, so that no group and no two pictures of equal bytes are divided.
+    Splits that the data brings are kept. Missing ones are drawn at random,
+    stratified, so that neither a group nor pictures of equal bytes are divided.
 
     Args:
         pictures: All with or all without a split.
-        labels: How their labels are understood.
-        validation_fraction: Share of the undivided or the training pictures
-            for a missing validation split.
+        labels: The task's labels, which check the result.
+        validation_fraction: Share of the pictures without a split, or of those
+            of train, for a missing validation split, 0..1.
         test_fraction: The same for test; None: `DEFAULT_TEST_FRACTION` where
             the data brings no split, else 0.
-        max_train_per_class: Of more training pictures a class (a stratum) a
-            random part is used.
-        seed: Start of the draws.
+        max_train_per_class: The most training pictures of a class (a stratum),
+            chosen at random; None: no limit.
+        seed: Seed of the draws.
 
     Returns:
-        The pictures in their order, and those that must not be used.
+        New pictures in their order, each with its split; and the files that
+        must not be used: copies of a held-out picture, and training pictures
+        beyond the limit.
 
     Raises:
-        DataError: They cannot be divided so, or given splits overlap.
+        DataError: The pictures cannot be divided so, a group lies in two
+            splits, or train is missing.
     """
     check_pictures(pictures, labels)
     given = {p.split for p in pictures if p.split is not None}

@@ -20,7 +20,9 @@ def join_units(pictures: Sequence[examples.Picture]) -> list[Unit]:
         pictures: In any order.
 
     Returns:
-        The connected components; none depends on the order or on paths.
+        Units: the connected components, which must stay in one split. A picture
+        without group and copy is a unit of its own. Contents of units depend
+        neither on the order nor on paths.
     """
     # Union-find over two kinds of nodes: ("group", name), ("sha256", hash).
     parent: dict[tuple[str, str], tuple[str, str]] = {}
@@ -48,13 +50,17 @@ def shuffle_units(
 ) -> list[Unit]:
     """Shuffles units; their contents and `seed` alone decide the order.
 
-    Where files lie and in which order they are found plays no part, and
-    further pictures do not change the order of the present ones.
+    Paths and the order of `found` play no part, and further pictures do not
+    change the order of the present ones.
 
     Args:
         found: The units.
         seed: Another seed gives another order.
-        purpose: Keeps the draws of one seed for different ends independent.
+        purpose: Name of the draw, such as "split"; draws of one seed for
+            different purposes are independent.
+
+    Returns:
+        A new list of all units.
     """
 
     def position(unit: Unit) -> bytes:
@@ -71,19 +77,22 @@ def divide_units(
 ) -> dict[str, list[Unit]]:
     """Divides units so that each split gets its share of every stratum.
 
-    Units with something rare are trained on, as far as training has places.
-    Of the others every stratum first gets one in every split; then each unit,
-    the largest first, goes where its strata are missing most. Units of one
-    picture come out at exactly `compute_quotas` where nothing is rare.
+    A unit is a set of pictures that stay together, a stratum a class or another
+    group of like pictures. Units with rare strata go to training, as far as
+    training has room. Of the others every stratum first gets one in every
+    split; then each unit, the largest first, goes where its strata are missing
+    most. Units of one picture come out at exactly `compute_quotas` where
+    nothing is rare.
 
     Args:
         found: The units.
-        fractions: Share of each split but train, which gets the rest.
-        seed: Start of the draw.
+        fractions: Share of all pictures by split, 0..1; without "train", which
+            gets the rest.
+        seed: Seed of the draw.
 
     Returns:
-        The units of each split, "train" included. A stratum of fewer units
-        than splits is missing somewhere.
+        The units of each split, "train" included. A stratum of fewer units than
+        splits is missing somewhere.
 
     Source: for pictures of several strata, Sechidis et al. 2011, "On the
     Stratification of Multi-label Data", algorithm 1.
@@ -113,10 +122,19 @@ def divide_units(
 def compute_quotas(
     found: Sequence[Unit], fractions: Mapping[str, float]
 ) -> dict[str, collections.Counter]:
-    """Returns the number of pictures of each stratum that each split needs.
+    """Computes how many pictures of each stratum each split should get.
 
-    Its share is rounded up or down so that the sum over the strata is the
-    share of all of them (largest remainders), but is at least 1.
+    A split's share of a stratum is rounded up or down so that the sum over the
+    strata is the share of all of them (largest remainder method), but is at
+    least 1.
+
+    Args:
+        found: The units.
+        fractions: Share of all pictures by split, 0..1; without "train".
+
+    Returns:
+        Number of pictures by split and stratum, {"train": {stratum: number},
+        …}; "train" gets the rest.
     """
     counts = collections.Counter(
         s for unit in found for s in _iterate_strata(unit)
@@ -148,17 +166,17 @@ def _iterate_strata(unit: Unit) -> Iterator[str]:
 def assign_parts(counts: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Assigns units to parts so that each part gets its share of every key.
 
-    The key that is left in the fewest units comes first; each of its units
-    goes to the part that lacks this key most, of those to the one that lacks
-    most units.
+    The key that is left in the fewest units comes first; each of its units goes
+    to the part that lacks this key most, of those to the one that lacks most
+    units.
 
     Args:
-        counts: [units, keys], how often a unit holds each key; equal needs
-            are met in the order of the units.
-        shares: [parts], of the whole; they sum to 1.
+        counts: [units, keys], how often a unit holds each key (such as a
+            label); equal needs are met in the order of the units.
+        shares: [parts], each part's share of the whole; they sum to 1.
 
     Returns:
-        [units] numbers of parts.
+        Integers [units], the number of each unit's part, from 0.
 
     Source: Sechidis et al. 2011, "On the Stratification of Multi-Label Data",
     algorithm 1.

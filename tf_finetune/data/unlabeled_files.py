@@ -1,6 +1,6 @@
 """Picture files without labels: a file, a folder or a pattern; a run's pool.
 
-The pool are the unlabeled pictures that a run trains on, without those of its
+The pool is the unlabeled pictures that a run trains on, without those of its
 own splits.
 """
 
@@ -25,15 +25,15 @@ _MAX_SHOWN = 10
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Usable unlabeled pictures, and counts of those left out.
+    """Usable unlabeled pictures of a run, and counts of those left out.
 
     Attributes:
-        found: Number of files.
-        pictures: Pictures to train on; each content once.
-        dropped: Files that are not usable pictures, with the reason.
+        found: Number of files that were looked at.
+        pictures: Pictures to train on; of equal files one.
+        dropped: Files that are not usable pictures, and why.
         known: Number of pictures, by split, that the run's own data already
-            holds, compared by content. Validation and test pictures must not
-            be trained on in any way; training pictures have a label.
+            holds, compared by content. Validation and test pictures must not be
+            trained on in any way; training pictures have a label.
         repeated: Number of files with the same content as another one.
     """
 
@@ -51,7 +51,12 @@ class Pool:
         return hashlib.sha256("".join(contents).encode()).hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """Returns the counts, ready for JSON."""
+        """Returns the counts and the dropped files, ready for JSON.
+
+        Returns:
+            `found`, `used` (pictures to train on), `in_own_data` (by split),
+            `repeated` and `dropped` (path, reason and pictures of each).
+        """
         return {
             "found": self.found,
             "used": len(self.pictures),
@@ -61,7 +66,7 @@ class Pool:
         }
 
     def text(self) -> str:
-        """Returns the counts and the first dropped files, in a few lines."""
+        """Returns the counts and the first dropped files, one line each."""
         known = "".join(
             f", {count} already in {split}"
             for split, count in self.known.items()
@@ -82,10 +87,11 @@ class Pool:
         return "\n".join(lines)
 
     def without(self, problems: Mapping[str, str]) -> "Pool":
-        """Moves pictures that cannot be decoded to the dropped files.
+        """Returns a new pool whose undecodable pictures are dropped files.
 
         Args:
-            problems: Reason by path.
+            problems: Reason by path of pictures that cannot be decoded; paths
+                of other files are ignored.
         """
         bad = [
             examples.DroppedFile(path=each.path, reason=problems[each.path])
@@ -103,12 +109,15 @@ def find_files(data: str, *, flag: str = "data") -> list[str]:
 
     Args:
         data: A file; a folder, searched recursively (hidden files and folders,
-            and folders without data, are left out); or a glob pattern, in
-            which `**` matches folders of any depth.
-        flag: Its name in messages.
+            and folders without data such as thumbnails, are left out); or a
+            glob pattern, in which `**` matches folders of any depth.
+        flag: Name of the flag in messages.
+
+    Returns:
+        Paths of files of any kind, at least one.
 
     Raises:
-        DataError: There is nothing.
+        DataError: Nothing matches, or the folder cannot be read.
     """
     path = os.path.expanduser(data)
     if os.path.isfile(path):
@@ -176,10 +185,15 @@ def _describe_leftovers(folder: str) -> str:
 def inspect_files(
     paths: list[str], *, max_pixels: int
 ) -> tuple[list[examples.Picture], dict[str, str]]:
-    """Inspects the headers of files.
+    """Inspects the headers and hashes the contents of files.
+
+    Args:
+        paths: Files that may be pictures.
+        max_pixels: Pictures of more pixels (width * height) are unusable.
 
     Returns:
-        The usable pictures, and the reason by path of the other files.
+        The usable pictures, with the label "", and the reason by path of the
+        other files.
     """
     listed = [examples.Example(path=path, label="") for path in paths]
     pictures, dropped = inspection.inspect_files(listed, max_pixels=max_pixels)
@@ -187,7 +201,14 @@ def inspect_files(
 
 
 def derive_name(data: str) -> str:
-    """Returns a short name for the data, fit for a file name."""
+    """Returns a short name for data, fit for a file name.
+
+    Args:
+        data: A path, a pattern or a name such as tfds:NAME.
+
+    Returns:
+        The last part of the path without its suffix; "data" if it is empty.
+    """
     return pathlib.PurePath(data).stem or "data"
 
 
@@ -197,12 +218,15 @@ def collect_pool(
     *,
     max_pixels: int,
 ) -> Pool:
-    """Inspects headers and contents; removes duplicates and known pictures.
+    """Inspects files as pictures; removes duplicates and known pictures.
 
     Args:
-        paths: Of files that may be pictures.
-        own: The run's pictures, of all splits.
-        max_pixels: Pictures of more pixels are dropped.
+        paths: Files that may be pictures.
+        own: Pictures of all splits of the run, which are left out by content.
+        max_pixels: Pictures of more pixels (width * height) are dropped.
+
+    Returns:
+        The pool; no file is moved or removed on disk.
     """
     pictures, problems = inspect_files(list(paths), max_pixels=max_pixels)
     # By the SHA-256 of the file: a copy under another name is the same picture.

@@ -20,16 +20,21 @@ _OUTSIDE_REASON = "outside any class folder"
 def find_class_folders(
     root: folder_tree.Folder, *, level: int | None = None
 ) -> folder_layout.Layout:
-    """Returns which folders are classes and which are splits.
+    """Finds out which folders of a tree are classes and which are splits.
 
     Args:
-        root: What was given as the data.
-        level: How many levels below it the class folders lie; None: found
-            out.
+        root: The tree of the folder that was given as --data.
+        level: How many levels below `root` the class folders lie (1: directly
+            in it); None: detected from names and contents.
+
+    Returns:
+        The class folders with their splits, at least one; unused folders, with
+        reasons; and sentences for the log on assumptions that were made.
 
     Raises:
-        DataError: There is no class folder, or it cannot be told what the
-            folders are.
+        DataError: There is no class folder, several interpretations are
+            possible, the folders hold pictures and masks, or a folder cannot be
+            read.
     """
     found = folder_layout.Layout()
     if level is not None:

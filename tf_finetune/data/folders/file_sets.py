@@ -1,4 +1,4 @@
-"""Files of a folder tree, grouped by kind (image, mask), place and split."""
+"""Files of a folder tree, grouped by kind (image, mask), location and split."""
 
 import collections
 import dataclasses
@@ -11,13 +11,13 @@ from tf_finetune.data.folders import folder_layout, folder_tree, folder_words
 
 @dataclasses.dataclass(frozen=True)
 class FileSetKey:
-    """Kind, split and place of a file, by the folders around it.
+    """Kind, split and location of files, by the names of their folders.
 
     Attributes:
-        kind: "images", "masks" or "" where they say neither.
-        split: One of `examples.SPLITS`; None: they name none.
-        rest: The other words in their names, down to the one that says the
-            kind.
+        kind: "images", "masks" or "" where the names say neither.
+        split: One of `examples.SPLITS`; None: the names say none.
+        rest: The other words in the names, down to the folder that says the
+            kind; images and masks that belong together share them.
     """
 
     kind: str
@@ -27,13 +27,15 @@ class FileSetKey:
 
 @dataclasses.dataclass(kw_only=True, eq=False)
 class FileSet:
-    """The pictures, or the masks, of one split in one place.
+    """The pictures, or the masks, of one split in one location.
 
     Attributes:
-        top: The folder called after its content.
-        way: The folders called like splits above or below `top`.
-        folders: Those that the files lie in.
-        part: Those of `paths` that belong here; None: all.
+        top: The folder whose name says the kind (images/, masks/); the folder
+            of the files where no name does.
+        way: Names of the folders above or below `top` that name the split.
+        folders: Folders that the files lie in: `top` or below.
+        part: The entries of `paths` that belong to the set, if it shares its
+            folders with another one; None: all files of `folders`.
     """
 
     top: folder_tree.Folder
@@ -43,7 +45,11 @@ class FileSet:
 
     @functools.cached_property
     def paths(self) -> Mapping[str, list[str]]:
-        """Files by their names without suffix, from `top` on."""
+        """Paths of the files by stem: the path from `top` without the suffix.
+
+        Folders of splits are left out of stems. A stem has several paths where
+        files differ in their suffix: 1.jpg, 1.png.
+        """
         if self.part is not None:
             return self.part
         found = collections.defaultdict(list)
@@ -59,14 +65,22 @@ class FileSet:
 
     @property
     def path(self) -> str:
-        """The folder that all files lie in, or below."""
+        """The deepest folder that all files lie in or below."""
         return os.path.commonpath([each.path for each in self.folders])
 
 
 def collect_file_sets(
     root: folder_tree.Folder,
 ) -> list[tuple[FileSetKey, FileSet]]:
-    """Returns the files of a tree, grouped by kind, place and split."""
+    """Groups the files of a tree by kind, location and split.
+
+    Args:
+        root: The tree of the data set's folder.
+
+    Returns:
+        (key, set) pairs; every folder that holds pictures is in one set. A key
+        occurs several times where several folders fit it.
+    """
     sides: dict[tuple[FileSetKey, str], FileSet] = {}
     # Depth first with a stack: trees may be deeper than Python recurses.
     pending = [(root, FileSetKey("", None, ()), root, ())]
@@ -127,7 +141,7 @@ def _find_kind(folder: folder_tree.Folder) -> str:
 
 
 def strip_suffix(name: str) -> str:
-    """Returns a file's name without its suffix."""
+    """Returns a file's name without its suffix; ".nii.gz" counts as one."""
     if name.lower().endswith(".nii.gz"):
         return name[: -len(".nii.gz")]
     return os.path.splitext(name)[0]

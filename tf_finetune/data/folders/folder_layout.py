@@ -14,7 +14,13 @@ from tf_finetune.data.folders import folder_tree, folder_words
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClassFolder:
-    """A class folder: all pictures in it and below are of one class."""
+    """A class folder: all pictures in it and below are of one class.
+
+    Attributes:
+        folder: The folder with its files.
+        label: Name of the class.
+        split: One of `examples.SPLITS`; None: the data brings no split for it.
+    """
 
     folder: folder_tree.Folder
     label: str
@@ -23,11 +29,11 @@ class ClassFolder:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnusedFolder:
-    """An unused folder, with the reason.
+    """A folder with pictures that are not used, and the reason.
 
     Attributes:
-        path: Of the folder.
-        reason: In words that a count follows.
+        path: Path of the folder.
+        reason: Why, without a capital and a period: "outside any class folder".
         content: How much lies there: "9 pictures".
         count: The number in `content`.
     """
@@ -40,12 +46,13 @@ class UnusedFolder:
 
 @dataclasses.dataclass(kw_only=True)
 class Layout:
-    """Class folders and unused folders of a data set.
+    """Class folders and unused folders of a data set, collected step by step.
 
     Attributes:
         places: The class folders.
-        unused_folders: Folders with pictures that are not used.
-        outer_folders: Folders whose own files lie outside any class folder.
+        unused_folders: Folders with pictures that are not used, with reasons.
+        outer_folders: Folders above the class folders; files directly in them
+            are dropped.
         notices: Sentences for the log on assumptions that were made.
     """
 
@@ -57,7 +64,12 @@ class Layout:
     notices: list[str] = dataclasses.field(default_factory=list)
 
     def mark_unused(self, folder: folder_tree.Folder, reason: str) -> None:
-        """Notes that the pictures of a folder are not used."""
+        """Adds a folder to `unused_folders`, with its number of pictures.
+
+        Args:
+            folder: A folder whose pictures are not used.
+            reason: Why, without a capital and a period.
+        """
         aside = UnusedFolder(
             path=folder.path,
             reason=reason,
@@ -82,7 +94,7 @@ def list_dropped(aside: Iterable[UnusedFolder]) -> list[examples.DroppedFile]:
 def warn_of_unused(
     aside: Iterable[UnusedFolder], root: folder_tree.Folder
 ) -> None:
-    """Logs a warning for the folders that are not used, by reason."""
+    """Logs a warning for the folders that are not used, one for each reason."""
     reasons: dict[str, list[UnusedFolder]] = {}
     for each in aside:
         reasons.setdefault(each.reason, []).append(each)
@@ -97,9 +109,9 @@ def warn_of_unused(
 
 
 def holds_pictures(folder: folder_tree.Folder) -> bool:
-    """Tells if pictures lie in a folder or below.
+    """Tells if pictures lie in a folder or below, by the counts of its tree.
 
-    Where a data set holds no picture at all, any file counts as one, so that
+    Where the whole data set holds no picture, any file counts as one, so that
     errors name the folders that hold the files.
     """
     return bool(folder.pictures if _has_any_pictures(folder) else folder.total)
@@ -108,20 +120,21 @@ def holds_pictures(folder: folder_tree.Folder) -> bool:
 def list_picture_folders(
     folder: folder_tree.Folder,
 ) -> list[folder_tree.Folder]:
-    """Returns the subfolders that hold pictures, in them or below."""
+    """Returns the subfolders that hold pictures; see `holds_pictures`."""
     return [each for each in folder.folders if holds_pictures(each)]
 
 
 def holds_loose_pictures(folder: folder_tree.Folder) -> bool:
-    """Tells if a folder itself holds pictures, as `holds_pictures` counts."""
+    """Tells if pictures lie directly in a folder; see `holds_pictures`."""
     return bool(folder.own if _has_any_pictures(folder) else folder.files)
 
 
 def holds_class_folders(folder: folder_tree.Folder) -> bool:
-    """Tells if class folders lie in a folder, or in wrappers in it.
+    """Tells if class folders lie in a folder, directly or below wrappers.
 
-    One folder of pictures whose name says nothing (images/, or that of the
-    folder around it) is no class.
+    A wrapper is a folder that holds nothing but one other folder. One folder of
+    pictures whose name says nothing (images/, or that of the folder around it)
+    is no class.
     """
     folder = find_class_level(folder)
     below = list_picture_folders(folder)
@@ -141,7 +154,8 @@ def find_class_level(folder: folder_tree.Folder) -> folder_tree.Folder:
     """Returns the folder that holds the class folders, below any wrappers.
 
     A wrapper holds nothing but one folder that holds folders:
-    seg_train/seg_train/CLASS, train/images/CLASS.
+    seg_train/seg_train/CLASS, train/images/CLASS. The result is `folder` itself
+    where it holds anything else.
     """
     # Stops at the first fork, or where pictures lie beside the only folder.
     while len(
@@ -156,7 +170,7 @@ def find_class_level(folder: folder_tree.Folder) -> folder_tree.Folder:
 def list_path(
     top: folder_tree.Folder, level: folder_tree.Folder
 ) -> list[folder_tree.Folder]:
-    """Returns the folders from `top` down to `level`, both included."""
+    """Returns the folders from `top` down to `level` in it, both included."""
     found = [level]
     while found[-1] is not top:
         found.append(found[-1].parent)
@@ -168,7 +182,17 @@ def check_repeated_names(
     level: folder_tree.Folder,
     folders: list[folder_tree.Folder],
 ) -> None:
-    """Raises `DataError` if folders hold the same folders, as splits do."""
+    """Checks that folders taken for classes do not look like splits.
+
+    Args:
+        root: The folder that was given as --data.
+        level: The folder that holds them.
+        folders: The folders taken for classes.
+
+    Raises:
+        DataError: At least half of them, and two, hold folders of the same
+            names, as splits do.
+    """
     alive = [each for each in folders if holds_pictures(each)]
     inner = {
         each.path: folder_words.fold_names(
@@ -205,7 +229,12 @@ def check_repeated_names(
 
 
 def check_data_path(root: folder_tree.Folder) -> None:
-    """Raises `DataError` if the data lies in the one folder that is there."""
+    """Checks that --data names the folder of the class folders, none above it.
+
+    Raises:
+        DataError: The class folders lie below the only folder in `root`, or a
+            table beside the only folder seems to name the classes.
+    """
     folder = root
     # Follows single folders down: archive/data/animals/{cats,dogs}.
     while len(
@@ -227,7 +256,11 @@ def check_data_path(root: folder_tree.Folder) -> None:
 
 
 def check_no_splits_inside(level: folder_tree.Folder) -> None:
-    """Raises `DataError` if a split's folder holds splits itself."""
+    """Checks that the folder of a split does not hold splits itself.
+
+    Raises:
+        DataError: All folders in it, at least two, are named like splits.
+    """
     below = list_picture_folders(level)
     names = folder_words.select_split_names([each.name for each in below])
     if len(names) > 1 and len(names) == len(below):

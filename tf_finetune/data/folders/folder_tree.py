@@ -1,4 +1,7 @@
-"""Listing of a folder tree: each folder once, those without data left out."""
+"""Listing of a folder tree: each folder once, those without data left out.
+
+Folders without data are thumbnails, trash, workdirs and the like.
+"""
 
 import collections
 import dataclasses
@@ -18,20 +21,22 @@ NO_DATA_REASON = "a folder that holds no data"
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
 class Folder:
-    """A folder on disk.
+    """A folder on disk, with its subfolders as a tree.
 
     Attributes:
-        path: As it was given, joined with the names on the way down.
+        path: Path of the folder, as it was given.
         name: The last part of `path`.
         parent: The folder it lies in; None: it is the one that was given.
-        folders: In it, sorted by name; without hidden ones and leftovers.
-        files: Names of the regular files in it, sorted; without hidden ones.
-        dropped: What else lies in it, and why it is not listed.
-        ignored: Folders in it that hold no data.
+        folders: Its subfolders, sorted by name; without hidden folders and
+            those without data (`ignored`).
+        files: Names of its regular files, sorted; without hidden ones.
+        dropped: Its other entries (hidden files, broken links), and why they
+            are not listed.
+        ignored: Its subfolders that hold no data.
         problem: Why it cannot be read; empty if it can be.
-        own: Pictures in the folder itself.
-        pictures: Pictures in it and below.
-        total: Files in it and below.
+        own: Number of pictures directly in it, by their suffixes.
+        pictures: Number of pictures in it and below.
+        total: Number of files in it and below.
     """
 
     path: str
@@ -58,7 +63,7 @@ class Folder:
 
     @property
     def has_no_data(self) -> bool:
-        """Whether nothing but folders without data lie in it."""
+        """Whether only folders without data, such as thumbnails, lie in it."""
         return bool(self.ignored or self.folders) and not (
             self.files
             or self.problem
@@ -66,7 +71,7 @@ class Folder:
         )
 
     def walk(self) -> Iterator["Folder"]:
-        """Yields this folder and those below, by name."""
+        """Yields this folder and all below it, parents first, by name."""
         pending = [self]
         while pending:
             folder = pending.pop()
@@ -74,7 +79,7 @@ class Folder:
             pending.extend(reversed(folder.folders))
 
     def relative(self, path: str) -> str:
-        """Returns the path of a folder below this one, ending with a slash."""
+        """Returns a folder's path relative to this one, ending with a slash."""
         path = os.path.relpath(path, self.path)
         return f"{path if path.isprintable() else ascii(path)}/"
 
@@ -85,7 +90,11 @@ class Folder:
         return format_count(self.total, "file")
 
     def check_readable(self) -> None:
-        """Raises `DataError` if the folder could not be listed."""
+        """Checks that the folder itself could be listed.
+
+        Raises:
+            DataError: It could not.
+        """
         if self.problem:
             raise errors.DataError(
                 f"The folder {self.path} cannot be read: {self.problem}."
@@ -95,14 +104,19 @@ class Folder:
 def read_tree(top: str, *, besides: str = "") -> Folder:
     """Lists a folder and all below it.
 
-    Every folder is entered once, so that links that lead back end.
+    Every folder is entered once, so that links that lead back end. Folders
+    without data (thumbnails, trash, workdirs) are left out.
 
     Args:
-        top: The folder.
-        besides: A folder that is left out if it lies in there: the cache.
+        top: Path of the folder.
+        besides: Path of the cache, which is left out if it lies below `top`;
+            empty: there is none.
+
+    Returns:
+        The folder, with counts of pictures and files summed up.
 
     Raises:
-        DataError: The folder itself cannot be read.
+        DataError: `top` itself cannot be read.
     """
     root = Folder(path=top, name=os.path.basename(os.path.abspath(top)))
     seen = {_read_identity(top)} if os.path.isdir(top) else set()
@@ -139,11 +153,13 @@ def read_tree(top: str, *, besides: str = "") -> Folder:
 
 
 def warn_of_ignored(root: Folder, *, flag: str = "data") -> None:
-    """Warns of folders that hold no data, once for each kind and name.
+    """Logs the folders that hold no data, once for each kind.
+
+    It is a warning if pictures lie in them, else an information.
 
     Args:
-        root: The folder that was listed.
-        flag: Its name in messages.
+        root: The tree that was read.
+        flag: Name of the flag in messages.
     """
     kinds: dict[tuple[str, bool], list[ignored_folders.IgnoredFolder]] = {}
     for each in _list_ignored(root):
@@ -180,7 +196,7 @@ def list_dropped(root: Folder) -> list[examples.DroppedFile]:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Returns a number with its noun: "1 picture", "12 pictures"."""
+    """Formats a number with its noun: "1 picture", "12,000 pictures"."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 

@@ -43,7 +43,7 @@ _FILLERS_WORDS = (
     "final raw full png jpg jpeg"
 )
 FILLERS = IMAGES | frozenset(_FILLERS_WORDS.split())
-"""Words beside those that carry no meaning."""
+"""General words, which carry no meaning in the name of a folder."""
 
 # Longest first: "trainvalset" is trainval and set. Short common words are left
 # out, which would divide other words by chance.
@@ -71,12 +71,12 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitAssignment:
-    """The splits that names stand for.
+    """The splits that folder names stand for.
 
     Attributes:
-        split_of: By name.
-        redundant: Names of splits that others stand for already, and why; what
-            lies there is not used.
+        split_of: Split (one of `examples.SPLITS`) by folder name.
+        redundant: Reason by folder name, of names whose split other folders
+            hold already; the files there are not used.
     """
 
     split_of: Mapping[str, str]
@@ -88,12 +88,14 @@ class ParsedName:
     """A folder name, parsed into its words.
 
     Attributes:
-        split: The one word of `SPLITS` in it; empty if there is none, or
-            several that contradict each other.
-        is_images: Whether it holds a word of `IMAGES` and none of `MASKS`.
-        is_masks: The other way round.
-        rest: The words that say nothing of that kind, fillers left out.
-        others: `rest` together with words of masks, but without numbers.
+        split: The word of the name that is in `SPLITS`, such as "val"; empty if
+            there is none, or several that mean different splits.
+        is_images: Whether the name holds a word of `IMAGES` and none of
+            `MASKS`.
+        is_masks: Whether the name holds a word of `MASKS` and none of `IMAGES`.
+        rest: All words that are not in `SPLITS`, `MASKS` or `FILLERS`.
+        others: All words that are not in `SPLITS` or `FILLERS` and are no
+            numbers.
     """
 
     split: str
@@ -104,7 +106,7 @@ class ParsedName:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the name of a split and of nothing else."""
+        """Whether the name is that of a split, "Train Data", and of no more."""
         return bool(self.split) and not self.others
 
 
@@ -113,7 +115,10 @@ def parse_name(name: str) -> ParsedName:
     """Parses a folder name into split, kind and other words.
 
     Args:
-        name: Of a folder: "seg_train", "Train Data", "trainannot".
+        name: Name of a folder: "seg_train", "Train Data", "trainannot".
+
+    Returns:
+        The words by their meaning, in lower case.
     """
     found = split_words(name)
     # Keyed by meaning: two words for one split do not contradict.
@@ -131,12 +136,12 @@ def parse_name(name: str) -> ParsedName:
 
 
 def has_mask_word(name: str) -> bool:
-    """Tells if a word for masks may stand in a name, also inside another."""
+    """Tells if a word for masks stands in a name, even inside another word."""
     return bool(_MASK_WORD.search(name))
 
 
 def has_only_fillers(name: str) -> bool:
-    """Tells if a name has general words only: "images", "data 2"."""
+    """Tells if a name has general words only, such as "images" or "data 2"."""
     found = split_words(name)
     return bool(found) and all(
         word in FILLERS or word.isdecimal() for word in found
@@ -144,16 +149,20 @@ def has_only_fillers(name: str) -> bool:
 
 
 def fold_names(names: Collection[str]) -> frozenset[str]:
-    """Returns case-folded names, for comparison without regard to case."""
+    """Returns case-folded names, so that "Cats" and "cats" are one."""
     return frozenset(name.casefold() for name in names)
 
 
 def split_words(name: str) -> tuple[str, ...]:
-    """Returns the words of a name in lower case.
+    """Splits a name into its words, in lower case and in their order.
 
     Args:
         name: Words divided by anything, by capitals, or written in one
             ("trainset") where all of them are known.
+
+    Returns:
+        Words such as ("train", "set"); "hold out" and the like are joined to
+        one word.
     """
     found = [
         part
@@ -173,11 +182,17 @@ def split_words(name: str) -> tuple[str, ...]:
 
 
 def select_split_names(names: Collection[str]) -> list[str]:
-    """Returns those of the names in a folder that are called like splits.
+    """Selects the names in a folder that are called like splits.
 
     These are names of nothing but a split ("Train Data", "val2017",
     "train_masks"), and those that differ in the word of the split alone
     ("birds_train", "birds_test"). "test tube" is none beside "train".
+
+    Args:
+        names: Names of all folders that lie in one folder.
+
+    Returns:
+        The selected names, in the same order.
     """
     parsed = {name: parse_name(name) for name in names}
     with_split = [name for name, each in parsed.items() if each.split]
@@ -195,13 +210,17 @@ def select_split_names(names: Collection[str]) -> list[str]:
 
 
 def assign_splits(names: Iterable[str]) -> SplitAssignment:
-    """Returns the split that each name stands for.
+    """Determines the split that each folder name stands for.
 
-    Words that may mean validation or test (eval, dev, holdout) take what no
-    other name is.
+    Words that may mean validation or test (eval, dev, holdout) take the one
+    that no other name is.
 
     Args:
-        names: Each holds the word of one split.
+        names: Names of folders, each with one word of `SPLITS`.
+
+    Returns:
+        The split of each name; names beyond one folder for a split are
+        redundant.
     """
     word_of = {name: parse_name(name).split for name in names}
     split_of = {

@@ -48,7 +48,7 @@ _PICTURE_SUFFIXES_TEXT = (
     "cr3 nef arw orf rw2 raw fits fit exr hdr tga pcx mha mhd nrrd"
 )
 PICTURE_SUFFIXES = frozenset(_PICTURE_SUFFIXES_TEXT.split())
-"""Of files that are meant as pictures, whether they can be used or not."""
+"""Suffixes of files meant as pictures, whether they can be used or not."""
 
 _OTHER_SUFFIXES_TEXT = (
     "txt csv tsv json jsonl xml html htm md rst py ipynb pdf yaml yml toml ini "
@@ -64,9 +64,9 @@ class IgnoredFolder:
     """A folder that is left out because it holds no data.
 
     Attributes:
-        path: Of the folder.
+        path: Path of the folder.
         what: Its content in words: "thumbnails", "a workdir (run.json)".
-        pictures: How many pictures lie in it.
+        pictures: Number of pictures in it and below.
     """
 
     path: str
@@ -75,7 +75,11 @@ class IgnoredFolder:
 
 
 def describe_by_name(name: str) -> str:
-    """Describes a folder without data by its name; empty if it may be data."""
+    """Describes a folder without data by its name, in any case.
+
+    Returns:
+        Its content in words, such as "thumbnails"; empty if it may be data.
+    """
     lower = name.lower()
     # "_thumbs" is never a class, where "thumb" may be one.
     marked = lower.lstrip("_@#")
@@ -87,14 +91,15 @@ def describe_by_name(name: str) -> str:
 def describe_by_content(
     files: Collection[str], folders: Collection[str]
 ) -> str:
-    """Describes a folder without data by its content.
+    """Describes a folder without data by the names of its entries.
 
     Args:
-        files: Names of its files.
-        folders: Names of its folders.
+        files: Names of the files in it.
+        folders: Names of the folders in it.
 
     Returns:
-        Words; empty if it may be data.
+        Its content in words, if it is a workdir or an exported model; empty if
+        it may be data.
     """
     for name in _RUN_FILES:
         if name in files:
@@ -105,11 +110,14 @@ def describe_by_content(
 
 
 def describe_run_part(name: str, files: Collection[str]) -> str:
-    """Describes a folder inside a workdir; empty if it is not in one.
+    """Describes a folder that belongs to the run in the folder around it.
 
     Args:
-        name: Of the folder.
-        files: The names of the files beside it.
+        name: Name of the folder, such as "checkpoints".
+        files: Names of the files beside it.
+
+    Returns:
+        Its content in words; empty if it is not part of a run.
     """
     mark = next((each for each in _RUN_FILES if each in files), None)
     if mark is None or name not in _RUN_FOLDERS:
@@ -118,7 +126,11 @@ def describe_run_part(name: str, files: Collection[str]) -> str:
 
 
 def count_pictures(folder: str) -> int:
-    """Returns how many pictures lie in a folder and below, links unfollowed."""
+    """Counts the pictures in a folder and below; links are not followed.
+
+    Args:
+        folder: Path of the folder; 0 if it does not exist.
+    """
     return sum(
         count_listed_pictures(names, where)
         for where, _, names in os.walk(folder)
@@ -126,19 +138,23 @@ def count_pictures(folder: str) -> int:
 
 
 def may_be_picture(path: str) -> bool:
-    """Tells if a file is not called like a text, a table or an archive."""
+    """Tells if a path has no suffix of a text, a table or an archive.
+
+    The file is not opened; unknown suffixes may be pictures.
+    """
     return _read_suffix(path) not in _OTHER_SUFFIXES
 
 
 def count_listed_pictures(names: Collection[str], folder: str) -> int:
-    """Returns how many of the files of a folder are meant as pictures.
+    """Counts the files of one folder that are meant as pictures.
 
-    By their suffixes; where no suffix is that of a picture, the first bytes
-    of a few files of no known suffix speak for all of these.
+    Their suffixes decide; where no suffix is that of a picture, the first bytes
+    of a few files of unknown suffix decide for all of these. Hidden files do
+    not count.
 
     Args:
-        names: Of the files.
-        folder: Where they lie.
+        names: Names of the files.
+        folder: Path of the folder they lie in.
     """
     count = 0
     unknown = []

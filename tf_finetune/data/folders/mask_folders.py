@@ -26,10 +26,10 @@ class FolderPair:
 
     Attributes:
         split: One of `examples.SPLITS`; None: the data brings none.
-        images: The pictures.
-        masks: The masks.
-        is_guess: Whether the names of their folders have nothing in common,
-            but there are no others.
+        images: Files of the pictures.
+        masks: Files of the masks.
+        is_guess: Whether their folders' names have nothing in common; they are
+            paired because the split has no others.
     """
 
     split: str | None
@@ -43,9 +43,9 @@ class FolderPairs:
     """All pictures and masks of a data set.
 
     Attributes:
-        pairs: One for each split and place.
-        rule: How masks are named after pictures.
-        unused_folders: Folders with pictures that belong to no masks.
+        pairs: One for each split and location, at least one.
+        rule: How the file name of a mask follows from that of its picture.
+        unused_folders: Folders of pictures or masks without the other.
         is_sure: Whether names leave no doubt that these are masks.
     """
 
@@ -56,10 +56,18 @@ class FolderPairs:
 
 
 def find_pairs(root: folder_tree.Folder) -> FolderPairs | None:
-    """Returns the pictures and masks in a tree; None if there are none.
+    """Finds the pictures and masks in the tree of a data set's folder.
+
+    Folders called like images/ and masks/ are paired first; if there are none,
+    files such as 1.png and 1_mask.png in the same folders.
+
+    Returns:
+        None if there are no masks. Files are grouped, not yet matched: a
+        picture may have no mask.
 
     Raises:
-        DataError: Two folders mean the same.
+        DataError: Two folders could be the same side of a pair, or a picture
+            has several masks.
     """
     found = file_sets.collect_file_sets(root)
     pairs, used = match_file_sets(root, found)
@@ -115,7 +123,7 @@ def check_not_mask_pairs(root: folder_tree.Folder) -> None:
 
 
 def check_masks_are_pictures(root: folder_tree.Folder) -> None:
-    """Raises `DataError` for labels/ beside images/ that holds no pictures."""
+    """Raises `DataError` if labels/ beside images/ holds no picture."""
     parsed = [
         (each, folder_words.parse_name(each.name)) for each in root.walk()
     ]
@@ -141,10 +149,13 @@ def match_file_sets(
     root: folder_tree.Folder,
     found: list[tuple[file_sets.FileSetKey, file_sets.FileSet]],
 ) -> tuple[list[FolderPair], set[int]]:
-    """Joins pictures and masks of one split and place.
+    """Pairs the pictures and masks of each split and location.
 
     Returns:
-        The pairs, and the identities of the sides in them.
+        The pairs, sorted by path, and the `id()` of every file set in them.
+
+    Raises:
+        DataError: Two folders could be the same side of a pair.
     """
     by_key: dict[file_sets.FileSetKey, list[file_sets.FileSet]] = (
         collections.defaultdict(list)
@@ -180,7 +191,7 @@ def _find_only_images(
     by_key: dict[file_sets.FileSetKey, list[file_sets.FileSet]],
     key: file_sets.FileSetKey,
 ) -> list[file_sets.FileSet]:
-    """Returns the pictures that lone masks of another name can belong to."""
+    """Returns the only pictures of the split; empty if there are several."""
     same = [each for each in by_key if each.split == key.split]
     if len([each for each in same if each.kind == "masks"]) > 1:
         return []
@@ -198,11 +209,7 @@ def _require_one(
     key: file_sets.FileSetKey,
     found: list[file_sets.FileSet],
 ) -> file_sets.FileSet:
-    """Returns the only side.
-
-    Raises:
-        DataError: There are several.
-    """
+    """Returns the only file set; raises `DataError` if there are several."""
     one, *others = found
     for other in others:
         if key.split and one.way != other.way:

@@ -27,11 +27,14 @@ _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+|[\W_]")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NamingRule:
-    """Prefixes and suffixes around the common part of the two names.
+    """Text before and after the common part of the names of picture and mask.
+
+    With mask=("", "_mask"), 1_mask.png is the mask of 1.jpg. Suffixes of files
+    play no part.
 
     Attributes:
-        image: Before and behind it in the picture's name.
-        mask: Before and behind it in the mask's name.
+        image: (before, after) the common part in the picture's name.
+        mask: (before, after) the common part in the mask's name.
     """
 
     image: tuple[str, str] = ("", "")
@@ -39,19 +42,33 @@ class NamingRule:
 
     @property
     def is_same_name(self) -> bool:
-        """Whether both have the same name."""
+        """Whether picture and mask have the same name, but for the suffix."""
         return not any((*self.image, *self.mask))
 
     def strip_image_affix(self, stem: str) -> str | None:
-        """Returns the common part of a picture's name; None: it has none."""
+        """Returns the common part of a picture's name, with its folders.
+
+        Args:
+            stem: The picture's path without suffix.
+
+        Returns:
+            None if the name does not have the rule's text before and after.
+        """
         return _strip_affix(stem, self.image)
 
     def strip_mask_affix(self, stem: str) -> str | None:
-        """Returns the common part of a mask's name; None: it has none."""
+        """Returns the common part of a mask's name, with its folders.
+
+        Args:
+            stem: The mask's path without suffix.
+
+        Returns:
+            None if the name does not have the rule's text before and after.
+        """
         return _strip_affix(stem, self.mask)
 
     def text(self) -> str:
-        """Returns the rule as text for messages."""
+        """Returns the rule as a phrase: "masks have '_mask' at the end"."""
         return " and ".join(
             f"{kind} have {' and '.join(describe_affix(affix))}"
             for kind, affix in (("pictures", self.image), ("masks", self.mask))
@@ -68,11 +85,14 @@ def find_rule(
     """Finds the naming rule by which most masks match their pictures.
 
     Args:
-        groups: The stems of pictures and of masks that may belong together;
-            with the folders they lie in, divided by "/".
+        groups: (stems of pictures, stems of masks) that may belong together; a
+            stem is a path without suffix, its folders divided by "/".
+
+    Returns:
+        The rule of equal names, unless another one matches clearly more.
 
     Raises:
-        DataError: Several rules fit, each for other masks.
+        DataError: Several rules fit, each for other masks of the same pictures.
     """
     groups = [(set(images), set(masks)) for images, masks in groups]
     votes: collections.Counter[NamingRule] = collections.Counter()
@@ -91,14 +111,14 @@ def find_rule(
 
 
 def find_rule_in_folder(stems: Collection[str]) -> tuple[NamingRule, int]:
-    """Returns the naming rule of masks that lie beside their pictures.
+    """Finds the naming rule of masks that lie beside their pictures.
 
     Args:
-        stems: Of pictures and masks together.
+        stems: Paths without suffix, of pictures and masks together.
 
     Returns:
-        The rule, whose affix is a word such as mask or gt, and how many
-        masks it finds.
+        The rule, whose affix holds a word such as mask or gt, and the number of
+        masks that follow it; the rule of equal names and 0 if there are none.
     """
     stems = set(stems)
     votes: collections.Counter[NamingRule] = collections.Counter()
@@ -123,7 +143,7 @@ def find_rule_in_folder(stems: Collection[str]) -> tuple[NamingRule, int]:
 
 
 def has_drawing_word(name: str) -> bool:
-    """Tells if a name says that a picture was drawn from masks."""
+    """Tells if a name says that a picture was drawn from masks ("overlay")."""
     return not _DRAWING_WORDS.isdisjoint(folder_words.split_words(name))
 
 
@@ -258,6 +278,14 @@ def _measure_rule(rule: NamingRule) -> int:
 
 
 def describe_affix(affix: tuple[str, str]) -> list[str]:
+    """Describes text before and after a name's common part, for messages.
+
+    Args:
+        affix: (before, after).
+
+    Returns:
+        ["'seg_' at the start", "'_mask' at the end"]; empty texts are left out.
+    """
     before, behind = affix
     said = [f"{before!r} at the start"] if before else []
     return said + ([f"{behind!r} at the end"] if behind else [])

@@ -19,10 +19,11 @@ class SplitFolders:
     """The folders of the splits, each once, and those beside them.
 
     Attributes:
-        folders: By split; without "train" where nothing can be learned.
-        redundant: Folders called like a split that another one is already, and
-            why they are not used.
-        others: Folders with pictures that are called otherwise.
+        folders: Folder by split (one of `examples.SPLITS`); without "train"
+            there is only data to evaluate on.
+        redundant: Reason by folder name, of folders called like a split that
+            another folder is already; they are not used.
+        others: Folders with pictures that are not called like splits.
     """
 
     folders: dict[str, folder_tree.Folder]
@@ -31,14 +32,20 @@ class SplitFolders:
 
 
 def find_splits(root: folder_tree.Folder) -> SplitFolders | None:
-    """Returns the splits in a folder; None if its folders are classes.
+    """Finds the folders in a folder that are splits.
 
-    A class may be called "train": its folder holds no class folders, or the
-    folders beside it hold others.
+    A folder called "train" may be a class: it is one if it holds no class
+    folders, or if several folders beside it hold others.
+
+    Args:
+        root: The tree of the data set's folder.
+
+    Returns:
+        None if the folders in it are classes.
 
     Raises:
-        DataError: Two folders mean the same split, there is no folder to
-            train on, or it cannot be told what the folders are.
+        DataError: Two folders mean the same split, there is no folder to train
+            on, or splits and classes cannot be told apart.
     """
     called = _select_folders(root)
     # A split holds class folders; a class called "train" holds pictures.
@@ -94,7 +101,14 @@ def _map_splits(
 def duplicate_split_error(
     path: str, split: str, one: str, other: str
 ) -> errors.DataError:
-    """Returns the error of two folders that mean the same split."""
+    """Returns, without raising it, the error of two folders for one split.
+
+    Args:
+        path: Path of the folder that holds both.
+        split: The split that both mean.
+        one: Name of one folder.
+        other: Name of the other folder.
+    """
     return errors.DataError(
         f"{path} holds two folders for the {split} split, {one}/ and "
         f"{other}/; remove one, or move its pictures into the other."
@@ -102,7 +116,7 @@ def duplicate_split_error(
 
 
 def list_class_names(folder: folder_tree.Folder) -> frozenset[str]:
-    """Returns the names of the class folders in a split's folder."""
+    """Returns the case-folded names of the class folders in a split folder."""
     level = folder_layout.find_class_level(folder)
     return folder_words.fold_names(
         [each.name for each in folder_layout.list_picture_folders(level)]
@@ -196,7 +210,10 @@ def _repeats_siblings(
 
 
 def has_unlabeled_name(name: str) -> bool:
-    """Tells if a folder's name says that its pictures have no label."""
+    """Tells if a folder's name says that its pictures have no label.
+
+    Such are "pred" and "unlabeled", and names of general words ("images").
+    """
     known = any(
         word in _UNLABELED_WORDS for word in folder_words.split_words(name)
     )

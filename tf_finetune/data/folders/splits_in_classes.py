@@ -13,12 +13,17 @@ from tf_finetune.data.folders import (
 def add_classes(root: folder_tree.Folder, found: folder_layout.Layout) -> bool:
     """Adds the classes with their splits if most class folders hold splits.
 
+    Args:
+        root: The tree of the data set's folder: CLASS/train, CLASS/val.
+        found: The layout, to which classes, unused folders and a notice are
+            added in place.
+
     Returns:
-        Whether they do.
+        Whether most class folders hold splits; if not, `found` is unchanged.
 
     Raises:
-        DataError: Two folders of a class mean the same split, or each folder
-            is a data set of its own.
+        DataError: Two folders of a class mean the same split, or each folder is
+            a data set of its own.
     """
     below = folder_layout.list_picture_folders(root)
     split_of: dict[str, list[str]] = {}

@@ -46,10 +46,14 @@ explain folders of another form, so that each folder is listed once."""
 
 
 class Source(Protocol):
-    """Lists the labeled pictures of one form of data."""
+    """Interface of a data source: lists the labeled pictures of one format."""
 
     def recognizes(self, data: str) -> bool:
-        """Tells if `data` has this form, by its name and the files on disk."""
+        """Tells if `data` has this format, by its name and the files on disk.
+
+        Args:
+            data: The value of --data: a path, or a name such as tfds:NAME.
+        """
 
     def list_examples(
         self,
@@ -57,12 +61,17 @@ class Source(Protocol):
         labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
-        """Lists the pictures of `options.data`.
+        """Lists the labeled pictures of `options.data`.
 
         Args:
-            options: Which data.
-            labels: How their labels are understood.
-            cache_dir: Where pictures that are no files yet may be written.
+            options: Where the data lies and how it is read.
+            labels: The task's labels, which read those of a table.
+            cache_dir: The cache, where pictures that are no files yet are
+                written.
+
+        Returns:
+            The examples, in an order that does not depend on the file system,
+            and the files that are left out.
 
         Raises:
             DataError: There is no such data, or it has another form.
@@ -72,23 +81,38 @@ class Source(Protocol):
 def find_source(
     options: data_options.DataOptions, labels: label_protocol.Labels
 ) -> Source:
-    """Returns the source that reads `options.data`; see `find_source_name`."""
+    """Returns the data source that reads `options.data`.
+
+    Args:
+        options: Where the data lies; its `data_format` names the source, or
+            "auto" detects it.
+        labels: The task's labels, which tell the sources they can come from.
+
+    Raises:
+        UsageError: --data is empty, --data_format is unknown, or the format
+            holds no labels of this task.
+        DataError: There is no such file or folder, or no source recognizes it.
+    """
     return SOURCES.get(find_source_name(options, labels))
 
 
 def find_source_name(
     options: data_options.DataOptions, labels: label_protocol.Labels
 ) -> str:
-    """Returns the name of the form that `options.data` has.
+    """Returns the name of the data source that reads `options.data`: "csv".
 
     Args:
-        options: Which data.
-        labels: What it must be labeled with.
+        options: Where the data lies; its `data_format` names the source, or
+            "auto" detects it.
+        labels: The task's labels, which tell the sources they can come from.
+
+    Returns:
+        A name that is registered in `SOURCES`.
 
     Raises:
-        UsageError: No data is given, or the data format is unknown, or holds
-            no such labels.
-        DataError: There is nothing there, or nothing that is recognized.
+        UsageError: --data is empty, --data_format is unknown, or the format
+            holds no labels of this task.
+        DataError: There is no such file or folder, or no source recognizes it.
     """
     if not options.data:
         raise errors.UsageError(f"--data is needed: {_POSSIBLE}.")

@@ -22,10 +22,13 @@ _DEFAULT_COLUMNS = {"split_column": "split", "group_column": "group"}
 
 
 class CsvFile:
-    """A table of pictures; paths are relative to the table or --image_root."""
+    """Data source for the pictures that a CSV table names.
+
+    Their paths start from the table's folder or --image_root.
+    """
 
     def recognizes(self, data: str) -> bool:
-        """Tells if `data` is a file named .csv or .tsv."""
+        """Tells if `data` is an existing file named .csv or .tsv."""
         return is_table(data)
 
     def list_examples(
@@ -34,12 +37,23 @@ class CsvFile:
         labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
-        """Lists the rows; missing files and repeated rows are dropped.
+        """Lists the pictures of all rows with their labels, splits and groups.
+
+        Missing files, repeated rows and rows without a label are dropped, with
+        a warning.
+
+        Args:
+            options: Path of the table, and the names of its columns.
+            labels: The task's labels, which read the cells.
+            cache_dir: Not used.
+
+        Returns:
+            The examples in the order of the rows, and the dropped files.
 
         Raises:
-            DataError: A column is missing, a row is incomplete or
-                contradicts another one, no picture is found, or the file
-                cannot be read.
+            DataError: A column is missing, a row is incomplete or contradicts
+                another one, no picture is found, no picture of some class is
+                found, or the file cannot be read.
         """
         path = pathlib.Path(options.data).expanduser()
         table = _read_table(path, options, labels)
@@ -87,7 +101,7 @@ SOURCE = CsvFile()
 
 
 def is_table(data: str) -> bool:
-    """Tells if `data` is a file named .csv or .tsv."""
+    """Tells if `data` is the path of an existing file named .csv or .tsv."""
     path = pathlib.Path(data).expanduser()
     return path.suffix.lower() in _SUFFIXES and path.is_file()
 
@@ -95,11 +109,16 @@ def is_table(data: str) -> bool:
 def list_paths(options: data_options.DataOptions) -> list[str]:
     """Lists the pictures that a table names, each once, without labels.
 
-    What is not found is among them, by the path where it was looked for.
+    Args:
+        options: Path of the table, and the names of its picture columns.
+
+    Returns:
+        Paths in the order of the rows. A picture that does not exist is among
+        them, by the path where it was looked for.
 
     Raises:
-        DataError: A column is missing, nothing is found, or the file cannot
-            be read.
+        DataError: A column is missing, no picture is named or found, or the
+            file cannot be read.
     """
     path = pathlib.Path(options.data).expanduser()
     columns = options.image_column
@@ -123,10 +142,10 @@ class _ListedPicture:
     """A picture that a row names.
 
     Attributes:
-        line: Of the row.
-        name: The picture as it stands there.
-        example: What becomes of it; its label is None if it has none.
-        is_one_of_several: Whether the row names several.
+        line: Number of the row's line.
+        name: The picture's name as it stands in the row.
+        example: The picture with its label; the label is None if it is missing.
+        is_one_of_several: Whether the row names several pictures.
     """
 
     line: int

@@ -20,7 +20,9 @@ _FORM = re.compile(r"(?:digits:)?([0-9])-([0-9])")
 
 
 class Digits:
-    """`digits:5-9`: those of the 1,797 digits that are 5 to 9.
+    """Data source for `digits:5-9`: those of the 1,797 digits that are 5 to 9.
+
+    The classes are the digits; pictures are gray, 32 by 32 pixels.
 
     Source: Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten
     Digits", as `sklearn.datasets.load_digits` ships it.
@@ -36,10 +38,17 @@ class Digits:
         labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
-        """Lists the digits; they are written as PNG files once.
+        """Lists the digits as PNG files, which are written to the cache once.
+
+        Args:
+            options: `data` is digits:FIRST-LAST.
+            labels: Not used.
+            cache_dir: The files go into the folder pictures/digits-FIRST-LAST
+                in it.
 
         Raises:
             DataError: `options.data` is not of the form digits:FIRST-LAST.
+            RunError: The cache cannot be written.
         """
         match = _FORM.fullmatch(options.data)
         if not match or match[1] > match[2]:

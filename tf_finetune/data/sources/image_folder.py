@@ -20,16 +20,19 @@ SPLIT_WORDS = {
     for word, possible in folder_words.SPLITS.items()
     if len(possible) == 1 and word != folder_words.TRAIN_AND_VALIDATION
 }
-"""The split that a word stands for, wherever one is named, in lower case."""
+"""Split by lower-case word for it, such as "val", in tables and TFDS."""
 
 _Found = list[examples.Example | examples.DroppedFile]
 
 
 class Folder:
-    """A folder of class folders, or train/, validation/, test/ of such."""
+    """Data source for pictures in one folder per class.
+
+    The class folders may lie in train/, validation/ and test/.
+    """
 
     def recognizes(self, data: str) -> bool:
-        """Tells if `data` is a folder."""
+        """Tells if `data` is an existing folder."""
         return pathlib.Path(data).expanduser().is_dir()
 
     def list_examples(
@@ -40,9 +43,21 @@ class Folder:
     ) -> examples.Listing:
         """Lists every file in every class folder; hidden files are dropped.
 
+        Files are not opened: some may turn out not to be pictures.
+
+        Args:
+            options: Path of the folder; `class_level` says how deep the class
+                folders lie.
+            labels: Not used: a label is the name of a class folder.
+            cache_dir: The cache, which is left out if it lies in the folder.
+
+        Returns:
+            The examples, sorted by path within a class, the dropped files, and
+            all class names, those of empty folders included.
+
         Raises:
-            DataError: It is no folder, cannot be read, holds no class, or
-                holds something else than classes.
+            DataError: The path is not a folder, a folder cannot be read, there
+                is no class folder, or folders are not classes (such as masks).
         """
         path = pathlib.Path(options.data).expanduser()
         if not path.is_dir():

@@ -33,14 +33,14 @@ _LAYOUTS = (
 
 
 class Pairs:
-    """`images/` and `masks/`, or train/, validation/, test/ of such pairs.
+    """Data source for images/ and masks/, with or without splits above them.
 
-    A mask has the name of its picture, but for the suffix and for what all
+    A mask has the name of its picture, but for the suffix and for text that all
     masks have before or behind it, in the same folder below.
     """
 
     def recognizes(self, data: str) -> bool:
-        """Tells if `data` is a folder with pictures and masks in it."""
+        """Tells if `data` is a folder with pictures and their masks in it."""
         root = pathlib.Path(data).expanduser()
         return (
             root.is_dir()
@@ -56,8 +56,20 @@ class Pairs:
     ) -> examples.Listing:
         """Lists every picture that has a mask; other files are dropped.
 
+        Warns if more than a quarter of the pictures have no mask.
+
+        Args:
+            options: Path of the folder.
+            labels: Not used: a label is the mask of the same name.
+            cache_dir: The cache, which is left out if it lies in the folder.
+
+        Returns:
+            The pairs, the dropped files, and the names of the classes if a file
+            in the folder lists them.
+
         Raises:
-            DataError: There are no such folders, one cannot be read, or no
+            DataError: There are no folders of pictures and masks, a folder
+                cannot be read, several folders could hold the masks, or no
                 picture has a mask.
         """
         path = pathlib.Path(options.data).expanduser()

@@ -28,11 +28,11 @@ _FILE_NAME = re.compile(r"[0-9a-f]{64}\.[a-z]+")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncodedPicture:
-    """A labeled picture that is not a file yet.
+    """A labeled picture in memory that is not a file yet.
 
     Attributes:
-        content: The bytes of an encoded picture.
-        label: Its class; None: unknown, it is dropped.
+        content: The bytes of an encoded picture (JPEG, PNG, GIF, BMP, WebP).
+        label: Name of its class; None: unknown, the picture is dropped.
         split: One of `examples.SPLITS`, or None.
     """
 
@@ -50,13 +50,17 @@ def list_pictures(
     """Lists pictures as files, which are written first if they are missing.
 
     Files are named by their content, so that writing again is harmless. An
-    index, written last, spares later runs the producing.
+    index, written last, spares later runs the call of `produce`.
 
     Args:
         folder: Where the files and index.json go. Its name stands for the
             contents: other contents need another folder.
-        produce: Yields the pictures.
+        produce: Yields the pictures; called only if files are missing.
         class_names: Every class, also those without pictures.
+
+    Returns:
+        The examples; pictures without a label and classes without pictures are
+        dropped files.
 
     Raises:
         RunError: The folder cannot be written.
@@ -80,11 +84,18 @@ def load_rows(
 ) -> list:
     """Returns the rows of a folder's index, which is written if it is missing.
 
+    An index that is damaged, or whose pictures are not all there, is written
+    again.
+
     Args:
-        folder: Of the pictures and their index.json.
-        produce: Stores the pictures and yields the rows, each of three cells.
-        pictures: With how many names of files a row begins; its other cells
-            are texts or null.
+        folder: The folder of the pictures and their index.json.
+        produce: Stores the pictures and yields the rows: lists of three cells,
+            (picture, label, split) or (picture, mask, split).
+        pictures: Number of leading cells that are file names in the folder, 1
+            or 2; the other cells are texts or None.
+
+    Returns:
+        The rows, as `produce` yields them.
 
     Raises:
         RunError: The folder cannot be written.
@@ -170,7 +181,19 @@ def _is_whole(path: pathlib.Path) -> bool:
 
 
 def store_picture(folder: pathlib.Path, content: bytes) -> str:
-    """Writes a picture under the hash of its bytes; returns its name."""
+    """Writes a picture as a file named by the hash of its bytes.
+
+    Args:
+        folder: Where it goes; it is made if it is missing.
+        content: The bytes of an encoded picture, written as they are.
+
+    Returns:
+        The file's name in the folder: SHA-256 and suffix. A file that is there
+        already is not written again.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     kind = file_kinds.detect_kind(content[: file_kinds.HEAD_BYTES])
     # Equal pictures are one file, whoever writes it.
     digest = hashlib.sha256(content).hexdigest()

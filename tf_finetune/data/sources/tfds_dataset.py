@@ -19,10 +19,12 @@ _MASK_WORDS = ("mask", "segmentation", "annotation", "label")
 
 
 class TfdsDataset:
-    """`tfds:NAME`, `tfds:NAME/CONFIG`, `tfds:NAME:VERSION`, prepared before.
+    """Data source for data sets of TFDS: one picture and one class an example.
 
-    Nothing is downloaded: a name without prepared files makes TFDS try the
-    network for minutes, and a data set may be of hundreds of gigabytes.
+    Names are `tfds:NAME`, `tfds:NAME/CONFIG` or either with `:VERSION` behind
+    it. The data set must be prepared before; nothing is downloaded: a name
+    without prepared files makes TFDS try the network for minutes, and a data
+    set may be of hundreds of gigabytes.
     """
 
     def recognizes(self, data: str) -> bool:
@@ -37,9 +39,19 @@ class TfdsDataset:
     ) -> examples.Listing:
         """Lists the pictures; their encoded bytes are written as files once.
 
+        Args:
+            options: `data` names the data set, `tfds_data_dir` where it lies.
+            labels: Not used: a label is the class of the data set.
+            cache_dir: The files go into a folder in pictures/ in it.
+
+        Returns:
+            The examples; pictures without a label and unused splits are
+            dropped.
+
         Raises:
-            DataError: The data set is not prepared here, or it is not one of
-                one picture and one class per example.
+            DataError: The data set is not prepared here, is damaged, or is not
+                one of one picture and one class per example.
+            RunError: The cache cannot be written.
         """
         prepared, builder = tfds_prepared.open_prepared(options)
         image, label = _find_features(builder)
@@ -59,7 +71,10 @@ SOURCE = TfdsDataset()
 
 
 class TfdsMasks:
-    """`tfds:NAME` read as by `TfdsDataset`, with a mask for the class."""
+    """Data source for data sets of TFDS: one picture and one mask an example.
+
+    Names are those of `TfdsDataset`.
+    """
 
     def recognizes(self, data: str) -> bool:
         """Tells if `data` begins with tfds:."""
@@ -71,11 +86,20 @@ class TfdsMasks:
         labels: label_protocol.Labels,
         cache_dir: pathlib.Path,
     ) -> examples.Listing:
-        """Lists the pictures; their bytes and masks become files once.
+        """Lists the pictures; their bytes and those of masks become files once.
+
+        Args:
+            options: `data` names the data set, `tfds_data_dir` where it lies.
+            labels: Not used: a label is the mask of the data set.
+            cache_dir: The files go into a folder in pictures/ in it.
+
+        Returns:
+            The examples; unused splits are dropped.
 
         Raises:
-            DataError: The data set is not prepared here, or it has not one
-                picture and one mask an example.
+            DataError: The data set is not prepared here, is damaged, or has no
+                picture or no mask in its examples.
+            RunError: The cache cannot be written.
         """
         del labels
         prepared, builder = tfds_prepared.open_prepared(options)

@@ -25,10 +25,19 @@ _COPY_ADVICE = "Copy the whole folder again, or prepare the data set anew."
 def open_prepared(
     options: data_options.DataOptions,
 ) -> tuple[pathlib.Path, "tfds.core.DatasetBuilder"]:
-    """Opens a prepared data set; returns its folder and its builder.
+    """Opens a prepared data set without downloading anything.
+
+    Args:
+        options: `data` is tfds:NAME, tfds:NAME/CONFIG or
+            tfds:NAME/CONFIG:VERSION; `tfds_data_dir` is the folder of all data
+            sets, None: the one that TFDS uses by default.
+
+    Returns:
+        The folder of the newest version that fits, and its builder.
 
     Raises:
-        DataError: There is none.
+        DataError: There is no such data set, several configs fit, or its files
+            are unsafe, damaged or incomplete.
     """
     match = _FORM.fullmatch(options.data)
     if not match:
@@ -43,11 +52,20 @@ def open_prepared(
 def read_encoded(
     builder: "tfds.core.DatasetBuilder", pictures: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Yields every example and the split it belongs to.
+    """Yields every example of the used splits, with encoded pictures.
 
     Args:
-        builder: Of the data set.
-        pictures: Features whose bytes are wanted as they are.
+        builder: The builder of the data set.
+        pictures: Names of the features whose encoded bytes are wanted as they
+            are, without decoding.
+
+    Yields:
+        The example, NumPy values by feature, and its split: one of
+        `examples.SPLITS`, or None if the data set has one split only.
+
+    Raises:
+        DataError: A shard cannot be read, or none of several splits is called
+            train.
     """
     import tensorflow_datasets as tfds
 
@@ -66,7 +84,14 @@ def read_encoded(
 
 
 def hash_state(prepared: pathlib.Path) -> str:
-    """Returns a short hash that changes when the data set is prepared anew."""
+    """Hashes names, sizes and times of a data set's files.
+
+    Args:
+        prepared: The folder of one version of a data set.
+
+    Returns:
+        12 hexadecimal digits that change when the data set is prepared anew.
+    """
     digest = hashlib.sha256(os.fsencode(os.path.abspath(prepared)))
     # Names, sizes and times, not contents: shards may have gigabytes.
     for path in sorted(prepared.iterdir()):
@@ -79,7 +104,18 @@ def hash_state(prepared: pathlib.Path) -> str:
 def list_unused_splits(
     builder: "tfds.core.DatasetBuilder",
 ) -> tuple[examples.DroppedFile, ...]:
-    """Returns the splits that are not used, as dropped entries."""
+    """Returns the splits that are not used, as dropped entries.
+
+    Args:
+        builder: The builder of the data set.
+
+    Returns:
+        One entry for each split that is none of train, validation and test;
+        empty if the data set has one split only, which is used.
+
+    Raises:
+        DataError: None of several splits is called train.
+    """
     return tuple(
         examples.DroppedFile(
             path=f"{builder.info.full_name} {name}",

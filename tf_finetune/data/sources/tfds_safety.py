@@ -1,7 +1,7 @@
 """Safety check of a prepared data set's own files, before TFDS reads them.
 
 TFDS imports the module of every class that features.json names, at any depth,
-and opens whatever lies in the folder. A data set can be made by anybody.
+and opens every file of the folder. A data set can be made by anybody.
 """
 
 import contextlib
@@ -28,14 +28,14 @@ _COPY_ADVICE = "Copy the whole folder again, or prepare the data set anew."
 
 
 def check_folder(prepared: pathlib.Path) -> None:
-    """Raises `DataError` unless TFDS can read a folder without harm.
+    """Checks that TFDS can read a data set's folder without harm.
 
     Args:
         prepared: The folder of one version of a data set.
 
     Raises:
-        DataError: It holds something else than files, is damaged, or names
-            classes that are not those of TFDS.
+        DataError: The folder holds something else than files, is damaged, or
+            names classes that are not those of TFDS.
     """
     with _explain_errors(prepared):
         for path in sorted(prepared.iterdir()):
@@ -53,7 +53,15 @@ def check_folder(prepared: pathlib.Path) -> None:
 
 
 def check_shards(prepared: pathlib.Path, shards: Iterable[str]) -> None:
-    """Raises `DataError` for shards that lie outside the data set's folder."""
+    """Checks that all shards lie directly in the data set's folder.
+
+    Args:
+        prepared: The folder of one version of a data set.
+        shards: Paths of its shards (record files).
+
+    Raises:
+        DataError: A shard lies elsewhere.
+    """
     folder = os.path.abspath(prepared)
     for shard in shards:
         if os.path.dirname(os.path.abspath(shard)) != folder:

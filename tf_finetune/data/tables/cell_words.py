@@ -1,4 +1,4 @@
-"""Words in the cells of labels: missing ones, and marks such as 1, yes, no."""
+"""Words in label cells: placeholders, and marks such as 1, yes, no."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,15 @@ _POSSIBLE = "possible are 1, true or yes, and 0, false or no"
 def warn_of_missing(
     rows: Sequence[table_rows.Row], column: str, table: str
 ) -> None:
-    """Logs the rows whose label is missing, if there are any.
+    """Logs a warning that lists the rows with a placeholder for a label.
+
+    Placeholders are words such as "NaN" or "?"; an empty cell is none. Nothing
+    is logged if there is no such row; `rows` is not changed.
 
     Args:
-        rows: All of a table.
-        column: That of the labels.
-        table: Its name in the message.
+        rows: All rows of a table.
+        column: The column of the labels, which must exist.
+        table: The table's name in the message.
     """
     found = [row for row in rows if class_names.is_missing(row.cells[column])]
     if not found:
@@ -45,15 +48,16 @@ def warn_of_missing(
 
 
 def read_mark(cell: str, column: str, where: str) -> bool:
-    """Returns whether the label of a column applies to a row.
+    """Tells if a cell marks the label of its column as present.
 
     Args:
-        cell: The text.
-        column: The label.
-        where: Names the row in messages: "x.csv, line 3".
+        cell: The cell's text: 1, true, yes, t or y; or 0, false, no, f or n; in
+            any case.
+        column: The column, named after the label.
+        where: The row's name in messages: "x.csv, line 3".
 
     Raises:
-        DataError: The cell says neither.
+        DataError: The cell is empty or any other text.
     """
     text = cell.strip()
     meaning = _parse_mark(text)

@@ -1,8 +1,8 @@
 """Search for the file that a name in a table means, however it is spelled.
 
 A name is taken as it stands wherever a file of that name exists. Only then it
-is tried without the blanks around it, with other slashes, and so on; whatever
-was read otherwise than it stands is told by `Locator.tell`.
+is tried without the blanks around it, with other slashes, and so on;
+`Locator.tell` logs the names that were read in such a way.
 """
 
 import collections
@@ -26,7 +26,7 @@ SUFFIXES = (
     ".tiff",
     ".webp",
 )
-"""Of files that a name without suffix can mean."""
+"""Suffixes of files that a name without suffix can mean."""
 
 NOT_FOUND = "file not found"
 NETWORK_ADDRESS = "a network address, not a file; download it first"
@@ -45,7 +45,12 @@ class _FoundFile:
 
 
 class Locator:
-    """Finds the files that the cells of a table name."""
+    """Finds the files that the cells of a table name.
+
+    Attributes:
+        table: Path of the table.
+        root: The folder that relative names start from.
+    """
 
     def __init__(
         self,
@@ -53,13 +58,14 @@ class Locator:
         image_root: str | None = None,
         names: Iterable[str] = (),
     ) -> None:
-        """Remembers where relative names start.
+        """Sets where relative names start; nothing is read yet.
 
         Args:
-            table: The table.
-            image_root: The folder that names start from; None: the table's.
-            names: All that will be asked for, so that names of another
-                computer are read alike.
+            table: Path of the table.
+            image_root: The folder that names start from; None: the table's
+                folder.
+            names: All names of the table. From them is learned which leading
+                folders of another computer's absolute paths to leave out.
         """
         self.table = table
         self.root = (
@@ -75,9 +81,14 @@ class Locator:
         self._counts: collections.Counter = collections.Counter()
 
     def find(self, name: str) -> str:
-        """Returns the path of the file that a cell of the table names.
+        """Finds the file that a cell of the table names.
 
-        Where there is no such file, the path where it was looked for first.
+        Args:
+            name: The cell's text, with any blanks around it.
+
+        Returns:
+            Path of the file; if none is found, or the name is a network
+            address, `name` joined to `root`, where it was looked for first.
         """
         found = self._search_file(name)
         if found.ways and name not in self._asked:
@@ -87,11 +98,14 @@ class Locator:
         return found.path
 
     def exists(self, name: str) -> bool:
-        """Tells if a name means a file."""
+        """Tells if a name means a file, not a folder or a network address."""
         return not is_address(name) and _is_file(self._search_file(name).path)
 
     def tell(self) -> None:
-        """Logs names that were found only after a change, such as of case."""
+        """Logs how many names were found only after a change, such as of case.
+
+        Each kind of change is logged with an example, and once only.
+        """
         for ways, (name, path) in self._examples.items():
             count = self._counts[ways]
             names = "name is" if count == 1 else "names are"
@@ -120,11 +134,7 @@ class Locator:
         return _FoundFile(path=exact, ways=())
 
     def _list_readings(self, text: str) -> list[tuple[str, tuple[str, ...]]]:
-        """Returns the paths that a cleaned name may mean, the likeliest first.
-
-        Of a name that starts at the root of another computer the folders are
-        left out that all such names share and that are not here.
-        """
+        """Returns the paths that a cleaned name may mean, likeliest first."""
         readings: list[tuple[str, tuple[str, ...]]] = [(text, ())]
         parts = _split_absolute(text)
         if parts:
@@ -138,10 +148,7 @@ class Locator:
         return readings
 
     def _learn_prefix(self) -> tuple[str, ...]:
-        """Returns the folders that absolute names begin with elsewhere.
-
-        The fewest of them, so that most of the names without them exist.
-        """
+        """Returns the fewest leading folders without which most names exist."""
         all_parts = []
         for name in self._names:
             if len(all_parts) == _MAX_SAMPLED:
@@ -224,28 +231,38 @@ class Locator:
 
 
 def is_address(name: str) -> bool:
-    """Tells if a name is an address such as https://…, s3://…"""
+    """Tells if a name is a network address such as https://… or s3://…"""
     return bool(_ADDRESS.match(name.strip()))
 
 
 def explain_missing(name: str) -> str:
-    """Returns the reason why no file is found for a name."""
+    """Returns `NETWORK_ADDRESS` or `NOT_FOUND`: why a name leads to no file."""
     return NETWORK_ADDRESS if is_address(name) else NOT_FOUND
 
 
 def fold_name(name: str) -> str:
-    """Returns a file name as case-insensitive file systems compare it."""
+    """Returns a file name as case-insensitive file systems compare it.
+
+    Names that differ only in case or in the encoding of accents become equal.
+    """
     # macOS decomposes accents (NFD), other systems keep them composed.
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def is_absolute(name: str) -> bool:
-    """Tells if a name starts at the root of some computer."""
+    r"""Tells if a name starts at the root of this or another computer.
+
+    Such are /data/1.jpg, C:\data\1.jpg and file:///data/1.jpg.
+    """
     return bool(_split_absolute(_clean_name(name)[0]))
 
 
 def split_parts(name: str) -> Sequence[str]:
-    """Returns the folders of a name and the file, however it is written."""
+    r"""Splits a name into its folders and, last, the file name.
+
+    Slashes of either direction divide it; drive letters, "file:" and "." are
+    left out: C:\data\1.jpg gives ("data", "1.jpg").
+    """
     text, _ = _clean_name(name)
     text = _DRIVE.sub("", text)
     return tuple(part for part in text.split("/") if part not in ("", "."))

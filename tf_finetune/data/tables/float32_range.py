@@ -29,12 +29,16 @@ LEAST_LOGGED = 1e-36
 
 
 def check_size(value: float, text: str, what: str) -> None:
-    """Raises `DataError` for a number that is too large for a model.
+    """Checks that a number is not too large for a model in float32.
 
     Args:
         value: The number, finite.
-        text: As it stands in the table.
-        what: Names it in messages: "x.csv, line 3: the target 'price'".
+        text: The number as it stands in the table.
+        what: The number's name in messages: "x.csv, line 3: the target
+            'price'".
+
+    Raises:
+        DataError: The number lies beyond ±1e36.
     """
     if abs(value) > _LARGEST:
         power = math.ceil(math.log10(abs(value)))
@@ -49,12 +53,12 @@ def check_digits(values: np.ndarray, what: str) -> None:
     """Checks that numbers stay distinct in float32.
 
     Args:
-        values: [n] finite float64.
-        what: Names them in messages: "the target 'price'".
+        values: [n] finite float64, at least one.
+        what: The numbers' name in messages: "the target 'price'".
 
     Raises:
         DataError: They lie too close together, for their size or at all. The
-            message tells how to rescale them.
+            message says how to rescale them. Numbers that are all equal pass.
     """
     low, high = float(np.min(values)), float(np.max(values))
     spread = high - low
@@ -84,14 +88,14 @@ def _describe_steps(steps: float) -> str:
 
 
 def describe_crowding(values: np.ndarray, what: str) -> str:
-    """Returns a warning if outliers hide that most values are too close.
+    """Describes the case that outliers hide that most values are too close.
 
     Args:
         values: [n] finite float64, as `check_digits` lets them pass.
-        what: Names them.
+        what: The numbers' name in messages: "the target 'price'".
 
     Returns:
-        Empty if there is nothing to warn of.
+        A warning of a few sentences; empty if there is nothing to warn of.
     """
     # The middle half of the values, which outliers do not widen.
     low, high = (float(v) for v in np.percentile(values, [25, 75]))
@@ -112,17 +116,19 @@ def describe_crowding(values: np.ndarray, what: str) -> str:
 def check_bounds(
     values: np.ndarray, bounds: tuple[float, ...], what: str
 ) -> None:
-    """Checks that bounds of the predictions do not cost digits.
+    """Checks that bounds of the predictions do not cost digits in float32.
 
     They are applied as max(value - low, 0) + low in float32.
 
     Args:
-        values: [n] of a target.
-        bounds: `--target_range`; may be empty.
-        what: Names the target.
+        values: [n] float64 of a target, at least one.
+        bounds: (low, high) of `--target_range`, infinite where there is no
+            bound; empty: nothing is checked.
+        what: The target's name in messages: "the target 'price'".
 
     Raises:
-        DataError: A bound lies too far from the values.
+        DataError: The lower bound, or the upper one if there is no lower one,
+            is over 1000 times as large as the values.
     """
     if not bounds:
         return
@@ -161,21 +167,22 @@ def _describe_shift(low: float, spread: float) -> str:
 
 
 def format_number(value: float) -> str:
-    """Formats a number with all digits, whole ones without a point."""
+    """Formats a number with all its digits: 3.0 as "3", 0.1 as "0.1"."""
     if value == round(value) and abs(value) < 2**63:
         return f"{value:.0f}"
     return repr(value)
 
 
 def parse_number(text: str, what: str) -> float:
-    """Parses a number that is finite and not too large for a model.
+    """Parses a cell as a number that is finite and not too large for a model.
 
     Args:
-        text: A cell.
-        what: Names it in messages: "x.csv, line 3: the target 'price'".
+        text: The cell's text.
+        what: The number's name in messages: "x.csv, line 3: the target
+            'price'".
 
     Raises:
-        DataError: The text is not such a number.
+        DataError: The text is empty or not such a number.
     """
     if not text:
         raise errors.DataError(f"{what} is empty; it must be a number.")

@@ -24,13 +24,19 @@ def advise_paths(
     *,
     any_root: bool = True,
 ) -> str:
-    """Returns a sentence on where similar files exist and how to name them.
+    """Returns advice on where similar files exist and how to name them.
+
+    Searches the folders that the names start from, of the table and around it,
+    within bounds on their depth and the number of files.
 
     Args:
-        locator: What did not find them.
-        missing: The names, at least one.
-        any_root: Whether names may start from another folder; not where
-            others of the table are found.
+        locator: The search that did not find them.
+        missing: Names from the table that were not found, at least one.
+        any_root: Whether --image_root may be advised; not if the other names of
+            the table are found where they are.
+
+    Returns:
+        One or two sentences for an error or a warning; never empty.
     """
     tried = [n for n in missing[:_MAX_TRIED] if not file_locator.is_address(n)]
     if not tried:

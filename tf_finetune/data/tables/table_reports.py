@@ -24,10 +24,10 @@ class Table:
     """Rows of a table, with access to its files and labels.
 
     Attributes:
-        path: The file.
-        rows: All of them.
-        files: Finds what its cells name.
-        labels: They know how its labels are written.
+        path: Path of the table.
+        rows: All its rows.
+        files: Finds the files that its cells name.
+        labels: The task's labels, which know how the table writes them.
     """
 
     path: pathlib.Path
@@ -39,10 +39,16 @@ class Table:
 def report_missing(
     files: file_locator.Locator, missing: Sequence[str], *, found: int
 ) -> None:
-    """Logs a warning for names that lead to no file.
+    """Logs a warning for names that lead to no file, with advice.
+
+    Args:
+        files: The search that did not find them.
+        missing: Names of the table that were not found; empty: nothing is
+            logged.
+        found: Number of pictures that were found.
 
     Raises:
-        DataError: No picture is found.
+        DataError: `found` is 0 and names are missing.
     """
     if not missing:
         return
@@ -72,7 +78,16 @@ def check_empty_classes(
     found: Sequence[examples.Example],
     lost: Sequence[examples.Example],
 ) -> None:
-    """Raises `DataError` if no picture of a class is found."""
+    """Checks that no class loses all its pictures because files are missing.
+
+    Args:
+        table: The table and its labels.
+        found: Examples whose picture exists.
+        lost: Examples whose picture does not.
+
+    Raises:
+        DataError: No picture of a class is found.
+    """
     classes = table.labels.list_classes
     # A class whose pictures are all missing would vanish without a word.
     present = {name for each in found for name in classes(each.label)}
@@ -87,7 +102,15 @@ def check_empty_classes(
 
 
 def check_label_files(table: Table, options: data_options.DataOptions) -> None:
-    """Raises `DataError` if labels that are files are not found."""
+    """Checks that labels that are files (masks) are found.
+
+    Args:
+        table: The table, its files and its labels.
+        options: The names of the columns.
+
+    Raises:
+        DataError: One is not found; the message gives advice.
+    """
     for column in table.labels.file_columns(options):
         names = [row.cells[column] for row in table.rows]
         missing = [name for name in names if not table.files.exists(name)]
@@ -108,7 +131,15 @@ def report_columns(
     found: Sequence[examples.Example],
     options: data_options.DataOptions,
 ) -> None:
-    """Logs which columns decide how pictures are divided."""
+    """Logs which columns decide splits and groups of the pictures.
+
+    Warns if a column of another name seems to hold splits.
+
+    Args:
+        table: The table.
+        found: Examples whose picture exists.
+        options: The names of the columns.
+    """
     splits = collections.Counter(e.split for e in found if e.split)
     if splits:
         counts = ", ".join(f"{name} {splits[name]}" for name in sorted(splits))

@@ -1,7 +1,7 @@
 """Reading of CSV tables: delimiter, header and the cells of rows.
 
-Work and memory grow with the size of the file alone: of a row only the cells
-of the columns that are asked for are kept, however many columns there are.
+Work and memory grow with the size of the file alone: of a row only the cells of
+the requested columns are kept, however many columns there are.
 """
 
 import csv
@@ -34,9 +34,9 @@ class Row:
     """A row of a table.
 
     Attributes:
-        line: The number of its last line in the file.
-        cells: Of the columns that were asked for and are there; empty where
-            the row is too short.
+        line: Number of the row's last line in the file, from 1.
+        cells: Text by column name, of the requested columns that exist; empty
+            text where the row is too short.
     """
 
     line: int
@@ -53,18 +53,24 @@ def read_rows(
     needed: Mapping[str, Sequence[str]],
     optional: Sequence[str] = (),
 ) -> Iterator[Row]:
-    """Yields the rows of a table.
+    """Yields the rows of a CSV table.
 
-    A column is found by its name, or by that name in other capital letters if
-    there is one such column.
+    Delimiter (comma, semicolon, tab or bar) and encoding (UTF-8 or UTF-16) are
+    detected; empty lines are left out. A column is found by its name, or by
+    that name in other case if there is one such column.
 
     Args:
-        path: The table.
+        path: Path of the table.
         needed: Columns that must exist, by the flag that names them.
         optional: Further columns that are read where they exist.
 
+    Yields:
+        Each row; its cells are keyed by the names as requested.
+
     Raises:
-        DataError: One does not exist, or the file is no table.
+        DataError: A needed column does not exist, two could be meant, a row has
+            too many cells, or the file is not CSV or cannot be read. Raised
+            during the iteration.
     """
     text = _DECLARED.sub("", _read_text(path), count=1)
     reader = csv.reader(
@@ -102,11 +108,15 @@ def read_rows(
 def read_header(
     path: pathlib.Path, needed: Mapping[str, Sequence[str]]
 ) -> list[str]:
-    """Returns the names of all columns, as `read_rows` finds them.
+    """Returns the names of all columns, without blanks around them.
 
     Args:
-        path: The table.
-        needed: Columns that exist, by the flag that names them.
+        path: Path of the table.
+        needed: Columns that exist, by the flag that names them; they tell the
+            delimiter.
+
+    Raises:
+        DataError: The file cannot be read or is not text.
     """
     text = _DECLARED.sub("", _read_text(path), count=1)
     return [
@@ -237,8 +247,8 @@ def _missing_column_error(
     """Returns the error of a missing column.
 
     Args:
-        name: Of the column.
-        flag: Names it.
+        name: Name of the column.
+        flag: The flag that names it.
         header: The columns that are there.
         path: The table.
         several: Whether the table must have several columns.
