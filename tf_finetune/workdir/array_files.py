@@ -26,7 +26,10 @@ def read_arrays(
 
     Args:
         path: The file.
-        within: The folder that it must lie in.
+        within: The folder that it must lie in, links followed.
+
+    Returns:
+        Arrays of floats, integers or booleans, of any shape.
 
     Raises:
         RunError: It is missing, not such a file, damaged, or holds objects.
