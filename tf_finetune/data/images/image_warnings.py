@@ -34,12 +34,12 @@ def warn_of_oddities(
     pixels: model_options.PixelOptions,
     compare: bool = True,
 ) -> None:
-    """Logs warnings on value ranges, blank pictures and duplicates.
+    """Logs warnings on value ranges, blank pictures and near-duplicates.
 
     Args:
-        seen: The pictures, of equal files one.
-        pixels: How they were decoded.
-        compare: Whether pictures that look alike are of interest.
+        seen: The usable pictures; of files with equal bytes only one.
+        pixels: Background and 16-bit range with which they were decoded.
+        compare: Whether pictures that look alike are searched for.
     """
     _warn_of_range(seen, pixels)
     blank = [each for each in seen if each.look.deviation < _BLANK_DEVIATION]
