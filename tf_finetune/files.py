@@ -191,7 +191,10 @@ def find_write_problem(path: pathlib.Path) -> str | None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes `text` as UTF-8 to `path`, atomically."""
+    """Writes `text` as UTF-8 to `path`, atomically; see `replacing`.
+
+    Surrogates that `read_text` made become the bytes that they stand for.
+    """
     # File names may hold bytes that are not UTF-8; they must survive.
     data = text.encode("utf-8", errors="surrogateescape")
     with replacing(path) as temporary:
@@ -199,7 +202,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes `value` as indented JSON to `path`, atomically.
+    """Writes `value` as indented JSON to `path`, atomically; see `replacing`.
 
     Raises:
         ValueError: A number in it is NaN or infinite, which JSON cannot hold.

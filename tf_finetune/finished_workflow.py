@@ -30,8 +30,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates a finished run, on its own splits or on other pictures.
 
-    Writes the figures to a JSON file, `evaluation.DATA.json` in the workdir
-    unless `output` names another one.
+    Writes the metrics to `output`, by default evaluation.DATA.json in the
+    workdir (evaluation.again.json for the run's own splits); with `data`,
+    charts and predictions go into a folder beside it.
 
     Args:
         workdir: The run's folder.
@@ -108,10 +109,10 @@ def predict(
         **keywords: Any flag of `python -m tf_finetune.predict`, by name.
 
     Returns:
-        One prediction per file, in the order of the paths: a dataclass of the
-        task with `path`, `error` and, by task, `class_name`, `probability` and
-        `top_k`; `labels` and `probabilities`; `values`; or `shares`, `mask`
-        and `overlay`. For a file that cannot be used, `error` says why.
+        One prediction per file, in the order of the paths: a dataclass with
+        `path`, `error` (empty, or why the file cannot be used) and fields of
+        the task, such as `class_name`, `probability` and `top_k`; they are
+        the columns of predictions.csv in docs/run_folder.md.
 
     Raises:
         UsageError: An option is wrong, or no finished run lies there.

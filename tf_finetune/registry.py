@@ -1,4 +1,4 @@
-"""Parts by name, imported only when one is used."""
+"""Components by name, imported only when one is used."""
 
 import importlib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A finished run in Python: its model, figures and methods.
+"""A finished run in Python: its model, metrics and methods.
 
 Nothing here imports TensorFlow before a run is opened.
 """

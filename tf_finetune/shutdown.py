@@ -55,10 +55,11 @@ class SignalExit(SystemExit):
 
 
 class KeyboardExit(KeyboardInterrupt):
-    """A `KeyboardInterrupt` that knows what the same command will do.
+    """A `KeyboardInterrupt` with a clause for the user about the next start.
 
     Attributes:
-        then: Clause for the user, such as `STARTS_OVER` or `RESUMES`.
+        then: Whether the same command resumes, such as `STARTS_OVER` or
+            `RESUMES`.
     """
 
     def __init__(self, then: str) -> None:

@@ -36,8 +36,6 @@ _COPIES = 3
 def check_config(config: train_config.TrainConfig) -> None:
     """Checks all options of a run that need neither pictures nor TensorFlow.
 
-    The order is that in which a reader of the command line meets them.
-
     Raises:
         UsageError: A name, path or combination of options is impossible.
     """

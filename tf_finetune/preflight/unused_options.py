@@ -85,8 +85,8 @@ def check_options(config: Any, choices: Choices) -> None:
 
     Args:
         config: The config of any command.
-        choices: By flag, a function that returns its values where the flag
-            alone does not tell them ("auto").
+        choices: By flag, a function that returns its `Choice`, for flags
+            whose value alone does not tell it ("auto").
     """
     if found := find_unused(config, choices):
         raise errors.UsageError(_format_refusals([*found.values()]))
@@ -177,7 +177,7 @@ def _format_refusal(found: Refusal) -> str:
 def find_training_choices(
     config: train_config.TrainConfig, task: task_contract.Task, head: str
 ) -> Choices:
-    """Returns functions that look up the flag values of a training run.
+    """Builds the choices of a training run: by flag, a function that finds one.
 
     Args:
         config: All options of the run.
@@ -206,7 +206,7 @@ def find_training_choices(
 
 
 def choose_task(task: task_contract.Task, origin: str = "") -> Choice:
-    """Returns the value of `--task`, as a choice that options depend on.
+    """Builds the `Choice` of `--task`: its value and the options it reads.
 
     Args:
         task: The task.
@@ -222,7 +222,7 @@ def choose_task(task: task_contract.Task, origin: str = "") -> Choice:
 def choose_format(
     data: data_options.DataOptions, labels: label_protocol.Labels
 ) -> Choice:
-    """Returns the data format, found on disk if `--data_format=auto`.
+    """Builds the `Choice` of `--data_format`; "auto" is found out on disk.
 
     Args:
         data: Options that say where the pictures are.
@@ -280,7 +280,7 @@ def reads_option(task: task_contract.Task, name: str) -> bool:
 def check_fractions(
     data: data_options.DataOptions, given: Sequence[str | None]
 ) -> None:
-    """Raises `UsageError` for the fraction of a split that the data brings.
+    """Raises `UsageError` if a fraction is given of a split the data brings.
 
     Args:
         data: The data options, with the fractions.

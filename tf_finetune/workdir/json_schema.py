@@ -100,7 +100,7 @@ class Number(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class OneOf(Kind):
-    """One of a few strings."""
+    """One of the strings in `possible`."""
 
     possible: tuple[str, ...]
 
@@ -117,7 +117,7 @@ class OneOf(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Optional(Kind):
-    """A value of a kind, or null."""
+    """A value of the kind `kind`, or null."""
 
     kind: Kind
 
@@ -133,7 +133,7 @@ class Optional(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Items(Kind):
-    """A list of `at_least` to `at_most` values of one kind."""
+    """A list of `at_least` to `at_most` values of the kind `kind`."""
 
     kind: Kind
     at_least: int = 0
@@ -224,7 +224,7 @@ class Record(Kind):
 
 
 def describe_any(names: Sequence[str]) -> Record:
-    """Returns a schema that every object fits, whatever the class names."""
+    """Returns a schema that every object fits, for any class names."""
     del names
     return Record()
 

@@ -178,7 +178,7 @@ def warn_if_inside_data(
 def open_workdir(
     place: workdir_files.Workdir, config: train_config.TrainConfig
 ) -> Iterator[None]:
-    """Makes and locks a workdir for the block, and clears what is replaced.
+    """Makes and locks a workdir for the block, and clears a replaced run.
 
     Raises:
         UsageError: The workdir is not free (see `check_free`), another

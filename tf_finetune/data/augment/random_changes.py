@@ -77,6 +77,9 @@ def draw_boxes(
         zoom: Up to this share of each side is cut off, the same of both.
         shift: Largest shift as a share of each side, 0..1; beyond the edge
             the picture is reflected.
+
+    Returns:
+        One box per picture, for `sample_images`.
     """
     height, width = images.shape[1:3]
     numbers = tf.random.stateless_uniform(

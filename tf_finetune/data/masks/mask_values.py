@@ -41,7 +41,7 @@ class ValueMap:
 
     @functools.cached_property
     def key(self) -> str:
-        """A short hash of the mapping without its names, for cache keys."""
+        """A short hash of the pairs and of `by_color`, for cache keys."""
         text = json.dumps([self.pairs, self.by_color])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
