@@ -113,7 +113,7 @@ def load(name: str) -> Any:
 
 
 def config_classes() -> dict[str, type]:
-    """Returns the config class by name of the command; some have none."""
+    """Returns the config classes of the commands with flags, by command."""
     return {
         name: load(command.config)
         for name, command in COMMANDS.items()

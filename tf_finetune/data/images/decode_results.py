@@ -21,6 +21,7 @@ from tf_finetune.data.images import decoding, file_kinds
 
 _VERSION = 1  # Of what is kept about a picture.
 
+# A picture is divided into 8 x 8 cells; bytes of both summaries of them.
 _CELLS = 8
 _MEANS, _POINTS = 3 * _CELLS**2, _CELLS**2
 

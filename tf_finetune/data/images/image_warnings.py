@@ -23,8 +23,10 @@ _MEAN_TOLERANCE, _POINT_TOLERANCE = 2, 6
 
 # Share of the 16-bit range. Values of 14 bits use 0.25 of it.
 _NARROW_SHARE = 0.3
+# Over the pictures; a tenth may hold larger values than the range found.
 _RANGE_QUANTILE = 0.9
 
+# Pairs of pictures that are compared at a time, to bound memory.
 _BLOCK_SIZE = 65536
 
 
