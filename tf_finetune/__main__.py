@@ -9,7 +9,11 @@ from tf_finetune import commands, console_output, errors, version
 
 
 def main() -> None:
-    """Runs the command that the first argument names."""
+    """Runs the command that the first argument names, or lists the commands.
+
+    Raises:
+        SystemExit: The command has ended, or its name is unknown (status 2).
+    """
     console_output.prepare_streams()
     if len(sys.argv) < 2 or sys.argv[1] in ("--help", "-h", "help"):
         console_output.show(_format_commands())

@@ -38,12 +38,15 @@ def run_command(
     Args:
         main: The command; prints its result and returns nothing.
         config_class: The dataclass its flags are derived from.
-        purpose: What the command does, for `--help`.
-        settle: Given the parsed config and the names of the options that
-            the command line sets itself, returns the config for `main`.
+        purpose: First lines of `--help`: a sentence and an example.
+        settle: Given the parsed config and the names of the options set on
+            the command line itself (not in a flagfile), returns the config
+            for `main`; None: `main` gets the parsed one.
 
-    Exit status: 0 done, 1 the run could not go on, 2 the flags or the data
-    are wrong, 3 a gate was missed, 128 + a signal that stopped it.
+    Raises:
+        SystemExit: Always. Status 0: done; 1: `RunError` or no access to a
+            file; 2: wrong flags or data; 3: a condition on the result
+            failed; 128 + number of the signal that stopped the process.
     """
     # First of all: a signal may come while modules are being imported.
     shutdown.exit_on_signals()
@@ -68,15 +71,20 @@ def parse_arguments(
     arguments: Sequence[str],
     values: flags.FlagValues,
 ) -> tuple[Config, Set[str]]:
-    """Parses arguments into a config and the names set outside flagfiles.
+    """Parses arguments into a config and the set of options named in them.
 
     Args:
         config_class: The dataclass the flags are derived from.
-        arguments: Of a command line.
-        values: Where the flags are defined and set.
+        arguments: Arguments of a command line, without the program's name.
+        values: Flag values in which the flags are defined and then set.
+
+    Returns:
+        The config, and the names of the options that the arguments set
+        themselves, not through a flagfile.
 
     Raises:
-        UsageError: As `config.flag_parser` raises.
+        UsageError: A flag is unknown, a value is invalid, a flagfile cannot
+            be read, or an argument is not a flag.
     """
     options.define_flags(config_class, values)
     flag_parser.parse_arguments(values, arguments)
@@ -88,7 +96,12 @@ def parse_arguments(
 
 
 def format_help(config_class: type, purpose: str) -> str:
-    """Returns the page that `--help` prints: every flag with its default."""
+    """Returns the page that `--help` prints: every flag with its default.
+
+    Args:
+        config_class: The dataclass the flags are derived from.
+        purpose: First lines of the page.
+    """
     lines = [purpose]
     title = None
     for name, field, value, group in options.list_options(config_class):

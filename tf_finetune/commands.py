@@ -15,18 +15,22 @@ from tf_finetune import cli, console_output, shutdown
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command, its parts named as "module:attribute" and imported when used.
+    """A command of the command line, described without importing its code.
+
+    Code is named as "module:attribute" and imported when the command runs.
 
     Attributes:
         summary: Its line in the list of commands.
-        function: Called with the config and `report`, which prints a block of
-            text; without arguments if there is no config.
-        config: The dataclass that its flags are derived from; "" for a command
-            that parses its arguments itself.
+        function: Name of the function that is called with the config and
+            `report`, which prints a block of text; without arguments if there
+            is no config.
+        config: Name of the dataclass that its flags are derived from; "" for
+            a command that parses its arguments itself.
         usage: The first lines of its `--help`: a sentence and an example.
-        settle: Completes the parsed config, given the names of the options
-            that the command line itself sets; "" leaves it as it is.
-        is_resumable: Whether the same command resumes what was stopped.
+        settle: Name of the function that completes the parsed config, given
+            the names of the options that the command line itself sets; ""
+            leaves the config as it is.
+        is_resumable: Whether the same command resumes a stopped run.
     """
 
     summary: str
@@ -108,13 +112,17 @@ COMMANDS = {
 
 
 def load(name: str) -> Any:
-    """Imports a part of a command, "module:attribute"."""
+    """Imports and returns the object that "module:attribute" names.
+
+    Args:
+        name: A name out of `COMMANDS`; other names raise Python's own errors.
+    """
     module, attribute = name.split(":")
     return getattr(importlib.import_module(module), attribute)
 
 
 def config_classes() -> dict[str, type]:
-    """Returns the config class of each command that has flags."""
+    """Returns the config classes of the commands with flags, by command."""
     return {
         name: load(command.config)
         for name, command in COMMANDS.items()
@@ -123,7 +131,14 @@ def config_classes() -> dict[str, type]:
 
 
 def start(name: str) -> None:
-    """Runs a command on the arguments of the process, and exits with it."""
+    """Runs a command on the arguments of the process, `sys.argv[1:]`.
+
+    Args:
+        name: A key of `COMMANDS`.
+
+    Raises:
+        SystemExit: A command with a config has ended; see `cli.run_command`.
+    """
     command = COMMANDS[name]
     if not command.config:
         console_output.prepare_streams()

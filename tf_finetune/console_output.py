@@ -39,10 +39,10 @@ class _LastingStream(io.FileIO):
 
 
 def prepare_streams() -> None:
-    """Makes stdout and stderr survive closed readers and narrow encodings.
+    """Replaces stdout and stderr by streams on which printing cannot fail.
 
-    Letters that their encodings lack are escaped from now on, in whatever is
-    printed: results, logs, progress bars.
+    Output to a closed pipe is discarded; letters that a stream's encoding
+    lacks are printed as ASCII or escaped, in results, logs and progress bars.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) < 3:
         pass  # A stream was closed; no file of ours may take its place.
@@ -53,7 +53,11 @@ def prepare_streams() -> None:
 
 
 def show(text: str) -> None:
-    """Prints a block of text, with escapes where it cannot be shown."""
+    """Prints a block of text and a line break to stdout.
+
+    Letters that its encoding lacks are escaped. If the reader of the pipe has
+    gone, the text is discarded without an error.
+    """
     try:
         print(text, flush=True)
     except UnicodeEncodeError:

@@ -33,11 +33,11 @@ _NO_TENSORFLOW = (
 
 
 def start_tensorflow() -> None:
-    """Imports TensorFlow, which takes seconds, without its start-up log.
+    """Imports Keras and TensorFlow, without TensorFlow's start-up log.
 
-    It writes that to the process's stderr before its log level is known. A
-    level that the user's environment sets is left alone, and then the log
-    is too. oneDNN is turned on unless the environment sets it.
+    The import takes seconds, and none where it was done before. If the user's
+    environment sets `TF_CPP_MIN_LOG_LEVEL`, the log is printed. oneDNN is
+    turned on unless the environment sets it.
 
     Raises:
         RunError: TensorFlow is not installed, or Keras is told to use another
@@ -69,7 +69,10 @@ def start_tensorflow() -> None:
 
 
 def describe_onednn() -> str:
-    """Returns whether TensorFlow uses oneDNN, as far as one can tell."""
+    """Returns "on", "off" or "as TensorFlow chose": the setting of oneDNN.
+
+    It is read from the environment variable that `start_tensorflow` sets.
+    """
     value = os.environ.get(ONEDNN_VARIABLE)
     if value is None:
         return "as TensorFlow chose"
@@ -97,9 +100,13 @@ def _buffer_stderr() -> Iterator[None]:
 
 
 def describe_environment() -> dict[str, Any]:
-    """Returns versions and hardware, ready for JSON.
+    """Returns versions of packages and the hardware, as values for JSON.
 
     TensorFlow must be loaded already: asking it for devices starts it.
+
+    Returns:
+        {"versions": version by package, "hardware": machine, system, number
+        of CPUs, and names of the TensorFlow devices}.
     """
     import tensorflow as tf
 
@@ -127,11 +134,14 @@ def _list_versions() -> dict[str, str]:
 
 
 def read_worker_number(environment: Mapping[str, str] | None = None) -> int:
-    """Returns the number of this worker, from 0, the chief.
+    """Returns the number of this worker in distributed training; 0: the chief.
 
     Args:
-        environment: TF_CONFIG is read, else SLURM_PROCID; none: that of this
-            process.
+        environment: Environment variables, of which TF_CONFIG is read, or
+            without it SLURM_PROCID; None: those of this process.
+
+    Returns:
+        A number from 0; also 0 where neither variable is set.
 
     Raises:
         UsageError: TF_CONFIG does not describe a cluster.
@@ -157,5 +167,12 @@ def read_worker_number(environment: Mapping[str, str] | None = None) -> int:
 
 
 def is_non_chief(strategy: str) -> bool:
-    """Returns whether this process is a worker other than the chief."""
+    """Returns whether this process is a worker other than the chief.
+
+    Args:
+        strategy: The value of `--strategy`; only "multi_worker" has workers.
+
+    Raises:
+        UsageError: TF_CONFIG does not describe a cluster.
+    """
     return strategy == "multi_worker" and read_worker_number() > 0

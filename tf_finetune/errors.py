@@ -20,18 +20,21 @@ class RunError(RuntimeError):
 
 
 class GateError(RuntimeError):
-    """A finished run missed the figure it was asked for; exit status 3."""
+    """A finished run missed a condition set on its result; exit status 3."""
 
 
 def make_unknown_error(
     kind: str, name: str, known: Iterable[str]
 ) -> UsageError:
-    """Returns the error for a name that is not among the known ones.
+    """Returns, without raising it, the error for a name that is not known.
 
     Args:
-        kind: What was named, as it starts the sentence: "backbone", "flag".
-        name: What was given.
+        kind: The kind of name, as the message has it: "backbone", "flag".
+        name: The unknown name.
         known: Every name that would have been accepted.
+
+    Returns:
+        An error that suggests the nearest known names or lists all of them.
     """
     known = sorted(known)
     if advice := _find_advice(kind, name, known):

@@ -30,7 +30,7 @@ _KINDS = (
 
 
 class UnfitFileError(OSError):
-    """A path is not a regular file that may be read; says why."""
+    """A path is not a regular file that may be read; its text is a sentence."""
 
 
 @contextlib.contextmanager
@@ -40,19 +40,20 @@ def open_regular(
     within: pathlib.Path | None = None,
     limit: int | None = None,
 ) -> Iterator[BinaryIO]:
-    """Opens a regular file that somebody else may have put there.
+    """Opens a regular file for reading bytes, and refuses pipes and devices.
 
-    Everything that is read on behalf of a workdir, a cache or a data set is
-    opened here: a pipe would be waited for, a device read without end, and a
-    link may lead to a file that is none of theirs.
+    Every file of a workdir, cache or data set is opened here, since somebody
+    else may have put it there: a pipe would be waited for, a device read
+    without end, and a link may lead out of the folder.
 
     Args:
         path: The file.
         within: The folder that it must lie in, links followed; None: any.
-        limit: The most bytes that it may have; None: any number.
+        limit: Largest allowed size in bytes; None: any.
 
     Raises:
-        UnfitFileError: It is not one; the message is a sentence.
+        UnfitFileError: It is no regular file, is too large or lies outside
+            of `within`; the message is a sentence.
         OSError: It is not there, or cannot be opened.
     """
     path = pathlib.Path(path)
@@ -92,15 +93,18 @@ def require_regular(
     within: pathlib.Path | None = None,
     limit: int | None = None,
 ) -> None:
-    """Raises as `open_regular` does unless a regular file lies at `path`."""
+    """Raises `OSError` unless a path is a regular file that can be opened.
+
+    Arguments and errors are those of `open_regular`; nothing is read.
+    """
     with open_regular(path, within=within, limit=limit):
         pass
 
 
 def open_lock(path: pathlib.Path) -> BinaryIO:
-    """Opens a lock file and creates it if needed; its content is kept.
+    """Opens a file for `flock` and creates it if needed; its content is kept.
 
-    A link in its place would lead to a file of somebody else's.
+    Links are not followed; the caller closes the file.
 
     Raises:
         OSError: It is a link or no regular file, or cannot be made.
@@ -131,9 +135,9 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a temporary path that becomes `path` when the block succeeds.
 
     The temporary file lies beside `path` and keeps its suffixes (Keras insists
-    on `.weights.h5`); it is flushed to disk and renamed, so that a reader sees
-    the old file or the new one, and then its folder is flushed, so that a
-    power cut cannot take the name back. It is removed when the block raises.
+    on `.weights.h5`). It is flushed to disk, renamed, and its folder flushed:
+    readers and a power cut find the old file or the new one. When the block
+    raises, `path` stays as it was. Missing parent folders are made.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +152,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def flush(path: pathlib.Path) -> None:
-    """Flushes a file's content, or a folder's entries, to the disk."""
+    """Flushes a file's content, or a folder's entries, to the disk (fsync)."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -157,7 +161,7 @@ def flush(path: pathlib.Path) -> None:
 
 
 def flush_folder(folder: pathlib.Path) -> None:
-    """Flushes a folder's entries to the disk, where the file system can."""
+    """Flushes a folder's entries to the disk, where its file system can."""
     try:
         flush(folder)
     except OSError as error:
@@ -166,12 +170,12 @@ def flush_folder(folder: pathlib.Path) -> None:
 
 
 def find_write_problem(path: pathlib.Path) -> str | None:
-    """Returns the reason why a path cannot be written; None if it can.
+    """Returns why a path cannot be written ("Permission denied"); None: it can.
 
-    It is tried, in the nearest folder that there is, and nothing is left.
+    A temporary file is made, and removed, in the nearest folder that exists.
 
     Args:
-        path: Of a file or a folder, which need not exist.
+        path: A file or a folder, which need not exist.
     """
     folder = pathlib.Path(path).absolute()
     folder = folder if folder.is_dir() else folder.parent
@@ -187,7 +191,10 @@ def find_write_problem(path: pathlib.Path) -> str | None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes `text` as UTF-8 to `path`, atomically."""
+    """Writes `text` as UTF-8 to `path`, atomically; see `replacing`.
+
+    Surrogates that `read_text` made become the bytes that they stand for.
+    """
     # File names may hold bytes that are not UTF-8; they must survive.
     data = text.encode("utf-8", errors="surrogateescape")
     with replacing(path) as temporary:
@@ -195,7 +202,7 @@ def write_text(path: pathlib.Path, text: str) -> None:
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes `value` as indented JSON to `path`, atomically.
+    """Writes `value` as indented JSON to `path`, atomically; see `replacing`.
 
     Raises:
         ValueError: A number in it is NaN or infinite, which JSON cannot hold.
@@ -221,7 +228,7 @@ def read_bytes(
     """Returns the content of a regular file of at most `limit` bytes.
 
     Raises:
-        UnfitFileError: It is not one; `within` as in `open_regular`.
+        UnfitFileError: It is larger or unfit; see `open_regular`.
         OSError: It cannot be read.
     """
     with open_regular(path, within=within, limit=limit) as file:
@@ -237,7 +244,10 @@ def read_bytes(
 def read_text(
     path: pathlib.Path, *, limit: int, within: pathlib.Path | None = None
 ) -> str:
-    """Returns a UTF-8 text, as `read_bytes`; invalid bytes are kept."""
+    """Returns a file decoded as UTF-8; invalid bytes become surrogates.
+
+    Arguments and errors are those of `read_bytes`.
+    """
     content = read_bytes(path, limit=limit, within=within)
     return content.decode("utf-8", errors="surrogateescape")
 
@@ -248,12 +258,12 @@ def read_json(
     limit: int = _JSON_BYTES,
     within: pathlib.Path | None = None,
 ) -> Any:
-    """Returns the parsed JSON file `path`; `limit`, `within` as `read_bytes`.
+    """Returns the parsed content of a JSON file of at most `limit` bytes.
 
     Raises:
         ValueError: It is not JSON, or has more values or deeper nesting than
             any file of this package.
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is unfit; see `open_regular`.
     """
     content = read_bytes(path, limit=limit, within=within)
     # Counted before parsing, which takes many times the file's size in memory.
@@ -274,9 +284,7 @@ def read_json(
 def sha256(path: pathlib.Path, *, limit: int | None = None) -> str:
     """Returns the hexadecimal SHA-256 of a regular file's bytes.
 
-    Args:
-        path: The file.
-        limit: The most bytes that it may have; None: any number.
+    Arguments and errors are those of `open_regular`.
     """
     with open_regular(path, limit=limit) as file:
         digest = hashlib.sha256()

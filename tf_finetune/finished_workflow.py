@@ -30,18 +30,27 @@ def evaluate(
 ) -> dict[str, Any]:
     """Evaluates a finished run, on its own splits or on other pictures.
 
+    Writes the metrics to `output`, by default evaluation.DATA.json in the
+    workdir (evaluation.again.json for the run's own splits); with `data`,
+    charts and predictions go into a folder beside it.
+
     Args:
         workdir: The run's folder.
         data: Labeled pictures in any form that training takes, of classes
-            that the run knows; None: the run's own.
+            that the run knows; None: the splits that the run was trained with.
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
 
     Returns:
-        Figures by split, as in `evaluation.json`.
+        Metrics by split ("train", "validation", "test"), each with its
+        `baselines`, and `data_fingerprint`; the keys of `evaluation.json`.
 
     Raises:
-        UsageError, DataError, RunError, GateError: As `fine_tune`.
+        UsageError: An option is wrong, or no finished run lies there.
+        DataError: The pictures cannot be used, or the run's own pictures
+            have changed.
+        RunError: Files of the run cannot be read.
+        GateError: A metric is worse than `fail_below` allows.
     """
     given = {"workdir": str(workdir), "data": str(data or ""), **keywords}
     config = options.from_keywords(command_configs.EvaluateConfig, given)
@@ -51,7 +60,15 @@ def evaluate(
 def evaluate_run(
     config: command_configs.EvaluateConfig, *, report: Report
 ) -> dict[str, Any]:
-    """Runs `python -m tf_finetune.evaluate`."""
+    """Evaluates a finished run, as `evaluate` does with the same options.
+
+    Args:
+        config: All options of the command.
+        report: Called with each block of text for the user.
+
+    Returns:
+        Metrics by split; see `evaluate`, also for the errors.
+    """
     evaluate_preflight.check_evaluation(config)
     source = evaluate_preflight.resolve_evaluation_data(config)
     inspected = scan.list_and_inspect(
@@ -92,8 +109,15 @@ def predict(
         **keywords: Any flag of `python -m tf_finetune.predict`, by name.
 
     Returns:
-        One prediction a file, in the order of the paths; a file that is not a
-        usable picture has its `error` filled instead.
+        One prediction per file, in the order of the paths: a dataclass with
+        `path`, `error` (empty, or why the file cannot be used) and fields of
+        the task, such as `class_name`, `probability` and `top_k`; they are
+        the columns of predictions.csv in docs/run_folder.md.
+
+    Raises:
+        UsageError: An option is wrong, or no finished run lies there.
+        DataError: There are no pictures.
+        RunError: Files of the run cannot be read.
     """
     given = {"workdir": str(workdir), "data": str(data), **keywords}
     config = options.from_keywords(command_configs.PredictConfig, given)
@@ -103,7 +127,15 @@ def predict(
 def predict_run(
     config: command_configs.PredictConfig, *, report: Report
 ) -> list[Any]:
-    """Runs `python -m tf_finetune.predict`."""
+    """Predicts pictures with a finished run, as `predict` does.
+
+    Args:
+        config: All options of the command.
+        report: Called with each block of text for the user.
+
+    Returns:
+        One prediction per file; see `predict`, also for the errors.
+    """
     # Files are listed before TensorFlow starts: a wrong path is told at once.
     predict_preflight.check_prediction(config)
     examples = predict_preflight.list_examples(config)
@@ -131,11 +163,13 @@ def export(
         **keywords: Any flag of `python -m tf_finetune.export`, by name.
 
     Returns:
-        The exports written, in the order of the formats.
+        Paths of the exports written, in the order of the formats.
 
     Raises:
-        RunError: An export gives other numbers than the evaluation gave; it
-            has been removed.
+        UsageError: An option is wrong, or no finished run lies there.
+        RunError: An export gives other numbers than the evaluation gave and
+            was removed (all formats are tried first), or files of the run
+            cannot be read.
     """
     given = {"workdir": str(workdir), "format": format, **keywords}
     config = options.from_keywords(command_configs.ExportConfig, given)
@@ -145,7 +179,15 @@ def export(
 def export_run(
     config: command_configs.ExportConfig, *, report: Report
 ) -> list[pathlib.Path]:
-    """Runs `python -m tf_finetune.export`."""
+    """Exports a finished run in every format asked for, as `export` does.
+
+    Args:
+        config: All options of the command.
+        report: Called with each block of text for the user.
+
+    Returns:
+        Paths of the exports written; see `export`, also for the errors.
+    """
     export_preflight.check_export(config)
     source = export_preflight.resolve_export_config(config)
     inspected = source and scan.list_and_inspect(

@@ -1,4 +1,4 @@
-"""Parts by name, imported only when one is used."""
+"""Components by name, imported only when one is used."""
 
 import importlib
 from collections.abc import Mapping
@@ -8,10 +8,14 @@ from tf_finetune import errors
 
 
 class Registry:
-    """Maps the names of one kind of part to where each is defined.
+    """Maps the names of one kind of component to their definitions.
 
-    A value is a `"package.module:attribute"` string, so that knowing a name
-    costs no import; the same spelling is accepted wherever a name is.
+    A definition is a `"package.module:attribute"` string, so that knowing a
+    name costs no import. Users may pass such a string instead of a name.
+
+    Args:
+        kind: The kind of component, for messages: "backbone".
+        places: Definitions by name.
 
     Example:
         >>> parts = Registry("shape", {"circle": "math:tau"})
@@ -34,11 +38,11 @@ class Registry:
         return name in self._places or ":" in name
 
     def add(self, name: str, part: Any) -> None:
-        """Registers a part of the user's own.
+        """Registers a component of the user's own.
 
         Args:
-            name: How flags and the Python API will call it.
-            part: The part itself, or its `"package.module:attribute"`.
+            name: Name for flags and the Python API.
+            part: The component itself, or its `"package.module:attribute"`.
 
         Raises:
             UsageError: The name is taken.
@@ -50,15 +54,22 @@ class Registry:
         self._places[name] = part
 
     def check(self, name: str) -> None:
-        """Raises `UsageError` with the nearest names if `name` is unknown."""
+        """Raises `UsageError` with the nearest names if `name` is unknown.
+
+        A name with a colon passes; `get` imports it and raises if it is
+        not there.
+        """
         if name not in self:
             raise errors.make_unknown_error(self.kind, name, self._places)
 
     def get(self, name: str) -> Any:
-        """Imports and returns the part called `name`.
+        """Imports and returns the component called `name`.
+
+        Args:
+            name: A registered name, or `"package.module:attribute"`.
 
         Raises:
-            UsageError: No such name, module or attribute.
+            UsageError: There is no such name, module or attribute.
         """
         self.check(name)
         place = self._places.get(name, name)
@@ -69,16 +80,17 @@ class Registry:
 
 
 def import_part(kind: str, place: str) -> Any:
-    """Imports and returns the object `"package.module:attribute"` names.
+    """Imports and returns the object that `"package.module:attribute"` names.
 
-    To be called with what the caller typed, never with what a file says.
+    Importing runs code: pass only text that the user typed, never text out of
+    a file.
 
     Args:
-        kind: What is named, for messages.
-        place: Its module and name.
+        kind: The kind of component, for messages: "backbone".
+        place: The module and the attribute, with a colon between them.
 
     Raises:
-        UsageError: No such module or attribute.
+        UsageError: There is no such module or attribute.
     """
     module_name, _, attribute = place.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""A finished run in Python: its model, figures and methods.
+"""A finished run in Python: its model, metrics and methods.
 
 Nothing here imports TensorFlow before a run is opened.
 """
@@ -23,16 +23,20 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
 class Run:
-    """A finished run.
+    """A finished run: its model, metrics and history.
 
     Attributes:
-        model: A plain Keras model, RGB 0..255 [batch, size, size, 3] →
-            predictions, with the better weights.
-        evaluation: By split ("train", "validation", "test"), every figure.
-        history: A row for every epoch: stage, epoch, losses, metrics.
-        class_names: In the order of the model's outputs.
-        workdir: Where all of it lies.
-        task: Its task, which also formats its figures.
+        model: Keras model, float RGB 0..255 [batch, size, size, 3] → the
+            task's predictions (probabilities, or values in the user's units),
+            with the weights that were better on validation; of a run on rows
+            of a table, the model of all their inputs.
+        evaluation: Metrics by split ("train", "validation", "test"), the
+            content of `evaluation.json`.
+        history: One dictionary per epoch: "stage", "epoch" (from 1), losses
+            and metrics.
+        class_names: Class names in the order of the model's outputs.
+        workdir: The folder of all files of the run.
+        task: The task; it also formats the metrics.
     """
 
     model: "keras.Model"
@@ -46,36 +50,50 @@ class Run:
         """Predicts other pictures, as `tf_finetune.predict` does.
 
         Args:
-            data: A picture, a folder (searched through) or a glob pattern.
-            **keywords: As of `tf_finetune.predict`.
+            data: A picture, a folder (searched through), a glob pattern, or a
+                CSV file that names pictures.
+            **keywords: Any flag of `python -m tf_finetune.predict`, by name.
+
+        Returns:
+            One prediction per file, in the order of the paths; a file that
+            cannot be used has its `error` filled.
         """
         return finished_workflow.predict(self.workdir, data, **keywords)
 
     def evaluate(
         self, data: str | os.PathLike | None = None, **keywords: Any
     ) -> dict[str, Any]:
-        """Evaluates on other labeled pictures, as `tf_finetune.evaluate`.
+        """Evaluates on other labeled pictures, as `tf_finetune.evaluate` does.
 
         Args:
-            data: Pictures in any form that training takes; None: the run's
-                own splits again.
-            **keywords: As of `tf_finetune.evaluate`.
+            data: Pictures in any form that training takes; None: the splits
+                that the run was trained with.
+            **keywords: Any flag of `python -m tf_finetune.evaluate`, by name.
+
+        Returns:
+            Metrics by split; `self.evaluation` stays as it is.
         """
         return finished_workflow.evaluate(self.workdir, data, **keywords)
 
     def export(
         self, format: str | tuple[str, ...] = "saved_model", **keywords: Any
     ) -> list[pathlib.Path]:
-        """Exports the run and checks each export, as `tf_finetune.export`.
+        """Exports the run and checks each export, as `tf_finetune.export` does.
 
         Args:
             format: "saved_model", "keras", "litert", "onnx" …, or several.
-            **keywords: As of `tf_finetune.export`.
+            **keywords: Any flag of `python -m tf_finetune.export`, by name.
+
+        Returns:
+            Paths of the exports written, in the order of the formats.
         """
         return finished_workflow.export(self.workdir, format, **keywords)
 
     def show(self) -> None:
-        """Prints the figures of all splits; shows the charts in a notebook."""
+        """Prints the metrics of all splits, and shows the charts.
+
+        Outside of a notebook the paths of the charts are printed instead.
+        """
         console_output.show(self.task.figures.text(self.evaluation))
         # Without a notebook the charts' paths are printed.
         display = _find_notebook_display()
@@ -86,14 +104,14 @@ class Run:
                 console_output.show(str(path))
 
     def charts(self) -> list[pathlib.Path]:
-        """Returns the paths of the charts that the run has drawn."""
+        """Returns the paths of the charts (PNG) that lie in the workdir."""
         drawn = [self.workdir / "history.png"]
         for split in _SPLITS:
             drawn += sorted(self.workdir.glob(f"*_{split}.png"))
         return [path for path in drawn if path.is_file()]
 
     def __repr__(self) -> str:
-        """Returns the workdir and the result in a line."""
+        """Returns the workdir and the last split's main metrics in a line."""
         if not self._splits():  # Its classifier is that of a weights file.
             return f"Run({str(self.workdir)!r})"
         # The last split is test, or validation where there is no test.
@@ -130,15 +148,15 @@ class Run:
 def load_run(
     workdir: str | os.PathLike, *, allow_parts: Sequence[str] = ()
 ) -> Run:
-    """Opens the workdir of a finished run again.
+    """Loads a finished run and its model from the workdir.
 
     Args:
         workdir: The run's folder.
-        allow_parts: Parts of your own, "package.module:attribute", that its
-            run.flags may name.
+        allow_parts: Components of your own, "package.module:attribute", that
+            the run's flags may name; others are not imported.
 
     Raises:
-        UsageError: No finished run lies there, or it names other parts.
+        UsageError: No finished run lies there, or it names other components.
         RunError: Its model cannot be read.
 
     Example:

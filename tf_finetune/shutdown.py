@@ -34,16 +34,16 @@ RESUMES_WITHOUT_OVERWRITE = (
 
 
 class SignalExit(SystemExit):
-    """The process was asked to stop; it exits with 128 + the signal.
+    """The exception that ends the process with status 128 + the signal.
 
     Attributes:
         number: The signal's number.
-        then: `NOTHING_STARTED`, `STARTS_OVER` or `RESUMES`: the consequence for
-            the run.
+        then: Clause for the user on what the same command will do, such as
+            `NOTHING_STARTED`, `STARTS_OVER` or `RESUMES`.
     """
 
     def __init__(self, number: int, then: str = STARTS_OVER) -> None:
-        """Stores the signal and its consequence."""
+        """Stores the signal's number and the clause for the user."""
         super().__init__(128 + number)
         self.number = number
         self.then = then
@@ -55,14 +55,15 @@ class SignalExit(SystemExit):
 
 
 class KeyboardExit(KeyboardInterrupt):
-    """Ctrl-C whose consequence for the run is known.
+    """A `KeyboardInterrupt` with a clause for the user about the next start.
 
     Attributes:
-        then: As of `SignalExit`.
+        then: Whether the same command resumes, such as `STARTS_OVER` or
+            `RESUMES`.
     """
 
     def __init__(self, then: str) -> None:
-        """Stores the consequence."""
+        """Stores the clause for the user."""
         super().__init__()
         self.then = then
 
@@ -71,8 +72,9 @@ class StopRequest:
     """The stop signal that this process has received, if any.
 
     Attributes:
-        number: The signal that asked; None: none did.
-        then: As of `SignalExit`.
+        number: Number of the signal; None: none was received.
+        then: Clause for the user on what the same command will do, such as
+            `STARTS_OVER` or `RESUMES`.
     """
 
     def __init__(self, then: str = STARTS_OVER) -> None:
@@ -80,11 +82,11 @@ class StopRequest:
         self.then = then
 
     def raise_if_requested(self) -> None:
-        """Raises the exception that ends the process, if it was asked to stop.
+        """Raises the exception that ends the process if a signal was received.
 
         Raises:
-            KeyboardInterrupt: It was Ctrl-C.
-            Stopped: It was another signal.
+            KeyboardExit: Ctrl-C was pressed.
+            SignalExit: Another signal was received.
         """
         if self.number == signal.SIGINT:
             raise KeyboardExit(self.then)
@@ -101,7 +103,7 @@ def exit_on_signals() -> None:
 
 
 def restore_default_signals() -> None:
-    """Restores the default handlers: the command is done."""
+    """Restores the system's default handlers of the stop signals."""
     _set_handlers(signal.SIG_DFL)
 
 
@@ -111,8 +113,12 @@ def mark_resumable(
 ) -> Iterator[None]:
     """Adds to a stop in the block whether the same command resumes the run.
 
+    `SignalExit` and `KeyboardInterrupt` are raised again with another clause
+    for the user (`then`); one that says more than the default stays.
+
     Args:
-        has_begun: Asked once the block was stopped, if nobody knows it yet.
+        has_begun: Called once the block was stopped, if it is not known yet:
+            whether there is something to resume.
         overwrites: Whether the command has --overwrite, which starts over.
     """
     try:
@@ -135,18 +141,20 @@ def mark_resumable(
 def catch_signals(
     grace_seconds: float = GRACE_SECONDS, *, at_once: bool
 ) -> Iterator[StopRequest]:
-    """Turns SIGTERM and its like, and Ctrl-C, into a `StopRequest`.
+    """Turns stop signals and Ctrl-C in the block into a `StopRequest`.
 
-    In another thread than the main one, which gets no signals, nothing is
-    changed.
+    Outside of the main thread, which alone gets signals, nothing is changed.
 
     Args:
-        grace_seconds: When this has passed since SIGTERM and the block has
-            not ended, the process exits with 143. (Who presses Ctrl-C can
-            press it again; a notebook's process should outlive it.)
-        at_once: The request is obeyed between any two instructions; else the
-            block has to ask for it when what it does can go on from there,
-            or a second signal comes.
+        grace_seconds: If the block has not ended this long after SIGTERM, the
+            process exits with 143. (Who presses Ctrl-C can press it again; a
+            notebook's process should outlive it.)
+        at_once: Whether a signal raises at once, between two instructions;
+            else the block must call `raise_if_requested` where it can stop,
+            and only a second signal raises at once.
+
+    Yields:
+        The request, with `number` set once a signal was received.
     """
     then = STARTS_OVER if at_once else RESUMES
     request = StopRequest(then)
@@ -239,7 +247,12 @@ def _end_at_once(number: int, frame: object) -> None:
 
 
 def format_message(number: int, then: str) -> str:
-    """Returns the message that a signal has stopped the process."""
+    """Returns "Stopped by SIGNAL; …", the message for the user.
+
+    Args:
+        number: The signal's number.
+        then: Clause on what the same command will do, such as `RESUMES`.
+    """
     is_key = number == signal.SIGINT
     by = "Ctrl-C" if is_key else signal.Signals(number).name
     return f"Stopped by {by}; {then}"

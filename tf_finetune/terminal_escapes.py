@@ -18,7 +18,7 @@ class EscapedLines(str):
 
 
 def join_lines(lines: Iterable[str]) -> EscapedLines:
-    """Joins lines into one text and escapes each of them."""
+    """Escapes each line and joins them into one text of several lines."""
     return EscapedLines("\n".join(map(escape, lines)))
 
 
@@ -74,7 +74,13 @@ def shorten_name(name: str, width: int) -> str:
 
 
 def append_note(name: str, note: str, width: int) -> str:
-    """Formats "name (note)", or the name alone where that is too wide."""
+    """Returns "name (note)", or the name alone where that is too wide.
+
+    Args:
+        name: Printable text, which is not escaped or cut.
+        note: Text that is quoted if it cannot be printed.
+        width: Largest width in terminal columns.
+    """
     note = quote(note)
     both = f"{name} ({note})"
     return both if measure_width(both) <= width else name

@@ -25,7 +25,7 @@ Report = Callable[[str], None]
 def fine_tune(
     data: Any, *, report: Report = console_output.show, **keywords: Any
 ) -> run.Run:
-    """Fine-tunes a pretrained network on pictures.
+    """Fine-tunes a pretrained network on pictures and evaluates it.
 
     Args:
         data: A folder, CSV file or name as `--data` takes it; or NumPy arrays
@@ -34,11 +34,16 @@ def fine_tune(
         report: Called with each block of text that the command would print.
         **keywords: Any flag of `python -m tf_finetune.train`, by name.
 
+    Returns:
+        The finished run, also saved in its workdir; None with `plan=True`,
+        and in a worker of distributed training that is not the chief.
+
     Raises:
         UsageError: An option is unknown or its value impossible.
         DataError: The pictures cannot be used.
         RunError: The run could not go on.
-        GateError: The run is finished and missed the figure asked for.
+        GateError: The run is finished and saved, but failed a condition of
+            `fail_below` or `fail_if_not_better_than`.
 
     Example:
         run = fine_tune("flowers/", backbone="resnet50", epochs=5)
@@ -53,15 +58,15 @@ def fine_tune(
 def train_run(
     config: train_config.TrainConfig, *, report: Report
 ) -> run.Run | None:
-    """Runs `python -m tf_finetune.train`: trains, evaluates and saves.
+    """Trains, evaluates and saves a run, as `fine_tune` does.
 
     Args:
-        config: Everything that was asked for.
-        report: Called with each block of text that a person should read.
+        config: All options of the command.
+        report: Called with each block of text for the user.
 
     Returns:
         The finished run; None if `config.output.plan` asks for the plan only,
-        and of a worker that is not the chief.
+        and in a worker that is not the chief. `fine_tune` lists the errors.
     """
     start = time.monotonic()
     if config.model.keep_classifier:

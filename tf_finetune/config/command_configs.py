@@ -35,7 +35,11 @@ def _reuse_with_data(name: str, **changes: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """All options of `python -m tf_finetune.evaluate`."""
+    """All options of `python -m tf_finetune.evaluate`.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     workdir: str = options.option("", "The finished run to evaluate.")
     data: str = options.option(
@@ -81,7 +85,11 @@ class EvaluateConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictConfig:
-    """All options of `python -m tf_finetune.predict`."""
+    """All options of `python -m tf_finetune.predict`.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     workdir: str = options.option("", "The finished run to predict with.")
     data: str = options.option(
@@ -133,7 +141,11 @@ class PredictConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """All options of `python -m tf_finetune.export`."""
+    """All options of `python -m tf_finetune.export`.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     workdir: str = options.option("", "The finished run to export.")
     format: tuple[str, ...] = options.option(
@@ -200,7 +212,10 @@ class ExportConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CacheConfig:
-    """All options of `python -m tf_finetune.cache`."""
+    """All options of `python -m tf_finetune.cache`.
+
+    The help text of each field documents it.
+    """
 
     cache_dir: str = options.reuse(
         train_config.OutputOptions,

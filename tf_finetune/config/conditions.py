@@ -20,7 +20,14 @@ FINE_TUNING: Conditions = {STAGE: ("fine-tuning",)}
 
 
 def describe(used_by: Conditions) -> str:
-    """Returns conditions as a list of flags; empty without any."""
+    """Formats conditions as a list of flags, "--task=regression, fine-tuning".
+
+    Args:
+        used_by: Values by flag; `GIVEN` stands for a flag that is set at all.
+
+    Returns:
+        The text; empty without conditions.
+    """
     return ", ".join(
         "fine-tuning" if flag == STAGE else _format_flag(flag, values)
         for flag, values in used_by.items()

@@ -42,7 +42,11 @@ _TABLE_OF_VECTORS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataOptions:
-    """Pictures and labels of a run: source, cleaning and splits."""
+    """Pictures and labels of a run: source, cleaning and splits.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     data: str = options.option(
         "",
@@ -193,7 +197,7 @@ class DataOptions:
 
     @property
     def takes_rows(self) -> bool:
-        """Whether an example is a row of several pictures or with columns."""
+        """Whether an example is a table row of several inputs."""
         return bool(
             len(self.image_column) > 1
             or self.numeric_columns
@@ -202,10 +206,13 @@ class DataOptions:
 
     @property
     def input_columns(self) -> dict[str, tuple[str, ...]]:
-        """The columns of inputs beside the pictures, by the flag naming them.
+        """Columns of inputs beside the pictures, by the flag that names them.
+
+        The keys are "numeric_columns" and "categorical_columns"; columns of
+        words are named once and without their lengths ("zipcode:3").
 
         Raises:
-            UsageError: A length of first characters is no number.
+            UsageError: The text after a colon is not a number of characters.
         """
         words = [split_prefix(each)[0] for each in self.categorical_columns]
         return {
@@ -215,10 +222,16 @@ class DataOptions:
 
 
 def split_prefix(column: str) -> tuple[str, int | None]:
-    """Splits "zipcode:3" into the column and the length; None: all of it.
+    """Splits "zipcode:3" into the column's name and the number of characters.
+
+    Args:
+        column: A column of words, as `--categorical_columns` names it.
+
+    Returns:
+        The name, and how many first characters of a cell count; None: all.
 
     Raises:
-        UsageError: The text after the colon is not a length.
+        UsageError: The text after the colon is not a number above 0.
     """
     name, colon, length = column.partition(":")
     if not colon:

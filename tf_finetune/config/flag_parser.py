@@ -29,7 +29,7 @@ _ELSEWHERE = ("flagfile", "undefok")
 
 
 class ArgumentFlagValues(flags.FlagValues):
-    """Flag values that ignore flagfiles named in the arguments."""
+    """Flag values that do not read the flagfiles named in arguments."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,13 +48,25 @@ class ArgumentFlagValues(flags.FlagValues):
 def list_given(
     values: ArgumentFlagValues, arguments: Sequence[str]
 ) -> set[str]:
-    """Returns the known flags among arguments, without those of flagfiles."""
+    """Returns the names of the known flags that the arguments set themselves.
+
+    Flags that stand in a flagfile only do not count, nor unknown ones.
+
+    Args:
+        values: Flag values with the flags defined; the given ones are set.
+        arguments: Arguments of a command line, without the program's name.
+    """
     values(["tf_finetune", *arguments], known_only=True)
     return {n for n in values if values[n].present and n != "flagfile"}
 
 
 def parse_arguments(values: flags.FlagValues, arguments: Sequence[str]) -> None:
-    """Sets flags from arguments such as `--epochs=3`.
+    """Sets flags from arguments such as `--epochs=3`, in place.
+
+    Args:
+        values: Flag values in which the flags are defined and then set.
+        arguments: Arguments of a command line, without the program's name;
+            `--flagfile=NAME` is read too, unless `values` ignores flagfiles.
 
     Raises:
         UsageError: A flag is unknown, a value is invalid, a flagfile cannot
@@ -114,18 +126,18 @@ def parse_file(
     *,
     within: pathlib.Path | None = None,
 ) -> None:
-    """Sets flags from one flagfile; other flagfiles in it are refused.
+    """Sets flags from one flagfile, in place; it may not name another one.
 
     File names in it may hold bytes that are not UTF-8.
 
     Args:
-        values: Where the flags are defined and set.
+        values: Flag values in which the flags are defined and then set.
         path: The file.
-        within: The folder that it must lie in; None: any.
+        within: The folder that it must lie in, links followed; None: any.
 
     Raises:
-        UsageError: As `parse_arguments`; or it names another flagfile, is not a
-            regular file or is too large for a flagfile.
+        UsageError: The file cannot be read, is too large, holds an unknown
+            flag or an invalid value, or names another flagfile.
     """
     name = terminal_escapes.escape(str(path))
     try:
@@ -162,7 +174,7 @@ def _refuse_other_file(flag: str, path: str) -> None:
 
 
 def list_names() -> tuple[str, ...]:
-    """Returns the names of the flagfiles shipped with the package."""
+    """Returns the names of the flagfiles in the package, sorted, no suffix."""
     found = FOLDER.glob("**/*" + _SUFFIX)
     return tuple(
         sorted(_strip_suffix(path.relative_to(FOLDER)) for path in found)
@@ -170,7 +182,7 @@ def list_names() -> tuple[str, ...]:
 
 
 def find_file(name: str) -> str:
-    """Finds the path of a flagfile by its name.
+    """Returns the path of a flagfile by its name.
 
     A file of the current folder wins over one of the package.
 
@@ -178,7 +190,7 @@ def find_file(name: str) -> str:
         name: A path, with or without ".flags"; or a name of `list_names`.
 
     Raises:
-        UsageError: There is no such file.
+        UsageError: There is no such file, or it is no readable flagfile.
     """
     own = os.path.expanduser(name)
     bundled = str(FOLDER / name.removeprefix("configs/"))
@@ -231,10 +243,13 @@ def _require_no_byte_order_mark(path: str) -> None:
 
 
 def replace_names(arguments: Sequence[str]) -> list[str]:
-    """Replaces names of flagfiles in arguments by their paths.
+    """Returns arguments with the names of flagfiles replaced by their paths.
+
+    Args:
+        arguments: Arguments of a command line, without the program's name.
 
     Raises:
-        UsageError: As `find_file`.
+        UsageError: A flagfile is not found, or is not readable.
     """
     found = list(arguments)
     for place, text in enumerate(arguments):

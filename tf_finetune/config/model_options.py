@@ -10,7 +10,11 @@ from tf_finetune.synonyms import value_synonyms as synonyms
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SurgeryOptions:
-    """Changes of the network itself; see docs/surgery.md."""
+    """Changes of the network itself; see docs/surgery.md.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     cut_at: str | None = options.option(
         None,
@@ -50,7 +54,11 @@ MAX_PIXEL_VALUE = 2**16 - 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PixelOptions:
-    """Background of transparent pixels, and range of 16-bit values."""
+    """Background of transparent pixels, and range of 16-bit values.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     background: Background = options.option(
         "white",
@@ -77,14 +85,14 @@ class PixelOptions:
 
     @property
     def bounds(self) -> tuple[int, ...]:
-        """The 16-bit values that become 0 and 255; empty: the whole range."""
+        """The two 16-bit values that become 0 and 255; empty: 0 and 65535."""
         if isinstance(self.pixel_range, str):
             return ()
         return tuple(self.pixel_range)
 
     @property
     def key(self) -> str:
-        """Cache key: equal keys mean equal decoded pixels."""
+        """Text for cache keys; equal texts mean equal decoded pixels."""
         bounds = "-".join(map(str, self.bounds)) or "full"
         return f"{self.background}-{bounds}"
 
@@ -101,7 +109,11 @@ DECODERS = ("deeplab_v3_plus", "fcn_16s", "fcn_32s", "fcn_8s", "unet")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelOptions:
-    """Backbone, weights, head, and the layers that train."""
+    """Backbone, weights, head, and the layers that train.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     task: str = options.option(
         "classification",

@@ -11,7 +11,15 @@ from tf_finetune import errors
 
 
 def describe_type(kind: Any) -> str:
-    """Describes the type of an option, for messages and `--help`."""
+    """Describes the type of an option in words, for messages and `--help`.
+
+    Args:
+        kind: bool, int, float, str, a `Literal`, a tuple type or a union of
+            these, without None.
+
+    Returns:
+        Text such as "a whole number" or "one of auto, on, off".
+    """
     if len(list_alternatives(kind)) > 1:
         return " or ".join(
             describe_type(each).removeprefix("one of ")
@@ -30,13 +38,23 @@ def describe_type(kind: Any) -> str:
 
 
 def describe_field(field: dataclasses.Field) -> str:
-    """Describes the type of an option's field, `none` included."""
+    """Describes the type of an option's field in words, with "or none"."""
     kind, optional = split_optional(field)
     return describe_type(kind) + (" or none" if optional else "")
 
 
 def parse_text(kind: Any, text: str) -> Any:
-    """Parses the text of a flag, or raises `ValueError`."""
+    """Parses the text of a flag into a value of its type.
+
+    Args:
+        kind: bool, int, float, str, a `Literal`, a tuple type (items between
+            commas, blanks around them removed) or a union of these, of which
+            the first that accepts the text wins.
+        text: The text of the flag.
+
+    Raises:
+        ValueError: The text is no such value; the message begins with "must".
+    """
     if len(list_alternatives(kind)) > 1:
         # The first type that accepts the text wins.
         for each in list_alternatives(kind):
@@ -63,7 +81,19 @@ def parse_text(kind: Any, text: str) -> Any:
 
 
 def convert_value(kind: Any, value: Any) -> Any:
-    """Converts a Python value to an option's type, or raises `TypeError`."""
+    """Converts a Python value to an option's type where nothing is lost.
+
+    A list or a text becomes a tuple, a path a str, an int a float; a value
+    that has the type is returned as it is.
+
+    Args:
+        kind: The type, not a union.
+        value: The value.
+
+    Raises:
+        TypeError: The value is of another type (True is no int).
+        ValueError: A text cannot be parsed into a tuple of this type.
+    """
     if typing.get_origin(kind) is tuple:
         if isinstance(value, str):
             return parse_text(kind, value)
@@ -84,7 +114,7 @@ def convert_value(kind: Any, value: Any) -> Any:
 
 
 def split_optional(field: dataclasses.Field) -> tuple[Any, bool]:
-    """Returns the type of a field without `None`, and whether it had `None`."""
+    """Returns the type of a field without None, and whether None is allowed."""
     kinds = list_alternatives(field.type)
     others = tuple(each for each in kinds if each is not type(None))
     kind = others[0] if len(others) == 1 else typing.Union[others]  # noqa: UP007
@@ -92,7 +122,7 @@ def split_optional(field: dataclasses.Field) -> tuple[Any, bool]:
 
 
 def list_alternatives(kind: Any) -> tuple[Any, ...]:
-    """Returns the members of the union `A | B`; for `A`, A alone."""
+    """Returns the members of a union `A | B`, and `(A,)` for a type A alone."""
     # `int | Literal["auto"]` is a typing.Union, `int | None` is not.
     if typing.get_origin(kind) in (types.UnionType, typing.Union):
         return typing.get_args(kind)
@@ -108,10 +138,18 @@ def require_range(
     below: float | None = None,
     at_most: float | None = None,
 ) -> None:
-    """Raises `UsageError` if the option `name` lies outside its range.
+    """Raises `UsageError` if an option lies outside its range.
 
-    `None`, an optional option that is not set, passes; so does a word such as
-    "auto".
+    None (an optional option that is not set) passes, and so does a word such
+    as "auto". NaN violates every bound; infinity is never allowed.
+
+    Args:
+        config: A config with the option as an attribute.
+        name: The option.
+        above: Bound that the value must exceed; None: there is no such bound.
+        at_least: Smallest value; None: there is no such bound.
+        below: Bound that the value must stay below; None: no such bound.
+        at_most: Largest value; None: there is no such bound.
     """
     value = getattr(config, name)
     if value is None or isinstance(value, str):
@@ -133,6 +171,12 @@ def require_range(
 
 
 def require_value(config: Any, name: str, hint: str) -> None:
-    """Raises `UsageError` if the option `name` is empty."""
+    """Raises `UsageError` if an option is empty.
+
+    Args:
+        config: A config with the option as an attribute.
+        name: The option.
+        hint: End of the message, after "--NAME is needed: ".
+    """
     if not getattr(config, name):
         raise errors.UsageError(f"--{name} is needed: {hint}")

@@ -33,17 +33,17 @@ def option(
     names_part: bool = False,
     known_parts: Sequence[str] = (),
 ) -> Any:
-    """Declares an option: default, entry in `--help`, and who reads it.
+    """Declares an option as a dataclass field: default, help and readers.
 
     Args:
-        default: Its value where it is not given.
-        help: Its entry in `--help`.
-        used_by: The values of other flags with which something reads it; with
-            others, it is refused unless it has its default.
-        names_part: Whether it may name a part of the user's own, as
+        default: Value where the option is not given.
+        help: Entry in `--help`.
+        used_by: Values of other flags with which something reads the option;
+            with others, it is refused unless it has its default.
+        names_part: Whether it may name a component of the user's own, as
             `package.module:attribute`.
-        known_parts: The parts that `used_by` of other options speaks of;
-            another part, one of the user's own, may read every option.
+        known_parts: Components that `used_by` of other options may list; one
+            of the user's own may read every option.
     """
     metadata = {
         "help": help,
@@ -55,7 +55,7 @@ def option(
 
 
 def reuse(config_class: type, name: str, **changes: Any) -> Any:
-    """Declares an option as another config does.
+    """Declares an option with the default and help of another config's one.
 
     Args:
         config_class: The other config.
@@ -67,7 +67,7 @@ def reuse(config_class: type, name: str, **changes: Any) -> Any:
 
 
 def find_field(config_class: type, name: str) -> dataclasses.Field:
-    """Returns the field of an option."""
+    """Returns the field of an option that exists, also in a nested config."""
     (found,) = [f for n, f, _, _ in list_options(config_class) if n == name]
     return found
 
@@ -85,10 +85,12 @@ def group(config_class: type[Config], title: str) -> Config:
 
 
 def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
-    """Builds a config from option names and values, groups flattened.
+    """Builds a config from values by option name, nested options included.
+
+    Options that are not named get their defaults.
 
     Raises:
-        UsageError: A name is unknown or a value is of the wrong type.
+        UsageError: A name is unknown, or a value has a wrong type or range.
     """
     every = list_options(config_class)
     known = {name: field for name, field, _, _ in every}
@@ -107,18 +109,18 @@ def from_keywords(config_class: type[Config], keywords: Mapping) -> Config:
 
 
 def replace(config: Config, **changes: Any) -> Config:
-    """Returns `config` with some options changed, groups flattened."""
+    """Returns a new config with some options changed; see `from_keywords`."""
     return from_keywords(type(config), collect_values(config) | changes)
 
 
 def from_flags(config_class: type[Config], values: flags.FlagValues) -> Config:
-    """Builds a config from parsed flags; `__post_init__` checks its values."""
+    """Builds a config from parsed flags; a wrong value raises `UsageError`."""
     names = [name for name, _, _, _ in list_options(config_class)]
     return from_keywords(config_class, {n: values[n].value for n in names})
 
 
 def define_flags(config_class: type, values: flags.FlagValues) -> None:
-    """Defines one flag for each option of `config_class`."""
+    """Defines one flag in `values` for each option, nested ones included."""
     for name, field, default, title in list_options(config_class):
         kind, optional = option_types.split_optional(field)
         values[name] = _Flag(
@@ -134,7 +136,10 @@ def define_flags(config_class: type, values: flags.FlagValues) -> None:
 
 
 def to_flagfile(config: Any) -> str:
-    """Returns the flagfile that recreates `config`, one flag a line."""
+    """Returns the text of a flagfile that recreates `config`, one flag a line.
+
+    A value that cannot be written so (a line break) raises `UsageError`.
+    """
     lines = []
     values = collect_values(config)
     for name, field, _, _ in list_options(type(config)):
@@ -167,11 +172,11 @@ def from_flagfile(
     *,
     within: pathlib.Path | None = None,
 ) -> Config:
-    """Reads a flagfile without touching the process-wide `absl.flags.FLAGS`.
+    """Builds a config from a flagfile; `absl.flags.FLAGS` stays as it is.
 
     Args:
         config_class: The dataclass whose flags it sets.
-        path: The file; other flagfiles that it names are refused.
+        path: The file, which may name no other one; else `UsageError`.
         within: The folder that the file must lie in; None: any.
     """
     values = flag_parser.ArgumentFlagValues()
@@ -181,13 +186,13 @@ def from_flagfile(
 
 
 def to_flag(name: str, value: Any) -> str:
-    """Formats an option as a line of a flagfile."""
+    """Formats an option as one flag: "--epochs=5", "--nocalibrate"."""
     # absl spells a false boolean --noNAME.
     return f"--no{name}" if value is False else f"--{name}={to_text(value)}"
 
 
 def to_text(value: Any) -> str:
-    """Formats a value as the text of a flag."""
+    """Formats a value as the text of a flag: "none", "a,b", "0.5"."""
     if value is None:
         return "none"
     if isinstance(value, tuple):
@@ -198,10 +203,7 @@ def to_text(value: Any) -> str:
 def list_options(
     config_class: type,
 ) -> list[tuple[str, dataclasses.Field, Any, str]]:
-    """Lists (name, field, default, title of its group) of every option.
-
-    No config is built: defaults alone need not be valid together.
-    """
+    """Returns (name, field, default, title of its group) of every option."""
     found = []
     for field in dataclasses.fields(config_class):
         if "title" in field.metadata:
@@ -217,7 +219,7 @@ def list_options(
 
 
 def collect_values(config: Any) -> dict[str, Any]:
-    """Returns the values of all options, by name."""
+    """Returns the values of all options by name, nested ones included."""
     found = {}
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)

@@ -10,7 +10,11 @@ from tf_finetune.config import option_types, options
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServeConfig:
-    """All options of `python -m tf_finetune.serve`."""
+    """All options of `python -m tf_finetune.serve`.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     workdir: str = options.option("", "The finished run whose export to serve.")
     exports: str | None = options.option(

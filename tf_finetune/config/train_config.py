@@ -16,7 +16,11 @@ from tf_finetune.config import (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InterruptionOptions:
-    """Checkpoints of a run, its reaction to signals, recovery from NaN."""
+    """Checkpoints of a run, its reaction to signals, recovery from NaN.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     checkpoint_every_steps: int | None = options.option(
         None,
@@ -50,7 +54,11 @@ class InterruptionOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """Folders of results and caches, and gates on the result."""
+    """Folders of results and caches, and conditions on the result.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     workdir: str = options.option(
         "", "Folder of the results; an unfinished run in it is continued."
@@ -110,7 +118,11 @@ _SEMI_SUPERVISED = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UnlabeledOptions:
-    """Unlabeled pictures and the objective that learns from them."""
+    """Unlabeled pictures and the objective that learns from them.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     unlabeled_data: str = options.option(
         "",
@@ -160,7 +172,7 @@ class UnlabeledOptions:
 
     @property
     def effective_objective(self) -> str:
-        """The objective, with its default filled in."""
+        """The name of the objective; where `objective` is None, its default."""
         if self.objective is not None:
             return self.objective
         return "pseudo_label" if self.unlabeled_data else "supervised"
@@ -168,7 +180,11 @@ class UnlabeledOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """All options of `python -m tf_finetune.train`."""
+    """All options of `python -m tf_finetune.train`.
+
+    The help text of each field of the nested configs documents it. An
+    impossible value raises `UsageError`.
+    """
 
     data: data_options.DataOptions = options.group(
         data_options.DataOptions, "data"
@@ -193,7 +209,10 @@ class TrainConfig:
 
 
 def list_own_parts(config: TrainConfig) -> dict[str, str]:
-    """Returns the user's own parts that a run names, by option."""
+    """Returns the components of the user's own that a config names, by option.
+
+    They are the values of the form "package.module:attribute".
+    """
     values = options.collect_values(config)
     return {
         name: values[name]

@@ -15,7 +15,11 @@ Strategy = Literal[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """Optimization of the weights, and the devices that do it."""
+    """Optimization of the weights, and the devices that do it.
+
+    The help text of each field documents it. An impossible value raises
+    `UsageError`.
+    """
 
     epochs: int = options.option(
         10,
@@ -190,5 +194,5 @@ class TrainingOptions:
 
     @property
     def num_views(self) -> int:
-        """Number of views of each training picture in the cache."""
+        """Number of cached versions of each training picture."""
         return 1 if self.augmentation == "none" else self.augmentation_views

@@ -16,7 +16,12 @@ Groups = Mapping[str, Sequence[str]]
 
 
 def explain_flags(names: Sequence[str], groups: Groups) -> str:
-    """Returns the message about unknown flags of a command line."""
+    """Returns the message about unknown flags of a command line.
+
+    Args:
+        names: The unknown flags, without dashes.
+        groups: Known flags by title of their group.
+    """
     return _join_sentences(
         [
             f"Unknown flag --{each}. {suggest_flag(each, groups)}"
@@ -26,7 +31,12 @@ def explain_flags(names: Sequence[str], groups: Groups) -> str:
 
 
 def explain_keywords(names: Sequence[str], groups: Groups) -> str:
-    """Returns the message about unknown keywords of a call."""
+    """Returns the message about unknown keywords of a call.
+
+    Args:
+        names: The unknown keywords.
+        groups: Known options by title of their group.
+    """
     known = {each for found in groups.values() for each in found}
     return _join_sentences(
         [
@@ -38,7 +48,12 @@ def explain_keywords(names: Sequence[str], groups: Groups) -> str:
 
 
 def explain_argument(text: str, groups: Groups) -> str:
-    """Returns the message about an argument that is not a flag."""
+    """Returns the message about an argument that is not a flag.
+
+    Args:
+        text: The argument.
+        groups: Known flags by title of their group.
+    """
     known = {each for names in groups.values() for each in names}
     start = f"Arguments must be flags (--name=value), got {text!r}."
     name, equals, value = text.partition("=")
@@ -63,7 +78,15 @@ def explain_argument(text: str, groups: Groups) -> str:
 
 
 def suggest_flag(name: str, groups: Groups) -> str:
-    """Suggests a flag for a name that is not one of the command."""
+    """Returns a sentence that suggests a flag for an unknown name.
+
+    Suggestions go from the surest to the vaguest: another spelling, a flag of
+    another command or package, a typing error, the flags of a group.
+
+    Args:
+        name: The unknown name, without dashes.
+        groups: Known flags by title of their group.
+    """
     known = [each for names in groups.values() for each in names]
     # From the surest suggestion to the vaguest: another spelling, a flag of
     # another command or package, a typing error, a group of flags.

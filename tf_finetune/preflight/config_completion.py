@@ -17,14 +17,15 @@ from tf_finetune.workdir import lifecycle
 def complete_config(
     config: train_config.TrainConfig, given: Set[str]
 ) -> train_config.TrainConfig:
-    """Completes the config that a command line asks for.
+    """Returns the config for `main`: unused options dropped, workdir numbered.
 
-    Options of flagfiles that nothing reads are dropped; a workdir that the
-    command line does not name itself gets a number where it is taken.
+    Options of flagfiles that nothing reads get their defaults. A workdir that
+    a flagfile names gets a number where it is taken ("runs/flowers-2"); one on
+    the command line itself stays.
 
     Args:
-        config: Of a command line.
-        given: The options that it names itself.
+        config: The config parsed from a command line.
+        given: Names of the options that the command line itself sets.
     """
     config = drop_unused_options(config, given)
     if "workdir" in given:
@@ -48,15 +49,16 @@ def choose_graph(
 def drop_unused_options(
     config: train_config.TrainConfig, given: Set[str]
 ) -> train_config.TrainConfig:
-    """Drops options of flagfiles that nothing reads, and logs them.
+    """Returns the config with unused options of flagfiles at their defaults.
 
-    A flag of the command line may leave nothing to do for lines of a flagfile,
-    which is no mistake.
+    They are logged: a flag of the command line may leave nothing to do for
+    lines of a flagfile, which is no mistake. A config with an impossible
+    choice is returned as it is; `preflight.train.check_config` refuses it.
 
     Args:
-        config: Of a command line.
-        given: The options that it names itself, which are left to
-            `check_config`.
+        config: The config parsed from a command line.
+        given: Names of the options that the command line itself sets, which
+            are never dropped.
     """
     try:
         task = tasks.TASKS.get(config.model.task)
@@ -86,10 +88,10 @@ def drop_unused_options(
 def make_paths_absolute(
     config: train_config.TrainConfig,
 ) -> train_config.TrainConfig:
-    """Returns `config` with existing relative paths made absolute.
+    """Returns a config in which relative paths of existing files are absolute.
 
-    `run.flags` then replays the run from any folder. A word that
-    `check_config` takes for a name stays one, even if a folder is called so.
+    `run.flags` then replays the run from any folder. A value that is a name
+    (`--weights=imagenet`) stays one, even if a folder is called so.
     """
     spec, _ = backbones.find_spec(config.model.backbone)
     words = {

@@ -14,7 +14,13 @@ _LISTED = 10
 
 
 def check_evaluation(config: command_configs.EvaluateConfig) -> None:
-    """Raises `UsageError` unless a run can be evaluated as asked."""
+    """Checks that a finished run can be evaluated with these options.
+
+    Raises:
+        UsageError: An option is wrong, no finished run lies there, or the
+            output cannot be written.
+        RunError: A model file of the run is not safe to open.
+    """
     finished_run_files.locate_workdir(config.workdir).require_finished()
     if not config.data:
         _check_own_pictures(config)
@@ -43,7 +49,10 @@ def _check_own_pictures(config: command_configs.EvaluateConfig) -> None:
 def load_evaluation_labels(
     config: command_configs.EvaluateConfig,
 ) -> label_protocol.Labels:
-    """Returns the labels of an evaluation: their form and classes."""
+    """Returns the label format of the run's task, for reading the data.
+
+    For other pictures (`--data`), it knows the run's classes.
+    """
     task = finished_run_files.load_config_task(config)
     if not config.data:
         return task.labels
@@ -56,10 +65,13 @@ def load_evaluation_labels(
 def resolve_evaluation_data(
     config: command_configs.EvaluateConfig,
 ) -> data_options.DataOptions:
-    """Returns where the pictures of an evaluation come from.
+    """Returns the data options of an evaluation.
+
+    They are those of the run, or, with `--data`, those of the command; columns
+    that it leaves open are as the run was trained.
 
     Raises:
-        UsageError: Its columns are not those of the run.
+        UsageError: The label columns are not those of the run.
     """
     trained = finished_run_files.load_train_config(config).data
     if not config.data:
@@ -115,11 +127,11 @@ def _check_data_options(config: command_configs.EvaluateConfig) -> None:
 def check_classes(
     place: workdir_files.Workdir, class_names: Sequence[str]
 ) -> None:
-    """Raises `DataError` if a run does not know a class of other pictures.
+    """Raises `DataError` if a class of the pictures is not one of the run.
 
     Args:
-        place: Of the run.
-        class_names: Of the pictures.
+        place: Workdir of the run.
+        class_names: Classes of the pictures to evaluate on.
     """
     known = place.class_names()
     unknown = sorted({*class_names} - {*known})

@@ -15,7 +15,13 @@ _WITHOUT_CERTAINTY = dict.fromkeys(
 
 
 def check_export(config: command_configs.ExportConfig) -> None:
-    """Raises `UsageError` unless a run can be exported as asked."""
+    """Checks that a finished run can be exported with these options.
+
+    Raises:
+        UsageError: An option or format is wrong, a package is not installed,
+            no finished run lies there, or the output cannot be written.
+        RunError: A model file of the run is not safe to open.
+    """
     place = finished_run_files.locate_workdir(config.workdir)
     place.require_finished()
     _check_record(place, config)
@@ -43,7 +49,11 @@ def check_export(config: command_configs.ExportConfig) -> None:
 def resolve_export_config(
     config: command_configs.ExportConfig,
 ) -> train_config.TrainConfig | None:
-    """Returns the config of the run if its pictures are needed, else None."""
+    """Returns the run's config if `--calibrate` needs its pictures, else None.
+
+    With `--image_root`, its data are looked for in that folder, if they are no
+    longer where they were.
+    """
     if not config.calibrate:
         return None
     source = finished_run_files.load_train_config(config)

@@ -19,11 +19,14 @@ FinishedConfig = (
 
 
 def load_task(path: str, allow_parts: Sequence[str] = ()) -> task_contract.Task:
-    """Returns the task of the finished run in a folder.
+    """Returns the task that the finished run in a folder was trained for.
 
     Args:
-        path: The folder.
-        allow_parts: The parts of the user's own that its run.flags may name.
+        path: The workdir.
+        allow_parts: Components of the user's own that its run.flags may name.
+
+    Raises:
+        UsageError: Its run.flags cannot be read, or names other components.
     """
     config = recorded_config.load_config(
         locate_workdir(path), allowed=allow_parts
@@ -32,23 +35,31 @@ def load_task(path: str, allow_parts: Sequence[str] = ()) -> task_contract.Task:
 
 
 def load_config_task(config: FinishedConfig) -> task_contract.Task:
-    """Returns the task of the run that a command is asked for."""
+    """Returns the task of the run that the config's `workdir` holds."""
     return load_task(config.workdir, config.allow_parts)
 
 
 def load_train_config(config: FinishedConfig) -> train_config.TrainConfig:
-    """Returns the config of the run that a command is asked for."""
+    """Returns the training config of the run that `config.workdir` holds.
+
+    Raises:
+        UsageError: Its run.flags cannot be read, or names a component that
+            `--allow_parts` does not.
+    """
     place = locate_workdir(config.workdir)
     return recorded_config.load_config(place, allowed=config.allow_parts)
 
 
 def locate_workdir(path: str) -> workdir_files.Workdir:
-    """Returns the workdir at a path that may begin with ~."""
+    """Returns the workdir at a path, in which "~" is expanded."""
     return workdir_files.Workdir(pathlib.Path(path).expanduser())
 
 
 def check_models(config: FinishedConfig) -> None:
-    """Raises `RunError` for model files that are not safe to open."""
+    """Raises `RunError` if a model file of the run is not safe to open.
+
+    Its config may name plain Keras layers only; a missing file passes.
+    """
     place = locate_workdir(config.workdir)
     # A missing file is reported when it is opened.
     if not os.path.lexists(place.model):
@@ -62,8 +73,8 @@ def check_writable(path: str | pathlib.Path, asked: str | None) -> None:
     """Raises `UsageError` unless results can be written, before work is done.
 
     Args:
-        path: Where they are to go.
-        asked: What `--output` says of it.
+        path: File or folder of the results; it need not exist.
+        asked: The value of `--output`, for the message; None: not given.
     """
     reason = files.find_write_problem(pathlib.Path(path).expanduser())
     if reason is None:

@@ -30,9 +30,13 @@ _READ = {
 
 
 def check_config(config: train_config.TrainConfig) -> None:
-    """Raises `UsageError` unless a file's classifier can be kept as asked.
+    """Checks the options of a run with `--keep_classifier`.
 
-    Whether the file has one is seen when it is read.
+    Whether the weights file has a classifier is seen when it is read.
+
+    Raises:
+        UsageError: The backbone or its weights have no classifier to keep, or
+            an option is wrong or would not be read.
     """
     spec, _ = backbones.find_spec(config.model.backbone)
     weights.check_weights(spec, config.model.weights)

@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 
 def check_prediction(config: command_configs.PredictConfig) -> None:
-    """Raises `UsageError` unless a run can predict as asked."""
+    """Checks that a finished run can predict with these options.
+
+    Raises:
+        UsageError: An option is wrong, no finished run lies there, or the
+            output cannot be written.
+        RunError: A model file of the run is not safe to open.
+    """
     finished_run_files.locate_workdir(config.workdir).require_finished()
     task = finished_run_files.load_config_task(config)
     unused_options.check_options(
@@ -32,11 +38,15 @@ def check_prediction(config: command_configs.PredictConfig) -> None:
 def list_examples(
     config: command_configs.PredictConfig,
 ) -> "list[str] | list[input_rows.Row]":
-    """Returns the pictures to predict, by path; of a run on rows these.
+    """Returns the paths of the pictures to predict, or rows of a table.
+
+    Returns:
+        Paths; rows (pictures, numbers and words of a table's line) if the run
+        was trained on rows.
 
     Raises:
         DataError: There are none, or the table that names them is unusable.
-        UsageError: The run is on rows, and `--data` is no table.
+        UsageError: The run was trained on rows, and `--data` is no table.
     """
     if finished_run_files.locate_workdir(config.workdir).takes_rows:
         return _read_rows(config)
@@ -68,7 +78,10 @@ def _read_rows(
 def resolve_prediction_data(
     config: command_configs.PredictConfig,
 ) -> data_options.DataOptions:
-    """Returns the run's data options with the table to predict in them."""
+    """Returns the run's data options, with `--data` in place of its own data.
+
+    The columns of pictures are those of the command, if it names any.
+    """
     trained = finished_run_files.load_train_config(config).data
     return dataclasses.replace(
         trained,

@@ -34,10 +34,10 @@ _COPIES = 3
 
 
 def check_config(config: train_config.TrainConfig) -> None:
-    """Raises `UsageError` for an impossible name, path or combination.
+    """Checks all options of a run that need neither pictures nor TensorFlow.
 
-    Checks everything that needs neither the pictures nor TensorFlow, in the
-    order in which a reader of the command line meets it.
+    Raises:
+        UsageError: A name, path or combination of options is impossible.
     """
     if not config.data.data:
         raise errors.UsageError(
@@ -75,9 +75,13 @@ def check_pictures(
 ) -> None:
     """Checks the options against the pictures, once these are listed.
 
+    Args:
+        config: All options of the run.
+        inspected: The pictures found, with their classes and splits.
+
     Raises:
-        UsageError: The pictures leave no use for an option.
-        DataError: Their task cannot learn from them.
+        UsageError: With these pictures an option has no effect.
+        DataError: The task cannot learn from them.
     """
     splits = [each.split for each in inspected.pictures]
     unused_options.check_fractions(config.data, splits)
@@ -218,7 +222,7 @@ def check_memory(config: train_config.TrainConfig, image_size: int) -> None:
     too large.
 
     Args:
-        config: The run.
+        config: All options of the run.
         image_size: Side of the network's square input, pixels.
     """
     memory = _read_memory_bytes()

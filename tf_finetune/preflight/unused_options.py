@@ -26,11 +26,11 @@ class Choice:
     """The values of one flag, on which other options depend.
 
     Attributes:
-        values: One of a word, several of a list or a sum, none where the flag
-            is not given.
-        shown: The flag and its values, as a refusal names them.
-        possible: Values that the flag may have here; None: all.
-        known: Values whose options are known; another one, a part of the
+        values: One value, several of a list or a sum, none where the flag is
+            not given.
+        shown: The flag and its values, as an error message names them.
+        possible: Values that the flag may have with this task; None: all.
+        known: Values whose options are known; another one, a component of the
             user's own, may read any. None: all.
         reads: Options that are read whatever `used_by` says.
     """
@@ -42,7 +42,7 @@ class Choice:
     reads: Collection[str] = ()
 
     def is_reader(self, name: str, readers: Sequence[str]) -> bool:
-        """Returns whether a value reads an option.
+        """Returns whether one of the values reads an option.
 
         Args:
             name: The option.
@@ -69,7 +69,7 @@ class Refusal:
         given: The option with its value, as a flag.
         flag: The flag that the condition is about.
         readers: Values of that flag that read the option.
-        choice: The values that it has.
+        choice: The values that the flag has.
     """
 
     given: str
@@ -79,20 +79,21 @@ class Refusal:
 
 
 def check_options(config: Any, choices: Choices) -> None:
-    """Raises `UsageError` for options that nothing reads.
+    """Raises `UsageError` for options that are given but nothing reads.
 
     An option at its default is never refused: run.flags names them all.
 
     Args:
-        config: Of any command.
-        choices: Of flags whose value alone does not tell the choice.
+        config: The config of any command.
+        choices: By flag, a function that returns its `Choice`, for flags
+            whose value alone does not tell it ("auto").
     """
     if found := find_unused(config, choices):
         raise errors.UsageError(_format_refusals([*found.values()]))
 
 
 def find_unused(config: Any, choices: Choices) -> dict[str, Refusal]:
-    """Returns the options that nothing reads, each with its reason."""
+    """Returns the options that nothing reads, by name, with their reasons."""
     found = {
         name: _find_refusal(config, choices, name, given)
         for name, given in list_given(config).items()
@@ -116,7 +117,7 @@ def _find_refusal(
 
 
 def list_given(config: Any) -> dict[str, str]:
-    """Returns the options that are not at their defaults, as flags."""
+    """Returns the options not at their defaults, as "--name=value" by name."""
     values = options.collect_values(config)
     return {
         name: options.to_flag(name, values[name])
@@ -176,12 +177,12 @@ def _format_refusal(found: Refusal) -> str:
 def find_training_choices(
     config: train_config.TrainConfig, task: task_contract.Task, head: str
 ) -> Choices:
-    """Returns the choices of a training run.
+    """Builds the choices of a training run: by flag, a function that finds one.
 
     Args:
-        config: The run.
+        config: All options of the run.
         task: The task that `--task` names.
-        head: The head that `--head` names.
+        head: The head that `--head` names or leaves to the task.
     """
     objective = config.unlabeled.effective_objective
     return {
@@ -205,11 +206,11 @@ def find_training_choices(
 
 
 def choose_task(task: task_contract.Task, origin: str = "") -> Choice:
-    """Returns the choice that `--task` makes.
+    """Builds the `Choice` of `--task`: its value and the options it reads.
 
     Args:
         task: The task.
-        origin: The place that names it, if `--task` does not.
+        origin: Clause on the place that names it, if `--task` does not.
     """
     return Choice(
         values=[task.name],
@@ -221,14 +222,15 @@ def choose_task(task: task_contract.Task, origin: str = "") -> Choice:
 def choose_format(
     data: data_options.DataOptions, labels: label_protocol.Labels
 ) -> Choice:
-    """Returns the choice of a data format, found on disk if need be.
+    """Builds the `Choice` of `--data_format`; "auto" is found out on disk.
 
     Args:
-        data: The pictures.
-        labels: Labels that they must have.
+        data: Options that say where the pictures are.
+        labels: Label format of the task.
 
     Raises:
-        UsageError, DataError: As `data.sources.catalog.find_source_name`.
+        UsageError: No data is given, or the format is unknown or unfit.
+        DataError: There is nothing, or nothing of a known format.
     """
     found = sources.find_source_name(data, labels)
     origin = ", the format of --data," if data.data_format == "auto" else ""
@@ -269,7 +271,7 @@ def _choose_stage(config: train_config.TrainConfig) -> Choice:
 
 
 def reads_option(task: task_contract.Task, name: str) -> bool:
-    """Returns whether a task reads an option of training."""
+    """Returns whether a task reads an option that not every task reads."""
     field = options.find_field(train_config.TrainConfig, name)
     readers = field.metadata["used_by"]["task"]
     return choose_task(task).is_reader(name, readers)
@@ -278,11 +280,11 @@ def reads_option(task: task_contract.Task, name: str) -> bool:
 def check_fractions(
     data: data_options.DataOptions, given: Sequence[str | None]
 ) -> None:
-    """Raises `UsageError` for the fraction of a split that the data brings.
+    """Raises `UsageError` if a fraction is given of a split the data brings.
 
     Args:
-        data: Which data, and what is asked of it.
-        given: The split that the data brings for each picture, None: none.
+        data: The data options, with the fractions.
+        given: Split that the data brings for each picture; None: none.
     """
     for split in ("validation", "test"):
         name = f"{split}_fraction"

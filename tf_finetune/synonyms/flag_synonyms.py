@@ -25,11 +25,11 @@ SYNONYMS = (
 def find_synonym(
     name: str, known: Collection[str]
 ) -> value_synonyms.Synonym | None:
-    """Finds the flag here for a setting of another package; None: unknown.
+    """Returns the flag here for another package's setting; None: unknown.
 
     Args:
-        name: As it was given, dashes, capitals and underscores in any way.
-        known: The flags of the command; of several meanings, one of these is
+        name: The setting, with any dashes, capitals and underscores.
+        known: Flags of the command; of several meanings, one of these is
             preferred.
     """
     asked = value_synonyms.normalize_name(name)
@@ -45,7 +45,16 @@ def find_synonym(
 def find_misspelled(
     name: str, known: Collection[str]
 ) -> value_synonyms.Synonym | None:
-    """Finds the flag here for a misspelled setting of another package."""
+    """Returns the flag here for a misspelled setting of another package.
+
+    Args:
+        name: The misspelled setting.
+        known: Flags of the command; of several meanings, one of these is
+            preferred.
+
+    Returns:
+        The flag with advice; None if no setting has a similar name.
+    """
     # Of short names every other one would be near.
     names = {each for m in SYNONYMS for each in m.names if len(each) > 3}
     found = difflib.get_close_matches(

@@ -10,7 +10,7 @@ class Synonym:
 
     Attributes:
         flag: The flag here; empty: there is none.
-        names: Its names in other packages, squashed.
+        names: Its names in other packages, as `normalize_name` returns them.
         advice: A sentence that tells how to set it, or what to do instead.
     """
 
@@ -20,11 +20,11 @@ class Synonym:
 
 
 def find_advice(flag: str, value: str) -> str | None:
-    """Finds advice on a value that other packages use; None: unknown.
+    """Returns advice on a value that other packages use; None: unknown.
 
     Args:
-        flag: The flag's name.
-        value: Its value, capitals and dashes in any way.
+        flag: The flag's name, without dashes.
+        value: Its value, with any capitals, dashes and underscores.
     """
     asked = normalize_name(value)
     for names, advice in ADVICE.get(flag, {}).items():
@@ -225,10 +225,17 @@ ADVICE: dict[str, dict[str, str]] = {
 
 
 def define(flag: str, names: str, advice: str) -> Synonym:
-    """Builds a synonym from a text of names with blanks between them."""
+    """Builds a synonym from names in one text.
+
+    Args:
+        flag: The flag here; empty: there is none.
+        names: Names in other packages, with blanks between them; they are
+            normalized.
+        advice: A sentence that tells how to set it, or what to do instead.
+    """
     return Synonym(flag, frozenset(map(normalize_name, names.split())), advice)
 
 
 def normalize_name(name: str) -> str:
-    """Removes dashes, underscores, dots and blanks; lowers the case."""
+    """Returns a name in lower case without punctuation (- _ .) and blanks."""
     return re.sub(r"[-_.\s]", "", name).lower()

@@ -27,10 +27,11 @@ _CONFIG_MEMBERS = ("config.json", "metadata.json")
 
 
 def check_regular_file(path: pathlib.Path) -> None:
-    """Raises `RunError` for a pipe, a device or a socket, without opening it.
+    """Raises `RunError` for a pipe, a device or a folder, without opening it.
 
     Raises:
-        OSError: Nothing is there, or it may not be looked at.
+        RunError: It is not a regular file (links are followed).
+        OSError: Nothing is there, or its status may not be read.
     """
     # Opening a pipe would wait for a writer without end.
     if not stat.S_ISREG(os.stat(path).st_mode):
@@ -39,12 +40,16 @@ def check_regular_file(path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def open_archive(path: pathlib.Path) -> Iterator[zipfile.ZipFile]:
-    """Opens an archive whose directory is within all limits.
+    """Opens a zip archive, and refuses one that is beyond the limits.
+
+    Yields:
+        The open archive; it is closed when the block ends.
 
     Raises:
         RunError: It is no regular file; it has more than `MAX_MEMBERS`
             members; they unpack to more than `MAX_EXPANSION` times its size
-            and than `LARGE_BYTES`; or a config is over `MAX_CONFIG_BYTES`.
+            and more than `LARGE_BYTES`; or a config is larger than
+            `MAX_CONFIG_BYTES`.
         OSError: It cannot be read.
         zipfile.BadZipFile: It is damaged.
     """

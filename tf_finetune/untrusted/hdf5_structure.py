@@ -28,12 +28,15 @@ MAX_EXPANSION = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Structure:
-    """Groups and arrays of a file by their paths ("layers/conv2d/vars/0").
+    """Groups and arrays of an HDF5 file by their paths.
+
+    A path is a tuple of names, ("layers", "conv2d", "vars", "0").
 
     Attributes:
-        groups: In the order of the file's names; the root is not listed.
-        arrays: Likewise.
-        declared_bytes: Of all arrays together, by shape and type.
+        groups: Paths of the groups in the order of the file, without the root.
+        arrays: Paths of the arrays (datasets) in the order of the file.
+        declared_bytes: Size of all arrays together by their shapes and types,
+            without reading them.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -42,11 +45,14 @@ class Structure:
 
 
 def list_objects(file: h5py.File) -> Structure:
-    """Lists the groups and arrays of a file.
+    """Lists the groups and arrays of an HDF5 file without reading the arrays.
+
+    Args:
+        file: The open file.
 
     Raises:
-        RunError: It is beyond a limit, which the message names with the
-            number that was found; or it holds links.
+        RunError: It holds links, or exceeds a limit (objects, levels, lengths
+            of names, bytes), which the message names with the number found.
     """
     groups: list[tuple[str, ...]] = []
     arrays: list[tuple[str, ...]] = []
@@ -88,7 +94,12 @@ def list_objects(file: h5py.File) -> Structure:
 
 
 def refuse(what: str, limit: int) -> NoReturn:
-    """Raises a `RunError` that names a number and the exceeded limit."""
+    """Raises a `RunError` that names a number and the exceeded limit.
+
+    Args:
+        what: Clause with the number: "it holds 50,000 objects".
+        limit: The limit.
+    """
     raise errors.RunError(
         f"The file is refused: {what}, and {limit:,} is the limit."
     )

@@ -16,14 +16,15 @@ CONFIG_MEMBER = "config.json"
 
 
 def check_file(path: pathlib.Path) -> None:
-    """Raises `RunError` for a .keras or .h5 file that is beyond any network.
+    """Raises `RunError` for a .keras or .h5 file larger than any network.
 
-    Limited are the numbers of members, levels and objects, the lengths of names
-    and the sum of bytes, before anything of that size is allocated. The config,
-    which Keras builds layers from, is not checked here.
+    The numbers of members, levels and objects, the lengths of names and the
+    sum of bytes are limited, before anything of that size is allocated. The
+    config, which Keras builds layers from, is not checked here.
 
     Raises:
-        RunError: The message begins with the file's name.
+        RunError: The file is beyond a limit, damaged or cannot be read; the
+            message names it.
     """
     with explain_errors(path):
         archives.check_regular_file(path)
@@ -39,13 +40,17 @@ def check_file(path: pathlib.Path) -> None:
 
 
 def read_config(archive: zipfile.ZipFile) -> Any:
-    """Returns the parsed config.json of an opened archive."""
+    """Returns the parsed config.json of an open .keras archive, unchecked."""
     return json.loads(archive.read(CONFIG_MEMBER))
 
 
 @contextlib.contextmanager
 def explain_errors(path: pathlib.Path) -> Iterator[None]:
-    """Turns errors of reading a file into a `RunError` with its name."""
+    """Turns errors of reading a file in the block into a `RunError`.
+
+    Args:
+        path: The file, which the message names.
+    """
     try:
         yield
     except errors.RunError as error:

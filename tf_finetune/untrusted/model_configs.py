@@ -75,15 +75,19 @@ _FILE_OPTIONS = ("idf_weights", "vocabulary")
 def read_checked_config(
     path: pathlib.Path, *, within: pathlib.Path
 ) -> dict[str, Any]:
-    """Returns the config of a .keras file that may be given to Keras.
+    """Returns the config of a .keras file, checked to hold plain layers only.
 
     Args:
         path: The file.
         within: The folder that it must lie in, links followed.
 
+    Returns:
+        The parsed config.json; Keras may build the model from it.
+
     Raises:
         RunError: It is not such a file, is larger than any network, or its
-            config names something that is not part of one.
+            config names a class, function or file that plain networks do not
+            have.
     """
     with explain_errors(path):
         files.require_regular(path, within=within, limit=_MAX_FILE_BYTES)
@@ -99,7 +103,11 @@ def read_checked_config(
 
 @contextlib.contextmanager
 def explain_errors(path: pathlib.Path) -> Iterator[None]:
-    """Turns any error of reading a model file into one printable sentence."""
+    """Turns any error in the block into a `RunError` of one printable sentence.
+
+    Args:
+        path: The model file that is read, for the message.
+    """
     try:
         yield
     except Exception as error:  # A damaged file can make Keras raise anything.

@@ -14,8 +14,8 @@ import numpy as np
 
 from tf_finetune import errors, files, terminal_escapes
 
-_BYTES = 8 << 30
-_MEMBERS = 1000
+_BYTES = 8 << 30  # Largest file that is opened.
+_MEMBERS = 1000  # Most arrays in one file.
 _HINT = "Copy the folder again, or train again."
 
 
@@ -26,7 +26,10 @@ def read_arrays(
 
     Args:
         path: The file.
-        within: The folder that it must lie in.
+        within: The folder that it must lie in, links followed.
+
+    Returns:
+        Arrays of floats, integers or booleans, of any shape.
 
     Raises:
         RunError: It is missing, not such a file, damaged, or holds objects.

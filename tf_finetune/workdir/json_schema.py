@@ -24,7 +24,7 @@ class Kind(abc.ABC):
     """A kind of JSON value, and the check for it.
 
     Attributes:
-        words: As a sentence says it: "a whole number".
+        words: The kind in words for a message: "a whole number".
     """
 
     words: str
@@ -34,8 +34,8 @@ class Kind(abc.ABC):
         """Returns the fault of a value as a sentence; empty if it fits.
 
         Args:
-            value: Out of the file.
-            place: Where it stands there, "model.image_size".
+            value: Parsed JSON value.
+            place: Its path in the file, "model.image_size"; "": the whole.
         """
 
     def _fault_unless(self, fits: bool, value: Any, place: str) -> str:
@@ -51,7 +51,7 @@ class Anything(Kind):
     words: str = "anything"
 
     def find_fault(self, value: Any, place: str) -> str:
-        """Returns nothing."""
+        """Returns an empty text: every value fits."""
         return ""
 
 
@@ -70,7 +70,7 @@ class Text(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Number(Kind):
-    """A finite number in a range, both ends included."""
+    """A finite number from `at_least` to `at_most`, both included."""
 
     at_least: float = -math.inf
     at_most: float = math.inf
@@ -100,7 +100,7 @@ class Number(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class OneOf(Kind):
-    """One of a few strings."""
+    """One of the strings in `possible`."""
 
     possible: tuple[str, ...]
 
@@ -117,7 +117,7 @@ class OneOf(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Optional(Kind):
-    """A value of a kind, or null."""
+    """A value of the kind `kind`, or null."""
 
     kind: Kind
 
@@ -133,7 +133,7 @@ class Optional(Kind):
 
 @dataclasses.dataclass(frozen=True)
 class Items(Kind):
-    """A list of values of one kind, within a range of lengths."""
+    """A list of `at_least` to `at_most` values of the kind `kind`."""
 
     kind: Kind
     at_least: int = 0
@@ -141,7 +141,7 @@ class Items(Kind):
 
     @property
     def words(self) -> str:
-        """The number of its items in words."""
+        """The kind and, where it is bounded, the number of items in words."""
         noun = "item" if self.at_least == 1 else "items"
         if self.at_least == self.at_most:
             return f"a list of {self.at_least} {noun}"
@@ -164,7 +164,7 @@ class Table(Kind):
     """An object with any keys, all of its values of one kind.
 
     Attributes:
-        kind: Of the values.
+        kind: Kind of the values.
         is_numbered: Whether the keys must be whole numbers.
     """
 
@@ -193,8 +193,8 @@ class Record(Kind):
     """An object with known keys; other keys are ignored.
 
     Attributes:
-        needed: Must be there.
-        possible: May be absent.
+        needed: Kinds of the values by key, for keys that must be there.
+        possible: The same for keys that may be absent.
     """
 
     needed: Mapping[str, Kind] = dataclasses.field(default_factory=dict)
@@ -202,7 +202,7 @@ class Record(Kind):
 
     @property
     def words(self) -> str:
-        """The names that it must have."""
+        """The kind, with the keys that it must have."""
         names = ", ".join(map(repr, self.needed))
         return f"an object with {names}" if names else "an object"
 
@@ -224,7 +224,7 @@ class Record(Kind):
 
 
 def describe_any(names: Sequence[str]) -> Record:
-    """Returns the kind of a data.json that nobody reads back."""
+    """Returns a schema that every object fits, for any class names."""
     del names
     return Record()
 
@@ -250,19 +250,19 @@ def read_json(
     limit: int,
     hint: str = _HINT,
 ) -> Any:
-    """Reads a JSON file and checks it against its kind.
+    """Reads a JSON file, checks it against a schema and returns its value.
 
     Args:
         path: The file.
-        kind: What it must hold.
+        kind: The schema.
         within: The folder that the file must lie in; None: any.
-        limit: The most bytes that it may have.
-        hint: What to do about a file that is not as it must be.
+        limit: Largest allowed size in bytes.
+        hint: End of the message: advice on a file with a fault.
 
     Raises:
         FileNotFoundError, NotADirectoryError: It is not there.
-        RunError: It is no regular file, cannot be read, is no JSON or holds
-            something else; one sentence.
+        RunError: It is no regular file, cannot be read, is no JSON or does
+            not fit the schema.
     """
     name = terminal_escapes.escape(str(path))
     try:
@@ -291,7 +291,7 @@ def read_json(
 def check_value(
     value: Any, kind: Kind, path: pathlib.Path, *, hint: str = _HINT
 ) -> None:
-    """Raises `RunError` unless a value out of a file is of a kind."""
+    """Raises `RunError` unless a value read from `path` fits a schema."""
     if found := kind.find_fault(value, ""):
         raise errors.RunError(
             f"{terminal_escapes.escape(str(path))}: {found}. It was changed or "

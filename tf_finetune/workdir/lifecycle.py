@@ -26,12 +26,12 @@ _CHANGEABLE_OPTIONS = ("workdir", "overwrite", "plan", "cache_dir", "cache_gb")
 
 
 def choose_workdir(config: train_config.TrainConfig) -> workdir_files.Workdir:
-    """Returns the workdir the config asks for, or the next free one of runs/.
+    """Returns the workdir the config asks for, or a free one in runs/.
 
-    Without `--workdir` this is runs/DATA-BACKBONE, or the first of
-    runs/DATA-BACKBONE-2, -3 … that holds no finished run and in which nobody
-    works; an unfinished run of the same settings is chosen, so that the same
-    command completes it.
+    Without `--workdir` this is the first of runs/DATA-BACKBONE,
+    runs/DATA-BACKBONE-2 … that holds no finished run and in which no process
+    works; an unfinished run of the same settings will do, so that the same
+    command completes it. Nothing is made on disk.
     """
     if config.output.workdir:
         return workdir_files.Workdir(
@@ -48,10 +48,10 @@ def choose_workdir(config: train_config.TrainConfig) -> workdir_files.Workdir:
 def number_workdir(
     config: train_config.TrainConfig,
 ) -> train_config.TrainConfig:
-    """Returns a config whose workdir is the next free one after its own.
+    """Returns a config whose workdir has a number added if it is taken.
 
-    For a workdir that nobody has typed, but a flagfile names: the same command
-    twice then makes two runs.
+    The same command with the same flagfile then makes two runs. With several
+    workers the config is returned as it is.
     """
     if not config.output.workdir or config.training.strategy == "multi_worker":
         return config
@@ -100,10 +100,10 @@ def _is_locked(place: workdir_files.Workdir) -> bool:
 def check_free(
     place: workdir_files.Workdir, config: train_config.TrainConfig
 ) -> None:
-    """Raises `UsageError` if a run cannot be made in a workdir.
+    """Raises `UsageError` if a run cannot be made or continued in a workdir.
 
-    It has an impossible name; or a run of other settings, or a finished one,
-    lies there and `--overwrite` does not allow to replace it.
+    It cannot be written; or a finished run, or an unfinished one of other
+    settings, lies there and `--overwrite` is not given.
     """
     _check_writable(place.path)
     for folder in (place.checkpoints, place.pool.parent, place.tensorboard):
@@ -160,7 +160,7 @@ def _check_writable(path: pathlib.Path) -> None:
 def warn_if_inside_data(
     place: workdir_files.Workdir, config: train_config.TrainConfig
 ) -> None:
-    """Warns if the results go into the folder that the pictures lie in."""
+    """Logs a warning if the workdir lies in the folder of the pictures."""
     data = pathlib.Path(config.data.data).expanduser()
     path = place.path.resolve()
     if data.is_dir() and path.is_relative_to(data.resolve()):
@@ -178,12 +178,11 @@ def warn_if_inside_data(
 def open_workdir(
     place: workdir_files.Workdir, config: train_config.TrainConfig
 ) -> Iterator[None]:
-    """Creates, locks and checks `workdir` for one run of `config`.
+    """Makes and locks a workdir for the block, and clears a replaced run.
 
     Raises:
-        UsageError: It holds a finished run, or an unfinished one of other
-            settings, and `--overwrite` was not given; or another process
-            works in it; or it cannot be written.
+        UsageError: The workdir is not free (see `check_free`), another
+            process works in it, or it cannot be written.
     """
     try:
         place.path.mkdir(parents=True, exist_ok=True)
@@ -220,7 +219,7 @@ def open_workdir(
 def mark_begun(
     place: workdir_files.Workdir, config: train_config.TrainConfig, facts: dict
 ) -> None:
-    """Writes `run.flags` and marks the run as begun, not finished."""
+    """Writes `run.flags`, and `run.json` with `facts` and status "begun"."""
     _write_flags(place, config)
     files.write_json(place.run_json, {"status": "begun", **facts})
 
@@ -230,7 +229,7 @@ def mark_finished(
     config: train_config.TrainConfig,
     facts: dict[str, Any],
 ) -> None:
-    """Adds the run's results to `run.json` and marks it as finished."""
+    """Adds `facts` to an existing `run.json` and marks the run as finished."""
     if not place.run_json.exists():
         raise errors.RunError(f"{place.run_json} vanished; run it again.")
     _write_flags(place, config)
@@ -278,7 +277,7 @@ def _list_changes(
 
 
 def clear_workdir(place: workdir_files.Workdir) -> None:
-    """Removes the files of a run, and nothing else, from `workdir`.
+    """Removes the files of a run from its workdir; other files stay.
 
     `run.json` goes first: a clearing that is interrupted must not leave the
     mark of a finished run on half of its files.

@@ -10,14 +10,15 @@ from tf_finetune.workdir import workdir_files
 def load_config(
     workdir: workdir_files.Workdir, *, allowed: Collection[str] = ()
 ) -> train_config.TrainConfig:
-    """Returns the config of the run in `workdir`, whoever wrote it.
+    """Returns the config that a run recorded in its run.flags.
 
     Args:
-        workdir: The run.
-        allowed: The parts of the user's own that it may name.
+        workdir: Workdir of the run.
+        allowed: Components of the user's own, "package.module:attribute",
+            that it may name.
 
     Raises:
-        UsageError: It names other parts, which would be code that a file
+        UsageError: It names other components, which would be code that a file
             chooses; or its run.flags cannot be read.
     """
     config = load_recorded_config(workdir)
@@ -36,7 +37,13 @@ def load_config(
 def load_recorded_config(
     workdir: workdir_files.Workdir,
 ) -> train_config.TrainConfig:
-    """Reads run.flags for comparison; no part it names is to be imported."""
+    """Returns the config in run.flags, only to compare it with another one.
+
+    Components of the user's own are not checked: do not import them.
+
+    Raises:
+        UsageError: The run.flags cannot be read.
+    """
     return options.from_flagfile(
         train_config.TrainConfig, str(workdir.run_flags), within=workdir.path
     )

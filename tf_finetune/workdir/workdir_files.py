@@ -36,11 +36,11 @@ _FACTS = json_schema.Record(
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """Paths of the files in the folder of a run.
+    """Paths of the files in the folder of a run, and readers of its JSON.
 
     Attributes:
         path: The folder; need not exist yet.
-        events: The folder of TensorBoard events; None: the usual one.
+        events: The folder of TensorBoard events; None: tensorboard/ in it.
     """
 
     path: pathlib.Path
@@ -53,22 +53,22 @@ class Workdir:
 
     @property
     def run_json(self) -> pathlib.Path:
-        """Status, versions, seed, data fingerprint, hardware, checksums."""
+        """JSON of status, versions, seed, fingerprint, hardware, checksums."""
         return self.path / "run.json"
 
     @property
     def labels(self) -> pathlib.Path:
-        """The class names, one a line, in the order of the outputs."""
+        """Text file of class names, one a line, in the order of the outputs."""
         return self.path / "labels.txt"
 
     @property
     def data_json(self) -> pathlib.Path:
-        """Statistics, splits by content hash, dropped pictures."""
+        """JSON of statistics, splits by content hash, dropped pictures."""
         return self.path / "data.json"
 
     @property
     def plan(self) -> pathlib.Path:
-        """The table of trainable and frozen layers."""
+        """Text file with the table of trainable and frozen layers."""
         return self.path / "plan.txt"
 
     @property
@@ -78,12 +78,12 @@ class Workdir:
 
     @property
     def history(self) -> pathlib.Path:
-        """Loss and metrics of every epoch of every stage."""
+        """CSV file of loss and metrics of every epoch of every fit stage."""
         return self.path / "history.csv"
 
     @property
     def curves(self) -> pathlib.Path:
-        """The chart of `history`."""
+        """Chart (PNG) of `history`."""
         return self.path / "history.png"
 
     @property
@@ -92,63 +92,64 @@ class Workdir:
         return self.events or self.path / "tensorboard"
 
     def semi_supervised_workdir(self, name: str) -> "Workdir":
-        """Returns the workdir of the semi-supervised part of a run.
+        """Returns the workdir of the semi-supervised training within a run.
 
-        Its files go with the checkpoints when the run ends; its events stay.
+        Its files lie in `checkpoints` and go with them when the run ends; its
+        TensorBoard events stay.
 
         Args:
-            name: Of the objective; its events lie in a folder of that name.
+            name: Name of the objective; its events lie in a folder so called.
         """
         return Workdir(self.pool.parent, events=self.tensorboard / name)
 
     @property
     def pool(self) -> pathlib.Path:
-        """Fingerprint of the unlabeled pictures of an unfinished run."""
+        """JSON of the fingerprint of an unfinished run's unlabeled pictures."""
         return self.checkpoints / "unlabeled" / "pool.json"
 
     @property
     def model(self) -> pathlib.Path:
-        """The whole model, as Keras saves it."""
+        """The whole model as a .keras file."""
         return self.path / "model.keras"
 
     @property
     def fusion_model(self) -> pathlib.Path:
-        """The model of all inputs, where an example is a row of a table."""
+        """The .keras file of the model of all inputs of a run on table rows."""
         return self.path / "fusion.keras"
 
     @property
     def takes_rows(self) -> bool:
-        """Whether the finished run takes rows of a table."""
+        """Whether the finished run was trained on rows of a table."""
         return self.fusion_model.exists()
 
     @property
     def earlier_fusion(self) -> tuple[pathlib.Path, ...]:
-        """Files of runs on rows of earlier versions, which are not read."""
+        """Files that earlier versions wrote for table rows; no longer read."""
         return self.path / "fused.keras", self.path / "fused.json"
 
     @property
     def weights(self) -> pathlib.Path:
-        """The model's weights alone."""
+        """HDF5 file of the model's weights alone."""
         return self.path / "model.weights.h5"
 
     @property
     def evaluation(self) -> pathlib.Path:
-        """Every figure of every split, with its baselines."""
+        """JSON of the metrics of every split, with their baselines."""
         return self.path / "evaluation.json"
 
     @property
     def predictions(self) -> pathlib.Path:
-        """The predictions of every validation and test picture."""
+        """CSV file of the predictions of every validation and test picture."""
         return self.path / "predictions.csv"
 
     @property
     def proof(self) -> pathlib.Path:
-        """The held-out pictures that exports are checked on."""
+        """JSON that lists the held-out pictures exports are checked on."""
         return self.path / "proof.json"
 
     @property
     def parity_predictions(self) -> pathlib.Path:
-        """The predictions of the pictures in `proof`, and the truth."""
+        """Predictions and labels of the pictures in `proof`, an .npz file."""
         return self.path / "proof.npz"
 
     @property
@@ -157,7 +158,11 @@ class Workdir:
         return self.path / "export"
 
     def require_inside(self, folder: pathlib.Path) -> pathlib.Path:
-        """Returns a folder to write into; `UsageError` if it is a link out."""
+        """Returns `folder` unchanged if it lies in the workdir, links followed.
+
+        Raises:
+            UsageError: It is a link to a folder outside.
+        """
         # A workdir of somebody else may hold links to other folders.
         real = pathlib.Path(os.path.realpath(folder))
         if real.is_relative_to(os.path.realpath(self.path)):
@@ -169,7 +174,11 @@ class Workdir:
         )
 
     def facts(self) -> dict[str, Any]:
-        """Returns the content of `run_json`; empty where there is none."""
+        """Returns the content of `run_json`, checked; {} where there is none.
+
+        Raises:
+            RunError: The file was damaged or changed.
+        """
         try:
             return self.content(self.run_json, _FACTS, megabytes=16)
         except (FileNotFoundError, NotADirectoryError):
@@ -177,11 +186,11 @@ class Workdir:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run in it came to its end."""
+        """Whether the workdir holds a run that came to its end."""
         return self.facts().get("status") == "finished"
 
     def require_finished(self) -> None:
-        """Raises `UsageError` unless a finished run lies here."""
+        """Raises `UsageError` unless the workdir holds a finished run."""
         if not os.path.lexists(self.run_json):  # A dangling link is one.
             raise errors.UsageError(
                 f"No run in --workdir={self.path}: it holds no run.json. "
@@ -203,16 +212,16 @@ class Workdir:
     def content(
         self, path: pathlib.Path, kind: json_schema.Kind, *, megabytes: int
     ) -> Any:
-        """Reads one of its JSON files and checks it.
+        """Reads one of its JSON files, checks it and returns its value.
 
         Args:
             path: The file.
-            kind: What it must hold.
-            megabytes: Its greatest size.
+            kind: Schema of the content.
+            megabytes: Largest allowed size, MiB.
 
         Raises:
             FileNotFoundError, NotADirectoryError: It is not there.
-            RunError: It is no file of the workdir, or holds something else.
+            RunError: It lies outside of the workdir, or does not fit.
         """
         return json_schema.read_json(
             path,
@@ -225,13 +234,14 @@ class Workdir:
     def load_description(
         self, labels: Callable[[Sequence[str]], json_schema.Kind] | None = None
     ) -> dict[str, Any]:
-        """Returns the content of `data_json`.
+        """Returns the content of `data_json`; "class_names" is always there.
 
         Args:
-            labels: The names of the classes → the keys that a task reads.
+            labels: Maps the class names to the schema of the keys that a task
+                reads; None: only the class names are checked.
 
         Raises:
-            RunError: It is not there, or not as it must be.
+            RunError: The file is not there, or does not fit.
         """
         kind = json_schema.Record({"class_names": _NAMES})
         found = self._load_required(self.data_json, kind, megabytes=512)
@@ -241,7 +251,11 @@ class Workdir:
         return found
 
     def counts(self) -> dict[str, int]:
-        """Returns how many pictures each split has, from `data_json`."""
+        """Returns the number of pictures by split, from `data_json`.
+
+        Raises:
+            RunError: The file is not there, or does not fit.
+        """
         counts = json_schema.Table(json_schema.Number(0, 10**12, is_whole=True))
         kind = json_schema.Record({"images": counts})
         return self._load_required(self.data_json, kind, megabytes=512)[
@@ -251,13 +265,13 @@ class Workdir:
     def figures(
         self, kinds: Mapping[str, json_schema.Kind] | None = None
     ) -> dict[str, Any]:
-        """Returns the content of `evaluation`.
+        """Returns the content of `evaluation`: metrics by split.
 
         Args:
-            kinds: The keys that are read, where they are there.
+            kinds: Schemas of the keys that are read; these may be absent.
 
         Raises:
-            RunError: It is not there, or not as it must be.
+            RunError: The file is not there, or does not fit.
         """
         kind = json_schema.Record(possible=kinds or {})
         return self._load_required(self.evaluation, kind, megabytes=256)
@@ -271,5 +285,5 @@ class Workdir:
             raise errors.RunError(f"{path} is not there. {_HINT}") from error
 
     def class_names(self) -> tuple[str, ...]:
-        """Returns the classes in the order of the model's outputs."""
+        """Returns the class names in the order of the model's outputs."""
         return tuple(self.load_description()["class_names"])

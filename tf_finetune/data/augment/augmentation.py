@@ -25,10 +25,10 @@ _MixFunction = Callable[
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Level:
-    """How strong each change is; 0 leaves it out.
+    """The strength of each random change; 0 leaves it out.
 
-    Every level mirrors half of the pictures left to right. Hue stays: what a
-    picture shows is often told by its color.
+    Every level mirrors half of the pictures left to right. Hue stays: a class
+    is often recognized by its color.
 
     Attributes:
         zoom: Pictures are enlarged so that up to this share of each side is
@@ -85,12 +85,16 @@ VERSION = 2
 
 
 def describe_level(level: training_options.Augmentation) -> str:
-    """Returns a text that identifies the changes of a level, for cache keys."""
+    """Returns a text that identifies the changes of a level, for cache keys.
+
+    Args:
+        level: A key of `LEVELS`.
+    """
     return f"{VERSION} {LEVELS[level]} {keras.__version__}"
 
 
 def mixes_images(level: training_options.Augmentation) -> bool:
-    """Tells if a level mixes pictures of one batch with each other."""
+    """Tells if a level mixes pictures of a batch (MixUp, CutMix)."""
     return level != "none" and LEVELS[level].mix
 
 
@@ -98,7 +102,7 @@ def build_augmentation(
     level: training_options.Augmentation,
     moves_as: split_targets.Motion = "nothing",
 ) -> AugmentFunction | None:
-    """Returns the function that changes a batch; None for "none".
+    """Returns the function that augments a batch; None for the level "none".
 
     Masks are mirrored, moved, turned and sheared with their pictures, by the
     nearest pixel; colors change in pictures alone. Two masks cannot be
@@ -106,15 +110,15 @@ def build_augmentation(
     their masks with them, and the others stay unmixed.
 
     Args:
-        level: "none" or one of `LEVELS`.
-        moves_as: How the targets move. Pictures change the same anyway, unless
-            they are mixed.
+        level: "none" or a key of `LEVELS`.
+        moves_as: "mask" if the targets are masks, which move with their
+            pictures, else "nothing".
 
     Returns:
         (images float32 [batch, height, width, 3] 0..255, targets, seed int32
         [2]) → (images, targets) of the same shapes. Targets are float32 [batch,
-        outputs], masks uint8 [batch, height, width]. The result is a function
-        of the three alone; each picture of a batch is changed in its own way.
+        outputs], masks uint8 [batch, height, width]. The result depends on the
+        three alone; each picture of a batch is changed in its own way.
     """
     if level == "none":
         return None
@@ -138,13 +142,14 @@ def build_target_augmentation(
 ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Returns the function that moves masks as augmentation moves pictures.
 
+    With the same seed the masks move as those of `build_augmentation` do.
+
     Args:
-        level: One of `LEVELS` that mixes nothing.
-        moves_as: How the targets move.
+        level: A key of `LEVELS` that mixes nothing.
+        moves_as: "mask" if the targets are masks, else "nothing".
 
     Returns:
-        (targets, seed) → targets, as `build_augmentation` changes them with
-        their pictures.
+        (targets, seed int32 [2]) → targets of the same shape and dtype.
     """
     move = _build_image_changes(LEVELS[level])
 

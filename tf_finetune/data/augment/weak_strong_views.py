@@ -22,12 +22,15 @@ _GRAY = 127.5  # The middle of 0..255.
 
 
 def build_weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """Returns the function that makes both views of each picture.
+    """Returns the function that makes FixMatch's two versions of each picture.
+
+    The weak version is mirrored, shifted and enlarged; the strong one is the
+    weak one with changed colors and a rectangle cut out.
 
     Returns:
         (images float32 [n, size, size, 3] 0..255, seed int32 [2]) → float32
-        [2 n, size, size, 3], the weak views before the strong ones; a function
-        of the two alone.
+        [2 n, size, size, 3], the weak versions before the strong ones; the
+        result depends on the two alone.
     """
     change, layers = (
         augmentations.build_augmentation(_LEVEL),
@@ -53,7 +56,12 @@ def build_weak_and_strong() -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 
 
 def keep_images(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Returns the pictures unchanged, where no views are wanted."""
+    """Returns the images themselves; stands in where none are augmented.
+
+    Args:
+        images: Any tensor.
+        seed: Ignored.
+    """
     del seed
     return images
 

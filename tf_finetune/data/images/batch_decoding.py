@@ -28,12 +28,13 @@ _DAMAGED_ERROR = "a damaged {kind}, or one of an unsupported kind or size"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DecodedBatch:
-    """A decoded batch of pictures, in the order of the request.
+    """A decoded batch of pictures, in the order of the encoded ones.
 
     Attributes:
         images: float32 [batch, image_size, image_size, 3], 0..255; zeros
             where there is an error.
-        errors: string [batch], what is wrong; empty where nothing is.
+        errors: string [batch], why a picture does not decode; empty where it
+            does.
     """
 
     images: tf.Tensor
@@ -47,15 +48,20 @@ def decode_batch(
     resize: model_options.Resize,
     pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> DecodedBatch:
-    """Decodes a batch with the one decoder, on all cores.
+    """Decodes a batch of pictures on all cores; bad ones become zeros.
 
-    TensorFlow graph operations only.
+    Uses TensorFlow graph operations only, and raises nothing for a picture
+    that does not decode.
 
     Args:
         contents: string [batch], the bytes of files; the batch may be empty.
         image_size: Side of the squares in pixels.
-        resize: As in `decoding.load_bytes`.
-        pixels: Likewise.
+        resize: "squash" ignores a picture's shape, "crop" keeps the largest
+            square in its middle, "pad" adds black around it.
+        pixels: Background of transparent pixels, and range of 16-bit values.
+
+    Returns:
+        Images and errors, in the order of `contents`.
     """
     count = tf.size(contents, tf.int64)
     found = (
@@ -96,13 +102,13 @@ def decode_batch(
 
 
 def read_sizes(contents: tf.Tensor) -> tf.Tensor:
-    """Reads the heights and widths of pictures, once turned upright.
+    """Reads the heights and widths of pictures after their EXIF rotation.
 
     Args:
         contents: string [batch], the bytes of files.
 
     Returns:
-        int32 [batch, 2], as the headers say; zeros where they cannot be read.
+        int32 [batch, 2], height and width; zeros where they cannot be read.
     """
     count = tf.size(contents, tf.int64)
     found = (

@@ -21,6 +21,7 @@ from tf_finetune.data.images import decoding, file_kinds
 
 _VERSION = 1  # Of what is kept about a picture.
 
+# A picture is divided into 8 x 8 cells; bytes of both summaries of them.
 _CELLS = 8
 _MEANS, _POINTS = 3 * _CELLS**2, _CELLS**2
 
@@ -33,12 +34,14 @@ class Appearance:
     """Summary statistics of a picture as the model will see it.
 
     Attributes:
-        means: Red, green and blue of 8 x 8 cells, 192 bytes.
-        points: Shades of the pixels in the middle of the cells, 64 bytes.
-        deviation: Standard deviation of the pixels, of 255.
-        stored: Of a 16-bit picture its lowest and highest value and the one
-            that 99.9 % of the pixels do not exceed; of others empty.
-        is_transparent: Whether its file has an alpha channel.
+        means: Mean red, green and blue of 8 x 8 cells: 192 bytes, 0..255, row
+            by row.
+        points: Gray values of the pixels in the middle of the cells: 64 bytes,
+            0..255, row by row.
+        deviation: Largest standard deviation of a channel's pixels, 0..255.
+        stored: For a 16-bit picture its lowest and highest value and the one
+            that 99.9 % of the pixels do not exceed; for others empty.
+        is_transparent: Whether its file declares transparent pixels.
     """
 
     means: bytes
@@ -54,9 +57,11 @@ class DecodeResult:
 
     Attributes:
         reason: Why the picture cannot be used; None: it can.
-        is_lasting: Whether the same bytes will always give this verdict.
-        look: What it looks like, if it can be used.
-        image: The picture, if it was decoded just now.
+        is_lasting: Whether the same bytes will always give this result, so
+            that it may be cached.
+        look: Summary of the pixels; None if the picture cannot be used.
+        image: float32 [size, size, 3], 0..255, if it was decoded just now;
+            None if the result comes from the cache.
     """
 
     reason: str | None
@@ -71,10 +76,15 @@ def make_store_path(
     resize: model_options.Resize,
     pixels: model_options.PixelOptions,
 ) -> pathlib.Path:
-    """Returns the cache file of results of this decoder and this TensorFlow.
+    """Returns the path of the JSON file in which decode results are cached.
 
-    Another decoder, resizing or TensorFlow may decode otherwise and has a file
-    of its own.
+    Results depend on the version of the decoder, on the options and on the
+    version of TensorFlow; each combination has a file of its own.
+
+    Args:
+        cache_dir: Cache directory shared between runs.
+        resize: How pictures become square.
+        pixels: Background of transparent pixels, and range of 16-bit values.
     """
     name = (
         # Everything that may change if a picture decodes, or how it looks.
@@ -85,9 +95,12 @@ def make_store_path(
 
 
 def read_results(path: pathlib.Path) -> dict[str, DecodeResult]:
-    """Reads the stored results, by SHA-256 of the picture file.
+    """Returns the cached results by SHA-256 of the picture file.
 
-    A file that is missing or damaged counts as empty; damage is logged.
+    A missing file gives {}; so does a damaged one, with a logged warning.
+
+    Args:
+        path: The file that `make_store_path` names.
     """
     try:
         entries = files.read_json(path)
@@ -106,9 +119,14 @@ def read_results(path: pathlib.Path) -> dict[str, DecodeResult]:
 def merge_results(
     path: pathlib.Path, fresh: Mapping[str, DecodeResult]
 ) -> None:
-    """Adds results to the stored ones.
+    """Adds results to those in the cache file and writes it atomically.
 
-    Of two runs at once, one may lose its own.
+    If the file cannot be written, that is logged. Of two runs that write at
+    once, one may lose its results.
+
+    Args:
+        path: The file that `make_store_path` names.
+        fresh: New results by SHA-256 of the picture file.
     """
     both = read_results(path) | dict(fresh)
     entries = {name: _to_json(verdict) for name, verdict in both.items()}
@@ -125,13 +143,15 @@ def measure_appearance(
     resize: model_options.Resize,
     stored: np.ndarray | None = None,
 ) -> Appearance:
-    """Computes the summary of a decoded picture.
+    """Computes the summary statistics of a decoded picture.
 
     Args:
         image: float32 [size, size, 3], 0..255; size at least 8.
         contents: Bytes of its file.
-        resize: How it became square; what "pad" added does not count.
-        stored: Values of a 16-bit picture, uint16 [height, width, channels].
+        resize: How it became square; black bars that "pad" added do not
+            count in the deviation.
+        stored: For a 16-bit picture its values as in the file, uint16
+            [height, width, channels]; None for others.
     """
     edges = np.linspace(0, len(image), _CELLS + 1).astype(int)
     sizes = np.diff(edges)
@@ -151,7 +171,7 @@ def measure_appearance(
 
 
 def to_json(look: Appearance) -> dict[str, Any]:
-    """Returns an appearance as plain values, ready for JSON."""
+    """Returns an appearance as a dictionary of plain values, ready for JSON."""
     both = base64.b64encode(look.means + look.points).decode("ascii")
     return {
         "pixels": both,
@@ -162,10 +182,10 @@ def to_json(look: Appearance) -> dict[str, Any]:
 
 
 def from_json(entry: Mapping[str, Any]) -> Appearance:
-    """Restores an appearance from an entry that `to_json` returned.
+    """Returns the appearance in a dictionary that `to_json` returned.
 
     Raises:
-        ValueError: It is no such entry.
+        ValueError: It is not such a dictionary.
     """
     try:
         both = base64.b64decode(entry["pixels"], validate=True)

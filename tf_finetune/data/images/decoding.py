@@ -52,9 +52,9 @@ def decode(
 
     Args:
         contents: Scalar string, the bytes of a file of any name.
-        pixels: The background, and what 16-bit values mean.
-        jpeg: Decodes those of a JPEG to uint8 [height, width, 3] as stored;
-            None: at full size.
+        pixels: Background of transparent pixels, and range of 16-bit values.
+        jpeg: Function that decodes the bytes of a JPEG to uint8 [height,
+            width, 3], not rotated; None: at full size.
         kind: "JPEG", "PNG", "WebP", "GIF" or "BMP" where it is known: a far
             smaller graph of the same operations; None: any of them.
 
@@ -62,7 +62,7 @@ def decode(
         uint8 [height, width, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: When it runs: the bytes are no such
+        tf.errors.InvalidArgumentError: At execution: the bytes are no such
             picture, or a damaged one.
     """
     background = pixels.background
@@ -82,11 +82,18 @@ def decode(
 
 
 def read_size(contents: tf.Tensor) -> tf.Tensor:
-    """Reads the height and width of an upright picture, int32 [2].
+    """Reads the height and width of a picture after its EXIF rotation.
 
     Args:
         contents: Scalar string, the bytes of a file; a JPEG's header is
             enough, other pictures are decoded.
+
+    Returns:
+        int32 [2], height and width.
+
+    Raises:
+        tf.errors.InvalidArgumentError: At execution: the bytes are no picture
+            that `decode` knows, or a damaged one.
     """
 
     def read_jpeg_size() -> tf.Tensor:
@@ -109,16 +116,20 @@ def load_file(
     resize: model_options.Resize,
     pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
-    """Reads and decodes a file and makes it square.
+    """Reads a picture file, decodes it and makes it square.
 
     Args:
-        path: Of the file; as a tensor a scalar string.
+        path: The picture file; as a tensor a scalar string.
         image_size: Side of the square in pixels.
-        resize: How it becomes square; see `load_bytes`.
-        pixels: As for `decode`.
+        resize: "squash" ignores the picture's shape, "crop" keeps the largest
+            square in its middle, "pad" adds black around it.
+        pixels: Background of transparent pixels, and range of 16-bit values.
 
     Returns:
         float32 [image_size, image_size, 3], 0..255.
+
+    Raises:
+        tf.errors.OpError: The file cannot be read or does not decode.
     """
     contents = tf.io.read_file(path)
     if not tf.is_tensor(path):
@@ -135,7 +146,7 @@ def load_bytes(
     resize: model_options.Resize,
     pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
 ) -> tf.Tensor:
-    """Decodes a picture and makes it square.
+    """Decodes a picture from the bytes of its file and makes it square.
 
     A JPEG far larger than needed is decoded at a half, a quarter or an eighth
     of its size: from 4000 x 3000 to 224 in half the time (progressive ones in a
@@ -146,10 +157,13 @@ def load_bytes(
         image_size: Side of the square in pixels.
         resize: "squash" ignores the picture's shape, "crop" keeps the largest
             square in its middle, "pad" adds black around it.
-        pixels: As for `decode`.
+        pixels: Background of transparent pixels, and range of 16-bit values.
 
     Returns:
         float32 [image_size, image_size, 3], 0..255.
+
+    Raises:
+        tf.errors.OpError: The bytes do not decode.
     """
     # Where the bytes are at hand they tell the kind. Most data sets hold one or
     # two; tracing all the decoders takes a second.

@@ -150,14 +150,14 @@ _BITFIELDS = 3  # BMP compression: masks say where each channel is.
 
 
 def detect_kind(head: bytes) -> str:
-    """Returns the kind of a file.
+    """Returns the kind of a file, found from its first bytes.
 
     Args:
         head: The first `HEAD_BYTES` bytes of the file, fewer if it is short.
 
     Returns:
-        One of `DECODABLE`, or what else it is in words: "a TIFF", "HTML",
-        "plain text", "no known kind of file".
+        One of `DECODABLE`, or another kind in words: "a TIFF", "HTML", "plain
+        text", "no known kind of file".
     """
     for kind, parts in SIGNATURES:
         if all(head.startswith(part, begin) for begin, part in parts):
@@ -177,13 +177,13 @@ def detect_kind(head: bytes) -> str:
 
 
 def describe_kind(kind: str) -> str:
-    """Returns a kind from `detect_kind`, with advice on converting it."""
+    """Returns a kind from `detect_kind`, with advice on conversion if any."""
     way = CONVERSIONS.get(kind)
     return f"{kind} ({way})" if way else kind
 
 
 def has_sixteen_bits(contents: bytes) -> bool:
-    """Tells if a file is a PNG of 16 bits a sample."""
+    """Tells if the bytes of a file are a PNG of 16 bits a sample."""
     return contents[:8] == b"\x89PNG\r\n\x1a\n" and contents[24:25] == b"\x10"
 
 
@@ -191,7 +191,7 @@ def has_alpha(contents: bytes) -> bool:
     """Tells if a file declares transparent pixels, whether it has any or not.
 
     Args:
-        contents: Bytes of a picture of a kind that is decoded.
+        contents: Bytes of a picture file; False for a kind not decoded.
     """
     kind = detect_kind(contents[:HEAD_BYTES])
     if kind == "PNG":
@@ -217,10 +217,9 @@ def has_alpha(contents: bytes) -> bool:
 
 
 def is_lossless_webp(contents: bytes) -> bool:
-    """Tells if a WebP keeps its pixels as they are.
+    """Tells if all pixels of a WebP file are compressed without loss.
 
-    Walks over the chunks of the file: VP8L holds pixels without losses, VP8
-    and the frames of an animation need not.
+    It must hold a VP8L chunk (lossless), and no VP8 chunk or animation.
     """
     position, found = 12, set()
     while position + 8 <= len(contents):
@@ -239,8 +238,8 @@ def describe_rare_jpeg(contents: bytes) -> str:
         contents: Bytes of a JPEG.
 
     Returns:
-        "lossless", "arithmetic coding", "12 bits" …; empty for the usual
-        ones, baseline and progressive of 8 bits, and where it is not found.
+        "JPEG-LS", "lossless", "arithmetic coding", "12 bits" …; empty for
+        baseline and progressive of 8 bits, and where it is not found.
 
     Source: ITU-T T.81, table B.1.
     """

@@ -22,18 +22,19 @@ _MAX_PIXELS = 178_956_970  # Of a screen, as --max_pixels.
 def decode_gif(
     contents: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
-    """Decodes the first frame of a GIF.
+    """Decodes the first frame of a GIF, at its place on the GIF's screen.
 
     Args:
         contents: Scalar string that begins with "GIF".
-        background: What lies under transparent pixels, and beside a frame
-            that is smaller than the screen.
+        background: Color under transparent pixels, and beside a frame that is
+            smaller than the screen.
 
     Returns:
-        uint8 [height, width, 3].
+        uint8 [height, width, 3] of the whole screen.
 
     Raises:
-        tf.errors.InvalidArgumentError: When it runs: it is damaged.
+        tf.errors.InvalidArgumentError: At execution: the file is damaged or
+            too large.
     """
     frame = _read_first_frame(contents)
     # Moved into the corner: what lies further right would be cut off.

@@ -8,11 +8,14 @@ import tensorflow as tf
 
 
 def read_first_bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns the first bytes of a file, int64 [count]; zeros past the end.
+    """Returns the first bytes of a file as numbers; zeros past its end.
 
     Args:
-        contents: Scalar string.
-        count: How many.
+        contents: Scalar string, the bytes of the file.
+        count: Number of bytes.
+
+    Returns:
+        int64 [count], 0..255.
     """
     start = tf.io.decode_raw(tf.strings.substr(contents, 0, count), tf.uint8)
     return take_bytes(start, 0, count)
@@ -21,12 +24,15 @@ def read_first_bytes(contents: tf.Tensor, count: int) -> tf.Tensor:
 def take_bytes(
     data: tf.Tensor, position: tf.Tensor | int, count: int
 ) -> tf.Tensor:
-    """Returns bytes from a position on, int64 [count]; zeros past the end.
+    """Returns `count` bytes from a position on; zeros past the end.
 
     Args:
-        data: uint8 [n].
-        position: Of the first one.
-        count: How many.
+        data: uint8 or int64 [n].
+        position: Index of the first byte, from 0.
+        count: Number of bytes.
+
+    Returns:
+        int64 [count], 0..255.
     """
     found = data[position : position + count]
     # Slices never raise; they come out short.
@@ -35,11 +41,14 @@ def take_bytes(
 
 
 def read_number(values: tf.Tensor, *, big: tf.Tensor | bool) -> tf.Tensor:
-    """Returns the int64 numbers [...] that bytes [..., n] encode.
+    """Returns the unsigned numbers that groups of bytes encode.
 
     Args:
-        values: int64.
-        big: Whether the first byte counts most.
+        values: int64 [..., n], 0..255: n bytes of each number.
+        big: Whether they are big-endian: the first byte counts most.
+
+    Returns:
+        int64 [...].
     """
     # Sum of byte k times 256 ** k, little-endian; reversed if big-endian.
     weights = 256 ** np.arange(values.shape[-1], dtype=np.int64)
@@ -52,7 +61,10 @@ def begins_with(data: tf.Tensor, expected: bytes) -> tf.Tensor:
 
     Args:
         data: uint8 or int64 [n].
-        expected: One or more bytes.
+        expected: The pattern, of at least one byte.
+
+    Returns:
+        Scalar bool.
     """
     start = take_bytes(data, 0, len(expected))
     wanted = tf.constant(list(expected), tf.int64)

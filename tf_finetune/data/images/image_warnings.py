@@ -23,8 +23,10 @@ _MEAN_TOLERANCE, _POINT_TOLERANCE = 2, 6
 
 # Share of the 16-bit range. Values of 14 bits use 0.25 of it.
 _NARROW_SHARE = 0.3
+# Over the pictures; a tenth may hold larger values than the range found.
 _RANGE_QUANTILE = 0.9
 
+# Pairs of pictures that are compared at a time, to bound memory.
 _BLOCK_SIZE = 65536
 
 
@@ -34,12 +36,12 @@ def warn_of_oddities(
     pixels: model_options.PixelOptions,
     compare: bool = True,
 ) -> None:
-    """Logs warnings on value ranges, blank pictures and duplicates.
+    """Logs warnings on value ranges, blank pictures and near-duplicates.
 
     Args:
-        seen: The pictures, of equal files one.
-        pixels: How they were decoded.
-        compare: Whether pictures that look alike are of interest.
+        seen: The usable pictures; of files with equal bytes only one.
+        pixels: Background and 16-bit range with which they were decoded.
+        compare: Whether pictures that look alike are searched for.
     """
     _warn_of_range(seen, pixels)
     blank = [each for each in seen if each.look.deviation < _BLANK_DEVIATION]

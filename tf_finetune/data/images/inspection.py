@@ -46,15 +46,15 @@ _MAX_SHOWN = 5
 def inspect_files(
     examples: Sequence[records.Example], *, max_pixels: int
 ) -> tuple[tuple[records.Picture, ...], tuple[records.DroppedFile, ...]]:
-    """Inspects examples by their headers and drops files that are not pictures.
+    """Reads the headers of picture files and drops files that are not pictures.
 
     Args:
-        examples: What a source listed.
+        examples: The files, as a data source listed them.
         max_pixels: Pictures of more pixels (width * height) are dropped.
 
     Returns:
-        The pictures, and the files that are none with the reason, both in the
-        order of `examples`; together as many as `examples`.
+        The pictures with their sizes and hashes, and the dropped files with
+        the reasons, both in the order of `examples`; together as many.
     """
     found = tuple(
         progress.track(
@@ -175,10 +175,10 @@ def _read_stamp(path: str) -> int:
 
 
 def check_unchanged(pictures: Sequence[examples.Picture]) -> None:
-    """Checks that the files still have the contents that were inspected.
+    """Checks that picture files still have the contents that were inspected.
 
     Raises:
-        RunError: Some are not; it names them.
+        RunError: Some have changed or vanished; the message names them.
     """
     found = [
         f"{picture.path} {what}"
@@ -198,12 +198,13 @@ def check_unchanged(pictures: Sequence[examples.Picture]) -> None:
 
 @contextlib.contextmanager
 def verify_unchanged(pictures: Sequence[examples.Picture]) -> Iterator[None]:
-    """Checks the pictures after its block, also if the block fails.
+    """Checks after the block, also if it fails, that no picture has changed.
 
-    A missing file may be the cause of the failure.
+    A picture that changed or vanished may be the cause of the failure.
 
     Raises:
-        RunError: As `check_unchanged`.
+        RunError: Some have changed or vanished; it replaces an error of the
+            block, which becomes its cause.
     """
     try:
         yield

@@ -43,8 +43,8 @@ def read_orientation(
             smaller graph; None: any of them.
 
     Returns:
-        int32 scalar 1..8 as EXIF counts them; 1 (upright) where a JPEG, PNG
-        or WebP file has no readable tag, and for all other files.
+        int32 scalar, the value 1..8 of the EXIF tag; 1 (upright) where a JPEG,
+        PNG or WebP file has no readable tag, and for all other files.
     """
     if kind in ("GIF", "BMP"):
         return tf.constant(1)
@@ -53,14 +53,14 @@ def read_orientation(
 
 
 def turn_upright(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns and mirrors a picture as its orientation says.
+    """Rotates and mirrors a picture as its EXIF orientation says.
 
     Args:
         pixels: [height, width, channels] as stored.
-        orientation: int32 scalar 1..8.
+        orientation: int32 scalar 1..8, the value of the EXIF tag.
 
     Returns:
-        [height, width, channels] as meant; sides swap for 5..8.
+        [height, width, channels], upright; the sides are exchanged for 5..8.
     """
 
     def turn() -> tf.Tensor:

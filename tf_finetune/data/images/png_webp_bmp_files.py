@@ -66,18 +66,18 @@ class _Header:
 def decode_png(
     contents: tf.Tensor, pixels: model_options.PixelOptions
 ) -> tf.Tensor:
-    """Decodes a PNG; the first picture of an animated one.
+    """Decodes a PNG; of an animated one the first picture.
 
     Args:
         contents: Scalar string that begins as a PNG.
-        pixels: What becomes of transparency and of 16 bits. Without bounds
-            the upper byte of 16 bits is taken.
+        pixels: Background of transparent pixels, and range of 16-bit values;
+            without a range the upper byte of 16 bits is taken.
 
     Returns:
         uint8 [height, width, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: When it runs: it is damaged.
+        tf.errors.InvalidArgumentError: At execution: the file is damaged.
     """
     head = header_numbers.read_first_bytes(contents, _COLOR_TYPE + 1)
     is_transparent = tf.reduce_any(
@@ -113,13 +113,13 @@ def decode_webp(
 
     Args:
         contents: Scalar string that begins as a WebP.
-        background: What lies under transparent pixels.
+        background: Color under transparent pixels.
 
     Returns:
         uint8 [height, width, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: When it runs: it is animated, or
+        tf.errors.InvalidArgumentError: At execution: the file is animated or
             damaged.
     """
     head = header_numbers.read_first_bytes(contents, _WEBP_FLAGS + 1)
@@ -145,13 +145,13 @@ def decode_bmp(
 
     Args:
         contents: Scalar string that begins with "BM".
-        background: What lies under transparent pixels.
+        background: Color under transparent pixels.
 
     Returns:
         uint8 [height, width, 3].
 
     Raises:
-        tf.errors.InvalidArgumentError: When it runs: a BMP of another kind,
+        tf.errors.InvalidArgumentError: At execution: a BMP of another kind,
             or a damaged one.
     """
     head = _Header(contents)
@@ -165,15 +165,15 @@ def decode_bmp(
 def composite(
     pixels: tf.Tensor, background: model_options.Background
 ) -> tf.Tensor:
-    """Composites a picture over a background.
+    """Composites a picture over a background of one color.
 
     Args:
-        pixels: uint8 [height, width, 4]: red, green, blue, alpha; what is
-            opaque keeps its bytes.
-        background: What lies under it.
+        pixels: uint8 [height, width, 4]: red, green, blue, alpha.
+        background: The color.
 
     Returns:
-        uint8 [height, width, 3], the nearest to a c + (1 - a) b.
+        uint8 [height, width, 3], a c + (1 - a) b rounded to the nearest;
+        opaque pixels keep their bytes.
     """
     colors = tf.cast(pixels[..., :3], tf.uint16)
     alpha = tf.cast(pixels[..., 3:4], tf.uint16)
@@ -193,12 +193,11 @@ def composite_if_transparent(
     """Composites a picture over a background if it has an alpha channel.
 
     Args:
-        pixels: uint8 [height, width, channels], of a shape that may be known
-            only when it runs.
-        background: What lies under it.
+        pixels: uint8 [height, width, 3 or 4]; the static shape may be unknown.
+        background: Color under transparent pixels.
 
     Returns:
-        uint8 [height, width, 3].
+        uint8 [height, width, 3]; without an alpha channel the same pixels.
     """
     return tf.cond(
         tf.shape(pixels)[-1] == 4,
@@ -216,8 +215,8 @@ def composite_16_bits(
 
     Args:
         pixels: uint16 [height, width, 4]: red, green, blue, alpha.
-        background: What lies under it.
-        bounds: The values that become 0 and 255; those beyond are cut off.
+        background: Color under transparent pixels.
+        bounds: The two values that become 0 and 255; colors are clipped.
 
     Returns:
         uint8 [height, width, 3].

@@ -8,7 +8,7 @@ from tf_finetune.config import model_options
 def make_square(
     image: tf.Tensor, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
-    """Resizes an image to a square, antialiased.
+    """Resizes an image to a square, with antialiasing.
 
     Args:
         image: uint8 [height, width, 3].

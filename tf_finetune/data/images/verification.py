@@ -47,7 +47,12 @@ _UNSUPPORTED += "programs do; save it anew as PNG to use it"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifiedPicture:
-    """A picture that decodes, and its appearance (a summary of 8 x 8 cells)."""
+    """A picture that decodes, with its appearance.
+
+    Attributes:
+        picture: The picture file with its label.
+        look: Summary statistics of the decoded pixels (8 x 8 cells).
+    """
 
     picture: examples.Picture
     look: decode_results.Appearance
@@ -64,29 +69,30 @@ def decode_pictures(
     finish: Callable[[], None] | None = None,
     report: Callable[[list[VerifiedPicture]], None] | None = None,
 ) -> dict[str, str]:
-    """Decodes pictures on all cores, and tells which of them cannot be loaded.
+    """Decodes pictures on all cores and returns those that cannot be used.
 
-    The pixels are handed to `use`, which extracts features from them while the
-    next pictures are decoded. The verdicts (whether a picture decodes) are kept
-    by content in verdicts/ of the cache, and a picture that has one is not
-    decoded again. A cache that cannot be read or written costs time only; that
-    is logged.
+    `use` gets the pixels, so that features are extracted from them while the
+    next pictures are decoded. Results are cached by content in verdicts/ of
+    `cache_dir`; a picture with a cached result is not decoded again. A cache
+    that cannot be read or written costs time only; that is logged.
 
     Args:
-        pictures: Whose headers are fine.
-        cache_dir: Folder shared between runs.
-        image_size: As they will be loaded; that has no part in a verdict, but
-            the decoder is made ready once and not twice.
-        resize: Likewise.
-        pixels: How they will be decoded.
-        use: Called with the SHA-256 and the pixels (as `decoding.load_file`
-            gives them) of each picture that was decoded, in their order.
-        finish: Called when all were decoded, before it is written that they
-            were: an interrupted scan hands on the same pictures again.
-        report: Called with what the usable pictures look like.
+        pictures: Pictures with readable headers.
+        cache_dir: Cache directory shared between runs.
+        image_size: Side of the decoded squares in pixels; results do not
+            depend on it.
+        resize: How pictures become square; see `decoding.load_file`.
+        pixels: Background of transparent pixels, and range of 16-bit values.
+        use: Called with the SHA-256 and the pixels (float32 [image_size,
+            image_size, 3], 0..255) of each picture that was decoded now, in
+            their order.
+        finish: Called when all were decoded, before results are cached: an
+            interrupted scan decodes the same pictures again.
+        report: Called with the usable pictures and their appearance; of files
+            with equal bytes only the first.
 
     Returns:
-        Reason by path of each picture that cannot be used.
+        Reason by path, for each picture that cannot be used.
     """
     store = decode_results.make_store_path(
         cache_dir, resize=resize, pixels=pixels
@@ -129,8 +135,11 @@ def explain_failure(message: str, contents: bytes) -> str:
     """Explains why a picture does not decode, in words for its owner.
 
     Args:
-        message: What TensorFlow's decoder said.
+        message: Error message of TensorFlow's decoder.
         contents: Bytes of the file.
+
+    Returns:
+        A phrase such as "a truncated or damaged PNG".
     """
     for pattern, meaning in _MEANINGS:
         if re.search(pattern, message):

@@ -21,15 +21,15 @@ _COLOR_MAP_FORM = (
 
 
 def read_class_names(folder: pathlib.Path) -> tuple[str, ...] | dict[int, str]:
-    """Returns the class names of a data set.
+    """Returns the class names listed in a file beside the masks.
 
     Args:
-        folder: Where classes.json (a list, or an object of names by value)
-            or labels.txt (a name a line) may lie.
+        folder: Folder in which classes.json (a list, or an object of names by
+            value) or labels.txt (a name a line) may lie.
 
     Returns:
-        Names in the order of the classes, or, of an object with gaps between
-        its values, by value; none if there is no such file.
+        Names in the order of the classes; for an object with gaps between its
+        values, names by value; () if there is no such file.
 
     Raises:
         DataError: The file cannot be understood.
@@ -42,17 +42,18 @@ def read_class_names(folder: pathlib.Path) -> tuple[str, ...] | dict[int, str]:
 
 
 def read_color_map(path: pathlib.Path) -> dict[str, Color]:
-    """Reads the color of each class from a color map.
+    """Reads a color map: the color of each class in the masks.
 
     Args:
         path: CSV with the columns name, r, g, b, or JSON with a color by
             name.
 
     Returns:
-        Colors 0..255 by name, in the order of the file.
+        (red, green, blue), 0..255, by name, in the order of the file.
 
     Raises:
-        DataError: The file cannot be read, or names something twice.
+        DataError: The file cannot be read, names no color, or has a name or a
+            color twice.
     """
     text = _read_text(path)
     is_json = path.suffix.lower() == ".json"

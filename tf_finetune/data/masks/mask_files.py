@@ -37,30 +37,29 @@ _TAG = 0x0112
 
 
 class UnreadableMaskError(Exception):
-    """A file that is not a usable mask; the text says why."""
+    """A file is not a usable mask; the text says why."""
 
 
 def read_values(
     content: bytes, *, by_color: bool, orientation: int = 1
 ) -> np.ndarray:
-    """Decodes a mask.
+    """Decodes a mask file to one number per pixel.
 
     Args:
-        content: Bytes of a PNG, BMP, GIF, TIFF or lossless WebP file. The
-            numbers of gray pictures of less than eight bits are those stored
-            (0..15 for four bits), not what they are as shades; a palette's are
-            the places in the palette. Where all colors are one and alpha is
-            not opaque, the numbers are in alpha.
-        by_color: Whether colors are wanted instead of numbers.
-        orientation: How the picture lies, as EXIF counts; 1: as it is stored.
+        content: Bytes of a PNG, BMP, GIF, TIFF or lossless WebP file. Gray
+            pictures of less than eight bits give the stored numbers (0..15
+            for four bits), palettes the indices into them. Where all colors
+            are equal and alpha is not opaque, alpha holds the numbers.
+        by_color: Whether to return colors instead of numbers.
+        orientation: EXIF orientation 1..8 to apply; 1: as it is stored.
 
     Returns:
         int32 [height, width]: the number of each pixel, or its color as
-        `encode_color` tells it.
+        `encode_color` returns it, 0xRRGGBB.
 
     Raises:
-        Unreadable: It is no such file, or a color picture whose pixels have
-            no number.
+        UnreadableMaskError: It is no such file, is damaged, or is a color
+            picture whose pixels have no number.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -85,9 +84,11 @@ def read_values(
 
 
 def read_orientation(content: bytes) -> int:
-    """Returns the EXIF orientation of a mask, 1..8; 1: upright.
+    """Returns the EXIF orientation of a mask file, 1..8; 1: upright.
 
-    TIFF files are turned by Pillow while it reads them.
+    Args:
+        content: Bytes of the file. TIFF, which Pillow rotates while it reads,
+            and files without a readable tag give 1.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -100,12 +101,12 @@ def detect_alpha_use(content: bytes) -> AlphaUse:
     """Returns the role of the alpha channel of a mask file.
 
     Args:
-        content: Of a file that `read_values` reads.
+        content: Bytes of a file that `read_values` reads.
 
     Returns:
-        "mask": all colors are one, and alpha is not opaque everywhere;
-        "opaque": all colors are one, and it is; "none": there is no alpha, or
-        the colors differ.
+        "mask": all colors are equal, and alpha is not opaque everywhere;
+        "opaque": all colors are equal, and it is; "none": there is no alpha,
+        or the colors differ.
     """
     with Image.open(io.BytesIO(content)) as image:
         if "A" not in image.getbands():
@@ -117,21 +118,21 @@ def detect_alpha_use(content: bytes) -> AlphaUse:
 
 
 def encode_color(color: tuple[int, int, int]) -> int:
-    """Returns a color as one number, 0xRRGGBB."""
+    """Returns an RGB color, 0..255 each, as one number 0xRRGGBB."""
     red, green, blue = color
     return red << 16 | green << 8 | blue
 
 
 def decode_color(code: int) -> tuple[int, int, int]:
-    """Returns the color of a number that `encode_color` returned."""
+    """Returns the color (red, green, blue), 0..255, of a number 0xRRGGBB."""
     return code >> 16, code >> 8 & 255, code & 255
 
 
 def read_exif_orientation(image: Image.Image) -> int:
-    """Returns the orientation of an open JPEG, PNG or WebP, 1..8.
+    """Returns the orientation in the EXIF tag of an open picture, 1..8.
 
-    1 where there is no tag that can be read. Other places where Pillow finds
-    it, such as XMP, do not count.
+    1 where there is no readable tag. Only the EXIF block of a JPEG, PNG or WebP
+    counts, not other sources that Pillow reads, such as XMP.
     """
     data = image.info.get("exif")
     if image.format == "PNG" and not data:
@@ -147,19 +148,19 @@ def read_exif_orientation(image: Image.Image) -> int:
 
 
 def turn_size(width: int, height: int, orientation: int) -> tuple[int, int]:
-    """Returns the width and height of a turned picture."""
+    """Returns (width, height) of a picture after its EXIF rotation, 1..8."""
     return (height, width) if orientation in _TRANSPOSED else (width, height)
 
 
 def turn_upright(values: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns and mirrors a picture as its orientation says.
+    """Rotates and mirrors a mask as its EXIF orientation says.
 
     Args:
         values: [height, width] as stored.
-        orientation: 1..8.
+        orientation: 1..8, the value of the EXIF tag.
 
     Returns:
-        As meant; sides swap for 5..8.
+        A view of the same array, upright; the sides are exchanged for 5..8.
     """
     if orientation in _TRANSPOSED:
         values = values.T

@@ -31,16 +31,17 @@ def prepare_masks(
     *,
     cache_dir: pathlib.Path,
 ) -> tuple[examples.Picture, ...]:
-    """Returns the pictures with masks rewritten for the training graph.
+    """Checks masks and writes them as PNGs of class indices into the cache.
 
     Args:
-        pictures: Whose labels are masks as they were listed.
-        scans: Of the masks, in the same order.
-        scheme: What their values mean.
-        cache_dir: The masks go into masks/ in it, by content.
+        pictures: Pictures whose labels are masks as a data source listed
+            them.
+        scans: Scan results of the masks, in the same order.
+        scheme: Mapping from the values in masks to class indices.
+        cache_dir: Cache directory; masks go into masks/ in it, by content.
 
     Returns:
-        The same pictures; their masks are complete.
+        New pictures, in the same order, whose labels name the written masks.
 
     Raises:
         DataError: A mask cannot be read, is of another size than its picture,
@@ -77,7 +78,15 @@ def prepare_masks(
 
 
 def read_indices(indices: str) -> np.ndarray:
-    """Returns uint8 [height, width] class indices of a written mask."""
+    """Reads the class indices of a mask that `prepare_masks` wrote.
+
+    Args:
+        indices: Path of the PNG.
+
+    Returns:
+        uint8 [height, width]; 255 (`IGNORED_INDEX`) is left out of training
+        and metrics.
+    """
     with Image.open(indices) as image:
         return np.array(image)
 

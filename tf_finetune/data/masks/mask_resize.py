@@ -14,15 +14,16 @@ from tf_finetune.data.masks import mask_files
 def load_mask(
     path: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
-    """Reads a mask that `mask_preparation` wrote and makes it square.
+    """Reads a mask that `prepare_masks` wrote and makes it square.
 
     Args:
         path: Scalar string.
         image_size: Side of the square in pixels.
-        resize: As for the picture; what "pad" adds is ignored.
+        resize: "squash" ignores the mask's shape, "crop" keeps the largest
+            square in its middle, "pad" adds pixels that are ignored.
 
     Returns:
-        uint8 [image_size, image_size].
+        uint8 [image_size, image_size] class indices; 255: ignored.
     """
     # Gray PNGs of one byte a pixel: bytes are class indices.
     indices = tf.io.decode_png(tf.io.read_file(path), channels=1)[..., 0]
@@ -32,12 +33,13 @@ def load_mask(
 def resize_mask(
     mask: tf.Tensor, *, image_size: int, resize: model_options.Resize
 ) -> tf.Tensor:
-    """Makes a mask square.
+    """Makes a mask square, by the nearest pixel.
 
     Args:
         mask: uint8 [height, width] class indices.
-        image_size: As for `load_mask`.
-        resize: As for `load_mask`.
+        image_size: Side of the square in pixels.
+        resize: "squash" ignores the mask's shape, "crop" keeps the largest
+            square in its middle, "pad" adds pixels that are ignored (255).
 
     Returns:
         uint8 [image_size, image_size].
@@ -71,13 +73,13 @@ def restore_size(
 
     Args:
         probabilities: float32 [size, size, classes].
-        height: Of the picture, scalar int32.
-        width: Likewise.
-        resize: How the picture became square. What "crop" cut off gets the
-            answer of the nearest pixel that is left.
+        height: Height of the picture in pixels, scalar int32.
+        width: Width of the picture in pixels, scalar int32.
+        resize: How the picture became square. Pixels that "crop" cut off get
+            the values of the nearest pixel that is left.
 
     Returns:
-        float32 [height, width, classes].
+        float32 [height, width, classes], interpolated bilinearly.
     """
     if resize == "crop":
         side = tf.minimum(height, width)
@@ -103,19 +105,20 @@ def compute_class_map(
     *,
     resize: model_options.Resize,
 ) -> tf.Tensor:
-    """Returns the likeliest class of each pixel, as `restore_size` has it.
+    """Returns the most probable class of each pixel at the picture's own size.
 
-    One class is brought to the picture's size after the other, so that memory
-    does not grow with their number; of equal ones the first is taken.
+    The probabilities are resized as by `restore_size`, one class after the
+    other, so that memory does not grow with the number of classes. Graph
+    operations only.
 
     Args:
-        probabilities: As for `restore_size`.
-        height: As for `restore_size`.
-        width: As for `restore_size`.
-        resize: As for `restore_size`.
+        probabilities: float32 [size, size, classes].
+        height: Height of the picture in pixels, scalar int32.
+        width: Width of the picture in pixels, scalar int32.
+        resize: How the picture became square.
 
     Returns:
-        uint8 [height, width].
+        uint8 [height, width]; of equally probable classes the first.
     """
 
     def plane(number: tf.Tensor | int) -> tf.Tensor:
@@ -153,16 +156,19 @@ def compute_class_map_on_cpu(
     *,
     resize: model_options.Resize,
 ) -> np.ndarray:
-    """Returns the likeliest class of each pixel of a picture.
+    """Returns the most probable class of each pixel at the picture's own size.
+
+    Unlike `compute_class_map`, it takes and returns NumPy arrays and resizes
+    all classes at once, in the memory of the CPU.
 
     Args:
         probabilities: float32 [size, size, classes].
-        height: Of the picture.
-        width: Of the picture.
-        resize: How it became square.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+        resize: How the picture became square.
 
     Returns:
-        uint8 [height, width].
+        uint8 [height, width]; of equally probable classes the first.
     """
     # Keeps full-size probabilities of all classes out of a GPU's memory.
     with tf.device("CPU"):

@@ -33,13 +33,13 @@ class MaskScan:
     """Size and pixel counts of one mask file.
 
     Attributes:
-        sha256: Of the file's bytes.
+        sha256: Hexadecimal SHA-256 of the file's bytes.
         width: In pixels, as stored; 0 if it cannot be read.
         height: In pixels, as stored.
-        orientation: How it lies by its EXIF tag, as EXIF counts; 1: upright.
-        alpha: As `mask_files.detect_alpha_use` tells it.
-        pixels: How many have which value; values as `mask_files.read_values`
-            gives them.
+        orientation: Value 1..8 of its EXIF tag; 1: upright, or no tag.
+        alpha: Role of the alpha channel; see `mask_files.detect_alpha_use`.
+        pixels: Number of pixels by value; values as `mask_files.read_values`
+            returns them.
         smoothed: How many of these look as smoothing leaves them; see
             `smoothing_artifacts.count_smoothed`.
         problem: Why it is no mask; empty if it is one.
@@ -58,16 +58,17 @@ class MaskScan:
 def scan_masks(
     paths: Sequence[str], *, cache_dir: pathlib.Path, by_color: bool
 ) -> list[MaskScan]:
-    """Scans masks on all cores; equal contents only once.
+    """Scans masks on all cores; files of equal content only once.
 
     Args:
         paths: Mask files.
-        cache_dir: Findings are kept in verdicts/ in it. A cache that cannot
-            be read or written costs time only.
-        by_color: As `mask_files.read_values` has it.
+        cache_dir: Cache directory; scans are kept in verdicts/ in it. One that
+            cannot be read or written costs time only.
+        by_color: Whether the values are colors, 0xRRGGBB, not numbers.
 
     Returns:
-        One finding a path, in their order.
+        One scan per path, in their order; a file that is no mask has its
+        `problem` filled, and nothing is raised.
     """
     kind = "color" if by_color else "number"
     store = cache_dir / "verdicts" / f"masks-{VERSION}-{kind}.json"
@@ -90,7 +91,7 @@ def scan_masks(
 
 
 def measure_upright(picture: examples.Picture) -> tuple[int, int]:
-    """Returns the width and height of a picture once it is turned upright."""
+    """Returns a picture's (width, height) in pixels after EXIF rotation."""
     size = picture.width, picture.height
     if picture.width == picture.height:
         return size
@@ -98,10 +99,13 @@ def measure_upright(picture: examples.Picture) -> tuple[int, int]:
 
 
 def list_orientations(picture: examples.Picture, scan: MaskScan) -> list[int]:
-    """Returns EXIF orientations in which a mask fits, the likeliest first.
+    """Returns EXIF orientations that give a mask its picture's size.
 
     A mask has the tag of its picture, one of its own, or none: then it was
     drawn on the upright picture, or on the pixels as they are stored.
+
+    Returns:
+        Values 1..8, the likeliest first; empty if the mask does not fit.
     """
     candidates = [scan.orientation, _read_picture_orientation(picture), 1]
     return [
@@ -117,7 +121,13 @@ def warn_of_unclear(
     scans: Sequence[MaskScan],
     fitting: Sequence[list[int]],
 ) -> None:
-    """Warns of masks without a tag that fit turned pictures in two ways."""
+    """Logs which masks were rotated, and warns of those that fit in two ways.
+
+    Args:
+        pictures: Pictures whose labels are masks.
+        scans: Scans of their masks, in the same order.
+        fitting: For each the result of `list_orientations`, not empty.
+    """
     triples = list(zip(pictures, scans, fitting, strict=True))
     turned = sum(fits[0] != scan.orientation for _, scan, fits in triples)
     if turned:

@@ -22,11 +22,11 @@ class ValueMap:
     """A mapping from values in masks to class indices.
 
     Attributes:
-        names: Of the classes, in the order of the model's outputs.
-        indices: Class index by value in a mask (or by its color's code);
-            `mask_files.IGNORED_INDEX` for what is ignored.
-        by_color: Whether masks are read by color.
-        is_learned: Whether a finished run read its own masks so.
+        names: Class names in the order of the model's outputs.
+        indices: Class index by value in a mask (by color, 0xRRGGBB);
+            `mask_files.IGNORED_INDEX` for values that are ignored.
+        by_color: Whether values are colors, not numbers.
+        is_learned: Whether it is the mapping of a finished run.
     """
 
     names: tuple[str, ...]
@@ -36,17 +36,17 @@ class ValueMap:
 
     @functools.cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
-        """Values and class indices, by value."""
+        """Pairs of value and class index, sorted by value."""
         return tuple(sorted(self.indices.items()))
 
     @functools.cached_property
     def key(self) -> str:
-        """A short hash of how values are turned into indices."""
+        """A short hash of the pairs and of `by_color`, for cache keys."""
         text = json.dumps([self.pairs, self.by_color])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def table(self) -> str:
-        """Returns the values and their classes in one line."""
+        """Returns the values with their class names as one line of text."""
         shown = [
             f"{self.format_value(value)} "
             + ("ignored" if k == mask_files.IGNORED_INDEX else self.names[k])
@@ -57,7 +57,7 @@ class ValueMap:
 
     @property
     def is_plain(self) -> bool:
-        """Whether value k is class k."""
+        """Whether every value is its own class index."""
         return not self.by_color and all(v == k for v, k in self.pairs)
 
     def format_value(self, value: int) -> str:
@@ -75,8 +75,8 @@ def map_colors(
     """Builds the mapping from the colors of a color map to classes.
 
     Args:
-        colors: In the order of the classes.
-        ignore_label: The name (or place) of a color that is no class.
+        colors: Colors by class name, in the order of the classes.
+        ignore_label: Name (or index) of a color whose pixels are ignored.
 
     Raises:
         UsageError: There is no such color.
@@ -97,22 +97,21 @@ def map_numbers(
 ) -> ValueMap:
     """Builds the mapping from the numbers in masks to classes.
 
+    Masks of nothing but 0 and 255 have two classes, masks whose values have
+    wide gaps (0, 38, 75) as many as there are values. Without declared names
+    classes are called class_0, class_1 and so on, after their values, or, if
+    there are two, background and foreground.
+
     Args:
         declared: Names by value; or in the order of the classes, name k being
             that of value k, or, where masks hold larger values and as many as
             there are names, of the k-th of these. May be empty.
-        ignore_label: A class name, or a value; the ignored one is no class.
-        values: All that occur in any mask.
-
-    Returns:
-        Masks of nothing but 0 and 255 are two classes, masks whose values
-        have wide gaps (0, 38, 75) as many as there are values. Without
-        declared names classes are called class_0, class_1 and so on, after
-        their values, or, if there are two, background and foreground.
+        ignore_label: A class name, or a value; its pixels are ignored.
+        values: All values that occur in any mask.
 
     Raises:
         UsageError: `ignore_label` is no name of a class.
-        DataError: It cannot be told how many classes there are.
+        DataError: The number of classes is ambiguous.
     """
     if isinstance(declared, Mapping):
         names, its_values = [*declared.values()], [*declared]
@@ -133,15 +132,15 @@ def map_numbers(
 def adapt_learned(
     learned: ValueMap, ignore_label: str | None, values: Collection[int]
 ) -> ValueMap:
-    """Returns the mapping by which a finished run reads other masks.
+    """Returns the mapping with which a finished run reads other masks.
 
-    As it read its own, whichever values they show. But background and
-    foreground are the same whether they are 0 and 1 or 0 and 255.
+    It is the run's own one, whichever values occur. But the classes background
+    and foreground may be 0 and 1 or 0 and 255, whatever the run had.
 
     Args:
-        learned: The run's mapping.
-        ignore_label: As for `map_numbers`.
-        values: All that occur in the other masks.
+        learned: The run's mapping, returned as it is if it is not replaced.
+        ignore_label: A class name, or a value; its pixels are ignored.
+        values: All values that occur in the other masks.
     """
     is_strange = not {*values} <= {*learned.indices}
     if is_strange and learned.names == _BINARY_NAMES and not learned.by_color:

@@ -35,11 +35,17 @@ class _MaskCounts(Protocol):
 
 
 def count_smoothed(values: np.ndarray, *, by_color: bool) -> dict[int, int]:
-    """Counts the pixels of each value that look smoothed.
+    """Counts the pixels of each value that look like results of smoothing.
+
+    They are those that lie between two different neighbors, in value and in
+    place, or equal none of their eight neighbors, which differ themselves.
 
     Args:
         values: int32 [height, width].
-        by_color: Whether they are codes of colors.
+        by_color: Whether values are colors, 0xRRGGBB.
+
+    Returns:
+        Number of such pixels by value; values without any are absent.
     """
     channels = [values]
     if by_color:
@@ -83,14 +89,15 @@ def _find_artifacts(
 
 
 def check_not_smoothed(scans: Sequence[_MaskCounts], *, by_color: bool) -> None:
-    """Raises `DataError` for masks in which smoothing left values.
+    """Raises `DataError` for masks that were smoothed, by scaling or JPEG.
 
     Args:
-        scans: Of all masks.
-        by_color: Whether values are codes of colors.
+        scans: Scans of all masks.
+        by_color: Whether values are colors, 0xRRGGBB.
 
     Raises:
-        DataError: There are such values; it names those that are none.
+        DataError: Some values are rare and occur only at edges; the message
+            names the values that cover areas.
     """
     pixels: collections.Counter = collections.Counter()
     smoothed: collections.Counter = collections.Counter()

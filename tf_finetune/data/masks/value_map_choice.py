@@ -31,18 +31,19 @@ def find_value_map(
     declared: Sequence[str],
     scans: Sequence[mask_scan.MaskScan],
 ) -> mask_values.ValueMap:
-    """Chooses the mapping from mask values to classes; logs an unusual one.
+    """Returns the mapping from mask values to classes; logs an unusual one.
 
     Args:
-        options: Which data, and how its masks are understood.
-        learned: How a finished run read its own; `mask_values.UNKNOWN_MAP` if
-            none.
-        declared: Names by value that the source brings; may be empty.
-        scans: Of all masks.
+        options: Data options, with the color map and the ignored class.
+        learned: Mapping of a finished run, which goes first;
+            `mask_values.UNKNOWN_MAP` if there is none.
+        declared: Class names by value that the data source brings; may be
+            empty: a file beside the data may then name them.
+        scans: Scans of all masks.
 
     Raises:
-        UsageError: The options name a class that there is not.
-        DataError: It cannot be told, or the masks were smoothed.
+        UsageError: The options name a class that does not exist.
+        DataError: The number of classes is ambiguous, or masks were smoothed.
     """
     values = {value for each in scans for value in each.pixels}
     if options.color_map is not None:
