@@ -36,7 +36,10 @@ class Measures(Protocol):
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes how certain a difference is; empty if unknown."""
+        """Describes the interval of the difference of two results' metrics.
+
+        Empty if no interval is known.
+        """
 
 
 def check_specs(specs: Sequence[str], measures: Measures) -> None:

@@ -113,7 +113,7 @@ def add_separable_convolution(
 def add_norm_and_relu(
     tensor: keras.KerasTensor, *, name: str
 ) -> keras.KerasTensor:
-    """Adds batch norm and ReLU as layers NAME_bn and NAME_relu."""
+    """Adds batch norm and ReLU to a tensor, as layers NAME_bn and NAME_relu."""
     tensor = keras.layers.BatchNormalization(
         momentum=_MOMENTUM, name=f"{name}_bn"
     )(tensor)

@@ -26,9 +26,9 @@ class Block:
     """Inputs whose features are joined, with the heads solved on them.
 
     Attributes:
-        encodings: By name of the input, in the order of their features.
-        slices: By name of the head, the features that it is solved on.
-        solutions: By name, the solved head.
+        encodings: Name of the input → encoding, in the order of features.
+        slices: Name of the head → the features that it is solved on.
+        solutions: Name of the head → the solved head.
     """
 
     encodings: Mapping[str, input_protocol.Encoding]
@@ -69,10 +69,10 @@ class Block:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FusionParts:
-    """Heads solved on single inputs of a row ("parts" of the fusion).
+    """Heads solved on single inputs of a table row, for late fusion.
 
     Attributes:
-        blocks: By name, inputs that are encoded and solved together.
+        blocks: Name → inputs that are encoded and solved together.
     """
 
     blocks: Mapping[str, Block]
@@ -105,7 +105,7 @@ def solve_parts(
 
     Args:
         inputs: Inputs of the run.
-        values: By name of the input, [n, …] of the training rows.
+        values: Name of the input → [n, …], values of the training rows.
         targets: [n, outputs].
         solver: Solver of the task's head.
         groups: A key for each row; rows of one key are in the same fold.
@@ -140,8 +140,8 @@ def build_candidates(
         solver: Solver of the task's head.
 
     Returns:
-        By name: one per block, and "stack" of all heads if there are several
-        blocks. All have the same `parts`; unused ones weigh 0.
+        Name → weighted sum: one per block, and "stack" of all heads if there
+        are several blocks. All have the same `parts`; unused ones weigh 0.
     """
     said = {
         name: solved.out_of_fold

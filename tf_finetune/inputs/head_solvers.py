@@ -42,13 +42,10 @@ class Stack:
     bias: np.ndarray
 
     def __call__(self, logits: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Computes the weighted sum of logits.
+        """Computes the weighted sum of logits, [n, outputs].
 
         Args:
-            logits: By name of the head, [n, outputs].
-
-        Returns:
-            [n, outputs].
+            logits: Name of the head → its logits, [n, outputs].
         """
         joined = np.stack([logits[name] for name in self.parts])
         return np.einsum("pno,po->no", joined, self.weights) + self.bias
@@ -83,7 +80,7 @@ def fit_least_squares(
     """Fits the weights of heads by non-negative least squares.
 
     Args:
-        out_of_fold: By name of the head, [n, outputs]: predictions of each
+        out_of_fold: Name of the head → [n, outputs], predictions of each
             example by a solution that was fitted without it.
         targets: [n, outputs].
 
@@ -117,7 +114,7 @@ def fit_log_loss(
     """Fits the weights of the heads' logits by log loss, none below 0.
 
     Args:
-        out_of_fold: By name of the head, logits [n, outputs] of each example
+        out_of_fold: Name of the head → [n, outputs], logits of each example
             by a solution that was fitted without it.
         compute_loss: Logits [n, outputs] → log loss, summed over examples, and
             its gradient [n, outputs].
@@ -125,7 +122,7 @@ def fit_log_loss(
             softmax; else each has its own.
 
     Returns:
-        A stack of all heads, and a bias.
+        A stack with a weight per head and output, and a bias.
     """
     joined = np.stack([*out_of_fold.values()])
     count, _, outputs = joined.shape

@@ -70,7 +70,7 @@ class Input(Protocol):
     def read(
         self, cells: Mapping[str, str], where: str, files: file_locator.Locator
     ) -> tuple[Any, ...]:
-        """Returns the value of each of `columns` in a row of a table.
+        """Reads the value of each of `columns` from a line of a table.
 
         Args:
             cells: Text by column.
@@ -108,7 +108,7 @@ class Input(Protocol):
             rows: For each row its values, as `read` returned them.
 
         Raises:
-            DataError: It cannot.
+            DataError: Values lie too close together.
         """
 
     def fit_encodings(self, values: np.ndarray) -> "list[Encoding]":

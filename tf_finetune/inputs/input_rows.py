@@ -70,7 +70,8 @@ def check_table(options: data_options.DataOptions) -> None:
         options: Path of the CSV file, and its columns.
 
     Raises:
-        DataError: It cannot, or the table cannot be read.
+        DataError: Values of a column lie too close together, or the table
+            cannot be read.
     """
     rows = read_table(options)
     for each in input_protocol.list_inputs(options):
@@ -80,9 +81,14 @@ def check_table(options: data_options.DataOptions) -> None:
 def stack_rows(
     inputs: Sequence[input_protocol.Input], rows: Sequence[Row]
 ) -> dict[str, np.ndarray]:
-    """Stacks the values of n rows, by name of the input, [n, …] each.
+    """Stacks the values of n rows, as the model's inputs.
 
-    Pictures are paths; they are decoded where they are used.
+    Args:
+        inputs: Inputs of the model.
+        rows: The n rows.
+
+    Returns:
+        Name of the input → [n, …]; pictures are paths.
     """
     return {i.name: i.stack([r.values[i.name] for r in rows]) for i in inputs}
 
@@ -90,7 +96,15 @@ def stack_rows(
 def stack_requests(
     inputs: Sequence[input_protocol.Input], rows: Sequence[Row]
 ) -> dict[str, np.ndarray]:
-    """Stacks the values that a request for n rows sends, by its fields."""
+    """Stacks the values that a request to a server sends for n rows.
+
+    Args:
+        inputs: Inputs of the model.
+        rows: The n rows.
+
+    Returns:
+        Name of the request field → [n, columns]; pictures are bytes.
+    """
     return {
         i.field: i.stack_request([r.values[i.name] for r in rows])
         for i in inputs
@@ -102,7 +116,7 @@ class JoinedRows:
     """Rows of one split with their pictures.
 
     Attributes:
-        rows: The rows of the table.
+        rows: Lines of the table.
         pictures: For each row its pictures, in the order of its paths.
     """
 

@@ -85,9 +85,10 @@ class GroupNetwork(keras.layers.Layer):
         return []
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        """Applies the network to [n, pictures, …], one row per picture.
+        """Computes the network's outputs for each picture of each group.
 
-        Returns float32 [n, pictures, numbers], all outputs joined.
+        Takes [n, pictures, …]; returns float32 [n, pictures, numbers], in
+        which all outputs of a picture are joined.
         """
         count = keras.ops.shape(inputs)[1]
         # Groups join the batch axis, so that batch norms see all pictures.
@@ -135,7 +136,13 @@ class LabeledMetric(keras.metrics.Metric):
     def update_state(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        """Updates the metric with the labeled pictures of a batch of groups."""
+        """Updates the metric with the labeled picture of each group.
+
+        Args:
+            y_true: [n, target_size + …].
+            y_pred: [n, pictures, logits_size + …].
+            sample_weight: Passed on to the metric.
+        """
         pair = self._form.select_labeled(y_true, y_pred)
         self._metric.update_state(*pair, sample_weight=sample_weight)
 

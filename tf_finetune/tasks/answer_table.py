@@ -44,9 +44,10 @@ class AnswerTable(abc.ABC):
         *,
         top_k: int,
     ) -> Any:
-        """Builds the row of a picture from its prediction [..., outputs].
+        """Builds the table row of one picture, with an empty `error`.
 
-        `names` are those of the outputs; at most `top_k` are listed.
+        `prediction` is [..., outputs], finite; `names` are those of the
+        outputs; tasks that list names list `top_k` at most.
         """
 
     @abc.abstractmethod
@@ -267,7 +268,7 @@ class AnswerFiles(Protocol):
         top_k: int,
         pixels: model_options.PixelOptions = model_options.DEFAULT_PIXELS,
     ) -> None:
-        """Prepares the writer; see `MaskFiles` for the arguments."""
+        """Prepares the writer; arguments are those of `MaskFiles`."""
 
     def write_squares(self, batches: Iterator[np.ndarray]) -> Iterator[Any]:
         """Writes predictions [batch, size, size, outputs]; yields rows."""

@@ -158,7 +158,7 @@ class Exports(Protocol):
 
 
 class Network(Protocol):
-    """Network part of a task: activation, loss, metrics, serving outputs.
+    """Output layers, loss, metrics and serving outputs of a task.
 
     Loads TensorFlow.
 
@@ -210,7 +210,10 @@ class Network(Protocol):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> "targets.Targets":
-        """Returns placeholder targets of `count` pictures, to try a step."""
+        """Returns placeholder targets, for trying a training step.
+
+        `count` is the number of pictures, `image_size` their side in pixels.
+        """
 
     def loss(
         self,
@@ -233,7 +236,15 @@ class Network(Protocol):
     def serve(
         self, predictions: "tf.Tensor", names: Sequence[str]
     ) -> "dict[str, tf.Tensor]":
-        """Returns the outputs of an exported model by name, [batch, …] each."""
+        """Builds the outputs of an exported model.
+
+        Args:
+            predictions: [batch, …, outputs].
+            names: Names of the outputs.
+
+        Returns:
+            Tensors by name of the output, [batch, …] each.
+        """
 
     def classify(
         self, predictions: "tf.Tensor", names: Sequence[str]
@@ -250,7 +261,7 @@ class PictureNetwork(Network, Protocol):
     """Network whose predictions are resized to the size of each picture.
 
     Attributes:
-        signature_functions: By signature, among them `serving_default`, the
+        signature_functions: Signature name, such as `serving_default` →
             function that computes its outputs from: outputs of `serve`;
             sizes of the upright pictures, int32 [batch, 2]; how they
             became square.
@@ -270,14 +281,14 @@ class PictureNetwork(Network, Protocol):
         """Compares an export's outputs with the evaluation's predictions.
 
         Args:
-            answers: By signature of `signature_functions`, its outputs by name.
+            answers: Signature name → output name → array.
             predictions: [pictures, …], of the evaluation.
             sizes: int [pictures, 2], heights and widths.
             resize: How the pictures became square.
             allowed: Largest allowed difference of a prediction.
 
         Returns:
-            By signature, numbers that describe the differences.
+            Signature name → numbers that describe the differences.
 
         Raises:
             RunError: A prediction differs by more.

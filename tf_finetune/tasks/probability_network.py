@@ -46,7 +46,7 @@ def apply_temperature(
 
 
 class ProbabilityNetwork:
-    """Shared network part of tasks with one probability per name.
+    """Output layers of tasks with one probability per name.
 
     Attributes:
         activation: Function from logits to probabilities.

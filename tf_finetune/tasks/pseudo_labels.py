@@ -33,7 +33,7 @@ class PseudoLabels(Protocol):
     def rows(
         self, labels: Sequence[examples.Label], names: Sequence[str]
     ) -> np.ndarray:
-        """Encodes labels as rows of 0 and 1, [n, outputs]."""
+        """Encodes n labels as rows of 0 and 1, [n, outputs]."""
 
     def labels(
         self,
@@ -202,7 +202,7 @@ class ClassPseudoLabels:
     exclusive = True
 
     def rows(self, labels: Sequence[str], names: Sequence[str]) -> np.ndarray:
-        """Encodes labels as one-hot rows [n, classes]."""
+        """Encodes n class names as one-hot rows, float64 [n, classes]."""
         places = {name: index for index, name in enumerate(names)}
         # Row i of the identity matrix is the one-hot row of class i.
         return np.eye(len(names))[[places[label] for label in labels]]
@@ -250,7 +250,7 @@ class LabelPseudoLabels:
     def rows(
         self, labels: Sequence[Sequence[str]], names: Sequence[str]
     ) -> np.ndarray:
-        """Encodes labels as rows of 0 and 1, [n, labels]."""
+        """Encodes n tuples of names as rows of 0 and 1, [n, labels]."""
         return np.array(
             [[float(name in label) for name in names] for label in labels]
         )

@@ -90,8 +90,8 @@ class CheckResult:
         """Returns a new result with the user's limits alone.
 
         Args:
-            losses: By figure, the largest allowed drop. Checks of other
-                figures are left out.
+            losses: Figure → largest allowed drop. Checks of other figures
+                are left out.
         """
         limits = {_drop_name(name): limit for name, limit in losses.items()}
         kept = [

@@ -188,7 +188,7 @@ class Task:
 
     @functools.cached_property
     def network(self) -> "contracts.Network":
-        """Network part of the task; the first access imports TensorFlow."""
+        """Output layers, loss and metrics; first access loads TensorFlow."""
         # Imported at the first use, since this starts TensorFlow.
         found = _import_attribute(self.network_at)
         return found.with_decision(self.decision) if self.decision else found
@@ -197,7 +197,7 @@ class Task:
     def certainty(self) -> "certainty.Certainty | None":
         """Calibration and out-of-distribution score; None if it has none.
 
-        The first access imports TensorFlow.
+        The first access loads TensorFlow.
         """
         return (
             _import_attribute(self.certainty_at) if self.certainty_at else None

@@ -44,7 +44,7 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Prediction:
-        """Builds the row of one picture: its `top_k` likeliest classes.
+        """Builds the table row of one picture: its `top_k` likeliest classes.
 
         Args:
             path: The picture file.

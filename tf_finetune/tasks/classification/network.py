@@ -79,7 +79,7 @@ class ClassificationLoss(keras.losses.Loss):
 
 
 class Network(probability_network.ProbabilityNetwork):
-    """Network part of classification: softmax over all classes."""
+    """Output layers, loss and metrics of classification, with a softmax."""
 
     # Logistic regression: the head's log loss is convex in its weights.
     solver = "logistic"
@@ -92,7 +92,10 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns the one-hot labels of a split, float32 [n, classes]."""
+        """Returns the one-hot labels of a split, float32 [n, classes].
+
+        `config` and `image_size` are not used.
+        """
         indices = data.class_indices(data.split(split))
         return target_rows.ArrayTargets(
             np.eye(len(data.class_names), dtype="float32")[indices]
@@ -101,7 +104,13 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns `count` placeholder one-hot labels, each class in turn."""
+        """Returns `count` placeholder one-hot labels, each class in turn.
+
+        Args:
+            names: Names of the classes.
+            count: Number of pictures.
+            image_size: Not used.
+        """
         indices = np.arange(count) % len(names)
         return target_rows.ArrayTargets(
             np.eye(len(names), dtype="float32")[indices]
@@ -134,7 +143,7 @@ class Network(probability_network.ProbabilityNetwork):
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds the Keras metric of accuracy, named "accuracy"."""
+        """Builds a list of one Keras metric, "accuracy", for `fit`."""
         # Of the likeliest class, the same for logits and probabilities.
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
@@ -173,7 +182,10 @@ class Certainty:
     def create_temperature_scaling(
         self, names: Sequence[str], num_pictures: int, *, seed: int
     ) -> certainty.CollectedLogits:
-        """Creates an accumulator of all logits; its arguments are not used."""
+        """Creates an accumulator that keeps all logits in memory.
+
+        Its arguments are not used.
+        """
         del names, num_pictures, seed
         return certainty.CollectedLogits(fit_temperature)
 

@@ -57,7 +57,7 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Answer:
-        """Builds the row of one picture, with all probabilities.
+        """Builds the table row of one picture, with all probabilities.
 
         Args:
             path: The picture file.

@@ -59,7 +59,10 @@ class Exports:
         pictures: Sequence[examples.Picture],
         shape: Sequence[int],
     ) -> np.ndarray:
-        """Returns uint8 [n, labels], 1 where a picture carries the label."""
+        """Returns true labels, uint8 [n, labels], 1 for those a picture has.
+
+        `shape` is not used.
+        """
         return label_counts.build_matrix(pictures, data.class_names).astype(
             "uint8"
         )

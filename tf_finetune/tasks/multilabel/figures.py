@@ -73,7 +73,11 @@ class Figures:
     def describe_difference(
         self, figures: Mapping[str, Any], other: Mapping[str, Any]
     ) -> str:
-        """Describes the 95 % intervals of both; empty if one has none."""
+        """Describes the 95 % intervals of mAP of both results.
+
+        Returns:
+            A clause without a period; empty if one result has no interval.
+        """
         # No interval of the difference is known from two results alone.
         intervals = [
             each["macro_average_precision_interval"]
@@ -163,7 +167,14 @@ class Figures:
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws each label's metrics to `folder`/labels_SPLIT.png."""
+        """Draws average precision and F1 of each label as PNG.
+
+        Args:
+            figures: Metrics of the split, with `per_label`.
+            names: Not used.
+            folder: Where labels_SPLIT.png is written.
+            split: Name of the split.
+        """
         # Takes a while to load, and not every command draws.
         from tf_finetune.drawing import output_plots
 

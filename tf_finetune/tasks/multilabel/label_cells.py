@@ -98,7 +98,12 @@ def split_cell(cell: str, separator: str) -> list[str] | None:
 
 
 def has_several_labels(cell: str, separator: str) -> bool:
-    """Returns whether `split_cell` finds more than one piece."""
+    """Returns whether a separator splits a cell into several pieces.
+
+    Args:
+        cell: Text of the cell.
+        separator: A key of `CHARACTERS`, "list" or "none".
+    """
     return len(split_cell(cell, separator) or ()) > 1
 
 

@@ -101,7 +101,7 @@ class MultilabelLoss(keras.losses.Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Network(probability_network.ProbabilityNetwork):
-    """Network part of multi-label classification: one sigmoid per label.
+    """Output layers, loss and metrics of multi-label classification.
 
     Attributes:
         decision: `thresholds` by label, as `Task.decide` returns them;
@@ -127,7 +127,10 @@ class Network(probability_network.ProbabilityNetwork):
         config: train_config.TrainConfig,
         image_size: int,
     ) -> target_rows.ArrayTargets:
-        """Returns float32 [n, labels], 1 where a picture carries a label."""
+        """Returns float32 [n, labels], 1 where a picture carries a label.
+
+        `config` and `image_size` are not used.
+        """
         return target_rows.ArrayTargets(
             label_counts.build_matrix(data.split(split), data.class_names)
         )
@@ -135,7 +138,10 @@ class Network(probability_network.ProbabilityNetwork):
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns `count` placeholder targets; every other label is present."""
+        """Returns placeholder targets [count, labels], alternately 0 and 1.
+
+        `image_size` is not used.
+        """
         places = np.arange(count)[:, np.newaxis] + np.arange(len(names))
         return target_rows.ArrayTargets(places % 2)
 
@@ -168,7 +174,7 @@ class Network(probability_network.ProbabilityNetwork):
         )
 
     def metrics(self, names: Sequence[str]) -> list[keras.metrics.Metric]:
-        """Builds the Keras metric of mean average precision over labels."""
+        """Builds a list of one Keras metric, mean average precision."""
         # Approximate: Keras counts at 200 thresholds. Evaluation is exact.
         return [
             keras.metrics.AUC(

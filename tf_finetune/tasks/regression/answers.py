@@ -42,9 +42,13 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Prediction:
-        """Builds the row of one picture from its prediction [targets].
+        """Builds the table row of one picture.
 
-        `top_k` is not used.
+        Args:
+            path: The picture file.
+            prediction: [targets] in the user's units.
+            names: Names of the targets, in the order of `prediction`.
+            top_k: Not used.
         """
         del top_k
         values = dict(zip(names, map(float, prediction), strict=True))

@@ -100,7 +100,7 @@ class Figures:
     def evidence(
         self, targets: np.ndarray, predictions: np.ndarray
     ) -> candidate_selection.Evidence:
-        """Builds per-picture results of [n, targets] for a comparison."""
+        """Builds per-picture results from [n, targets], for a comparison."""
         # One scale for all targets: their mean R² is compared.
         logged = bool(self.logged) and all(self.logged)
         return regression_metrics.build_evidence(
@@ -183,7 +183,7 @@ class Figures:
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws predicted against true values to scatter_SPLIT.png."""
+        """Draws predicted against true values to `folder`/scatter_SPLIT.png."""
         # Takes a while to load, and not every command draws.
         from tf_finetune.drawing import output_plots
 

@@ -48,10 +48,7 @@ class RegressionLoss(keras.losses.Loss):
 
 
 class Network:
-    """Network part of regression: one standardized number per target.
-
-    The output layers convert the logits to the user's units.
-    """
+    """Output layers, loss and metrics of regression, one logit a target."""
 
     # Squared error with L2 has a closed form.
     solver = "ridge"
@@ -118,7 +115,7 @@ class Network:
     def build_blank_targets(
         self, names: Sequence[str], count: int, *, image_size: int
     ) -> target_rows.ArrayTargets:
-        """Returns `count` placeholder targets, all zero."""
+        """Returns placeholder targets, zeros [count, targets]."""
         return target_rows.ArrayTargets(np.zeros([count, len(names)]))
 
     def loss(
@@ -127,7 +124,7 @@ class Network:
         names: Sequence[str],
         described: Mapping[str, Any] | None,
     ) -> RegressionLoss:
-        """Builds the loss that `options.loss` names; ignores the rest."""
+        """Builds the loss that `options.loss` names; the rest is not used."""
         name = _LOSS if options.loss == "auto" else options.loss
         return RegressionLoss(name)
 

@@ -45,7 +45,7 @@ class Answers(answer_table.AnswerTable):
         *,
         top_k: int,
     ) -> Answer:
-        """Builds the row of one picture: shares of its likeliest classes.
+        """Builds the table row of one picture: shares of its largest classes.
 
         Args:
             path: The picture file.

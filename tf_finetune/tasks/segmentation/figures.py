@@ -143,7 +143,14 @@ class Figures:
         folder: pathlib.Path,
         split: str,
     ) -> None:
-        """Draws the confusion matrix in pixels to confusion_SPLIT.png."""
+        """Draws the confusion matrix, in pixels, as PNG.
+
+        Args:
+            figures: Metrics of the split, with `confusion_matrix`.
+            names: Names of the classes.
+            folder: Where confusion_SPLIT.png is written.
+            split: Name of the split.
+        """
         # Takes a while to load, and not every command draws.
         from tf_finetune.drawing import result_plots
 

@@ -48,7 +48,13 @@ class Masks(label_protocol.Labels):
     def configure(
         self, options: data_options.DataOptions, cache_dir: pathlib.Path
     ) -> "Masks":
-        """Returns labels with these options and this cache directory."""
+        """Returns labels with these options and this cache directory.
+
+        Args:
+            options: Which data, and how its masks are interpreted.
+            cache_dir: Where masks are stored as index images; "~" is
+                expanded.
+        """
         return dataclasses.replace(
             self,
             options=options,

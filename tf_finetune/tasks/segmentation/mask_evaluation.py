@@ -256,6 +256,14 @@ def build_lookup(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
 
 
 def find_class_indices(mask: examples.Mask, names: Sequence[str]) -> np.ndarray:
-    """Returns the index in `names` of each class of a mask, then 255."""
+    """Finds the index in `names` of each class of a mask.
+
+    Args:
+        mask: Mask whose `names` are all among `names`.
+        names: Names of the model's outputs.
+
+    Returns:
+        [classes of the mask + 1]; the last one, 255, is for ignored pixels.
+    """
     places = [names.index(name) for name in mask.names]
     return np.array([*places, mask_files.IGNORED_INDEX])

@@ -217,7 +217,7 @@ def _draw_seeds(
 
 
 class Network(probability_network.ProbabilityNetwork):
-    """Network part of segmentation: one softmax per pixel."""
+    """Output layers, loss and metrics of segmentation."""
 
     # A decoder has no closed form: it is trained by gradient steps.
     solver = "steps"
