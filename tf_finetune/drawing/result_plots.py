@@ -84,7 +84,7 @@ def plot_training_curves(
 
     Args:
         history: One entry per epoch: `stage`, `epoch` and metrics, those on
-            validation called `val_NAME`. Numbers may be missing.
+            validation prefixed by `val_`. Numbers may be missing.
         path: The file to write.
         kept: Index in `history` of the epoch whose weights are kept; None: of
             no epoch.

@@ -9,7 +9,7 @@ from tf_finetune import errors, terminal_escapes
 from tf_finetune.evaluation import gates
 from tf_finetune.workdir import json_schema, workdir_files
 
-# In this order a run is judged on the first that it has.
+# Runs are compared on the first of these splits that the data has.
 SPLITS = ("test", "validation")
 # The figures of ten thousand classes stay below this.
 _LARGEST_MEGABYTES = 256

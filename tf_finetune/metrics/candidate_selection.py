@@ -254,12 +254,12 @@ def _format_reason(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AccuracyDifference:
-    """Difference of two accuracies with its interval.
+    """Difference of two accuracies with its 95 % interval.
 
     Attributes:
-        difference: First minus second, -1..1.
-        low: Lower bound of the difference's 95 % interval.
-        high: Upper bound of it.
+        difference: Accuracy of the first minus that of the second, -1..1.
+        low: Lower bound of the difference.
+        high: Upper bound of the difference.
     """
 
     difference: float

@@ -81,7 +81,7 @@ class PixelCounter:
 
     @property
     def pictures(self) -> "ClassCounts":
-        """Pixel counts of each picture, [pictures, classes]."""
+        """Pixel counts of each picture; its arrays are [pictures, classes]."""
         return ClassCounts(
             hits=np.stack([each.hits for each in self._pictures]),
             true=np.stack([each.true for each in self._pictures]),
@@ -133,9 +133,13 @@ def count_classes(confusion: np.ndarray) -> ClassCounts:
 
 
 def iou(counts: ClassCounts) -> np.ndarray:
-    """Computes intersection over union of each class, [..., classes].
+    """Computes intersection over union of each class.
 
-    NaN for a class that has no true pixel.
+    Args:
+        counts: Pixel counts [..., classes].
+
+    Returns:
+        [..., classes] in 0..1; NaN for a class that has no true pixel.
 
     Source: Everingham et al. 2010, "The PASCAL VOC Challenge", section 4.2.
     """

@@ -106,7 +106,7 @@ class GroupNetwork(keras.layers.Layer):
     def compute_output_spec(
         self, inputs: Any, training: bool | None = None
     ) -> keras.KerasTensor:
-        """Returns shape and dtype of the output of `call`."""
+        """Returns shape and dtype of the output of `call`, for Keras."""
         del training
         width = sum(math.prod(e.shape[1:]) for e in self.network.outputs)
         return keras.KerasTensor([*inputs.shape[:2], width], "float32")

@@ -139,7 +139,7 @@ class AnswerTable(abc.ABC):
 
 
 def count_failed(rows: Sequence[Any]) -> list[str]:
-    """Returns a line that counts the rows with an error, if there are any."""
+    """Counts the rows with an error; returns one line, or none at all."""
     failed = sum(bool(row.error) for row in rows)
     if not failed:
         return []
@@ -242,7 +242,7 @@ def unquote_formula(cell: str) -> str:
 
 
 def escape_separators(name: str) -> str:
-    """Escapes backslashes and bars of a name in a list separated by bars."""
+    r"""Escapes `\` and `|` in a name, for lists that `|` separates."""
     # Backslashes first, or those in front of bars would be doubled.
     return name.replace("\\", "\\\\").replace("|", "\\|")
 

@@ -47,7 +47,7 @@ class Certainty(Protocol):
 
 
 class TemperatureScaling(abc.ABC):
-    """Fits the temperature that calibrates the probabilities of a network."""
+    """Accumulator that fits the temperature of calibrated probabilities."""
 
     @abc.abstractmethod
     def add(self, logits: np.ndarray, targets: np.ndarray) -> None:
@@ -60,7 +60,12 @@ class TemperatureScaling(abc.ABC):
 
     @abc.abstractmethod
     def fit_temperature(self) -> "temperature_scaling.Calibration":
-        """Fits the temperature on everything added so far."""
+        """Fits the temperature on all pictures added so far.
+
+        Returns:
+            The temperature, with log loss and calibration error before and
+            after; nothing is reset.
+        """
 
     def convert_decision(
         self, decision: Mapping[str, Any], temperature: float

@@ -57,7 +57,7 @@ class Figures(Protocol):
         """
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Selects the main metrics of a split; baselines have these alone."""
+        """Selects the main metrics of a split, such as accuracy."""
 
     def judge(
         self, data: examples.ImageData, split: str, *, seed: int
@@ -81,7 +81,7 @@ class Figures(Protocol):
             split: Which of them are evaluated.
 
         Returns:
-            By name of the baseline, metrics as `summary` returns them.
+            Name of the baseline → its main metrics, see `summary`.
         """
 
     def text(self, figures: Mapping[str, Any]) -> str:
@@ -182,7 +182,10 @@ class Network(Protocol):
         """Returns the number of logits for these names of outputs."""
 
     def predictions(self, logits: "keras.KerasTensor") -> "keras.KerasTensor":
-        """Adds the output layers: logits [batch, …, outputs] → predictions."""
+        """Adds the output layers to logits [batch, …, outputs].
+
+        Returns predictions of the same shape, float32.
+        """
 
     def find_logits(self, model: "keras.Model") -> "keras.KerasTensor":
         """Finds the logits in the graph of a model that `predictions` ends."""

@@ -38,15 +38,15 @@ class Figures:
     unbounded = ("log_loss",)
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation accuracy, ties by validation log loss."""
+        """Returns the key (val_accuracy, -val_loss) of an epoch's logs."""
         return (epoch["val_accuracy"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
-        """Orders results by accuracy, ties by log loss."""
+        """Returns the key (accuracy, -log loss) of a split's metrics."""
         return (figures["accuracy"], -figures["log_loss"])
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats accuracy and log loss."""
+        """Formats accuracy and log loss of a split in a few words."""
         return (
             f"accuracy {figures['accuracy']:.3f} "
             f"(log loss {figures['log_loss']:.3f})"
@@ -66,7 +66,7 @@ class Figures:
         )
 
     def summary(self, figures: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns accuracy, its interval and log loss."""
+        """Selects `accuracy`, `accuracy_interval` and `log_loss`."""
         names = ("accuracy", "accuracy_interval", "log_loss")
         return {name: figures[name] for name in names}
 

@@ -55,7 +55,7 @@ class Figures:
         return Figures(decision)
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation average precision, ties by validation loss."""
+        """Returns the key (val_average_precision, -val_loss) of an epoch."""
         return (epoch["val_average_precision"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
@@ -65,7 +65,7 @@ class Figures:
         return (-math.inf if leading is None else leading, -figures["log_loss"])
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats macro average precision and log loss."""
+        """Formats macro average precision and log loss in a few words."""
         leading = figures["macro_average_precision"]
         shown = "undefined" if leading is None else f"{leading:.3f}"
         return f"mAP {shown} (log loss {figures['log_loss']:.3f})"

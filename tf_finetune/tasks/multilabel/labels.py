@@ -206,7 +206,7 @@ class Labels(label_protocol.NamedLabels):
         units: Sequence[Sequence[examples.Picture]],
         divided: Mapping[str, Sequence[Sequence[examples.Picture]]],
     ) -> None:
-        """Does nothing; a later check warns of labels that a split lacks."""
+        """Does nothing; `check_divided` warns about labels a split lacks."""
 
     def check_divided(self, pictures: Sequence[examples.Picture]) -> None:
         """Logs a warning about labels that cannot be learned or evaluated."""

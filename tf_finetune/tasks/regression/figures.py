@@ -39,7 +39,7 @@ class Figures:
     unbounded = lower_is_better
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation loss, on standardized targets."""
+        """Returns the key (-val_loss,) of an epoch's logs."""
         return (-epoch["val_loss"],)
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
@@ -54,7 +54,7 @@ class Figures:
         return (round(value, 4), value)
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats R² and the mean absolute error."""
+        """Formats R² and the mean absolute error in a few words."""
         found = [
             f"{_name_r2(figures)} {_format_r2(figures[_find_r2_key(figures)])}"
         ]

@@ -41,7 +41,7 @@ class Figures:
     unbounded = ()
 
     def rank_epoch(self, epoch: Mapping[str, float]) -> tuple[float, ...]:
-        """Ranks by validation mean IoU, ties by validation loss."""
+        """Returns the key (val_mean_iou, -val_loss) of an epoch's logs."""
         return (epoch["val_mean_iou"], -epoch["val_loss"])
 
     def merit(self, figures: Mapping[str, Any]) -> tuple[float, ...]:
@@ -55,7 +55,7 @@ class Figures:
         return (round(mean_iou, 4), figures["pixel_accuracy"], mean_iou)
 
     def format_brief(self, figures: Mapping[str, Any]) -> str:
-        """Formats mean IoU and pixel accuracy."""
+        """Formats mean IoU and pixel accuracy in a few words."""
         return (
             f"mean IoU {figures['mean_iou']:.3f} "
             f"(pixel accuracy {figures['pixel_accuracy']:.3f})"

@@ -241,7 +241,7 @@ class Masks(label_protocol.Labels):
                 )
 
     def text(self, label: examples.Mask) -> str:
-        """Returns the mask's hash and that of its value map, as text."""
+        """Returns the mask's hash and the folder of its value map, as text."""
         # The folder of a prepared mask is named after the scheme.
         scheme = os.path.basename(os.path.dirname(label.indices))
         return f"mask {label.sha256} {scheme}"

@@ -46,9 +46,9 @@ class MeanIoU(keras.metrics.Metric):
         """Adds the pixels of a batch.
 
         Args:
-            y_true: [batch, height, width] class indices.
-            y_pred: [batch, height, width, classes] logits.
-            sample_weight: Must be None: pixels count or are ignored.
+            y_true: [batch, height, width] class indices; 255 is ignored.
+            y_pred: [batch, height, width, classes] logits or probabilities.
+            sample_weight: Must be None, else `ValueError` is raised.
         """
         if sample_weight is not None:
             raise ValueError(
